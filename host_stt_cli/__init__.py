@@ -1,0 +1,1 @@
+"""The `host-stt` command; the only place that sees both packages."""

@@ -1,0 +1,1 @@
+"""Sockets and time: doors, media, speech, transcript and desk of the 8082 process."""

@@ -1,0 +1,1 @@
+"""Desk: what watchers and operators ask of the server."""

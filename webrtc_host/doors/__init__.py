@@ -1,0 +1,1 @@
+"""Every way in, one file each; each ends in a Channel."""

@@ -1,0 +1,1 @@
+"""Speech: blocks of audio to words with times."""

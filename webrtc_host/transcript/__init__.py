@@ -1,0 +1,1 @@
+"""Transcript: the ordered record of what happened and what was said."""
