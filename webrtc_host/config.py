@@ -1,0 +1,67 @@
+"""Settings of the 8082 process, as `config/host-stt.yaml` documents them, checked at birth.
+
+Owns shapes, defaults and limits; reading files, `${NAME}` and `--set` is `host_stt_cli.config`'s. The speech cores keep
+their own frozen dataclasses; they are fields here, so one file configures all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MediaConfig(Settings):
+    """The door of 8082: where it listens and how peers reach it."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8082
+    announce: tuple[str, ...] = ()  # addresses put into ICE candidates in place of the found ones
+    ice_servers: tuple[IceServer, ...] = ()  # none by default: a desk on one network needs none
+    connect_timeout_s: float = Field(20.0, gt=0, le=300)  # an offer that never connects is closed
+    no_signal_after_s: float = Field(3.0, gt=0, le=300)  # no packets for so long: channel.state no_signal
+    trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For and -Proto are believed
+    allowed_origins: tuple[str, ...] = ()  # pages of other origins that may call; same origin always may
+
+
+class IceServer(Settings):
+    urls: tuple[str, ...]
+    username: str = ""
+    credential: str = ""
+
+
+class LimitsConfig(Settings):
+    channels_per_session: int = Field(64, ge=1, le=64)
+    media_lines_per_offer: int = Field(64, ge=1, le=64)
+    channels_per_process: int = Field(256, ge=1, le=4096)
+    sessions: int = Field(1000, ge=1, le=100_000)
+    watchers: int = Field(1000, ge=1, le=100_000)
+    watcher_queue: int = Field(2000, ge=10, le=1_000_000)  # events waiting for one slow watcher
+    body_bytes: int = Field(1_048_576, ge=1024)  # JSON and SDP bodies
+    push_bytes: int = Field(64 * 1024 * 1024, ge=1024)  # one uploaded file
+    push_s: int = Field(600, ge=1, le=7200)  # its length
+    events_in_memory: int = Field(200_000, ge=100)  # per session, until the record is on disk
+
+
+class AuthConfig(Settings):
+    token: str = ""
+
+
+class TlsConfig(Settings):
+    mode: Literal["off", "self-signed", "files"] = "off"
+    cert: Path | None = None
+    key: Path | None = None
+
+
+class DataConfig(Settings):
+    dir: Path = Path("data")
+
+
+MediaConfig.model_rebuild()

@@ -1,0 +1,101 @@
+"""The seams between the rooms of 8082: the few shapes and Protocols that one room hands to the next.
+
+Owns no behaviour. Cores and shells import it; it imports only numpy, the standard library and `host_stt.contract`.
+Every position is a sample index at 16 kHz on the session's timeline (sample 0 is the session's t = 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from host_stt.contract import SAMPLE_RATE, Float32Array, Transcript, Window
+
+SAMPLES_PER_MS = SAMPLE_RATE // 1000
+
+
+def ms_of(sample: int) -> int:
+    """Whole milliseconds since t = 0 of a sample index, rounded down."""
+    return sample // SAMPLES_PER_MS
+
+
+class BlockKind(StrEnum):
+    AUDIO = "audio"  # decoded from what arrived
+    LOST = "lost"  # never came: silence stands in for it
+    PAUSED = "paused"  # the source stood still (RTP clock frozen), silence stands in for it
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of one channel. Blocks of a channel never overlap and never go backwards; a hole between two is `lost`.
+
+    samples: (n,) float32 in [-1, 1], 16 kHz mono, n >= 1.
+    """
+
+    start_sample: int
+    samples: Float32Array
+    kind: BlockKind = BlockKind.AUDIO
+
+    @property
+    def end_sample(self) -> int:
+        return self.start_sample + len(self.samples)
+
+
+class EventType(StrEnum):
+    """The wire's event names (docs/reference/events.md). `interim` and `error` are never stored, so have no seq."""
+
+    SESSION_STARTED = "session.started"
+    SESSION_ENDED = "session.ended"
+    CHANNEL_OPENED = "channel.opened"
+    CHANNEL_CLOSED = "channel.closed"
+    CHANNEL_STATE = "channel.state"
+    SPEECH_STARTED = "speech.started"
+    SPEECH_ENDED = "speech.ended"
+    SEGMENT_INTERIM = "segment.interim"
+    SEGMENT_FINAL = "segment.final"
+    WINDOW_FAILED = "window.failed"
+    COVERAGE = "coverage"
+    ERROR = "error"
+
+    @property
+    def is_stored(self) -> bool:
+        return self not in (EventType.SEGMENT_INTERIM, EventType.ERROR)
+
+
+class ChannelState(StrEnum):
+    IDLE = "idle"
+    TALKING = "talking"
+    BEHIND = "behind"  # the engine lags more than the configured limit
+    NO_SIGNAL = "no_signal"  # packets stopped or digital silence
+    DISCONNECTED = "disconnected"
+
+
+class EventSink(Protocol):
+    """Where rooms report what happened. The event log implements it; tests pass a list-keeping one."""
+
+    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        """Append one event; returns its seq when it is a stored one.
+
+        fields: the wire fields of that type with integer milliseconds (`start_ms`, `end_ms`, ...). The log adds v, seq,
+        session, wall, and derives `start`/`end` text and `latency_ms` (only for interim and final) itself.
+        """
+        ...
+
+
+class Transcriber(Protocol):
+    """The way to the engine (8081). Implemented by `speech.transcriber`; tests may wrap `host_stt.engines.fake`."""
+
+    async def transcribe(self, window: Window) -> Transcript:
+        """The engine's reading. Waits through engine restarts up to the window's deadline.
+
+        Raises EngineError (errors.py) with code `shed` (a newer interim took its place, or overload), or any other
+        code when the engine could not decode it.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Seconds that only grow; `time.monotonic` in life, a number in tests."""
+
+    def __call__(self) -> float: ...
