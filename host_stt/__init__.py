@@ -1,1 +1,1 @@
-"""The speech engine: windows of audio in, transcripts out. Knows nothing of channels' sockets or time of day."""
+"""The speech engine: windows of audio in, transcripts out. Knows no calls, browsers or time of day."""

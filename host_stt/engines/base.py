@@ -1,0 +1,39 @@
+"""What an engine is: something that reads windows. The seam between the pool and every model.
+
+Owns the protocol and the error an engine raises; knows no model. Calls are blocking and come from one
+thread at a time (the pool's); a window's answer depends on that window alone, never on its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from host_stt.contract import Answer, Window
+
+
+class EngineError(Exception):
+    """The engine failed on windows that were fine. The pool answers each with a retryable WindowError."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A loaded model. Construction loads it; `close` frees it."""
+
+    @property
+    def model(self) -> str:
+        """The name answers carry."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes it can be told to read, "en" first where it has it."""
+
+    def decode(self, windows: Sequence[Window]) -> list[Answer]:
+        """Read windows, blocking; one answer per window, in their order.
+
+        A window that cannot be read (an unknown language) gets a WindowError of its own; an exception
+        means that all of them failed.
+        """
+
+    def close(self) -> None:
+        """Free the model. Idempotent; decode is not called afterwards."""

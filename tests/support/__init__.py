@@ -1,0 +1,1 @@
+"""Helpers the suites share; each module says what it stands in for."""
