@@ -1,0 +1,217 @@
+"""The event log: what happened in one session, in order, each event encoded once for everyone who watches.
+
+Owns `seq` (from 1, one per stored event, no holes), the wire form of an event and what is still held in
+memory. Does not own who watches (`desk.subscribers`) nor any disk. No task and no clock of its own: the
+session's time and the wall clock are handed in. Every call comes from the event loop's thread.
+Invariant: the held events are exactly those with seq in [first_seq, head_seq].
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from webrtc_host.seams import EventType
+from webrtc_host.transcript.timecode import timecode
+
+WIRE_VERSION = 1
+
+FIELDS: dict[EventType, tuple[str, ...]] = {
+    EventType.SESSION_STARTED: ("name", "t0_wall"),
+    EventType.SESSION_ENDED: ("reason",),
+    EventType.CHANNEL_OPENED: ("connection", "label", "language", "door", "start_ms", "start"),
+    EventType.CHANNEL_CLOSED: ("connection", "reason", "end_ms", "end"),
+    EventType.CHANNEL_STATE: ("state", "reason", "at_ms"),
+    EventType.SPEECH_STARTED: ("utterance", "start_ms", "start"),
+    EventType.SPEECH_ENDED: ("utterance", "start_ms", "end_ms", "start", "end", "rule"),
+    EventType.SEGMENT_INTERIM: (
+        *("utterance", "revision", "start_ms", "end_ms", "start", "end"),
+        *("text", "stable_chars", "language", "latency_ms"),
+    ),
+    EventType.SEGMENT_FINAL: (
+        *("utterance", "segment", "start_ms", "end_ms", "start", "end", "text", "raw"),
+        *("language", "conf", "words", "edits", "glossary_version", "latency_ms"),
+    ),
+    EventType.WINDOW_FAILED: ("utterance", "window", "start_ms", "end_ms", "start", "end", "code", "reason"),
+    EventType.COVERAGE: ("from_ms", "to_ms", "state", "reason"),
+    EventType.ERROR: ("code", "message", "retry_after_ms"),
+}
+"""The fields of each event after those of `_HEAD`, in the order they are written."""
+
+_TIMED_TEXT = (EventType.SEGMENT_INTERIM, EventType.SEGMENT_FINAL)
+_HEAD = ("v", "seq", "session", "type", "wall", "channel")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as every watcher gets it. `data` is its JSON, UTF-8, encoded exactly once."""
+
+    session: str
+    kind: EventType
+    seq: int | None  # None: never stored (interim, error)
+    after_seq: int  # newest stored event at emission; its own seq when it is stored
+    channel: str | None  # None concerns the whole session
+    data: bytes
+    utterance: str | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    latency_ms: int | None = None
+
+    @property
+    def text(self) -> str:
+        return self.data.decode()
+
+    def concerns(self, channels: frozenset[str] | None) -> bool:
+        """True for a watcher of these channels (None: all). Events of the session concern everyone."""
+        return channels is None or self.channel is None or self.channel in channels
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatistics:
+    held: int
+    limit: int
+    dropped: int
+    head_seq: int
+
+
+Listener = Callable[[Event], None]
+
+
+class EventLog:
+    """In-memory log of one session; implements `seams.EventSink`."""
+
+    def __init__(
+        self,
+        session: str,
+        *,
+        capacity: int,
+        now_ms: Callable[[], int],
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        listener: Listener | None = None,
+    ) -> None:
+        """capacity: stored events held, the oldest goes first. now_ms: time since the session's t = 0."""
+        if capacity < 1:
+            raise ValueError(f"an event log of {capacity} events holds nothing")
+        self.session = session
+        self._capacity = capacity
+        self._now_ms = now_ms
+        self._wall = wall
+        self._listener = listener
+        self._held: dict[int, Event] = {}
+        self.first_seq = 1
+        self.head_seq = 0
+        self.is_ended = False
+
+    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        """Append one event and hand it to the listener. Returns its seq when it is a stored one."""
+        event = self._encoded(kind, channel, fields)
+        if event.seq is not None:
+            self._keep(event, event.seq)
+        if self._listener is not None:
+            self._listener(event)
+        return event.seq
+
+    def note(self, kind: EventType, **fields: Any) -> Event:
+        """An event that is never stored, made for one watcher alone; no listener hears of it."""
+        if kind.is_stored:
+            raise ValueError(f"{kind} is a stored event; use emit")
+        return self._encoded(kind, None, fields)
+
+    def get(self, seq: int) -> Event | None:
+        """The stored event, or None when it is not (or no longer) held."""
+        return self._held.get(seq)
+
+    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[Event]:
+        """Held events after `seq` that concern these channels (None: all), in order."""
+        for number in range(max(seq + 1, self.first_seq), self.head_seq + 1):
+            event = self._held[number]
+            if event.concerns(channels):
+                yield event
+
+    def segments(
+        self,
+        channel: str | None = None,
+        *,
+        from_ms: int = 0,
+        to_ms: int | None = None,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> list[Event]:
+        """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, `limit` at most."""
+        found: list[Event] = []
+        channels = None if channel is None else frozenset((channel,))
+        for event in self.since(after, channels):
+            if event.kind is EventType.SEGMENT_FINAL and _overlaps(event, from_ms, to_ms):
+                found.append(event)
+                if len(found) == limit:
+                    break
+        return found
+
+    def statistics(self) -> LogStatistics:
+        return LogStatistics(len(self._held), self._capacity, self.first_seq - 1, self.head_seq)
+
+    def _keep(self, event: Event, seq: int) -> None:
+        self._held[seq] = event
+        self.head_seq = seq
+        if event.kind is EventType.SESSION_ENDED:
+            self.is_ended = True
+        if len(self._held) > self._capacity:
+            del self._held[self.first_seq]
+            self.first_seq += 1
+
+    def _encoded(self, kind: EventType, channel: str | None, fields: dict[str, Any]) -> Event:
+        seq = self.head_seq + 1 if kind.is_stored else None
+        known = _with_derived(kind, fields, self._now_ms)
+        body: dict[str, Any] = {"v": WIRE_VERSION}
+        if seq is not None:
+            body["seq"] = seq
+        body |= {"session": self.session, "type": kind.value, "wall": iso_ms(self._wall())}
+        if channel is not None:
+            body["channel"] = channel
+        body |= {name: known[name] for name in FIELDS[kind] if name in known}
+        # Additions nobody listed yet go out at the end: the wire may grow, a final may not be lost over it.
+        body |= {name: value for name, value in known.items() if name not in body and name not in _HEAD}
+        return Event(
+            session=self.session,
+            kind=kind,
+            seq=seq,
+            after_seq=self.head_seq if seq is None else seq,
+            channel=channel,
+            data=encode_json(body),
+            utterance=known.get("utterance"),
+            start_ms=known.get("start_ms"),
+            end_ms=known.get("end_ms"),
+            latency_ms=known.get("latency_ms"),
+        )
+
+
+def _with_derived(kind: EventType, fields: dict[str, Any], now_ms: Callable[[], int]) -> dict[str, Any]:
+    known = {name: value for name, value in fields.items() if value is not None}
+    if "start_ms" in known:
+        known["start"] = timecode(known["start_ms"])
+    if "end_ms" in known:
+        known["end"] = timecode(known["end_ms"])
+    if kind in _TIMED_TEXT and "end_ms" in known:
+        known["latency_ms"] = max(0, now_ms() - known["end_ms"])
+    return known
+
+
+def _overlaps(event: Event, from_ms: int, to_ms: int | None) -> bool:
+    if event.start_ms is None or event.end_ms is None:
+        return False
+    return event.end_ms > from_ms and (to_ms is None or event.start_ms < to_ms)
+
+
+def encode_json(body: Any) -> bytes:
+    """Compact JSON as UTF-8. A lone surrogate (a label may hold one) becomes `?`, so it stops no watcher."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
+        errors="replace"
+    )
+
+
+def iso_ms(moment: datetime) -> str:
+    """ISO 8601 UTC with milliseconds: 2026-11-21T06:10:01.234Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
