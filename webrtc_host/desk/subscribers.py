@@ -1,0 +1,247 @@
+"""Fan-out: everyone who watches a session, each with a bounded view of what is still to be sent to them.
+
+Owns the watchers and the policy for slow ones. Knows no socket: `ws`, `sse` and `data_channel` take events
+from a `Watcher` and send them. A watcher keeps a cursor into its session's log instead of copies of stored
+events, so one that never reads costs the same few hundred bytes as one that does; only its interims are its
+own.
+
+Slow watchers: a newer interim of an utterance replaces the one still waiting, and the oldest of too many
+goes; stored events are never skipped. When more than `queue` stored events wait (on top of what a replay
+began with), or the log has dropped one that was still to be sent, the watcher overflows: it is closed with
+1013 and resumes with `since`.
+Invariant: the stored events a watcher takes have ascending seq and miss none that concerns it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+
+from webrtc_host.errors import Overloaded
+from webrtc_host.seams import EventType
+from webrtc_host.transcript.event_log import Event, EventLog
+
+INTERIMS_MAX = 64
+"""Interims waiting for one watcher: one for each channel of a full session."""
+
+
+class End(StrEnum):
+    """Why a watcher gets no more events."""
+
+    SESSION_ENDED = "session_ended"
+    OVERFLOW = "overflow"
+    GOING_AWAY = "going_away"
+    LEFT = "left"
+
+
+@dataclass(slots=True)
+class WatcherStatistics:
+    waiting: int = 0
+    limit: int = 0
+    taken: int = 0
+    interims_dropped: int = 0
+
+
+class Watcher:
+    """One reader of one session's events. Made by `Subscribers.join`, always handed back to `leave`."""
+
+    def __init__(
+        self, log: EventLog, channels: frozenset[str] | None, since: int | None, queue_events: int
+    ) -> None:
+        self._log = log
+        self._channels = channels
+        self._notes: list[Event] = []
+        self._interims: dict[str, Event] = {}
+        self._cursor = self._start(since)
+        self._waiting = sum(1 for _ in log.since(self._cursor, channels))
+        self._queue = queue_events
+        self._allowance = self._waiting + queue_events
+        self._wakened = asyncio.Event()
+        self._end: End | None = End.SESSION_ENDED if log.is_ended else None
+        self._taken = 0
+        self._interims_dropped = 0
+        if self._waiting or self._notes or self._end is not None:
+            self._wakened.set()
+
+    @property
+    def end(self) -> End | None:
+        """Why it ended, once nothing more may be taken; None while it lives or holds last words."""
+        if self.has_waiting and self._end in (End.SESSION_ENDED, End.GOING_AWAY):
+            return None
+        return self._end
+
+    @property
+    def session(self) -> str:
+        return self._log.session
+
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._waiting or self._interims or self._notes)
+
+    async def wait(self) -> None:
+        """Until there is something to take or the watcher has ended."""
+        await self._wakened.wait()
+
+    def take(self, most: int) -> list[Event]:
+        """Up to `most` events in the order of their emission; none once it has overflowed."""
+        if self._end is End.OVERFLOW:
+            return []
+        events = self._notes[:most]
+        del self._notes[:most]
+        while len(events) < most and (event := self._next()) is not None:
+            events.append(event)
+        if not self.has_waiting and self._end is None:
+            self._wakened.clear()
+            self._allowance = self._queue
+        self._taken += len(events)
+        return events
+
+    def offer(self, event: Event) -> None:
+        """Hear of an event that was just emitted. Called by `Subscribers` alone."""
+        if self._end is not None or not event.concerns(self._channels):
+            return
+        if event.seq is None:
+            self._keep_interim(event)
+        else:
+            if self._waiting == 0:
+                self._cursor = event.seq - 1
+            self._waiting += 1
+            if event.kind is EventType.SESSION_ENDED:
+                self._end = End.SESSION_ENDED
+            if self._waiting > self._allowance or self._cursor + 1 < self._log.first_seq:
+                self._overflow()
+        self._wakened.set()
+
+    def close(self, end: End) -> None:
+        """End it from outside; what still waits may be taken unless it overflowed."""
+        if self._end is not End.OVERFLOW:
+            self._end = end
+        self._wakened.set()
+
+    def statistics(self) -> WatcherStatistics:
+        waiting = self._waiting + len(self._interims) + len(self._notes)
+        return WatcherStatistics(waiting, self._allowance + INTERIMS_MAX, self._taken, self._interims_dropped)
+
+    def _start(self, since: int | None) -> int:
+        """The cursor to begin at, with a note when part of the history cannot be given."""
+        log = self._log
+        if since is None:
+            return log.head_seq
+        if since > log.head_seq:
+            message = f"this session has {log.head_seq} events, not {since}; it is sent from its beginning"
+            self._notes.append(log.note(EventType.ERROR, code="since_ahead", message=message))
+            since = 0
+        if since + 1 < log.first_seq:
+            message = f"events up to {log.first_seq - 1} are no longer held in memory; the rest follows"
+            self._notes.append(log.note(EventType.ERROR, code="history_truncated", message=message))
+            return log.first_seq - 1
+        return since
+
+    def _next(self) -> Event | None:
+        """The earliest event not yet taken: an interim goes after the stored event it followed."""
+        stored = self._next_stored() if self._waiting else None
+        key = next(iter(self._interims), None)
+        if key is not None and (stored is None or self._interims[key].after_seq < (stored.seq or 0)):
+            return self._interims.pop(key)
+        if stored is not None and stored.seq is not None:
+            self._cursor = stored.seq
+            self._waiting -= 1
+        return stored
+
+    def _next_stored(self) -> Event | None:
+        for event in self._log.since(self._cursor, self._channels):
+            return event
+        return None
+
+    def _keep_interim(self, event: Event) -> None:
+        key = f"{event.channel} {event.utterance or event.data!r}"
+        if self._interims.pop(key, None) is not None:
+            self._interims_dropped += 1
+        self._interims[key] = event
+        if len(self._interims) > INTERIMS_MAX:
+            del self._interims[next(iter(self._interims))]
+            self._interims_dropped += 1
+
+    def _overflow(self) -> None:
+        self._end = End.OVERFLOW
+        self._interims.clear()
+        self._notes.clear()
+        self._waiting = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutStatistics:
+    watchers: int
+    limit: int
+    waiting: int  # events not yet taken, over all watchers
+    waiting_max: int  # of the slowest watcher
+    overflowed: int  # watchers closed for being too slow, since the start
+    interims_dropped: int
+
+
+class Subscribers:
+    """All watchers of the process. `publish` is the listener of every event log."""
+
+    def __init__(self, *, watchers_max: int, queue_events: int) -> None:
+        self._watchers: dict[str, set[Watcher]] = {}
+        self._count = 0
+        self._watchers_max = watchers_max
+        self._queue_events = queue_events
+        self._overflowed = 0
+        self._interims_dropped = 0
+        self._is_closing = False
+
+    def join(
+        self, log: EventLog, channels: frozenset[str] | None = None, since: int | None = None
+    ) -> Watcher:
+        """Watch a session: with `since`, every held event after it and then live ones; without, live ones
+        only.
+
+        No await between the cursor and the registration: no event can fall between replay and live.
+        Raises Overloaded when there are too many watchers or the server is stopping.
+        """
+        if self._is_closing:
+            raise Overloaded("going_away", "the server is stopping", retry_after_s=5)
+        if self._count >= self._watchers_max:
+            message = f"{self._watchers_max} watchers are connected, the limit (limits.watchers); try later"
+            raise Overloaded("too_many_watchers", message, retry_after_s=10, status=429)
+        watcher = Watcher(log, channels, since, self._queue_events)
+        self._watchers.setdefault(log.session, set()).add(watcher)
+        self._count += 1
+        return watcher
+
+    def leave(self, watcher: Watcher) -> None:
+        """Forget a watcher. Idempotent."""
+        watchers = self._watchers.get(watcher.session, set())
+        if watcher not in watchers:
+            return
+        watchers.remove(watcher)
+        self._count -= 1
+        if not watchers:
+            del self._watchers[watcher.session]
+        self._overflowed += watcher.end is End.OVERFLOW
+        self._interims_dropped += watcher.statistics().interims_dropped
+        watcher.close(End.LEFT)
+
+    def publish(self, event: Event) -> None:
+        for watcher in self._watchers.get(event.session, ()):
+            watcher.offer(event)
+
+    def close(self) -> None:
+        """End every watcher as the server goes away, and take no more. Idempotent."""
+        self._is_closing = True
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.close(End.GOING_AWAY)
+
+    def statistics(self) -> FanOutStatistics:
+        each = [watcher.statistics() for watchers in self._watchers.values() for watcher in watchers]
+        return FanOutStatistics(
+            watchers=self._count,
+            limit=self._watchers_max,
+            waiting=sum(one.waiting for one in each),
+            waiting_max=max((one.waiting for one in each), default=0),
+            overflowed=self._overflowed,
+            interims_dropped=self._interims_dropped + sum(one.interims_dropped for one in each),
+        )
