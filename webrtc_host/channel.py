@@ -1,0 +1,195 @@
+"""A channel: one lasting strip of a session, fed by one connection after another.
+
+Owns what a channel remembers, the order of its blocks and the events of its coming and going. No limits (the
+registry's, `sessions.py`) and no speech (the pipeline's).
+Invariant: the blocks it hands on never overlap and never go backwards, also over reconnects.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from host_stt.contract import AUTO
+from webrtc_host.media.ranges import RangeSet
+from webrtc_host.seams import Block, ChannelState, EventSink, EventType, ms_of
+
+if TYPE_CHECKING:
+    from webrtc_host.sessions import Session
+
+logger = logging.getLogger(__name__)
+
+
+class SessionLog(EventSink, Protocol):
+    """The event log as sessions need it."""
+
+    @property
+    def head_seq(self) -> int:
+        """seq of the newest stored event, 0 before the first."""
+        ...
+
+
+class Pipeline(Protocol):
+    """What turns a channel's blocks into events; `speech.pipeline.ChannelPipeline` in life."""
+
+    def start(self) -> None: ...
+
+    def feed(self, block: Block) -> None:
+        """Never waits."""
+        ...
+
+    async def close(self) -> None:
+        """Returns when the last words are in the log."""
+        ...
+
+
+class DoorKind(StrEnum):
+    WEBRTC = "webrtc"
+    PUSH = "push"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelWish:
+    """What a connection asks of a channel. None: as it is; for `channel`: the next free one."""
+
+    channel: str | None = None
+    label: str | None = None
+    language: str | None = None
+    terms: tuple[str, ...] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One peer connection, socket or upload. `end(reason)` drains it, returns its last seq."""
+
+    id: str
+    session: Session
+    door: DoorKind
+    opened_s: float  # of the registry's clock
+    end: Callable[[str], Awaitable[int]]
+    channels: tuple[Channel, ...] = ()
+
+
+class Channel:
+    """A lasting strip of a session: reserved by a connection, opened, fed, closed; again and again."""
+
+    def __init__(self, channel_id: str, session: Session, make_pipeline: MakePipeline) -> None:
+        self.id = channel_id
+        self.session = session
+        self.label = channel_id
+        self.language = AUTO
+        self.terms: tuple[str, ...] | None = None  # None: the glossary of the server
+        self.connection: Connection | None = None
+        self.pipeline: Pipeline | None = None  # None: not open
+        self.end_sample = 0  # end of the newest block handed on
+        self.taken = RangeSet()  # what closed connections and uploads have covered
+        self.state: ChannelState | None = None
+        self._make_pipeline = make_pipeline
+        self._opened_sample = 0  # of this opening
+        self._fed_from: int | None = None  # first sample of this opening
+        self._was_opened = False
+
+    def open(self) -> None:
+        """The reserved connection starts to feed. Opening an open channel changes nothing."""
+        if self.pipeline is not None:
+            return
+        self._fed_from = None
+        self._opened_sample = self.session.now_sample()
+        self.announce_opened(self._opened_sample)
+        self.pipeline = self._make_pipeline(self)
+        self.pipeline.start()
+        self.report(ChannelState.IDLE)
+
+    def feed(self, block: Block) -> None:
+        """Hand a block to the pipeline; what lies before `end_sample` is cut off. Never waits."""
+        if self.pipeline is None:
+            raise RuntimeError(f"channel {self.id} is fed but not open")
+        overlap = self.end_sample - block.start_sample
+        if overlap >= len(block.samples):
+            return
+        if overlap > 0:
+            block = Block(self.end_sample, block.samples[overlap:], block.kind)
+        if self._fed_from is None:
+            self._fed_from = block.start_sample
+            self._report_hole(block.start_sample)
+        self.end_sample = block.end_sample
+        self.pipeline.feed(block)
+
+    def report(self, state: ChannelState, reason: str | None = None) -> None:
+        """Write `channel.state` when it is news."""
+        if state is self.state:
+            return
+        self.state = state
+        self.session.log.emit(
+            EventType.CHANNEL_STATE,
+            self.id,
+            state=state.value,
+            reason=reason,
+            at_ms=self.session.now_ms(),
+        )
+
+    async def close(self, reason: str) -> int:
+        """Flush the last words, write `channel.closed`, free the channel. Returns the seq of that event."""
+        pipeline = self.pipeline
+        if pipeline is None:
+            self.connection = None
+            return self.session.log.head_seq
+        try:
+            await pipeline.close()
+        except Exception:
+            logger.exception("%s %s: the pipeline failed while it closed", self.session.id, self.id)
+        self.pipeline = None
+        if self._fed_from is not None:
+            self.taken.add(self._fed_from, self.end_sample)
+        self.report(ChannelState.DISCONNECTED, reason)
+        return self.announce_closed(reason)
+
+    def announce_opened(self, start_sample: int) -> None:
+        """Write `channel.opened` for the connection that holds the channel."""
+        connection = self._holder()
+        self.session.log.emit(
+            EventType.CHANNEL_OPENED,
+            self.id,
+            connection=connection.id,
+            label=self.label,
+            language=self.language,
+            door=connection.door.value,
+            start_ms=ms_of(start_sample),
+        )
+
+    def announce_closed(self, reason: str, end_sample: int | None = None) -> int:
+        """Write `channel.closed` and free the channel."""
+        connection, self.connection = self._holder(), None
+        seq = self.session.log.emit(
+            EventType.CHANNEL_CLOSED,
+            self.id,
+            connection=connection.id,
+            reason=reason,
+            end_ms=ms_of(self.end_sample if end_sample is None else end_sample),
+        )
+        return seq or self.session.log.head_seq
+
+    def _holder(self) -> Connection:
+        if self.connection is None:
+            raise RuntimeError(f"channel {self.id} of {self.session.id} is held by no connection")
+        return self.connection
+
+    def _report_hole(self, start_sample: int) -> None:
+        """Account for the time nobody fed the channel: since it was last fed, or since this first opening."""
+        from_sample = self.end_sample if self._was_opened else self._opened_sample
+        self._was_opened = True
+        if ms_of(start_sample) > ms_of(from_sample):
+            self.session.log.emit(
+                EventType.COVERAGE,
+                self.id,
+                from_ms=ms_of(from_sample),
+                to_ms=ms_of(start_sample),
+                state="lost",
+                reason="not_fed",
+            )
+
+
+MakePipeline = Callable[[Channel], Pipeline]

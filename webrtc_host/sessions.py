@@ -1,0 +1,264 @@
+"""Sessions: the registry of sessions and of the connections that feed their channels.
+
+Owns who feeds what, the limits on it, and each session's t = 0. Owns no socket and no text: doors make
+connections, an injected factory makes a channel's pipeline, the event log keeps what happened.
+Invariant: one connection at most holds a channel. Everything runs on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from host_stt.contract import SAMPLE_RATE
+from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind, MakePipeline, SessionLog
+from webrtc_host.config import LimitsConfig
+from webrtc_host.errors import Overloaded, RequestError
+from webrtc_host.seams import Clock, EventType, ms_of
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5.0
+NAME_CHARS_MAX = 200
+
+
+MakeLog = Callable[[str, Callable[[], int]], SessionLog]
+"""(session id, milliseconds since its t = 0) -> its log."""
+
+
+class Session:
+    """One monitoring run with one timeline. Its channels come into being when somebody asks for them."""
+
+    def __init__(
+        self, session_id: str, name: str, *, clock: Clock, started_wall: datetime, make_log: MakeLog
+    ) -> None:
+        self.id = session_id
+        self.name = name
+        self.started_wall = started_wall
+        self.channels: dict[str, Channel] = {}
+        self.is_ended = False
+        self._clock = clock
+        self._t0_s = clock()
+        self.log = make_log(session_id, self.now_ms)
+
+    def now_sample(self) -> int:
+        """This moment on the session's timeline."""
+        return max(0, int((self._clock() - self._t0_s) * SAMPLE_RATE))
+
+    def now_ms(self) -> int:
+        return ms_of(self.now_sample())
+
+
+class SessionRegistry:
+    """All sessions and connections of the process, and the limits on them."""
+
+    def __init__(
+        self,
+        limits: LimitsConfig,
+        make_log: MakeLog,
+        make_pipeline: MakePipeline,
+        *,
+        clock: Clock = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.limits = limits
+        self.connections: dict[str, Connection] = {}
+        self._sessions: dict[str, Session] = {}
+        self._current: Session | None = None
+        self._make_log = make_log
+        self._make_pipeline = make_pipeline
+        self._clock = clock
+        self._wall = wall
+
+    def __iter__(self) -> Iterator[Session]:
+        """Oldest first."""
+        return iter(list(self._sessions.values()))
+
+    def create(self, name: str | None = None) -> Session:
+        """A new session, beside the current one. Raises Overloaded when the process holds too many."""
+        self._make_room()
+        session_id = f"s_{secrets.token_hex(4)}"
+        while session_id in self._sessions:
+            session_id = f"s_{secrets.token_hex(4)}"
+        session = Session(
+            session_id,
+            (name or session_id)[:NAME_CHARS_MAX],
+            clock=self._clock,
+            started_wall=self._wall(),
+            make_log=self._make_log,
+        )
+        self._sessions[session_id] = session
+        t0_wall = session.started_wall.astimezone(UTC).isoformat(timespec="milliseconds")
+        session.log.emit(EventType.SESSION_STARTED, name=session.name, t0_wall=t0_wall.replace("+00:00", "Z"))
+        logger.info("session %s opened", session_id)
+        return session
+
+    def current(self) -> Session:
+        """The session for everyone who names none: made at first need, kept until it is ended."""
+        if self._current is None or self._current.is_ended:
+            self._current = self.create()
+        return self._current
+
+    def get(self, session_id: str | None) -> Session:
+        """The named session, ended or not; the current one for None. Raises RequestError 404."""
+        if session_id is None:
+            return self.current()
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise RequestError(
+                "unknown_session",
+                f"there is no session {session_id[:40]!r}; leave `session` out to use the current one",
+                404,
+            )
+        return session
+
+    def get_live(self, session_id: str | None) -> Session:
+        """As `get`, for doors: raises RequestError 409 when the session has ended."""
+        session = self.get(session_id)
+        if session.is_ended:
+            raise RequestError("session_ended", f"session {session.id} has ended; open another one", 409)
+        return session
+
+    async def end(self, session: Session, reason: str = "requested") -> int:
+        """Close every connection of the session, write `session.ended`, return its seq. Twice is harmless."""
+        if session.is_ended:
+            return session.log.head_seq
+        session.is_ended = True
+        for connection in [c for c in self.connections.values() if c.session is session]:
+            await self.end_connection(connection, "session_ended")
+        seq = session.log.emit(EventType.SESSION_ENDED, reason=reason)
+        logger.info("session %s ended (%s)", session.id, reason)
+        return seq or session.log.head_seq
+
+    def connect(
+        self,
+        session: Session,
+        door: DoorKind,
+        wishes: Sequence[ChannelWish],
+        end: Callable[[str], Awaitable[int]],
+    ) -> Connection:
+        """A new connection that holds the wished channels, in the order of the wishes. All of them or none.
+
+        Raises RequestError 422 (a bad id, a channel twice), 409 (already fed), Overloaded 429.
+        """
+        channels = self._choose(session, wishes)
+        connection = Connection(f"c_{secrets.token_hex(8)}", session, door, self._clock(), end)
+        for channel, wish in zip(channels, wishes, strict=True):
+            channel.connection = connection
+            channel.label = channel.label if wish.label is None else wish.label
+            channel.language = channel.language if wish.language is None else wish.language
+            channel.terms = channel.terms if wish.terms is None else wish.terms
+        connection.channels = tuple(channels)
+        self.connections[connection.id] = connection
+        return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """Forget a connection whose channels are closed; frees those it only reserved."""
+        self.connections.pop(connection.id, None)
+        for channel in connection.channels:
+            if channel.connection is connection:
+                channel.connection = None
+
+    async def end_connection(self, connection: Connection, reason: str) -> int:
+        """Drain and close one connection. Returns the seq of its last event."""
+        try:
+            return await connection.end(reason)
+        except Exception:
+            logger.exception("connection %s failed while it closed", connection.id)
+            return connection.session.log.head_seq
+
+    async def close(self) -> None:
+        """The server stops: drain every connection. Sessions stay un-ended; a record can go on."""
+        for connection in list(self.connections.values()):
+            await self.end_connection(connection, "server_stopping")
+
+    def statistics(self) -> dict[str, int]:
+        doors = Counter(connection.door.value for connection in self.connections.values())
+        return {
+            "sessions": len(self._sessions),
+            "connections": len(self.connections),
+            "channels_fed": self._fed(),
+            **{f"connections_{door.value}": doors[door.value] for door in DoorKind},
+        }
+
+    def channel(self, session: Session, channel_id: str) -> Channel:
+        """The strip with this id, made at first need. Raises RequestError 422 outside C01-C64."""
+        known = session.channels.get(channel_id)
+        if known is not None:
+            return known
+        if channel_id not in self._ids():
+            raise RequestError(
+                "unknown_channel",
+                f"channel {channel_id[:20]} is outside C01-C{self.limits.channels_per_session:02d}",
+                422,
+            )
+        channel = Channel(channel_id, session, self._make_pipeline)
+        session.channels[channel_id] = channel
+        return channel
+
+    def _ids(self) -> list[str]:
+        return [f"C{number:02d}" for number in range(1, self.limits.channels_per_session + 1)]
+
+    def _fed(self) -> int:
+        return sum(len(connection.channels) for connection in self.connections.values())
+
+    def _make_room(self) -> None:
+        """Forget the oldest ended session when the table is full."""
+        if len(self._sessions) < self.limits.sessions:
+            return
+        oldest_ended = next((s.id for s in self._sessions.values() if s.is_ended), None)
+        if oldest_ended is None:
+            raise Overloaded(
+                "too_many_sessions",
+                f"{len(self._sessions)} sessions are open, the limit is {self.limits.sessions}; "
+                "end one or raise limits.sessions",
+                retry_after_s=RETRY_AFTER_S,
+                status=429,
+            )
+        del self._sessions[oldest_ended]
+
+    def _choose(self, session: Session, wishes: Sequence[ChannelWish]) -> list[Channel]:
+        """The channels of the wishes: the named ones, then the lowest free ids for the others."""
+        if self._fed() + len(wishes) > self.limits.channels_per_process:
+            raise Overloaded(
+                "too_many_channels",
+                f"{self._fed()} channels are fed and {len(wishes)} more are asked for; this server takes "
+                f"{self.limits.channels_per_process}",
+                retry_after_s=RETRY_AFTER_S,
+                status=429,
+            )
+        named = [wish.channel for wish in wishes if wish.channel is not None]
+        for channel_id, times in Counter(named).items():
+            self._check_free(self.channel(session, channel_id), times)
+        free = (i for i in self._ids() if i not in named and not self._is_held(session, i))
+        chosen = [wish.channel or next(free, None) for wish in wishes]
+        if None in chosen:
+            raise Overloaded(
+                "no_free_channel",
+                f"session {session.id} has no {len(wishes)} free channels among "
+                f"{self.limits.channels_per_session}; close a connection first",
+                retry_after_s=RETRY_AFTER_S,
+                status=429,
+            )
+        return [self.channel(session, channel_id) for channel_id in chosen if channel_id is not None]
+
+    def _check_free(self, channel: Channel, times: int) -> None:
+        if times > 1:
+            raise RequestError(
+                "duplicate_channel", f"channel {channel.id} is named {times} times; each feeds one track", 422
+            )
+        if channel.connection is not None:
+            raise RequestError(
+                "channel_fed",
+                f"channel {channel.id} is already fed by another connection; close that one or choose "
+                "another channel",
+                409,
+            )
+
+    def _is_held(self, session: Session, channel_id: str) -> bool:
+        channel = session.channels.get(channel_id)
+        return channel is not None and channel.connection is not None
