@@ -15,6 +15,7 @@ Invariant: the stored events a watcher takes have ascending seq and miss none th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +23,8 @@ from webrtc_host.errors import Overloaded
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import Event, EventLog
 
+LAST_WORDS_S = 1.5
+"""What still waits when the server stops may be sent for so long."""
 INTERIMS_MAX = 64
 """Interims waiting for one watcher: one for each channel of a full session."""
 
@@ -44,7 +47,10 @@ class WatcherStatistics:
 
 
 class Watcher:
-    """One reader of one session's events. Made by `Subscribers.join`, always handed back to `leave`."""
+    """One reader of one session's events. Made by `Subscribers.join`, always handed back to `leave`.
+
+    hurry: set by whoever sends; called with the seconds that are left to it, because a `send` may be stuck.
+    """
 
     def __init__(
         self, log: EventLog, channels: frozenset[str] | None, since: int | None, queue_events: int
@@ -58,11 +64,17 @@ class Watcher:
         self._queue = queue_events
         self._allowance = self._waiting + queue_events
         self._wakened = asyncio.Event()
+        self.hurry: Callable[[float], None] | None = None
         self._end: End | None = End.SESSION_ENDED if log.is_ended else None
         self._taken = 0
         self._interims_dropped = 0
         if self._waiting or self._notes or self._end is not None:
             self._wakened.set()
+
+    @property
+    def reason(self) -> End:
+        """Why it is ending, also while last words wait."""
+        return self._end or End.LEFT
 
     @property
     def end(self) -> End | None:
@@ -118,6 +130,8 @@ class Watcher:
         if self._end is not End.OVERFLOW:
             self._end = end
         self._wakened.set()
+        if self.hurry is not None:
+            self.hurry(LAST_WORDS_S)
 
     def statistics(self) -> WatcherStatistics:
         waiting = self._waiting + len(self._interims) + len(self._notes)
@@ -168,6 +182,8 @@ class Watcher:
         self._interims.clear()
         self._notes.clear()
         self._waiting = 0
+        if self.hurry is not None:
+            self.hurry(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,141 @@
+"""Who may call: the token, the origin of a page, and whose X-Forwarded headers are believed.
+
+Owns these three checks and nothing of routes or sockets. Handlers marked `open_to_all` (the pages, `/health`,
+`/ready`) need no token: a page has to be readable to show the box that asks for it; everything else needs
+one. A watcher's WebSocket checks its token itself, after the upgrade: a browser only ever sees close codes.
+Invariant: a token is compared in constant time and appears in no log and in no error text.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from webrtc_host.errors import RequestError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AnyHandler = TypeVar("AnyHandler", bound=Callable[..., object])
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def open_to_all(handler: AnyHandler) -> AnyHandler:
+    """Mark a handler that needs no token."""
+    handler._is_open_to_all = True  # type: ignore[attr-defined]  # read back by is_open_to_all alone
+    return handler
+
+
+def checks_token_itself(handler: AnyHandler) -> AnyHandler:
+    """Mark a WebSocket handler that answers a bad token with a close code."""
+    return open_to_all(handler)
+
+
+def is_open_to_all(handler: object) -> bool:
+    return bool(getattr(handler, "_is_open_to_all", False))
+
+
+class Gate:
+    """The checks of every request, from the configuration."""
+
+    def __init__(
+        self,
+        token: str = "",
+        *,
+        allowed_origins: Sequence[str] = (),
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
+        """token: empty asks nobody for one. trusted_proxies: addresses or networks (10.0.0.0/8)."""
+        self._token = token.encode()
+        self._allowed = frozenset(_origin(origin) for origin in allowed_origins)
+        self._trusted: tuple[Network, ...] = tuple(
+            ipaddress.ip_network(network, strict=False) for network in trusted_proxies
+        )
+
+    def check_token(self, request: web.BaseRequest) -> None:
+        """Raise RequestError 401 unless the request carries the token, as a bearer or as `?token=`."""
+        if not self._token:
+            return
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        given = bearer.strip() if scheme.lower() == "bearer" else request.query.get("token", "")
+        if not given:
+            message = "this server asks for its token: send `Authorization: Bearer TOKEN`, or `?token=TOKEN`"
+            raise RequestError("token_missing", message, 401)
+        if not hmac.compare_digest(given.encode(errors="replace"), self._token):
+            message = "the token is not the one this server was started with (auth.token)"
+            raise RequestError("token_wrong", message, 401)
+
+    def is_own_or_allowed(self, request: web.BaseRequest) -> bool:
+        """True when no page of a foreign origin makes this call. Programs send no Origin."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return True
+        return _origin(origin) in self._allowed or _origin(origin) == _origin(self.own_origin(request))
+
+    def check_origin(self, request: web.BaseRequest) -> None:
+        """Raise RequestError 403 when a page of a foreign origin calls."""
+        if not self.is_own_or_allowed(request):
+            origin = request.headers.get("Origin", "")[:100]
+            message = f"pages of {origin} may not call this server; list it in media.allowed_origins"
+            raise RequestError("origin_not_allowed", message, 403)
+
+    def own_origin(self, request: web.BaseRequest) -> str:
+        """scheme://host[:port] as the browser sees this server."""
+        scheme, host = request.scheme, request.host
+        if self.is_from_proxy(request):
+            scheme = _last(request.headers.get("X-Forwarded-Proto")) or scheme
+            host = _last(request.headers.get("X-Forwarded-Host")) or host
+        return f"{scheme}://{host}"
+
+    def is_from_proxy(self, request: web.BaseRequest) -> bool:
+        return self._is_trusted(_peer(request))
+
+    def remote(self, request: web.BaseRequest) -> str:
+        """The caller's address: the nearest in X-Forwarded-For that is no trusted proxy, or the peer's."""
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+        remote = _peer(request)
+        while self._is_trusted(remote) and hops:
+            remote = hops.pop()
+        return remote if _is_address(remote) else "unknown"
+
+    def _is_trusted(self, address: str) -> bool:
+        if not self._trusted or not _is_address(address):
+            return False
+        parsed = ipaddress.ip_address(address)
+        return any(parsed in network for network in self._trusted if network.version == parsed.version)
+
+
+def _peer(request: web.BaseRequest) -> str:
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return str(peer[0]) if isinstance(peer, tuple) else ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _last(header: str | None) -> str:
+    """The value the nearest proxy wrote: the last of a list."""
+    return header.rpartition(",")[2].strip() if header else ""
+
+
+def _origin(text: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: `https://a` and `https://A:443` are the same; ("", text, None) for junk."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return ("", text, None)
+    if not parts.hostname:
+        return ("", text, None)
+    return (parts.scheme, parts.hostname, port)

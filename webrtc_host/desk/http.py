@@ -1,0 +1,160 @@
+"""What every HTTP answer of 8082 has in common: the shape of errors, CORS, security headers, the access log.
+
+Owns the middleware and the access logger; knows no route. Every error is `{"error":{"code","message"}}`
+with a matching status. A bug is one traceback in the log and a 500 without details.
+Invariant: no query string is ever logged; it may hold the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from host_stt.contract import error_body
+from webrtc_host.desk.auth import SAFE_METHODS, Gate, Handler, is_open_to_all
+from webrtc_host.errors import RequestError
+from webrtc_host.transcript.event_log import encode_json
+
+logger = logging.getLogger(__name__)
+
+GATE = web.AppKey("gate", Gate)
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "font-src 'self'",
+        "media-src 'self' blob:",
+        "worker-src 'self' blob:",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Frame-Options": "DENY",
+}
+CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+CORS_HEADERS = "Authorization, Content-Type, If-Match, Last-Event-ID"
+CORS_EXPOSED = "Location, ETag, Link, Retry-After"
+PREFLIGHT_S = 600  # a browser asks again after this long
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "wrong_type"}
+
+
+def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """JSON as this server writes it; never cached."""
+    response = web.Response(body=encode_json(body), status=status, headers=headers)
+    response.content_type = "application/json"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def error_response(error: RequestError) -> web.Response:
+    response = json_response(error_body(error.code, error.message), error.status)
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="host-stt"'
+    return response
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into its JSON answer. Streams that have begun handle their own."""
+    try:
+        return await handler(request)
+    except RequestError as error:
+        return error_response(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _standard_error(request, error)
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise  # the caller left; nobody is there to answer
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
+        message = "the server made a mistake; its log has the details"
+        return json_response(error_body("internal", message), 500)
+
+
+def _standard_error(request: web.Request, error: web.HTTPException) -> web.Response:
+    """aiohttp's own refusals in our shape."""
+    message = {
+        404: f"there is nothing at {request.rel_url.raw_path[:200]}",
+        405: f"{request.method} is not possible here; {error.headers.get('Allow', 'nothing')} is",
+        413: "the body is larger than this server takes (limits.body_bytes)",
+        415: "this content type is not understood here",
+    }.get(error.status, HTTPStatus(error.status).phrase.lower())
+    code = _CODES.get(error.status, "bad_request" if error.status < 500 else "internal")
+    response = json_response(error_body(code, message), error.status)
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+@web.middleware
+async def check_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer preflights; refuse foreign pages where a call could change or open something, and bad tokens."""
+    gate = request.app[GATE]
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        gate.check_origin(request)
+        return web.Response(status=204, headers={"Access-Control-Max-Age": str(PREFLIGHT_S)})
+    is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+    if is_upgrade or request.method not in SAFE_METHODS:
+        gate.check_origin(request)
+    matched = request.match_info
+    if matched.http_exception is None and not is_open_to_all(matched.handler):
+        gate.check_token(request)
+    return await handler(request)
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal `on_response_prepare`: security headers on all, CORS headers for allowed origins."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return
+    response.headers.add("Vary", "Origin")
+    if request.app[GATE].is_own_or_allowed(request):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = CORS_EXPOSED
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = CORS_METHODS
+            response.headers["Access-Control-Allow-Headers"] = CORS_HEADERS
+
+
+class AccessLogger(AbstractAccessLogger):
+    """One line per request, without its query. Streams are logged when they end."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        gate = request.app[GATE] if isinstance(request, web.Request) else None
+        remote = gate.remote(request) if gate else "-"
+        # raw_path keeps a line break in the path escaped: a caller cannot write lines of its own.
+        path = request.rel_url.raw_path[:200]
+        self.logger.info(
+            "%s %s %s -> %s in %.0f ms", remote, request.method, path, response.status, time * 1000
+        )
+
+
+def install(app: web.Application, gate: Gate) -> None:
+    """Put all of it onto an application."""
+    app[GATE] = gate
+    app.middlewares.append(answer_errors)
+    app.middlewares.append(check_caller)
+    app.on_response_prepare.append(add_headers)

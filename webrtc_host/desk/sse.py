@@ -1,0 +1,65 @@
+"""`GET /events`: a session's events as Server-Sent Events.
+
+Owns the stream's form: stored events carry `id:` = seq, interims and errors none, so that a browser's own
+resume (`Last-Event-ID`) never names an event that cannot be found again. A refusal is an ordinary HTTP error.
+A stream of an ended session with nothing left to tell answers 204, which ends a browser's reconnects.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from webrtc_host.desk.subscribers import End, Watcher
+from webrtc_host.desk.watching import Watching, Wish, pump
+from webrtc_host.transcript.event_log import Event
+
+COMMENT_S = 15.0
+RETRY_MS = 2000
+"""A browser comes back after this long."""
+
+
+class EventStream:
+    """The route's handler."""
+
+    def __init__(self, watching: Watching, *, comment_s: float = COMMENT_S) -> None:
+        self._watching = watching
+        self._comment_s = comment_s
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        wish = Wish.from_query(request.query, request.headers.get("Last-Event-ID"))
+        watcher = self._watching.join(wish)
+        try:
+            if watcher.end is End.SESSION_ENDED:
+                return web.Response(status=204)
+            return await self._stream(request, watcher)
+        finally:
+            self._watching.subscribers.leave(watcher)
+
+    async def _stream(self, request: web.Request, watcher: Watcher) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response.content_type = "text/event-stream"
+        response.charset = "utf-8"
+        await response.prepare(request)
+
+        async def send(event: Event) -> None:
+            await response.write(framed(event))
+
+        async def comment() -> None:
+            await response.write(b":\n\n")
+
+        try:
+            await response.write(b"retry: %d\n\n" % RETRY_MS)
+            end = await pump(watcher, send, idle_s=self._comment_s, on_idle=comment)
+        except ConnectionResetError:
+            return response  # the watcher left; that is how every stream ends
+        if end is End.OVERFLOW and request.transport is not None:
+            # There is no close code here: a cut connection makes the browser resume from its last id.
+            request.transport.abort()
+        return response
+
+
+def framed(event: Event) -> bytes:
+    """One event of the stream; JSON has no line breaks, so one `data:` line is enough."""
+    if event.seq is None:
+        return b"data: %b\n\n" % event.data
+    return b"id: %d\ndata: %b\n\n" % (event.seq, event.data)

@@ -1,0 +1,156 @@
+"""What the three ways of watching share: what a watcher asks for, and the pump that sends it its events.
+
+Owns the parsing of `session`, `channels` and `since`, the pump's loop and the close codes. `ws`, `sse` and
+`data_channel` bring a `send` that waits while their peer is slow; that is all the back pressure there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from webrtc_host.desk.subscribers import End, Subscribers, Watcher
+from webrtc_host.errors import RequestError
+from webrtc_host.sessions import Session, SessionRegistry
+from webrtc_host.transcript.event_log import Event, EventLog
+
+BATCH_EVENTS = 32
+"""Taken at once; small, so that a replay to one watcher leaves room for live events to others."""
+CHANNELS_MAX = 64
+SEQ_MAX = 2**53
+_CHANNEL = re.compile(r"C\d{2}")
+
+CLOSE_CODES = {401: 4401, 404: 4404, 429: 4429, 503: 1013}
+"""HTTP status of a refusal -> WebSocket close code."""
+CLOSE_MALFORMED = 4400
+CLOSE_OF_END = {End.SESSION_ENDED: 1000, End.OVERFLOW: 1013, End.GOING_AWAY: 1001, End.LEFT: 1000}
+REASON_OF_END = {
+    End.SESSION_ENDED: "the session has ended",
+    End.OVERFLOW: "too slow; come back with since=",
+    End.GOING_AWAY: "the server is stopping; come back with since=",
+    End.LEFT: "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a watcher asks for. None: the current session, all channels, live events only."""
+
+    session: str | None = None
+    channels: frozenset[str] | None = None
+    since: int | None = None
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str], last_event_id: str | None = None) -> Wish:
+        """last_event_id: SSE's own resume; it wins over `since`, which its reconnects repeat unchanged.
+
+        Raises RequestError 400.
+        """
+        since = last_event_id or query.get("since")
+        return cls(query.get("session") or None, _channels(query.get("channels")), _since(since))
+
+
+class Watching:
+    """Brings a watcher and its session together."""
+
+    def __init__(self, registry: SessionRegistry, subscribers: Subscribers) -> None:
+        self._registry = registry
+        self.subscribers = subscribers
+
+    def join(self, wish: Wish) -> Watcher:
+        """Raises RequestError 404 (no such session) and Overloaded (too many, stopping)."""
+        return self.subscribers.join(log_of(self._registry.get(wish.session)), wish.channels, wish.since)
+
+
+def log_of(session: Session) -> EventLog:
+    """The session's log as the desk needs it: with what it holds, not only a place to write to."""
+    if not isinstance(session.log, EventLog):
+        raise TypeError(f"session {session.id} keeps no event log that can be read")
+    return session.log
+
+
+async def pump(
+    watcher: Watcher,
+    send: Callable[[Event], Awaitable[None]],
+    *,
+    idle_s: float | None = None,
+    on_idle: Callable[[], Awaitable[None]] | None = None,
+) -> End:
+    """Send a watcher's events as they come, until it ends; says why it did.
+
+    on_idle: called after each `idle_s` without events. A `send` that is stuck is given up when the watcher
+    overflows or the server stops. Raises what `send` raises when the peer has gone.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as patience:
+            watcher.hurry = lambda left_s: patience.reschedule(loop.time() + left_s)
+            return await _pump(watcher, send, idle_s, on_idle)
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        return watcher.reason
+    finally:
+        watcher.hurry = None
+
+
+async def _pump(
+    watcher: Watcher,
+    send: Callable[[Event], Awaitable[None]],
+    idle_s: float | None,
+    on_idle: Callable[[], Awaitable[None]] | None,
+) -> End:
+    while True:
+        if watcher.end is None and not await _has_something(watcher, idle_s) and on_idle is not None:
+            await on_idle()
+        for event in watcher.take(BATCH_EVENTS):
+            await send(event)
+        if watcher.end is not None:
+            return watcher.end
+        if watcher.has_waiting:
+            await asyncio.sleep(0)
+
+
+async def _has_something(watcher: Watcher, idle_s: float | None) -> bool:
+    if idle_s is None or watcher.has_waiting:
+        await watcher.wait()
+        return True
+    idling = asyncio.timeout(idle_s)
+    try:
+        async with idling:
+            await watcher.wait()
+    except TimeoutError:
+        if not idling.expired():
+            raise
+        return False
+    return True
+
+
+def close_code(error: RequestError) -> int:
+    return CLOSE_CODES.get(error.status, CLOSE_MALFORMED)
+
+
+def close_reason(text: str) -> bytes:
+    """A close frame carries 123 bytes of reason at most."""
+    return text.encode()[:123].decode(errors="ignore").encode()
+
+
+def _channels(text: str | None) -> frozenset[str] | None:
+    if not text:
+        return None
+    names = [name.strip() for name in text.split(",", CHANNELS_MAX)]
+    for name in names:
+        if not _CHANNEL.fullmatch(name):
+            message = f"channels are C01, C02, ... with commas between, not {name[:20]!r}"
+            raise RequestError("bad_channel", message)
+    return frozenset(names)
+
+
+def _since(text: str | None) -> int | None:
+    if text is None or text == "":
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 16 or int(text) > SEQ_MAX:
+        raise RequestError("bad_since", f"since is the seq of the last event you have, not {text[:20]!r}")
+    return int(text)
