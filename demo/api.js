@@ -1,0 +1,85 @@
+/* The server over HTTP: addresses, the access token, and errors as codes the pages can explain.
+ *
+ * Owns the token (kept for this tab only) and turns every failed answer into a ServerError.
+ * Addresses are relative to the page, so the pages also work behind a proxy that adds a path.
+ */
+
+const TOKEN_KEY = "host-stt.token";
+
+export class ServerError extends Error {
+  /** code: a key of the error texts; status: HTTP, 0 when no answer came; detail: the server's own sentence. */
+  constructor(code, { status = 0, detail = "", retryAfterS = null } = {}) {
+    super(detail || code);
+    this.name = "ServerError";
+    this.code = code;
+    this.status = status;
+    this.detail = detail;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+export function token() {
+  return sessionStorage.getItem(TOKEN_KEY) ?? "";
+}
+
+export function rememberToken(value) {
+  if (value) sessionStorage.setItem(TOKEN_KEY, value);
+  else sessionStorage.removeItem(TOKEN_KEY);
+}
+
+/** An absolute URL for `path` (no leading slash); empty parameters are left out. */
+export function address(path, parameters = {}) {
+  const url = new URL(path, document.baseURI);
+  url.hash = "";
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+  }
+  return url;
+}
+
+/** The same for WebSocket and EventSource, which cannot send headers: the token goes into the query. */
+export function streamAddress(path, parameters = {}, scheme = "http") {
+  const url = address(path, { ...parameters, token: token() });
+  if (scheme === "ws") url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url;
+}
+
+export async function request(method, path, body, options = {}) {
+  const headers = { Accept: "application/json" };
+  if (token()) headers.Authorization = `Bearer ${token()}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(address(path), {
+      method,
+      headers,
+      cache: "no-store",
+      body: body === undefined ? undefined : JSON.stringify(body),
+      ...options,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServerError("unreachable", { detail: error.message });
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw refusal(response, answer);
+  return answer;
+}
+
+function refusal(response, answer) {
+  const wait = Number.parseFloat(response.headers.get("Retry-After") ?? "");
+  return new ServerError(codeOf(response.status), {
+    status: response.status,
+    detail: answer?.error?.message ?? `HTTP ${response.status}`,
+    retryAfterS: Number.isFinite(wait) ? wait : null,
+  });
+}
+
+function codeOf(status) {
+  if (status === 401) return "bad_token";
+  if (status === 403) return "forbidden";
+  if (status === 429) return "busy";
+  if (status === 502 || status === 504) return "unreachable";
+  if (status === 503) return "not_ready";
+  return "refused";
+}

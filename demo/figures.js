@@ -1,0 +1,87 @@
+/* The figures beside the text: how late the words are, and how the connection is doing. */
+
+import { t } from "./i18n.js";
+
+const LATENCIES_MAX = 500;
+
+/** Nearest-rank percentile of numbers; null when there are none. */
+export function percentile(values, rank) {
+  if (values.length === 0) return null;
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil((rank / 100) * sorted.length) - 1)];
+}
+
+export class Latency {
+  #values = [];
+
+  constructor(box) {
+    this.box = box;
+    this.redraw();
+  }
+
+  add(ms) {
+    if (!Number.isFinite(ms)) return;
+    this.#values.push(ms);
+    if (this.#values.length > LATENCIES_MAX) this.#values.shift();
+    this.redraw();
+  }
+
+  redraw() {
+    const show = (rank) => {
+      const ms = percentile(this.#values, rank);
+      return ms === null ? "–" : t("latency.value", { seconds: (ms / 1000).toFixed(2) });
+    };
+    this.box.querySelector("[data-figure=p50]").textContent = show(50);
+    this.box.querySelector("[data-figure=p95]").textContent = show(95);
+    this.box.querySelector("[data-figure=count]").textContent = String(this.#values.length);
+  }
+}
+
+/** The few facts of getStats that a person can use: {codec, rttMs, lost, lossPercent}; null where unknown. */
+export function summary(report) {
+  const entries = [...report.values()];
+  const transport = entries.find((entry) => entry.type === "transport");
+  const pair =
+    entries.find((entry) => entry.id === transport?.selectedCandidatePairId) ??
+    entries.find((entry) => entry.type === "candidate-pair" && entry.nominated && entry.state === "succeeded");
+  const outbound = entries.find((entry) => entry.type === "outbound-rtp" && entry.kind === "audio");
+  const remote = entries.find((entry) => entry.type === "remote-inbound-rtp" && entry.kind === "audio");
+  const codec = entries.find((entry) => entry.id === outbound?.codecId);
+  const rtt = pair?.currentRoundTripTime ?? remote?.roundTripTime;
+  const sent = outbound?.packetsSent ?? 0;
+  const lost = remote?.packetsLost ?? null;
+  return {
+    codec: codec ? codec.mimeType.replace("audio/", "") + ` ${Math.round(codec.clockRate / 1000)} kHz` : null,
+    rttMs: rtt === undefined ? null : Math.max(1, Math.round(rtt * 1000)),
+    lost,
+    lossPercent: lost === null || sent === 0 ? null : Math.max(0, (100 * lost) / sent),
+  };
+}
+
+export class LinkFigures {
+  constructor(box) {
+    this.box = box;
+    this.clear();
+  }
+
+  clear() {
+    this.show({ codec: null, rttMs: null, lost: null, lossPercent: null });
+    this.channel("");
+  }
+
+  channel(name) {
+    this.#put("channel", name || t("link.none"));
+  }
+
+  show({ codec, rttMs, lost, lossPercent }) {
+    const none = t("link.none");
+    this.#put("codec", codec ?? none);
+    this.#put("rtt", rttMs === null ? none : t("link.ms", { ms: rttMs }));
+    const percent = lossPercent === null ? null : lossPercent.toFixed(1);
+    this.#put("loss", percent === null ? none : t("link.lossValue", { percent, lost }));
+  }
+
+  #put(name, text) {
+    this.box.querySelector(`[data-figure=${name}]`).textContent = text;
+  }
+}

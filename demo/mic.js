@@ -1,0 +1,239 @@
+/* The microphone page: one button, and everything between a closed page and text, shown as it happens.
+ *
+ * Owns the phase of the page and wires the parts together; each part draws itself.
+ *   idle -> starting -> live <-> reconnecting, each of them -> stopping -> idle
+ */
+
+import { needsToken } from "./notice.js";
+import { CaptureError, audioContext, isSecure, listClips, openClip, openMicrophone } from "./capture.js";
+import { Latency, LinkFigures, summary } from "./figures.js";
+import { Glossary } from "./glossary.js";
+import { language, t } from "./i18n.js";
+import { Link } from "./link.js";
+import { Meter } from "./meter.js";
+import { $, askToken, beginPage } from "./page.js";
+import { Settings } from "./settings.js";
+import { Steps } from "./steps.js";
+import { TextPanel } from "./text-panel.js";
+
+const STATS_MS = 1000;
+const CLIP_TAIL_MS = 1200; // silence after a clip, so that its last words end like a person's
+
+const main = document.querySelector("main");
+const notice = beginPage();
+const steps = new Steps($("steps"));
+const meter = new Meter($("meter"), $("level-hint"));
+const settings = new Settings();
+const glossary = new Glossary($("glossary"));
+const latency = new Latency($("latency"));
+const figures = new LinkFigures($("link"));
+const panel = new TextPanel({ steps, latency });
+let phase = "idle";
+let source = null;
+let link = null;
+let ticker = 0;
+let run = 0; // counts starts; what an older one still has to say is not listened to
+
+function enter(next) {
+  phase = next;
+  main.dataset.phase = next;
+  const label = { idle: "start", starting: "cancel", live: "stop", reconnecting: "stop", stopping: "stopping" }[next];
+  $("button-text").textContent = t(`button.${label}`);
+  $("go").disabled = next === "stopping";
+  for (const button of document.querySelectorAll("[data-clip]")) button.disabled = next !== "idle";
+  settings.isLive = next !== "idle";
+  panel.isLive = next === "live";
+}
+
+async function start(clip) {
+  const mine = ++run;
+  const isMine = () => mine === run;
+  notice.clear();
+  steps.reset();
+  enter("starting");
+  audioContext().catch(() => {}); // made inside the click, or it stays suspended; asked for again where it is needed
+  try {
+    if ((await needsToken()) && !(await askToken())) throw Object.assign(new Error(), { code: "bad_token" });
+    if (!isMine()) return;
+    const opened = clip ? await openTestClip(clip) : await openTheMicrophone();
+    if (!isMine()) return opened.stop();
+    source = opened;
+    meter.attach(source.analyser);
+    steps.set("level", "working");
+    await openLink(clip?.language ?? settings.language);
+    if (!isMine()) return;
+    enter("live");
+    panel.begin();
+    if (clip) await playThrough(isMine);
+  } catch (error) {
+    if (isMine()) fail(error);
+  }
+}
+
+async function openTheMicrophone() {
+  steps.set("secure", "working");
+  if (!isSecure()) throw new CaptureError("insecure");
+  steps.set("secure", "done", "detail.secure");
+  steps.set("permission", "working", "detail.asking");
+  const microphone = await openMicrophone(settings.capture);
+  steps.set("permission", "done", "detail.granted");
+  steps.set("device", "done", { text: microphone.label });
+  microphone.track.addEventListener("ended", () => source === microphone && stop(new CaptureError("deviceGone")));
+  settings.list();
+  return microphone;
+}
+
+async function openTestClip(clip) {
+  for (const name of ["secure", "permission"]) steps.set(name, "done", "detail.notNeeded");
+  steps.set("device", "working", "detail.clip");
+  const opened = await openClip(clip);
+  steps.set("device", "done", "detail.clip");
+  $("clip-says").hidden = false;
+  $("clip-says").dataset.text = clip.text;
+  sayClip();
+  return opened;
+}
+
+async function playThrough(isMine) {
+  await source.play();
+  await new Promise((done) => setTimeout(done, CLIP_TAIL_MS));
+  if (isMine() && (phase === "live" || phase === "reconnecting")) await stop();
+}
+
+async function openLink(spoken) {
+  const mine = run;
+  link = new Link(source, panel.transcript, { language: spoken });
+  link.addEventListener("event", (e) => panel.feed(e.detail));
+  link.addEventListener("state", (e) => mine === run && onLinkState(e.detail));
+  link.addEventListener("dead", (e) => mine === run && stop({ code: "lost", detail: e.detail.message }));
+  await link.open();
+}
+
+function onLinkState(state) {
+  if (state === "live") {
+    steps.set("connection", "done");
+    if (steps.state("text") !== "done") steps.set("text", "working", "detail.listening");
+    panel.remember(link.connection);
+    figures.channel(link.connection.channels.map((c) => c.channel).join(", "));
+    if (phase === "reconnecting") enter("live");
+    clearInterval(ticker);
+    ticker = setInterval(tick, STATS_MS);
+    tick();
+    return;
+  }
+  steps.set("connection", "working", `detail.${state}`);
+  if (state === "reconnecting") enter("reconnecting");
+}
+
+async function tick() {
+  const facts = summary(await link.connection.stats());
+  if (phase !== "live") return;
+  figures.show(facts);
+  const rtt = facts.rttMs === null ? "" : ` · ${facts.rttMs} ms`;
+  if (facts.codec) steps.set("connection", "done", { text: facts.codec + rtt });
+  panel.tick(performance.now(), meter.verdict);
+}
+
+function fail(error) {
+  const blamed = { insecure: "secure", blocked: "permission", inUse: "device", noDevice: "device", clip: "device" };
+  steps.fail(blamed[error.code]);
+  close();
+  notice.show(error);
+  enter("idle");
+}
+
+function close() {
+  run += 1;
+  clearInterval(ticker);
+  link?.abandon();
+  source?.stop();
+  meter.detach();
+  panel.pause();
+  link = source = null;
+}
+
+/** Stop capture, let the server flush, wait for the last event. error: why, when it was not the person's wish. */
+async function stop(error = null) {
+  if (phase === "stopping" || phase === "idle") return;
+  if (phase === "starting") {
+    close();
+    steps.reset();
+    enter("idle");
+    return;
+  }
+  enter("stopping");
+  run += 1;
+  clearInterval(ticker);
+  source.stop();
+  meter.detach();
+  steps.set("level", "idle");
+  steps.set("text", "working", "detail.flushing");
+  let isComplete = false;
+  try {
+    isComplete = await link.finish();
+  } catch (failure) {
+    error ??= failure;
+  }
+  panel.end();
+  steps.set("connection", "idle");
+  steps.set("text", isComplete ? "done" : "warning", isComplete ? "detail.finished" : "detail.unconfirmed");
+  close();
+  enter("idle");
+  if (error) notice.show(error);
+}
+
+/** Another microphone or switch while live: open it first, then swap, so that no word falls between. */
+async function swapSource() {
+  if ((phase !== "live" && phase !== "reconnecting") || source?.kind !== "microphone") return;
+  try {
+    const before = source;
+    const next = await openTheMicrophone();
+    if (phase === "stopping" || phase === "idle") return next.stop();
+    source = next;
+    meter.attach(source.analyser);
+    await link.changeSource(source);
+    before.stop();
+  } catch (error) {
+    notice.show(error);
+  }
+}
+
+meter.addEventListener("verdict", (e) => {
+  if (phase === "idle" || phase === "stopping") return;
+  const isBad = e.detail === "clipping" || e.detail === "silent" || e.detail === "quiet";
+  const state = e.detail === "good" ? "done" : isBad ? "warning" : "working";
+  if (e.detail !== "off") steps.set("level", state);
+});
+
+function sayClip() {
+  const says = $("clip-says");
+  if (!says.hidden) says.textContent = t("clip.says", { text: says.dataset.text });
+}
+
+async function startClip(name) {
+  try {
+    const clip = (await listClips()).find((one) => one.language === name);
+    await start(clip);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+$("go").addEventListener("click", () => (phase === "idle" ? start(null) : stop()));
+for (const button of document.querySelectorAll("[data-clip]"))
+  button.addEventListener("click", () => startClip(button.dataset.clip));
+settings.addEventListener("source", swapSource);
+addEventListener("pagehide", () => link?.leave());
+language.addEventListener("language", () => {
+  steps.redraw();
+  meter.redraw();
+  latency.redraw();
+  panel.redraw();
+  sayClip();
+  enter(phase);
+});
+
+enter("idle");
+if (!isSecure()) notice.show(new CaptureError("insecure"));
+glossary.read();
+panel.restore();

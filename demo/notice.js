@@ -1,0 +1,153 @@
+/* What the page says when something is wrong: banners about the server, one explained error, the question for a token. */
+
+import { rememberToken, request, token } from "./api.js";
+import { has, language, t } from "./i18n.js";
+
+const ASK_EVERY_MS = 15_000;
+const ASK_SOON_MS = 3000; // while something is wrong: the good news should not be late
+
+/** One error at a time, in plain words: what happened, what to do, and the detail for whoever must fix it. */
+export class Notice {
+  #shown = null;
+
+  constructor(box) {
+    this.box = box;
+    box.querySelector("button").addEventListener("click", () => this.clear());
+    language.addEventListener("language", () => this.#shown && this.show(this.#shown));
+  }
+
+  show(error) {
+    this.#shown = error;
+    const code = has(`error.${error.code}.title`) ? error.code : "unknown";
+    const detail = error.detail || (code === "unknown" ? `${error.name}: ${error.message}` : "");
+    const values = { detail, seconds: error.retryAfterS ?? 5, url: secureAddress() };
+    this.box.dataset.code = code;
+    this.box.querySelector("h2").textContent = t(`error.${code}.title`);
+    this.box.querySelector(".way").textContent = t(`error.${code}.way`, values);
+    this.box.querySelector(".detail").textContent = detail ? t("error.detail", { detail }) : "";
+    this.box.hidden = false;
+  }
+
+  clear() {
+    this.#shown = null;
+    this.box.hidden = true;
+  }
+}
+
+function secureAddress() {
+  return `https://${location.host}${location.pathname}`;
+}
+
+/** The banner over every page: the model in use when it is only the starter, and a server that is not well. */
+export class ServerBanner {
+  #last = null;
+  #timer = 0;
+
+  constructor(box) {
+    this.box = box;
+    language.addEventListener("language", () => this.#draw());
+  }
+
+  begin() {
+    this.#ask();
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#ask());
+  }
+
+  async #ask() {
+    clearTimeout(this.#timer);
+    this.#last = await readiness();
+    this.#draw();
+    const isWell = this.#last.isAnswering && this.#last.isReady;
+    this.#timer = setTimeout(() => this.#ask(), isWell ? ASK_EVERY_MS : ASK_SOON_MS);
+  }
+
+  #draw() {
+    if (!this.#last) return;
+    const rows = bannersFor(this.#last);
+    const key = JSON.stringify(rows);
+    if (this.box.dataset.key === key) return; // the same words again would be read out again
+    this.box.dataset.key = key;
+    this.box.replaceChildren(...rows.map(bannerRow));
+  }
+}
+
+function bannersFor({ isAnswering, isReady, isDegraded, isStarter, reason, modelReason }) {
+  if (!isAnswering) return [{ kind: "bad", head: t("banner.unreachable"), body: t("banner.unreachableMore") }];
+  const rows = [];
+  const why = reason ? t("banner.reason", { reason }) : "";
+  if (!isReady) rows.push({ kind: "bad", head: t("banner.notReady"), body: why });
+  else if (isDegraded) rows.push({ kind: "bad", head: t("banner.degraded"), body: why });
+  if (isStarter) {
+    const because = modelReason ? ` ${t("banner.reason", { reason: modelReason })}` : "";
+    rows.push({ kind: "starter", head: t("banner.starter"), body: t("banner.starterMore") + because });
+  }
+  return rows;
+}
+
+function bannerRow({ kind, head, body }) {
+  const row = document.createElement("div");
+  row.className = `banner ${kind}`;
+  const strong = document.createElement("strong");
+  strong.textContent = head;
+  row.append(icon(), strong, ` ${body}`);
+  return row;
+}
+
+function icon() {
+  const holder = document.createElement("span");
+  holder.innerHTML =
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 4.5 21 20H3L12 4.5zM12 10.5v4M12 17.2v.1"/></svg>';
+  return holder.firstElementChild;
+}
+
+/** GET /ready in one flat shape, whether the answer is 200 or 503. */
+async function readiness() {
+  let response;
+  try {
+    const headers = token() ? { Authorization: `Bearer ${token()}` } : {};
+    response = await fetch(new URL("ready", document.baseURI), { headers, cache: "no-store" });
+  } catch {
+    return { isAnswering: false };
+  }
+  const body = await response.json().catch(() => ({}));
+  const engine = body.engine ?? body.model ?? {};
+  const find = (name) => body[name] ?? engine[name];
+  return {
+    isAnswering: response.status < 502 || response.status === 503,
+    isReady: response.ok && body.ready !== false,
+    isDegraded: find("degraded") === true || body.status === "degraded",
+    isStarter: find("is_starter") === true,
+    reason: body.reason ?? body.message ?? body.error?.message ?? "",
+    modelReason: find("model_reason") ?? find("why") ?? engine.reason ?? (response.ok ? (body.reason ?? "") : ""),
+  };
+}
+
+/** Ask for the token. Resolves to true when one was given and the server takes it or has not judged it yet. */
+export function askForToken(dialog) {
+  if (dialog.open) return Promise.resolve(false);
+  dialog.querySelector("input").value = "";
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.addEventListener(
+      "close",
+      () => {
+        const value = dialog.querySelector("input").value.trim();
+        const isGiven = dialog.returnValue === "use" && value !== "";
+        if (isGiven) rememberToken(value);
+        done(isGiven);
+      },
+      { once: true },
+    );
+  });
+}
+
+/** Does the server want a token that we do not have? One cheap question, asked before anything is started. */
+export async function needsToken() {
+  try {
+    await request("GET", "api/glossary");
+  } catch (error) {
+    return error.code === "bad_token";
+  }
+  return false;
+}

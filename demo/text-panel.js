@@ -1,0 +1,170 @@
+/* The text of the microphone page: feeds events to the model, draws what changed, and says when nothing is heard.
+ *
+ * Owns the transcript, the log and the tip under it. After a reload it shows again what the server still has of the
+ * channel that this tab used; only the channel's name is kept in the browser, never its words.
+ */
+
+import { Log, drawInterim } from "./log.js";
+import { language, t } from "./i18n.js";
+import { $, enableTools, wireTools } from "./page.js";
+import { Transcript } from "./transcript.js";
+import { Watcher } from "./watch.js";
+
+const KEY = "host-stt.last";
+const NO_SPEECH_MS = 10_000; // longer than anyone waits before the first word
+
+export class TextPanel {
+  transcript = new Transcript();
+  isLive = false;
+  #heardAt = null; // when speech was last heard, or listening began
+  #wordless = new Map(); // utterance -> whether it had words
+  #tip = "";
+  #isTipWarning = false;
+  #watcher = null;
+  #isRestoring = false;
+  #state = "idle";
+
+  constructor({ steps, latency }) {
+    this.steps = steps;
+    this.latency = latency;
+    this.row = $("interim");
+    const showChannel = () => new Set(this.transcript.lines.map((line) => line.channel)).size > 1;
+    this.log = new Log({ box: $("log"), empty: $("empty"), more: $("more"), showChannel });
+    wireTools({
+      lines: () => this.transcript.lines,
+      session: () => this.transcript.session,
+      onClear: () => this.#clear(),
+    });
+    enableTools(false);
+    this.#idle();
+  }
+
+  /** A connection stands: from now on words are expected. */
+  begin() {
+    this.#heardAt = performance.now();
+    this.#say("");
+    this.#drawInterim();
+  }
+
+  pause() {
+    this.#heardAt = null;
+    this.#idle();
+  }
+
+  end() {
+    this.#idle();
+    if (this.transcript.lines.length === 0) this.#say("text.noSpeech", true);
+  }
+
+  feed(event) {
+    this.#listen(event);
+    for (const change of this.transcript.feed(event)) this.#draw(change);
+  }
+
+  #draw(change) {
+    if (change.type === "line") this.#addLine(change.line);
+    if (change.type === "interim") this.#drawInterim();
+    if (change.type === "gap") this.log.addGap(change.gap);
+    if (change.type === "ungap") this.log.removeGap(change.gap);
+    if (change.type === "state") this.#state = change.state;
+    if (change.type === "session" && this.transcript.lines.length) this.log.addNote(t("text.session"));
+  }
+
+  #addLine(line) {
+    this.log.addLine(line);
+    enableTools(true);
+    if (this.#isRestoring) return;
+    this.latency.add(line.latency_ms);
+    const n = this.transcript.lines.length;
+    this.steps.set("text", "done", n === 1 ? "detail.line" : "detail.lines", { n });
+  }
+
+  /** Notice speech and utterances that end without a word, so that the page never stays silent about silence. */
+  #listen(event) {
+    if (this.#isRestoring) return;
+    if (event.type === "speech.started") {
+      this.#wordless.set(event.utterance, true);
+      this.#heardAt = performance.now();
+      this.#state = "talking";
+      this.#say("");
+      this.#drawInterim();
+    }
+    if (event.type === "segment.interim" || event.type === "segment.final") {
+      if (event.text?.trim()) this.#wordless.delete(event.utterance);
+      this.#heardAt = performance.now();
+      this.#say("");
+    }
+    if (event.type === "channel.state" && event.state === "idle") {
+      if (this.#wordless.size) this.#say("text.noWords");
+      this.#wordless.clear();
+    }
+  }
+
+  /** Called every second while live. */
+  tick(nowMs, verdict) {
+    if (this.#heardAt === null || !this.isLive) return;
+    if (nowMs - this.#heardAt > NO_SPEECH_MS && verdict !== "good") this.#say("text.noSpeech", true);
+  }
+
+  #drawInterim() {
+    const channel = [...this.transcript.channels.keys()].find((name) => this.transcript.interim(name));
+    const interim = channel ? this.transcript.interim(channel) : null;
+    const waiting = this.#state === "talking" ? "text.hearing" : "text.waiting";
+    drawInterim(this.row, interim, t(this.#heardAt === null ? "text.idle" : waiting));
+  }
+
+  #idle() {
+    this.#heardAt = null;
+    this.#state = "idle";
+    drawInterim(this.row, null, t("text.idle"));
+  }
+
+  #say(key, isWarning = false) {
+    this.#tip = key;
+    this.#isTipWarning = isWarning;
+    const tip = $("tip");
+    const text = key ? t(key) : "";
+    if (tip.textContent !== text) tip.textContent = text;
+    tip.classList.toggle("warn", isWarning);
+  }
+
+  redraw() {
+    this.#say(this.#tip, this.#isTipWarning);
+    this.#drawInterim();
+  }
+
+  #clear() {
+    this.transcript.clear();
+    this.log.clear();
+    enableTools(false);
+    sessionStorage.removeItem(KEY);
+  }
+
+  remember({ session, channels }) {
+    this.#stopWatching();
+    sessionStorage.setItem(KEY, JSON.stringify({ session, channels: channels.map((c) => c.channel) }));
+  }
+
+  /** After a reload: the finals that the server still has, until a new connection speaks for itself. */
+  restore() {
+    const kept = sessionStorage.getItem(KEY);
+    if (!kept) return;
+    const { session, channels } = JSON.parse(kept);
+    this.#isRestoring = true;
+    this.#watcher = new Watcher(this.transcript, { session, channels });
+    this.#watcher.addEventListener("event", (e) => e.detail.session === session && this.feed(e.detail));
+    this.#watcher.addEventListener("denied", () => this.#stopWatching());
+    this.#watcher.start();
+  }
+
+  #stopWatching() {
+    this.#watcher?.stop();
+    this.#watcher = null;
+    this.#isRestoring = false;
+  }
+}
+
+language.addEventListener("language", () => {
+  const empty = $("empty");
+  if (empty) empty.textContent = t(empty.dataset.i18n);
+});
