@@ -1,0 +1,149 @@
+"""The engine's settings: every key that 8081 knows, its unit, its default and what more of it costs.
+
+Owns the shape and the checks of values alone; the file they come from belongs to the command line. Frozen.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+DEFAULT_PORT = 8081
+
+
+class Device(StrEnum):
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class InterimWindow(StrEnum):
+    AUTO = "auto"
+    FULL = "full"
+    SHORT = "short"
+
+
+class EngineConfig(BaseModel):
+    """Settings of the speech engine (8081)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
+        "auto",
+        description="Which Whisper: a faster-whisper name (small, large-v3-turbo, ...), a Hugging Face "
+        "id (org/name), a folder, `starter`, or `auto`: large-v3-turbo on a GPU, small on a CPU, the "
+        "bundled starter model when neither can be had. Larger is more accurate, slower and takes more "
+        "memory. Default auto.",
+    )
+    device: Device = Field(
+        Device.AUTO,
+        description="cpu, cuda, or auto: the GPU when CTranslate2 sees one. Default auto.",
+    )
+    compute_type: str = Field(
+        "auto",
+        pattern=r"^(auto|int8|int8_float16|int8_float32|int8_bfloat16|int16|float16|bfloat16|float32)$",
+        description="Number format of the weights. auto: int8 on a CPU, float16 on a GPU. float32 takes "
+        "four times the memory of int8 and gains next to nothing. Default auto.",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Any other than loopback needs auth.token, or auth none said "
+        "aloud. Default 127.0.0.1.",
+    )
+    port: int = Field(
+        DEFAULT_PORT, ge=0, le=65535, description="TCP port; 0 lets the system choose one. Default 8081."
+    )
+    token: SecretStr | None = Field(
+        None, description="Bearer token that every call but /health must carry. Default none (loopback only)."
+    )
+    open_to_all: bool = Field(
+        False, description="Accept calls without a token on any address (`auth: none`). Default false."
+    )
+    models_dir: Path = Field(
+        Path("data/models"),
+        description="Where downloaded and added models are kept. small takes 0.5 GB, large-v3-turbo 1.6 GB. "
+        "Default data/models.",
+    )
+    cpu_threads: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Threads for decoding on a CPU. 0 chooses: all of two or three cores, else all but "
+        "one, eight at most. More than there are cores is slower. Default 0.",
+    )
+    beam_size: int = Field(
+        1,
+        ge=1,
+        le=10,
+        description="Readings followed side by side for finals. 5 takes 1.8 times as long as 1 and, for "
+        "the large models, is no more accurate. Interims always use 1. Default 1.",
+    )
+    interim_window: InterimWindow = Field(
+        InterimWindow.AUTO,
+        description="What interims are padded to: full (30 s, as Whisper was trained) or short (10 s and "
+        "more, 2.3 times as fast; stock weights repeat themselves on it). auto: short for the starter "
+        "model, which was trained on short windows, else full. Default auto.",
+    )
+    auto_languages: tuple[str, ...] = Field(
+        (),
+        description="Languages that `auto` may choose from, such as [en, ko]; empty: all that the model "
+        "knows. Fewer means fewer third languages on short or noisy speech. Default empty.",
+    )
+    terms_tokens: int = Field(
+        120,
+        ge=0,
+        le=200,
+        description="Room for glossary terms in each prompt, in tokens (a call sign takes 3 to 7). More "
+        "makes the model hear terms that nobody said, and a decode of 24 tokens up to twice as long. "
+        "Default 120.",
+    )
+    batch_max: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Windows decoded in one call. More serves more channels on a GPU and delays each a "
+        "little. Default 1.",
+    )
+    queue_finals: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="Finals waiting at most; beyond it a window is refused with `overloaded` and is to "
+        "be sent again. Each holds up to 2 MB of audio. Default 256.",
+    )
+    queue_interims: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="Channels with an interim waiting at most; beyond it the oldest is shed. Default 256.",
+    )
+    hub_probe_s: float = Field(
+        8.0,
+        gt=0,
+        le=60,
+        description="Seconds within which the model hub must answer before `auto` does without it. "
+        "Default 8.",
+    )
+    download_stall_s: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        description="Seconds without a byte after which a download is given up (and resumed on the next "
+        "start). Default 30.",
+    )
+    hang_s: float = Field(
+        120.0,
+        gt=0,
+        le=3600,
+        description="Seconds that one decode may take before the process takes itself for hung and ends, "
+        "to be started anew. Default 120.",
+    )
+    stop_grace_s: float = Field(
+        5.0,
+        ge=0,
+        le=300,
+        description="Seconds given to the waiting windows when the process is told to stop. Default 5.",
+    )

@@ -1,0 +1,38 @@
+"""What can go wrong before the engine serves. Windows have their own errors in `contract`.
+
+StartError              the process cannot begin: the command line prints the sentence and ends with
+exit_status ├── AddressRefused      a non-loopback address without a token └── AddressInUse
+somebody else listens there ModelError              no such model, or it cannot be used ├──
+ModelNotFound       not here, not in the hub, or the hub cannot be asked │   └── HubUnreachable  the hub
+gave no answer in time └── ModelDamaged        files are missing, or are not what the hub says they are
+"""
+
+from __future__ import annotations
+
+
+class StartError(Exception):
+    exit_status = 2
+
+
+class AddressRefused(StartError):
+    pass
+
+
+class AddressInUse(StartError):
+    pass
+
+
+class ModelError(Exception):
+    pass
+
+
+class ModelNotFound(ModelError):
+    pass
+
+
+class HubUnreachable(ModelNotFound):
+    pass
+
+
+class ModelDamaged(ModelError):
+    pass
