@@ -2,7 +2,6 @@
 
 Owns the stream's form: stored events carry `id:` = seq, interims and errors none, so that a browser's own
 resume (`Last-Event-ID`) never names an event that cannot be found again. A refusal is an ordinary HTTP error.
-A stream of an ended session with nothing left to tell answers 204, which ends a browser's reconnects.
 """
 
 from __future__ import annotations
@@ -29,8 +28,6 @@ class EventStream:
         wish = Wish.from_query(request.query, request.headers.get("Last-Event-ID"))
         watcher = self._watching.join(wish)
         try:
-            if watcher.end is End.SESSION_ENDED:
-                return web.Response(status=204)
             return await self._stream(request, watcher)
         finally:
             self._watching.subscribers.leave(watcher)

@@ -32,7 +32,6 @@ INTERIMS_MAX = 64
 class End(StrEnum):
     """Why a watcher gets no more events."""
 
-    SESSION_ENDED = "session_ended"
     OVERFLOW = "overflow"
     GOING_AWAY = "going_away"
     LEFT = "left"
@@ -65,10 +64,10 @@ class Watcher:
         self._allowance = self._waiting + queue_events
         self._wakened = asyncio.Event()
         self.hurry: Callable[[float], None] | None = None
-        self._end: End | None = End.SESSION_ENDED if log.is_ended else None
+        self._end: End | None = None
         self._taken = 0
         self._interims_dropped = 0
-        if self._waiting or self._notes or self._end is not None:
+        if self.has_waiting:
             self._wakened.set()
 
     @property
@@ -79,7 +78,7 @@ class Watcher:
     @property
     def end(self) -> End | None:
         """Why it ended, once nothing more may be taken; None while it lives or holds last words."""
-        if self.has_waiting and self._end in (End.SESSION_ENDED, End.GOING_AWAY):
+        if self.has_waiting and self._end is End.GOING_AWAY:
             return None
         return self._end
 
@@ -119,8 +118,6 @@ class Watcher:
             if self._waiting == 0:
                 self._cursor = event.seq - 1
             self._waiting += 1
-            if event.kind is EventType.SESSION_ENDED:
-                self._end = End.SESSION_ENDED
             if self._waiting > self._allowance or self._cursor + 1 < self._log.first_seq:
                 self._overflow()
         self._wakened.set()

@@ -25,9 +25,8 @@ _CHANNEL = re.compile(r"C\d{2}")
 CLOSE_CODES = {401: 4401, 404: 4404, 429: 4429, 503: 1013}
 """HTTP status of a refusal -> WebSocket close code."""
 CLOSE_MALFORMED = 4400
-CLOSE_OF_END = {End.SESSION_ENDED: 1000, End.OVERFLOW: 1013, End.GOING_AWAY: 1001, End.LEFT: 1000}
+CLOSE_OF_END = {End.OVERFLOW: 1013, End.GOING_AWAY: 1001, End.LEFT: 1000}
 REASON_OF_END = {
-    End.SESSION_ENDED: "the session has ended",
     End.OVERFLOW: "too slow; come back with since=",
     End.GOING_AWAY: "the server is stopping; come back with since=",
     End.LEFT: "",

@@ -103,7 +103,6 @@ class EventLog:
         self._held: dict[int, Event] = {}
         self.first_seq = 1
         self.head_seq = 0
-        self.is_ended = False
 
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
         """Append one event and hand it to the listener. Returns its seq when it is a stored one."""
@@ -156,8 +155,6 @@ class EventLog:
     def _keep(self, event: Event, seq: int) -> None:
         self._held[seq] = event
         self.head_seq = seq
-        if event.kind is EventType.SESSION_ENDED:
-            self.is_ended = True
         if len(self._held) > self._capacity:
             del self._held[self.first_seq]
             self.first_seq += 1

@@ -171,17 +171,6 @@ async def test_a_since_beyond_the_session_says_so_and_sends_it_whole() -> None:
     assert [event.seq for event in events[1:]] == [1]
 
 
-async def test_the_end_of_a_session_comes_after_its_last_event() -> None:
-    desk, log = a_desk()
-    watcher = desk.join(log)
-    log.emit(EventType.SESSION_ENDED)
-    assert end_of(watcher) is None
-    assert taken(watcher) == [1]
-    assert end_of(watcher) is End.SESSION_ENDED
-    late = desk.join(log, since=1)
-    assert end_of(late) is End.SESSION_ENDED
-
-
 async def test_one_watcher_too_many_is_refused_until_another_leaves() -> None:
     desk, log = a_desk(watchers=1)
     watcher = desk.join(log)
