@@ -1,0 +1,292 @@
+"""The whole configuration: one file, `--set` on top, checked before anything starts.
+
+Owns the root of the keys, where the file is looked for, and the rules that span sections (an open address
+needs a token). The sections belong to the packages that use them. `load` names the file, line and key of
+every mistake.
+Invariant: config/host-stt.yaml, the empty file and `Config()` are equal; a test holds it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+
+from host_stt.config import EngineConfig
+from host_stt_cli.errors import StartError
+from host_stt_cli.schema import holds_text, suggestion
+from host_stt_cli.yaml_source import KeyPath, Mistake, Source, dotted, read_value, read_yaml
+from webrtc_host.config import (
+    AuthConfig,
+    DataConfig,
+    LimitsConfig,
+    MediaConfig,
+    Settings,
+    TlsConfig,
+)
+
+SECRETS = ("token", "credential")
+DERIVED = {("engine", "token"): "auth.token", ("engine", "open_to_all"): "auth"}
+"""Fields that the engine gets from another section: no keys of the file."""
+FILE_NAME = "host-stt.yaml"
+
+
+class LogConfig(Settings):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(Settings):
+    """Everything `config/host-stt.yaml` may say."""
+
+    media: MediaConfig = Field(default_factory=MediaConfig)
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    data: DataConfig = Field(default_factory=DataConfig)
+    auth: AuthConfig | Literal["none"] = Field(default_factory=AuthConfig)
+    tls: TlsConfig = Field(default_factory=TlsConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    log: LogConfig = Field(default_factory=LogConfig)
+
+    @property
+    def token(self) -> str:
+        """Empty when none is asked for."""
+        return "" if self.auth == "none" else self.auth.token
+
+    def engine_in_force(self) -> EngineConfig:
+        """The engine's settings with what it takes from other sections: the token, and a place in the data
+        folder.
+        """
+        derived: dict[str, Any] = {"open_to_all": self.auth == "none"}
+        if self.token:
+            derived["token"] = SecretStr(self.token)
+        if "models_dir" not in self.engine.model_fields_set:
+            derived["models_dir"] = self.data.dir / "models"
+        return self.engine.model_copy(update=derived)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that could be read; `file` is where it came from."""
+
+    config: Config
+    file: Path
+
+
+class ConfigMistakes(StartError):
+    """Every mistake found, a line each."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+def packaged(name: str) -> Path:
+    """A default file that came with the program: inside the wheel, or config/ of a source tree."""
+    inside = Path(__file__).parent / "defaults" / name
+    return inside if inside.exists() else Path(__file__).parent.parent / "config" / name
+
+
+def find_file(asked: Path | None) -> Path:
+    """`--config`, else config/host-stt.yaml here, else the packaged defaults."""
+    if asked is not None:
+        return asked
+    here = Path("config") / FILE_NAME
+    return here if here.is_file() else packaged(FILE_NAME)
+
+
+def load(
+    file: Path | None = None,
+    sets: Sequence[str] = (),
+    options: Mapping[KeyPath, Any] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Loaded:
+    """The configuration in force.
+
+    sets: `key.path=value` as typed; the value is read as YAML. options: values of other command line options.
+    Raises ConfigMistakes naming every mistake.
+    """
+    path = find_file(file)
+    source = read_yaml(_read(path), str(path), environ, _is_text)
+    overlay = _Overlay(source, {})
+    for item in sets:
+        overlay.take_set(item, environ)
+    for key, value in (options or {}).items():
+        overlay.put(key, value, "the command line")
+    _tls_mode_from_files(source.data)
+    mistakes = [*source.mistakes, *_derived_keys(overlay)]
+    config = _validate(overlay, mistakes)
+    if config is not None:
+        mistakes += _across_sections(config, overlay)
+    if config is None or mistakes:
+        raise ConfigMistakes(mistakes)
+    return Loaded(config, path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StartError(f"the config file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise StartError(f"the config file {path} is not UTF-8 text (byte {error.start}).") from error
+
+
+def _is_text(path: KeyPath) -> bool:
+    return holds_text(Config, path)
+
+
+@dataclass(slots=True)
+class _Overlay:
+    """Values from the command line laid over a file, remembering where each came from."""
+
+    source: Source
+    origins: dict[KeyPath, str]
+
+    def take_set(self, item: str, environ: Mapping[str, str]) -> None:
+        name = f"--set {item.partition('=')[0]}"
+        key, equals, text = item.partition("=")
+        path = tuple(key.strip().split("."))
+        if not equals or not all(path):
+            self.source.mistakes.append(Mistake(name, "write it as --set key.path=value"))
+            return
+        value, mistakes = read_value(text, name, path, environ, _is_text)
+        self.source.mistakes += mistakes
+        self.put(path, value, name)
+
+    def put(self, path: KeyPath, value: Any, origin: str) -> None:
+        data = self.source.data
+        for part in path[:-1]:
+            if not isinstance(data.get(str(part)), dict):
+                data[str(part)] = {}
+            data = data[str(part)]
+        data[str(path[-1])] = value
+        self.origins[path] = origin
+
+    def where(self, path: KeyPath) -> str:
+        for key, origin in self.origins.items():
+            if path[: len(key)] == key:
+                return origin
+        return self.source.where(path)
+
+
+def _tls_mode_from_files(data: dict[str, Any]) -> None:
+    """`tls.cert` and `tls.key` alone say enough: nobody names files to leave TLS off."""
+    tls = data.get("tls")
+    if isinstance(tls, dict) and "mode" not in tls and (tls.get("cert") or tls.get("key")):
+        tls["mode"] = "files"
+
+
+def _derived_keys(overlay: _Overlay) -> list[Mistake]:
+    """Take the fields out that have their key elsewhere, and say where."""
+    mistakes = []
+    for path, meant in DERIVED.items():
+        section = overlay.source.data.get(str(path[0]))
+        if isinstance(section, dict) and section.pop(path[1], None) is not None:
+            mistakes.append(
+                Mistake(overlay.where(path), f"{dotted(path)}: there is no such key; did you mean {meant}?")
+            )
+    return mistakes
+
+
+def _validate(overlay: _Overlay, mistakes: list[Mistake]) -> Config | None:
+    """The configuration, or None with what is wrong added to `mistakes`: one for each place, the first."""
+    try:
+        return Config.model_validate(overlay.source.data)
+    except ValidationError as error:
+        places = {mistake.where for mistake in mistakes}
+        for mistake in _mistakes_of(error, overlay):
+            if mistake.where not in places or mistake.where.startswith("--set"):
+                mistakes.append(mistake)
+        return None
+
+
+def _mistakes_of(error: ValidationError, overlay: _Overlay) -> list[Mistake]:
+    mistakes: list[Mistake] = []
+    for detail in error.errors(include_url=False):
+        location = detail["loc"]
+        if location[0] == "auth" and detail["type"] == "literal_error" and isinstance(detail["input"], dict):
+            continue  # the `none` half of the union; the other half says what is wrong
+        path = _path_of(location, detail["type"] == "extra_forbidden")
+        mistake = Mistake(
+            overlay.where(path), _sentence(path, detail["type"], detail["msg"], detail["input"])
+        )
+        if mistake not in mistakes:
+            mistakes.append(mistake)
+    return mistakes
+
+
+def _path_of(location: tuple[int | str, ...], last_is_a_key: bool) -> KeyPath:
+    """Pydantic puts the names of union members into a location; they are no keys."""
+    last = len(location) - 1
+    return tuple(
+        part
+        for index, part in enumerate(location)
+        if isinstance(part, int) or (last_is_a_key and index == last) or re.fullmatch(r"[a-z0-9_]+", part)
+    )
+
+
+def _sentence(path: KeyPath, kind: str, message: str, value: Any) -> str:
+    key = dotted(path)
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        meant = suggestion(Config, path)
+        return f"{key}: there is no such key" + (f"; did you mean {meant}?" if meant else "")
+    if path == ("auth",):
+        return "auth: write `auth: {token: ...}`, or `auth: none` to ask nobody for one"
+    shown = "the value" if path[-1] in SECRETS else _short(value)
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    return (
+        f"{key}: {shown} is not accepted: it {message}"
+        if message.startswith("should")
+        else f"{key}: {message}"
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _across_sections(config: Config, overlay: _Overlay) -> list[Mistake]:
+    mistakes = []
+    if config.tls.mode == "files" and not (config.tls.cert and config.tls.key):
+        there, missing = ("tls.cert", "tls.key") if config.tls.cert else ("tls.key", "tls.cert")
+        said = (
+            f"{there} is given without {missing}"
+            if config.tls.cert or config.tls.key
+            else "tls.mode is files"
+        )
+        mistakes.append(
+            Mistake(overlay.where(("tls",)), f"{said}; a certificate needs both tls.cert and tls.key")
+        )
+    same_host = config.media.host == config.engine.host
+    if config.media.port == config.engine.port != 0 and same_host:
+        mistakes.append(
+            Mistake(
+                overlay.where(("engine", "port")), f"media.port and engine.port are both {config.media.port}"
+            )
+        )
+    return mistakes
+
+
+def refuse_open_address(key: str, host: str, config: Config) -> None:
+    """An address that other machines reach needs a token, or the explicit word that none is wanted."""
+    if config.token or config.auth == "none" or is_loopback(host):
+        return
+    raise StartError(
+        f"{key} is {host}, which other machines can reach, and no auth.token is set: "
+        "set one (--set auth.token=SECRET), or say --set auth=none if everyone may connect."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name: what it resolves to may change, so it counts as reachable

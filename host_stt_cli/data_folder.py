@@ -1,0 +1,68 @@
+"""The data folder: made, proved writable, and held by one process at a time.
+
+The lock is the operating system's, so a process that was killed leaves nothing to clean up. `host-stt.pid`
+beside it is only there to name the other process in the message.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from host_stt_cli.errors import StartError
+
+LOCK_NAME = "host-stt.lock"
+PID_NAME = "host-stt.pid"
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[Path]:
+    """The absolute data folder, ours until the block ends. Raises StartError when it cannot be."""
+    folder = folder.expanduser().absolute()
+    make_writable(folder)
+    lock = FileLock(folder / LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StartError(
+            f"another host-stt{_other(folder)} already uses the data folder {folder}; "
+            "stop it, or give this one its own with --set data.dir=FOLDER."
+        ) from error
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    try:
+        (folder / PID_NAME).write_text(f"{os.getpid()}\n", encoding="ascii")
+        yield folder
+    finally:
+        (folder / PID_NAME).unlink(missing_ok=True)
+        lock.release()
+
+
+def make_writable(folder: Path) -> None:
+    """Make the folder if it is not there, and write a file to be sure: root passes every permission check."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> StartError:
+    reason = (error.strerror or str(error)).lower()
+    return StartError(
+        f"the data folder {folder} cannot be written ({reason}); "
+        "mend that, or choose another with --set data.dir=FOLDER."
+    )
+
+
+def _other(folder: Path) -> str:
+    try:
+        return f" (process {int((folder / PID_NAME).read_text(encoding='ascii'))})"
+    except (OSError, ValueError):
+        return ""

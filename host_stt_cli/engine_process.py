@@ -1,0 +1,165 @@
+"""The engine child of `serve`: started, started again when it dies, ended last.
+
+Owns the process, not what it says: the child writes its log lines to the stderr it shares with us. It gets
+the configuration as one JSON line on its stdin, so it never sees another one than its parent, and then holds
+that pipe: when the parent is gone, killed outright too, the pipe closes and the child ends itself
+(`end_with_parent`). It stands in a session of its own, so that Ctrl-C reaches only the parent and the last
+words can still be decoded.
+Invariant: between `run` and its end at most one child lives, and none after `stop` returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from host_stt_cli.errors import StartError
+
+logger = logging.getLogger(__name__)
+
+ENGINE_COMMAND = (sys.executable, "-m", "host_stt_cli", "engine", "--from-parent")
+CANNOT_START = 2
+"""Exit status of a program that said why in one sentence; starting it again would say it again."""
+ORPHAN_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before the next start: doubling while children die young."""
+
+    first_s: float = 0.5
+    max_s: float = 15.0
+    healthy_after_s: float = 30.0  # a child that lived this long is started again at once
+
+    def after(self, previous_s: float, lived_s: float) -> float:
+        if lived_s >= self.healthy_after_s or previous_s == 0:
+            return self.first_s
+        return min(self.max_s, previous_s * 2)
+
+
+class EngineCannotStartError(StartError):
+    """The engine has already said why on stderr."""
+
+    def __init__(self) -> None:
+        super().__init__("the engine cannot start like this; its sentence stands above.")
+
+
+class EngineProcess:
+    """One engine, kept alive.
+
+    first_line: what the child reads from its stdin. ready: told True when the child may be taken as started
+    for good, so that an exit status 2 after it is a mishap to recover from, not a mistake in the
+    configuration.
+    """
+
+    def __init__(
+        self,
+        first_line: bytes,
+        *,
+        command: Sequence[str] = ENGINE_COMMAND,
+        backoff: Backoff | None = None,
+        was_ready: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._first_line = first_line
+        self._command = tuple(command)
+        self._backoff = backoff or Backoff()
+        self._was_ready = was_ready
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+        self.starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the living child."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def run(self) -> None:
+        """Keep a child alive until `stop`. Raises EngineCannotStartError when the first one refused."""
+        wait_s = 0.0
+        while not self._stopping.is_set():
+            began_s = time.monotonic()
+            status = await self._live()
+            if self._stopping.is_set():
+                return
+            if status == CANNOT_START and not self._was_ready():
+                raise EngineCannotStartError
+            wait_s = self._backoff.after(wait_s, time.monotonic() - began_s)
+            logger.warning("the engine %s; starting it again in %.1f s", _how_it_ended(status), wait_s)
+            await self._pause(wait_s)
+
+    async def _live(self) -> int:
+        """Start a child and wait for its end."""
+        process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=asyncio.subprocess.PIPE, start_new_session=True
+        )
+        self._process = process
+        self.starts += 1
+        logger.info("engine started: process %d", process.pid)
+        if self._stopping.is_set():
+            process.terminate()  # stop came while the child was being made
+        assert process.stdin is not None  # stdin=PIPE
+        try:
+            process.stdin.write(self._first_line.rstrip(b"\n") + b"\n")
+            await process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            logger.debug("the engine ended before it read its configuration")
+        try:
+            return await process.wait()
+        finally:
+            process.stdin.close()
+
+    async def _pause(self, wait_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), wait_s)
+        except TimeoutError:
+            return
+
+    async def stop(self, grace_s: float = 1.5) -> None:
+        """End the child for good: SIGTERM, then SIGKILL when it still lives after `grace_s`. Safe to call
+        twice.
+        """
+        self._stopping.set()
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), grace_s)
+        except TimeoutError:
+            logger.warning("the engine did not end within %.1f s; ending it by force", grace_s)
+            process.kill()
+            await process.wait()
+
+
+def _how_it_ended(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def end_with_parent(pipe: IO[bytes], grace_s: float = ORPHAN_GRACE_S) -> None:
+    """In the child: end this process when `pipe`, which the parent holds open, closes.
+
+    First as SIGTERM would, then, if a hang keeps it alive, at once. A thread: a stuck event loop cannot stop
+    it.
+    """
+
+    def watch() -> None:
+        while pipe.read(4096):
+            pass  # the parent says nothing after the first line; only the end of the pipe matters
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace_s)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from host_stt_cli.config import Config, ConfigMistakes, is_loopback, load, refuse_open_address
+from host_stt_cli.errors import StartError
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Path:
+    return tmp_path / "my.yaml"
+
+
+def mistakes_in(file: Path, text: str, *sets: str, **environ: str) -> list[str]:
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigMistakes) as caught:
+        load(file, sets, environ=environ)
+    return [str(mistake).removeprefix(f"{file}:") for mistake in caught.value.mistakes]
+
+
+def test_an_empty_file_is_the_defaults(write: Path) -> None:
+    write.write_text("", encoding="utf-8")
+    assert load(write).config == Config()
+
+
+def test_a_set_goes_over_the_file(write: Path) -> None:
+    write.write_text("media: {port: 1, host: '::1'}\n", encoding="utf-8")
+    config = load(write, ["media.port=8090", "engine.model=small", "media.announce=[10.0.0.1]"]).config
+    assert (config.media.port, config.media.host) == (8090, "::1")
+    assert config.engine.model == "small"
+    assert config.media.announce == ("10.0.0.1",)
+
+
+def test_a_mistyped_key_is_named_with_its_line_and_the_key_that_was_meant(write: Path) -> None:
+    assert mistakes_in(write, "media:\n  host: ::1\n  prot: 8082\n") == [
+        "3: media.prot: there is no such key; did you mean media.port?"
+    ]
+
+
+def test_a_key_in_the_wrong_section_is_sent_to_the_right_one(write: Path) -> None:
+    assert mistakes_in(write, "compute_type: int8\n") == [
+        "1: compute_type: there is no such key; did you mean engine.compute_type?"
+    ]
+
+
+def test_every_mistake_is_named_not_only_the_first(write: Path) -> None:
+    text = "media:\n  port: 99999\n  hosst: x\nlog:\n  level: loud\nauth: {token: '${NOT_SET}'}\n"
+    found = mistakes_in(write, text)
+    assert found[0] == "6: auth.token: the environment variable NOT_SET is not set"
+    assert "2: media.port: 99999 is not accepted: it should be less than or equal to 65535" in found
+    assert "3: media.hosst: there is no such key; did you mean media.host?" in found
+    assert any(
+        line.startswith("5: log.level: 'loud' is not accepted: it should be 'debug'") for line in found
+    )
+    assert len(found) == 4
+
+
+def test_a_mistake_in_a_list_is_found_at_its_item(write: Path) -> None:
+    text = "media:\n  ice_servers:\n    - urls: [stun:a.example]\n    - urll: [stun:b.example]\n"
+    assert "4: media.ice_servers[1].urll: there is no such key; did you mean media.ice_servers[1].urls?" in (
+        mistakes_in(write, text)
+    )
+
+
+def test_a_mistake_in_a_set_is_named_as_it_was_typed(write: Path) -> None:
+    assert mistakes_in(write, "", "media.ports=1", "nonsense") == [
+        "--set nonsense: write it as --set key.path=value",
+        "--set media.ports: media.ports: there is no such key; did you mean media.port?",
+    ]
+
+
+def test_a_wrong_secret_is_not_shown(write: Path) -> None:
+    found = mistakes_in(write, "auth: {token: [hush]}\n")
+    assert "hush" not in " ".join(found)
+    assert found[0].startswith("1: auth.token: ")
+
+
+def test_auth_none_is_a_word_and_anything_else_is_not(write: Path) -> None:
+    write.write_text("auth: none\n", encoding="utf-8")
+    assert load(write).config.auth == "none"
+    assert mistakes_in(write, "auth: nobody\n") == [
+        "1: auth: write `auth: {token: ...}`, or `auth: none` to ask nobody for one"
+    ]
+
+
+def test_the_token_reaches_the_engine_and_has_no_key_of_its_own_there(write: Path) -> None:
+    write.write_text("auth: {token: 0123}\ndata: {dir: /somewhere}\n", encoding="utf-8")
+    engine = load(write).config.engine_in_force()
+    assert engine.token is not None
+    assert engine.token.get_secret_value() == "0123"
+    assert engine.models_dir == Path("/somewhere/models")
+    assert mistakes_in(write, "engine:\n  token: x\n") == [
+        "2: engine.token: there is no such key; did you mean auth.token?"
+    ]
+
+
+def test_models_stay_where_the_file_puts_them(write: Path) -> None:
+    write.write_text("engine: {models_dir: /shared/models}\n", encoding="utf-8")
+    assert load(write).config.engine_in_force().models_dir == Path("/shared/models")
+
+
+def test_naming_certificate_files_turns_tls_on(write: Path) -> None:
+    write.write_text("tls: {cert: a.pem, key: b.pem}\n", encoding="utf-8")
+    assert load(write).config.tls.mode == "files"
+    assert mistakes_in(write, "tls:\n  cert: a.pem\n") == [
+        "1: tls.cert is given without tls.key; a certificate needs both tls.cert and tls.key"
+    ]
+
+
+def test_both_servers_on_one_port_is_a_mistake(write: Path) -> None:
+    assert mistakes_in(write, "media: {port: 8081}\n") == ["1: media.port and engine.port are both 8081"]
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="cannot be read: No such file or directory"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_no_text_is_one_sentence(write: Path) -> None:
+    write.write_bytes(b"a: \xff\xfe")
+    with pytest.raises(StartError, match="is not UTF-8 text"):
+        load(write)
+
+
+def test_the_file_of_this_folder_is_taken_when_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load().config == Config()
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "host-stt.yaml").write_text("media: {port: 1}\n", encoding="utf-8")
+    assert load().config.media.port == 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "desk.example"])
+def test_an_open_address_without_a_token_is_refused(host: str) -> None:
+    with pytest.raises(StartError, match=r"no auth\.token is set.*auth=none"):
+        refuse_open_address("media.host", host, Config())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_needs_no_token(host: str) -> None:
+    assert is_loopback(host)
+    refuse_open_address("media.host", host, Config())
+
+
+@pytest.mark.parametrize("said", ["auth=none", "auth.token=secret"])
+def test_a_token_or_the_word_none_opens_any_address(write: Path, said: str) -> None:
+    write.write_text("", encoding="utf-8")
+    refuse_open_address("media.host", "0.0.0.0", load(write, [said]).config)

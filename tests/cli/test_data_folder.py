@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from host_stt_cli.data_folder import hold
+from host_stt_cli.errors import StartError
+
+
+def test_the_folder_is_made_and_held(tmp_path: Path) -> None:
+    with hold(tmp_path / "a" / "b") as folder:
+        assert folder.is_dir()
+        assert (folder / "host-stt.pid").read_text(encoding="ascii") == f"{os.getpid()}\n"
+    assert not (folder / "host-stt.pid").exists()
+    with hold(folder):
+        pass
+
+
+def test_a_second_one_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    with (
+        hold(tmp_path),
+        pytest.raises(
+            StartError, match=rf"another host-stt \(process {os.getpid()}\) already uses .*data\.dir"
+        ),
+        hold(tmp_path),
+    ):
+        pass
+
+
+def test_a_holder_that_was_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom host_stt_cli.data_folder import hold\n"
+        "with hold(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(StartError, match=f"process {other.pid}"), hold(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+    with hold(tmp_path):
+        pass
+
+
+def test_a_folder_under_a_file_is_one_sentence_for_root_too(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="ascii")
+    with (
+        pytest.raises(StartError, match=r"cannot be written \(not a directory\)"),
+        hold(tmp_path / "file" / "data"),
+    ):
+        pass
+
+
+def test_a_folder_that_takes_no_files_is_one_sentence_for_root_too() -> None:
+    with (
+        pytest.raises(StartError, match=r"the data folder /proc/self cannot be written"),
+        hold(Path("/proc/self")),
+    ):
+        pass

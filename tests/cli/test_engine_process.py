@@ -1,0 +1,118 @@
+"""The engine child, played by small Python programs: real processes, real signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from host_stt_cli.engine_process import Backoff, EngineCannotStartError, EngineProcess
+
+QUICK = Backoff(first_s=0.02, max_s=0.1)
+LIVE = "import sys, time; sys.stdin.readline(); time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+
+
+def child(code: str, *args: str, was_ready: Callable[[], bool] = lambda: False) -> EngineProcess:
+    return EngineProcess(
+        b'{"a": 1}', command=(sys.executable, "-c", code, *args), backoff=QUICK, was_ready=was_ready
+    )
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110  # the state of a process has no event to wait for
+            await asyncio.sleep(0.02)
+
+
+async def test_the_child_reads_its_configuration_from_its_parent(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    code = "import sys; open(sys.argv[1], 'w').write(sys.stdin.readline()); sys.exit(2)"
+    with pytest.raises(EngineCannotStartError):
+        await child(code, str(said)).run()
+    assert said.read_text(encoding="ascii") == '{"a": 1}\n'
+
+
+async def test_a_killed_child_is_started_again() -> None:
+    engine = child(LIVE)
+    running = asyncio.create_task(engine.run())
+    await until(lambda: engine.pid is not None)
+    first = engine.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: engine.pid not in (None, first))
+    assert engine.starts == 2
+    await engine.stop()
+    await running
+    assert engine.pid is None
+
+
+async def test_one_that_cannot_start_is_not_started_again() -> None:
+    engine = child("import sys; sys.exit(2)")
+    with pytest.raises(EngineCannotStartError):
+        await engine.run()
+    assert engine.starts == 1
+
+
+async def test_one_that_was_ready_once_is_started_again_whatever_its_status() -> None:
+    engine = child("import sys; sys.exit(2)", was_ready=lambda: True)
+    running = asyncio.create_task(engine.run())
+    await until(lambda: engine.starts >= 3)
+    await engine.stop()
+    await running
+
+
+async def test_a_child_that_ignores_sigterm_is_ended_by_force() -> None:
+    engine = child(STUBBORN)
+    running = asyncio.create_task(engine.run())
+    await until(lambda: engine.pid is not None)
+    pid = engine.pid
+    assert pid is not None
+    await asyncio.sleep(
+        0.3
+    )  # time for it to ignore the signal; without it, SIGTERM ends it, which is fine too
+    await engine.stop(grace_s=0.2)
+    await running
+    assert not psutil.pid_exists(pid)
+    await engine.stop()
+
+
+async def test_ctrl_c_at_the_terminal_does_not_reach_the_child() -> None:
+    engine = child(LIVE)
+    running = asyncio.create_task(engine.run())
+    await until(lambda: engine.pid is not None)
+    assert engine.pid is not None
+    assert os.getpgid(engine.pid) != os.getpgid(0)
+    await engine.stop()
+    await running
+
+
+def test_a_child_outlives_its_killed_parent_by_moments_only() -> None:
+    parent = (
+        "import asyncio, sys\nfrom host_stt_cli.engine_process import EngineProcess\n"
+        "code = 'import sys, time; from host_stt_cli.engine_process import end_with_parent;'\n"
+        "code += 'sys.stdin.buffer.readline(); end_with_parent(sys.stdin.buffer);'\n"
+        "code += 'import os; print(os.getpid(), flush=True); time.sleep(60)'\n"
+        "asyncio.run(EngineProcess(b'{}', command=(sys.executable, '-c', code)).run())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=20)
+    assert alive == []
+
+
+@pytest.mark.parametrize(
+    ("previous_s", "lived_s", "wait_s"), [(0, 0, 0.5), (0.5, 1, 1.0), (12, 1, 15.0), (15, 31, 0.5)]
+)
+def test_the_wait_doubles_while_children_die_young(previous_s: float, lived_s: float, wait_s: float) -> None:
+    assert Backoff().after(previous_s, lived_s) == wait_s

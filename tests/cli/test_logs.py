@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from host_stt_cli.logs import StrikeSecrets, set_up
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], level = before
+    root.setLevel(level)
+
+
+def line_for(message: str, *args: object) -> str:
+    record = logging.LogRecord("webrtc_host.desk.ws", logging.INFO, __file__, 1, message, args, None)
+    return StrikeSecrets("media", "hush-hush").format(record)
+
+
+def test_a_line_names_its_process_and_room() -> None:
+    line = line_for("session=%s channel=%s opened", "s_1", "C03")
+    assert line.endswith(" INFO    media webrtc_host.desk.ws: session=s_1 channel=C03 opened")
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["got hush-hush", "GET /ws?token=other&since=4", "Authorization: Bearer abc.def", "access_token=abc.def"],
+)
+def test_no_token_is_ever_written(message: str) -> None:
+    line = line_for("%s", message)
+    assert "***" in line
+    for secret in ("hush-hush", "other", "abc.def"):
+        assert secret not in line
+
+
+def test_the_level_is_the_one_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("engine", "warning")
+    logging.getLogger("host_stt").info("quiet")
+    logging.getLogger("host_stt").warning("loud")
+    said = capsys.readouterr().err
+    assert "quiet" not in said
+    assert "loud" in said
+
+
+def test_libraries_are_quiet_unless_asked() -> None:
+    set_up("media", "info")
+    assert not logging.getLogger("aiortc").isEnabledFor(logging.INFO)
+    set_up("media", "debug")
+    assert logging.getLogger("aiortc").isEnabledFor(logging.DEBUG)

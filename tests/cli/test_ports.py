@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from host_stt_cli.errors import StartError
+from host_stt_cli.ports import check_free, free_port
+
+
+def test_a_free_port_is_free() -> None:
+    check_free("engine", "127.0.0.1", free_port("127.0.0.1"))
+    check_free("media", "localhost", 0)
+
+
+def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            StartError, match=rf"port {port} on 127.0.0.1 is already in use.*--set media\.port=PORT"
+        ):
+            check_free("media", "127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_one_sentence() -> None:
+    with pytest.raises(StartError, match=r"media.host is 192.0.2.77, which is no address of this machine"):
+        check_free("media", "192.0.2.77", 0)
+
+
+def test_a_name_that_is_not_known_is_one_sentence() -> None:
+    with pytest.raises(StartError, match=r"engine.host is 'no such name'"):
+        check_free("engine", "no such name", 8081)
