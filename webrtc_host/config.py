@@ -1,7 +1,7 @@
 """Settings of the 8082 process, as `config/host-stt.yaml` documents them, checked at birth.
 
-Owns shapes, defaults and limits; reading files, `${NAME}` and `--set` is `host_stt_cli.config`'s. The speech cores keep
-their own frozen dataclasses; they are fields here, so one file configures all.
+Owns shapes, defaults and limits; reading files, `${NAME}` and `--set` is `host_stt_cli.config`'s. The speech
+cores keep their own frozen dataclasses; they are fields here, so one file configures all.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from webrtc_host.speech.endpointing import EndpointingConfig
+from webrtc_host.speech.vad import VadConfig
+from webrtc_host.speech.windowing import WindowingConfig
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -62,6 +66,36 @@ class TlsConfig(Settings):
 
 class DataConfig(Settings):
     dir: Path = Path("data")
+
+
+class SpeechConfig(Settings):
+    """The speech cores' own settings, side by side."""
+
+    vad: VadConfig = VadConfig()
+    endpointing: EndpointingConfig = EndpointingConfig()
+    windowing: WindowingConfig = WindowingConfig()
+
+
+class MediaProcessConfig(Settings):
+    """All that the 8082 process needs to run; the command line puts it together from the one file."""
+
+    media: MediaConfig = Field(default_factory=lambda: MediaConfig())
+    limits: LimitsConfig = LimitsConfig()
+    auth: AuthConfig | Literal["none"] = AuthConfig()
+    speech: SpeechConfig = SpeechConfig()
+    data: DataConfig = DataConfig()
+    engine_url: str = "http://127.0.0.1:8081"
+    engine_token: SecretStr | None = None  # None: the token of `auth`
+    glossary_file: Path | None = None  # the glossary to begin with, while data.dir holds none
+
+    @property
+    def token(self) -> str:
+        """What callers of 8082 must carry; empty asks for none."""
+        return "" if self.auth == "none" else self.auth.token
+
+    @property
+    def token_for_engine(self) -> str:
+        return self.token if self.engine_token is None else self.engine_token.get_secret_value()
 
 
 MediaConfig.model_rebuild()
