@@ -1,0 +1,48 @@
+"""Request bodies: read with a bound, refused with a plain sentence when they are not what a door takes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from webrtc_host.errors import RequestError
+
+
+async def read_body(request: web.Request, limit_bytes: int) -> bytes:
+    """The whole body. Raises RequestError 413 as soon as it is known to be longer."""
+    if (request.content_length or 0) > limit_bytes:
+        raise _too_large(limit_bytes)
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > limit_bytes:
+            raise _too_large(limit_bytes)
+    return bytes(body)
+
+
+async def read_json_object(request: web.Request, limit_bytes: int) -> dict[str, Any]:
+    """The body as a JSON object, whatever its content type says. Raises RequestError 400 or 413."""
+    raw = await read_body(request, limit_bytes)
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise RequestError("bad_json", "the body is not JSON", 400) from error
+    if not isinstance(body, dict):
+        raise RequestError("bad_json", "the body is not a JSON object", 400)
+    return body
+
+
+def text_field(body: dict[str, Any], name: str, chars_max: int) -> str | None:
+    """An optional text. Raises RequestError 422 when it is something else or too long."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > chars_max:
+        raise RequestError("bad_field", f"`{name}` must be text of at most {chars_max} characters", 422)
+    return value
+
+
+def _too_large(limit_bytes: int) -> RequestError:
+    return RequestError("too_large", f"the body is over the limit of {limit_bytes} bytes", 413)

@@ -1,0 +1,176 @@
+"""`POST /offer` and `DELETE /offer/{connection}`: a browser's way in. One audio line feeds one channel.
+
+Owns the reading of the request and the resume tokens; the peer connection is `media.peer`'s, who may feed
+what is the registry's. Invariant: a refused offer leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from host_stt.contract import TERM_CHARS_MAX, TERMS_MAX
+from webrtc_host.channel import ChannelWish, Connection, DoorKind
+from webrtc_host.config import MediaConfig
+from webrtc_host.doors.body import read_json_object, text_field
+from webrtc_host.doors.languages import language_of
+from webrtc_host.errors import RequestError
+from webrtc_host.media.peer import AttachDataChannel, Peer
+from webrtc_host.media.sdp import MediaLine, read_offer
+from webrtc_host.sessions import Session, SessionRegistry
+
+TOKENS_MAX = 4096
+LABEL_CHARS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A checked request body. wishes: by mid, or in the order of the audio lines where mid is None."""
+
+    sdp: str
+    session: str | None
+    wishes: tuple[tuple[str | None, ChannelWish], ...]
+    resume: str | None
+
+
+class OfferDoor:
+    def __init__(self, registry: SessionRegistry, media: MediaConfig, attach: AttachDataChannel) -> None:
+        self._registry = registry
+        self._media = media
+        self._attach = attach
+        self._tokens: OrderedDict[str, Connection] = OrderedDict()  # resume -> the connection it was given to
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/offer", self.offer), web.delete("/offer/{connection}", self.hang_up)]
+
+    async def offer(self, request: web.Request) -> web.Response:
+        limits = self._registry.limits
+        offer = parse_offer(await read_json_object(request, limits.body_bytes))
+        lines = read_offer(offer.sdp, limits.media_lines_per_offer)
+        wishes = match_lines(lines, offer.wishes)
+        session, wishes = await self._resumed(offer, wishes)
+        peer = Peer(self._registry, self._media, self._attach)
+        try:
+            connection = self._registry.connect(session, DoorKind.WEBRTC, wishes, peer.end)
+            answer = await peer.answer(offer.sdp, connection)
+        except BaseException:
+            await asyncio.shield(peer.end("refused"))
+            raise
+        return web.json_response(
+            {
+                "sdp": answer,
+                "type": "answer",
+                "session": session.id,
+                "connection": connection.id,
+                "channels": [
+                    {"mid": line.mid, "channel": channel.id}
+                    for line, channel in zip(lines, connection.channels, strict=True)
+                ],
+                "resume": self._token_for(connection),
+            }
+        )
+
+    async def hang_up(self, request: web.Request) -> web.Response:
+        connection = self._registry.connections.get(request.match_info["connection"])
+        if connection is None or connection.door is not DoorKind.WEBRTC:
+            raise RequestError(
+                "unknown_connection", "there is no such connection; it may be closed already", 404
+            )
+        return web.json_response({"final_seq": await connection.end("hung_up")})
+
+    async def _resumed(self, offer: Offer, wishes: list[ChannelWish]) -> tuple[Session, list[ChannelWish]]:
+        """The session, and wishes for the channels of the connection whose token came back.
+
+        When that connection still holds them it is dead, for its client is here: it is ended first. A token that
+        fits nothing is ignored.
+        """
+        former = self._tokens.get(offer.resume or "")
+        named = self._registry.get_live(offer.session) if offer.session is not None else None
+        if former is None or former.session.is_ended or named not in (None, former.session):
+            return named or self._registry.current(), wishes
+        asked = {wish.channel for wish in wishes if wish.channel is not None}
+        if len(former.channels) != len(wishes) or not asked <= {channel.id for channel in former.channels}:
+            return former.session, wishes
+        if former.id in self._registry.connections:
+            await self._registry.end_connection(former, "resumed")
+        if asked or any(channel.connection is not None for channel in former.channels):
+            return former.session, wishes
+        return former.session, [
+            ChannelWish(channel.id, wish.label, wish.language, wish.terms)
+            for channel, wish in zip(former.channels, wishes, strict=True)
+        ]
+
+    def _token_for(self, connection: Connection) -> str:
+        token = secrets.token_urlsafe(16)
+        self._tokens[token] = connection
+        while len(self._tokens) > TOKENS_MAX:
+            self._tokens.popitem(last=False)
+        return token
+
+
+def parse_offer(body: dict[str, Any]) -> Offer:
+    """Check the fields of the body. Raises RequestError naming the field."""
+    sdp = body.get("sdp")
+    if not isinstance(sdp, str) or not sdp.strip():
+        raise RequestError(
+            "missing_field", "the body has no `sdp`; send the text of the local description", 400
+        )
+    if body.get("type") != "offer":
+        raise RequestError("bad_type", '`type` must be "offer"; this server answers', 422)
+    channels = body.get("channels") or []
+    if not isinstance(channels, list) or not all(isinstance(entry, dict) for entry in channels):
+        raise RequestError("bad_field", "`channels` must be a list of objects", 422)
+    return Offer(
+        sdp=sdp,
+        session=text_field(body, "session", 64),
+        wishes=tuple((text_field(entry, "mid", 64), _wish(entry)) for entry in channels),
+        resume=text_field(body, "resume", 200),
+    )
+
+
+def _wish(entry: dict[str, Any]) -> ChannelWish:
+    language = entry.get("language")
+    return ChannelWish(
+        channel=text_field(entry, "channel", 20),
+        label=text_field(entry, "label", LABEL_CHARS_MAX),
+        language=None if language is None else language_of(language),
+        terms=_terms(entry.get("glossary")),
+    )
+
+
+def _terms(value: object) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) > TERMS_MAX:
+        raise RequestError("bad_field", f"`glossary` must be a list of at most {TERMS_MAX} terms", 422)
+    for term in value:
+        if not isinstance(term, str) or not 0 < len(term.strip()) <= TERM_CHARS_MAX:
+            raise RequestError(
+                "bad_field", f"a glossary term is text of 1 to {TERM_CHARS_MAX} characters", 422
+            )
+    return tuple(term.strip() for term in value)
+
+
+def match_lines(
+    lines: Sequence[MediaLine], wishes: Sequence[tuple[str | None, ChannelWish]]
+) -> list[ChannelWish]:
+    """One wish per audio line: by mid where it is given, the others in order. Raises RequestError 422."""
+    by_mid = {mid: wish for mid, wish in wishes if mid is not None}
+    in_order = [wish for mid, wish in wishes if mid is None]
+    unknown = by_mid.keys() - {line.mid for line in lines}
+    if unknown:
+        raise RequestError("unknown_mid", f"the offer has no audio line with mid {min(unknown)!r}", 422)
+    if len(by_mid) + len(in_order) != len(wishes):
+        raise RequestError("duplicate_mid", "`channels` names an audio line twice", 422)
+    if len(wishes) > len(lines):
+        raise RequestError(
+            "too_many_wishes", f"`channels` has {len(wishes)} entries for {len(lines)} audio lines", 422
+        )
+    rest = iter(in_order)
+    return [by_mid[line.mid] if line.mid in by_mid else next(rest, ChannelWish()) for line in lines]

@@ -1,0 +1,165 @@
+"""SDP as this server reads and writes it: an offer's lines, what of it reaches aiortc, what is announced.
+
+Pure text work; the negotiation is aiortc's. Invariant: the number and order of media lines never change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from webrtc_host.errors import RequestError
+
+DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+CANDIDATES_MAX = 64  # per media line; a browser sends a handful
+_MEDIA = re.compile(r"m=(\w+) (\d+) \S+ (\S.*)")
+_PAYLOAD_ATTRIBUTE = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
+_OPUS = re.compile(r"a=rtpmap:(\d+) opus/48000", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLine:
+    index: int
+    kind: str  # audio, video, application
+    mid: str
+    direction: str  # as the offerer means it
+    opus: frozenset[str]  # payload types
+
+    @property
+    def is_sending(self) -> bool:
+        return self.direction in ("sendrecv", "sendonly")
+
+
+def read_offer(sdp: str, lines_max: int) -> tuple[MediaLine, ...]:
+    """The audio lines of a usable offer, in order.
+
+    Raises RequestError: 400 when it is no SDP, 422 when this server can do nothing with it.
+    """
+    if not sdp.lstrip().startswith("v=0"):
+        raise RequestError(
+            "bad_sdp", "`sdp` does not begin with v=0; send the text of a local description", 400
+        )
+    lines = [_media_line(index, section) for index, section in enumerate(_sections(sdp)[1:])]
+    default = next((d for d in DIRECTIONS if f"a={d}" in _sections(sdp)[0]), "sendrecv")
+    lines = [line if line.direction else replace(line, direction=default) for line in lines]
+    _check_lines(lines, lines_max)
+    audio = tuple(line for line in lines if line.kind == "audio")
+    _check_audio(audio)
+    return audio
+
+
+def _check_lines(lines: Sequence[MediaLine], lines_max: int) -> None:
+    media = [line for line in lines if line.kind in ("audio", "video")]
+    if len(media) > lines_max:
+        raise RequestError(
+            "too_many_media_lines",
+            f"the offer has {len(media)} media lines, {lines_max} at most; use a second connection",
+            422,
+        )
+    for line in lines:
+        if line.kind not in ("audio", "video", "application"):
+            raise RequestError(
+                "bad_media_line", f"media line {line.index} is {line.kind[:20]!r}; send audio", 422
+            )
+    if len({line.mid for line in lines}) != len(lines):
+        raise RequestError("bad_mid", "every media line needs an a=mid of its own", 422)
+    if sum(line.kind == "application" for line in lines) > 1:
+        raise RequestError("bad_media_line", "one line for data channels at most", 422)
+
+
+def _check_audio(audio: Sequence[MediaLine]) -> None:
+    if not audio:
+        raise RequestError("no_audio", "the offer has no audio line; add a microphone track", 422)
+    for line in audio:
+        if not line.is_sending:
+            raise RequestError(
+                "not_sending",
+                f"audio line {line.mid or line.index} is {line.direction}; it must be sendonly or sendrecv",
+                422,
+            )
+        if not line.opus:
+            raise RequestError(
+                "no_opus",
+                f"audio line {line.mid or line.index} does not offer Opus, the only codec here",
+                422,
+            )
+
+
+def prepare_offer(sdp: str) -> str:
+    """What aiortc gets to see: Opus alone in audio lines, no candidates that take a name look-up.
+
+    A `.local` name (mDNS) nobody answers costs a second; the peer is found without it, as peer-reflexive.
+    """
+    sections = _sections(sdp)
+    kept = list(sections[0])
+    for index, section in enumerate(sections[1:]):
+        kept += _prepared(_media_line(index, section), section)
+    return "\r\n".join(kept) + "\r\n"
+
+
+def _prepared(line: MediaLine, section: Sequence[str]) -> Iterator[str]:
+    candidates = 0
+    for text in section:
+        if text.startswith("a=candidate:"):
+            candidates += 1
+            if candidates > CANDIDATES_MAX or _address(text).endswith(".local"):
+                continue
+        if line.kind == "audio":
+            attribute = _PAYLOAD_ATTRIBUTE.match(text)
+            if attribute and attribute[1] not in line.opus:
+                continue
+            if text.startswith("m="):
+                head, payloads = text.split(" ")[:3], text.split(" ")[3:]
+                text = " ".join([*head, *(p for p in payloads if p in line.opus)])
+        yield text
+
+
+def announce(sdp: str, addresses: Sequence[str]) -> str:
+    """The answer with `addresses` in place of the host candidates' own (a server behind a port publisher)."""
+    if not addresses:
+        return sdp
+    out: list[str] = []
+    for text in sdp.splitlines():
+        if not (text.startswith("a=candidate:") and " typ host" in text):
+            out.append(text)
+            continue
+        fields = text.split(" ")
+        for number, address in enumerate(addresses):
+            changed = " ".join([f"{fields[0]}{number}", *fields[1:4], address, *fields[5:]])
+            if changed not in out:
+                out.append(changed)
+    return "\r\n".join(out) + "\r\n"
+
+
+def _address(candidate: str) -> str:
+    fields = candidate.split(" ")
+    return fields[4].lower() if len(fields) > 4 else ""
+
+
+def _sections(sdp: str) -> list[list[str]]:
+    """The lines before the first media line, then each media line with its own."""
+    sections: list[list[str]] = [[]]
+    for line in sdp.splitlines():
+        text = line.strip()
+        if text.startswith("m="):
+            sections.append([])
+        if text:
+            sections[-1].append(text)
+    return sections
+
+
+def _media_line(index: int, section: Sequence[str]) -> MediaLine:
+    """direction is empty when the line leaves it to the session."""
+    head = _MEDIA.fullmatch(section[0])
+    if head is None:
+        raise RequestError("bad_sdp", f"media line {index} cannot be read: {section[0][:60]!r}", 400)
+    offered = head[3].split()
+    opus = {match[1] for text in section if (match := _OPUS.match(text))}
+    return MediaLine(
+        index=index,
+        kind=head[1],
+        mid=next((text[len("a=mid:") :] for text in section if text.startswith("a=mid:")), ""),
+        direction=next((d for d in DIRECTIONS if f"a={d}" in section), ""),
+        opus=frozenset(opus & set(offered)),
+    )

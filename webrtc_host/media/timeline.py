@@ -1,0 +1,251 @@
+"""Timeline: where on the session's timeline a piece of media belongs.
+
+Pure. Turns RTP time (a 32-bit counter of captured samples that wraps, jumps and stands still) into sample
+indices at 16 kHz. Owns the anchor, the wrap, gaps, overlaps, pauses and restarts; not the order of packets
+(the jitter buffer's) and not decoding. Positions come from RTP time by one integer division, never by adding.
+Invariant: from its first sample on, the blocks of a timeline are contiguous; no sample is handed on twice.
+How and why: docs/explanation/time.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from host_stt.contract import SAMPLE_RATE, Float32Array
+from webrtc_host.seams import Block, BlockKind
+
+RTP_TICKS = 1 << 32
+SILENCE = np.zeros(SAMPLE_RATE, np.float32)
+SILENCE.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineConfig:
+    """Samples are at 16 kHz."""
+
+    clock_rate: int = 48_000  # ticks of RTP time per second; for Opus always this (RFC 7587)
+    receive_delay_samples: int = 0  # held back by the receiver before it hands the first piece on
+    stall_samples: int = 300 * 16  # later than usual by more: pause or burst? The next packets tell
+    decide_packets: int = 3
+    decide_packets_max: int = 10  # when three packets came neither at pace nor at once
+    decide_samples: int = 400 * 16  # no decision takes longer
+    jump_samples: int = 30 * SAMPLE_RATE  # a longer step of RTP time is a restart of the sender;
+    back_samples: int = SAMPLE_RATE  # so is a longer step back: a shorter one is overlap, and trimmed;
+    lead_samples: int = SAMPLE_RATE  # so is a step that lands further ahead of its arrival than usual
+    quiet_samples: int = 3 * SAMPLE_RATE  # no packets for so long: `on_tick` begins to fill,
+    quiet_margin_samples: int = SAMPLE_RATE // 2  # so far behind the present
+    tick_samples_max: int = SAMPLE_RATE  # a longer time between two ticks was a stall of ours, not quiet
+    envelope_samples: int = 30 * SAMPLE_RATE  # where the usual lateness is looked for; follows clock drift
+
+
+@dataclass(slots=True)
+class TimelineStatistics:
+    """Samples at 16 kHz handed on or cut, then how often something happened."""
+
+    audio: int = 0
+    lost: int = 0
+    paused: int = 0
+    trimmed: int = 0
+    pauses: int = 0
+    bursts: int = 0
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    ticks: int  # unrolled RTP time of its first sample
+    samples: Float32Array
+    now_sample: int  # when it arrived
+
+
+class Timeline:
+    """One stream of one connection. The next connection of the channel begins a new one."""
+
+    def __init__(self, config: TimelineConfig | None = None, *, floor_sample: int = 0) -> None:
+        """floor_sample: nothing is placed before it."""
+        self._config = config or TimelineConfig()
+        self._floor_sample = floor_sample
+        self._anchor_ticks = 0  # this RTP time
+        self._anchor_sample = 0  # is at this sample
+        self._next_sample: int | None = None  # end of what was handed on; None before the first piece
+        self._last_ticks: int | None = None  # newest piece, unrolled: its start
+        self._last_end_ticks = 0  # and its end
+        self._last_arrival_sample = 0
+        self._held: list[_Piece] = []  # waiting for the decision between pause and burst
+        self._usual_lag = _Envelope(self._config.envelope_samples, self._config.receive_delay_samples)
+        self._last_tick_sample: int | None = None
+        self._quiet_samples = 0  # without packets, as far as the ticks saw it
+        self.statistics = TimelineStatistics()
+
+    @property
+    def is_quiet(self) -> bool:
+        """True when no packet came for `quiet_samples`."""
+        return self._quiet_samples >= self._config.quiet_samples
+
+    def feed(self, timestamp: int, samples: Float32Array, now_sample: int) -> list[Block]:
+        """Place the next piece of media.
+
+        timestamp: RTP time of samples[0]; 32 bits or already unrolled, both are right.
+        samples: (n,) float32 at 16 kHz. now_sample: this moment on the session's timeline.
+        """
+        if not len(samples):
+            return []
+        self._quiet_samples = 0
+        piece = _Piece(self._unroll(timestamp), samples, now_sample)
+        is_late = self._came_late(piece)
+        self._last_arrival_sample = now_sample
+        if not self._held and not is_late:
+            return self._place(piece, BlockKind.LOST)
+        self._held.append(piece)
+        return self._decide(now_sample)
+
+    def on_tick(self, now_sample: int) -> list[Block]:
+        """Let time pass: end a decision that takes too long, fill when nothing comes any more."""
+        blocks = self._decide(now_sample) if self._held else []
+        if self._last_tick_sample is not None:
+            step = now_sample - self._last_tick_sample
+            self._quiet_samples += min(step, self._config.tick_samples_max)
+        self._last_tick_sample = now_sample
+        if self.is_quiet and self._next_sample is not None and not self._held:
+            until = now_sample - self._usual_lag.value - self._config.quiet_margin_samples
+            blocks += self._fill(until, BlockKind.LOST)
+        return blocks
+
+    def flush(self) -> list[Block]:
+        """The stream is over: hand on what still waits."""
+        return self._release() if self._held else []
+
+    def _unroll(self, timestamp: int) -> int:
+        if self._last_ticks is None:
+            return timestamp
+        step = (timestamp - self._last_ticks) % RTP_TICKS
+        return self._last_ticks + (step if step < RTP_TICKS // 2 else step - RTP_TICKS)
+
+    def _samples_of(self, ticks: int) -> int:
+        return ticks * SAMPLE_RATE // self._config.clock_rate
+
+    def _position(self, piece: _Piece) -> int:
+        return self._anchor_sample + self._samples_of(piece.ticks - self._anchor_ticks)
+
+    def _lag(self, piece: _Piece) -> int:
+        """From the end of the piece on the timeline to its arrival."""
+        return piece.now_sample - self._position(piece) - len(piece.samples)
+
+    def _came_late(self, piece: _Piece) -> bool:
+        """True after a silence of packets that RTP time does not account for."""
+        if self._next_sample is None or self._is_restart(piece):
+            return False
+        stall = self._config.stall_samples
+        waited = piece.now_sample - self._last_arrival_sample
+        return waited > stall and self._lag(piece) - self._usual_lag.value > stall
+
+    def _decide(self, now_sample: int) -> list[Block]:
+        """Enough packets, a clear case, or no more time: release what is held."""
+        config = self._config
+        is_out_of_time = now_sample - self._held[0].now_sample >= config.decide_samples
+        if is_out_of_time or len(self._held) >= config.decide_packets_max:
+            return self._release()
+        wall, media = self._pace()
+        is_clear = wall * 2 < media or wall * 5 > media * 4
+        return self._release() if len(self._held) >= config.decide_packets and is_clear else []
+
+    def _pace(self) -> tuple[int, int]:
+        """How long the held pieces took to arrive, and how much time they cover."""
+        first, last = self._held[0], self._held[-1]
+        return last.now_sample - first.now_sample, self._samples_of(last.ticks - first.ticks)
+
+    def _release(self) -> list[Block]:
+        """At pace: the source stood still, so the missing time goes in. At once: they were only held up."""
+        (wall, media), held, self._held = self._pace(), self._held, []
+        is_pause = wall * 3 >= media * 2
+        if is_pause:
+            self.statistics.pauses += 1
+            self._anchor_sample += max(0, self._lag(held[0]) - self._usual_lag.value)
+        else:
+            self.statistics.bursts += 1
+        kind = BlockKind.PAUSED if is_pause else BlockKind.LOST
+        blocks = self._place(held[0], kind)
+        for piece in held[1:]:
+            blocks += self._place(piece, BlockKind.LOST)
+        return blocks
+
+    def _is_restart(self, piece: _Piece) -> bool:
+        step = self._samples_of(piece.ticks - self._last_end_ticks)
+        if step > self._config.jump_samples or step < -self._config.back_samples:
+            return True
+        return step > 0 and self._usual_lag.value - self._lag(piece) > self._config.lead_samples
+
+    def _place(self, piece: _Piece, gap_kind: BlockKind) -> list[Block]:
+        if self._next_sample is None or self._is_restart(piece):
+            self._anchor(piece)
+        start = self._position(piece)
+        self._usual_lag.add(self._lag(piece), piece.now_sample)
+        if self._last_ticks is None or piece.ticks >= self._last_ticks:
+            self._last_ticks = piece.ticks
+            self._last_end_ticks = piece.ticks + len(piece.samples) * self._config.clock_rate // SAMPLE_RATE
+        blocks = self._fill(start, gap_kind)
+        return blocks + self._hand_on(start, piece.samples)
+
+    def _anchor(self, piece: _Piece) -> None:
+        """Begin an epoch: from now on RTP time counts from this piece, which is where its arrival says."""
+        by_arrival = piece.now_sample - len(piece.samples) - self._usual_lag.value
+        if self._next_sample is None:
+            self._next_sample = self._anchor_sample = max(by_arrival, self._floor_sample, 0)
+        else:
+            self._anchor_sample = max(by_arrival, self._next_sample)
+            self.statistics.restarts += 1
+        self._anchor_ticks = piece.ticks
+        self._last_ticks = None
+
+    def _fill(self, until_sample: int, kind: BlockKind) -> list[Block]:
+        """Silence up to there, in blocks of a second."""
+        blocks: list[Block] = []
+        start = self._next_sample or 0
+        while start < until_sample:
+            block = Block(start, SILENCE[: until_sample - start], kind)
+            blocks.append(block)
+            start = block.end_sample
+        filled = max(0, start - (self._next_sample or 0))
+        if kind is BlockKind.PAUSED:
+            self.statistics.paused += filled
+        else:
+            self.statistics.lost += filled
+        self._next_sample = start
+        return blocks
+
+    def _hand_on(self, start_sample: int, samples: Float32Array) -> list[Block]:
+        """The piece without what was handed on before."""
+        cut = min((self._next_sample or 0) - start_sample, len(samples))
+        self.statistics.trimmed += max(cut, 0)
+        if cut > 0:
+            samples = samples[cut:]
+        if not len(samples):
+            return []
+        block = Block(self._next_sample or 0, samples)
+        self._next_sample = block.end_sample
+        self.statistics.audio += len(samples)
+        return [block]
+
+
+class _Envelope:
+    """The smallest of the values of the last one to two spans of time."""
+
+    def __init__(self, span_samples: int, first: int) -> None:
+        self._span_samples = span_samples
+        self._since: int | None = None
+        self._older = first
+        self._newer = first
+
+    @property
+    def value(self) -> int:
+        return min(self._older, self._newer)
+
+    def add(self, value: int, now_sample: int) -> None:
+        if self._since is None or now_sample - self._since >= self._span_samples:
+            self._older = self._newer if self._since is not None else value
+            self._newer = value
+            self._since = now_sample
+        else:
+            self._newer = min(self._newer, value)
