@@ -27,7 +27,9 @@ from webrtc_host.config import (
     DataConfig,
     LimitsConfig,
     MediaConfig,
+    MediaProcessConfig,
     Settings,
+    SpeechConfig,
     TlsConfig,
 )
 
@@ -35,6 +37,7 @@ SECRETS = ("token", "credential")
 DERIVED = {("engine", "token"): "auth.token", ("engine", "open_to_all"): "auth"}
 """Fields that the engine gets from another section: no keys of the file."""
 FILE_NAME = "host-stt.yaml"
+GLOSSARY_NAME = "glossary.yaml"
 
 
 class LogConfig(Settings):
@@ -49,6 +52,7 @@ class Config(Settings):
     data: DataConfig = Field(default_factory=DataConfig)
     auth: AuthConfig | Literal["none"] = Field(default_factory=AuthConfig)
     tls: TlsConfig = Field(default_factory=TlsConfig)
+    speech: SpeechConfig = Field(default_factory=SpeechConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 
@@ -57,6 +61,18 @@ class Config(Settings):
         """Empty when none is asked for."""
         return "" if self.auth == "none" else self.auth.token
 
+    def media_process(self, data: Path, engine_port: int) -> MediaProcessConfig:
+        """What 8082 runs with. data: the folder as it is held; engine_port: where the engine listens by now."""
+        return MediaProcessConfig(
+            media=self.media,
+            limits=self.limits,
+            auth=self.auth,
+            speech=self.speech,
+            data=DataConfig(dir=data),
+            engine_url=url("http", self.engine.host, engine_port),
+            glossary_file=find_file(None, GLOSSARY_NAME),
+        )
+
     def engine_in_force(self) -> EngineConfig:
         """The engine's settings with what it takes from other sections: the token, and a place in the data
         folder.
@@ -64,7 +80,7 @@ class Config(Settings):
         derived: dict[str, Any] = {"open_to_all": self.auth == "none"}
         if self.token:
             derived["token"] = SecretStr(self.token)
-        if "models_dir" not in self.engine.model_fields_set:
+        if self.engine.models_dir == EngineConfig().models_dir:  # the default stands for "in the data folder"
             derived["models_dir"] = self.data.dir / "models"
         return self.engine.model_copy(update=derived)
 
@@ -91,12 +107,18 @@ def packaged(name: str) -> Path:
     return inside if inside.exists() else Path(__file__).parent.parent / "config" / name
 
 
-def find_file(asked: Path | None) -> Path:
-    """`--config`, else config/host-stt.yaml here, else the packaged defaults."""
+def find_file(asked: Path | None, name: str = FILE_NAME) -> Path:
+    """The file asked for, else config/`name` here, else the packaged one."""
     if asked is not None:
         return asked
-    here = Path("config") / FILE_NAME
-    return here if here.is_file() else packaged(FILE_NAME)
+    here = Path("config") / name
+    return here if here.is_file() else packaged(name)
+
+
+def url(scheme: str, host: str, port: int) -> str:
+    """The address to call: loopback in place of "every address", IPv6 in brackets."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host).strip("[]")
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def load(
