@@ -51,11 +51,16 @@ export function summary(report) {
   const sent = outbound?.packetsSent ?? 0;
   const lost = remote?.packetsLost ?? null;
   return {
-    codec: codec ? codec.mimeType.replace("audio/", "") + ` ${Math.round(codec.clockRate / 1000)} kHz` : null,
+    codec: codec ? codecName(codec) : null,
     rttMs: rtt === undefined ? null : Math.max(1, Math.round(rtt * 1000)),
     lost,
     lossPercent: lost === null || sent === 0 ? null : Math.max(0, (100 * lost) / sent),
   };
+}
+
+function codecName({ mimeType, clockRate }) {
+  const name = mimeType.replace("audio/", "");
+  return `${name[0].toUpperCase()}${name.slice(1)} ${Math.round(clockRate / 1000)}\u00a0kHz`;
 }
 
 export class LinkFigures {

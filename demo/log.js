@@ -163,7 +163,8 @@ function unsureSpans(line) {
 
 /** Draw the words still being heard into their row: the steady part, then the part that may still change. */
 export function drawInterim(row, interim, idleText = "") {
-  const [steady, loose] = row.querySelectorAll("span");
+  const steady = row.querySelector(".steady");
+  const loose = row.querySelector(".loose");
   row.classList.toggle("hearing", Boolean(interim?.text));
   steady.textContent = interim?.text ? interim.text.slice(0, interim.stableChars) : "";
   loose.textContent = interim?.text ? `${interim.text.slice(interim.stableChars)} …` : idleText;

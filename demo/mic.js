@@ -64,6 +64,7 @@ async function start(clip) {
     if (!isMine()) return;
     enter("live");
     panel.begin();
+    bringTextIntoView();
     if (clip) await playThrough(isMine);
   } catch (error) {
     if (isMine()) fail(error);
@@ -73,7 +74,7 @@ async function start(clip) {
 async function openTheMicrophone() {
   steps.set("secure", "working");
   if (!isSecure()) throw new CaptureError("insecure");
-  steps.set("secure", "done", "detail.secure");
+  steps.set("secure", "done", location.protocol === "https:" ? { text: "https" } : "detail.local");
   steps.set("permission", "working", "detail.asking");
   const microphone = await openMicrophone(settings.capture);
   steps.set("permission", "done", "detail.granted");
@@ -129,17 +130,24 @@ async function tick() {
   const facts = summary(await link.connection.stats());
   if (phase !== "live") return;
   figures.show(facts);
-  const rtt = facts.rttMs === null ? "" : ` · ${facts.rttMs} ms`;
+  const rtt = facts.rttMs === null ? "" : ` · ${facts.rttMs}\u00a0ms`;
   if (facts.codec) steps.set("connection", "done", { text: facts.codec + rtt });
   panel.tick(performance.now(), meter.verdict);
 }
 
 function fail(error) {
   const blamed = { insecure: "secure", blocked: "permission", inUse: "device", noDevice: "device", clip: "device" };
-  steps.fail(blamed[error.code]);
+  steps.fail(blamed[error.code] ?? (source ? "connection" : undefined));
   close();
   notice.show(error);
   enter("idle");
+}
+
+/** On a phone the words come below the fold; move so that the button and the words are both seen. */
+function bringTextIntoView() {
+  const isSeen = $("interim").getBoundingClientRect().bottom <= innerHeight;
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (!isSeen) document.querySelector(".stage").scrollIntoView({ behavior: isCalm ? "auto" : "smooth" });
 }
 
 function close() {
@@ -237,3 +245,4 @@ enter("idle");
 if (!isSecure()) notice.show(new CaptureError("insecure"));
 glossary.read();
 panel.restore();
+document.documentElement.dataset.ready = "";

@@ -89,7 +89,9 @@ function bannerRow({ kind, head, body }) {
   row.className = `banner ${kind}`;
   const strong = document.createElement("strong");
   strong.textContent = head;
-  row.append(icon(), strong, ` ${body}`);
+  const words = document.createElement("p");
+  words.append(strong, ` ${body}`);
+  row.append(icon(), words);
   return row;
 }
 

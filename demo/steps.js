@@ -52,7 +52,8 @@ export class Steps {
   fail(name) {
     const at = name ?? STEPS.find((step) => this.state(step) === "working") ?? "connection";
     this.set(at, "failed");
-    for (const later of STEPS.slice(STEPS.indexOf(at) + 1)) this.set(later, "idle");
+    const isOver = (step, i) => i > STEPS.indexOf(at) || (step !== at && this.state(step) !== "done");
+    for (const step of STEPS.filter(isOver)) this.set(step, "idle");
   }
 
   redraw() {

@@ -1,6 +1,6 @@
 /* The text of the microphone page: feeds events to the model, draws what changed, and says when nothing is heard.
  *
- * Owns the transcript, the log and the tip under it. After a reload it shows again what the server still has of the
+ * Owns the transcript, the log and the row under it (its words are hidden from screen readers, its advice is not). After a reload it shows again what the server still has of the
  * channel that this tab used; only the channel's name is kept in the browser, never its words.
  */
 
@@ -19,7 +19,6 @@ export class TextPanel {
   #heardAt = null; // when speech was last heard, or listening began
   #wordless = new Map(); // utterance -> whether it had words
   #tip = "";
-  #isTipWarning = false;
   #watcher = null;
   #isRestoring = false;
   #state = "idle";
@@ -43,7 +42,6 @@ export class TextPanel {
   begin() {
     this.#heardAt = performance.now();
     this.#say("");
-    this.#drawInterim();
   }
 
   pause() {
@@ -67,7 +65,7 @@ export class TextPanel {
     if (change.type === "gap") this.log.addGap(change.gap);
     if (change.type === "ungap") this.log.removeGap(change.gap);
     if (change.type === "state") this.#state = change.state;
-    if (change.type === "session" && this.transcript.lines.length) this.log.addNote(t("text.session"));
+    if (change.type === "session" && !change.isFirst) this.log.addNote(t("text.session"));
   }
 
   #addLine(line) {
@@ -87,7 +85,6 @@ export class TextPanel {
       this.#heardAt = performance.now();
       this.#state = "talking";
       this.#say("");
-      this.#drawInterim();
     }
     if (event.type === "segment.interim" || event.type === "segment.final") {
       if (event.text?.trim()) this.#wordless.delete(event.utterance);
@@ -110,27 +107,25 @@ export class TextPanel {
     const channel = [...this.transcript.channels.keys()].find((name) => this.transcript.interim(name));
     const interim = channel ? this.transcript.interim(channel) : null;
     const waiting = this.#state === "talking" ? "text.hearing" : "text.waiting";
-    drawInterim(this.row, interim, t(this.#heardAt === null ? "text.idle" : waiting));
+    drawInterim(this.row, interim, t(this.#tip || (this.#heardAt === null ? "text.idle" : waiting)));
   }
 
   #idle() {
     this.#heardAt = null;
     this.#state = "idle";
-    drawInterim(this.row, null, t("text.idle"));
+    this.#drawInterim();
   }
 
   #say(key, isWarning = false) {
     this.#tip = key;
-    this.#isTipWarning = isWarning;
-    const tip = $("tip");
+    this.row.classList.toggle("warn", isWarning);
     const text = key ? t(key) : "";
-    if (tip.textContent !== text) tip.textContent = text;
-    tip.classList.toggle("warn", isWarning);
+    if ($("tip").textContent !== text) $("tip").textContent = text;
+    this.#drawInterim();
   }
 
   redraw() {
-    this.#say(this.#tip, this.#isTipWarning);
-    this.#drawInterim();
+    this.#say(this.#tip, this.row.classList.contains("warn"));
   }
 
   #clear() {

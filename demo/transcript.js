@@ -4,7 +4,7 @@
  *   {type: "line", line}            a final, in the order it came
  *   {type: "interim", channel}      the words still being heard on a channel changed (see `interim(channel)`)
  *   {type: "gap", gap} / {type: "ungap", gap}   audio that has no text, and why; a gap that was filled later
- *   {type: "state", channel, state} {type: "session", session}
+ *   {type: "state", channel, state} {type: "session", session, isFirst}
  * Invariant: a stored event (one with `seq`) changes the model once, however often it is fed; unknown types change nothing.
  */
 
@@ -53,7 +53,7 @@ export class Transcript {
     this.#committedMs.clear();
     this.#segments.clear();
     this.channels.clear();
-    return [{ type: "session", session: event.session }];
+    return [{ type: "session", session: event.session, isFirst: this.lines.length === 0 }];
   }
 
   _channel(name) {

@@ -34,17 +34,17 @@ function draw(change) {
   if (change.type === "line") {
     log.addLine(change.line);
     enableTools(true);
-    showChannels();
+    drawChannel(change.line.channel);
   }
   if (change.type === "gap") log.addGap(change.gap);
   if (change.type === "ungap") log.removeGap(change.gap);
   if (change.type === "interim" || change.type === "state") drawChannel(change.channel);
-  if (change.type === "session") beginSession();
+  if (change.type === "session") beginSession(change.isFirst);
   if (chosen.size) log.filter([...chosen]);
 }
 
-function beginSession() {
-  if (transcript.lines.length) log.addNote(t("text.session"));
+function beginSession(isFirst) {
+  if (!isFirst) log.addNote(t("text.session"));
   rows.clear();
   $("interims").replaceChildren();
   chosen.clear();
@@ -58,7 +58,7 @@ function drawChannel(name) {
   row.dataset.state = channel.state;
   row.querySelector("b").textContent = name;
   row.querySelector("em").textContent = t(`channel.${channel.state}`);
-  drawInterim(row.querySelector("p"), transcript.interim(name));
+  drawInterim(row, transcript.interim(name));
   row.hidden = chosen.size > 0 && !chosen.has(name);
 }
 
@@ -67,7 +67,7 @@ function addRow(name) {
   const row = document.createElement("div");
   row.className = "interim";
   row.innerHTML =
-    '<span class="who"><i></i><b></b><em></em></span><p><span class="steady"></span><span class="loose"></span></p>';
+    '<span class="who"><i></i><b></b><em></em></span><p><span class="words"><span class="steady"></span><span class="loose"></span></span></p>';
   rows.set(name, row);
   const sorted = [...rows.keys()].sort();
   $("interims").insertBefore(row, rows.get(sorted[sorted.indexOf(name) + 1]) ?? null);
@@ -141,3 +141,4 @@ watcher.addEventListener("denied", async () => {
 });
 showState("connecting");
 watcher.start();
+document.documentElement.dataset.ready = "";

@@ -15,8 +15,10 @@ const CLOSE = { token: 4401, unknownSession: 4404 };
 export class Watcher extends EventTarget {
   #stream = null;
   #timer = 0;
-  #failures = 0;
+  #failures = 0; // attempts in a row that brought no event
+  #unopened = 0; // attempts in a row that never opened
   #opened = false;
+  #isEnded = false;
   #generation = 0;
   transport = "";
 
@@ -82,7 +84,7 @@ export class Watcher extends EventTarget {
 
   #live() {
     this.#opened = true;
-    this.#failures = 0;
+    this.#unopened = 0;
     this.#state("live");
   }
 
@@ -93,6 +95,8 @@ export class Watcher extends EventTarget {
     } catch {
       return; // not ours: a proxy's page, say; the sequence numbers keep us safe
     }
+    this.#failures = 0;
+    this.#isEnded = event.type === "session.ended";
     this.dispatchEvent(new CustomEvent("event", { detail: event }));
   }
 
@@ -101,9 +105,11 @@ export class Watcher extends EventTarget {
     clearTimeout(this.#timer);
     this.#stream?.close();
     this.#stream = null;
-    if (!this.#opened) this.#failures += 1;
+    this.#failures += 1;
+    if (!this.#opened) this.#unopened += 1;
+    if (this.#isEnded && this.session) return this.#state("stopped"); // the one that was asked for is over
     this.#state("waiting");
-    if (code === CLOSE.unknownSession) this.#forgetSession();
+    if (code === CLOSE.unknownSession || this.#isEnded) this.#forgetSession();
     const isDenied = code === CLOSE.token || (!this.#opened && (await this.#isDenied()));
     if (generation !== this.#generation) return;
     if (isDenied) {
@@ -111,14 +117,19 @@ export class Watcher extends EventTarget {
       this.dispatchEvent(new CustomEvent("denied"));
       return;
     }
-    if (!this.#opened && this.useSocket && this.#failures >= SOCKET_TRIES) this.useSocket = false;
-    else if (!this.#opened && !this.useSocket) this.useSocket = "WebSocket" in globalThis;
-    const wait = BACKOFF_MS[Math.min(this.#failures, BACKOFF_MS.length - 1)];
+    if (!this.#opened) this.#changeTransport();
+    const wait = BACKOFF_MS[Math.min(this.#failures - 1, BACKOFF_MS.length - 1)];
     this.#timer = setTimeout(() => this.#connect(), wait * (0.75 + Math.random() / 2));
+  }
+
+  #changeTransport() {
+    if (!this.useSocket) this.useSocket = "WebSocket" in globalThis;
+    else if (this.#unopened >= SOCKET_TRIES) this.useSocket = false;
   }
 
   /** The session is gone, with the server's memory or for good: begin with the current one, from its first event. */
   #forgetSession() {
+    this.#isEnded = false;
     this.session = "";
     this.transcript.session = null;
     this.transcript.lastSeq = 0;

@@ -1,0 +1,59 @@
+"""Headless Chromium for tests: how it is started, and the WAV its fake microphone speaks.
+
+The flags stand in docs/howto; `--no-sandbox` because tests run as root in containers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import wave
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from playwright.async_api import Browser, async_playwright
+
+from host_stt.contract import Float32Array
+
+EXECUTABLE = "/usr/bin/chromium"
+ARGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection",
+)
+FAKE_MICROPHONE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+CAPTURE_RATE = 48_000  # the fake device's own; another rate would be resampled once more
+
+
+@contextlib.asynccontextmanager
+async def chromium(*extra: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*ARGS, *extra])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+def microphone_plays(wav: Path) -> tuple[str, ...]:
+    """Flags of a fake microphone that speaks `wav` once, beginning when it is opened, and is then silent."""
+    return (*FAKE_MICROPHONE, f"--use-file-for-fake-audio-capture={wav}%noloop")
+
+
+def write_capture(wav: Path, pieces: Sequence[Float32Array]) -> Path:
+    """pieces: float32 at 16 kHz; written as 48 kHz mono s16, the fake device's own form."""
+    samples = np.concatenate(pieces)
+    at = np.arange(len(samples) * 3) / 3
+    stretched = np.interp(at, np.arange(len(samples)), samples)
+    with wave.open(str(wav), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(CAPTURE_RATE)
+        out.writeframes((np.clip(stretched, -1, 1) * 32767).astype("<i2").tobytes())
+    return wav

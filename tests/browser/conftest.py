@@ -1,0 +1,58 @@
+"""Browsers, the stand-in server, and the real server processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from tests.browser.chromium import FAKE_MICROPHONE, chromium
+from tests.browser.live import LiveServer
+from tests.browser.stub import StubServer
+
+OpenPage = Callable[..., Awaitable[Page]]
+DESKTOP = {"width": 1366, "height": 768}
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest_asyncio.fixture
+async def stub() -> AsyncIterator[StubServer]:
+    async with StubServer().running() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """One whose microphone is Chromium's own beeping one, always allowed."""
+    async with chromium(*FAKE_MICROPHONE) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def open_page(browser: Browser, stub: StubServer) -> OpenPage:
+    """open_page(path, viewport=…, locale=…, color_scheme=…): a page of the stand-in, ready to be used."""
+
+    async def opened(path: str = "/", **options: Any) -> Page:
+        options = {"viewport": DESKTOP, "permissions": ["microphone"], "locale": "en-GB", **options}
+        context = await browser.new_context(**options)
+        page = await context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        await page.goto(stub.url + path)
+        await page.wait_for_selector("html[data-ready]", state="attached")
+        assert errors == []
+        return page
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """The real engine and media processes with the starter model, ended by SIGTERM."""
+    folder: Path = tmp_path_factory.mktemp("live")
+    with LiveServer(folder).running() as server:
+        yield server

@@ -1,0 +1,223 @@
+"""A stand-in for 8082 for tests of the pages alone: serves demo/, answers an offer with a real aiortc peer, says what it is told.
+
+Used where the real server cannot be brought into the state under test (a starter model that is not there, a blocked
+path, a chosen interim). Words in the end-to-end tests come from the real processes, never from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.contrib.media import MediaBlackhole
+
+DEMO = Path(__file__).resolve().parents[2] / "demo"
+WALL = "2026-11-21T06:10:01.234Z"
+
+
+class StubServer:
+    def __init__(self) -> None:
+        self.ready: dict[str, Any] = {"ready": True, "is_starter": False}
+        self.ready_status = 200
+        self.token = ""
+        self.refusal: tuple[int, str, dict[str, str]] | None = None
+        self.is_reachable_by_media = True
+        self.has_sockets = True
+        self.session = "s_stub"
+        self.offers: list[dict[str, Any]] = []
+        self.deleted: list[str] = []
+        self.last_words: list[dict[str, Any]] = []
+        self.glossary: dict[str, Any] = {"version": 1, "terms": [{"canonical": "Alpha-1", "class": "callsign"}]}
+        self.events: list[dict[str, Any]] = []
+        self.url = ""
+        self.port = 0
+        self._watchers: set[asyncio.Queue[dict[str, Any]]] = set()
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._data: list[Any] = []
+        self._peers: list[RTCPeerConnection] = []
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, port: int = 0) -> None:
+        app = web.Application(middlewares=[self._check_token])
+        app.router.add_get("/", _page("mic.html"))
+        app.router.add_get("/watch", _page("watch.html"))
+        app.router.add_static("/demo/", DEMO)
+        app.router.add_get("/ready", self._ready)
+        app.router.add_post("/offer", self._offer)
+        app.router.add_delete("/offer/{connection}", self._delete)
+        app.router.add_get("/api/glossary", self._get_glossary)
+        app.router.add_put("/api/glossary", self._put_glossary)
+        app.router.add_get("/ws", self._ws)
+        app.router.add_get("/events", self._sse)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.2)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    async def stop(self) -> None:
+        for peer in self._peers:
+            await peer.close()
+        self._peers.clear()
+        for socket in list(self._sockets):
+            await socket.close(code=1001)
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[StubServer]:
+        await self.start()
+        try:
+            yield self
+        finally:
+            await self.stop()
+
+    # --- what the test says ------------------------------------------------------------------------------------------
+
+    def say(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Send an event on every open data channel and to every watcher; stored ones get the next seq."""
+        event: dict[str, Any] = {"v": 1, "session": self.session, "type": kind, "wall": WALL, **fields}
+        if kind not in ("segment.interim", "error"):
+            event = {**event, "seq": len(self.events) + 1}
+            self.events.append(event)
+        for channel in self._data:
+            if channel.readyState == "open":
+                channel.send(json.dumps(event))
+        for queue in self._watchers:
+            queue.put_nowait(event)
+        return event
+
+    def final(self, text: str, start_ms: int, end_ms: int, **fields: Any) -> dict[str, Any]:
+        named = {"channel": "C01", "utterance": "u_1", "segment": f"g_{len(self.events)}", **fields}
+        times = {"start_ms": start_ms, "end_ms": end_ms, "latency_ms": 800}
+        return self.say("segment.final", **{**times, "text": text, "raw": text, "language": "en", **named})
+
+    async def drop_watchers(self) -> None:
+        for socket in list(self._sockets):
+            await socket.close(code=1001)
+
+    async def drop_peers(self) -> None:
+        for peer in self._peers:
+            await peer.close()
+        self._data.clear()
+
+    async def data_channel_opened(self) -> None:
+        async with asyncio.timeout(30):
+            while not any(channel.readyState == "open" for channel in self._data):
+                await asyncio.sleep(0.05)
+
+    # --- the wire ----------------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _check_token(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        is_open = request.path in ("/", "/watch", "/ready") or request.path.startswith("/demo/")
+        given = request.headers.get("Authorization", "") == f"Bearer {self.token}" or (
+            request.query.get("token") == self.token
+        )
+        if self.token and not is_open and not given:
+            return _error(401, "bad_token", "the token is missing or wrong")
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        return web.json_response(self.ready, status=self.ready_status)
+
+    async def _offer(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.offers.append(body)
+        if self.refusal is not None:
+            status, message, headers = self.refusal
+            return _error(status, "refused", message, headers)
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._peers.append(peer)
+        peer.on("datachannel", self._data.append)
+        sink = MediaBlackhole()
+        peer.on("track", sink.addTrack)
+        await peer.setRemoteDescription(RTCSessionDescription(body["sdp"], "offer"))
+        await peer.setLocalDescription(await peer.createAnswer())
+        await sink.start()
+        sdp = peer.localDescription.sdp
+        if not self.is_reachable_by_media:
+            sdp = re.sub(r"a=candidate:.*\r\n", "", sdp)
+            await peer.close()
+        answer = {
+            "sdp": sdp,
+            "type": "answer",
+            "session": self.session,
+            "connection": f"c_{len(self.offers)}",
+            "channels": [{"mid": "0", "channel": "C01"}],
+            "resume": "r_1",
+        }
+        return web.json_response(answer)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self.deleted.append(request.match_info["connection"])
+        for words in self.last_words:
+            self.final(**words)
+        return web.json_response({"final_seq": len(self.events)})
+
+    async def _get_glossary(self, request: web.Request) -> web.Response:
+        return web.json_response(self.glossary)
+
+    async def _put_glossary(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.glossary = {**self.glossary, **body, "version": self.glossary["version"] + 1}
+        return web.json_response(self.glossary)
+
+    async def _ws(self, request: web.Request) -> web.StreamResponse:
+        if not self.has_sockets:
+            return _error(400, "no_upgrade", "a proxy took the upgrade away")
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self._sockets.add(socket)
+        sender = asyncio.create_task(self._pump(int(request.query.get("since", 0)), socket.send_json))
+        try:
+            async for _ in socket:
+                pass
+        finally:
+            self._sockets.discard(socket)
+            sender.cancel()
+        return socket
+
+    async def _sse(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+
+        async def send(event: dict[str, Any]) -> None:
+            await response.write(b"data: %b\n\n" % json.dumps(event).encode())
+
+        with contextlib.suppress(ConnectionResetError):
+            await self._pump(int(request.query.get("since", 0)), send)
+        return response
+
+    async def _pump(self, since: int, send: Any) -> None:
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        for event in self.events:
+            if event["seq"] > since:
+                queue.put_nowait(event)
+        self._watchers.add(queue)
+        try:
+            while True:
+                await send(await queue.get())
+        finally:
+            self._watchers.discard(queue)
+
+
+def _page(name: str) -> Any:
+    async def handle(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(DEMO / name)
+
+    return handle
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": {"code": code, "message": message}}, status=status, headers=headers)
