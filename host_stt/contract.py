@@ -1,9 +1,9 @@
 """What 8082 and 8081 say to each other: windows of audio in, transcripts out, and how errors look.
 
-The one module both packages import; numpy and the standard library only. Owns the wire form of `GET /v1/windows`
-(a binary frame per window, a JSON text frame per answer, matched by `id`, in any order) and the limits both sides hold.
-Knows nothing of engines, sockets or time of day: a window's samples sit on its channel's 16 kHz timeline, and every
-time in an answer is a sample index on that same timeline.
+The one module both packages import; numpy and the standard library only. Owns the wire of `GET /v1/windows`
+(a binary frame per window, a JSON text frame per answer, matched by `id`, in any order)
+and the limits both sides hold. Knows nothing of engines, sockets or time of day: a window's samples sit
+on its channel's 16 kHz timeline, and every time in an answer is a sample index on that same timeline.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class RequestError(Exception):
 
 
 class ContractError(RequestError):
-    """A frame or a field that is not what this module says. `window_id` is known when the header could be read."""
+    """A frame or a field that is not as this module says. `window_id` is empty where it could not be read."""
 
     def __init__(self, code: str, message: str, status: int = 422, *, window_id: str = "") -> None:
         super().__init__(code, message, status)
@@ -109,11 +109,21 @@ class Window:
         if self.samples.dtype == np.float32:
             check(bool(np.isfinite(self.samples).all()), "not_finite", "samples hold NaN or infinity")
         check(0 <= self.start_sample < 2**53, "bad_start", "start_sample is a position from 0 up")
-        check(0 < len(self.language) <= 8, "unknown_language", f"{self.language[:20]!r} is not a language code")
-        check(len(self.terms) <= TERMS_MAX, "too_many_terms", f"{len(self.terms)} glossary terms; {TERMS_MAX} at most")
+        check(
+            0 < len(self.language) <= 8, "unknown_language", f"{self.language[:20]!r} is not a language code"
+        )
+        check(
+            len(self.terms) <= TERMS_MAX,
+            "too_many_terms",
+            f"{len(self.terms)} glossary terms; {TERMS_MAX} at most",
+        )
         for term in self.terms:
             check(len(term) <= TERM_CHARS_MAX, "term_too_long", f"a glossary term of {len(term)} characters")
-        check(len(self.history) <= HISTORY_CHARS_MAX, "history_too_long", f"history of {len(self.history)} characters")
+        check(
+            len(self.history) <= HISTORY_CHARS_MAX,
+            "history_too_long",
+            f"history of {len(self.history)} characters",
+        )
         check(0 < self.deadline_ms <= 600_000, "bad_deadline", "deadline_ms lies between 1 and 600000")
 
     def as_float32(self) -> Float32Array:
@@ -182,7 +192,9 @@ class WindowError:
     """One window that got no transcript. The channel goes on."""
 
     id: str
-    code: str  # bad_* / too_* / unknown_language: the window's fault; shed, engine_failed, engine_stopping: ours
+    code: str
+    """The window's fault: bad_*, too_*, unknown_language and the like. Ours: shed, overloaded, engine_failed,
+    engine_starting, engine_stopping."""
     message: str
     is_retryable: bool = False
 
@@ -190,7 +202,7 @@ class WindowError:
 Answer = Transcript | WindowError
 
 
-# --- the wire --------------------------------------------------------------------------------------------------------
+# --- the wire -------------------------------------------------------------------------------------
 
 _ENCODINGS: dict[str, np.dtype[Any]] = {"pcm_s16le": np.dtype("<i2"), "pcm_f32le": np.dtype("<f4")}
 
@@ -222,7 +234,7 @@ def decode_window(frame: bytes | memoryview) -> Window:
     """The Window in a binary frame. Raises ContractError, with the window's id wherever it could be read."""
     header, pcm = _split(frame)
     window_id = header.get("id")
-    if not isinstance(window_id, str):
+    if not _is_text(window_id):
         raise ContractError("bad_id", "the header has no id")
     check = _Check(window_id[:64])
     check(header.get("sample_rate") == SAMPLE_RATE, "wrong_sample_rate", f"sample_rate must be {SAMPLE_RATE}")
@@ -245,13 +257,17 @@ def decode_window(frame: bytes | memoryview) -> Window:
     except ContractError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise ContractError("bad_header", f"the header is not valid: {error}", window_id=check.window_id) from error
+        raise ContractError(
+            "bad_header", f"the header is not valid: {error}", window_id=check.window_id
+        ) from error
 
 
 def _split(frame: bytes | memoryview) -> tuple[dict[str, Any], memoryview]:
     view = memoryview(frame)
     if len(view) < HEADER.size:
-        raise ContractError("truncated", f"a frame of {len(view)} bytes is shorter than its {HEADER.size}-byte head", 400)
+        raise ContractError(
+            "truncated", f"a frame of {len(view)} bytes is shorter than its {HEADER.size}-byte head", 400
+        )
     magic, version, _, length = HEADER.unpack(view[: HEADER.size])
     if magic != MAGIC:
         raise ContractError("not_a_window", "the frame does not begin with the mark of a window", 400)
@@ -259,7 +275,9 @@ def _split(frame: bytes | memoryview) -> tuple[dict[str, Any], memoryview]:
         raise ContractError("wrong_version", f"wire version {version}; this side speaks {WIRE_VERSION}", 400)
     end = HEADER.size + length
     if length > HEADER_BYTES_MAX or end > len(view):
-        raise ContractError("truncated", f"the header says {length} bytes, the frame has {len(view) - HEADER.size}", 400)
+        raise ContractError(
+            "truncated", f"the header says {length} bytes, the frame has {len(view) - HEADER.size}", 400
+        )
     try:
         header = json.loads(bytes(view[HEADER.size : end]))
     except (ValueError, RecursionError) as error:
@@ -269,9 +287,17 @@ def _split(frame: bytes | memoryview) -> tuple[dict[str, Any], memoryview]:
     return header, view[end:]
 
 
+def _is_text(value: object) -> TypeGuard[str]:
+    """A string that can be written as UTF-8: JSON may smuggle in half a surrogate pair."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
 def _text(header: dict[str, Any], key: str) -> str:
-    value = header[key]
-    if not isinstance(value, str):
+    value: object = header[key]
+    if not _is_text(value):
         raise TypeError(f"{key} is text")
     return value
 
@@ -285,7 +311,7 @@ def _integer(header: dict[str, Any], key: str) -> int:
 
 def _texts(header: dict[str, Any], key: str) -> tuple[str, ...]:
     value = header[key]
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list) or not all(_is_text(item) for item in value):
         raise TypeError(f"{key} is a list of texts")
     return tuple(value)
 
@@ -327,7 +353,8 @@ def _segment_body(segment: Segment) -> dict[str, Any]:
         "no_speech_prob": round(segment.no_speech_prob, 4),
         "compression_ratio": round(segment.compression_ratio, 3),
         "words": [
-            [w.text, w.start_sample, w.end_sample, round(w.probability, 4), w.leading_space] for w in segment.words
+            [w.text, w.start_sample, w.end_sample, round(w.probability, 4), w.leading_space]
+            for w in segment.words
         ],
     }
 
@@ -337,7 +364,9 @@ def decode_answer(text: str) -> Answer:
     try:
         body = json.loads(text)
         if body["v"] != WIRE_VERSION:
-            raise ContractError("wrong_version", f"wire version {body['v']}; this side speaks {WIRE_VERSION}", 400)
+            raise ContractError(
+                "wrong_version", f"wire version {body['v']}; this side speaks {WIRE_VERSION}", 400
+            )
         if body["type"] == "error":
             return WindowError(body["id"], body["code"], body["message"], bool(body["retryable"]))
         return Transcript(

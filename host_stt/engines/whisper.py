@@ -1,0 +1,398 @@
+"""Whisper on CTranslate2: groups of windows in, transcripts out.
+
+Owns the decode: grouping, features, language, prompt, generate, second readings, word times. Loading is
+`loading`, thresholds are `guards`, prompts are `prompt`, word times are `alignment`. One thread calls
+it. Rows of a group share one encode and one generate: CTranslate2 wants the same padded length, the
+same options and the start mark at the same place in every row, so those three are the group's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+
+from host_stt.alignment import Alignment, WordClock, timed_words
+from host_stt.config import Device, InterimWindow
+from host_stt.contract import (
+    AUTO,
+    SAMPLE_RATE,
+    WINDOW_SAMPLES_MAX,
+    Answer,
+    EndReason,
+    Float32Array,
+    Priority,
+    Segment,
+    Transcript,
+    Window,
+    WindowError,
+    Word,
+)
+from host_stt.engines.loading import LoadedModel, load
+from host_stt.guards import Reading, Verdict, compression_ratio, is_quiet, judge, without_loop
+from host_stt.prompt import PromptBudget, PromptWriter
+from host_stt.sound import drawn_in, loud_frames
+
+FRAME_SAMPLES = 160
+FRAMES_FULL = WINDOW_SAMPLES_MAX // FRAME_SAMPLES
+SHORT_FRAMES = (1000, 1500, 2000, FRAMES_FULL)  # 10, 15, 20, 30 s
+SLACK_FRAMES = (
+    250  # silence that must follow speech in a short window, or even tuned weights repeat themselves
+)
+POSITIONS_MAX = 448
+SEGMENT_PAUSE_SAMPLES = SAMPLE_RATE
+"""A pause of 1 s between words begins a new segment."""
+TOKENS_PER_S, TOKENS_EXTRA = 8, 10
+"""New tokens allowed: English speech takes 3.5 per second, a loop takes all it is given."""
+_DENSE = frozenset(
+    {"ko", "ja", "zh", "yue", "th", "my", "km", "lo", "hi", "ta", "te", "ml", "ka", "am", "bn"}
+)
+"""Languages whose script takes about twice the tokens per second of speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperOptions:
+    beam_size: int = 1  # for finals
+    interim_window: InterimWindow = InterimWindow.FULL  # full or short; auto is settled before
+    auto_languages: tuple[str, ...] = ()
+    budget: PromptBudget = PromptBudget()
+    word_clock: WordClock = WordClock.ATTENTION
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a row is decoded: the first time as its window asks, the second time more carefully."""
+
+    beam_size: int
+    is_second: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    index: int  # in the call's windows
+    window: Window
+    samples: Float32Array
+    previous: tuple[int, ...]  # prompt tokens
+    frames: int  # padded length
+    plan: _Plan
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        return self.frames, len(self.previous), self.plan.beam_size
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    row: _Row
+    reading: Reading
+    language: str
+    language_probability: float
+    words: tuple[Word, ...] = ()
+
+
+class WhisperEngine:
+    """A CTranslate2 Whisper. Construction loads it (seconds); `name` is what answers call it."""
+
+    def __init__(self, loaded: LoadedModel, name: str, options: WhisperOptions | None = None) -> None:
+        self._loaded = loaded
+        self._name = name
+        self._options = options or WhisperOptions()
+        self._any_tokenizer = loaded.tokenizers[loaded.languages[0]]
+        self._prompts = PromptWriter(
+            self._any_tokenizer.encode, self._any_tokenizer.eot, self._options.budget
+        )
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path,
+        name: str,
+        options: WhisperOptions | None = None,
+        *,
+        device: Device = Device.AUTO,
+        compute_type: str = "auto",
+        cpu_threads: int = 0,
+    ) -> WhisperEngine:
+        return cls(load(folder, device, compute_type, cpu_threads), name, options)
+
+    @property
+    def model(self) -> str:
+        return self._name
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return self._loaded.languages
+
+    @property
+    def device(self) -> Device:
+        return self._loaded.device
+
+    @property
+    def compute_type(self) -> str:
+        return self._loaded.compute_type
+
+    def close(self) -> None:
+        self._loaded.whisper.unload_model()
+
+    def decode(self, windows: Sequence[Window]) -> list[Answer]:
+        answers: dict[int, Answer] = {}
+        rows: list[_Row] = []
+        for index, window in enumerate(windows):
+            samples = window.as_float32()
+            if window.language not in (AUTO, *self.languages):
+                answers[index] = self._unknown_language(window)
+            elif is_quiet(samples):
+                answers[index] = self._nothing_said(window)
+            else:
+                rows.append(self._first_row(index, window, samples))
+        for decoded in self._read_twice(rows):
+            answers[decoded.row.index] = self._transcript(decoded)
+        return [answers[index] for index in range(len(windows))]
+
+    # --- rows and groups --------------------------------------------------------------------------
+
+    def _first_row(self, index: int, window: Window, samples: Float32Array) -> _Row:
+        is_final = window.priority is Priority.FINAL
+        previous = tuple(self._prompts.previous(window.terms, window.history))
+        is_short = not is_final and self._options.interim_window is InterimWindow.SHORT
+        frames = short_frames(len(samples)) if is_short else FRAMES_FULL
+        beam_size = self._options.beam_size if is_final else 1
+        return _Row(index, window, samples, previous, frames, _Plan(beam_size))
+
+    def _read_twice(self, rows: list[_Row]) -> Iterable[_Decoded]:
+        """Each row read; those a guard sends back read once more: in full, without a prompt, five
+        readings abreast.
+        """
+        again: list[_Row] = []
+        for decoded in self._read(rows):
+            rule = judge(decoded.reading)
+            if rule is None or rule.verdict is Verdict.NO_SPEECH:
+                yield decoded if rule is None else _emptied(decoded)
+            else:
+                again.append(
+                    replace(decoded.row, previous=(), frames=FRAMES_FULL, plan=_Plan(5, is_second=True))
+                )
+        for decoded in self._read(again):
+            rule = judge(decoded.reading)
+            is_empty = rule is not None and rule.verdict is Verdict.NO_SPEECH
+            yield _emptied(decoded) if is_empty else decoded
+
+    def _read(self, rows: list[_Row]) -> Iterable[_Decoded]:
+        for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):
+            yield from self._read_group(list(group))
+
+    def _read_group(self, rows: list[_Row]) -> list[_Decoded]:
+        encoded = self._loaded.whisper.encode(self._storage([self._mel(row) for row in rows]))
+        languages = self._languages_of(rows, encoded)
+        results = self._generate(rows, [code for code, _ in languages], encoded)
+        decoded = [
+            _Decoded(row, self._reading(row, code, result), code, probability)
+            for row, (code, probability), result in zip(rows, languages, results, strict=True)
+        ]
+        return self._with_words(decoded, encoded)
+
+    # --- the model --------------------------------------------------------------------------------
+
+    def _mel(self, row: _Row) -> Float32Array:
+        """(n_mels, frames) log-mel, padded with zeros after normalising, as faster-whisper does."""
+        mel = self._loaded.features(row.samples)[:, : row.frames]
+        padded: Float32Array = np.pad(mel, ((0, 0), (0, row.frames - mel.shape[1]))).astype(np.float32)
+        return padded
+
+    def _storage(self, rows: list[Any]) -> Any:
+        return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.stack(rows)))
+
+    def _languages_of(self, rows: list[_Row], encoded: Any) -> list[tuple[str, float]]:
+        """(code, probability) per row; detected only when a row asks for it."""
+        if len(self.languages) == 1:
+            return [(self.languages[0], 1.0)] * len(rows)
+        if all(row.window.language != AUTO for row in rows):
+            return [(row.window.language, 1.0) for row in rows]
+        detected = self._loaded.whisper.detect_language(encoded)
+        return [
+            self._likeliest(ranking) if row.window.language == AUTO else (row.window.language, 1.0)
+            for row, ranking in zip(rows, detected, strict=True)
+        ]
+
+    def _likeliest(self, ranking: list[tuple[str, float]]) -> tuple[str, float]:
+        allowed = set(self._options.auto_languages) & set(self.languages) or set(self.languages)
+        by_code = {token[2:-2]: probability for token, probability in ranking}
+        known = {code: by_code[code] for code in by_code if code in allowed}
+        code = max(known, key=lambda code: known[code])
+        return code, known[code] / (sum(known.values()) or 1.0)
+
+    def _generate(self, rows: list[_Row], languages: list[str], encoded: Any) -> list[Any]:
+        prompts = [self._prompt(row, code) for row, code in zip(rows, languages, strict=True)]
+        cap = max(self._token_cap(row, code) for row, code in zip(rows, languages, strict=True))
+        length = len(prompts[0])
+        results: list[Any] = self._loaded.whisper.generate(
+            encoded,
+            prompts,
+            beam_size=rows[0].plan.beam_size,
+            # CTranslate2 makes min(max_length / 2, max_length - prompt) tokens, not max_length - prompt.
+            max_length=min(max(2 * cap, cap + length - 1), 2 * POSITIONS_MAX),
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_tokens=self._loaded.suppressed,
+        )
+        return results
+
+    def _prompt(self, row: _Row, language: str) -> list[int]:
+        tokenizer = self._loaded.tokenizers[language]
+        previous = [tokenizer.sot_prev, *row.previous] if row.previous else []
+        return [*previous, *tokenizer.sot_sequence, tokenizer.no_timestamps]
+
+    def _token_cap(self, row: _Row, language: str) -> int:
+        per_s = TOKENS_PER_S * (2 if language in _DENSE or self._loaded.has_small_vocabulary else 1)
+        wanted = int(per_s * len(row.samples) / SAMPLE_RATE) + TOKENS_EXTRA
+        room = POSITIONS_MAX - len(row.previous) - 5  # two marks, language, task, and the token that begins
+        return min(wanted, room, POSITIONS_MAX // 2)
+
+    def _reading(self, row: _Row, language: str, result: Any) -> Reading:
+        tokenizer = self._loaded.tokenizers[language]
+        made: list[int] = result.sequences_ids[0]
+        cap = self._token_cap(row, language)
+        tokens = [token for token in made if token < tokenizer.eot][:cap]
+        is_capped = len(made) >= cap
+        if is_capped and row.plan.is_second:
+            tokens = list(without_loop(tokens))
+        return Reading(
+            text=tokenizer.decode(tokens).strip(),
+            tokens=tuple(tokens),
+            avg_logprob=result.scores[0] * len(made) / (len(made) + 1) if made else 0.0,
+            no_speech_prob=result.no_speech_prob,
+            is_capped=is_capped,
+        )
+
+    def _with_words(self, decoded: list[_Decoded], encoded: Any) -> list[_Decoded]:
+        """Finals get words. One call of `align` takes one start sequence, so it goes by language."""
+        asked = [
+            (i, d)
+            for i, d in enumerate(decoded)
+            if d.row.window.priority is Priority.FINAL and d.reading.tokens
+        ]
+        for language, group in groupby(
+            sorted(asked, key=lambda pair: pair[1].language), lambda pair: pair[1].language
+        ):
+            pairs = list(group)
+            tokenizer = self._loaded.tokenizers[language]
+            alignments = self._loaded.whisper.align(
+                self._rows_of(encoded, [i for i, _ in pairs], len(decoded)),
+                tokenizer.sot_sequence,
+                [list(d.reading.tokens) for _, d in pairs],
+                [min(d.row.frames, -(-len(d.row.samples) // FRAME_SAMPLES)) for _, d in pairs],
+            )
+            for (i, d), aligned in zip(pairs, alignments, strict=True):
+                alignment = Alignment(aligned.alignments, aligned.text_token_probs)
+                words = timed_words(
+                    list(d.reading.tokens),
+                    alignment,
+                    tokenizer,
+                    d.row.samples,
+                    d.row.window.start_sample,
+                    self._options.word_clock,
+                )
+                decoded[i] = replace(d, words=words)
+        return decoded
+
+    def _rows_of(self, encoded: Any, indices: list[int], count: int) -> Any:
+        if len(indices) == count:
+            return encoded
+        if self._loaded.device is not Device.CPU:
+            encoded = encoded.to_device(ctranslate2.Device.cpu)
+        return self._storage([np.asarray(encoded)[i] for i in indices])
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    def _transcript(self, decoded: _Decoded) -> Transcript:
+        reading, window = decoded.reading, decoded.row.window
+        return Transcript(
+            id=window.id,
+            segments=_segments(decoded),
+            language=decoded.language,
+            language_probability=decoded.language_probability,
+            avg_logprob=reading.avg_logprob,
+            no_speech_prob=reading.no_speech_prob,
+            compression_ratio=reading.compression_ratio,
+            end_reason=_end_reason(reading),
+            model=self._name,
+        )
+
+    def _nothing_said(self, window: Window) -> Transcript:
+        language = self.languages[0] if window.language == AUTO else window.language
+        return Transcript(
+            id=window.id,
+            segments=(),
+            language=language,
+            language_probability=0.0 if window.language == AUTO else 1.0,
+            avg_logprob=0.0,
+            no_speech_prob=1.0,
+            compression_ratio=0.0,
+            end_reason=EndReason.NO_SPEECH,
+            model=self._name,
+        )
+
+    def _unknown_language(self, window: Window) -> WindowError:
+        known = ", ".join(self.languages[:8]) + (" and more" if len(self.languages) > 8 else "")
+        return WindowError(
+            window.id,
+            "unknown_language",
+            f"the model {self._name} does not know {window.language!r}; it knows {known}",
+        )
+
+
+def short_frames(samples: int) -> int:
+    """The shortest padded length that leaves the slack after so many samples."""
+    needed = -(-samples // FRAME_SAMPLES) + SLACK_FRAMES
+    return next((frames for frames in SHORT_FRAMES if frames >= needed), FRAMES_FULL)
+
+
+def _emptied(decoded: _Decoded) -> _Decoded:
+    return replace(decoded, reading=replace(decoded.reading, text="", tokens=()), words=())
+
+
+def _end_reason(reading: Reading) -> EndReason:
+    if not reading.text:
+        return EndReason.NO_SPEECH
+    return EndReason.TOKEN_CAP if reading.is_capped else EndReason.COMPLETE
+
+
+def _segments(decoded: _Decoded) -> tuple[Segment, ...]:
+    """Split at pauses where words are known, else one segment from the first sound to the last."""
+    reading, window = decoded.reading, decoded.row.window
+    if not reading.text:
+        return ()
+    if not decoded.words:
+        start, end = drawn_in(0, len(window.samples), loud_frames(decoded.row.samples), pause_frames=None)
+        first = window.start_sample
+        return (_segment(reading, reading.text, first + start, first + end, ()),)
+    groups: list[list[Word]] = [[]]
+    for word in decoded.words:
+        if groups[-1] and word.start_sample - groups[-1][-1].end_sample >= SEGMENT_PAUSE_SAMPLES:
+            groups.append([])
+        groups[-1].append(word)
+    return tuple(
+        _segment(reading, _joined(words), words[0].start_sample, words[-1].end_sample, tuple(words))
+        for words in groups
+    )
+
+
+def _segment(reading: Reading, text: str, start: int, end: int, words: tuple[Word, ...]) -> Segment:
+    return Segment(
+        text=text,
+        start_sample=start,
+        end_sample=end,
+        avg_logprob=reading.avg_logprob,
+        no_speech_prob=reading.no_speech_prob,
+        compression_ratio=compression_ratio(text),
+        words=words,
+    )
+
+
+def _joined(words: Sequence[Word]) -> str:
+    return "".join((" " if word.leading_space else "") + word.text for word in words).strip()

@@ -1,0 +1,258 @@
+"""Which model, from where: find it here, bring it from the hub, or fall back to the bundled starter.
+
+Owns names and places; the transfer is `hub`, the decoding is `engines`. Invariant: a model named
+explicitly is used or is an error; only `auto` falls back, and says why in `ResolvedModel.reason`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import shutil
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+from faster_whisper import utils as faster_whisper_utils
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+from host_stt import hub
+from host_stt.config import Device, EngineConfig
+from host_stt.contract import Priority, Transcript, Window
+from host_stt.engines.base import Engine
+from host_stt.engines.loading import resolve_device
+from host_stt.errors import ModelDamaged, ModelError, ModelNotFound
+
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+STARTER = "starter"
+STARTER_FOLDER = Path(__file__).with_name("starter")
+WARM_UP_CLIP = Path(__file__).with_name("warmup.wav")
+"""espeak-ng saying "alpha one proceed to gate seven"; nobody's voice."""
+AUTO_MODELS = {Device.CUDA: "large-v3-turbo", Device.CPU: "small"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_REPOSITORY = re.compile(rf"{_NAME.pattern}/{_NAME.pattern}")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    path: Path
+    name: str
+    reason: str  # a sentence for people: why this one
+    is_starter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    name: str
+    path: Path
+    size_bytes: int
+    is_starter: bool = False
+
+
+def resolve_model(config: EngineConfig, on_progress: hub.OnProgress | None = None) -> ResolvedModel:
+    """The folder of the model that the config asks for, downloaded where need be. Blocking.
+
+    Raises ModelError (a sentence that says what to do) for a model named explicitly; `auto` always gives one.
+    """
+    if config.model == AUTO:
+        return _resolve_auto(config, on_progress)
+    if config.model == STARTER:
+        return _starter("chosen in the config (engine.model: starter)")
+    found = find_model(config.model, config.models_dir)
+    if found is not None:
+        return ResolvedModel(found, config.model, f"chosen in the config (engine.model: {config.model})")
+    if _looks_like_a_path(config.model):
+        raise ModelNotFound(f"there is no model folder {config.model!r}")
+    repository = repository_of(config.model)
+    try:
+        path = _download(repository, config, on_progress)
+    except ModelError as error:
+        raise type(error)(f"{error}. {_how_to_add(config.model, repository, config.models_dir)}") from error
+    return ResolvedModel(path, config.model, f"chosen in the config (engine.model: {config.model})")
+
+
+def find_model(model: str, models_dir: Path) -> Path | None:
+    """The folder of a model that is already here: as named, added, downloaded, or in the hub's own cache.
+
+    Raises ModelDamaged when the folder named is not a model.
+    """
+    if _looks_like_a_path(model) and Path(model).expanduser().is_dir():
+        folder = Path(model).expanduser().resolve()
+        check_folder(folder)
+        return folder
+    places = [models_dir / model] if _NAME.fullmatch(model) else []
+    repository = repository_of(model) if _is_hub_name(model) else None
+    if repository:
+        places.append(models_dir / folder_name(repository))
+    for place in places:
+        if place.is_dir():
+            check_folder(place)
+            return place.resolve()
+    return _in_hub_cache(repository) if repository else None
+
+
+def add_model(folder: Path, models_dir: Path, name: str | None = None) -> Path:
+    """Copy a model folder into models_dir under `name` (default: the folder's own); no hub is needed.
+
+    Raises ModelError when the folder is no model, the name cannot be one, or the name is taken.
+    """
+    check_folder(folder)
+    name = name or folder.resolve().name
+    if name in (AUTO, STARTER) or not (_NAME.fullmatch(name) or _REPOSITORY.fullmatch(name)):
+        raise ModelError(f"{name!r} cannot be a model's name: letters, digits, dot, dash and underscore")
+    target = models_dir / (folder_name(name) if "/" in name else name)
+    if target.exists():
+        raise ModelError(f"{target} exists already; remove it first, or choose another --name")
+    incoming = target.with_name(target.name + ".adding")
+    shutil.rmtree(incoming, ignore_errors=True)
+    incoming.mkdir(parents=True)
+    for file in folder.iterdir():
+        if file.name in (*hub.REQUIRED_FILES, *hub.VOCABULARY_FILES, *hub.OPTIONAL_FILES):
+            shutil.copyfile(file, incoming / file.name)
+    incoming.rename(target)
+    return target
+
+
+def list_models(models_dir: Path) -> list[ListedModel]:
+    """What can be used without a download: the starter, and what lies whole in models_dir."""
+    listed = [ListedModel(STARTER, STARTER_FOLDER, _size_of(STARTER_FOLDER), is_starter=True)]
+    for folder in sorted(models_dir.iterdir()) if models_dir.is_dir() else []:
+        if folder.is_dir() and not _missing_in(folder):
+            listed.append(ListedModel(folder.name.replace("--", "/"), folder, _size_of(folder)))
+    return listed
+
+
+def check_folder(folder: Path) -> None:
+    """Raises ModelError unless the folder holds a CTranslate2 Whisper."""
+    if not folder.is_dir():
+        raise ModelNotFound(f"there is no model folder {str(folder)!r}")
+    missing = _missing_in(folder)
+    if missing:
+        raise ModelDamaged(
+            f"{folder} is not a CTranslate2 Whisper: it has no {', '.join(missing)} (or an empty one)"
+        )
+    try:
+        json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelDamaged(f"{folder / 'config.json'} is not JSON: {error}") from error
+
+
+def repository_of(model: str) -> str:
+    """The hub's id of a faster-whisper name; an id is its own. Raises ModelNotFound for anything else."""
+    known: dict[str, str] = faster_whisper_utils._MODELS  # what available_models() gives the names of
+    if model in known:
+        return known[model]
+    if _REPOSITORY.fullmatch(model):
+        return model
+    raise ModelNotFound(
+        f"{model!r} is no model: name a folder, a Hugging Face id (org/name), starter, auto, or one of "
+        f"{', '.join(known)}"
+    )
+
+
+def folder_name(repository: str) -> str:
+    return repository.replace("/", "--")
+
+
+def warm_up(engine: Engine, *, must_hear: bool) -> None:
+    """Decode the bundled clip once each way. Raises ModelDamaged when what comes back is no reading of it.
+
+    must_hear: the text may not be empty: true for the starter, which knows the clip's words, and on a
+    GPU, where a driver too old for the kernels gives silent empty transcripts instead of an error.
+    """
+    for priority in (Priority.INTERIM, Priority.FINAL):
+        window = warm_up_window(priority)
+        (answer,) = engine.decode([window])
+        if not isinstance(answer, Transcript):
+            raise ModelDamaged(f"the model {engine.model} cannot decode the test clip: {answer.message}")
+        if not (math.isfinite(answer.avg_logprob) and math.isfinite(answer.no_speech_prob)):
+            raise ModelDamaged(f"the model {engine.model} gives scores that are not numbers")
+        if must_hear and not answer.text:
+            raise ModelDamaged(
+                f"the model {engine.model} hears nothing in the test clip; on a GPU this means a driver "
+                f"older than 570"
+            )
+
+
+def warm_up_window(priority: Priority = Priority.FINAL) -> Window:
+    """The bundled clip as a window."""
+    with wave.open(str(WARM_UP_CLIP)) as clip:
+        samples = np.frombuffer(clip.readframes(clip.getnframes()), dtype="<i2").astype(np.int16)
+    return Window(
+        id="warm-up", channel="warm-up", samples=samples, start_sample=0, priority=priority, language="en"
+    )
+
+
+def _resolve_auto(config: EngineConfig, on_progress: hub.OnProgress | None) -> ResolvedModel:
+    device = resolve_device(config.device)
+    model = AUTO_MODELS[device]
+    why = f"auto: the default on a {'GPU' if device is Device.CUDA else 'CPU'}"
+    try:
+        found = find_model(model, config.models_dir)
+        path = found or _download(repository_of(model), config, on_progress)
+        return ResolvedModel(path, model, why)
+    except (ModelError, OSError) as error:
+        logger.warning(
+            "Using the bundled STARTER model, which knows a few hundred radio phrases and nothing else: "
+            "%s is not here, and %s. For real speech bring a model with: host-stt model add FOLDER --name %s",
+            model,
+            error,
+            model,
+        )
+        return _starter(f"auto: {model} is not here, and {error}")
+
+
+def _starter(reason: str) -> ResolvedModel:
+    return ResolvedModel(STARTER_FOLDER, STARTER, reason, is_starter=True)
+
+
+def _download(repository: str, config: EngineConfig, on_progress: hub.OnProgress | None) -> Path:
+    remote = hub.ask(repository, config.hub_probe_s)
+    target = config.models_dir / folder_name(repository)
+    hub.fetch(remote, target, config.download_stall_s, on_progress)
+    check_folder(target)
+    return target.resolve()
+
+
+def _in_hub_cache(repository: str) -> Path | None:
+    """A whole snapshot in huggingface_hub's own cache, without asking the network."""
+    try:
+        snapshot = Path(huggingface_hub.snapshot_download(repository, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return None
+    return None if _missing_in(snapshot) else snapshot
+
+
+def _is_hub_name(model: str) -> bool:
+    return model in faster_whisper_utils.available_models() or bool(_REPOSITORY.fullmatch(model))
+
+
+def _looks_like_a_path(model: str) -> bool:
+    return model.startswith((".", "/", "~")) or ("/" in model and Path(model).is_dir())
+
+
+def _missing_in(folder: Path) -> list[str]:
+    def has(name: str) -> bool:
+        return (folder / name).is_file() and (folder / name).stat().st_size > 0
+
+    missing = [name for name in hub.REQUIRED_FILES if not has(name)]
+    return missing if any(has(name) for name in hub.VOCABULARY_FILES) else [*missing, "vocabulary.json"]
+
+
+def _how_to_add(model: str, repository: str, models_dir: Path) -> str:
+    files = ", ".join(hub.REQUIRED_FILES)
+    return (
+        f"Without the hub: on another machine download the files of {repository} ({files}, vocabulary.*) "
+        f"into a folder, bring it here and run: host-stt model add FOLDER --name {model} "
+        f"(it is kept in {models_dir})"
+    )
+
+
+def _size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

@@ -1,0 +1,294 @@
+"""8081 over HTTP: windows by WebSocket, health, readiness, metrics, models, warm-up.
+
+Owns sockets, status codes and who may call; every window goes to the service. The port opens before the
+model is loaded, so /health answers at once and /ready says how far it is. Invariant: every 4xx and 5xx
+has the body `{"error": {"code", "message"}}`, and a bad frame harms nobody but its sender.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hmac
+import ipaddress
+import logging
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from host_stt import __version__
+from host_stt.config import EngineConfig
+from host_stt.contract import Transcript, WindowError, error_body
+from host_stt.errors import AddressInUse, AddressRefused
+from host_stt.models import warm_up_window
+from host_stt.service import Backend, EngineService
+from host_stt.window_socket import WindowSocket
+
+logger = logging.getLogger(__name__)
+
+SERVICE: web.AppKey[EngineService] = web.AppKey("service", EngineService)
+SOCKETS: web.AppKey[set[WindowSocket]] = web.AppKey("sockets", set)
+BODY_BYTES_MAX = 64 * 1024
+RETRY_AFTER_S = 2
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "wrong_type",
+    426: "websocket_only",
+    429: "too_many",
+    500: "internal",
+    503: "not_ready",
+}
+
+
+def check_address(host: str, has_token: bool, open_to_all: bool) -> None:
+    """Raises AddressRefused when the port would be open to others without anybody having said so."""
+    if has_token or open_to_all or is_loopback(host):
+        return
+    raise AddressRefused(
+        f"refusing to listen on {host} without a token: set auth.token, or say auth: none if everybody "
+        f"who can reach this address may use the server"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name may lead anywhere
+
+
+def create_app(
+    config: EngineConfig, backend: Backend | None = None, on_fatal: Callable[[str], None] | None = None
+) -> web.Application:
+    """The application; its service starts and stops with it."""
+    app = web.Application(middlewares=[errors_as_json, authorised], client_max_size=BODY_BYTES_MAX)
+    app[SERVICE] = EngineService(config, backend, on_fatal)
+    app[SOCKETS] = set()
+    app.router.add_get("/v1/windows", windows)
+    app.router.add_get("/v1/models", models)
+    app.router.add_post("/warmup", warmup)
+    app.router.add_get("/health", health)
+    app.router.add_get("/ready", ready)
+    app.router.add_get("/metrics", metrics)
+    app.cleanup_ctx.append(_service_life)
+    return app
+
+
+async def _service_life(app: web.Application) -> Any:
+    service = app[SERVICE]
+    service.start()
+    yield
+    # aiohttp comes here after its own shutdown; `serve` has stopped the service before, and this is
+    # then a no-op.
+    await asyncio.to_thread(service.stop)
+
+
+# --- routes -------------------------------------------------------------------------------------------
+
+
+async def windows(request: web.Request) -> web.StreamResponse:
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        raise web.HTTPUpgradeRequired(text="/v1/windows is a WebSocket")
+    if "Origin" in request.headers:
+        # Browsers send it with every WebSocket and no other client does; pages have no business here.
+        raise web.HTTPForbidden(text="/v1/windows is not for browsers")
+    connection = WindowSocket(request.app[SERVICE])
+    sockets = request.app[SOCKETS]
+    sockets.add(connection)
+    try:
+        return await connection.run(request)
+    finally:
+        sockets.discard(connection)
+
+
+async def models(request: web.Request) -> web.Response:
+    model = request.app[SERVICE].state.now.model
+    data = []
+    if model:
+        data.append(
+            {
+                "id": model.name,
+                "object": "model",
+                "owned_by": "host-stt",
+                "is_starter": model.is_starter,
+                "reason": model.reason,
+                "languages": list(model.languages),
+            }
+        )
+    return web.json_response({"object": "list", "data": data})
+
+
+async def warmup(request: web.Request) -> web.Response:
+    """Decode the test clip now: after it, the first real window waits for nothing."""
+    service = request.app[SERVICE]
+    if not service.state.now.is_ready:
+        return _not_ready(service)
+    answered: asyncio.Future[Transcript | WindowError] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+
+    def deliver(answer: Transcript | WindowError) -> None:
+        loop.call_soon_threadsafe(lambda: None if answered.done() else answered.set_result(answer))
+
+    began = time.monotonic()
+    service.submit(warm_up_window(), "warmup", deliver)
+    answer = await answered
+    if isinstance(answer, WindowError):
+        return _error(503, answer.message, code=answer.code)
+    took_ms = round((time.monotonic() - began) * 1000)
+    return web.json_response({"model": answer.model, "took_ms": took_ms, "decode_ms": answer.decode_ms})
+
+
+async def health(request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok", "version": __version__})
+
+
+async def ready(request: web.Request) -> web.Response:
+    service = request.app[SERVICE]
+    if not service.state.now.is_ready:
+        return _not_ready(service)
+    return web.json_response(_ready_body(service))
+
+
+async def metrics(request: web.Request) -> web.Response:
+    service = request.app[SERVICE]
+    body = service.metrics.exposition(service.statistics())
+    return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+def _ready_body(service: EngineService) -> dict[str, Any]:
+    body = service.state.now.body()
+    statistics = service.statistics()
+    if statistics:
+        body["queue"] = {
+            "finals": statistics.queue.finals,
+            "interims": statistics.queue.interims,
+            "oldest_ms": round(statistics.oldest_wait_s * 1000),
+            "shed": statistics.queue.shed,
+        }
+    return body
+
+
+def _not_ready(service: EngineService) -> web.Response:
+    now = service.state.now
+    return _error(503, now.message, code=f"engine_{now.phase.value}", extra=_ready_body(service))
+
+
+# --- errors and who may call ---------------------------------------------------------------------------
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        message = error.text if error.text and not error.text.startswith(f"{error.status}:") else error.reason
+        response = _error(error.status, f"{request.method} {request.path}: {message}")
+        for name in ("Allow", "WWW-Authenticate"):
+            if name in error.headers:
+                response.headers[name] = error.headers[name]
+        return response
+    except Exception:  # a bug: one traceback, a plain answer, and the others live
+        logger.exception("%s %s failed", request.method, request.path)
+        return _error(500, "the server failed on this request; its log has the details")
+
+
+@web.middleware
+async def authorised(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    token = request.app[SERVICE].config.token
+    if token is None or request.path == "/health":
+        return await handler(request)
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        given = request.query.get("token", "")
+    if not hmac.compare_digest(given.strip().encode(), token.get_secret_value().encode()):
+        raise web.HTTPUnauthorized(
+            text="a bearer token is needed (Authorization: Bearer ..., or ?token=...)",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return await handler(request)
+
+
+def _error(
+    status: int, message: str, *, code: str | None = None, extra: dict[str, Any] | None = None
+) -> web.Response:
+    body = {**(extra or {}), **error_body(code or _CODES.get(status, "error"), message)}
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    return web.json_response(body, status=status, headers=headers)
+
+
+# --- the process ---------------------------------------------------------------------------------------
+
+
+def engine_main(config: EngineConfig) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status; raises StartError when it cannot begin."""
+    return asyncio.run(serve(config))
+
+
+async def serve(
+    config: EngineConfig, backend: Backend | None = None, on_port: Callable[[int], None] | None = None
+) -> int:
+    """Listen, load, serve, and end in order: windows that wait are finished before the sockets close."""
+    check_address(config.host, config.token is not None, config.open_to_all)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    listener = _listen(config)
+    app = create_app(config, backend)
+    # No access log: it would hold tokens given as ?token=.
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener, shutdown_timeout=1).start()
+        port = listener.getsockname()[1]
+        logger.info("the engine listens on http://%s:%d", config.host, port)
+        if on_port:
+            on_port(port)
+        await stop.wait()
+        logger.info("stopping: finishing what waits, at most %g s", config.stop_grace_s)
+        await asyncio.to_thread(app[SERVICE].stop)
+        await asyncio.gather(*(connection.close() for connection in app[SOCKETS]))
+    finally:
+        await runner.cleanup()
+    return 0
+
+
+def _listen(config: EngineConfig) -> socket.socket:
+    """A listening socket. Raises AddressInUse or AddressRefused with one plain sentence."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+            listener.setblocking(False)
+        except OSError:
+            listener.close()
+            raise
+        return listener
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(
+                f"port {config.port} on {config.host} is in use; stop what listens there, or choose another "
+                "engine.port"
+            ) from error
+        raise AddressRefused(
+            f"cannot listen on {config.host}:{config.port}: {error.strerror or error}"
+        ) from error

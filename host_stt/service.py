@@ -1,0 +1,190 @@
+"""The engine as one thing: resolve, load and warm up a model in a thread, then hand windows to the pool.
+
+Owns the life of the pool and the watch over it; knows no HTTP. A decode that hangs, or a GPU fault,
+ends the process: a thread in CTranslate2 cannot be stopped, and a new process is the only cure. Whoever
+supervises it starts it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from host_stt.alignment import WordClock
+from host_stt.config import EngineConfig, InterimWindow
+from host_stt.contract import Window, WindowError
+from host_stt.engines.base import Engine
+from host_stt.engines.whisper import WhisperEngine, WhisperOptions
+from host_stt.errors import ModelError
+from host_stt.hub import OnProgress
+from host_stt.metrics import EngineMetrics
+from host_stt.models import ResolvedModel, resolve_model, warm_up
+from host_stt.planner import PlannerConfig
+from host_stt.pool import Deliver, Pool, PoolStatistics
+from host_stt.prompt import PREVIOUS_TOKENS_MAX, PromptBudget
+from host_stt.state import EngineState, ModelFacts, Phase
+
+logger = logging.getLogger(__name__)
+
+EXIT_FATAL = 70
+"""EX_SOFTWARE: the supervisor is to start a new process."""
+_HISTORY_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where models come from. The tests put a fake in its place."""
+
+    resolve: Callable[[EngineConfig, OnProgress], ResolvedModel]
+    load: Callable[[EngineConfig, ResolvedModel], Engine]
+
+
+class EngineService:
+    """Call `start`, then `submit` windows; `stop` ends it. on_fatal: what to do when only a new
+    process helps.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        backend: Backend | None = None,
+        on_fatal: Callable[[str], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.state = EngineState()
+        self.metrics = EngineMetrics()
+        self._backend = backend or Backend(resolve_model, load_whisper)
+        self._on_fatal = on_fatal or end_process
+        self._pool: Pool | None = None
+        self._stopped = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._load, name="load-model", daemon=True),
+            threading.Thread(target=self._watch, name="watch-engine", daemon=True),
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, window: Window, source: str, deliver: Deliver) -> None:
+        """Have a window decoded; `deliver` is called once, from any thread."""
+        pool = self._pool
+        if pool is None:
+            deliver(self._not_ready(window))
+        else:
+            pool.submit(window, source, deliver)
+
+    def forget(self, source: str) -> None:
+        if self._pool:
+            self._pool.forget(source)
+
+    def statistics(self) -> PoolStatistics | None:
+        return self._pool.statistics() if self._pool else None
+
+    def stop(self) -> bool:
+        """Finish what waits, within the grace; blocking. True if everything was answered with text."""
+        self.state.stopping()
+        self.metrics.ready(False, {})
+        self._stopped.set()
+        pool = self._pool
+        return pool.stop(self.config.stop_grace_s) if pool else True
+
+    def _load(self) -> None:
+        try:
+            model = self._backend.resolve(self.config, self.state.downloading)
+            self.state.loading(ModelFacts(model.name, model.reason, model.is_starter))
+            engine = self._backend.load(self.config, model)
+            facts = _facts(model, engine)
+            warm_up(engine, must_hear=model.is_starter or facts.device == "cuda")
+        except ModelError as error:
+            self._fail(str(error))
+        except Exception as error:  # the loading of a native library: report it, keep /ready answering
+            logger.exception("the model could not be loaded")
+            self._fail(f"the model {self.config.model} could not be loaded: {error}")
+        else:
+            self._serve(engine, facts)
+
+    def _serve(self, engine: Engine, facts: ModelFacts) -> None:
+        if self._stopped.is_set():
+            engine.close()
+            return
+        planner = PlannerConfig(self.config.batch_max, self.config.queue_finals, self.config.queue_interims)
+        self._pool = Pool([engine], planner, observer=self.metrics, on_fatal=self._on_fatal)
+        self.state.ready(facts)
+        self.metrics.ready(
+            True,
+            {
+                "model": facts.name,
+                "device": facts.device,
+                "compute_type": facts.compute_type,
+                "is_starter": str(facts.is_starter).lower(),
+            },
+        )
+        logger.info(
+            "ready: model %s on %s (%s); %s", facts.name, facts.device, facts.compute_type, facts.reason
+        )
+
+    def _fail(self, sentence: str) -> None:
+        logger.error("the engine cannot serve: %s", sentence)
+        self.state.failed(sentence)
+
+    def _watch(self) -> None:
+        """End the process when a decode takes longer than any decode can."""
+        while not self._stopped.wait(min(1.0, self.config.hang_s / 4)):
+            statistics = self.statistics()
+            if statistics and statistics.longest_decode_s > self.config.hang_s:
+                self._on_fatal(f"a decode has taken more than {self.config.hang_s:g} s")
+                return
+
+    def _not_ready(self, window: Window) -> WindowError:
+        now = self.state.now
+        code = "engine_stopping" if now.phase is Phase.STOPPING else "engine_starting"
+        return WindowError(window.id, code, f"not ready: {now.message}", is_retryable=True)
+
+
+def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
+    """The real engine, with what `auto` means for this model settled."""
+    interim_window = config.interim_window
+    if interim_window is InterimWindow.AUTO:
+        interim_window = InterimWindow.SHORT if model.is_starter else InterimWindow.FULL
+    options = WhisperOptions(
+        beam_size=config.beam_size,
+        interim_window=interim_window,
+        auto_languages=config.auto_languages,
+        budget=PromptBudget(
+            config.terms_tokens, min(_HISTORY_TOKENS, PREVIOUS_TOKENS_MAX - config.terms_tokens)
+        ),
+        word_clock=WordClock.SOUND if model.is_starter else WordClock.ATTENTION,
+    )
+    return WhisperEngine.from_folder(
+        model.path,
+        model.name,
+        options,
+        device=config.device,
+        compute_type=config.compute_type,
+        cpu_threads=config.cpu_threads,
+    )
+
+
+def end_process(sentence: str) -> None:
+    """Leave at once, without waiting for threads that will never end."""
+    logger.critical("ending the engine process: %s", sentence)
+    logging.shutdown()
+    os._exit(EXIT_FATAL)
+
+
+def _facts(model: ResolvedModel, engine: Engine) -> ModelFacts:
+    device, compute_type = "cpu", "none"
+    if isinstance(engine, WhisperEngine):
+        device, compute_type = engine.device.value, engine.compute_type
+    return ModelFacts(
+        name=model.name,
+        reason=model.reason,
+        is_starter=model.is_starter,
+        device=device,
+        compute_type=compute_type,
+        languages=engine.languages,
+    )

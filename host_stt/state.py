@@ -1,0 +1,103 @@
+"""How far the engine is on its way to serving, as /ready tells it.
+
+Written by the loading thread, read by the server.
+Invariant: READY is entered only after a real decode worked, and STOPPING is left by nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from host_stt.hub import Progress
+
+
+class Phase(StrEnum):
+    STARTING = "starting"  # looking for the model
+    DOWNLOADING = "downloading"
+    LOADING = "loading"  # into memory, and warming up
+    READY = "ready"
+    FAILED = "failed"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is in use, for /ready, /v1/models and the log."""
+
+    name: str
+    reason: str
+    is_starter: bool
+    device: str = ""
+    compute_type: str = ""
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    phase: Phase = Phase.STARTING
+    message: str = "looking for the model"
+    model: ModelFacts | None = None
+    progress: Progress | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.phase is Phase.READY
+
+    def body(self) -> dict[str, Any]:
+        """The JSON of /ready, without the queues."""
+        body: dict[str, Any] = {"ready": self.is_ready, "state": self.phase.value, "message": self.message}
+        if self.progress and self.phase is Phase.DOWNLOADING:
+            body["progress"] = {
+                "file": self.progress.file,
+                "done_bytes": self.progress.done_bytes,
+                "total_bytes": self.progress.total_bytes,
+            }
+        if self.model:
+            body |= {
+                "model": self.model.name,
+                "model_reason": self.model.reason,
+                "is_starter": self.model.is_starter,
+                "device": self.model.device,
+                "compute_type": self.model.compute_type,
+                "languages": list(self.model.languages),
+            }
+        return body
+
+
+class EngineState:
+    """The current snapshot; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = Snapshot()
+
+    @property
+    def now(self) -> Snapshot:
+        with self._lock:
+            return self._now
+
+    def downloading(self, progress: Progress) -> None:
+        done, total = progress.done_bytes / 1e6, progress.total_bytes / 1e6
+        self._set(
+            phase=Phase.DOWNLOADING, message=f"downloading {done:.0f} of {total:.0f} MB", progress=progress
+        )
+
+    def loading(self, model: ModelFacts) -> None:
+        self._set(phase=Phase.LOADING, message=f"loading {model.name}", model=model)
+
+    def ready(self, model: ModelFacts) -> None:
+        self._set(phase=Phase.READY, message=f"{model.name} is ready", model=model)
+
+    def failed(self, sentence: str) -> None:
+        self._set(phase=Phase.FAILED, message=sentence)
+
+    def stopping(self) -> None:
+        self._set(phase=Phase.STOPPING, message="the engine is stopping")
+
+    def _set(self, **changes: Any) -> None:
+        with self._lock:
+            if self._now.phase is not Phase.STOPPING:
+                self._now = replace(self._now, **changes)
