@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp import web
@@ -39,12 +39,21 @@ class Offer:
     resume: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """What a resume token stands for. Ids alone: a token must not keep a closed peer in memory."""
+
+    connection: str
+    session: str
+    channels: tuple[str, ...]
+
+
 class OfferDoor:
     def __init__(self, registry: SessionRegistry, media: MediaConfig, attach: AttachDataChannel) -> None:
         self._registry = registry
         self._media = media
         self._attach = attach
-        self._tokens: OrderedDict[str, Connection] = OrderedDict()  # resume -> the connection it was given to
+        self._tokens: OrderedDict[str, _Former] = OrderedDict()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/offer", self.offer), web.delete("/offer/{connection}", self.hang_up)]
@@ -87,28 +96,40 @@ class OfferDoor:
     async def _resumed(self, offer: Offer, wishes: list[ChannelWish]) -> tuple[Session, list[ChannelWish]]:
         """The session, and wishes for the channels of the connection whose token came back.
 
-        When that connection still holds them it is dead, for its client is here: it is ended first. A token that
-        fits nothing is ignored.
+        When that connection still holds them it is dead, for its client is here: it is ended first. A token
+        that fits nothing is ignored.
         """
         former = self._tokens.get(offer.resume or "")
-        named = self._registry.get_live(offer.session) if offer.session is not None else None
-        if former is None or former.session.is_ended or named not in (None, former.session):
-            return named or self._registry.current(), wishes
+        session = self._session_of(offer, former)
+        if former is None or former.session != session.id or len(former.channels) != len(wishes):
+            return session, wishes
         asked = {wish.channel for wish in wishes if wish.channel is not None}
-        if len(former.channels) != len(wishes) or not asked <= {channel.id for channel in former.channels}:
-            return former.session, wishes
-        if former.id in self._registry.connections:
-            await self._registry.end_connection(former, "resumed")
-        if asked or any(channel.connection is not None for channel in former.channels):
-            return former.session, wishes
-        return former.session, [
-            ChannelWish(channel.id, wish.label, wish.language, wish.terms)
-            for channel, wish in zip(former.channels, wishes, strict=True)
+        if not asked <= set(former.channels):
+            return session, wishes
+        connection = self._registry.connections.get(former.connection)
+        if connection is not None:
+            await self._registry.end_connection(connection, "resumed")
+        channels = [self._registry.channel(session, channel_id) for channel_id in former.channels]
+        if asked or any(channel.connection is not None for channel in channels):
+            return session, wishes
+        return session, [
+            replace(wish, channel=channel_id)
+            for wish, channel_id in zip(wishes, former.channels, strict=True)
         ]
+
+    def _session_of(self, offer: Offer, former: _Former | None) -> Session:
+        """The named session; else the one of the token, while it lasts; else the current one."""
+        if offer.session is None and former is not None:
+            try:
+                return self._registry.get_live(former.session)
+            except RequestError:
+                return self._registry.current()
+        return self._registry.get_live(offer.session)
 
     def _token_for(self, connection: Connection) -> str:
         token = secrets.token_urlsafe(16)
-        self._tokens[token] = connection
+        ids = tuple(channel.id for channel in connection.channels)
+        self._tokens[token] = _Former(connection.id, connection.session.id, ids)
         while len(self._tokens) > TOKENS_MAX:
             self._tokens.popitem(last=False)
         return token

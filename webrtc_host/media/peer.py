@@ -134,8 +134,7 @@ class Peer:
         """One track is over: its channel closes, the others go on; with the last one the peer ends."""
         if feed in self._feeds:
             self._feeds.remove(feed)
-            await feed.stop()
-            await feed.channel.close(reason)
+            await self._drain(feed, reason)
         if not self._feeds:
             await self._end_quietly(reason)
 

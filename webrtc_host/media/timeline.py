@@ -33,7 +33,8 @@ class TimelineConfig:
     decide_samples: int = 400 * 16  # no decision takes longer
     jump_samples: int = 30 * SAMPLE_RATE  # a longer step of RTP time is a restart of the sender;
     back_samples: int = SAMPLE_RATE  # so is a longer step back: a shorter one is overlap, and trimmed;
-    lead_samples: int = SAMPLE_RATE  # so is a step that lands further ahead of its arrival than usual
+    lead_samples: int = SAMPLE_RATE  # so is a step that lands this far ahead of its arrival,
+    drift_ppm_max: int = 1000  # and what the sender's clock may have gained since it began
     quiet_samples: int = 3 * SAMPLE_RATE  # no packets for so long: `on_tick` begins to fill,
     quiet_margin_samples: int = SAMPLE_RATE // 2  # so far behind the present
     tick_samples_max: int = SAMPLE_RATE  # a longer time between two ticks was a stall of ours, not quiet
@@ -69,6 +70,7 @@ class Timeline:
         self._floor_sample = floor_sample
         self._anchor_ticks = 0  # this RTP time
         self._anchor_sample = 0  # is at this sample
+        self._began_sample = 0  # when the first piece came
         self._next_sample: int | None = None  # end of what was handed on; None before the first piece
         self._last_ticks: int | None = None  # newest piece, unrolled: its start
         self._last_end_ticks = 0  # and its end
@@ -175,7 +177,9 @@ class Timeline:
         step = self._samples_of(piece.ticks - self._last_end_ticks)
         if step > self._config.jump_samples or step < -self._config.back_samples:
             return True
-        return step > 0 and self._usual_lag.value - self._lag(piece) > self._config.lead_samples
+        elapsed = piece.now_sample - self._began_sample
+        allowed = self._config.lead_samples + elapsed * self._config.drift_ppm_max // 1_000_000
+        return step > 0 and -self._lag(piece) > allowed
 
     def _place(self, piece: _Piece, gap_kind: BlockKind) -> list[Block]:
         if self._next_sample is None or self._is_restart(piece):
@@ -193,6 +197,7 @@ class Timeline:
         by_arrival = piece.now_sample - len(piece.samples) - self._usual_lag.value
         if self._next_sample is None:
             self._next_sample = self._anchor_sample = max(by_arrival, self._floor_sample, 0)
+            self._began_sample = piece.now_sample
         else:
             self._anchor_sample = max(by_arrival, self._next_sample)
             self.statistics.restarts += 1

@@ -52,6 +52,7 @@ class TrackFeed:
         )
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
+        self._has_failed = False
         self._last_frame_s = -math.inf
 
     @property
@@ -86,7 +87,7 @@ class TrackFeed:
         for late in pending:  # connected, but its receiver had not begun
             late.cancel()
             await asyncio.wait({late})
-        if self.channel.pipeline is not None:
+        if self.channel.pipeline is not None and not self._has_failed:
             self._place(self._resampler.flush())
             self._hand_on(self._timeline.flush())
 
@@ -100,7 +101,7 @@ class TrackFeed:
         except MediaStreamError:
             logger.debug("%s: the track ended", self.name)
         except Exception:
-            reason = "failed"
+            reason, self._has_failed = "failed", True
             logger.exception("%s: reading the track failed, its channel is closed", self.name)
         if not self._is_stopping:
             self._on_over(self, reason)

@@ -1,0 +1,207 @@
+"""Real aiortc clients, list-keeping stand-ins for log and pipeline, and an app with the doors alone."""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import av
+import numpy as np
+from aiohttp import web
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import is_rtcp
+from numpy.typing import NDArray
+
+from host_stt.contract import RequestError, error_body
+from webrtc_host.channel import Channel
+from webrtc_host.config import LimitsConfig
+from webrtc_host.seams import Block, BlockKind, EventType
+from webrtc_host.sessions import SessionRegistry
+
+FRAME = 960  # 20 ms at 48 kHz
+
+
+class ListLog:
+    """An event log that only keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[EventType, str | None, dict[str, Any]]] = []
+        self.head_seq = 0
+
+    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        self.events.append((kind, channel, fields))
+        if kind.is_stored:
+            self.head_seq += 1
+        return self.head_seq if kind.is_stored else None
+
+    def of(self, kind: EventType, channel: str | None = None) -> list[dict[str, Any]]:
+        return [f for k, c, f in self.events if k is kind and channel in (None, c)]
+
+
+class BlockKeeper:
+    """A pipeline that keeps its blocks."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.blocks: list[Block] = []
+        self.is_closed = False
+        self.on_feed: Callable[[Block], None] = lambda block: None
+
+    def start(self) -> None: ...
+
+    def feed(self, block: Block) -> None:
+        self.on_feed(block)
+        self.blocks.append(block)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    def audio(self) -> NDArray[np.float32]:
+        """Everything from the first sample on, silence where nothing came."""
+        first = self.blocks[0].start_sample
+        whole = np.zeros(self.blocks[-1].end_sample - first, np.float32)
+        for block in self.blocks:
+            whole[block.start_sample - first : block.end_sample - first] = block.samples
+        return whole
+
+    def samples_of(self, kind: BlockKind) -> int:
+        return sum(len(block.samples) for block in self.blocks if block.kind is kind)
+
+
+class Rig:
+    """A registry whose sessions and pipelines are kept for looking into."""
+
+    def __init__(self, limits: LimitsConfig | None = None, **kwargs: Any) -> None:
+        self.pipelines: list[BlockKeeper] = []
+        self.logs: dict[str, ListLog] = {}
+        self.registry = SessionRegistry(limits or LimitsConfig(), self._log, self._pipeline, **kwargs)
+
+    def pipeline(self, channel_id: str) -> BlockKeeper:
+        return next(p for p in reversed(self.pipelines) if p.channel.id == channel_id)
+
+    def _log(self, session_id: str, now_ms: Callable[[], int]) -> ListLog:
+        return self.logs.setdefault(session_id, ListLog())
+
+    def _pipeline(self, channel: Channel) -> BlockKeeper:
+        self.pipelines.append(BlockKeeper(channel))
+        return self.pipelines[-1]
+
+
+@web.middleware
+async def plain_errors(request: web.Request, handler: Any) -> web.StreamResponse:
+    """As the desk answers errors."""
+    try:
+        answer: web.StreamResponse = await handler(request)
+        return answer
+    except RequestError as error:
+        headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
+        return web.json_response(error_body(error.code, error.message), status=error.status, headers=headers)
+
+
+def app_of(routes: Sequence[web.RouteDef]) -> web.Application:
+    app = web.Application(middlewares=[plain_errors])
+    app.add_routes(routes)
+    return app
+
+
+class SoundTrack(MediaStreamTrack):
+    """48 kHz mono sound, sent at its own pace, then silence. `is_held` stops packets and RTP time."""
+
+    kind = "audio"
+
+    def __init__(self, sound: NDArray[np.int16]) -> None:
+        super().__init__()
+        self.sound = sound
+        self.is_held = asyncio.Event()
+        self._sent = 0
+        self._next_s: float | None = None
+
+    async def recv(self) -> av.AudioFrame:
+        if self.readyState != "live":
+            raise MediaStreamError
+        loop = asyncio.get_running_loop()
+        while self.is_held.is_set():
+            await asyncio.sleep(0.02)
+            self._next_s = None
+        self._next_s = loop.time() if self._next_s is None else self._next_s + 0.02
+        await asyncio.sleep(max(0.0, self._next_s - loop.time()))
+        piece = np.zeros(FRAME, np.int16)
+        part = self.sound[self._sent : self._sent + FRAME]
+        piece[: len(part)] = part
+        frame = av.AudioFrame.from_ndarray(piece[np.newaxis, :], format="s16", layout="mono")
+        frame.sample_rate = 48_000
+        frame.pts = self._sent
+        frame.time_base = fractions.Fraction(1, 48_000)
+        self._sent += FRAME
+        return frame
+
+
+class Client:
+    """A browser's stand-in: offers tracks, applies the answer."""
+
+    def __init__(self, tracks: Sequence[MediaStreamTrack], data_channel: str | None = "transcript") -> None:
+        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        for track in tracks:
+            self.pc.addTransceiver(track, direction="sendonly")
+        self.data = self.pc.createDataChannel(data_channel) if data_channel else None
+        self.answer: dict[str, Any] = {}
+
+    async def offer(self) -> dict[str, Any]:
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        return {"sdp": self.pc.localDescription.sdp, "type": "offer"}
+
+    async def connect(self, http: Any, **fields: Any) -> dict[str, Any]:
+        async with http.post("/offer", json={**await self.offer(), **fields}) as response:
+            self.answer = await response.json()
+            assert response.status == 200, self.answer
+        await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
+        return self.answer
+
+    async def close(self) -> None:
+        await self.pc.close()
+
+
+async def until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait for something to become true; fail when it does not."""
+    deadline_s = asyncio.get_running_loop().time() + timeout_s
+    while not holds():
+        assert asyncio.get_running_loop().time() < deadline_s, "it did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+def drop_packets(client: Client, is_lost: Callable[[int], bool]) -> None:
+    """Lose the RTP packets of the client for whose number (from 0) `is_lost` says so."""
+    transport: Any = client.pc.getSenders()[0].transport
+    send, count = transport._send_rtp, itertools.count()
+
+    async def lossy(data: bytes) -> None:
+        if is_rtcp(data) or not is_lost(next(count)):
+            await send(data)
+
+    transport._send_rtp = lossy
+
+
+def tone_bursts(hertz: float, onsets_s: Sequence[float], seconds: float) -> NDArray[np.int16]:
+    """48 kHz: silence with 200 ms of a tone at each onset."""
+    t = np.arange(int(48_000 * seconds)) / 48_000
+    is_on = np.zeros(len(t), bool)
+    for onset_s in onsets_s:
+        is_on |= (t >= onset_s) & (t < onset_s + 0.2)
+    return (12_000 * np.sin(2 * np.pi * hertz * t) * is_on).astype(np.int16)
+
+
+def onsets_of(samples: NDArray[np.float32], level: float = 0.08) -> list[float]:
+    """Seconds at 16 kHz where sound begins after 100 ms without any."""
+    loud = np.flatnonzero(np.abs(samples) > level)
+    begins = np.flatnonzero(np.diff(loud, prepend=-10_000) > 1_600)
+    return [float(loud[i]) / 16_000 for i in begins]
+
+
+def pitch_of(samples: NDArray[np.float32]) -> float:
+    """Hertz of the strongest line of the spectrum."""
+    spectrum = np.abs(np.fft.rfft(samples))
+    return float(spectrum.argmax() * 16_000 / len(samples))

@@ -1,0 +1,309 @@
+"""Real aiortc clients against the door, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psutil
+import pytest
+from aiortc import RTCDataChannel
+
+from tests.support.peers import (
+    Client,
+    Rig,
+    SoundTrack,
+    app_of,
+    drop_packets,
+    onsets_of,
+    pitch_of,
+    tone_bursts,
+    until,
+)
+from webrtc_host.config import LimitsConfig, MediaConfig
+from webrtc_host.doors.offer import OfferDoor
+from webrtc_host.media.peer import Peer
+from webrtc_host.seams import Block, BlockKind, ChannelState, EventType
+from webrtc_host.sessions import Session
+
+pytestmark = pytest.mark.peer
+
+ONSETS = (0.4, 1.0, 1.7)
+
+
+class World:
+    """A door with its registry, and clients that are hung up at the end."""
+
+    def __init__(self, aiohttp_client: Any) -> None:
+        self._aiohttp_client = aiohttp_client
+        self.attached: list[tuple[RTCDataChannel, Session, tuple[str, ...]]] = []
+        self.clients: list[Client] = []
+        self.http: Any = None
+        self.rig = Rig()
+
+    async def start(self, media: MediaConfig | None = None, limits: LimitsConfig | None = None) -> World:
+        self.rig = Rig(limits)
+        door = OfferDoor(self.rig.registry, media or MediaConfig(), self._attach)
+        self.http = await self._aiohttp_client(app_of(door.routes()))
+        return self
+
+    async def connect(self, *tracks: SoundTrack, **fields: Any) -> tuple[Client, dict[str, Any]]:
+        client = Client(tracks)
+        self.clients.append(client)
+        return client, await client.connect(self.http, **fields)
+
+    async def hang_up(self, connection: str) -> dict[str, Any]:
+        async with self.http.delete(f"/offer/{connection}") as response:
+            assert response.status == 200
+            body: dict[str, Any] = await response.json()
+            return body
+
+    async def stop(self) -> None:
+        for client in self.clients:
+            await client.close()
+        await self.rig.registry.close()
+
+    def log(self, answer: dict[str, Any]) -> Any:
+        return self.rig.logs[answer["session"]]
+
+    def _attach(self, channel: RTCDataChannel, session: Session, ids: tuple[str, ...]) -> None:
+        self.attached.append((channel, session, ids))
+
+
+@pytest.fixture
+async def world(aiohttp_client: Any) -> AsyncIterator[World]:
+    made = World(aiohttp_client)
+    yield made
+    await made.stop()
+
+
+def sound(hertz: float = 500) -> SoundTrack:
+    return SoundTrack(tone_bursts(hertz, ONSETS, 2.4))
+
+
+def heard(world: World, channel: str, seconds: float) -> bool:
+    found = [p for p in world.rig.pipelines if p.channel.id == channel]
+    return bool(found) and sum(len(b.samples) for b in found[-1].blocks) > seconds * 16_000
+
+
+async def test_four_tracks_of_one_peer_arrive_on_their_own_channels_in_their_own_place(world: World) -> None:
+    await world.start()
+    pitches = {"C01": 400.0, "C02": 700.0, "C03": 1100.0, "C04": 1700.0}
+    _, answer = await world.connect(*(sound(hertz) for hertz in pitches.values()))
+    assert [entry["channel"] for entry in answer["channels"]] == list(pitches)
+    await until(lambda: all(heard(world, channel, 2.3) for channel in pitches))
+    firsts = []
+    for channel, hertz in pitches.items():
+        pipeline = world.rig.pipeline(channel)
+        assert abs(pitch_of(pipeline.audio()) - hertz) < 5
+        onsets = [pipeline.blocks[0].start_sample / 16_000 + s for s in onsets_of(pipeline.audio())]
+        assert len(onsets) == len(ONSETS)
+        for onset, truth in zip(onsets, ONSETS, strict=True):
+            assert abs((onset - onsets[0]) - (truth - ONSETS[0])) < 0.020
+        firsts.append(onsets[0])
+    assert max(firsts) - min(firsts) < 0.2  # they were sent together; each anchors on its own first packet
+
+
+async def test_lost_packets_become_gaps_and_what_follows_keeps_its_place(world: World) -> None:
+    await world.start()
+    client = Client([sound()])
+    drop_packets(client, lambda number: 30 <= number < 40)  # 200 ms of silence between two bursts
+    world.clients.append(client)
+    await client.connect(world.http)
+    await until(lambda: heard(world, "C01", 2.3))
+    pipeline = world.rig.pipeline("C01")
+    lost = pipeline.samples_of(BlockKind.LOST)
+    assert 10 * 320 <= lost <= 26 * 320  # aiortc's jitter buffer throws good packets after the lost ones
+    onsets = onsets_of(pipeline.audio())
+    assert abs((onsets[-1] - onsets[0]) - (ONSETS[-1] - ONSETS[0])) < 0.020
+
+
+async def test_a_source_that_stands_still_leaves_a_pause_of_that_length(world: World) -> None:
+    await world.start(MediaConfig(no_signal_after_s=0.5))
+    track = sound()
+    _, answer = await world.connect(track)
+    await until(lambda: heard(world, "C01", 0.8))
+    track.is_held.set()
+    states = [ChannelState.IDLE, ChannelState.NO_SIGNAL]
+    await until(lambda: [e["state"] for e in world.log(answer).of(EventType.CHANNEL_STATE)] == states)
+    track.is_held.clear()
+    await until(lambda: world.log(answer).of(EventType.CHANNEL_STATE)[-1]["state"] == ChannelState.IDLE)
+    await until(lambda: heard(world, "C01", 3.0))
+    pipeline = world.rig.pipeline("C01")
+    silence = pipeline.samples_of(BlockKind.LOST) + pipeline.samples_of(BlockKind.PAUSED)
+    assert silence >= 0.3 * 16_000
+    for before, after in zip(pipeline.blocks, pipeline.blocks[1:], strict=False):
+        assert before.end_sample == after.start_sample
+
+
+async def test_hanging_up_flushes_the_channels_and_names_the_last_event(world: World) -> None:
+    await world.start()
+    _, answer = await world.connect(sound(), sound())
+    await until(lambda: heard(world, "C01", 0.3) and heard(world, "C02", 0.3))
+    body = await world.hang_up(answer["connection"])
+    assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
+    closed = world.log(answer).of(EventType.CHANNEL_CLOSED)
+    assert [event["reason"] for event in closed] == ["hung_up", "hung_up"]
+    assert body == {"final_seq": world.log(answer).head_seq}
+    assert not world.rig.registry.connections
+    async with world.http.delete(f"/offer/{answer['connection']}") as response:
+        assert response.status == 404
+
+
+async def test_a_client_that_says_goodbye_closes_its_channels(world: World) -> None:
+    await world.start()
+    client, answer = await world.connect(sound())
+    await until(lambda: heard(world, "C01", 0.3))
+    await client.close()
+    await until(lambda: not world.rig.registry.connections)
+    # aiortc says goodbye to each track (RTCP BYE) before it closes the connection; a browser closes at once.
+    assert world.log(answer).of(EventType.CHANNEL_CLOSED)[0]["reason"] in ("track_ended", "peer_closed")
+
+
+async def test_the_data_channel_reaches_the_desk_with_its_channels(world: World) -> None:
+    await world.start()
+    client, answer = await world.connect(sound(), sound())
+    await until(lambda: bool(world.attached))
+    channel, session, ids = world.attached[0]
+    assert (channel.label, session.id, ids) == ("transcript", answer["session"], ("C01", "C02"))
+    received: list[Any] = []
+    assert client.data is not None
+    client.data.on("message", received.append)
+    channel.send("hello")
+    await until(lambda: received == ["hello"])
+
+
+async def test_label_language_and_glossary_reach_the_channel(world: World) -> None:
+    await world.start()
+    wishes = [{"mid": "1", "channel": "C07", "label": "Tower", "language": "ko", "glossary": ["Alpha-1"]}]
+    _, answer = await world.connect(sound(), sound(), channels=wishes)
+    assert answer["channels"] == [{"mid": "0", "channel": "C01"}, {"mid": "1", "channel": "C07"}]
+    await until(lambda: heard(world, "C07", 0.1))
+    opened = world.log(answer).of(EventType.CHANNEL_OPENED, "C07")[0]
+    assert (opened["label"], opened["language"], opened["door"]) == ("Tower", "ko", "webrtc")
+    assert world.rig.pipeline("C07").channel.terms == ("Alpha-1",)
+
+
+async def test_a_new_connection_with_the_token_takes_the_channel_over(world: World) -> None:
+    await world.start()
+    _, first = await world.connect(sound(), channels=[{"channel": "C05"}])
+    await until(lambda: heard(world, "C05", 0.4))
+    end = world.rig.pipeline("C05").blocks[-1].end_sample
+    _, second = await world.connect(sound(), resume=first["resume"])
+    assert second["channels"] == [{"mid": "0", "channel": "C05"}]
+    assert world.log(first).of(EventType.CHANNEL_CLOSED)[0]["reason"] == "resumed"
+    await until(lambda: len(world.rig.pipelines) == 2 and heard(world, "C05", 0.2))
+    assert world.rig.pipelines[1].blocks[0].start_sample >= end
+    hole = world.log(first).of(EventType.COVERAGE, "C05")[-1]
+    assert (hole["state"], hole["reason"]) == ("lost", "not_fed")
+
+
+async def test_a_token_nobody_gave_out_is_ignored(world: World) -> None:
+    await world.start()
+    _, answer = await world.connect(sound(), resume="made up")
+    assert answer["channels"] == [{"mid": "0", "channel": "C01"}]
+
+
+async def test_video_beside_audio_is_declined_and_audio_flows(world: World) -> None:
+    await world.start()
+    client = Client([])
+    client.pc.addTransceiver("video", direction="sendonly")
+    client.pc.addTransceiver(sound(), direction="sendonly")
+    world.clients.append(client)
+    answer = await client.connect(world.http)
+    assert len(answer["channels"]) == 1
+    video = answer["sdp"].split("m=video")[1].split("m=")[0]
+    assert "a=inactive" in video
+    await until(lambda: heard(world, "C01", 0.3))
+
+
+async def test_the_answer_asks_for_what_helps_speech_and_takes_opus_alone(world: World) -> None:
+    await world.start(MediaConfig(announce=("203.0.113.9",)))
+    client = Client([sound()])
+    world.clients.append(client)
+    async with world.http.post("/offer", json=await client.offer()) as response:
+        answer = (await response.json())["sdp"]
+    assert "useinbandfec=1" in answer and "stereo=0" in answer and "usedtx" not in answer
+    for codec in ("PCMU", "PCMA", "G722", "telephone-event"):
+        assert codec not in answer
+    candidates = [line for line in answer.splitlines() if line.startswith("a=candidate:")]
+    assert candidates and all(" 203.0.113.9 " in line for line in candidates)
+    assert "stun" not in answer
+
+
+async def test_a_track_that_fails_costs_its_channel_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.start()
+    _, answer = await world.connect(sound(), sound())
+    await until(lambda: heard(world, "C01", 0.2) and heard(world, "C02", 0.2))
+
+    def refuse(block: Block) -> None:
+        raise ValueError("a bug of the pipeline's")
+
+    with caplog.at_level(logging.ERROR):
+        world.rig.pipeline("C01").on_feed = refuse
+        await until(lambda: bool(world.log(answer).of(EventType.CHANNEL_CLOSED, "C01")))
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    assert world.log(answer).of(EventType.CHANNEL_CLOSED, "C01")[0]["reason"] == "failed"
+    before = len(world.rig.pipeline("C02").blocks)
+    await until(lambda: len(world.rig.pipeline("C02").blocks) > before + 10)
+
+
+async def test_an_offer_whose_client_never_comes_is_closed(world: World) -> None:
+    await world.start(MediaConfig(connect_timeout_s=0.3))
+    client = Client([sound()])
+    world.clients.append(client)
+    async with world.http.post("/offer", json=await client.offer()) as response:
+        answer = await response.json()
+    assert len(world.rig.registry.connections) == 1
+    await until(lambda: not world.rig.registry.connections)
+    assert not world.log(answer).of(EventType.CHANNEL_OPENED)
+    assert world.rig.registry.channel(world.rig.registry.current(), "C01").connection is None
+
+
+async def test_ending_the_session_hangs_up(world: World) -> None:
+    await world.start()
+    _, answer = await world.connect(sound())
+    await until(lambda: heard(world, "C01", 0.2))
+    await world.rig.registry.end(world.rig.registry.get(answer["session"]))
+    assert world.log(answer).of(EventType.CHANNEL_CLOSED)[0]["reason"] == "session_ended"
+    assert world.log(answer).events[-1][0] is EventType.SESSION_ENDED
+    _, again = await world.connect(sound())
+    assert again["session"] != answer["session"]
+
+
+def leftovers() -> tuple[int, int, int]:
+    """Tasks, threads and file descriptors of this process."""
+    return len(asyncio.all_tasks()), threading.active_count(), psutil.Process().num_fds()
+
+
+@pytest.mark.timeout(240)
+async def test_200_clients_that_connect_and_drop_leave_nothing_behind(world: World) -> None:
+    await world.start(MediaConfig(connect_timeout_s=0.5))
+
+    async def one(number: int) -> None:
+        client = Client([sound()])
+        if number % 4 == 0:  # gives up before it ever connects
+            async with world.http.post("/offer", json=await client.offer()) as response:
+                assert response.status == 200
+        else:
+            await client.connect(world.http)
+            await until(lambda: client.pc.connectionState == "connected")
+        await client.close()
+
+    await one(1)
+    await one(0)
+    await until(lambda: not world.rig.registry.connections)
+    before = leftovers()
+    for number in range(200):
+        await one(number)
+    await until(lambda: not world.rig.registry.connections)
+    await until(lambda: leftovers() <= before)
+    world.rig.pipelines.clear()
+    gc.collect()
+    assert sum(isinstance(thing, Peer) for thing in gc.get_objects()) == 0
