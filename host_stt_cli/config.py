@@ -62,7 +62,7 @@ class Config(Settings):
         return "" if self.auth == "none" else self.auth.token
 
     def media_process(self, data: Path, engine_port: int) -> MediaProcessConfig:
-        """What 8082 runs with. data: the folder as it is held; engine_port: where the engine listens by now."""
+        """What 8082 runs with. data: the folder as held; engine_port: where the engine listens."""
         return MediaProcessConfig(
             media=self.media,
             limits=self.limits,

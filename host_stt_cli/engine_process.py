@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO
 
 from host_stt_cli.errors import StartError
 
@@ -148,15 +147,15 @@ def _how_it_ended(status: int) -> str:
         return f"was ended by signal {-status}"
 
 
-def end_with_parent(pipe: IO[bytes], grace_s: float = ORPHAN_GRACE_S) -> None:
-    """In the child: end this process when `pipe`, which the parent holds open, closes.
+def end_with_parent(pipe: int, grace_s: float = ORPHAN_GRACE_S) -> None:
+    """In the child: end this process when `pipe`, a descriptor whose other end the parent holds, closes.
 
     First as SIGTERM would, then, if a hang keeps it alive, at once. A thread: a stuck event loop cannot stop
     it.
     """
 
     def watch() -> None:
-        while pipe.read(4096):
+        while os.read(pipe, 4096):
             pass  # the parent says nothing after the first line; only the end of the pipe matters
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace_s)

@@ -98,7 +98,7 @@ def test_a_child_outlives_its_killed_parent_by_moments_only() -> None:
     parent = (
         "import asyncio, sys\nfrom host_stt_cli.engine_process import EngineProcess\n"
         "code = 'import sys, time; from host_stt_cli.engine_process import end_with_parent;'\n"
-        "code += 'sys.stdin.buffer.readline(); end_with_parent(sys.stdin.buffer);'\n"
+        "code += 'sys.stdin.buffer.readline(); end_with_parent(0);'\n"
         "code += 'import os; print(os.getpid(), flush=True); time.sleep(60)'\n"
         "asyncio.run(EngineProcess(b'{}', command=(sys.executable, '-c', code)).run())\n"
     )

@@ -1,0 +1,60 @@
+"""`host-stt engine`: the speech engine (8081), alone or as the child of `serve`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+from pydantic import SecretStr
+
+from host_stt import errors
+from host_stt.config import EngineConfig
+from host_stt.server import engine_main
+from host_stt_cli import logs
+from host_stt_cli.config import Config, refuse_open_address
+from host_stt_cli.engine_process import end_with_parent
+from host_stt_cli.errors import StartError
+from host_stt_cli.options import ConfigOptions, config_options
+from host_stt_cli.ports import check_free
+
+
+@click.command()
+@config_options
+@click.option("--from-parent", is_flag=True, hidden=True, help="Read the settings from standard input.")
+def engine(options: ConfigOptions, from_parent: bool) -> None:
+    """Run the speech engine (port 8081) alone."""
+    if from_parent:
+        settings, level = from_line(sys.stdin.buffer.readline())
+        end_with_parent(sys.stdin.fileno())
+    else:
+        config = options.load().config
+        refuse_open_address("engine.host", config.engine.host, config)
+        settings, level = config.engine_in_force(), config.log.level
+    check_free("engine", settings.host, settings.port)
+    logs.set_up("engine", level, settings.token.get_secret_value() if settings.token else "")
+    try:
+        status = engine_main(settings)
+    except (errors.StartError, errors.ModelError) as error:
+        raise StartError(str(error)) from error
+    sys.exit(status)
+
+
+def to_line(config: Config, port: int) -> bytes:
+    """What `serve` tells its child: the engine's settings as one line of JSON.
+
+    The token goes this way too, so it never stands in a list of processes.
+    """
+    settings = config.engine_in_force()
+    body: dict[str, Any] = settings.model_dump(mode="json", exclude={"token"})
+    token = settings.token.get_secret_value() if settings.token else None
+    return json.dumps({"engine": {**body, "port": port}, "token": token, "level": config.log.level}).encode()
+
+
+def from_line(line: bytes) -> tuple[EngineConfig, str]:
+    """(settings, log level) of `to_line`."""
+    body = json.loads(line)
+    settings = EngineConfig.model_validate(body["engine"])
+    token = SecretStr(body["token"]) if body["token"] else None
+    return settings.model_copy(update={"token": token}), body["level"]

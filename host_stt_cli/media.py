@@ -1,0 +1,152 @@
+"""`host-stt media`: the media server (8082) alone, and what `serve` has in common with it.
+
+Owns the order of a start: refuse an open address, hold the data folder, try the ports, make the certificate,
+then listen. Whatever cannot be is said in one sentence before anything runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import signal
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from aiohttp import web
+
+from host_stt_cli import announce, certificate, data_folder, logs
+from host_stt_cli.config import Config, Loaded, refuse_open_address
+from host_stt_cli.errors import StartError
+from host_stt_cli.options import ConfigOptions, config_options
+from host_stt_cli.ports import check_free, refusal
+from webrtc_host import app as host_app
+from webrtc_host.errors import ConfigError
+
+ANNOUNCE_S = 0.2
+STOP_S = 8.0
+"""From the signal to the end of the last process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What was made sure of before the start."""
+
+    loaded: Loaded
+    folder: Path
+    tls: ssl.SSLContext | None
+    fingerprint: str
+
+    @property
+    def config(self) -> Config:
+        return self.loaded.config
+
+
+@click.command()
+@config_options
+def media(options: ConfigOptions) -> None:
+    """Run the media server (port 8082) alone; the engine runs elsewhere, at engine.host and engine.port."""
+    with prepared(options.load()) as ground:
+        if ground.config.engine.port == 0:
+            raise StartError("engine.port is 0; say where the engine listens with --set engine.port=PORT.")
+        asyncio.run(_run(ground))
+
+
+class Stop(asyncio.Event):
+    """Set when the end is asked for; remembers when, so that all the steps together keep to STOP_S."""
+
+    asked_s: float | None = None
+
+    def set(self) -> None:
+        if self.asked_s is None:
+            self.asked_s = time.monotonic()
+        super().set()
+
+    def left_s(self) -> float:
+        """Of STOP_S, once asked."""
+        return STOP_S if self.asked_s is None else STOP_S - (time.monotonic() - self.asked_s)
+
+
+async def _run(ground: Ground) -> None:
+    stop = Stop()
+    with stop_on_signals(stop):
+        await listen(ground, make_app(ground, ground.config.engine.port), stop)
+
+
+@contextlib.contextmanager
+def prepared(loaded: Loaded) -> Iterator[Ground]:
+    """The data folder held, the port free, the certificate there, the log set up. Raises StartError."""
+    config = loaded.config
+    refuse_open_address("media.host", config.media.host, config)
+    with data_folder.hold(config.data.dir) as folder:
+        check_free("media", config.media.host, config.media.port)
+        tls, fingerprint = _tls(config, folder)
+        logs.set_up("media", config.log.level, config.token)
+        yield Ground(loaded, folder, tls, fingerprint)
+
+
+def _tls(config: Config, folder: Path) -> tuple[ssl.SSLContext | None, str]:
+    """(context, fingerprint of a certificate made here)."""
+    if config.tls.mode == "self-signed":
+        cert, key = certificate.self_signed(folder, datetime.datetime.now(datetime.UTC))
+        return certificate.server_context(cert, key), certificate.fingerprint(cert)
+    if config.tls.mode == "files" and config.tls.cert and config.tls.key:
+        return certificate.server_context(config.tls.cert.expanduser(), config.tls.key.expanduser()), ""
+    return None, ""
+
+
+def make_app(ground: Ground, engine_port: int) -> web.Application:
+    return host_app.build_app(ground.config.media_process(ground.folder, engine_port))
+
+
+async def listen(ground: Ground, app: web.Application, stop: asyncio.Event) -> None:
+    """Serve until `stop`, and say so on the terminal. Raises StartError when it cannot begin."""
+    media = ground.config.media
+    announcer = asyncio.create_task(_announce_model(app))
+
+    def on_listening(port: int) -> None:
+        door = announce.Door(
+            media.host, port, ground.tls is not None, ground.fingerprint, asks_token=bool(ground.config.token)
+        )
+        announce.listening(door, certificate.local_names(), str(ground.loaded.file))
+
+    try:
+        await host_app.serve(
+            app, media.host, media.port, ssl_context=ground.tls, stop=stop, on_listening=on_listening
+        )
+    except ConfigError as error:
+        raise StartError(f"{error}") from error
+    except OSError as error:
+        raise refusal("media", media.host, media.port, error) from error
+    finally:
+        announcer.cancel()
+
+
+async def _announce_model(app: web.Application) -> None:
+    """Say which model is used, each time another one is ready."""
+    engine = app[host_app.READINESS].engine
+    said = None
+    while True:
+        body = engine.reading.body
+        if engine.reading.is_ready and (body.get("model"), body.get("model_reason")) != said:
+            said = (body.get("model"), body.get("model_reason"))
+            announce.model(body)
+        await asyncio.sleep(ANNOUNCE_S)
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM, Ctrl-C and a closed terminal ask for an orderly end: last words first."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

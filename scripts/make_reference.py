@@ -1,0 +1,128 @@
+"""Write docs/reference/configuration.md and cli.md from the code, so that they cannot say anything else.
+
+Run it after a change of settings or options: `.venv/bin/python -m scripts.make_reference`. A test compares.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+
+from host_stt_cli.config import DERIVED, Config, packaged
+from host_stt_cli.main import main as command_line
+from host_stt_cli.schema import annotations_at, fields_of, key_paths
+from host_stt_cli.yaml_source import KeyPath, dotted, read_yaml
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "docs" / "reference"
+WIDTH = 100
+
+CONFIGURATION_HEAD = """# Configuration
+
+Every setting, made from the code and from `config/host-stt.yaml` by `scripts/make_reference.py`; a test holds the three
+equal. Start with `host-stt serve --config FILE`; change one setting for one run with `--set KEY=VALUE` (the value is read
+as YAML); `host-stt check` names the key and the line of every mistake. `${NAME}` inside a value is taken from the
+environment. In place of the section `auth` may stand `auth: none`.
+"""
+CLI_HEAD = """# The command line
+
+Made from the code by `scripts/make_reference.py`; a test compares. `scripts/serve` sets up what is missing and runs
+`host-stt serve`; in a source tree the command is `.venv/bin/host-stt`.
+
+Exit status: 0 after an orderly end, 2 when it cannot start like this (one sentence on stderr for each reason). SIGTERM,
+SIGINT and SIGHUP end it in order: last words become finals first, within 8 s.
+"""
+
+
+def configuration() -> str:
+    text = packaged("host-stt.yaml").read_text(encoding="utf-8")
+    lines = read_yaml(text, "", {}, lambda _: False).lines
+    comments = dict(_comments(text.splitlines(), {line: path for path, line in lines.items()}))
+    parts = [CONFIGURATION_HEAD]
+    for path in key_paths(Config):
+        if path in DERIVED:
+            continue
+        if any(fields_of(kind) for kind in annotations_at(Config, path)):
+            parts.append(f"\n{'#' * (len(path) + 1)} {dotted(path)}\n\n{comments[path]}\n")
+            if _has_values(path):
+                parts.append("\n| key | values | default | |\n|---|---|---|---|\n")
+        else:
+            default = _shown(_value_at(Config(), path))
+            parts.append(f"| `{dotted(path)}` | {_values(path)} | `{default}` | {comments[path]} |\n")
+    return "".join(parts)
+
+
+def _comments(lines: list[str], keys: dict[int, KeyPath]) -> Iterator[tuple[KeyPath, str]]:
+    """(path, its comment); a key right below another one shares the comment above both."""
+    comment: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        stripped = line.strip()
+        if number in keys:
+            yield keys[number], " ".join(comment).replace("|", "\\|")
+            if number < len(lines) and number + 1 not in keys:
+                comment = []
+        elif stripped.startswith("#"):
+            comment.append(stripped.removeprefix("#").strip())
+        else:
+            comment = []
+
+
+def _has_values(path: KeyPath) -> bool:
+    children = [p for p in key_paths(Config) if p[:-1] == path]
+    return any(not any(fields_of(kind) for kind in annotations_at(Config, child)) for child in children)
+
+
+def _values(path: KeyPath) -> str:
+    return " or ".join(dict.fromkeys(_name(kind) for kind in annotations_at(Config, path)))
+
+
+def _name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
+    if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        return "list of " + ("items" if fields_of(item) else _name(item))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return ", ".join(f"`{member.value}`" for member in kind)
+    names = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`", Path: "path"}
+    return "`null`" if kind is type(None) else names[kind]
+
+
+def _value_at(config: Any, path: KeyPath) -> Any:
+    for part in path:
+        config = getattr(config, str(part))
+    return config
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[]" if not value else repr(list(value))
+    if isinstance(value, enum.Enum):
+        return str(value.value)
+    return "null" if value is None else '""' if value == "" else str(value)
+
+
+def cli() -> str:
+    parts = [CLI_HEAD]
+    for name, command in _commands("host-stt", command_line):
+        context = click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
+        parts.append(f"\n## {name}\n\n```\n{command.get_help(context)}\n```\n")
+    return "".join(parts)
+
+
+def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        for child, found in command.commands.items():
+            yield from _commands(f"{name} {child}", found)
+
+
+PAGES = {"configuration.md": configuration, "cli.md": cli}
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        (FOLDER / page).write_text(make(), encoding="utf-8")
