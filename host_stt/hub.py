@@ -38,7 +38,8 @@ logger = logging.getLogger(__name__)
 
 REQUIRED_FILES = ("config.json", "model.bin", "tokenizer.json")
 VOCABULARY_FILES = ("vocabulary.json", "vocabulary.txt")
-OPTIONAL_FILES = ("preprocessor_config.json",)
+FILES = (*REQUIRED_FILES, *VOCABULARY_FILES, "preprocessor_config.json")
+"""All that is fetched or copied; whatever else a folder holds is left alone."""
 _CHUNK_BYTES = 1 << 20
 _ATTEMPTS = 3  # without a new byte; each new byte starts the count again
 _METADATA_BYTES_MAX = 16 << 20
@@ -163,8 +164,7 @@ def _refusal(repository: str, error: urllib.error.HTTPError) -> ModelError:
 
 
 def _remote_model(repository: str, body: Any) -> RemoteModel:
-    wanted = (*REQUIRED_FILES, *VOCABULARY_FILES, *OPTIONAL_FILES)
-    files = tuple(_remote_file(sibling) for sibling in body["siblings"] if sibling.get("rfilename") in wanted)
+    files = tuple(_remote_file(sibling) for sibling in body["siblings"] if sibling.get("rfilename") in FILES)
     names = {file.name for file in files}
     missing = [name for name in REQUIRED_FILES if name not in names]
     if missing or not names & set(VOCABULARY_FILES):

@@ -113,7 +113,7 @@ def add_model(folder: Path, models_dir: Path, name: str | None = None) -> Path:
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(parents=True)
     for file in folder.iterdir():
-        if file.name in (*hub.REQUIRED_FILES, *hub.VOCABULARY_FILES, *hub.OPTIONAL_FILES):
+        if file.name in hub.FILES:
             shutil.copyfile(file, incoming / file.name)
     incoming.rename(target)
     return target
@@ -223,7 +223,11 @@ def _download(repository: str, config: EngineConfig, on_progress: hub.OnProgress
 def _in_hub_cache(repository: str) -> Path | None:
     """A whole snapshot in huggingface_hub's own cache, without asking the network."""
     try:
-        snapshot = Path(huggingface_hub.snapshot_download(repository, local_files_only=True))
+        snapshot = Path(
+            huggingface_hub.snapshot_download(
+                repository, local_files_only=True, allow_patterns=list(hub.FILES)
+            )
+        )
     except (LocalEntryNotFoundError, HFValidationError, OSError):
         return None
     return None if _missing_in(snapshot) else snapshot

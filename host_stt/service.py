@@ -59,6 +59,7 @@ class EngineService:
         self._backend = backend or Backend(resolve_model, load_whisper)
         self._on_fatal = on_fatal or end_process
         self._pool: Pool | None = None
+        self._pool_lock = threading.Lock()
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._load, name="load-model", daemon=True),
@@ -78,18 +79,20 @@ class EngineService:
             pool.submit(window, source, deliver)
 
     def forget(self, source: str) -> None:
-        if self._pool:
-            self._pool.forget(source)
+        if pool := self._pool:
+            pool.forget(source)
 
     def statistics(self) -> PoolStatistics | None:
-        return self._pool.statistics() if self._pool else None
+        pool = self._pool
+        return pool.statistics() if pool else None
 
     def stop(self) -> bool:
-        """Finish what waits, within the grace; blocking. True if everything was answered with text."""
+        """Finish what waits, within the grace; blocking and idempotent. True if everything was answered."""
         self.state.stopping()
         self.metrics.ready(False, {})
         self._stopped.set()
-        pool = self._pool
+        with self._pool_lock:
+            pool, self._pool = self._pool, None
         return pool.stop(self.config.stop_grace_s) if pool else True
 
     def _load(self) -> None:
@@ -108,11 +111,12 @@ class EngineService:
             self._serve(engine, facts)
 
     def _serve(self, engine: Engine, facts: ModelFacts) -> None:
-        if self._stopped.is_set():
-            engine.close()
-            return
         planner = PlannerConfig(self.config.batch_max, self.config.queue_finals, self.config.queue_interims)
-        self._pool = Pool([engine], planner, observer=self.metrics, on_fatal=self._on_fatal)
+        with self._pool_lock:
+            if self._stopped.is_set():
+                engine.close()
+                return
+            self._pool = Pool([engine], planner, observer=self.metrics, on_fatal=self._on_fatal)
         self.state.ready(facts)
         self.metrics.ready(
             True,
@@ -153,6 +157,7 @@ def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
     options = WhisperOptions(
         beam_size=config.beam_size,
         interim_window=interim_window,
+        short_finals=model.is_starter,
         auto_languages=config.auto_languages,
         budget=PromptBudget(
             config.terms_tokens, min(_HISTORY_TOKENS, PREVIOUS_TOKENS_MAX - config.terms_tokens)

@@ -59,6 +59,7 @@ _DENSE = frozenset(
 class WhisperOptions:
     beam_size: int = 1  # for finals
     interim_window: InterimWindow = InterimWindow.FULL  # full or short; auto is settled before
+    short_finals: bool = False  # only for weights trained on short windows
     auto_languages: tuple[str, ...] = ()
     budget: PromptBudget = PromptBudget()
     word_clock: WordClock = WordClock.ATTENTION
@@ -159,9 +160,10 @@ class WhisperEngine:
     def _first_row(self, index: int, window: Window, samples: Float32Array) -> _Row:
         is_final = window.priority is Priority.FINAL
         previous = tuple(self._prompts.previous(window.terms, window.history))
-        is_short = not is_final and self._options.interim_window is InterimWindow.SHORT
+        options = self._options
+        is_short = options.short_finals if is_final else options.interim_window is InterimWindow.SHORT
         frames = short_frames(len(samples)) if is_short else FRAMES_FULL
-        beam_size = self._options.beam_size if is_final else 1
+        beam_size = options.beam_size if is_final else 1
         return _Row(index, window, samples, previous, frames, _Plan(beam_size))
 
     def _read_twice(self, rows: list[_Row]) -> Iterable[_Decoded]:

@@ -1,0 +1,36 @@
+"""Windows for tests, with only what matters named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from host_stt.contract import AUTO, SAMPLE_RATE, Priority, Samples, Window
+
+_SECOND = np.zeros(SAMPLE_RATE, np.int16)
+
+
+def window(
+    window_id: str = "w1",
+    *,
+    channel: str = "C01",
+    samples: Samples = _SECOND,
+    start_sample: int = 0,
+    priority: Priority = Priority.FINAL,
+    language: str = AUTO,
+    terms: Sequence[str] = (),
+    history: str = "",
+    deadline_ms: int = 15_000,
+) -> Window:
+    return Window(
+        id=window_id,
+        channel=channel,
+        samples=samples,
+        start_sample=start_sample,
+        priority=priority,
+        language=language,
+        terms=tuple(terms),
+        history=history,
+        deadline_ms=deadline_ms,
+    )
