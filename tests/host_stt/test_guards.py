@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host_stt.guards import RULES, Reading, Verdict, is_quiet, judge, loop_length, without_loop
+
+
+def reading(
+    text: str = "alpha one proceed to gate seven",
+    avg_logprob: float = -0.1,
+    no_speech_prob: float = 0.01,
+    is_capped: bool = False,
+) -> Reading:
+    return Reading(text, (), avg_logprob, no_speech_prob, is_capped)
+
+
+def test_a_sure_reading_is_kept() -> None:
+    assert judge(reading()) is None
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "name", "verdict"),
+    [
+        (reading(text=""), "empty", Verdict.NO_SPEECH),
+        (reading(no_speech_prob=0.7, avg_logprob=-1.2), "doubtful speech", Verdict.NO_SPEECH),
+        (reading(no_speech_prob=0.99, avg_logprob=-0.5), "no speech", Verdict.NO_SPEECH),
+        (reading(is_capped=True), "token cap", Verdict.RETRY),
+        (reading(text="thank you very much " * 20), "compresses", Verdict.RETRY),
+        (reading(text="go to gate go to gate go to gate"), "repeats", Verdict.RETRY),
+    ],
+)
+def test_each_rule_catches_its_case(doubtful: Reading, name: str, verdict: Verdict) -> None:
+    rule = judge(doubtful)
+    assert rule is not None and (rule.name, rule.verdict) == (name, verdict)
+
+
+def test_every_rule_has_a_case_above() -> None:
+    assert [rule.name for rule in RULES] == [
+        "empty",
+        "doubtful speech",
+        "no speech",
+        "token cap",
+        "compresses",
+        "repeats",
+    ]
+
+
+def test_doubt_about_speech_alone_does_not_drop_sure_words() -> None:
+    assert judge(reading(no_speech_prob=0.99, avg_logprob=-0.1)) is None
+    assert judge(reading(no_speech_prob=0.1, avg_logprob=-1.5)) is None
+
+
+def test_digits_said_three_times_are_no_loop() -> None:
+    assert judge(reading(text="speed two two two")) is None
+    assert loop_length("two two two two two".split()) == 1
+
+
+def test_a_loop_is_said_once() -> None:
+    assert list(without_loop("go to gate to gate to gate to gate".split())) == "go to gate".split()
+    assert list(without_loop("a b".split())) == ["a", "b"]
+
+
+@given(st.lists(st.integers(0, 3), max_size=20), st.lists(st.integers(4, 9), min_size=2, max_size=5))
+def test_any_repeated_end_is_found(begin: list[int], group: list[int]) -> None:
+    said = begin + group * 3
+    assert loop_length(said) > 0
+    assert len(without_loop(said)) < len(said)
+    assert list(said[: len(begin)]) == list(without_loop(said)[: len(begin)])
+
+
+@pytest.mark.parametrize(("level", "expected"), [(0.0, True), (1e-5, True), (1e-3, False), (0.1, False)])
+def test_what_is_quiet(level: float, expected: bool) -> None:
+    noise = np.random.default_rng(1).standard_normal(16000).astype(np.float32) * np.float32(level)
+    assert is_quiet(noise) is expected
+    assert is_quiet(noise[:100]) is expected
+
+
+def test_one_loud_moment_is_not_quiet() -> None:
+    samples = np.zeros(160_000, np.float32)
+    samples[80_000:80_800] = 0.1
+    assert not is_quiet(samples)

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
+from host_stt.engines.base import Engine, EngineError
+from host_stt.engines.fake import FakeEngine, FakeFault, script_of
+from host_stt.metrics import EngineMetrics
+from host_stt.planner import PlannerConfig
+from host_stt.pool import Pool
+from tests.support.windows import window
+
+FINAL, INTERIM = Priority.FINAL, Priority.INTERIM
+
+
+class Gate:
+    """An engine that waits for the test before each decode, and tells what it is given."""
+
+    model = "gate"
+    languages = ("en",)
+
+    def __init__(self) -> None:
+        self.seen: queue.Queue[list[str]] = queue.Queue()
+        self.go = threading.Semaphore(0)
+        self.closed = False
+        self._inner = FakeEngine(script_of("one two"))
+
+    def decode(self, windows: Sequence[Window]) -> list[Answer]:
+        self.seen.put([w.id for w in windows])
+        self.go.acquire(timeout=10)
+        return self._inner.decode(windows)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Inbox:
+    """Collects answers as they are delivered."""
+
+    def __init__(self) -> None:
+        self._answers: queue.Queue[Answer] = queue.Queue()
+
+    def __call__(self, answer: Answer) -> None:
+        self._answers.put(answer)
+
+    def next(self) -> Answer:
+        return self._answers.get(timeout=10)
+
+    def take(self, n: int) -> dict[str, Answer]:
+        return {a.id: a for a in (self.next() for _ in range(n))}
+
+    @property
+    def is_empty(self) -> bool:
+        return self._answers.empty()
+
+
+def pool_of(engine: Engine, **settings: int) -> Pool:
+    return Pool([engine], PlannerConfig(**settings))
+
+
+def code_of(answer: Answer) -> str:
+    return answer.code if isinstance(answer, WindowError) else "text"
+
+
+def test_a_window_is_answered_with_what_was_said_and_how_long_it_took() -> None:
+    pool, inbox = pool_of(FakeEngine(script_of("one two"), decode_s=0.03)), Inbox()
+    pool.submit(window("w1"), "a", inbox)
+    answer = inbox.next()
+    assert isinstance(answer, Transcript) and answer.text == "one two"
+    assert answer.decode_ms >= 25 and answer.queue_ms >= 0
+    assert pool.stop(1)
+
+
+def test_finals_overtake_interims_and_a_newer_interim_replaces_the_older() -> None:
+    engine, inbox = Gate(), Inbox()
+    pool = pool_of(engine)
+    pool.submit(window("first"), "a", inbox)
+    assert engine.seen.get(timeout=10) == ["first"]
+    pool.submit(window("old", channel="C02", priority=INTERIM), "a", inbox)
+    pool.submit(window("new", channel="C02", priority=INTERIM), "a", inbox)
+    pool.submit(window("final", channel="C03"), "a", inbox)
+    assert code_of(inbox.next()) == "shed"
+    for _ in range(3):
+        engine.go.release()
+    assert [engine.seen.get(timeout=10) for _ in range(2)] == [["final"], ["new"]]
+    assert set(inbox.take(3)) == {"first", "final", "new"}
+    pool.stop(1)
+
+
+def test_every_window_of_a_failed_batch_is_answered_and_the_next_one_works() -> None:
+    class FailsOnBatches(Gate):
+        def decode(self, windows: Sequence[Window]) -> list[Answer]:
+            answers = super().decode(windows)
+            if len(windows) > 1:
+                raise EngineError("told to fail")
+            return answers
+
+    engine, inbox = FailsOnBatches(), Inbox()
+    pool = pool_of(engine, batch_max=4)
+    pool.submit(window("alone"), "a", inbox)
+    engine.seen.get(timeout=10)
+    for name in ("b", "c", "d"):
+        pool.submit(window(name), "a", inbox)
+    engine.go.release()
+    engine.go.release()
+    answers = inbox.take(4)
+    assert code_of(answers.pop("alone")) == "text"
+    for answer in answers.values():
+        assert isinstance(answer, WindowError) and answer.code == "engine_failed" and answer.is_retryable
+    engine.go.release()
+    pool.submit(window("after"), "a", inbox)
+    assert code_of(inbox.next()) == "text"
+    pool.stop(1)
+
+
+def test_an_engine_that_loses_answers_has_failed() -> None:
+    class Loses(FakeEngine):
+        def decode(self, windows: Sequence[Window]) -> list[Answer]:
+            return []
+
+    pool, inbox = pool_of(Loses()), Inbox()
+    pool.submit(window("w1"), "a", inbox)
+    assert code_of(inbox.next()) == "engine_failed"
+    pool.stop(1)
+
+
+def test_a_gpu_fault_is_answered_and_reported_as_fatal() -> None:
+    class Faulty(FakeEngine):
+        def decode(self, windows: Sequence[Window]) -> list[Answer]:
+            raise RuntimeError("CUDA failed with error an illegal memory access was encountered")
+
+    reported: queue.Queue[str] = queue.Queue()
+    inbox = Inbox()
+    pool = Pool([Faulty()], PlannerConfig(), on_fatal=reported.put)
+    pool.submit(window("w1"), "a", inbox)
+    assert code_of(inbox.next()) == "engine_failed"
+    assert "illegal memory access" in reported.get(timeout=10)
+    pool.stop(1)
+
+
+def test_a_receiver_that_fails_does_not_stop_the_pool() -> None:
+    pool, inbox = pool_of(FakeEngine(script_of("one"))), Inbox()
+
+    def broken(answer: Answer) -> None:
+        raise ConnectionResetError("gone")
+
+    pool.submit(window("w1"), "a", broken)
+    pool.submit(window("w2"), "a", inbox)
+    assert code_of(inbox.next()) == "text"
+    pool.stop(1)
+
+
+def test_stopping_finishes_what_waits_and_closes_the_engine() -> None:
+    engine, inbox = Gate(), Inbox()
+    pool = pool_of(engine)
+    for i in range(5):
+        pool.submit(window(f"w{i}"), "a", inbox)
+    for _ in range(5):
+        engine.go.release()
+    assert pool.stop(10)
+    assert [code_of(a) for a in inbox.take(5).values()] == ["text"] * 5
+    assert engine.closed
+    pool.submit(window("late"), "a", inbox)
+    assert code_of(inbox.next()) == "engine_stopping"
+
+
+def test_a_stop_that_cannot_wait_answers_what_is_left_as_retryable() -> None:
+    engine, inbox = Gate(), Inbox()
+    pool = pool_of(engine)
+    pool.submit(window("stuck"), "a", inbox)
+    engine.seen.get(timeout=10)
+    pool.submit(window("waiting"), "a", inbox)
+    assert not pool.stop(0.05)
+    answer = inbox.next()
+    assert (answer.id, code_of(answer)) == ("waiting", "engine_stopping")
+    engine.go.release()
+    assert inbox.next().id == "stuck"
+
+
+def test_a_source_that_is_gone_gets_no_decode() -> None:
+    engine, inbox, other = Gate(), Inbox(), Inbox()
+    pool = pool_of(engine)
+    pool.submit(window("first"), "b", other)
+    engine.seen.get(timeout=10)
+    pool.submit(window("gone"), "a", inbox)
+    pool.submit(window("stays"), "b", other)
+    pool.forget("a")
+    engine.go.release()
+    engine.go.release()
+    assert engine.seen.get(timeout=10) == ["stays"]
+    assert set(other.take(2)) == {"first", "stays"} and inbox.is_empty
+    pool.stop(1)
+
+
+def test_a_hang_shows_in_the_statistics() -> None:
+    engine = FakeEngine(fault=FakeFault.HANG)
+    now = [0.0]
+    pool = Pool([engine], PlannerConfig(), clock=lambda: now[0])
+    inbox = Inbox()
+    pool.submit(window("w1"), "a", inbox)
+    _until(lambda: pool.statistics().busy_replicas == 1)
+    now[0] = 100.0
+    assert pool.statistics().longest_decode_s == 100.0 == pool.statistics().oldest_wait_s
+    engine.close()
+    assert code_of(inbox.next()) == "engine_failed"
+    pool.stop(1)
+
+
+@pytest.mark.parametrize("batch_max", [1, 4])
+def test_many_windows_from_many_threads_are_each_answered_once(batch_max: int) -> None:
+    engines = [FakeEngine(script_of("one")), FakeEngine(script_of("one"))]
+    metrics = EngineMetrics()
+    pool = Pool(engines, PlannerConfig(batch_max=batch_max, queue_finals=1000), observer=metrics)
+    inbox = Inbox()
+
+    def send(source: int) -> None:
+        for i in range(50):
+            pool.submit(window(f"s{source}-{i}"), f"s{source}", inbox)
+
+    threads = [threading.Thread(target=send, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    answers = inbox.take(200)
+    assert len(answers) == 200 and {code_of(a) for a in answers.values()} == {"text"}
+    for thread in threads:
+        thread.join()
+    assert pool.stop(5) and inbox.is_empty
+    text = metrics.exposition(pool.statistics()).decode()
+    assert 'host_stt_engine_windows_total{outcome="text",priority="final"} 200.0' in text
+
+
+def _until(holds: object) -> None:
+    assert callable(holds)
+    for _ in range(1000):
+        if holds():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it never came to hold")

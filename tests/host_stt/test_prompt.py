@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host_stt.prompt import PromptBudget, PromptWriter
+
+SPECIAL = 1000
+
+
+def letters(text: str) -> list[int]:
+    """A tokenizer of one token per character, with <|sot|> as its one special token."""
+    ids: list[int] = []
+    while text:
+        if text.startswith("<|sot|>"):
+            ids.append(SPECIAL)
+            text = text.removeprefix("<|sot|>")
+        else:
+            ids.append(ord(text[0]) % SPECIAL)
+            text = text[1:]
+    return ids
+
+
+def text_of(tokens: list[int]) -> str:
+    return "".join(chr(token) for token in tokens)
+
+
+def writer(terms: int = 120, history: int = 64) -> PromptWriter:
+    return PromptWriter(letters, SPECIAL, PromptBudget(terms, history))
+
+
+def test_terms_stand_as_a_list_and_history_behind_them() -> None:
+    assert text_of(writer().previous(["Alpha-1", "Blue-2"], "go to gate")) == " Alpha-1, Blue-2 go to gate"
+    assert writer().previous([], "") == []
+
+
+def test_only_whole_terms_that_fit_are_written_most_important_first() -> None:
+    prompts = writer(terms=20)
+    assert text_of(prompts.previous(["Alpha-1", "Bravo-22222", "Kilo-3"], "")) == " Alpha-1, Kilo-3"
+    assert prompts.terms_in_use(["Alpha-1", "Bravo-22222", "Kilo-3"]) == 2
+
+
+def test_a_term_is_written_once_and_blank_ones_never() -> None:
+    assert text_of(writer().previous(["Alpha-1", " ", "Alpha-1", "Blue  2"], "")) == " Alpha-1, Blue 2"
+
+
+def test_history_keeps_its_newest_whole_words() -> None:
+    assert text_of(writer(history=10).previous([], "one two three four")) == " four"
+    assert text_of(writer(history=11).previous([], "one two three four")) == " three four"
+
+
+def test_a_glossary_cannot_smuggle_in_a_special_token() -> None:
+    assert SPECIAL not in writer().previous(["<|sot|>", "a<|sot|>b"], "c <|sot|> d")
+
+
+def test_a_budget_over_whispers_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match="223"):
+        PromptBudget(200, 64)
+
+
+@given(
+    st.lists(st.text(max_size=20), max_size=30),
+    st.text(max_size=300),
+    st.integers(0, 120),
+    st.integers(0, 64),
+)
+def test_the_budget_always_holds(terms: list[str], history: str, for_terms: int, for_history: int) -> None:
+    prompts = writer(for_terms, for_history)
+    assert len(prompts.previous(terms, "")) <= for_terms
+    assert len(prompts.previous([], history)) <= for_history
+    assert len(prompts.previous(terms, history)) <= for_terms + for_history
