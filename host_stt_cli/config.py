@@ -139,7 +139,7 @@ def load(
         overlay.take_set(item, environ)
     for key, value in (options or {}).items():
         overlay.put(key, value, "the command line")
-    _tls_mode_from_files(source.data)
+    _tls_mode_from_files(overlay)
     mistakes = [*source.mistakes, *_derived_keys(overlay)]
     config = _validate(overlay, mistakes)
     if config is not None:
@@ -196,10 +196,12 @@ class _Overlay:
         return self.source.where(path)
 
 
-def _tls_mode_from_files(data: dict[str, Any]) -> None:
-    """`tls.cert` and `tls.key` alone say enough: nobody names files to leave TLS off."""
-    tls = data.get("tls")
-    if isinstance(tls, dict) and "mode" not in tls and (tls.get("cert") or tls.get("key")):
+def _tls_mode_from_files(overlay: _Overlay) -> None:
+    """Naming `tls.cert` and `tls.key` is enough, `mode: off` beside them or not; `--tls off` wins."""
+    tls = overlay.source.data.get("tls")
+    if not isinstance(tls, dict) or ("tls", "mode") in overlay.origins:
+        return
+    if tls.get("mode", "off") == "off" and (tls.get("cert") or tls.get("key")):
         tls["mode"] = "files"
 
 
@@ -275,16 +277,11 @@ def _short(value: Any) -> str:
 
 def _across_sections(config: Config, overlay: _Overlay) -> list[Mistake]:
     mistakes = []
-    if config.tls.mode == "files" and not (config.tls.cert and config.tls.key):
-        there, missing = ("tls.cert", "tls.key") if config.tls.cert else ("tls.key", "tls.cert")
-        said = (
-            f"{there} is given without {missing}"
-            if config.tls.cert or config.tls.key
-            else "tls.mode is files"
-        )
-        mistakes.append(
-            Mistake(overlay.where(("tls",)), f"{said}; a certificate needs both tls.cert and tls.key")
-        )
+    tls = config.tls
+    if tls.mode == "files" and not (tls.cert and tls.key):
+        there, missing = ("cert", "key") if tls.cert else ("key", "cert") if tls.key else ("mode", "cert")
+        said = f"tls.{there} is given without tls.{missing}; a certificate needs both tls.cert and tls.key"
+        mistakes.append(Mistake(overlay.where(("tls", there)), said))
     same_host = config.media.host == config.engine.host
     if config.media.port == config.engine.port != 0 and same_host:
         mistakes.append(

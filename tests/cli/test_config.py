@@ -104,8 +104,10 @@ def test_models_stay_where_the_file_puts_them(write: Path) -> None:
 def test_naming_certificate_files_turns_tls_on(write: Path) -> None:
     write.write_text("tls: {cert: a.pem, key: b.pem}\n", encoding="utf-8")
     assert load(write).config.tls.mode == "files"
+    assert load(write, ["tls.mode=off"]).config.tls.mode == "off"
+    assert load(None, ["tls.cert=a.pem", "tls.key=b.pem"]).config.tls.mode == "files"
     assert mistakes_in(write, "tls:\n  cert: a.pem\n") == [
-        "1: tls.cert is given without tls.key; a certificate needs both tls.cert and tls.key"
+        "2: tls.cert is given without tls.key; a certificate needs both tls.cert and tls.key"
     ]
 
 

@@ -1,0 +1,70 @@
+"""The commands that end by themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from host_stt.models import STARTER_FOLDER
+from host_stt_cli import __version__
+from host_stt_cli.config import Config
+from host_stt_cli.engine import from_line, to_line
+from host_stt_cli.main import main
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    monkeypatch.chdir(tmp_path)
+    return CliRunner()
+
+
+def test_check_says_what_a_good_configuration_comes_to(cli: CliRunner) -> None:
+    done = cli.invoke(main, ["check", "--set", "media.port=8090", "--tls", "self-signed"])
+    assert done.exit_code == 0
+    assert "no mistakes" in done.output
+    assert "https://127.0.0.1:8090/" in done.output
+    assert not Path("data").exists()
+
+
+def test_check_names_every_mistake_with_its_line_and_ends_with_2(cli: CliRunner) -> None:
+    Path("bad.yaml").write_text("media:\n  prot: 1\nlog:\n  level: loud\n", encoding="utf-8")
+    done = cli.invoke(main, ["check", "--config", "bad.yaml"])
+    assert done.exit_code == 2
+    first, second = sorted(done.stderr.splitlines())
+    assert first == "host-stt: bad.yaml:2: media.prot: there is no such key; did you mean media.port?"
+    assert second.startswith("host-stt: bad.yaml:4: log.level: 'loud' is not accepted")
+
+
+def test_check_refuses_what_serve_would_refuse(cli: CliRunner) -> None:
+    assert cli.invoke(main, ["check", "--set", "engine.host=0.0.0.0"]).exit_code == 2
+    assert cli.invoke(main, ["check", "--set", "engine.host=0.0.0.0", "--set", "auth=none"]).exit_code == 0
+
+
+def test_a_model_folder_is_added_listed_and_refused_when_it_is_none(cli: CliRunner, tmp_path: Path) -> None:
+    data = ["--set", f"data.dir={tmp_path / 'kept'}"]
+    done = cli.invoke(main, ["model", "add", str(STARTER_FOLDER), "--name", "mine", *data])
+    assert (done.exit_code, "--set engine.model=mine" in done.output) == (0, True)
+    listed = cli.invoke(main, ["model", "list", *data]).output
+    assert [line.split()[0] for line in listed.splitlines()] == ["starter", "mine"]
+    again = cli.invoke(main, ["model", "add", str(STARTER_FOLDER), "--name", "mine", *data])
+    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+    empty = cli.invoke(main, ["model", "add", str(tmp_path), "--name", "other", *data])
+    assert (empty.exit_code, "is not a CTranslate2 Whisper" in empty.stderr) == (2, True)
+
+
+def test_the_version_is_told(cli: CliRunner) -> None:
+    assert cli.invoke(main, ["--version"]).output == f"host-stt, version {__version__}\n"
+
+
+def test_the_child_gets_the_settings_and_the_token_by_its_pipe() -> None:
+    config = Config.model_validate(
+        {"auth": {"token": "hush"}, "engine": {"model": "small"}, "log": {"level": "debug"}}
+    )
+    settings, level = from_line(to_line(config, 1234))
+    assert (settings.model, settings.port, level) == ("small", 1234, "debug")
+    assert settings.token is not None
+    assert settings.token.get_secret_value() == "hush"
+    settings, _ = from_line(to_line(Config(auth="none"), 1))
+    assert (settings.token, settings.open_to_all) == (None, True)

@@ -1,0 +1,214 @@
+"""`host-stt serve` as a person starts it: real processes on loopback, the starter model, real signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.server import Server, run
+
+pytestmark = pytest.mark.net
+
+
+async def until(holds: Callable[[], bool], limit_s: float = 30) -> None:
+    async with asyncio.timeout(limit_s):
+        while not holds():  # noqa: ASYNC110  # the state of a process has no event to wait for
+            await asyncio.sleep(0.05)
+
+
+async def test_it_says_where_to_open_it_and_which_model_it_uses_and_why(tmp_path: Path) -> None:
+    with Server(tmp_path, model="auto") as server:
+        server.wait_ready()
+        text = "\n".join(server.out)
+        assert re.search(r"Model +starter on cpu int8", text)
+        assert re.search(r"Why +auto: small is not here", text)
+        assert "THIS IS THE BUNDLED STARTER MODEL" in text
+        status, page = await server.get("/")
+        assert (status, "<html" in page) == (200, True)
+        status, ready = await server.get("/ready")
+        assert (status, ready["engine"]["is_starter"]) == (200, True)
+        assert server.stop() < 8
+        assert server.process.returncode == 0
+    assert (tmp_path / "data").is_dir()
+
+
+async def test_https_with_a_certificate_made_here(tmp_path: Path) -> None:
+    with Server(tmp_path, "--tls", "self-signed") as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        shown = server.wait_for(r"^ +((?:[0-9A-F]{2}:){31}[0-9A-F]{2})$")[1]
+        trust = ssl.create_default_context(cafile=tmp_path / "data" / "tls-cert.pem")
+        status, _ = await server.get("/health", ssl_context=trust)
+        assert status == 200
+    with Server(tmp_path, "--tls", "self-signed") as again:
+        assert again.wait_for(r"^ +((?:[0-9A-F]{2}:){31}[0-9A-F]{2})$")[1] == shown
+
+
+async def test_an_engine_that_is_killed_comes_back(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        server.wait_ready()
+        (engine,) = server.children()
+        engine.send_signal(signal.SIGKILL)
+        await until(lambda: bool(server.children()) and server.children()[0].pid != engine.pid)
+        status, _ = await server.get("/health")
+        assert status == 200
+        server.wait_for("the engine was ended by SIGKILL; starting it again", lambda s: s.err)
+        async with asyncio.timeout(60):
+            while (await server.get("/ready"))[0] != 200:  # noqa: ASYNC110  # it is asked over HTTP
+                await asyncio.sleep(0.2)
+        assert server.process.poll() is None
+
+
+async def test_no_engine_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        server.wait_ready()
+        (engine,) = server.children()
+        server.process.kill()
+        server.process.wait()
+        _, alive = psutil.wait_procs([engine], timeout=20)
+        assert alive == []
+    with Server(tmp_path) as again:  # nor does its lock
+        again.wait_ready()
+
+
+async def test_ctrl_c_ends_both_in_order(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        server.wait_ready()
+        (engine,) = server.children()
+        assert os.getpgid(engine.pid) == engine.pid, "the terminal's Ctrl-C would reach the engine too"
+        assert server.stop(signal.SIGINT) < 8
+        assert server.process.returncode == 0
+        assert not engine.is_running()
+        order = [line for line in server.err if "stopping:" in line]
+        assert [line.split()[2] for line in order] == ["media", "engine"]
+
+
+def assert_refused(folder: Path, sentence: str, *options: str) -> None:
+    """The start ends with status 2 and that one sentence."""
+    done = run("serve", "--set", "media.port=0", "--set", "engine.port=0", *options, cwd=folder)
+    assert done.returncode == 2, done
+    assert re.fullmatch(rf"host-stt: {sentence}\n", done.stderr), done.stderr
+    assert done.stdout == ""
+
+
+def test_a_second_one_on_the_same_data_folder_is_refused(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        assert server.url
+        assert_refused(
+            tmp_path,
+            rf"another host-stt \(process {server.process.pid}\) already uses the data folder .*/data; .*",
+        )
+
+
+@pytest.mark.parametrize("section", ["media", "engine"])
+def test_a_port_in_use_is_refused(tmp_path: Path, section: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert_refused(
+            tmp_path,
+            rf"port {port} on 127.0.0.1 is already in use; .* --set {section}.port=PORT\.",
+            *("--set", f"{section}.port={port}"),
+        )
+
+
+def test_an_unwritable_data_folder_is_refused_for_root_too(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="ascii")
+    assert_refused(
+        tmp_path, r"the data folder .*/file/data cannot be written .*", "--set", "data.dir=file/data"
+    )
+
+
+def test_a_broken_config_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("media:\n  prot: 1\n", encoding="utf-8")
+    assert_refused(
+        tmp_path,
+        r"my\.yaml:2: media\.prot: there is no such key; did you mean media\.port\?",
+        *("--config", "my.yaml"),
+    )
+
+
+@pytest.mark.parametrize("key", ["media.host", "engine.host"])
+def test_an_open_address_without_a_token_is_refused(tmp_path: Path, key: str) -> None:
+    assert_refused(
+        tmp_path, rf"{key} is 0\.0\.0\.0, which other machines can reach, .*", "--set", f"{key}=0.0.0.0"
+    )
+
+
+@pytest.mark.parametrize("command", ["media", "engine"])
+def test_each_server_alone_refuses_its_open_address(tmp_path: Path, command: str) -> None:
+    done = run(command, "--set", f"{command}.host=0.0.0.0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"host-stt: {command}.host is 0.0.0.0, which other machines can reach")
+
+
+def test_a_certificate_that_will_not_do_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.pem").write_text("hello", encoding="ascii")
+    assert_refused(
+        tmp_path, r"the command line: tls\.cert is given without tls\.key; .*", "--tls-cert", "a.pem"
+    )
+    assert_refused(
+        tmp_path, r"tls\.cert a\.pem is not a PEM certificate\.", "--tls-cert", "a.pem", "--tls-key", "a.pem"
+    )
+
+
+def test_a_broken_glossary_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "glossary.yaml").write_text("terms: 3\n", encoding="utf-8")
+    done = run("serve", "--set", "media.port=0", "--set", "engine.port=0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("host-stt: the glossary cannot be used: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_named_model_that_is_not_there_ends_the_start_with_what_to_do(tmp_path: Path) -> None:
+    done = run(
+        *("serve", "--set", "media.port=0", "--set", "engine.port=0", "--set", "engine.model=small"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert "host-stt model add FOLDER --name small" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_token_is_asked_for_and_never_shown(tmp_path: Path) -> None:
+    token = "tell-nobody-1234"
+    options = ("--set", "auth.token=${DESK_TOKEN}", "--set", "log.level=debug", "--set", "media.host=0.0.0.0")
+    with Server(tmp_path, *options, DESK_TOKEN=token) as server:
+        server.wait_ready()
+        assert (await server.get("/api/sessions"))[0] == 401
+        assert (await server.get("/api/sessions", Authorization=f"Bearer {token}"))[0] == 200
+        assert (await server.get(f"/api/sessions?token={token}"))[0] == 200
+        for process in (psutil.Process(server.process.pid), *server.children()):
+            assert token not in " ".join(process.cmdline())
+        server.stop()
+        assert token not in "\n".join([*server.out, *server.err])
+
+
+async def test_the_two_servers_run_apart(tmp_path: Path) -> None:
+    with Server(tmp_path, command_name="engine") as engine:
+        port = engine.wait_for(r"the engine listens on http://127\.0\.0\.1:(\d+)", lambda s: s.err)[1]
+        with Server(tmp_path, "--set", f"engine.port={port}", command_name="media") as media:
+            media.wait_ready()
+            assert media.children() == []
+            media.stop()
+            assert media.process.returncode == 0
+        assert engine.stop() < 8
+        assert engine.process.returncode == 0
+
+
+def test_a_stop_while_the_model_still_loads_is_quick(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        assert server.url
+        began_s = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began_s < 8
+        assert server.process.returncode == 0
