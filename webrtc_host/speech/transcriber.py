@@ -1,0 +1,345 @@
+"""The way to the engine: windows out to 8081, transcripts back, across its restarts.
+
+Owns one WebSocket to `GET /v1/windows` and the windows not answered yet. Knows no channels beyond their name
+and no text. Invariants: every `transcribe` ends with a transcript or an EngineError; a final is sent again
+after a lost connection until it is answered, has failed three times or its deadline is over; of one channel's
+interims only the newest waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import aiohttp
+
+from host_stt.contract import (
+    ContractError,
+    Priority,
+    Transcript,
+    Window,
+    WindowError,
+    decode_answer,
+    encode_window,
+)
+from webrtc_host.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+ANSWER_BYTES_MAX = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberConfig:
+    url: str = "http://127.0.0.1:8081"  # of the engine
+    token: str = ""  # its auth.token, when it has one
+    windows_max: int = 2048  # unanswered ones; at 16 bit a window of 10 s is 320 kB
+    attempts_max: int = 3  # of one final, counting only those the engine really tried
+    retry_ms: int = 500  # between two attempts
+    backoff_ms_max: int = 2000  # between two attempts to connect; the first follows at once
+    connect_timeout_ms: int = 5000
+    heartbeat_ms: int = 10_000  # a connection that does not answer a ping for so long is given up
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"engine url {self.url!r} does not begin with http:// or https://")
+        for name, low, high in (
+            ("windows_max", 1, 100_000),
+            ("attempts_max", 1, 100),
+            ("retry_ms", 0, 60_000),
+            ("backoff_ms_max", 10, 60_000),
+            ("connect_timeout_ms", 100, 60_000),
+            ("heartbeat_ms", 1000, 60_000),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value}; it lies between {low} and {high}")
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberStatistics:
+    is_connected: bool
+    waiting: int  # accepted, not on the wire
+    in_flight: int  # on the wire, not answered
+    answered: int
+    shed: int  # interims a newer one replaced, here or in the engine
+    failed: int
+    retried: int  # windows sent again after an error
+    resent: int  # windows sent again after a lost connection
+    connections: int
+    last_error: str  # why the engine cannot be reached; empty while it can
+
+
+@dataclass(slots=True)
+class _Pending:
+    window: Window
+    answer: asyncio.Future[Transcript]
+    deadline_s: float  # on the clock
+    order: int
+    is_sent: bool = False
+    attempts: int = 0
+    not_before_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Counts:
+    answered: int = 0
+    shed: int = 0
+    failed: int = 0
+    retried: int = 0
+    resent: int = 0
+    connections: int = 0
+
+
+@dataclass(slots=True)
+class _State:
+    pending: dict[str, _Pending] = field(default_factory=dict)
+    socket: aiohttp.ClientWebSocketResponse | None = None
+    last_error: str = "not started"
+
+
+class EngineClient:
+    """`start`, any number of `transcribe` at once, `close`."""
+
+    def __init__(self, config: TranscriberConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        self._config = config
+        self._clock = clock
+        self._state = _State()
+        self._counts = _Counts()
+        self._order = itertools.count()
+        self._work = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    async def start(self) -> None:
+        """Begin connecting, for as long as it takes; returns at once."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._connect_for_ever(), name="engine-client")
+
+    async def close(self) -> None:
+        """Windows still waiting fail with `engine_stopping`."""
+        self._is_closed = True
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        for pending in list(self._state.pending.values()):
+            self._fail(pending, EngineError("engine_stopping", "the way to the engine was closed"))
+
+    async def transcribe(self, window: Window) -> Transcript:
+        """The engine's reading of a window; see seams.Transcriber."""
+        if self._is_closed:
+            raise EngineError("engine_stopping", "the way to the engine was closed")
+        if window.id in self._state.pending:
+            raise ValueError(f"window {window.id} is already on its way")
+        self._make_room(window)
+        deadline = self._clock() + window.deadline_ms / 1000
+        future: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
+        pending = _Pending(window, future, deadline, next(self._order))
+        self._state.pending[window.id] = pending
+        self._work.set()
+        try:
+            async with asyncio.timeout(window.deadline_ms / 1000):
+                return await future
+        except TimeoutError:
+            self._counts.failed += 1
+            raise self._late(pending) from None
+        finally:
+            self._state.pending.pop(window.id, None)
+
+    @property
+    def is_connected(self) -> bool:
+        return self._state.socket is not None
+
+    def statistics(self) -> TranscriberStatistics:
+        pending = self._state.pending.values()
+        in_flight = sum(p.is_sent for p in pending)
+        counts = self._counts
+        return TranscriberStatistics(
+            is_connected=self.is_connected,
+            waiting=len(pending) - in_flight,
+            in_flight=in_flight,
+            answered=counts.answered,
+            shed=counts.shed,
+            failed=counts.failed,
+            retried=counts.retried,
+            resent=counts.resent,
+            connections=counts.connections,
+            last_error=self._state.last_error,
+        )
+
+    def _late(self, pending: _Pending) -> EngineError:
+        seconds = pending.window.deadline_ms / 1000
+        if self.is_connected:
+            return EngineError("deadline", f"the engine did not answer within {seconds:g} s")
+        why = self._state.last_error or "no connection"
+        return EngineError("unreachable", f"the engine was not reached within {seconds:g} s: {why}")
+
+    def _make_room(self, window: Window) -> None:
+        """A newer interim takes the place of its channel's unsent one; finals push out interims when all is
+        full."""
+        waiting = [
+            p
+            for p in self._state.pending.values()
+            if p.window.priority is Priority.INTERIM and not p.is_sent and not p.answer.done()
+        ]
+        if window.priority is Priority.INTERIM:
+            for pending in waiting:
+                if pending.window.channel == window.channel:
+                    self._shed(pending)
+        if len(self._state.pending) < self._config.windows_max:
+            return
+        if window.priority is Priority.FINAL and waiting:
+            self._shed(waiting[0])
+            return
+        self._counts.failed += 1
+        limit = self._config.windows_max
+        raise EngineError("overloaded", f"{limit} windows already wait for the engine", is_retryable=True)
+
+    def _shed(self, pending: _Pending) -> None:
+        self._state.pending.pop(pending.window.id, None)
+        self._counts.shed += 1
+        if not pending.answer.done():
+            pending.answer.set_exception(EngineError("shed", "a newer interim took its place"))
+
+    def _fail(self, pending: _Pending, error: EngineError) -> None:
+        self._state.pending.pop(pending.window.id, None)
+        self._counts.failed += 1
+        if not pending.answer.done():
+            pending.answer.set_exception(error)
+
+    # --- the connection -------------------------------------------------------------------------------------
+
+    async def _connect_for_ever(self) -> None:
+        delay_s = 0.0
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._config.connect_timeout_ms / 1000)
+        async with aiohttp.ClientSession(timeout=timeout, headers=self._headers()) as session:
+            while True:
+                began = self._clock()
+                why = await self._connect_once(session)
+                self._lost(why)
+                was_up = self._clock() - began > 5.0
+                delay_s = 0.05 if was_up else min(max(delay_s * 2, 0.05), self._backoff_s)
+                # Spread, so that several media processes do not meet a starting engine in step.
+                await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))
+
+    @property
+    def _backoff_s(self) -> float:
+        return self._config.backoff_ms_max / 1000
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._config.token}"} if self._config.token else {}
+
+    async def _connect_once(self, session: aiohttp.ClientSession) -> str:
+        """One connection until it breaks; why it did, in plain words."""
+        url = self._config.url.rstrip("/") + "/v1/windows"
+        heartbeat_s = self._config.heartbeat_ms / 1000
+        try:
+            async with asyncio.timeout(self._config.connect_timeout_ms / 1000):
+                socket = await session.ws_connect(url, heartbeat=heartbeat_s, max_msg_size=ANSWER_BYTES_MAX)
+        except aiohttp.WSServerHandshakeError as error:
+            return f"the engine at {url} refused with status {error.status}"
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return f"the engine at {url} cannot be reached: {type(error).__name__}"
+        async with socket:
+            self._state.socket = socket
+            self._counts.connections += 1
+            self._state.last_error = ""
+            logger.info("engine connected at %s", url)
+            sender = asyncio.create_task(self._send(socket), name="engine-client-send")
+            try:
+                async for message in socket:
+                    self._received(message)
+                return f"the engine closed the connection (code {socket.close_code})"
+            except (aiohttp.ClientError, OSError) as error:
+                return f"the connection to the engine broke: {type(error).__name__}"
+            finally:
+                sender.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await sender
+
+    def _lost(self, why: str) -> None:
+        """Everything unanswered will be sent again; a final that was on the wire has used up an attempt."""
+        was_connected = self._state.socket is not None
+        self._state.socket = None
+        if was_connected or why != self._state.last_error:
+            logger.warning("%s; trying again", why)
+        self._state.last_error = why
+        for pending in list(self._state.pending.values()):
+            if not pending.is_sent:
+                continue
+            pending.is_sent = False
+            if pending.window.priority is Priority.INTERIM:
+                self._shed(pending)  # by the time the engine is back nobody wants it
+            elif pending.attempts >= self._config.attempts_max:
+                text = f"the engine was lost {pending.attempts} times while it read this window"
+                self._fail(pending, EngineError("engine_failed", text))
+            else:
+                self._counts.resent += 1
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Finals first in their order, then interims; waits when the socket does."""
+        while True:
+            pending, wait_s = self._next()
+            if pending is None:
+                self._work.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._work.wait()
+                continue
+            pending.is_sent = True
+            pending.attempts += 1
+            left_ms = max(1, int((pending.deadline_s - self._clock()) * 1000))
+            frame = encode_window(replace(pending.window, deadline_ms=left_ms))
+            try:
+                await socket.send_bytes(frame)
+            except (aiohttp.ClientError, ConnectionError):
+                await socket.close()  # the reader sees it and says why
+                return
+
+    def _next(self) -> tuple[_Pending | None, float | None]:
+        """What to send now, or how long to wait for a retry that is not due."""
+        now = self._clock()
+        unsent = [p for p in self._state.pending.values() if not p.is_sent and not p.answer.done()]
+        due = [p for p in unsent if p.not_before_s <= now]
+        if due:
+            return min(due, key=lambda p: (p.window.priority is not Priority.FINAL, p.order)), None
+        return None, min((p.not_before_s - now for p in unsent), default=None)
+
+    def _received(self, message: aiohttp.WSMessage) -> None:
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            logger.warning("the engine sent a %s message, which means nothing here", message.type.name)
+            return
+        try:
+            answer = decode_answer(message.data)
+        except ContractError as error:
+            logger.warning("the engine sent an answer that cannot be read: %s", error)
+            return
+        pending = self._state.pending.get(answer.id)
+        if pending is None:
+            return  # shed or late: its caller has gone
+        if isinstance(answer, Transcript):
+            self._state.pending.pop(answer.id)
+            self._counts.answered += 1
+            if not pending.answer.done():
+                pending.answer.set_result(answer)
+        else:
+            self._refused(pending, answer)
+
+    def _refused(self, pending: _Pending, answer: WindowError) -> None:
+        is_final = pending.window.priority is Priority.FINAL
+        if answer.code == "shed" and not is_final:
+            self._shed(pending)
+        elif answer.is_retryable and is_final and pending.attempts < self._config.attempts_max:
+            self._counts.retried += 1
+            pending.is_sent = False
+            pending.not_before_s = self._clock() + self._config.retry_ms / 1000
+            self._work.set()
+        else:
+            self._fail(pending, EngineError(answer.code, answer.message, is_retryable=answer.is_retryable))

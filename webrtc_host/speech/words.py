@@ -1,0 +1,107 @@
+"""Words as the merge compares them: normalised, measured against each other, counted out of plain text.
+
+Pure functions over `host_stt.contract.Word`. Knows no windows and no order; nothing here changes what is
+shown.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from host_stt.contract import Segment, Transcript, Word
+
+ALIKE = 0.6
+"""Similarity from which two readings may be the same word, one of them misspelt: "seven"/"saven" 0.8,
+"two"/"too" 0.67."""
+
+
+def normalised(text: str) -> str:
+    """Case, width and punctuation taken off. "Seven," and "seven" are one word; "don't" stays one."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in folded if unicodedata.category(c)[0] in "LNM")
+
+
+def similarity(a: str, b: str) -> float:
+    """0 to 1 between two normalised words: 1 - edit distance / longer length; a cut-off word is like its
+    whole."""
+    if a == b:
+        return 1.0
+    if not a or not b:
+        return 0.0
+    longer = max(len(a), len(b))
+    ratio = 1.0 - edit_distance(a, b) / longer
+    shorter, whole = sorted((a, b), key=len)
+    if whole.startswith(shorter) or whole.endswith(shorter):
+        ratio = max(ratio, 0.6 + 0.4 * len(shorter) / len(whole))
+    return ratio
+
+
+def edit_distance(a: str, b: str) -> int:
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        diagonal, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
+    return row[-1]
+
+
+def text_of(words: Iterable[Word]) -> str:
+    return "".join((" " if w.leading_space else "") + w.text for w in words).strip()
+
+
+def words_of(transcript: Transcript) -> list[Word]:
+    """The transcript's words in order of time; where a segment has none, its text spread evenly over its
+    time."""
+    words: list[Word] = []
+    for segment in transcript.segments:
+        words += segment.words or _spread(segment)
+    return [w for w in words if w.text.strip()]
+
+
+def _spread(segment: Segment) -> list[Word]:
+    tokens = tokens_of(segment.text)
+    length = segment.end_sample - segment.start_sample
+    weights = [len(text) + 1 for text, _ in tokens]
+    total = sum(weights)
+    words, before = [], 0
+    for (text, leading_space), weight in zip(tokens, weights, strict=True):
+        start = segment.start_sample + length * before // total
+        before += weight
+        end = segment.start_sample + length * before // total
+        words.append(Word(text, start, end, 0.0, leading_space))
+    return words
+
+
+def tokens_of(text: str) -> list[tuple[str, bool]]:
+    """(text, leading_space) for each word; scripts without spaces fall into characters, as the engine gives
+    them."""
+    tokens: list[tuple[str, bool]] = []
+    for chunk in text.split():
+        run = ""
+        is_first = True
+        for character in chunk:
+            if _stands_alone(character):
+                if run:
+                    tokens.append((run, is_first))
+                    is_first, run = False, ""
+                tokens.append((character, is_first))
+                is_first = False
+            else:
+                run += character
+        if run:
+            tokens.append((run, is_first))
+    return tokens
+
+
+def _stands_alone(character: str) -> bool:
+    """Kana and Han; Hangul has spaces."""
+    return "぀" <= character <= "ヿ" or "㐀" <= character <= "鿿" or "豈" <= character <= "﫿"
+
+
+def mid_sample(word: Word) -> int:
+    return (word.start_sample + word.end_sample) // 2
+
+
+def keys_of(words: Sequence[Word]) -> list[str]:
+    return [normalised(w.text) for w in words]
