@@ -10,14 +10,21 @@ const ASK_SOON_MS = 3000; // while something is wrong: the good news should not 
 export class Notice {
   #shown = null;
 
-  constructor(box) {
+  /** onShow: called after each error, so that the banner can say soon whether the server is well. */
+  constructor(box, onShow = () => {}) {
     this.box = box;
+    this.onShow = onShow;
     box.querySelector("button").addEventListener("click", () => this.clear());
-    language.addEventListener("language", () => this.#shown && this.show(this.#shown));
+    language.addEventListener("language", () => this.#shown && this.#draw(this.#shown));
   }
 
   show(error) {
     this.#shown = error;
+    this.#draw(error);
+    this.onShow();
+  }
+
+  #draw(error) {
     const code = has(`error.${error.code}.title`) ? error.code : "unknown";
     const detail = error.detail || (code === "unknown" ? `${error.name}: ${error.message}` : "");
     const values = { detail, seconds: error.retryAfterS ?? 5, url: secureAddress() };
@@ -49,16 +56,16 @@ export class ServerBanner {
   }
 
   begin() {
-    this.#ask();
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#ask());
+    this.ask();
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.ask());
   }
 
-  async #ask() {
+  async ask() {
     clearTimeout(this.#timer);
     this.#last = await readiness();
     this.#draw();
     const isWell = this.#last.isAnswering && this.#last.isReady;
-    this.#timer = setTimeout(() => this.#ask(), isWell ? ASK_EVERY_MS : ASK_SOON_MS);
+    this.#timer = setTimeout(() => this.ask(), isWell ? ASK_EVERY_MS : ASK_SOON_MS);
   }
 
   #draw() {

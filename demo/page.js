@@ -16,9 +16,9 @@ export function beginPage() {
   language.addEventListener("language", mark);
   mark();
   button.addEventListener("click", () => language.toggle());
-  const notice = new Notice($("notice"));
-  new ServerBanner($("banners")).begin();
-  return notice;
+  const banner = new ServerBanner($("banners"));
+  banner.begin();
+  return new Notice($("notice"), () => banner.ask());
 }
 
 export function askToken() {

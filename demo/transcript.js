@@ -29,7 +29,7 @@ export class Transcript {
       if (event.seq <= this.lastSeq) return changes;
       this.lastSeq = event.seq;
     }
-    const handler = HANDLERS[event.type];
+    const handler = HANDLERS.get(event.type);
     return handler ? changes.concat(handler.call(this, event)) : changes;
   }
 
@@ -160,16 +160,18 @@ export class Transcript {
   }
 }
 
-const HANDLERS = {
-  "segment.interim": Transcript.prototype._onInterim,
-  "segment.final": Transcript.prototype._onFinal,
-  "speech.ended": Transcript.prototype._onSpeechEnded,
-  "channel.state": Transcript.prototype._onState,
-  "channel.opened": Transcript.prototype._onOpened,
-  "channel.closed": Transcript.prototype._onOpened,
-  coverage: Transcript.prototype._onCoverage,
-  "window.failed": Transcript.prototype._onWindowFailed,
-};
+const HANDLERS = new Map(
+  Object.entries({
+    "segment.interim": Transcript.prototype._onInterim,
+    "segment.final": Transcript.prototype._onFinal,
+    "speech.ended": Transcript.prototype._onSpeechEnded,
+    "channel.state": Transcript.prototype._onState,
+    "channel.opened": Transcript.prototype._onOpened,
+    "channel.closed": Transcript.prototype._onOpened,
+    coverage: Transcript.prototype._onCoverage,
+    "window.failed": Transcript.prototype._onWindowFailed,
+  }),
+);
 
 const bare = (word) => word.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Speak the test clips of the microphone page: text in, demo/clips/*.mp3 and clips.json out.
 
-Run by hand when a phrase changes; the clips are committed. Needs espeak-ng. MP3, because every browser decodes it
-(Safari learnt Ogg only in 2025) and two clips together stay under 100 kB.
+Run by hand when a phrase changes; the clips are committed. Needs espeak-ng. MP3, because every browser
+decodes it (Safari learnt Ogg only in 2025) and two clips together stay under 100 kB.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def encode(wav: Path, mp3: Path) -> None:
         target.mux(stream.encode(None))
 
 
-def _drain(sink: av.filter.context.FilterContext, target: av.container.OutputContainer, stream: av.AudioStream) -> None:
+def _drain(
+    sink: av.filter.context.FilterContext, target: av.container.OutputContainer, stream: av.AudioStream
+) -> None:
     while True:
         try:
             frame = sink.pull()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.browser.chromium import FAKE_MICROPHONE, chromium
 from tests.browser.live import LiveServer
@@ -19,26 +19,28 @@ DESKTOP = {"width": 1366, "height": 768}
 PHONE = {"width": 390, "height": 844}
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def stub() -> AsyncIterator[StubServer]:
     async with StubServer().running() as server:
         yield server
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """One whose microphone is Chromium's own beeping one, always allowed."""
+    """One for all tests, whose microphone is Chromium's own beeping one, always allowed."""
     async with chromium(*FAKE_MICROPHONE) as started:
         yield started
 
 
-@pytest_asyncio.fixture
-async def open_page(browser: Browser, stub: StubServer) -> OpenPage:
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser, stub: StubServer) -> AsyncIterator[OpenPage]:
     """open_page(path, viewport=…, locale=…, color_scheme=…): a page of the stand-in, ready to be used."""
+    contexts: list[BrowserContext] = []
 
     async def opened(path: str = "/", **options: Any) -> Page:
         options = {"viewport": DESKTOP, "permissions": ["microphone"], "locale": "en-GB", **options}
         context = await browser.new_context(**options)
+        contexts.append(context)
         page = await context.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -47,7 +49,9 @@ async def open_page(browser: Browser, stub: StubServer) -> OpenPage:
         assert errors == []
         return page
 
-    return opened
+    yield opened
+    for context in contexts:
+        await context.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The real server as its users start it: `host-stt serve` in its own process, on free ports, with the starter model."""
+"""The real server as its users start it: `host-stt serve`, on free ports, with the starter model."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class LiveServer:
         waiting = [self.engine_url, self.url]
         while waiting:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server is not ready: {self.output.read_text(errors='replace')[-4000:]}")
+                raise RuntimeError(
+                    f"the server is not ready: {self.output.read_text(errors='replace')[-4000:]}"
+                )
             if _is_ready(waiting[0]):
                 waiting.pop(0)
             else:

@@ -1,7 +1,7 @@
-"""A stand-in for 8082 for tests of the pages alone: serves demo/, answers an offer with a real aiortc peer, says what it is told.
+"""A stand-in for 8082 for tests of the pages alone: an offer gets a real aiortc peer, events are the test's.
 
-Used where the real server cannot be brought into the state under test (a starter model that is not there, a blocked
-path, a chosen interim). Words in the end-to-end tests come from the real processes, never from here.
+Used where the real server cannot be brought into the state under test (a blocked path, a chosen interim, a
+break at a chosen moment). Words in the end-to-end tests come from the real processes, never from here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,13 @@ class StubServer:
         self.offers: list[dict[str, Any]] = []
         self.deleted: list[str] = []
         self.last_words: list[dict[str, Any]] = []
-        self.glossary: dict[str, Any] = {"version": 1, "terms": [{"canonical": "Alpha-1", "class": "callsign"}]}
+        self.glossary: dict[str, Any] = {
+            "version": 1,
+            "terms": [{"canonical": "Alpha-1", "class": "callsign"}],
+        }
         self.events: list[dict[str, Any]] = []
+        self.since_asked: list[int] = []
+        self.resumed_since: int | None = None
         self.url = ""
         self.port = 0
         self._watchers: set[asyncio.Queue[dict[str, Any]]] = set()
@@ -81,7 +86,7 @@ class StubServer:
         finally:
             await self.stop()
 
-    # --- what the test says ------------------------------------------------------------------------------------------
+    # --- what the test says -----------------------------------------------------------------------
 
     def say(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Send an event on every open data channel and to every watcher; stored ones get the next seq."""
@@ -110,12 +115,14 @@ class StubServer:
             await peer.close()
         self._data.clear()
 
-    async def data_channel_opened(self) -> None:
-        async with asyncio.timeout(30):
-            while not any(channel.readyState == "open" for channel in self._data):
-                await asyncio.sleep(0.05)
+    def forget_data_channels(self) -> None:
+        """Keep the peers, but say nothing more on their data channels."""
+        self._data.clear()
 
-    # --- the wire ----------------------------------------------------------------------------------------------------
+    async def data_channel_opened(self) -> None:
+        await until(lambda: any(channel.readyState == "open" for channel in self._data))
+
+    # --- the wire ---------------------------------------------------------------------------------
 
     @web.middleware
     async def _check_token(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -139,7 +146,7 @@ class StubServer:
             return _error(status, "refused", message, headers)
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._peers.append(peer)
-        peer.on("datachannel", self._data.append)
+        peer.on("datachannel", self._take_data_channel)
         sink = MediaBlackhole()
         peer.on("track", sink.addTrack)
         await peer.setRemoteDescription(RTCSessionDescription(body["sdp"], "offer"))
@@ -158,6 +165,16 @@ class StubServer:
             "resume": "r_1",
         }
         return web.json_response(answer)
+
+    def _take_data_channel(self, channel: Any) -> None:
+        self._data.append(channel)
+
+        def take(message: str) -> None:
+            body = json.loads(message)
+            if body.get("type") == "resume":
+                self.resumed_since = body["since"]
+
+        channel.on("message", take)
 
     async def _delete(self, request: web.Request) -> web.Response:
         self.deleted.append(request.match_info["connection"])
@@ -178,6 +195,9 @@ class StubServer:
             return _error(400, "no_upgrade", "a proxy took the upgrade away")
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        if request.query.get("session", self.session) != self.session:
+            await socket.close(code=4404)
+            return socket
         self._sockets.add(socket)
         sender = asyncio.create_task(self._pump(int(request.query.get("since", 0)), socket.send_json))
         try:
@@ -189,7 +209,9 @@ class StubServer:
         return socket
 
     async def _sse(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
         await response.prepare(request)
 
         async def send(event: dict[str, Any]) -> None:
@@ -200,6 +222,7 @@ class StubServer:
         return response
 
     async def _pump(self, since: int, send: Any) -> None:
+        self.since_asked.append(since)
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         for event in self.events:
             if event["seq"] > since:
@@ -210,6 +233,15 @@ class StubServer:
                 await send(await queue.get())
         finally:
             self._watchers.discard(queue)
+
+
+async def until(holds: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Return once `holds()` is true; TimeoutError otherwise."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    for _ in iter(holds, True):
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError
+        await asyncio.sleep(0.05)
 
 
 def _page(name: str) -> Any:

@@ -1,0 +1,201 @@
+"""Both pages for everybody: clean for axe, by keyboard alone, in two languages, on small screens, offline."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.stub import DEMO, StubServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+BUSY_BOX_MS = 30_000
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+STARTER = {
+    "ready": True,
+    "is_starter": True,
+    "reason": "the model hub cannot be reached and nothing is cached",
+}
+
+
+async def expect_clean(page: Page) -> None:
+    await page.wait_for_timeout(500)  # colours in transition are not the colours that are read
+    results = await Axe().run(page, options=RULES)
+    assert results.violations_count == 0, results.generate_report()
+
+
+async def talk(page: Page, stub: StubServer) -> None:
+    await page.click("#go")
+    await stub.data_channel_opened()
+    edits = [{"from": "alpha one", "to": "Alpha-1", "term": "Alpha-1", "kind": "alias"}]
+    words = [{"text": "seven", "start_ms": 1, "end_ms": 2, "p": 0.2}]
+    stub.final("Alpha-1 proceed to gate seven", 1000, 2000, edits=edits, words=words)
+    stub.say("coverage", channel="C01", from_ms=2000, to_ms=4000, state="lost", reason="network")
+    fields = {
+        "channel": "C01",
+        "utterance": "u_2",
+        "revision": 1,
+        "stable_chars": 5,
+        "start_ms": 4000,
+        "end_ms": 5000,
+    }
+    stub.say("segment.interim", text="alpha one say again", **fields)
+    await expect(page.locator("#interim .steady")).to_have_text("alpha", timeout=BUSY_BOX_MS)
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize(("viewport", "locale"), [(PHONE, "ko-KR"), (DESKTOP, "en-GB")])
+async def test_the_microphone_page_is_axe_clean_idle_talking_and_in_error(
+    open_page: OpenPage, stub: StubServer, scheme: str, viewport: dict[str, int], locale: str
+) -> None:
+    stub.ready = STARTER
+    page = await open_page(color_scheme=scheme, viewport=viewport, locale=locale)
+    await expect(page.locator(".banner.starter")).to_be_visible()
+    await expect_clean(page)
+    await talk(page, stub)
+    await expect_clean(page)
+    await page.click("#go")
+    await expect(page.locator("#go")).to_be_enabled(timeout=BUSY_BOX_MS)
+    stub.refusal = (429, "no channel is free", {})
+    await page.click("#go")
+    await expect(page.locator("#notice")).to_be_visible(timeout=BUSY_BOX_MS)
+    await expect_clean(page)
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+async def test_the_watching_page_is_axe_clean(open_page: OpenPage, stub: StubServer, scheme: str) -> None:
+    stub.ready = STARTER
+    page = await open_page("/watch", color_scheme=scheme)
+    await expect_clean(page)
+    states = ("talking", "behind", "no_signal", "disconnected", "idle")
+    for i, state in enumerate(states, start=1):
+        stub.final(f"line {i}", i * 1000, i * 1000 + 500, channel=f"C0{i}")
+        stub.say("channel.state", channel=f"C0{i}", state=state)
+    await expect(page.locator("#channels button")).to_have_count(len(states) + 1, timeout=BUSY_BOX_MS)
+    await expect_clean(page)
+
+
+async def test_the_question_for_the_token_is_axe_clean(open_page: OpenPage, stub: StubServer) -> None:
+    stub.token = "open-sesame"
+    page = await open_page()
+    await page.click("#go")
+    await expect(page.locator("#token")).to_be_visible()
+    await expect_clean(page)
+
+
+async def test_everything_is_done_with_the_keyboard_alone(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    reached = []
+    for _ in range(30):
+        await page.keyboard.press("Tab")
+        reached.append(
+            await page.evaluate("((e) => e.id || e.dataset.clip || e.tagName)(document.activeElement)")
+        )
+    for place in ("go", "en", "ko", "log", "terms", "spoken", "echo", "noise", "gain", "language"):
+        assert place in reached
+    await page.focus("#go")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#button-text")).to_have_text("Stop", timeout=BUSY_BOX_MS)
+    await page.keyboard.press("Space")
+    await expect(page.locator("#button-text")).to_have_text("Start", timeout=BUSY_BOX_MS)
+
+
+async def test_focus_is_visible(open_page: OpenPage) -> None:
+    page = await open_page()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+@pytest.mark.parametrize("path", ["/", "/watch"])
+@pytest.mark.parametrize("width", [320, 390, 768, 941, 1920])
+async def test_nothing_is_wider_than_the_screen(open_page: OpenPage, path: str, width: int) -> None:
+    page = await open_page(path, viewport={"width": width, "height": 800})
+    for _ in ("en", "ko"):
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        await page.click("#language")
+
+
+@pytest.mark.parametrize("path", ["/", "/watch"])
+async def test_targets_are_large_enough_for_a_finger(
+    open_page: OpenPage, stub: StubServer, path: str
+) -> None:
+    stub.final("one", 1000, 2000, channel="C01")
+    stub.final("two", 1000, 2000, channel="C02")
+    page = await open_page(path, viewport=PHONE, has_touch=True, is_mobile=True)
+    await page.wait_for_timeout(1000)
+    script = """() => [...document.querySelectorAll("button, select, a:not(.skip), label.switch")]
+        .filter((e) => e.offsetParent !== null)
+        .map((e) => [e.outerHTML.slice(0, 60), e.getBoundingClientRect().height])"""
+    small = [(what, height) for what, height in await page.evaluate(script) if height < 44]
+    assert small == []
+
+
+async def test_the_page_speaks_both_languages_and_remembers(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page(locale="ko-KR")
+    await expect(page.locator("html")).to_have_attribute("lang", "ko")
+    await expect(page.locator("#button-text")).to_have_text("시작")
+    await page.click("#language")
+    await expect(page.locator("#button-text")).to_have_text("Start")
+    await page.goto(f"{stub.url}/watch")
+    await expect(page.locator("html")).to_have_attribute("lang", "en")
+    await expect(page).to_have_title("Watch · host-stt")
+
+
+async def test_the_two_lists_of_words_are_complete(open_page: OpenPage) -> None:
+    page = await open_page()
+    lists: dict[str, dict[str, str]] = await page.evaluate(
+        "async () => (await import('/demo/i18n.js')).STRINGS"
+    )
+    assert set(lists["en"]) == set(lists["ko"])
+    for key, text in lists["en"].items():
+        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", lists["ko"][key])), key
+    for name in ("mic.html", "watch.html"):
+        assert _keys(name) <= set(lists["en"])
+
+
+def _keys(name: str) -> set[str]:
+    found: set[str] = set()
+
+    class Keys(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.update(value for key, value in attrs if key.startswith("data-i18n") and value)
+
+    Keys().feed((DEMO / name).read_text(encoding="utf-8"))
+    return found
+
+
+async def test_the_starter_model_is_announced_on_every_page(open_page: OpenPage, stub: StubServer) -> None:
+    stub.ready = STARTER
+    for path in ("/", "/watch"):
+        page = await open_page(path)
+        await expect(page.locator(".banner.starter")).to_contain_text("for trying out only")
+        await expect(page.locator(".banner.starter")).to_contain_text("the model hub cannot be reached")
+
+
+async def test_a_server_that_is_not_ready_says_so_and_then_stops_saying_so(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    stub.ready, stub.ready_status = {"ready": False, "reason": "the model is loading"}, 503
+    page = await open_page()
+    await expect(page.locator(".banner.bad")).to_contain_text("the model is loading")
+    stub.ready, stub.ready_status = {"ready": True}, 200
+    await expect(page.locator(".banner")).to_have_count(0, timeout=BUSY_BOX_MS)
+
+
+async def test_the_pages_ask_nothing_of_other_servers(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.reload()
+    await page.click("#go")
+    await stub.data_channel_opened()
+    await page.goto(f"{stub.url}/watch")
+    await page.wait_for_timeout(500)
+    assert [url for url in asked if not url.startswith((stub.url, "blob:", "data:"))] == []

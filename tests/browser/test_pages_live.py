@@ -1,0 +1,208 @@
+"""A page that is connected: what it shows, how it ends, and how it comes back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.stub import StubServer, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.peer, pytest.mark.asyncio(loop_scope="session")]
+
+BUSY_BOX_MS = 30_000
+
+
+async def begin(page: Page, stub: StubServer) -> None:
+    await page.click("#go")
+    await expect(page.locator("#button-text")).to_have_text("Stop", timeout=BUSY_BOX_MS)
+    await stub.data_channel_opened()
+
+
+async def test_the_steps_are_shown_with_words_as_they_happen(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await expect(page.locator("[data-step] .word")).to_have_text(["not yet"] * 6)
+    await begin(page, stub)
+    for step in ("secure", "permission", "device", "connection"):
+        await expect(page.locator(f"[data-step={step}] .word")).to_have_text("ready")
+    await expect(page.locator("[data-step=device] .detail")).to_contain_text("Fake")
+    await expect(page.locator("[data-step=text] .detail")).to_have_text("waiting for speech")
+    stub.final("alpha one", 1000, 2000)
+    await expect(page.locator("[data-step=text] .detail")).to_have_text("1 line", timeout=BUSY_BOX_MS)
+
+
+async def test_the_offer_names_the_channel_and_its_language(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await page.select_option("#spoken", "ko")
+    await begin(page, stub)
+    (offer,) = stub.offers
+    assert offer["type"] == "offer" and offer["sdp"].count("m=audio") == 1 and "m=application" in offer["sdp"]
+    assert offer["channels"] == [{"mid": "0", "language": "ko"}]
+
+
+async def test_processing_of_the_browser_is_off_unless_asked_for(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await page.evaluate(
+        """() => { const devices = navigator.mediaDevices, real = devices.getUserMedia.bind(devices);
+            window.asked = []; devices.getUserMedia = (c) => (window.asked.push(c.audio), real(c)); }"""
+    )
+    await begin(page, stub)
+    await page.check("#noise")
+    await page.wait_for_function("window.asked.length === 2", timeout=BUSY_BOX_MS)
+    first, second = await page.evaluate("window.asked")
+    off = {"echoCancellation": False, "noiseSuppression": False, "autoGainControl": False}
+    assert {key: first[key] for key in off} == off
+    assert {key: second[key] for key in off} == {**off, "noiseSuppression": True}
+    await expect(page.locator("#button-text")).to_have_text("Stop")
+
+
+async def test_interims_settle_into_finals_without_moving_the_page(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page(viewport=PHONE)
+    await begin(page, stub)
+    places = """() => ["#log", "#interim", ".side"].map((name) => {
+        const { height, top } = document.querySelector(name).getBoundingClientRect();
+        return [height, top + scrollY]; })"""
+    before = await page.evaluate(places)
+    words = "alpha one proceed to gate seven and wait there for the others until further notice " * 4
+    times = {"start_ms": 1000, "end_ms": 9000}
+    fields = {"channel": "C01", "utterance": "u_1", "revision": 1, "stable_chars": 20, **times}
+    stub.say("segment.interim", text=words, **fields)
+    await expect(page.locator("#interim .steady")).to_have_text(words[:20], timeout=BUSY_BOX_MS)
+    assert await page.evaluate(places) == before
+    stub.final(words, 1000, 9000)
+    await expect(page.locator(".line p")).to_have_text(words.strip())
+    await expect(page.locator("#interim .steady")).to_have_text("")
+    assert await page.evaluate(places) == before
+    await expect(page.locator(".line time")).to_have_text("00:01.000")
+
+
+async def test_only_finals_are_announced_and_lines_carry_their_language(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("알파원 정문으로 이동하라", 1000, 2000, language="ko")
+    await expect(page.locator(".line p")).to_have_attribute("lang", "ko", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#log")).to_have_attribute("aria-live", "polite")
+    await expect(page.locator("#interim")).to_have_attribute("aria-hidden", "true")
+
+
+async def test_the_delay_is_shown_with_its_percentiles_and_count(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    for i, latency in enumerate([500, 700, 2000]):
+        stub.final(f"line {i}", i * 1000, i * 1000 + 500, latency_ms=latency)
+    await expect(page.locator("[data-figure=count]")).to_have_text("3", timeout=BUSY_BOX_MS)
+    await expect(page.locator("[data-figure=p50]")).to_have_text("0.70 s")
+    await expect(page.locator("[data-figure=p95]")).to_have_text("2.00 s")
+    await expect(page.locator("[data-figure=codec]")).to_have_text("Opus 48 kHz", timeout=BUSY_BOX_MS)
+
+
+async def test_stop_waits_for_the_last_words(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.last_words = [{"text": "over and out", "start_ms": 4000, "end_ms": 5000}]
+    await page.click("#go")
+    await expect(page.locator(".line p")).to_have_text("over and out", timeout=BUSY_BOX_MS)
+    await expect(page.locator("[data-step=text] .detail")).to_have_text(
+        "finished, nothing lost", timeout=BUSY_BOX_MS
+    )
+    assert stub.deleted == ["c_1"]
+    await expect(page.locator("#button-text")).to_have_text("Start")
+
+
+async def test_last_words_that_miss_the_data_channel_are_fetched(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.forget_data_channels()
+    stub.last_words = [{"text": "over and out", "start_ms": 4000, "end_ms": 5000}]
+    await page.click("#go")
+    await expect(page.locator(".line p")).to_have_text("over and out", timeout=BUSY_BOX_MS)
+    await expect(page.locator("[data-step=text] .detail")).to_have_text(
+        "finished, nothing lost", timeout=BUSY_BOX_MS
+    )
+
+
+async def test_a_connection_that_breaks_comes_back_and_resumes(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("before", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    await stub.drop_peers()
+    await until(lambda: stub.resumed_since is not None)
+    assert stub.offers[1]["resume"] == "r_1" and stub.offers[1]["session"] == "s_stub"
+    assert stub.resumed_since == 1
+    stub.final("after", 3000, 4000)
+    await expect(page.locator(".line p")).to_have_text(["before", "after"], timeout=BUSY_BOX_MS)
+    await expect(page.locator("#button-text")).to_have_text("Stop")
+
+
+async def test_leaving_the_page_ends_the_connection(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    await page.goto(f"{stub.url}/watch")
+    await until(lambda: bool(stub.deleted))
+    assert stub.deleted == ["c_1"]
+
+
+async def test_a_reload_brings_the_lines_back(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("alpha one", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    await page.reload()
+    await expect(page.locator(".line p")).to_have_text("alpha one", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#button-text")).to_have_text("Start")
+    assert "alpha" not in await page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+
+
+async def test_no_speech_is_said_instead_of_ghosts(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    await page.click("#go")
+    await expect(page.locator("#tip")).to_contain_text("No speech detected", timeout=BUSY_BOX_MS)
+
+
+async def test_the_lines_can_be_taken_away(open_page: OpenPage, stub: StubServer, tmp_path: Path) -> None:
+    page = await open_page()
+    await expect(page.locator("[data-tool=srt]")).to_be_disabled()
+    await begin(page, stub)
+    stub.final("알파원 이상", 1500, 2500, language="ko")
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    files = {}
+    for kind in ("txt", "srt", "json"):
+        async with page.expect_download() as started:
+            await page.click(f"[data-tool={kind}]")
+        download = await started.value
+        assert download.suggested_filename.endswith(f".{kind}")
+        await download.save_as(tmp_path / kind)
+        files[kind] = (tmp_path / kind).read_text(encoding="utf-8")
+    assert files["txt"] == "[00:01.500] C01 알파원 이상\n"
+    assert files["srt"] == "1\n00:00:01,500 --> 00:00:02,500\n알파원 이상\n\n"
+    assert json.loads(files["json"])["segments"][0]["end_ms"] == 2500
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.click("[data-tool=copy]")
+    await expect(page.locator("[data-tool=copy]")).to_have_text("Copied")
+    assert await page.evaluate("navigator.clipboard.readText()") == files["txt"]
+
+
+async def test_the_glossary_is_changed_and_keeps_what_it_does_not_show(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await expect(page.locator("#terms")).to_have_value("Alpha-1")
+    await page.fill("#terms", "Alpha-1\n\n 알파원 \nAlpha-1")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator("#glossary .status")).to_contain_text("version 2", timeout=BUSY_BOX_MS)
+    assert stub.glossary["terms"] == [{"canonical": "Alpha-1", "class": "callsign"}, {"canonical": "알파원"}]
