@@ -104,7 +104,7 @@ class Peer:
         logger.debug("= %s %s", self._name, state)
         if state == "connected":
             for feed in self._feeds:
-                self._guarded(feed, feed.start)
+                feed.start()
         elif state == "failed":
             self._spawn(self._end_quietly("ice_failed"))
         elif state == "closed" and self._ending is None:
@@ -132,10 +132,8 @@ class Peer:
 
     async def _end_track(self, feed: TrackFeed, reason: str) -> None:
         """One track is over: its channel closes, the others go on; with the last one the peer ends."""
-        if feed in self._feeds:
-            self._feeds.remove(feed)
-            await self._drain(feed, reason)
-        if not self._feeds:
+        await self._close_channel(feed, reason)
+        if all(other.is_over for other in self._feeds):
             await self._end_quietly(reason)
 
     async def _watch(self) -> None:
@@ -143,20 +141,12 @@ class Peer:
         give_up_s = loop.time() + self._config.connect_timeout_s
         while self._ending is None:
             await asyncio.sleep(min(TICK_S, self._config.connect_timeout_s))
-            for feed in list(self._feeds):
-                self._guarded(feed, feed.on_tick)
+            for feed in self._feeds:
+                feed.on_tick()
             if self._pc.connectionState in ("new", "connecting") and loop.time() > give_up_s:
                 logger.info("%s: no connection within %.0f s", self._name, self._config.connect_timeout_s)
                 self._spawn(self._end_quietly("connect_timeout"))
                 return
-
-    def _guarded(self, feed: TrackFeed, step: Callable[[], None]) -> None:
-        """An error in one track's step costs that track."""
-        try:
-            step()
-        except Exception:
-            logger.exception("%s: the track failed, its channel is closed", feed.name)
-            self._on_track_over(feed, "failed")
 
     async def _end_quietly(self, reason: str) -> None:
         await self.end(reason)
@@ -165,8 +155,7 @@ class Peer:
         if self._watch_task is not None:
             self._watch_task.cancel()
             await asyncio.wait({self._watch_task})
-        feeds, self._feeds = self._feeds, []
-        seqs = await asyncio.gather(*(self._drain(feed, reason) for feed in feeds))
+        seqs = await asyncio.gather(*(self._drain(feed, reason) for feed in self._feeds))
         # Only now: the last words reach the client over its data channel.
         try:
             await asyncio.wait_for(self._pc.close(), CLOSE_TIMEOUT_S)
@@ -178,10 +167,15 @@ class Peer:
         return max(seqs, default=self._head_seq())
 
     async def _drain(self, feed: TrackFeed, reason: str) -> int:
+        was_over = feed.is_over
         try:
             await feed.stop()
         except Exception:
             logger.exception("%s: the track did not stop cleanly", feed.name)
+        # A channel that was closed before may be another connection's by now.
+        return self._head_seq() if was_over else await self._close_channel(feed, reason)
+
+    async def _close_channel(self, feed: TrackFeed, reason: str) -> int:
         try:
             return await feed.channel.close(reason)
         except Exception:

@@ -28,8 +28,7 @@ class TimelineConfig:
     clock_rate: int = 48_000  # ticks of RTP time per second; for Opus always this (RFC 7587)
     receive_delay_samples: int = 0  # held back by the receiver before it hands the first piece on
     stall_samples: int = 300 * 16  # later than usual by more: pause or burst? The next packets tell
-    decide_packets: int = 3
-    decide_packets_max: int = 10  # when three packets came neither at pace nor at once
+    decide_packets: int = 10  # looked at for that, and for the anchor; three were misled on a busy machine
     decide_samples: int = 400 * 16  # no decision takes longer
     jump_samples: int = 30 * SAMPLE_RATE  # a longer step of RTP time is a restart of the sender;
     back_samples: int = SAMPLE_RATE  # so is a longer step back: a shorter one is overlap, and trimmed;
@@ -72,10 +71,10 @@ class Timeline:
         self._anchor_sample = 0  # is at this sample
         self._began_sample = 0  # when the first piece came
         self._next_sample: int | None = None  # end of what was handed on; None before the first piece
-        self._last_ticks: int | None = None  # newest piece, unrolled: its start
-        self._last_end_ticks = 0  # and its end
+        self._unrolled: int | None = None  # RTP time of the last piece fed
+        self._last_end_ticks = 0  # where the newest piece placed in this epoch ended
         self._last_arrival_sample = 0
-        self._held: list[_Piece] = []  # waiting for the decision between pause and burst
+        self._held: list[_Piece] = []  # the first ones, or those after a stall, until there are enough
         self._usual_lag = _Envelope(self._config.envelope_samples, self._config.receive_delay_samples)
         self._last_tick_sample: int | None = None
         self._quiet_samples = 0  # without packets, as far as the ticks saw it
@@ -98,7 +97,7 @@ class Timeline:
         piece = _Piece(self._unroll(timestamp), samples, now_sample)
         is_late = self._came_late(piece)
         self._last_arrival_sample = now_sample
-        if not self._held and not is_late:
+        if not self._held and not is_late and self._next_sample is not None:
             return self._place(piece, BlockKind.LOST)
         self._held.append(piece)
         return self._decide(now_sample)
@@ -117,13 +116,17 @@ class Timeline:
 
     def flush(self) -> list[Block]:
         """The stream is over: hand on what still waits."""
-        return self._release() if self._held else []
+        if not self._held:
+            return []
+        return self._begin() if self._next_sample is None else self._resume()
 
     def _unroll(self, timestamp: int) -> int:
-        if self._last_ticks is None:
-            return timestamp
-        step = (timestamp - self._last_ticks) % RTP_TICKS
-        return self._last_ticks + (step if step < RTP_TICKS // 2 else step - RTP_TICKS)
+        """RTP time without wraps: the nearest to the one before it."""
+        if self._unrolled is None:
+            self._unrolled = timestamp
+        step = (timestamp - self._unrolled) % RTP_TICKS
+        self._unrolled += step if step < RTP_TICKS // 2 else step - RTP_TICKS
+        return self._unrolled
 
     def _samples_of(self, ticks: int) -> int:
         return ticks * SAMPLE_RATE // self._config.clock_rate
@@ -144,24 +147,36 @@ class Timeline:
         return waited > stall and self._lag(piece) - self._usual_lag.value > stall
 
     def _decide(self, now_sample: int) -> list[Block]:
-        """Enough packets, a clear case, or no more time: release what is held."""
-        config = self._config
-        is_out_of_time = now_sample - self._held[0].now_sample >= config.decide_samples
-        if is_out_of_time or len(self._held) >= config.decide_packets_max:
-            return self._release()
-        wall, media = self._pace()
-        is_clear = wall * 2 < media or wall * 5 > media * 4
-        return self._release() if len(self._held) >= config.decide_packets and is_clear else []
+        """Enough packets or no more time: release what is held."""
+        is_enough = len(self._held) >= self._config.decide_packets
+        waited = now_sample - self._held[0].now_sample
+        if not is_enough and waited < self._config.decide_samples:
+            return []
+        return self._begin() if self._next_sample is None else self._resume()
 
     def _pace(self) -> tuple[int, int]:
         """How long the held pieces took to arrive, and how much time they cover."""
         first, last = self._held[0], self._held[-1]
         return last.now_sample - first.now_sample, self._samples_of(last.ticks - first.ticks)
 
-    def _release(self) -> list[Block]:
-        """At pace: the source stood still, so the missing time goes in. At once: they were only held up."""
+    def _begin(self) -> list[Block]:
+        """Anchor by the promptest of the first pieces: each may have come late, none can have come early."""
+        held, self._held = self._held, []
+        first, offsets = held[0], [self._samples_of(piece.ticks - held[0].ticks) for piece in held]
+        by_arrival = min(
+            piece.now_sample - len(piece.samples) - offset
+            for piece, offset in zip(held, offsets, strict=True)
+            if 0 <= offset <= self._config.back_samples
+        )
+        self._anchor_ticks = self._last_end_ticks = first.ticks
+        self._anchor_sample = max(by_arrival - self._usual_lag.value, self._floor_sample, 0)
+        self._next_sample, self._began_sample = self._anchor_sample, first.now_sample
+        return [block for piece in held for block in self._place(piece, BlockKind.LOST)]
+
+    def _resume(self) -> list[Block]:
+        """At pace: the source stood still, so the missing time goes in. Faster: they were only held up."""
         (wall, media), held, self._held = self._pace(), self._held, []
-        is_pause = wall * 3 >= media * 2
+        is_pause = wall * 5 >= media * 4
         if is_pause:
             self.statistics.pauses += 1
             self._anchor_sample += max(0, self._lag(held[0]) - self._usual_lag.value)
@@ -182,27 +197,21 @@ class Timeline:
         return step > 0 and -self._lag(piece) > allowed
 
     def _place(self, piece: _Piece, gap_kind: BlockKind) -> list[Block]:
-        if self._next_sample is None or self._is_restart(piece):
-            self._anchor(piece)
+        if self._is_restart(piece):
+            self._restart(piece)
         start = self._position(piece)
         self._usual_lag.add(self._lag(piece), piece.now_sample)
-        if self._last_ticks is None or piece.ticks >= self._last_ticks:
-            self._last_ticks = piece.ticks
-            self._last_end_ticks = piece.ticks + len(piece.samples) * self._config.clock_rate // SAMPLE_RATE
+        end_ticks = piece.ticks + len(piece.samples) * self._config.clock_rate // SAMPLE_RATE
+        self._last_end_ticks = max(self._last_end_ticks, end_ticks)
         blocks = self._fill(start, gap_kind)
         return blocks + self._hand_on(start, piece.samples)
 
-    def _anchor(self, piece: _Piece) -> None:
-        """Begin an epoch: from now on RTP time counts from this piece, which is where its arrival says."""
+    def _restart(self, piece: _Piece) -> None:
+        """Begin an epoch: RTP time now counts from this piece, which is where its arrival says."""
         by_arrival = piece.now_sample - len(piece.samples) - self._usual_lag.value
-        if self._next_sample is None:
-            self._next_sample = self._anchor_sample = max(by_arrival, self._floor_sample, 0)
-            self._began_sample = piece.now_sample
-        else:
-            self._anchor_sample = max(by_arrival, self._next_sample)
-            self.statistics.restarts += 1
-        self._anchor_ticks = piece.ticks
-        self._last_ticks = None
+        self._anchor_sample = max(by_arrival, self._next_sample or 0)
+        self._anchor_ticks = self._last_end_ticks = piece.ticks
+        self.statistics.restarts += 1
 
     def _fill(self, until_sample: int, kind: BlockKind) -> list[Block]:
         """Silence up to there, in blocks of a second."""

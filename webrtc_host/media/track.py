@@ -1,7 +1,8 @@
 """One audio track of a peer: read it without waiting on anything slow, place it, hand it to its channel.
 
-Owns the read loop and what becomes of it. An unread aiortc track grows by 1.2 MB/s, so a loop that cannot go
-on has its receiver stopped. Downstream sees only Blocks: another way to receive changes this file alone.
+Owns the read loop and what becomes of it. Downstream sees only Blocks: another way to receive changes this
+file alone. An unread track grows by 1.2 MB/s, so it is read to its end whatever happens. Its receiver is not
+stopped before the peer is: aiortc would route this track's packets to another one of the same payload type.
 Invariant: an error here costs this track, never the peer or the server.
 """
 
@@ -41,6 +42,7 @@ class TrackFeed:
         """on_over: called once with the reason when the track ends or fails by itself."""
         self.receiver = receiver
         self.channel = channel
+        self.is_over = False
         self._on_over = on_over
         self._resampler = Resampler()
         self._timeline = Timeline(
@@ -52,7 +54,6 @@ class TrackFeed:
         )
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
-        self._has_failed = False
         self._last_frame_s = -math.inf
 
     @property
@@ -60,8 +61,11 @@ class TrackFeed:
         return f"{self.channel.session.id} {self.channel.id}"
 
     def start(self) -> None:
-        self.channel.open()
         self._task = asyncio.create_task(self._read(), name=f"read {self.name}")
+        try:
+            self.channel.open()
+        except Exception:
+            self._fail("its channel could not be opened")
 
     def is_silent_for(self, seconds: float) -> bool:
         """True when no frame came for so long, or none ever."""
@@ -69,15 +73,18 @@ class TrackFeed:
 
     def on_tick(self) -> None:
         """Let time pass: notice that packets stopped, account for the time without them."""
-        if self._task is None or self._task.done():
+        if self._task is None or self.is_over:
             return
         was_quiet = self._timeline.is_quiet
-        self._hand_on(self._timeline.on_tick(self.channel.session.now_sample()))
-        if self._timeline.is_quiet and not was_quiet:
-            self.channel.report(ChannelState.NO_SIGNAL, "no_packets")
+        try:
+            self._hand_on(self._timeline.on_tick(self.channel.session.now_sample()))
+            if self._timeline.is_quiet and not was_quiet:
+                self.channel.report(ChannelState.NO_SIGNAL, "no_packets")
+        except Exception:
+            self._fail("letting time pass failed")
 
     async def stop(self) -> None:
-        """Hand on what was received so far. Afterwards nothing of this track runs."""
+        """With the peer: hand on what was received so far. Afterwards nothing of this track runs."""
         self._is_stopping = True
         await self.receiver.stop()  # its decoder finishes first, then the track ends
         task, self._task = self._task, None
@@ -87,30 +94,45 @@ class TrackFeed:
         for late in pending:  # connected, but its receiver had not begun
             late.cancel()
             await asyncio.wait({late})
-        if self.channel.pipeline is not None and not self._has_failed:
-            self._place(self._resampler.flush())
-            self._hand_on(self._timeline.flush())
 
     async def _read(self) -> None:
-        reason = "track_ended"
         try:
             while True:
                 frame = await self.receiver.track.recv()
-                if isinstance(frame, av.AudioFrame):
+                if isinstance(frame, av.AudioFrame) and not self.is_over:
                     self._take(frame)
         except MediaStreamError:
-            logger.debug("%s: the track ended", self.name)
-        except Exception:
-            reason, self._has_failed = "failed", True
-            logger.exception("%s: reading the track failed, its channel is closed", self.name)
-        if not self._is_stopping:
-            self._on_over(self, reason)
+            self._end()
 
     def _take(self, frame: av.AudioFrame) -> None:
         self._last_frame_s = time.monotonic()
-        if self._timeline.is_quiet:
-            self.channel.report(ChannelState.IDLE)
-        self._place(self._resampler.feed(frame))
+        try:
+            if self._timeline.is_quiet:
+                self.channel.report(ChannelState.IDLE)
+            self._place(self._resampler.feed(frame))
+        except Exception:
+            self._fail("a frame could not be handed on")
+
+    def _end(self) -> None:
+        if self.is_over:
+            return
+        try:
+            self._place(self._resampler.flush())
+            self._hand_on(self._timeline.flush())
+        except Exception:
+            self._fail("its last frames could not be handed on")
+        else:
+            self._be_over("track_ended")
+
+    def _fail(self, what: str) -> None:
+        """Called while an exception is handled: one traceback, then the track is read for nothing."""
+        logger.exception("%s: %s, the channel is closed", self.name, what)
+        self._be_over("failed")
+
+    def _be_over(self, reason: str) -> None:
+        if not self.is_over and not self._is_stopping:
+            self.is_over = True
+            self._on_over(self, reason)
 
     def _place(self, pieces: list[Piece]) -> None:
         now_sample = self.channel.session.now_sample()

@@ -44,20 +44,36 @@ def play(
     return blocks
 
 
-def test_the_first_piece_is_placed_by_its_arrival() -> None:
-    blocks = Timeline().feed(123_456, sound(1), 5 * SAMPLE_RATE)
-    assert blocks[0].end_sample == 5 * SAMPLE_RATE
+def test_the_first_pieces_are_placed_by_the_promptest_arrival_among_them() -> None:
+    timeline = Timeline()
+    lateness = [90, 70, 55, 3, 40, 25, 12, 30, 8, 20]
+    blocks: list[Block] = []
+    for i, late_ms in enumerate(lateness):
+        assert not blocks
+        now = 5 * SAMPLE_RATE + i * PACKET + late_ms * MS
+        blocks = timeline.feed((RTP_TICKS - 3 * TICKS + i * TICKS) % RTP_TICKS, sound(1), now)
+    assert blocks[0].end_sample == 5 * SAMPLE_RATE + 3 * MS
+    assert_contiguous(blocks)
+    assert len(blocks) == 10
+
+
+def test_a_stream_too_short_to_decide_is_placed_at_its_end_or_by_the_tick() -> None:
+    timeline = Timeline()
+    assert timeline.feed(0, sound(1), SAMPLE_RATE) == []
+    assert timeline.flush()[0].end_sample == SAMPLE_RATE
+    timeline = Timeline()
+    assert timeline.feed(0, sound(1), SAMPLE_RATE) == []
+    assert timeline.on_tick(SAMPLE_RATE + 400 * MS)[0].end_sample == SAMPLE_RATE
 
 
 def test_what_the_receiver_holds_back_is_taken_off() -> None:
-    timeline = Timeline(TimelineConfig(receive_delay_samples=80 * MS))
-    blocks = timeline.feed(0, sound(1), 5 * SAMPLE_RATE)
+    blocks = play(Timeline(TimelineConfig(receive_delay_samples=80 * MS)), 0, 10, at=5 * SAMPLE_RATE)
     assert blocks[0].end_sample == 5 * SAMPLE_RATE - 80 * MS
 
 
 def test_nothing_is_placed_before_the_floor_or_before_zero() -> None:
-    assert Timeline(floor_sample=9_000).feed(0, sound(1), 8_000)[0].start_sample == 9_000
-    assert Timeline().feed(0, sound(1), 10)[0].start_sample == 0
+    assert play(Timeline(floor_sample=9_000), 0, 10, at=8_000)[0].start_sample == 9_000
+    assert play(Timeline(), 0, 10, at=10)[0].start_sample == 0
 
 
 def test_lost_packets_become_an_explicit_gap_of_exactly_their_length() -> None:
@@ -95,11 +111,11 @@ def test_a_day_of_packets_with_wraps_and_losses_ends_within_20_ms_of_the_truth()
 
 def test_overlapping_pieces_are_trimmed() -> None:
     timeline = Timeline()
-    blocks = timeline.feed(0, sound(1), PACKET)
-    blocks += timeline.feed(TICKS // 2, sound(2), 2 * PACKET)
-    blocks += timeline.feed(0, sound(3), 2 * PACKET)
+    blocks = play(timeline, 0, 10)
+    blocks += timeline.feed(9 * TICKS + TICKS // 2, sound(2), 11 * PACKET)
+    blocks += timeline.feed(9 * TICKS, sound(3), 12 * PACKET)
     assert_contiguous(blocks)
-    assert sum(len(b.samples) for b in blocks) == PACKET + PACKET // 2
+    assert sum(len(b.samples) for b in blocks) == 10 * PACKET + PACKET // 2
     assert timeline.statistics.trimmed == PACKET // 2 + PACKET
 
 
@@ -131,15 +147,15 @@ def test_packets_that_were_held_up_and_come_at_once_get_nothing_inserted() -> No
     assert timeline.statistics.bursts == 1
 
 
-def test_packets_neither_at_pace_nor_at_once_wait_for_more_of_them() -> None:
+def test_a_few_packets_pushed_together_after_a_pause_do_not_look_like_a_burst() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50)
     at = 50 * PACKET + SAMPLE_RATE
-    held = [timeline.feed((50 + i) * TICKS, sound(50 + i), at + i * PACKET * 7 // 10) for i in range(9)]
-    assert not any(held)
-    blocks += timeline.feed(59 * TICKS, sound(59), at + 9 * PACKET * 7 // 10)
+    late = [18, 5, 0, 0, 0, 0, 0, 0, 0, 0]
+    for i, late_ms in enumerate(late):
+        blocks += timeline.feed((50 + i) * TICKS, sound(50 + i), at + i * PACKET + late_ms * MS)
     assert_contiguous(blocks)
-    assert timeline.statistics.pauses == 1
+    assert (timeline.statistics.pauses, timeline.statistics.bursts) == (1, 0)
 
 
 def test_a_decision_that_takes_too_long_is_made_by_the_tick() -> None:
