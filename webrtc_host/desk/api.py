@@ -6,7 +6,6 @@ audio) is not here yet: what these routes tell is what is held in memory.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from aiohttp import web
@@ -15,14 +14,13 @@ from webrtc_host.desk.auth import open_to_all
 from webrtc_host.desk.health import RETRY_AFTER_S, Readiness
 from webrtc_host.desk.http import json_response
 from webrtc_host.desk.metrics import Metrics
-from webrtc_host.desk.watching import log_of
+from webrtc_host.desk.watching import CHANNEL, log_of
 from webrtc_host.errors import RequestError
 from webrtc_host.sessions import Session, SessionRegistry
 from webrtc_host.transcript.event_log import iso_ms
 
 SEGMENTS_PER_PAGE = 1000
 MS_MAX = 2**53
-_CHANNEL = re.compile(r"C\d{2}")
 
 
 class SessionApi:
@@ -52,7 +50,7 @@ class SessionApi:
         """Finals in order; `after` pages on from the `next_after` of the last answer."""
         session = self._session(request)
         channel = request.query.get("channel")
-        if channel is not None and not _CHANNEL.fullmatch(channel):
+        if channel is not None and not CHANNEL.fullmatch(channel):
             raise RequestError("bad_channel", f"a channel is C01, C02, ..., not {channel[:20]!r}")
         found = log_of(session).segments(
             channel,

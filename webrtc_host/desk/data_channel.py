@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from webrtc_host.desk.subscribers import Subscribers, Watcher
+from webrtc_host.desk.subscribers import LAST_WORDS_S, Subscribers, Watcher
 from webrtc_host.desk.watching import SEQ_MAX, log_of, pump
 from webrtc_host.errors import Overloaded
 from webrtc_host.sessions import Session
@@ -65,7 +65,7 @@ class DataChannels:
     async def close(self) -> None:
         """Wait for all to have said their last words (`Subscribers.close` ends them)."""
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=2.0)
+            await asyncio.wait(set(self._tasks), timeout=LAST_WORDS_S)
         for task in self._tasks:
             task.cancel()
 

@@ -20,7 +20,7 @@ BATCH_EVENTS = 32
 """Taken at once; small, so that a replay to one watcher leaves room for live events to others."""
 CHANNELS_MAX = 64
 SEQ_MAX = 2**53
-_CHANNEL = re.compile(r"C\d{2}")
+CHANNEL = re.compile(r"C[0-9]{2}")
 
 CLOSE_CODES = {401: 4401, 404: 4404, 429: 4429, 503: 1013}
 """HTTP status of a refusal -> WebSocket close code."""
@@ -141,7 +141,7 @@ def _channels(text: str | None) -> frozenset[str] | None:
         return None
     names = [name.strip() for name in text.split(",", CHANNELS_MAX)]
     for name in names:
-        if not _CHANNEL.fullmatch(name):
+        if not CHANNEL.fullmatch(name):
             message = f"channels are C01, C02, ... with commas between, not {name[:20]!r}"
             raise RequestError("bad_channel", message)
     return frozenset(names)

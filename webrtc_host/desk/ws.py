@@ -31,7 +31,8 @@ from webrtc_host.transcript.event_log import Event
 logger = logging.getLogger(__name__)
 
 PING_S = 20.0
-CLOSE_TIMEOUT_S = 2.0
+CLOSE_POLL_S = 0.05
+CLOSE_TIMEOUT_S = 1.0
 """A peer that does not read cannot be told why; after this long its connection is cut."""
 WRITER_LIMIT_BYTES = 16 * 1024
 """Bytes written before `send` waits for a slow peer; the transport holds another 64 KiB."""
@@ -63,37 +64,52 @@ class WatchSocket:
             await _close(request, socket, close_code(error), error.message)
             return socket
         try:
-            await _serve(request, socket, watcher)
+            await _Conversation(request, socket, watcher).run()
         finally:
             self._watching.subscribers.leave(watcher)
         return socket
 
 
-async def _serve(request: web.Request, socket: web.WebSocketResponse, watcher: Watcher) -> None:
-    """Until the watcher ends or its peer leaves: the reader sees it leave, the writer sends and closes."""
-    writer = asyncio.create_task(_write(request, socket, watcher), name="watch socket writer")
-    try:
-        async for _ in socket:
-            pass
-    finally:
-        writer.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ConnectionResetError):
-            await writer
+class _Conversation:
+    """One socket with its watcher: the reader sees the peer leave, the writer sends and closes."""
 
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, watcher: Watcher) -> None:
+        self._request = request
+        self._socket = socket
+        self._watcher = watcher
+        self._is_closing = False
 
-async def _write(request: web.Request, socket: web.WebSocketResponse, watcher: Watcher) -> None:
-    async def send(event: Event) -> None:
-        await socket.send_frame(event.data, WSMsgType.TEXT)
+    async def run(self) -> None:
+        writer = asyncio.create_task(self._write(), name="watch socket writer")
+        try:
+            async for _ in self._socket:
+                pass
+        finally:
+            if not self._is_closing:
+                writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionResetError):
+                await writer
 
-    end = await pump(watcher, send)
-    await _close(request, socket, CLOSE_OF_END[end], REASON_OF_END[end])
+    async def _write(self) -> None:
+        end = await pump(self._watcher, self._send)
+        self._is_closing = True
+        await _close(self._request, self._socket, CLOSE_OF_END[end], REASON_OF_END[end])
+
+    async def _send(self, event: Event) -> None:
+        await self._socket.send_frame(event.data, WSMsgType.TEXT)
 
 
 async def _close(request: web.Request, socket: web.WebSocketResponse, code: int, reason: str) -> None:
-    """Say why and close; cut the connection of a peer that does not listen."""
-    try:
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await socket.close(code=code, message=close_reason(reason))
-    except (TimeoutError, ConnectionResetError):
-        if request.transport is not None:
-            request.transport.abort()
+    """Say why and close; cut the connection of a peer that does not take that within CLOSE_TIMEOUT_S.
+
+    No drain: aiohttp keeps the future of a `send` that was given up, and the next drain would await that one.
+    """
+    with contextlib.suppress(ConnectionResetError):
+        await socket.close(code=code, message=close_reason(reason), drain=False)
+    # aiohttp closes the transport gently, which waits for ever to send what a deaf peer does not take.
+    deadline_s = asyncio.get_running_loop().time() + CLOSE_TIMEOUT_S
+    while (transport := request.transport) is not None:
+        if asyncio.get_running_loop().time() > deadline_s:
+            transport.abort()
+            return
+        await asyncio.sleep(CLOSE_POLL_S)

@@ -1,0 +1,157 @@
+"""The whole 8082 application on a loopback port, with pipelines that only remember what they were fed.
+
+`running_desk` gives a Desk: its address, its rooms, and calls in the words of the protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from webrtc_host.app import REGISTRY, SUBSCRIBERS, build_app, serve
+from webrtc_host.channel import Channel
+from webrtc_host.config import AuthConfig, LimitsConfig, MediaConfig, MediaProcessConfig
+from webrtc_host.desk.subscribers import Subscribers
+from webrtc_host.seams import Block, EventType
+from webrtc_host.sessions import Session, SessionRegistry
+
+NOWHERE = "http://127.0.0.1:9"
+"""An engine address where nothing listens."""
+
+
+@dataclass
+class SilentPipeline:
+    """Takes audio, says nothing."""
+
+    blocks: list[Block] = field(default_factory=list)
+
+    def start(self) -> None:
+        self.blocks.clear()
+
+    def feed(self, block: Block) -> None:
+        self.blocks.append(block)
+
+    async def close(self) -> None:
+        return None
+
+
+def silent(_: Channel) -> SilentPipeline:
+    return SilentPipeline()
+
+
+@dataclass
+class Desk:
+    app: web.Application
+    url: str
+    client: aiohttp.ClientSession
+    stop: asyncio.Event
+    stopped: asyncio.Task[None]
+
+    @property
+    def registry(self) -> SessionRegistry:
+        return self.app[REGISTRY]
+
+    @property
+    def subscribers(self) -> Subscribers:
+        return self.app[SUBSCRIBERS]
+
+    @property
+    def session(self) -> Session:
+        return self.registry.current()
+
+    def final(self, text: str = "alpha", channel: str = "C01", at_ms: int = 0) -> int:
+        seq = self.session.log.emit(
+            EventType.SEGMENT_FINAL,
+            channel,
+            utterance="u_1",
+            segment="g_1",
+            text=text,
+            start_ms=at_ms,
+            end_ms=at_ms + 500,
+        )
+        assert seq is not None
+        return seq
+
+    def interim(self, text: str = "al", channel: str = "C01", revision: int = 1) -> None:
+        self.session.log.emit(
+            EventType.SEGMENT_INTERIM,
+            channel,
+            utterance="u_1",
+            revision=revision,
+            text=text,
+            start_ms=0,
+            end_ms=500,
+        )
+
+    async def watch(self, **query: Any) -> aiohttp.ClientWebSocketResponse:
+        return await self.client.ws_connect(f"{self.url}/ws", params=_given(query))
+
+    async def get(self, path: str, **query: Any) -> tuple[int, Any]:
+        async with self.client.get(self.url + path, params=_given(query)) as response:
+            return response.status, await response.json(content_type=None)
+
+
+def a_config(data_dir: Path, *, token: str = "", **parts: Any) -> MediaProcessConfig:
+    """parts: `media` and `limits` as dicts of their keys, anything else as it is."""
+    return MediaProcessConfig(
+        media=MediaConfig(**parts.pop("media", {})),
+        limits=LimitsConfig(**parts.pop("limits", {})),
+        auth=AuthConfig(token=token),
+        data={"dir": data_dir},
+        **{"engine_url": NOWHERE, **parts},
+    )
+
+
+@asynccontextmanager
+async def running_desk(
+    config: MediaProcessConfig, *, headers: dict[str, str] | None = None, **parts: Any
+) -> AsyncIterator[Desk]:
+    """parts: as `build_app` takes them; by default channels have a pipeline that says nothing."""
+    app = build_app(config, **{"make_pipeline": silent, **parts})
+    stop = asyncio.Event()
+    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    stopped = asyncio.create_task(serve(app, "127.0.0.1", 0, stop=stop, on_listening=listening.set_result))
+    await asyncio.wait((listening, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if stopped.done():
+        stopped.result()
+    connector = aiohttp.TCPConnector(limit=0)
+    try:
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as client:
+            yield Desk(app, f"http://127.0.0.1:{listening.result()}", client, stop, stopped)
+    finally:
+        stop.set()
+        await stopped
+
+
+async def until(holds: Callable[[], object], within_s: float = 10.0) -> None:
+    """Wait for something to become true that nobody announces."""
+    async with asyncio.timeout(within_s):
+        while not holds():  # noqa: ASYNC110  # what is waited for sets no event
+            await asyncio.sleep(0.01)
+
+
+async def received(socket: aiohttp.ClientWebSocketResponse, count: int) -> list[dict[str, Any]]:
+    """The next `count` events of a watching socket."""
+    return [json.loads(await socket.receive_str()) for _ in range(count)]
+
+
+async def closed_with(socket: aiohttp.ClientWebSocketResponse) -> tuple[int, str]:
+    """Read to the end; the close code and its reason."""
+    while True:
+        message = await socket.receive()
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            return int(message.data), str(message.extra)
+        if message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+            return socket.close_code or 0, ""
+
+
+def _given(query: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in query.items() if value is not None}

@@ -1,0 +1,219 @@
+"""The 8082 process put together: every room built once, wired, started, and stopped in the right order.
+
+Owns the composition and the shutdown; no behaviour of its own. `build_app` makes the application, `serve`
+runs it on a socket until it is told to stop.
+Invariant: a stop takes 8 s at most: no new callers, last words of every channel as finals, watchers told and
+closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from aiohttp import web
+
+from webrtc_host.channel import MakePipeline
+from webrtc_host.config import MediaProcessConfig
+from webrtc_host.desk import http
+from webrtc_host.desk.api import SessionApi, StatusApi
+from webrtc_host.desk.auth import Gate
+from webrtc_host.desk.data_channel import DataChannels
+from webrtc_host.desk.glossary_api import GlossaryApi
+from webrtc_host.desk.health import EngineWatch, LoopLag, Readiness
+from webrtc_host.desk.metrics import Metrics
+from webrtc_host.desk.pages import add_pages
+from webrtc_host.desk.sse import EventStream
+from webrtc_host.desk.subscribers import Subscribers
+from webrtc_host.desk.watching import Watching
+from webrtc_host.desk.ws import WatchSocket
+from webrtc_host.doors.offer import OfferDoor
+from webrtc_host.seams import EventType
+from webrtc_host.sessions import SessionRegistry
+from webrtc_host.speech_room import SpeechRoom
+from webrtc_host.transcript.event_log import Event, EventLog
+
+logger = logging.getLogger(__name__)
+
+FLUSH_S = 5.0
+"""For the last words of every channel when the process stops; with the rest it stays under 8 s."""
+HANDLERS_S = 1.0
+"""For requests still in hand when everything else has ended."""
+BACKLOG = 1024
+
+CONFIG = web.AppKey("config", MediaProcessConfig)
+REGISTRY = web.AppKey("registry", SessionRegistry)
+SUBSCRIBERS = web.AppKey("subscribers", Subscribers)
+READINESS = web.AppKey("readiness", Readiness)
+METRICS = web.AppKey("metrics", Metrics)
+SPEECH = web.AppKey("speech", SpeechRoom)
+DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
+
+
+def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None = None) -> web.Application:
+    """The application with all its rooms, not yet listening.
+
+    make_pipeline: what reads a channel's audio; None: the speech room with the engine of the configuration.
+    """
+    speech = SpeechRoom(config)
+    metrics = Metrics()
+    subscribers = Subscribers(watchers_max=config.limits.watchers, queue_events=config.limits.watcher_queue)
+    registry = SessionRegistry(
+        config.limits,
+        _log_maker(config, [metrics.observe, subscribers.publish]),
+        make_pipeline or speech.make_pipeline,
+    )
+    lag = LoopLag(metrics.observe_lag)
+    readiness = Readiness(EngineWatch(config.engine_url, config.token_for_engine), lag)
+    app = web.Application(client_max_size=config.limits.body_bytes)
+    gate = Gate(
+        config.token,
+        allowed_origins=config.media.allowed_origins,
+        trusted_proxies=config.media.trusted_proxies,
+    )
+    http.install(app, gate)
+    app[CONFIG] = config
+    app[REGISTRY] = registry
+    app[SUBSCRIBERS] = subscribers
+    app[READINESS] = readiness
+    app[METRICS] = metrics
+    app[DATA_CHANNELS] = DataChannels(subscribers)
+    app[SPEECH] = speech
+    _add_routes(app)
+    _add_statistics(app)
+    app.cleanup_ctx.append(speech.running)
+    app.cleanup_ctx.append(_running(lag.run, "loop lag"))
+    app.cleanup_ctx.append(_running(readiness.engine.run, "engine watch"))
+    app.on_shutdown.append(_stop)
+    return app
+
+
+def _log_maker(
+    config: MediaProcessConfig, listeners: list[Callable[[Event], None]]
+) -> Callable[[str, Callable[[], int]], EventLog]:
+    def listen(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    def make_log(session_id: str, now_ms: Callable[[], int]) -> EventLog:
+        return EventLog(session_id, capacity=config.limits.events_in_memory, now_ms=now_ms, listener=listen)
+
+    return make_log
+
+
+def _add_routes(app: web.Application) -> None:
+    watching = Watching(app[REGISTRY], app[SUBSCRIBERS])
+    app.router.add_get("/ws", WatchSocket(watching).handle)
+    app.router.add_get("/events", EventStream(watching).handle)
+    SessionApi(app[REGISTRY]).add_routes(app)
+    StatusApi(app[READINESS], app[METRICS], own_version()).add_routes(app)
+    GlossaryApi(app[SPEECH].glossary).add_routes(app)
+    app.router.add_routes(OfferDoor(app[REGISTRY], app[CONFIG].media, app[DATA_CHANNELS].attach).routes())
+    add_pages(app)
+
+
+def _add_statistics(app: web.Application) -> None:
+    def fan_out() -> dict[str, float]:
+        figures = app[SUBSCRIBERS].statistics()
+        return {
+            "count": figures.watchers,
+            "waiting": figures.waiting,
+            "waiting_max": figures.waiting_max,
+            "overflowed": figures.overflowed,
+            "interims_dropped": figures.interims_dropped,
+        }
+
+    app[METRICS].add_room("watchers", fan_out)
+    app[METRICS].add_room("registry", app[REGISTRY].statistics)
+    app[METRICS].add_room("engine", app[SPEECH].statistics)
+
+
+def _running(
+    run: Callable[[], Coroutine[Any, Any, None]], name: str
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """A cleanup context that keeps a task running while the application lives; its error is logged."""
+
+    async def context(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(run(), name=name)
+        task.add_done_callback(_log_failure)
+        yield
+        task.cancel()
+        await asyncio.wait((task,))
+
+    return context
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("the task %s failed", task.get_name(), exc_info=error)
+
+
+async def _stop(app: web.Application) -> None:
+    """Flush, then say goodbye. The listening sockets are closed already."""
+    app[READINESS].is_stopping = True
+    for session in app[REGISTRY]:
+        if not session.is_ended:
+            message = "the server is stopping; the last words follow"
+            session.log.emit(EventType.ERROR, code="server_stopping", message=message)
+    try:
+        async with asyncio.timeout(FLUSH_S):
+            await app[REGISTRY].close()
+    except TimeoutError:
+        logger.error("the last words of some channels were not read within %.1f s", FLUSH_S)
+    app[SUBSCRIBERS].close()
+    await app[DATA_CHANNELS].close()
+
+
+async def serve(
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    stop: asyncio.Event | None = None,
+    on_listening: Callable[[int], None] | None = None,
+) -> None:
+    """Listen until `stop` is set, or SIGTERM or SIGINT where no `stop` is given; then end in order.
+
+    on_listening: told the port, which the system chose when `port` is 0. Raises OSError when the port is
+    taken.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log_class=http.AccessLogger,
+        shutdown_timeout=HANDLERS_S,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, ssl_context=ssl_context, backlog=BACKLOG)
+        await site.start()
+        if on_listening is not None:
+            on_listening(runner.addresses[0][1])
+        with contextlib.ExitStack() as stack:
+            await (stop or _signalled(stack)).wait()
+        logger.info("stopping: last words first")
+    finally:
+        await runner.cleanup()
+
+
+def _signalled(stack: contextlib.ExitStack) -> asyncio.Event:
+    """Set at SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+        stack.callback(loop.remove_signal_handler, number)
+    return stop
+
+
+def own_version() -> str:
+    try:
+        return version("host-stt")
+    except PackageNotFoundError:
+        return "0+source"
