@@ -1,0 +1,71 @@
+"""Make the starter model from nothing: speak the phrases, train, export.
+
+    python scripts/train_starter_model.py --work /tmp/starter --out host_stt/starter
+
+Needs espeak-ng and flite, and torch, faster-whisper, tokenizers, scipy and av (`training/requirements.txt`).
+The same seed and steps give the same corpus and the same batches everywhere; the weights differ in the last
+digits with the processor. A training that was stopped goes on from its last checkpoint.
+"""
+
+import argparse
+import logging
+import os
+from functools import partial
+from pathlib import Path
+
+# Read when the libraries load, so before torch and numpy: cores are shared, and waiting threads shall sleep.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import torch
+
+from training.clips import BatchDataset
+from training.corpus import Corpus, make_corpus
+from training.export import export
+from training.model import Learner, Shape
+from training.train import Plan, train
+from training.vocabulary import learn_vocabulary, load_vocabulary
+
+SEED = 20261121
+SHARDS = 28
+STEPS = 8_000
+
+
+def make_dataset(work: Path, seed: int) -> BatchDataset:
+    corpus = Corpus(work / "corpus")
+    return BatchDataset(corpus, load_vocabulary(work / "bpe.json"), corpus.characters(), seed)
+
+
+def train_model(work: Path, steps: int, seed: int) -> None:
+    """Train from the corpus in `work`; the checkpoint stays there."""
+    torch.manual_seed(seed)
+    characters = Corpus(work / "corpus").characters()
+    vocabulary = learn_vocabulary(seed)
+    vocabulary.bpe.save(str(work / "bpe.json"))
+    learner = Learner(Shape(), len(vocabulary), vocabulary.first_stamp, len(characters))
+    train(learner, Plan(steps, work, {"characters": characters}), partial(make_dataset, work, seed))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, default=Path("/tmp/starter"), help="corpus and checkpoint; 6 GB")
+    parser.add_argument("--out", type=Path, default=Path("host_stt/starter"), help="the finished model")
+    parser.add_argument("--stage", choices=("all", "corpus", "train", "export"), default="all")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--shards", type=int, default=SHARDS, help="of 2,500 phrases")
+    parser.add_argument("--seed", type=int, default=SEED)
+    chosen = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if chosen.stage in ("all", "corpus"):
+        make_corpus(chosen.work / "corpus", chosen.shards, chosen.seed, processes=2)
+    if chosen.stage in ("all", "train"):
+        train_model(chosen.work, chosen.steps, chosen.seed)
+    if chosen.stage in ("all", "export"):
+        export(chosen.work / "checkpoint.pt", load_vocabulary(chosen.work / "bpe.json"), chosen.out)
+
+
+if __name__ == "__main__":
+    main()

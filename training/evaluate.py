@@ -1,0 +1,207 @@
+"""How good the finished model is: words, cuts, glossary, silence, times.
+
+Each measure returns its figures by name, as text with the counts. Figures for Korean cover one synthesizer's
+variants: no other was at hand.
+"""
+
+import random
+
+import numpy as np
+
+from training.bench import (
+    Bench,
+    Samples,
+    VoiceDraw,
+    default_voice,
+    held_out_flite,
+    held_out_variant,
+    trained_voice,
+)
+from training.corpus import opus_coded
+from training.grammar import Language, call_signs, random_canonical_call, written
+from training.scoring import Spread, Tally
+from training.sounds import clicks, hum, music, noise, tones
+from training.synthesis import SAMPLE_RATE
+
+Report = dict[str, str]
+
+
+def measure_words(bench: Bench, count: int) -> Report:
+    """Word and character errors of whole phrases: by voice, after Opus, in short windows; and the language
+    found.
+    """
+    report: Report = {}
+    groups: list[tuple[str, Language, VoiceDraw]] = [
+        ("trained voices", "en", trained_voice("en")),
+        ("default voice", "en", default_voice("en")),
+        ("held-out espeak-ng variants", "en", held_out_variant("en")),
+        ("held-out flite voice", "en", held_out_flite),
+        ("trained variants", "ko", trained_voice("ko")),
+        ("default voice", "ko", default_voice("ko")),
+        ("held-out espeak-ng variants", "ko", held_out_variant("ko")),
+    ]
+    found = Tally()
+    for name, language, voice in groups:
+        plain, opus, short, bare = Tally(), Tally(), {5: Tally(), 10: Tally()}, Tally()
+        rng = random.Random(f"{name}/{language}")
+        for speech in bench.phrases(name, count, language, voice):
+            sample = bench.whole(speech, rng)
+            plain.add(sample.texts, bench.decode(sample.samples, language)[0], language)
+            bare.add(
+                sample.texts, bench.decode(sample.samples, language, without_timestamps=True)[0], language
+            )
+            coded = opus_coded(sample.samples, 32_000)
+            text, _, guess = bench.decode(coded, None)
+            found.total += 1
+            found.errors += guess != language
+            opus.add(sample.texts, text if guess == language else bench.decode(coded, language)[0], language)
+            for window_s, tally in short.items():
+                if len(sample.samples) <= window_s * SAMPLE_RATE:
+                    tally.add(sample.texts, bench.decode_short(sample.samples, language, window_s), language)
+        prefix = f"{language}, {name}"
+        report |= {f"{prefix}, whole": str(plain), f"{prefix}, whole, no timestamps": str(bare)}
+        report |= {f"{prefix}, Opus 32 kb/s": str(opus)}
+        report |= {f"{prefix}, {window_s} s window": str(tally) for window_s, tally in short.items()}
+    report["language wrong, after Opus"] = str(found)
+    return report
+
+
+def measure_cuts(bench: Bench, count: int) -> Report:
+    """Phrases cut off at either end, and windows of two to eight phrases."""
+    report: Report = {}
+    pools: list[tuple[str, Language, VoiceDraw]] = [
+        ("trained voices", "en", trained_voice("en")),
+        ("held-out espeak-ng variants", "en", held_out_variant("en")),
+        ("trained variants", "ko", trained_voice("ko")),
+    ]
+    for name, language, voice in pools:
+        rng = random.Random(f"cut/{name}/{language}")
+        for end, at_start in (("start", True), ("end", False)):
+            either, strict = Tally(), Tally()
+            for speech in bench.phrases(f"cut at {end}/{name}", count, language, voice):
+                sample = bench.cut(speech, rng, at_start)
+                text = bench.decode(sample.samples, language)[0]
+                either.add(sample.texts, text, language)
+                strict.add(sample.texts[:1], text, language)
+            prefix = f"{language}, {name}, cut at the {end}"
+            report |= {prefix: str(either), f"{prefix}, half-heard words counted": str(strict)}
+        tally = Tally()
+        speeches = bench.phrases(f"windows/{name}", count * 6, language, voice)
+        for _ in range(max(8, count // 4)):
+            sample = bench.window([next(speeches) for _ in range(rng.randint(2, 8))], rng)
+            tally.add(sample.texts, bench.decode(sample.samples, language)[0], language)
+        report[f"{language}, {name}, windows of several phrases"] = str(tally)
+    return report
+
+
+def measure_glossary(bench: Bench, count: int) -> Report:
+    """Listed call signs in their listed form, unlisted ones as spoken, nothing out of the list that was not
+    said.
+    """
+    report: Report = {}
+    for language in ("en", "ko"):
+        listed, unlisted, inserted, text_errors = Tally(), Tally(), Tally(), Tally()
+        rng = random.Random(f"glossary/{language}")
+        for speech in bench.phrases("glossary", count, language, trained_voice(language)):
+            spoken = call_signs(speech.phrase.text)
+            chosen = {sign for sign in spoken.values() if rng.random() < 0.7}
+            others = sorted({random_canonical_call(rng) for _ in range(5)} - set(spoken.values()))
+            names = [*sorted(chosen), *others]
+            rng.shuffle(names)
+            sample = bench.whole(speech, rng)
+            text = bench.decode(sample.samples, language, hotwords=", ".join(names))[0]
+            for words, sign in spoken.items():
+                tally, wanted = (listed, sign) if sign in chosen else (unlisted, words)
+                tally.total += 1
+                tally.errors += wanted not in text
+            inserted.total += len(others)
+            inserted.errors += sum(sign in text.split() for sign in others)
+            text_errors.add((written(speech.phrase.text, chosen),), text, language)
+        report |= {
+            f"{language}, listed call signs not in listed form": str(listed),
+            f"{language}, unlisted call signs not as spoken": str(unlisted),
+            f"{language}, names inserted from the list": str(inserted),
+            f"{language}, errors of the text with a list": str(text_errors),
+        }
+    return report
+
+
+def measure_silence(bench: Bench, seconds: int = 60) -> Report:
+    """Words written for sounds that hold none."""
+    count, rng = seconds * SAMPLE_RATE, np.random.default_rng(7)
+    time = np.arange(count, dtype=np.float32) / SAMPLE_RATE
+    mains = {hz: sum(np.sin(2 * np.pi * hz * k * time) / k for k in range(1, 8)) for hz in (50, 60)}
+    sounds: dict[str, Samples] = {
+        "digital silence": np.zeros(count, np.float32),
+        "white noise, soft": rng.standard_normal(count, dtype=np.float32) * 0.003,
+        "white noise, loud": rng.standard_normal(count, dtype=np.float32) * 0.1,
+        "coloured noise": noise(rng, count) * np.float32(0.1),
+        "50 Hz hum": (mains[50] * 0.05).astype(np.float32),
+        "60 Hz hum": (mains[60] * 0.05).astype(np.float32),
+        "60 Hz sine": (np.sin(2 * np.pi * 60 * time) * 0.05).astype(np.float32),
+        "1 kHz tone": (np.sin(2 * np.pi * 1000 * time) * 0.1).astype(np.float32),
+        "random hum": hum(rng, count) * np.float32(0.1),
+        "keyed tones": tones(rng, count) * np.float32(0.1),
+        "clicks": clicks(rng, count) * np.float32(0.3),
+        "music-like": music(rng, count) * np.float32(0.2),
+    }
+    report: Report = {}
+    for name, sound in sounds.items():
+        words = [
+            bench.decode(sound, language, without_timestamps=bare)[0]
+            for language in ("en", "ko", None)
+            for bare in (False, True)
+        ]
+        counts = [len(text.split()) for text in words]
+        report[f"{seconds} s of {name}"] = f"{max(counts)} words" + (
+            f": {max(words, key=len)[:60]}" if max(counts) else ""
+        )
+    return report
+
+
+def measure_times(bench: Bench, count: int) -> Report:
+    """Times of phrases and words against the synthesizers' own marks."""
+    stamps, aligned, inner = (Spread(), Spread()), (Spread(), Spread()), Spread()
+    spans = (Spread(), Spread())
+    rng = random.Random("times")
+    speeches = bench.phrases("times", count * 9, "en", trained_voice("en"))
+    for number in range(count):
+        several = number % 4 == 0
+        chosen = [next(speeches) for _ in range(rng.randint(2, 6) if several else 1)]
+        sample = bench.window(chosen, rng) if several else bench.whole(chosen[0], rng)
+        ends_s = [
+            s + len(p.samples) / SAMPLE_RATE for s, p in zip(sample.starts_s, sample.phrases, strict=True)
+        ]
+        _, segments, _ = bench.decode(sample.samples, "en")
+        if len(segments) == len(ends_s):
+            for segment, start, end in zip(segments, sample.starts_s, ends_s, strict=True):
+                stamps[0].add(segment.start, start)
+                stamps[1].add(segment.end, end)
+        text, segments, _ = bench.decode(sample.samples, "en", word_timestamps=True)
+        if text != sample.texts[0]:
+            continue  # without the right words there is no time to compare
+        words = [word for segment in segments for word in segment.words]
+        true = [
+            (start + first / SAMPLE_RATE)
+            for start, phrase in zip(sample.starts_s, sample.phrases, strict=True)
+            for first in phrase.word_starts
+        ]
+        firsts = set(np.cumsum([0] + [len(p.word_starts) for p in sample.phrases]).tolist())
+        for index, (word, start) in enumerate(zip(words, true, strict=True)):
+            if index in firsts:
+                aligned[0].add(word.start, start)
+            else:
+                inner.add(word.start, start)
+            if index + 1 in firsts:
+                aligned[1].add(word.end, ends_s[sorted(firsts).index(index + 1) - 1])
+        spans[0].add(words[0].start, sample.starts_s[0])
+        spans[1].add(words[-1].end, ends_s[-1])
+    return {
+        "phrase start, timestamp token": str(stamps[0]),
+        "phrase end, timestamp token": str(stamps[1]),
+        "first word's start, align": str(aligned[0]),
+        "last word's end, align": str(aligned[1]),
+        "starts of the other words, align": str(inner),
+        "first word of the window, align": str(spans[0]),
+        "last word of the window, align": str(spans[1]),
+    }
