@@ -41,9 +41,9 @@ from webrtc_host.transcript.event_log import Event, EventLog
 
 logger = logging.getLogger(__name__)
 
-FLUSH_S = 5.0
+FLUSH_S = 6.3
 """For the last words of every channel when the process stops; with the rest it stays under 8 s."""
-HANDLERS_S = 1.0
+HANDLERS_S = 0.3
 """For requests still in hand when everything else has ended."""
 BACKLOG = 1024
 
@@ -131,7 +131,8 @@ def _add_statistics(app: web.Application) -> None:
 
     app[METRICS].add_room("watchers", fan_out)
     app[METRICS].add_room("registry", app[REGISTRY].statistics)
-    app[METRICS].add_room("engine", app[SPEECH].statistics)
+    app[METRICS].add_room("engine", app[SPEECH].engine_statistics)
+    app[METRICS].add_room("speech", app[SPEECH].statistics)
 
 
 def _running(

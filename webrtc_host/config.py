@@ -11,9 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webrtc_host.speech.endpointing import EndpointingConfig
-from webrtc_host.speech.vad import VadConfig
-from webrtc_host.speech.windowing import WindowingConfig
+from webrtc_host.speech.settings import SpeechConfig
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -66,14 +64,6 @@ class TlsConfig(Settings):
 
 class DataConfig(Settings):
     dir: Path = Path("data")
-
-
-class SpeechConfig(Settings):
-    """The speech cores' own settings, side by side."""
-
-    vad: VadConfig = VadConfig()
-    endpointing: EndpointingConfig = EndpointingConfig()
-    windowing: WindowingConfig = WindowingConfig()
 
 
 class MediaProcessConfig(Settings):

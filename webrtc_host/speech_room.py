@@ -7,21 +7,41 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
+from host_stt.contract import TERMS_MAX
 from webrtc_host.channel import Channel, Pipeline
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.errors import ConfigError
-from webrtc_host.speech.glossary import Glossary, GlossaryError
+from webrtc_host.seams import SAMPLES_PER_MS, Block, ChannelState, EventType
+from webrtc_host.speech.glossary import Glossary, GlossaryError, PromptTerms
 from webrtc_host.speech.ids import Ids
+from webrtc_host.speech.pipeline import ChannelPipeline
+from webrtc_host.speech.settings import SpeechConfig
 from webrtc_host.speech.transcriber import EngineClient, TranscriberConfig
 
 logger = logging.getLogger(__name__)
 
 GLOSSARY_FILE = "glossary.yaml"
+VAD_THREADS = 4
+"""Silero takes 1-2 ms per second of audio and channel; four threads serve all that one engine can read."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Since the start of the process, over all channels that ever were."""
+
+    blocks: int = 0
+    samples: int = 0
+    shed_ms: int = 0
+    interims_shed: int = 0
 
 
 class SpeechRoom:
@@ -30,6 +50,9 @@ class SpeechRoom:
     def __init__(self, config: MediaProcessConfig) -> None:
         self._config = config
         self.ids = Ids()
+        self.executor = ThreadPoolExecutor(VAD_THREADS, thread_name_prefix="vad")
+        self.pipelines: set[ChannelPipeline] = set()
+        self.totals = Totals()
         self.glossary = Glossary(config.data.dir / GLOSSARY_FILE)
         self.engine = EngineClient(TranscriberConfig(url=config.engine_url, token=config.token_for_engine))
 
@@ -38,15 +61,28 @@ class SpeechRoom:
         await self.engine.start()
         yield
         await self.engine.close()
+        self.executor.shutdown(wait=False)
 
     def make_pipeline(self, channel: Channel) -> Pipeline:
         """What reads the audio of a channel that has just opened."""
-        raise NotImplementedError
+        return _CountedPipeline(self, channel, self._config.speech)
 
-    def statistics(self) -> dict[str, float]:
+    def engine_statistics(self) -> dict[str, float]:
         figures = self.engine.statistics()
         names = ("is_connected", "waiting", "in_flight", "answered", "shed", "failed", "retried", "resent")
         return {name: float(getattr(figures, name)) for name in names}
+
+    def statistics(self) -> dict[str, float]:
+        each = [pipeline.statistics() for pipeline in self.pipelines]
+        return {
+            "channels_open": len(each),
+            "blocks": self.totals.blocks,
+            "audio_ms": self.totals.samples // SAMPLES_PER_MS,
+            "queued_ms": sum(one.queued_ms for one in each),
+            "shed_ms": self.totals.shed_ms + sum(one.shed_ms for one in each),
+            "interims_shed": self.totals.interims_shed + sum(one.interims_shed for one in each),
+            "windows_in_flight": sum(one.in_flight for one in each),
+        }
 
     def _load_glossary(self) -> None:
         """The glossary of the data folder; on a first start, a copy of the one that came with the program."""
@@ -56,6 +92,71 @@ class SpeechRoom:
             self.glossary.load()
         except (GlossaryError, OSError) as error:
             raise ConfigError(f"the glossary cannot be used: {error}") from error
+
+
+class _CountedPipeline(ChannelPipeline):
+    """A pipeline of this room, counted while it lives and afterwards."""
+
+    def __init__(self, room: SpeechRoom, channel: Channel, config: SpeechConfig) -> None:
+        super().__init__(
+            channel.id,
+            config,
+            room.engine,
+            _ChannelSink(channel),
+            _ChannelTerms(room.glossary, channel),
+            channel.language,
+            room.executor,
+            room.ids,
+            time.monotonic,
+            engine_channel=f"{channel.session.id}/{channel.id}",
+        )
+        self._room = room
+
+    def start(self) -> None:
+        self._room.pipelines.add(self)
+        super().start()
+
+    def feed(self, block: Block) -> None:
+        self._room.totals.blocks += 1
+        self._room.totals.samples += len(block.samples)
+        super().feed(block)
+
+    async def close(self) -> None:
+        try:
+            await super().close()
+        finally:
+            if self in self._room.pipelines:
+                self._room.pipelines.remove(self)
+                figures = self.statistics()
+                self._room.totals.shed_ms += figures.shed_ms
+                self._room.totals.interims_shed += figures.interims_shed
+
+
+class _ChannelSink:
+    """The session's log, with the channel kept aware of the state its pipeline reports."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        if kind is EventType.CHANNEL_STATE:
+            self._channel.state = ChannelState(fields["state"])
+        return self._channel.session.log.emit(kind, channel, **fields)
+
+
+class _ChannelTerms:
+    """The terms a connection gave for its channel in front of the server's glossary."""
+
+    def __init__(self, glossary: Glossary, channel: Channel) -> None:
+        self._glossary = glossary
+        self._channel = channel
+
+    def prompt_for(self, channel: str) -> PromptTerms:
+        known = self._glossary.prompt_for(channel)
+        if not self._channel.terms:
+            return known
+        terms = dict.fromkeys((*self._channel.terms, *known.terms))
+        return PromptTerms(tuple(terms)[:TERMS_MAX], known.version)
 
 
 def _copy_once(source: Path | None, path: Path) -> None:

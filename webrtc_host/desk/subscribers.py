@@ -23,7 +23,7 @@ from webrtc_host.errors import Overloaded
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import Event, EventLog
 
-LAST_WORDS_S = 1.0
+LAST_WORDS_S = 0.7
 """What still waits when the server stops may be sent for so long."""
 INTERIMS_MAX = 64
 """Interims waiting for one watcher: one for each channel of a full session."""

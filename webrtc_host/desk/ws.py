@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 PING_S = 20.0
 CLOSE_POLL_S = 0.05
-CLOSE_TIMEOUT_S = 1.0
+CLOSE_TIMEOUT_S = 0.7
 """A peer that does not read cannot be told why; after this long its connection is cut."""
 WRITER_LIMIT_BYTES = 16 * 1024
 """Bytes written before `send` waits for a slow peer; the transport holds another 64 KiB."""
