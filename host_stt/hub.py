@@ -154,6 +154,7 @@ def _ask(repository: str, timeout_s: float) -> RemoteModel:
 
 
 def _refusal(repository: str, error: urllib.error.HTTPError) -> ModelError:
+    error.close()
     if error.code in (401, 403, 404):
         # The hub says 401 of a repository that does not exist, lest private ones be found by guessing.
         return ModelNotFound(
@@ -215,6 +216,7 @@ def _bring(model: RemoteModel, file: RemoteFile, part: Path, stall_s: float, met
         except urllib.error.HTTPError as refusal:
             if refusal.code < 500:
                 raise _refusal(model.repository, refusal) from refusal
+            refusal.close()
             error = refusal
         except (OSError, HTTPException) as broken:
             if not part.parent.is_dir() or shutil.disk_usage(part.parent).free == 0:

@@ -29,7 +29,7 @@ class FakeHub:
     folder: Path
     repositories: tuple[str, ...]
     cut_after_bytes: int | None = None  # close the connection after so many bytes of a large file
-    stall_after_bytes: int | None = None  # stop sending, keep the connection
+    stall_at_byte: int | None = None  # send no large file further than this, and keep the connection
     spoil: bool = False  # send other bytes than announced
     ignore_ranges: bool = False
     without: tuple[str, ...] = ()  # files that the repository lacks
@@ -102,11 +102,11 @@ class FakeHub:
         body = data[first:]
         if self.spoil and is_large:
             body = bytes(len(body))
-        limit = self.cut_after_bytes if self.cut_after_bytes is not None else self.stall_after_bytes
-        if is_large and limit is not None and limit < len(body):
-            await response.write(body[:limit])
-            if self.stall_after_bytes is not None:
-                await asyncio.sleep(30)
+        if is_large and self.stall_at_byte is not None:
+            await response.write(body[: max(0, self.stall_at_byte - first)])
+            await asyncio.sleep(30)
+        if is_large and self.cut_after_bytes is not None and self.cut_after_bytes < len(body):
+            await response.write(body[: self.cut_after_bytes])
             if request.transport:
                 request.transport.close()
             return response

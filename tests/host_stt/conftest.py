@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host_stt.models import STARTER_FOLDER
+from tests.support.hub import FakeHub, serving
+
+SMALL = "Systran/faster-whisper-small"
+
+
+@pytest.fixture(autouse=True)
+def no_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing here reaches the real hub, or finds a model that the developer happens to have."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+@pytest.fixture
+def hub_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FakeHub]]:
+    """Start a hub that serves the starter's files as `small` (or as `repositories`), and make it the
+    endpoint.
+    """
+    with ExitStack() as stack:
+
+        def start(**ways: Any) -> FakeHub:
+            ways.setdefault("folder", STARTER_FOLDER)
+            ways.setdefault("repositories", (SMALL,))
+            hub = stack.enter_context(serving(FakeHub(**ways)))
+            monkeypatch.setenv("HF_ENDPOINT", hub.url)
+            return hub
+
+        yield start
