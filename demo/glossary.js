@@ -4,7 +4,7 @@ import { request } from "./api.js";
 import { language, t } from "./i18n.js";
 
 export class Glossary {
-  #known = {}; // the server's last answer; what this box does not show is sent back as it came
+  #known = null; // the server's last answer; what this box does not show is sent back as it came
   #status = ["", {}];
 
   constructor(form) {
@@ -27,6 +27,7 @@ export class Glossary {
       this.#take(await request("GET", "api/glossary"));
       this.#say("");
     } catch (error) {
+      this.#known = null;
       this.#say("glossary.unread", { detail: error.message });
     }
   }
@@ -35,10 +36,11 @@ export class Glossary {
     this.#say("glossary.saving");
     this.button.disabled = true;
     try {
-      const answer = await request("PUT", "api/glossary", this.#body());
-      this.#take({ ...this.#body(), ...answer });
-      const version = answer.version ?? answer.glossary_version;
-      this.#say(version === undefined ? "glossary.savedPlain" : "glossary.saved", { version });
+      this.#known ??= await request("GET", "api/glossary"); // never write over what was not read
+      const body = this.#body();
+      const answer = await request("PUT", "api/glossary", body);
+      this.#take({ ...body, ...answer });
+      this.#say("glossary.saved", { version: answer.glossary_version });
     } catch (error) {
       this.#say("glossary.failed", { detail: error.message });
     } finally {
@@ -52,8 +54,8 @@ export class Glossary {
   }
 
   #body() {
-    const before = new Map((this.#known.terms ?? []).map((term) => [canonical(term), term]));
-    return { terms: lines(this.area.value).map((name) => before.get(name) ?? { canonical: name }) };
+    const before = new Map((this.#known?.terms ?? []).map((term) => [canonical(term), term]));
+    return { ...this.#known, terms: lines(this.area.value).map((name) => before.get(name) ?? { canonical: name }) };
   }
 
   #say(key, values = {}) {

@@ -64,7 +64,7 @@ export class ServerBanner {
     clearTimeout(this.#timer);
     this.#last = await readiness();
     this.#draw();
-    const isWell = this.#last.isAnswering && this.#last.isReady;
+    const isWell = this.#last.isAnswering && this.#last.status === "ready";
     this.#timer = setTimeout(() => this.ask(), isWell ? ASK_EVERY_MS : ASK_SOON_MS);
   }
 
@@ -78,12 +78,13 @@ export class ServerBanner {
   }
 }
 
-function bannersFor({ isAnswering, isReady, isDegraded, isStarter, reason, modelReason }) {
+function bannersFor({ isAnswering, status, isStarter, reason, modelReason }) {
   if (!isAnswering) return [{ kind: "bad", head: t("banner.unreachable"), body: t("banner.unreachableMore") }];
   const rows = [];
-  const why = reason ? t("banner.reason", { reason }) : "";
-  if (!isReady) rows.push({ kind: "bad", head: t("banner.notReady"), body: why });
-  else if (isDegraded) rows.push({ kind: "bad", head: t("banner.degraded"), body: why });
+  if (status !== "ready") {
+    const head = status === "degraded" ? "banner.degraded" : "banner.notReady";
+    rows.push({ kind: "bad", head: t(head), body: reason ? t("banner.reason", { reason }) : "" });
+  }
   if (isStarter) {
     const because = modelReason ? ` ${t("banner.reason", { reason: modelReason })}` : "";
     rows.push({ kind: "starter", head: t("banner.starter"), body: t("banner.starterMore") + because });
@@ -118,16 +119,14 @@ async function readiness() {
   } catch {
     return { isAnswering: false };
   }
-  const body = await response.json().catch(() => ({}));
-  const engine = body.engine ?? body.model ?? {};
-  const find = (name) => body[name] ?? engine[name];
+  const body = await response.json().catch(() => null);
+  if (body === null) return { isAnswering: false }; // a proxy's own page: the server behind it is away
   return {
-    isAnswering: response.status < 502 || response.status === 503,
-    isReady: response.ok && body.ready !== false,
-    isDegraded: find("degraded") === true || body.status === "degraded",
-    isStarter: find("is_starter") === true,
-    reason: body.reason ?? body.message ?? body.error?.message ?? "",
-    modelReason: find("model_reason") ?? find("why") ?? engine.reason ?? (response.ok ? (body.reason ?? "") : ""),
+    isAnswering: true,
+    status: response.ok ? "ready" : (body.status ?? "starting"),
+    isStarter: body.engine?.is_starter === true,
+    reason: body.reason ?? "",
+    modelReason: body.engine?.model_reason ?? "",
   };
 }
 

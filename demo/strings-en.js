@@ -105,7 +105,6 @@ export default {
   "glossary.save": "Use these terms",
   "glossary.saving": "Saving …",
   "glossary.saved": "In use from the next line (version {version}).",
-  "glossary.savedPlain": "In use from the next line.",
   "glossary.unsaved": "Not in use yet.",
   "glossary.failed": "Not saved, the old list stays in use: {detail}",
   "glossary.unread": "The list could not be read: {detail}",
@@ -144,7 +143,7 @@ export default {
   "banner.starterMore": "It knows a few hundred radio phrases in English and Korean and guesses at everything else.",
   "banner.reason": "Why: {reason}",
   "banner.notReady": "The server is not ready to transcribe yet.",
-  "banner.degraded": "The server works, but not fully.",
+  "banner.degraded": "The speech engine is away. Sound is kept and the words will follow.",
   "banner.unreachable": "The server does not answer.",
   "banner.unreachableMore": "This page keeps trying.",
 

@@ -105,7 +105,6 @@ export default {
   "glossary.save": "이 용어 쓰기",
   "glossary.saving": "저장하는 중 …",
   "glossary.saved": "다음 줄부터 적용됩니다 (버전 {version}).",
-  "glossary.savedPlain": "다음 줄부터 적용됩니다.",
   "glossary.unsaved": "아직 적용되지 않았습니다.",
   "glossary.failed": "저장하지 못해 이전 목록을 그대로 씁니다: {detail}",
   "glossary.unread": "목록을 읽지 못했습니다: {detail}",
@@ -144,7 +143,7 @@ export default {
   "banner.starterMore": "영어와 한국어 무전 문구 수백 개만 알고, 나머지는 짐작합니다.",
   "banner.reason": "이유: {reason}",
   "banner.notReady": "서버가 아직 받아쓸 준비가 되지 않았습니다.",
-  "banner.degraded": "서버가 동작하지만 완전하지 않습니다.",
+  "banner.degraded": "음성 엔진이 자리를 비웠습니다. 소리는 보관되며 글은 곧 뒤따릅니다.",
   "banner.unreachable": "서버가 응답하지 않습니다.",
   "banner.unreachableMore": "이 페이지가 계속 다시 시도합니다.",
 

@@ -18,13 +18,25 @@ from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaBlackhole
 
+from webrtc_host.desk.auth import is_open_to_all
+from webrtc_host.desk.pages import add_pages
+
 DEMO = Path(__file__).resolve().parents[2] / "demo"
+READY: dict[str, Any] = {
+    "ready": True,
+    "status": "ready",
+    "engine": {"is_reachable": True, "is_ready": True, "is_starter": False},
+}
+STARTER: dict[str, Any] = {
+    **READY,
+    "engine": {**READY["engine"], "is_starter": True, "model_reason": "the model hub cannot be reached"},
+}
 WALL = "2026-11-21T06:10:01.234Z"
 
 
 class StubServer:
     def __init__(self) -> None:
-        self.ready: dict[str, Any] = {"ready": True, "is_starter": False}
+        self.ready: dict[str, Any] = READY
         self.ready_status = 200
         self.token = ""
         self.refusal: tuple[int, str, dict[str, str]] | None = None
@@ -37,6 +49,8 @@ class StubServer:
         self.glossary: dict[str, Any] = {
             "version": 1,
             "terms": [{"canonical": "Alpha-1", "class": "callsign"}],
+            "patterns": [{"class": "callsign", "base": {"Blue": []}}],
+            "glossary_version": 1,
         }
         self.events: list[dict[str, Any]] = []
         self.since_asked: list[int] = []
@@ -51,9 +65,6 @@ class StubServer:
 
     async def start(self, port: int = 0) -> None:
         app = web.Application(middlewares=[self._check_token])
-        app.router.add_get("/", _page("mic.html"))
-        app.router.add_get("/watch", _page("watch.html"))
-        app.router.add_static("/demo/", DEMO)
         app.router.add_get("/ready", self._ready)
         app.router.add_post("/offer", self._offer)
         app.router.add_delete("/offer/{connection}", self._delete)
@@ -61,6 +72,7 @@ class StubServer:
         app.router.add_put("/api/glossary", self._put_glossary)
         app.router.add_get("/ws", self._ws)
         app.router.add_get("/events", self._sse)
+        add_pages(app)
         self._runner = web.AppRunner(app, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
@@ -126,7 +138,7 @@ class StubServer:
 
     @web.middleware
     async def _check_token(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        is_open = request.path in ("/", "/watch", "/ready") or request.path.startswith("/demo/")
+        is_open = request.path == "/ready" or is_open_to_all(request.match_info.handler)
         given = request.headers.get("Authorization", "") == f"Bearer {self.token}" or (
             request.query.get("token") == self.token
         )
@@ -186,9 +198,9 @@ class StubServer:
         return web.json_response(self.glossary)
 
     async def _put_glossary(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        self.glossary = {**self.glossary, **body, "version": self.glossary["version"] + 1}
-        return web.json_response(self.glossary)
+        version = self.glossary["glossary_version"] + 1
+        self.glossary = {**await request.json(), "glossary_version": version}
+        return web.json_response({"terms": self.glossary["terms"], "glossary_version": version})
 
     async def _ws(self, request: web.Request) -> web.StreamResponse:
         if not self.has_sockets:
@@ -242,13 +254,6 @@ async def until(holds: Callable[[], bool], within_s: float = 60.0) -> None:
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError
         await asyncio.sleep(0.05)
-
-
-def _page(name: str) -> Any:
-    async def handle(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(DEMO / name)
-
-    return handle
 
 
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -10,17 +10,12 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
-from tests.browser.stub import DEMO, StubServer
+from tests.browser.stub import DEMO, READY, STARTER, StubServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 BUSY_BOX_MS = 30_000
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-STARTER = {
-    "ready": True,
-    "is_starter": True,
-    "reason": "the model hub cannot be reached and nothing is cached",
-}
 
 
 async def expect_clean(page: Page) -> None:
@@ -150,9 +145,7 @@ async def test_the_page_speaks_both_languages_and_remembers(open_page: OpenPage,
 
 async def test_the_two_lists_of_words_are_complete(open_page: OpenPage) -> None:
     page = await open_page()
-    lists: dict[str, dict[str, str]] = await page.evaluate(
-        "async () => (await import('/demo/i18n.js')).STRINGS"
-    )
+    lists: dict[str, dict[str, str]] = await page.evaluate("async () => (await import('/i18n.js')).STRINGS")
     assert set(lists["en"]) == set(lists["ko"])
     for key, text in lists["en"].items():
         assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", lists["ko"][key])), key
@@ -182,10 +175,10 @@ async def test_the_starter_model_is_announced_on_every_page(open_page: OpenPage,
 async def test_a_server_that_is_not_ready_says_so_and_then_stops_saying_so(
     open_page: OpenPage, stub: StubServer
 ) -> None:
-    stub.ready, stub.ready_status = {"ready": False, "reason": "the model is loading"}, 503
+    stub.ready, stub.ready_status = {"status": "starting", "reason": "the model is loading"}, 503
     page = await open_page()
     await expect(page.locator(".banner.bad")).to_contain_text("the model is loading")
-    stub.ready, stub.ready_status = {"ready": True}, 200
+    stub.ready, stub.ready_status = READY, 200
     await expect(page.locator(".banner")).to_have_count(0, timeout=BUSY_BOX_MS)
 
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 async def fed(page: Page, events: list[dict[str, Any]]) -> dict[str, Any]:
     """What the model holds after these events."""
     script = """async (events) => {
-        const { Transcript } = await import("/demo/transcript.js");
+        const { Transcript } = await import("/transcript.js");
         const model = new Transcript();
         const changes = events.flatMap((event) => model.feed({ session: "s_1", channel: "C01", ...event }));
         const interim = model.interim("C01");
@@ -112,14 +112,14 @@ async def test_lost_audio_is_kept_joined_and_taken_back_when_it_is_filled(open_p
 )
 async def test_timecodes_read_as_the_wire_writes_them(open_page: OpenPage, ms: int, text: str) -> None:
     page = await open_page()
-    script = "async (ms) => (await import('/demo/transcript.js')).timecode(ms)"
+    script = "async (ms) => (await import('/transcript.js')).timecode(ms)"
     assert await page.evaluate(script, ms) == text
 
 
 async def test_files_are_made_from_the_lines(open_page: OpenPage) -> None:
     page = await open_page()
     script = """async () => {
-        const { make } = await import("/demo/export.js");
+        const { make } = await import("/export.js");
         const line = { channel: "C01", segment: "g_1", start_ms: 3_723_004, end_ms: 3_725_120,
                        text: "알파원 이동", language: "ko", seq: 4, secret: 1 };
         const earlier = { ...line, start_ms: 500, end_ms: 900, text: "first", segment: "g_0" };
