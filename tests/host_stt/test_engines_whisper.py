@@ -1,0 +1,342 @@
+"""The real engine with the bundled starter model, and what is relied on in the libraries beneath it."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import pytest
+from faster_whisper.feature_extractor import FeatureExtractor
+from faster_whisper.tokenizer import _LANGUAGE_CODES, Tokenizer
+from faster_whisper.transcribe import get_suppressed_tokens
+
+from host_stt.alignment import WordClock
+from host_stt.config import Device, EngineConfig, InterimWindow
+from host_stt.contract import Answer, EndReason, Float32Array, Priority, Transcript, Window, WindowError
+from host_stt.engines.base import Engine
+from host_stt.engines.loading import (
+    keep_freed_memory,
+    preload_cublas,
+    resolve_compute_type,
+    resolve_device,
+    resolve_threads,
+)
+from host_stt.engines.whisper import WhisperEngine, WhisperOptions, short_frames
+from host_stt.models import STARTER_FOLDER, ResolvedModel, warm_up
+from host_stt.service import load_whisper
+from tests.support.speech import padded, say, say_words, silence
+from tests.support.windows import window
+
+pytestmark = pytest.mark.model
+PHRASE = "alpha one proceed to gate seven"
+KOREAN = "알파원 정문 도착"
+OFFSET = 48_000
+
+
+@pytest.fixture(scope="module")
+def engine() -> WhisperEngine:
+    config = EngineConfig(model="starter", device=Device.CPU)
+    return load_whisper(config, ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True))
+
+
+@pytest.fixture(scope="module")
+def stock_ways() -> WhisperEngine:
+    """The same weights, decoded as stock weights are: 30 s windows, word times by attention."""
+    return WhisperEngine.from_folder(STARTER_FOLDER, "starter", device=Device.CPU)
+
+
+def read(engine: WhisperEngine, w: Window) -> Transcript:
+    (answer,) = engine.decode([w])
+    assert isinstance(answer, Transcript), answer
+    return answer
+
+
+def spoken(text: str = PHRASE, lang: str = "en", before_s: float = 0.5, after_s: float = 0.5) -> Float32Array:
+    return padded(say(text, lang), before_s, after_s)
+
+
+# --- what is said -------------------------------------------------------------------------------------
+
+
+def test_it_is_an_engine_that_knows_two_languages(engine: WhisperEngine) -> None:
+    assert isinstance(engine, Engine)
+    assert engine.languages == ("en", "ko")
+    assert (engine.model, engine.device, engine.compute_type) == ("starter", Device.CPU, "int8")
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_phrase_is_read(engine: WhisperEngine, priority: Priority) -> None:
+    answer = read(engine, window(samples=spoken(), priority=priority, language="en"))
+    assert answer.text == PHRASE
+    assert answer.end_reason is EndReason.COMPLETE
+    assert answer.avg_logprob > -0.5 and answer.no_speech_prob < 0.2
+    assert 0 < answer.compression_ratio < 2.4
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_korean_phrase_is_read(engine: WhisperEngine, priority: Priority) -> None:
+    answer = read(engine, window(samples=spoken(KOREAN, "ko"), priority=priority, language="ko"))
+    assert answer.text == KOREAN
+
+
+def test_int16_is_read_as_float_is(engine: WhisperEngine) -> None:
+    samples = (spoken() * 32767).astype(np.int16)
+    assert read(engine, window(samples=samples, language="en")).text == PHRASE
+
+
+@pytest.mark.parametrize(("text", "lang"), [(PHRASE, "en"), (KOREAN, "ko")])
+def test_the_language_is_found_by_itself(engine: WhisperEngine, text: str, lang: str) -> None:
+    answer = read(engine, window(samples=spoken(text, lang), language="auto"))
+    assert (answer.language, answer.text) == (lang, text)
+    assert answer.language_probability > 0.9
+
+
+def test_the_search_for_a_language_can_be_narrowed() -> None:
+    only_korean = WhisperEngine.from_folder(
+        STARTER_FOLDER, "starter", WhisperOptions(auto_languages=("ko",)), device=Device.CPU
+    )
+    answer = read(only_korean, window(samples=spoken(), language="auto"))
+    assert (answer.language, answer.language_probability) == ("ko", 1.0)
+
+
+def test_a_language_it_does_not_know_is_that_windows_error_alone(engine: WhisperEngine) -> None:
+    bad, good = engine.decode([window("a", samples=spoken(), language="de"), window("b", samples=spoken())])
+    assert isinstance(bad, WindowError) and bad.code == "unknown_language" and "en, ko" in bad.message
+    assert isinstance(good, Transcript) and good.text == PHRASE
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_call_sign_on_the_list_comes_out_as_it_is_listed(engine: WhisperEngine, priority: Priority) -> None:
+    terms = ["Bravo-2", "Alpha-1", "Tango-9"]
+    answer = read(engine, window(samples=spoken(), priority=priority, language="en", terms=terms))
+    assert answer.text == "Alpha-1 proceed to gate seven"
+    if priority is Priority.FINAL:
+        assert answer.words[0].text == "Alpha-1"
+
+
+def test_a_glossary_of_any_size_and_content_is_survived(engine: WhisperEngine) -> None:
+    wild = [
+        "<|startoftranscript|>",
+        "<|nospeech|>",
+        "\x00",
+        "🎙",
+        "가" * 200,
+        *(f"Kilo-{i}" for i in range(900)),
+    ]
+    answer = read(engine, window(samples=spoken(), language="en", terms=wild, history="x " * 1900))
+    assert answer.end_reason in EndReason
+
+
+# --- when it is said -----------------------------------------------------------------------------------
+
+
+def test_words_lie_within_300_ms_of_where_they_were_said(engine: WhisperEngine) -> None:
+    said = say_words(PHRASE, pause_ms=0)
+    answer = read(engine, window(samples=padded(said.samples), start_sample=OFFSET, language="en"))
+    assert [w.text for w in answer.words] == PHRASE.split()
+    for word, (_, start, end) in zip(answer.words, said.words, strict=True):
+        assert abs(word.start_sample - (OFFSET + 8000 + start)) <= 4800
+        assert abs(word.end_sample - (OFFSET + 8000 + end)) <= 4800
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_segment_begins_and_ends_with_its_sound(engine: WhisperEngine, priority: Priority) -> None:
+    samples = spoken(before_s=1.0, after_s=2.0)
+    (segment,) = read(
+        engine, window(samples=samples, start_sample=OFFSET, priority=priority, language="en")
+    ).segments
+    assert abs(segment.start_sample - (OFFSET + 16_000)) <= 1600
+    assert abs(segment.end_sample - (OFFSET + len(samples) - 32_000)) <= 1600
+
+
+@pytest.mark.parametrize("clock", WordClock)
+@pytest.mark.parametrize(
+    "text", [PHRASE, "bravo two stand by for orders", "tango nine we are at platform bravo over"]
+)
+def test_times_are_inside_the_window_and_never_go_back(clock: WordClock, text: str) -> None:
+    engine = WhisperEngine.from_folder(
+        STARTER_FOLDER, "starter", WhisperOptions(word_clock=clock), device=Device.CPU
+    )
+    samples = spoken(text, before_s=0.1, after_s=0.0)
+    answer = read(engine, window(samples=samples, start_sample=OFFSET, language="en"))
+    floor = OFFSET
+    for word in answer.words:
+        assert floor <= word.start_sample <= word.end_sample <= OFFSET + len(samples)
+        floor = word.end_sample
+    assert answer.words and answer.words[-1].end_sample > OFFSET + len(samples) // 2
+
+
+def test_the_words_make_the_text(engine: WhisperEngine) -> None:
+    for text, lang in ((PHRASE, "en"), (KOREAN, "ko")):
+        answer = read(engine, window(samples=spoken(text, lang), language=lang))
+        assert " ".join(w.text for w in answer.words) == answer.text
+        assert all(0 <= w.probability <= 1 for w in answer.words)
+
+
+def test_interims_have_no_words(engine: WhisperEngine) -> None:
+    assert read(engine, window(samples=spoken(), priority=Priority.INTERIM)).words == ()
+
+
+# --- nothing is said -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("priority", Priority)
+@pytest.mark.parametrize("seconds", [0.001, 0.5, 10, 30])
+def test_silence_gives_no_text(engine: WhisperEngine, priority: Priority, seconds: float) -> None:
+    answer = read(engine, window(samples=silence(seconds), priority=priority))
+    assert (answer.text, answer.segments, answer.end_reason) == ("", (), EndReason.NO_SPEECH)
+
+
+@pytest.mark.parametrize("level", [0.001, 0.01])
+def test_hiss_gives_no_text(engine: WhisperEngine, level: float) -> None:
+    hiss = np.random.default_rng(5).standard_normal(10 * 16000).astype(np.float32) * np.float32(level)
+    answer = read(engine, window(samples=hiss, language="en"))
+    assert (answer.text, answer.end_reason) == ("", EndReason.NO_SPEECH)
+
+
+@pytest.mark.parametrize("n", [1, 2, 159, 160, 161, 399, 400, 16000])
+def test_a_window_of_any_length_is_survived(engine: WhisperEngine, n: int) -> None:
+    loud = np.random.default_rng(1).uniform(-1, 1, n).astype(np.float32)
+    for priority in Priority:
+        assert isinstance(engine.decode([window(samples=loud, priority=priority)])[0], Transcript)
+
+
+def test_the_loudest_thirty_seconds_are_survived(engine: WhisperEngine) -> None:
+    square = np.where(np.arange(30 * 16000) // 20 % 2, 1.0, -1.0).astype(np.float32)
+    assert isinstance(engine.decode([window(samples=square)])[0], Transcript)
+
+
+# --- together ------------------------------------------------------------------------------------------
+
+
+def mixed_windows() -> list[Window]:
+    """Languages, priorities, prompts and lengths of all kinds."""
+    korean, short = spoken(KOREAN, "ko"), spoken(after_s=0.0)
+    return [
+        window("a", samples=spoken(), language="en"),
+        window("b", samples=korean, language="auto"),
+        window("c", samples=short, priority=Priority.INTERIM, language="en", terms=["Alpha-1", "Kilo-4"]),
+        window("d", samples=silence(2)),
+        window("e", samples=spoken(), language="en", terms=["Alpha-1"], history="bravo two stand by"),
+        window("f", samples=np.concatenate([spoken(), silence(12)]), priority=Priority.INTERIM),
+        window("g", samples=spoken("bravo two stand by for orders"), language="en", start_sample=OFFSET),
+        window("h", samples=spoken(), language="xx"),
+        window("i", samples=korean, language="ko", terms=["Alpha-1"]),
+    ]
+
+
+def test_windows_decoded_together_read_as_alone(engine: WhisperEngine, stock_ways: WhisperEngine) -> None:
+    for each in (engine, stock_ways):
+        together = each.decode(mixed_windows())
+        alone = [each.decode([w])[0] for w in mixed_windows()]
+        assert [a.id for a in together] == list("abcdefghi")
+        assert [text_and_times(a) for a in together] == [text_and_times(a) for a in alone]
+
+
+def text_and_times(answer: Answer) -> object:
+    if isinstance(answer, WindowError):
+        return answer.code
+    return answer.text, answer.language, [(s.start_sample, s.end_sample) for s in answer.segments]
+
+
+def test_the_stock_ways_read_the_phrase_too(stock_ways: WhisperEngine) -> None:
+    assert read(stock_ways, window(samples=spoken(), language="en")).text == PHRASE
+
+
+def test_a_reading_that_runs_into_the_cap_is_read_again_and_ends(
+    engine: WhisperEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WhisperEngine, "_token_cap", lambda self, row, language: 4)
+    answer = read(engine, window(samples=spoken(), language="en"))
+    assert answer.end_reason is EndReason.TOKEN_CAP
+    assert answer.text and PHRASE.startswith(answer.text)
+
+
+def test_the_warm_up_clip_is_heard(engine: WhisperEngine) -> None:
+    warm_up(engine, must_hear=True)
+
+
+def test_wider_search_reads_the_same(engine: WhisperEngine) -> None:
+    wide = WhisperEngine.from_folder(
+        STARTER_FOLDER, "starter", WhisperOptions(beam_size=5), device=Device.CPU
+    )
+    assert read(wide, window(samples=spoken(), language="en")).text == PHRASE
+
+
+# --- what `auto` means ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames"),
+    [(0.1, 1000), (7.5, 1000), (7.6, 1500), (12.5, 1500), (17, 2000), (18, 3000), (30, 3000)],
+)
+def test_a_short_window_leaves_slack_behind_the_speech(seconds: float, frames: int) -> None:
+    assert short_frames(int(seconds * 16000)) == frames
+
+
+def test_auto_is_settled_by_us() -> None:
+    assert resolve_compute_type(Device.CPU, "auto") == "int8"
+    assert resolve_compute_type(Device.CPU, "float32") == "float32"
+    assert resolve_device(Device.CPU) is Device.CPU
+    assert resolve_device(Device.AUTO) in (Device.CPU, Device.CUDA)
+    assert resolve_threads(3) == 3 and 1 <= resolve_threads(0) <= 8
+    preload_cublas()
+
+
+def test_interims_are_short_for_the_starter_alone() -> None:
+    starter = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
+    other = ResolvedModel(STARTER_FOLDER, "small", "test")
+    for model, setting, expected in (
+        (starter, InterimWindow.AUTO, InterimWindow.SHORT),
+        (other, InterimWindow.AUTO, InterimWindow.FULL),
+        (starter, InterimWindow.FULL, InterimWindow.FULL),
+        (other, InterimWindow.SHORT, InterimWindow.SHORT),
+    ):
+        loaded = load_whisper(EngineConfig(device=Device.CPU, interim_window=setting), model)
+        assert loaded._options.interim_window is expected
+
+
+def test_a_folder_that_cannot_be_loaded_raises(tmp_path: Path) -> None:
+    with pytest.raises((RuntimeError, ValueError)):
+        WhisperEngine.from_folder(tmp_path, "nothing", device=Device.CPU)
+
+
+def test_glibc_agrees_to_keep_freed_memory() -> None:
+    import platform
+
+    assert keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
+
+
+# --- what is relied on in the libraries ----------------------------------------------------------------
+
+
+def test_ctranslate2_still_takes_and_gives_what_we_use() -> None:
+    whisper = ctranslate2.models.Whisper
+    for name in ("encode", "generate", "align", "detect_language", "unload_model"):
+        assert callable(getattr(whisper, name))
+    generate = whisper.generate.__doc__ or ""
+    for option in ("beam_size", "max_length", "return_scores", "return_no_speech_prob", "suppress_tokens"):
+        assert option in generate
+    assert hasattr(whisper, "is_multilingual") and hasattr(whisper, "n_mels")
+    for field in ("sequences_ids", "scores", "no_speech_prob"):
+        assert hasattr(ctranslate2.models.WhisperGenerationResult, field)
+    assert hasattr(ctranslate2.StorageView, "to_device") and ctranslate2.Device.cpu
+
+
+def test_faster_whisper_still_has_the_pieces_we_use(engine: WhisperEngine) -> None:
+    tokenizer = engine._loaded.tokenizers["en"]
+    assert isinstance(tokenizer, Tokenizer) and tokenizer.language_code == "en"
+    assert tokenizer.sot_sequence == [tokenizer.sot, tokenizer.language, tokenizer.task]
+    assert tokenizer.eot < tokenizer.sot < tokenizer.no_timestamps
+    assert tokenizer.sot_prev not in tokenizer.sot_sequence
+    assert tokenizer.decode(tokenizer.encode(" Alpha-1, 알파원")).strip() == "Alpha-1, 알파원"
+    texts, groups = tokenizer.split_to_word_tokens([*tokenizer.encode(" alpha one"), tokenizer.eot])
+    assert texts[:2] == [" alpha", " one"] and len(texts) == len(groups) == 3
+    suppressed = get_suppressed_tokens(tokenizer, [-1])
+    assert tokenizer.sot_prev in suppressed and tokenizer.eot not in suppressed
+    assert {"en", "ko"} <= set(_LANGUAGE_CODES)
+    assert {"feature_size", "chunk_length"} <= set(inspect.signature(FeatureExtractor.__init__).parameters)
+    mel = FeatureExtractor()(np.zeros(16000, np.float32))
+    assert mel.shape == (80, 101)
