@@ -24,7 +24,7 @@ class RangeSet:
     def overlap(self, start: int, end: int) -> tuple[int, int] | None:
         """The first part of [start, end) that is taken, or None."""
         at = bisect_right(self._ends, start)
-        if at == len(self._starts) or self._starts[at] >= end:
+        if start >= end or at == len(self._starts) or self._starts[at] >= end:
             return None
         return max(start, self._starts[at]), min(end, self._ends[at])
 
@@ -42,6 +42,8 @@ class RangeSet:
 
     def remove(self, start: int, end: int) -> None:
         """Give [start, end) back; a range it cuts through keeps what lies outside."""
+        if end <= start:
+            return
         kept = [(a, b) for a, b in self if b <= start or a >= end]
         for a, b in self:
             if a < end and start < b:

@@ -46,6 +46,10 @@ def read_offer(sdp: str, lines_max: int) -> tuple[MediaLine, ...]:
     _check_lines(lines, lines_max)
     audio = tuple(line for line in lines if line.kind == "audio")
     _check_audio(audio)
+    if "\na=fingerprint:" not in sdp:  # aiortc does not ask for it
+        raise RequestError(
+            "unusable_sdp", "the offer has no a=fingerprint; sound is taken encrypted only", 422
+        )
     return audio
 
 
