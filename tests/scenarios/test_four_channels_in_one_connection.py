@@ -1,0 +1,84 @@
+"""Four people in one peer connection, each with a phrase of their own; three kinds of watchers beside them.
+
+The phrases are ones that the starter model reads without error from the clip alone: what is tested is the way
+there, and that no channel hears another.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.voices import (
+    Events,
+    SocketWatcher,
+    Speakers,
+    StreamWatcher,
+    calling,
+    of,
+    said,
+    stored,
+    until,
+    wer,
+)
+from tests.support.server import Server
+from tests.support.speech import padded, say
+
+pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model]
+
+PHRASES = (
+    "alpha one proceed to gate seven over",
+    "bravo two hold at checkpoint three",
+    "echo six hold at gate nine",
+    "medic four proceed to runway two",
+)
+WORST_WER = 0.20
+"""Of any one phrase: one word of five or six."""
+MEAN_WER = 0.10
+SPOKEN_S = 60
+"""For the words of four channels on a busy box of two cores."""
+
+
+def has_all(events: Events, final_seq: int) -> bool:
+    return bool(stored(events)) and stored(events)[-1]["seq"] >= final_seq
+
+
+async def test_each_phrase_comes_out_on_its_own_channel_for_all_watchers(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        server.wait_ready()
+        speakers = Speakers([padded(say(phrase), 0.5, 60.0) for phrase in PHRASES], since=0)
+        socket, stream = SocketWatcher(), StreamWatcher()
+        async with calling(speakers) as http:
+            await socket.open(http, server.url, since="0")
+            await stream.open(http, server.url, since="0")
+            await speakers.connect(http, server.url, channels=[{"language": "en"}] * 4)
+            channels = speakers.channels
+            assert channels == ["C01", "C02", "C03", "C04"]
+            await until(
+                lambda: all(of(socket.events, "segment.final", c) for c in channels),
+                SPOKEN_S,
+                "a final on each",
+            )
+            final_seq = await speakers.hang_up(http, server.url)
+            for watcher in (socket, stream, speakers):
+                await until(partial(has_all, watcher.events, final_seq), 10, "the last event")
+
+            errors = [
+                wer(phrase, said(socket.events, c)) for phrase, c in zip(PHRASES, channels, strict=True)
+            ]
+            assert max(errors) <= WORST_WER, [said(socket.events, c) for c in channels]
+            assert sum(errors) / len(errors) <= MEAN_WER
+            assert any(of(socket.events, "segment.interim", c) for c in channels)
+
+            everything = stored(socket.events)
+            assert [event["seq"] for event in everything] == list(range(1, final_seq + 1))
+            assert stored(stream.events) == everything
+            assert stream.ids == [event["seq"] for event in everything]
+            assert stored(speakers.events) == everything, "this connection feeds every channel there is"
+            for final in of(everything, "segment.final"):
+                assert 0 <= final["start_ms"] < final["end_ms"]
+                assert final["latency_ms"] >= 0
+            await socket.leave()
+            await stream.leave()

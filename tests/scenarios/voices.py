@@ -1,0 +1,176 @@
+"""People who speak into a running server and people who watch it: real aiortc peers, real sockets.
+
+Stands in for browsers in the scenarios. Times are seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import jiwer
+import numpy as np
+from aiortc import RTCSessionDescription
+from numpy.typing import NDArray
+
+from host_stt.contract import Float32Array
+from tests.support.peers import Client, SoundTrack
+
+Events = list[dict[str, Any]]
+
+
+def at_48k(samples: Float32Array) -> NDArray[np.int16]:
+    """16 kHz float32 -> 48 kHz int16, by zeros added to one long Fourier transform."""
+    spectrum = np.fft.rfft(samples)
+    n = len(samples) * 3
+    louder = np.fft.irfft(np.pad(spectrum, (0, n // 2 + 1 - len(spectrum))), n) * 3
+    return (np.clip(louder, -1, 1) * 32767).astype(np.int16)
+
+
+class Speakers:
+    """One peer connection whose tracks speak, one channel each; keeps what its data channel says."""
+
+    def __init__(self, sounds: Sequence[Float32Array], *, since: int | None = None) -> None:
+        self.tracks = [SoundTrack(at_48k(sound)) for sound in sounds]
+        self.client = Client(self.tracks)
+        self.events: Events = []
+        self.answer: dict[str, Any] = {}
+        assert self.client.data is not None
+        data = self.client.data
+        data.on("message", lambda message: self.events.append(json.loads(message)))
+        if since is not None:
+            data.on("open", lambda: data.send(json.dumps({"type": "resume", "since": since})))
+
+    async def connect(self, http: aiohttp.ClientSession, url: str, **fields: Any) -> dict[str, Any]:
+        """Offer, apply the answer; the sound starts when the connection stands."""
+        body = {**await self.client.offer(), **fields}
+        async with http.post(f"{url}/offer", json=body) as response:
+            self.answer = await response.json()
+            assert response.status == 200, self.answer
+        await self.client.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
+        return self.answer
+
+    @property
+    def channels(self) -> list[str]:
+        return [entry["channel"] for entry in self.answer["channels"]]
+
+    async def hang_up(self, http: aiohttp.ClientSession, url: str) -> int:
+        """Ask the server for the last words; the seq they end with."""
+        async with http.delete(f"{url}/offer/{self.answer['connection']}") as response:
+            return int((await response.json())["final_seq"])
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+class SocketWatcher:
+    """Reads `/ws` until it closes."""
+
+    def __init__(self) -> None:
+        self.events: Events = []
+        self.close_code: int | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, http: aiohttp.ClientSession, url: str, **query: str) -> None:
+        self._socket = await http.ws_connect(f"{url}/ws", params=query)
+        self._task = asyncio.create_task(self._read(self._socket))
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            self.events.append(json.loads(message.data))
+        self.close_code = socket.close_code
+
+    async def leave(self) -> None:
+        if self._socket is not None:
+            await self._socket.close()
+        if self._task is not None:
+            await self._task
+
+
+class StreamWatcher:
+    """Reads `/events` until it ends."""
+
+    def __init__(self) -> None:
+        self.events: Events = []
+        self.ids: list[int] = []
+        self.comments = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(
+        self, http: aiohttp.ClientSession, url: str, last_event_id: int | None = None, **query: str
+    ) -> None:
+        headers = {} if last_event_id is None else {"Last-Event-ID": str(last_event_id)}
+        response = await http.get(f"{url}/events", params=query, headers=headers)
+        assert response.status == 200
+        self._task = asyncio.create_task(self._read(response))
+
+    async def _read(self, response: aiohttp.ClientResponse) -> None:
+        with contextlib.suppress(aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):
+            async for line in response.content:
+                self._take(line.decode().rstrip("\n"))
+        response.close()
+
+    def _take(self, line: str) -> None:
+        if line.startswith("data: "):
+            self.events.append(json.loads(line[6:]))
+        elif line.startswith("id: "):
+            self.ids.append(int(line[4:]))
+        elif line.startswith(":"):
+            self.comments += 1
+
+    async def leave(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+
+@asynccontextmanager
+async def calling(*speakers: Speakers) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client session, and peers that are closed whatever happens."""
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        try:
+            yield http
+        finally:
+            for speaker in speakers:
+                await speaker.close()
+
+
+def stored(events: Events) -> Events:
+    return [event for event in events if "seq" in event]
+
+
+def of(events: Events, kind: str, channel: str | None = None) -> Events:
+    return [e for e in events if e["type"] == kind and channel in (None, e.get("channel"))]
+
+
+def said(events: Events, channel: str | None = None) -> str:
+    """The finals' text, in order, as the engine read it."""
+    return " ".join(e["raw"] or e["text"] for e in of(events, "segment.final", channel))
+
+
+def wer(spoken: str, read: str) -> float:
+    """Word error rate after lower-casing; punctuation counts as a space, a digit as its word."""
+    return float(jiwer.wer(_plain(spoken), _plain(read) or "-"))
+
+
+_DIGITS = "zero one two three four five six seven eight nine".split()
+
+
+def _plain(text: str) -> str:
+    words = re.sub(r"[^\w\s]", " ", text.lower())
+    return " ".join(re.sub(r"\d", lambda d: f" {_DIGITS[int(d[0])]} ", words).split())
+
+
+async def until(holds: Callable[[], object], within_s: float, what: str) -> None:
+    deadline_s = asyncio.get_running_loop().time() + within_s
+    while not holds():
+        assert asyncio.get_running_loop().time() < deadline_s, f"{what}: not within {within_s} s"
+        await asyncio.sleep(0.05)
