@@ -16,7 +16,7 @@ from host_stt.contract import Word
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity
 
-EDGE_SAMPLES = 300 * SAMPLES_PER_MS
+EDGE_SAMPLES = 400 * SAMPLES_PER_MS
 """A word this close to its window's edge may be cut: Whisper's word times are off by up to about 200 ms."""
 APART_SAMPLES_MAX = 900 * SAMPLES_PER_MS
 """Readings of one word in two windows are never further apart than this: both times off, one of them cut."""
@@ -47,7 +47,8 @@ def join(left: Sequence[Word], right: Sequence[Word], overlap: Overlap, fixed: i
     left: the earlier window's words from a little before the overlap on, the first `fixed` of them already
     final. right: all words of the later window.
     """
-    columns = align(left, right, overlap)
+    left = _without_heard_once(left, right, overlap, fixed)
+    columns, _ = align(left, right, overlap)
     after = _after_fixed(columns, fixed)
     at = _joint(columns[after:], left, right, overlap)
     if at is None:
@@ -59,8 +60,8 @@ def join(left: Sequence[Word], right: Sequence[Word], overlap: Overlap, fixed: i
     return _with_holes_filled(row, columns[after:], left, right, overlap)
 
 
-def align(left: Sequence[Word], right: Sequence[Word], overlap: Overlap) -> list[Column]:
-    """The best pairing in order: as many likely pairs as there are, each scored by likeness and by time."""
+def align(left: Sequence[Word], right: Sequence[Word], overlap: Overlap) -> tuple[list[Column], float]:
+    """The best pairing in order, and its score: as many likely pairs as there are, by likeness and by time."""
     n, m = len(left), len(right)
     left_keys, right_keys = keys_of(left), keys_of(right)
     best = [[0.0] * (m + 1) for _ in range(n + 1)]
@@ -83,28 +84,53 @@ def align(left: Sequence[Word], right: Sequence[Word], overlap: Overlap) -> list
             j += 1
     columns += [(k, None) for k in range(i, n)]
     columns += [(None, k) for k in range(j, m)]
-    return columns
+    return columns, best[0][0]
+
+
+def _without_heard_once(
+    left: Sequence[Word], right: Sequence[Word], overlap: Overlap, fixed: int
+) -> Sequence[Word]:
+    """The earlier window's words without a repeated tail, unless the later window heard it twice as well."""
+    for n in (3, 2, 1):
+        shorter = left[: len(left) - n]
+        if not _repeats_tail(left, n) or len(shorter) < fixed:
+            continue
+        _, once = align(shorter, right, overlap)
+        _, twice = align(left, right, overlap)
+        if twice - once < 1.0:  # a second pair would be worth up to 2
+            return shorter
+    return left
 
 
 def without_repeated_tail(words: Sequence[Word], end_sample: int) -> list[Word]:
-    """Without the one to three last words when they repeat those before them in less time than speaking them
-    takes.
+    """Without the one to three last words when they only repeat those before them.
 
-    Whisper likes to say the end of a window twice. "Mayday mayday" stays: both have room before end_sample,
-    the end of speech. Room is judged by the pace of the other words, 300 ms a word where there are too few.
+    Whisper likes to say the end of a window twice. "Mayday mayday" stays: there was time to speak both before
+    end_sample, the end of speech, and the second does not begin before the first is over.
     """
-    keys = keys_of(words)
     for n in (3, 2, 1):
-        if len(words) < 2 * n or keys[-n:] != keys[-2 * n : -n]:
-            continue
-        before = words[: -2 * n]
-        start = words[-2 * n].start_sample
-        if before:
-            start = max(start, min(before[-1].end_sample, words[-n].start_sample))
-        room = max(0, min(end_sample, words[-1].end_sample) - start) // (2 * n)
-        if room < 0.7 * _pace(words[:-n]):
+        if _repeats_tail(words, n) and not _had_time(words, n, end_sample):
             return list(words[:-n])
     return list(words)
+
+
+def _had_time(words: Sequence[Word], n: int, end_sample: int) -> bool:
+    first, second = words[-2 * n : -n], words[-n:]
+    start = first[0].start_sample
+    if len(words) > 2 * n:
+        start = max(start, min(words[-2 * n - 1].end_sample, second[0].start_sample))
+    room = max(0, min(end_sample, second[-1].end_sample) - start)
+    left_over = end_sample - first[-1].end_sample
+    return (
+        room >= 0.7 * _pace(words[:-n]) * 2 * n
+        and left_over >= 0.4 * (first[-1].end_sample - first[0].start_sample)
+        and second[0].start_sample >= first[-1].end_sample - 100 * SAMPLES_PER_MS
+    )
+
+
+def _repeats_tail(words: Sequence[Word], n: int) -> bool:
+    keys = keys_of(words[-2 * n :])
+    return len(keys) == 2 * n and keys[:n] == keys[n:]
 
 
 def _pace(words: Sequence[Word]) -> float:
@@ -212,6 +238,7 @@ def _fitted(row: list[Word], word: Word) -> list[Word]:
     room = row[at].start_sample - row[at - 1].end_sample
     (key,) = keys_of((word,))
     is_known = any(similarity(key, k) >= ALIKE for k in keys_of(row[max(0, at - 4) : at + 4]))
-    if is_known or room < 0.6 * max(1, word.end_sample - word.start_sample):
+    spoken = max(word.end_sample - word.start_sample, 150 * SAMPLES_PER_MS)
+    if is_known or room < 0.6 * spoken:
         return row
     return [*row[:at], word, *row[at:]]

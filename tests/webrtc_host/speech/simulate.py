@@ -1,0 +1,102 @@
+"""An utterance driven through endpointing's events, windowing and merge without audio: the script is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from host_stt.contract import Float32Array, Priority, Transcript, Word
+from host_stt.engines.base import Engine
+from tests.webrtc_host.speech.helpers import MS, transcript_of, window_for
+from webrtc_host.speech.endpointing import Rule, SpeechEnded, SpeechStarted
+from webrtc_host.speech.merge import Committed, InterimText, MergeEvent, UtteranceMerge
+from webrtc_host.speech.vad import FRAME_SAMPLES
+from webrtc_host.speech.windowing import Windowing, WindowingConfig, WindowWanted
+
+PRE_ROLL = 300 * MS
+HANGOVER = 500 * MS
+
+
+@dataclass
+class Outcome:
+    events: list[MergeEvent] = field(default_factory=list)
+    windows: list[WindowWanted] = field(default_factory=list)
+    asked_at: list[int] = field(default_factory=list)  # audio position when each window was asked
+
+    @property
+    def words(self) -> list[Word]:
+        return [w for e in self.events if isinstance(e, Committed) for w in e.words]
+
+    @property
+    def text(self) -> str:
+        return " ".join(w.text for w in self.words)
+
+    @property
+    def interims(self) -> list[InterimText]:
+        return [e for e in self.events if isinstance(e, InterimText)]
+
+    @property
+    def finals(self) -> list[WindowWanted]:
+        return [w for w in self.windows if w.priority is Priority.FINAL]
+
+
+Deliver = Callable[[WindowWanted], Transcript | None]
+
+
+def probabilities(script: Sequence[Word], start_sample: int, end_sample: int) -> Float32Array:
+    """1.0 in frames that lie in a word, 0.4 in those between (speech, but quieter)."""
+    values = []
+    for at in range(start_sample, end_sample, FRAME_SAMPLES):
+        middle = at + FRAME_SAMPLES // 2
+        spoken = any(w.start_sample <= middle < w.end_sample for w in script)
+        values.append(1.0 if spoken else 0.4)
+    return np.array(values, dtype=np.float32)
+
+
+def speak(
+    script: Sequence[Word],
+    engine: Engine,
+    config: WindowingConfig | None = None,
+    *,
+    fails: Callable[[WindowWanted], bool] = lambda _: False,
+    delay: int = 0,
+) -> Outcome:
+    """One utterance. delay: how many further final windows are asked before one is answered."""
+    windowing = Windowing(config or WindowingConfig())
+    start, end = script[0].start_sample, script[-1].end_sample
+    merge = UtteranceMerge("u_1", start)
+    outcome = Outcome()
+    waiting: list[WindowWanted] = []
+
+    def answer(wanted: WindowWanted) -> None:
+        if fails(wanted):
+            outcome.events += merge.fail(wanted)
+        else:
+            (reading,) = engine.decode([window_for(wanted)])
+            outcome.events += merge.feed(wanted, transcript_of(reading))
+        windowing.commit("u_1", merge.commit_sample)
+
+    def ask(wanted: Sequence[WindowWanted], at: int) -> None:
+        for one in wanted:
+            outcome.windows.append(one)
+            outcome.asked_at.append(at)
+            if one.priority is Priority.INTERIM:
+                answer(one)
+                continue
+            waiting.append(one)
+            if len(waiting) > delay:
+                answer(waiting.pop(0))
+
+    windowing.on_speech(SpeechStarted("u_1", start, max(0, start - PRE_ROLL)), start)
+    values = probabilities(script, start, end + HANGOVER)
+    for i in range(len(values)):
+        at = start + i * FRAME_SAMPLES
+        speech_end = min(at + FRAME_SAMPLES, end)
+        ask(windowing.feed(values[i : i + 1], at, speech_end), at + FRAME_SAMPLES)
+    audio_end = start + len(values) * FRAME_SAMPLES
+    ask(windowing.on_speech(SpeechEnded("u_1", start, end, Rule.HANGOVER), audio_end), audio_end)
+    while waiting:
+        answer(waiting.pop())  # the newest first: answers come in any order
+    return outcome
