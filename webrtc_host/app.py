@@ -187,7 +187,8 @@ async def serve(
     """
     runner = web.AppRunner(
         app,
-        access_log_class=http.AccessLogger,
+        access_log_class=http.access_logger(app[http.GATE]),
+        logger=http.server_logger,
         shutdown_timeout=HANDLERS_S,
     )
     await runner.setup()

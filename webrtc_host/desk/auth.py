@@ -112,8 +112,8 @@ class Gate:
 
 
 def _peer(request: web.BaseRequest) -> str:
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    return str(peer[0]) if isinstance(peer, tuple) else ""
+    """The other end of the TCP connection, also after it closed."""
+    return request.remote or ""
 
 
 def _is_address(text: str) -> bool:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_exceptions import HttpProcessingError
 
 from host_stt.contract import error_body
 from webrtc_host.desk.auth import SAFE_METHODS, Gate, Handler, is_open_to_all
@@ -142,14 +143,37 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 class AccessLogger(AbstractAccessLogger):
     """One line per request, without its query. Streams are logged when they end."""
 
+    gate = Gate()
+
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        gate = request.app[GATE] if isinstance(request, web.Request) else None
-        remote = gate.remote(request) if gate else "-"
         # raw_path keeps a line break in the path escaped: a caller cannot write lines of its own.
         path = request.rel_url.raw_path[:200]
+        remote, elapsed_ms = self.gate.remote(request), time * 1000
         self.logger.info(
-            "%s %s %s -> %s in %.0f ms", remote, request.method, path, response.status, time * 1000
+            "%s %s %s -> %s in %.0f ms", remote, request.method, path, response.status, elapsed_ms
         )
+
+
+def access_logger(gate: Gate) -> type[AccessLogger]:
+    """The access logger that believes this gate's proxies."""
+    return type("GatedAccessLogger", (AccessLogger,), {"gate": gate})
+
+
+class _NoRawRequests(logging.Filter):
+    """aiohttp logs a request it cannot parse with its bytes, which may hold the token: only say so."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.msg, record.args = "a request was no HTTP: %s", (type(error).__name__,)
+            record.exc_info = record.exc_text = None
+        return True
+
+
+server_logger = logging.getLogger(f"{__name__}.server")
+"""For aiohttp's own server, in place of `aiohttp.server`."""
+server_logger.addFilter(_NoRawRequests())
 
 
 def install(app: web.Application, gate: Gate) -> None:
