@@ -1,7 +1,7 @@
 """Test samples, and the finished model that decodes them through `faster_whisper.WhisperModel`.
 
-Sentences are of the held-out half of the grammar; voices are the trained ones or those held out. All is drawn from
-a seed of its own.
+Sentences are of the held-out part of the grammar; voices are the trained ones or those held out. All is drawn
+from a seed of its own.
 """
 
 import random

@@ -28,15 +28,17 @@ IGNORED = -100
 _WORD_TOLERANCE_S = 0.03  # a word that loses no more than this is heard whole
 
 # Clips of a window length per batch: about the same work for each.
-BATCH_CLIPS = {4: 16, 6: 12, 10: 8, 20: 4, 30: 2}
+BATCH_CLIPS = {4: 16, 6: 12, 10: 8, 15: 4, 20: 4, 30: 2}
+# Windows that hold two to eight phrases; the others hold one or two.
+SHARE_OF_SEVERAL = {4: 0.0, 6: 0.0, 10: 0.5, 15: 0.8, 20: 0.85, 30: 0.75}
 # Up to this step, the lengths are drawn with these weights. Cross-attention starts on short windows; 30 s
 # windows must be there at the end. In steps, not in shares of the training, so that a longer training begins
 # like a shorter one.
 CURRICULUM: tuple[tuple[float, dict[int, float]], ...] = (
     (800, {4: 0.8, 6: 0.2}),
-    (2_000, {4: 0.5, 6: 0.25, 10: 0.2, 30: 0.05}),
-    (3_500, {4: 0.3, 6: 0.25, 10: 0.25, 20: 0.1, 30: 0.1}),
-    (float("inf"), {4: 0.25, 6: 0.2, 10: 0.25, 20: 0.12, 30: 0.18}),
+    (2_000, {4: 0.5, 6: 0.2, 10: 0.25, 30: 0.05}),
+    (3_500, {4: 0.25, 6: 0.15, 10: 0.35, 15: 0.08, 20: 0.07, 30: 0.1}),
+    (float("inf"), {4: 0.15, 6: 0.15, 10: 0.38, 15: 0.1, 20: 0.08, 30: 0.14}),
 )
 
 
@@ -87,7 +89,7 @@ class SceneMaker:
 
     def _speech(self, rng: random.Random, language: Language, window_s: int) -> Scene:
         cut_start, cut_end = rng.random() < 0.2, rng.random() < 0.25
-        several = window_s >= 10 and rng.random() < 0.85
+        several = window_s >= 10 and rng.random() < SHARE_OF_SEVERAL[window_s]
         phrases = rng.randint(2, 8) if several else 1 if rng.random() < 0.75 else 2
         limit = window_s * SAMPLE_RATE
         sound, heard = np.zeros(limit, np.float32), []

@@ -44,7 +44,7 @@ def opus_coded(samples: npt.NDArray[np.float32], bits_per_second: int) -> npt.ND
         sink.mux(stream.encode(None))
     buffer.seek(0)
     down, heard = av.AudioResampler("flt", "mono", SAMPLE_RATE), []
-    with av.open(buffer) as source:
+    with av.open(buffer, "r") as source:
         for decoded in source.decode(audio=0):
             heard += [piece.to_ndarray()[0] for piece in down.resample(decoded)]
         heard += [piece.to_ndarray()[0] for piece in down.resample(None)]
@@ -68,7 +68,8 @@ def make_shard(folder: Path, number: int, seed: int) -> float:
             continue
         samples = speech.samples
         if rng.random() < OPUS_SHARE:
-            coded = opus_coded(samples / np.float32(32_768), rng.randint(14_000, 40_000))
+            sound = (samples / np.float32(32_768)).astype(np.float32)
+            coded = opus_coded(sound, rng.randint(14_000, 40_000))
             samples = np.clip(coded * 32_768, -32_768, 32_767).astype(np.int16)
         sounds.append(samples)
         words.append(speech.word_starts)

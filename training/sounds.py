@@ -4,6 +4,7 @@ Everything is drawn from the random generator handed in, so that a seed gives th
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,17 @@ from training.synthesis import SAMPLE_RATE
 Samples = npt.NDArray[np.float32]
 
 
+def _full_scale(sound: npt.NDArray[np.floating[Any]]) -> Samples:
+    scaled: Samples = (sound / (np.abs(sound).max() + 1e-9)).astype(np.float32)
+    return scaled
+
+
 def noise(rng: np.random.Generator, count: int) -> Samples:
     """Noise from white to brown: hiss, air, a far motor."""
     white = rng.standard_normal(count, dtype=np.float32)
     colour = rng.uniform(0, 0.98) if rng.random() < 0.6 else 0.0
     coloured = signal.lfilter([1.0], [1.0, -colour], white)
-    return (coloured / (np.abs(coloured).max() + 1e-9)).astype(np.float32)
+    return _full_scale(coloured)
 
 
 def hum(rng: np.random.Generator, count: int) -> Samples:
@@ -29,7 +35,7 @@ def hum(rng: np.random.Generator, count: int) -> Samples:
     for harmonic in range(1, int(rng.integers(1, 16)) + 1):
         level = rng.uniform(0.2, 1) / harmonic ** rng.uniform(0, 1.5)
         sound += level * np.sin(2 * np.pi * base * harmonic * time + rng.uniform(0, 6.28))
-    return (sound / np.abs(sound).max()).astype(np.float32)
+    return _full_scale(sound)
 
 
 def tones(rng: np.random.Generator, count: int) -> Samples:
@@ -52,7 +58,7 @@ def tones(rng: np.random.Generator, count: int) -> Samples:
         sound = np.sin(2 * np.pi * np.cumsum(alternating) / SAMPLE_RATE)
     if rng.random() < 0.5:
         sound = sound * ((time * rng.uniform(0.5, 10)) % 1 < rng.uniform(0.1, 0.9))
-    return (sound / (np.abs(sound).max() + 1e-9)).astype(np.float32)
+    return _full_scale(sound)
 
 
 def clicks(rng: np.random.Generator, count: int) -> Samples:
@@ -67,7 +73,7 @@ def clicks(rng: np.random.Generator, count: int) -> Samples:
         piece += burst[: len(piece)] * rng.uniform(0.2, 1)
     if rng.random() < 0.3:  # single samples, as from a digital fault
         sound = (rng.random(count) < rng.uniform(1e-5, 1e-3)).astype(np.float32)
-    return sound / (np.abs(sound).max() + 1e-9)
+    return _full_scale(sound)
 
 
 def music(rng: np.random.Generator, count: int) -> Samples:
@@ -85,13 +91,14 @@ def music(rng: np.random.Generator, count: int) -> Samples:
             sound[start : start + length] += (
                 note * np.exp(-time * rng.uniform(1, 8)) * np.minimum(1, time / 0.01)
             )
-    return (sound[:count] / (np.abs(sound).max() + 1e-9)).astype(np.float32)
+    return _full_scale(sound[:count])
 
 
 def bursts(rng: np.random.Generator, count: int) -> Samples:
     """Noise that opens and closes: squelch tails, wind, breath."""
     edges = np.interp(np.arange(count), np.sort(rng.integers(0, count, 16)), rng.choice([0.0, 0.02, 1.0], 16))
-    return (noise(rng, count) * edges).astype(np.float32)
+    sound: Samples = (noise(rng, count) * edges).astype(np.float32)
+    return sound
 
 
 _KINDS = (noise, noise, hum, hum, tones, clicks, music, bursts)

@@ -213,7 +213,7 @@ class Speaker:
     """Both synthesizers behind one call."""
 
     def __init__(self) -> None:
-        self._synthesizers = {"espeak-ng": Espeak(), "flite": Flite()}
+        self._synthesizers: dict[str, Espeak | Flite] = {"espeak-ng": Espeak(), "flite": Flite()}
 
     def speak(self, phrase: Phrase, voice: Voice) -> Speech | None:
         """Speak the phrase at full scale, silence trimmed; None when the voice gives too little sound."""
@@ -242,4 +242,5 @@ def _resampled(samples: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.f
     target = round(count * padded / len(samples))
     spectrum = scipy_fft.rfft(samples, padded)[: target // 2 + 1]
     stretched: npt.NDArray[np.float32] = scipy_fft.irfft(spectrum, target).astype(np.float32)
-    return stretched[:count] * (target / padded)
+    stretched *= target / padded
+    return stretched[:count]
