@@ -222,3 +222,14 @@ def write_file(path: Path, new: GlossaryList) -> None:
 
 def _as_dict(now: GlossaryList) -> dict[str, Any]:
     return {"version": 1, **now.model_dump(mode="json", by_alias=True, exclude_unset=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTerms:
+    """Terms that a connection brought along for its own channel, in place of the server's."""
+
+    terms: tuple[str, ...]
+    version: int = 0
+
+    def prompt_for(self, channel: str) -> PromptTerms:
+        return PromptTerms(self.terms, self.version)

@@ -61,7 +61,8 @@ def join(left: Sequence[Word], right: Sequence[Word], overlap: Overlap, fixed: i
 
 
 def align(left: Sequence[Word], right: Sequence[Word], overlap: Overlap) -> tuple[list[Column], float]:
-    """The best pairing in order, and its score: as many likely pairs as there are, by likeness and by time."""
+    """The best pairing in order, and its score: as many likely pairs as there are, by likeness and by
+    time."""
     n, m = len(left), len(right)
     left_keys, right_keys = keys_of(left), keys_of(right)
     best = [[0.0] * (m + 1) for _ in range(n + 1)]

@@ -1,4 +1,5 @@
-"""What the speech tests share: a sink that keeps events, an engine behind the Transcriber seam, a hand-wound clock."""
+"""What the speech tests share: a sink that keeps events, an engine behind the Transcriber seam, a hand-wound
+clock."""
 
 from __future__ import annotations
 

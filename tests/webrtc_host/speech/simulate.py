@@ -1,4 +1,5 @@
-"""An utterance driven through endpointing's events, windowing and merge without audio: the script is the truth."""
+"""An utterance driven through endpointing's events, windowing and merge without audio: the script is the
+truth."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ VOCABULARY = (
     "south the to and of at runway tower copy one two three four five six eight nine"
 ).split()
 EDGE_ERRORS = replace(WHISPER_LIKE, drop=0.0, misspell=0.0)
-"""All that goes wrong at a window's edges, times off by 200 ms, repeated and invented tails: what an overlap can mend."""
+"""All that goes wrong at a window's edges, times off by 200 ms, repeated and invented tails: what an overlap
+can mend."""
 
 
 def spoken(seed: int, count: int) -> list[Word]:
@@ -105,8 +106,12 @@ def test_a_stable_prefix_is_what_the_last_revision_said_too() -> None:
 
 def test_a_word_misread_at_one_edge_comes_out_as_the_other_window_read_it() -> None:
     merge = UtteranceMerge("u_1", 0)
-    first = reading(0, 8 * S, [*script_of("alpha bravo"), *at(5.9, "echo"), *at(7.0, "then"), *at(7.7, "fox", 0.3)])
-    second = reading(6 * S, 12 * S, [*at(6.0, "eco"), *at(7.1, "then"), *at(7.7, "foxtrot"), *at(8.3, "golf")])
+    first = reading(
+        0, 8 * S, [*script_of("alpha bravo"), *at(5.9, "echo"), *at(7.0, "then"), *at(7.7, "fox", 0.3)]
+    )
+    second = reading(
+        6 * S, 12 * S, [*at(6.0, "eco"), *at(7.1, "then"), *at(7.7, "foxtrot"), *at(8.3, "golf")]
+    )
     events = [
         *merge.feed(wanted(0, 0, 8 * S, 6 * S), first),
         *merge.feed(wanted(1, 6 * S, 12 * S, 12 * S, is_last=True), second),
@@ -116,7 +121,9 @@ def test_a_word_misread_at_one_edge_comes_out_as_the_other_window_read_it() -> N
 
 def test_a_failed_window_costs_only_its_own_words() -> None:
     script = spoken(11, 80)
-    outcome = speak(script, FakeEngine(script), fails=lambda w: w.number == 1 and w.priority is Priority.FINAL)
+    outcome = speak(
+        script, FakeEngine(script), fails=lambda w: w.number == 1 and w.priority is Priority.FINAL
+    )
     lost = outcome.finals[1]
     heard = set(outcome.text.split())
     before = [w for w in script if w.end_sample < lost.start_sample]
@@ -163,7 +170,9 @@ def test_an_old_interim_does_not_replace_a_newer_one() -> None:
 
 def test_an_interim_asked_before_a_commit_loses_the_words_that_became_final() -> None:
     merge = UtteranceMerge("u_1", 0)
-    script = script_of("alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november")
+    script = script_of(
+        "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november"
+    )
     merge.feed(wanted(0, 0, 5 * S, 4 * S), reading(0, 5 * S, [w for w in script if w.end_sample < 5 * S]))
     (event,) = merge.feed(interim(0, 6 * S), reading(0, 6 * S, script, with_words=False))
     assert isinstance(event, InterimText)
