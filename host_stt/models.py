@@ -123,7 +123,7 @@ def list_models(models_dir: Path) -> list[ListedModel]:
     """What can be used without a download: the starter, and what lies whole in models_dir."""
     listed = [ListedModel(STARTER, STARTER_FOLDER, _size_of(STARTER_FOLDER), is_starter=True)]
     for folder in sorted(models_dir.iterdir()) if models_dir.is_dir() else []:
-        if folder.is_dir() and not _missing_in(folder):
+        if folder.is_dir() and folder.suffix not in (".incoming", ".adding") and not _missing_in(folder):
             listed.append(ListedModel(folder.name.replace("--", "/"), folder, _size_of(folder)))
     return listed
 

@@ -264,7 +264,7 @@ class WhisperEngine:
         if is_capped and row.plan.is_second:
             tokens = list(without_loop(tokens))
         return Reading(
-            text=tokenizer.decode(tokens).strip(),
+            text=tokenizer.decode(tokens).rstrip("\ufffd").strip(),  # a cap may cut a letter in two
             tokens=tuple(tokens),
             avg_logprob=result.scores[0] * len(made) / (len(made) + 1) if made else 0.0,
             no_speech_prob=result.no_speech_prob,
