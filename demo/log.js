@@ -36,11 +36,12 @@ export class Log {
   addGap(gap) {
     this.removeGap(gap);
     const row = this.#row("gap", gap.channel, timecode(gap.from_ms));
-    row.dataset.state = gap.state;
+    row.dataset.state = kindOf(gap);
     const text = document.createElement("p");
     const seconds = ((gap.to_ms - gap.from_ms) / 1000).toFixed(1);
     const where = { seconds, from: timecode(gap.from_ms), to: timecode(gap.to_ms) };
-    text.textContent = t(`text.gap.${gap.state}`, where) + (gap.reason ? ` · ${gap.reason}` : "");
+    text.textContent = t(`text.gap.${kindOf(gap)}`, where);
+    if (gap.reason && kindOf(gap) === gap.state) text.textContent += ` · ${gap.reason}`;
     row.append(text);
     this.#gapRows.set(gap, row);
     this.#append(row);
@@ -115,6 +116,11 @@ export class Log {
     this.more.hidden = this.#unseen === 0;
     this.more.textContent = t("text.new", { n: this.#unseen });
   }
+}
+
+/** A channel that nobody fed is no failure, so it looks like none. */
+function kindOf(gap) {
+  return gap.reason === "not_fed" ? "unfed" : gap.state;
 }
 
 /** The text of a final as nodes: corrected terms tinted with the raw words at hand, unsure words slanted. */

@@ -174,7 +174,7 @@ async function stop(error = null) {
   clearInterval(ticker);
   source.stop();
   meter.detach();
-  steps.set("level", "idle");
+  steps.set("level", "over");
   steps.set("text", "working", "detail.flushing");
   let isComplete = false;
   try {
@@ -183,7 +183,7 @@ async function stop(error = null) {
     error ??= failure;
   }
   panel.end();
-  steps.set("connection", "idle");
+  steps.set("connection", "over");
   steps.set("text", isComplete ? "done" : "warning", isComplete ? "detail.finished" : "detail.unconfirmed");
   close();
   enter("idle");

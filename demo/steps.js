@@ -1,6 +1,6 @@
 /* The six steps from a closed page to text: each with an icon, a state word and a detail, never colour alone.
  *
- * Owns only the picture. States: idle, working, done, warning, failed. A failed step leaves the later ones idle.
+ * Owns only the picture. States: idle, working, done, warning, failed, over. A failed step leaves the later ones idle.
  */
 
 import { t } from "./i18n.js";
@@ -12,6 +12,7 @@ const ICONS = {
   working: "M12 4a8 8 0 0 1 8 8",
   done: "M5 12.5l4.5 4.5L19 7.5",
   warning: "M12 5v9M12 18.4v.2",
+  over: "M6 12h12",
   failed: "M6.5 6.5l11 11M17.5 6.5l-11 11",
 };
 

@@ -8,16 +8,18 @@ import { Log, drawInterim } from "./log.js";
 import { language, t } from "./i18n.js";
 import { $, enableTools, wireTools } from "./page.js";
 import { Transcript } from "./transcript.js";
+import { Unanswered } from "./unanswered.js";
 import { Watcher } from "./watch.js";
 
 const KEY = "host-stt.last";
+const WAITING = { talking: "text.hearing", behind: "text.behind" };
 const NO_SPEECH_MS = 10_000; // longer than anyone waits before the first word
 
 export class TextPanel {
   transcript = new Transcript();
   isLive = false;
   #heardAt = null; // when speech was last heard, or listening began
-  #wordless = new Map(); // utterance -> whether it had words
+  #unanswered = new Unanswered((...ended) => this.#giveUp(...ended));
   #tip = "";
   #watcher = null;
   #isRestoring = false;
@@ -64,8 +66,13 @@ export class TextPanel {
     if (change.type === "interim") this.#drawInterim();
     if (change.type === "gap") this.log.addGap(change.gap);
     if (change.type === "ungap") this.log.removeGap(change.gap);
-    if (change.type === "state") this.#state = change.state;
+    if (change.type === "state") this.#enter(change.state);
     if (change.type === "session" && !change.isFirst) this.log.addNote(t("text.session"));
+  }
+
+  #enter(state) {
+    this.#state = state;
+    this.#drawInterim();
   }
 
   #addLine(line) {
@@ -77,24 +84,20 @@ export class TextPanel {
     this.steps.set("text", "done", n === 1 ? "detail.line" : "detail.lines", { n });
   }
 
-  /** Notice speech and utterances that end without a word, so that the page never stays silent about silence. */
+  /** Notice speech, so that the page never stays silent about silence. */
   #listen(event) {
     if (this.#isRestoring) return;
-    if (event.type === "speech.started") {
-      this.#wordless.set(event.utterance, true);
-      this.#heardAt = performance.now();
-      this.#state = "talking";
-      this.#say("");
-    }
-    if (event.type === "segment.interim" || event.type === "segment.final") {
-      if (event.text?.trim()) this.#wordless.delete(event.utterance);
+    this.#unanswered.feed(event);
+    if (event.type === "speech.started" || event.type === "segment.interim" || event.type === "segment.final") {
       this.#heardAt = performance.now();
       this.#say("");
     }
-    if (event.type === "channel.state" && event.state === "idle") {
-      if (this.#wordless.size) this.#say("text.noWords");
-      this.#wordless.clear();
-    }
+  }
+
+  #giveUp(channel, utterance, hasWords) {
+    this.transcript.forget(channel, utterance);
+    if (hasWords) this.#drawInterim();
+    else this.#say("text.noWords");
   }
 
   /** Called every second while live. */
@@ -106,11 +109,12 @@ export class TextPanel {
   #drawInterim() {
     const channel = [...this.transcript.channels.keys()].find((name) => this.transcript.interim(name));
     const interim = channel ? this.transcript.interim(channel) : null;
-    const waiting = this.#state === "talking" ? "text.hearing" : "text.waiting";
+    const waiting = WAITING[this.#state] ?? "text.waiting";
     drawInterim(this.row, interim, t(this.#tip || (this.#heardAt === null ? "text.idle" : waiting)));
   }
 
   #idle() {
+    this.#unanswered.clear();
     this.#heardAt = null;
     this.#state = "idle";
     this.#drawInterim();

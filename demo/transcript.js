@@ -33,9 +33,14 @@ export class Transcript {
     return handler ? changes.concat(handler.call(this, event)) : changes;
   }
 
-  /** {text, stableChars, language, start} or null. */
+  /** {utterance, text, stableChars, language} or null. */
   interim(channel) {
     return this.#interims.get(channel) ?? null;
+  }
+
+  /** No words will come for this utterance any more. */
+  forget(channel, utterance) {
+    return this.#interims.get(channel)?.utterance === utterance ? this._setInterim(channel, null) : [];
   }
 
   /** Forget the lines that are shown; sequence numbers stay, so nothing old comes back. */
@@ -71,7 +76,8 @@ export class Transcript {
   _onInterim(event) {
     this._channel(event.channel);
     const known = this.#interims.get(event.channel);
-    const isOlder = known?.utterance === event.utterance && (event.revision ?? 0) < known.revision;
+    const isSame = known?.utterance === event.utterance;
+    const isOlder = isSame ? (event.revision ?? 0) < known.revision : known?.startMs > event.start_ms;
     const isCommitted = event.end_ms <= (this.#committedMs.get(event.channel) ?? -1);
     if (isOlder || isCommitted) return [];
     return this._setInterim(event.channel, {
@@ -80,7 +86,7 @@ export class Transcript {
       text: event.text ?? "",
       stableChars: Math.min(event.stable_chars ?? 0, (event.text ?? "").length),
       language: event.language ?? "",
-      start: event.start ?? timecode(event.start_ms),
+      startMs: event.start_ms,
     });
   }
 
@@ -106,17 +112,11 @@ export class Transcript {
     return this._setInterim(final.channel, { ...known, text: rest, stableChars: 0 });
   }
 
-  _onSpeechEnded(event) {
-    const known = this.#interims.get(event.channel);
-    // The words stay on screen until the final replaces them; only an utterance without any is forgotten.
-    return known && !known.text ? this._setInterim(event.channel, null) : [];
-  }
-
   _onState(event) {
     const channel = this._channel(event.channel);
     channel.state = event.state;
-    const changes = [{ type: "state", channel: event.channel, state: event.state }];
-    return event.state === "idle" ? changes.concat(this._setInterim(event.channel, null)) : changes;
+    // Words still being heard stay on screen: "idle" comes at the endpoint, before the final that replaces them.
+    return [{ type: "state", channel: event.channel, state: event.state }];
   }
 
   _onOpened(event) {
@@ -164,7 +164,6 @@ const HANDLERS = new Map(
   Object.entries({
     "segment.interim": Transcript.prototype._onInterim,
     "segment.final": Transcript.prototype._onFinal,
-    "speech.ended": Transcript.prototype._onSpeechEnded,
     "channel.state": Transcript.prototype._onState,
     "channel.opened": Transcript.prototype._onOpened,
     "channel.closed": Transcript.prototype._onOpened,

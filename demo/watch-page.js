@@ -4,6 +4,7 @@ import { language, t } from "./i18n.js";
 import { Log, drawInterim } from "./log.js";
 import { $, askToken, beginPage, enableTools, wireTools } from "./page.js";
 import { Transcript } from "./transcript.js";
+import { Unanswered } from "./unanswered.js";
 import { Watcher } from "./watch.js";
 
 const ROWS_MAX = 64; // channels of a session
@@ -26,7 +27,10 @@ const watcher = new Watcher(transcript, {
 });
 let state = "connecting";
 
+const unanswered = new Unanswered((channel, utterance) => transcript.forget(channel, utterance).forEach(draw));
+
 function take(event) {
+  unanswered.feed(event);
   for (const change of transcript.feed(event)) draw(change);
 }
 

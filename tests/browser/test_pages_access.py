@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.stub import DEMO, READY, STARTER, StubServer
@@ -46,7 +46,7 @@ async def talk(page: Page, stub: StubServer) -> None:
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize(("viewport", "locale"), [(PHONE, "ko-KR"), (DESKTOP, "en-GB")])
 async def test_the_microphone_page_is_axe_clean_idle_talking_and_in_error(
-    open_page: OpenPage, stub: StubServer, scheme: str, viewport: dict[str, int], locale: str
+    open_page: OpenPage, stub: StubServer, scheme: str, viewport: ViewportSize, locale: str
 ) -> None:
     stub.ready = STARTER
     page = await open_page(color_scheme=scheme, viewport=viewport, locale=locale)
