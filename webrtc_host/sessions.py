@@ -7,6 +7,7 @@ Invariant: one connection at most holds a channel. Everything runs on the event 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -128,8 +129,12 @@ class SessionRegistry:
         if session.is_ended:
             return session.log.head_seq
         session.is_ended = True
-        for connection in [c for c in self.connections.values() if c.session is session]:
-            await self.end_connection(connection, "session_ended")
+        ends = (
+            self.end_connection(connection, "session_ended")
+            for connection in self.connections.values()
+            if connection.session is session
+        )
+        await asyncio.gather(*ends)
         seq = session.log.emit(EventType.SESSION_ENDED, reason=reason)
         logger.info("session %s ended (%s)", session.id, reason)
         return seq or session.log.head_seq
@@ -173,8 +178,10 @@ class SessionRegistry:
 
     async def close(self) -> None:
         """The server stops: drain every connection. Sessions stay un-ended; a record can go on."""
-        for connection in list(self.connections.values()):
-            await self.end_connection(connection, "server_stopping")
+        ends = (
+            self.end_connection(connection, "server_stopping") for connection in self.connections.values()
+        )
+        await asyncio.gather(*ends)
 
     def statistics(self) -> dict[str, int]:
         doors = Counter(connection.door.value for connection in self.connections.values())

@@ -12,14 +12,14 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from webrtc_host.desk.subscribers import LAST_WORDS_S, Subscribers, Watcher
 from webrtc_host.desk.watching import SEQ_MAX, log_of, pump
 from webrtc_host.errors import Overloaded
 from webrtc_host.sessions import Session
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import Event, EventLog
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,8 @@ RESUME_WAIT_S = 0.5
 """A client that resumes says so once the channel opens; live events wait this long for it, none is lost."""
 BUFFER_BYTES_MAX = 256 * 1024
 MESSAGE_CHARS_MAX = 1000
+DRAIN_S = 1.0
+DRAIN_POLL_S = 0.05
 
 
 class Wire(Protocol):
@@ -53,14 +55,19 @@ class DataChannels:
         self._resume_wait_s = resume_wait_s
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def attach(self, channel: Wire, session: Session, channel_ids: Iterable[str]) -> None:
-        """Send the events of these channels into the data channel until it closes."""
-        task = asyncio.create_task(
-            self._serve(channel, session, frozenset(channel_ids)), name=f"data channel of {session.id}"
-        )
+    def attach(
+        self, channel: Wire, session: Session, channel_ids: Iterable[str]
+    ) -> Callable[[], Awaitable[None]]:
+        """Send the events of these channels into the data channel until it closes.
+
+        Returns what waits until everything emitted so far has left, for a peer that is about to close.
+        """
+        link = _Link(channel, log_of(session), self._subscribers, self._resume_wait_s)
+        task = asyncio.create_task(link.run(frozenset(channel_ids)), name=f"data channel of {session.id}")
         self._tasks.add(task)
         task.add_done_callback(self._done)
         channel.on("close", lambda *_: task.cancel())
+        return link.drain
 
     async def close(self) -> None:
         """Wait for all to have said their last words (`Subscribers.close` ends them)."""
@@ -74,36 +81,67 @@ class DataChannels:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s failed", task.get_name(), exc_info=error)
 
-    async def _serve(self, channel: Wire, session: Session, channel_ids: frozenset[str]) -> None:
-        log = log_of(session)
-        attached_at = log.head_seq
-        resumed = asyncio.get_running_loop().create_future()
-        channel.on("message", lambda message: _take_resume(message, resumed))
+
+class _Link:
+    """One data channel with its watcher."""
+
+    def __init__(self, channel: Wire, log: EventLog, subscribers: Subscribers, resume_wait_s: float) -> None:
+        self._channel = channel
+        self._log = log
+        self._subscribers = subscribers
+        self._resume_wait_s = resume_wait_s
+        self._resumed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._attached_at = log.head_seq
+        self._watcher: Watcher | None = None
+        self._is_over = False
+        channel.on("message", lambda message: _take_resume(message, self._resumed))
+
+    async def run(self, channel_ids: frozenset[str]) -> None:
+        since = self._attached_at
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._resume_wait_s):
-                attached_at = await resumed
+                since = await self._resumed
         try:
-            watcher = self._subscribers.join(log, channel_ids, attached_at)
+            self._watcher = self._subscribers.join(self._log, channel_ids, since)
         except Overloaded as refused:
-            logger.warning("session %s: a data channel gets no events: %s", session.id, refused.message)
+            logger.warning(
+                "session %s: a data channel gets no events: %s", self._log.session, refused.message
+            )
             return
         try:
-            await self._send_all(channel, watcher)
+            await self._send_all(self._watcher)
         finally:
-            self._subscribers.leave(watcher)
+            self._is_over = True
+            self._subscribers.leave(self._watcher)
 
-    async def _send_all(self, channel: Wire, watcher: Watcher) -> None:
+    async def drain(self) -> None:
+        """Until all that was emitted is in the peer's hands, as far as can be seen; DRAIN_S at most."""
+        if not self._resumed.done():
+            self._resumed.set_result(self._attached_at)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while self._has_unsent():  # noqa: ASYNC110  # SCTP's queue sets no event when it is empty
+                    await asyncio.sleep(DRAIN_POLL_S)
+                # Handed to SCTP is not yet received, and closing the association drops what is not.
+                await asyncio.sleep(DRAIN_POLL_S)
+
+    def _has_unsent(self) -> bool:
+        if self._is_over or self._channel.readyState != "open":
+            return False
+        return self._watcher is None or self._watcher.has_waiting or self._channel.bufferedAmount > 0
+
+    async def _send_all(self, watcher: Watcher) -> None:
         drained = asyncio.Event()
-        channel.bufferedAmountLowThreshold = BUFFER_BYTES_MAX // 2
-        channel.on("bufferedamountlow", lambda *_: drained.set())
+        self._channel.bufferedAmountLowThreshold = BUFFER_BYTES_MAX // 2
+        self._channel.on("bufferedamountlow", lambda *_: drained.set())
 
         async def send(event: Event) -> None:
-            if channel.bufferedAmount > BUFFER_BYTES_MAX:
+            if self._channel.bufferedAmount > BUFFER_BYTES_MAX:
                 drained.clear()
                 await drained.wait()
-            if channel.readyState != "open":
+            if self._channel.readyState != "open":
                 raise ConnectionResetError("the data channel has closed")
-            channel.send(event.text)
+            self._channel.send(event.text)
 
         with contextlib.suppress(ConnectionResetError):
             end = await pump(watcher, send)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from aiortc import (
@@ -37,7 +37,9 @@ TICK_S = 0.25
 CLOSE_TIMEOUT_S = 5.0  # aiortc's own close has been seen to hang in DTLS (its issues 413, 1143)
 VANISHED_AFTER_S = 5.0  # a peer that closed while its packets came said goodbye; else consent ran out
 
-AttachDataChannel = Callable[[RTCDataChannel, Session, tuple[str, ...]], None]
+DrainDataChannel = Callable[[], Awaitable[None]]
+"""Returns when what the desk had to say has left, or cannot; takes a second at most."""
+AttachDataChannel = Callable[[RTCDataChannel, Session, tuple[str, ...]], DrainDataChannel | None]
 """Hands the client's `transcript` channel to the desk: (channel, session, ids of the channels it carries)."""
 
 
@@ -47,6 +49,7 @@ class Peer:
         self._registry = registry
         self._config = config
         self._attach = attach
+        self._drain_data: DrainDataChannel | None = None
         self._connection: Connection | None = None
         self._feeds: list[TrackFeed] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,7 +123,7 @@ class Peer:
             return
         ids = tuple(c.id for c in self._connection.channels)
         try:
-            self._attach(channel, self._connection.session, ids)
+            self._drain_data = self._attach(channel, self._connection.session, ids)
         except Exception:
             logger.exception("%s: the data channel could not be attached", self._name)
 
@@ -158,6 +161,8 @@ class Peer:
         seqs = await asyncio.gather(*(self._drain(feed, reason) for feed in self._feeds))
         # Only now: the last words reach the client over its data channel.
         try:
+            if self._drain_data is not None:
+                await self._drain_data()
             await asyncio.wait_for(self._pc.close(), CLOSE_TIMEOUT_S)
         except Exception:
             logger.exception("%s: the peer connection did not close", self._name)
