@@ -1,0 +1,89 @@
+"""Who may import whom, read from the sources: dependencies point inward, pure cores stay pure."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("host_stt", "webrtc_host", "host_stt_cli", "demo")
+PURE = (
+    "host_stt.contract",
+    "host_stt.guards",
+    "host_stt.planner",
+    "webrtc_host.seams",
+    "webrtc_host.media.ranges",
+    "webrtc_host.media.timeline",
+    "webrtc_host.speech.endpointing",
+    "webrtc_host.speech.joining",
+    "webrtc_host.speech.language",
+    "webrtc_host.speech.merge",
+    "webrtc_host.speech.windowing",
+    "webrtc_host.speech.words",
+    "webrtc_host.transcript.event_log",
+    "webrtc_host.transcript.timecode",
+)
+"""Cores: no task, no socket, no clock of their own; they import the standard library, numpy, each other."""
+IMPURE_STANDARD = {"asyncio", "socket", "threading", "subprocess", "multiprocessing", "selectors", "logging"}
+"""Of the standard library, what a core has no business with."""
+PURE_ENOUGH = {"webrtc_host.speech.vad"}
+"""Holds the detectors beside the frame length that endpointing counts in; the cores take only that length."""
+
+
+def sources(package: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules a source names, also inside functions; `from a import b` is a.b when that is a module."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            found |= {_module(module, alias.name) for alias in node.names}
+    return found
+
+
+def _module(module: str, name: str) -> str:
+    base = ROOT.joinpath(*module.split("."))
+    return f"{module}.{name}" if (base / f"{name}.py").exists() or (base / name).is_dir() else module
+
+
+ALL = [(name, path) for package in PACKAGES for name, path in sources(package)]
+
+
+@pytest.mark.parametrize(("name", "path"), ALL, ids=[name for name, _ in ALL])
+def test_a_module_imports_only_what_its_package_may(name: str, path: Path) -> None:
+    package = name.partition(".")[0]
+    others = {
+        i for i in imports_of(path) if i.partition(".")[0] in PACKAGES and i.partition(".")[0] != package
+    }
+    match package:
+        case "webrtc_host":
+            assert others <= {"host_stt.contract"}
+        case "host_stt" | "demo":
+            assert others == set()
+        case "host_stt_cli":
+            assert {i.partition(".")[0] for i in others} <= {"host_stt", "webrtc_host"}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_core_imports_only_the_standard_library_numpy_and_cores(name: str) -> None:
+    imported = imports_of(ROOT.joinpath(*name.split(".")).with_suffix(".py"))
+    foreign = {i for i in imported if i.partition(".")[0] not in sys.stdlib_module_names and i not in PURE}
+    assert {i for i in foreign if i.partition(".")[0] != "numpy"} <= PURE_ENOUGH
+    assert not {i.partition(".")[0] for i in imported} & IMPURE_STANDARD
+
+
+def test_the_list_of_cores_names_modules_that_exist() -> None:
+    known = {name for name, _ in ALL}
+    assert set(PURE) <= known
