@@ -29,9 +29,9 @@ from webrtc_host.config import (
     MediaConfig,
     MediaProcessConfig,
     Settings,
-    SpeechConfig,
     TlsConfig,
 )
+from webrtc_host.speech.settings import SpeechConfig
 
 SECRETS = ("token", "credential")
 DERIVED = {("engine", "token"): "auth.token", ("engine", "open_to_all"): "auth"}

@@ -20,21 +20,22 @@ from host_stt_cli.yaml_source import KeyPath, dotted, read_yaml
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
 WIDTH = 100
+HELP_NAMES = ["-h", "--help"]
 
 CONFIGURATION_HEAD = """# Configuration
 
-Every setting, made from the code and from `config/host-stt.yaml` by `scripts/make_reference.py`; a test holds the three
-equal. Start with `host-stt serve --config FILE`; change one setting for one run with `--set KEY=VALUE` (the value is read
-as YAML); `host-stt check` names the key and the line of every mistake. `${NAME}` inside a value is taken from the
-environment. In place of the section `auth` may stand `auth: none`.
+Every setting, made from the code and from `config/host-stt.yaml` by `scripts/make_reference.py`; a test
+holds the three equal. Start with `host-stt serve --config FILE`; change one setting for one run with
+`--set KEY=VALUE` (the value is read as YAML); `host-stt check` names the key and the line of every mistake.
+`${NAME}` inside a value is taken from the environment. In place of the section `auth` may stand `auth: none`.
 """
 CLI_HEAD = """# The command line
 
-Made from the code by `scripts/make_reference.py`; a test compares. `scripts/serve` sets up what is missing and runs
-`host-stt serve`; in a source tree the command is `.venv/bin/host-stt`.
+Made from the code by `scripts/make_reference.py`; a test compares. `scripts/serve` sets up what is missing
+and runs `host-stt serve`; in a source tree the command is `.venv/bin/host-stt`.
 
-Exit status: 0 after an orderly end, 2 when it cannot start like this (one sentence on stderr for each reason). SIGTERM,
-SIGINT and SIGHUP end it in order: last words become finals first, within 8 s.
+Exit status: 0 after an orderly end, 2 when it cannot start like this (one sentence on stderr for each
+reason). SIGTERM, SIGINT and SIGHUP end it in order: last words become finals first, within 8 s.
 """
 
 
@@ -107,18 +108,26 @@ def _shown(value: Any) -> str:
 
 
 def cli() -> str:
-    parts = [CLI_HEAD]
-    for name, command in _commands("host-stt", command_line):
-        context = click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
-        parts.append(f"\n## {name}\n\n```\n{command.get_help(context)}\n```\n")
-    return "".join(parts)
+    return "".join([CLI_HEAD, *_helps(_context("host-stt", command_line, None))])
 
 
-def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    yield name, command
+def _context(name: str, command: click.Command, parent: click.Context | None) -> click.Context:
+    return click.Context(
+        command,
+        parent,
+        info_name=name,
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        help_option_names=HELP_NAMES,
+    )
+
+
+def _helps(context: click.Context) -> Iterator[str]:
+    command = context.command
+    yield f"\n## {context.command_path}\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
-        for child, found in command.commands.items():
-            yield from _commands(f"{name} {child}", found)
+        for name, child in command.commands.items():
+            yield from _helps(_context(name, child, context))
 
 
 PAGES = {"configuration.md": configuration, "cli.md": cli}
