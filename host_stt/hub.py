@@ -341,4 +341,6 @@ def _reason(error: BaseException) -> str:
     inner = getattr(error, "reason", error)
     if isinstance(inner, (TimeoutError, socket.timeout)):
         return "it stopped answering"
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror.lower()
     return str(inner) or type(inner).__name__

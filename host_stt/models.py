@@ -64,7 +64,7 @@ def resolve_model(config: EngineConfig, on_progress: hub.OnProgress | None = Non
         return _resolve_auto(config, on_progress)
     if config.model == STARTER:
         return _starter("chosen in the config (engine.model: starter)")
-    found = find_model(config.model, config.models_dir)
+    found = find_model(config.model, config.models_dir.expanduser())
     if found is not None:
         return ResolvedModel(found, config.model, f"chosen in the config (engine.model: {config.model})")
     if _looks_like_a_path(config.model):
@@ -194,7 +194,7 @@ def _resolve_auto(config: EngineConfig, on_progress: hub.OnProgress | None) -> R
     model = AUTO_MODELS[device]
     why = f"auto: the default on a {'GPU' if device is Device.CUDA else 'CPU'}"
     try:
-        found = find_model(model, config.models_dir)
+        found = find_model(model, config.models_dir.expanduser())
         path = found or _download(repository_of(model), config, on_progress)
         return ResolvedModel(path, model, why)
     except (ModelError, OSError) as error:
@@ -214,7 +214,7 @@ def _starter(reason: str) -> ResolvedModel:
 
 def _download(repository: str, config: EngineConfig, on_progress: hub.OnProgress | None) -> Path:
     remote = hub.ask(repository, config.hub_probe_s)
-    target = config.models_dir / folder_name(repository)
+    target = config.models_dir.expanduser() / folder_name(repository)
     hub.fetch(remote, target, config.download_stall_s, on_progress)
     check_folder(target)
     return target.resolve()

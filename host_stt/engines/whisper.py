@@ -34,7 +34,7 @@ from host_stt.contract import (
     Word,
 )
 from host_stt.engines.loading import LoadedModel, load
-from host_stt.guards import Reading, Verdict, compression_ratio, is_quiet, judge, without_loop
+from host_stt.guards import Reading, Rule, Verdict, compression_ratio, is_quiet, judge, without_loop
 from host_stt.prompt import PromptBudget, PromptWriter
 from host_stt.sound import drawn_in, loud_frames
 
@@ -45,6 +45,7 @@ SLACK_FRAMES = (
     250  # silence that must follow speech in a short window, or even tuned weights repeat themselves
 )
 POSITIONS_MAX = 448
+BEAM_CAREFUL = 5
 SEGMENT_PAUSE_SAMPLES = SAMPLE_RATE
 """A pause of 1 s between words begins a new segment."""
 TOKENS_PER_S, TOKENS_EXTRA = 8, 10
@@ -70,7 +71,7 @@ class _Plan:
     """How a row is decoded: the first time as its window asks, the second time more carefully."""
 
     beam_size: int
-    is_second: bool = False
+    is_last: bool = False  # what comes out is used, whatever the guards say
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +164,22 @@ class WhisperEngine:
         options = self._options
         is_short = options.short_finals if is_final else options.interim_window is InterimWindow.SHORT
         frames = short_frames(len(samples)) if is_short else FRAMES_FULL
-        beam_size = options.beam_size if is_final else 1
-        return _Row(index, window, samples, previous, frames, _Plan(beam_size))
+        # An interim decoded in full and without a prompt has no more careful way that is worth its time.
+        is_last = not is_final and frames == FRAMES_FULL and not previous
+        plan = _Plan(options.beam_size if is_final else 1, is_last)
+        return _Row(index, window, samples, previous, frames, plan)
 
     def _read_twice(self, rows: list[_Row]) -> Iterable[_Decoded]:
-        """Each row read; those a guard sends back read once more: in full, without a prompt, five
-        readings abreast.
-        """
+        """Each row read; those a guard sends back are read once more, in full and without a prompt."""
         again: list[_Row] = []
         for decoded in self._read(rows):
             rule = judge(decoded.reading)
-            if rule is None or rule.verdict is Verdict.NO_SPEECH:
-                yield decoded if rule is None else _emptied(decoded)
+            if rule and rule.verdict is Verdict.RETRY and not decoded.row.plan.is_last:
+                again.append(_more_carefully(decoded.row))
             else:
-                again.append(
-                    replace(decoded.row, previous=(), frames=FRAMES_FULL, plan=_Plan(5, is_second=True))
-                )
+                yield _as_judged(decoded, rule)
         for decoded in self._read(again):
-            rule = judge(decoded.reading)
-            is_empty = rule is not None and rule.verdict is Verdict.NO_SPEECH
-            yield _emptied(decoded) if is_empty else decoded
+            yield _as_judged(decoded, judge(decoded.reading))
 
     def _read(self, rows: list[_Row]) -> Iterable[_Decoded]:
         for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):
@@ -261,7 +258,7 @@ class WhisperEngine:
         cap = self._token_cap(row, language)
         tokens = [token for token in made if token < tokenizer.eot][:cap]
         is_capped = len(made) >= cap
-        if is_capped and row.plan.is_second:
+        if is_capped and row.plan.is_last:
             tokens = list(without_loop(tokens))
         return Reading(
             text=tokenizer.decode(tokens).rstrip("\ufffd").strip(),  # a cap may cut a letter in two
@@ -354,7 +351,15 @@ def short_frames(samples: int) -> int:
     return next((frames for frames in SHORT_FRAMES if frames >= needed), FRAMES_FULL)
 
 
-def _emptied(decoded: _Decoded) -> _Decoded:
+def _more_carefully(row: _Row) -> _Row:
+    """The second reading: a prompt is what loops feed on, and a wider search finds a way out of them."""
+    beam_size = BEAM_CAREFUL if row.window.priority is Priority.FINAL else 1
+    return replace(row, previous=(), frames=FRAMES_FULL, plan=_Plan(beam_size, is_last=True))
+
+
+def _as_judged(decoded: _Decoded, rule: Rule | None) -> _Decoded:
+    if rule is None or rule.verdict is not Verdict.NO_SPEECH:
+        return decoded
     return replace(decoded, reading=replace(decoded.reading, text="", tokens=()), words=())
 
 
