@@ -24,7 +24,7 @@ FIELDS: dict[EventType, tuple[str, ...]] = {
     EventType.SESSION_ENDED: ("reason",),
     EventType.CHANNEL_OPENED: ("connection", "label", "language", "door", "start_ms", "start"),
     EventType.CHANNEL_CLOSED: ("connection", "reason", "end_ms", "end"),
-    EventType.CHANNEL_STATE: ("state", "reason", "at_ms"),
+    EventType.CHANNEL_STATE: ("state", "language", "reason", "at_ms"),
     EventType.SPEECH_STARTED: ("utterance", "start_ms", "start"),
     EventType.SPEECH_ENDED: ("utterance", "start_ms", "end_ms", "start", "end", "rule"),
     EventType.SEGMENT_INTERIM: (
