@@ -1,0 +1,389 @@
+"""Recorded pieces in, their text out: the way of `POST /push`, and everything it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host_stt.contract import Segment, Transcript, Window, Word
+from tests.support.peers import Rig, app_of, until
+from tests.support.sound_files import encoded, wav_header
+from webrtc_host.channel import ChannelWish, DoorKind
+from webrtc_host.config import LimitsConfig
+from webrtc_host.doors.form import split_parts, terms_of
+from webrtc_host.doors.push import PUSHES_MAX, PushDoor
+from webrtc_host.errors import EngineError, RequestError
+from webrtc_host.seams import EventType
+from webrtc_host.speech.glossary import Glossary, parse
+from webrtc_host.speech.ids import Ids
+
+
+def reading(window: Window) -> Transcript:
+    """One segment from half a second in to half a second before the end, named after the window's start."""
+    start, end = window.start_sample + 8_000, window.start_sample + len(window.samples) - 8_000
+    text = f"piece at {window.start_sample // 16_000}"
+    words = (Word("piece", start, end, 0.9),)
+    segment = Segment(f" {text} ", start, end, -0.25, 0.01, 1.2, words)
+    return Transcript(window.id, (segment,), "en", 0.98, -0.25, 0.01, 1.2)
+
+
+class Engine:
+    """Reads what `read` says; keeps the windows."""
+
+    def __init__(self) -> None:
+        self.windows: list[Window] = []
+        self.read: Callable[[Window], Transcript] = reading
+        self.is_free = asyncio.Event()
+        self.is_free.set()
+
+    async def transcribe(self, window: Window) -> Transcript:
+        self.windows.append(window)
+        await self.is_free.wait()
+        return self.read(window)
+
+
+class World:
+    def __init__(self, rig: Rig, http: Any, engine: Engine) -> None:
+        self.rig = rig
+        self.http = http
+        self.engine = engine
+
+    async def create(self, **form: Any) -> str:
+        async with self.http.post("/sessions/create", data=form) as response:
+            assert response.status == 200
+            session: str = (await response.json())["session_id"]
+            return session
+
+    async def push(self, audio: bytes | None = None, **fields: str) -> tuple[int, dict[str, Any]]:
+        form = aiohttp.FormData(default_to_multipart=True)
+        for name, value in fields.items():
+            form.add_field(name, value)
+        if audio is not None:
+            form.add_field("audio", io.BytesIO(audio), filename="piece.wav")
+        async with self.http.post("/push", data=form) as response:
+            return response.status, await response.json()
+
+    async def refused(self, status: int, code: str, audio: bytes | None = None, **fields: str) -> str:
+        answered, body = await self.push(audio, **fields)
+        assert (answered, body.get("error", {}).get("code")) == (status, code), body
+        assert not self.rig.registry.connections
+        message: str = body["error"]["message"]
+        return message
+
+
+@pytest.fixture
+async def world(aiohttp_client: Any) -> AsyncIterator[World]:
+    rig, engine, glossary = Rig(LimitsConfig(push_bytes=4_000_000)), Engine(), Glossary()
+    glossary._swap(parse({"version": 1, "terms": [{"canonical": "Alpha-1"}, {"canonical": "Bravo"}]}))
+    door = PushDoor(rig.registry, engine, glossary, Ids())
+    yield World(rig, await aiohttp_client(app_of(door.routes())), engine)
+    await rig.registry.close()
+
+
+def wav(seconds: float) -> bytes:
+    """A hum, so that it is not taken for digital silence."""
+    t = np.arange(int(seconds * 16_000)) / 16_000
+    return encoded((0.1 * np.sin(2 * np.pi * 100 * t)).astype(np.float32)[np.newaxis], 16_000)
+
+
+async def test_a_session_is_created_from_a_form_from_json_and_from_nothing(world: World) -> None:
+    named = await world.create(name="night shift")
+    assert world.rig.registry.get(named).name == "night shift"
+    async with world.http.post("/sessions/create", json={"name": "day shift"}) as response:
+        assert world.rig.registry.get((await response.json())["session_id"]).name == "day shift"
+    async with world.http.post("/sessions/create") as response:
+        assert response.status == 200
+    async with world.http.post("/sessions/create", json={"name": 5}) as response:
+        assert response.status == 422
+    async with world.http.post("/sessions/create", data=b"{", headers={"Content-Type": "text/json"}) as r:
+        assert r.status == 400
+    async with world.http.get("/sessions/create") as response:
+        assert response.status == 405
+
+
+async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(world: World) -> None:
+    session = await world.create()
+    status, body = await world.push(
+        wav(3.0), session_id=session, channel_id="C03", start_ts="12.5", lang="en"
+    )
+    assert status == 200
+    assert body == {
+        "stream_id": f"{session}_C03",
+        "segments": [{"start": 13.0, "end": 15.0, "text": "piece at 12", "conf": -0.25}],
+        "commit_point": 15.5,
+    }
+    log = world.rig.logs[session]
+    assert [(kind, channel) for kind, channel, _ in log.events] == [
+        (EventType.SESSION_STARTED, None),
+        (EventType.CHANNEL_OPENED, "C03"),
+        (EventType.SEGMENT_FINAL, "C03"),
+        (EventType.CHANNEL_CLOSED, "C03"),
+    ]
+    final = log.of(EventType.SEGMENT_FINAL)[0]
+    assert final == {
+        "utterance": "u_1",
+        "segment": "g_1",
+        "start_ms": 13_000,
+        "end_ms": 15_000,
+        "text": "piece at 12",
+        "raw": "piece at 12",
+        "language": "en",
+        "conf": -0.25,
+        "words": [{"text": "piece", "start_ms": 13_000, "end_ms": 15_000, "p": 0.9}],
+        "edits": [],
+        "glossary_version": 1,
+    }
+    window = world.engine.windows[0]
+    assert (window.language, window.terms, window.history) == ("en", ("Alpha-1", "Bravo"), "")
+    assert not world.rig.registry.connections
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("wav", "pcm_s16le"), ("flac", "flac"), ("ogg", "libopus"), ("mp3", "libmp3lame")],
+)
+async def test_every_kind_of_file_is_read(world: World, container: str, codec: str) -> None:
+    sound = np.random.default_rng(1).normal(0, 0.1, 2 * 48_000).astype(np.float32)
+    audio = encoded(sound[np.newaxis], 48_000, container, codec)
+    status, body = await world.push(audio, session_id=await world.create(), channel_id="C01", start_ts="0")
+    assert status == 200, body
+    assert abs(body["commit_point"] - 2.0) < 0.06
+
+
+async def test_a_prompt_becomes_terms_when_it_is_a_list_and_history_when_it_is_a_sentence(
+    world: World,
+) -> None:
+    fields = {"session_id": await world.create(), "channel_id": "C01"}
+    await world.push(wav(1), **fields, start_ts="0", initial_prompt="Zulu-9, gate seven")
+    await world.push(wav(1), **fields, start_ts="5", initial_prompt="The tower asked for a report.")
+    first, second = world.engine.windows
+    assert first.terms == ("Zulu-9", "gate seven", "Alpha-1", "Bravo") and first.history == ""
+    assert second.terms == ("Alpha-1", "Bravo") and second.history == "The tower asked for a report."
+
+
+def test_which_prompts_are_lists() -> None:
+    assert terms_of("Alpha-1") == ("Alpha-1",)
+    assert terms_of("알파 원; 브라보") == ("알파 원", "브라보")
+    assert terms_of("") == ()
+    assert terms_of("Proceed to gate seven, then hold and wait for the tower.") == ()
+
+
+async def test_pieces_may_come_in_any_order_but_no_time_twice(world: World) -> None:
+    fields = {"session_id": await world.create(), "channel_id": "C01"}
+    _, later = await world.push(wav(10), **fields, start_ts="20")
+    _, first = await world.push(wav(10), **fields, start_ts="0")
+    _, between = await world.push(wav(10), **fields, start_ts="10.01")  # 10 ms of rounding
+    assert [body["commit_point"] for body in (later, first, between)] == [30.0, 10.0, 30.0]
+    for start in ("0", "5", "29.9", "25"):
+        message = await world.refused(409, "time_committed", wav(2), **fields, start_ts=start)
+        assert "C01" in message
+    status, _ = await world.push(wav(1), **fields, start_ts="30")
+    assert status == 200
+    other, _ = await world.push(wav(2), **{**fields, "channel_id": "C02"}, start_ts="5")
+    assert other == 200
+
+
+async def test_two_pieces_of_one_channel_at_once_take_turns(world: World) -> None:
+    fields = {"session_id": await world.create(), "channel_id": "C01"}
+    world.engine.is_free.clear()
+    pushes = [asyncio.create_task(world.push(wav(2), **fields, start_ts=start)) for start in ("10", "0", "1")]
+    await until(lambda: len(world.engine.windows) == 1)
+    await asyncio.sleep(0.05)
+    assert len(world.engine.windows) == 1
+    world.engine.is_free.set()
+    statuses = sorted([(await push)[0] for push in pushes])
+    assert statuses == [200, 200, 409]
+
+
+async def test_a_long_piece_is_read_in_windows_of_30_s_at_most(world: World) -> None:
+    sound = np.random.default_rng(1).normal(0, 0.1, 75 * 16_000).astype(np.float32)
+    audio = encoded(sound[np.newaxis], 16_000)
+    fields = {"session_id": await world.create(), "channel_id": "C01"}
+    status, body = await world.push(audio, **fields, start_ts="100")
+    assert status == 200
+    windows = world.engine.windows
+    assert all(len(window.samples) <= 30 * 16_000 for window in windows)
+    assert sum(len(window.samples) for window in windows) == 75 * 16_000
+    assert windows[0].start_sample == 100 * 16_000
+    ends = [0.0] + [segment["end"] for segment in body["segments"]]
+    assert all(segment["start"] >= end for segment, end in zip(body["segments"], ends, strict=False))
+
+
+async def test_digital_silence_needs_no_engine(world: World) -> None:
+    audio = wav_header(64_000) + bytes(64_000)
+    status, body = await world.push(audio, session_id=await world.create(), channel_id="C01", start_ts="0")
+    assert (status, body["segments"], body["commit_point"]) == (200, [], 2.0)
+    assert not world.engine.windows
+
+
+async def test_what_is_missing_is_named(world: World) -> None:
+    whole = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    for name in whole:
+        fields = {key: value for key, value in whole.items() if key != name}
+        assert name in await world.refused(422, "missing_field", wav(1), **fields)
+    assert "audio" in await world.refused(422, "missing_field", None, **whole)
+
+
+async def test_fields_that_make_no_sense_are_refused(world: World) -> None:
+    whole = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    for start in ("soon", "-1", "nan", "inf", "1e30"):
+        assert "start_ts" in await world.refused(422, "bad_field", wav(1), **{**whole, "start_ts": start})
+    await world.refused(422, "unknown_channel", wav(1), **{**whole, "channel_id": "C65"})
+    await world.refused(404, "unknown_session", wav(1), **{**whole, "session_id": "s_nowhere"})
+    await world.refused(422, "unknown_language", wav(1), **whole, lang="xx")
+    await world.refused(422, "bad_field", wav(1), **whole, initial_prompt="x" * 5_000)
+    ended = world.rig.registry.create()
+    await world.rig.registry.end(ended)
+    await world.refused(409, "session_ended", wav(1), **{**whole, "session_id": ended.id})
+
+
+async def test_files_that_are_none_are_refused(world: World) -> None:
+    whole = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    await world.refused(415, "wrong_type", b"just some text\n" * 50, **whole)
+    await world.refused(422, "empty_audio", b"", **whole)
+    await world.refused(422, "empty_audio", wav_header(0), **whole)
+    await world.refused(413, "too_large", wav_header(5_000_000) + bytes(5_000_000), **whole)
+    three_hours = encoded(np.zeros((1, 3 * 3600 * 8_000), np.float32), 8_000, "flac", "flac")
+    assert len(three_hours) < 4_000_000
+    await world.refused(413, "too_long", three_hours, **whole)
+    status, _ = await world.push(wav(1), **whole)
+    assert status == 200
+
+
+async def test_bodies_that_are_no_form_are_refused(world: World) -> None:
+    for headers, data, status, code in (
+        ({"Content-Type": "application/json"}, b"{}", 415, "wrong_type"),
+        ({"Content-Type": "multipart/form-data"}, b"hello", 400, "bad_form"),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, b"hello", 400, "bad_form"),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, b"--x\r\n\r\nhello", 400, "bad_form"),
+    ):
+        async with world.http.post("/push", data=data, headers=headers) as response:
+            body = await response.json()
+            assert (response.status, body["error"]["code"]) == (status, code), (data, body)
+    async with world.http.get("/push") as response:
+        assert response.status == 405
+
+
+def form_of(*parts: bytes) -> bytes:
+    return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + b"--x--\r\n"
+
+
+def test_a_form_is_taken_apart_whatever_its_parts_hold() -> None:
+    sound = b"\r\n--\r\n\r\n--y\x00" * 3
+    body = form_of(
+        b'Content-Disposition: form-data; name="audio"; filename="a;b.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+        + sound,
+        b"content-disposition: form-data; name=lang\r\n\r\nko",
+        b'Content-Disposition: form-data; name="empty"\r\n\r\n',
+    )
+    assert split_parts(b"preamble\r\n" + body + b"epilogue", b"x") == {
+        "audio": sound,
+        "lang": b"ko",
+        "empty": b"",
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"--x",
+        b"--x--",
+        form_of(b"no head"),
+        form_of(b'Content-Disposition: form-data; name="a"\r\n\r\nb')[:-8],
+        form_of(b"Content-Transfer-Encoding: base64\r\n\r\naGk="),
+        form_of(b"X: " + b"y" * 10_000 + b"\r\n\r\nb"),
+        form_of(*[b'Content-Disposition: form-data; name="a"\r\n\r\nb'] * 40),
+    ],
+)
+def test_a_form_that_is_none_is_a_plain_400(body: bytes) -> None:
+    try:
+        assert split_parts(body, b"x") == {}
+    except RequestError as error:
+        assert (error.code, error.status) == ("bad_form", 400)
+
+
+@given(st.binary(max_size=200), st.binary(max_size=80))
+def test_no_body_at_all_breaks_the_splitting(noise: bytes, head: bytes) -> None:
+    for body in (noise, form_of(head + b"\r\n\r\n" + noise)):
+        try:
+            assert all(isinstance(part, bytes) for part in split_parts(body, b"x").values())
+        except RequestError as error:
+            assert error.status == 400
+
+
+async def test_a_channel_that_is_fed_live_takes_no_pieces(world: World) -> None:
+    session = world.rig.registry.get(await world.create())
+
+    async def end(reason: str) -> int:
+        world.rig.registry.disconnect(live)
+        return 0
+
+    live = world.rig.registry.connect(session, DoorKind.WEBRTC, [ChannelWish("C01")], end)
+    status, body = await world.push(wav(1), session_id=session.id, channel_id="C01", start_ts="0")
+    assert (status, body["error"]["code"]) == (409, "channel_fed")
+
+
+async def test_a_piece_the_engine_could_not_read_may_be_pushed_again(world: World) -> None:
+    def fail(window: Window) -> Transcript:
+        raise EngineError("unreachable", "8081 does not answer", is_retryable=True)
+
+    whole = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "5"}
+    world.engine.read = fail
+    assert "8081" in await world.refused(503, "engine_failed", wav(2), **whole)
+    failed = world.rig.logs[whole["session_id"]].of(EventType.WINDOW_FAILED)[0]
+    assert (failed["start_ms"], failed["end_ms"], failed["code"]) == (5_000, 7_000, "unreachable")
+    world.engine.read = reading
+    status, _ = await world.push(wav(2), **whole)
+    assert status == 200
+
+
+async def test_one_window_that_fails_does_not_take_the_others_along(world: World) -> None:
+    def fail_once(window: Window) -> Transcript:
+        if window.start_sample == 0:
+            raise EngineError("engine_failed", "out of memory")
+        return reading(window)
+
+    world.engine.read = fail_once
+    sound = np.random.default_rng(1).normal(0, 0.1, 40 * 16_000).astype(np.float32)
+    session = await world.create()
+    status, body = await world.push(
+        encoded(sound[np.newaxis], 16_000), session_id=session, channel_id="C01", start_ts="0"
+    )
+    assert (status, len(body["segments"])) == (200, 1)
+    assert len(world.rig.logs[session].of(EventType.WINDOW_FAILED)) == 1
+
+
+async def test_too_many_files_at_once_are_told_to_come_back(world: World) -> None:
+    session = await world.create()
+    world.engine.is_free.clear()
+    pushes = [
+        asyncio.create_task(world.push(wav(1), session_id=session, channel_id=f"C{n:02d}", start_ts="0"))
+        for n in range(1, PUSHES_MAX + 1)
+    ]
+    await until(lambda: len(world.engine.windows) == PUSHES_MAX)
+    status, body = await world.push(wav(1), session_id=session, channel_id="C60", start_ts="0")
+    assert (status, body["error"]["code"]) == (503, "too_many_pushes")
+    world.engine.is_free.set()
+    assert {(await push)[0] for push in pushes} == {200}
+
+
+async def test_ending_the_session_waits_for_the_piece_being_read(world: World) -> None:
+    session = await world.create()
+    world.engine.is_free.clear()
+    push = asyncio.create_task(world.push(wav(1), session_id=session, channel_id="C01", start_ts="0"))
+    await until(lambda: bool(world.engine.windows))
+    ending = asyncio.create_task(world.rig.registry.end(world.rig.registry.get(session)))
+    await asyncio.sleep(0.02)
+    world.engine.is_free.set()
+    await ending
+    assert (await push)[0] == 200
+    assert world.rig.logs[session].events[-1][0] is EventType.SESSION_ENDED

@@ -1,0 +1,275 @@
+"""`POST /sessions/create` and `POST /push`: recorded pieces of a channel, answered with their text.
+
+Owns the way of a piece through decoder and engine, and that a channel takes one piece at a time. Cuts at
+quiet places only; speech detection is the live channels'. Invariant: no time of a channel is read twice, in
+whatever order its pieces come; a piece that could not be read at all leaves its time free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from aiohttp import web
+
+from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Segment, Transcript, Window
+from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
+from webrtc_host.doors.body import read_json_object, text_field
+from webrtc_host.doors.form import PushForm, read_form
+from webrtc_host.errors import EngineError, Overloaded, RequestError
+from webrtc_host.media.cutting import cut_at_quiet
+from webrtc_host.media.files import decode_file
+from webrtc_host.seams import SAMPLES_PER_MS, EventType, Transcriber, ms_of
+from webrtc_host.sessions import NAME_CHARS_MAX, SessionRegistry
+from webrtc_host.speech.glossary import PromptTerms
+
+logger = logging.getLogger(__name__)
+
+PUSHES_MAX = 16
+RETRY_AFTER_S = 2.0
+DEADLINE_MS = 60_000
+END_TIMEOUT_S = 5.0
+SLACK_SAMPLES = 20 * SAMPLES_PER_MS  # rounding of start_ts between two pieces is no overlap
+SILENT_BELOW = 1e-4  # digital silence needs no engine
+
+
+class Terms(Protocol):
+    def prompt_for(self, channel: str) -> PromptTerms: ...
+
+
+class Ids(Protocol):
+    def utterance(self) -> str: ...
+
+    def segment(self) -> str: ...
+
+    def window(self) -> str: ...
+
+
+class PushDoor:
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        transcriber: Transcriber,
+        terms: Terms,
+        ids: Ids,
+        executor: Executor | None = None,
+    ) -> None:
+        """executor: where files are decoded; None: the loop's own threads."""
+        self._registry = registry
+        self._transcriber = transcriber
+        self._terms = terms
+        self._ids = ids
+        self._executor = executor
+        self._active = 0
+        self._turns: WeakKeyDictionary[Channel, asyncio.Lock] = WeakKeyDictionary()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/sessions/create", self.create), web.post("/push", self.push)]
+
+    async def create(self, request: web.Request) -> web.Response:
+        body: dict[str, Any] = {}
+        if request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
+            body = dict(await request.post())
+        elif request.can_read_body:
+            body = await read_json_object(request, self._registry.limits.body_bytes)
+        session = self._registry.create(text_field(body, "name", NAME_CHARS_MAX))
+        return web.json_response({"session_id": session.id})
+
+    async def push(self, request: web.Request) -> web.Response:
+        if self._active >= PUSHES_MAX:
+            raise Overloaded(
+                "too_many_pushes", f"{PUSHES_MAX} files are being read already", retry_after_s=RETRY_AFTER_S
+            )
+        self._active += 1
+        try:
+            form = await read_form(request, self._registry.limits.push_bytes, self._executor)
+            return web.json_response(await self._read(form))
+        finally:
+            self._active -= 1
+
+    async def _read(self, form: PushForm) -> dict[str, Any]:
+        session = self._registry.get_live(form.session_id)
+        channel = self._registry.channel(session, form.channel_id)
+        _check_not_fed(channel)
+        loop = asyncio.get_running_loop()
+        samples = await loop.run_in_executor(
+            self._executor, decode_file, form.audio, self._registry.limits.push_s
+        )
+        async with self._turn(channel, form.start_sample, form.start_sample + len(samples)):
+            segments = await self._transcribe(channel, form, samples)
+        return {
+            "stream_id": f"{session.id}_{channel.id}",
+            "segments": segments,
+            "commit_point": _seconds(channel.taken.end_around(form.start_sample)),
+        }
+
+    @asynccontextmanager
+    async def _turn(self, channel: Channel, start: int, end: int) -> AsyncIterator[None]:
+        """Hold the channel, and the time of the piece, while it is read."""
+        async with self._turns.setdefault(channel, asyncio.Lock()):
+            self._registry.get_live(channel.session.id)
+            _check_not_fed(channel)
+            _check_time_free(channel, start, end)
+            connection = self._connect(channel)
+            channel.announce_opened(start)
+            before = list(channel.taken)
+            channel.taken.add(start, end)
+            try:
+                yield
+            except BaseException:
+                channel.taken.remove(start, end)
+                for kept in before:
+                    channel.taken.add(*kept)
+                raise
+            finally:
+                channel.announce_closed("read", end)
+                self._registry.disconnect(connection)
+
+    def _connect(self, channel: Channel) -> Connection:
+        task = asyncio.current_task()
+
+        async def end(reason: str) -> int:
+            """The piece may be finished; then it is given up."""
+            if task is not None and task is not asyncio.current_task():
+                _, pending = await asyncio.wait({task}, timeout=END_TIMEOUT_S)
+                for late in pending:
+                    late.cancel(reason)
+                    await asyncio.wait({late})
+            return channel.session.log.head_seq
+
+        return self._registry.connect(channel.session, DoorKind.PUSH, [ChannelWish(channel.id)], end)
+
+    async def _transcribe(
+        self, channel: Channel, form: PushForm, samples: Float32Array
+    ) -> list[dict[str, Any]]:
+        """Window by window: finals into the log, the same into the answer. Some may fail, not all."""
+        segments: list[dict[str, Any]] = []
+        answered, failure = 0, None
+        for start, end in cut_at_quiet(samples):
+            piece = samples[start:end]
+            if float(np.abs(piece).max()) < SILENT_BELOW:
+                answered += 1
+                continue
+            prompt = self._terms.prompt_for(channel.id)
+            window = self._window(channel, form, piece, form.start_sample + start, prompt)
+            utterance = self._ids.utterance()
+            try:
+                transcript = await self._transcriber.transcribe(window)
+            except EngineError as error:
+                failure = error
+                self._report_failure(channel, window, utterance, error)
+            else:
+                answered += 1
+                segments += self._finals(channel, window, utterance, transcript, prompt.version)
+        if failure is not None and not answered:
+            raise Overloaded(
+                "engine_failed",
+                f"the speech engine could not read the file: {failure.message}",
+                retry_after_s=RETRY_AFTER_S,
+            ) from failure
+        return segments
+
+    def _window(
+        self, channel: Channel, form: PushForm, samples: Float32Array, start_sample: int, prompt: PromptTerms
+    ) -> Window:
+        known = prompt.terms if channel.terms is None else channel.terms
+        return Window(
+            id=self._ids.window(),
+            channel=f"{channel.session.id}_{channel.id}",
+            samples=samples,
+            start_sample=start_sample,
+            priority=Priority.FINAL,
+            language=form.language or channel.language,
+            terms=(*form.terms, *known)[:TERMS_MAX],
+            history=form.history,
+            deadline_ms=DEADLINE_MS,
+        )
+
+    def _finals(
+        self, channel: Channel, window: Window, utterance: str, transcript: Transcript, glossary_version: int
+    ) -> list[dict[str, Any]]:
+        floor, last = window.start_sample, window.start_sample + len(window.samples)
+        answered: list[dict[str, Any]] = []
+        for segment in transcript.segments:
+            text = segment.text.strip()
+            if not text:
+                continue
+            start = min(max(segment.start_sample, floor), last)
+            floor = end = min(max(segment.end_sample, start), last)
+            conf = round(segment.avg_logprob, 3)
+            channel.session.log.emit(
+                EventType.SEGMENT_FINAL,
+                channel.id,
+                utterance=utterance,
+                segment=self._ids.segment(),
+                start_ms=ms_of(start),
+                end_ms=ms_of(end),
+                text=text,
+                raw=text,
+                language=transcript.language,
+                conf=conf,
+                words=_words(segment),
+                edits=[],
+                glossary_version=glossary_version,
+            )
+            answered.append({"start": _seconds(start), "end": _seconds(end), "text": text, "conf": conf})
+        return answered
+
+    def _report_failure(self, channel: Channel, window: Window, utterance: str, error: EngineError) -> None:
+        logger.warning(
+            "%s %s: a pushed window failed: %s (%s)",
+            channel.session.id,
+            channel.id,
+            error.message,
+            error.code,
+        )
+        channel.session.log.emit(
+            EventType.WINDOW_FAILED,
+            channel.id,
+            utterance=utterance,
+            window=window.id,
+            start_ms=ms_of(window.start_sample),
+            end_ms=ms_of(window.start_sample + len(window.samples)),
+            code=error.code,
+            reason=error.message,
+        )
+
+
+def _words(segment: Segment) -> list[dict[str, Any]]:
+    return [
+        {
+            "text": word.text,
+            "start_ms": ms_of(word.start_sample),
+            "end_ms": ms_of(word.end_sample),
+            "p": round(word.probability, 3),
+        }
+        for word in segment.words
+    ]
+
+
+def _check_not_fed(channel: Channel) -> None:
+    """Another piece being read is no feed; it has its turn."""
+    if channel.connection is not None and channel.connection.door is not DoorKind.PUSH:
+        raise RequestError(
+            "channel_fed", f"channel {channel.id} is being fed live; push to another channel", 409
+        )
+
+
+def _check_time_free(channel: Channel, start: int, end: int) -> None:
+    taken = channel.taken.overlap(start + SLACK_SAMPLES, end - SLACK_SAMPLES)
+    if taken is not None:
+        raise RequestError(
+            "time_committed",
+            f"channel {channel.id} already holds {_seconds(taken[0])} s to {_seconds(taken[1])} s",
+            409,
+        )
+
+
+def _seconds(sample: int) -> float:
+    return round(sample / SAMPLE_RATE, 3)
