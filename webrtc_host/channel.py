@@ -131,6 +131,13 @@ class Channel:
             at_ms=self.session.now_ms(),
         )
 
+    def heed(self, state: ChannelState) -> bool:
+        """Take the pipeline's view of the state. False: a lost signal stands above it, it is no news."""
+        if self.state is ChannelState.NO_SIGNAL and state is ChannelState.IDLE:
+            return False
+        self.state = state
+        return True
+
     async def close(self, reason: str) -> int:
         """Flush the last words, write `channel.closed`, free the channel. Returns the seq of that event."""
         pipeline = self.pipeline

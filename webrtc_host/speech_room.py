@@ -139,8 +139,8 @@ class _ChannelSink:
         self._channel = channel
 
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        if kind is EventType.CHANNEL_STATE:
-            self._channel.state = ChannelState(fields["state"])
+        if kind is EventType.CHANNEL_STATE and not self._channel.heed(ChannelState(fields["state"])):
+            return None
         return self._channel.session.log.emit(kind, channel, **fields)
 
 

@@ -207,6 +207,15 @@ async def test_a_state_is_reported_when_it_is_news() -> None:
     assert [event["state"] for event in reported] == ["idle", "no_signal", "idle"]
 
 
+async def test_a_lost_signal_stands_above_the_silence_that_follows_from_it() -> None:
+    channel = World().open()
+    assert channel.heed(ChannelState.TALKING)
+    channel.report(ChannelState.NO_SIGNAL, "no_packets")
+    assert not channel.heed(ChannelState.IDLE)
+    assert channel.state is ChannelState.NO_SIGNAL
+    assert channel.heed(ChannelState.BEHIND)
+
+
 async def test_time_nobody_fed_is_accounted_for() -> None:
     world = World()
     world.now_s += 1.0

@@ -178,7 +178,7 @@ class PushDoor:
     def _window(
         self, channel: Channel, form: PushForm, samples: Float32Array, start_sample: int, prompt: PromptTerms
     ) -> Window:
-        known = prompt.terms if channel.terms is None else channel.terms
+        known = dict.fromkeys((*form.terms, *(channel.terms or ()), *prompt.terms))
         return Window(
             id=self._ids.window(),
             channel=f"{channel.session.id}_{channel.id}",
@@ -186,7 +186,7 @@ class PushDoor:
             start_sample=start_sample,
             priority=Priority.FINAL,
             language=form.language or channel.language,
-            terms=(*form.terms, *known)[:TERMS_MAX],
+            terms=tuple(known)[:TERMS_MAX],
             history=form.history,
             deadline_ms=DEADLINE_MS,
         )
