@@ -23,6 +23,7 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from host_stt import hub
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Priority, Transcript, Window
+from host_stt.download import OnProgress, fetch
 from host_stt.engines.base import Engine
 from host_stt.engines.loading import resolve_device
 from host_stt.errors import ModelDamaged, ModelError, ModelNotFound
@@ -55,7 +56,7 @@ class ListedModel:
     is_starter: bool = False
 
 
-def resolve_model(config: EngineConfig, on_progress: hub.OnProgress | None = None) -> ResolvedModel:
+def resolve_model(config: EngineConfig, on_progress: OnProgress | None = None) -> ResolvedModel:
     """The folder of the model that the config asks for, downloaded where need be. Blocking.
 
     Raises ModelError (a sentence that says what to do) for a model named explicitly; `auto` always gives one.
@@ -189,7 +190,7 @@ def warm_up_window(priority: Priority = Priority.FINAL) -> Window:
     )
 
 
-def _resolve_auto(config: EngineConfig, on_progress: hub.OnProgress | None) -> ResolvedModel:
+def _resolve_auto(config: EngineConfig, on_progress: OnProgress | None) -> ResolvedModel:
     device = resolve_device(config.device)
     model = AUTO_MODELS[device]
     why = f"auto: the default on a {'GPU' if device is Device.CUDA else 'CPU'}"
@@ -212,10 +213,10 @@ def _starter(reason: str) -> ResolvedModel:
     return ResolvedModel(STARTER_FOLDER, STARTER, reason, is_starter=True)
 
 
-def _download(repository: str, config: EngineConfig, on_progress: hub.OnProgress | None) -> Path:
+def _download(repository: str, config: EngineConfig, on_progress: OnProgress | None) -> Path:
     remote = hub.ask(repository, config.hub_probe_s)
     target = config.models_dir.expanduser() / folder_name(repository)
-    hub.fetch(remote, target, config.download_stall_s, on_progress)
+    fetch(remote, target, config.download_stall_s, on_progress)
     check_folder(target)
     return target.resolve()
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from host_stt.alignment import WordClock
 from host_stt.config import EngineConfig, InterimWindow
 from host_stt.contract import Window, WindowError
+from host_stt.download import OnProgress
 from host_stt.engines.base import Engine
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.errors import ModelError
-from host_stt.hub import OnProgress
 from host_stt.metrics import EngineMetrics
 from host_stt.models import ResolvedModel, resolve_model, warm_up
 from host_stt.planner import PlannerConfig

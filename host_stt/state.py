@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from host_stt.hub import Progress
+from host_stt.download import Progress
 
 
 class Phase(StrEnum):

@@ -19,35 +19,24 @@ import numpy as np
 
 from host_stt.alignment import Alignment, WordClock, timed_words
 from host_stt.config import Device, InterimWindow
-from host_stt.contract import (
-    AUTO,
-    SAMPLE_RATE,
-    WINDOW_SAMPLES_MAX,
-    Answer,
-    EndReason,
-    Float32Array,
-    Priority,
-    Segment,
-    Transcript,
-    Window,
-    WindowError,
-    Word,
-)
+from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Float32Array, Priority, Window, WindowError
 from host_stt.engines.loading import LoadedModel, load
-from host_stt.guards import Reading, Rule, Verdict, compression_ratio, is_quiet, judge, without_loop
-from host_stt.prompt import PromptBudget, PromptWriter
-from host_stt.sound import drawn_in, loud_frames
-
-FRAME_SAMPLES = 160
-FRAMES_FULL = WINDOW_SAMPLES_MAX // FRAME_SAMPLES
-SHORT_FRAMES = (1000, 1500, 2000, FRAMES_FULL)  # 10, 15, 20, 30 s
-SLACK_FRAMES = (
-    250  # silence that must follow speech in a short window, or even tuned weights repeat themselves
+from host_stt.engines.rows import (
+    FRAME_SAMPLES,
+    FRAMES_FULL,
+    Decoded,
+    Plan,
+    Row,
+    as_judged,
+    more_carefully,
+    nothing_said,
+    short_frames,
+    transcript_of,
 )
+from host_stt.guards import Reading, Verdict, is_quiet, judge, without_loop
+from host_stt.prompt import PromptBudget, PromptWriter
+
 POSITIONS_MAX = 448
-BEAM_CAREFUL = 5
-SEGMENT_PAUSE_SAMPLES = SAMPLE_RATE
-"""A pause of 1 s between words begins a new segment."""
 TOKENS_PER_S, TOKENS_EXTRA = 8, 10
 """New tokens allowed: English speech takes 3.5 per second, a loop takes all it is given."""
 _DENSE = frozenset(
@@ -64,37 +53,6 @@ class WhisperOptions:
     auto_languages: tuple[str, ...] = ()
     budget: PromptBudget = PromptBudget()
     word_clock: WordClock = WordClock.ATTENTION
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How a row is decoded: the first time as its window asks, the second time more carefully."""
-
-    beam_size: int
-    is_last: bool = False  # what comes out is used, whatever the guards say
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    index: int  # in the call's windows
-    window: Window
-    samples: Float32Array
-    previous: tuple[int, ...]  # prompt tokens
-    frames: int  # padded length
-    plan: _Plan
-
-    @property
-    def key(self) -> tuple[int, int, int]:
-        return self.frames, len(self.previous), self.plan.beam_size
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    row: _Row
-    reading: Reading
-    language: str
-    language_probability: float
-    words: tuple[Word, ...] = ()
 
 
 class WhisperEngine:
@@ -143,22 +101,22 @@ class WhisperEngine:
 
     def decode(self, windows: Sequence[Window]) -> list[Answer]:
         answers: dict[int, Answer] = {}
-        rows: list[_Row] = []
+        rows: list[Row] = []
         for index, window in enumerate(windows):
             samples = window.as_float32()
             if window.language not in (AUTO, *self.languages):
                 answers[index] = self._unknown_language(window)
             elif is_quiet(samples):
-                answers[index] = self._nothing_said(window)
+                answers[index] = nothing_said(window, self.languages[0], self._name)
             else:
                 rows.append(self._first_row(index, window, samples))
         for decoded in self._read_twice(rows):
-            answers[decoded.row.index] = self._transcript(decoded)
+            answers[decoded.row.index] = transcript_of(decoded, self._name)
         return [answers[index] for index in range(len(windows))]
 
     # --- rows and groups --------------------------------------------------------------------------
 
-    def _first_row(self, index: int, window: Window, samples: Float32Array) -> _Row:
+    def _first_row(self, index: int, window: Window, samples: Float32Array) -> Row:
         is_final = window.priority is Priority.FINAL
         previous = tuple(self._prompts.previous(window.terms, window.history))
         options = self._options
@@ -166,38 +124,38 @@ class WhisperEngine:
         frames = short_frames(len(samples)) if is_short else FRAMES_FULL
         # An interim decoded in full and without a prompt has no more careful way that is worth its time.
         is_last = not is_final and frames == FRAMES_FULL and not previous
-        plan = _Plan(options.beam_size if is_final else 1, is_last)
-        return _Row(index, window, samples, previous, frames, plan)
+        plan = Plan(options.beam_size if is_final else 1, is_last)
+        return Row(index, window, samples, previous, frames, plan)
 
-    def _read_twice(self, rows: list[_Row]) -> Iterable[_Decoded]:
+    def _read_twice(self, rows: list[Row]) -> Iterable[Decoded]:
         """Each row read; those a guard sends back are read once more, in full and without a prompt."""
-        again: list[_Row] = []
+        again: list[Row] = []
         for decoded in self._read(rows):
             rule = judge(decoded.reading)
             if rule and rule.verdict is Verdict.RETRY and not decoded.row.plan.is_last:
-                again.append(_more_carefully(decoded.row))
+                again.append(more_carefully(decoded.row))
             else:
-                yield _as_judged(decoded, rule)
+                yield as_judged(decoded, rule)
         for decoded in self._read(again):
-            yield _as_judged(decoded, judge(decoded.reading))
+            yield as_judged(decoded, judge(decoded.reading))
 
-    def _read(self, rows: list[_Row]) -> Iterable[_Decoded]:
+    def _read(self, rows: list[Row]) -> Iterable[Decoded]:
         for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):
             yield from self._read_group(list(group))
 
-    def _read_group(self, rows: list[_Row]) -> list[_Decoded]:
+    def _read_group(self, rows: list[Row]) -> list[Decoded]:
         encoded = self._loaded.whisper.encode(self._storage([self._mel(row) for row in rows]))
         languages = self._languages_of(rows, encoded)
         results = self._generate(rows, [code for code, _ in languages], encoded)
         decoded = [
-            _Decoded(row, self._reading(row, code, result), code, probability)
+            Decoded(row, self._reading(row, code, result), code, probability)
             for row, (code, probability), result in zip(rows, languages, results, strict=True)
         ]
         return self._with_words(decoded, encoded)
 
     # --- the model --------------------------------------------------------------------------------
 
-    def _mel(self, row: _Row) -> Float32Array:
+    def _mel(self, row: Row) -> Float32Array:
         """(n_mels, frames) log-mel, padded with zeros after normalising, as faster-whisper does."""
         mel = self._loaded.features(row.samples)[:, : row.frames]
         padded: Float32Array = np.pad(mel, ((0, 0), (0, row.frames - mel.shape[1]))).astype(np.float32)
@@ -206,7 +164,7 @@ class WhisperEngine:
     def _storage(self, rows: list[Any]) -> Any:
         return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.stack(rows)))
 
-    def _languages_of(self, rows: list[_Row], encoded: Any) -> list[tuple[str, float]]:
+    def _languages_of(self, rows: list[Row], encoded: Any) -> list[tuple[str, float]]:
         """(code, probability) per row; detected only when a row asks for it."""
         if len(self.languages) == 1:
             return [(self.languages[0], 1.0)] * len(rows)
@@ -225,7 +183,7 @@ class WhisperEngine:
         code = max(known, key=lambda code: known[code])
         return code, known[code] / (sum(known.values()) or 1.0)
 
-    def _generate(self, rows: list[_Row], languages: list[str], encoded: Any) -> list[Any]:
+    def _generate(self, rows: list[Row], languages: list[str], encoded: Any) -> list[Any]:
         prompts = [self._prompt(row, code) for row, code in zip(rows, languages, strict=True)]
         cap = max(self._token_cap(row, code) for row, code in zip(rows, languages, strict=True))
         length = len(prompts[0])
@@ -241,18 +199,18 @@ class WhisperEngine:
         )
         return results
 
-    def _prompt(self, row: _Row, language: str) -> list[int]:
+    def _prompt(self, row: Row, language: str) -> list[int]:
         tokenizer = self._loaded.tokenizers[language]
         previous = [tokenizer.sot_prev, *row.previous] if row.previous else []
         return [*previous, *tokenizer.sot_sequence, tokenizer.no_timestamps]
 
-    def _token_cap(self, row: _Row, language: str) -> int:
+    def _token_cap(self, row: Row, language: str) -> int:
         per_s = TOKENS_PER_S * (2 if language in _DENSE or self._loaded.has_small_vocabulary else 1)
         wanted = int(per_s * len(row.samples) / SAMPLE_RATE) + TOKENS_EXTRA
         room = POSITIONS_MAX - len(row.previous) - 5  # two marks, language, task, and the token that begins
         return min(wanted, room, POSITIONS_MAX // 2)
 
-    def _reading(self, row: _Row, language: str, result: Any) -> Reading:
+    def _reading(self, row: Row, language: str, result: Any) -> Reading:
         tokenizer = self._loaded.tokenizers[language]
         made: list[int] = result.sequences_ids[0]
         cap = self._token_cap(row, language)
@@ -268,7 +226,7 @@ class WhisperEngine:
             is_capped=is_capped,
         )
 
-    def _with_words(self, decoded: list[_Decoded], encoded: Any) -> list[_Decoded]:
+    def _with_words(self, decoded: list[Decoded], encoded: Any) -> list[Decoded]:
         """Finals get words. One call of `align` takes one start sequence, so it goes by language."""
         asked = [
             (i, d)
@@ -306,36 +264,6 @@ class WhisperEngine:
             encoded = encoded.to_device(ctranslate2.Device.cpu)
         return self._storage([np.asarray(encoded)[i] for i in indices])
 
-    # --- answers ----------------------------------------------------------------------------------
-
-    def _transcript(self, decoded: _Decoded) -> Transcript:
-        reading, window = decoded.reading, decoded.row.window
-        return Transcript(
-            id=window.id,
-            segments=_segments(decoded),
-            language=decoded.language,
-            language_probability=decoded.language_probability,
-            avg_logprob=reading.avg_logprob,
-            no_speech_prob=reading.no_speech_prob,
-            compression_ratio=reading.compression_ratio,
-            end_reason=_end_reason(reading),
-            model=self._name,
-        )
-
-    def _nothing_said(self, window: Window) -> Transcript:
-        language = self.languages[0] if window.language == AUTO else window.language
-        return Transcript(
-            id=window.id,
-            segments=(),
-            language=language,
-            language_probability=0.0 if window.language == AUTO else 1.0,
-            avg_logprob=0.0,
-            no_speech_prob=1.0,
-            compression_ratio=0.0,
-            end_reason=EndReason.NO_SPEECH,
-            model=self._name,
-        )
-
     def _unknown_language(self, window: Window) -> WindowError:
         known = ", ".join(self.languages[:8]) + (" and more" if len(self.languages) > 8 else "")
         return WindowError(
@@ -343,63 +271,3 @@ class WhisperEngine:
             "unknown_language",
             f"the model {self._name} does not know {window.language!r}; it knows {known}",
         )
-
-
-def short_frames(samples: int) -> int:
-    """The shortest padded length that leaves the slack after so many samples."""
-    needed = -(-samples // FRAME_SAMPLES) + SLACK_FRAMES
-    return next((frames for frames in SHORT_FRAMES if frames >= needed), FRAMES_FULL)
-
-
-def _more_carefully(row: _Row) -> _Row:
-    """The second reading: a prompt is what loops feed on, and a wider search finds a way out of them."""
-    beam_size = BEAM_CAREFUL if row.window.priority is Priority.FINAL else 1
-    return replace(row, previous=(), frames=FRAMES_FULL, plan=_Plan(beam_size, is_last=True))
-
-
-def _as_judged(decoded: _Decoded, rule: Rule | None) -> _Decoded:
-    if rule is None or rule.verdict is not Verdict.NO_SPEECH:
-        return decoded
-    return replace(decoded, reading=replace(decoded.reading, text="", tokens=()), words=())
-
-
-def _end_reason(reading: Reading) -> EndReason:
-    if not reading.text:
-        return EndReason.NO_SPEECH
-    return EndReason.TOKEN_CAP if reading.is_capped else EndReason.COMPLETE
-
-
-def _segments(decoded: _Decoded) -> tuple[Segment, ...]:
-    """Split at pauses where words are known, else one segment from the first sound to the last."""
-    reading, window = decoded.reading, decoded.row.window
-    if not reading.text:
-        return ()
-    if not decoded.words:
-        start, end = drawn_in(0, len(window.samples), loud_frames(decoded.row.samples), pause_frames=None)
-        first = window.start_sample
-        return (_segment(reading, reading.text, first + start, first + end, ()),)
-    groups: list[list[Word]] = [[]]
-    for word in decoded.words:
-        if groups[-1] and word.start_sample - groups[-1][-1].end_sample >= SEGMENT_PAUSE_SAMPLES:
-            groups.append([])
-        groups[-1].append(word)
-    return tuple(
-        _segment(reading, _joined(words), words[0].start_sample, words[-1].end_sample, tuple(words))
-        for words in groups
-    )
-
-
-def _segment(reading: Reading, text: str, start: int, end: int, words: tuple[Word, ...]) -> Segment:
-    return Segment(
-        text=text,
-        start_sample=start,
-        end_sample=end,
-        avg_logprob=reading.avg_logprob,
-        no_speech_prob=reading.no_speech_prob,
-        compression_ratio=compression_ratio(text),
-        words=words,
-    )
-
-
-def _joined(words: Sequence[Word]) -> str:
-    return "".join((" " if word.leading_space else "") + word.text for word in words).strip()

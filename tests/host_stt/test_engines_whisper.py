@@ -23,7 +23,8 @@ from host_stt.engines.loading import (
     resolve_device,
     resolve_threads,
 )
-from host_stt.engines.whisper import WhisperEngine, WhisperOptions, short_frames
+from host_stt.engines.rows import short_frames
+from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.models import STARTER_FOLDER, ResolvedModel, warm_up
 from host_stt.service import load_whisper
 from tests.support.speech import padded, say, say_words, silence

@@ -8,9 +8,9 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from host_stt import hub
 from host_stt.config import EngineConfig
 from host_stt.contract import Answer, Window
+from host_stt.download import Progress
 from host_stt.engines.fake import FakeEngine, script_of
 from host_stt.errors import HubUnreachable, ModelDamaged, ModelError, ModelNotFound
 from host_stt.models import (
@@ -94,7 +94,7 @@ def test_a_model_in_the_hubs_own_cache_is_used_without_asking(hub_of: HubOf, tmp
 
 def test_progress_is_told_while_downloading(hub_of: HubOf, tmp_path: Path) -> None:
     hub_of()
-    seen: list[hub.Progress] = []
+    seen: list[Progress] = []
     resolve_model(config(tmp_path), seen.append)
     assert seen and seen[-1].done_bytes == seen[-1].total_bytes
 

@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,13 +27,13 @@ from host_stt.contract import (
     decode_answer,
     encode_window,
 )
+from host_stt.download import Progress
 from host_stt.engines.fake import FakeEngine, FakeFault, script_of
 from host_stt.errors import AddressInUse, AddressRefused, ModelNotFound
-from host_stt.hub import Progress
 from host_stt.models import STARTER_FOLDER, ResolvedModel
 from host_stt.server import check_address, create_app, engine_main
-from host_stt.service import EXIT_FATAL, Backend
-from tests.support.engine_process import ROOT, fake_backend, running
+from host_stt.service import Backend
+from tests.support.engine_process import fake_backend
 from tests.support.hub import FakeHub
 from tests.support.speech import padded, say
 from tests.support.windows import window
@@ -402,103 +398,6 @@ def test_a_port_in_use_is_one_plain_sentence() -> None:
 def test_an_address_that_is_not_ours_is_refused() -> None:
     with pytest.raises(AddressRefused, match="cannot listen on 192.0.2.1"):
         engine_main(EngineConfig(host="192.0.2.1", port=0, token="t", model="starter"))
-
-
-# --- the process -----------------------------------------------------------------------------------------
-
-
-async def connected(url: str, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
-    for _ in range(600):
-        async with session.get(f"{url}/ready") as answer:
-            if answer.status == 200:
-                return await session.ws_connect(f"{url}/v1/windows")
-        await asyncio.sleep(0.05)
-    raise AssertionError("never ready")
-
-
-@pytest.mark.net
-async def test_sigterm_finishes_what_waits_and_ends_with_zero() -> None:
-    with running(decode_s=0.3, stop_grace_s=10) as (process, url):
-        async with aiohttp.ClientSession() as session:
-            ws = await connected(url, session)
-            for i in range(3):
-                await ws.send_bytes(encode_window(window(f"w{i}")))
-            await asyncio.sleep(0.1)
-            process.send_signal(signal.SIGTERM)
-            answers = [decode_answer((await ws.receive(timeout=10)).data) for _ in range(3)]
-            assert [isinstance(a, Transcript) for a in answers] == [True] * 3
-            assert (await ws.receive(timeout=10)).type is WSMsgType.CLOSE
-            assert ws.close_code == 1001
-        assert await asyncio.to_thread(process.wait, 10) == 0
-
-
-@pytest.mark.net
-async def test_a_hang_ends_the_process_for_a_new_one() -> None:
-    with running(fault="hang", fault_on_call=3, hang_s=0.5) as (process, url):
-        async with aiohttp.ClientSession() as session:
-            ws = await connected(url, session)
-            await ws.send_bytes(encode_window(window()))
-            assert (await ws.receive(timeout=10)).type in (WSMsgType.CLOSED, WSMsgType.ERROR, WSMsgType.CLOSE)
-        assert await asyncio.to_thread(process.wait, 10) == EXIT_FATAL
-        assert process.stderr is not None and "a decode has taken more than 0.5 s" in process.stderr.read()
-
-
-@pytest.mark.net
-async def test_a_native_crash_ends_the_process_not_a_thread() -> None:
-    with running(fault="exit", fault_on_call=3) as (process, url):
-        async with aiohttp.ClientSession() as session:
-            ws = await connected(url, session)
-            await ws.send_bytes(encode_window(window()))
-            assert (await ws.receive(timeout=10)).type in (WSMsgType.CLOSED, WSMsgType.ERROR, WSMsgType.CLOSE)
-        assert await asyncio.to_thread(process.wait, 10) == 139
-
-
-@pytest.mark.net
-async def test_no_token_and_no_text_is_in_the_log() -> None:
-    with running(token="s3cret", decode_s=0.01) as (process, url):
-        async with aiohttp.ClientSession(headers={"Authorization": "Bearer s3cret"}) as session:
-            ws = await connected(url, session)
-            await ask(ws, window(), window(terms=["Kilo-9"], history="bravo zulu"))
-            await session.get(f"{url}/nope?token=s3cret")
-            await session.ws_connect(f"{url}/v1/windows?token=s3cret")
-        process.send_signal(signal.SIGTERM)
-        out, log = await asyncio.to_thread(process.communicate, None, 10)
-    assert "ws-1 opened" in log
-    for secret in ("s3cret", "Kilo-9", "zulu", SAID):
-        assert secret not in log + out
-
-
-@pytest.mark.net
-def test_a_port_in_use_ends_with_status_two_and_no_traceback() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        settings = json.dumps({"port": taken.getsockname()[1], "model": "starter"})
-        ended = subprocess.run(
-            [sys.executable, "-m", "tests.support.engine_process", settings],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    assert ended.returncode == 2
-    assert "is in use" in ended.stderr and "Traceback" not in ended.stderr
-
-
-@pytest.mark.net
-@pytest.mark.model
-async def test_a_bare_machine_serves_the_starter_and_says_why(tmp_path: Path) -> None:
-    began = time.monotonic()
-    with running(models_dir=str(tmp_path), device="cpu") as (_, url):
-        async with aiohttp.ClientSession() as session:
-            ws = await connected(url, session)
-            assert time.monotonic() - began < 30
-            async with session.get(f"{url}/ready") as answer:
-                body = await answer.json()
-            assert (body["model"], body["is_starter"]) == ("starter", True)
-            assert "small is not here" in body["model_reason"]
-            spoken = padded(say("alpha one proceed to gate seven"))
-            (answer_,) = await ask(ws, window(samples=spoken, language="en", terms=["Alpha-1"]))
-            assert isinstance(answer_, Transcript) and answer_.text == "Alpha-1 proceed to gate seven"
-            assert answer_.model == "starter" and answer_.decode_ms > 0
 
 
 @pytest.mark.model

@@ -1,0 +1,178 @@
+"""Bring a model's files from the hub and prove that they are the right ones.
+
+huggingface_hub's own downloader throws a partial file away when it fails and checks sizes, not hashes
+(2.4.0, read 2026-11-21); a 1.6 GB file over a thin line must resume, and weights must be what the hub
+says they are. Invariant: the target folder appears whole and verified, or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import time
+import urllib.error
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from host_stt.errors import HubUnreachable, ModelDamaged, ModelError
+from host_stt.hub import RemoteFile, RemoteModel, file_url, open_url, reason_of, refusal_of
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 1 << 20
+_ATTEMPTS = 3  # without a new byte; each new byte starts the count again
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    file: str
+    done_bytes: int  # of all files of the model
+    total_bytes: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def fetch(model: RemoteModel, folder: Path, stall_s: float, on_progress: OnProgress | None = None) -> None:
+    """Download the model's files into `folder`, resuming what an earlier run left, and verify each.
+
+    Raises ModelDamaged when a file is not what the hub said (it is removed), HubUnreachable when the
+    bytes stopped coming (what came is kept for the next run), ModelError when the disk is too small.
+    """
+    incoming = folder.with_name(folder.name + ".incoming")
+    incoming.mkdir(parents=True, exist_ok=True)
+    with FileLock(incoming.with_name(incoming.name + ".lock")):
+        if folder.is_dir():
+            return  # another process brought it meanwhile
+        _check_room(model, incoming)
+        meter = _Meter(model, on_progress)
+        try:
+            for file in model.files:
+                _fetch_file(model, file, incoming, stall_s, meter)
+        finally:
+            meter.close()
+        incoming.rename(folder)
+    logger.info("model %s downloaded to %s (%d bytes, verified)", model.repository, folder, model.total_bytes)
+
+
+def _fetch_file(model: RemoteModel, file: RemoteFile, incoming: Path, stall_s: float, meter: _Meter) -> None:
+    target = incoming / file.name
+    if not _is_whole(target, file):
+        part = incoming / f"{file.name}.{file.digest[:16]}.part"
+        _bring(model, file, part, stall_s, meter)
+        if not _is_whole(part, file):
+            part.unlink(missing_ok=True)
+            raise ModelDamaged(
+                f"{file.name} of {model.repository} arrived with another content than the hub announced, "
+                f"and was removed. Try again; if it stays so, a proxy or mirror on the way alters it."
+            )
+        part.replace(target)
+    meter.finished(file)
+
+
+def _bring(model: RemoteModel, file: RemoteFile, part: Path, stall_s: float, meter: _Meter) -> None:
+    """Append to `part` until it has the file's size."""
+    attempts = 0
+    while (have := part.stat().st_size if part.exists() else 0) < file.size_bytes:
+        attempts += 1
+        try:
+            _append(model, file, part, have, stall_s, meter)
+            error: Exception | None = None
+        except urllib.error.HTTPError as refusal:
+            if refusal.code < 500:
+                raise refusal_of(model.repository, refusal) from refusal
+            refusal.close()
+            error = refusal
+        except (OSError, HTTPException) as broken:
+            if not part.parent.is_dir() or shutil.disk_usage(part.parent).free == 0:
+                raise ModelError(f"cannot write {part}: {reason_of(broken)}") from broken
+            error = broken
+        now = part.stat().st_size if part.exists() else 0
+        if now > have:
+            attempts = 0
+        elif attempts >= _ATTEMPTS:
+            raise HubUnreachable(
+                f"{file.name} of {model.repository} stopped at {now} of {file.size_bytes} bytes "
+                f"({reason_of(error) if error else 'the server ends early'}); the next start resumes there"
+            ) from error
+        if now < file.size_bytes:
+            time.sleep(0.2 * attempts)
+
+
+def _append(
+    model: RemoteModel, file: RemoteFile, part: Path, have: int, stall_s: float, meter: _Meter
+) -> None:
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with open_url(file_url(model.repository, model.commit, file.name), stall_s, headers) as response:
+        is_rest = have > 0 and response.status == 206
+        with part.open("ab" if is_rest else "wb") as out:
+            done = have if is_rest else 0
+            while done < file.size_bytes and (chunk := response.read1(_CHUNK_BYTES)):
+                out.write(chunk[: file.size_bytes - done])
+                done += len(chunk)
+                meter.reached(file, done)
+
+
+def _is_whole(path: Path, file: RemoteFile) -> bool:
+    if not path.is_file() or path.stat().st_size != file.size_bytes:
+        return False
+    if file.sha256:
+        digest = hashlib.sha256()
+    else:
+        digest = hashlib.sha1(usedforsecurity=False)  # git's blob id; the hub gives no other for small files
+        digest.update(b"blob %d\0" % file.size_bytes)
+    with path.open("rb") as content:
+        while chunk := content.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest() == file.digest
+
+
+def _check_room(model: RemoteModel, incoming: Path) -> None:
+    have = sum(path.stat().st_size for path in incoming.iterdir() if path.is_file())
+    needed, free = model.total_bytes - have, shutil.disk_usage(incoming).free
+    if needed > free:
+        raise ModelError(
+            f"{model.repository} needs {needed / 1e9:.1f} GB more in {incoming.parent}, "
+            f"and {free / 1e9:.1f} GB are free"
+        )
+
+
+class _Meter:
+    """Counts bytes over all files, for the bar and for whoever asks how far it is."""
+
+    def __init__(self, model: RemoteModel, on_progress: OnProgress | None) -> None:
+        self._model = model
+        self._on_progress = on_progress
+        self._before = 0  # bytes of the files already whole
+        self._tenth = 0
+        self._bar = tqdm(
+            total=model.total_bytes,
+            unit="B",
+            unit_scale=True,
+            desc=model.repository,
+            disable=None,  # no bar where nobody watches; the log has tenths
+            leave=False,
+        )
+
+    def reached(self, file: RemoteFile, done_bytes: int) -> None:
+        done, total = self._before + done_bytes, self._model.total_bytes
+        self._bar.update(done - self._bar.n)
+        if self._on_progress:
+            self._on_progress(Progress(file.name, done, total))
+        tenth = 10 * done // max(total, 1)
+        if tenth > self._tenth:
+            self._tenth = tenth
+            logger.info("downloading %s: %d %% of %.0f MB", self._model.repository, 10 * tenth, total / 1e6)
+
+    def finished(self, file: RemoteFile) -> None:
+        self.reached(file, file.size_bytes)
+        self._before += file.size_bytes
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,156 @@
+"""Rows: windows on their way through a decode, and the answers they become.
+
+Pure: shapes and numbers, no model. Owns how long a row is padded, what a second reading looks like, and
+how a reading with its words becomes a Transcript with times on the channel's timeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from host_stt.contract import (
+    AUTO,
+    SAMPLE_RATE,
+    WINDOW_SAMPLES_MAX,
+    EndReason,
+    Float32Array,
+    Priority,
+    Segment,
+    Transcript,
+    Window,
+    Word,
+)
+from host_stt.guards import Reading, Rule, Verdict, compression_ratio
+from host_stt.sound import drawn_in, loud_frames
+
+FRAME_SAMPLES = 160
+FRAMES_FULL = WINDOW_SAMPLES_MAX // FRAME_SAMPLES
+SHORT_FRAMES = (1000, 1500, 2000, FRAMES_FULL)  # 10, 15, 20, 30 s
+SLACK_FRAMES = 250
+"""Silence that must follow speech in a short window, or even weights tuned for it repeat themselves."""
+BEAM_CAREFUL = 5
+SEGMENT_PAUSE_SAMPLES = SAMPLE_RATE
+"""A pause of 1 s between words begins a new segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a row is decoded: the first time as its window asks, the second time more carefully."""
+
+    beam_size: int
+    is_last: bool = False  # what comes out is used, whatever the guards say
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    index: int  # in the call's windows
+    window: Window
+    samples: Float32Array
+    previous: tuple[int, ...]  # prompt tokens
+    frames: int  # padded length
+    plan: Plan
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        return self.frames, len(self.previous), self.plan.beam_size
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    row: Row
+    reading: Reading
+    language: str
+    language_probability: float
+    words: tuple[Word, ...] = ()
+
+
+def short_frames(samples: int) -> int:
+    """The shortest padded length that leaves the slack after so many samples."""
+    needed = -(-samples // FRAME_SAMPLES) + SLACK_FRAMES
+    return next((frames for frames in SHORT_FRAMES if frames >= needed), FRAMES_FULL)
+
+
+def more_carefully(row: Row) -> Row:
+    """The second reading: a prompt is what loops feed on, and a wider search finds a way out of them."""
+    beam_size = BEAM_CAREFUL if row.window.priority is Priority.FINAL else 1
+    return replace(row, previous=(), frames=FRAMES_FULL, plan=Plan(beam_size, is_last=True))
+
+
+def as_judged(decoded: Decoded, rule: Rule | None) -> Decoded:
+    if rule is None or rule.verdict is not Verdict.NO_SPEECH:
+        return decoded
+    return replace(decoded, reading=replace(decoded.reading, text="", tokens=()), words=())
+
+
+def transcript_of(decoded: Decoded, model: str) -> Transcript:
+    reading, window = decoded.reading, decoded.row.window
+    return Transcript(
+        id=window.id,
+        segments=_segments(decoded),
+        language=decoded.language,
+        language_probability=decoded.language_probability,
+        avg_logprob=reading.avg_logprob,
+        no_speech_prob=reading.no_speech_prob,
+        compression_ratio=reading.compression_ratio,
+        end_reason=_end_reason(reading),
+        model=model,
+    )
+
+
+def nothing_said(window: Window, language: str, model: str) -> Transcript:
+    """The answer for a window too quiet to decode. language: what stands in where the window says auto."""
+    is_auto = window.language == AUTO
+    return Transcript(
+        id=window.id,
+        segments=(),
+        language=language if is_auto else window.language,
+        language_probability=0.0 if is_auto else 1.0,
+        avg_logprob=0.0,
+        no_speech_prob=1.0,
+        compression_ratio=0.0,
+        end_reason=EndReason.NO_SPEECH,
+        model=model,
+    )
+
+
+def _end_reason(reading: Reading) -> EndReason:
+    if not reading.text:
+        return EndReason.NO_SPEECH
+    return EndReason.TOKEN_CAP if reading.is_capped else EndReason.COMPLETE
+
+
+def _segments(decoded: Decoded) -> tuple[Segment, ...]:
+    """Split at pauses where words are known, else one segment from the first sound to the last."""
+    reading, window = decoded.reading, decoded.row.window
+    if not reading.text:
+        return ()
+    if not decoded.words:
+        start, end = drawn_in(0, len(window.samples), loud_frames(decoded.row.samples), pause_frames=None)
+        first = window.start_sample
+        return (_segment(reading, reading.text, first + start, first + end, ()),)
+    groups: list[list[Word]] = [[]]
+    for word in decoded.words:
+        if groups[-1] and word.start_sample - groups[-1][-1].end_sample >= SEGMENT_PAUSE_SAMPLES:
+            groups.append([])
+        groups[-1].append(word)
+    return tuple(
+        _segment(reading, _joined(words), words[0].start_sample, words[-1].end_sample, tuple(words))
+        for words in groups
+    )
+
+
+def _segment(reading: Reading, text: str, start: int, end: int, words: tuple[Word, ...]) -> Segment:
+    return Segment(
+        text=text,
+        start_sample=start,
+        end_sample=end,
+        avg_logprob=reading.avg_logprob,
+        no_speech_prob=reading.no_speech_prob,
+        compression_ratio=compression_ratio(text),
+        words=words,
+    )
+
+
+def _joined(words: Sequence[Word]) -> str:
+    return "".join((" " if word.leading_space else "") + word.text for word in words).strip()
