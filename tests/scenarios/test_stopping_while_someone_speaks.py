@@ -1,0 +1,67 @@
+"""SIGTERM in the middle of a phrase: what was said becomes final before the process ends, within 8 s."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.voices import (
+    Events,
+    SocketWatcher,
+    Speakers,
+    StreamWatcher,
+    calling,
+    of,
+    said,
+    stored,
+    until,
+)
+from tests.support.server import Server
+from tests.support.speech import padded, say
+
+pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model]
+
+LONG = (
+    "alpha one proceed to gate seven over bravo two hold at checkpoint three over echo six hold at gate nine"
+)
+STOP_S = 8.0
+SPOKEN_MS = 2000
+"""So much was heard when the signal comes: three words, in the middle of the fourth."""
+
+
+def has_heard(events: Events, until_ms: int) -> bool:
+    return any(interim["end_ms"] >= until_ms for interim in of(events, "segment.interim"))
+
+
+async def test_the_last_words_are_final_before_the_end(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        server.wait_ready()
+        speakers = Speakers([padded(say(LONG), 0.3, 60)])
+        socket, stream = SocketWatcher(), StreamWatcher()
+        async with calling(speakers) as http:
+            await socket.open(http, server.url, since="0")
+            await stream.open(http, server.url, since="0")
+            await speakers.connect(http, server.url, channels=[{"language": "en"}])
+            await until(lambda: has_heard(socket.events, SPOKEN_MS), 60, "an interim")
+            began_s = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(server.process.wait, 30)
+            took_s = time.monotonic() - began_s
+            await until(lambda: socket.close_code is not None, 5, "the close code")
+
+            finals = of(socket.events, "segment.final")
+            assert "alpha" in said(socket.events), [e for e in socket.events if "words" not in e]
+            assert of(socket.events, "error")[0]["code"] == "server_stopping"
+            assert socket.events.index(finals[-1]) > socket.events.index(of(socket.events, "error")[0])
+            assert of(socket.events, "channel.closed")[0]["reason"] == "server_stopping"
+            assert socket.close_code == 1001
+            assert stored(stream.events) == stored(socket.events)
+            assert of(speakers.events, "segment.final") == finals
+            assert took_s < STOP_S
+            assert server.process.returncode == 0
+            await socket.leave()
+            await stream.leave()
