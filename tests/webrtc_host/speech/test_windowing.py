@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from host_stt.contract import WINDOW_SAMPLES_MAX, Priority, Word
+from host_stt.engines.fake import FakeEngine, script_of
+from tests.webrtc_host.speech.helpers import MS, S
+from tests.webrtc_host.speech.simulate import HANGOVER, PRE_ROLL, speak
+from webrtc_host.speech.endpointing import Rule, SpeechEnded, SpeechStarted
+from webrtc_host.speech.windowing import Windowing, WindowingConfig
+
+
+def talk(seed: int, seconds: float) -> list[Word]:
+    rng = random.Random(seed)
+    words, at = [], S
+    while at < S + seconds * S:
+        end = at + rng.randint(100, 600) * MS
+        words.append(Word("word", at, end, 1.0))
+        at = end + rng.randint(10, 400) * MS
+    return words
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), seconds=st.floats(0.1, 70))
+def test_the_finals_of_an_utterance_cover_it_and_overlap_by_a_fifth_to_a_third(
+    seed: int, seconds: float
+) -> None:
+    script = talk(seed, seconds)
+    outcome = speak(script, FakeEngine(script))
+    finals = outcome.finals
+    assert finals[0].start_sample <= script[0].start_sample
+    assert finals[-1].end_sample >= script[-1].end_sample
+    assert [w.number for w in finals] == list(range(len(finals)))
+    assert [w.is_last for w in finals] == [False] * (len(finals) - 1) + [True]
+    for window, after in zip(finals, finals[1:], strict=False):
+        length = window.end_sample - window.start_sample
+        overlap = window.end_sample - after.start_sample
+        assert 5 * S <= length <= 10 * S
+        assert 0.19 * length <= overlap <= 0.31 * length
+        assert after.start_sample == window.next_start_sample
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), seconds=st.floats(0.1, 70))
+def test_no_speech_waits_longer_than_a_window_and_a_hangover_to_be_asked(seed: int, seconds: float) -> None:
+    script = talk(seed, seconds)
+    outcome = speak(script, FakeEngine(script))
+    for window, asked_at in zip(outcome.windows, outcome.asked_at, strict=True):
+        assert asked_at - window.start_sample <= 10 * S + HANGOVER + PRE_ROLL + S
+        assert window.end_sample - window.start_sample <= WINDOW_SAMPLES_MAX
+        assert window.end_sample <= asked_at
+
+
+def test_long_speech_is_cut_where_it_is_quiet() -> None:
+    script = script_of("a b c d e f g h i j k l m n o p q r s t u v w x y z " * 2, S, pause_ms=200)
+    (cut, *_) = speak(script, FakeEngine(script)).finals
+    assert not any(w.start_sample < cut.end_sample < w.end_sample for w in script)
+    assert not any(w.start_sample < cut.next_start_sample < w.end_sample for w in script)
+
+
+def test_interims_begin_after_some_speech_and_then_come_regularly() -> None:
+    script = script_of("alpha bravo charlie delta echo foxtrot golf hotel india juliett", S)
+    outcome = speak(script, FakeEngine(script))
+    asked = [
+        at for w, at in zip(outcome.windows, outcome.asked_at, strict=True) if w.priority is Priority.INTERIM
+    ]
+    assert 700 * MS <= asked[0] - S <= 800 * MS
+    assert all(700 * MS <= b - a <= 800 * MS for a, b in zip(asked, asked[1:], strict=False))
+    assert asked[-1] <= script[-1].end_sample + 32 * MS  # none in the hangover: the final is near
+
+
+def test_an_interim_begins_a_little_before_the_commit_point() -> None:
+    script = talk(1, 30)
+    outcome = speak(script, FakeEngine(script))
+    commit = outcome.finals[0].next_start_sample
+    later = [w for w in outcome.windows if w.priority is Priority.INTERIM and w.start_sample > 2 * S]
+    assert later[0].start_sample == commit - 200 * MS
+
+
+def test_when_finals_lag_an_interim_stays_bounded() -> None:
+    script = talk(2, 60)
+    outcome = speak(script, FakeEngine(script), delay=20)
+    for window in outcome.windows:
+        assert window.end_sample - window.start_sample <= 13 * S
+
+
+def test_a_very_short_utterance_is_widened_with_the_audio_around_it() -> None:
+    windowing = Windowing(WindowingConfig())
+    start, end = 5 * S, 5 * S + 250 * MS
+    windowing.on_speech(SpeechStarted("u_1", start, start - 300 * MS), end)
+    (window,) = windowing.on_speech(SpeechEnded("u_1", start, end, Rule.HANGOVER), end + 500 * MS)
+    assert window.end_sample - window.start_sample == 1200 * MS
+    assert window.end_sample <= end + 500 * MS
+    assert window.start_sample < start - 300 * MS
+
+
+def test_widening_never_takes_in_the_words_of_the_utterance_before() -> None:
+    windowing = Windowing(WindowingConfig())
+    before = S
+    windowing.on_speech(SpeechStarted("u_1", 0, 0), before)
+    windowing.on_speech(SpeechEnded("u_1", 0, before, Rule.HANGOVER), before)
+    start, end = before + 550 * MS, before + 700 * MS
+    windowing.on_speech(SpeechStarted("u_2", start, start - 300 * MS), end)
+    (window,) = windowing.on_speech(SpeechEnded("u_2", start, end, Rule.CHANNEL_CLOSED), end)
+    assert window.start_sample == before
+    assert window.end_sample == end
+
+
+def test_an_end_without_a_start_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="never started"):
+        Windowing(WindowingConfig()).on_speech(SpeechEnded("u_9", 0, S, Rule.HANGOVER), S)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"window_ms_min": 12_000},
+        {"window_ms_max": 30_000},
+        {"overlap_percent_min": 40},
+        {"interim_interval_ms": 50},
+    ],
+)
+def test_a_config_that_cannot_work_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError):
+        WindowingConfig(**wrong)
