@@ -44,6 +44,7 @@ export class Connection extends EventTarget {
       await pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
       await connected(pc, signal);
       pc.onconnectionstatechange = () => this.#watch();
+      this.#data.onclose = () => this.#lose("data channel closed"); // an orderly end; ICE would notice 10 s later
       this.#watch();
     } catch (error) {
       this.abandon();

@@ -49,7 +49,7 @@ export class Link extends EventTarget {
       if (this.#aborter.signal.aborted) return;
       const { resume, session } = this.connection;
       try {
-        await this.#connect({ resume, session, since: this.transcript.lastSeq });
+        await this.#connect({ resume, session, since: session ? this.transcript.lastSeq : null });
         this.#state("live");
         return;
       } catch (error) {

@@ -11,7 +11,8 @@ const CLIP_SHOWN_MS = 1500;
 const SPEECH_DB = -38; // a speaking voice at arm's length is louder on every microphone tried
 const QUIET_DB = -52; // above the hiss of a common microphone
 const MEMORY_MS = 2500;
-const SILENT_MS = 3000;
+const SILENT_FIRST_MS = 4000; // exact zeros from the start: muted
+const SILENT_LATER_MS = 20_000; // some headsets send exact zeros between words
 const SEGMENTS = 12;
 
 export class LevelJudge {
@@ -19,6 +20,7 @@ export class LevelJudge {
   #spokeAt = -Infinity;
   #murmuredAt = -Infinity;
   #soundAt = null;
+  #wasHeard = false;
 
   /** samples: floats in [-1, 1]; returns {db, verdict}: speak, quiet, good, clipping or silent. */
   feed(samples, nowMs) {
@@ -31,6 +33,7 @@ export class LevelJudge {
     const db = Math.max(FLOOR_DB, 10 * Math.log10(sum / samples.length + 1e-12));
     this.#soundAt ??= nowMs;
     if (peak > 0) this.#soundAt = nowMs;
+    this.#wasHeard ||= peak > 0;
     if (peak >= CLIP_AT) this.#clippedAt = nowMs;
     if (db > SPEECH_DB) this.#spokeAt = nowMs;
     if (db > QUIET_DB) this.#murmuredAt = nowMs;
@@ -39,7 +42,7 @@ export class LevelJudge {
 
   #verdict(nowMs) {
     if (nowMs - this.#clippedAt < CLIP_SHOWN_MS) return "clipping";
-    if (nowMs - this.#soundAt > SILENT_MS) return "silent";
+    if (nowMs - this.#soundAt > (this.#wasHeard ? SILENT_LATER_MS : SILENT_FIRST_MS)) return "silent";
     if (nowMs - this.#spokeAt < MEMORY_MS) return "good";
     if (nowMs - this.#murmuredAt < MEMORY_MS) return "quiet";
     return "speak";

@@ -127,9 +127,9 @@ class StubServer:
             await peer.close()
         self._data.clear()
 
-    def forget_data_channels(self) -> None:
+    def forget_data_channels(self, only_closed: bool = False) -> None:
         """Keep the peers, but say nothing more on their data channels."""
-        self._data.clear()
+        self._data = [one for one in self._data if only_closed and one.readyState != "closed"]
 
     async def data_channel_opened(self) -> None:
         await until(lambda: any(channel.readyState == "open" for channel in self._data))
@@ -156,6 +156,8 @@ class StubServer:
         if self.refusal is not None:
             status, message, headers = self.refusal
             return _error(status, "refused", message, headers)
+        if body.get("session", self.session) != self.session:
+            return _error(404, "unknown_session", f"there is no session {body['session']}")
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._peers.append(peer)
         peer.on("datachannel", self._take_data_channel)

@@ -1,4 +1,4 @@
-"""First words, nothing put on: real engine, real server, real Chromium, a microphone that espeak-ng speaks into.
+"""First words with nothing put on: real engine, real server, real Chromium, and espeak-ng as the speaker.
 
 Truth: the WAV's own pauses are known to the sample, and the page notes by its wall clock when each phrase was
 heard at the microphone (onset.js), so both the distances and the places on the session's timeline are judged.
@@ -31,10 +31,10 @@ pytestmark = [
 PHRASES = {
     "en": (
         "alpha one proceed to gate seven over",
-        "send a medic to the loading dock",
+        "bravo two hold at bridge five over",
         "engine four we are at checkpoint two",
     ),
-    "ko": ("알파원 정문으로 이동하라 이상", "브라보투 주차장 확인 바람", "찰리쓰리 본부로 복귀하라"),
+    "ko": ("알파원 정문으로 이동하라 이상", "브라보투 주차장 확인 바람", "찰리쓰리 본부로 이동하라 이상"),
 }
 LEAD_S = 6.0  # the page connects meanwhile, also on a busy machine
 PAUSE_S = 3.0
@@ -145,7 +145,7 @@ async def test_words_spoken_into_a_microphone_are_read_here_and_by_a_watcher(
 
 
 async def session_events(page: Page) -> list[dict[str, Any]]:
-    """Every stored event of the session, read as any watcher would; session.started with t = 0 as a number."""
+    """Every stored event of the session, read as any watcher would; t = 0 also as a number."""
     script = """() => new Promise((done) => {
         const events = [], source = new EventSource("/events?since=0");
         let timer = 0;

@@ -148,6 +148,52 @@ async def test_a_connection_that_breaks_comes_back_and_resumes(open_page: OpenPa
     await expect(page.locator("#button-text")).to_have_text("Stop")
 
 
+async def test_a_server_that_begins_anew_is_found_again(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("before", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    port = stub.port
+    await stub.stop()
+    stub.session, stub.events = "s_new", []
+    await stub.start(port)
+    await until(lambda: len(stub.offers) > 2)
+    assert "session" not in stub.offers[-1] and "resume" not in stub.offers[-1]
+    stub.forget_data_channels(only_closed=True)
+    await stub.data_channel_opened()
+    stub.final("after", 100, 900)
+    await expect(page.locator(".line p")).to_have_text(["before", "after"], timeout=BUSY_BOX_MS)
+    await expect(page.locator(".note")).to_contain_text("new session")
+
+
+async def test_words_still_being_heard_stay_until_their_final(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    fields = {"channel": "C01", "utterance": "u_1", "start_ms": 1000, "end_ms": 2000}
+    stub.say("segment.interim", text="alpha one", revision=1, stable_chars=5, **fields)
+    stub.say("speech.ended", **fields)
+    stub.say("channel.state", channel="C01", state="idle")
+    await page.wait_for_timeout(1000)
+    await expect(page.locator("#interim .words")).to_have_text("alpha one …")
+    stub.final("Alpha-1", 1000, 2000, raw="alpha one")
+    await expect(page.locator("#interim .words")).to_have_text("Listening …", timeout=BUSY_BOX_MS)
+
+
+async def test_speech_without_words_is_given_up(open_page: OpenPage) -> None:
+    page = await open_page()
+    script = """async () => {
+        const { Unanswered } = await import("/unanswered.js");
+        const given = [], waiting = new Unanswered((...ended) => given.push(ended), 100);
+        const say = (type, utterance) => waiting.feed({ type, utterance, channel: "C01" });
+        say("speech.ended", "u_cough");
+        say("speech.ended", "u_word"); say("segment.final", "u_word");
+        say("segment.final", "u_long"); say("speech.ended", "u_long");
+        await new Promise((done) => setTimeout(done, 300));
+        return given;
+    }"""
+    assert await page.evaluate(script) == [["C01", "u_cough", False], ["C01", "u_long", True]]
+
+
 async def test_leaving_the_page_ends_the_connection(open_page: OpenPage, stub: StubServer) -> None:
     page = await open_page()
     await begin(page, stub)
