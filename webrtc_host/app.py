@@ -34,6 +34,7 @@ from webrtc_host.desk.subscribers import Subscribers
 from webrtc_host.desk.watching import Watching
 from webrtc_host.desk.ws import WatchSocket
 from webrtc_host.doors.offer import OfferDoor
+from webrtc_host.doors.push import PushDoor
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
@@ -114,7 +115,9 @@ def _add_routes(app: web.Application) -> None:
     SessionApi(app[REGISTRY]).add_routes(app)
     StatusApi(app[READINESS], app[METRICS], own_version()).add_routes(app)
     GlossaryApi(app[SPEECH].glossary).add_routes(app)
-    app.router.add_routes(OfferDoor(app[REGISTRY], app[CONFIG].media, app[DATA_CHANNELS].attach).routes())
+    registry, speech = app[REGISTRY], app[SPEECH]
+    app.router.add_routes(OfferDoor(registry, app[CONFIG].media, app[DATA_CHANNELS].attach).routes())
+    app.router.add_routes(PushDoor(registry, speech.engine, speech.glossary, speech.ids).routes())
     add_pages(app)
 
 
