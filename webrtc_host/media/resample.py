@@ -83,8 +83,9 @@ class Resampler:
         assert self._resampler is not None
         pieces: list[Piece] = []
         for out in self._resampler.resample(frame):
-            samples = np.clip(out.to_ndarray()[0], -1.0, 1.0).astype(np.float32, copy=False)
+            samples = out.to_ndarray()[0]
             if len(samples):
+                np.minimum(np.maximum(samples, -1.0, out=samples), 1.0, out=samples)
                 at = self._run_start + self._emitted * MEDIA_RATE // SAMPLE_RATE
                 pieces.append(Piece(at, samples))
                 self._emitted += len(samples)
@@ -104,12 +105,17 @@ def _mono_frame(samples: Float32Array, rate: int) -> av.AudioFrame:
 
 
 def planes_of(frame: av.AudioFrame) -> Float32Array:
-    """(channels, n) float32 in [-1, 1] of a packed or planar frame in any sample format of FFmpeg's."""
+    """(channels, n) float32 in [-1, 1] of a packed or planar frame in any sample format of FFmpeg's.
+
+    Two sides that are the same come out as one.
+    """
     channels = frame.layout.nb_channels
     if not 1 <= channels <= CHANNELS_MAX:
         raise FrameError(f"a frame with {channels} channels; 1 to {CHANNELS_MAX} can be mixed down")
     raw = frame.to_ndarray()
     planes = raw if frame.format.is_planar else raw.reshape(-1, channels).T
+    if channels == 2 and np.array_equal(planes[0], planes[1]):
+        planes = planes[:1]  # mono sound in a stereo frame, as aiortc decodes it: half the work
     return _as_float(planes)
 
 
