@@ -1,4 +1,4 @@
-"""Write docs/reference/configuration.md and cli.md from the code, so that they cannot say anything else.
+"""Write three pages of docs/reference/ from the code: configuration, command line, metrics.
 
 Run it after a change of settings or options: `.venv/bin/python -m scripts.make_reference`. A test compares.
 """
@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
+from prometheus_client import CollectorRegistry
 
+from host_stt.metrics import EngineMetrics
 from host_stt_cli.config import DERIVED, Config, packaged
 from host_stt_cli.main import main as command_line
 from host_stt_cli.schema import annotations_at, fields_of, key_paths
 from host_stt_cli.yaml_source import KeyPath, dotted, read_yaml
+from webrtc_host.app import METRICS, build_app
+from webrtc_host.config import MediaProcessConfig
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -36,6 +40,12 @@ and runs `host-stt serve`; in a source tree the command is `.venv/bin/host-stt`.
 
 Exit status: 0 after an orderly end, 2 when it cannot start like this (one sentence on stderr for each
 reason). SIGTERM, SIGINT and SIGHUP end it in order: last words become finals first, within 8 s.
+"""
+METRICS_HEAD = """# Metrics
+
+What `GET /metrics` of each server tells, in Prometheus' text form. Made from the code by
+`scripts/make_reference.py`; a test compares. Channels are no labels: what happens on one channel is in its
+events. Counters are written with `_total`, histograms with `_bucket`, `_sum` and `_count`.
 """
 
 
@@ -130,7 +140,28 @@ def _helps(context: click.Context) -> Iterator[str]:
             yield from _helps(_context(name, child, context))
 
 
-PAGES = {"configuration.md": configuration, "cli.md": cli}
+def metrics() -> str:
+    servers = {
+        "8082, the media server": build_app(MediaProcessConfig())[METRICS].registry,
+        "8081, the engine": EngineMetrics().registry,
+    }
+    return "".join([METRICS_HEAD, *(_metrics_of(name, registry) for name, registry in servers.items())])
+
+
+def _metrics_of(server: str, registry: CollectorRegistry) -> str:
+    # A metric without a sample yet knows its labels only here.
+    labels_of = {getattr(c, "_name", ""): getattr(c, "_labelnames", ()) for c in registry._collector_to_names}
+    rows = []
+    for family in sorted(registry.collect(), key=lambda found: found.name):
+        if family.name.startswith("process_"):
+            continue
+        shown = ", ".join(f"`{label}`" for label in labels_of.get(family.name, ()))
+        rows.append(f"| `{family.name}` | {family.type} | {shown} | {family.documentation.rstrip('.')} |\n")
+    head = f"\n## {server}\n\n| name | kind | labels | |\n|---|---|---|---|\n"
+    return head + "".join(rows)
+
+
+PAGES = {"configuration.md": configuration, "cli.md": cli, "metrics.md": metrics}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():
