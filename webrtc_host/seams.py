@@ -1,7 +1,7 @@
 """The seams between the rooms of 8082: the few shapes and Protocols that one room hands to the next.
 
-Owns no behaviour. Cores and shells import it; it imports only numpy, the standard library and `host_stt.contract`.
-Every position is a sample index at 16 kHz on the session's timeline (sample 0 is the session's t = 0).
+Owns no behaviour. Cores and shells import it; it imports only numpy, the standard library and
+`host_stt.contract`. Every position is a sample index at 16 kHz on the session's timeline (sample 0 is the session's t = 0).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class BlockKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of one channel. Blocks of a channel never overlap and never go backwards; a hole between two is `lost`.
+    """A piece of one channel. Blocks never overlap and never go backwards; a hole between two is `lost`.
 
     samples: (n,) float32 in [-1, 1], 16 kHz mono, n >= 1.
     """
@@ -43,7 +43,7 @@ class Block:
 
 
 class EventType(StrEnum):
-    """The wire's event names (docs/reference/events.md). `interim` and `error` are never stored, so have no seq."""
+    """The wire's event names (docs/reference/events.md). Interims and errors are not stored and have no seq."""
 
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"
@@ -77,20 +77,20 @@ class EventSink(Protocol):
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
         """Append one event; returns its seq when it is a stored one.
 
-        fields: the wire fields of that type with integer milliseconds (`start_ms`, `end_ms`, ...). The log adds v, seq,
-        session, wall, and derives `start`/`end` text and `latency_ms` (only for interim and final) itself.
+        fields: the wire fields of that type with integer milliseconds (`start_ms`, `end_ms`, ...). The log adds v,
+        seq, session, wall, and derives `start`/`end` text and `latency_ms` (interim and final only) itself.
         """
         ...
 
 
 class Transcriber(Protocol):
-    """The way to the engine (8081). Implemented by `speech.transcriber`; tests may wrap `host_stt.engines.fake`."""
+    """The way to the engine (8081). `speech.transcriber` implements it; tests may wrap `engines.fake`."""
 
     async def transcribe(self, window: Window) -> Transcript:
         """The engine's reading. Waits through engine restarts up to the window's deadline.
 
-        Raises EngineError (errors.py) with code `shed` (a newer interim took its place, or overload), or any other
-        code when the engine could not decode it.
+        Raises EngineError (errors.py) with code `shed` (a newer interim took its place, or overload), or any
+        other code when the engine could not decode it.
         """
         ...
 
