@@ -1,7 +1,8 @@
 """The seams between the rooms of 8082: the few shapes and Protocols that one room hands to the next.
 
 Owns no behaviour. Cores and shells import it; it imports only numpy, the standard library and
-`host_stt.contract`. Every position is a sample index at 16 kHz on the session's timeline (sample 0 is the session's t = 0).
+`host_stt.contract`. Every position is a sample index at 16 kHz on the session's timeline (sample 0 is the
+session's t = 0).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Block:
 
 
 class EventType(StrEnum):
-    """The wire's event names (docs/reference/events.md). Interims and errors are not stored and have no seq."""
+    """The wire's event names (docs/reference/events.md). Interims and errors are not stored, have no seq."""
 
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"
@@ -77,8 +78,8 @@ class EventSink(Protocol):
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
         """Append one event; returns its seq when it is a stored one.
 
-        fields: the wire fields of that type with integer milliseconds (`start_ms`, `end_ms`, ...). The log adds v,
-        seq, session, wall, and derives `start`/`end` text and `latency_ms` (interim and final only) itself.
+        fields: the wire fields of that type with integer milliseconds (`start_ms`, `end_ms`, ...). The log
+        adds v, seq, session, wall, and derives `start`/`end` text and `latency_ms` (interim and final only) itself.
         """
         ...
 
