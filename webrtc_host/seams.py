@@ -79,7 +79,7 @@ class EventSink(Protocol):
         """Append one event; returns its seq when it is a stored one.
 
         fields: the wire fields of that type with integer milliseconds (`start_ms`, `end_ms`, ...). The log
-        adds v, seq, session, wall, and derives `start`/`end` text and `latency_ms` (interim and final only) itself.
+        adds v, seq, session, wall, and derives `start`/`end` text and `latency_ms` (interim and final only).
         """
         ...
 

@@ -113,6 +113,7 @@ def test_a_service_starts_only_with_a_token_and_keeps_the_engine_to_itself(name:
     assert (COMPOSE.parent / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
 
 
+@pytest.mark.setup
 def test_the_system_packages_step_runs_or_says_that_it_must_be_root() -> None:
     done = subprocess.run(
         [DOCKER / "system.sh", "run"], capture_output=True, text=True, timeout=300, check=False
@@ -154,6 +155,7 @@ def health(prefix: Path, port: str) -> int:
 
 
 @pytest.mark.net
+@pytest.mark.setup
 @pytest.mark.timeout(540)
 async def test_the_install_step_gives_a_server_that_serves(installed: Path, tmp_path: Path) -> None:
     assert "host_stt" in packages_in(installed)

@@ -52,6 +52,7 @@ def test_no_python_at_all_is_one_sentence(tmp_path: Path) -> None:
     assert "there is no no-such-python here" in done.stderr
 
 
+@pytest.mark.setup
 def test_an_environment_is_made_once_and_has_the_command(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     first = setup("make_environment; link_source", venv=venv)
@@ -72,6 +73,7 @@ def test_an_environment_is_made_once_and_has_the_command(tmp_path: Path) -> None
     assert Path(where.stdout.strip()).is_relative_to(ROOT)
 
 
+@pytest.mark.setup
 def test_packages_are_installed_only_when_the_lock_changed(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     # The stamp of an installation that was done, as set_up writes it.

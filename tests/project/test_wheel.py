@@ -26,6 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.mark.setup
 def test_everything_the_server_needs_is_inside(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     needed = [
@@ -86,6 +87,7 @@ def installed(wheel: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.net
+@pytest.mark.setup
 async def test_installed_alone_it_serves_the_page_and_the_starter_model(
     installed: Path, tmp_path: Path
 ) -> None:
