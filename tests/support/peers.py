@@ -161,6 +161,18 @@ class Client:
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
         return self.answer
 
+    def vanish(self) -> None:
+        """As when the plug is pulled: nothing is sent any more and nothing is said."""
+        transport: Any = self.pc.getSenders()[0].transport.transport
+
+        async def send(data: bytes) -> None:
+            return None
+
+        transport._send = send
+        for protocol in transport._connection._protocols:
+            protocol.datagram_received = lambda *_: None
+            protocol.send_stun = lambda *_: None
+
     async def close(self) -> None:
         await self.pc.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 
@@ -260,6 +261,27 @@ async def test_stopping_the_server_drains_every_connection_and_ends_no_session()
     assert world.ended == ["server_stopping"] * 2
     assert not world.registry.current().is_ended
     assert world.registry.statistics()["connections"] == 0
+
+
+async def test_a_connection_that_is_slow_to_end_holds_up_no_other() -> None:
+    world = World()
+    order: list[str] = []
+    free = asyncio.Event()
+
+    async def slow(reason: str) -> int:
+        await free.wait()
+        order.append("slow")
+        return 0
+
+    async def quick(reason: str) -> int:
+        order.append("quick")
+        free.set()
+        return 0
+
+    for end in (slow, quick):
+        world.registry.connect(world.registry.current(), DoorKind.WEBRTC, [ChannelWish()], end)
+    await world.registry.close()
+    assert order == ["quick", "slow"]
 
 
 def test_statistics_count_what_is_there() -> None:

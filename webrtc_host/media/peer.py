@@ -52,6 +52,7 @@ class Peer:
         self._drain_data: DrainDataChannel | None = None
         self._connection: Connection | None = None
         self._feeds: list[TrackFeed] = []
+        self._closing: dict[TrackFeed, asyncio.Task[int]] = {}  # those whose channel is closed or closing
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch_task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[int] | None = None
@@ -105,12 +106,14 @@ class Peer:
     def _on_state(self) -> None:
         state = self._pc.connectionState
         logger.debug("= %s %s", self._name, state)
+        if self._ending is not None:
+            return
         if state == "connected":
             for feed in self._feeds:
                 feed.start()
         elif state == "failed":
             self._spawn(self._end_quietly("ice_failed"))
-        elif state == "closed" and self._ending is None:
+        elif state == "closed":
             self._spawn(self._end_quietly(self._farewell()))
 
     def _farewell(self) -> str:
@@ -160,27 +163,31 @@ class Peer:
             await asyncio.wait({self._watch_task})
         seqs = await asyncio.gather(*(self._drain(feed, reason) for feed in self._feeds))
         # Only now: the last words reach the client over its data channel.
-        try:
-            if self._drain_data is not None:
-                await self._drain_data()
-            await asyncio.wait_for(self._pc.close(), CLOSE_TIMEOUT_S)
-        except Exception:
-            logger.exception("%s: the peer connection did not close", self._name)
+        for step in (self._drain_data, self._pc.close):
+            try:
+                if step is not None:
+                    await asyncio.wait_for(step(), CLOSE_TIMEOUT_S)
+            except Exception:
+                logger.exception("%s: the peer connection did not close cleanly", self._name)
         if self._connection is not None:
             self._registry.disconnect(self._connection)
         logger.info("%s closed (%s)", self._name, reason)
         return max(seqs, default=self._head_seq())
 
     async def _drain(self, feed: TrackFeed, reason: str) -> int:
-        was_over = feed.is_over
         try:
             await feed.stop()
         except Exception:
             logger.exception("%s: the track did not stop cleanly", feed.name)
-        # A channel that was closed before may be another connection's by now.
-        return self._head_seq() if was_over else await self._close_channel(feed, reason)
+        return await self._close_channel(feed, reason)
 
     async def _close_channel(self, feed: TrackFeed, reason: str) -> int:
+        """Once per track, whoever asks: a channel that was closed may be another connection's by now."""
+        if feed not in self._closing:
+            self._closing[feed] = asyncio.create_task(self._close_once(feed, reason))
+        return await asyncio.shield(self._closing[feed])
+
+    async def _close_once(self, feed: TrackFeed, reason: str) -> int:
         try:
             return await feed.channel.close(reason)
         except Exception:

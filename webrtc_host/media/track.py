@@ -61,6 +61,9 @@ class TrackFeed:
         return f"{self.channel.session.id} {self.channel.id}"
 
     def start(self) -> None:
+        """Open the channel and begin to read. Starting twice changes nothing."""
+        if self._task is not None:
+            return
         self._task = asyncio.create_task(self._read(), name=f"read {self.name}")
         try:
             self.channel.open()

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aioice.ice
 import psutil
 import pytest
 from aiortc import RTCDataChannel
@@ -26,6 +27,7 @@ from tests.support.peers import (
 )
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
+from webrtc_host.media import peer
 from webrtc_host.media.peer import Peer
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType
 from webrtc_host.sessions import Session
@@ -162,6 +164,53 @@ async def test_a_client_that_says_goodbye_closes_its_channels(world: World) -> N
     await until(lambda: not world.rig.registry.connections)
     # aiortc says goodbye to each track (RTCP BYE) before it closes the connection; a browser closes at once.
     assert world.log(answer).of(EventType.CHANNEL_CLOSED)[0]["reason"] in ("track_ended", "peer_closed")
+
+
+async def test_a_client_that_closes_without_a_word_to_its_tracks_closes_its_channels(world: World) -> None:
+    """As browsers do: DTLS says goodbye, RTCP does not."""
+    await world.start()
+    client, answer = await world.connect(sound(), sound())
+    await until(lambda: heard(world, "C01", 0.3) and heard(world, "C02", 0.3))
+    await client.pc.getSenders()[0].transport.stop()
+    await until(lambda: not world.rig.registry.connections)
+    assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
+    closed = world.log(answer).of(EventType.CHANNEL_CLOSED)
+    assert [event["reason"] for event in closed] == ["peer_closed", "peer_closed"]
+
+
+async def test_a_client_that_vanishes_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aioice asks for consent every 5 s and gives up after six; here faster."""
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.3)
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
+    monkeypatch.setattr(peer, "VANISHED_AFTER_S", 0.2)
+    await world.start(MediaConfig(no_signal_after_s=0.3))
+    client, answer = await world.connect(sound())
+    await until(lambda: heard(world, "C01", 0.3))
+    client.vanish()
+    await until(lambda: not world.rig.registry.connections, 20.0)
+    log = world.log(answer)
+    assert log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == "connection_lost"
+    states = [event["state"] for event in log.of(EventType.CHANNEL_STATE)]
+    assert states == ["idle", "no_signal", "disconnected"]
+
+
+async def test_64_tracks_in_one_offer_each_get_a_channel(world: World) -> None:
+    await world.start()
+    client = Client([])
+    for _ in range(64):
+        client.pc.addTransceiver("audio", direction="sendonly")
+    world.clients.append(client)
+    answer = await client.connect(world.http)
+    assert [entry["channel"] for entry in answer["channels"]] == [f"C{n:02d}" for n in range(1, 65)]
+    assert (await world.hang_up(answer["connection"]))["final_seq"] >= 1
+
+
+async def test_hanging_up_twice_at_once_is_answered_twice(world: World) -> None:
+    await world.start()
+    _, answer = await world.connect(sound())
+    await until(lambda: heard(world, "C01", 0.1))
+    first, second = await asyncio.gather(*(world.hang_up(answer["connection"]) for _ in range(2)))
+    assert first == second
 
 
 async def test_the_data_channel_reaches_the_desk_with_its_channels(world: World) -> None:
@@ -304,6 +353,8 @@ async def test_200_clients_that_connect_and_drop_leave_nothing_behind(world: Wor
         await one(number)
     await until(lambda: not world.rig.registry.connections)
     await until(lambda: leftovers() <= before)
+    assert len(world.rig.pipelines) >= 100
+    assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
     world.rig.pipelines.clear()
     gc.collect()
     assert sum(isinstance(thing, Peer) for thing in gc.get_objects()) == 0
