@@ -23,7 +23,7 @@ async def test_what_was_said_while_the_engine_was_dead_becomes_final(tmp_path: P
     with Server(tmp_path) as server:
         server.wait_ready()
         (engine,) = server.children()
-        speakers = Speakers([padded(say(PHRASE), 0.5, 120)])
+        speakers = Speakers([padded(say(PHRASE), 0.5, 0)])
         socket = SocketWatcher()
         async with calling(speakers) as http:
             await socket.open(http, server.url, since="0")

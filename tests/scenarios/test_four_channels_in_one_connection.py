@@ -48,7 +48,7 @@ def has_all(events: Events, final_seq: int) -> bool:
 async def test_each_phrase_comes_out_on_its_own_channel_for_all_watchers(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_ready()
-        speakers = Speakers([padded(say(phrase), 0.5, 60.0) for phrase in PHRASES], since=0)
+        speakers = Speakers([padded(say(phrase), 0.5, 0.0) for phrase in PHRASES], since=0)
         socket, stream = SocketWatcher(), StreamWatcher()
         async with calling(speakers) as http:
             await socket.open(http, server.url, since="0")

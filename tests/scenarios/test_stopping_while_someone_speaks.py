@@ -40,7 +40,7 @@ def has_heard(events: Events, until_ms: int) -> bool:
 async def test_the_last_words_are_final_before_the_end(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_ready()
-        speakers = Speakers([padded(say(LONG), 0.3, 60)])
+        speakers = Speakers([padded(say(LONG), 0.3, 0)])
         socket, stream = SocketWatcher(), StreamWatcher()
         async with calling(speakers) as http:
             await socket.open(http, server.url, since="0")

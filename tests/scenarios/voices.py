@@ -11,17 +11,23 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from fractions import Fraction
 from typing import Any
 
 import aiohttp
+import av
 import jiwer
 import numpy as np
-from aiortc import RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
+from av.packet import Packet
 from numpy.typing import NDArray
 
 from host_stt.contract import Float32Array
-from tests.support.peers import Client, SoundTrack
+from tests.support.peers import FRAME, Client
 
+SILENT_FRAMES = 10
+"""After these the encoder's packets of silence are all alike."""
 Events = list[dict[str, Any]]
 
 
@@ -33,11 +39,55 @@ def at_48k(samples: Float32Array) -> NDArray[np.int16]:
     return (np.clip(louder, -1, 1) * 32767).astype(np.int16)
 
 
+def opus_packets(sound: NDArray[np.int16]) -> list[bytes]:
+    """48 kHz mono as Opus, one packet for each 20 ms."""
+    encoder = av.CodecContext.create("libopus", "w")
+    assert isinstance(encoder, av.AudioCodecContext)
+    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "mono", "s16"
+    encoder.bit_rate = 32_000
+    packets: list[bytes] = []
+    whole = np.pad(sound, (0, -len(sound) % FRAME))
+    for number, piece in enumerate(whole.reshape(-1, FRAME)):
+        frame = av.AudioFrame.from_ndarray(piece[np.newaxis, :], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * FRAME, Fraction(1, 48_000)
+        packets += [bytes(packet) for packet in encoder.encode(frame)]
+    return packets
+
+
+class OpusTrack(MediaStreamTrack):
+    """Says its sound once at its own pace, then silence for as long as it lives.
+
+    Encoded beforehand: a box too busy to encode in time would stretch what is said, and no server can tell
+    that from a speaker who paused.
+    """
+
+    kind = "audio"
+
+    def __init__(self, sound: NDArray[np.int16]) -> None:
+        super().__init__()
+        packets = opus_packets(np.concatenate([sound, np.zeros(SILENT_FRAMES * FRAME, np.int16)]))
+        self._packets, self._silence = packets, packets[-1]
+        self._sent = 0
+        self._began_s: float | None = None
+
+    async def recv(self) -> Packet[Any]:
+        if self.readyState != "live":
+            raise MediaStreamError
+        loop = asyncio.get_running_loop()
+        self._began_s = self._began_s or loop.time()
+        await asyncio.sleep(max(0.0, self._began_s + self._sent * 0.02 - loop.time()))
+        data = self._packets[self._sent] if self._sent < len(self._packets) else self._silence
+        packet: Packet[Any] = Packet(data)
+        packet.pts, packet.time_base = self._sent * FRAME, Fraction(1, 48_000)
+        self._sent += 1
+        return packet
+
+
 class Speakers:
     """One peer connection whose tracks speak, one channel each; keeps what its data channel says."""
 
     def __init__(self, sounds: Sequence[Float32Array], *, since: int | None = None) -> None:
-        self.tracks = [SoundTrack(at_48k(sound)) for sound in sounds]
+        self.tracks = [OpusTrack(at_48k(sound)) for sound in sounds]
         self.client = Client(self.tracks)
         self.events: Events = []
         self.answer: dict[str, Any] = {}

@@ -1,0 +1,124 @@
+"""Recorded people through the whole path, where such recordings are at hand (HOST_STT_SPEECH_DIR).
+
+The starter model knows no general English, so the words may be anything. What is held: nothing crashes, and
+the spans of speech agree with those measured in the files (their README).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from host_stt.contract import SAMPLE_RATE, Float32Array
+from tests.scenarios.voices import Events, SocketWatcher, Speakers, calling, of, until
+from tests.support.server import Server
+from tests.support.speech import silence
+
+pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model]
+
+Span = tuple[float, float]
+SPANS: dict[str, tuple[Span, ...]] = {
+    "jfk.flac": ((0.32, 2.13), (3.27, 4.31), (5.40, 7.58), (8.18, 10.99)),
+    "two-speakers-stereo.wav:0": ((0.00, 4.90),),
+    "two-speakers-stereo.wav:1": ((0.36, 2.46),),
+    "cards-002.wav": ((0.12, 1.69),),
+    "cards-005.wav": ((0.19, 3.22),),
+    "lj001-0002.wav": ((0.00, 1.78),),
+    "lj001-0006.wav": ((0.00, 2.42), (2.80, 5.57)),
+    "osr-8k.wav": (
+        *((1.23, 3.75), (4.76, 6.74), (7.79, 9.79), (10.95, 13.86), (15.25, 16.96)),
+        *((17.79, 20.36), (21.22, 23.91), (25.28, 28.20), (29.40, 31.16), (32.60, 34.76)),
+    ),
+}
+"""File, or file:side of a stereo one, and its spans in seconds."""
+HANGOVER_S = 0.5
+"""A shorter pause does not end an utterance: its spans come as one."""
+TOLERANCE_S = 0.25 + 0.02
+"""As the README has it; and `channel.opened` comes up to a packet before the first sample."""
+LAST_PIECE_S = 3.0
+"""The rest of a last span that a pause parted."""
+LEAD_S = 1.0
+SPOKEN_S = 36.0
+BUSY_BOX_S = 60.0
+FOLDER = os.environ.get("HOST_STT_SPEECH_DIR", "")
+
+
+def joined(spans: tuple[Span, ...]) -> list[Span]:
+    """Spans as utterances: pauses under the hangover do not count."""
+    found = [spans[0]]
+    for start, end in spans[1:]:
+        if start - found[-1][1] < HANGOVER_S:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def recording(name: str) -> Float32Array:
+    """(n,) float32 at 16 kHz, one side of the file."""
+    file, _, side = name.partition(":")
+    resampler = av.AudioResampler("fltp", "stereo", SAMPLE_RATE)
+    with av.open(Path(FOLDER) / file) as container:
+        frames = [f for frame in container.decode(audio=0) for f in resampler.resample(frame)]
+        frames += resampler.resample(None)
+    sides = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
+    return np.asarray(sides[int(side or 0)], dtype=np.float32)
+
+
+def utterances(events: Events, channel: str) -> list[Span]:
+    """In seconds of the recording: from the channel's opening on, less the silence in front."""
+    return [
+        (
+            (e["start_ms"] - opened["start_ms"]) / 1000 - LEAD_S,
+            (e["end_ms"] - opened["start_ms"]) / 1000 - LEAD_S,
+        )
+        for opened in of(events, "channel.opened", channel)
+        for e in of(events, "speech.ended", channel)
+    ]
+
+
+def check_spans(name: str, found: list[Span], expected: list[Span]) -> None:
+    """The outer ends of each span are heard; a pause of just over the hangover may part it."""
+    for start, end in expected:
+        inside = [u for u in found if u[0] < end and u[1] > start]
+        assert inside, f"{name}: nothing heard in {start}-{end}, but {found}"
+        assert abs(inside[0][0] - start) <= TOLERANCE_S, f"{name}: {found}"
+        assert abs(inside[-1][1] - end) <= TOLERANCE_S, f"{name}: {found}"
+    assert all(any(u[0] < end and u[1] > start for start, end in expected) for u in found), f"{name}: {found}"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(not FOLDER, reason="HOST_STT_SPEECH_DIR is not set: no recordings here")
+async def test_spans_of_recorded_speech_agree_with_the_files(tmp_path: Path) -> None:
+    names = list(SPANS)
+    with Server(tmp_path) as server:
+        server.wait_ready()
+        sounds = [np.concatenate([silence(LEAD_S), recording(name)]) for name in names]
+        speakers, socket = Speakers(sounds), SocketWatcher()
+        async with calling(speakers) as http:
+            await socket.open(http, server.url, since="0")
+            answer = await speakers.connect(http, server.url)
+            spoken = dict(zip(names, speakers.channels, strict=True))
+            expected = {name: joined(SPANS[name]) for name in names}
+
+            def all_heard() -> bool:
+                return all(
+                    any(u[1] > expected[n][-1][0] for u in utterances(socket.events, spoken[n]))
+                    for n in names
+                )
+
+            await until(all_heard, SPOKEN_S + BUSY_BOX_S, "the last utterance")
+            await asyncio.sleep(LAST_PIECE_S)
+            await speakers.hang_up(http, server.url)
+            for name in names:
+                check_spans(name, utterances(socket.events, spoken[name]), expected[name])
+            assert not of(socket.events, "error")
+            assert not of(socket.events, "window.failed")
+            assert (await server.get(f"/api/sessions/{answer['session']}"))[0] == 200
+            assert not [line for line in server.err if "Traceback" in line or " ERROR " in line]
+            await socket.leave()
