@@ -29,7 +29,7 @@ from training.vocabulary import learn_vocabulary, load_vocabulary
 
 SEED = 20261121
 SHARDS = 28
-STEPS = 8_000
+STEPS = 4_600
 
 
 def make_dataset(work: Path, seed: int) -> BatchDataset:
