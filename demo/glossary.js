@@ -2,12 +2,15 @@
 
 import { request } from "./api.js";
 import { language, t } from "./i18n.js";
+import { canonical } from "./terms.js";
 
 export class Glossary {
   #known = null; // the server's last answer; what this box does not show is sent back as it came
   #status = ["", {}];
 
-  constructor(form) {
+  /** onList: told the server's list whenever it was read or written. */
+  constructor(form, onList = () => {}) {
+    this.onList = onList;
     this.area = form.querySelector("textarea");
     this.status = form.querySelector(".status");
     this.button = form.querySelector("button");
@@ -50,6 +53,7 @@ export class Glossary {
 
   #take(answer) {
     this.#known = answer;
+    this.onList(answer);
     this.area.value = (answer.terms ?? []).map(canonical).join("\n");
   }
 
@@ -63,8 +67,6 @@ export class Glossary {
     this.status.textContent = key ? t(key, values) : "";
   }
 }
-
-const canonical = (term) => (typeof term === "string" ? term : term.canonical);
 
 /** Trimmed, without empty lines and repeats. */
 export function lines(text) {

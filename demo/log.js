@@ -5,6 +5,7 @@
  */
 
 import { t } from "./i18n.js";
+import { placesOf } from "./terms.js";
 import { timecode } from "./transcript.js";
 
 const ROWS_MAX = 1000; // more makes a page slow; exports still hold every line of the model
@@ -17,8 +18,8 @@ export class Log {
   #gapRows = new Map();
 
   /** box: the role=log element that scrolls; empty: shown while there is no line; more: the "n new" button. */
-  constructor({ box, empty, more, showChannel = () => false }) {
-    Object.assign(this, { box, empty, more, showChannel });
+  constructor({ box, empty, more, showChannel = () => false, terms = () => [] }) {
+    Object.assign(this, { box, empty, more, showChannel, terms });
     box.addEventListener("scroll", () => this.#onScroll());
     more.addEventListener("click", () => this.toEnd());
   }
@@ -28,7 +29,7 @@ export class Log {
     row.dataset.segment = line.segment;
     const text = document.createElement("p");
     if (line.language) text.lang = line.language;
-    text.append(...marked(line));
+    text.append(...marked(line, this.terms()));
     row.append(text);
     this.#append(row);
   }
@@ -124,12 +125,13 @@ function kindOf(gap) {
 }
 
 /** The text of a final as nodes: corrected terms tinted with the raw words at hand, unsure words slanted. */
-function marked(line) {
-  const spans = [...termSpans(line), ...unsureSpans(line)].sort((a, b) => a.from - b.from);
+function marked(line, terms) {
+  const listed = placesOf(terms, line.text).map((place) => ({ ...place, kind: "term" }));
+  const spans = [...editSpans(line), ...listed, ...unsureSpans(line)].sort((a, b) => a.from - b.from);
   const nodes = [];
   let at = 0;
   for (const span of spans) {
-    if (span.from < at) continue; // a term that is also unsure is shown as a term
+    if (span.from < at) continue; // what was changed is shown first, then terms, then doubt: sorting is stable
     nodes.push(document.createTextNode(line.text.slice(at, span.from)));
     const mark = document.createElement("span");
     mark.className = span.kind;
@@ -142,14 +144,14 @@ function marked(line) {
   return nodes;
 }
 
-function termSpans(line) {
+function editSpans(line) {
   const spans = [];
   let at = 0;
   for (const edit of line.edits ?? []) {
     const from = edit.to ? line.text.indexOf(edit.to, at) : -1;
     if (from < 0) continue;
     at = from + edit.to.length;
-    spans.push({ from, to: at, kind: "term", title: t("text.heardAs", { raw: edit.from }) });
+    spans.push({ from, to: at, kind: "term edited", title: t("text.heardAs", { raw: edit.from }) });
   }
   return spans;
 }

@@ -14,6 +14,7 @@ import { Meter } from "./meter.js";
 import { $, askToken, beginPage } from "./page.js";
 import { Settings } from "./settings.js";
 import { Steps } from "./steps.js";
+import { Terms } from "./terms.js";
 import { TextPanel } from "./text-panel.js";
 
 const STATS_MS = 1000;
@@ -24,10 +25,11 @@ const notice = beginPage();
 const steps = new Steps($("steps"));
 const meter = new Meter($("meter"), $("level-hint"));
 const settings = new Settings();
-const glossary = new Glossary($("glossary"));
+const terms = new Terms();
+const glossary = new Glossary($("glossary"), (list) => terms.take(list));
 const latency = new Latency($("latency"));
 const figures = new LinkFigures($("link"));
-const panel = new TextPanel({ steps, latency });
+const panel = new TextPanel({ steps, latency, terms });
 let phase = "idle";
 let source = null;
 let link = null;
@@ -210,7 +212,8 @@ meter.addEventListener("verdict", (e) => {
   if (phase === "idle" || phase === "stopping") return;
   const isBad = e.detail === "clipping" || e.detail === "silent" || e.detail === "quiet";
   const state = e.detail === "good" ? "done" : isBad ? "warning" : "working";
-  if (e.detail !== "off") steps.set("level", state);
+  const isJustPause = e.detail === "speak" && steps.state("level") === "done";
+  if (e.detail !== "off" && !isJustPause) steps.set("level", state);
 });
 
 function sayClip() {

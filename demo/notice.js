@@ -83,22 +83,27 @@ function bannersFor({ isAnswering, status, isStarter, reason, modelReason }) {
   const rows = [];
   if (status !== "ready") {
     const head = status === "degraded" ? "banner.degraded" : "banner.notReady";
-    rows.push({ kind: "bad", head: t(head), body: reason ? t("banner.reason", { reason }) : "" });
+    rows.push({ kind: "bad", head: t(head), body: "", reason });
   }
   if (isStarter) {
-    const because = modelReason ? ` ${t("banner.reason", { reason: modelReason })}` : "";
-    rows.push({ kind: "starter", head: t("banner.starter"), body: t("banner.starterMore") + because });
+    rows.push({ kind: "starter", head: t("banner.starter"), body: t("banner.starterMore"), reason: modelReason });
   }
   return rows;
 }
 
-function bannerRow({ kind, head, body }) {
+function bannerRow({ kind, head, body, reason = "" }) {
   const row = document.createElement("div");
   row.className = `banner ${kind}`;
   const strong = document.createElement("strong");
   strong.textContent = head;
   const words = document.createElement("p");
-  words.append(strong, ` ${body}`);
+  words.append(strong, ` ${body} `);
+  if (reason) {
+    const why = document.createElement("span");
+    why.lang = "en"; // the server's own words
+    why.textContent = reason;
+    words.append(`${t("banner.reason")} `, why);
+  }
   row.append(icon(), words);
   return row;
 }

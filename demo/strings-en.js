@@ -144,7 +144,7 @@ export default {
 
   "banner.starter": "Starter model: for trying out only.",
   "banner.starterMore": "It knows a few hundred radio phrases in English and Korean and guesses at everything else.",
-  "banner.reason": "Why: {reason}",
+  "banner.reason": "Why:",
   "banner.notReady": "The server is not ready to transcribe yet.",
   "banner.degraded": "The speech engine is away. Sound is kept and the words will follow.",
   "banner.unreachable": "The server does not answer.",

@@ -25,12 +25,13 @@ export class TextPanel {
   #isRestoring = false;
   #state = "idle";
 
-  constructor({ steps, latency }) {
+  constructor({ steps, latency, terms }) {
     this.steps = steps;
     this.latency = latency;
+    this.terms = terms;
     this.row = $("interim");
     const showChannel = () => new Set(this.transcript.lines.map((line) => line.channel)).size > 1;
-    this.log = new Log({ box: $("log"), empty: $("empty"), more: $("more"), showChannel });
+    this.log = new Log({ box: $("log"), empty: $("empty"), more: $("more"), showChannel, terms: () => terms.list });
     wireTools({
       lines: () => this.transcript.lines,
       session: () => this.transcript.session,
@@ -77,6 +78,7 @@ export class TextPanel {
 
   #addLine(line) {
     this.log.addLine(line);
+    this.terms.note(line.glossary_version);
     enableTools(true);
     if (this.#isRestoring) return;
     this.latency.add(line.latency_ms);

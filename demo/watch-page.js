@@ -3,6 +3,7 @@
 import { language, t } from "./i18n.js";
 import { Log, drawInterim } from "./log.js";
 import { $, askToken, beginPage, enableTools, wireTools } from "./page.js";
+import { Terms } from "./terms.js";
 import { Transcript } from "./transcript.js";
 import { Unanswered } from "./unanswered.js";
 import { Watcher } from "./watch.js";
@@ -14,11 +15,13 @@ const wish = new URLSearchParams(location.search);
 const transcript = new Transcript();
 const chosen = new Set(); // channels shown; empty means all
 const rows = new Map();
+const terms = new Terms();
 const log = new Log({
   box: $("log"),
   empty: $("empty"),
   more: $("more"),
   showChannel: () => transcript.channels.size > 1,
+  terms: () => terms.list,
 });
 const watcher = new Watcher(transcript, {
   session: wish.get("session") ?? "",
@@ -37,6 +40,7 @@ function take(event) {
 function draw(change) {
   if (change.type === "line") {
     log.addLine(change.line);
+    terms.note(change.line.glossary_version);
     enableTools(true);
     drawChannel(change.line.channel);
   }

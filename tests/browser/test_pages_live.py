@@ -94,6 +94,20 @@ async def test_only_finals_are_announced_and_lines_carry_their_language(
     await expect(page.locator("#interim")).to_have_attribute("aria-hidden", "true")
 
 
+async def test_glossary_terms_are_marked_and_changed_words_tell_what_was_heard(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await expect(page.locator("#terms")).to_have_value("Alpha-1", timeout=BUSY_BOX_MS)
+    await begin(page, stub)
+    edit = {"from": "gate seven", "to": "Gate-7", "term": "Gate-7", "kind": "alias"}
+    unsure = [{"text": "over", "start_ms": 1, "end_ms": 2, "p": 0.2}]
+    stub.final("Alpha-1 to Gate-7 not Alpha-12 over", 1000, 2000, edits=[edit], words=unsure)
+    await expect(page.locator(".line .term")).to_have_text(["Alpha-1", "Gate-7"], timeout=BUSY_BOX_MS)
+    await expect(page.locator(".line .edited")).to_have_attribute("title", "heard as “gate seven”")
+    await expect(page.locator(".line .unsure")).to_have_text("over")
+
+
 async def test_the_delay_is_shown_with_its_percentiles_and_count(
     open_page: OpenPage, stub: StubServer
 ) -> None:
