@@ -33,6 +33,8 @@ from webrtc_host.errors import EngineError
 logger = logging.getLogger(__name__)
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
+TRIED = "engine_failed"
+"""The one refusal that says the engine tried to read the window; every other retryable one asks to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +336,8 @@ class EngineClient:
 
     def _refused(self, pending: _Pending, answer: WindowError) -> None:
         is_final = pending.window.priority is Priority.FINAL
+        if answer.code != TRIED:
+            pending.attempts -= 1  # starting, stopping or full: it never read the window
         if answer.code == "shed" and not is_final:
             self._shed(pending)
         elif answer.is_retryable and is_final and pending.attempts < self._config.attempts_max:

@@ -133,6 +133,18 @@ async def test_three_refusals_of_one_final_are_the_end_of_it() -> None:
     assert len(server.windows) == 3
 
 
+async def test_an_engine_that_is_still_starting_is_asked_until_it_is_ready() -> None:
+    waits = itertools.count()
+
+    def starts(w: Window) -> Answer | None:
+        refusal = WindowError(w.id, "engine_starting", "not ready: loading", is_retryable=True)
+        return refusal if next(waits) < 12 else reads(w)
+
+    async with engine_server(starts) as server, client_of(server) as client:
+        assert (await client.transcribe(window())).text == "alpha bravo"
+    assert len(server.windows) == 13
+
+
 async def test_a_refusal_that_cannot_change_is_not_asked_again() -> None:
     refuse = refuses("unknown_language", is_retryable=False)
     async with engine_server(refuse) as server, client_of(server) as client:
