@@ -58,11 +58,13 @@ class WindowSocket:
                 elif message.type is WSMsgType.TEXT:
                     self._refuse(ContractError("not_a_window", "windows come as binary frames", 400))
         finally:
+            # Nothing is awaited before the books are closed: aiohttp may cancel a handler whose client
+            # is gone.
             self._service.forget(self._source)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
             self._service.metrics.connected(-1)
             logger.info("%s closed", self._source)
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
         return self._ws
 
     async def close(self) -> None:

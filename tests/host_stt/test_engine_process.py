@@ -53,9 +53,10 @@ async def test_sigterm_finishes_what_waits_and_ends_with_zero() -> None:
             ws = await connected(url, session)
             for i in range(3):
                 await ws.send_bytes(encode_window(window(f"w{i}")))
-            await asyncio.sleep(0.1)
+            first = await ws.receive(timeout=10)
             process.send_signal(signal.SIGTERM)
-            answers = [decode_answer((await ws.receive(timeout=10)).data) for _ in range(3)]
+            rest = [await ws.receive(timeout=10) for _ in range(2)]
+            answers = [decode_answer(message.data) for message in (first, *rest)]
             assert [isinstance(a, Transcript) for a in answers] == [True] * 3
             assert (await ws.receive(timeout=10)).type is WSMsgType.CLOSE
             assert ws.close_code == 1001
