@@ -201,3 +201,24 @@ async def test_a_change_of_the_glossary_shows_in_the_next_line(live_server: Live
         await page.fill("#terms", "")
         await page.click("#glossary button")
         await expect(page.locator("#glossary .status")).to_contain_text("In use", timeout=BUSY_BOX_MS)
+
+
+async def test_over_https_with_a_token_both_pages_work(tmp_path: Path) -> None:
+    server = LiveServer(tmp_path, "tls.mode=self-signed", scheme="https", token="open-sesame")
+    with server.running():
+        async with chromium() as browser:
+            context = await browser.new_context(viewport=DESKTOP, locale="en-GB", ignore_https_errors=True)
+            page = await context.new_page()
+            await page.goto(server.url)
+            assert await page.evaluate("isSecureContext")
+            await page.click("[data-clip=en]")
+            await page.fill("#token-value", "open-sesame")
+            await page.keyboard.press("Enter")
+            await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+            await page.goto(f"{server.url}/watch")
+            await expect(page.locator("#live")).to_have_text("Live", timeout=BUSY_BOX_MS)
+            await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+            await page.goto(f"{server.url}/watch?transport=sse")
+            await expect(page.locator("#live")).to_have_text("Live over SSE", timeout=BUSY_BOX_MS)
+            await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    assert "open-sesame" not in server.output.read_text(encoding="utf-8")
