@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 FILE_BYTES_MAX = 1024 * 1024
 ALIASES_MAX = 50
-"""Per term and list. Longer lists over-correct (docs/explanation/glossary.md)."""
+"""Per term and list: what one person can oversee; long lists over-correct."""
 PATTERNS_MAX = 100
 
 Text = Annotated[str, Field(min_length=1, max_length=TERM_CHARS_MAX)]
@@ -121,14 +121,14 @@ class Glossary:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._list = GlossaryList()
-        self._version = 0
+        # One reference, so that a reader in another thread gets a list and its own version.
+        self._now = (GlossaryList(), 0)
         self._changing = threading.Lock()
 
     @property
     def version(self) -> int:
         """0 before anything was loaded, one more for every change."""
-        return self._version
+        return self._now[1]
 
     def load(self) -> None:
         """Read the file; none is an empty list. Raises GlossaryError and keeps the old list when it is
@@ -151,7 +151,7 @@ class Glossary:
             return self._swap(new)
 
     def prompt_for(self, channel: str) -> PromptTerms:
-        now, version = self._list, self._version
+        now, version = self._now
         return PromptTerms(tuple(t.canonical for t in now.terms if t.is_for(channel)), version)
 
     def terms_for(self, channel: str) -> tuple[str, ...]:
@@ -160,13 +160,13 @@ class Glossary:
 
     def as_dict(self) -> dict[str, Any]:
         """The list as `GET /api/glossary` shows it and `replace` takes it."""
-        return _as_dict(self._list)
+        return _as_dict(self._now[0])
 
     def _swap(self, new: GlossaryList) -> int:
-        self._version += 1
-        self._list = new
-        logger.info("glossary version %s in force: %s terms", self._version, len(new.terms))
-        return self._version
+        version = self._now[1] + 1
+        self._now = (new, version)
+        logger.info("glossary version %s in force: %s terms", version, len(new.terms))
+        return version
 
 
 def parse(body: Any) -> GlossaryList:

@@ -88,6 +88,11 @@ class Hearing:
         heard = self.decide(self._vad.flush() if self._vad else [], now_s)
         return [*heard, *self._follow(self._endpointing.flush(), self._ring.end_sample)]
 
+    def release(self) -> None:
+        """Let go of the model and the audio, 4 MB a channel; nothing is heard after this."""
+        self._vad = None
+        self._ring = AudioRing(1)
+
     def commit(self, utterance_id: str, sample: int) -> None:
         self._windowing.commit(utterance_id, sample)
 

@@ -121,6 +121,7 @@ class ChannelPipeline:
             await self._task
         await self._readings.close(self._config.pipeline.close_timeout_ms / 1000)
         self._tell_state()
+        self._hearing.release()
 
     def statistics(self) -> PipelineStatistics:
         counts = self._readings.counts

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -31,6 +32,7 @@ from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.readings import Terms
 from webrtc_host.speech.settings import PipelineConfig, SpeechConfig
+from webrtc_host.speech.vad import SileroDetector
 
 PHRASE = "alpha one proceed to gate seven and hold there"
 SPOKEN = say_words(PHRASE)
@@ -361,6 +363,14 @@ async def test_statistics_tell_the_first_interims_latency() -> None:
     assert statistics.first_interim_ms is not None
     assert 100 <= statistics.first_interim_ms <= 2000
     assert statistics.interims_answered > 0
+
+
+async def test_a_closed_pipeline_keeps_no_model_even_while_someone_holds_it() -> None:
+    async with pipeline_of(engine(), ListSink()) as pipeline:
+        await hear(pipeline, silence(0.2))
+        assert any(isinstance(o, SileroDetector) for o in gc.get_objects())
+    assert pipeline.state is ChannelState.IDLE
+    assert not any(isinstance(o, SileroDetector) for o in gc.get_objects())
 
 
 async def test_closing_twice_and_closing_without_audio_are_harmless() -> None:

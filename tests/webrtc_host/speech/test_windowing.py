@@ -24,7 +24,7 @@ def talk(seed: int, seconds: float) -> list[Word]:
     return words
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), seconds=st.floats(0.1, 70))
 def test_the_finals_of_an_utterance_cover_it_and_overlap_by_a_fifth_to_a_third(
     seed: int, seconds: float
@@ -44,7 +44,7 @@ def test_the_finals_of_an_utterance_cover_it_and_overlap_by_a_fifth_to_a_third(
         assert after.start_sample == window.next_start_sample
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), seconds=st.floats(0.1, 70))
 def test_no_speech_waits_longer_than_a_window_and_a_hangover_to_be_asked(seed: int, seconds: float) -> None:
     script = talk(seed, seconds)
