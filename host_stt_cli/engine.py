@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Any
 
 import click
-from pydantic import SecretStr
 
 from host_stt import errors
-from host_stt.config import EngineConfig
 from host_stt.server import engine_main
 from host_stt_cli import logs
-from host_stt_cli.config import Config, refuse_open_address
+from host_stt_cli.config import refuse_open_address
 from host_stt_cli.engine_process import end_with_parent
 from host_stt_cli.errors import StartError
+from host_stt_cli.handover import from_line
 from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free
 
@@ -39,22 +36,3 @@ def engine(options: ConfigOptions, from_parent: bool) -> None:
     except (errors.StartError, errors.ModelError) as error:
         raise StartError(str(error)) from error
     sys.exit(status)
-
-
-def to_line(config: Config, port: int) -> bytes:
-    """What `serve` tells its child: the engine's settings as one line of JSON.
-
-    The token goes this way too, so it never stands in a list of processes.
-    """
-    settings = config.engine_in_force()
-    body: dict[str, Any] = settings.model_dump(mode="json", exclude={"token"})
-    token = settings.token.get_secret_value() if settings.token else None
-    return json.dumps({"engine": {**body, "port": port}, "token": token, "level": config.log.level}).encode()
-
-
-def from_line(line: bytes) -> tuple[EngineConfig, str]:
-    """(settings, log level) of `to_line`."""
-    body = json.loads(line)
-    settings = EngineConfig.model_validate(body["engine"])
-    token = SecretStr(body["token"]) if body["token"] else None
-    return settings.model_copy(update={"token": token}), body["level"]

@@ -12,9 +12,9 @@ import click
 from aiohttp import web
 
 from host_stt_cli.config import refuse_open_address
-from host_stt_cli.engine import to_line
 from host_stt_cli.engine_process import EngineProcess
 from host_stt_cli.errors import StartError
+from host_stt_cli.handover import to_line
 from host_stt_cli.media import ANNOUNCE_S, Ground, Stop, listen, make_app, prepared, stop_on_signals
 from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, free_port

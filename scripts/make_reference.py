@@ -136,8 +136,9 @@ def _helps(context: click.Context) -> Iterator[str]:
     command = context.command
     yield f"\n## {context.command_path}\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
-        for name, child in command.commands.items():
-            yield from _helps(_context(name, child, context))
+        for name in command.list_commands(context):
+            if child := command.get_command(context, name):
+                yield from _helps(_context(name, child, context))
 
 
 def metrics() -> str:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from host_stt.models import STARTER_FOLDER
 from host_stt_cli import __version__
 from host_stt_cli.config import Config
-from host_stt_cli.engine import from_line, to_line
+from host_stt_cli.handover import from_line, to_line
 from host_stt_cli.main import main
 
 
