@@ -23,7 +23,6 @@ from host_stt.engines.loading import (
     resolve_device,
     resolve_threads,
 )
-from host_stt.engines.rows import short_frames
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.models import STARTER_FOLDER, ResolvedModel, warm_up
 from host_stt.service import load_whisper
@@ -267,14 +266,6 @@ def test_wider_search_reads_the_same(engine: WhisperEngine) -> None:
 
 
 # --- what `auto` means ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("seconds", "frames"),
-    [(0.1, 1000), (7.5, 1000), (7.6, 1500), (12.5, 1500), (17, 2000), (18, 3000), (30, 3000)],
-)
-def test_a_short_window_leaves_slack_behind_the_speech(seconds: float, frames: int) -> None:
-    assert short_frames(int(seconds * 16000)) == frames
 
 
 def test_auto_is_settled_by_us() -> None:

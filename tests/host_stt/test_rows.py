@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from host_stt.contract import EndReason, Priority, Word
+from host_stt.engines.rows import (
+    BEAM_CAREFUL,
+    FRAMES_FULL,
+    Decoded,
+    Plan,
+    Row,
+    as_judged,
+    more_carefully,
+    nothing_said,
+    short_frames,
+    transcript_of,
+)
+from host_stt.guards import RULES, Reading, Verdict
+from tests.support.windows import window
+
+S = 16_000
+NOISE = np.random.default_rng(1).standard_normal(6 * S).astype(np.float32) * np.float32(0.1)
+
+
+def decoded(
+    *words: tuple[str, float, float], priority: Priority = Priority.FINAL, is_capped: bool = False
+) -> Decoded:
+    """A reading of a window that begins at 10 s on its channel; word times in seconds within the window."""
+    w = window(samples=NOISE, start_sample=10 * S, priority=priority, language="en")
+    timed = tuple(
+        Word(text, 10 * S + round(start * S), 10 * S + round(end * S), 0.9) for text, start, end in words
+    )
+    text = " ".join(word.text for word in timed)
+    row = Row(0, w, NOISE, (1, 2), 1000, Plan(1))
+    return Decoded(row, Reading(text, (5,) * len(words), -0.2, 0.01, is_capped), "en", 1.0, timed)
+
+
+def test_a_pause_of_a_second_begins_a_segment() -> None:
+    answer = transcript_of(decoded(("alpha", 0.5, 0.9), ("one", 1.0, 1.3), ("go", 2.4, 2.6)), "starter")
+    assert [(s.text, s.start_sample / S, s.end_sample / S) for s in answer.segments] == [
+        ("alpha one", 10.5, 11.3),
+        ("go", 12.4, 12.6),
+    ]
+    assert answer.text == "alpha one go"
+
+
+def test_words_joined_without_a_space_stay_so() -> None:
+    d = decoded(("가", 0.1, 0.2), ("나", 0.2, 0.3))
+    joined = replace(d, words=(d.words[0], replace(d.words[1], leading_space=False)))
+    assert transcript_of(joined, "m").text == "가나"
+
+
+def test_without_words_a_segment_spans_the_sound() -> None:
+    quiet_ends = np.concatenate([np.zeros(S, np.float32), NOISE[: 2 * S], np.zeros(3 * S, np.float32)])
+    d = decoded(("alpha", 0, 1), priority=Priority.INTERIM)
+    d = replace(d, words=(), row=replace(d.row, samples=quiet_ends))
+    (segment,) = transcript_of(d, "m").segments
+    assert abs(segment.start_sample - 11 * S) <= 640 and abs(segment.end_sample - 13 * S) <= 640
+    assert segment.words == ()
+
+
+@pytest.mark.parametrize(
+    ("d", "reason"),
+    [
+        (decoded(("alpha", 0, 1)), EndReason.COMPLETE),
+        (decoded(("alpha", 0, 1), is_capped=True), EndReason.TOKEN_CAP),
+        (decoded(), EndReason.NO_SPEECH),
+    ],
+)
+def test_why_decoding_stopped(d: Decoded, reason: EndReason) -> None:
+    answer = transcript_of(d, "m")
+    assert answer.end_reason is reason
+    assert bool(answer.segments) is (reason is not EndReason.NO_SPEECH)
+
+
+def test_what_a_guard_takes_for_nothing_has_no_text() -> None:
+    for rule in RULES:
+        answer = transcript_of(as_judged(decoded(("alpha", 0, 1)), rule), "m")
+        assert bool(answer.text) is (rule.verdict is not Verdict.NO_SPEECH)
+
+
+def test_a_second_reading_is_full_and_has_no_prompt() -> None:
+    for priority, beam_size in ((Priority.FINAL, BEAM_CAREFUL), (Priority.INTERIM, 1)):
+        row = more_carefully(decoded(("alpha", 0, 1), priority=priority).row)
+        assert (row.previous, row.frames, row.plan) == ((), FRAMES_FULL, Plan(beam_size, is_last=True))
+
+
+@pytest.mark.parametrize(("asked", "language", "probability"), [("auto", "en", 0.0), ("ko", "ko", 1.0)])
+def test_silence_is_answered_in_the_language_asked_for(asked: str, language: str, probability: float) -> None:
+    answer = nothing_said(window(language=asked), "en", "m")
+    assert (answer.language, answer.language_probability) == (language, probability)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames"),
+    [(0.1, 1000), (7.5, 1000), (7.6, 1500), (12.5, 1500), (17, 2000), (18, 3000), (30, 3000)],
+)
+def test_a_short_window_leaves_slack_behind_the_speech(seconds: float, frames: int) -> None:
+    assert short_frames(int(seconds * S)) == frames

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from host_stt.download import Progress
+from host_stt.state import EngineState, ModelFacts, Phase
+
+FACTS = ModelFacts("small", "auto: the default on a CPU", False, "cpu", "int8", ("en",))
+
+
+def test_the_way_to_ready_is_told_step_by_step() -> None:
+    state = EngineState()
+    assert state.now.body() == {"ready": False, "state": "starting", "message": "looking for the model"}
+    state.downloading(Progress("model.bin", 5_000_000, 10_000_000))
+    body = state.now.body()
+    assert body["message"] == "downloading 5 of 10 MB" and body["progress"]["done_bytes"] == 5_000_000
+    state.loading(FACTS)
+    assert "progress" not in state.now.body() and state.now.body()["model"] == "small"
+    state.ready(FACTS)
+    body = state.now.body()
+    assert body["ready"] and body["model_reason"] == FACTS.reason and body["is_starter"] is False
+
+
+def test_stopping_is_left_by_nobody() -> None:
+    state = EngineState()
+    state.stopping()
+    state.ready(FACTS)
+    state.failed("too late")
+    assert state.now.phase is Phase.STOPPING and not state.now.is_ready
