@@ -21,13 +21,12 @@ from aiohttp import web
 
 from webrtc_host.channel import MakePipeline
 from webrtc_host.config import MediaProcessConfig
-from webrtc_host.desk import http
+from webrtc_host.desk import http, metrics
 from webrtc_host.desk.api import SessionApi, StatusApi
 from webrtc_host.desk.auth import Gate
 from webrtc_host.desk.data_channel import DataChannels
 from webrtc_host.desk.glossary_api import GlossaryApi
 from webrtc_host.desk.health import EngineWatch, LoopLag, Readiness
-from webrtc_host.desk.metrics import Metrics
 from webrtc_host.desk.pages import add_pages
 from webrtc_host.desk.sse import EventStream
 from webrtc_host.desk.subscribers import Subscribers
@@ -52,7 +51,7 @@ CONFIG = web.AppKey("config", MediaProcessConfig)
 REGISTRY = web.AppKey("registry", SessionRegistry)
 SUBSCRIBERS = web.AppKey("subscribers", Subscribers)
 READINESS = web.AppKey("readiness", Readiness)
-METRICS = web.AppKey("metrics", Metrics)
+METRICS = web.AppKey("metrics", metrics.Metrics)
 SPEECH = web.AppKey("speech", SpeechRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 
@@ -63,14 +62,14 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     make_pipeline: what reads a channel's audio; None: the speech room with the engine of the configuration.
     """
     speech = SpeechRoom(config)
-    metrics = Metrics()
+    figures = metrics.Metrics()
     subscribers = Subscribers(watchers_max=config.limits.watchers, queue_events=config.limits.watcher_queue)
     registry = SessionRegistry(
         config.limits,
-        _log_maker(config, [metrics.observe, subscribers.publish]),
+        _log_maker(config, [figures.observe, subscribers.publish]),
         make_pipeline or speech.make_pipeline,
     )
-    lag = LoopLag(metrics.observe_lag)
+    lag = LoopLag(figures.observe_lag)
     readiness = Readiness(EngineWatch(config.engine_url, config.token_for_engine), lag)
     app = web.Application(client_max_size=config.limits.body_bytes)
     gate = Gate(
@@ -83,7 +82,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[REGISTRY] = registry
     app[SUBSCRIBERS] = subscribers
     app[READINESS] = readiness
-    app[METRICS] = metrics
+    app[METRICS] = figures
     app[DATA_CHANNELS] = DataChannels(subscribers)
     app[SPEECH] = speech
     _add_routes(app)
@@ -132,10 +131,11 @@ def _add_statistics(app: web.Application) -> None:
             "interims_dropped": figures.interims_dropped,
         }
 
-    app[METRICS].add_room("watchers", fan_out)
-    app[METRICS].add_room("registry", app[REGISTRY].statistics)
-    app[METRICS].add_room("engine", app[SPEECH].engine_statistics)
-    app[METRICS].add_room("speech", app[SPEECH].statistics)
+    add_room = app[METRICS].add_room
+    add_room("watchers", fan_out, metrics.WATCHERS)
+    add_room("registry", app[REGISTRY].statistics, metrics.REGISTRY)
+    add_room("engine", app[SPEECH].engine_statistics, metrics.ENGINE)
+    add_room("speech", app[SPEECH].statistics, metrics.SPEECH)
 
 
 def _running(

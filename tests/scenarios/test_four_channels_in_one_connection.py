@@ -25,6 +25,8 @@ from tests.scenarios.voices import (
 )
 from tests.support.server import Server
 from tests.support.speech import padded, say
+from webrtc_host.seams import EventType
+from webrtc_host.transcript.event_log import FIELDS
 
 pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model]
 
@@ -80,5 +82,8 @@ async def test_each_phrase_comes_out_on_its_own_channel_for_all_watchers(tmp_pat
             for final in of(everything, "segment.final"):
                 assert 0 <= final["start_ms"] < final["end_ms"]
                 assert final["latency_ms"] >= 0
+            for event in socket.events:
+                known = [name for name in FIELDS[EventType(event["type"])] if name in event]
+                assert list(event)[-len(known) :] == known, "only listed fields, in their order"
             await socket.leave()
             await stream.leave()

@@ -1,15 +1,16 @@
 """`/metrics` of 8082: counters fed by events, gauges read from the rooms' `statistics()` when somebody asks.
 
-Owns the registry and the names (docs/reference/metrics.md, checked by a test). No channel is a label: 256
-channels of every session would outlive their use in the scraper.
+Owns the registry, the names and what they mean (docs/reference/metrics.md, checked by a test). No channel is
+a label: 256 channels of every session would outlive their use in the scraper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from webrtc_host.seams import EventType
@@ -21,17 +22,63 @@ LATENCY_BUCKETS_S = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 2
 LAG_BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of a room's statistics."""
+
+    help: str
+    is_counter: bool = False  # only grows; written with `_total`
+
+
 class _Rooms(Collector):
-    """Gauges `host_stt_<room>_<figure>` from each room's statistics."""
+    """`host_stt_<room>_<figure>` from each room's statistics."""
 
     def __init__(self) -> None:
-        self.rooms: dict[str, Statistics] = {}
+        self.rooms: dict[str, tuple[Statistics, Mapping[str, Figure]]] = {}
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        for room, statistics in self.rooms.items():
-            for figure, value in statistics().items():
-                text = f"{figure} of {room}".replace("_", " ")
-                yield GaugeMetricFamily(f"host_stt_{room}_{figure}", text, value=value)
+    def collect(self) -> Iterator[Metric]:
+        for room, (statistics, figures) in self.rooms.items():
+            values = statistics()
+            for name, figure in figures.items():
+                family = CounterMetricFamily if figure.is_counter else GaugeMetricFamily
+                yield family(f"host_stt_{room}_{name}", figure.help, value=values[name])
+
+
+WATCHERS = {
+    "count": Figure("Watchers connected now."),
+    "waiting": Figure("Events not yet sent, over all watchers."),
+    "waiting_max": Figure("Events not yet sent to the slowest watcher."),
+    "overflowed": Figure("Watchers cut because they were too slow.", is_counter=True),
+    "interims_dropped": Figure(
+        "Interims a slow watcher did not get; newer ones took their place.", is_counter=True
+    ),
+}
+REGISTRY = {
+    "sessions": Figure("Sessions held, ended ones too."),
+    "connections": Figure("Connections that feed channels now."),
+    "channels_fed": Figure("Channels fed now."),
+    "connections_webrtc": Figure("Peer connections now."),
+    "connections_push": Figure("Files being read now."),
+}
+ENGINE = {
+    "is_connected": Figure("1 while the engine can be reached."),
+    "waiting": Figure("Windows accepted and not yet on the way to the engine."),
+    "in_flight": Figure("Windows sent and not answered."),
+    "answered": Figure("Windows read by the engine.", is_counter=True),
+    "shed": Figure("Interim windows that a newer one replaced.", is_counter=True),
+    "failed": Figure("Windows that could not be read.", is_counter=True),
+    "retried": Figure("Windows sent again after an error.", is_counter=True),
+    "resent": Figure("Windows sent again after the engine was lost.", is_counter=True),
+}
+SPEECH = {
+    "channels_open": Figure("Channels with a speech pipeline now."),
+    "blocks": Figure("Blocks of audio taken.", is_counter=True),
+    "audio_ms": Figure("Milliseconds of audio taken.", is_counter=True),
+    "queued_ms": Figure("Milliseconds of audio waiting for speech detection."),
+    "shed_ms": Figure("Milliseconds of audio refused because too much waited.", is_counter=True),
+    "interims_shed": Figure("Interims not asked for, or replaced.", is_counter=True),
+    "windows_in_flight": Figure("Windows asked of the engine and not answered."),
+}
 
 
 class Metrics:
@@ -60,9 +107,9 @@ class Metrics:
             registry=self.registry,
         )
 
-    def add_room(self, room: str, statistics: Statistics) -> None:
-        """statistics: read at every scrape; figures in snake_case."""
-        self._rooms.rooms[room] = statistics
+    def add_room(self, room: str, statistics: Statistics, figures: Mapping[str, Figure]) -> None:
+        """statistics: read at every scrape. figures: those of them to show."""
+        self._rooms.rooms[room] = (statistics, figures)
 
     def observe(self, event: Event) -> None:
         self._events.labels(event.kind.value).inc()
