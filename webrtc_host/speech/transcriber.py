@@ -129,8 +129,7 @@ class EngineClient:
         self._is_closed = True
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
         for pending in list(self._state.pending.values()):
             self._fail(pending, EngineError("engine_stopping", "the way to the engine was closed"))
 
@@ -263,8 +262,7 @@ class EngineClient:
                 return f"the connection to the engine broke: {type(error).__name__}"
             finally:
                 sender.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await sender
+                await asyncio.gather(sender, return_exceptions=True)
 
     def _lost(self, why: str) -> None:
         """Everything unanswered will be sent again; a final that was on the wire has used up an attempt."""
