@@ -56,7 +56,16 @@ class OfferDoor:
         self._tokens: OrderedDict[str, _Former] = OrderedDict()
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/offer", self.offer), web.delete("/offer/{connection}", self.hang_up)]
+        return [
+            web.post("/offer", self.offer),
+            web.delete("/offer/{connection}", self.hang_up),
+            web.get("/api/ice", self.ice),
+        ]
+
+    async def ice(self, request: web.Request) -> web.Response:
+        """The servers of `media.ice_servers` for the client's side, in the form RTCPeerConnection takes."""
+        servers = [server.model_dump(mode="json") for server in self._media.ice_servers]
+        return web.json_response({"ice_servers": servers}, headers={"Cache-Control": "no-store"})
 
     async def offer(self, request: web.Request) -> web.Response:
         limits = self._registry.limits
