@@ -65,6 +65,12 @@ def error_body(code: str, message: str) -> dict[str, Any]:
 class Priority(StrEnum):
     INTERIM = "interim"  # may be replaced by a newer one of its channel, or shed
     FINAL = "final"  # never dropped
+    BACKGROUND = "background"  # read as a final is, but only while nothing live waits: files
+
+    @property
+    def is_final(self) -> bool:
+        """Its text will not change: read with words, and never replaced."""
+        return self is not Priority.INTERIM
 
 
 class EndReason(StrEnum):

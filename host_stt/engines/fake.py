@@ -21,7 +21,6 @@ from host_stt.contract import (
     SAMPLE_RATE,
     Answer,
     EndReason,
-    Priority,
     Segment,
     Transcript,
     Window,
@@ -135,7 +134,7 @@ class FakeEngine:
                 window.id, "unknown_language", f"{window.language!r} is not among {self._languages}"
             )
         words = hear(self._words_of(window.channel), window, self._errors, self._seed)
-        with_words = self._interim_words or window.priority is Priority.FINAL
+        with_words = self._interim_words or window.priority.is_final
         segments = tuple(_segment(group, with_words) for group in _grouped(words))
         return Transcript(
             id=window.id,

@@ -15,7 +15,6 @@ from host_stt.contract import (
     WINDOW_SAMPLES_MAX,
     EndReason,
     Float32Array,
-    Priority,
     Segment,
     Transcript,
     Window,
@@ -73,7 +72,7 @@ def short_frames(samples: int) -> int:
 
 def more_carefully(row: Row) -> Row:
     """The second reading: a prompt is what loops feed on, and a wider search finds a way out of them."""
-    beam_size = BEAM_CAREFUL if row.window.priority is Priority.FINAL else 1
+    beam_size = BEAM_CAREFUL if row.window.priority.is_final else 1
     return replace(row, previous=(), frames=FRAMES_FULL, plan=Plan(beam_size, is_last=True))
 
 

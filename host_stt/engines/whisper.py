@@ -19,7 +19,7 @@ import numpy as np
 
 from host_stt.alignment import Alignment, WordClock, timed_words
 from host_stt.config import Device, InterimWindow
-from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Float32Array, Priority, Window, WindowError
+from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Float32Array, Window, WindowError
 from host_stt.engines.loading import LoadedModel, load
 from host_stt.engines.rows import (
     FRAME_SAMPLES,
@@ -117,7 +117,7 @@ class WhisperEngine:
     # --- rows and groups --------------------------------------------------------------------------
 
     def _first_row(self, index: int, window: Window, samples: Float32Array) -> Row:
-        is_final = window.priority is Priority.FINAL
+        is_final = window.priority.is_final
         previous = tuple(self._prompts.previous(window.terms, window.history))
         options = self._options
         is_short = options.short_finals if is_final else options.interim_window is InterimWindow.SHORT
@@ -228,11 +228,7 @@ class WhisperEngine:
 
     def _with_words(self, decoded: list[Decoded], encoded: Any) -> list[Decoded]:
         """Finals get words. One call of `align` takes one start sequence, so it goes by language."""
-        asked = [
-            (i, d)
-            for i, d in enumerate(decoded)
-            if d.row.window.priority is Priority.FINAL and d.reading.tokens
-        ]
+        asked = [(i, d) for i, d in enumerate(decoded) if d.row.window.priority.is_final and d.reading.tokens]
         for language, group in groupby(
             sorted(asked, key=lambda pair: pair[1].language), lambda pair: pair[1].language
         ):
