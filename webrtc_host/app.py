@@ -15,6 +15,7 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_address
 from typing import Any
 
 from aiohttp import web
@@ -76,6 +77,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         config.token,
         allowed_origins=config.media.allowed_origins,
         trusted_proxies=config.media.trusted_proxies,
+        is_local=is_loopback(config.media.host),
     )
     http.install(app, gate)
     app[CONFIG] = config
@@ -215,6 +217,13 @@ def _signalled(stack: contextlib.ExitStack) -> asyncio.Event:
         loop.add_signal_handler(number, stop.set)
         stack.callback(loop.remove_signal_handler, number)
     return stop
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def own_version() -> str:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.voices import (
-    Events,
     SocketWatcher,
     Speakers,
     StreamWatcher,
     calling,
+    has_all,
     of,
     said,
     stored,
@@ -41,10 +41,6 @@ WORST_WER = 0.20
 MEAN_WER = 0.10
 SPOKEN_S = 60
 """For the words of four channels on a busy box of two cores."""
-
-
-def has_all(events: Events, final_seq: int) -> bool:
-    return bool(stored(events)) and stored(events)[-1]["seq"] >= final_seq
 
 
 async def test_each_phrase_comes_out_on_its_own_channel_for_all_watchers(tmp_path: Path) -> None:

@@ -197,6 +197,10 @@ def stored(events: Events) -> Events:
     return [event for event in events if "seq" in event]
 
 
+def has_all(events: Events, final_seq: int) -> bool:
+    return bool(stored(events)) and stored(events)[-1]["seq"] >= final_seq
+
+
 def of(events: Events, kind: str, channel: str | None = None) -> Events:
     return [e for e in events if e["type"] == kind and channel in (None, e.get("channel"))]
 

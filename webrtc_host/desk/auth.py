@@ -50,10 +50,15 @@ class Gate:
         *,
         allowed_origins: Sequence[str] = (),
         trusted_proxies: Sequence[str] = (),
+        is_local: bool = False,
     ) -> None:
-        """token: empty asks nobody for one. trusted_proxies: addresses or networks (10.0.0.0/8)."""
+        """token: empty asks nobody for one. trusted_proxies: addresses or networks (10.0.0.0/8).
+
+        is_local: the server listens on loopback alone, so it is known by no name but its own.
+        """
         self._token = token.encode()
         self._allowed = frozenset(_origin(origin) for origin in allowed_origins)
+        self._checks_host = is_local and not token
         self._trusted: tuple[Network, ...] = tuple(
             ipaddress.ip_network(network, strict=False) for network in trusted_proxies
         )
@@ -84,6 +89,24 @@ class Gate:
             origin = request.headers.get("Origin", "")[:100]
             message = f"pages of {origin} may not call this server; list it in media.allowed_origins"
             raise RequestError("origin_not_allowed", message, 403)
+
+    def check_host(self, request: web.BaseRequest) -> None:
+        """Raise RequestError 403 when a server of this machine alone is called by a foreign name.
+
+        A web page may have its own name resolve to 127.0.0.1 and then counts as the same origin (DNS
+        rebinding); without a token that would open the desk to any page somebody visits here.
+        """
+        if not self._checks_host or self.is_from_proxy(request):
+            return
+        _, host, _ = _origin(f"http://{request.host}")
+        if host == "localhost" or host.endswith(".localhost") or _is_address(host):
+            return
+        if any(host == allowed for _, allowed, _ in self._allowed):
+            return
+        message = (
+            f"this server is not known as {host[:100]!r}; behind a proxy, name it in media.trusted_proxies"
+        )
+        raise RequestError("host_not_allowed", message, 403)
 
     def own_origin(self, request: web.BaseRequest) -> str:
         """scheme://host[:port] as the browser sees this server."""

@@ -112,6 +112,7 @@ def _standard_error(request: web.Request, error: web.HTTPException) -> web.Respo
 async def check_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer preflights; refuse foreign pages where a call could change or open something, and bad tokens."""
     gate = request.app[GATE]
+    gate.check_host(request)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         gate.check_origin(request)
         return web.Response(status=204, headers={"Access-Control-Max-Age": str(PREFLIGHT_S)})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from aiohttp import hdrs
+from aiohttp import WSServerHandshakeError, hdrs
 from aiohttp.test_utils import make_mocked_request
 
 from tests.support.desk import a_config, running_desk
@@ -132,3 +133,37 @@ def test_the_own_origin_behind_a_trusted_proxy_is_the_forwarded_one() -> None:
 @pytest.mark.parametrize("origin", ["null", "", "https://", "http://[", "http://a:b"])
 def test_an_origin_that_is_none_is_foreign(origin: str) -> None:
     assert not Gate().is_own_or_allowed(a_request("127.0.0.1", Origin=origin))  # type: ignore[arg-type]  # mocked
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:1", "localhost:8082", "[::1]:8082", "192.168.1.7", "desk.example"]
+)
+async def test_a_local_server_answers_to_addresses_and_names_it_was_given(tmp_path: Path, host: str) -> None:
+    config = a_config(tmp_path, media={"allowed_origins": ["https://desk.example"]})
+    async with (
+        running_desk(config) as desk,
+        desk.client.get(f"{desk.url}/api/sessions", headers={"Host": host}) as response,
+    ):
+        assert response.status == 200
+
+
+async def test_a_page_whose_name_was_made_to_resolve_here_is_refused(tmp_path: Path) -> None:
+    rebound = {"Host": "evil.example:8082", "Origin": "http://evil.example:8082"}
+    async with running_desk(a_config(tmp_path)) as desk:
+        for path in ("/api/sessions", "/", "/ready"):
+            async with desk.client.get(desk.url + path, headers=rebound) as response:
+                assert response.status == 403
+                assert (await response.json())["error"]["code"] == "host_not_allowed"
+        with pytest.raises(WSServerHandshakeError):
+            await desk.client.ws_connect(f"{desk.url}/ws", headers=rebound)
+
+
+@pytest.mark.parametrize("config", [{"token": TOKEN}, {"media": {"trusted_proxies": ["127.0.0.1"]}}])
+async def test_a_name_is_no_matter_where_a_token_or_a_proxy_stands_guard(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    async with (
+        running_desk(a_config(tmp_path, **config)) as desk,
+        desk.client.get(f"{desk.url}/health", headers={"Host": "stt.example"}) as response,
+    ):
+        assert response.status == 200

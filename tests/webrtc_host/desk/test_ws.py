@@ -118,7 +118,7 @@ async def test_a_watcher_that_never_reads_is_cut_and_costs_bounded_memory(tmp_pa
         loop = asyncio.get_running_loop()
         await loop.sock_connect(deaf, ("127.0.0.1", port))
         request = (
-            "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
         await loop.sock_sendall(deaf, request.encode())
