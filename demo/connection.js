@@ -1,6 +1,6 @@
 /* One peer connection to the server: one audio track out, the data channel `transcript` back.
  *
- * Owns POST /offer and DELETE /offer/{connection}, never the sound and never the page. Emits "event" (detail: the wire's
+ * Owns GET /api/ice, POST /offer and DELETE /offer/{connection}, never the sound and never the page. Emits "event" (detail: the wire's
  * JSON) and "lost" (once, when the connection broke after it stood; detail: the reason).
  */
 
@@ -22,15 +22,15 @@ export class Connection extends EventTarget {
   #shaky = 0;
 
   /** track: a live audio track; language: en, ko, auto; resume: the token of an earlier connection, or null. */
-  constructor(track, { language = "auto", resume = null, session = null, since = null, iceServers = [] } = {}) {
+  constructor(track, { language = "auto", resume = null, session = null, since = null } = {}) {
     super();
     this.track = track;
-    this.options = { language, resume, session, since, iceServers };
+    this.options = { language, resume, session, since };
   }
 
   async open(signal) {
     if (!("RTCPeerConnection" in globalThis)) throw new ServerError("noWebRtc");
-    const pc = new RTCPeerConnection({ iceServers: this.options.iceServers });
+    const pc = new RTCPeerConnection({ iceServers: await iceServers(signal) });
     this.#pc = pc;
     try {
       pc.addTransceiver(this.track, { direction: "sendonly" });
@@ -122,6 +122,14 @@ export class Connection extends EventTarget {
     this.#data?.close();
     this.#pc?.close();
   }
+}
+
+/** STUN and TURN servers as the operator configured them; usually none. */
+async function iceServers(signal) {
+  const answer = await request("GET", "api/ice", undefined, { signal });
+  return answer.ice_servers.map(({ urls, username, credential }) =>
+    username ? { urls, username, credential } : { urls },
+  );
 }
 
 function gathered(pc) {

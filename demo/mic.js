@@ -141,8 +141,8 @@ function fail(error) {
   const blamed = { insecure: "secure", blocked: "permission", inUse: "device", noDevice: "device", clip: "device" };
   steps.fail(blamed[error.code] ?? (source ? "connection" : undefined));
   close();
-  notice.show(error);
   enter("idle");
+  notice.show(error);
 }
 
 /** On a phone the words come below the fold; move so that the button and the words are both seen. */

@@ -21,6 +21,7 @@ export class Notice {
   show(error) {
     this.#shown = error;
     this.#draw(error);
+    this.box.scrollIntoView({ block: "nearest" });
     this.onShow();
   }
 
@@ -31,7 +32,10 @@ export class Notice {
     this.box.dataset.code = code;
     this.box.querySelector("h2").textContent = t(`error.${code}.title`);
     this.box.querySelector(".way").textContent = t(`error.${code}.way`, values);
-    this.box.querySelector(".detail").textContent = detail ? t("error.detail", { detail }) : "";
+    const [label, words] = this.box.querySelectorAll(".detail span");
+    label.textContent = t("error.detail");
+    words.textContent = detail; // the server's or the browser's own
+    this.box.querySelector(".detail").hidden = !detail;
     this.box.hidden = false;
   }
 
@@ -158,7 +162,7 @@ export function askForToken(dialog) {
 /** Does the server want a token that we do not have? One cheap question, asked before anything is started. */
 export async function needsToken() {
   try {
-    await request("GET", "api/glossary");
+    await request("GET", "api/ice");
   } catch (error) {
     return error.code === "bad_token";
   }

@@ -157,7 +157,7 @@ export default {
   "token.cancel": "Not now",
 
   "error.close": "Close this message",
-  "error.detail": "Detail: {detail}",
+  "error.detail": "Detail:",
   "error.insecure.title": "This address is not secure, so the browser keeps the microphone closed.",
   "error.insecure.way": "Browsers give the microphone only to https pages or to this very machine (localhost). Start the server with “scripts/serve --tls self-signed”, then open {url} and accept its certificate once. The test clip works here all the same.",
   "error.blocked.title": "The microphone is blocked for this page.",
@@ -188,6 +188,8 @@ export default {
   "error.clip.way": "Reload the page and try again.",
   "error.lost.title": "The connection was lost and did not come back.",
   "error.lost.way": "The text so far is kept. Check the network and press Start again.",
+  "error.gone.title": "There is no such session on this server.",
+  "error.gone.way": "It may have ended before the server was started again. Open “Watch” without a session to follow the current one.",
   "error.unknown.title": "Something went wrong in this page.",
   "error.unknown.way": "Reload it and try again; if it happens again, please report the detail below.",
 };

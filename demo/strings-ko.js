@@ -157,7 +157,7 @@ export default {
   "token.cancel": "나중에",
 
   "error.close": "이 안내 닫기",
-  "error.detail": "자세히: {detail}",
+  "error.detail": "자세히:",
   "error.insecure.title": "보안 주소가 아니어서 브라우저가 마이크를 열지 않습니다.",
   "error.insecure.way": "브라우저는 https 페이지나 이 컴퓨터(localhost)에서만 마이크를 허용합니다. 서버를 “scripts/serve --tls self-signed”로 시작한 뒤 {url} 을 열고 인증서를 한 번 승인하세요. 시험 음성은 여기서도 됩니다.",
   "error.blocked.title": "이 페이지의 마이크 사용이 차단되어 있습니다.",
@@ -188,6 +188,8 @@ export default {
   "error.clip.way": "페이지를 새로 고치고 다시 해 보세요.",
   "error.lost.title": "연결이 끊겨 돌아오지 않았습니다.",
   "error.lost.way": "지금까지의 글은 그대로 있습니다. 네트워크를 확인하고 다시 시작을 누르세요.",
+  "error.gone.title": "이 서버에 그런 세션이 없습니다.",
+  "error.gone.way": "서버가 다시 시작되기 전에 끝났을 수 있습니다. 지금 세션을 보려면 세션 이름 없이 “보기”를 여세요.",
   "error.unknown.title": "이 페이지에서 문제가 생겼습니다.",
   "error.unknown.way": "새로 고치고 다시 해 보세요. 또 생기면 아래 내용을 알려 주세요.",
 };

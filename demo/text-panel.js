@@ -154,7 +154,7 @@ export class TextPanel {
     this.#isRestoring = true;
     this.#watcher = new Watcher(this.transcript, { session, channels });
     this.#watcher.addEventListener("event", (e) => e.detail.session === session && this.feed(e.detail));
-    this.#watcher.addEventListener("denied", () => this.#stopWatching());
+    for (const end of ["denied", "gone"]) this.#watcher.addEventListener(end, () => this.#stopWatching());
     this.#watcher.start();
   }
 

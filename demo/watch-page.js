@@ -147,6 +147,7 @@ watcher.addEventListener("denied", async () => {
     watcher.start();
   }
 });
+watcher.addEventListener("gone", () => notice.show({ code: "gone", detail: watcher.session }));
 showState("connecting");
 watcher.start();
 document.documentElement.dataset.ready = "";

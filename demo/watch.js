@@ -2,7 +2,8 @@
  *
  * Owns the reconnects: every new attempt asks for what came after the last sequence number, so no final is lost.
  * Knows nothing of the page. Emits "event" (detail: the wire's JSON), "state" (detail: connecting, live, waiting,
- * stopped) and "denied" (the token is missing or wrong; watching stops until `start` is called again).
+ * stopped), "denied" (the token is missing or wrong) and "gone" (there is no such session); after the last two it
+ * watches no more until `start` is called again.
  */
 
 import { request, streamAddress } from "./api.js";
@@ -18,7 +19,6 @@ export class Watcher extends EventTarget {
   #failures = 0; // attempts in a row that brought no event
   #unopened = 0; // attempts in a row that never opened
   #opened = false;
-  #isEnded = false;
   #generation = 0;
   transport = "";
 
@@ -96,8 +96,15 @@ export class Watcher extends EventTarget {
       return; // not ours: a proxy's page, say; the sequence numbers keep us safe
     }
     this.#failures = 0;
-    this.#isEnded = event.type === "session.ended";
     this.dispatchEvent(new CustomEvent("event", { detail: event }));
+    if (event.type === "session.ended") this.#sessionOver();
+  }
+
+  /** Nothing more comes from it. A page that asked for no session by name goes on with the one that is current. */
+  #sessionOver() {
+    if (this.session) return this.stop();
+    this.#forgetSession();
+    return this.#lost(0);
   }
 
   async #lost(code) {
@@ -107,9 +114,9 @@ export class Watcher extends EventTarget {
     this.#stream = null;
     this.#failures += 1;
     if (!this.#opened) this.#unopened += 1;
-    if (this.#isEnded && this.session) return this.#state("stopped"); // the one that was asked for is over
+    if (code === CLOSE.unknownSession && this.session) return this.#gone();
     this.#state("waiting");
-    if (code === CLOSE.unknownSession || this.#isEnded) this.#forgetSession();
+    if (code === CLOSE.unknownSession) this.#forgetSession();
     const isDenied = code === CLOSE.token || (!this.#opened && (await this.#isDenied()));
     if (generation !== this.#generation) return;
     if (isDenied) {
@@ -122,6 +129,12 @@ export class Watcher extends EventTarget {
     this.#timer = setTimeout(() => this.#connect(), wait * (0.75 + Math.random() / 2));
   }
 
+  /** The session that was asked for by name is not there: showing another would be wrong. */
+  #gone() {
+    this.stop();
+    this.dispatchEvent(new CustomEvent("gone"));
+  }
+
   #changeTransport() {
     if (!this.useSocket) this.useSocket = "WebSocket" in globalThis;
     else if (this.#unopened >= SOCKET_TRIES) this.useSocket = false;
@@ -129,7 +142,6 @@ export class Watcher extends EventTarget {
 
   /** The session is gone, with the server's memory or for good: begin with the current one, from its first event. */
   #forgetSession() {
-    this.#isEnded = false;
     this.session = "";
     this.transcript.session = null;
     this.transcript.lastSeq = 0;
@@ -138,7 +150,7 @@ export class Watcher extends EventTarget {
   /** A refused handshake looks like a dead server from in here; an ordinary request tells them apart. */
   async #isDenied() {
     try {
-      await request("GET", "api/glossary");
+      await request("GET", "api/ice");
     } catch (error) {
       return error.code === "bad_token";
     }

@@ -42,6 +42,7 @@ class StubServer:
         self.refusal: tuple[int, str, dict[str, str]] | None = None
         self.is_reachable_by_media = True
         self.has_sockets = True
+        self.ice_servers: list[dict[str, Any]] = []
         self.session = "s_stub"
         self.offers: list[dict[str, Any]] = []
         self.deleted: list[str] = []
@@ -68,6 +69,7 @@ class StubServer:
         app.router.add_get("/ready", self._ready)
         app.router.add_post("/offer", self._offer)
         app.router.add_delete("/offer/{connection}", self._delete)
+        app.router.add_get("/api/ice", self._ice)
         app.router.add_get("/api/glossary", self._get_glossary)
         app.router.add_put("/api/glossary", self._put_glossary)
         app.router.add_get("/ws", self._ws)
@@ -149,6 +151,9 @@ class StubServer:
 
     async def _ready(self, request: web.Request) -> web.Response:
         return web.json_response(self.ready, status=self.ready_status)
+
+    async def _ice(self, request: web.Request) -> web.Response:
+        return web.json_response({"ice_servers": self.ice_servers})
 
     async def _offer(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -43,6 +43,19 @@ async def test_the_offer_names_the_channel_and_its_language(open_page: OpenPage,
     assert offer["channels"] == [{"mid": "0", "language": "ko"}]
 
 
+async def test_the_operators_ice_servers_are_used(open_page: OpenPage, stub: StubServer) -> None:
+    turn = {"urls": ["turn:127.0.0.1:9"], "username": "desk", "credential": "secret"}
+    stub.ice_servers = [turn, {"urls": ["stun:127.0.0.1:9"], "username": "", "credential": ""}]
+    page = await open_page()
+    await page.evaluate(
+        """() => { const Real = RTCPeerConnection;
+            window.RTCPeerConnection = class extends Real {
+                constructor(wish) { super(wish); window.wished = wish.iceServers; } }; }"""
+    )
+    await begin(page, stub)
+    assert await page.evaluate("window.wished") == [turn, {"urls": ["stun:127.0.0.1:9"]}]
+
+
 async def test_processing_of_the_browser_is_off_unless_asked_for(
     open_page: OpenPage, stub: StubServer
 ) -> None:

@@ -61,6 +61,21 @@ async def test_a_server_that_comes_back_with_a_new_session_is_followed(
     await expect(page.locator(".note")).to_contain_text("new session")
 
 
+async def test_the_next_session_is_followed_when_one_ends(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page("/watch")
+    stub.final("one", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    ended = stub.session
+    stub.say("session.ended", reason="asked")
+    stub.session, stub.events = "s_next", []
+    stub.final("two", 100, 900)
+    await expect(page.locator(".line p")).to_have_text(["one", "two"], timeout=BUSY_BOX_MS)
+    named = await open_page(f"/watch?session={ended}")
+    await expect(named.locator("#notice")).to_have_attribute("data-code", "gone", timeout=BUSY_BOX_MS)
+    await expect(named.locator("#live")).to_have_text("Stopped")
+    await expect(named.locator(".line")).to_have_count(0)
+
+
 async def test_a_changed_glossary_marks_the_lines_that_follow(open_page: OpenPage, stub: StubServer) -> None:
     page = await open_page("/watch")
     stub.final("알파원이 이동 Alpha-1", 1000, 2000, glossary_version=1)
