@@ -241,17 +241,17 @@ class SessionRegistry:
         named = [wish.channel for wish in wishes if wish.channel is not None]
         for channel_id, times in Counter(named).items():
             self._check_free(self.channel(session, channel_id), times)
-        free = (i for i in self._ids() if i not in named and not self._is_held(session, i))
-        chosen = [wish.channel or next(free, None) for wish in wishes]
-        if None in chosen:
+        free = [i for i in self._ids() if i not in named and not self._is_held(session, i)]
+        if len(wishes) - len(named) > len(free):
             raise Overloaded(
                 "no_free_channel",
-                f"session {session.id} has no {len(wishes)} free channels among "
-                f"{self.limits.channels_per_session}; close a connection first",
+                f"{len(wishes)} channels are asked for, {len(free) + len(named)} of "
+                f"{self.limits.channels_per_session} are free in {session.id}; close a connection first",
                 retry_after_s=RETRY_AFTER_S,
                 status=429,
             )
-        return [self.channel(session, channel_id) for channel_id in chosen if channel_id is not None]
+        rest = iter(free)
+        return [self.channel(session, wish.channel or next(rest)) for wish in wishes]
 
     def _check_free(self, channel: Channel, times: int) -> None:
         if times > 1:

@@ -163,7 +163,7 @@ class Peer:
             await asyncio.wait({self._watch_task})
         seqs = await asyncio.gather(*(self._drain(feed, reason) for feed in self._feeds))
         # Only now: the last words reach the client over its data channel.
-        for step in (self._drain_data, self._pc.close):
+        for step in (self._drain_data, self._pc.close, self._stop_receivers):
             try:
                 if step is not None:
                     await asyncio.wait_for(step(), CLOSE_TIMEOUT_S)
@@ -180,6 +180,11 @@ class Peer:
         except Exception:
             logger.exception("%s: the track did not stop cleanly", feed.name)
         return await self._close_channel(feed, reason)
+
+    async def _stop_receivers(self) -> None:
+        """Once more: a receiver whose handshake ended while we closed has begun after its stop."""
+        for feed in self._feeds:
+            await feed.receiver.stop()
 
     async def _close_channel(self, feed: TrackFeed, reason: str) -> int:
         """Once per track, whoever asks: a channel that was closed may be another connection's by now."""

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -125,19 +126,19 @@ async def test_lost_packets_become_gaps_and_what_follows_keeps_its_place(world: 
 
 
 async def test_a_source_that_stands_still_leaves_a_pause_of_that_length(world: World) -> None:
-    await world.start(MediaConfig(no_signal_after_s=0.5))
+    await world.start(MediaConfig(no_signal_after_s=1.0))
     track = sound()
     _, answer = await world.connect(track)
     await until(lambda: heard(world, "C01", 0.8))
     track.is_held.set()
-    states = [ChannelState.IDLE, ChannelState.NO_SIGNAL]
-    await until(lambda: [e["state"] for e in world.log(answer).of(EventType.CHANNEL_STATE)] == states)
+    channel = world.rig.pipeline("C01").channel
+    await until(lambda: channel.state is ChannelState.NO_SIGNAL)
     track.is_held.clear()
-    await until(lambda: world.log(answer).of(EventType.CHANNEL_STATE)[-1]["state"] == ChannelState.IDLE)
-    await until(lambda: heard(world, "C01", 3.0))
+    await until(lambda: channel.state is ChannelState.IDLE)
+    await until(lambda: heard(world, "C01", 4.0))
     pipeline = world.rig.pipeline("C01")
     silence = pipeline.samples_of(BlockKind.LOST) + pipeline.samples_of(BlockKind.PAUSED)
-    assert silence >= 0.3 * 16_000
+    assert silence >= 0.6 * 16_000
     for before, after in zip(pipeline.blocks, pipeline.blocks[1:], strict=False):
         assert before.end_sample == after.start_sample
 
@@ -326,14 +327,16 @@ async def test_ending_the_session_hangs_up(world: World) -> None:
     assert again["session"] != answer["session"]
 
 
-def leftovers() -> tuple[int, int, int]:
-    """Tasks, threads and file descriptors of this process."""
-    return len(asyncio.all_tasks()), threading.active_count(), psutil.Process().num_fds()
+def leftovers() -> Counter[str]:
+    """What a closed peer could leave, by name. The loop's own pool of threads grows as it likes."""
+    threads = [t.name for t in threading.enumerate() if not t.name.startswith("asyncio_")]
+    tasks = [str(task.get_coro()).split(" at ")[0] for task in asyncio.all_tasks()]
+    return Counter({"file descriptors": psutil.Process().num_fds()}) + Counter(threads) + Counter(tasks)
 
 
 @pytest.mark.timeout(240)
 async def test_200_clients_that_connect_and_drop_leave_nothing_behind(world: World) -> None:
-    await world.start(MediaConfig(connect_timeout_s=0.5))
+    await world.start(MediaConfig(connect_timeout_s=2.0))
 
     async def one(number: int) -> None:
         client = Client([sound()])
@@ -342,18 +345,23 @@ async def test_200_clients_that_connect_and_drop_leave_nothing_behind(world: Wor
                 assert response.status == 200
         else:
             await client.connect(world.http)
-            await until(lambda: client.pc.connectionState == "connected")
+            if number % 4 != 1:  # the others in the middle of the handshake
+                await until(lambda: client.pc.connectionState == "connected")
         await client.close()
 
-    await one(1)
-    await one(0)
+    for number in range(4):
+        await one(number)
     await until(lambda: not world.rig.registry.connections)
     before = leftovers()
     for number in range(200):
         await one(number)
     await until(lambda: not world.rig.registry.connections)
-    await until(lambda: leftovers() <= before)
-    assert len(world.rig.pipelines) >= 100
+    for _ in range(100):
+        if not leftovers() - before:
+            break
+        await asyncio.sleep(0.1)
+    assert not leftovers() - before
+    assert len(world.rig.pipelines) >= 80
     assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
     world.rig.pipelines.clear()
     gc.collect()
