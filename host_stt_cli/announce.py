@@ -5,6 +5,7 @@ Owns wording only. Everything here goes to stdout; the log goes to stderr.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import click
 
 from host_stt_cli import __version__
+from host_stt_cli.addresses import is_loopback, url
 from host_stt_cli.certificate import Names
-from host_stt_cli.config import is_loopback, url
 
 STARTER_WARNING = (
     "THIS IS THE BUNDLED STARTER MODEL. It knows a few hundred radio phrases in English and Korean",
@@ -26,7 +27,8 @@ Say = Callable[[str], None]
 
 
 def say(line: str) -> None:
-    click.echo(line)
+    with contextlib.suppress(OSError):  # a terminal that went away is no reason to stop
+        click.echo(line)
 
 
 @dataclass(frozen=True, slots=True)

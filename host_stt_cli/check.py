@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from host_stt_cli.config import refuse_open_address
 from host_stt_cli.options import ConfigOptions, config_options
 
 
@@ -14,8 +13,8 @@ def check(options: ConfigOptions) -> None:
     """Read the configuration and name the key and line of every mistake (exit status 2)."""
     loaded = options.load()
     config = loaded.config
-    refuse_open_address("media.host", config.media.host, config)
-    refuse_open_address("engine.host", config.engine.host, config)
+    config.refuse_open("media")
+    config.refuse_open("engine")
     scheme = "http" if config.tls.mode == "off" else "https"
     click.echo(f"{loaded.file}: no mistakes.")
     click.echo(f"  pages   {scheme}://{config.media.host}:{config.media.port}/ (tls.mode {config.tls.mode})")

@@ -8,7 +8,6 @@ Invariant: config/host-stt.yaml, the empty file and `Config()` are equal; a test
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 
 from host_stt.config import EngineConfig
+from host_stt_cli.addresses import refuse_open, url
 from host_stt_cli.errors import StartError
 from host_stt_cli.schema import holds_text, suggestion
 from host_stt_cli.yaml_source import KeyPath, Mistake, Source, dotted, read_value, read_yaml
@@ -60,6 +60,11 @@ class Config(Settings):
     def token(self) -> str:
         """Empty when none is asked for."""
         return "" if self.auth == "none" else self.auth.token
+
+    def refuse_open(self, section: Literal["media", "engine"]) -> None:
+        """Raise StartError when the section's host is open to others without a token or the word none."""
+        host = self.media.host if section == "media" else self.engine.host
+        refuse_open(f"{section}.host", host, is_guarded=bool(self.token) or self.auth == "none")
 
     def media_process(self, data: Path, engine_port: int) -> MediaProcessConfig:
         """What 8082 runs with. data: the folder as held; engine_port: where the engine listens."""
@@ -113,12 +118,6 @@ def find_file(asked: Path | None, name: str = FILE_NAME) -> Path:
         return asked
     here = Path("config") / name
     return here if here.is_file() else packaged(name)
-
-
-def url(scheme: str, host: str, port: int) -> str:
-    """The address to call: loopback in place of "every address", IPv6 in brackets."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host).strip("[]")
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def load(
@@ -290,22 +289,3 @@ def _across_sections(config: Config, overlay: _Overlay) -> list[Mistake]:
             )
         )
     return mistakes
-
-
-def refuse_open_address(key: str, host: str, config: Config) -> None:
-    """An address that other machines reach needs a token, or the explicit word that none is wanted."""
-    if config.token or config.auth == "none" or is_loopback(host):
-        return
-    raise StartError(
-        f"{key} is {host}, which other machines can reach, and no auth.token is set: "
-        "set one (--set auth.token=SECRET), or say --set auth=none if everyone may connect."
-    )
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False  # a name: what it resolves to may change, so it counts as reachable

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 
 import click
@@ -9,7 +11,6 @@ import click
 from host_stt import errors
 from host_stt.server import engine_main
 from host_stt_cli import logs
-from host_stt_cli.config import refuse_open_address
 from host_stt_cli.engine_process import end_with_parent
 from host_stt_cli.errors import StartError
 from host_stt_cli.handover import from_line
@@ -27,7 +28,7 @@ def engine(options: ConfigOptions, from_parent: bool) -> None:
         end_with_parent(sys.stdin.fileno())
     else:
         config = options.load().config
-        refuse_open_address("engine.host", config.engine.host, config)
+        config.refuse_open("engine")
         settings, level = config.engine_in_force(), config.log.level
     check_free("engine", settings.host, settings.port)
     logs.set_up("engine", level, settings.token.get_secret_value() if settings.token else "")
@@ -35,4 +36,7 @@ def engine(options: ConfigOptions, from_parent: bool) -> None:
         status = engine_main(settings)
     except (errors.StartError, errors.ModelError) as error:
         raise StartError(str(error)) from error
-    sys.exit(status)
+    logging.shutdown()
+    # Not sys.exit: a thread that is still inside the model's library (loading it, say) would be torn down
+    # with the interpreter, and the library answers that with an abort. Nothing is left to clean up.
+    os._exit(status)

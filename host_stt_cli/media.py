@@ -20,7 +20,7 @@ import click
 from aiohttp import web
 
 from host_stt_cli import announce, certificate, data_folder, logs
-from host_stt_cli.config import Config, Loaded, refuse_open_address
+from host_stt_cli.config import Config, Loaded
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, refusal
@@ -81,7 +81,7 @@ async def _run(ground: Ground) -> None:
 def prepared(loaded: Loaded) -> Iterator[Ground]:
     """The data folder held, the port free, the certificate there, the log set up. Raises StartError."""
     config = loaded.config
-    refuse_open_address("media.host", config.media.host, config)
+    config.refuse_open("media")
     with data_folder.hold(config.data.dir) as folder:
         check_free("media", config.media.host, config.media.port)
         tls, fingerprint = _tls(config, folder)

@@ -11,7 +11,6 @@ import asyncio
 import click
 from aiohttp import web
 
-from host_stt_cli.config import refuse_open_address
 from host_stt_cli.engine_process import EngineProcess
 from host_stt_cli.errors import StartError
 from host_stt_cli.handover import to_line
@@ -29,7 +28,7 @@ def serve(options: ConfigOptions) -> None:
     """Run everything: the media server (port 8082) and, watched over by it, the speech engine (port 8081)."""
     with prepared(options.load()) as ground:
         engine = ground.config.engine
-        refuse_open_address("engine.host", engine.host, ground.config)
+        ground.config.refuse_open("engine")
         check_free("engine", engine.host, engine.port)
         asyncio.run(_run(ground, engine.port or free_port(engine.host)))
 

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from host_stt.metrics import EngineMetrics
 from host_stt_cli.config import DERIVED, Config, packaged
 from host_stt_cli.main import main as command_line
-from host_stt_cli.schema import annotations_at, fields_of, key_paths
+from host_stt_cli.schema import annotations_at, choices, fields_of, key_paths
 from host_stt_cli.yaml_source import KeyPath, dotted, read_yaml
 from webrtc_host.app import METRICS, build_app
 from webrtc_host.config import MediaProcessConfig
@@ -95,7 +95,7 @@ def _name(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(kind))
     if get_origin(kind) is tuple:
-        item = get_args(kind)[0]
+        item = choices(get_args(kind)[0])[0]
         return "list of " + ("items" if fields_of(item) else _name(item))
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return ", ".join(f"`{member.value}`" for member in kind)

@@ -6,14 +6,46 @@ cores keep their own frozen dataclasses; they are fields here, so one file confi
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from webrtc_host.speech.settings import SpeechConfig
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _address(text: str) -> str:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no IP address") from error
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no address or network, such as 10.0.0.0/8") from error
+    return text
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise ValueError(f"{text!r} is no origin, such as https://wall.example")
+    return text
+
+
+def _ice_url(text: str) -> str:
+    scheme, _, rest = text.partition(":")
+    if scheme not in ("stun", "stuns", "turn", "turns") or not rest:
+        raise ValueError(f"{text!r} is no STUN or TURN address, such as turn:turn.example:3478")
+    return text
 
 
 class Settings(BaseModel):
@@ -25,16 +57,22 @@ class MediaConfig(Settings):
 
     host: str = "127.0.0.1"
     port: Port = 8082
-    announce: tuple[str, ...] = ()  # addresses put into ICE candidates in place of the found ones
+    announce: tuple[
+        Annotated[str, AfterValidator(_address)], ...
+    ] = ()  # addresses put into ICE candidates in place of the found ones
     ice_servers: tuple[IceServer, ...] = ()  # none by default: a desk on one network needs none
     connect_timeout_s: float = Field(20.0, gt=0, le=300)  # an offer that never connects is closed
     no_signal_after_s: float = Field(3.0, gt=0, le=300)  # no packets for so long: channel.state no_signal
-    trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For and -Proto are believed
-    allowed_origins: tuple[str, ...] = ()  # pages of other origins that may call; same origin always may
+    trusted_proxies: tuple[
+        Annotated[str, AfterValidator(_network)], ...
+    ] = ()  # networks whose X-Forwarded-For and -Proto are believed
+    allowed_origins: tuple[
+        Annotated[str, AfterValidator(_origin)], ...
+    ] = ()  # pages of other origins that may call; same origin always may
 
 
 class IceServer(Settings):
-    urls: tuple[str, ...]
+    urls: Annotated[tuple[Annotated[str, AfterValidator(_ice_url)], ...], Field(min_length=1)]
     username: str = ""
     credential: str = ""
 

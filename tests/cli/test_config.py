@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from host_stt_cli.config import Config, ConfigMistakes, is_loopback, load, refuse_open_address
+from host_stt_cli.addresses import is_loopback, url
+from host_stt_cli.config import Config, ConfigMistakes, load
 from host_stt_cli.errors import StartError
 
 
@@ -138,17 +139,43 @@ def test_the_file_of_this_folder_is_taken_when_none_is_named(
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "desk.example"])
 def test_an_open_address_without_a_token_is_refused(host: str) -> None:
-    with pytest.raises(StartError, match=r"no auth\.token is set.*auth=none"):
-        refuse_open_address("media.host", host, Config())
+    with pytest.raises(StartError, match=r"^media\.host is .* no auth\.token is set.*auth=none"):
+        load(None, [f"media.host='{host}'"]).config.refuse_open("media")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_loopback_needs_no_token(host: str) -> None:
     assert is_loopback(host)
-    refuse_open_address("media.host", host, Config())
+    load(None, [f"engine.host='{host}'"]).config.refuse_open("engine")
 
 
 @pytest.mark.parametrize("said", ["auth=none", "auth.token=secret"])
-def test_a_token_or_the_word_none_opens_any_address(write: Path, said: str) -> None:
-    write.write_text("", encoding="utf-8")
-    refuse_open_address("media.host", "0.0.0.0", load(write, [said]).config)
+def test_a_token_or_the_word_none_opens_any_address(said: str) -> None:
+    config = load(None, [said, "media.host=0.0.0.0", "engine.host=0.0.0.0"]).config
+    config.refuse_open("media")
+    config.refuse_open("engine")
+
+
+def test_an_address_is_written_as_a_browser_takes_it() -> None:
+    assert url("http", "0.0.0.0", 1) == "http://127.0.0.1:1"
+    assert url("https", "::", 2) == "https://[::1]:2"
+    assert url("http", "desk.example", 3) == "http://desk.example:3"
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("media.trusted_proxies=[foo]", "media.trusted_proxies[0]: 'foo' is no address or network"),
+        ("media.announce=[desk.example]", "media.announce[0]: 'desk.example' is no IP address"),
+        ("media.allowed_origins=[foo]", "media.allowed_origins[0]: 'foo' is no origin"),
+        (
+            "media.ice_servers=[{urls: [http:x]}]",
+            "media.ice_servers[0].urls[0]: 'http:x' is no STUN or TURN address",
+        ),
+        ("media.ice_servers=[{urls: []}]", "media.ice_servers[0].urls: "),
+    ],
+)
+def test_what_could_only_fail_later_is_found_at_the_start(said: str, sentence: str) -> None:
+    with pytest.raises(ConfigMistakes) as caught:
+        load(None, [said])
+    assert sentence in str(caught.value.mistakes[0])

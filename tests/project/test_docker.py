@@ -17,7 +17,7 @@ import yaml
 from check_jsonschema import main as check_jsonschema
 from click.testing import CliRunner
 
-from host_stt_cli.config import load, refuse_open_address
+from host_stt_cli.config import load
 from host_stt_cli.main import main
 from tests.support.server import ROOT, Server
 
@@ -108,7 +108,7 @@ def test_a_service_starts_only_with_a_token_and_keeps_the_engine_to_itself(name:
     sets = [word.removeprefix("--set=") for word in command if word.startswith("--set=")]
     config = load(None, sets, environ={"HOST_STT_TOKEN": "secret"}).config
     assert (config.media.host, config.engine.host, config.token) == ("0.0.0.0", "127.0.0.1", "secret")
-    refuse_open_address("media.host", config.media.host, config)
+    config.refuse_open("media")
     assert CliRunner().invoke(main, ["check", *command[1:]], env={"HOST_STT_TOKEN": "secret"}).exit_code == 0
     assert (COMPOSE.parent / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
 

@@ -1,0 +1,36 @@
+"""Addresses: which ones other machines reach, and how to write one into a browser."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from host_stt_cli.errors import StartError
+
+
+def refuse_open(key: str, host: str, *, is_guarded: bool) -> None:
+    """An address that other machines reach needs a token, or the explicit word that none is wanted.
+
+    is_guarded: one of the two was said. Raises StartError.
+    """
+    if is_guarded or is_loopback(host):
+        return
+    raise StartError(
+        f"{key} is {host}, which other machines can reach, and no auth.token is set: "
+        "set one (--set auth.token='${NAME}', taken from the environment), "
+        "or say --set auth=none if everyone may connect."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name: what it resolves to may change, so it counts as reachable
+
+
+def url(scheme: str, host: str, port: int) -> str:
+    """The address to call: loopback in place of "every address", IPv6 in brackets."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host).strip("[]")
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
