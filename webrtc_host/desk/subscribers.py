@@ -59,7 +59,7 @@ class Watcher:
         self._notes: list[Event] = []
         self._interims: dict[str, Event] = {}
         self._cursor = self._start(since)
-        self._waiting = sum(1 for _ in log.since(self._cursor, channels))
+        self._waiting = log.count(self._cursor, channels)
         self._queue = queue_events
         self._allowance = self._waiting + queue_events
         self._wakened = asyncio.Event()

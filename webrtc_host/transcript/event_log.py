@@ -9,6 +9,7 @@ Invariant: the held events are exactly those with seq in [first_seq, head_seq].
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,6 +102,8 @@ class EventLog:
         self._wall = wall
         self._listener = listener
         self._held: dict[int, Event] = {}
+        self._of_channel: dict[str | None, list[int]] = {}  # held seqs, ascending
+        self._finals: list[int] = []
         self.first_seq = 1
         self.head_seq = 0
 
@@ -130,6 +133,13 @@ class EventLog:
             if event.concerns(channels):
                 yield event
 
+    def count(self, since: int, channels: frozenset[str] | None = None) -> int:
+        """How many events `since` would give, without going through them."""
+        if channels is None:
+            return max(0, self.head_seq - max(since, self.first_seq - 1))
+        lists = (self._of_channel.get(channel, []) for channel in (None, *channels))
+        return sum(len(seqs) - bisect_right(seqs, since) for seqs in lists)
+
     def segments(
         self,
         channel: str | None = None,
@@ -141,9 +151,9 @@ class EventLog:
     ) -> list[Event]:
         """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, `limit` at most."""
         found: list[Event] = []
-        channels = None if channel is None else frozenset((channel,))
-        for event in self.since(after, channels):
-            if event.kind is EventType.SEGMENT_FINAL and _overlaps(event, from_ms, to_ms):
+        for position in range(bisect_right(self._finals, after), len(self._finals)):
+            event = self._held[self._finals[position]]
+            if channel in (None, event.channel) and _overlaps(event, from_ms, to_ms):
                 found.append(event)
                 if len(found) == limit:
                     break
@@ -154,10 +164,19 @@ class EventLog:
 
     def _keep(self, event: Event, seq: int) -> None:
         self._held[seq] = event
+        self._of_channel.setdefault(event.channel, []).append(seq)
+        if event.kind is EventType.SEGMENT_FINAL:
+            self._finals.append(seq)
         self.head_seq = seq
         if len(self._held) > self._capacity:
-            del self._held[self.first_seq]
-            self.first_seq += 1
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        oldest = self._held.pop(self.first_seq)
+        del self._of_channel[oldest.channel][0]
+        if oldest.kind is EventType.SEGMENT_FINAL:
+            del self._finals[0]
+        self.first_seq += 1
 
     def _encoded(self, kind: EventType, channel: str | None, fields: dict[str, Any]) -> Event:
         seq = self.head_seq + 1 if kind.is_stored else None

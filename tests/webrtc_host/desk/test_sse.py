@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket as sockets
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,18 @@ async def test_a_stream_ends_in_order_when_the_server_stops(tmp_path: Path) -> N
         text = await asyncio.wait_for(response.content.read(), 8)
         assert b"last words" in text
         assert b"server_stopping" in text
+
+
+async def test_a_stream_that_nobody_reads_is_cut_and_costs_bounded_memory(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path, limits={"watcher_queue": 50})) as desk:
+        with sockets.create_connection(("127.0.0.1", int(desk.url.rpartition(":")[2]))) as deaf:
+            deaf.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await until(lambda: desk.subscribers.statistics().watchers == 1)
+
+            def cut() -> bool:
+                desk.final("x" * 20_000)
+                assert desk.subscribers.statistics().waiting_max <= 51
+                return desk.subscribers.statistics().overflowed == 1
+
+            await until(cut, 30)
+            assert desk.subscribers.statistics().watchers == 0

@@ -123,13 +123,17 @@ def test_seq_has_no_holes_and_since_gives_the_rest_once(
     emissions: list[tuple[EventType, str | None]], since: int, capacity: int
 ) -> None:
     log = a_log(capacity=capacity)
-    given_out = [log.emit(kind, channel) for kind, channel in emissions]
+    given_out = [log.emit(kind, channel, start_ms=0, end_ms=9) for kind, channel in emissions]
     stored = [seq for seq in given_out if seq is not None]
     assert stored == list(range(1, len(stored) + 1))
     held = stored[-capacity:]
     assert seqs(log, since) == [seq for seq in held if seq > since]
     of_c01 = [event.seq for event in log.since(since) if event.channel in (None, "C01")]
     assert seqs(log, since, "C01") == of_c01
+    assert log.count(since, frozenset({"C01"})) == len(of_c01)
+    assert log.count(since) == len(seqs(log, since))
+    finals = [e for e in log.since(since) if e.kind is EventType.SEGMENT_FINAL and e.channel == "C02"]
+    assert log.segments("C02", after=since) == finals
 
 
 def test_every_event_type_has_its_fields_listed() -> None:
