@@ -1,7 +1,7 @@
 #!/bin/sh
 # The steps of both images: packages from the lock into PREFIX, then this source tree as a wheel.
-#   docker/install.sh PREFIX [cuda]
-# Both Dockerfiles run it, and a test runs it in a temporary folder. PIP_ARGS is handed to pip.
+#   docker/install.sh PREFIX [cpu|cuda]
+# Both Dockerfiles run it, and a test runs it in a temporary folder. pip listens to its own PIP_... variables.
 set -eu
 
 prefix=${1:?where to install, such as /opt/host-stt}
@@ -13,15 +13,13 @@ pip() { "$prefix/bin/python" -m pip --disable-pip-version-check --no-input "$@";
 
 lock=serve
 [ "$variant" = cuda ] && lock=cuda
-# shellcheck disable=SC2086  # PIP_ARGS is a list of words
-pip install --quiet ${PIP_ARGS:-} --require-hashes -r "$root/requirements/$lock.lock"
+pip install --quiet --require-hashes -r "$root/requirements/$lock.lock"
 
 # The wheel is built outside PREFIX, so that no build tool ends up in the image.
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 python3 -m venv "$build/venv"
-# shellcheck disable=SC2086
-"$build/venv/bin/python" -m pip --disable-pip-version-check --no-input install --quiet ${PIP_ARGS:-} \
+"$build/venv/bin/python" -m pip --disable-pip-version-check --no-input install --quiet \
     --require-hashes -r "$root/requirements/build.lock"
 "$build/venv/bin/python" -m build --wheel --no-isolation --outdir "$build" "$root" >/dev/null
 pip install --quiet --no-deps --no-index "$build"/*.whl

@@ -1,10 +1,17 @@
-"""`host-stt check`: read the configuration and name every mistake, or say what it comes to."""
+"""`host-stt check`: read the configuration and name every mistake, or say what it comes to.
+
+Looks at the files that it names too, the glossary and the certificate, and starts nothing.
+"""
 
 from __future__ import annotations
 
 import click
 
+from host_stt_cli.certificate import server_context
+from host_stt_cli.config import GLOSSARY_NAME, find_file
+from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
+from webrtc_host.speech.glossary import GlossaryError, read_file
 
 
 @click.command()
@@ -15,6 +22,13 @@ def check(options: ConfigOptions) -> None:
     config = loaded.config
     config.refuse_open("media")
     config.refuse_open("engine")
+    if config.tls.mode == "files" and config.tls.cert and config.tls.key:
+        server_context(config.tls.cert.expanduser(), config.tls.key.expanduser())
+    glossary = config.data.dir.expanduser() / GLOSSARY_NAME
+    try:
+        read_file(glossary if glossary.exists() else find_file(None, GLOSSARY_NAME))
+    except GlossaryError as error:
+        raise StartError(f"the glossary cannot be used: {error}") from error
     scheme = "http" if config.tls.mode == "off" else "https"
     click.echo(f"{loaded.file}: no mistakes.")
     click.echo(f"  pages   {scheme}://{config.media.host}:{config.media.port}/ (tls.mode {config.tls.mode})")

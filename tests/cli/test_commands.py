@@ -37,6 +37,16 @@ def test_check_names_every_mistake_with_its_line_and_ends_with_2(cli: CliRunner)
     assert second.startswith("host-stt: bad.yaml:4: log.level: 'loud' is not accepted")
 
 
+def test_check_looks_at_the_files_that_are_named(cli: CliRunner) -> None:
+    Path("data").mkdir()
+    Path("data/glossary.yaml").write_text("terms: 3\n", encoding="utf-8")
+    done = cli.invoke(main, ["check"])
+    assert (done.exit_code, "the glossary cannot be used" in done.stderr) == (2, True)
+    Path("data/glossary.yaml").unlink()
+    done = cli.invoke(main, ["check", "--tls-cert", "none.pem", "--tls-key", "none.pem"])
+    assert (done.exit_code, "tls.cert none.pem cannot be read" in done.stderr) == (2, True)
+
+
 def test_check_refuses_what_serve_would_refuse(cli: CliRunner) -> None:
     assert cli.invoke(main, ["check", "--set", "engine.host=0.0.0.0"]).exit_code == 2
     assert cli.invoke(main, ["check", "--set", "engine.host=0.0.0.0", "--set", "auth=none"]).exit_code == 0
