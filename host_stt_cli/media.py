@@ -142,7 +142,9 @@ async def _announce_model(app: web.Application) -> None:
 def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
     """SIGTERM, Ctrl-C and a closed terminal ask for an orderly end: last words first."""
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: a closed terminal is to change nothing
+        numbers.append(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, stop.set)
     try:

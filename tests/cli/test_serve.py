@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.server import Server, run
+from tests.support.server import Server, command, run
 
 pytestmark = pytest.mark.net
 
@@ -90,6 +90,20 @@ async def test_ctrl_c_ends_both_in_order(tmp_path: Path) -> None:
         assert not engine.is_running()
         order = [line for line in server.err if "stopping:" in line]
         assert [line.split()[2] for line in order] == ["media", "engine"]
+
+
+@pytest.mark.parametrize(("before", "ends"), [((), True), (("nohup",), False)])
+async def test_a_closed_terminal_ends_it_in_order_unless_nohup_was_said(
+    tmp_path: Path, before: tuple[str, ...], ends: bool
+) -> None:
+    with Server(tmp_path, "--set", "engine.port=9", argv=[*before, *command("media")]) as server:
+        server.wait_for("Open")
+        server.process.send_signal(signal.SIGHUP)
+        if ends:
+            await until(lambda: server.process.poll() is not None, 8)
+            assert server.process.returncode == 0
+        else:
+            assert (await server.get("/health"))[0] == 200
 
 
 def assert_refused(folder: Path, sentence: str, *options: str) -> None:
