@@ -11,6 +11,7 @@ const CLIP_SHOWN_MS = 1500;
 const SPEECH_DB = -38; // a speaking voice at arm's length is louder on every microphone tried
 const QUIET_DB = -52; // above the hiss of a common microphone
 const MEMORY_MS = 2500;
+const PAUSE_MS = 8000; // a room is heard in the pauses of a good voice; that is not a voice too quiet
 const SILENT_FIRST_MS = 4000; // exact zeros from the start: muted
 const SILENT_LATER_MS = 20_000; // some headsets send exact zeros between words
 const SEGMENTS = 12;
@@ -44,7 +45,8 @@ export class LevelJudge {
     if (nowMs - this.#clippedAt < CLIP_SHOWN_MS) return "clipping";
     if (nowMs - this.#soundAt > (this.#wasHeard ? SILENT_LATER_MS : SILENT_FIRST_MS)) return "silent";
     if (nowMs - this.#spokeAt < MEMORY_MS) return "good";
-    if (nowMs - this.#murmuredAt < MEMORY_MS) return "quiet";
+    const isMurmuring = nowMs - this.#murmuredAt < MEMORY_MS;
+    if (isMurmuring && nowMs - this.#spokeAt > PAUSE_MS) return "quiet";
     return "speak";
   }
 }

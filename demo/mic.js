@@ -34,6 +34,7 @@ let phase = "idle";
 let source = null;
 let link = null;
 let ticker = 0;
+let hadGoodLevel = false; // in this run
 let run = 0; // counts starts; what an older one still has to say is not listened to
 
 function enter(next) {
@@ -52,6 +53,7 @@ async function start(clip) {
   const isMine = () => mine === run;
   notice.clear();
   steps.reset();
+  hadGoodLevel = false;
   enter("starting");
   audioContext().catch(() => {}); // made inside the click, or it stays suspended; asked for again where it is needed
   try {
@@ -212,8 +214,9 @@ meter.addEventListener("verdict", (e) => {
   if (phase === "idle" || phase === "stopping") return;
   const isBad = e.detail === "clipping" || e.detail === "silent" || e.detail === "quiet";
   const state = e.detail === "good" ? "done" : isBad ? "warning" : "working";
-  const isJustPause = e.detail === "speak" && steps.state("level") === "done";
-  if (e.detail !== "off" && !isJustPause) steps.set("level", state);
+  if (e.detail === "good") hadGoodLevel = true;
+  const isJustPause = e.detail === "speak" && hadGoodLevel;
+  if (e.detail !== "off") steps.set("level", isJustPause ? "done" : state);
 });
 
 function sayClip() {

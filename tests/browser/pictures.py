@@ -25,7 +25,7 @@ PHRASES = (
 )
 TERMS = "Alpha-1\nBravo-2\nTango-8"
 SETTLED = 3  # lines to wait for; the next phrase is then still being heard
-STILL_HEARING = "document.querySelector('#interim.hearing .words')?.textContent.length > 12"
+STILL_HEARING = "document.querySelector('#interim.hearing .words')?.textContent.length > 24"
 WAIT_MS = 120_000
 
 

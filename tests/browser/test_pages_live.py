@@ -280,3 +280,29 @@ async def test_the_glossary_is_changed_and_keeps_what_it_does_not_show(
     await expect(page.locator("#glossary .status")).to_contain_text("version 2", timeout=BUSY_BOX_MS)
     assert stub.glossary["patterns"] == [{"class": "callsign", "base": {"Blue": []}}]
     assert stub.glossary["terms"] == [{"canonical": "Alpha-1", "class": "callsign"}, {"canonical": "알파원"}]
+
+
+async def test_the_level_is_judged_as_a_person_would(open_page: OpenPage) -> None:
+    page = await open_page()
+    script = """async (stretches) => {
+        const { LevelJudge } = await import("/meter.js");
+        const judge = new LevelJudge(), said = [];
+        let now = 0;
+        for (const [level, seconds] of stretches) {
+            for (let i = 0; i < seconds * 20; i += 1) {
+                const block = new Float32Array(800).map((_, n) => level * Math.sin(n / 5));
+                said.push(judge.feed(block, (now += 50)).verdict);
+            }
+        }
+        return said.filter((verdict, i) => verdict !== said[i - 1]);
+    }"""
+    judged = [
+        ([[0, 5]], ["speak", "silent"]),
+        ([[0.0005, 5]], ["speak"]),
+        ([[0.006, 12]], ["quiet"]),
+        ([[0.1, 2], [0.006, 3], [0.1, 2]], ["good", "speak", "good"]),
+        ([[0.1, 2], [0, 10], [0.1, 1]], ["good", "speak", "good"]),
+        ([[1, 1], [0.1, 3]], ["clipping", "good"]),
+    ]
+    for stretches, verdicts in judged:
+        assert await page.evaluate(script, stretches) == verdicts, stretches
