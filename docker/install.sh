@@ -13,15 +13,15 @@ pip() { "$prefix/bin/python" -m pip --disable-pip-version-check --no-input "$@";
 
 lock=serve
 [ "$variant" = cuda ] && lock=cuda
-pip install --quiet --require-hashes -r "$root/requirements/$lock.lock"
+pip install -qq --require-hashes -r "$root/requirements/$lock.lock"
 
 # The wheel is built outside PREFIX, so that no build tool ends up in the image.
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 python3 -m venv "$build/venv"
-"$build/venv/bin/python" -m pip --disable-pip-version-check --no-input install --quiet \
+"$build/venv/bin/python" -m pip --disable-pip-version-check --no-input install -qq \
     --require-hashes -r "$root/requirements/build.lock"
 "$build/venv/bin/python" -m build --wheel --no-isolation --outdir "$build" "$root" >/dev/null
-pip install --quiet --no-deps --no-index "$build"/*.whl
+pip install -qq --no-deps --no-index "$build"/*.whl
 
 "$prefix/bin/host-stt" --version

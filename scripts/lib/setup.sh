@@ -14,8 +14,8 @@ set_up() {
     make_environment
     wanted="$("$VENV/bin/python" -c 'import sys; print(sys.version)') $(sha256sum <"$lock")"
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-        say "installing the locked packages (requirements/$1.lock)"
-        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        say "installing the locked packages (requirements/$1.lock); a few minutes the first time"
+        "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
             --require-hashes -r "$lock" >&2 ||
             die "the packages of requirements/$1.lock could not be installed; pip says why above (is the package index reachable?)"
         printf '%s\n' "$wanted" >"$stamp"
