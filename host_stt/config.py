@@ -101,11 +101,19 @@ class EngineConfig(BaseModel):
         "Default 120.",
     )
     batch_max: int = Field(
-        1,
+        16,
         ge=1,
         le=64,
-        description="Windows decoded in one call. More serves more channels on a GPU and delays each a "
-        "little. Default 1.",
+        description="Windows decoded in one call. More serves more channels on a GPU, takes more of its "
+        "memory and lets each window wait for the longest of its call. Default 16.",
+    )
+    interim_batch_ms: int = Field(
+        100,
+        ge=10,
+        le=10_000,
+        description="What one call of interims or of file windows may take, in milliseconds, as predicted "
+        "from earlier calls: what a final may have to wait for it. More decodes more channels together. "
+        "Default 100.",
     )
     queue_finals: int = Field(
         256,

@@ -64,6 +64,17 @@ class EngineMetrics:
         self._waiting = Gauge(
             "host_stt_engine_waiting_windows", "Windows waiting now", ["priority"], registry=self.registry
         )
+        self._load = Gauge(
+            "host_stt_engine_load",
+            "Overload ladder: 0 normal, 1 slower interims, 2 shorter interims, 3 finals only",
+            registry=self.registry,
+        )
+        self._shed = Gauge(
+            "host_stt_engine_shed_windows",
+            "Windows shed since the start, by reason",
+            ["reason"],
+            registry=self.registry,
+        )
         self._oldest = Gauge(
             "host_stt_engine_oldest_wait_seconds",
             "Age of the oldest unanswered window",
@@ -101,6 +112,10 @@ class EngineMetrics:
         if statistics:
             self._waiting.labels(Priority.FINAL.value).set(statistics.queue.finals)
             self._waiting.labels(Priority.INTERIM.value).set(statistics.queue.interims)
+            self._waiting.labels(Priority.BACKGROUND.value).set(statistics.queue.background)
+            self._load.set(statistics.queue.load)
+            for reason, count in statistics.queue.shed.items():
+                self._shed.labels(reason.value).set(count)
             self._oldest.set(statistics.oldest_wait_s)
         return generate_latest(self.registry)
 

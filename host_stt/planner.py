@@ -1,23 +1,54 @@
-"""Which windows are decoded next. Pure: no thread, no clock, no model; `now_s` comes from the caller.
+"""Planner: which waiting windows form the next batch, and what is given up first when there are too many.
 
-Owns the waiting windows and the three rules of the house: finals before interims, finals never dropped,
-a newer interim of a channel takes the place of the older. Invariant: every ticket fed comes out exactly
-once, in a batch, as refused, or from flush or forget.
+Pure: no clock, no thread, no model; `now_s` comes from the caller and only grows. Owns the waiting windows
+and the written order of giving up (`Load`); what a batch costs is `cost`'s.
+
+Order of service: finals first come first served (the oldest picks its group, others of that group join);
+then interims, channels served longest ago first; then background windows (files), only while nothing live
+waits.
+
+Invariants, held by property tests: a final that was let in leaves exactly once, in a batch; of a channel at
+most one interim waits, the newest; every ticket that came in goes out exactly once: in a batch, refused,
+forgotten or flushed.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from host_stt.contract import Priority, Window, WindowError
+from host_stt.cost import CostModel
+from host_stt.ladder import Ladder, Load
+
+
+class ShedReason(StrEnum):
+    REPLACED = "replaced"
+    FINAL_CAME = "final_came"
+    STALE = "stale"
+    OVERLOAD = "overload"
+    FULL = "full"
+
+
+SENTENCES = {
+    ShedReason.REPLACED: "a newer interim of its channel took its place",
+    ShedReason.FINAL_CAME: "a final of the same speech came",
+    ShedReason.STALE: "it waited until it was of no use",
+    ShedReason.OVERLOAD: "the engine is overloaded and decodes finals only",
+    ShedReason.FULL: "too many windows are waiting; send this one again in a second",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class PlannerConfig:
-    batch_max: int = 1  # windows per call of the engine
-    queue_finals: int = 256
-    queue_interims: int = 256  # channels
+class Group:
+    """What the rows of one call share: CTranslate2 takes the options of the first row for all of them."""
+
+    priority: Priority
+    window_s: int  # rows are padded to this
+    prompt_tokens: int  # before <|startoftranscript|>, the same in every row
+    options: Hashable = None  # whatever else an engine cannot mix
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,136 +58,270 @@ class Ticket:
     number: int
     source: str  # the connection it came by; channels of different sources are different channels
     window: Window
+    group: Group
     arrived_s: float
 
     @property
     def lane(self) -> tuple[str, str]:
         return self.source, self.window.channel
 
-    def is_late(self, now_s: float) -> bool:
-        return (now_s - self.arrived_s) * 1000 > self.window.deadline_ms
+    @property
+    def end_sample(self) -> int:
+        return self.window.start_sample + len(self.window.samples)
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A ticket that will not be decoded, and the answer to send for it."""
+    """A ticket that will not be decoded, why, and the answer to send for it."""
 
     ticket: Ticket
-    answer: WindowError
+    reason: ShedReason
+
+    @property
+    def answer(self) -> WindowError:
+        is_interim = self.ticket.window.priority is Priority.INTERIM
+        code = "overloaded" if self.reason is ShedReason.FULL and not is_interim else "shed"
+        return WindowError(self.ticket.window.id, code, SENTENCES[self.reason], is_retryable=not is_interim)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
+    """Rows for one call, all of one group, oldest first."""
+
     tickets: tuple[Ticket, ...]
-    refused: tuple[Refused, ...]
+    predicted_s: float
+
+    @property
+    def group(self) -> Group:
+        return self.tickets[0].group
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerConfig:
+    batch_max: int = 16  # rows of one call; past 16 there is little more speed and a longer wait
+    interim_batch_ms: int = 100  # what one call of interims may take: a final may wait for it
+    interim_interval_ms: int = 700  # how often a channel asks while someone speaks
+    interim_age_ms_max: int = 2_000  # an interim that waited longer is shed
+    final_wait_ms_max: int = 500  # the oldest final waiting longer than this is overload
+    climb_after_ms: int = 1_500  # overload for so long goes up one rung
+    descend_after_ms: int = 5_000  # calm for so long goes down one rung
+    queue_finals: int = 256
+    queue_interims: int = 256  # channels
+    queue_background: int = 512
+
+    def __post_init__(self) -> None:
+        if min(self.batch_max, self.interim_batch_ms, self.queue_finals, self.queue_interims) < 1:
+            raise ValueError("batch_max, interim_batch_ms and the queues' bounds are at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class PlannerStatistics:
     finals: int
     interims: int
-    finals_max: int
-    interims_max: int
-    shed: int  # since the start
-    overloaded: int
+    background: int
+    load: Load
+    climbs: int  # rungs climbed since the start
+    shed: dict[ShedReason, int]  # since the start
 
 
 class Planner:
-    def __init__(self, config: PlannerConfig) -> None:
-        self._config = config
-        self._finals: deque[Ticket] = deque()
-        self._interims: dict[tuple[str, str], Ticket] = {}  # by lane, oldest first
-        self._shed = 0
-        self._overloaded = 0
+    """Feed tickets as they come, take a batch whenever a worker is free, tick about ten times a second."""
 
-    def feed(self, ticket: Ticket, now_s: float) -> list[Refused]:
-        """Take a window in; returns those that are refused for it, the window itself perhaps."""
-        if ticket.window.priority is Priority.FINAL:
-            return self._feed_final(ticket)
-        refused = []
+    def __init__(self, config: PlannerConfig, cost: CostModel | None = None) -> None:
+        self._config = config
+        self._batch_max = config.batch_max
+        self.cost = cost or CostModel()
+        self._finals: OrderedDict[int, Ticket] = OrderedDict()
+        self._interims: OrderedDict[tuple[str, str], Ticket] = OrderedDict()  # by lane
+        self._background: OrderedDict[int, Ticket] = OrderedDict()
+        self._served_s: dict[tuple[str, str], float] = {}  # when a lane's interim was last planned
+        self._ladder = Ladder(config.climb_after_ms, config.descend_after_ms)
+        self._shed = dict.fromkeys(ShedReason, 0)
+
+    @property
+    def load(self) -> Load:
+        return self._ladder.load
+
+    def halve_batches(self) -> int:
+        """The device ran out of memory: batches are half as long from now on. Returns their new length."""
+        self._batch_max = max(1, self._batch_max // 2)
+        return self._batch_max
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self._finals or self._interims or self._background)
+
+    @property
+    def is_calm(self) -> bool:
+        """Nothing waits and the ladder stands at its foot: no tick is needed."""
+        return self.is_empty and self.load is Load.NORMAL
+
+    # --- in ------------------------------------------------------------------------------------
+
+    def feed(self, ticket: Ticket) -> list[Refused]:
+        """Take a ticket in; returns those that are refused for it, the ticket itself perhaps."""
+        match ticket.window.priority:
+            case Priority.FINAL:
+                return self._feed_final(ticket)
+            case Priority.BACKGROUND:
+                if len(self._background) >= self._config.queue_background:
+                    return [self._refuse(ticket, ShedReason.FULL)]
+                self._background[ticket.number] = ticket
+                return []
+            case Priority.INTERIM:
+                return self._feed_interim(ticket)
+
+    def _feed_final(self, ticket: Ticket) -> list[Refused]:
+        if len(self._finals) >= self._config.queue_finals:
+            return [self._refuse(ticket, ShedReason.FULL)]
+        self._finals[ticket.number] = ticket
+        interim = self._interims.get(ticket.lane)
+        if interim is None or interim.end_sample > ticket.end_sample:
+            return []
+        del self._interims[ticket.lane]
+        return [self._refuse(interim, ShedReason.FINAL_CAME)]
+
+    def _feed_interim(self, ticket: Ticket) -> list[Refused]:
+        if self.load is Load.FINALS_ONLY:
+            return [self._refuse(ticket, ShedReason.OVERLOAD)]
+        refused: list[Refused] = []
         if older := self._interims.pop(ticket.lane, None):
-            refused.append(self._shed_one(older, "a newer interim of its channel took its place"))
+            refused.append(self._refuse(older, ShedReason.REPLACED))
         elif len(self._interims) >= self._config.queue_interims:
-            oldest = self._interims.pop(next(iter(self._interims)))
-            refused.append(self._shed_one(oldest, "too many channels are waiting"))
+            _, oldest = self._interims.popitem(last=False)
+            refused.append(self._refuse(oldest, ShedReason.FULL))
         self._interims[ticket.lane] = ticket
         return refused
-
-    def take(self, now_s: float) -> Batch:
-        """The next windows to decode, all of one priority; what is too late by now is refused."""
-        tickets: list[Ticket] = []
-        refused: list[Refused] = []
-        waiting_finals = bool(self._finals)
-        while len(tickets) < self._config.batch_max:
-            ticket = self._next_final() if waiting_finals else self._next_interim()
-            if ticket is None:
-                if tickets or not waiting_finals:
-                    break
-                waiting_finals = False  # all finals were late
-            elif ticket.is_late(now_s):
-                refused.append(
-                    self._shed_one(ticket, f"its deadline of {ticket.window.deadline_ms} ms passed")
-                )
-            else:
-                tickets.append(ticket)
-        return Batch(tuple(tickets), tuple(refused))
 
     def forget(self, source: str) -> list[Ticket]:
         """Take out everything of a source that is gone."""
         gone = [ticket for ticket in self._waiting() if ticket.source == source]
-        self._finals = deque(ticket for ticket in self._finals if ticket.source != source)
-        self._interims = {lane: t for lane, t in self._interims.items() if t.source != source}
+        for ticket in gone:
+            self._take_out(ticket)
+        self._served_s = {lane: at for lane, at in self._served_s.items() if lane[0] != source}
         return gone
 
     def flush(self) -> list[Ticket]:
-        """Take out everything."""
+        """Take out everything, finals first."""
         waiting = self._waiting()
-        self._finals.clear()
-        self._interims.clear()
+        for ticket in waiting:
+            self._take_out(ticket)
         return waiting
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._finals and not self._interims
+    # --- out -----------------------------------------------------------------------------------
+
+    def take(self, now_s: float, *, is_for_finals: bool = False) -> Batch | None:
+        """The batch a free worker should decode now; None when nothing is due.
+
+        is_for_finals: for a worker kept free for finals (a second CUDA stream).
+        """
+        if is_for_finals:
+            return self._finals_batch()
+        return self._finals_batch() or self._interims_batch(now_s) or self._background_batch()
+
+    def _finals_batch(self) -> Batch | None:
+        if not self._finals:
+            return None
+        group = next(iter(self._finals.values())).group
+        rows = [ticket for ticket in self._finals.values() if ticket.group == group]
+        return self._batch(rows[: self._batch_max])
+
+    def _interims_batch(self, now_s: float) -> Batch | None:
+        due = sorted((t for t in self._interims.values() if self._is_due(t, now_s)), key=self._turn)
+        if not due:
+            return None
+        group = due[0].group
+        rows = [ticket for ticket in due if ticket.group == group][: self._rows_within_budget(group)]
+        for ticket in rows:
+            self._served_s[ticket.lane] = now_s
+        return self._batch(rows)
+
+    def _background_batch(self) -> Batch | None:
+        """As short as a call of interims, so that a final that comes meanwhile does not feel it."""
+        if not self._background or self._interims:
+            return None
+        group = next(iter(self._background.values())).group
+        rows = [ticket for ticket in self._background.values() if ticket.group == group]
+        return self._batch(rows[: self._rows_within_budget(group)])
+
+    def _batch(self, rows: list[Ticket]) -> Batch:
+        for ticket in rows:
+            self._take_out(ticket)
+        return Batch(tuple(rows), self._predict_s(rows[0].group, len(rows)))
+
+    def _rows_within_budget(self, group: Group) -> int:
+        """The most rows predicted to fit the budget; one at least, or nothing would ever run."""
+        rows, budget_s = 1, self._config.interim_batch_ms / 1000
+        while rows < self._batch_max and self._predict_s(group, rows + 1) <= budget_s:
+            rows += 1
+        return rows
+
+    def _predict_s(self, group: Group, rows: int) -> float:
+        return self.cost.predict_s(group.priority.is_final, group.window_s, rows)
+
+    def _turn(self, ticket: Ticket) -> tuple[float, float]:
+        return self._served_s.get(ticket.lane, float("-inf")), ticket.arrived_s
+
+    def _is_due(self, ticket: Ticket, now_s: float) -> bool:
+        if self.load < Load.SLOW_INTERIMS:
+            return True
+        last_s = self._served_s.get(ticket.lane, float("-inf"))
+        return now_s - last_s >= 2 * self._config.interim_interval_ms / 1000
+
+    def ended(self, batch: Batch, took_s: float) -> None:
+        """A batch was decoded: what it took sizes the next ones."""
+        self.cost.observe(batch.group.priority.is_final, batch.group.window_s, len(batch.tickets), took_s)
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def on_tick(self, now_s: float) -> list[Refused]:
+        """Shed what is too old and move on the ladder."""
+        limit_s = self._config.interim_age_ms_max / 1000
+        old = [t for t in self._interims.values() if now_s - t.arrived_s > min(limit_s, _deadline_s(t))]
+        refused = [self._refuse(ticket, ShedReason.STALE) for ticket in old]
+        for ticket in old:
+            self._take_out(ticket)
+        self._ladder.on_tick(now_s, is_strained=bool(old) or self._is_strained(now_s))
+        if self.load is Load.FINALS_ONLY and self._interims:
+            refused += [self._refuse(ticket, ShedReason.OVERLOAD) for ticket in self._interims.values()]
+            self._interims.clear()
+        return refused
+
+    def _is_strained(self, now_s: float) -> bool:
+        """A final waits past its limit, or an interim past the time when its channel asks anew."""
+        oldest = next(iter(self._finals.values()), None)
+        if oldest is not None and (now_s - oldest.arrived_s) * 1000 > self._config.final_wait_ms_max:
+            return True
+        interval_s = self._config.interim_interval_ms / 1000
+        return any(
+            now_s - t.arrived_s > interval_s for t in self._interims.values() if self._is_due(t, now_s)
+        )
+
+    # --- figures -------------------------------------------------------------------------------
 
     def statistics(self) -> PlannerStatistics:
         return PlannerStatistics(
             finals=len(self._finals),
             interims=len(self._interims),
-            finals_max=self._config.queue_finals,
-            interims_max=self._config.queue_interims,
-            shed=self._shed,
-            overloaded=self._overloaded,
+            background=len(self._background),
+            load=self.load,
+            climbs=self._ladder.climbs,
+            shed=dict(self._shed),
         )
 
-    def _feed_final(self, ticket: Ticket) -> list[Refused]:
-        if len(self._finals) >= self._config.queue_finals:
-            self._overloaded += 1
-            text = f"{len(self._finals)} finals are waiting; send this one again in a second"
-            return [Refused(ticket, WindowError(ticket.window.id, "overloaded", text, is_retryable=True))]
-        self._finals.append(ticket)
-        interim = self._interims.get(ticket.lane)
-        if interim is None or _end(interim.window) > _end(ticket.window):
-            return []
-        del self._interims[ticket.lane]
-        return [self._shed_one(interim, "a final of the same speech came")]
-
-    def _next_final(self) -> Ticket | None:
-        return self._finals.popleft() if self._finals else None
-
-    def _next_interim(self) -> Ticket | None:
-        if not self._interims:
-            return None
-        return self._interims.pop(next(iter(self._interims)))
-
-    def _shed_one(self, ticket: Ticket, why: str) -> Refused:
-        self._shed += 1
-        is_final = ticket.window.priority is Priority.FINAL
-        return Refused(ticket, WindowError(ticket.window.id, "shed", why, is_retryable=is_final))
-
     def _waiting(self) -> list[Ticket]:
-        return [*self._finals, *self._interims.values()]
+        return [*self._finals.values(), *self._interims.values(), *self._background.values()]
+
+    def _take_out(self, ticket: Ticket) -> None:
+        self._finals.pop(ticket.number, None)
+        self._background.pop(ticket.number, None)
+        if self._interims.get(ticket.lane) is ticket:
+            del self._interims[ticket.lane]
+
+    def _refuse(self, ticket: Ticket, reason: ShedReason) -> Refused:
+        self._shed[reason] += 1
+        return Refused(ticket, reason)
 
 
-def _end(window: Window) -> int:
-    return window.start_sample + len(window.samples)
+def _deadline_s(ticket: Ticket) -> float:
+    return ticket.window.deadline_ms / 1000

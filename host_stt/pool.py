@@ -1,8 +1,9 @@
-"""The only code that touches a model: one thread per replica, which decodes what the planner gives it.
+"""The only code that touches a model: threads that decode what the planner gives them.
 
 Owns the threads, the lock around the planner and the answers' way back. Knows no sockets: an answer
 goes to the function that came with its window, called from a pool thread. Invariant: every window
-handed in gets exactly one answer, whatever the engine does, short of the process ending.
+handed in gets exactly one answer, whatever the engine does, short of the process ending; a window that
+the engine fails on fails alone, not with its batch.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from typing import Protocol
 
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Engine
-from host_stt.planner import Planner, PlannerConfig, PlannerStatistics, Refused, Ticket
+from host_stt.ladder import Load
+from host_stt.planner import Batch, Planner, PlannerConfig, PlannerStatistics, Refused, Ticket
 
 logger = logging.getLogger(__name__)
 
 Deliver = Callable[[Answer], None]
 _FATAL_MARKS = ("CUDA", "cuBLAS", "CUBLAS", "cuDNN")
 """A CUDA fault spoils the process's context: every later call fails too, and only a new process helps."""
+_MEMORY_MARKS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""Too many rows for the device's memory: fewer will do."""
+_TICK_S = 0.1
 
 
 class PoolObserver(Protocol):
@@ -43,9 +48,10 @@ class PoolStatistics:
 
 
 class Pool:
-    """Decodes windows on the given engines, one thread each.
+    """Decodes windows on the given engines, `workers` threads each.
 
-    on_fatal: called once with a sentence when an engine can no longer work in this process.
+    workers: 1, or 2 where an engine takes two calls at once (CUDA streams): the second is kept for finals.
+    on_fatal: called with a sentence when an engine can no longer work in this process.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Pool:
         engines: Sequence[Engine],
         config: PlannerConfig,
         *,
+        workers: int = 1,
         observer: PoolObserver | None = None,
         on_fatal: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -65,14 +72,15 @@ class Pool:
         self._changed = threading.Condition()
         self._deliver: dict[int, Deliver] = {}  # by ticket number; in the queue or being decoded
         self._arrived: dict[int, float] = {}
-        self._busy_since: dict[int, float] = {}  # by replica
+        self._busy_since: dict[int, float] = {}  # by worker
+        self._ticked_s = clock()
         self._next_number = 0
         self._is_stopping = False
         self._is_closed = False
         self._threads = [
             # Daemons: a hung decode must not keep the process from ending.
             threading.Thread(target=self._work, args=(i,), name=f"engine-{i}", daemon=True)
-            for i in range(len(self._engines))
+            for i in range(len(self._engines) * workers)
         ]
         for thread in self._threads:
             thread.start()
@@ -81,17 +89,22 @@ class Pool:
         """Queue a window. `deliver` gets its answer: from a pool thread, or at once from this one when
         it is refused.
         """
+        engine = self._engines[0]
+        if self._planner.load >= Load.SHORT_INTERIMS and not window.priority.is_final:
+            window = engine.shortened(window)
+        group = engine.group(window)
         with self._changed:
             now = self._clock()
-            ticket = Ticket(self._next_number, source, window, now)
+            ticket = Ticket(self._next_number, source, window, group, now)
             self._next_number += 1
             self._deliver[ticket.number] = deliver
             self._arrived[ticket.number] = now
-            if self._is_stopping:
-                refused = [_stopping(ticket)]
-            else:
-                refused = self._planner.feed(ticket, now)
-                self._changed.notify()
+            is_stopping = self._is_stopping
+            refused = [] if is_stopping else self._planner.feed(ticket)
+            # All of them: a worker kept for finals that is woken by an interim sleeps on.
+            self._changed.notify_all()
+        if is_stopping:
+            self._answer(ticket, _stopping(ticket))
         self._refuse(refused)
 
     def forget(self, source: str) -> None:
@@ -117,7 +130,8 @@ class Pool:
             is_done = not self._deliver
             self._is_closed = True
             self._changed.notify_all()
-        self._refuse([_stopping(ticket) for ticket in unanswered])
+        for ticket in unanswered:
+            self._answer(ticket, _stopping(ticket))
         for thread in self._threads:
             thread.join(timeout=0 if not is_done else 5)
         if not any(thread.is_alive() for thread in self._threads):
@@ -136,41 +150,69 @@ class Pool:
                 oldest_wait_s=max((now - arrived for arrived in self._arrived.values()), default=0.0),
             )
 
-    def _work(self, replica: int) -> None:
+    def _work(self, worker: int) -> None:
+        engine = self._engines[worker % len(self._engines)]
+        is_for_finals = worker >= len(self._engines)
         while True:
             with self._changed:
-                while self._planner.is_empty and not self._is_closed:
-                    self._changed.wait()
-                if self._is_closed:
+                batch = self._planner.take(self._clock(), is_for_finals=is_for_finals)
+                refused = self._tick()
+                if batch:
+                    self._busy_since[worker] = self._clock()
+                elif self._is_closed:
                     return
-                batch = self._planner.take(self._clock())
-                if batch.tickets:
-                    self._busy_since[replica] = self._clock()
-            self._refuse(batch.refused)
-            if batch.tickets:
-                self._decode(replica, batch.tickets)
+                elif not refused:
+                    self._changed.wait(None if self._planner.is_calm else _TICK_S)
+            self._refuse(refused)
+            if batch:
+                self._decode(worker, engine, batch)
 
-    def _decode(self, replica: int, tickets: Sequence[Ticket]) -> None:
+    def _tick(self) -> list[Refused]:
+        now = self._clock()
+        if now - self._ticked_s < _TICK_S:
+            return []
+        self._ticked_s = now
+        return self._planner.on_tick(now)
+
+    def _decode(self, worker: int, engine: Engine, batch: Batch) -> None:
         began = self._clock()
-        engine = self._engines[replica]
+        answers = self._read(engine, batch.tickets)
+        took_s = self._clock() - began
+        waited = [began - ticket.arrived_s for ticket in batch.tickets]
+        with self._changed:
+            self._planner.ended(batch, took_s)
+        if self._observer:
+            self._observer.decoded(batch.group.priority, len(batch.tickets), waited, took_s)
+        for ticket, answer, waited_s in zip(batch.tickets, answers, waited, strict=True):
+            self._answer(ticket, _timed(answer, waited_s, took_s))
+        with self._changed:
+            self._busy_since.pop(worker, None)
+            self._changed.notify_all()
+
+    def _read(self, engine: Engine, tickets: Sequence[Ticket]) -> list[Answer]:
+        """One answer per ticket. Of a call that fails the halves are read again, down to the row at fault."""
         try:
             answers = engine.decode([ticket.window for ticket in tickets])
             if len(answers) != len(tickets):
                 raise RuntimeError(f"{len(tickets)} windows went in and {len(answers)} answers came out")
+            return answers
         except Exception as error:  # the engine is the outside: whatever it throws becomes answers
-            logger.exception("the engine failed on %d windows", len(tickets))
-            answers = [_failed(ticket, error) for ticket in tickets]
-            if self._on_fatal and any(mark in str(error) for mark in _FATAL_MARKS):
+            if any(mark in str(error) for mark in _MEMORY_MARKS):
+                self._out_of_memory(len(tickets))
+            elif self._on_fatal and any(mark in str(error) for mark in _FATAL_MARKS):
                 self._on_fatal(f"the GPU failed: {error}")
-        took_s = self._clock() - began
-        waited = [began - ticket.arrived_s for ticket in tickets]
-        if self._observer:
-            self._observer.decoded(tickets[0].window.priority, len(tickets), waited, took_s)
-        for ticket, answer, waited_s in zip(tickets, answers, waited, strict=True):
-            self._answer(ticket, _timed(answer, waited_s, took_s))
+                return [_failed(ticket, error) for ticket in tickets]
+            if len(tickets) == 1:
+                logger.exception("the engine failed on a window")
+                return [_failed(tickets[0], error)]
+            logger.warning("the engine failed on %d windows together: %s", len(tickets), type(error).__name__)
+        half = len(tickets) // 2
+        return self._read(engine, tickets[:half]) + self._read(engine, tickets[half:])
+
+    def _out_of_memory(self, rows: int) -> None:
         with self._changed:
-            self._busy_since.pop(replica, None)
-            self._changed.notify_all()
+            batch_max = self._planner.halve_batches()
+        logger.warning("out of memory on %d windows; batches hold %d at most from now on", rows, batch_max)
 
     def _refuse(self, refused: Sequence[Refused]) -> None:
         for one in refused:
@@ -203,6 +245,6 @@ def _failed(ticket: Ticket, error: Exception) -> WindowError:
     return WindowError(ticket.window.id, "engine_failed", text, is_retryable=True)
 
 
-def _stopping(ticket: Ticket) -> Refused:
+def _stopping(ticket: Ticket) -> WindowError:
     text = "the engine is stopping; send the window again when it is back"
-    return Refused(ticket, WindowError(ticket.window.id, "engine_stopping", text, is_retryable=True))
+    return WindowError(ticket.window.id, "engine_stopping", text, is_retryable=True)

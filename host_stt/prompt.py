@@ -2,8 +2,9 @@
 
 Pure: `encode` comes from the model's tokenizer. Whisper has no other way to be biased: the terms are
 read as if they had just been said, and what was just said is written as it was written before.
-Invariant: never more tokens than the budget, only whole terms and whole words, and never a special
-token, whatever a glossary holds.
+Rows of one call need prompts of one length, so every prompt is made exactly as long as a bucket.
+Invariant: never a special token, whatever a glossary holds; only what the window itself brought, whole
+terms and whole words, but for the first, which a repetition may have cut.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from functools import lru_cache
 
 PREVIOUS_TOKENS_MAX = 223
 """Whisper's own limit on previous text: half its 448 positions, less the mark in front."""
+
+BUCKETS = (0, 16, 32, 64, 128, PREVIOUS_TOKENS_MAX)
+"""Lengths of previous text, in tokens. Eight channels with seven glossaries fall into two of them
+(engine-facts section 1); with lengths as they come, nearly every channel would be decoded alone.
+"""
 
 Encode = Callable[[str], list[int]]
 
@@ -31,6 +37,16 @@ class PromptBudget:
             )
 
 
+def filled(tokens: Sequence[int], filler: Sequence[int]) -> list[int]:
+    """Exactly a bucket of them, the filler said over and over in front.
+
+    A mark for padding would be simpler, but no model has seen one there (engine-facts section 1).
+    """
+    missing = next(bucket for bucket in BUCKETS if bucket >= len(tokens)) - len(tokens)
+    times = -(-missing // max(1, len(filler)))
+    return [*(list(filler) * times)[len(filler) * times - missing :], *tokens]
+
+
 class PromptWriter:
     """Writes prompts with one model's tokenizer. text_tokens: ids below this are text; others are dropped."""
 
@@ -40,8 +56,15 @@ class PromptWriter:
         self._encode = lru_cache(maxsize=4096)(lambda text: self._text_ids(encode(text)))
 
     def previous(self, terms: Sequence[str], history: str) -> list[int]:
-        """Tokens for after the start-of-previous mark; empty when there is nothing to say."""
-        return list(self._terms(terms)) + list(self._history(history))
+        """Tokens for after the start-of-previous mark, as many as a bucket holds; empty when there is
+        nothing to say.
+        """
+        fitting = self._fitting(terms)
+        listed = self._encode(" " + ", ".join(fitting)) if fitting else ()
+        said = self._history(history)
+        # A short row lists its own terms again, or says its history again where it has none.
+        filler = self._encode(" " + ", ".join(fitting) + ",") if fitting else said
+        return filled([*listed, *said], filler)
 
     def terms_in_use(self, terms: Sequence[str]) -> int:
         """How many of the terms, from the first, fit the budget."""
@@ -49,10 +72,6 @@ class PromptWriter:
 
     def _text_ids(self, ids: list[int]) -> tuple[int, ...]:
         return tuple(token for token in ids if token < self._text_tokens)
-
-    def _terms(self, terms: Sequence[str]) -> tuple[int, ...]:
-        fitting = self._fitting(terms)
-        return self._encode(" " + ", ".join(fitting)) if fitting else ()
 
     def _fitting(self, terms: Sequence[str]) -> list[str]:
         fitting: list[str] = []

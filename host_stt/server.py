@@ -175,7 +175,8 @@ def _ready_body(service: EngineService) -> dict[str, Any]:
             "finals": statistics.queue.finals,
             "interims": statistics.queue.interims,
             "oldest_ms": round(statistics.oldest_wait_s * 1000),
-            "shed": statistics.queue.shed,
+            "shed": sum(statistics.queue.shed.values()),
+            "load": statistics.queue.load.name.lower(),
         }
     return body
 

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from host_stt.alignment import WordClock
-from host_stt.config import EngineConfig, InterimWindow
+from host_stt.config import Device, EngineConfig, InterimWindow
 from host_stt.contract import Window, WindowError
 from host_stt.download import OnProgress
 from host_stt.engines.base import Engine
+from host_stt.engines.loading import workers_of
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.errors import ModelError
 from host_stt.metrics import EngineMetrics
@@ -111,12 +112,23 @@ class EngineService:
             self._serve(engine, facts)
 
     def _serve(self, engine: Engine, facts: ModelFacts) -> None:
-        planner = PlannerConfig(self.config.batch_max, self.config.queue_finals, self.config.queue_interims)
+        planner = PlannerConfig(
+            batch_max=self.config.batch_max,
+            interim_batch_ms=self.config.interim_batch_ms,
+            queue_finals=self.config.queue_finals,
+            queue_interims=self.config.queue_interims,
+        )
         with self._pool_lock:
             if self._stopped.is_set():
                 engine.close()
                 return
-            self._pool = Pool([engine], planner, observer=self.metrics, on_fatal=self._on_fatal)
+            self._pool = Pool(
+                [engine],
+                planner,
+                workers=workers_of(Device(facts.device)),
+                observer=self.metrics,
+                on_fatal=self._on_fatal,
+            )
         self.state.ready(facts)
         self.metrics.ready(
             True,

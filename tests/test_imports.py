@@ -14,6 +14,8 @@ PACKAGES = ("host_stt", "webrtc_host", "host_stt_cli", "demo")
 PURE = (
     "host_stt.contract",
     "host_stt.guards",
+    "host_stt.cost",
+    "host_stt.ladder",
     "host_stt.planner",
     "webrtc_host.seams",
     "webrtc_host.media.ranges",

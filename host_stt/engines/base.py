@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from host_stt.contract import Answer, Window
+from host_stt.planner import Group
 
 
 class EngineError(Exception):
@@ -34,6 +35,12 @@ class Engine(Protocol):
         A window that cannot be read (an unknown language) gets a WindowError of its own; an exception
         means that all of them failed.
         """
+
+    def group(self, window: Window) -> Group:
+        """What it must share with others to be decoded in one call. Cheap, and safe from any thread."""
+
+    def shortened(self, window: Window) -> Window:
+        """An interim as it is read under overload: its last seconds only, where that saves time."""
 
     def close(self) -> None:
         """Free the model. Idempotent; decode is not called afterwards."""

@@ -28,6 +28,7 @@ from host_stt.contract import (
     Word,
 )
 from host_stt.engines.base import EngineError
+from host_stt.planner import Group
 
 SEGMENT_GAP_SAMPLES = (
     SAMPLE_RATE  # words further apart than 1 s stand in different segments, about as Whisper does
@@ -114,6 +115,12 @@ class FakeEngine:
         if self._decode_s:
             time.sleep(self._decode_s)
         return [self._read(window) for window in windows]
+
+    def group(self, window: Window) -> Group:
+        return Group(window.priority, window_s=30, prompt_tokens=0)
+
+    def shortened(self, window: Window) -> Window:
+        return window
 
     def close(self) -> None:
         self._closed.set()

@@ -63,7 +63,9 @@ def load(folder: Path, device: Device, compute_type: str, cpu_threads: int) -> L
         device=device.value,
         compute_type=compute_type,
         intra_threads=resolve_threads(cpu_threads),
-        inter_threads=1,
+        # On CUDA a second stream, for finals; the weights are shared. On a CPU a second worker shares the same
+        # cores: 1.09 times the speed, where a batch brings 2.5 (engine-facts section 3).
+        inter_threads=workers_of(device),
     )
     hf_tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     by_language = _tokenizers(hf_tokenizer, whisper.is_multilingual)
@@ -77,6 +79,11 @@ def load(folder: Path, device: Device, compute_type: str, cpu_threads: int) -> L
         compute_type=compute_type,
         has_small_vocabulary=first.eot < _TOKENS_OF_STOCK_WHISPER,
     )
+
+
+def workers_of(device: Device) -> int:
+    """Calls that an engine on this device takes at once."""
+    return 2 if device is Device.CUDA else 1
 
 
 def resolve_device(device: Device) -> Device:

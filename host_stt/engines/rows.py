@@ -64,6 +64,10 @@ class Decoded:
     words: tuple[Word, ...] = ()
 
 
+SHORTENED_SAMPLES = SHORT_FRAMES[0] * FRAME_SAMPLES - SLACK_FRAMES * FRAME_SAMPLES
+"""The longest window that still fits the shortest padding."""
+
+
 def short_frames(samples: int) -> int:
     """The shortest padded length that leaves the slack after so many samples."""
     needed = -(-samples // FRAME_SAMPLES) + SLACK_FRAMES

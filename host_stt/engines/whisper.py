@@ -24,6 +24,7 @@ from host_stt.engines.loading import LoadedModel, load
 from host_stt.engines.rows import (
     FRAME_SAMPLES,
     FRAMES_FULL,
+    SHORTENED_SAMPLES,
     Decoded,
     Plan,
     Row,
@@ -34,6 +35,7 @@ from host_stt.engines.rows import (
     transcript_of,
 )
 from host_stt.guards import Reading, Verdict, is_quiet, judge, without_loop
+from host_stt.planner import Group
 from host_stt.prompt import PromptBudget, PromptWriter
 
 POSITIONS_MAX = 448
@@ -114,18 +116,33 @@ class WhisperEngine:
             answers[decoded.row.index] = transcript_of(decoded, self._name)
         return [answers[index] for index in range(len(windows))]
 
+    def group(self, window: Window) -> Group:
+        previous = self._prompts.previous(window.terms, window.history)
+        seconds = self._frames(window.priority.is_final, len(window.samples)) * FRAME_SAMPLES // SAMPLE_RATE
+        return Group(window.priority, seconds, len(previous))
+
+    def shortened(self, window: Window) -> Window:
+        cut = len(window.samples) - SHORTENED_SAMPLES
+        if self._options.interim_window is not InterimWindow.SHORT or cut <= 0:
+            return window
+        return replace(window, samples=window.samples[cut:], start_sample=window.start_sample + cut)
+
     # --- rows and groups --------------------------------------------------------------------------
 
     def _first_row(self, index: int, window: Window, samples: Float32Array) -> Row:
         is_final = window.priority.is_final
         previous = tuple(self._prompts.previous(window.terms, window.history))
-        options = self._options
-        is_short = options.short_finals if is_final else options.interim_window is InterimWindow.SHORT
-        frames = short_frames(len(samples)) if is_short else FRAMES_FULL
+        frames = self._frames(is_final, len(samples))
         # An interim decoded in full and without a prompt has no more careful way that is worth its time.
         is_last = not is_final and frames == FRAMES_FULL and not previous
-        plan = Plan(options.beam_size if is_final else 1, is_last)
+        plan = Plan(self._options.beam_size if is_final else 1, is_last)
         return Row(index, window, samples, previous, frames, plan)
+
+    def _frames(self, is_final: bool, samples: int) -> int:
+        """What a window of so many samples is padded to."""
+        options = self._options
+        is_short = options.short_finals if is_final else options.interim_window is InterimWindow.SHORT
+        return short_frames(samples) if is_short else FRAMES_FULL
 
     def _read_twice(self, rows: list[Row]) -> Iterable[Decoded]:
         """Each row read; those a guard sends back are read once more, in full and without a prompt."""

@@ -10,7 +10,7 @@ from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Engine, EngineError
 from host_stt.engines.fake import FakeEngine, FakeFault, script_of
 from host_stt.metrics import EngineMetrics
-from host_stt.planner import PlannerConfig
+from host_stt.planner import Group, PlannerConfig
 from host_stt.pool import Pool
 from tests.support.windows import window
 
@@ -33,6 +33,12 @@ class Gate:
         self.seen.put([w.id for w in windows])
         self.go.acquire(timeout=10)
         return self._inner.decode(windows)
+
+    def group(self, window: Window) -> Group:
+        return self._inner.group(window)
+
+    def shortened(self, window: Window) -> Window:
+        return window
 
     def close(self) -> None:
         self.closed = True
@@ -77,7 +83,7 @@ def test_a_window_is_answered_with_what_was_said_and_how_long_it_took() -> None:
 
 def test_finals_overtake_interims_and_a_newer_interim_replaces_the_older() -> None:
     engine, inbox = Gate(), Inbox()
-    pool = pool_of(engine)
+    pool = pool_of(engine, batch_max=1)
     pool.submit(window("first"), "a", inbox)
     assert engine.seen.get(timeout=10) == ["first"]
     pool.submit(window("old", channel="C02", priority=INTERIM), "a", inbox)
@@ -91,29 +97,73 @@ def test_finals_overtake_interims_and_a_newer_interim_replaces_the_older() -> No
     pool.stop(1)
 
 
-def test_every_window_of_a_failed_batch_is_answered_and_the_next_one_works() -> None:
-    class FailsOnBatches(Gate):
+def test_a_window_the_engine_fails_on_fails_alone_and_its_batch_is_read() -> None:
+    class FailsOnOne(Gate):
         def decode(self, windows: Sequence[Window]) -> list[Answer]:
             answers = super().decode(windows)
-            if len(windows) > 1:
+            if any(w.id == "bad" for w in windows):
                 raise EngineError("told to fail")
             return answers
 
-    engine, inbox = FailsOnBatches(), Inbox()
+    engine, inbox = FailsOnOne(), Inbox()
     pool = pool_of(engine, batch_max=4)
     pool.submit(window("alone"), "a", inbox)
     engine.seen.get(timeout=10)
-    for name in ("b", "c", "d"):
+    for name in ("b", "bad", "d", "e"):
         pool.submit(window(name), "a", inbox)
-    engine.go.release()
-    engine.go.release()
-    answers = inbox.take(4)
-    assert code_of(answers.pop("alone")) == "text"
-    for answer in answers.values():
-        assert isinstance(answer, WindowError) and answer.code == "engine_failed" and answer.is_retryable
-    engine.go.release()
+    for _ in range(20):
+        engine.go.release()
+    answers = inbox.take(5)
+    failed = answers.pop("bad")
+    assert isinstance(failed, WindowError) and failed.code == "engine_failed" and failed.is_retryable
+    assert {code_of(answer) for answer in answers.values()} == {"text"}
+    assert [engine.seen.get(timeout=10) for _ in range(5)] == [
+        ["b", "bad", "d", "e"],
+        ["b", "bad"],
+        ["b"],
+        ["bad"],
+        ["d", "e"],
+    ]
     pool.submit(window("after"), "a", inbox)
     assert code_of(inbox.next()) == "text"
+    pool.stop(1)
+
+
+def test_out_of_memory_halves_the_batches_and_goes_on() -> None:
+    class Small(Gate):
+        def decode(self, windows: Sequence[Window]) -> list[Answer]:
+            answers = super().decode(windows)
+            if len(windows) > 2:
+                raise RuntimeError("CUDA failed with error out of memory")
+            return answers
+
+    reported: queue.Queue[str] = queue.Queue()
+    engine, inbox = Small(), Inbox()
+    pool = Pool([engine], PlannerConfig(batch_max=4), on_fatal=reported.put)
+    pool.submit(window("alone"), "a", inbox)
+    engine.seen.get(timeout=10)
+    for n in range(8):
+        pool.submit(window(f"w{n}"), "a", inbox)
+    for _ in range(20):
+        engine.go.release()
+    assert {code_of(answer) for answer in inbox.take(9).values()} == {"text"}
+    sizes = [len(engine.seen.get(timeout=10)) for _ in range(5)]
+    assert sizes == [4, 2, 2, 2, 2]
+    assert reported.empty()
+    pool.stop(1)
+
+
+def test_a_second_worker_is_kept_for_finals() -> None:
+    engine, inbox = Gate(), Inbox()
+    pool = Pool([engine], PlannerConfig(), workers=2)
+    for name in ("i1", "i2"):
+        pool.submit(window(name, channel=name, priority=INTERIM), "a", inbox)
+    assert len(engine.seen.get(timeout=10)) >= 1
+    pool.submit(window("f1"), "a", inbox)
+    assert engine.seen.get(timeout=10) == ["f1"]
+    for _ in range(4):
+        engine.go.release()
+    assert {code_of(answer) for answer in inbox.take(3).values()} == {"text"}
     pool.stop(1)
 
 

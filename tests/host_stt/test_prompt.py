@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_stt.prompt import PromptBudget, PromptWriter
+from host_stt.prompt import BUCKETS, PromptBudget, PromptWriter
 
 SPECIAL = 1000
 
@@ -31,13 +31,23 @@ def writer(terms: int = 120, history: int = 64) -> PromptWriter:
 
 
 def test_terms_stand_as_a_list_and_history_behind_them() -> None:
-    assert text_of(writer().previous(["Alpha-1", "Blue-2"], "go to gate")) == " Alpha-1, Blue-2 go to gate"
+    text = text_of(writer().previous(["Alpha-1", "Blue-2"], "go to gate"))
+    assert text.endswith(" Alpha-1, Blue-2 go to gate")
     assert writer().previous([], "") == []
+
+
+def test_a_prompt_is_as_long_as_a_bucket_and_repeats_only_what_is_its_own() -> None:
+    listed = text_of(writer().previous(["Alpha-1", "Blue-2", "C-3"], ""))
+    assert listed == "lue-2, C-3," + " Alpha-1, Blue-2, C-3"
+    assert text_of(writer().previous([], "go now")) == "ow go now" + " go now"
+    with_history = text_of(writer().previous(["Alpha-1"], "go to gate seven"))
+    assert with_history == "lpha-1," + " Alpha-1" + " go to gate seven"
 
 
 def test_only_whole_terms_that_fit_are_written_most_important_first() -> None:
     prompts = writer(terms=20)
-    assert text_of(prompts.previous(["Alpha-1", "Bravo-22222", "Kilo-3"], "")) == " Alpha-1, Kilo-3"
+    listed = text_of(prompts.previous(["Alpha-1", "Bravo-22222", "Kilo-3"], ""))
+    assert listed.endswith(" Alpha-1, Kilo-3") and "Bravo" not in listed
     assert prompts.terms_in_use(["Alpha-1", "Bravo-22222", "Kilo-3"]) == 2
 
 
@@ -46,8 +56,8 @@ def test_a_term_is_written_once_and_blank_ones_never() -> None:
 
 
 def test_history_keeps_its_newest_whole_words() -> None:
-    assert text_of(writer(history=10).previous([], "one two three four")) == " four"
-    assert text_of(writer(history=11).previous([], "one two three four")) == " three four"
+    assert text_of(writer(history=10).previous([], "one two three four")) == "r four four" + " four"
+    assert text_of(writer(history=11).previous([], "one two three four")) == " four" + " three four"
 
 
 def test_a_glossary_cannot_smuggle_in_a_special_token() -> None:
@@ -65,8 +75,14 @@ def test_a_budget_over_whispers_limit_is_refused() -> None:
     st.integers(0, 120),
     st.integers(0, 64),
 )
-def test_the_budget_always_holds(terms: list[str], history: str, for_terms: int, for_history: int) -> None:
+def test_a_prompt_is_a_bucket_and_never_a_larger_one_than_the_budget_needs(
+    terms: list[str], history: str, for_terms: int, for_history: int
+) -> None:
     prompts = writer(for_terms, for_history)
-    assert len(prompts.previous(terms, "")) <= for_terms
-    assert len(prompts.previous([], history)) <= for_history
-    assert len(prompts.previous(terms, history)) <= for_terms + for_history
+    for tokens, most in (
+        (prompts.previous(terms, ""), for_terms),
+        (prompts.previous([], history), for_history),
+        (prompts.previous(terms, history), for_terms + for_history),
+    ):
+        assert len(tokens) in BUCKETS
+        assert len(tokens) <= next(bucket for bucket in BUCKETS if bucket >= most)

@@ -271,7 +271,7 @@ async def test_health_answers_at_once_and_ready_says_how_far_it_is() -> None:
         slow.loaded.set()
         body = await until_ready(client)
         assert body["model_reason"] == "the hub is away" and body["languages"] == ["en", "ko"]
-        assert body["queue"] == {"finals": 0, "interims": 0, "oldest_ms": 0, "shed": 0}
+        assert body["queue"] == {"finals": 0, "interims": 0, "oldest_ms": 0, "shed": 0, "load": "normal"}
 
 
 async def test_a_window_that_comes_too_early_is_told_to_come_again() -> None:
