@@ -63,8 +63,8 @@ def load(folder: Path, device: Device, compute_type: str, cpu_threads: int) -> L
         device=device.value,
         compute_type=compute_type,
         intra_threads=resolve_threads(cpu_threads),
-        # On CUDA a second stream, for finals; the weights are shared. On a CPU a second worker shares the same
-        # cores: 1.09 times the speed, where a batch brings 2.5 (engine-facts section 3).
+        # On CUDA a second stream, for finals, over the same weights. On a CPU a second worker only shares
+        # the cores: 1.09 times the speed, where a batch brings 2.5 (engine-facts section 3).
         inter_threads=workers_of(device),
     )
     hf_tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
