@@ -120,14 +120,19 @@ function onLinkState(state) {
     if (steps.state("text") !== "done") steps.set("text", "working", "detail.listening");
     panel.remember(link.connection);
     figures.channel(link.connection.channels.map((c) => c.channel).join(", "));
-    if (phase === "reconnecting") enter("live");
+    if (phase === "reconnecting") {
+      enter("live");
+      panel.advise("");
+    }
     clearInterval(ticker);
     ticker = setInterval(tick, STATS_MS);
     tick();
     return;
   }
   steps.set("connection", "working", `detail.${state}`);
-  if (state === "reconnecting") enter("reconnecting");
+  if (state !== "reconnecting") return;
+  enter("reconnecting");
+  panel.advise("text.reconnecting");
 }
 
 async function tick() {

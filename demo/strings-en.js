@@ -66,6 +66,7 @@ export default {
   "text.waiting": "Listening …",
   "text.hearing": "Hearing you …",
   "text.behind": "The server is behind; the words will come.",
+  "text.reconnecting": "The connection broke; trying again. What you say now is not heard.",
   "text.noSpeech": "No speech detected. Is the right microphone chosen, and does the level move when you speak?",
   "text.noWords": "Something was heard, but no words in it.",
   "text.new": "{n} new ↓",

@@ -66,6 +66,7 @@ export default {
   "text.waiting": "듣고 있습니다 …",
   "text.hearing": "말이 들립니다 …",
   "text.behind": "서버가 밀려 있습니다. 글은 곧 나옵니다.",
+  "text.reconnecting": "연결이 끊겨 다시 시도하는 중입니다. 지금 하는 말은 전달되지 않습니다.",
   "text.noSpeech": "음성이 감지되지 않습니다. 마이크를 맞게 골랐는지, 말할 때 입력 크기가 움직이는지 확인하세요.",
   "text.noWords": "소리는 들렸지만 알아들은 말이 없습니다.",
   "text.new": "새 줄 {n}개 ↓",

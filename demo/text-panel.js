@@ -122,6 +122,11 @@ export class TextPanel {
     this.#drawInterim();
   }
 
+  /** A sentence of the page in place of words being heard; "" takes it back. */
+  advise(key) {
+    this.#say(key, key !== "");
+  }
+
   #say(key, isWarning = false) {
     this.#tip = key;
     this.row.classList.toggle("warn", isWarning);

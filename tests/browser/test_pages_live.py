@@ -166,13 +166,19 @@ async def test_a_connection_that_breaks_comes_back_and_resumes(open_page: OpenPa
     await begin(page, stub)
     stub.final("before", 1000, 2000)
     await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    stub.refusal = (503, "not yet", {})
     await stub.drop_peers()
+    await expect(page.locator("#interim")).to_contain_text(
+        "What you say now is not heard", timeout=BUSY_BOX_MS
+    )
+    stub.refusal = None
     await until(lambda: stub.resumed_since is not None)
-    assert stub.offers[1]["resume"] == "r_1" and stub.offers[1]["session"] == "s_stub"
+    assert stub.offers[-1]["resume"] == "r_1" and stub.offers[-1]["session"] == "s_stub"
     assert stub.resumed_since == 1
     stub.final("after", 3000, 4000)
     await expect(page.locator(".line p")).to_have_text(["before", "after"], timeout=BUSY_BOX_MS)
     await expect(page.locator("#button-text")).to_have_text("Stop")
+    await expect(page.locator("#interim")).not_to_contain_text("not heard")
 
 
 async def test_a_server_that_begins_anew_is_found_again(open_page: OpenPage, stub: StubServer) -> None:
@@ -306,3 +312,17 @@ async def test_the_level_is_judged_as_a_person_would(open_page: OpenPage) -> Non
     ]
     for stretches, verdicts in judged:
         assert await page.evaluate(script, stretches) == verdicts, stretches
+
+
+async def test_a_connection_that_stays_away_is_said_and_the_words_are_kept(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("before", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    await stub.stop()
+    await expect(page.locator("#notice")).to_have_attribute("data-code", "lost", timeout=90_000)
+    await expect(page.locator(".line p")).to_have_text("before")
+    await expect(page.locator("[data-step=text] .detail")).to_contain_text("not confirmed")
+    await expect(page.locator("#button-text")).to_have_text("Start")
