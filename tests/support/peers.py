@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from host_stt.contract import RequestError, error_body
 from webrtc_host.channel import Channel
 from webrtc_host.config import LimitsConfig
+from webrtc_host.media.aiortc_settings import fit_aiortc
 from webrtc_host.seams import Block, BlockKind, EventType
 from webrtc_host.sessions import SessionRegistry
 
 FRAME = 960  # 20 ms at 48 kHz
+
+fit_aiortc()  # the clients too must find an address on a machine without a network
 
 
 class ListLog:
