@@ -55,6 +55,7 @@ class WhisperOptions:
     auto_languages: tuple[str, ...] = ()
     budget: PromptBudget = PromptBudget()
     word_clock: WordClock = WordClock.ATTENTION
+    tokens_per_s: float | None = None  # for measuring random weights: exactly so many, and no second readings
 
 
 class WhisperEngine:
@@ -68,6 +69,8 @@ class WhisperEngine:
         self._prompts = PromptWriter(
             self._any_tokenizer.encode, self._any_tokenizer.eot, self._options.budget
         )
+        is_measured = self._options.tokens_per_s is not None
+        self._suppressed = [*loaded.suppressed, *([self._any_tokenizer.eot] if is_measured else [])]
 
     @classmethod
     def from_folder(
@@ -148,7 +151,7 @@ class WhisperEngine:
         """Each row read; those a guard sends back are read once more, in full and without a prompt."""
         again: list[Row] = []
         for decoded in self._read(rows):
-            rule = judge(decoded.reading)
+            rule = judge(decoded.reading) if self._options.tokens_per_s is None else None
             if rule and rule.verdict is Verdict.RETRY and not decoded.row.plan.is_last:
                 again.append(more_carefully(decoded.row))
             else:
@@ -212,7 +215,7 @@ class WhisperEngine:
             max_length=min(max(2 * cap, cap + length - 1), 2 * POSITIONS_MAX),
             return_scores=True,
             return_no_speech_prob=True,
-            suppress_tokens=self._loaded.suppressed,
+            suppress_tokens=self._suppressed,
         )
         return results
 
@@ -222,6 +225,8 @@ class WhisperEngine:
         return [*previous, *tokenizer.sot_sequence, tokenizer.no_timestamps]
 
     def _token_cap(self, row: Row, language: str) -> int:
+        if self._options.tokens_per_s is not None:
+            return max(1, round(self._options.tokens_per_s * len(row.samples) / SAMPLE_RATE))
         per_s = TOKENS_PER_S * (2 if language in _DENSE or self._loaded.has_small_vocabulary else 1)
         wanted = int(per_s * len(row.samples) / SAMPLE_RATE) + TOKENS_EXTRA
         room = POSITIONS_MAX - len(row.previous) - 5  # two marks, language, task, and the token that begins

@@ -1,0 +1,289 @@
+"""How many channels does this engine carry? Measures 8081 under synthetic load, and beside faster-whisper.
+
+  python scripts/bench_engine.py --model starter --channels 4 8 16 --talk 1.0 --interval 1.0 --seconds 30
+  python scripts/bench_engine.py --model random:tiny --short --sweep
+
+Random-weight models have the true architecture and say nothing of accuracy: their tokens are fixed at 3.5 per
+second, retries and guards are off. Needs espeak-ng. Results go to --json and, as a table, to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import aiohttp  # noqa: E402
+import numpy as np  # noqa: E402
+import psutil  # noqa: E402
+
+from bench import random_model  # noqa: E402
+from bench.engine_load import Load, Tally, run_load, send_all  # noqa: E402
+from bench.one_by_one import seconds_for  # noqa: E402
+from host_stt.contract import SAMPLE_RATE, Float32Array, Priority  # noqa: E402
+from host_stt.models import STARTER_FOLDER  # noqa: E402
+from tests.support.speech import say  # noqa: E402
+from training.grammar import draw_phrase  # noqa: E402
+
+TOKENS_PER_S = 3.5
+FINAL_P95_S = 0.5
+"""What "holds" means: no final lost or shed, and 95 of 100 answered within this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    name: str
+    folder: Path
+    is_short: bool
+    tokens_per_s: float | None
+
+
+def main() -> int:
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as scratch:
+        subject = _subject(arguments, Path(scratch))
+        clips = _clips(arguments.seed)
+        report: dict[str, Any] = {"about": _about(arguments, subject), "cases": []}
+        if not arguments.no_peers:
+            report["throughput"] = asyncio.run(_throughput(subject, clips, arguments))
+        for channels in _channel_counts(arguments):
+            case = asyncio.run(_case(subject, clips, channels, arguments))
+            report["cases"].append(case)
+            if arguments.sweep and not case["holds"]:
+                break
+    print(_table(report))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="starter", help="starter, random:SIZE or a folder")
+    parser.add_argument("--short", action="store_true", help="windows shorter than 30 s (starter: always)")
+    parser.add_argument("--channels", type=int, nargs="+", default=[16])
+    parser.add_argument("--sweep", action="store_true", help="1, 2, 4, ... channels until it no longer holds")
+    parser.add_argument("--talk", type=float, default=1.0, help="share of time each channel speaks")
+    parser.add_argument("--interval", type=float, default=1.0, help="seconds between interims")
+    parser.add_argument("--seconds", type=float, default=30.0, help="per case")
+    parser.add_argument("--no-peers", action="store_true", help="leave faster-whisper's own ways out")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def _channel_counts(arguments: argparse.Namespace) -> list[int]:
+    return [1, 2, 4, 8, 12, 16, 24, 32, 48, 64] if arguments.sweep else arguments.channels
+
+
+def _subject(arguments: argparse.Namespace, scratch: Path) -> Subject:
+    if arguments.model == "starter":
+        return Subject("starter", STARTER_FOLDER, True, None)
+    if arguments.model.startswith("random:"):
+        size = arguments.model.removeprefix("random:")
+        return Subject(size, random_model.make(size, scratch), arguments.short, TOKENS_PER_S)
+    return Subject(arguments.model, Path(arguments.model), arguments.short, None)
+
+
+def _clips(seed: int) -> list[Float32Array]:
+    """Twenty utterances of 4 to 7 s: grammar phrases one after the other."""
+    rng = random.Random(seed)
+    clips = []
+    for _ in range(20):
+        parts: list[Float32Array] = []
+        while sum(map(len, parts)) < 4 * SAMPLE_RATE:
+            parts += [say(draw_phrase(rng, "en").text), np.zeros(3200, np.float32)]
+        clips.append(np.concatenate(parts)[: 7 * SAMPLE_RATE])
+    return clips
+
+
+# --- the engine under load --------------------------------------------------------------------------
+
+
+class _Engine:
+    """8081 in a process of its own."""
+
+    def __init__(self, subject: Subject) -> None:
+        settings = {
+            "folder": str(subject.folder),
+            "name": subject.name,
+            "short": subject.is_short,
+            "tokens_per_s": subject.tokens_per_s,
+        }
+        command = [sys.executable, "-m", "bench.engine_process", json.dumps(settings)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{self.process.stdout.readline().split()[1]}"
+
+    async def ready(self) -> None:
+        async with aiohttp.ClientSession() as http:
+            while True:
+                async with http.get(f"{self.url}/ready") as answer:
+                    if answer.status == 200:
+                        return
+                await asyncio.sleep(0.2)
+
+    async def figures(self) -> dict[str, float]:
+        """The samples of /metrics by name and labels."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        return {k: float(v) for k, _, v in (ln.rpartition(" ") for ln in lines if not ln.startswith("#"))}
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+async def _case(
+    subject: Subject, clips: list[Float32Array], channels: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    engine = _Engine(subject)
+    try:
+        await engine.ready()
+        before = await engine.figures()
+        began = time.monotonic()
+        load = Load(channels, arguments.talk, arguments.interval, arguments.seconds, arguments.seed)
+        tally = await run_load(engine.url, load, clips)
+        took_s = time.monotonic() - began
+        after = await engine.figures()
+        peak_mb = psutil.Process(engine.process.pid).memory_info().rss / 1e6
+    finally:
+        engine.end()
+    spent = {name: after[name] - before.get(name, 0.0) for name in after}
+    return {
+        "channels": channels,
+        "final_ms": _percentiles(tally.latencies_s[Priority.FINAL]),
+        "interim_ms": _percentiles(tally.latencies_s[Priority.INTERIM]),
+        "finals_asked": tally.asked[Priority.FINAL],
+        "interims_asked": tally.asked[Priority.INTERIM],
+        "errors": tally.errors,
+        "rows_per_call": {p.value: _rows_per_call(spent, p) for p in (Priority.FINAL, Priority.INTERIM)},
+        "busy_share": round(spent["host_stt_engine_busy_seconds_total"] / took_s, 3),
+        "rss_mb": round(peak_mb),
+        "holds": _holds(tally),
+    }
+
+
+def _holds(tally: Tally) -> bool:
+    finals = tally.latencies_s[Priority.FINAL]
+    is_whole = not tally.unanswered_finals and not any(key.startswith("final") for key in tally.errors)
+    return bool(finals) and is_whole and float(np.percentile(finals, 95)) <= FINAL_P95_S
+
+
+def _rows_per_call(spent: dict[str, float], priority: Priority) -> float:
+    name = "host_stt_engine_batch_windows"
+    calls = spent.get(f'{name}_count{{priority="{priority.value}"}}', 0.0)
+    rows = spent.get(f'{name}_sum{{priority="{priority.value}"}}', 0.0)
+    return round(rows / calls, 2) if calls else 0.0
+
+
+def _percentiles(seconds: list[float]) -> dict[str, float]:
+    if not seconds:
+        return {"n": 0}
+    p50, p95, p99 = (round(1000 * float(x)) for x in np.percentile(seconds, [50, 95, 99]))
+    return {"n": len(seconds), "p50": p50, "p95": p95, "p99": p99}
+
+
+# --- beside faster-whisper --------------------------------------------------------------------------
+
+
+async def _throughput(
+    subject: Subject, clips: list[Float32Array], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """The same 32 finals (16 channels, two each) as fast as each can: ours in batches, theirs one by one."""
+    windows = (clips * 2)[:32]
+    threads = len(psutil.Process().cpu_affinity())
+    ways: dict[str, list[float]] = {"ours": [], "transcribe": [], "batched pipeline": []}
+    for _ in range(3):  # interleaved, so that other work on the machine hits all of them
+        ways["ours"].append(await _ours(subject, windows))
+        for name, batched in (("transcribe", False), ("batched pipeline", True)):
+            took = await asyncio.to_thread(
+                seconds_for,
+                subject.folder,
+                windows,
+                batched=batched,
+                tokens_per_s=subject.tokens_per_s,
+                threads=threads,
+            )
+            ways[name].append(took)
+    middle = {name: median(took) for name, took in ways.items()}
+    return {
+        "windows": len(windows),
+        "seconds": {name: [round(t, 3) for t in took] for name, took in ways.items()},
+        "times_as_fast": {name: round(took / middle["ours"], 2) for name, took in middle.items()},
+    }
+
+
+async def _ours(subject: Subject, windows: list[Float32Array]) -> float:
+    engine = _Engine(subject)
+    try:
+        await engine.ready()
+        await send_all(engine.url, windows[:1])
+        return await send_all(engine.url, windows)
+    finally:
+        engine.end()
+
+
+# --- words ------------------------------------------------------------------------------------------
+
+
+def _about(arguments: argparse.Namespace, subject: Subject) -> dict[str, Any]:
+    return {
+        "command": " ".join(["python", *sys.argv]),
+        "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "machine": f"{_processor()}, {psutil.cpu_count()} cores, Linux {platform.release().split('-')[0]}",
+        "load_average_at_start": psutil.getloadavg()[0],
+        "model": subject.name,
+        "short_windows": subject.is_short,
+        "tokens_per_s": subject.tokens_per_s or "as the model writes",
+        "talk": arguments.talk,
+        "interval_s": arguments.interval,
+        "seconds_per_case": arguments.seconds,
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((ln.partition(":")[2].strip() for ln in lines if ln.startswith("model name")), "unknown")
+
+
+def _table(report: dict[str, Any]) -> str:
+    rows = [f"{key}: {value}" for key, value in report["about"].items()]
+    if "throughput" in report:
+        rows.append(f"throughput, 32 finals: {report['throughput']['times_as_fast']} (times ours)")
+    rows.append(
+        "channels | final p50/p95/p99 ms (n) | interim p50/p95/p99 ms (n/asked) | rows | busy | MB | holds"
+    )
+    for case in report["cases"]:
+        final, interim = case["final_ms"], case["interim_ms"]
+        rows.append(
+            f"{case['channels']} | {_triple(final)} ({final['n']}) | {_triple(interim)} "
+            f"({interim['n']}/{case['interims_asked']}) | {case['rows_per_call']['final']} / "
+            f"{case['rows_per_call']['interim']} | {case['busy_share']:.0%} | {case['rss_mb']} | "
+            f"{'yes' if case['holds'] else 'no'} {case['errors'] or ''}"
+        )
+    return "\n".join(rows)
+
+
+def _triple(figures: dict[str, float]) -> str:
+    return "/".join(str(figures.get(key, "-")) for key in ("p50", "p95", "p99"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
