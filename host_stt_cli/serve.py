@@ -19,7 +19,7 @@ from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, free_port
 from webrtc_host.app import READINESS
 
-MARGIN_S = 0.3  # kept of the time to stop for our own end
+MARGIN_S = 1.2  # kept of the time to stop for our own end; on a busy box Python takes a second to leave
 
 
 @click.command()

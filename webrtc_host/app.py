@@ -42,7 +42,7 @@ from webrtc_host.transcript.event_log import Event, EventLog
 
 logger = logging.getLogger(__name__)
 
-FLUSH_S = 6.3
+FLUSH_S = 5.5
 """For the last words of every channel when the process stops; with the rest it stays under 8 s."""
 HANDLERS_S = 0.3
 """For requests still in hand when everything else has ended."""

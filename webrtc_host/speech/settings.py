@@ -24,7 +24,7 @@ class PipelineConfig:
     final_deadline_ms: int = 120_000  # then a final is given up: window.failed
     interim_deadline_ms: int = 5000
     interims_in_flight_max: int = 2  # asked and not answered; further ones are not asked
-    close_timeout_ms: int = 6000  # given to the last finals when a channel closes
+    close_timeout_ms: int = 5000  # given to the last finals when a channel closes
     history_words: int = 20  # committed words of the utterance given to the next window; 0: none
 
     def __post_init__(self) -> None:
