@@ -25,6 +25,7 @@ from training.evaluate import (
     measure_times,
     measure_words,
 )
+from training.memory import keep_freed_memory
 
 PARTS = {
     "words": measure_words,
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, nargs="*", default=list(PARTS))
     parser.add_argument("--heads", help="alignment heads to try, such as 1.0,2.0")
     chosen = parser.parse_args()
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         model = with_heads(chosen.model, chosen.heads, Path(folder)) if chosen.heads else chosen.model
         bench = Bench(model, SEED)

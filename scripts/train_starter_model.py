@@ -24,12 +24,11 @@ from training.clips import BatchDataset
 from training.corpus import Corpus, make_corpus
 from training.export import export
 from training.model import Learner, Shape
-from training.train import Plan, train
+from training.train import STEPS, Plan, train
 from training.vocabulary import learn_vocabulary, load_vocabulary
 
 SEED = 20261121
 SHARDS = 28
-STEPS = 4_600
 
 
 def make_dataset(work: Path, seed: int) -> BatchDataset:
@@ -54,7 +53,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("/tmp/starter"), help="corpus and checkpoint; 6 GB")
     parser.add_argument("--out", type=Path, default=Path("host_stt/starter"), help="the finished model")
     parser.add_argument("--stage", choices=("all", "corpus", "train", "export"), default="all")
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, default=STEPS, help="fewer only to try it out")
     parser.add_argument("--shards", type=int, default=SHARDS, help="of 2,500 phrases")
     parser.add_argument("--seed", type=int, default=SEED)
     chosen = parser.parse_args()

@@ -57,7 +57,7 @@ class Bench:
         self, samples: Samples, language: Language | None, **options: Any
     ) -> tuple[str, list[Any], str]:
         """Return the text, its segments and the language."""
-        options = {"without_timestamps": False, **options}
+        options = {"without_timestamps": False, "temperature": 0.0, **options}
         segments, about = self.model.transcribe(
             samples,
             language=language,

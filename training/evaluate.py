@@ -86,8 +86,9 @@ def measure_cuts(bench: Bench, count: int) -> Report:
             prefix = f"{language}, {name}, cut at the {end}"
             report |= {prefix: str(either), f"{prefix}, half-heard words counted": str(strict)}
         tally = Tally()
-        speeches = bench.phrases(f"windows/{name}", count * 6, language, voice)
-        for _ in range(max(8, count // 4)):
+        windows = max(8, count // 4)
+        speeches = bench.phrases(f"windows/{name}", windows * 8, language, voice)
+        for _ in range(windows):
             sample = bench.window([next(speeches) for _ in range(rng.randint(2, 8))], rng)
             tally.add(sample.texts, bench.decode(sample.samples, language)[0], language)
         report[f"{language}, {name}, windows of several phrases"] = str(tally)
