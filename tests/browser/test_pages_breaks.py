@@ -1,0 +1,117 @@
+"""How a connection ends, and how it comes back: no word is lost, and the page says what it does not know."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.stub import StubServer, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.peer, pytest.mark.asyncio(loop_scope="session")]
+
+BUSY_BOX_MS = 30_000
+
+
+async def begin(page: Page, stub: StubServer) -> None:
+    await page.click("#go")
+    await expect(page.locator("#button-text")).to_have_text("Stop", timeout=BUSY_BOX_MS)
+    await stub.data_channel_opened()
+
+
+async def test_stop_waits_for_the_last_words(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.last_words = [{"text": "over and out", "start_ms": 4000, "end_ms": 5000}]
+    await page.click("#go")
+    await expect(page.locator(".line p")).to_have_text("over and out", timeout=BUSY_BOX_MS)
+    await expect(page.locator("[data-step=text] .detail")).to_have_text(
+        "finished, nothing lost", timeout=BUSY_BOX_MS
+    )
+    assert stub.deleted == ["c_1"]
+    await expect(page.locator("#button-text")).to_have_text("Start")
+
+
+async def test_last_words_that_miss_the_data_channel_are_fetched(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.forget_data_channels()
+    stub.last_words = [{"text": "over and out", "start_ms": 4000, "end_ms": 5000}]
+    await page.click("#go")
+    await expect(page.locator(".line p")).to_have_text("over and out", timeout=BUSY_BOX_MS)
+    await expect(page.locator("[data-step=text] .detail")).to_have_text(
+        "finished, nothing lost", timeout=BUSY_BOX_MS
+    )
+
+
+async def test_a_connection_that_breaks_comes_back_and_resumes(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("before", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    stub.refusal = (503, "not yet", {})
+    await stub.drop_peers()
+    await expect(page.locator("#interim")).to_contain_text(
+        "What you say now is not heard", timeout=BUSY_BOX_MS
+    )
+    stub.refusal = None
+    await until(lambda: stub.resumed_since is not None)
+    assert stub.offers[-1]["resume"] == "r_1" and stub.offers[-1]["session"] == "s_stub"
+    assert stub.resumed_since == 1
+    stub.final("after", 3000, 4000)
+    await expect(page.locator(".line p")).to_have_text(["before", "after"], timeout=BUSY_BOX_MS)
+    await expect(page.locator("#button-text")).to_have_text("Stop")
+    await expect(page.locator("#interim")).not_to_contain_text("not heard")
+
+
+async def test_a_server_that_begins_anew_is_found_again(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("before", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    port = stub.port
+    await stub.stop()
+    stub.session, stub.events = "s_new", []
+    await stub.start(port)
+    await until(lambda: len(stub.offers) > 2)
+    assert "session" not in stub.offers[-1] and "resume" not in stub.offers[-1]
+    stub.forget_data_channels(only_closed=True)
+    await stub.data_channel_opened()
+    stub.final("after", 100, 900)
+    await expect(page.locator(".line p")).to_have_text(["before", "after"], timeout=BUSY_BOX_MS)
+    await expect(page.locator(".note")).to_contain_text("new session")
+
+
+async def test_leaving_the_page_ends_the_connection(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    await page.goto(f"{stub.url}/watch")
+    await until(lambda: bool(stub.deleted))
+    assert stub.deleted == ["c_1"]
+
+
+async def test_a_reload_brings_the_lines_back(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("alpha one", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    await page.reload()
+    await expect(page.locator(".line p")).to_have_text("alpha one", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#button-text")).to_have_text("Start")
+    assert "alpha" not in await page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+
+
+async def test_a_connection_that_stays_away_is_said_and_the_words_are_kept(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("before", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    await stub.stop()
+    await expect(page.locator("#notice")).to_have_attribute("data-code", "lost", timeout=90_000)
+    await expect(page.locator(".line p")).to_have_text("before")
+    await expect(page.locator("[data-step=text] .detail")).to_contain_text("not confirmed")
+    await expect(page.locator("#button-text")).to_have_text("Start")
