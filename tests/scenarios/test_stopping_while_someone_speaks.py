@@ -30,7 +30,7 @@ LONG = (
 )
 STOP_S = 8.0
 SLACK_S = 3.0
-"""For processes to be scheduled and to leave Python on a busy box: 7.8 and 8.6 s measured at a load of ten."""
+"""For processes to leave Python on a busy box: 7.8 and 8.6 s measured at a load of ten."""
 SPOKEN_MS = 2000
 """So much was heard when the signal comes: three words, in the middle of the fourth."""
 
