@@ -1,0 +1,280 @@
+"""What is this machine, will the engine really decode here, and what is to be done where it will not.
+
+`examine` looks, `diagnose` judges: the second is pure, so every verdict can be tested without the machine it
+is about. Owns no settings: it tells what the engine would choose.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import ctranslate2
+
+from host_stt.config import Device, EngineConfig
+from host_stt.contract import Priority, Transcript, WindowError
+from host_stt.engines.loading import (
+    keep_freed_memory,
+    preload_cublas,
+    resolve_compute_type,
+    resolve_device,
+    resolve_threads,
+)
+from host_stt.errors import ModelError
+from host_stt.models import ResolvedModel, warm_up_window
+from host_stt.service import Backend
+
+DRIVER_MIN = 570
+"""CTranslate2's wheel has machine code up to compute capability 8.6; newer GPUs translate its CUDA 12.8 code,
+which takes driver 570. Under 550 an H100 gave empty transcripts and no error (engine-facts section 8)."""
+NATIVE_CAPABILITY = 8.6
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    name: str
+    driver: str  # as nvidia-smi says it, such as 580.159.04
+    capability: float  # 9.0 for Hopper
+    memory_mb: int
+
+    @property
+    def driver_major(self) -> int:
+        head = self.driver.partition(".")[0]
+        return int(head) if head.isdigit() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What was found, before any judgement."""
+
+    processor: str
+    cores: int
+    memory_mb: int
+    system: str
+    gpus: tuple[Gpu, ...]  # that the driver shows
+    cuda_devices: int  # that CTranslate2 can use
+    has_cublas: bool
+    is_cache_writable: bool  # of translated GPU code
+    keeps_memory: bool  # glibc agreed to keep freed memory
+    device: Device
+    compute_type: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """What came of a real decode of the bundled clip."""
+
+    text: str
+    error: str
+    took_s: float  # the second time; the first includes warming up
+    audio_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    what: str
+    fix: str
+    is_fatal: bool  # the engine would not work
+
+
+# --- judging ------------------------------------------------------------------------------------------
+
+
+def diagnose(machine: Machine, decode: Decode | None, *, must_hear: bool) -> list[Problem]:
+    """Problems, the worst first. decode: None when no model could be loaded.
+
+    must_hear: the clip's words are known to this model, so no text means no hearing.
+    """
+    problems = [*_gpu_problems(machine), *_decode_problems(machine, decode, must_hear)]
+    if not machine.keeps_memory and machine.device is Device.CPU:
+        problems.append(
+            Problem(
+                "this C library cannot be told to keep freed memory",
+                "use a Debian-based image instead of Alpine: encoding is 1.5 to 2.2 times as fast with glibc",
+                is_fatal=False,
+            )
+        )
+    return sorted(problems, key=lambda problem: not problem.is_fatal)
+
+
+def _gpu_problems(machine: Machine) -> list[Problem]:
+    problems = []
+    if machine.gpus and machine.cuda_devices == 0:
+        problems.append(
+            Problem(
+                f"the driver shows {machine.gpus[0].name}, but CTranslate2 finds no CUDA device",
+                "in a container run with --gpus all; else check that libcuda.so.1 is the driver's own",
+                is_fatal=machine.device is Device.CUDA,
+            )
+        )
+    if machine.device is not Device.CUDA:
+        return problems
+    if not machine.has_cublas:
+        problems.append(
+            Problem(
+                "libcublas.so.12 is not found (CUDA 13 brings only libcublas.so.13)",
+                "install it beside the server: pip install nvidia-cublas-cu12",
+                is_fatal=True,
+            )
+        )
+    for gpu in machine.gpus:
+        if gpu.capability > NATIVE_CAPABILITY and gpu.driver_major < DRIVER_MIN:
+            problems.append(
+                Problem(
+                    f"{gpu.name} with driver {gpu.driver}: older than {DRIVER_MIN}, transcripts come out empty",
+                    f"install an NVIDIA driver of version {DRIVER_MIN} or newer",
+                    is_fatal=True,
+                )
+            )
+        if gpu.capability > NATIVE_CAPABILITY and not machine.is_cache_writable:
+            problems.append(
+                Problem(
+                    "the cache of translated GPU code cannot be written: every start translates it anew",
+                    "set CUDA_CACHE_PATH to a writable folder, and mount it in a container",
+                    is_fatal=False,
+                )
+            )
+    return problems
+
+
+def _decode_problems(machine: Machine, decode: Decode | None, must_hear: bool) -> list[Problem]:
+    if decode is None:
+        return []  # why the model could not be loaded is told by who tried
+    if decode.error:
+        return [Problem(f"a decode failed: {decode.error}", "see the problems above; else report it", True)]
+    if not decode.text and must_hear:
+        fix = (
+            f"install driver {DRIVER_MIN} or newer" if machine.device is Device.CUDA else "get the model anew"
+        )
+        return [Problem("a decode of spoken words gave empty text", fix, is_fatal=True)]
+    if decode.took_s > decode.audio_s:
+        return [
+            Problem(
+                f"reading {decode.audio_s:.1f} s of speech took {decode.took_s:.1f} s: too slow for one channel",
+                "choose a smaller model (engine.model: base or tiny), or a GPU",
+                is_fatal=False,
+            )
+        ]
+    return []
+
+
+# --- looking ------------------------------------------------------------------------------------------
+
+
+def examine(config: EngineConfig) -> Machine:
+    preload_cublas()
+    device = resolve_device(config.device)
+    return Machine(
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        memory_mb=_memory_mb(),
+        system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        gpus=_gpus(),
+        cuda_devices=_cuda_devices(),
+        has_cublas=_has_cublas(),
+        is_cache_writable=_is_cache_writable(),
+        keeps_memory=keep_freed_memory() if device is Device.CPU else True,
+        device=device,
+        compute_type=_compute_type(device, config.compute_type),
+        threads=resolve_threads(config.cpu_threads),
+    )
+
+
+def decode_once(config: EngineConfig, model: ResolvedModel, backend: Backend) -> Decode:
+    """Load the model and read the bundled clip twice. Raises ModelError when it cannot be loaded."""
+    try:
+        engine = backend.load(config, model)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ModelError(f"the model {model.name} could not be loaded: {error}") from error
+    window = warm_up_window(Priority.FINAL)
+    audio_s = len(window.samples) / 16_000
+    try:
+        engine.decode([window])
+        began = time.perf_counter()
+        (answer,) = engine.decode([window])
+        took_s = time.perf_counter() - began
+    except RuntimeError as error:
+        return Decode("", str(error), 0.0, audio_s)
+    finally:
+        engine.close()
+    if isinstance(answer, WindowError):
+        return Decode("", answer.message, took_s, audio_s)
+    assert isinstance(answer, Transcript)
+    return Decode(answer.text, "", took_s, audio_s)
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    """What nvidia-smi shows; nothing where it is missing or fails."""
+    if not shutil.which("nvidia-smi"):
+        return ()
+    query = "--query-gpu=name,driver_version,compute_cap,memory.total"
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (subprocess.SubprocessError, OSError):
+        return ()
+    return gpus_of(said)
+
+
+def gpus_of(said: str) -> tuple[Gpu, ...]:
+    """The GPUs in nvidia-smi's lines `name, driver, capability, memory in MiB`."""
+    gpus = []
+    for line in said.splitlines():
+        fields = [part.strip() for part in line.split(",")]
+        if len(fields) == 4:
+            gpus.append(Gpu(fields[0], fields[1], _number(fields[2]), int(_number(fields[3]))))
+    return tuple(gpus)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _cuda_devices() -> int:
+    try:
+        return int(ctranslate2.get_cuda_device_count())
+    except RuntimeError:
+        return 0
+
+
+def _has_cublas() -> bool:
+    try:
+        ctypes.CDLL("libcublas.so.12")
+    except OSError:
+        return False
+    return True
+
+
+def _is_cache_writable() -> bool:
+    folder = Path(os.environ.get("CUDA_CACHE_PATH") or Path.home() / ".nv" / "ComputeCache")
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return os.access(folder, os.W_OK)
+
+
+def _compute_type(device: Device, wanted: str) -> str:
+    try:
+        return resolve_compute_type(device, wanted)
+    except (RuntimeError, ValueError):
+        return "unknown"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _memory_mb() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1024 * 1024)
