@@ -8,6 +8,7 @@ utterances from a pool of clips; it asks for an interim every `interval_s` while
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -83,8 +84,7 @@ async def send_all(url: str, windows: Sequence[Float32Array]) -> float:
             began_s = asyncio.get_running_loop().time()
             for n, samples in enumerate(windows):
                 await asker.ask(f"C{n % 16 + 1:02}", samples, 0, Priority.FINAL)
-            while sum(map(len, tally.latencies_s.values())) < len(windows) and not tally.errors:
-                await asyncio.sleep(0.002)
+            await asker.all_answered.wait()
             took_s = asyncio.get_running_loop().time() - began_s
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
@@ -98,6 +98,8 @@ class _Asker:
         self._ws = ws
         self._tally = tally
         self._sent: dict[str, tuple[Priority, float]] = {}
+        self.all_answered = asyncio.Event()
+        self.all_answered.set()
         self._number = 0
 
     async def ask(self, channel: str, samples: Float32Array, start_sample: int, priority: Priority) -> None:
@@ -107,6 +109,7 @@ class _Asker:
         frame = encode_window(window)
         self._tally.asked[priority] += 1
         self._sent[window.id] = (priority, asyncio.get_running_loop().time())
+        self.all_answered.clear()
         await self._ws.send_bytes(frame)
 
     async def read(self) -> None:
@@ -114,11 +117,13 @@ class _Asker:
             answer = decode_answer(message.data)
             priority, sent_s = self._sent.pop(answer.id)
             self._tally.answered(priority, answer, asyncio.get_running_loop().time() - sent_s)
+            if not self._sent:
+                self.all_answered.set()
 
     async def drain(self, timeout_s: float) -> None:
-        end_s = asyncio.get_running_loop().time() + timeout_s
-        while self._sent and asyncio.get_running_loop().time() < end_s:
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self.all_answered.wait()
         self._tally.unanswered_finals = sum(p is Priority.FINAL for p, _ in self._sent.values())
 
 

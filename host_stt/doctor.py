@@ -128,7 +128,7 @@ def _gpu_problems(machine: Machine) -> list[Problem]:
         if gpu.capability > NATIVE_CAPABILITY and gpu.driver_major < DRIVER_MIN:
             problems.append(
                 Problem(
-                    f"{gpu.name} with driver {gpu.driver}: older than {DRIVER_MIN}, transcripts come out empty",
+                    f"{gpu.name} with driver {gpu.driver}: before {DRIVER_MIN}, transcripts come out empty",
                     f"install an NVIDIA driver of version {DRIVER_MIN} or newer",
                     is_fatal=True,
                 )
@@ -157,7 +157,7 @@ def _decode_problems(machine: Machine, decode: Decode | None, must_hear: bool) -
     if decode.took_s > decode.audio_s:
         return [
             Problem(
-                f"reading {decode.audio_s:.1f} s of speech took {decode.took_s:.1f} s: too slow for one channel",
+                f"{decode.audio_s:.1f} s of speech took {decode.took_s:.1f} s: too slow for one channel",
                 "choose a smaller model (engine.model: base or tiny), or a GPU",
                 is_fatal=False,
             )
