@@ -1,4 +1,4 @@
-"""8081 over HTTP: windows by WebSocket, health, readiness, metrics, models, warm-up.
+"""8081 over HTTP: windows by WebSocket, files, health, readiness, metrics, models, warm-up.
 
 Owns sockets, status codes and who may call; every window goes to the service. The port opens before the
 model is loaded, so /health answers at once and /ready says how far it is. Invariant: every 4xx and 5xx
@@ -24,6 +24,7 @@ from host_stt import __version__
 from host_stt.config import EngineConfig
 from host_stt.contract import Transcript, WindowError, error_body
 from host_stt.errors import AddressInUse, AddressRefused
+from host_stt.files.door import FilesDoor
 from host_stt.models import warm_up_window
 from host_stt.service import Backend, EngineService
 from host_stt.window_socket import WindowSocket
@@ -79,6 +80,7 @@ def create_app(
     app.router.add_get("/v1/windows", windows)
     app.router.add_get("/v1/models", models)
     app.router.add_post("/warmup", warmup)
+    FilesDoor(app[SERVICE]).add_to(app)
     app.router.add_get("/health", health)
     app.router.add_get("/ready", ready)
     app.router.add_get("/metrics", metrics)

@@ -1,0 +1,197 @@
+"""`POST /v1/audio/transcriptions` on 8081, as OpenAI's: a form with a file in, its transcript out.
+
+Owns the answer's shape, how many files are read at once, and what happens when the caller leaves (the work
+stops). The form is `form`'s, the work is `job`'s. Invariant: an error is OpenAI's and ours at once,
+`{"error": {"message", "type", "param", "code"}}`, also in the middle of a stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from host_stt.contract import RequestError
+from host_stt.files.config import FilesConfig
+from host_stt.files.form import Asked, FormError, receive
+from host_stt.files.formats import Format, Part, joint, written
+from host_stt.files.job import FileJob, transcribe
+from host_stt.service import EngineService
+
+logger = logging.getLogger(__name__)
+
+PATH = "/v1/audio/transcriptions"
+_GONE_CHECK_S = 0.25
+_TYPES = {
+    Format.JSON: "application/json",
+    Format.VERBOSE_JSON: "application/json",
+    Format.TEXT: "text/plain",
+    Format.SRT: "text/plain",
+    Format.VTT: "text/vtt",
+}
+
+
+class _Gone(Exception):
+    """The caller has left; nobody reads an answer."""
+
+
+class FilesDoor:
+    """One per application; `add_to` puts its route in."""
+
+    def __init__(self, service: EngineService, config: FilesConfig | None = None) -> None:
+        self._service = service
+        self._config = config or FilesConfig()
+        self._jobs = 0
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_post(PATH, self.transcriptions)
+
+    async def transcriptions(self, request: web.Request) -> web.StreamResponse:
+        try:
+            async with self._place():
+                return await self._transcribe(request)
+        except RequestError as error:
+            return _refused(request, error)
+        except _Gone:
+            logger.info("a caller left before a recording was read")
+            return web.Response(status=499)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        if self._jobs >= self._config.jobs_max:
+            text = f"{self._jobs} recordings are being read already; send this one again in a while"
+            raise RequestError("too_many", text, 429, retry_after_s=5)
+        self._jobs += 1
+        try:
+            yield
+        finally:
+            self._jobs -= 1
+
+    async def _transcribe(self, request: web.Request) -> web.StreamResponse:
+        now = self._service.state.now
+        if not now.is_ready:  # before a gigabyte is uploaded for nothing
+            raise RequestError("not_ready", f"not ready: {now.message}", 503, retry_after_s=2)
+        folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="host-stt-")
+        try:
+            path, asked = await receive(request, Path(folder.name), self._config)
+            job = FileJob(path, asked.options, self._service, self._config)
+            answer = self._stream(request, job) if asked.is_stream else self._whole(job, asked)
+            return await _while_there(request, answer)
+        finally:
+            await asyncio.to_thread(folder.cleanup)
+
+    async def _whole(self, job: FileJob, asked: Asked) -> web.StreamResponse:
+        recording = await transcribe(job)
+        text = written(recording, asked.form, asked.granularities)
+        return web.Response(text=text, content_type=_TYPES[asked.form], charset="utf-8")
+
+    # --- server-sent events ---------------------------------------------------------------------------
+
+    async def _stream(self, request: web.Request, job: FileJob) -> web.StreamResponse:
+        """Deltas as windows are read; together they are exactly the text of the last event."""
+        response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        response.content_type, response.charset = "text/event-stream", "utf-8"
+        async with aclosing(job.stretches()) as stretches:
+            # The first is waited for: a file that cannot be read is refused with its status.
+            parts = await _first_said(stretches)
+            await response.prepare(request)
+            alive = asyncio.create_task(_keep_alive(response, self._config.keep_alive_s))
+            try:
+                before = await _send_parts(response, parts, None)
+                async for stretch in stretches:
+                    before = await _send_parts(response, stretch.parts, before)
+                done = {"text": job.recording.text, "usage": _usage(job)}
+                await _send(response, {"type": "transcript.text.done", **done})
+            except RequestError as error:
+                await _send(response, {"type": "error", **_body(error)})
+            finally:
+                alive.cancel()
+                await asyncio.gather(alive, return_exceptions=True)
+        await response.write_eof()
+        return response
+
+
+async def _first_said(stretches: AsyncIterator[Any]) -> tuple[Part, ...]:
+    async for stretch in stretches:
+        if stretch.parts:
+            parts: tuple[Part, ...] = stretch.parts
+            return parts
+    return ()
+
+
+async def _send_parts(
+    response: web.StreamResponse, parts: tuple[Part, ...], before: Part | None
+) -> Part | None:
+    for part in parts:
+        delta = joint(before, part) + part.segment.text.strip()
+        await _send(response, {"type": "transcript.text.delta", "delta": delta})
+        before = part
+    return before
+
+
+async def _send(response: web.StreamResponse, body: dict[str, Any]) -> None:
+    await response.write(f"data: {json.dumps(body, ensure_ascii=False)}\n\n".encode())
+
+
+async def _keep_alive(response: web.StreamResponse, every_s: float) -> None:
+    with contextlib.suppress(ConnectionError):  # the writer of events sees it too
+        while True:
+            await asyncio.sleep(every_s)
+            await response.write(b": still reading\n\n")
+
+
+def _usage(job: FileJob) -> dict[str, Any]:
+    return {"type": "duration", "seconds": math.ceil(job.recording.duration_s)}
+
+
+# --- the caller -----------------------------------------------------------------------------------
+
+
+async def _while_there(
+    request: web.Request, answer: Coroutine[Any, Any, web.StreamResponse]
+) -> web.StreamResponse:
+    """Raises _Gone, with the work stopped, as soon as the caller's connection has ended."""
+    work = asyncio.create_task(answer)
+    try:
+        while not work.done():
+            await asyncio.wait({work}, timeout=_GONE_CHECK_S)
+            if not work.done() and (request.transport is None or request.transport.is_closing()):
+                raise _Gone
+        return await work
+    except ConnectionError as error:
+        raise _Gone from error
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+def _body(error: RequestError) -> dict[str, Any]:
+    kind = "server_error" if error.status >= 500 else "invalid_request_error"
+    param = error.param if isinstance(error, FormError) else _PARAMS.get(error.code)
+    return {"error": {"message": error.message, "type": kind, "param": param, "code": error.code}}
+
+
+_PARAMS = {
+    "unknown_language": "language",
+    "empty_audio": "file",
+    "wrong_type": "file",
+    "too_long": "file",
+}
+
+
+def _refused(request: web.Request, error: RequestError) -> web.Response:
+    headers = {"Retry-After": f"{error.retry_after_s or 2:g}"} if error.status in (429, 503) else {}
+    response = web.json_response(_body(error), status=error.status, headers=headers)
+    # What is left of the upload is not read: the connection ends with the answer.
+    if not request.content.is_eof():
+        response.force_close()
+    return response

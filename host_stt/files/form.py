@@ -1,0 +1,218 @@
+"""The form of `POST /v1/audio/transcriptions`: the file to disk, the fields checked one by one.
+
+Owns the multipart body and every rule on a field; knows no engine. Nothing of the file is held in memory.
+Every error says which field it is about (`FormError.param`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from aiohttp import BodyPartReader, web
+
+from host_stt.contract import AUTO, HISTORY_CHARS_MAX, TERM_CHARS_MAX, TERMS_MAX, RequestError
+from host_stt.files.config import FilesConfig
+from host_stt.files.formats import Format
+from host_stt.files.job import FileOptions
+from host_stt.files.languages import code_of
+
+GRANULARITIES = frozenset({"segment", "word"})
+_WRITE_BYTES = 1024 * 1024
+_TERM_FIELDS = ("hotwords", "keywords", "keywords[]")
+Fields = dict[str, list[str]]
+
+
+class FormError(RequestError):
+    """param: the field at fault, as OpenAI's errors name it."""
+
+    def __init__(self, code: str, message: str, status: int = 400, *, param: str | None = None) -> None:
+        super().__init__(code, message, status)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A form that was found good."""
+
+    options: FileOptions
+    form: Format
+    granularities: frozenset[str]
+    is_stream: bool
+
+
+async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tuple[Path, Asked]:
+    """The file, stored in `folder`, and what is asked of it. Raises FormError."""
+    if not request.content_type.startswith("multipart/form-data"):
+        raise FormError("wrong_type", "send multipart/form-data with a part named file", 415)
+    if (
+        request.content_length is not None
+        and request.content_length > config.bytes_max + config.field_bytes_max
+    ):
+        raise _too_large(config)
+    try:
+        fields, path = await _receive_parts(request, folder / "recording", config)
+    except (ValueError, AssertionError) as error:  # aiohttp asserts on some broken boundaries
+        raise FormError("bad_form", f"the multipart body is malformed: {str(error)[:120]}") from error
+    except TimeoutError as error:
+        text = f"nothing came for {config.upload_stall_s:g} s; send the file again"
+        raise FormError("upload_stalled", text, 408) from error
+    except OSError as error:
+        raise FormError("no_room", f"the file cannot be stored: {error.strerror or error}", 507) from error
+    asked = checked(fields)
+    if path is None:
+        raise FormError("missing_file", "the form has no part named file", param="file")
+    return path, asked
+
+
+async def _receive_parts(request: web.Request, path: Path, config: FilesConfig) -> tuple[Fields, Path | None]:
+    reader = await request.multipart()
+    fields: Fields = {}
+    stored: Path | None = None
+    left, count = config.field_bytes_max, 0
+    while (part := await asyncio.wait_for(reader.next(), config.upload_stall_s)) is not None:
+        count += 1
+        if not isinstance(part, BodyPartReader) or count > config.fields_max:
+            raise ValueError("it is nested, or has too many parts")
+        if part.name == "file":
+            if stored is not None:
+                raise FormError("bad_form", "one file at a time", param="file")
+            await _store(part, path, config)
+            stored = path
+        else:
+            value = await _text_of(part, left, config.upload_stall_s)
+            left -= len(value)
+            fields.setdefault(part.name or "", []).append(value.decode("utf-8", "replace"))
+    return fields, stored
+
+
+async def _store(part: BodyPartReader, path: Path, config: FilesConfig) -> None:
+    held, size = bytearray(), 0
+    file = await asyncio.to_thread(path.open, "wb")
+    try:
+        while chunk := await asyncio.wait_for(part.read_chunk(256 * 1024), config.upload_stall_s):
+            size += len(chunk)
+            if size > config.bytes_max:
+                raise _too_large(config)
+            held += chunk
+            if len(held) >= _WRITE_BYTES:
+                await asyncio.to_thread(file.write, bytes(held))
+                held.clear()
+        await asyncio.to_thread(_finish, file, bytes(held))
+    finally:
+        file.close()
+
+
+def _finish(file: IO[bytes], rest: bytes) -> None:
+    file.write(rest)
+    file.flush()
+
+
+async def _text_of(part: BodyPartReader, bytes_max: int, stall_s: float) -> bytes:
+    value = bytearray()
+    while chunk := await asyncio.wait_for(part.read_chunk(8192), stall_s):
+        value += chunk
+        if len(value) > bytes_max:
+            raise FormError("too_large", "the form's fields are too large", 413, param=part.name)
+    return bytes(value)
+
+
+def _too_large(config: FilesConfig) -> FormError:
+    text = f"the file is over {config.bytes_max / 1024**2:g} MiB; send it in parts, or as FLAC, Ogg or MP3"
+    return FormError("too_large", text, 413, param="file")
+
+
+# --- fields -------------------------------------------------------------------------------------------
+
+
+def checked(fields: Fields) -> Asked:
+    """The fields' meaning. Raises FormError naming the first that is wrong.
+
+    `model` may be any name: there is one model, and clients send the names of OpenAI's. Fields that this
+    server has no use for (`include[]`, `chunking_strategy`, ...) change nothing.
+    """
+    form = _one_of(fields, "response_format", Format, Format.JSON)
+    granularities = _granularities(fields)
+    if granularities and form is not Format.VERBOSE_JSON:
+        raise FormError(
+            "bad_field",
+            "timestamp_granularities need response_format verbose_json",
+            param="timestamp_granularities",
+        )
+    is_stream = _flag(fields, "stream")
+    if is_stream and form not in (Format.JSON, Format.TEXT):
+        raise FormError("bad_field", f"stream cannot be had as {form.value}: json or text", param="stream")
+    _temperature(fields)
+    language = _last(fields, "language")
+    options = FileOptions(
+        language=code_of(language) if language.strip() else AUTO,
+        terms=_terms(fields),
+        # The end of it: what stands last is nearest to what is heard.
+        prompt=_last(fields, "prompt")[-HISTORY_CHARS_MAX:],
+    )
+    return Asked(options, form, granularities, is_stream)
+
+
+def _last(fields: Fields, name: str) -> str:
+    return fields.get(name, [""])[-1]
+
+
+def _one_of(fields: Fields, name: str, kind: Callable[[str], Format], default: Format) -> Format:
+    value = _last(fields, name).strip()
+    try:
+        return kind(value) if value else default
+    except ValueError as error:
+        known = ", ".join(Format)
+        raise FormError("bad_field", f"{name} {value[:40]!r} is none of {known}", param=name) from error
+
+
+def _granularities(fields: Fields) -> frozenset[str]:
+    name = "timestamp_granularities"
+    given = frozenset(fields.get(f"{name}[]", []) + fields.get(name, []))
+    if not given <= GRANULARITIES:
+        wrong = sorted(given - GRANULARITIES)[0]
+        raise FormError("bad_field", f"{name} {wrong[:40]!r} is neither word nor segment", param=name)
+    return given
+
+
+def _flag(fields: Fields, name: str) -> bool:
+    value = _last(fields, name).strip().lower()
+    if value in ("", "false", "0", "no"):
+        return False
+    if value in ("true", "1", "yes"):
+        return True
+    raise FormError("bad_field", f"{name} {value[:40]!r} is neither true nor false", param=name)
+
+
+def _temperature(fields: Fields) -> None:
+    """Checked and otherwise without effect: windows that fail a guard are read again by themselves."""
+    value = _last(fields, "temperature").strip()
+    try:
+        number = float(value) if value else 0.0
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise FormError("bad_field", "temperature is a number from 0 to 1", param="temperature")
+
+
+def _terms(fields: Fields) -> tuple[str, ...]:
+    given: list[Any] = [value for name in _TERM_FIELDS for value in fields.get(name, [])]
+    try:
+        return terms_of(given)
+    except RequestError as error:
+        raise FormError(error.code, error.message, error.status, param="hotwords") from error
+
+
+def terms_of(lists: Sequence[str]) -> tuple[str, ...]:
+    """The terms of comma lists, each once. Raises RequestError when there are too many or one is too long."""
+    terms = tuple(dict.fromkeys(term.strip() for given in lists for term in given.split(",") if term.strip()))
+    if len(terms) > TERMS_MAX:
+        raise RequestError("too_many_terms", f"{len(terms)} hotwords; {TERMS_MAX} at most")
+    if too_long := next((term for term in terms if len(term) > TERM_CHARS_MAX), None):
+        text = f"the hotword {too_long[:20]!r}... has {len(too_long)} characters; {TERM_CHARS_MAX} at most"
+        raise RequestError("term_too_long", text)
+    return terms

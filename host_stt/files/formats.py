@@ -1,0 +1,261 @@
+"""A recording's transcript and the ways it is written: OpenAI's JSON, subtitles, plain text.
+
+Pure. Owns line lengths and time forms; times in are samples, times out are seconds or subtitle stamps.
+Invariant: subtitles come in order, none is empty, none begins before the one ahead of it has ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from host_stt.contract import SAMPLE_RATE, Segment, Transcript, Word
+from host_stt.files.languages import WITHOUT_SPACES, name_of
+
+CUE_CHARS_MAX = 84
+"""Two lines of 42 characters, the usual limit of subtitles."""
+CUE_S_MAX = 7.0
+_LINE_CHARS_MAX = 42
+_CUE_S_MIN = 0.2
+_MEL_SAMPLES = 160
+_SENTENCE_ENDS = tuple(".?!。？！")
+
+
+class Format(StrEnum):
+    """What `response_format` may say."""
+
+    JSON = "json"
+    TEXT = "text"
+    SRT = "srt"
+    VERBOSE_JSON = "verbose_json"
+    VTT = "vtt"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One window's reading, and where the window began."""
+
+    segment: Segment
+    language: str
+    window_start_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Everything read, in order. Times are samples from the recording's start."""
+
+    parts: tuple[Part, ...]
+    duration_samples: int
+
+    @property
+    def text(self) -> str:
+        return "".join(joint + part.segment.text.strip() for joint, part in joined(self.parts))
+
+    @property
+    def language(self) -> str:
+        """What most of it is in, by the time spoken; English where nothing was said."""
+        spoken: dict[str, int] = {}
+        for part in self.parts:
+            length = part.segment.end_sample - part.segment.start_sample
+            spoken[part.language] = spoken.get(part.language, 0) + length
+        return max(spoken, key=lambda code: spoken[code]) if spoken else "en"
+
+    @property
+    def duration_s(self) -> float:
+        return self.duration_samples / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One subtitle."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+def parts_of(transcript: Transcript, window_start_sample: int) -> list[Part]:
+    return [
+        Part(segment, transcript.language, window_start_sample)
+        for segment in transcript.segments
+        if segment.text.strip()
+    ]
+
+
+def joined(parts: Sequence[Part]) -> Iterator[tuple[str, Part]]:
+    """Each part with what stands between it and the one before."""
+    before: Part | None = None
+    for part in parts:
+        yield joint(before, part), part
+        before = part
+
+
+def joint(before: Part | None, part: Part) -> str:
+    if before is None or (before.language in WITHOUT_SPACES and part.language in WITHOUT_SPACES):
+        return ""
+    return " "
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def json_body(recording: Recording) -> dict[str, Any]:
+    return {"text": recording.text, "usage": _usage(recording)}
+
+
+def verbose_body(recording: Recording, granularities: frozenset[str]) -> dict[str, Any]:
+    """granularities: of "segment" and "word"; none means segments, as with OpenAI."""
+    body: dict[str, Any] = {
+        "task": "transcribe",
+        "language": name_of(recording.language),
+        "duration": round(recording.duration_s, 3),
+        "text": recording.text,
+    }
+    if "word" in granularities:
+        body["words"] = [
+            {
+                "word": word.text,
+                "start": _seconds(word.start_sample),
+                "end": _seconds(word.end_sample),
+                "probability": round(word.probability, 4),
+            }
+            for part in recording.parts
+            for word in part.segment.words
+        ]
+    if "segment" in granularities or not granularities:
+        body["segments"] = [_segment_body(i, part) for i, part in enumerate(recording.parts)]
+    body["usage"] = _usage(recording)
+    return body
+
+
+def _segment_body(number: int, part: Part) -> dict[str, Any]:
+    """`tokens` is empty: what crosses the engine's seam is text, whatever model reads it."""
+    segment = part.segment
+    return {
+        "id": number,
+        "seek": part.window_start_sample // _MEL_SAMPLES,
+        "start": _seconds(segment.start_sample),
+        "end": _seconds(segment.end_sample),
+        "text": segment.text.strip(),
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": round(segment.avg_logprob, 4),
+        "compression_ratio": round(segment.compression_ratio, 4),
+        "no_speech_prob": round(segment.no_speech_prob, 6),
+        "language": name_of(part.language),
+    }
+
+
+def _usage(recording: Recording) -> dict[str, Any]:
+    return {"type": "duration", "seconds": -(-recording.duration_samples // SAMPLE_RATE)}
+
+
+def _seconds(sample: int) -> float:
+    return round(sample / SAMPLE_RATE, 3)
+
+
+# --- subtitles ------------------------------------------------------------------------------------
+
+
+def cues(recording: Recording) -> list[Cue]:
+    """Subtitles short enough to read: cut between words, best after a sentence."""
+    found = [cue for part in recording.parts for cue in _cues_of(part.segment)]
+    for i, cue in enumerate(found):
+        start_s = max(cue.start_s, found[i - 1].end_s if i else 0.0)
+        found[i] = replace(cue, start_s=start_s, end_s=max(cue.end_s, start_s + _CUE_S_MIN))
+    return found
+
+
+def _cues_of(segment: Segment) -> Iterator[Cue]:
+    if not segment.words:
+        yield Cue(_one_line(segment.text), _seconds(segment.start_sample), _seconds(segment.end_sample))
+        return
+    held: list[Word] = []
+    for word in segment.words:
+        if held and (_is_full([*held, word]) or _ends_well(held)):
+            yield _cue(held)
+            held = []
+        held.append(word)
+    yield _cue(held)
+
+
+def _is_full(words: Sequence[Word]) -> bool:
+    too_long = words[-1].end_sample - words[0].start_sample > CUE_S_MAX * SAMPLE_RATE
+    return words[-1].leading_space and (too_long or len(_text_of(words)) > CUE_CHARS_MAX)
+
+
+def _ends_well(words: Sequence[Word]) -> bool:
+    """At the end of a sentence, with a line full."""
+    return len(_text_of(words)) >= _LINE_CHARS_MAX and words[-1].text.endswith(_SENTENCE_ENDS)
+
+
+def _cue(words: Sequence[Word]) -> Cue:
+    return Cue(_folded(words), _seconds(words[0].start_sample), _seconds(words[-1].end_sample))
+
+
+def _text_of(words: Sequence[Word]) -> str:
+    return _one_line("".join((" " if word.leading_space else "") + word.text for word in words))
+
+
+def _folded(words: Sequence[Word]) -> str:
+    """In two lines where one is too long, at the space nearest to the middle."""
+    text = _text_of(words)
+    spaces = [i for i, character in enumerate(text) if character == " "]
+    if len(text) <= _LINE_CHARS_MAX or not spaces:
+        return text
+    at = min(spaces, key=lambda i: abs(i - len(text) // 2))
+    return f"{text[:at]}\n{text[at + 1 :]}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def srt(recording: Recording) -> str:
+    return "".join(
+        f"{number}\n{_stamp(cue.start_s, ',')} --> {_stamp(cue.end_s, ',')}\n{_unmarked(cue.text)}\n\n"
+        for number, cue in enumerate(cues(recording), start=1)
+    )
+
+
+def vtt(recording: Recording) -> str:
+    return "WEBVTT\n\n" + "".join(
+        f"{_stamp(cue.start_s, '.')} --> {_stamp(cue.end_s, '.')}\n{_escaped(cue.text)}\n\n"
+        for cue in cues(recording)
+    )
+
+
+def _unmarked(text: str) -> str:
+    """An arrow in the text would be taken for a line of times."""
+    return text.replace("-->", "->")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _stamp(seconds: float, mark: str) -> str:
+    ms = round(seconds * 1000)
+    return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}{mark}{ms % 1000:03d}"
+
+
+# --- all of them ----------------------------------------------------------------------------------
+
+
+def written(recording: Recording, form: Format, granularities: frozenset[str] = frozenset()) -> str:
+    """The whole answer in this form."""
+    bodies: dict[Format, Callable[[], str]] = {
+        Format.JSON: lambda: _dumped(json_body(recording)),
+        Format.VERBOSE_JSON: lambda: _dumped(verbose_body(recording, granularities)),
+        Format.TEXT: lambda: recording.text + "\n",
+        Format.SRT: lambda: srt(recording),
+        Format.VTT: lambda: vtt(recording),
+    }
+    return bodies[form]()
+
+
+def _dumped(body: dict[str, Any]) -> str:
+    return json.dumps(body, ensure_ascii=False)

@@ -1,0 +1,28 @@
+"""Silero's voice detector, as faster-whisper brings it, for samples that come in parts."""
+
+from __future__ import annotations
+
+import numpy as np
+from faster_whisper.vad import get_vad_model
+
+from host_stt.contract import Float32Array
+from host_stt.files.cutting import FRAME
+
+_CONTEXT = 32  # frames heard again before new ones: the model's state starts from nothing at each call
+
+
+class Detector:
+    """Probabilities of speech for samples that come in parts. Not for two threads at once."""
+
+    def __init__(self) -> None:
+        self._model = get_vad_model()
+        self._before: Float32Array = np.zeros(0, np.float32)
+
+    def __call__(self, samples: Float32Array) -> Float32Array:
+        """(k,) for (k * 512,) samples."""
+        heard = np.concatenate([self._before, samples])
+        skipped = len(self._before) // FRAME
+        # A copy, made before: the model's code writes zeros into the end of what it is given.
+        self._before = heard[max(0, len(heard) - _CONTEXT * FRAME) :].copy()
+        probabilities: Float32Array = np.asarray(self._model(heard), np.float32).reshape(-1)
+        return probabilities[skipped : skipped + len(samples) // FRAME]

@@ -1,0 +1,153 @@
+"""`host-stt transcribe`: recordings in, text or subtitles out, without any server.
+
+Loads the model as the engine does and reads each file as the engine's `POST /v1/audio/transcriptions` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from host_stt.contract import AUTO, RequestError
+from host_stt.files.form import terms_of
+from host_stt.files.formats import Format, Recording, written
+from host_stt.files.job import FileJob, FileOptions
+from host_stt.files.job import transcribe as read
+from host_stt.files.languages import code_of
+from host_stt.service import EngineService
+from host_stt.state import Phase
+from host_stt_cli import logs
+from host_stt_cli.errors import StartError
+from host_stt_cli.options import ConfigOptions, config_options
+
+FORMATS = {
+    "txt": Format.TEXT,
+    "srt": Format.SRT,
+    "vtt": Format.VTT,
+    "json": Format.JSON,
+    "verbose_json": Format.VERBOSE_JSON,
+}
+_BOTH = frozenset({"segment", "word"})
+_WAIT_S = 0.05
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    default="txt",
+    show_default=True,
+    help="verbose_json holds segments and words with times.",
+)
+@click.option("--language", default=AUTO, help="en, ko, ... or a name, such as korean. Default: heard.")
+@click.option("--hotwords", default="", metavar="LIST", help="Terms to listen for, with commas between.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write NAME.FORMAT there for each FILE. Default: standard output, for one FILE.",
+)
+@config_options
+def transcribe(
+    options: ConfigOptions,
+    files: tuple[Path, ...],
+    form: str,
+    language: str,
+    hotwords: str,
+    output: Path | None,
+) -> None:
+    """Write down what is said in recordings: text or subtitles, in this process, no server needed."""
+    targets = _targets(files, form, output)
+    asked = FileOptions(language if language == AUTO else code_of(language), _terms(hotwords))
+    config = options.load().config
+    logs.set_up("transcribe", config.log.level if config.log.level != "info" else "warning")
+    service = EngineService(config.engine_in_force())
+    with _running(service):
+        failed = [_one(service, file, asked, FORMATS[form], target) for file, target in targets].count(False)
+    if failed:
+        raise StartError(f"{failed} of {len(files)} recordings could not be read.")
+
+
+def _targets(files: tuple[Path, ...], form: str, output: Path | None) -> list[tuple[Path, Path | None]]:
+    """Each file with where its text goes; checked before a model is loaded."""
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise StartError("\n".join(f"there is no file {name}." for name in missing))
+    if output is None:
+        if len(files) > 1:
+            raise StartError("several files need --output DIR: each gets a file of its own there.")
+        return [(files[0], None)]
+    suffix = "json" if form == "verbose_json" else form
+    targets = [output / f"{file.stem}.{suffix}" for file in files]
+    twice = next((target for target in targets if targets.count(target) > 1), None)
+    if twice:
+        raise StartError(
+            f"two files would both be written to {twice}; transcribe them into different folders."
+        )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"the folder {output} cannot be made: {error.strerror}.") from error
+    return list(zip(files, targets, strict=True))
+
+
+def _terms(hotwords: str) -> tuple[str, ...]:
+    try:
+        return terms_of([hotwords])
+    except RequestError as error:
+        raise StartError(f"--hotwords: {error.message}.") from error
+
+
+@contextmanager
+def _running(service: EngineService) -> Iterator[None]:
+    """The model loaded, for as long as the block lasts. Raises StartError when it cannot be."""
+    service.start()
+    try:
+        while not (now := service.state.now).is_ready:
+            if now.phase is Phase.FAILED:
+                raise StartError(f"{now.message.rstrip('.')}.")
+            time.sleep(_WAIT_S)
+        yield
+    finally:
+        service.stop()
+
+
+def _one(service: EngineService, file: Path, asked: FileOptions, form: Format, target: Path | None) -> bool:
+    """True when it was read and written; else the reason is on stderr, and the next file may do better."""
+    try:
+        recording = _read(service, file, asked)
+        text = written(recording, form, _BOTH if form is Format.VERBOSE_JSON else frozenset())
+        if target is None:
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        else:
+            target.write_text(text, encoding="utf-8")
+    except RequestError as error:
+        click.echo(f"host-stt: {file}: {error.message}.", err=True)
+        return False
+    except OSError as error:
+        click.echo(f"host-stt: {error.filename or file}: {error.strerror or error}.", err=True)
+        return False
+    return True
+
+
+def _read(service: EngineService, file: Path, asked: FileOptions) -> Recording:
+    # disable=None: no bar where stderr is no terminal.
+    with tqdm(desc=file.name, unit="s", disable=None, file=sys.stderr) as bar:
+
+        def on_progress(done_s: float, announced_s: float | None) -> None:
+            bar.total = round(announced_s) if announced_s else None
+            bar.update(round(done_s) - bar.n)
+
+        recording = asyncio.run(read(FileJob(file, asked, service), on_progress))
+        bar.total = bar.n = round(recording.duration_s)
+        bar.refresh()
+    return recording

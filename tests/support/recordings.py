@@ -1,0 +1,54 @@
+"""Recordings for the tests of files: phrases of the starter model's grammar, spoken and put in a row."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from host_stt.contract import SAMPLE_RATE, Float32Array
+from tests.support.sound_files import encoded
+from tests.support.speech import say, silence
+from training.grammar import Language, draw_phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    text: str
+    start_s: float
+    end_s: float
+
+
+def spoken_row(
+    texts: list[str], language: Language = "en", pause_s: float = 1.2, voice: str | None = None
+) -> tuple[Float32Array, list[Said]]:
+    """The texts one after the other with pauses before, between and after; and where each lies."""
+    row, said, at = [], [], 0
+    for text in texts:
+        quiet, speech = silence(pause_s), say(text, language, voice)
+        start = at + len(quiet)
+        at = start + len(speech)
+        row += [quiet, speech]
+        said.append(Said(text, start / SAMPLE_RATE, at / SAMPLE_RATE))
+    return np.concatenate([*row, silence(pause_s)]), said
+
+
+def phrases(count: int, language: Language = "en", seed: int = 7) -> list[str]:
+    rng = random.Random(seed)
+    return [draw_phrase(rng, language).text for _ in range(count)]
+
+
+def wav(samples: Float32Array) -> bytes:
+    return encoded(np.stack([samples]), SAMPLE_RATE)
+
+
+def at_48k(samples: Float32Array) -> Float32Array:
+    """Each sample three times: good enough for a codec that is then read at 16 kHz again."""
+    return np.repeat(samples, 3)
+
+
+def write_wav(path: Path, samples: Float32Array) -> Path:
+    path.write_bytes(wav(samples))
+    return path
