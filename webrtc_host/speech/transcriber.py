@@ -37,6 +37,10 @@ TRIED = "engine_failed"
 """The one refusal that says the engine tried to read the window; every other retryable one asks to wait."""
 
 
+UNNOTICED_ATTEMPTS = 8
+"""At the default backoff about 5 s, by when an engine that starts beside this process listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class TranscriberConfig:
     url: str = "http://127.0.0.1:8081"  # of the engine
@@ -104,6 +108,7 @@ class _State:
     pending: dict[str, _Pending] = field(default_factory=dict)
     socket: aiohttp.ClientWebSocketResponse | None = None
     last_error: str = "not started"
+    attempts: int = 0  # to connect, since the last connection
 
 
 class EngineClient:
@@ -252,6 +257,7 @@ class EngineClient:
             self._state.socket = socket
             self._counts.connections += 1
             self._state.last_error = ""
+            self._state.attempts = 0
             logger.info("engine connected at %s", url)
             sender = asyncio.create_task(self._send(socket), name="engine-client-send")
             try:
@@ -264,12 +270,19 @@ class EngineClient:
                 sender.cancel()
                 await asyncio.gather(sender, return_exceptions=True)
 
+    def _tell(self, why: str, was_connected: bool) -> None:
+        """Both processes start together: that the engine is not there yet is news only when it lasts."""
+        self._state.attempts += 1
+        if was_connected or self._state.attempts == UNNOTICED_ATTEMPTS:
+            logger.warning("%s; trying again", why)
+        elif why != self._state.last_error:
+            logger.info("%s; trying again", why)
+
     def _lost(self, why: str) -> None:
         """Everything unanswered will be sent again; a final that was on the wire has used up an attempt."""
         was_connected = self._state.socket is not None
         self._state.socket = None
-        if was_connected or why != self._state.last_error:
-            logger.warning("%s; trying again", why)
+        self._tell(why, was_connected)
         self._state.last_error = why
         for pending in list(self._state.pending.values()):
             if not pending.is_sent:
