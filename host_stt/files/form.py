@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from host_stt.contract import AUTO, HISTORY_CHARS_MAX, TERM_CHARS_MAX, TERMS_MAX, RequestError
 from host_stt.files.config import FilesConfig
@@ -56,8 +57,9 @@ async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tu
         raise _too_large(config)
     try:
         fields, path = await _receive_parts(request, folder / "recording", config)
-    except (ValueError, AssertionError) as error:  # aiohttp asserts on some broken boundaries
-        raise FormError("bad_form", f"the multipart body is malformed: {str(error)[:120]}") from error
+    # aiohttp asserts on some broken boundaries.
+    except (ValueError, AssertionError, HttpProcessingError) as error:
+        raise FormError("bad_form", f"the multipart body is malformed: {_plain(error)}") from error
     except TimeoutError as error:
         text = f"nothing came for {config.upload_stall_s:g} s; send the file again"
         raise FormError("upload_stalled", text, 408) from error
@@ -67,6 +69,11 @@ async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tu
     if path is None:
         raise FormError("missing_file", "the form has no part named file", param="file")
     return path, asked
+
+
+def _plain(error: Exception) -> str:
+    text = error.message if isinstance(error, HttpProcessingError) else str(error)
+    return " ".join(text.split())[:120] or "it ends too early"
 
 
 async def _receive_parts(request: web.Request, path: Path, config: FilesConfig) -> tuple[Fields, Path | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 NAMES = dict(
     pair.split(":")
     for pair in (
@@ -33,6 +35,7 @@ def name_of(code: str) -> str:
 
 
 def code_of(language: str) -> str:
-    """The code of a name or code in any case; unchanged where it is neither."""
+    """The code of a name or code in any case, a country after it or not; unchanged where it is neither."""
     plain = language.strip().lower()
-    return _CODES.get(plain, plain)
+    base = re.split("[-_]", plain)[0]
+    return _CODES.get(plain, base if base in NAMES else plain)

@@ -1,8 +1,7 @@
-"""Recordings for the tests of files: phrases of the starter model's grammar, spoken and put in a row."""
+"""Recordings for the tests of files: phrases spoken and put in a row, with silence between."""
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import numpy as np
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from tests.support.sound_files import encoded
 from tests.support.speech import say, silence
-from training.grammar import Language, draw_phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class Said:
 
 
 def spoken_row(
-    texts: list[str], language: Language = "en", pause_s: float = 1.2, voice: str | None = None
+    texts: list[str], language: str = "en", pause_s: float = 1.2, voice: str | None = None
 ) -> tuple[Float32Array, list[Said]]:
     """The texts one after the other with pauses before, between and after; and where each lies."""
     row, said, at = [], [], 0
@@ -33,11 +31,6 @@ def spoken_row(
         row += [quiet, speech]
         said.append(Said(text, start / SAMPLE_RATE, at / SAMPLE_RATE))
     return np.concatenate([*row, silence(pause_s)]), said
-
-
-def phrases(count: int, language: Language = "en", seed: int = 7) -> list[str]:
-    rng = random.Random(seed)
-    return [draw_phrase(rng, language).text for _ in range(count)]
 
 
 def wav(samples: Float32Array) -> bytes:

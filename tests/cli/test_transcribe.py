@@ -1,0 +1,77 @@
+"""`host-stt transcribe`, as a person runs it: a process with the starter model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import srt
+
+from tests.support.recordings import spoken_row, write_wav
+from tests.support.server import run
+
+pytestmark = pytest.mark.model
+
+STARTER = ("--set", "engine.model=starter")
+CALL = "alpha one proceed to gate seven"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    samples, _ = spoken_row([CALL])
+    write_wav(tmp_path / "a.wav", samples)
+    return tmp_path
+
+
+def test_one_file_goes_to_standard_output(folder: Path) -> None:
+    done = run("transcribe", "a.wav", *STARTER, cwd=folder)
+    assert (done.returncode, done.stdout) == (0, CALL + "\n"), done.stderr
+    assert not (folder / "data").exists()
+
+
+def test_several_files_are_written_and_a_bad_one_is_told_and_does_not_stop_the_others(folder: Path) -> None:
+    (folder / "bad.mp3").write_bytes(b"this is a letter")
+    write_wav(folder / "ko.wav", spoken_row(["알파 하나 대기"], "ko")[0])
+    done = run(
+        *("transcribe", "bad.mp3", "a.wav", "ko.wav", "--format", "srt", "--output", "out/new", *STARTER),
+        *("--hotwords", "alpha one,bravo two"),
+        cwd=folder,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    first, last = [line for line in done.stderr.splitlines() if line.startswith("host-stt: ")]
+    assert first.startswith("host-stt: bad.mp3: the file is no recording that can be read")
+    assert last == "host-stt: 1 of 3 recordings could not be read."
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in (folder / "out/new").iterdir()) == ["a.srt", "ko.srt"]
+    (cue,) = srt.parse((folder / "out/new/a.srt").read_text(encoding="utf-8"))
+    assert cue.content == CALL
+
+
+def test_verbose_json_holds_words(folder: Path) -> None:
+    options = ("--format", "verbose_json", "--language", "English")
+    done = run("transcribe", "a.wav", *options, *STARTER, cwd=folder)
+    body = json.loads(done.stdout)
+    assert [word["word"] for word in body["words"]] == CALL.split()
+    assert len(body["segments"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("none.wav",), "there is no file none.wav."),
+        (("a.wav", "a.wav"), "several files need --output DIR"),
+        (("a.wav", "./a.wav", "--output", "out"), "two files would both be written to out/a.txt"),
+        (("a.wav", "--hotwords", "x" * 300), "--hotwords: the hotword"),
+        (("a.wav", "--set", "engine.model=/nowhere"), "there is no model folder '/nowhere'"),
+        (("a.wav", "--language", "tlh", *STARTER), "a.wav: the model starter does not know 'tlh'"),
+    ],
+)
+def test_a_mistake_is_one_plain_sentence_and_status_2(
+    folder: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = run("transcribe", *arguments, cwd=folder)
+    assert done.returncode == 2
+    assert any(line.startswith(f"host-stt: {sentence}") for line in done.stderr.splitlines()), done.stderr
+    assert done.stdout == ""
