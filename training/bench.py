@@ -69,6 +69,11 @@ class Bench:
         heard = list(segments)
         return " ".join(segment.text.strip() for segment in heard), heard, about.language
 
+    def first_stamp_s(self, tokens: list[int]) -> float:
+        """The time of the first timestamp token, in seconds from the start of the window."""
+        first: int = self.model.hf_tokenizer.token_to_id("<|0.00|>")
+        return next((token - first) * 0.02 for token in tokens if token >= first)
+
     def decode_short(self, samples: Samples, language: Language, window_s: int) -> str:
         """Decode one window of `window_s` without padding it to 30 s."""
         features = pad_or_trim(self.model.feature_extractor(samples), window_s * 100)

@@ -177,7 +177,8 @@ def measure_times(bench: Bench, count: int) -> Report:
         _, segments, _ = bench.decode(sample.samples, "en")
         if len(segments) == len(ends_s):
             for segment, start, end in zip(segments, sample.starts_s, ends_s, strict=True):
-                stamps[0].add(segment.start, start)
+                # Not `segment.start`: faster-whisper calls it 0 when the window holds a single segment.
+                stamps[0].add(bench.first_stamp_s(segment.tokens), start)
                 stamps[1].add(segment.end, end)
         text, segments, _ = bench.decode(sample.samples, "en", word_timestamps=True)
         if text != sample.texts[0]:

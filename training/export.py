@@ -43,9 +43,9 @@ def export(
     _fill_decoder(spec.decoder, whisper)
     spec.register_vocabulary(list(vocabulary.tokens))
     spec.config.suppress_ids = []
-    # Stock models may not begin with the end of the text; this one must, or silence without timestamps
-    # becomes a word.
-    spec.config.suppress_ids_begin = vocabulary.bpe.encode(" ").ids
+    # Stock models may begin neither with the end of the text nor with a bare space. This one must: silence without
+    # timestamps is an end, and a listed name that is spelt in pieces begins with a space.
+    spec.config.suppress_ids_begin = []
     spec.config.lang_ids = [vocabulary.ids[f"<|{language}|>"] for language in LANGUAGES]
     spec.config.alignment_heads = [list(head) for head in alignment_heads]
     spec.validate()
