@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from host_stt.alignment import WordClock
 from host_stt.config import EngineConfig, InterimWindow
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.models import ResolvedModel
@@ -28,7 +27,6 @@ def main(settings: dict[str, Any]) -> int:
         beam_size=config.beam_size,
         interim_window=InterimWindow.SHORT if is_short else InterimWindow.FULL,
         short_finals=is_short,
-        word_clock=WordClock.SOUND if name == "starter" else WordClock.ATTENTION,
         tokens_per_s=tokens_per_s,
     )
     model = ResolvedModel(folder, name, "chosen by the benchmark")

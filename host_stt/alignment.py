@@ -4,27 +4,21 @@ Pure: tokens, the decoder's alignment and samples in, `Word`s out. Owns how toke
 punctuation belongs and how far a word reaches. Invariant: words are in order, inside the window, and
 never end before they start.
 
-Two clocks. ATTENTION follows the decoder's cross-attention, as every Whisper of full size allows; it
-knows where a word begins, and counts a pause to the word before, so words are drawn in to the sound
-they cover. SOUND deals the words out over the stretches of sound by their length on paper. The starter
-model is too small for the first: on 26 espeak-ng phrases with known times (208 bounds, 2026-11-21) its
-attention is off by 194 ms in the mean and 921 ms at worst, the sound by 51 and 245. Against the word
-times espeak-ng itself reports for fluent speech the sound is off by 90 ms (English, one phrase), 99
-(two) and 211 (four), Korean 64, 55 and 90: dealing words to the wrong side of a pause is what costs.
+The decoder's cross-attention knows where a word begins, and counts a pause to the word before; so words
+are drawn in to the sound they cover.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from host_stt.contract import Float32Array, Word
-from host_stt.sound import deal_out, drawn_in, loud_frames
+from host_stt.sound import drawn_in, loud_frames
 
 SAMPLES_PER_POSITION = 320
 """One encoder position: 20 ms."""
@@ -34,11 +28,6 @@ _APPENDED = "\"'.。,，!！?？:：”)]}、"
 
 _UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Languages whose tokens faster-whisper takes for words one by one."""
-
-
-class WordClock(StrEnum):
-    ATTENTION = "attention"
-    SOUND = "sound"
 
 
 class WordSplitter(Protocol):
@@ -75,7 +64,6 @@ def timed_words(
     splitter: WordSplitter,
     samples: Float32Array,
     start_sample: int,
-    clock: WordClock = WordClock.ATTENTION,
 ) -> tuple[Word, ...]:
     """The words of `tokens` (text only), with times on the channel's timeline.
 
@@ -85,10 +73,7 @@ def timed_words(
     join = _with_punctuation if splitter.language_code in _UNSPACED else _spaced
     spans = [span for span in join(spans) if span.text.strip()]
     loud = loud_frames(samples)
-    if clock is WordClock.SOUND and loud.any():
-        bounds = deal_out([span.text for span in spans], loud)
-    else:
-        bounds = [drawn_in(span.start, min(span.end, len(samples)), loud) for span in spans]
+    bounds = [drawn_in(span.start, min(span.end, len(samples)), loud) for span in spans]
     words: list[Word] = []
     floor, last = 0, len(samples)
     for span, (start, end) in zip(spans, bounds, strict=True):

@@ -17,7 +17,7 @@ from typing import Any
 import ctranslate2
 import numpy as np
 
-from host_stt.alignment import Alignment, WordClock, timed_words
+from host_stt.alignment import Alignment, timed_words
 from host_stt.config import Device, InterimWindow
 from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Float32Array, Window, WindowError
 from host_stt.engines.loading import LoadedModel, load
@@ -54,7 +54,6 @@ class WhisperOptions:
     short_finals: bool = False  # only for weights trained on short windows
     auto_languages: tuple[str, ...] = ()
     budget: PromptBudget = PromptBudget()
-    word_clock: WordClock = WordClock.ATTENTION
     tokens_per_s: float | None = None  # for measuring random weights: exactly so many, and no second readings
 
 
@@ -270,7 +269,6 @@ class WhisperEngine:
                     tokenizer,
                     d.row.samples,
                     d.row.window.start_sample,
-                    self._options.word_clock,
                 )
                 decoded[i] = replace(d, words=words)
         return decoded

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_stt.alignment import Alignment, WordClock, timed_words
+from host_stt.alignment import Alignment, timed_words
 from host_stt.contract import Word
 
 EOT = 100
@@ -30,7 +30,6 @@ def words_of(
     pieces: list[str],
     starts: list[int],
     language: str = "en",
-    clock: WordClock = WordClock.ATTENTION,
     length_s: float = 4.0,
     start_sample: int = 0,
 ) -> tuple[Word, ...]:
@@ -41,7 +40,7 @@ def words_of(
     noise = np.random.default_rng(1).standard_normal(int(length_s * 16000)).astype(np.float32)
     alignment = Alignment(path, [0.9, 0.8, 0.7, 0.6, 0.5][: len(pieces)])
     return timed_words(
-        list(range(len(pieces))), alignment, Splitter(pieces, language), noise * 0.1, start_sample, clock
+        list(range(len(pieces))), alignment, Splitter(pieces, language), noise * 0.1, start_sample
     )
 
 
@@ -91,17 +90,9 @@ def test_no_words_come_from_no_tokens() -> None:
     assert words_of([], [1]) == ()
 
 
-def test_the_sound_clock_deals_out_by_length() -> None:
-    words = words_of([" one", " proceed"], [0, 0, 0], clock=WordClock.SOUND, length_s=2)
-    assert words[0].start_sample == 0 and words[1].end_sample == 32000
-    assert words[0].end_sample == words[1].start_sample < 16000
-
-
-@given(st.lists(st.integers(0, 1500), min_size=4, max_size=4), st.sampled_from(WordClock))
-def test_whatever_the_alignment_says_words_are_in_order_and_inside(
-    starts: list[int], clock: WordClock
-) -> None:
-    words = words_of([" one", " two", " three"], starts, clock=clock, start_sample=5)
+@given(st.lists(st.integers(0, 1500), min_size=4, max_size=4))
+def test_whatever_the_alignment_says_words_are_in_order_and_inside(starts: list[int]) -> None:
+    words = words_of([" one", " two", " three"], starts, start_sample=5)
     floor = 5
     for word in words:
         assert floor <= word.start_sample <= word.end_sample <= 5 + 64000

@@ -12,7 +12,6 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from faster_whisper.tokenizer import _LANGUAGE_CODES, Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from host_stt.alignment import WordClock
 from host_stt.config import Device, EngineConfig, InterimWindow
 from host_stt.contract import Answer, EndReason, Float32Array, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Engine
@@ -151,14 +150,10 @@ def test_a_segment_begins_and_ends_with_its_sound(engine: WhisperEngine, priorit
     assert abs(segment.end_sample - (OFFSET + len(samples) - 32_000)) <= 1600
 
 
-@pytest.mark.parametrize("clock", WordClock)
 @pytest.mark.parametrize(
     "text", [PHRASE, "bravo two stand by for orders", "tango nine we are at platform bravo over"]
 )
-def test_times_are_inside_the_window_and_never_go_back(clock: WordClock, text: str) -> None:
-    engine = WhisperEngine.from_folder(
-        STARTER_FOLDER, "starter", WhisperOptions(word_clock=clock), device=Device.CPU
-    )
+def test_times_are_inside_the_window_and_never_go_back(engine: WhisperEngine, text: str) -> None:
     samples = spoken(text, before_s=0.1, after_s=0.0)
     answer = read(engine, window(samples=samples, start_sample=OFFSET, language="en"))
     floor = OFFSET

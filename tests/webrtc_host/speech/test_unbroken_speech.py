@@ -12,11 +12,11 @@ import jiwer
 import numpy as np
 import pytest
 
-from host_stt.alignment import WordClock
-from host_stt.config import InterimWindow
+from host_stt.config import EngineConfig
 from host_stt.contract import Float32Array, Priority, Transcript, Window
-from host_stt.engines.whisper import WhisperEngine, WhisperOptions
-from host_stt.models import STARTER_FOLDER
+from host_stt.engines.whisper import WhisperEngine
+from host_stt.models import resolve_model
+from host_stt.service import load_whisper
 from tests.support.speech import padded, say, silence
 from tests.webrtc_host.speech.helpers import (
     EngineTranscriber,
@@ -52,10 +52,8 @@ class Minute:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[WhisperEngine]:
     """As `host-stt serve` runs the starter model."""
-    options = WhisperOptions(
-        interim_window=InterimWindow.SHORT, short_finals=True, word_clock=WordClock.SOUND
-    )
-    engine = WhisperEngine.from_folder(STARTER_FOLDER, "starter", options)
+    config = EngineConfig(model="starter")
+    engine = load_whisper(config, resolve_model(config, None))
     yield engine
     engine.close()
 
