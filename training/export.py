@@ -43,8 +43,8 @@ def export(
     _fill_decoder(spec.decoder, whisper)
     spec.register_vocabulary(list(vocabulary.tokens))
     spec.config.suppress_ids = []
-    # Stock models may begin neither with the end of the text nor with a bare space. This one must: silence without
-    # timestamps is an end, and a listed name that is spelt in pieces begins with a space.
+    # Stock models may begin neither with the end of the text nor with a bare space. This one must: silence
+    # without timestamps is an end, and a listed name that is spelt in pieces begins with a space.
     spec.config.suppress_ids_begin = []
     spec.config.lang_ids = [vocabulary.ids[f"<|{language}|>"] for language in LANGUAGES]
     spec.config.alignment_heads = [list(head) for head in alignment_heads]
