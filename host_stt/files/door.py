@@ -80,14 +80,16 @@ class FilesDoor:
         now = self._service.state.now
         if not now.is_ready:  # before a gigabyte is uploaded for nothing
             raise RequestError("not_ready", f"not ready: {now.message}", 503, retry_after_s=2)
-        folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="host-stt-")
+        loop = asyncio.get_running_loop()
+        folder = tempfile.TemporaryDirectory(prefix="host-stt-")
         try:
             path, asked = await receive(request, Path(folder.name), self._config)
             job = FileJob(path, asked.options, self._service, self._config)
             answer = self._stream(request, job) if asked.is_stream else self._whole(job, asked)
             return await _while_there(request, answer)
         finally:
-            await asyncio.to_thread(folder.cleanup)
+            # Shielded, and no task: one that is cancelled while it waits for a thread would never run.
+            await asyncio.shield(loop.run_in_executor(None, folder.cleanup))
 
     async def _whole(self, job: FileJob, asked: Asked) -> web.StreamResponse:
         recording = await transcribe(job)

@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,14 +104,14 @@ class FileJob:
 
     async def _pieces(self) -> AsyncGenerator[Piece, None]:
         """The windows, each made in a thread when it is wanted; the file is closed whatever happens."""
-        opened = await asyncio.to_thread(SoundFile, self._path, self._config.seconds_max)
-        self.announced_s = opened.announced_s
+        loop = asyncio.get_running_loop()
+        windows = self._windows()
         reading: asyncio.Future[Piece | None] | None = None
         try:
-            windows = self._windows(opened)
             while True:
-                reading = asyncio.ensure_future(asyncio.to_thread(next, windows, None))
-                # Shielded: a thread cannot be cancelled, and the file must not be closed under it.
+                # Shielded, and no task: a thread cannot be cancelled, and the file must not be closed
+                # under it.
+                reading = loop.run_in_executor(None, next, windows, None)
                 piece = await asyncio.shield(reading)
                 if piece is None:
                     return
@@ -120,16 +120,18 @@ class FileJob:
             self._is_over.set()
             if reading is not None:
                 await asyncio.gather(reading, return_exceptions=True)
-            await asyncio.to_thread(opened.close)
+            await asyncio.shield(loop.run_in_executor(None, windows.close))
 
-    def _windows(self, opened: SoundFile) -> Iterator[Piece]:
-        cutter = Cutter(self._config, Detector())
-        for samples in opened:
-            if self._is_over.is_set():
-                return
-            self._duration_samples += len(samples)
-            yield from cutter.feed(samples)
-        yield from cutter.flush()
+    def _windows(self) -> Generator[Piece, None, None]:
+        with SoundFile(self._path, self._config.seconds_max) as opened:
+            self.announced_s = opened.announced_s
+            cutter = Cutter(self._config, Detector())
+            for samples in opened:
+                if self._is_over.is_set():
+                    return
+                self._duration_samples += len(samples)
+                yield from cutter.feed(samples)
+            yield from cutter.flush()
 
     async def _read(self, piece: Piece) -> Transcript:
         answer = await self._ask(piece, 1)

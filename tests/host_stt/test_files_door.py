@@ -48,11 +48,13 @@ ENGLISH = ["alpha one proceed to gate seven", "bravo two all units hold position
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with running(model="starter") as (_, address):
-        client = openai.OpenAI(base_url=address, api_key="none", max_retries=0)
+    with (
+        running(model="starter") as (_, address),
+        openai.OpenAI(base_url=address, api_key="none", max_retries=0) as asking,
+    ):
         for _ in range(600):
             try:
-                client.get("/ready", cast_to=object)
+                asking.get("/ready", cast_to=object)
                 break
             except openai.InternalServerError:
                 time.sleep(0.1)
@@ -60,8 +62,9 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def client(url: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=110)
+def client(url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=110) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
