@@ -162,49 +162,40 @@ def measure_silence(bench: Bench, seconds: int = 60) -> Report:
 
 
 def measure_times(bench: Bench, count: int) -> Report:
-    """Times of phrases and words against the synthesizers' own marks."""
-    stamps, aligned, inner = (Spread(), Spread()), (Spread(), Spread()), Spread()
-    spans = (Spread(), Spread())
-    rng = random.Random("times")
-    speeches = bench.phrases("times", count * 9, "en", trained_voice("en"))
-    for number in range(count):
-        several = number % 4 == 0
+    """Times of phrases and words against the synthesizers' own marks, for one phrase and for several."""
+    return _times(bench, count, several=False) | _times(bench, count // 3, several=True)
+
+
+def _times(bench: Bench, count: int, *, several: bool) -> Report:
+    spreads = {name: Spread() for name in ("start, stamp", "end, stamp", "start", "end", "inner start")}
+    name = "several" if several else "one"
+    rng, right = random.Random(name), 0
+    speeches = bench.phrases(f"times/{name}", count * 6, "en", trained_voice("en"))
+    for _ in range(count):
         chosen = [next(speeches) for _ in range(rng.randint(2, 6) if several else 1)]
         sample = bench.window(chosen, rng) if several else bench.whole(chosen[0], rng)
-        ends_s = [
-            s + len(p.samples) / SAMPLE_RATE for s, p in zip(sample.starts_s, sample.phrases, strict=True)
-        ]
-        _, segments, _ = bench.decode(sample.samples, "en")
-        if len(segments) == len(ends_s):
-            for segment, start, end in zip(segments, sample.starts_s, ends_s, strict=True):
-                # Not `segment.start`: faster-whisper calls it 0 when the window holds a single segment.
-                stamps[0].add(bench.first_stamp_s(segment.tokens), start)
-                stamps[1].add(segment.end, end)
-        text, segments, _ = bench.decode(sample.samples, "en", word_timestamps=True)
-        if text != sample.texts[0]:
+        text, segments, _ = bench.decode(sample.samples, "en")
+        if text != sample.texts[0] or len(segments) != len(sample.phrases):
             continue  # without the right words there is no time to compare
-        words = [word for segment in segments for word in segment.words]
-        true = [
-            (start + first / SAMPLE_RATE)
-            for start, phrase in zip(sample.starts_s, sample.phrases, strict=True)
-            for first in phrase.word_starts
-        ]
-        firsts = set(np.cumsum([0] + [len(p.word_starts) for p in sample.phrases]).tolist())
-        for index, (word, start) in enumerate(zip(words, true, strict=True)):
-            if index in firsts:
-                aligned[0].add(word.start, start)
-            else:
-                inner.add(word.start, start)
-            if index + 1 in firsts:
-                aligned[1].add(word.end, ends_s[sorted(firsts).index(index + 1) - 1])
-        spans[0].add(words[0].start, sample.starts_s[0])
-        spans[1].add(words[-1].end, ends_s[-1])
-    return {
-        "phrase start, timestamp token": str(stamps[0]),
-        "phrase end, timestamp token": str(stamps[1]),
-        "first word's start, align": str(aligned[0]),
-        "last word's end, align": str(aligned[1]),
-        "starts of the other words, align": str(inner),
-        "first word of the window, align": str(spans[0]),
-        "last word of the window, align": str(spans[1]),
+        right += 1
+        _, timed, _ = bench.decode(sample.samples, "en", word_timestamps=True)
+        words = iter([word for segment in timed for word in segment.words])
+        for segment, phrase, start in zip(segments, sample.phrases, sample.starts_s, strict=True):
+            end = start + len(phrase.samples) / SAMPLE_RATE
+            # Not `segment.start`: faster-whisper calls it 0 when the window holds a single segment.
+            spreads["start, stamp"].add(bench.first_stamp_s(segment.tokens), start)
+            spreads["end, stamp"].add(segment.end, end)
+            heard = [next(words) for _ in phrase.word_starts]
+            spreads["start"].add(heard[0].start, start)
+            spreads["end"].add(heard[-1].end, end)
+            for word, first in zip(heard[1:], phrase.word_starts[1:], strict=True):
+                spreads["inner start"].add(word.start, start + first / SAMPLE_RATE)
+    titles = {
+        "start, stamp": "phrase start, timestamp token",
+        "end, stamp": "phrase end, timestamp token",
+        "start": "phrase start, first word by align",
+        "end": "phrase end, last word by align",
+        "inner start": "starts of the other words by align",
     }
+    prefix = f"{name} in the window ({right} of {count} read right)"
+    return {f"{prefix}: {titles[key]}": str(spread) for key, spread in spreads.items()}

@@ -13,7 +13,7 @@ from ctranslate2.specs import common_spec
 from ctranslate2.specs.whisper_spec import WhisperSpec
 from torch import Tensor, nn
 
-from training.model import GUIDED_HEADS, Attention, Layer, Learner, Shape, Whisper
+from training.model import ALIGNMENT_HEADS, Attention, Layer, Learner, Shape, Whisper
 from training.vocabulary import LANGUAGES, Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def export(
     checkpoint: Path,
     vocabulary: Vocabulary,
     out: Path,
-    alignment_heads: tuple[tuple[int, int], ...] = GUIDED_HEADS,
+    alignment_heads: tuple[tuple[int, int], ...] = ALIGNMENT_HEADS,
 ) -> None:
     """Write the weights, their config, the token table, the tokenizer and the features' config into `out`."""
     whisper = load_learner(checkpoint, vocabulary).whisper

@@ -15,7 +15,11 @@ from torch import Tensor, nn
 from training.clips import MEL_BANDS
 
 GUIDED_HEADS = ((1, 0), (2, 0))
-"""(decoder layer, head) that are taught to look at the word being written; CTranslate2's alignment heads."""
+"""(decoder layer, head) that are taught to look at the word being written."""
+ALIGNMENT_HEADS = ((2, 0),)
+"""Those that CTranslate2 aligns by. Of 190 starts of words, 95 % were within 82 ms by this head, 108 ms by
+(1, 0), 400 ms by all heads of both layers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
