@@ -92,7 +92,8 @@ async def test_ctrl_c_ends_both_in_order(tmp_path: Path) -> None:
         assert [line.split()[2] for line in order] == ["media", "engine"]
 
 
-@pytest.mark.parametrize(("before", "ends"), [((), True), (("nohup",), False)])
+# A suite that itself runs under nohup hands the ignored signal down: the first case asks for the default.
+@pytest.mark.parametrize(("before", "ends"), [(("env", "--default-signal=HUP"), True), (("nohup",), False)])
 async def test_a_closed_terminal_ends_it_in_order_unless_nohup_was_said(
     tmp_path: Path, before: tuple[str, ...], ends: bool
 ) -> None:
