@@ -1,6 +1,6 @@
 """Make the starter model from nothing: speak the phrases, train, export.
 
-    python scripts/train_starter_model.py --work /tmp/starter --out host_stt/starter
+    python scripts/train_starter_model.py --work build/starter --out host_stt/starter
 
 Needs espeak-ng and flite, and torch, faster-whisper, tokenizers, scipy and av (`training/requirements.txt`).
 The same seed and steps give the same corpus and the same batches everywhere; the weights differ in the last
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--work", type=Path, default=Path("/tmp/starter"), help="corpus and checkpoint; 6 GB")
+    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="corpus and checkpoint; 6 GB")
     parser.add_argument("--out", type=Path, default=Path("host_stt/starter"), help="the finished model")
     parser.add_argument("--stage", choices=("all", "corpus", "train", "export"), default="all")
     parser.add_argument("--steps", type=int, default=STEPS, help="fewer only to try it out")
