@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="corpus and checkpoint; 6 GB")
+    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="corpus, checkpoint; 6 GB")
     parser.add_argument("--out", type=Path, default=Path("host_stt/starter"), help="the finished model")
     parser.add_argument("--stage", choices=("all", "corpus", "train", "export"), default="all")
     parser.add_argument("--steps", type=int, default=STEPS, help="fewer only to try it out")
