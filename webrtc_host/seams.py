@@ -43,6 +43,22 @@ class Block:
         return self.start_sample + len(self.samples)
 
 
+@dataclass(frozen=True, slots=True)
+class OpusPacket:
+    """One Opus packet as it came, with its place on the channel's timeline.
+
+    start_sample: of its first decoded sample, at 16 kHz. Packets of a channel arrive in order, never overlap.
+    """
+
+    start_sample: int
+    samples: int  # decoded length at 16 kHz
+    payload: bytes
+
+    @property
+    def end_sample(self) -> int:
+        return self.start_sample + self.samples
+
+
 class EventType(StrEnum):
     """The wire's event names (docs/reference/events.md). Interims and errors are not stored, have no seq."""
 
@@ -81,6 +97,22 @@ class EventSink(Protocol):
         fields: the wire fields of that type with integer milliseconds (`start_ms`, `end_ms`, ...). The log
         adds v, seq, session, wall, and derives `start`/`end` text and `latency_ms` (interim and final only).
         """
+        ...
+
+
+class AudioKeeper(Protocol):
+    """Where a channel's sound is kept, ahead of its decoding. `transcript.archive` implements it.
+
+    A door that has Opus packets gives `keep_packet` for each, before the Block decoded from it goes to the
+    pipeline; what is never given as a packet (PCM doors, uploads) is given as a Block and encoded once.
+    """
+
+    def keep_packet(self, packet: OpusPacket) -> None:
+        """Never waits, never raises."""
+        ...
+
+    def keep_block(self, block: Block) -> None:
+        """Never waits, never raises."""
         ...
 
 
