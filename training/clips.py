@@ -40,7 +40,8 @@ CURRICULUM: tuple[tuple[float, dict[int, float]], ...] = (
     (4_000, {4: 0.25, 6: 0.15, 10: 0.35, 15: 0.08, 20: 0.07, 30: 0.1}),
     # By then the first 10 s of a window were read well, and what came later was guessed.
     (4_660, {6: 0.08, 10: 0.17, 15: 0.2, 20: 0.25, 30: 0.3}),
-    (float("inf"), {4: 0.35, 6: 0.2, 10: 0.25, 15: 0.08, 20: 0.06, 30: 0.06}),
+    (5_250, {4: 0.35, 6: 0.2, 10: 0.25, 15: 0.08, 20: 0.06, 30: 0.06}),
+    (float("inf"), {4: 0.2, 6: 0.18, 10: 0.26, 15: 0.13, 20: 0.11, 30: 0.12}),
 )
 
 
@@ -58,7 +59,9 @@ class Mix:
 # unlisted call signs were written as if they were listed.
 MIXES: tuple[tuple[float, Mix], ...] = (
     (4_660, Mix(0.2, 0.25, 0.75, (0.45, 0.48, 0.07))),
-    (float("inf"), Mix(0.35, 0.35, 0.5, (0.35, 0.6, 0.05))),
+    (5_250, Mix(0.35, 0.35, 0.5, (0.35, 0.6, 0.05))),
+    # After 5,250, 28 % of the listed call signs were not written in their listed form.
+    (float("inf"), Mix(0.4, 0.35, 0.6, (0.35, 0.57, 0.08))),
 )
 
 
