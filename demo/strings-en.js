@@ -144,7 +144,7 @@ export default {
   "channel.disconnected": "not connected",
 
   "banner.starter": "Starter model: for trying out only.",
-  "banner.starterMore": "It knows a few hundred radio phrases in English and Korean and guesses at everything else.",
+  "banner.starterMore": "It knows the words of short radio phrases, about 260 in English and 270 in Korean, and guesses at everything else.",
   "banner.reason": "Why:",
   "banner.notReady": "The server is not ready to transcribe yet.",
   "banner.degraded": "The speech engine is away. Sound is kept and the words will follow.",

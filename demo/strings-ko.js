@@ -144,7 +144,7 @@ export default {
   "channel.disconnected": "끊김",
 
   "banner.starter": "맛보기 모델: 시험용입니다.",
-  "banner.starterMore": "영어와 한국어 무전 문구 수백 개만 알고, 나머지는 짐작합니다.",
+  "banner.starterMore": "짧은 무전 문구의 낱말만 압니다(영어 약 260개, 한국어 약 270개). 나머지는 짐작합니다.",
   "banner.reason": "이유:",
   "banner.notReady": "서버가 아직 받아쓸 준비가 되지 않았습니다.",
   "banner.degraded": "음성 엔진이 자리를 비웠습니다. 소리는 보관되며 글은 곧 뒤따릅니다.",

@@ -200,7 +200,7 @@ def _resolve_auto(config: EngineConfig, on_progress: OnProgress | None) -> Resol
         return ResolvedModel(path, model, why)
     except (ModelError, OSError) as error:
         logger.warning(
-            "Using the bundled STARTER model, which knows a few hundred radio phrases and nothing else: "
+            "Using the bundled STARTER model, which knows the words of short radio phrases and no others: "
             "%s is not here, and %s. For real speech bring a model with: host-stt model add FOLDER --name %s",
             model,
             error,
