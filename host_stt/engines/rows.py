@@ -29,16 +29,21 @@ SHORT_FRAMES = (1000, 1500, 2000, FRAMES_FULL)  # 10, 15, 20, 30 s
 SLACK_FRAMES = 250
 """Silence that must follow speech in a short window, or even weights tuned for it repeat themselves."""
 BEAM_CAREFUL = 5
+TEMPERATURE = 0.4
+"""Of the reading by sampling: one rung of OpenAI's ladder from 0.2 to 1.0."""
+SAMPLES_DRAWN = 5  # readings drawn at that temperature, of which the likeliest is kept, as OpenAI does
 SEGMENT_PAUSE_SAMPLES = SAMPLE_RATE
 """A pause of 1 s between words begins a new segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a row is decoded: the first time as its window asks, the second time more carefully."""
+    """How a row is decoded: first as its window asks, then more carefully, a final at last by sampling."""
 
     beam_size: int
-    is_last: bool = False  # what comes out is used, whatever the guards say
+    is_careful: bool = False  # a second reading: what it says over and over is said once
+    temperature: float = 0.0
+    is_last: bool = False  # no other reading follows, whatever the guards say
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +54,11 @@ class Row:
     previous: tuple[int, ...]  # prompt tokens
     frames: int  # padded length
     plan: Plan
+    instead: Decoded | None = None  # used when this reading too is not believed
 
     @property
-    def key(self) -> tuple[int, int, int]:
-        return self.frames, len(self.previous), self.plan.beam_size
+    def key(self) -> tuple[int, int, int, float]:
+        return self.frames, len(self.previous), self.plan.beam_size, self.plan.temperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,23 @@ def short_frames(samples: int) -> int:
 
 def more_carefully(row: Row) -> Row:
     """The second reading: a prompt is what loops feed on, and a wider search finds a way out of them."""
-    beam_size = BEAM_CAREFUL if row.window.priority.is_final else 1
-    return replace(row, previous=(), frames=FRAMES_FULL, plan=Plan(beam_size, is_last=True))
+    is_final = row.window.priority.is_final
+    plan = Plan(BEAM_CAREFUL if is_final else 1, is_careful=True, is_last=not is_final)
+    return replace(row, previous=(), frames=FRAMES_FULL, plan=plan)
+
+
+def by_sampling(careful: Decoded) -> Row:
+    """The third reading, of finals only: drawn by chance, tokens leave a loop that every search enters."""
+    plan = Plan(1, is_careful=True, temperature=TEMPERATURE, is_last=True)
+    return replace(careful.row, plan=plan, instead=careful)
+
+
+def next_reading(decoded: Decoded) -> Row | None:
+    """How a row that a guard sends back is read next; None when it has had its readings."""
+    plan = decoded.row.plan
+    if plan.is_last:
+        return None
+    return by_sampling(decoded) if plan.is_careful else more_carefully(decoded.row)
 
 
 def as_judged(decoded: Decoded, rule: Rule | None) -> Decoded:

@@ -1,6 +1,6 @@
 """Whisper on CTranslate2: groups of windows in, transcripts out.
 
-Owns the decode: grouping, features, language, prompt, generate, second readings, word times. Loading is
+Owns the decode: grouping, features, language, prompt, generate, further readings, word times. Loading is
 `loading`, thresholds are `guards`, prompts are `prompt`, word times are `alignment`. One thread calls
 it. Rows of a group share one encode and one generate: CTranslate2 wants the same padded length, the
 same options and the start mark at the same place in every row, so those three are the group's key.
@@ -24,12 +24,13 @@ from host_stt.engines.loading import LoadedModel, load
 from host_stt.engines.rows import (
     FRAME_SAMPLES,
     FRAMES_FULL,
+    SAMPLES_DRAWN,
     SHORTENED_SAMPLES,
     Decoded,
     Plan,
     Row,
     as_judged,
-    more_carefully,
+    next_reading,
     nothing_said,
     short_frames,
     transcript_of,
@@ -114,7 +115,7 @@ class WhisperEngine:
                 answers[index] = nothing_said(window, self.languages[0], self._name)
             else:
                 rows.append(self._first_row(index, window, samples))
-        for decoded in self._read_twice(rows):
+        for decoded in self._read_until_believed(rows):
             answers[decoded.row.index] = transcript_of(decoded, self._name)
         return [answers[index] for index in range(len(windows))]
 
@@ -137,7 +138,7 @@ class WhisperEngine:
         frames = self._frames(is_final, len(samples))
         # An interim decoded in full and without a prompt has no more careful way that is worth its time.
         is_last = not is_final and frames == FRAMES_FULL and not previous
-        plan = Plan(self._options.beam_size if is_final else 1, is_last)
+        plan = Plan(self._options.beam_size if is_final else 1, is_careful=is_last, is_last=is_last)
         return Row(index, window, samples, previous, frames, plan)
 
     def _frames(self, is_final: bool, samples: int) -> int:
@@ -146,17 +147,20 @@ class WhisperEngine:
         is_short = options.short_finals if is_final else options.interim_window is InterimWindow.SHORT
         return short_frames(samples) if is_short else FRAMES_FULL
 
-    def _read_twice(self, rows: list[Row]) -> Iterable[Decoded]:
-        """Each row read; those a guard sends back are read once more, in full and without a prompt."""
-        again: list[Row] = []
-        for decoded in self._read(rows):
-            rule = judge(decoded.reading) if self._options.tokens_per_s is None else None
-            if rule and rule.verdict is Verdict.RETRY and not decoded.row.plan.is_last:
-                again.append(more_carefully(decoded.row))
-            else:
-                yield as_judged(decoded, rule)
-        for decoded in self._read(again):
-            yield as_judged(decoded, judge(decoded.reading))
+    def _read_until_believed(self, rows: list[Row]) -> Iterable[Decoded]:
+        """Each row read; those a guard sends back, and only those, are read again in other ways."""
+        while rows:
+            again: list[Row] = []
+            for decoded in self._read(rows):
+                rule = judge(decoded.reading) if self._options.tokens_per_s is None else None
+                is_doubted = rule is not None and rule.verdict is Verdict.RETRY
+                if is_doubted and (row := next_reading(decoded)):
+                    again.append(row)
+                elif is_doubted and decoded.row.instead:
+                    yield decoded.row.instead  # chance found nothing better
+                else:
+                    yield as_judged(decoded, rule)
+            rows = again
 
     def _read(self, rows: list[Row]) -> Iterable[Decoded]:
         for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):
@@ -215,6 +219,7 @@ class WhisperEngine:
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=self._suppressed,
+            **_drawing(rows[0].plan.temperature),
         )
         return results
 
@@ -237,7 +242,7 @@ class WhisperEngine:
         cap = self._token_cap(row, language)
         tokens = [token for token in made if token < tokenizer.eot][:cap]
         is_capped = len(made) >= cap
-        if is_capped and row.plan.is_last:
+        if is_capped and row.plan.is_careful:
             tokens = list(without_loop(tokens))
         return Reading(
             text=tokenizer.decode(tokens).rstrip("\ufffd").strip(),  # a cap may cut a letter in two
@@ -287,3 +292,10 @@ class WhisperEngine:
             "unknown_language",
             f"the model {self._name} does not know {window.language!r}; it knows {known}",
         )
+
+
+def _drawing(temperature: float) -> dict[str, Any]:
+    """Options that draw tokens by chance from all; none for the likeliest reading."""
+    if not temperature:
+        return {}
+    return {"sampling_topk": 0, "sampling_temperature": temperature, "num_hypotheses": SAMPLES_DRAWN}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -22,6 +25,7 @@ from host_stt.engines.loading import (
     resolve_device,
     resolve_threads,
 )
+from host_stt.engines.rows import BEAM_CAREFUL, TEMPERATURE, Row
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.models import STARTER_FOLDER, ResolvedModel, warm_up
 from host_stt.service import load_whisper
@@ -247,6 +251,71 @@ def test_a_reading_that_runs_into_the_cap_is_read_again_and_ends(
     answer = read(engine, window(samples=spoken(), language="en"))
     assert answer.end_reason is EndReason.TOKEN_CAP
     assert answer.text and PHRASE.startswith(answer.text)
+
+
+class Calls:
+    """The model behind the engine, with the rows and the temperature of every `generate` written down."""
+
+    def __init__(self, whisper: Any) -> None:
+        self._whisper = whisper
+        self.seen: list[tuple[int, int, float]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whisper, name)
+
+    def generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> Any:
+        temperature = options.get("sampling_temperature", 0.0)
+        self.seen.append((len(prompts), options["beam_size"], temperature))
+        return self._whisper.generate(encoded, prompts, **options)
+
+
+@pytest.fixture
+def calls(engine: WhisperEngine, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    calls = Calls(engine._loaded.whisper)
+    monkeypatch.setattr(engine, "_loaded", replace(engine._loaded, whisper=calls))
+    return calls
+
+
+def capped_while(monkeypatch: pytest.MonkeyPatch, holds: Callable[[Row], bool]) -> None:
+    """Let rows run into a cap of 4 tokens while `holds`."""
+    whole = WhisperEngine._token_cap
+
+    def cap(self: WhisperEngine, row: Row, language: str) -> int:
+        return 4 if holds(row) else whole(self, row, language)
+
+    monkeypatch.setattr(WhisperEngine, "_token_cap", cap)
+
+
+def three_windows() -> list[Window]:
+    sounds = (spoken("bravo two stand by for orders"), spoken(), spoken(KOREAN, "ko"))
+    return [
+        window(name, samples=samples, language=language)
+        for name, samples, language in zip("abc", sounds, ("en", "en", "ko"), strict=True)
+    ]
+
+
+def test_only_the_failing_row_is_read_at_a_temperature(
+    engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untouched = [text_and_times(answer) for answer in engine.decode(three_windows())]
+    calls.seen.clear()
+    capped_while(monkeypatch, lambda row: row.window.id == "b" and not row.plan.temperature)
+    answers = engine.decode(three_windows())
+    assert sum(rows for rows, _, _ in calls.seen[:-2]) == 3, "all three, once"
+    assert calls.seen[-2:] == [(1, BEAM_CAREFUL, 0.0), (1, 1, TEMPERATURE)]
+    read_again = answers[1]
+    assert isinstance(read_again, Transcript)
+    assert read_again.end_reason is EndReason.COMPLETE and read_again.words
+    assert [text_and_times(answers[i]) for i in (0, 2)] == [untouched[i] for i in (0, 2)]
+
+
+def test_when_chance_finds_nothing_better_the_careful_reading_stands(
+    engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capped_while(monkeypatch, lambda row: True)
+    answer = read(engine, window(samples=spoken(), language="en"))
+    assert [temperature for _, _, temperature in calls.seen] == [0.0, 0.0, TEMPERATURE]
+    assert answer.end_reason is EndReason.TOKEN_CAP and PHRASE.startswith(answer.text)
 
 
 def test_the_warm_up_clip_is_heard(engine: WhisperEngine) -> None:

@@ -9,11 +9,12 @@ from host_stt.contract import EndReason, Priority, Word
 from host_stt.engines.rows import (
     BEAM_CAREFUL,
     FRAMES_FULL,
+    TEMPERATURE,
     Decoded,
     Plan,
     Row,
     as_judged,
-    more_carefully,
+    next_reading,
     nothing_said,
     short_frames,
     transcript_of,
@@ -84,8 +85,26 @@ def test_what_a_guard_takes_for_nothing_has_no_text() -> None:
 
 def test_a_second_reading_is_full_and_has_no_prompt() -> None:
     for priority, beam_size in ((Priority.FINAL, BEAM_CAREFUL), (Priority.INTERIM, 1)):
-        row = more_carefully(decoded(("alpha", 0, 1), priority=priority).row)
-        assert (row.previous, row.frames, row.plan) == ((), FRAMES_FULL, Plan(beam_size, is_last=True))
+        row = next_reading(decoded(("alpha", 0, 1), priority=priority))
+        assert row is not None and (row.previous, row.frames) == ((), FRAMES_FULL)
+        assert row.plan == Plan(beam_size, is_careful=True, is_last=priority is Priority.INTERIM)
+
+
+def test_a_final_is_read_a_third_time_by_sampling_and_then_no_more() -> None:
+    first = decoded(("alpha", 0, 1))
+    second = next_reading(first)
+    assert second is not None
+    third = next_reading(replace(first, row=second))
+    assert third is not None and third.instead is not None and third.instead.row is second
+    assert third.plan == Plan(1, is_careful=True, temperature=TEMPERATURE, is_last=True)
+    assert third.key != replace(third, plan=Plan(1)).key, "it shares no call with rows that are searched"
+    assert next_reading(replace(first, row=third)) is None
+
+
+def test_an_interim_is_never_sampled() -> None:
+    first = decoded(("alpha", 0, 1), priority=Priority.INTERIM)
+    second = next_reading(first)
+    assert second is not None and next_reading(replace(first, row=second)) is None
 
 
 @pytest.mark.parametrize(("asked", "language", "probability"), [("auto", "en", 0.0), ("ko", "ko", 1.0)])
