@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from host_stt.contract import AUTO
 from webrtc_host.media.ranges import RangeSet
-from webrtc_host.seams import Block, ChannelState, EventSink, EventType, ms_of
+from webrtc_host.seams import AudioKeeper, Block, ChannelState, EventSink, EventType, OpusPacket, ms_of
 
 if TYPE_CHECKING:
     from webrtc_host.sessions import Session
@@ -84,6 +84,7 @@ class Channel:
         self.terms: tuple[str, ...] | None = None  # None: the glossary of the server
         self.connection: Connection | None = None
         self.pipeline: Pipeline | None = None  # None: not open
+        self.keeper: AudioKeeper | None = None  # where its sound is kept; None: nowhere
         self.end_sample = 0  # end of the newest block handed on
         self.taken = RangeSet()  # what closed connections and uploads have covered
         self.state: ChannelState | None = None
@@ -117,6 +118,14 @@ class Channel:
             self._report_hole(block.start_sample)
         self.end_sample = block.end_sample
         self.pipeline.feed(block)
+
+    def keep(self, packet: OpusPacket) -> None:
+        """Hand a packet to the keeper, before the block decoded from it is fed.
+
+        A packet cannot be cut: one that begins before `end_sample` is left out.
+        """
+        if self.keeper is not None and packet.start_sample >= self.end_sample:
+            self.keeper.keep_packet(packet)
 
     def report(self, state: ChannelState, reason: str | None = None) -> None:
         """Write `channel.state` when it is news."""

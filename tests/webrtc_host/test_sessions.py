@@ -15,7 +15,7 @@ from tests.support.peers import BlockKeeper, Rig
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
-from webrtc_host.seams import Block, BlockKind, ChannelState, EventType
+from webrtc_host.seams import Block, BlockKind, ChannelState, EventType, OpusPacket
 from webrtc_host.sessions import Session
 
 MS = 16
@@ -319,3 +319,27 @@ async def test_blocks_never_overlap_and_never_go_back_over_reconnects(
         assert before.end_sample <= after.start_sample
     for b in fed:
         assert len(b.samples) and b.samples[0] == b.start_sample  # cut at the front, never moved
+
+
+class PacketKeeper:
+    """An AudioKeeper that keeps packets in a list."""
+
+    def __init__(self) -> None:
+        self.packets: list[OpusPacket] = []
+
+    def keep_packet(self, packet: OpusPacket) -> None:
+        self.packets.append(packet)
+
+    def keep_block(self, block: Block) -> None: ...
+
+
+async def test_packets_go_to_the_keeper_as_they_came_unless_they_overlap_what_was_fed() -> None:
+    channel = World().open()
+    channel.keep(OpusPacket(0, 320, b"nobody keeps"))
+    keeper = PacketKeeper()
+    channel.keeper = keeper
+    for start_ms in (0, 20, 30, 60):
+        packet = OpusPacket(start_ms * MS, 20 * MS, b"%d" % start_ms)
+        channel.keep(packet)
+        channel.feed(block(start_ms))
+    assert [packet.payload for packet in keeper.packets] == [b"0", b"20", b"60"]
