@@ -48,6 +48,8 @@ class Pipeline(Protocol):
 
 class DoorKind(StrEnum):
     WEBRTC = "webrtc"
+    WHIP = "whip"
+    SOCKET = "socket"
     PUSH = "push"
 
 

@@ -292,6 +292,8 @@ def test_statistics_count_what_is_there() -> None:
         "connections": 1,
         "channels_fed": 2,
         "connections_webrtc": 1,
+        "connections_whip": 0,
+        "connections_socket": 0,
         "connections_push": 0,
     }
 

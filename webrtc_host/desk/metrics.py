@@ -58,6 +58,8 @@ REGISTRY = {
     "connections": Figure("Connections that feed channels now."),
     "channels_fed": Figure("Channels fed now."),
     "connections_webrtc": Figure("Peer connections now."),
+    "connections_whip": Figure("WHIP publishers now."),
+    "connections_socket": Figure("WebSockets that bring sound now."),
     "connections_push": Figure("Files being read now."),
 }
 ENGINE = {
