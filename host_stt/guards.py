@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-import numpy as np
-
-from host_stt.contract import SAMPLE_RATE, Float32Array
+from host_stt.contract import Float32Array
+from host_stt.sound import loudest_dbfs
 
 QUIET_DBFS = -72.0
 """A window that never rises above this is not decoded. A muted radio idles lower; a whisper is 20 dB
 above.
 """
-_FRAME = SAMPLE_RATE * 30 // 1000
 
 
 class Verdict(StrEnum):
@@ -108,9 +106,4 @@ def without_loop(items: Sequence[T]) -> Sequence[T]:
 
 def is_quiet(samples: Float32Array) -> bool:
     """Nothing in it is loud enough to be speech. samples: (n,) float32."""
-    if len(samples) < _FRAME:
-        level = float(np.sqrt(np.mean(np.square(samples))))
-    else:
-        whole = len(samples) // _FRAME * _FRAME
-        level = float(np.sqrt(np.square(samples[:whole]).reshape(-1, _FRAME).mean(axis=1).max()))
-    return bool(level < 10 ** (QUIET_DBFS / 20))
+    return loudest_dbfs(samples) < QUIET_DBFS

@@ -16,7 +16,18 @@ PAUSE_FRAMES = 30
 """A word does not hold 300 ms of silence."""
 _LOUD_DB = 28.0  # under the window's 99th percentile; 26 dB finds the spans of our recordings within 250 ms
 _KEEP_FRAMES = 4  # left around sound: soft onsets and ends lie under the threshold
+_LEVEL_FRAME = SAMPLE_RATE * 30 // 1000
 _Frames = NDArray[np.bool_]
+
+
+def loudest_dbfs(samples: Float32Array) -> float:
+    """Level of the loudest 30 ms. samples: (n,) float32; -200 for none at all, or for digital silence."""
+    if len(samples) < _LEVEL_FRAME:
+        power = float(np.mean(np.square(samples))) if len(samples) else 0.0
+    else:
+        whole = len(samples) // _LEVEL_FRAME * _LEVEL_FRAME
+        power = float(np.square(samples[:whole]).reshape(-1, _LEVEL_FRAME).mean(axis=1).max())
+    return float(10 * np.log10(max(power, 1e-20)))
 
 
 def loud_frames(samples: Float32Array) -> _Frames:

@@ -20,6 +20,7 @@ from host_stt.contract import (
     Window,
     Word,
 )
+from host_stt.ghosts import is_ghost
 from host_stt.guards import Reading, Rule, Verdict, compression_ratio
 from host_stt.sound import drawn_in, loud_frames
 
@@ -108,16 +109,21 @@ def as_judged(decoded: Decoded, rule: Rule | None) -> Decoded:
 
 
 def transcript_of(decoded: Decoded, model: str) -> Transcript:
-    reading, window = decoded.reading, decoded.row.window
+    reading, window, samples = decoded.reading, decoded.row.window, decoded.row.samples
+    segments = tuple(
+        segment
+        for segment in _segments(decoded)
+        if not is_ghost(segment, decoded.language, samples, window.start_sample)
+    )
     return Transcript(
         id=window.id,
-        segments=_segments(decoded),
+        segments=segments,
         language=decoded.language,
         language_probability=decoded.language_probability,
         avg_logprob=reading.avg_logprob,
         no_speech_prob=reading.no_speech_prob,
         compression_ratio=reading.compression_ratio,
-        end_reason=_end_reason(reading),
+        end_reason=_end_reason(reading) if segments else EndReason.NO_SPEECH,
         model=model,
     )
 
@@ -139,8 +145,6 @@ def nothing_said(window: Window, language: str, model: str) -> Transcript:
 
 
 def _end_reason(reading: Reading) -> EndReason:
-    if not reading.text:
-        return EndReason.NO_SPEECH
     return EndReason.TOKEN_CAP if reading.is_capped else EndReason.COMPLETE
 
 
