@@ -7,6 +7,7 @@ Invariant: the blocks it hands on never overlap and never go backwards, also ove
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,12 +16,25 @@ from typing import TYPE_CHECKING, Protocol
 
 from host_stt.contract import AUTO
 from webrtc_host.media.ranges import RangeSet
-from webrtc_host.seams import AudioKeeper, Block, ChannelState, EventSink, EventType, OpusPacket, ms_of
+from webrtc_host.seams import (
+    AudioKeeper,
+    Block,
+    BlockKind,
+    ChannelState,
+    EventSink,
+    EventType,
+    OpusPacket,
+    ms_of,
+)
 
 if TYPE_CHECKING:
     from webrtc_host.sessions import Session
 
 logger = logging.getLogger(__name__)
+
+
+RANGES_MAX = 10_000
+"""Received stretches remembered for each channel: hours of a bad network. Older gaps are then final."""
 
 
 class SessionLog(EventSink, Protocol):
@@ -73,6 +87,7 @@ class Connection:
     opened_s: float  # of the registry's clock
     end: Callable[[str], Awaitable[int]]
     channels: tuple[Channel, ...] = ()
+    release: Callable[[str], None] | None = None  # gives its channels up at once, then ends by itself
 
 
 class Channel:
@@ -89,7 +104,11 @@ class Channel:
         self.keeper: AudioKeeper | None = None  # where its sound is kept; None: nowhere
         self.end_sample = 0  # end of the newest block handed on
         self.taken = RangeSet()  # what closed connections and uploads have covered
+        self.received = RangeSet()  # sound that came, live or later (backfill); the rest is missing
         self.state: ChannelState | None = None
+        self.opening = 0  # counts openings: what a pipeline of an older one says of the state is no news
+        self._known_from: int | None = None  # `received` says nothing of what lies before
+        self._leaving: set[asyncio.Task[None]] = set()  # pipelines let go of, saying their last words
         self._make_pipeline = make_pipeline
         self._opened_sample = 0  # of this opening
         self._fed_from: int | None = None  # first sample of this opening
@@ -101,6 +120,8 @@ class Channel:
             return
         self._fed_from = None
         self._opened_sample = self.session.now_sample()
+        self._known_from = self._opened_sample if self._known_from is None else self._known_from
+        self.opening += 1
         self.announce_opened(self._opened_sample)
         self.pipeline = self._make_pipeline(self)
         self.pipeline.start()
@@ -119,7 +140,24 @@ class Channel:
             self._fed_from = block.start_sample
             self._report_hole(block.start_sample)
         self.end_sample = block.end_sample
+        if block.kind is not BlockKind.LOST:
+            self.note_received(block.start_sample, block.end_sample)
         self.pipeline.feed(block)
+
+    def note_received(self, start_sample: int, end_sample: int) -> None:
+        """Sound of this stretch has come, so nothing of it is missing any more."""
+        self.received.add(start_sample, end_sample)
+        forgotten = self.received.forget_oldest(RANGES_MAX)
+        self._known_from = self._known_from if forgotten is None else forgotten
+
+    def missing(self, from_sample: int, to_sample: int) -> list[tuple[int, int]]:
+        """The stretches of [from_sample, to_sample) whose sound never came and will not come live."""
+        if self._known_from is None:
+            return []
+        edge = self.session.now_sample()
+        if self.pipeline is not None:
+            edge = self._opened_sample if self._fed_from is None else self.end_sample
+        return self.received.gaps(max(from_sample, self._known_from), min(to_sample, edge))
 
     def keep(self, packet: OpusPacket) -> None:
         """Hand a packet to the keeper, before the block decoded from it is fed.
@@ -159,6 +197,33 @@ class Channel:
             await pipeline.close()
         except Exception:
             logger.exception("%s %s: the pipeline failed while it closed", self.session.id, self.id)
+        if self.pipeline is not pipeline:  # let go of meanwhile, perhaps somebody else's by now
+            return self.session.log.head_seq
+        return self._be_closed(reason)
+
+    def let_go(self, reason: str) -> None:
+        """As `close`, but the channel is free at once: the last words follow while the next one feeds it."""
+        pipeline = self.pipeline
+        if pipeline is None:
+            self.connection = None
+            return
+        self._be_closed(reason)
+        task = asyncio.create_task(self._hear_out(pipeline), name=f"last words of {self.id}")
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def settle(self) -> None:
+        """Wait for the last words of what was let go of."""
+        if self._leaving:
+            await asyncio.wait(set(self._leaving))
+
+    async def _hear_out(self, pipeline: Pipeline) -> None:
+        try:
+            await pipeline.close()
+        except Exception:
+            logger.exception("%s %s: the pipeline failed while it closed", self.session.id, self.id)
+
+    def _be_closed(self, reason: str) -> int:
         self.pipeline = None
         if self._fed_from is not None:
             self.taken.add(self._fed_from, self.end_sample)

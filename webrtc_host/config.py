@@ -63,6 +63,8 @@ class MediaConfig(Settings):
     ice_servers: tuple[IceServer, ...] = ()  # none by default: a desk on one network needs none
     connect_timeout_s: float = Field(20.0, gt=0, le=300)  # an offer that never connects is closed
     no_signal_after_s: float = Field(3.0, gt=0, le=300)  # no packets for so long: channel.state no_signal
+    resume_s: float = Field(900.0, ge=0, le=86_400)  # a lost client's channels are its own for so long
+    backfill_s: float = Field(60.0, ge=1, le=3600)  # audio one client may send after a gap, in one go
     trusted_proxies: tuple[
         Annotated[str, AfterValidator(_network)], ...
     ] = ()  # networks whose X-Forwarded-For and -Proto are believed

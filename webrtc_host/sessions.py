@@ -68,6 +68,7 @@ class SessionRegistry:
     ) -> None:
         self.limits = limits
         self.connections: dict[str, Connection] = {}
+        self.on_disconnect: list[Callable[[Connection], None]] = []  # told of each that is over
         self._sessions: dict[str, Session] = {}
         self._current: Session | None = None
         self._make_log = make_log
@@ -163,7 +164,9 @@ class SessionRegistry:
 
     def disconnect(self, connection: Connection) -> None:
         """Forget a connection whose channels are closed; frees those it only reserved."""
-        self.connections.pop(connection.id, None)
+        if self.connections.pop(connection.id, None) is not None:
+            for told in self.on_disconnect:
+                told(connection)
         for channel in connection.channels:
             if channel.connection is connection:
                 channel.connection = None
@@ -175,6 +178,15 @@ class SessionRegistry:
         except Exception:
             logger.exception("connection %s failed while it closed", connection.id)
             return connection.session.log.head_seq
+
+    async def take_over(self, connection: Connection, reason: str = "resumed") -> None:
+        """Free the channels of a connection whose client is here again by another one: at once where its
+        door can do that, else after its last words.
+        """
+        if connection.release is None:
+            await self.end_connection(connection, reason)
+        else:
+            connection.release(reason)
 
     async def close(self) -> None:
         """The server stops: drain every connection. Sessions stay un-ended; a record can go on."""

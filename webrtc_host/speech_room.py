@@ -137,11 +137,15 @@ class _ChannelSink:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._opening = channel.opening
 
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        if kind is EventType.CHANNEL_STATE and not self._channel.heed(ChannelState(fields["state"])):
+        if kind is EventType.CHANNEL_STATE and not self._is_news(ChannelState(fields["state"])):
             return None
         return self._channel.session.log.emit(kind, channel, **fields)
+
+    def _is_news(self, state: ChannelState) -> bool:
+        return self._opening == self._channel.opening and self._channel.heed(state)
 
 
 class _ChannelTerms:

@@ -52,6 +52,29 @@ class RangeSet:
         self._starts = [a for a, _ in kept]
         self._ends = [b for _, b in kept]
 
+    def gaps(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of [start, end) that are not taken, in order."""
+        found: list[tuple[int, int]] = []
+        at = bisect_right(self._ends, start)
+        while start < end:
+            taken_from = self._starts[at] if at < len(self._starts) else end
+            if taken_from > start:
+                found.append((start, min(taken_from, end)))
+            if at == len(self._starts):
+                break
+            start, at = self._ends[at], at + 1
+        return found
+
+    def forget_oldest(self, keep: int) -> int | None:
+        """Keep the last `keep` ranges. Returns the sample before which nothing is known now, if any was let
+        go.
+        """
+        excess = len(self._starts) - keep
+        if excess <= 0:
+            return None
+        del self._starts[:excess], self._ends[:excess]
+        return self._starts[0]
+
     def end_around(self, sample: int) -> int:
         """End of the range that holds `sample`; `sample` itself when none does."""
         at = bisect_right(self._starts, sample) - 1

@@ -41,3 +41,23 @@ def test_the_end_of_the_range_around_a_sample() -> None:
     assert len(ranges) == 1
     assert (ranges.end_around(10), ranges.end_around(29)) == (30, 30)
     assert (ranges.end_around(9), ranges.end_around(30)) == (9, 30)
+
+
+@given(st.lists(pairs, max_size=12), pairs)
+def test_gaps_are_what_nobody_took(added: list[list[int]], asked: list[int]) -> None:
+    ranges, truth = RangeSet(), set[int]()
+    for start, end in added:
+        ranges.add(start, end)
+        truth |= set(range(start, end))
+    found = ranges.gaps(*asked)
+    assert {sample for gap in found for sample in range(*gap)} == set(range(*asked)) - truth
+    assert all(a[0] < a[1] < b[0] for a, b in zip(found, found[1:], strict=False))
+
+
+def test_the_oldest_ranges_are_forgotten_first() -> None:
+    ranges = RangeSet()
+    for start in (0, 20, 40):
+        ranges.add(start, start + 10)
+    assert ranges.forget_oldest(3) is None
+    assert ranges.forget_oldest(2) == 20
+    assert list(ranges) == [(20, 30), (40, 50)]
