@@ -15,18 +15,16 @@ from typing import Any
 
 from aiohttp import web
 
-from host_stt.contract import TERM_CHARS_MAX, TERMS_MAX
 from webrtc_host.channel import ChannelWish, Connection, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.doors.body import read_json_object, text_field
-from webrtc_host.doors.languages import language_of
+from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import RequestError
 from webrtc_host.media.peer import AttachDataChannel, Peer
 from webrtc_host.media.sdp import MediaLine, read_offer
 from webrtc_host.sessions import Session, SessionRegistry
 
 TOKENS_MAX = 4096
-LABEL_CHARS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,32 +157,9 @@ def parse_offer(body: dict[str, Any]) -> Offer:
     return Offer(
         sdp=sdp,
         session=text_field(body, "session", 64),
-        wishes=tuple((text_field(entry, "mid", 64), _wish(entry)) for entry in channels),
+        wishes=tuple((text_field(entry, "mid", 64), wish_of(entry)) for entry in channels),
         resume=text_field(body, "resume", 200),
     )
-
-
-def _wish(entry: dict[str, Any]) -> ChannelWish:
-    language = entry.get("language")
-    return ChannelWish(
-        channel=text_field(entry, "channel", 20),
-        label=text_field(entry, "label", LABEL_CHARS_MAX),
-        language=None if language is None else language_of(language),
-        terms=_terms(entry.get("glossary")),
-    )
-
-
-def _terms(value: object) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or len(value) > TERMS_MAX:
-        raise RequestError("bad_field", f"`glossary` must be a list of at most {TERMS_MAX} terms", 422)
-    for term in value:
-        if not isinstance(term, str) or not 0 < len(term.strip()) <= TERM_CHARS_MAX:
-            raise RequestError(
-                "bad_field", f"a glossary term is text of 1 to {TERM_CHARS_MAX} characters", 422
-            )
-    return tuple(term.strip() for term in value)
 
 
 def match_lines(
