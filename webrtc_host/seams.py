@@ -88,6 +88,35 @@ class ChannelState(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+class CoverageState(StrEnum):
+    """What became of a millisecond of a channel; exactly one for each."""
+
+    TRANSCRIBED = "transcribed"  # speech that was read; its text may be empty
+    SILENCE = "silence"  # nobody spoke, or the source stood still
+    SHED = "shed"  # it came and was refused: we were too slow
+    LOST = "lost"  # it never came
+    FAILED = "failed"  # the engine could not read it
+
+
+class CoverageNotes(Protocol):
+    """Where the rooms that read a channel say what its audio was; `transcript.coverage_keeper` keeps it.
+
+    Audio that came awaits its verdict until one of these names it. Neither ever waits or raises.
+    """
+
+    def decide(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        """The verdict on live audio: of this stretch, what still awaits one takes it."""
+        ...
+
+    def repair(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        """Later knowledge on any time (late decode, backfill, upload): overrules lost, shed and failed."""
+        ...
+
+
 class EventSink(Protocol):
     """Where rooms report what happened. The event log implements it; tests pass a list-keeping one."""
 

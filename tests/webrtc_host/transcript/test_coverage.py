@@ -1,0 +1,226 @@
+"""Every millisecond of a channel has exactly one state, and what the wire was told adds up to the ledger."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from webrtc_host.seams import CoverageState
+from webrtc_host.transcript.coverage import Coverage, CoverageConfig, CoverageRun
+
+T, SILENCE, SHED, LOST, FAILED = (
+    CoverageState.TRANSCRIBED,
+    CoverageState.SILENCE,
+    CoverageState.SHED,
+    CoverageState.LOST,
+    CoverageState.FAILED,
+)
+PROMPT = CoverageConfig(report_every_ms=100)
+
+
+def run(from_ms: int, to_ms: int, state: CoverageState, reason: str | None = None) -> CoverageRun:
+    return CoverageRun(from_ms, to_ms, state, reason)
+
+
+def a_ledger(at_ms: int = 0, config: CoverageConfig = PROMPT) -> Coverage:
+    coverage = Coverage(config)
+    coverage.opened(at_ms)
+    return coverage
+
+
+def test_silence_speech_and_silence_become_three_runs() -> None:
+    coverage = a_ledger()
+    told = coverage.received(0, 5000)
+    told += coverage.decide(0, 1000, SILENCE)
+    told += coverage.decide(3000, 5000, SILENCE)
+    assert coverage.covered_to_ms == 1000
+    told += coverage.decide(1000, 3000, T)
+    told += coverage.flush()
+    assert told == [run(0, 1000, SILENCE), run(1000, 3000, T), run(3000, 5000, SILENCE)]
+    assert coverage.totals_ms[T] == 2000
+    assert coverage.covered_to_ms == coverage.end_ms == 5000
+
+
+def test_a_run_that_goes_on_is_told_in_long_pieces_and_one_that_is_over_at_once() -> None:
+    coverage = a_ledger(config=CoverageConfig(report_every_ms=10_000))
+    told: list[CoverageRun] = []
+    for at in range(0, 25_000, 20):
+        told += coverage.received(at, at + 20)
+        told += coverage.decide(at, at + 20, SILENCE)
+    assert told == [run(0, 10_000, SILENCE), run(10_000, 20_000, SILENCE)]
+    assert coverage.missing(25_000, 25_020, LOST, "network") == [run(20_000, 25_000, SILENCE)]
+
+
+def test_the_time_before_the_first_block_was_not_fed_and_a_later_hole_is_the_networks() -> None:
+    coverage = a_ledger(1000)
+    coverage.received(1200, 1300)
+    coverage.received(1500, 1600)
+    coverage.decide(1200, 1600, T)
+    coverage.closed()
+    coverage.opened(4000)
+    coverage.received(4100, 4200)
+    coverage.decide(4100, 4200, T)
+    assert coverage.runs() == [
+        run(1000, 1200, LOST, "not_fed"),
+        run(1200, 1300, T),
+        run(1300, 1500, LOST, "network"),
+        run(1500, 1600, T),
+        run(1600, 4100, LOST, "not_fed"),
+        run(4100, 4200, T),
+    ]
+
+
+def test_opening_again_before_any_audio_moves_no_origin() -> None:
+    coverage = a_ledger(0)
+    coverage.closed()
+    coverage.opened(500)
+    assert coverage.absent(900) == [run(0, 900, LOST, "not_fed")]
+
+
+def test_a_verdict_reaches_only_what_awaits_one() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 100)
+    coverage.missing(100, 140, LOST, "network")
+    coverage.received(140, 200)
+    coverage.decide(50, 80, FAILED, "deadline")
+    coverage.decide(0, 500, T)
+    assert coverage.runs() == [
+        run(0, 50, T),
+        run(50, 80, FAILED, "deadline"),
+        run(80, 100, T),
+        run(100, 140, LOST, "network"),
+        run(140, 200, T),
+    ]
+
+
+def test_a_repair_is_told_as_a_new_run_for_the_same_milliseconds() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 1000)
+    coverage.decide(0, 400, T)
+    coverage.decide(400, 700, FAILED, "deadline")
+    coverage.decide(700, 1000, SILENCE)
+    coverage.flush()
+    assert coverage.repair(300, 900, T) == [run(400, 900, T)]
+    assert coverage.runs() == [run(0, 900, T), run(900, 1000, SILENCE)]
+    assert coverage.totals_ms == {T: 900, SILENCE: 100, SHED: 0, LOST: 0, FAILED: 0}
+
+
+def test_what_was_heard_is_not_taken_back_by_a_repair() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 100)
+    coverage.decide(0, 100, T)
+    coverage.flush()
+    assert coverage.repair(0, 100, SILENCE) == coverage.repair(0, 100, FAILED, "x") == []
+
+
+def test_an_upload_before_and_one_far_behind_stretch_the_ledger() -> None:
+    coverage = a_ledger(5000)
+    told = coverage.repair(5000, 6000, T)
+    told += coverage.repair(1000, 2000, T)
+    told += coverage.repair(8000, 9000, SILENCE)
+    assert coverage.origin_ms == 1000
+    assert coverage.runs() == [
+        run(1000, 2000, T),
+        run(2000, 5000, LOST, "not_fed"),
+        run(5000, 6000, T),
+        run(6000, 8000, LOST, "not_fed"),
+        run(8000, 9000, SILENCE),
+    ]
+    assert coverage.violations() == []
+
+
+def test_audio_nobody_read_has_failed_when_the_channel_closes() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 60)
+    assert coverage.closed() == [run(0, 60, FAILED, "not_read")]
+
+
+def test_an_empty_run_and_a_senseless_interval_are_refused() -> None:
+    with pytest.raises(ValueError, match="is empty"):
+        run(5, 5, T)
+    with pytest.raises(ValueError, match="report_every_ms is 5;"):
+        CoverageConfig(report_every_ms=5)
+
+
+def test_a_broken_ledger_is_noticed() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 100)
+    coverage.decide(0, 100, T)
+    coverage.flush()
+    coverage.totals_ms[T] += 7
+    assert coverage.violations() == ["the states told add up to 107 ms, the time told is 100 ms"]
+
+
+spans = st.tuples(st.integers(0, 60), st.integers(0, 30)).map(lambda s: (s[0] * 10, (s[0] + s[1]) * 10))
+states = st.sampled_from(list(CoverageState))
+steps = st.one_of(
+    st.tuples(st.just("received"), st.integers(0, 5), st.integers(1, 12)),
+    st.tuples(st.just("missing"), st.integers(0, 3), st.integers(1, 6)),
+    st.tuples(st.just("decide"), spans, states),
+    st.tuples(st.just("repair"), spans, states),
+    st.tuples(st.just("closed")),
+    st.tuples(st.just("opened"), st.integers(0, 5)),
+    st.tuples(st.just("absent"), st.integers(0, 9)),
+    st.tuples(st.just("flush")),
+)
+
+
+def take(coverage: Coverage, step: tuple[object, ...]) -> list[CoverageRun]:
+    end = coverage.end_ms
+    match step:
+        case ("received", int(hole), int(length)):
+            return coverage.received(end + hole * 10, end + (hole + length) * 10)
+        case ("missing", int(hole), int(length)):
+            return coverage.missing(end + hole * 10, end + (hole + length) * 10, LOST, "network")
+        case ("decide", (int(low), int(high)), CoverageState() as state):
+            return coverage.decide(low, high, state)
+        case ("repair", (int(low), int(high)), CoverageState() as state):
+            return coverage.repair(low, high, state)
+        case ("opened", int(later)):
+            coverage.opened(end + later * 10)
+            return []
+        case ("absent", int(later)):
+            return coverage.absent(end + later * 10)
+        case ("closed",):
+            return coverage.closed()
+    return coverage.flush()
+
+
+def applied(told: list[CoverageRun]) -> dict[int, tuple[CoverageState, str | None]]:
+    """What a watcher knows who lets a later run overrule an earlier one."""
+    known: dict[int, tuple[CoverageState, str | None]] = {}
+    for one in told:
+        known |= dict.fromkeys(range(one.from_ms, one.to_ms, 10), (one.state, one.reason))
+    return known
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 30), st.lists(steps, max_size=40))
+def test_whatever_happens_the_sum_is_the_time_and_watchers_know_the_ledger(
+    opened: int, story: list[tuple[object, ...]]
+) -> None:
+    coverage = a_ledger(opened * 10)
+    told: list[CoverageRun] = []
+    for step in story:
+        told += take(coverage, step)
+        assert coverage.violations() == []
+    told += coverage.flush()
+    runs = coverage.runs()
+    assert sum(r.to_ms - r.from_ms for r in runs) == coverage.covered_to_ms - coverage.origin_ms
+    assert all(a.to_ms == b.from_ms for a, b in zip(runs, runs[1:], strict=False))
+    assert applied(told) == applied(runs)
+    again = Coverage.restored(told)
+    assert again.runs() == runs
+    assert again.totals_ms == coverage.totals_ms
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(steps, max_size=40))
+def test_after_closing_nothing_awaits_a_verdict(story: list[tuple[object, ...]]) -> None:
+    coverage = a_ledger()
+    for step in story:
+        take(coverage, step)
+    coverage.closed()
+    assert coverage.covered_to_ms == coverage.end_ms
+    assert sum(coverage.totals_ms.values()) == coverage.end_ms - coverage.origin_ms
