@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from webrtc_host.speech.settings import SpeechConfig
 
@@ -77,6 +77,14 @@ class IceServer(Settings):
     urls: Annotated[tuple[Annotated[str, AfterValidator(_ice_url)], ...], Field(min_length=1)]
     username: str = ""
     credential: str = ""
+    secret: str = ""  # shared with the TURN server: credentials are then made here and end by themselves
+    credential_s: int = Field(86_400, ge=60, le=2_592_000)  # how long such a credential opens new relays
+
+    @model_validator(mode="after")
+    def _one_kind_of_password(self) -> IceServer:
+        if self.secret and self.credential:
+            raise ValueError("give `credential` or `secret`, not both")
+        return self
 
 
 class LimitsConfig(Settings):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from webrtc_host.config import MediaConfig
 from webrtc_host.doors.body import read_json_object, text_field
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import RequestError
+from webrtc_host.media.ice_servers import issue
 from webrtc_host.media.peer import AttachDataChannel, Peer
 from webrtc_host.media.sdp import MediaLine, read_offer
 from webrtc_host.sessions import Session, SessionRegistry
@@ -62,7 +64,7 @@ class OfferDoor:
 
     async def ice(self, request: web.Request) -> web.Response:
         """The servers of `media.ice_servers` for the client's side, in the form RTCPeerConnection takes."""
-        servers = [server.model_dump(mode="json") for server in self._media.ice_servers]
+        servers = [asdict(server) for server in issue(self._media.ice_servers, time.time())]
         return web.json_response({"ice_servers": servers}, headers={"Cache-Control": "no-store"})
 
     async def offer(self, request: web.Request) -> web.Response:

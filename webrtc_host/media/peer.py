@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -27,6 +28,7 @@ from webrtc_host.config import MediaConfig
 from webrtc_host.errors import RequestError
 from webrtc_host.media import sdp
 from webrtc_host.media.aiortc_settings import fit_aiortc
+from webrtc_host.media.ice_servers import issue
 from webrtc_host.media.track import TrackFeed
 from webrtc_host.sessions import Session, SessionRegistry
 
@@ -61,7 +63,7 @@ class Peer:
                 # Never aiortc's default, which is a public STUN server.
                 iceServers=[
                     RTCIceServer(list(s.urls), s.username or None, s.credential or None)
-                    for s in config.ice_servers
+                    for s in issue(config.ice_servers, time.time())
                 ],
                 bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
             )
