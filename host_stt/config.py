@@ -42,6 +42,11 @@ class EngineConfig(BaseModel):
         Device.AUTO,
         description="cpu, cuda, or auto: the GPU when CTranslate2 sees one. Default auto.",
     )
+    gpus: tuple[Annotated[int, Field(ge=0, le=63)], ...] = Field(
+        (),
+        description="Numbers of the GPUs to use, such as [0, 1]: each gets the whole model and decodes "
+        "batches of its own. Empty: all that CTranslate2 sees. No meaning on a CPU. Default empty.",
+    )
     compute_type: str = Field(
         "auto",
         pattern=r"^(auto|int8|int8_float16|int8_float32|int8_bfloat16|int16|float16|bfloat16|float32)$",
@@ -143,11 +148,11 @@ class EngineConfig(BaseModel):
         "start). Default 30.",
     )
     hang_s: float = Field(
-        120.0,
+        45.0,
         gt=0,
         le=3600,
         description="Seconds that one decode may take before the process takes itself for hung and ends, "
-        "to be started anew. Default 120.",
+        "to be started anew. A large model on a slow CPU may need more. Default 45.",
     )
     stop_grace_s: float = Field(
         5.0,

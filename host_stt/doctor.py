@@ -6,11 +6,8 @@ is about. Owns no settings: it tells what the engine would choose.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
-import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,32 +18,14 @@ from host_stt.config import Device, EngineConfig
 from host_stt.contract import Priority, Transcript, WindowError
 from host_stt.engines.loading import (
     keep_freed_memory,
-    preload_cublas,
     resolve_compute_type,
     resolve_device,
     resolve_threads,
 )
 from host_stt.errors import ModelError
+from host_stt.gpus import CUBLAS, CUBLAS_FIX, DRIVER_MIN, Gpu, driver_problem, preload_cublas, seen_gpus
 from host_stt.models import ResolvedModel, warm_up_window
 from host_stt.service import Backend
-
-DRIVER_MIN = 570
-"""CTranslate2's wheel has machine code up to compute capability 8.6; newer GPUs translate its CUDA 12.8 code,
-which takes driver 570. Under 550 an H100 gave empty transcripts and no error (engine-facts section 8)."""
-NATIVE_CAPABILITY = 8.6
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    name: str
-    driver: str  # as nvidia-smi says it, such as 580.159.04
-    capability: float  # 9.0 for Hopper
-    memory_mb: int
-
-    @property
-    def driver_major(self) -> int:
-        head = self.driver.partition(".")[0]
-        return int(head) if head.isdigit() else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +98,21 @@ def _gpu_problems(machine: Machine) -> list[Problem]:
     if not machine.has_cublas:
         problems.append(
             Problem(
-                "libcublas.so.12 is not found (CUDA 13 brings only libcublas.so.13)",
-                "install it beside the server: pip install nvidia-cublas-cu12",
+                f"{CUBLAS} is not found (CUDA 13 brings only libcublas.so.13)",
+                CUBLAS_FIX,
                 is_fatal=True,
             )
         )
     for gpu in machine.gpus:
-        if gpu.capability > NATIVE_CAPABILITY and gpu.driver_major < DRIVER_MIN:
+        if what := driver_problem(gpu):
             problems.append(
                 Problem(
-                    f"{gpu.name} with driver {gpu.driver}: before {DRIVER_MIN}, transcripts come out empty",
+                    what,
                     f"install an NVIDIA driver of version {DRIVER_MIN} or newer",
                     is_fatal=True,
                 )
             )
-        if gpu.capability > NATIVE_CAPABILITY and not machine.is_cache_writable:
+        if gpu.translates and not machine.is_cache_writable:
             problems.append(
                 Problem(
                     "the cache of translated GPU code cannot be written: every start translates it anew",
@@ -169,16 +148,15 @@ def _decode_problems(machine: Machine, decode: Decode | None, must_hear: bool) -
 
 
 def examine(config: EngineConfig) -> Machine:
-    preload_cublas()
     device = resolve_device(config.device)
     return Machine(
         processor=_processor(),
         cores=os.cpu_count() or 1,
         memory_mb=_memory_mb(),
         system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        gpus=_gpus(),
+        gpus=seen_gpus(),
         cuda_devices=_cuda_devices(),
-        has_cublas=_has_cublas(),
+        has_cublas=preload_cublas(),
         is_cache_writable=_is_cache_writable(),
         keeps_memory=keep_freed_memory() if device is Device.CPU else True,
         device=device,
@@ -210,49 +188,11 @@ def decode_once(config: EngineConfig, model: ResolvedModel, backend: Backend) ->
     return Decode(answer.text, "", took_s, audio_s)
 
 
-def _gpus() -> tuple[Gpu, ...]:
-    """What nvidia-smi shows; nothing where it is missing or fails."""
-    if not shutil.which("nvidia-smi"):
-        return ()
-    query = "--query-gpu=name,driver_version,compute_cap,memory.total"
-    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
-    except (subprocess.SubprocessError, OSError):
-        return ()
-    return gpus_of(said)
-
-
-def gpus_of(said: str) -> tuple[Gpu, ...]:
-    """The GPUs in nvidia-smi's lines `name, driver, capability, memory in MiB`."""
-    gpus = []
-    for line in said.splitlines():
-        fields = [part.strip() for part in line.split(",")]
-        if len(fields) == 4:
-            gpus.append(Gpu(fields[0], fields[1], _number(fields[2]), int(_number(fields[3]))))
-    return tuple(gpus)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
 def _cuda_devices() -> int:
     try:
         return int(ctranslate2.get_cuda_device_count())
     except RuntimeError:
         return 0
-
-
-def _has_cublas() -> bool:
-    try:
-        ctypes.CDLL("libcublas.so.12")
-    except OSError:
-        return False
-    return True
 
 
 def _is_cache_writable() -> bool:

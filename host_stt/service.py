@@ -17,7 +17,7 @@ from host_stt.config import Device, EngineConfig, InterimWindow
 from host_stt.contract import Window, WindowError
 from host_stt.download import OnProgress
 from host_stt.engines.base import Engine
-from host_stt.engines.loading import workers_of
+from host_stt.engines.loading import devices_of, workers_of
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.errors import ModelError
 from host_stt.metrics import EngineMetrics
@@ -36,10 +36,14 @@ _HISTORY_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where models come from. The tests put a fake in its place."""
+    """Where models come from. The tests put a fake in its place.
+
+    load: once per replica, with one GPU in `gpus`; devices: the GPUs to load on, (0,) for the processor.
+    """
 
     resolve: Callable[[EngineConfig, OnProgress], ResolvedModel]
     load: Callable[[EngineConfig, ResolvedModel], Engine]
+    devices: Callable[[EngineConfig], tuple[int, ...]] = lambda config: (0,)
 
 
 class EngineService:
@@ -56,7 +60,7 @@ class EngineService:
         self.config = config
         self.state = EngineState()
         self.metrics = EngineMetrics()
-        self._backend = backend or Backend(resolve_model, load_whisper)
+        self._backend = backend or REAL
         self._on_fatal = on_fatal or end_process
         self._pool: Pool | None = None
         self._pool_lock = threading.Lock()
@@ -99,18 +103,26 @@ class EngineService:
         try:
             model = self._backend.resolve(self.config, self.state.downloading)
             self.state.loading(ModelFacts(model.name, model.reason, model.is_starter))
-            engine = self._backend.load(self.config, model)
-            facts = _facts(model, engine)
-            warm_up(engine, must_hear=model.is_starter or facts.device == "cuda")
+            engines = self._load_replicas(model)
+            facts = _facts(model, engines)
         except ModelError as error:
             self._fail(str(error))
         except Exception as error:  # the loading of a native library: report it, keep /ready answering
             logger.exception("the model could not be loaded")
             self._fail(f"the model {self.config.model} could not be loaded: {error}")
         else:
-            self._serve(engine, facts)
+            self._serve(engines, facts)
 
-    def _serve(self, engine: Engine, facts: ModelFacts) -> None:
+    def _load_replicas(self, model: ResolvedModel) -> list[Engine]:
+        """One per device, each having read the test clip."""
+        engines = []
+        for number in self._backend.devices(self.config):
+            engine = self._backend.load(self.config.model_copy(update={"gpus": (number,)}), model)
+            engines.append(engine)
+            warm_up(engine, must_hear=model.is_starter or _device_of(engine) is Device.CUDA)
+        return engines
+
+    def _serve(self, engines: list[Engine], facts: ModelFacts) -> None:
         planner = PlannerConfig(
             batch_max=self.config.batch_max,
             interim_batch_ms=self.config.interim_batch_ms,
@@ -119,10 +131,11 @@ class EngineService:
         )
         with self._pool_lock:
             if self._stopped.is_set():
-                engine.close()
+                for engine in engines:
+                    engine.close()
                 return
             self._pool = Pool(
-                [engine],
+                engines,
                 planner,
                 workers=workers_of(Device(facts.device)),
                 observer=self.metrics,
@@ -139,7 +152,12 @@ class EngineService:
             },
         )
         logger.info(
-            "ready: model %s on %s (%s); %s", facts.name, facts.device, facts.compute_type, facts.reason
+            "ready: model %s on %d %s (%s); %s",
+            facts.name,
+            facts.replicas,
+            facts.device,
+            facts.compute_type,
+            facts.reason,
         )
 
     def _fail(self, sentence: str) -> None:
@@ -182,6 +200,7 @@ def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
         device=config.device,
         compute_type=config.compute_type,
         cpu_threads=config.cpu_threads,
+        device_index=config.gpus[0] if config.gpus else 0,
     )
 
 
@@ -192,15 +211,22 @@ def end_process(sentence: str) -> None:
     os._exit(EXIT_FATAL)
 
 
-def _facts(model: ResolvedModel, engine: Engine) -> ModelFacts:
-    device, compute_type = "cpu", "none"
-    if isinstance(engine, WhisperEngine):
-        device, compute_type = engine.device.value, engine.compute_type
+REAL = Backend(resolve_model, load_whisper, lambda config: devices_of(config.device, config.gpus))
+"""What is used outside tests."""
+
+
+def _device_of(engine: Engine) -> Device:
+    return engine.device if isinstance(engine, WhisperEngine) else Device.CPU
+
+
+def _facts(model: ResolvedModel, engines: list[Engine]) -> ModelFacts:
+    engine = engines[0]
     return ModelFacts(
         name=model.name,
         reason=model.reason,
         is_starter=model.is_starter,
-        device=device,
-        compute_type=compute_type,
+        device=_device_of(engine).value,
+        compute_type=engine.compute_type if isinstance(engine, WhisperEngine) else "none",
         languages=engine.languages,
+        replicas=len(engines),
     )

@@ -33,6 +33,7 @@ class ModelFacts:
     device: str = ""
     compute_type: str = ""
     languages: tuple[str, ...] = ()
+    replicas: int = 1  # loaded copies of the model, one per GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Snapshot:
                 "device": self.model.device,
                 "compute_type": self.model.compute_type,
                 "languages": list(self.model.languages),
+                "replicas": self.model.replicas,
             }
         return body
 

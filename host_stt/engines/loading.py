@@ -9,11 +9,11 @@ them.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import json
 import logging
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from faster_whisper.tokenizer import _LANGUAGE_CODES, Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
 from host_stt.config import Device
+from host_stt.gpus import check_gpus, chosen_gpus, preload_cublas, seen_gpus
 
 logger = logging.getLogger(__name__)
 
@@ -48,19 +49,24 @@ class LoadedModel:
         return tuple(sorted(self.tokenizers, key=lambda code: (code != "en", code)))
 
 
-def load(folder: Path, device: Device, compute_type: str, cpu_threads: int) -> LoadedModel:
+def load(
+    folder: Path, device: Device, compute_type: str, cpu_threads: int, device_index: int = 0
+) -> LoadedModel:
     """Load the CTranslate2 Whisper in `folder`. Raises RuntimeError or ValueError when it cannot be
-    loaded.
+    loaded, GpuUnusable when the GPU could not decode.
+
+    device_index: which GPU.
     """
     device = resolve_device(device)
-    compute_type = resolve_compute_type(device, compute_type)
     if device is Device.CPU:
         keep_freed_memory()
     else:
-        preload_cublas()
+        check_gpus(seen_gpus(), has_cublas=preload_cublas())
+    compute_type = resolve_compute_type(device, compute_type)
     whisper = ctranslate2.models.Whisper(
         str(folder),
         device=device.value,
+        device_index=device_index,
         compute_type=compute_type,
         intra_threads=resolve_threads(cpu_threads),
         # On CUDA a second stream, for finals, over the same weights. On a CPU a second worker only shares
@@ -84,6 +90,13 @@ def load(folder: Path, device: Device, compute_type: str, cpu_threads: int) -> L
 def workers_of(device: Device) -> int:
     """Calls that an engine on this device takes at once."""
     return 2 if device is Device.CUDA else 1
+
+
+def devices_of(device: Device, gpus: Sequence[int]) -> tuple[int, ...]:
+    """One number for each replica: the GPUs it takes, or 0 alone for the processor. Raises GpuUnusable."""
+    if resolve_device(device) is Device.CPU:
+        return (0,)
+    return chosen_gpus(gpus, ctranslate2.get_cuda_device_count())
 
 
 def resolve_device(device: Device) -> Device:
@@ -125,18 +138,6 @@ def keep_freed_memory() -> bool:
     m_trim_threshold, m_top_pad, m_mmap_max, m_arena_max = -1, -2, -4, -8
     settings = ((m_arena_max, 1), (m_mmap_max, 0), (m_trim_threshold, 2**31 - 1), (m_top_pad, 64 << 20))
     return all([mallopt(key, value) == 1 for key, value in settings])
-
-
-def preload_cublas() -> None:
-    """Load cuBLAS 12 from the nvidia-cublas-cu12 package, where it is installed, before CTranslate2
-    looks for it.
-    """
-    spec = importlib.util.find_spec("nvidia.cublas") if importlib.util.find_spec("nvidia") else None
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        for name in ("libcublasLt.so.12", "libcublas.so.12"):
-            library = Path(place) / "lib" / name
-            if library.exists():
-                ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 
 
 def _tokenizers(hf_tokenizer: tokenizers.Tokenizer, is_multilingual: bool) -> dict[str, Tokenizer]:

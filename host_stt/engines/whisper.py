@@ -82,8 +82,9 @@ class WhisperEngine:
         device: Device = Device.AUTO,
         compute_type: str = "auto",
         cpu_threads: int = 0,
+        device_index: int = 0,
     ) -> WhisperEngine:
-        return cls(load(folder, device, compute_type, cpu_threads), name, options)
+        return cls(load(folder, device, compute_type, cpu_threads, device_index), name, options)
 
     @property
     def model(self) -> str:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from host_stt.config import Device, EngineConfig
-from host_stt.doctor import Decode, Gpu, Machine, decode_once, diagnose, examine, gpus_of
+from host_stt.doctor import Decode, Machine, decode_once, diagnose, examine
+from host_stt.gpus import Gpu, gpus_of
 from host_stt.models import resolve_model
 from host_stt.service import Backend, load_whisper
 

@@ -20,7 +20,6 @@ from host_stt.contract import Answer, EndReason, Float32Array, Priority, Transcr
 from host_stt.engines.base import Engine
 from host_stt.engines.loading import (
     keep_freed_memory,
-    preload_cublas,
     resolve_compute_type,
     resolve_device,
     resolve_threads,
@@ -338,7 +337,6 @@ def test_auto_is_settled_by_us() -> None:
     assert resolve_device(Device.CPU) is Device.CPU
     assert resolve_device(Device.AUTO) in (Device.CPU, Device.CUDA)
     assert resolve_threads(3) == 3 and 1 <= resolve_threads(0) <= 8
-    preload_cublas()
 
 
 def test_interims_are_short_for_the_starter_alone() -> None:

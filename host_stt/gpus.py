@@ -1,0 +1,135 @@
+"""The GPUs of this machine: which there are, whether they can be used, and which of them the engine takes.
+
+Owns what nvidia-smi says, the search for cuBLAS and the two things that keep a GPU from decoding: its driver
+and its library. Judging (`driver_problem`) is pure; looking is not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import logging
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from host_stt.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+DRIVER_MIN = 570
+"""CTranslate2's wheel has machine code up to compute capability 8.6; newer GPUs translate its CUDA 12.8 code,
+which takes driver 570. Under 550 an H100 gave empty transcripts and no error (engine-facts section 8)."""
+NATIVE_CAPABILITY = 8.6
+CUBLAS = "libcublas.so.12"
+CUBLAS_FIX = "install it beside the server: pip install nvidia-cublas-cu12"
+
+
+class GpuUnusable(ModelError):
+    """A GPU is here or was asked for, and the engine could not decode on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    name: str
+    driver: str  # as nvidia-smi says it, such as 580.159.04
+    capability: float  # 9.0 for Hopper
+    memory_mb: int
+
+    @property
+    def driver_major(self) -> int:
+        head = self.driver.partition(".")[0]
+        return int(head) if head.isdigit() else 0
+
+    @property
+    def translates(self) -> bool:
+        """Its code is made by the driver, at the first start."""
+        return self.capability > NATIVE_CAPABILITY
+
+
+def driver_problem(gpu: Gpu) -> str:
+    """Why the driver will not do, in one sentence; empty when it will, or is not known."""
+    if gpu.translates and 0 < gpu.driver_major < DRIVER_MIN:
+        return f"{gpu.name} with driver {gpu.driver}: before {DRIVER_MIN}, transcripts come out empty"
+    return ""
+
+
+def check_gpus(gpus: Sequence[Gpu], has_cublas: bool) -> None:
+    """Raises GpuUnusable with the problem and the way out.
+
+    gpus: what the driver shows; none where nvidia-smi is missing, and then only the library is judged.
+    """
+    on_cpu = "; or decode on the processor: engine.device: cpu"
+    if not has_cublas:
+        raise GpuUnusable(
+            f"{CUBLAS} is not found (CUDA 13 brings only libcublas.so.13); {CUBLAS_FIX}{on_cpu}"
+        )
+    for gpu in gpus:
+        if problem := driver_problem(gpu):
+            raise GpuUnusable(f"{problem}; install an NVIDIA driver of version {DRIVER_MIN} or newer{on_cpu}")
+
+
+def chosen_gpus(asked: Sequence[int], count: int) -> tuple[int, ...]:
+    """The GPUs that get a replica: those asked for, else all. Raises GpuUnusable for one not there."""
+    missing = [number for number in asked if number >= count]
+    if missing:
+        there = f"0 to {count - 1}" if count > 1 else "only 0" if count else "none"
+        raise GpuUnusable(f"engine.gpus names GPU {missing[0]}, and CTranslate2 sees {there}")
+    return tuple(dict.fromkeys(asked)) or tuple(range(count))
+
+
+# --- looking ------------------------------------------------------------------------------------------
+
+
+def seen_gpus() -> tuple[Gpu, ...]:
+    """What nvidia-smi shows; nothing where it is missing or fails."""
+    if not shutil.which("nvidia-smi"):
+        return ()
+    query = "--query-gpu=name,driver_version,compute_cap,memory.total"
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (subprocess.SubprocessError, OSError):
+        return ()
+    return gpus_of(said)
+
+
+def gpus_of(said: str) -> tuple[Gpu, ...]:
+    """The GPUs in nvidia-smi's lines `name, driver, capability, memory in MiB`."""
+    gpus = []
+    for line in said.splitlines():
+        fields = [part.strip() for part in line.split(",")]
+        if len(fields) == 4:
+            gpus.append(Gpu(fields[0], fields[1], _number(fields[2]), int(_number(fields[3]))))
+    return tuple(gpus)
+
+
+def preload_cublas() -> bool:
+    """Load cuBLAS 12 before CTranslate2 looks for it: from the nvidia-cublas-cu12 package where that is
+    installed, else from the system. False when there is none.
+    """
+    for name in ("libcublasLt.so.12", CUBLAS):  # the second needs the first
+        for place in _cublas_folders():
+            library = place / name
+            if library.exists():
+                ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    try:
+        ctypes.CDLL(CUBLAS, mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        logger.debug("%s: %s", CUBLAS, error)
+        return False
+    return True
+
+
+def _cublas_folders() -> list[Path]:
+    spec = importlib.util.find_spec("nvidia.cublas") if importlib.util.find_spec("nvidia") else None
+    return [Path(place) / "lib" for place in (spec.submodule_search_locations or [])] if spec else []
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
