@@ -1,0 +1,209 @@
+"""libopus through ctypes: packets to 16 kHz mono float32 without a resampler, with repair and concealment.
+
+Owns finding the library (the copy inside PyAV's wheel, else the system's), its signatures, the two objects
+and their memory. What a stream makes of it is `opus.py`'s.
+Invariant: nothing of the library is called with a length it was not told; a packet is hostile until decoded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+
+from host_stt.contract import SAMPLE_RATE, Float32Array
+
+RATE = 48_000
+"""The rate Opus counts its packets in, whatever it decodes to (RFC 7587)."""
+PACKET_SAMPLES_MAX = SAMPLE_RATE * 120 // 1000
+"""A packet lasts 120 ms at most (RFC 6716, section 3.2.5)."""
+STEP_SAMPLES = SAMPLE_RATE // 400
+"""Concealment and repair come in multiples of 2.5 ms."""
+PACKET_BYTES_MAX = 4000
+"""What the encoder may write; its manual recommends this much."""
+
+_VOIP = 2048
+_SIGNAL_VOICE = 3001
+_SET_BITRATE, _SET_BANDWIDTH_MAX, _SET_COMPLEXITY = 4002, 4004, 4010
+_SET_FEC, _SET_LOSS_PERCENT, _SET_DTX, _SET_SIGNAL = 4012, 4014, 4016, 4024
+_BANDWIDTH_WIDE = 1103  # 8 kHz of sound: what `maxplaybackrate=16000` makes a sender use
+
+
+class OpusError(ValueError):
+    """A packet libopus cannot read, or a library that does not do what is asked; the text says which."""
+
+
+@cache
+def library() -> ctypes.PyDLL:
+    """The loaded library. Raises OpusError when there is none.
+
+    PyDLL keeps the interpreter's lock: a call takes 50 us, and giving the lock away for that costs the event
+    loop up to 5 ms when another thread computes.
+    """
+    paths = [*_in_wheel(), ctypes.util.find_library("opus")]
+    for path in filter(None, paths):
+        try:
+            found = ctypes.PyDLL(path)
+            _declare(found)
+            return found
+        except (OSError, AttributeError):
+            continue
+    raise OpusError("no libopus was found, neither inside PyAV nor on the system; install libopus0")
+
+
+def version() -> str:
+    library().opus_get_version_string.restype = ctypes.c_char_p
+    text: bytes = library().opus_get_version_string()
+    return text.decode("ascii", "replace")
+
+
+def _in_wheel() -> list[str]:
+    """PyAV's wheels carry libopus beside the package (Linux) or inside it (macOS)."""
+    package = Path(av.__file__).parent
+    return [
+        str(path)
+        for folder, name in ((package.parent / "av.libs", "libopus*.so*"), (package / ".dylibs", "libopus*"))
+        for path in sorted(folder.glob(name))
+    ]
+
+
+def _declare(lib: ctypes.PyDLL) -> None:
+    """Arguments and results of what is used; AttributeError when the library lacks one."""
+    pointer, integer, text = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
+    size, error = ctypes.c_int32, ctypes.POINTER(ctypes.c_int)
+    for name, result, arguments in (
+        ("opus_decoder_create", pointer, [size, integer, error]),
+        ("opus_decoder_destroy", None, [pointer]),
+        ("opus_decode_float", integer, [pointer, text, size, pointer, integer, integer]),
+        ("opus_packet_get_nb_samples", integer, [text, size, size]),
+        ("opus_encoder_create", pointer, [size, integer, integer, error]),
+        ("opus_encoder_destroy", None, [pointer]),
+        ("opus_encode_float", size, [pointer, pointer, integer, text, size]),
+        ("opus_encoder_ctl", integer, None),
+    ):
+        function = getattr(lib, name)
+        function.restype = result
+        if arguments is not None:
+            function.argtypes = arguments
+    if hasattr(lib, "opus_packet_has_lbrr"):  # since 1.5
+        lib.opus_packet_has_lbrr.argtypes = [text, size]
+
+
+def packet_samples(payload: bytes) -> int:
+    """Length of a packet at 16 kHz, 0 when it cannot be read."""
+    return max(0, int(library().opus_packet_get_nb_samples(payload, len(payload), SAMPLE_RATE)))
+
+
+def has_repair(payload: bytes) -> bool:
+    """True when the packet carries a copy of the one before it (in-band FEC)."""
+    lib = library()
+    return (
+        len(payload) > 1
+        and hasattr(lib, "opus_packet_has_lbrr")
+        and int(lib.opus_packet_has_lbrr(payload, len(payload))) > 0
+    )
+
+
+class LibopusDecoder:
+    """One stream's decoder. Not for two threads at a time."""
+
+    def __init__(self) -> None:
+        """Raises OpusError when there is no library or it has no memory."""
+        self._handle: int | None = None
+        self._lib = library()
+        error = ctypes.c_int()
+        self._handle = self._lib.opus_decoder_create(SAMPLE_RATE, 1, ctypes.byref(error))
+        if not self._handle or error.value != 0:
+            raise OpusError(f"libopus makes no decoder for {SAMPLE_RATE} Hz (error {error.value})")
+        self._decode = self._lib.opus_decode_float
+        self._out = np.empty(PACKET_SAMPLES_MAX, np.float32)
+        self._address = self._out.ctypes.data
+
+    def decode(self, payload: bytes) -> Float32Array:
+        """(n,) float32 of one packet. Raises OpusError when it cannot be read."""
+        if not payload:
+            raise OpusError("an Opus packet of no bytes")
+        return self._run(payload, PACKET_SAMPLES_MAX, 0)
+
+    def repair(self, next_payload: bytes, samples: int) -> Float32Array:
+        """The lost packet before `next_payload`, from the copy in it. samples: how long it was."""
+        return self._run(next_payload, _whole_steps(samples), 1)
+
+    def conceal(self, samples: int) -> Float32Array:
+        """What may have stood where nothing came."""
+        return self._run(None, _whole_steps(samples), 0)
+
+    def _run(self, payload: bytes | None, samples: int, use_repair: int) -> Float32Array:
+        size = 0 if payload is None else len(payload)
+        n = self._decode(self._handle, payload, size, self._address, samples, use_repair)
+        if n < 0:
+            raise OpusError(f"libopus cannot read a packet of {size} bytes (error {n})")
+        samples_out = self._out[:n].copy()
+        np.minimum(np.maximum(samples_out, -1.0, out=samples_out), 1.0, out=samples_out)
+        return samples_out
+
+    def __del__(self) -> None:
+        if self._handle:
+            self._lib.opus_decoder_destroy(self._handle)
+            self._handle = None
+
+
+class OpusEncoder:
+    """16 kHz or 48 kHz mono float32 to packets: for the self-test, the bench and whoever keeps sound."""
+
+    def __init__(
+        self,
+        rate: int = SAMPLE_RATE,
+        *,
+        bitrate: int = 24_000,
+        with_repair: bool = False,
+        expected_loss_percent: int = 0,
+        with_dtx: bool = False,
+        is_wideband: bool = False,
+        complexity: int = 9,
+    ) -> None:
+        """is_wideband: no sound above 8 kHz, as a sender told `maxplaybackrate=16000` codes it."""
+        self._handle: int | None = None
+        self._lib = library()
+        error = ctypes.c_int()
+        self._handle = self._lib.opus_encoder_create(rate, 1, _VOIP, ctypes.byref(error))
+        if not self._handle or error.value != 0:
+            raise OpusError(f"libopus makes no encoder for {rate} Hz (error {error.value})")
+        self._out = ctypes.create_string_buffer(PACKET_BYTES_MAX)
+        wishes = [
+            (_SET_BITRATE, bitrate),
+            (_SET_COMPLEXITY, complexity),
+            (_SET_FEC, int(with_repair)),
+            (_SET_LOSS_PERCENT, expected_loss_percent),
+            (_SET_DTX, int(with_dtx)),
+            (_SET_SIGNAL, _SIGNAL_VOICE),
+        ]
+        if is_wideband:
+            wishes.append((_SET_BANDWIDTH_MAX, _BANDWIDTH_WIDE))
+        for request, value in wishes:
+            code = self._lib.opus_encoder_ctl(
+                ctypes.c_void_p(self._handle), ctypes.c_int(request), ctypes.c_int32(value)
+            )
+            if code != 0:
+                raise OpusError(f"libopus refuses encoder setting {request} = {value} (error {code})")
+
+    def encode(self, samples: Float32Array) -> bytes:
+        """One packet. samples: (n,) of 2.5, 5, 10, 20, 40 or 60 ms; raises OpusError for other lengths."""
+        pcm = np.ascontiguousarray(samples, np.float32)
+        n = self._lib.opus_encode_float(self._handle, pcm.ctypes.data, len(pcm), self._out, PACKET_BYTES_MAX)
+        if n < 0:
+            raise OpusError(f"libopus cannot code {len(pcm)} samples in one packet (error {n})")
+        return self._out.raw[:n]
+
+    def __del__(self) -> None:
+        if self._handle:
+            self._lib.opus_encoder_destroy(self._handle)
+            self._handle = None
+
+
+def _whole_steps(samples: int) -> int:
+    return min(samples - samples % STEP_SAMPLES, PACKET_SAMPLES_MAX)
