@@ -1,0 +1,334 @@
+"""Opening the record's database: SQLite beside everything else, PostgreSQL by URL, or memory alone.
+
+Owns engines, pragmas, the migrations' run and the refusals at the start. Knows no events. Blocking; called
+from threads. Invariant: a database that this version does not understand is never written to.
+
+A commit that returned has been synced: SQLite in WAL mode with synchronous=FULL, PostgreSQL with
+synchronous_commit on.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
+
+from webrtc_host.errors import ConfigError
+from webrtc_host.transcript.schema import metadata
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "record.sqlite3"
+MEMORY = "memory"
+BUSY_S = 10.0
+"""SQLite waits so long for another process's lock (a backup, somebody's shell)."""
+WAL_BYTES_KEPT = 64 * 1024 * 1024
+ADVISORY_LOCK = 0x686F7374737474  # "hoststt": one server for each PostgreSQL database
+PAGES_COPIED = 512
+"""Of a backup, between two looks at other writers."""
+
+_BROKEN = ("malformed", "not a database", "file is encrypted", "unsupported file format")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open, migrated database. writer: one connection at a time; readers: None when only it may read."""
+
+    writer: Engine
+    readers: Engine | None
+    file: Path | None  # SQLite's
+    is_memory: bool = False
+
+    @property
+    def name(self) -> str:
+        """For messages, without a password."""
+        if self.is_memory:
+            return "the record in memory"
+        return str(self.file) if self.file else self.writer.url.render_as_string(hide_password=True)
+
+    def dispose(self) -> None:
+        self.writer.dispose()
+        if self.readers is not None:
+            self.readers.dispose()
+
+
+def open_database(url: str, folder: Path, readers_max: int) -> Database:
+    """url: empty for SQLite in `folder`, `memory`, or a PostgreSQL URL. Raises ConfigError, one sentence."""
+    if url == MEMORY:
+        return _in_memory()
+    if not url:
+        return _sqlite(folder / FILE_NAME, readers_max)
+    return _postgresql(url, readers_max)
+
+
+def is_broken(error: BaseException) -> bool:
+    """SQLite says that the file is damaged."""
+    text_of_it = str(error).lower()
+    return isinstance(error, DBAPIError | sqlite3.DatabaseError) and any(
+        word in text_of_it for word in _BROKEN
+    )
+
+
+def known_revisions() -> list[str]:
+    """Oldest first."""
+    scripts = ScriptDirectory.from_config(_alembic())
+    return [script.revision for script in reversed(list(scripts.walk_revisions()))]
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations that are missing up to `revision`, within the caller's transaction."""
+    config = _alembic()
+    config.attributes["connection"] = connection
+    scripts = ScriptDirectory.from_config(config)
+
+    def steps(current: Any, _: Any) -> Any:
+        return scripts._upgrade_revs(revision, current)
+
+    with EnvironmentContext(config, scripts, fn=steps, destination_rev=revision):
+        scripts.run_env()
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "webrtc_host.transcript:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _in_memory() -> Database:
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    _control_transactions(engine)
+    metadata.create_all(engine)  # equal to the migrations' outcome, and 50 ms quicker; a test holds it
+    return Database(engine, None, None, is_memory=True)
+
+
+def _sqlite(file: Path, readers_max: int) -> Database:
+    try:
+        return _sqlite_as_it_is(file, readers_max)
+    except (DBAPIError, sqlite3.DatabaseError) as error:
+        if not is_broken(error):
+            raise _unusable(file, error) from error
+        _set_aside(file, error)
+    try:
+        return _sqlite_as_it_is(file, readers_max)
+    except (DBAPIError, sqlite3.DatabaseError) as error:
+        raise _unusable(file, error) from error
+
+
+def _sqlite_as_it_is(file: Path, readers_max: int) -> Database:
+    _check_version(file)
+    url = URL.create("sqlite", database=str(file))
+    arguments = {"timeout": BUSY_S, "check_same_thread": False}
+    writer = create_engine(url, poolclass=NullPool, connect_args=arguments)
+    _on_connect(
+        writer,
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
+        f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}",
+    )
+    _control_transactions(writer)
+    try:
+        _migrate(writer, file)
+    except BaseException:
+        writer.dispose()
+        raise
+    readers = create_engine(
+        url, poolclass=QueuePool, pool_size=readers_max, max_overflow=0, connect_args=arguments
+    )
+    _on_connect(readers, "PRAGMA query_only=ON")
+    _control_transactions(readers, "BEGIN")
+    return Database(writer, readers, file)
+
+
+def _check_version(file: Path) -> None:
+    """Look before anything is written. Raises ConfigError for a database that is newer, or none of ours."""
+    if not file.exists() or file.stat().st_size == 0:
+        return
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as looking:
+        looking.execute("PRAGMA query_only=ON")
+        for (verdict,) in looking.execute("PRAGMA quick_check(1)"):
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(f"malformed: {verdict}")
+        tables = {name for (name,) in looking.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "alembic_version" in tables:
+            found = [revision for (revision,) in looking.execute("SELECT version_num FROM alembic_version")]
+            refuse_newer(str(file), found)
+        elif tables:
+            raise ConfigError(
+                f"{file} is a database, but no record of host-stt; move it away, or choose another data "
+                "folder with --set data.dir=FOLDER."
+            )
+
+
+def refuse_newer(name: str, found: list[str]) -> None:
+    """Raise ConfigError when one of a database's revisions is unknown here."""
+    known = known_revisions()
+    for revision in found:
+        if revision not in known:
+            raise ConfigError(
+                f"{name} was written by a newer version of host-stt (its schema is {revision}, this version "
+                f"knows up to {known[-1]}) and was left untouched; start that version, or choose another "
+                "data folder with --set data.dir=FOLDER."
+            )
+
+
+def _set_aside(file: Path, error: Exception) -> Path:
+    """Rename a damaged database with what belongs to it; the record begins anew beside it."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = file.with_name(f"{file.name}.damaged-{stamp}")
+    for suffix in ("", "-wal", "-shm"):
+        part = file.with_name(file.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    logger.error(
+        "the record %s is damaged (%s); it was set aside as %s and a new one is begun. "
+        "What can still be read of it: sqlite3 %s .recover",
+        file,
+        plain(error),
+        aside.name,
+        aside,
+    )
+    return aside
+
+
+def _migrate(engine: Engine, file: Path | None) -> None:
+    with engine.connect() as connection:
+        with connection.begin():
+            current = MigrationContext.configure(connection).get_current_revision()
+        if current == known_revisions()[-1]:
+            return
+        if current is not None and file is not None:
+            copy_sqlite(file, file.with_name(f"{file.stem}-before-upgrade-from-{current}{file.suffix}"))
+        with connection.begin():
+            upgrade(connection)
+        logger.info("the record's schema: %s -> %s", current or "none", known_revisions()[-1])
+
+
+def copy_sqlite(file: Path, copy: Path) -> None:
+    """A consistent copy, also while the database is being written."""
+    with (
+        closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target, pages=PAGES_COPIED, sleep=0.005)
+
+
+def _postgresql(url: str, readers_max: int) -> Database:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError(
+            "store.url is no database URL; write `memory`, or postgresql://USER:PASSWORD@HOST/DATABASE, "
+            "or leave it empty for SQLite in the data folder."
+        ) from error
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigError(
+            f"store.url begins with {parsed.drivername}; the record can be in PostgreSQL (postgresql://...), "
+            "in SQLite (leave it empty) or in memory (`memory`)."
+        )
+    parsed = parsed.set(drivername="postgresql+psycopg")
+    try:
+        database = _postgresql_engines(parsed, readers_max)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ConfigError(
+            "store.url names PostgreSQL, whose driver is not installed; pip install 'host-stt[postgres]'."
+        ) from error
+    try:
+        with database.writer.connect() as connection:
+            _lock_out_others(connection)
+            tables = inspect(connection)
+            if tables.has_table("alembic_version"):
+                found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+                refuse_newer(database.name, list(found))
+            connection.rollback()
+            _migrate(database.writer, None)
+    except DBAPIError as error:
+        database.dispose()
+        raise ConfigError(
+            f"the database of store.url ({database.name}) cannot be used: {plain(error)}; "
+            "mend that, or leave store.url empty for SQLite in the data folder."
+        ) from error
+    except BaseException:
+        database.dispose()
+        raise
+    return database
+
+
+def _postgresql_engines(url: URL, readers_max: int) -> Database:
+    arguments: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5}
+    writer = create_engine(url, poolclass=NullPool, connect_args=arguments)
+    _on_connect(writer, "SET synchronous_commit TO on", "SET lock_timeout TO '10s'")
+    readers = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=readers_max,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args=arguments,
+    )
+    _on_connect(readers, "SET default_transaction_read_only TO on", "SET statement_timeout TO '60s'")
+    return Database(writer, readers, None)
+
+
+def _lock_out_others(connection: Connection) -> None:
+    """Hold the database for this process, as long as the connection lives. Raises ConfigError."""
+    if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}).scalar():
+        raise ConfigError(
+            "another host-stt keeps its record in the database of store.url; stop it, or give this one a "
+            "database of its own."
+        )
+
+
+def hold(connection: Connection) -> None:
+    """What a writer's new connection does first: PostgreSQL has no data folder that keeps others out."""
+    if connection.dialect.name == "postgresql":
+        with connection.begin():
+            _lock_out_others(connection)
+
+
+def _on_connect(engine: Engine, *statements: str) -> None:
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+        connection.commit()
+
+
+def _control_transactions(engine: Engine, begin_with: str = "BEGIN IMMEDIATE") -> None:
+    """Let SQLAlchemy begin transactions: Python's sqlite3 begins them late and knows no savepoints."""
+
+    @event.listens_for(engine, "connect")
+    def take_over(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin_with)
+
+
+def _unusable(file: Path, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"the record {file} cannot be used ({plain(error)}); mend that, choose another data folder with "
+        "--set data.dir=FOLDER, or keep the record in memory with --set store.url=memory."
+    )
+
+
+def plain(error: Exception) -> str:
+    """The database's own words, without SQLAlchemy's statement and links."""
+    origin = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return " ".join(str(origin).split())[:300]

@@ -1,0 +1,1 @@
+"""Migrations of the record's database, in the order of `versions/`; `transcript.database` runs them."""

@@ -1,0 +1,341 @@
+"""The one writer of the record: a thread that commits whatever waits as one transaction, and again.
+
+Owns the queue of events and work, the group commit, and what happens when the database cannot be written:
+events stay queued in their order and are tried again; work is refused. Knows no SQL but that of `rows`.
+`append` and `submit` come from the event loop's thread, the callbacks go back to it.
+
+Bound: `unsaved_max` events. Beyond it the oldest that hold no text are given up, then the oldest of all, and
+an error says so; their seq is then missing in the record.
+Invariant: events are saved in the order of `append`; `on_saved` hears of one only after its commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from webrtc_host.errors import ConfigError, StoreError
+from webrtc_host.seams import EventType
+from webrtc_host.transcript import rows
+from webrtc_host.transcript.database import hold, plain
+from webrtc_host.transcript.event_log import Event
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+AfterSegments = Callable[[Connection, list[dict[str, Any]]], None]
+
+WORDLESS = frozenset(
+    {EventType.CHANNEL_STATE, EventType.SPEECH_STARTED, EventType.SPEECH_ENDED, EventType.COVERAGE}
+)
+"""What is given up first when too much waits: it can be told from the rest, or missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriterConfig:
+    unsaved_max: int = 100_000  # events that may wait, about 1 kB each
+    work_max: int = 1000  # works that may wait
+    group_max: int = 2000  # items of one transaction
+    retry_s: float = 1.0  # between two tries while the database cannot be written
+    stall_s: float = 5.0  # a commit that takes longer counts as a disk that is gone
+    heartbeat_s: float = 2.0  # how exactly the end of a killed server is known
+    stop_s: float = 5.0  # for what waits when the server stops
+
+
+@dataclass(frozen=True, slots=True)
+class WriterState:
+    """reason: empty while all is well."""
+
+    reason: str = ""
+
+    @property
+    def is_degraded(self) -> bool:
+        return bool(self.reason)
+
+
+@dataclass(slots=True)
+class _Job:
+    """Work with the one who waits for it."""
+
+    work: Work[Any]
+    future: Future[Any] = field(default_factory=Future)
+    outcome: Any = None
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class _Totals:
+    events: int = 0
+    groups: int = 0
+    given_up: int = 0
+    failures: int = 0
+    commit_ms_max: float = 0.0
+
+
+class StoreWriter:
+    def __init__(
+        self, config: WriterConfig = WriterConfig(), *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.on_saved: Callable[[list[Event]], None] = lambda events: None
+        self.on_state: Callable[[WriterState], None] = lambda state: None
+        self.after_segments: list[AfterSegments] = []  # run in the transaction that inserts these finals
+        self.state = WriterState()
+        self._config = config
+        self._clock = clock
+        self._queue: deque[Event | _Job] = deque()
+        self._events_waiting = 0
+        self._works_waiting = 0
+        self._changed = threading.Condition()
+        self._is_stopping = False
+        self._stop_by_s = float("inf")
+        self._busy_since_s: float | None = None
+        self._totals = _Totals()
+        self._connection: Connection | None = None
+        self._thread: threading.Thread | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    def start(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        self._engine = engine
+        self._loop = loop
+        self._thread = threading.Thread(target=self._run, name="record-writer", daemon=True)
+        self._thread.start()
+        self._watch = loop.create_task(self._watch_for_stalls(), name="record stall watch")
+
+    async def stop(self) -> None:
+        """Commit what waits, within `stop_s`; then the thread ends. Raises nothing."""
+        with self._changed:
+            self._is_stopping = True
+            self._stop_by_s = self._clock() + self._config.stop_s
+            self._changed.notify()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, self._config.stop_s + 1.0)
+        if self._watch is not None:
+            self._watch.cancel()
+        self._refuse_works(StoreError("the record is closed"))
+        if self._events_waiting:
+            logger.error("%s events could not be written before the end", self._events_waiting)
+
+    def append(self, event: Event) -> None:
+        with self._changed:
+            if self._events_waiting >= self._config.unsaved_max:
+                self._give_up_some()
+            self._queue.append(event)
+            self._events_waiting += 1
+            self._changed.notify()
+
+    def submit(self, work: Work[T]) -> Future[T]:
+        """Raises StoreError when the record cannot be written now, or too much work waits."""
+        with self._changed:
+            if self._is_stopping:
+                raise StoreError("the record is closed")
+            if self.state.is_degraded:
+                raise StoreError(f"the record cannot be written now: {self.state.reason}")
+            if self._works_waiting >= self._config.work_max:
+                raise StoreError(f"{self._works_waiting} changes of the record wait already")
+            job = _Job(work)
+            self._queue.append(job)
+            self._works_waiting += 1
+            self._changed.notify()
+        return job.future
+
+    def statistics(self) -> dict[str, float]:
+        totals = self._totals
+        return {
+            "is_degraded": float(self.state.is_degraded),
+            "events_waiting": self._events_waiting,
+            "events_saved": totals.events,
+            "events_given_up": totals.given_up,
+            "groups": totals.groups,
+            "failures": totals.failures,
+            "commit_ms_max": totals.commit_ms_max,
+        }
+
+    # The writer's thread.
+
+    def _run(self) -> None:
+        while True:
+            group = self._next_group()
+            if group is None:
+                break
+            self._busy_since_s = self._clock()
+            try:
+                self._commit(group)
+            except Exception as error:
+                self._failed(group, error)
+            else:
+                self._saved(group)
+            self._busy_since_s = None
+        self._drop_connection()
+
+    def _next_group(self) -> list[Event | _Job] | None:
+        """What waits, oldest first; nothing after a while, for the heartbeat; None at the end."""
+        with self._changed:
+            if not self._queue and not self._is_stopping:
+                self._changed.wait(self._config.heartbeat_s)
+            if self._is_stopping and (not self._queue or self._clock() > self._stop_by_s):
+                return None
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), self._config.group_max))]
+            self._works_waiting -= sum(isinstance(item, _Job) for item in group)
+            return group
+
+    def _commit(self, group: list[Event | _Job]) -> None:
+        """One transaction. Neighbouring events are written together, work in its turn between them."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            hold(self._connection)
+        with self._connection.begin():
+            events: list[Event] = []
+            for item in group:
+                if isinstance(item, Event):
+                    events.append(item)
+                    continue
+                self._write_events(self._connection, events)
+                events = []
+                _do(self._connection, item)
+            self._write_events(self._connection, events)
+            rows.note_alive(self._connection, int(time.time() * 1000))
+
+    def _write_events(self, connection: Connection, events: list[Event]) -> None:
+        if not events:
+            return
+        finals, refused = rows.insert_events(connection, events)
+        self._totals.given_up += refused
+        if finals:
+            for after in self.after_segments:
+                after(connection, finals)
+
+    def _saved(self, group: list[Event | _Job]) -> None:
+        events = [item for item in group if isinstance(item, Event)]
+        took_ms = (self._clock() - (self._busy_since_s or 0.0)) * 1000
+        self._totals.events += len(events)
+        self._totals.groups += bool(group)
+        self._totals.commit_ms_max = max(self._totals.commit_ms_max, took_ms)
+        with self._changed:
+            self._events_waiting -= len(events)
+            is_recovered = self.state.is_degraded and not self._queue
+        self._call(self._tell, events, is_recovered)
+        for item in group:
+            if isinstance(item, _Job):
+                _answer(item)
+
+    def _failed(self, group: list[Event | _Job], error: Exception) -> None:
+        """Put the events back in front, in their order; refuse the work; wait a moment."""
+        self._drop_connection()
+        self._totals.failures += 1
+        reason = plain(error)
+        if not isinstance(error, DBAPIError | OSError | ConfigError):
+            logger.exception("the writer of the record failed")
+        self._call(self._degrade, reason)
+        refusal = StoreError(f"the record cannot be written now: {reason}")
+        with self._changed:
+            self._queue.extendleft(item for item in reversed(group) if isinstance(item, Event))
+        for item in group:
+            if isinstance(item, _Job):
+                item.future.set_exception(refusal)
+        self._refuse_works(refusal)
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_stopping, self._config.retry_s)
+
+    def _refuse_works(self, refusal: StoreError) -> None:
+        with self._changed:
+            jobs = [item for item in self._queue if isinstance(item, _Job)]
+            if jobs:
+                self._queue = deque(item for item in self._queue if isinstance(item, Event))
+                self._works_waiting = 0
+        for job in jobs:
+            job.future.set_exception(refusal)
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            connection.close()
+        except (DBAPIError, OSError) as error:
+            logger.debug("closing the record's connection: %s", plain(error))
+
+    def _give_up_some(self) -> None:
+        """Make room, with `_changed` held: a sweep of what holds no text, else the oldest event."""
+        kept = deque(item for item in self._queue if isinstance(item, _Job) or item.kind not in WORDLESS)
+        if len(kept) == len(self._queue):
+            oldest = next((item for item in kept if isinstance(item, Event)), None)
+            if oldest is None:
+                return  # all of them are in the group being tried
+            kept.remove(oldest)
+        gone = len(self._queue) - len(kept)
+        self._queue = kept
+        self._events_waiting -= gone
+        self._totals.given_up += gone
+        logger.error(
+            "%s events waited for the record (%s); %s of them will be missing in it",
+            self._config.unsaved_max,
+            self.state.reason or "it is slow",
+            gone,
+        )
+
+    def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """On the loop's thread; nowhere when the loop has ended."""
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:
+            logger.debug("the event loop is closed; nobody hears of the record's writer")
+
+    # The event loop's thread.
+
+    def _tell(self, events: list[Event], is_recovered: bool) -> None:
+        if events:
+            self.on_saved(events)
+        if is_recovered and self.state.is_degraded:
+            logger.warning("the record is written again; everything that waited is in it")
+            self._set_state(WriterState())
+
+    def _degrade(self, reason: str) -> None:
+        if not self.state.is_degraded:
+            logger.error(
+                "the record cannot be written: %s. Text goes on, marked as not durable, and is written when "
+                "that ends",
+                reason,
+            )
+        if self.state.reason != reason:
+            self._set_state(WriterState(reason))
+
+    def _set_state(self, state: WriterState) -> None:
+        self.state = state
+        self.on_state(state)
+
+    async def _watch_for_stalls(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.stall_s / 8)
+            since_s = self._busy_since_s
+            if since_s is not None and self._clock() - since_s > self._config.stall_s:
+                self._degrade(f"the database has not answered for {self._clock() - since_s:.0f} s")
+
+
+def _do(connection: Connection, job: _Job) -> None:
+    """Run work in a savepoint. Its own error is its caller's; the database's is the whole group's."""
+    try:
+        with connection.begin_nested():
+            job.outcome = job.work(connection)
+        job.error = None
+    except OperationalError:
+        raise
+    except Exception as error:
+        job.error = error
+
+
+def _answer(job: _Job) -> None:
+    if job.error is None:
+        job.future.set_result(job.outcome)
+    else:
+        job.future.set_exception(job.error)
