@@ -26,6 +26,7 @@ from webrtc_host.seams import (
     OpusPacket,
     ms_of,
 )
+from webrtc_host.transcript.coverage_keeper import CoverageBook, CoverageKeeper
 
 if TYPE_CHECKING:
     from webrtc_host.sessions import Session
@@ -93,7 +94,13 @@ class Connection:
 class Channel:
     """A lasting strip of a session: reserved by a connection, opened, fed, closed; again and again."""
 
-    def __init__(self, channel_id: str, session: Session, make_pipeline: MakePipeline) -> None:
+    def __init__(
+        self,
+        channel_id: str,
+        session: Session,
+        make_pipeline: MakePipeline,
+        coverage_book: CoverageBook | None = None,
+    ) -> None:
         self.id = channel_id
         self.session = session
         self.label = channel_id
@@ -105,6 +112,7 @@ class Channel:
         self.end_sample = 0  # end of the newest block handed on
         self.taken = RangeSet()  # what closed connections and uploads have covered
         self.received = RangeSet()  # sound that came, live or later (backfill); the rest is missing
+        self.coverage = CoverageKeeper(channel_id, session.log, coverage_book)
         self.state: ChannelState | None = None
         self.opening = 0  # counts openings: what a pipeline of an older one says of the state is no news
         self._known_from: int | None = None  # `received` says nothing of what lies before
@@ -112,7 +120,6 @@ class Channel:
         self._make_pipeline = make_pipeline
         self._opened_sample = 0  # of this opening
         self._fed_from: int | None = None  # first sample of this opening
-        self._was_opened = False
 
     def open(self) -> None:
         """The reserved connection starts to feed. Opening an open channel changes nothing."""
@@ -138,8 +145,8 @@ class Channel:
             block = Block(self.end_sample, block.samples[overlap:], block.kind)
         if self._fed_from is None:
             self._fed_from = block.start_sample
-            self._report_hole(block.start_sample)
         self.end_sample = block.end_sample
+        self.coverage.take(block)
         if block.kind is not BlockKind.LOST:
             self.note_received(block.start_sample, block.end_sample)
         self.pipeline.feed(block)
@@ -199,6 +206,7 @@ class Channel:
             logger.exception("%s %s: the pipeline failed while it closed", self.session.id, self.id)
         if self.pipeline is not pipeline:  # let go of meanwhile, perhaps somebody else's by now
             return self.session.log.head_seq
+        self.coverage.closed(self.end_sample)
         return self._be_closed(reason)
 
     def let_go(self, reason: str) -> None:
@@ -208,7 +216,7 @@ class Channel:
             self.connection = None
             return
         self._be_closed(reason)
-        task = asyncio.create_task(self._hear_out(pipeline), name=f"last words of {self.id}")
+        task = asyncio.create_task(self._hear_out(pipeline, self.end_sample), name=f"last words of {self.id}")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
@@ -217,11 +225,12 @@ class Channel:
         if self._leaving:
             await asyncio.wait(set(self._leaving))
 
-    async def _hear_out(self, pipeline: Pipeline) -> None:
+    async def _hear_out(self, pipeline: Pipeline, end_sample: int) -> None:
         try:
             await pipeline.close()
         except Exception:
             logger.exception("%s %s: the pipeline failed while it closed", self.session.id, self.id)
+        self.coverage.closed(end_sample)
 
     def _be_closed(self, reason: str) -> int:
         self.pipeline = None
@@ -233,6 +242,7 @@ class Channel:
     def announce_opened(self, start_sample: int) -> None:
         """Write `channel.opened` for the connection that holds the channel."""
         connection = self._holder()
+        self.coverage.opened(start_sample)
         self.session.log.emit(
             EventType.CHANNEL_OPENED,
             self.id,
@@ -259,20 +269,6 @@ class Channel:
         if self.connection is None:
             raise RuntimeError(f"channel {self.id} of {self.session.id} is held by no connection")
         return self.connection
-
-    def _report_hole(self, start_sample: int) -> None:
-        """Account for the time nobody fed the channel: since it was last fed, or since this first opening."""
-        from_sample = self.end_sample if self._was_opened else self._opened_sample
-        self._was_opened = True
-        if ms_of(start_sample) > ms_of(from_sample):
-            self.session.log.emit(
-                EventType.COVERAGE,
-                self.id,
-                from_ms=ms_of(from_sample),
-                to_ms=ms_of(start_sample),
-                state="lost",
-                reason="not_fed",
-            )
 
 
 MakePipeline = Callable[[Channel], Pipeline]

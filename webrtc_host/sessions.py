@@ -20,6 +20,7 @@ from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind, Make
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import Clock, EventType, ms_of
+from webrtc_host.transcript.coverage_keeper import CoverageBook
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +66,11 @@ class SessionRegistry:
         *,
         clock: Clock = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        coverage: CoverageBook | None = None,
     ) -> None:
         self.limits = limits
         self.connections: dict[str, Connection] = {}
+        self.coverage = coverage or CoverageBook()
         self.on_disconnect: list[Callable[[Connection], None]] = []  # told of each that is over
         self._sessions: dict[str, Session] = {}
         self._current: Session | None = None
@@ -136,6 +139,9 @@ class SessionRegistry:
             if connection.session is session
         )
         await asyncio.gather(*ends)
+        await asyncio.gather(*(channel.settle() for channel in session.channels.values()))
+        for channel in session.channels.values():
+            channel.coverage.absent(session.now_ms())
         seq = session.log.emit(EventType.SESSION_ENDED, reason=reason)
         logger.info("session %s ended (%s)", session.id, reason)
         return seq or session.log.head_seq
@@ -146,21 +152,36 @@ class SessionRegistry:
         door: DoorKind,
         wishes: Sequence[ChannelWish],
         end: Callable[[str], Awaitable[int]],
+        release: Callable[[str], None] | None = None,
     ) -> Connection:
         """A new connection that holds the wished channels, in the order of the wishes. All of them or none.
 
+        release: see `Connection`; None: the door can only `end`.
+
         Raises RequestError 422 (a bad id, a channel twice), 409 (already fed), Overloaded 429.
         """
-        channels = self._choose(session, wishes)
-        connection = Connection(f"c_{secrets.token_hex(8)}", session, door, self._clock(), end)
+        connection_id = f"c_{secrets.token_hex(8)}"
+        connection = Connection(connection_id, session, door, self._clock(), end, release=release)
+        self.extend(connection, wishes)
+        self.connections[connection.id] = connection
+        return connection
+
+    def extend(self, connection: Connection, wishes: Sequence[ChannelWish]) -> tuple[Channel, ...]:
+        """More channels for a connection; all of them or none, with the errors of `connect`."""
+        channels = tuple(self._choose(connection.session, wishes))
         for channel, wish in zip(channels, wishes, strict=True):
             channel.connection = connection
             channel.label = channel.label if wish.label is None else wish.label
             channel.language = channel.language if wish.language is None else wish.language
             channel.terms = channel.terms if wish.terms is None else wish.terms
-        connection.channels = tuple(channels)
-        self.connections[connection.id] = connection
-        return connection
+        connection.channels += channels
+        return channels
+
+    def give_back(self, connection: Connection, channel: Channel) -> None:
+        """The connection goes on without this channel, which is closed or was only reserved."""
+        connection.channels = tuple(one for one in connection.channels if one is not channel)
+        if channel.connection is connection:
+            channel.connection = None
 
     def disconnect(self, connection: Connection) -> None:
         """Forget a connection whose channels are closed; frees those it only reserved."""
@@ -194,6 +215,8 @@ class SessionRegistry:
             self.end_connection(connection, "server_stopping") for connection in self.connections.values()
         )
         await asyncio.gather(*ends)
+        channels = [channel for session in self for channel in session.channels.values()]
+        await asyncio.gather(*(channel.settle() for channel in channels))
 
     def statistics(self) -> dict[str, int]:
         doors = Counter(connection.door.value for connection in self.connections.values())
@@ -215,7 +238,7 @@ class SessionRegistry:
                 f"channel {channel_id[:20]} is outside C01-C{self.limits.channels_per_session:02d}",
                 422,
             )
-        channel = Channel(channel_id, session, self._make_pipeline)
+        channel = Channel(channel_id, session, self._make_pipeline, self.coverage)
         session.channels[channel_id] = channel
         return channel
 

@@ -109,6 +109,7 @@ class _CountedPipeline(ChannelPipeline):
             room.ids,
             time.monotonic,
             engine_channel=f"{channel.session.id}/{channel.id}",
+            notes=channel.coverage,
         )
         self._room = room
 

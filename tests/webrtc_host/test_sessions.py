@@ -181,6 +181,7 @@ async def test_the_events_of_a_channel_that_comes_and_goes() -> None:
             },
         ),
         (EventType.CHANNEL_STATE, {"state": "idle", "reason": None, "at_ms": 0}),
+        (EventType.COVERAGE, {"from_ms": 0, "to_ms": 20, "state": "failed", "reason": "not_read"}),
         (EventType.CHANNEL_STATE, {"state": "disconnected", "reason": "hung_up", "at_ms": 0}),
         (
             EventType.CHANNEL_CLOSED,
@@ -230,6 +231,7 @@ async def test_time_nobody_fed_is_accounted_for() -> None:
     holes = world.logs[session.id].of(EventType.COVERAGE)
     assert [(hole["from_ms"], hole["to_ms"], hole["state"], hole["reason"]) for hole in holes] == [
         (1_000, 1_200, "lost", "not_fed"),
+        (1_200, 1_220, "failed", "not_read"),
         (1_220, 6_000, "lost", "not_fed"),
     ]
     assert list(channel.taken) == [(1_200 * MS, 1_220 * MS)]

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -25,7 +26,7 @@ from webrtc_host.doors.form import PushForm, read_form
 from webrtc_host.errors import EngineError, Overloaded, RequestError
 from webrtc_host.media.cutting import cut_at_quiet
 from webrtc_host.media.files import decode_file
-from webrtc_host.seams import SAMPLES_PER_MS, EventType, Transcriber, ms_of
+from webrtc_host.seams import SAMPLES_PER_MS, CoverageState, EventType, Transcriber, ms_of
 from webrtc_host.sessions import NAME_CHARS_MAX, SessionRegistry
 from webrtc_host.speech.glossary import PromptTerms
 
@@ -128,6 +129,7 @@ class PushDoor:
                     channel.taken.add(*kept)
                 raise
             finally:
+                channel.coverage.flush()
                 channel.announce_closed("read", end)
                 self._registry.disconnect(connection)
 
@@ -153,7 +155,9 @@ class PushDoor:
         answered, failure = 0, None
         for start, end in cut_at_quiet(samples):
             piece = samples[start:end]
+            notes = _Notes(channel, form.start_sample + start, form.start_sample + end)
             if float(np.abs(piece).max()) < SILENT_BELOW:
+                notes.are(CoverageState.SILENCE)
                 answered += 1
                 continue
             prompt = self._terms.prompt_for(channel.id)
@@ -164,9 +168,11 @@ class PushDoor:
             except EngineError as error:
                 failure = error
                 self._report_failure(channel, window, utterance, error)
+                notes.are(CoverageState.FAILED, error.code)
             else:
                 answered += 1
                 segments += self._finals(channel, window, utterance, transcript, prompt.version)
+                notes.are(CoverageState.TRANSCRIBED)
         if failure is not None and not answered:
             raise Overloaded(
                 "engine_failed",
@@ -239,6 +245,18 @@ class PushDoor:
             code=error.code,
             reason=error.message,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What became of one stretch of a piece. An upload may lie anywhere, so its verdict is a repair."""
+
+    channel: Channel
+    start_sample: int
+    end_sample: int
+
+    def are(self, state: CoverageState, reason: str | None = None) -> None:
+        self.channel.coverage.repair(self.start_sample, self.end_sample, state, reason)
 
 
 def _words(segment: Segment) -> list[dict[str, Any]]:

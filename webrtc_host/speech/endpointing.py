@@ -145,6 +145,14 @@ class Endpointing:
         """End of the newest frame that was speech."""
         return self._last_speech_sample
 
+    @property
+    def settled_sample(self) -> int:
+        """What lies before it, outside of utterances told of, is silence for good."""
+        if self._state in (State.SPEAKING, State.STOPPING):
+            return self._start_sample
+        first = self._first_speech_sample if self._state is State.STARTING else self._position or 0
+        return max(self._floor_sample, first - self._samples(self._traits.onset_lag_ms))
+
     def feed(self, values: Float32Array, start_sample: int, now_s: float) -> list[SpeechEvent]:
         """Take the next probabilities and return what they decide.
 

@@ -53,6 +53,11 @@ class Hearing:
         return self._endpointing.is_speaking
 
     @property
+    def settled_sample(self) -> int:
+        """Before it, what lies outside of utterances told of is silence."""
+        return self._endpointing.settled_sample
+
+    @property
     def position(self) -> int:
         """End of the audio heard so far."""
         return self._ring.end_sample

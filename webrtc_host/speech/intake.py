@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 
-from webrtc_host.seams import SAMPLES_PER_MS, Block, ms_of
+from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageNotes, CoverageState, ms_of
 
 logger = logging.getLogger(__name__)
 
@@ -19,9 +19,14 @@ PIECE_SAMPLES = 1000 * SAMPLES_PER_MS
 audio does not run ahead of the windows cut from it.
 """
 
+TOO_SLOW = "too_slow"
+
 
 class Intake:
-    def __init__(self, channel_id: str, limit_ms: int, batch_ms: int) -> None:
+    def __init__(
+        self, channel_id: str, limit_ms: int, batch_ms: int, notes: CoverageNotes | None = None
+    ) -> None:
+        self._notes = notes
         self._channel_id = channel_id
         self._limit = limit_ms * SAMPLES_PER_MS
         self._batch = batch_ms * SAMPLES_PER_MS
@@ -60,6 +65,8 @@ class Intake:
 
     def refuse(self, block: Block) -> None:
         self.shed_samples += len(block.samples)
+        if self._notes is not None:
+            self._notes.decide(block.start_sample, block.end_sample, CoverageState.SHED, TOO_SLOW)
         if not self._is_shedding:
             self._is_shedding = True
             waiting = ms_of(self._samples)

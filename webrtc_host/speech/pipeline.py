@@ -18,6 +18,8 @@ from webrtc_host.seams import (
     Block,
     ChannelState,
     Clock,
+    CoverageNotes,
+    CoverageState,
     EventSink,
     EventType,
     Transcriber,
@@ -34,6 +36,7 @@ from webrtc_host.speech.settings import SpeechConfig
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
+STOPPED = "stopped"  # why audio failed whose pipeline has stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,11 @@ class ChannelPipeline:
         clock: Clock,
         *,
         engine_channel: str | None = None,
+        notes: CoverageNotes | None = None,
     ) -> None:
         """executor: threads for the VAD; None: the loop's own. engine_channel: the channel's name towards
         the engine, which must differ between sessions (an interim replaces the older one of its name);
-        channel_id when not given.
+        channel_id when not given. notes: told what became of the audio.
         """
         self._channel_id = channel_id
         self._config = config
@@ -78,7 +82,9 @@ class ChannelPipeline:
         self._executor = executor
         self._clock = clock
         pipeline = config.pipeline
-        self._intake = Intake(channel_id, pipeline.backlog_ms_max, pipeline.batch_ms)
+        self._notes = notes
+        self._settled_sample = 0  # before it, audio is silence or belongs to an utterance
+        self._intake = Intake(channel_id, pipeline.backlog_ms_max, pipeline.batch_ms, notes)
         self._hearing = Hearing(config, ids.utterance)
         self._language = LanguageLock(config.language, language)
         self._readings = Readings(
@@ -87,6 +93,7 @@ class ChannelPipeline:
             self._language,
             commit=self._hearing.commit,
             locked=self._language_locked,
+            notes=notes,
         )
         self._state = ChannelState.IDLE
         self._task: asyncio.Task[None] | None = None
@@ -104,6 +111,7 @@ class ChannelPipeline:
         """Take a block; never waits. When the queue is full the block is shed: counted, and said."""
         if self._is_closing or (self._task is not None and self._task.done()):
             self._intake.shed_samples += len(block.samples)  # nobody listens any more
+            self._note(block.start_sample, block.end_sample, CoverageState.FAILED, STOPPED)
         else:
             self._intake.put(block)
 
@@ -146,6 +154,7 @@ class ChannelPipeline:
                 await self._step(loop)
             heard = await loop.run_in_executor(self._executor, self._hearing.flush, self._clock())
             self._act(heard)
+            self._settle(self._hearing.position)
         except Exception as error:
             logger.exception("channel %s: the speech pipeline failed", self._channel_id)
             message = f"speech on {self._channel_id} stopped: {type(error).__name__}"
@@ -160,6 +169,7 @@ class ChannelPipeline:
             self._act(self._hearing.decide(runs, self._clock()))
         else:
             self._act(self._hearing.on_tick(self._clock()))
+        self._settle(self._hearing.settled_sample)
         self._tell_state()
 
     def _act(self, heard: Sequence[Heard]) -> None:
@@ -172,7 +182,20 @@ class ChannelPipeline:
                 case WindowHeard():
                     self._readings.ask(item)
 
+    def _settle(self, sample: int) -> None:
+        """Audio before `sample` that is in no utterance was silence."""
+        if sample > self._settled_sample:
+            self._note(self._settled_sample, sample, CoverageState.SILENCE)
+            self._settled_sample = sample
+
+    def _note(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        if self._notes is not None:
+            self._notes.decide(start_sample, end_sample, state, reason)
+
     def _started(self, event: SpeechStarted) -> None:
+        self._settle(event.start_sample)
         age_s = max(0, self._hearing.position - event.start_sample) / (1000 * SAMPLES_PER_MS)
         self._readings.started(event, age_s)
         start_ms = ms_of(event.start_sample)
@@ -183,6 +206,7 @@ class ChannelPipeline:
 
     def _ended(self, event: SpeechEnded) -> None:
         self._readings.ended(event)
+        self._settled_sample = max(self._settled_sample, event.end_sample)
         self._sink.emit(
             EventType.SPEECH_ENDED,
             self._channel_id,

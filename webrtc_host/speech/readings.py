@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from host_stt.contract import Priority, Transcript, Window
 from webrtc_host.errors import EngineError
-from webrtc_host.seams import Clock, EventSink, Transcriber
+from webrtc_host.seams import Clock, CoverageNotes, CoverageState, EventSink, Transcriber
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
 from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.hearing import WindowHeard
@@ -66,9 +66,11 @@ class ReadingCounts:
 class _Utterance:
     merge: UtteranceMerge
     lines: LineWriter
+    start_sample: int  # of its speech
     began_s: float  # on the clock: when its speech began
     speech_end_sample: int | None = None  # None: still speaking
     has_interim: bool = False
+    read_to: dict[int, int] = field(default_factory=dict)  # number of an answered final -> its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,14 @@ class Readings:
         *,
         commit: Callable[[str, int], None],
         locked: Callable[[], None],
+        notes: CoverageNotes | None = None,
     ) -> None:
         self._around = around
         self._config = config
         self._language = language
         self._commit = commit
         self._locked = locked
+        self._notes = notes
         self._utterances: dict[str, _Utterance] = {}
         self._asked: dict[asyncio.Task[None], _Asked] = {}
         self.counts = ReadingCounts()
@@ -120,6 +124,7 @@ class Readings:
         self._utterances[event.utterance_id] = _Utterance(
             UtteranceMerge(event.utterance_id, event.start_sample),
             LineWriter(around.channel_id, event.start_sample, around.sink, around.ids, self._config.segments),
+            event.start_sample,
             around.clock() - age_s,
         )
 
@@ -201,6 +206,8 @@ class Readings:
             self._locked()
         utterance = self._utterances.get(wanted.utterance_id)
         if utterance is not None:  # else an interim came after the last final
+            if asked.is_final:
+                utterance.read_to[wanted.number] = wanted.end_sample
             self._tell(asked, utterance, utterance.merge.feed(wanted, transcript))
 
     def _failed(self, asked: _Asked, error: EngineError) -> None:
@@ -217,7 +224,10 @@ class Readings:
         utterance = self._utterances.get(wanted.utterance_id)
         if utterance is not None:
             utterance.lines.failed(wanted, asked.window.id, error)
+            read_to = utterance.read_to.get(wanted.number - 1, 0)  # the window before read its head
+            self._note_failed(utterance, wanted, read_to, error)
             self._tell(asked, utterance, utterance.merge.fail(wanted))
+            self._note(max(utterance.start_sample, wanted.start_sample), read_to)
 
     def _tell(self, asked: _Asked, utterance: _Utterance, events: Sequence[MergeEvent]) -> None:
         for event in events:
@@ -225,6 +235,8 @@ class Readings:
                 end = utterance.speech_end_sample
                 last_sample = event.end_sample if end is None else end
                 utterance.lines.finals(event, last_sample, asked.glossary_version)
+                to_sample = last_sample if event.is_last else min(event.end_sample, last_sample)
+                self._note(max(event.start_sample, utterance.start_sample), to_sample)
             else:
                 utterance.lines.interim(event)
                 self._note_first_interim(utterance)
@@ -233,6 +245,25 @@ class Readings:
             self._utterances.pop(utterance_id, None)
         else:
             self._commit(utterance_id, utterance.merge.commit_sample)
+
+    def _note_failed(
+        self, utterance: _Utterance, wanted: WindowWanted, read_to: int, error: EngineError
+    ) -> None:
+        end = wanted.next_start_sample
+        if utterance.speech_end_sample is not None:
+            end = min(end, utterance.speech_end_sample)
+        start = max(utterance.start_sample, wanted.start_sample, read_to)
+        self._note(start, end, CoverageState.FAILED, error.code)
+
+    def _note(
+        self,
+        start_sample: int,
+        end_sample: int,
+        state: CoverageState = CoverageState.TRANSCRIBED,
+        reason: str | None = None,
+    ) -> None:
+        if self._notes is not None and start_sample < end_sample:
+            self._notes.decide(start_sample, end_sample, state, reason)
 
     def _note_first_interim(self, utterance: _Utterance) -> None:
         if not utterance.has_interim:

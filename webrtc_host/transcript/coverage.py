@@ -220,15 +220,10 @@ class Coverage:
             changed.insert(0, (from_ms, before, AWAITING))
         return self._retold(changed) + self._due()
 
-    def closed(self) -> list[CoverageRun]:
-        """Nobody feeds the channel any more and nobody reads it: what still awaits a verdict has failed."""
-        self._paint(
-            self.origin_ms,
-            self._runs.end,
-            Mark(CoverageState.FAILED, NOT_READ),
-            lambda old: old is AWAITING,
-        )
-        self._gap_reason = NOT_FED
+    def closed(self, to_ms: int | None = None) -> list[CoverageRun]:
+        """Nobody reads what came up to `to_ms` (None: at all) any more: what still awaits has failed."""
+        end = self._runs.end if to_ms is None else min(to_ms, self._runs.end)
+        self._paint(self._told_ms, end, Mark(CoverageState.FAILED, NOT_READ), lambda old: old is AWAITING)
         return self._due(is_over=True)
 
     def absent(self, to_ms: int, reason: str = NOT_FED) -> list[CoverageRun]:
@@ -303,7 +298,10 @@ class Coverage:
         at = runs.index(self._told_ms)
         while at < len(runs.starts) and (mark := runs.marks[at]) is not AWAITING:
             start, end = max(runs.starts[at], self._told_ms), runs.end_of(at)
-            is_closed = at + 1 < len(runs.starts) and runs.marks[at + 1] is not AWAITING
+            # What came will not turn out lost, so a loss is over with the next audio.
+            is_closed = at + 1 < len(runs.starts) and (
+                runs.marks[at + 1] is not AWAITING or mark.state is CoverageState.LOST
+            )
             if not (is_over or is_closed or end - start >= self._config.report_every_ms):
                 break
             if start < end and mark.state is not None:

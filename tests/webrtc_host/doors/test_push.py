@@ -132,8 +132,11 @@ async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(worl
         (EventType.SESSION_STARTED, None),
         (EventType.CHANNEL_OPENED, "C03"),
         (EventType.SEGMENT_FINAL, "C03"),
+        (EventType.COVERAGE, "C03"),
         (EventType.CHANNEL_CLOSED, "C03"),
     ]
+    coverage = {"from_ms": 12_500, "to_ms": 15_500, "state": "transcribed", "reason": None}
+    assert log.of(EventType.COVERAGE) == [coverage]
     final = log.of(EventType.SEGMENT_FINAL)[0]
     assert final == {
         "utterance": "u_1",
