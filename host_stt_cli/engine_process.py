@@ -1,4 +1,4 @@
-"""The engine child of `serve`: started, started again when it dies, ended last.
+"""The engine child of `serve`: started, started again when it dies or falls silent, ended last.
 
 Owns the process, not what it says: the child writes its log lines to the stderr it shares with us. It gets
 the configuration as one JSON line on its stdin, so it never sees another one than its parent, and then holds
@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from host_stt_cli.errors import StartError
@@ -57,6 +57,7 @@ class EngineProcess:
     first_line: what the child reads from its stdin. ready: told True when the child may be taken as started
     for good, so that an exit status 2 after it is a mishap to recover from, not a mistake in the
     configuration.
+    silence: returns when the child has stopped answering; it is then ended by force and started again.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class EngineProcess:
         command: Sequence[str] = ENGINE_COMMAND,
         backoff: Backoff | None = None,
         was_ready: Callable[[], bool] = lambda: False,
+        silence: Callable[[], Coroutine[None, None, None]] | None = None,
     ) -> None:
         self._first_line = first_line
         self._command = tuple(command)
         self._backoff = backoff or Backoff()
         self._was_ready = was_ready
+        self._silence = silence
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self.starts = 0
@@ -110,10 +113,21 @@ class EngineProcess:
             await process.stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
             logger.debug("the engine ended before it read its configuration")
+        watching = asyncio.create_task(self._end_when_silent(process), name="engine silence")
         try:
             return await process.wait()
         finally:
             process.stdin.close()
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _end_when_silent(self, process: asyncio.subprocess.Process) -> None:
+        if self._silence is None:
+            return
+        await self._silence()
+        if process.returncode is None:
+            logger.error("the engine (process %d) no longer answers; ending it by force", process.pid)
+            process.kill()  # the one signal that a stopped process obeys
 
     async def _pause(self, wait_s: float) -> None:
         try:

@@ -11,7 +11,9 @@ import asyncio
 import click
 from aiohttp import web
 
+from host_stt_cli.addresses import url
 from host_stt_cli.engine_process import EngineProcess
+from host_stt_cli.engine_watch import until_silent
 from host_stt_cli.errors import StartError
 from host_stt_cli.handover import to_line
 from host_stt_cli.media import ANNOUNCE_S, Ground, Stop, listen, make_app, prepared, stop_on_signals
@@ -36,8 +38,11 @@ def serve(options: ConfigOptions) -> None:
 async def _run(ground: Ground, engine_port: int) -> None:
     stop = Stop()
     app = make_app(ground, engine_port)
+    address = url("http", ground.config.engine.host, engine_port)
     engine = EngineProcess(
-        to_line(ground.config, engine_port), was_ready=lambda: app[READINESS].engine.was_ready
+        to_line(ground.config, engine_port),
+        was_ready=lambda: app[READINESS].engine.was_ready,
+        silence=lambda: until_silent(address),
     )
     with stop_on_signals(stop):
         watching = asyncio.create_task(engine.run(), name="engine process")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from host_stt_cli.engine_process import Backoff, EngineCannotStartError, EngineProcess
+from host_stt_cli.engine_watch import until_silent
+from host_stt_cli.ports import free_port
 
 QUICK = Backoff(first_s=0.02, max_s=0.1)
 LIVE = "import sys, time; sys.stdin.readline(); time.sleep(60)"
@@ -116,3 +121,65 @@ def test_a_child_outlives_its_killed_parent_by_moments_only() -> None:
 )
 def test_the_wait_doubles_while_children_die_young(previous_s: float, lived_s: float, wait_s: float) -> None:
     assert Backoff().after(previous_s, lived_s) == wait_s
+
+
+# --- a child that is alive and does not answer ---------------------------------------------------------
+
+SERVES = """
+import http.server, sys
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self): open(sys.argv[2], "a").write("asked"); self.send_response(200); self.end_headers()
+    def log_message(self, *said): pass
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health)
+server.serve_forever()
+"""
+
+
+async def test_a_stopped_child_is_ended_and_started_again(tmp_path: Path) -> None:
+    port, asked = free_port("127.0.0.1"), tmp_path / "asked"
+    silences: list[str] = []
+
+    async def silence() -> None:
+        await until_silent(f"http://127.0.0.1:{port}", every_s=0.05, patience_s=1.0)
+        silences.append("noticed")
+
+    engine = EngineProcess(
+        b"{}", command=(sys.executable, "-c", SERVES, str(port), str(asked)), backoff=QUICK, silence=silence
+    )
+    running = asyncio.create_task(engine.run())
+    await until(asked.exists)
+    await asyncio.sleep(0.5)  # its answer is read by then; a child that never answered is left alone
+    first = engine.pid
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    await until(lambda: engine.pid not in (None, first))
+    assert silences == ["noticed"] and not psutil.pid_exists(first)
+    assert engine.starts == 2
+    await engine.stop()
+    await running
+
+
+async def test_a_child_that_never_answered_is_not_called_silent() -> None:
+    port = free_port("127.0.0.1")
+    with socket.create_server(("127.0.0.1", port)):  # takes connections and says nothing
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await until_silent(f"http://127.0.0.1:{port}", every_s=0.02, patience_s=0.1)
+
+
+async def test_one_answer_that_is_late_does_not_end_it() -> None:
+    heard: list[float] = []
+
+    async def health(request: web.Request) -> web.Response:
+        heard.append(0.0)
+        if len(heard) % 2 == 0:
+            await asyncio.sleep(0.4)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/health", health)
+    async with TestServer(app) as server:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await until_silent(f"http://127.0.0.1:{server.port}", every_s=0.02, patience_s=0.2)
+    assert len(heard) >= 3

@@ -33,6 +33,9 @@ from webrtc_host.errors import EngineError
 logger = logging.getLogger(__name__)
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
+SUSPECT_AFTER = 2
+"""Engines lost with a window before it goes alone: so the one that ends engines is found, and those that were
+merely there do not fail with it."""
 TRIED = "engine_failed"
 """The one refusal that says the engine tried to read the window; every other retryable one asks to wait."""
 
@@ -91,6 +94,11 @@ class _Pending:
     is_sent: bool = False
     attempts: int = 0
     not_before_s: float = 0.0
+    losses: int = 0  # engines that ended while they had it
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.losses >= SUSPECT_AFTER
 
 
 @dataclass(slots=True)
@@ -158,6 +166,7 @@ class EngineClient:
             raise self._late(pending) from None
         finally:
             self._state.pending.pop(window.id, None)
+            self._work.set()  # others may have waited for a suspect
 
     @property
     def is_connected(self) -> bool:
@@ -288,6 +297,7 @@ class EngineClient:
             if not pending.is_sent:
                 continue
             pending.is_sent = False
+            pending.losses += 1
             if pending.window.priority is Priority.INTERIM:
                 self._shed(pending)  # by the time the engine is back nobody wants it
             elif pending.attempts >= self._config.attempts_max:
@@ -317,12 +327,19 @@ class EngineClient:
                 return
 
     def _next(self) -> tuple[_Pending | None, float | None]:
-        """What to send now, or how long to wait for a retry that is not due."""
+        """What to send now, or how long to wait for a retry that is not due.
+
+        Suspects first, each with nothing else on the wire.
+        """
         now = self._clock()
+        if any(p.is_sent and p.is_suspect for p in self._state.pending.values()):
+            return None, None  # its answer, or the engine's end, goes on from here
         unsent = [p for p in self._state.pending.values() if not p.is_sent and not p.answer.done()]
         due = [p for p in unsent if p.not_before_s <= now]
         if due:
-            return min(due, key=lambda p: (p.window.priority is not Priority.FINAL, p.order)), None
+            return min(
+                due, key=lambda p: (not p.is_suspect, p.window.priority is not Priority.FINAL, p.order)
+            ), None
         return None, min((p.not_before_s - now for p in unsent), default=None)
 
     def _received(self, message: aiohttp.WSMessage) -> None:
@@ -337,6 +354,7 @@ class EngineClient:
         pending = self._state.pending.get(answer.id)
         if pending is None:
             return  # shed or late: its caller has gone
+        self._work.set()
         if isinstance(answer, Transcript):
             self._state.pending.pop(answer.id)
             self._counts.answered += 1

@@ -121,6 +121,27 @@ async def test_a_final_that_kills_the_engine_three_times_fails_and_others_go_on(
     assert "3 times" in caught.value.message
 
 
+async def test_the_final_that_kills_the_engine_is_found_and_its_neighbours_are_read() -> None:
+    windows = [window(channel=f"C0{number}") for number in range(3)]
+    first, poison, third = windows
+    async with engine_server(never) as server, client_of(server) as client:
+        asked = [asyncio.create_task(client.transcribe(w)) for w in windows]
+        await server.until(3)
+        await server.kill()
+        await server.start()
+        await server.until(6)
+        await server.kill()
+        server.reply = lambda w: None if w.id == poison.id else reads(w)
+        await server.start()
+        await server.until(8)
+        assert [w.id for w in server.windows[6:]] == [first.id, poison.id], "each alone, in order"
+        await server.kill()
+        await server.start()
+        assert {(await asked[0]).id, (await asked[2]).id} == {first.id, third.id}
+        with pytest.raises(EngineError, match="3 times"):
+            await asked[1]
+
+
 async def test_three_refusals_of_one_final_are_the_end_of_it() -> None:
     async with (
         engine_server(refuses("engine_failed", is_retryable=True)) as server,
