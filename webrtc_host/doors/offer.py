@@ -1,15 +1,13 @@
 """`POST /offer` and `DELETE /offer/{connection}`: a browser's way in. One audio line feeds one channel.
 
-Owns the reading of the request and the resume tokens; the peer connection is `media.peer`'s, who may feed
-what is the registry's. Invariant: a refused offer leaves nothing behind.
+Owns the reading of the request and the coming back of lost clients; the peer connection is `media.peer`'s,
+who may feed what is the registry's. Invariant: a refused offer leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,14 +17,14 @@ from aiohttp import web
 from webrtc_host.channel import ChannelWish, Connection, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.doors.body import read_json_object, text_field
+from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import RequestError
 from webrtc_host.media.ice_servers import issue
 from webrtc_host.media.peer import AttachDataChannel, Peer
 from webrtc_host.media.sdp import MediaLine, read_offer
+from webrtc_host.media.standing import standing
 from webrtc_host.sessions import Session, SessionRegistry
-
-TOKENS_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +35,44 @@ class Offer:
     session: str | None
     wishes: tuple[tuple[str | None, ChannelWish], ...]
     resume: str | None
+    connection: str | None = None  # one that stands already and now has other tracks
 
 
 @dataclass(frozen=True, slots=True)
-class _Former:
-    """What a resume token stands for. Ids alone: a token must not keep a closed peer in memory."""
+class Resumed:
+    """What became of the wish to come back. claim: the token's, when it brought its channels back."""
 
-    connection: str
-    session: str
-    channels: tuple[str, ...]
+    session: Session
+    wishes: list[ChannelWish]
+    claim: Claim | None = None
+    refusal: Refusal | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Of the answer."""
+        refused = {} if self.refusal is None else {"resume_refused": self.refusal.value}
+        return {"resumed": self.claim is not None, **refused}
 
 
 class OfferDoor:
-    def __init__(self, registry: SessionRegistry, media: MediaConfig, attach: AttachDataChannel) -> None:
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        media: MediaConfig,
+        attach: AttachDataChannel,
+        tokens: ResumeTokens | None = None,
+    ) -> None:
+        """tokens: shared with the doors that also give channels back; None: this door's own."""
         self._registry = registry
         self._media = media
         self._attach = attach
-        self._tokens: OrderedDict[str, _Former] = OrderedDict()
+        self._tokens = ResumeTokens(media.resume_s) if tokens is None else tokens
+        self._peers: dict[str, Peer] = {}  # by connection, while it stands
+        registry.on_disconnect.append(self._closed)
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/offer", self.offer),
+            web.get("/offer/{connection}", self.stands),
             web.delete("/offer/{connection}", self.hang_up),
             web.get("/api/ice", self.ice),
         ]
@@ -68,80 +83,110 @@ class OfferDoor:
         return web.json_response({"ice_servers": servers}, headers={"Cache-Control": "no-store"})
 
     async def offer(self, request: web.Request) -> web.Response:
-        limits = self._registry.limits
-        offer = parse_offer(await read_json_object(request, limits.body_bytes))
-        lines = read_offer(offer.sdp, limits.media_lines_per_offer)
-        wishes = match_lines(lines, offer.wishes)
-        session, wishes = await self._resumed(offer, wishes)
+        offer = parse_offer(await read_json_object(request, self._registry.limits.body_bytes))
+        if offer.connection is not None:
+            return await self._offer_again(offer, offer.connection)
+        lines = read_offer(offer.sdp, self._registry.limits.media_lines_per_offer)
+        resumed = await self._resumed(offer, match_lines(lines, offer.wishes))
         peer = Peer(self._registry, self._media, self._attach)
         try:
-            connection = self._registry.connect(session, DoorKind.WEBRTC, wishes, peer.end)
+            connection = self._registry.connect(
+                resumed.session, DoorKind.WEBRTC, resumed.wishes, peer.end, peer.release
+            )
             answer = await peer.answer(offer.sdp, connection)
         except BaseException:
             await asyncio.shield(peer.end("refused"))
             raise
+        self._peers[connection.id] = peer
+        token = self._tokens.give(connection, resumed.claim)
+        return self._answered(answer, peer, connection, token, resumed.fields())
+
+    async def _offer_again(self, offer: Offer, connection_id: str) -> web.Response:
+        """The same connection with other tracks: new audio lines get channels, those that ended close."""
+        connection = self._connection(connection_id)
+        peer = self._peers[connection.id]
+        lines = read_offer(offer.sdp, self._registry.limits.media_lines_per_offer, is_first=False)
+        new = [line for line in lines if line.is_sending and line.mid not in peer.mids]
+        answer = await peer.answer_again(offer.sdp, lines, match_lines(new, offer.wishes))
+        return self._answered(answer, peer, connection, self._tokens.give(connection), {})
+
+    def _answered(
+        self, answer: str, peer: Peer, connection: Connection, token: str, fields: dict[str, Any]
+    ) -> web.Response:
+        mids = {channel.id: mid for mid, channel in peer.mids.items()}
+        stands = standing(connection)
         return web.json_response(
             {
                 "sdp": answer,
                 "type": "answer",
-                "session": session.id,
+                "session": connection.session.id,
                 "connection": connection.id,
-                "channels": [
-                    {"mid": line.mid, "channel": channel.id}
-                    for line, channel in zip(lines, connection.channels, strict=True)
-                ],
-                "resume": self._token_for(connection),
+                "now_ms": stands["now_ms"],
+                "channels": [{"mid": mids[entry["channel"]], **entry} for entry in stands["channels"]],
+                "resume": token,
+                "resume_s": self._tokens.resume_s,
+                **fields,
             }
         )
 
+    async def stands(self, request: web.Request) -> web.Response:
+        """What a client's pings on the data channel are answered with, over HTTP."""
+        connection = self._connection(request.match_info["connection"])
+        body = {"session": connection.session.id, "connection": connection.id, **standing(connection)}
+        return web.json_response(body, headers={"Cache-Control": "no-store"})
+
     async def hang_up(self, request: web.Request) -> web.Response:
-        connection = self._registry.connections.get(request.match_info["connection"])
-        if connection is None or connection.door is not DoorKind.WEBRTC:
+        connection = self._connection(request.match_info["connection"])
+        return web.json_response({"final_seq": await connection.end("hung_up")})
+
+    def _closed(self, connection: Connection) -> None:
+        self._tokens.closed(connection)
+        self._peers.pop(connection.id, None)
+
+    def _connection(self, connection_id: str) -> Connection:
+        connection = self._registry.connections.get(connection_id)
+        if connection is None or connection.id not in self._peers:
             raise RequestError(
                 "unknown_connection", "there is no such connection; it may be closed already", 404
             )
-        return web.json_response({"final_seq": await connection.end("hung_up")})
+        return connection
 
-    async def _resumed(self, offer: Offer, wishes: list[ChannelWish]) -> tuple[Session, list[ChannelWish]]:
+    async def _resumed(self, offer: Offer, wishes: list[ChannelWish]) -> Resumed:
         """The session, and wishes for the channels of the connection whose token came back.
 
-        When that connection still holds them it is dead, for its client is here: it is ended first. A token
-        that fits nothing is ignored.
+        When a connection with this token still holds them it is dead, for its client is here: they are taken
+        from it. A token that brings nothing back costs nothing but new channels.
         """
-        former = self._tokens.get(offer.resume or "")
-        session = self._session_of(offer, former)
-        if former is None or former.session != session.id or len(former.channels) != len(wishes):
-            return session, wishes
+        if offer.resume is None:
+            return Resumed(self._registry.get_live(offer.session), wishes)
+        claim = self._tokens.find(offer.resume)
+        if isinstance(claim, Refusal):
+            return Resumed(self._registry.get_live(offer.session), wishes, refusal=claim)
+        try:
+            session = self._registry.get_live(offer.session or claim.session)
+        except RequestError:
+            if offer.session is not None:
+                raise
+            return Resumed(self._registry.current(), wishes, refusal=Refusal.SESSION_ENDED)
         asked = {wish.channel for wish in wishes if wish.channel is not None}
-        if not asked <= set(former.channels):
-            return session, wishes
-        connection = self._registry.connections.get(former.connection)
+        if claim.session != session.id or len(claim.channels) != len(wishes):
+            return Resumed(session, wishes, refusal=Refusal.OTHER_CHANNELS)
+        if not asked <= set(claim.channels):
+            return Resumed(session, wishes, refusal=Refusal.OTHER_CHANNELS)
+        connection = self._registry.connections.get(claim.connection)
         if connection is not None:
-            await self._registry.end_connection(connection, "resumed")
-        channels = [self._registry.channel(session, channel_id) for channel_id in former.channels]
-        if asked or any(channel.connection is not None for channel in channels):
-            return session, wishes
-        return session, [
-            replace(wish, channel=channel_id)
-            for wish, channel_id in zip(wishes, former.channels, strict=True)
-        ]
+            await self._registry.take_over(connection)
+        channels = [self._registry.channel(session, channel_id) for channel_id in claim.channels]
+        if any(channel.connection is not None for channel in channels):
+            return Resumed(session, wishes, refusal=Refusal.CHANNEL_TAKEN)
+        return Resumed(session, named(wishes, claim.channels), claim)
 
-    def _session_of(self, offer: Offer, former: _Former | None) -> Session:
-        """The named session; else the one of the token, while it lasts; else the current one."""
-        if offer.session is None and former is not None:
-            try:
-                return self._registry.get_live(former.session)
-            except RequestError:
-                return self._registry.current()
-        return self._registry.get_live(offer.session)
 
-    def _token_for(self, connection: Connection) -> str:
-        token = secrets.token_urlsafe(16)
-        ids = tuple(channel.id for channel in connection.channels)
-        self._tokens[token] = _Former(connection.id, connection.session.id, ids)
-        while len(self._tokens) > TOKENS_MAX:
-            self._tokens.popitem(last=False)
-        return token
+def named(wishes: Sequence[ChannelWish], channels: Sequence[str]) -> list[ChannelWish]:
+    """The wishes, those without a channel in the order of the ones nobody named."""
+    asked = {wish.channel for wish in wishes}
+    rest = iter([channel for channel in channels if channel not in asked])
+    return [wish if wish.channel is not None else replace(wish, channel=next(rest)) for wish in wishes]
 
 
 def parse_offer(body: dict[str, Any]) -> Offer:
@@ -161,6 +206,7 @@ def parse_offer(body: dict[str, Any]) -> Offer:
         session=text_field(body, "session", 64),
         wishes=tuple((text_field(entry, "mid", 64), wish_of(entry)) for entry in channels),
         resume=text_field(body, "resume", 200),
+        connection=text_field(body, "connection", 64),
     )
 
 

@@ -1,17 +1,19 @@
 """Resume tokens: how a client that lost its network proves which channels were its own.
 
-Pure but for the randomness of the tokens; time is passed in. A token holds as long as its connection lives
-and `resume_s` after that. Owns ids alone: a token keeps no closed peer in memory.
-Invariant: at most TOKENS_MAX are kept, the oldest are forgotten first.
+Pure but for the randomness of the tokens; the clock is handed in. A client keeps one token through all its
+connections: it holds as long as the newest of them lives, and `resume_s` after that. Owns ids alone: a token
+keeps no closed peer in memory. Invariant: at most TOKENS_MAX are kept, the oldest are forgotten first.
 """
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 
+from webrtc_host.channel import Connection
 from webrtc_host.seams import Clock
 
 TOKENS_MAX = 4096
@@ -20,59 +22,61 @@ TOKENS_MAX = 4096
 class Refusal(StrEnum):
     """Why a token brings nothing back: `resume_refused` in answers."""
 
-    UNKNOWN = "unknown"  # never given out, forgotten, or given out before the server was started
-    EXPIRED = "expired"  # its connection closed more than media.resume_s ago
+    UNKNOWN = "unknown"  # never given out, forgotten, or of an earlier run of the server
+    EXPIRED = "expired"  # its last connection closed more than media.resume_s ago
     SESSION_ENDED = "session_ended"
     OTHER_CHANNELS = "other_channels"  # the offer asks for other ones, or for more or fewer
     CHANNEL_TAKEN = "channel_taken"  # somebody else feeds one by now
 
 
-@dataclass(frozen=True, slots=True)
-class Former:
-    """What a token stands for."""
+@dataclass(slots=True)
+class Claim:
+    """What a token stands for. connection: the newest one that carried it."""
 
-    connection: str
+    token: str
     session: str
     channels: tuple[str, ...]
+    connection: str
+    closed_s: float | None = None
 
 
 class ResumeTokens:
-    def __init__(self, resume_s: float, clock: Clock) -> None:
+    def __init__(self, resume_s: float, clock: Clock = time.monotonic) -> None:
         self.resume_s = resume_s
         self._clock = clock
-        self._formers: OrderedDict[str, Former] = OrderedDict()
-        self._closed_s: dict[str, float] = {}  # by connection
-        self._of_connection: dict[str, str] = {}  # connection -> its token
+        self._claims: OrderedDict[str, Claim] = OrderedDict()
+        self._of_connection: dict[str, Claim] = {}
 
     def __len__(self) -> int:
-        return len(self._formers)
+        return len(self._claims)
 
-    def give(self, former: Former) -> str:
-        """The token of a connection; a new one takes the place of the one it had."""
-        self._forget(self._of_connection.get(former.connection))
-        token = secrets.token_urlsafe(16)
-        self._formers[token] = former
-        self._of_connection[former.connection] = token
-        while len(self._formers) > TOKENS_MAX:
-            self._forget(next(iter(self._formers)))
-        return token
+    def give(self, connection: Connection, claim: Claim | None = None) -> str:
+        """The token of a connection. claim: the one it came back with, which goes on with this connection."""
+        ids = tuple(channel.id for channel in connection.channels)
+        claim = claim or self._of_connection.get(connection.id)
+        if claim is None:
+            claim = Claim(secrets.token_urlsafe(16), connection.session.id, ids, connection.id)
+        self._of_connection.pop(claim.connection, None)
+        claim.session, claim.channels, claim.connection = connection.session.id, ids, connection.id
+        claim.closed_s = None
+        self._of_connection[connection.id] = claim
+        self._claims[claim.token] = claim
+        self._claims.move_to_end(claim.token)
+        while len(self._claims) > TOKENS_MAX:
+            _, oldest = self._claims.popitem(last=False)
+            self._of_connection.pop(oldest.connection, None)
+        return claim.token
 
-    def closed(self, connection: str) -> None:
+    def closed(self, connection: Connection) -> None:
         """The connection is over: its token holds for `resume_s` from now."""
-        if connection in self._of_connection:
-            self._closed_s.setdefault(connection, self._clock())
+        claim = self._of_connection.get(connection.id)
+        if claim is not None and claim.closed_s is None:
+            claim.closed_s = self._clock()
 
-    def find(self, token: str) -> Former | Refusal:
-        former = self._formers.get(token)
-        if former is None:
+    def find(self, token: str) -> Claim | Refusal:
+        claim = self._claims.get(token)
+        if claim is None:
             return Refusal.UNKNOWN
-        closed_s = self._closed_s.get(former.connection)
-        if closed_s is not None and self._clock() - closed_s > self.resume_s:
+        if claim.closed_s is not None and self._clock() - claim.closed_s > self.resume_s:
             return Refusal.EXPIRED
-        return former
-
-    def _forget(self, token: str | None) -> None:
-        former = self._formers.pop(token or "", None)
-        if former is not None:
-            del self._of_connection[former.connection]
-            self._closed_s.pop(former.connection, None)
+        return claim

@@ -9,9 +9,10 @@ Invariant: `end` runs once, however many ask for it; after it no task, thread or
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from aiortc import (
@@ -20,15 +21,17 @@ from aiortc import (
     RTCDataChannel,
     RTCIceServer,
     RTCPeerConnection,
+    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 
-from webrtc_host.channel import Connection
+from webrtc_host.channel import Channel, ChannelWish, Connection
 from webrtc_host.config import MediaConfig
 from webrtc_host.errors import RequestError
 from webrtc_host.media import sdp
 from webrtc_host.media.aiortc_settings import fit_aiortc
 from webrtc_host.media.ice_servers import issue
+from webrtc_host.media.standing import read_ping, standing
 from webrtc_host.media.track import TrackFeed
 from webrtc_host.sessions import Session, SessionRegistry
 
@@ -37,6 +40,7 @@ logger = logging.getLogger(__name__)
 DATA_CHANNEL = "transcript"
 TICK_S = 0.25
 CLOSE_TIMEOUT_S = 5.0  # aiortc's own close has been seen to hang in DTLS (its issues 413, 1143)
+PONG_BUFFER_BYTES_MAX = 64 * 1024  # a peer that does not read gets no more answers
 VANISHED_AFTER_S = 5.0  # a peer that closed while its packets came said goodbye; else consent ran out
 
 DrainDataChannel = Callable[[], Awaitable[None]]
@@ -54,9 +58,11 @@ class Peer:
         self._drain_data: DrainDataChannel | None = None
         self._connection: Connection | None = None
         self._feeds: list[TrackFeed] = []
+        self.mids: dict[str, Channel] = {}  # what feeds what, by the audio line's mid
         self._closing: dict[TrackFeed, asyncio.Task[int]] = {}  # those whose channel is closed or closing
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch_task: asyncio.Task[None] | None = None
+        self._is_released = False
         self._ending: asyncio.Task[int] | None = None
         self._pc = RTCPeerConnection(
             RTCConfiguration(
@@ -89,28 +95,108 @@ class Peer:
         self._watch_task = asyncio.create_task(self._watch(), name=f"watch {connection.id}")
         return sdp.announce(self._pc.localDescription.sdp, self._config.announce)
 
+    async def answer_again(
+        self, offer: str, lines: Sequence[sdp.MediaLine], wishes: Sequence[ChannelWish]
+    ) -> str:
+        """A later offer of the same connection. `wishes`: for the lines that send and are new, in order.
+
+        Raises RequestError: 409 while the connection is not up or another offer is in hand, 422 when aiortc
+        cannot use this one.
+        """
+        connection = self._connection
+        if connection is None or self._ending is not None or self._pc.connectionState != "connected":
+            raise RequestError("not_connected", "the connection does not stand; make a new one", 409)
+        self._check_slots(lines)
+        if self._pc.signalingState != "stable":
+            raise RequestError("offer_in_hand", "another offer of this connection is being answered", 409)
+        new = self._registry.extend(connection, wishes)
+        try:
+            await self._pc.setRemoteDescription(RTCSessionDescription(sdp.prepare_offer(offer), "offer"))
+            await self._pc.setLocalDescription(await self._pc.createAnswer())
+        except Exception as error:
+            for channel in new:
+                self._registry.give_back(connection, channel)
+            logger.info("%s: a later offer was refused: %r", self._name, error)
+            self._spawn(
+                self._end_quietly("renegotiation_failed")
+            )  # aiortc has no way back from half an offer
+            raise RequestError(
+                "unusable_sdp", f"the offer cannot be used: {str(error)[:200]}", 422
+            ) from error
+        self._follow(connection, lines, new)
+        return sdp.announce(self._pc.localDescription.sdp, self._config.announce)
+
+    def _check_slots(self, lines: Sequence[sdp.MediaLine]) -> None:
+        """aiortc cannot give the place of a stopped line to another one, nor wake one up again."""
+        known = {t.mid: index for index, t in enumerate(self._pc.getTransceivers())}
+        places = {t._get_mline_index(): t.mid for t in self._pc.getTransceivers()}
+        for line in lines:
+            was = places.get(line.index)
+            if was is not None and was != line.mid:
+                raise RequestError(
+                    "line_reused",
+                    f"audio line {line.mid!r} stands in the place of {was!r}; end a track with removeTrack, "
+                    "not by stopping its transceiver, or make a new connection",
+                    422,
+                )
+            if line.is_sending and line.mid in known and line.mid not in self.mids:
+                raise RequestError(
+                    "line_ended", f"audio line {line.mid!r} has ended; send the track on a new line", 422
+                )
+
+    def _follow(self, connection: Connection, lines: Sequence[sdp.MediaLine], new: Sequence[Channel]) -> None:
+        """Close the channels of lines that ended, start those of new ones."""
+        sending = {line.mid for line in lines if line.is_sending}
+        for mid in self.mids.keys() - sending:
+            channel = self.mids.pop(mid)
+            for feed in self._feeds:
+                if feed.channel is channel and not feed.is_over:
+                    feed.let_go()
+                    self._spawn(self._end_track(feed, "track_removed"))
+        channels = iter(new)
+        for transceiver in self._pc.getTransceivers():
+            if transceiver.kind == "audio" and transceiver.mid in sending - self.mids.keys():
+                self._add_feed(transceiver, next(channels)).start()
+
     async def end(self, reason: str) -> int:
         """Drain, flush the last words, close. Returns the seq of the last event of its channels."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(reason), name=f"end peer ({reason})")
         return await asyncio.shield(self._ending)
 
+    def release(self, reason: str) -> None:
+        """The client is here again by another connection: give the channels up at once, then end."""
+        if self._is_released or self._connection is None:
+            return
+        self._is_released = True
+        for feed in self._feeds:
+            feed.let_go()
+            if feed.channel.connection is self._connection:
+                feed.channel.let_go(reason)
+        self._registry.disconnect(self._connection)
+        self._spawn(self._end_quietly(reason))
+
     def _assign_tracks(self, connection: Connection) -> None:
         """Audio lines feed the connection's channels in order; video is declined."""
         channels = iter(connection.channels)
         for transceiver in self._pc.getTransceivers():
             if transceiver.kind == "audio":
-                feed = TrackFeed(transceiver.receiver, next(channels), self._config, self._on_track_over)
-                self._feeds.append(feed)
+                self._add_feed(transceiver, next(channels))
             else:
                 transceiver.direction = "inactive"
+
+    def _add_feed(self, transceiver: RTCRtpTransceiver, channel: Channel) -> TrackFeed:
+        feed = TrackFeed(transceiver.receiver, channel, self._config, self._on_track_over)
+        self._feeds.append(feed)
+        self.mids[transceiver.mid or ""] = channel
+        return feed
 
     def _on_state(self) -> None:
         state = self._pc.connectionState
         logger.debug("= %s %s", self._name, state)
         if self._ending is not None:
             return
-        if state == "connected":
+        if state == "connected" and not self._is_released:
             for feed in self._feeds:
                 feed.start()
         elif state == "failed":
@@ -127,10 +213,20 @@ class Peer:
         if self._connection is None or channel.label != DATA_CHANNEL:
             return
         ids = tuple(c.id for c in self._connection.channels)
+        channel.on("message", lambda message: self._answer_ping(channel, message))
         try:
             self._drain_data = self._attach(channel, self._connection.session, ids)
         except Exception:
             logger.exception("%s: the data channel could not be attached", self._name)
+
+    def _answer_ping(self, channel: RTCDataChannel, message: object) -> None:
+        """`{"type":"ping","id":7}` -> `pong` with the same id, the session's time, and what was received."""
+        connection = self._connection
+        ping = read_ping(message)
+        if ping is None or connection is None or channel.readyState != "open":
+            return
+        if channel.bufferedAmount < PONG_BUFFER_BYTES_MAX:
+            channel.send(json.dumps({"type": "pong", "id": ping, **standing(connection)}))
 
     def _on_track_over(self, feed: TrackFeed, reason: str) -> None:
         if feed.receiver.transport.state == "closed":  # not the track alone: the whole peer is gone
@@ -141,6 +237,8 @@ class Peer:
     async def _end_track(self, feed: TrackFeed, reason: str) -> None:
         """One track is over: its channel closes, the others go on; with the last one the peer ends."""
         await self._close_channel(feed, reason)
+        if self._connection is not None:
+            self._registry.give_back(self._connection, feed.channel)
         if all(other.is_over for other in self._feeds):
             await self._end_quietly(reason)
 
@@ -150,11 +248,17 @@ class Peer:
         while self._ending is None:
             await asyncio.sleep(min(TICK_S, self._config.connect_timeout_s))
             for feed in self._feeds:
-                feed.on_tick()
+                self._let_time_pass(feed)
             if self._pc.connectionState in ("new", "connecting") and loop.time() > give_up_s:
                 logger.info("%s: no connection within %.0f s", self._name, self._config.connect_timeout_s)
                 self._spawn(self._end_quietly("connect_timeout"))
                 return
+
+    def _let_time_pass(self, feed: TrackFeed) -> None:
+        try:
+            feed.on_tick()
+        except Exception:  # one channel's trouble; the watch over the others goes on
+            logger.exception("%s: letting time pass failed", feed.name)
 
     async def _end_quietly(self, reason: str) -> None:
         await self.end(reason)
@@ -196,6 +300,9 @@ class Peer:
 
     async def _close_once(self, feed: TrackFeed, reason: str) -> int:
         try:
+            if feed.channel.connection is not self._connection:  # let go of: its last words follow
+                await feed.channel.settle()
+                return self._head_seq()
             return await feed.channel.close(reason)
         except Exception:
             logger.exception("%s: the channel did not close cleanly", feed.name)

@@ -31,8 +31,8 @@ class MediaLine:
         return self.direction in ("sendrecv", "sendonly")
 
 
-def read_offer(sdp: str, lines_max: int) -> tuple[MediaLine, ...]:
-    """The audio lines of a usable offer, in order.
+def read_offer(sdp: str, lines_max: int, *, is_first: bool = True) -> tuple[MediaLine, ...]:
+    """The audio lines of a usable offer, in order. In a later offer of a connection some may have ended.
 
     Raises RequestError: 400 when it is no SDP, 422 when this server can do nothing with it.
     """
@@ -45,7 +45,7 @@ def read_offer(sdp: str, lines_max: int) -> tuple[MediaLine, ...]:
     lines = [line if line.direction else replace(line, direction=default) for line in lines]
     _check_lines(lines, lines_max)
     audio = tuple(line for line in lines if line.kind == "audio")
-    _check_audio(audio)
+    _check_audio(audio if is_first else [line for line in audio if line.is_sending])
     if "\na=fingerprint:" not in sdp:  # aiortc does not ask for it
         raise RequestError(
             "unusable_sdp", "the offer has no a=fingerprint; sound is taken encrypted only", 422

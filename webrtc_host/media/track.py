@@ -86,6 +86,15 @@ class TrackFeed:
         except Exception:
             self._fail("letting time pass failed")
 
+    def let_go(self) -> None:
+        """Its channel is another connection's from now on: hand on what was placed, then read for nothing."""
+        if self._task is not None and not self.is_over:
+            try:
+                self._hand_on(self._timeline.flush())
+            except Exception:
+                logger.exception("%s: its last frames could not be handed on", self.name)
+        self.is_over = True
+
     async def stop(self) -> None:
         """With the peer: hand on what was received so far. Afterwards nothing of this track runs."""
         self._is_stopping = True

@@ -88,6 +88,11 @@ def sound(hertz: float = 500) -> SoundTrack:
     return SoundTrack(tone_bursts(hertz, ONSETS, 2.4))
 
 
+def fed(answer: dict[str, Any]) -> dict[str, str]:
+    """What feeds what: mid -> channel."""
+    return {entry["mid"]: entry["channel"] for entry in answer["channels"]}
+
+
 def heard(world: World, channel: str, seconds: float) -> bool:
     found = [p for p in world.rig.pipelines if p.channel.id == channel]
     return bool(found) and sum(len(b.samples) for b in found[-1].blocks) > seconds * 16_000
@@ -231,7 +236,7 @@ async def test_label_language_and_glossary_reach_the_channel(world: World) -> No
     await world.start()
     wishes = [{"mid": "1", "channel": "C07", "label": "Tower", "language": "ko", "glossary": ["Alpha-1"]}]
     _, answer = await world.connect(sound(), sound(), channels=wishes)
-    assert answer["channels"] == [{"mid": "0", "channel": "C01"}, {"mid": "1", "channel": "C07"}]
+    assert fed(answer) == {"0": "C01", "1": "C07"}
     await until(lambda: heard(world, "C07", 0.1))
     opened = world.log(answer).of(EventType.CHANNEL_OPENED, "C07")[0]
     assert (opened["label"], opened["language"], opened["door"]) == ("Tower", "ko", "webrtc")
@@ -244,7 +249,8 @@ async def test_a_new_connection_with_the_token_takes_the_channel_over(world: Wor
     await until(lambda: heard(world, "C05", 0.4))
     end = world.rig.pipeline("C05").blocks[-1].end_sample
     _, second = await world.connect(sound(), resume=first["resume"])
-    assert second["channels"] == [{"mid": "0", "channel": "C05"}]
+    assert fed(second) == {"0": "C05"}
+    assert second["resumed"] is True
     assert world.log(first).of(EventType.CHANNEL_CLOSED)[0]["reason"] == "resumed"
     await until(lambda: len(world.rig.pipelines) == 2 and heard(world, "C05", 0.2))
     assert world.rig.pipelines[1].blocks[0].start_sample >= end
@@ -255,7 +261,8 @@ async def test_a_new_connection_with_the_token_takes_the_channel_over(world: Wor
 async def test_a_token_nobody_gave_out_is_ignored(world: World) -> None:
     await world.start()
     _, answer = await world.connect(sound(), resume="made up")
-    assert answer["channels"] == [{"mid": "0", "channel": "C01"}]
+    assert fed(answer) == {"0": "C01"}
+    assert (answer["resumed"], answer["resume_refused"]) == (False, "unknown")
 
 
 async def test_video_beside_audio_is_declined_and_audio_flows(world: World) -> None:
