@@ -23,6 +23,7 @@ from host_stt_cli.errors import StartError
 from host_stt_cli.schema import holds_text, suggestion
 from host_stt_cli.yaml_source import KeyPath, Mistake, Source, dotted, read_value, read_yaml
 from webrtc_host.config import (
+    ArchiveConfig,
     AuthConfig,
     DataConfig,
     LimitsConfig,
@@ -50,6 +51,7 @@ class Config(Settings):
     media: MediaConfig = Field(default_factory=MediaConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
     data: DataConfig = Field(default_factory=DataConfig)
+    archive: ArchiveConfig = Field(default_factory=ArchiveConfig)
     auth: AuthConfig | Literal["none"] = Field(default_factory=AuthConfig)
     tls: TlsConfig = Field(default_factory=TlsConfig)
     speech: SpeechConfig = Field(default_factory=SpeechConfig)
@@ -74,6 +76,7 @@ class Config(Settings):
             auth=self.auth,
             speech=self.speech,
             data=DataConfig(dir=data),
+            archive=self.archive,
             engine_url=url("http", self.engine.host, engine_port),
             glossary_file=find_file(None, GLOSSARY_NAME),
         )

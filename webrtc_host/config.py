@@ -114,6 +114,27 @@ class DataConfig(Settings):
     dir: Path = Path("data")
 
 
+class ChannelKeeping(Settings):
+    """How long one channel's sound is kept, in place of `keep_days`."""
+
+    channel: Annotated[str, Field(pattern=r"^C\d{2}$")]
+    keep_days: float = Field(ge=0, le=36_500)
+
+
+class ArchiveConfig(Settings):
+    """The sound of every channel, as it came, on disk."""
+
+    enabled: bool = True
+    flush_ms: int = Field(250, ge=100, le=10_000)  # sound that a power cut may take
+    segment_s: int = Field(300, ge=10, le=3600)  # length of a file
+    keep_days: float = Field(30.0, ge=0, le=36_500)  # 0: for ever
+    keep_days_of: tuple[ChannelKeeping, ...] = ()
+    keep_bytes: int = Field(0, ge=0)  # of all sound; 0: no limit
+    free_bytes_min: int = Field(1_073_741_824, ge=0)  # of the disk, left free for everything else
+    range_s_max: int = Field(3600, ge=1, le=86_400)  # one answer of the audio routes
+    recover: bool = True  # after a crash, read what was not yet read
+
+
 class MediaProcessConfig(Settings):
     """All that the 8082 process needs to run; the command line puts it together from the one file."""
 
@@ -122,6 +143,7 @@ class MediaProcessConfig(Settings):
     auth: AuthConfig | Literal["none"] = AuthConfig()
     speech: SpeechConfig = SpeechConfig()
     data: DataConfig = DataConfig()
+    archive: ArchiveConfig = ArchiveConfig()
     engine_url: str = "http://127.0.0.1:8081"
     engine_token: SecretStr | None = None  # None: the token of `auth`
     glossary_file: Path | None = None  # the glossary to begin with, while data.dir holds none

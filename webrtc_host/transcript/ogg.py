@@ -131,7 +131,7 @@ def _counted(text: bytes) -> bytes:
 
 
 def samples_of(packet: bytes) -> int:
-    """Length of an Opus packet in samples at 48 kHz, from its first bytes; 0 when it is none (RFC 6716, 3)."""
+    """Length of an Opus packet in samples at 48 kHz, by its first bytes; 0 when it is none (RFC 6716, 3)."""
     if not packet or len(packet) > PACKET_BYTES_MAX:
         return 0
     config, code = packet[0] >> 3, packet[0] & 3

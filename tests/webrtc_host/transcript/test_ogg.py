@@ -116,4 +116,7 @@ def test_silence_is_silent_and_as_long_as_can_be() -> None:
 
 
 def test_tags_are_read_back() -> None:
-    assert ogg.read_tags(ogg.opus_tags({"SESSION": "s_1", "TITLE": "탑"})) == {"SESSION": "s_1", "TITLE": "탑"}
+    assert ogg.read_tags(ogg.opus_tags({"SESSION": "s_1", "TITLE": "탑"})) == {
+        "SESSION": "s_1",
+        "TITLE": "탑",
+    }
