@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 import time
 import zlib
@@ -68,6 +69,8 @@ class FakeFault(StrEnum):
     RAISE = "raise"  # decode raises EngineError
     HANG = "hang"  # decode never returns until close()
     EXIT = "exit"  # the process ends at once, as on a CUDA fault
+    SEGV = "segv"  # the process touches memory that is not its own
+    STOP = "stop"  # the whole process is stopped: alive, and answering nobody
 
 
 class FakeEngine:
@@ -126,14 +129,25 @@ class FakeEngine:
         self._closed.set()
 
     def _have_fault(self) -> None:
-        if self._fault is FakeFault.NONE or self._fault_on_call not in (0, self.calls):
-            return
-        if self._fault is FakeFault.RAISE:
-            raise EngineError("the fake engine was told to fail")
-        if self._fault is FakeFault.HANG:
-            self._closed.wait()
-            raise EngineError("the fake engine was told to hang, and was closed")
-        os._exit(139)
+        if self._fault_on_call in (0, self.calls):
+            self.suffer(self._fault)
+
+    def suffer(self, fault: FakeFault) -> None:
+        """Have this fault now. Raises EngineError for those that a process survives."""
+        match fault:
+            case FakeFault.NONE:
+                return
+            case FakeFault.RAISE:
+                raise EngineError("the fake engine was told to fail")
+            case FakeFault.HANG:
+                self._closed.wait()
+                raise EngineError("the fake engine was told to hang, and was closed")
+            case FakeFault.SEGV:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case FakeFault.STOP:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case FakeFault.EXIT:
+                os._exit(139)
 
     def _read(self, window: Window) -> Answer:
         if window.language not in (AUTO, *self._languages):
