@@ -118,6 +118,7 @@ class Channel:
         self._known_from: int | None = None  # `received` says nothing of what lies before
         self._leaving: set[asyncio.Task[None]] = set()  # pipelines let go of, saying their last words
         self._make_pipeline = make_pipeline
+        self._has_packets = False  # this opening's sound comes with the packets it was decoded from
         self._opened_sample = 0  # of this opening
         self._fed_from: int | None = None  # first sample of this opening
 
@@ -125,7 +126,7 @@ class Channel:
         """The reserved connection starts to feed. Opening an open channel changes nothing."""
         if self.pipeline is not None:
             return
-        self._fed_from = None
+        self._fed_from, self._has_packets = None, False
         self._opened_sample = self.session.now_sample()
         self._known_from = self._opened_sample if self._known_from is None else self._known_from
         self.opening += 1
@@ -149,6 +150,8 @@ class Channel:
         self.coverage.take(block)
         if block.kind is not BlockKind.LOST:
             self.note_received(block.start_sample, block.end_sample)
+        if self.keeper is not None and not self._has_packets:
+            self.keeper.keep_block(block)
         self.pipeline.feed(block)
 
     def note_received(self, start_sample: int, end_sample: int) -> None:
@@ -171,6 +174,7 @@ class Channel:
 
         A packet cannot be cut: one that begins before `end_sample` is left out.
         """
+        self._has_packets = True
         if self.keeper is not None and packet.start_sample >= self.end_sample:
             self.keeper.keep_packet(packet)
 

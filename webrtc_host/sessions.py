@@ -19,7 +19,7 @@ from host_stt.contract import SAMPLE_RATE
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind, MakePipeline, SessionLog
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
-from webrtc_host.seams import Clock, EventType, ms_of
+from webrtc_host.seams import AudioKeeper, Clock, EventType, ms_of
 from webrtc_host.transcript.coverage_keeper import CoverageBook
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class SessionRegistry:
         self.limits = limits
         self.connections: dict[str, Connection] = {}
         self.coverage = coverage or CoverageBook()
+        self.make_keeper: Callable[[str, str], AudioKeeper] | None = None  # (session, channel) -> its archive
         self.on_disconnect: list[Callable[[Connection], None]] = []  # told of each that is over
         self._sessions: dict[str, Session] = {}
         self._current: Session | None = None
@@ -177,6 +178,10 @@ class SessionRegistry:
         connection.channels += channels
         return channels
 
+    def age_s(self, connection: Connection) -> float:
+        """Since the connection was made."""
+        return self._clock() - connection.opened_s
+
     def give_back(self, connection: Connection, channel: Channel) -> None:
         """The connection goes on without this channel, which is closed or was only reserved."""
         connection.channels = tuple(one for one in connection.channels if one is not channel)
@@ -239,6 +244,8 @@ class SessionRegistry:
                 422,
             )
         channel = Channel(channel_id, session, self._make_pipeline, self.coverage)
+        if self.make_keeper is not None:
+            channel.keeper = self.make_keeper(session.id, channel_id)
         session.channels[channel_id] = channel
         return channel
 
