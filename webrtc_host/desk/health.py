@@ -114,6 +114,8 @@ class Readiness:
         self.engine = engine
         self.lag = lag
         self.is_stopping = False
+        self.troubles: dict[str, Callable[[], str | None]] = {}
+        """Rooms that may degrade while text goes on: name -> what is wrong now, in plain words, or None."""
         self._clock = clock
         self._started_s = clock()
 
@@ -130,6 +132,9 @@ class Readiness:
         if not is_ready:
             body |= {"degraded": status == "degraded", "reason": reason}
             body["error"] = {"code": code, "message": reason}
+        troubles = {room: text for room, what in self.troubles.items() if (text := what()) is not None}
+        if troubles:
+            body |= {"degraded": True, "troubles": troubles}
         return is_ready, body | {"engine": engine, "loop_lag_ms": self.lag.max_ms()}
 
     def _judge(self, reading: EngineReading) -> tuple[str, str, str]:
