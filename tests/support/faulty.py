@@ -1,6 +1,6 @@
 """`host-stt serve` as it is, with an engine child that fails by plan.
 
-`python -m tests.support.faulty serve PLAN OPTION…`: the real `serve`; its child is this file too, as `engine`.
+`python -m tests.support.faulty serve PLAN OPTION…`: the real `serve`; its child is this file again.
 PLAN is a file of faults (host_stt.engines.fake.FakeFault), one for each decode of finals, the next on top; it
 outlives the children. After its last line every window is read: "alpha bravo" over and over.
 """
