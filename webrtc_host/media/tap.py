@@ -1,0 +1,174 @@
+"""The tap: RTP packets are taken out of aiortc before its jitter buffer and its decoder thread.
+
+THIS MODULE USES PRIVATE NAMES OF AIORTC 1.16, listed in `PRIVATE_NAMES`, and a test holds them. aiortc's own
+way throws away about four good packets for each lost one.
+Owns the replaced methods, the receiver reports (RTCP) that depend on them, and that nothing raised by a
+packet reaches aiortc, which would close the whole peer without a word. What a packet means is its taker's.
+Invariant: an exception costs one packet; `self_test` says at start-up when a new aiortc has moved a name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import aiortc
+from aiortc import RTCRtpReceiver
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtp import RtpPacket
+
+from webrtc_host.media.opus import Codec
+
+logger = logging.getLogger(__name__)
+
+PRIVATE_NAMES = {
+    "RTCRtpReceiver": ("_handle_rtp_packet", "_RTCRtpReceiver__codecs", "_RTCRtpReceiver__remote_streams"),
+    "RTCDtlsTransport": ("_handle_rtp_data", "_handle_rtcp_data"),
+}
+SOURCES_MAX = 8
+"""SSRCs a track reports on; one is usual. A report has room for 31, and a sender can make up any number."""
+UINT32_MAX = 0xFFFFFFFF
+
+Take = Callable[[Codec, RtpPacket], None]
+"""Told of each packet of a known codec, in the order of arrival. May raise: it costs this packet."""
+
+
+class TapError(RuntimeError):
+    """aiortc does not have what this module needs; the text says what and which version does."""
+
+
+class Tap:
+    """On one receiver, from its making to its end."""
+
+    def __init__(self, receiver: RTCRtpReceiver, take: Take | None) -> None:
+        """take: None counts the packets and throws them away, so that a track nobody reads costs nothing."""
+        self.packets = 0
+        self.ignored = 0  # of payload types that are no audio codec: telephone events, comfort noise
+        self.failed = 0  # that raised something
+        self._take = take
+        self._receiver: Any = receiver
+        self._codecs: dict[int, Codec | None] = {}
+        self._streams: dict[int, StreamStatistics] = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
+        self._negotiated: dict[int, Any] = receiver._RTCRtpReceiver__codecs  # type: ignore[attr-defined]
+        receiver._handle_rtp_packet = self._handle  # type: ignore[method-assign]
+        guard(receiver.transport)
+
+    async def _handle(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        """In place of the receiver's own. arrival_time_ms is of the wall clock, which can step: not used."""
+        try:
+            self._receive(packet)
+        except Exception:
+            self.failed += 1
+            if self.failed.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: a broken sender fills no disk
+                logger.exception("x a packet was dropped, the %d. one that failed", self.failed)
+
+    def _receive(self, packet: RtpPacket) -> None:
+        self.packets += 1
+        codec = self._codec_of(packet.payload_type)
+        if codec is None:
+            self.ignored += 1
+            return
+        self._report(packet, codec)
+        if self._take is not None:
+            self._take(codec, packet)
+
+    def _codec_of(self, payload_type: int) -> Codec | None:
+        if payload_type not in self._codecs:
+            negotiated = self._negotiated.get(payload_type)
+            if negotiated is None:
+                return None  # not remembered: aiortc fills its table when the receiver starts
+            name = negotiated.mimeType.lower().removeprefix("audio/")
+            self._codecs[payload_type] = Codec(name) if name in set(Codec) else None
+        return self._codecs[payload_type]
+
+    def _report(self, packet: RtpPacket, codec: Codec) -> None:
+        """Feed what aiortc's receiver reports are made of: without them the sender cannot see loss."""
+        stream = self._streams.get(packet.ssrc)
+        if stream is None:
+            while len(self._streams) >= SOURCES_MAX:
+                del self._streams[next(iter(self._streams))]
+            stream = self._streams[packet.ssrc] = _Statistics(codec.clock_rate)
+        stream.add(packet)
+
+
+class _Statistics(StreamStatistics):
+    @property
+    def jitter(self) -> int:
+        """Within its 32 bits: more would end aiortc's report task, and closing the peer would wait for it."""
+        return min(super().jitter, UINT32_MAX)
+
+
+def guard(transport: RTCDtlsTransport) -> None:
+    """No exception of a packet's parsing may reach the transport's loop. Twice is harmless."""
+    for name in PRIVATE_NAMES["RTCDtlsTransport"]:
+        original = getattr(transport, name)
+        if not isinstance(original, _Guarded):
+            setattr(transport, name, _Guarded(original))
+
+
+class _Guarded:
+    """An asynchronous method that logs what it raises, but for a closed connection: that is for the loop."""
+
+    def __init__(self, original: Callable[..., Awaitable[None]]) -> None:
+        self._original = original
+        self.failed = 0
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            await self._original(*args, **kwargs)
+        except ConnectionError:
+            raise
+        except Exception:
+            self.failed += 1
+            if self.failed.bit_count() == 1:
+                logger.exception("x a datagram was dropped, the %d. one that failed", self.failed)
+
+
+def self_test() -> None:
+    """Raise TapError when this aiortc is not the one the tap was written for.
+
+    A receiver is made, tapped and given a packet: it must come out, and a report must count it.
+    """
+    for owner, names in PRIVATE_NAMES.items():
+        for name in names:
+            known = getattr(aiortc, owner)
+            if not name.startswith("_RTC") and not hasattr(known, name):
+                raise TapError(_moved(f"{owner}.{name}"))
+    try:
+        taken = _try_out()
+    except Exception as error:
+        raise TapError(_moved(str(error))) from error
+    if taken != [(Codec.OPUS, b"x")]:
+        raise TapError(_moved("a packet did not come out of the tap"))
+
+
+def _try_out() -> list[tuple[Codec, bytes]]:
+    async def nothing(*_: Any, **__: Any) -> None: ...
+
+    taken: list[tuple[Codec, bytes]] = []
+    transport: Any = SimpleNamespace(state="new", _handle_rtp_data=nothing, _handle_rtcp_data=nothing)
+    receiver: Any = RTCRtpReceiver("audio", transport)
+    tap = Tap(receiver, lambda codec, packet: taken.append((codec, packet.payload)))
+    known: Any = RTCRtpReceiver.getCapabilities("audio")
+    opus = next(codec for codec in known.codecs if codec.mimeType == "audio/opus")
+    receiver._RTCRtpReceiver__codecs[96] = opus
+    packet = RtpPacket(payload_type=96, sequence_number=1, timestamp=960, ssrc=7, payload=b"x")
+    handled = receiver._handle_rtp_packet(packet, arrival_time_ms=0)
+    try:
+        handled.send(None)  # it never waits
+    except StopIteration:
+        pass
+    counted = receiver._RTCRtpReceiver__remote_streams[7]
+    if (counted.packets_received, counted.packets_lost, tap.packets) != (1, 0, 1):
+        raise TapError("its receiver reports would not count packets")
+    return taken
+
+
+def _moved(what: str) -> str:
+    return (
+        f"aiortc {aiortc.__version__} is not the aiortc 1.16 this server was written for ({what}); "
+        "install the pinned version"
+    )
