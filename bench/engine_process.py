@@ -1,7 +1,8 @@
 """8081 with a model folder of the benchmark's choice, in a process of its own so that its memory can be read.
 
-`python -m bench.engine_process JSON`: `folder`, `name`, `short` (windows shorter than 30 s), `tokens_per_s`
-(null: as the model likes), and keys of EngineConfig. Prints `port N` once it listens.
+`python -m bench.engine_process JSON`: `folder` (null: an engine that reads nothing and answers at once),
+`name`, `short` (windows shorter than 30 s), `tokens_per_s` (null: as the model likes), and keys of
+EngineConfig. Prints `port N` once it listens.
 """
 
 from __future__ import annotations
@@ -13,16 +14,31 @@ from pathlib import Path
 from typing import Any
 
 from host_stt.config import EngineConfig, InterimWindow
+from host_stt.engines.fake import FakeEngine
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
+from host_stt.memory import keep_freed_memory
 from host_stt.models import ResolvedModel
 from host_stt.server import serve
 from host_stt.service import Backend
 
 
 def main(settings: dict[str, Any]) -> int:
-    folder, name = Path(settings.pop("folder")), settings.pop("name")
-    is_short, tokens_per_s = settings.pop("short"), settings.pop("tokens_per_s")
+    folder, name = settings.pop("folder"), settings.pop("name")
+    is_short, tokens_per_s = settings.pop("short", False), settings.pop("tokens_per_s", None)
     config = EngineConfig(port=0, **settings)
+    backend = _empty() if folder is None else _whisper(Path(folder), name, is_short, tokens_per_s, config)
+    return asyncio.run(serve(config, backend, on_port=lambda port: print(f"port {port}", flush=True)))
+
+
+def _empty() -> Backend:
+    keep_freed_memory()  # as the engine does on a processor
+    model = ResolvedModel(Path(), "fake", "chosen by the benchmark")
+    return Backend(lambda config, on_progress: model, lambda config, model: FakeEngine())
+
+
+def _whisper(
+    folder: Path, name: str, is_short: bool, tokens_per_s: float | None, config: EngineConfig
+) -> Backend:
     options = WhisperOptions(
         beam_size=config.beam_size,
         interim_window=InterimWindow.SHORT if is_short else InterimWindow.FULL,
@@ -30,13 +46,12 @@ def main(settings: dict[str, Any]) -> int:
         tokens_per_s=tokens_per_s,
     )
     model = ResolvedModel(folder, name, "chosen by the benchmark")
-    backend = Backend(
+    return Backend(
         lambda config, on_progress: model,
         lambda config, model: WhisperEngine.from_folder(
             folder, name, options, device=config.device, compute_type=config.compute_type
         ),
     )
-    return asyncio.run(serve(config, backend, on_port=lambda port: print(f"port {port}", flush=True)))
 
 
 if __name__ == "__main__":

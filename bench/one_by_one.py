@@ -15,7 +15,7 @@ from typing import Any
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from host_stt.engines.loading import keep_freed_memory
+from host_stt.memory import keep_freed_memory
 
 
 def seconds_for(

@@ -17,13 +17,13 @@ import ctranslate2
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Priority, Transcript, WindowError
 from host_stt.engines.loading import (
-    keep_freed_memory,
     resolve_compute_type,
     resolve_device,
     resolve_threads,
 )
 from host_stt.errors import ModelError
 from host_stt.gpus import CUBLAS, CUBLAS_FIX, DRIVER_MIN, Gpu, driver_problem, preload_cublas, seen_gpus
+from host_stt.memory import keep_freed_memory
 from host_stt.models import ResolvedModel, warm_up_window
 from host_stt.service import Backend
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 from aiohttp import web
 
+from host_stt.memory import keep_window_memory
 from host_stt_cli import announce, certificate, data_folder, logs
 from host_stt_cli.config import Config, Loaded
 from host_stt_cli.errors import StartError
@@ -86,6 +87,7 @@ def prepared(loaded: Loaded) -> Iterator[Ground]:
         check_free("media", config.media.host, config.media.port)
         tls, fingerprint = _tls(config, folder)
         logs.set_up("media", config.log.level, config.token)
+        keep_window_memory()
         yield Ground(loaded, folder, tls, fingerprint)
 
 

@@ -2,6 +2,7 @@
 
   python scripts/bench_engine.py --model starter --channels 4 8 16 --talk 1.0 --interval 1.0 --seconds 30
   python scripts/bench_engine.py --model random:tiny --short --sweep
+  python scripts/bench_engine.py --overhead
 
 Random-weight models have the true architecture and say nothing of accuracy: their tokens are fixed at 3.5 per
 second, retries and guards are off. Needs espeak-ng. Results go to --json and, as a table, to standard output.
@@ -34,12 +35,14 @@ import psutil  # noqa: E402
 from bench import random_model  # noqa: E402
 from bench.engine_load import Load, Tally, run_load, send_all  # noqa: E402
 from bench.one_by_one import seconds_for  # noqa: E402
+from bench.overhead import round_trips  # noqa: E402
 from host_stt.contract import SAMPLE_RATE, Float32Array, Priority  # noqa: E402
 from host_stt.models import STARTER_FOLDER  # noqa: E402
 from tests.support.speech import say  # noqa: E402
 from training.grammar import draw_phrase  # noqa: E402
 
 TOKENS_PER_S = 3.5
+ROUNDS = 400  # of the overhead
 FINAL_P95_S = 0.5
 """What "holds" means: no final lost or shed, and 95 of 100 answered within this."""
 
@@ -54,6 +57,8 @@ class Subject:
 
 def main() -> int:
     arguments = _arguments()
+    if arguments.overhead:
+        return _overhead(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         subject = _subject(arguments, Path(scratch))
         clips = _clips(arguments.seed)
@@ -83,6 +88,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between interims")
     parser.add_argument("--seconds", type=float, default=30.0, help="per case")
     parser.add_argument("--no-peers", action="store_true", help="leave faster-whisper's own ways out")
+    parser.add_argument("--overhead", action="store_true", help="only what /v1/windows costs by itself")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
@@ -240,21 +246,52 @@ async def _ours(subject: Subject, windows: list[Float32Array]) -> float:
         engine.end()
 
 
+# --- the way there and back ------------------------------------------------------------------------
+
+
+def _overhead(arguments: argparse.Namespace) -> int:
+    took = asyncio.run(round_trips(ROUNDS))
+    report: dict[str, Any] = {
+        "about": {"command": " ".join(["python", *sys.argv]), **_machine()},
+        "round_trip_ms": {
+            name: {f"p{p}": round(1000 * float(np.percentile(seconds, p)), 3) for p in (50, 95, 99)}
+            for name, seconds in took.items()
+        },
+    }
+    ways = report["round_trip_ms"]
+    added = {p: round(ways["windows"][p] - ways["raw socket"][p], 3) for p in ("p50", "p95")}
+    report["added_ms"] = added
+    for key, value in report["about"].items():
+        print(f"{key}: {value}")
+    for name, figures in ways.items():
+        print(f"{name}: {figures} ms over {ROUNDS} rounds of 320 kB")
+    print(f"added: {added} ms (p95 to stay within 1)")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
 # --- words ------------------------------------------------------------------------------------------
 
 
 def _about(arguments: argparse.Namespace, subject: Subject) -> dict[str, Any]:
     return {
         "command": " ".join(["python", *sys.argv]),
-        "when": datetime.now(UTC).isoformat(timespec="minutes"),
-        "machine": f"{_processor()}, {psutil.cpu_count()} cores, Linux {platform.release().split('-')[0]}",
-        "load_average_at_start": psutil.getloadavg()[0],
+        **_machine(),
         "model": subject.name,
         "short_windows": subject.is_short,
         "tokens_per_s": subject.tokens_per_s or "as the model writes",
         "talk": arguments.talk,
         "interval_s": arguments.interval,
         "seconds_per_case": arguments.seconds,
+    }
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "machine": f"{_processor()}, {psutil.cpu_count()} cores, Linux {platform.release().split('-')[0]}",
+        "load_average_at_start": psutil.getloadavg()[0],
     }
 
 

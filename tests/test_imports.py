@@ -21,6 +21,7 @@ PURE = (
     "host_stt.files.languages",
     "host_stt.ladder",
     "host_stt.planner",
+    "host_stt.sound",
     "webrtc_host.seams",
     "webrtc_host.media.ranges",
     "webrtc_host.media.timeline",

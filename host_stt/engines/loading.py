@@ -8,11 +8,9 @@ them.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from host_stt.config import Device
 from host_stt.gpus import check_gpus, chosen_gpus, preload_cublas, seen_gpus
+from host_stt.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -123,21 +122,6 @@ def resolve_threads(cpu_threads: int) -> int:
         return cpu_threads
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if cores <= 3 else min(8, cores - 1)
-
-
-def keep_freed_memory() -> bool:
-    """Ask glibc to keep big blocks instead of returning each to the kernel; True when it agreed.
-
-    CTranslate2 allocates its activations anew for each operation. As separate mappings they cost
-    561,508 page faults per 16 windows; kept, none, and encoding is 1.5 to 2.2 times as fast. The
-    process keeps its peak size.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    m_trim_threshold, m_top_pad, m_mmap_max, m_arena_max = -1, -2, -4, -8
-    settings = ((m_arena_max, 1), (m_mmap_max, 0), (m_trim_threshold, 2**31 - 1), (m_top_pad, 64 << 20))
-    return all([mallopt(key, value) == 1 for key, value in settings])
 
 
 def _tokenizers(hf_tokenizer: tokenizers.Tokenizer, is_multilingual: bool) -> dict[str, Tokenizer]:

@@ -19,7 +19,6 @@ from host_stt.config import Device, EngineConfig, InterimWindow
 from host_stt.contract import Answer, EndReason, Float32Array, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Engine
 from host_stt.engines.loading import (
-    keep_freed_memory,
     resolve_compute_type,
     resolve_device,
     resolve_threads,
@@ -355,12 +354,6 @@ def test_interims_are_short_for_the_starter_alone() -> None:
 def test_a_folder_that_cannot_be_loaded_raises(tmp_path: Path) -> None:
     with pytest.raises((RuntimeError, ValueError)):
         WhisperEngine.from_folder(tmp_path, "nothing", device=Device.CPU)
-
-
-def test_glibc_agrees_to_keep_freed_memory() -> None:
-    import platform
-
-    assert keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
 
 
 # --- what is relied on in the libraries ----------------------------------------------------------------
