@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,15 @@ from host_stt.contract import TERMS_MAX
 from webrtc_host.channel import Channel, Pipeline
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.errors import ConfigError
-from webrtc_host.seams import SAMPLES_PER_MS, Block, ChannelState, EventType
+from webrtc_host.seams import (
+    SAMPLES_PER_MS,
+    Block,
+    ChannelState,
+    CoverageNotes,
+    EventSink,
+    EventType,
+    Transcriber,
+)
 from webrtc_host.speech.glossary import Glossary, GlossaryError, PromptTerms
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
@@ -32,6 +40,8 @@ logger = logging.getLogger(__name__)
 GLOSSARY_FILE = "glossary.yaml"
 VAD_THREADS = 4
 """Silero takes 1-2 ms per second of audio and channel; four threads serve all that one engine can read."""
+PAST_CLOSE_MS = 60_000
+"""Given to the last finals of late sound: a minute of it may have come at once."""
 
 
 @dataclass(slots=True)
@@ -65,7 +75,23 @@ class SpeechRoom:
 
     def make_pipeline(self, channel: Channel) -> Pipeline:
         """What reads the audio of a channel that has just opened."""
-        return _CountedPipeline(self, channel, self._config.speech)
+        return _CountedPipeline(self, channel, self._config.speech, _ChannelSink(channel), channel.coverage)
+
+    def make_past_pipeline(
+        self,
+        channel: Channel,
+        sink: EventSink,
+        notes: CoverageNotes,
+        transcriber: Transcriber | None = None,
+    ) -> ChannelPipeline:
+        """What reads sound of a channel's past, beside the live one: no interims, and time for its finals.
+
+        transcriber: None: the engine.
+        """
+        speech = self._config.speech
+        patient = replace(speech.pipeline, interims_in_flight_max=0, close_timeout_ms=PAST_CLOSE_MS)
+        config = speech.model_copy(update={"pipeline": patient})
+        return _CountedPipeline(self, channel, config, sink, notes, transcriber, engine_suffix="/past")
 
     def engine_statistics(self) -> dict[str, float]:
         figures = self.engine.statistics()
@@ -97,19 +123,29 @@ class SpeechRoom:
 class _CountedPipeline(ChannelPipeline):
     """A pipeline of this room, counted while it lives and afterwards."""
 
-    def __init__(self, room: SpeechRoom, channel: Channel, config: SpeechConfig) -> None:
+    def __init__(
+        self,
+        room: SpeechRoom,
+        channel: Channel,
+        config: SpeechConfig,
+        sink: EventSink,
+        notes: CoverageNotes,
+        transcriber: Transcriber | None = None,
+        *,
+        engine_suffix: str = "",
+    ) -> None:
         super().__init__(
             channel.id,
             config,
-            room.engine,
-            _ChannelSink(channel),
+            transcriber or room.engine,
+            sink,
             _ChannelTerms(room.glossary, channel),
             channel.language,
             room.executor,
             room.ids,
             time.monotonic,
-            engine_channel=f"{channel.session.id}/{channel.id}",
-            notes=channel.coverage,
+            engine_channel=f"{channel.session.id}/{channel.id}{engine_suffix}",
+            notes=notes,
         )
         self._room = room
 

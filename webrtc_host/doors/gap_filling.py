@@ -1,0 +1,218 @@
+"""Gap filling: late sound of a channel, read by a pipeline of its own, lands in the gaps it was sent for.
+
+Owns what of the late sound is used: whole gaps with a little around them, so that a word cut by the gap's
+edge is heard whole; what comes of it is cut back to the gaps. The reading is the pipeline's, as for live
+sound. Invariant: no word and no verdict is written for time that was received already.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from host_stt.contract import SAMPLE_RATE, Float32Array
+from webrtc_host.channel import Channel, Pipeline
+from webrtc_host.media.ranges import RangeSet
+from webrtc_host.media.standing import GAP_MS_MIN
+from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageNotes, CoverageState, EventSink, EventType, ms_of
+
+logger = logging.getLogger(__name__)
+
+AROUND_SAMPLES = SAMPLE_RATE
+"""Heard before and after a gap: the longest part of a word that a gap's edge can cut off, and a breath."""
+PIECE_SAMPLES = SAMPLE_RATE
+"""Fed at a time, with a look at the pipeline's queue in between."""
+
+Gap = tuple[int, int]
+
+
+class PastPipeline(Pipeline, Protocol):
+    async def room(self) -> None:
+        """Waits while the queue is too full for a source that is faster than real time."""
+        ...
+
+
+MakePastPipeline = Callable[[Channel, EventSink, CoverageNotes], PastPipeline]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Sound without a hole in it. samples: (n,) float32 at 16 kHz."""
+
+    start_sample: int
+    samples: Float32Array
+
+    @property
+    def end_sample(self) -> int:
+        return self.start_sample + len(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """gaps: what was missing and is read now; segments: finals written for it."""
+
+    gaps: tuple[Gap, ...]
+    segments: int
+
+
+async def fill(channel: Channel, runs: Sequence[Run], make_pipeline: MakePastPipeline) -> Filled:
+    """Read what of the runs is missing on the channel. Returns when its last words are in the log."""
+    runs = sorted(runs, key=lambda run: run.start_sample)
+    gaps = claim_gaps(channel, runs)
+    if not gaps:
+        return Filled((), 0)
+    sink = GapSink(channel, gaps)
+    pipeline = make_pipeline(channel, sink, GapNotes(channel.coverage.repairing(), gaps))
+    pipeline.start()
+    try:
+        for block in stretches(runs, gaps):
+            await pipeline.room()
+            pipeline.feed(block)
+    finally:
+        await pipeline.close()
+        channel.coverage.flush()
+    return Filled(gaps, sink.segments)
+
+
+def claim_gaps(channel: Channel, runs: Sequence[Run]) -> tuple[Gap, ...]:
+    """What is missing of the channel and in the runs; from now on it counts as received, so that no second
+    caller fills it too.
+    """
+    gaps: list[Gap] = []
+    for run in runs:
+        for start, end in channel.missing(run.start_sample, run.end_sample):
+            if end - start >= GAP_MS_MIN * SAMPLES_PER_MS:
+                gaps.append((start, end))
+                channel.note_received(start, end)
+                channel.taken.add(start, end)
+    return tuple(gaps)
+
+
+def stretches(runs: Sequence[Run], gaps: Sequence[Gap]) -> Iterator[Block]:
+    """The gaps' sound with what lies around them, in order, no sample twice."""
+    wanted = RangeSet()
+    for start, end in gaps:
+        wanted.add(max(0, start - AROUND_SAMPLES), end + AROUND_SAMPLES)
+    floor = 0
+    for run in runs:
+        for start, end in wanted:
+            at, last = max(start, run.start_sample, floor), min(end, run.end_sample)
+            while at < last:
+                to = min(at + PIECE_SAMPLES, last)
+                yield Block(at, run.samples[at - run.start_sample : to - run.start_sample])
+                floor = at = to
+
+
+@dataclass(frozen=True, slots=True)
+class GapNotes:
+    """`seams.CoverageNotes` for the pipeline: its verdicts hold inside the gaps."""
+
+    notes: CoverageNotes
+    gaps: Sequence[Gap]
+
+    def decide(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        for start, end in self.gaps:
+            low, high = max(start, start_sample), min(end, end_sample)
+            if low < high:
+                self.notes.repair(low, high, state, reason)
+
+    repair = decide
+
+
+class GapSink:
+    """`seams.EventSink` for the pipeline: events of time that was heard live are cut off."""
+
+    def __init__(self, channel: Channel, gaps: Sequence[Gap]) -> None:
+        self._channel = channel
+        self._gaps = [(ms_of(start), ms_of(end)) for start, end in gaps]
+        self._started: dict[str, int] = {}  # utterance -> start_ms, not yet said
+        self.segments = 0
+
+    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        match kind:
+            case EventType.SPEECH_STARTED:
+                self._started[fields["utterance"]] = fields["start_ms"]
+            case EventType.SPEECH_ENDED:
+                self._ended(fields)
+            case EventType.SEGMENT_FINAL:
+                return self._final(fields)
+            case EventType.WINDOW_FAILED if self._inside(fields["start_ms"], fields["end_ms"]) is not None:
+                return self._tell(kind, fields)
+            case EventType.ERROR:
+                return self._tell(kind, fields)
+            case _:  # interims and states are of the present; coverage has its own way
+                pass
+        return None
+
+    def _ended(self, fields: dict[str, Any]) -> None:
+        """Both bounds at once, when it is known how much of the utterance lies in a gap."""
+        start_ms = self._started.pop(fields["utterance"], fields["start_ms"])
+        inside = self._inside(start_ms, fields["end_ms"])
+        if inside is None:
+            return
+        bounds = {"start_ms": inside[0], "end_ms": inside[1]}
+        utterance = fields["utterance"]
+        self._tell(EventType.SPEECH_STARTED, {"utterance": utterance, "start_ms": inside[0]})
+        self._tell(EventType.SPEECH_ENDED, {**fields, **bounds})
+
+    def _final(self, fields: dict[str, Any]) -> int | None:
+        words = fields.get("words") or []
+        kept = [word for word in words if self._holds((word["start_ms"] + word["end_ms"]) // 2)]
+        if not words and self._inside(fields["start_ms"], fields["end_ms"]) is not None:
+            kept = words
+        elif not kept:
+            return None
+        elif len(kept) < len(words):
+            fields = cut_words(fields, kept)
+        self.segments += 1
+        return self._tell(EventType.SEGMENT_FINAL, {**fields, "source": "backfill"})
+
+    def _tell(self, kind: EventType, fields: dict[str, Any]) -> int | None:
+        return self._channel.session.log.emit(kind, self._channel.id, **fields)
+
+    def _holds(self, ms: int) -> bool:
+        return any(start <= ms < end for start, end in self._gaps)
+
+    def _inside(self, start_ms: int, end_ms: int) -> tuple[int, int] | None:
+        """From the first to the last of it that lies in a gap."""
+        parts = [(max(a, start_ms), min(b, end_ms)) for a, b in self._gaps if a < end_ms and start_ms < b]
+        return (parts[0][0], parts[-1][1]) if parts else None
+
+
+def cut_words(fields: dict[str, Any], kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A final's fields with only these of its words."""
+    first, last = kept[0], kept[-1]
+    words = fields["words"]
+    before = [word["text"] for word in words[: words.index(first)]]
+    inside = [word["text"] for word in words[words.index(first) : words.index(last) + 1]]
+    return {
+        **fields,
+        "start_ms": first["start_ms"],
+        "end_ms": last["end_ms"],
+        "words": [word for word in words if first["start_ms"] <= word["start_ms"] <= last["start_ms"]],
+        "text": _cut_text(fields["text"], before, inside),
+        "raw": _cut_text(fields["raw"], before, inside),
+        "edits": [edit for edit in fields.get("edits", []) if edit.get("to", "") in " ".join(inside)],
+    }
+
+
+def _cut_text(text: str, before: Sequence[str], inside: Sequence[str]) -> str:
+    """The part of the text that these words make up; where they are not found, the words themselves."""
+    at = 0
+    for word in before:
+        found = text.find(word.strip(), at)
+        at = found + len(word.strip()) if found >= 0 else at
+    start, end = -1, at
+    for word in inside:
+        found = text.find(word.strip(), end)
+        if found < 0:
+            return " ".join(word.strip() for word in inside)
+        start = found if start < 0 else start
+        end = found + len(word.strip())
+    while end < len(text) and not text[end].isalnum() and not text[end].isspace():
+        end += 1  # the sentence's own mark
+    return text[start:end]
