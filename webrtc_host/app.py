@@ -34,6 +34,7 @@ from webrtc_host.desk.subscribers import Subscribers
 from webrtc_host.desk.watching import Watching
 from webrtc_host.desk.ws import WatchSocket
 from webrtc_host.doors.offer import OfferDoor
+from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
@@ -55,6 +56,7 @@ READINESS = web.AppKey("readiness", Readiness)
 METRICS = web.AppKey("metrics", metrics.Metrics)
 SPEECH = web.AppKey("speech", SpeechRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
+SOCKETS = web.AppKey("sockets", PcmSocketDoor)
 
 
 def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None = None) -> web.Application:
@@ -87,6 +89,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[METRICS] = figures
     app[DATA_CHANNELS] = DataChannels(subscribers)
     app[SPEECH] = speech
+    app[SOCKETS] = PcmSocketDoor(registry, config.media)
     _add_routes(app)
     _add_statistics(app)
     app.cleanup_ctx.append(speech.running)
@@ -118,6 +121,7 @@ def _add_routes(app: web.Application) -> None:
     GlossaryApi(app[SPEECH].glossary).add_routes(app)
     registry, speech = app[REGISTRY], app[SPEECH]
     app.router.add_routes(OfferDoor(registry, app[CONFIG].media, app[DATA_CHANNELS].attach).routes())
+    app.router.add_routes(app[SOCKETS].routes())
     app.router.add_routes(PushDoor(registry, speech.engine, speech.glossary, speech.ids).routes())
     add_pages(app)
 
@@ -136,6 +140,7 @@ def _add_statistics(app: web.Application) -> None:
     add_room = app[METRICS].add_room
     add_room("watchers", fan_out, metrics.WATCHERS)
     add_room("registry", app[REGISTRY].statistics, metrics.REGISTRY)
+    add_room("sockets", app[SOCKETS].statistics, metrics.SOCKETS)
     add_room("engine", app[SPEECH].engine_statistics, metrics.ENGINE)
     add_room("speech", app[SPEECH].statistics, metrics.SPEECH)
 

@@ -62,6 +62,13 @@ REGISTRY = {
     "connections_socket": Figure("WebSockets that bring sound now."),
     "connections_push": Figure("Files being read now."),
 }
+SOCKETS = {
+    "frames": Figure("Frames of sound taken from WebSockets.", is_counter=True),
+    "bytes": Figure("Their bytes.", is_counter=True),
+    "audio_ms": Figure("Milliseconds of sound decoded from them.", is_counter=True),
+    "slowed": Figure("Times that a sender faster than real time had to wait.", is_counter=True),
+    "refused": Figure("WebSockets closed with an error.", is_counter=True),
+}
 ENGINE = {
     "is_connected": Figure("1 while the engine can be reached."),
     "waiting": Figure("Windows accepted and not yet on the way to the engine."),

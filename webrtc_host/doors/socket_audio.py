@@ -1,0 +1,189 @@
+"""Readers of a socket's binary frames: each encoding becomes pieces of 16 kHz mono with their media time.
+
+Owns what a frame may hold and what is said of one that is wrong. Raw samples and Opus packets are decoded
+where they arrive (a packet costs 0.05 ms), containers in a thread. Media time counts the source's samples.
+Invariant: `write` returns only when the sink has taken what it gave, or, for containers, has room for more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from fractions import Fraction
+from typing import Protocol
+
+import av
+import numpy as np
+
+from host_stt.contract import SAMPLE_RATE, Float32Array
+from webrtc_host.doors.socket_feed import TICKS_PER_SAMPLE
+from webrtc_host.doors.socket_start import AudioStart, Encoding
+from webrtc_host.errors import RequestError
+from webrtc_host.media.container import StreamDecoder, StreamError
+from webrtc_host.media.opus import Codec, DecodeError, g711_table, make_decoder
+from webrtc_host.media.opus_toc import ticks_of
+from webrtc_host.media.resample import Piece, Resampler
+
+BAD_PACKETS_MAX = 25  # in a row; one costs itself alone
+FULL_SCALE = np.float32(1 / 32768)
+_BYTES = {Encoding.S16: 2, Encoding.F32: 4, Encoding.ULAW: 1}
+
+
+class PieceSink(Protocol):
+    """Where the decoded sound goes: a `SocketFeed`, or what keeps it for later (backfill)."""
+
+    async def put(self, piece: Piece) -> None:
+        """Returns when it may be given more."""
+        ...
+
+    def keep(self, timestamp: int, samples: int, payload: bytes) -> None:
+        """An Opus packet as it came, before the piece decoded from it is put."""
+        ...
+
+
+class AudioReader(Protocol):
+    async def write(self, data: bytes) -> None:
+        """Take one binary frame. Raises RequestError when it is not what was announced."""
+        ...
+
+    async def finish(self) -> None:
+        """No more frames: hand on what is still held. Raises as `write`."""
+        ...
+
+    async def close(self) -> None:
+        """Give up what is held; nothing of the reader runs afterwards."""
+        ...
+
+
+def make_reader(start: AudioStart, feed: PieceSink) -> AudioReader:
+    if start.encoding is Encoding.OPUS:
+        return OpusReader(feed)
+    if start.encoding.is_container:
+        return ContainerReader(start.encoding, feed)
+    return RawReader(start.encoding, start.sample_rate, feed)
+
+
+class RawReader:
+    """Samples one after the other. A frame holds whole samples."""
+
+    def __init__(self, encoding: Encoding, sample_rate: int, feed: PieceSink) -> None:
+        self._encoding = encoding
+        self._rate = sample_rate
+        self._feed = feed
+        self._resampler = None if sample_rate == SAMPLE_RATE else Resampler()
+        self._count = 0  # samples so far, at the source's rate
+
+    async def write(self, data: bytes) -> None:
+        samples = decode_raw(self._encoding, data)
+        for piece in self._pieces(samples):
+            await self._feed.put(piece)
+
+    async def finish(self) -> None:
+        for piece in self._resampler.flush() if self._resampler else []:
+            await self._feed.put(piece)
+
+    async def close(self) -> None:
+        return None
+
+    def _pieces(self, samples: Float32Array) -> list[Piece]:
+        at, self._count = self._count, self._count + len(samples)
+        if self._resampler is None:
+            return [Piece(at * TICKS_PER_SAMPLE, samples)]
+        frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="flt", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, at, Fraction(1, self._rate)
+        return self._resampler.feed(frame)
+
+
+def decode_raw(encoding: Encoding, data: bytes) -> Float32Array:
+    """(n,) float32 in [-1, 1]. Raises RequestError 400 for broken samples, 422 for numbers that are none."""
+    width = _BYTES[encoding]
+    if not data or len(data) % width:
+        raise RequestError(
+            "bad_frame",
+            f"a binary frame of {len(data)} bytes; {encoding.value} takes whole samples of {width} bytes",
+            400,
+        )
+    if encoding is Encoding.ULAW:
+        samples: Float32Array = g711_table(Codec.PCMU)[np.frombuffer(data, np.uint8)]
+        return samples
+    if encoding is Encoding.S16:
+        return np.frombuffer(data, "<i2").astype(np.float32) * FULL_SCALE
+    floats = np.frombuffer(data, "<f4")
+    if not np.isfinite(floats).all():
+        at = int(np.flatnonzero(~np.isfinite(floats))[0])
+        raise RequestError(
+            "not_finite",
+            f"sample {at} of a frame is {floats[at]}; is it really 32-bit float, little-endian?",
+            422,
+        )
+    return np.clip(floats, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+class OpusReader:
+    """One Opus packet in each frame. A packet that cannot be decoded is a gap of its length."""
+
+    def __init__(self, feed: PieceSink) -> None:
+        self._feed = feed
+        self._decoder = make_decoder(Codec.OPUS)
+        self._ticks = 0
+        self._bad = 0
+
+    async def write(self, data: bytes) -> None:
+        try:
+            length = ticks_of(data)
+        except ValueError as error:
+            raise RequestError("bad_frame", f"a frame is no Opus packet: {error}", 400) from error
+        at, self._ticks = self._ticks, self._ticks + length
+        try:
+            samples = self._decoder.decode(data)
+        except DecodeError as error:
+            self._bad += 1
+            if self._bad > BAD_PACKETS_MAX:
+                message = f"{self._bad} Opus packets in a row cannot be decoded"
+                raise RequestError("bad_audio", message, 415) from error
+            return
+        self._bad = 0
+        self._feed.keep(at, len(samples), data)
+        await self._feed.put(Piece(at, samples))
+
+    async def finish(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+
+class ContainerReader:
+    """WebM or Ogg, cut anywhere; the container's own times count."""
+
+    def __init__(self, encoding: Encoding, feed: PieceSink) -> None:
+        self._decoder = StreamDecoder(encoding.value)
+        self._feed = feed
+        self._pump = asyncio.create_task(self._run(), name=f"feed from {encoding.value}")
+
+    async def write(self, data: bytes) -> None:
+        await _named(self._decoder.write(data))
+
+    async def finish(self) -> None:
+        self._decoder.end_input()
+        await _named(asyncio.shield(self._pump))
+
+    async def close(self) -> None:
+        self._pump.cancel()
+        await asyncio.wait({self._pump})
+        if not self._pump.cancelled():
+            self._pump.exception()  # said already, to whoever wrote or finished
+        await self._decoder.close()
+
+    async def _run(self) -> None:
+        while pieces := await self._decoder.pieces():
+            for piece in pieces:
+                await self._feed.put(piece)
+
+
+async def _named(work: Awaitable[None]) -> None:
+    """Await it; what is wrong with the stream becomes the caller's error."""
+    try:
+        await work
+    except StreamError as error:
+        raise RequestError("bad_audio", str(error), 415) from error
