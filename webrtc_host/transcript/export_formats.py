@@ -1,0 +1,199 @@
+"""Transcripts as files: plain text, SRT, WebVTT, CSV and JSON lines.
+
+Pure: lines in, text out, a piece at a time, so that a whole night never lies in memory. Owns the forms and
+what each of them forbids in a text; where lines come from is `export`'s. Invariants: no text can end a
+subtitle early or begin a markup tag, and no cell of a CSV file is taken for a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
+from typing import Any
+
+from webrtc_host.transcript.timecode import timecode
+
+
+class Clock(StrEnum):
+    """How times are written."""
+
+    SESSION = "session"  # since the session's t = 0
+    UTC = "utc"
+    LOCAL = "local"  # the server's time zone
+
+
+class Format(StrEnum):
+    TXT = "txt"
+    SRT = "srt"
+    VTT = "vtt"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One final."""
+
+    channel: str
+    label: str
+    segment: str
+    start_ms: int
+    end_ms: int
+    text: str
+    raw: str
+    language: str = ""
+    conf: float | None = None
+    event: str = ""  # its JSON, as on the wire
+
+    @property
+    def plain(self) -> str:
+        """On one line, without control characters."""
+        return _CONTROL.sub(" ", " ".join(self.text.split()))
+
+    @property
+    def speaker(self) -> str:
+        return self.channel if self.label in ("", self.channel) else f"{self.channel} {self.label}"
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ufeff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """A session's clock: milliseconds since t = 0 as text. zone: of Clock.LOCAL; None: this machine's."""
+
+    clock: Clock
+    t0_wall_ms: int
+    zone: tzinfo | None = None
+
+    def text(self, ms: int) -> str:
+        """For people: 01:02.345, or a date and a time of day with its offset."""
+        if self.clock is Clock.SESSION:
+            return timecode(ms)
+        text = self.moment(ms).isoformat(sep=" ", timespec="milliseconds")
+        return text.replace("+00:00", "Z") if self.clock is Clock.UTC else text
+
+    def moment(self, ms: int) -> datetime:
+        utc = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=self.t0_wall_ms + ms)
+        return utc if self.clock is Clock.UTC else utc.astimezone(self.zone)
+
+    def subtitle_ms(self, ms: int) -> int:
+        """A player's time: since t = 0, or since midnight of the day the session began."""
+        if self.clock is Clock.SESSION:
+            return ms
+        start = self.moment(0)
+        midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        return round((start - midnight).total_seconds() * 1000) + ms
+
+
+class Writer:
+    """One file of one format: `head`, then `lines` any number of times."""
+
+    def __init__(self, kind: Format, times: Times, *, is_merged: bool) -> None:
+        """is_merged: lines of several channels, so each says whose it is."""
+        self._kind = kind
+        self._times = times
+        self._is_merged = is_merged
+        self._number = 0
+
+    def head(self) -> str:
+        if self._kind is Format.VTT:
+            return "WEBVTT\n\n"
+        # The mark makes Excel read UTF-8; without it Hangul becomes noise.
+        return "\ufeff" + _csv([CSV_COLUMNS]) if self._kind is Format.CSV else ""
+
+    def lines(self, lines: Iterable[Line]) -> str:
+        form = _FORMS[self._kind]
+        return "".join(form(self, line) for line in lines if line.plain or self._kind is Format.JSONL)
+
+    def _txt(self, line: Line) -> str:
+        start, end = self._times.text(line.start_ms), self._times.text(line.end_ms)
+        who = f"{line.speaker}: " if self._is_merged else ""
+        return f"[{start} - {end}] {who}{line.plain}\n"
+
+    def _srt(self, line: Line) -> str:
+        self._number += 1
+        who = f"{line.speaker}: " if self._is_merged else ""
+        # An arrow in the text would look like a line of times.
+        text = f"{who}{line.plain}".replace("-->", "->")
+        return f"{self._number}\n{self._span(line, ',')}\n{text}\n\n"
+
+    def _vtt(self, line: Line) -> str:
+        who = f"<v {_markup(line.speaker)}>" if self._is_merged else ""
+        return f"{line.segment}\n{self._span(line, '.')}\n{who}{_markup(line.plain)}\n\n"
+
+    def _csv(self, line: Line) -> str:
+        # A probability, since a log probability begins with a minus.
+        times, confidence = self._times, "" if line.conf is None else f"{math.exp(min(line.conf, 0)):.3f}"
+        row = [line.channel, neutral(line.label), times.text(line.start_ms), times.text(line.end_ms)]
+        row += [str(line.start_ms), str(line.end_ms), neutral(line.language), confidence]
+        return _csv([[*row, neutral(line.plain), neutral(_CONTROL.sub(" ", line.raw)), line.segment]])
+
+    def _jsonl(self, line: Line) -> str:
+        if self._times.clock is Clock.SESSION:
+            return line.event + "\n"
+        body: dict[str, Any] = json.loads(line.event)
+        body["start_wall"] = self._times.text(line.start_ms).replace(" ", "T")
+        body["end_wall"] = self._times.text(line.end_ms).replace(" ", "T")
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+    def _span(self, line: Line, comma: str) -> str:
+        start = self._times.subtitle_ms(line.start_ms)
+        end = max(start + 1, self._times.subtitle_ms(line.end_ms))
+        return f"{_player_time(start, comma)} --> {_player_time(end, comma)}"
+
+
+_FORMS: dict[Format, Callable[[Writer, Line], str]] = {
+    Format.TXT: Writer._txt,
+    Format.SRT: Writer._srt,
+    Format.VTT: Writer._vtt,
+    Format.CSV: Writer._csv,
+    Format.JSONL: Writer._jsonl,
+}
+
+CSV_COLUMNS = [
+    *("channel", "label", "start", "end", "start_ms", "end_ms"),
+    *("language", "confidence", "text", "raw", "segment"),
+]
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What makes a spreadsheet calculate a cell: OWASP's list, and their wide forms."""
+
+
+def neutral(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe in front makes it text."""
+    return f"'{cell}" if cell.lstrip(" \u3000\xa0").startswith(FORMULA) else cell
+
+
+def coverage_csv(runs: Iterable[tuple[str, int, int, str, str | None]], times: Times) -> str:
+    """What became of every second: (channel, from_ms, to_ms, state, reason) each."""
+    rows = [["channel", "from", "to", "from_ms", "to_ms", "state", "reason"]]
+    for channel, from_ms, to_ms, state, reason in runs:
+        row = [channel, times.text(from_ms), times.text(to_ms), str(from_ms), str(to_ms)]
+        rows.append([*row, state, neutral(reason or "")])
+    return "\ufeff" + _csv(rows)
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue()
+
+
+def _markup(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _player_time(ms: int, comma: str) -> str:
+    """hh:mm:ss,mmm; hours go on counting past a day."""
+    seconds, ms = divmod(ms, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{comma}{ms:03d}"

@@ -1,0 +1,226 @@
+"""Questions to the record: sessions, their channels, finals, coverage, and how much there is of each.
+
+Owns the SELECTs that the desk and the exports ask with, and the few changes people make (name, deletion,
+audit). Functions of a connection, for `Store.read` and `Store.write`. Invariant: whatever a page asks for,
+a bounded number of rows answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
+
+from webrtc_host.transcript.schema import audit, channels, coverage, events, feeds, segments, sessions
+
+Rows = Sequence[Row[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which part of a session: channels (None: all), and times that overlap [from_ms, to_ms)."""
+
+    session: str
+    channels: frozenset[str] | None = None
+    from_ms: int = 0
+    to_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    who: str  # name of the token, never the token
+    remote: str
+    action: str
+    session: str | None = None
+    channel: str | None = None
+    detail: str | None = None
+
+
+def session(connection: Connection, session_id: str) -> Row[Any] | None:
+    return connection.execute(select(sessions).where(sessions.c.id == session_id)).one_or_none()
+
+
+def session_page(connection: Connection, limit: int, before: tuple[int, str] | None = None) -> Rows:
+    """Newest first; `before`: (t0_wall_ms, id) of the last one of the page before."""
+    query = select(sessions).order_by(sessions.c.t0_wall_ms.desc(), sessions.c.id.desc()).limit(limit)
+    if before is not None:
+        wall_ms, session_id = before
+        query = query.where(
+            or_(
+                sessions.c.t0_wall_ms < wall_ms,
+                and_(sessions.c.t0_wall_ms == wall_ms, sessions.c.id < session_id),
+            )
+        )
+    return connection.execute(query).all()
+
+
+def channels_of(connection: Connection, session_ids: Iterable[str]) -> dict[str, Rows]:
+    """Each session's channels, in their order."""
+    query = select(channels).where(channels.c.session.in_(list(session_ids)))
+    found: dict[str, list[Row[Any]]] = {}
+    for row in connection.execute(query.order_by(channels.c.session, channels.c.channel)):
+        found.setdefault(row.session, []).append(row)
+    return dict(found)
+
+
+def open_feeds(connection: Connection, session_id: str) -> Rows:
+    """Who feeds its channels now, or fed them when the server was killed."""
+    return connection.execute(
+        select(feeds).where(feeds.c.session == session_id, feeds.c.closed_ms.is_(None))
+    ).all()
+
+
+def segment_page(connection: Connection, span: Span, after_seq: int, limit: int) -> list[tuple[int, str]]:
+    """Finals in the order they were said to watchers: (seq, JSON as on the wire)."""
+    query = (
+        select(segments.c.seq, events.c.data)
+        .join_from(
+            segments, events, and_(events.c.session == segments.c.session, events.c.seq == segments.c.seq)
+        )
+        .where(segments.c.seq > after_seq)
+        .order_by(segments.c.seq)
+        .limit(limit)
+    )
+    return [(row.seq, row.data) for row in connection.execute(_within(query, span))]
+
+
+def line_page(connection: Connection, span: Span, after: tuple[int, int], limit: int) -> Rows:
+    """Finals by the time they were spoken, behind (start_ms, seq), with their channel's label and JSON."""
+    start_ms, seq = after
+    query = (
+        select(segments, channels.c.label, events.c.data)
+        .join_from(
+            segments, events, and_(events.c.session == segments.c.session, events.c.seq == segments.c.seq)
+        )
+        .outerjoin(
+            channels,
+            and_(channels.c.session == segments.c.session, channels.c.channel == segments.c.channel),
+        )
+        .where(
+            or_(segments.c.start_ms > start_ms, and_(segments.c.start_ms == start_ms, segments.c.seq > seq))
+        )
+        .order_by(segments.c.start_ms, segments.c.seq)
+        .limit(limit)
+    )
+    return connection.execute(_within(query, span)).all()
+
+
+def coverage_runs(connection: Connection, span: Span, limit: int) -> Rows:
+    query = select(coverage).where(coverage.c.session == span.session, coverage.c.to_ms > span.from_ms)
+    if span.to_ms is not None:
+        query = query.where(coverage.c.from_ms < span.to_ms)
+    if span.channels is not None:
+        query = query.where(coverage.c.channel.in_(sorted(span.channels)))
+    return connection.execute(query.order_by(coverage.c.channel, coverage.c.from_ms).limit(limit)).all()
+
+
+def extents(connection: Connection, span: Span) -> list[tuple[str, int, int]]:
+    """(channel, from_ms, to_ms): from where to where each channel has coverage, within the span."""
+    query = select(
+        coverage.c.channel,
+        func.min(coverage.c.from_ms).label("low"),
+        func.max(coverage.c.to_ms).label("high"),
+    ).where(coverage.c.session == span.session)
+    if span.channels is not None:
+        query = query.where(coverage.c.channel.in_(sorted(span.channels)))
+    return [
+        (
+            row.channel,
+            max(row.low, span.from_ms),
+            row.high if span.to_ms is None else min(row.high, span.to_ms),
+        )
+        for row in connection.execute(query.group_by(coverage.c.channel).order_by(coverage.c.channel))
+    ]
+
+
+def statistics(connection: Connection, session_id: str) -> list[dict[str, Any]]:
+    """How much there is of each channel: finals, words of them, time spoken, latency, coverage per state."""
+    figures: dict[str, dict[str, Any]] = {}
+    query = select(
+        segments.c.channel,
+        func.count().label("segments"),
+        func.sum(func.length(segments.c.text)).label("characters"),
+        func.sum(segments.c.end_ms - segments.c.start_ms).label("text_ms"),
+        func.avg(segments.c.conf).label("conf"),
+        func.avg(segments.c.latency_ms).label("latency_ms"),
+        func.max(segments.c.latency_ms).label("latency_ms_max"),
+    )
+    for row in connection.execute(query.where(segments.c.session == session_id).group_by(segments.c.channel)):
+        figures[row.channel] = {
+            "segments": row.segments,
+            "characters": int(row.characters or 0),
+            "text_ms": int(row.text_ms or 0),
+            "conf": None if row.conf is None else round(float(row.conf), 3),
+            "latency_ms": None if row.latency_ms is None else round(float(row.latency_ms)),
+            "latency_ms_max": row.latency_ms_max,
+        }
+    totals = (
+        select(
+            coverage.c.channel, coverage.c.state, func.sum(coverage.c.to_ms - coverage.c.from_ms).label("ms")
+        )
+        .where(coverage.c.session == session_id)
+        .group_by(coverage.c.channel, coverage.c.state)
+    )
+    for row in connection.execute(totals):
+        known = figures.setdefault(row.channel, {"segments": 0, "characters": 0, "text_ms": 0})
+        known.setdefault("coverage_ms", {})[row.state] = int(row.ms)
+    return [{"channel": channel, **known} for channel, known in sorted(figures.items())]
+
+
+def rename(connection: Connection, session_id: str, name: str) -> bool:
+    """False: there is no such session."""
+    done = connection.execute(update(sessions).where(sessions.c.id == session_id).values(name=name))
+    return done.rowcount > 0
+
+
+def hold(connection: Connection, session_id: str, is_held: bool) -> bool:
+    done = connection.execute(update(sessions).where(sessions.c.id == session_id).values(is_held=is_held))
+    return done.rowcount > 0
+
+
+def is_held(connection: Connection, session_id: str) -> bool:
+    """The session, or a channel of it, is under a hold."""
+    one = select(sessions.c.id).where(sessions.c.id == session_id, sessions.c.is_held)
+    other = select(channels.c.session).where(channels.c.session == session_id, channels.c.is_held)
+    return connection.execute(one.union(other).limit(1)).first() is not None
+
+
+def remove(connection: Connection, session_id: str) -> bool:
+    """The session with all of its rows; the audit stays. False: there is no such session."""
+    done = connection.execute(delete(sessions).where(sessions.c.id == session_id))
+    return done.rowcount > 0
+
+
+def write_audit(connection: Connection, wall_ms: int, line: AuditLine) -> None:
+    connection.execute(
+        insert(audit).values(
+            wall_ms=wall_ms,
+            who=line.who,
+            remote=line.remote,
+            action=line.action,
+            session=line.session,
+            channel=line.channel,
+            detail=line.detail,
+        )
+    )
+
+
+def audit_page(connection: Connection, limit: int, before_id: int | None = None) -> Rows:
+    """Newest first."""
+    query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(audit.c.id < before_id)
+    return connection.execute(query).all()
+
+
+def _within(query: Select[Any], span: Span) -> Select[Any]:
+    query = query.where(segments.c.session == span.session)
+    if span.from_ms:
+        query = query.where(segments.c.end_ms > span.from_ms)
+    if span.to_ms is not None:
+        query = query.where(segments.c.start_ms < span.to_ms)
+    if span.channels is not None:
+        query = query.where(segments.c.channel.in_(sorted(span.channels)))
+    return query
