@@ -30,11 +30,12 @@ from webrtc_host.config import (
     MediaConfig,
     MediaProcessConfig,
     Settings,
+    StoreSettings,
     TlsConfig,
 )
 from webrtc_host.speech.settings import SpeechConfig
 
-SECRETS = ("token", "credential")
+SECRETS = ("token", "credential", "url")
 DERIVED = {("engine", "token"): "auth.token", ("engine", "open_to_all"): "auth"}
 """Fields that the engine gets from another section: no keys of the file."""
 FILE_NAME = "host-stt.yaml"
@@ -51,6 +52,7 @@ class Config(Settings):
     media: MediaConfig = Field(default_factory=MediaConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
     data: DataConfig = Field(default_factory=DataConfig)
+    store: StoreSettings = Field(default_factory=StoreSettings)
     archive: ArchiveConfig = Field(default_factory=ArchiveConfig)
     auth: AuthConfig | Literal["none"] = Field(default_factory=AuthConfig)
     tls: TlsConfig = Field(default_factory=TlsConfig)
@@ -76,6 +78,7 @@ class Config(Settings):
             auth=self.auth,
             speech=self.speech,
             data=DataConfig(dir=data),
+            store=self.store,
             archive=self.archive,
             engine_url=url("http", self.engine.host, engine_port),
             glossary_file=find_file(None, GLOSSARY_NAME),

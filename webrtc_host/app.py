@@ -36,15 +36,17 @@ from webrtc_host.desk.ws import WatchSocket
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
+from webrtc_host.record_room import RecordRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
-from webrtc_host.transcript.event_log import Event, EventLog
 
 logger = logging.getLogger(__name__)
 
 FLUSH_S = 5.5
 """For the last words of every channel when the process stops; with the rest it stays under 8 s."""
+SAVE_S = 0.5
+"""For the disk to take them, before watchers are told goodbye."""
 HANDLERS_S = 0.3
 """For requests still in hand when everything else has ended."""
 BACKLOG = 1024
@@ -55,6 +57,7 @@ SUBSCRIBERS = web.AppKey("subscribers", Subscribers)
 READINESS = web.AppKey("readiness", Readiness)
 METRICS = web.AppKey("metrics", metrics.Metrics)
 SPEECH = web.AppKey("speech", SpeechRoom)
+RECORD = web.AppKey("record", RecordRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
 
@@ -66,14 +69,17 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     """
     speech = SpeechRoom(config)
     figures = metrics.Metrics()
-    subscribers = Subscribers(watchers_max=config.limits.watchers, queue_events=config.limits.watcher_queue)
-    registry = SessionRegistry(
-        config.limits,
-        _log_maker(config, [figures.observe, subscribers.publish]),
-        make_pipeline or speech.make_pipeline,
+    record = RecordRoom(config, speech.ids, [figures.observe])
+    subscribers = Subscribers(
+        watchers_max=config.limits.watchers,
+        queue_events=config.limits.watcher_queue,
+        history=record.history,
     )
+    record.listeners.append(subscribers.publish)
+    registry = SessionRegistry(config.limits, record.make_log, make_pipeline or speech.make_pipeline)
+    record.registry = registry
     lag = LoopLag(figures.observe_lag)
-    readiness = Readiness(EngineWatch(config.engine_url, config.token_for_engine), lag)
+    readiness = Readiness(EngineWatch(config.engine_url, config.token_for_engine), lag, record.store)
     app = web.Application(client_max_size=config.limits.body_bytes)
     gate = Gate(
         config.token,
@@ -89,27 +95,16 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[METRICS] = figures
     app[DATA_CHANNELS] = DataChannels(subscribers)
     app[SPEECH] = speech
+    app[RECORD] = record
     app[SOCKETS] = PcmSocketDoor(registry, config.media)
     _add_routes(app)
     _add_statistics(app)
+    app.cleanup_ctx.append(record.running)  # the first to begin, the last to end
     app.cleanup_ctx.append(speech.running)
     app.cleanup_ctx.append(_running(lag.run, "loop lag"))
     app.cleanup_ctx.append(_running(readiness.engine.run, "engine watch"))
     app.on_shutdown.append(_stop)
     return app
-
-
-def _log_maker(
-    config: MediaProcessConfig, listeners: list[Callable[[Event], None]]
-) -> Callable[[str, Callable[[], int]], EventLog]:
-    def listen(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-
-    def make_log(session_id: str, now_ms: Callable[[], int]) -> EventLog:
-        return EventLog(session_id, capacity=config.limits.events_in_memory, now_ms=now_ms, listener=listen)
-
-    return make_log
 
 
 def _add_routes(app: web.Application) -> None:
@@ -143,6 +138,7 @@ def _add_statistics(app: web.Application) -> None:
     add_room("sockets", app[SOCKETS].statistics, metrics.SOCKETS)
     add_room("engine", app[SPEECH].engine_statistics, metrics.ENGINE)
     add_room("speech", app[SPEECH].statistics, metrics.SPEECH)
+    add_room("record", app[RECORD].store.statistics, metrics.RECORD)
 
 
 def _running(
@@ -177,6 +173,12 @@ async def _stop(app: web.Application) -> None:
             await app[REGISTRY].close()
     except TimeoutError:
         logger.error("the last words of some channels were not read within %.1f s", FLUSH_S)
+    try:
+        async with asyncio.timeout(SAVE_S):
+            for session in app[REGISTRY]:
+                await session.log.settled()
+    except TimeoutError:
+        logger.error("the last events could not be saved within %.1f s", SAVE_S)
     app[SUBSCRIBERS].close()
     await app[DATA_CHANNELS].close()
 

@@ -17,16 +17,20 @@ from typing import TYPE_CHECKING, Protocol
 from host_stt.contract import AUTO
 from webrtc_host.media.ranges import RangeSet
 from webrtc_host.seams import (
+    SAMPLES_PER_MS,
     AudioKeeper,
     Block,
     BlockKind,
     ChannelState,
+    CoverageState,
     EventSink,
     EventType,
     OpusPacket,
     ms_of,
 )
+from webrtc_host.transcript.coverage import CoverageRun
 from webrtc_host.transcript.coverage_keeper import CoverageBook, CoverageKeeper
+from webrtc_host.transcript.restart import FormerChannel
 
 if TYPE_CHECKING:
     from webrtc_host.sessions import Session
@@ -44,6 +48,10 @@ class SessionLog(EventSink, Protocol):
     @property
     def head_seq(self) -> int:
         """seq of the newest stored event, 0 before the first."""
+        ...
+
+    async def settled(self, seq: int | None = None) -> int:
+        """Until event `seq` (None: the newest) is on disk, or the disk is known to fail. Returns that seq."""
         ...
 
 
@@ -121,6 +129,20 @@ class Channel:
         self._has_packets = False  # this opening's sound comes with the packets it was decoded from
         self._opened_sample = 0  # of this opening
         self._fed_from: int | None = None  # first sample of this opening
+
+    def restore(self, former: FormerChannel) -> None:
+        """Go on as the channel that an earlier process knew."""
+        self.label, self.language = former.label, former.language
+        self.end_sample = former.end_ms * SAMPLES_PER_MS
+        self._known_from = former.first_opened_ms * SAMPLES_PER_MS
+        runs = [CoverageRun(r.from_ms, r.to_ms, CoverageState(r.state), r.reason) for r in former.coverage]
+        self.coverage.restore(runs, former.first_opened_ms)
+        for run in runs:
+            if run.state is not CoverageState.LOST:
+                self.note_received(run.from_ms * SAMPLES_PER_MS, run.to_ms * SAMPLES_PER_MS)
+        for feed in former.feeds:
+            end_ms = former.end_ms if feed.closed_ms is None else feed.closed_ms
+            self.taken.add(feed.opened_ms * SAMPLES_PER_MS, end_ms * SAMPLES_PER_MS)
 
     def open(self) -> None:
         """The reserved connection starts to feed. Opening an open channel changes nothing."""
@@ -211,7 +233,7 @@ class Channel:
         if self.pipeline is not pipeline:  # let go of meanwhile, perhaps somebody else's by now
             return self.session.log.head_seq
         self.coverage.closed(self.end_sample)
-        return self._be_closed(reason)
+        return await self.session.log.settled(self._be_closed(reason))
 
     def let_go(self, reason: str) -> None:
         """As `close`, but the channel is free at once: the last words follow while the next one feeds it."""

@@ -97,7 +97,8 @@ class LimitsConfig(Settings):
     body_bytes: int = Field(1_048_576, ge=1024)  # JSON and SDP bodies
     push_bytes: int = Field(64 * 1024 * 1024, ge=1024)  # one uploaded file
     push_s: int = Field(600, ge=1, le=7200)  # its length
-    events_in_memory: int = Field(200_000, ge=100)  # per session, until the record is on disk
+    events_in_memory: int = Field(10_000, ge=100)  # per session; older ones are read from the record
+    events_unsaved: int = Field(100_000, ge=1000)  # waiting for a record that cannot be written
 
 
 class AuthConfig(Settings):
@@ -112,6 +113,17 @@ class TlsConfig(Settings):
 
 class DataConfig(Settings):
     dir: Path = Path("data")
+
+
+class StoreSettings(Settings):
+    """Where the record (events, text, coverage) is kept. `store: memory` is short for `{url: memory}`."""
+
+    url: Annotated[str, Field(max_length=2000)] = ""  # empty: SQLite in data.dir; memory; postgresql://...
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_word(cls, value: object) -> object:
+        return {"url": value} if isinstance(value, str) else value
 
 
 class ChannelKeeping(Settings):
@@ -143,6 +155,7 @@ class MediaProcessConfig(Settings):
     auth: AuthConfig | Literal["none"] = AuthConfig()
     speech: SpeechConfig = SpeechConfig()
     data: DataConfig = DataConfig()
+    store: StoreSettings = StoreSettings()
     archive: ArchiveConfig = ArchiveConfig()
     engine_url: str = "http://127.0.0.1:8081"
     engine_token: SecretStr | None = None  # None: the token of `auth`

@@ -36,15 +36,23 @@ class Session:
     """One monitoring run with one timeline. Its channels come into being when somebody asks for them."""
 
     def __init__(
-        self, session_id: str, name: str, *, clock: Clock, started_wall: datetime, make_log: MakeLog
+        self,
+        session_id: str,
+        name: str,
+        *,
+        clock: Clock,
+        started_wall: datetime,
+        make_log: MakeLog,
+        age_s: float = 0.0,
     ) -> None:
+        """age_s: time since its t = 0, of a session that goes on after a restart."""
         self.id = session_id
         self.name = name
         self.started_wall = started_wall
         self.channels: dict[str, Channel] = {}
         self.is_ended = False
         self._clock = clock
-        self._t0_s = clock()
+        self._t0_s = clock() - age_s
         self.log = make_log(session_id, self.now_ms)
 
     def now_sample(self) -> int:
@@ -77,14 +85,20 @@ class SessionRegistry:
         self._current: Session | None = None
         self._make_log = make_log
         self._make_pipeline = make_pipeline
-        self._clock = clock
+        self.clock = clock
         self._wall = wall
 
     def __iter__(self) -> Iterator[Session]:
         """Oldest first."""
         return iter(list(self._sessions.values()))
 
-    def create(self, name: str | None = None) -> Session:
+    def adopt(self, session: Session, *, is_current: bool) -> None:
+        """Take in a session of an earlier process; older ones first."""
+        self._sessions[session.id] = session
+        if is_current and not session.is_ended:
+            self._current = session
+
+    def create(self, name: str | None = None, *, is_current: bool = False) -> Session:
         """A new session, beside the current one. Raises Overloaded when the process holds too many."""
         self._make_room()
         session_id = f"s_{secrets.token_hex(4)}"
@@ -93,20 +107,25 @@ class SessionRegistry:
         session = Session(
             session_id,
             (name or session_id)[:NAME_CHARS_MAX],
-            clock=self._clock,
+            clock=self.clock,
             started_wall=self._wall(),
             make_log=self._make_log,
         )
         self._sessions[session_id] = session
         t0_wall = session.started_wall.astimezone(UTC).isoformat(timespec="milliseconds")
-        session.log.emit(EventType.SESSION_STARTED, name=session.name, t0_wall=t0_wall.replace("+00:00", "Z"))
+        session.log.emit(
+            EventType.SESSION_STARTED,
+            name=session.name,
+            t0_wall=t0_wall.replace("+00:00", "Z"),
+            is_current=is_current or None,
+        )
         logger.info("session %s opened", session_id)
         return session
 
     def current(self) -> Session:
         """The session for everyone who names none: made at first need, kept until it is ended."""
         if self._current is None or self._current.is_ended:
-            self._current = self.create()
+            self._current = self.create(is_current=True)
         return self._current
 
     def get(self, session_id: str | None) -> Session:
@@ -143,9 +162,9 @@ class SessionRegistry:
         await asyncio.gather(*(channel.settle() for channel in session.channels.values()))
         for channel in session.channels.values():
             channel.coverage.absent(session.now_ms())
-        seq = session.log.emit(EventType.SESSION_ENDED, reason=reason)
+        session.log.emit(EventType.SESSION_ENDED, reason=reason)
         logger.info("session %s ended (%s)", session.id, reason)
-        return seq or session.log.head_seq
+        return await session.log.settled()
 
     def connect(
         self,
@@ -162,7 +181,7 @@ class SessionRegistry:
         Raises RequestError 422 (a bad id, a channel twice), 409 (already fed), Overloaded 429.
         """
         connection_id = f"c_{secrets.token_hex(8)}"
-        connection = Connection(connection_id, session, door, self._clock(), end, release=release)
+        connection = Connection(connection_id, session, door, self.clock(), end, release=release)
         self.extend(connection, wishes)
         self.connections[connection.id] = connection
         return connection
@@ -180,7 +199,7 @@ class SessionRegistry:
 
     def age_s(self, connection: Connection) -> float:
         """Since the connection was made."""
-        return self._clock() - connection.opened_s
+        return self.clock() - connection.opened_s
 
     def give_back(self, connection: Connection, channel: Channel) -> None:
         """The connection goes on without this channel, which is closed or was only reserved."""

@@ -91,6 +91,10 @@ class Desk:
             end_ms=500,
         )
 
+    async def settled(self) -> int:
+        """Until everything emitted so far has been handed to watchers; that makes the current session."""
+        return await self.session.log.settled()
+
     async def watch(self, **query: Any) -> aiohttp.ClientWebSocketResponse:
         return await self.client.ws_connect(f"{self.url}/ws", params=_given(query))
 
@@ -100,13 +104,16 @@ class Desk:
 
 
 def a_config(data_dir: Path, *, token: str = "", **parts: Any) -> MediaProcessConfig:
-    """parts: `media` and `limits` as dicts of their keys, anything else as it is."""
+    """parts: `media` and `limits` as dicts of their keys, anything else as it is.
+
+    The record is in memory unless `store` says otherwise: quicker, and no test of a door cares.
+    """
     return MediaProcessConfig(
         media=MediaConfig(**parts.pop("media", {})),
         limits=LimitsConfig(**parts.pop("limits", {})),
         auth=AuthConfig(token=token),
         data={"dir": data_dir},
-        **{"engine_url": NOWHERE, **parts},
+        **{"engine_url": NOWHERE, "store": {"url": "memory"}, **parts},
     )
 
 

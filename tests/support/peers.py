@@ -41,6 +41,9 @@ class ListLog:
             self.head_seq += 1
         return self.head_seq if kind.is_stored else None
 
+    async def settled(self, seq: int | None = None) -> int:
+        return self.head_seq if seq is None else seq
+
     def of(self, kind: EventType, channel: str | None = None) -> list[dict[str, Any]]:
         return [f for k, c, f in self.events if k is kind and channel in (None, c)]
 

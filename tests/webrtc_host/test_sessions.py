@@ -63,9 +63,8 @@ def test_the_current_session_is_made_once_and_starts_with_its_event() -> None:
     session = world.registry.current()
     assert world.registry.current() is session is world.registry.get(None)
     assert world.registry.get(session.id) is session
-    assert world.logs[session.id].events == [
-        (EventType.SESSION_STARTED, None, {"name": session.name, "t0_wall": "2026-11-21T06:10:00.000Z"})
-    ]
+    started = {"name": session.name, "t0_wall": "2026-11-21T06:10:00.000Z", "is_current": True}
+    assert world.logs[session.id].events == [(EventType.SESSION_STARTED, None, started)]
 
 
 def test_time_runs_from_the_start_of_the_session() -> None:

@@ -91,7 +91,7 @@ class _Link:
         self._subscribers = subscribers
         self._resume_wait_s = resume_wait_s
         self._resumed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._attached_at = log.head_seq
+        self._attached_at = log.visible_seq
         self._watcher: Watcher | None = None
         self._is_over = False
         channel.on("message", lambda message: _take_resume(message, self._resumed))

@@ -13,9 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
+
+from webrtc_host.transcript.store_writer import WriterState
 
 logger = logging.getLogger(__name__)
 
@@ -105,14 +107,27 @@ class EngineWatch:
             )
 
 
+class Record(Protocol):
+    """What is asked of the store."""
+
+    @property
+    def state(self) -> WriterState: ...
+
+
 class Readiness:
-    """The answer of `/ready`."""
+    """The answer of `/ready`. A record that cannot be written degrades, it does not end the service."""
 
     def __init__(
-        self, engine: EngineWatch, lag: LoopLag, *, clock: Callable[[], float] = time.monotonic
+        self,
+        engine: EngineWatch,
+        lag: LoopLag,
+        record: Record | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = engine
         self.lag = lag
+        self._record = record
         self.is_stopping = False
         self.troubles: dict[str, Callable[[], str | None]] = {}
         """Rooms that may degrade while text goes on: name -> what is wrong now, in plain words, or None."""

@@ -88,6 +88,17 @@ SPEECH = {
     "interims_shed": Figure("Interims not asked for, or replaced.", is_counter=True),
     "windows_in_flight": Figure("Windows asked of the engine and not answered."),
 }
+RECORD = {
+    "is_degraded": Figure("1 while the record cannot be written; text goes on, marked as not durable."),
+    "events_waiting": Figure("Events emitted and not yet on disk."),
+    "events_saved": Figure("Events written.", is_counter=True),
+    "events_given_up": Figure("Events that are missing in the record.", is_counter=True),
+    "groups": Figure("Transactions; each writes what waited.", is_counter=True),
+    "failures": Figure("Transactions that could not be committed.", is_counter=True),
+    "commit_ms_max": Figure("The longest transaction since the start, in milliseconds."),
+    "reads_waiting": Figure("Reads of the record going on or waiting."),
+    "reads_refused": Figure("Reads refused because too many waited.", is_counter=True),
+}
 
 
 class Metrics:

@@ -3,25 +3,31 @@
 Owns the watchers and the policy for slow ones. Knows no socket: `ws`, `sse` and `data_channel` take events
 from a `Watcher` and send them. A watcher keeps a cursor into its session's log instead of copies of stored
 events, so one that never reads costs the same few hundred bytes as one that does; only its interims are its
-own.
+own, and one page at a time of what it replays from the record, where the log no longer holds it in memory.
 
 Slow watchers: a newer interim of an utterance replaces the one still waiting, and the oldest of too many
 goes; stored events are never skipped. When more than `queue` stored events wait (on top of what a replay
-began with), or the log has dropped one that was still to be sent, the watcher overflows: it is closed with
-1013 and resumes with `since`.
+began with), or come while a replay stands still, the watcher overflows: it is closed with 1013 and resumes
+with `since`. So does one whose earlier events can be read nowhere.
 Invariant: the stored events a watcher takes have ascending seq and miss none that concerns it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
-from webrtc_host.errors import Overloaded
+from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.replay import Page
+
+logger = logging.getLogger(__name__)
 
 LAST_WORDS_S = 0.7
 """What still waits when the server stops may be sent for so long."""
@@ -35,6 +41,14 @@ class End(StrEnum):
     OVERFLOW = "overflow"
     GOING_AWAY = "going_away"
     LEFT = "left"
+
+
+class History(Protocol):
+    """Where events are read that a log no longer holds; `transcript.replay.Replay` in life."""
+
+    async def page(self, session: str, after: int, last: int, channels: frozenset[str] | None) -> Page:
+        """The earliest events in (after, last] that concern these channels. Raises StoreError, Overloaded."""
+        ...
 
 
 @dataclass(slots=True)
@@ -52,14 +66,25 @@ class Watcher:
     """
 
     def __init__(
-        self, log: EventLog, channels: frozenset[str] | None, since: int | None, queue_events: int
+        self,
+        log: EventLog,
+        channels: frozenset[str] | None,
+        since: int | None,
+        queue_events: int,
+        history: History | None = None,
     ) -> None:
+        """history: None when the log's memory is all there is."""
         self._log = log
         self._channels = channels
+        self._history = history
+        self._page: deque[Event] = deque()
+        self._page_up_to = 0
+        self._came_meanwhile = 0  # stored events since a replay last moved
         self._notes: list[Event] = []
         self._interims: dict[str, Event] = {}
         self._cursor = self._start(since)
-        self._waiting = log.count(self._cursor, channels)
+        self._is_replaying = history is not None and self._is_behind_memory
+        self._waiting = 0 if self._is_replaying else log.count(self._cursor, channels)
         self._queue = queue_events
         self._allowance = self._waiting + queue_events
         self._wakened = asyncio.Event()
@@ -88,16 +113,36 @@ class Watcher:
 
     @property
     def has_waiting(self) -> bool:
-        return bool(self._waiting or self._interims or self._notes)
+        return bool(self._waiting or self._interims or self._notes or self._is_replaying)
+
+    @property
+    def _is_behind_memory(self) -> bool:
+        return self._cursor + 1 < self._log.first_seq
 
     async def wait(self) -> None:
         """Until there is something to take or the watcher has ended."""
         await self._wakened.wait()
 
+    async def refill(self) -> None:
+        """Read the next page of a replay when there is none in hand. To be awaited before each `take`."""
+        if not self._is_replaying or self._page or not self._is_behind_memory or self._history is None:
+            return
+        log = self._log
+        try:
+            page = await self._history.page(log.session, self._cursor, log.first_seq - 1, self._channels)
+        except (StoreError, Overloaded) as error:
+            logger.warning("session %s: a watcher is sent away: %s", log.session, error)
+            self._overflow()
+            return
+        if self._end is not End.OVERFLOW:
+            self._page.extend(page.events)
+            self._page_up_to = page.up_to
+
     def take(self, most: int) -> list[Event]:
         """Up to `most` events in the order of their emission; none once it has overflowed."""
         if self._end is End.OVERFLOW:
             return []
+        self._came_meanwhile = 0
         events = self._notes[:most]
         del self._notes[:most]
         while len(events) < most and (event := self._next()) is not None:
@@ -114,11 +159,18 @@ class Watcher:
             return
         if event.seq is None:
             self._keep_interim(event)
+        elif event.seq <= self._cursor:
+            return  # it asked for what comes after this one
+        elif self._is_replaying:
+            self._came_meanwhile += 1
+            if self._came_meanwhile > self._queue:
+                self._overflow()
         else:
             if self._waiting == 0:
                 self._cursor = event.seq - 1
             self._waiting += 1
-            if self._waiting > self._allowance or self._cursor + 1 < self._log.first_seq:
+            is_lost = self._history is None and self._is_behind_memory
+            if self._waiting > self._allowance or is_lost:
                 self._overflow()
         self._wakened.set()
 
@@ -131,19 +183,19 @@ class Watcher:
             self.hurry(LAST_WORDS_S)
 
     def statistics(self) -> WatcherStatistics:
-        waiting = self._waiting + len(self._interims) + len(self._notes)
+        waiting = self._waiting + len(self._interims) + len(self._notes) + len(self._page)
         return WatcherStatistics(waiting, self._allowance + INTERIMS_MAX, self._taken, self._interims_dropped)
 
     def _start(self, since: int | None) -> int:
         """The cursor to begin at, with a note when part of the history cannot be given."""
         log = self._log
         if since is None:
-            return log.head_seq
+            return log.visible_seq
         if since > log.head_seq:
             message = f"this session has {log.head_seq} events, not {since}; it is sent from its beginning"
             self._notes.append(log.note(EventType.ERROR, code="since_ahead", message=message))
             since = 0
-        if since + 1 < log.first_seq:
+        if since + 1 < log.first_seq and self._history is None:
             message = f"events up to {log.first_seq - 1} are no longer held in memory; the rest follows"
             self._notes.append(log.note(EventType.ERROR, code="history_truncated", message=message))
             return log.first_seq - 1
@@ -151,6 +203,12 @@ class Watcher:
 
     def _next(self) -> Event | None:
         """The earliest event not yet taken: an interim goes after the stored event it followed."""
+        if self._waiting and self._is_behind_memory:  # slower than memory is long: on with the record
+            self._is_replaying, self._waiting = True, 0
+        if self._is_replaying:
+            event = self._next_replayed()
+            if event is not None or self._is_replaying:
+                return event
         stored = self._next_stored() if self._waiting else None
         key = next(iter(self._interims), None)
         if key is not None and (stored is None or self._interims[key].after_seq < (stored.seq or 0)):
@@ -159,6 +217,19 @@ class Watcher:
             self._cursor = stored.seq
             self._waiting -= 1
         return stored
+
+    def _next_replayed(self) -> Event | None:
+        """The next of the page in hand; None when another is to be read, or memory takes over."""
+        if self._page:
+            event = self._page.popleft()
+            self._cursor = event.seq or self._cursor
+            return event
+        self._cursor = max(self._cursor, self._page_up_to)
+        if not self._is_behind_memory:
+            self._is_replaying = False
+            self._waiting = self._log.count(self._cursor, self._channels)
+            self._allowance = self._waiting + self._queue
+        return None
 
     def _next_stored(self) -> Event | None:
         for event in self._log.since(self._cursor, self._channels):
@@ -178,7 +249,9 @@ class Watcher:
         self._end = End.OVERFLOW
         self._interims.clear()
         self._notes.clear()
+        self._page.clear()
         self._waiting = 0
+        self._is_replaying = False
         if self.hurry is not None:
             self.hurry(0)
 
@@ -196,7 +269,9 @@ class FanOutStatistics:
 class Subscribers:
     """All watchers of the process. `publish` is the listener of every event log."""
 
-    def __init__(self, *, watchers_max: int, queue_events: int) -> None:
+    def __init__(self, *, watchers_max: int, queue_events: int, history: History | None = None) -> None:
+        """history: where earlier events are read; None: only what logs hold in memory can be replayed."""
+        self._history = history
         self._watchers: dict[str, set[Watcher]] = {}
         self._count = 0
         self._watchers_max = watchers_max
@@ -208,8 +283,7 @@ class Subscribers:
     def join(
         self, log: EventLog, channels: frozenset[str] | None = None, since: int | None = None
     ) -> Watcher:
-        """Watch a session: with `since`, every held event after it and then live ones; without, live ones
-        only.
+        """Watch a session: with `since`, every event after it and then live ones; without, live ones only.
 
         No await between the cursor and the registration: no event can fall between replay and live.
         Raises Overloaded when there are too many watchers or the server is stopping.
@@ -219,7 +293,7 @@ class Subscribers:
         if self._count >= self._watchers_max:
             message = f"{self._watchers_max} watchers are connected, the limit (limits.watchers); try later"
             raise Overloaded("too_many_watchers", message, retry_after_s=10, status=429)
-        watcher = Watcher(log, channels, since, self._queue_events)
+        watcher = Watcher(log, channels, since, self._queue_events, self._history)
         self._watchers.setdefault(log.session, set()).add(watcher)
         self._count += 1
         return watcher

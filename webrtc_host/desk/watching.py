@@ -104,6 +104,7 @@ async def _pump(
     while True:
         if watcher.end is None and not await _has_something(watcher, idle_s) and on_idle is not None:
             await on_idle()
+        await watcher.refill()
         for event in watcher.take(BATCH_EVENTS):
             await send(event)
         if watcher.end is not None:

@@ -1,27 +1,36 @@
 """The event log: what happened in one session, in order, each event encoded once for everyone who watches.
 
-Owns `seq` (from 1, one per stored event, no holes), the wire form of an event and what is still held in
-memory. Does not own who watches (`desk.subscribers`) nor any disk. No task and no clock of its own: the
-session's time and the wall clock are handed in. Every call comes from the event loop's thread.
-Invariant: the held events are exactly those with seq in [first_seq, head_seq].
+Owns `seq` (from 1, one per stored event, no holes), the wire form of an event, the tail that is held in
+memory, and that nobody hears of a stored event before it is saved. Does not own who watches
+(`desk.subscribers`) nor any disk (`transcript.store`). No task and no clock of its own: the session's time
+and the wall clock are handed in. Every call comes from the event loop's thread.
+
+Three positions: `head_seq` was emitted, `visible_seq` was handed to the listener, `saved_seq` is on disk.
+While the journal is degraded, events are handed on at once, marked `"durable":false`.
+Invariant: the held events are exactly those with seq in [first_seq, head_seq], and none that is not yet saved
+is dropped from memory.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.timecode import timecode
 
 WIRE_VERSION = 1
+INTERIMS_PENDING_MAX = 1000
+"""Waiting behind stored events that are being saved; that takes milliseconds, or `degrade` ends it."""
 
 FIELDS: dict[EventType, tuple[str, ...]] = {
-    EventType.SESSION_STARTED: ("name", "t0_wall"),
+    EventType.SESSION_STARTED: ("name", "t0_wall", "is_current"),
     EventType.SESSION_ENDED: ("reason",),
     EventType.CHANNEL_OPENED: ("connection", "label", "language", "door", "start_ms", "start"),
     EventType.CHANNEL_CLOSED: ("connection", "reason", "end_ms", "end"),
@@ -81,8 +90,19 @@ class LogStatistics:
 Listener = Callable[[Event], None]
 
 
+class Journal(Protocol):
+    """Where stored events are saved; `transcript.journal` in life. It calls `acknowledge` and `degrade`."""
+
+    @property
+    def is_degraded(self) -> bool: ...
+
+    def append(self, event: Event) -> None:
+        """Never waits."""
+        ...
+
+
 class EventLog:
-    """In-memory log of one session; implements `seams.EventSink`."""
+    """The log of one session; implements `seams.EventSink`. Without a journal it is memory alone."""
 
     def __init__(
         self,
@@ -92,8 +112,13 @@ class EventLog:
         now_ms: Callable[[], int],
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         listener: Listener | None = None,
+        journal: Journal | None = None,
+        head_seq: int = 0,
     ) -> None:
-        """capacity: stored events held, the oldest goes first. now_ms: time since the session's t = 0."""
+        """capacity: stored events held, the oldest goes first. now_ms: time since the session's t = 0.
+
+        head_seq: of a session that goes on after a restart, its newest event on disk.
+        """
         if capacity < 1:
             raise ValueError(f"an event log of {capacity} events holds nothing")
         self.session = session
@@ -101,20 +126,61 @@ class EventLog:
         self._now_ms = now_ms
         self._wall = wall
         self._listener = listener
+        self._journal = journal
+        self._pending: deque[Event] = deque()  # not yet handed on: begins with a stored event, if any
+        self._unmarked: dict[int, Event] = {}  # what is held with a mark, as it will be on disk
+        self._settling: list[tuple[int, asyncio.Future[None]]] = []
         self._held: dict[int, Event] = {}
         self._of_channel: dict[str | None, list[int]] = {}  # held seqs, ascending
         self._finals: list[int] = []
-        self.first_seq = 1
-        self.head_seq = 0
+        self.first_seq = head_seq + 1
+        self.head_seq = self.visible_seq = self.saved_seq = head_seq
 
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        """Append one event and hand it to the listener. Returns its seq when it is a stored one."""
+        """Append one event; the listener gets it once it is saved. Returns the seq of a stored one."""
         event = self._encoded(kind, channel, fields)
         if event.seq is not None:
             self._keep(event, event.seq)
-        if self._listener is not None:
-            self._listener(event)
+        if self._journal is None:
+            self.saved_seq = self.head_seq
+            self._hand_on(event)
+            self._drop_surplus()
+            return event.seq
+        if event.seq is not None:
+            self._journal.append(event)
+        if self._journal.is_degraded:
+            self.degrade()
+            self._hand_on(self._marked(event))
+        elif event.seq is not None or (self._pending and len(self._pending) < INTERIMS_PENDING_MAX):
+            self._pending.append(event)
+        elif not self._pending:
+            self._hand_on(event)
         return event.seq
+
+    def acknowledge(self, seq: int) -> None:
+        """Everything up to `seq` is saved: hand on what waited for it."""
+        for number in range(self.saved_seq + 1, seq + 1):
+            unmarked = self._unmarked.pop(number, None)
+            if unmarked is not None and number in self._held:
+                self._held[number] = unmarked
+        self.saved_seq = max(self.saved_seq, seq)
+        while self._pending and (self._pending[0].seq or 0) <= self.saved_seq:
+            self._hand_on(self._pending.popleft())
+        self._drop_surplus()
+
+    def degrade(self) -> None:
+        """The journal cannot save now: hand on what waits, marked."""
+        while self._pending:
+            self._hand_on(self._marked(self._pending.popleft()))
+
+    async def settled(self, seq: int | None = None) -> int:
+        """Until event `seq` (None: the newest) is saved, or was handed on marked. Returns that seq."""
+        wanted = self.head_seq if seq is None else seq
+        if wanted > self.visible_seq:
+            future = asyncio.get_running_loop().create_future()
+            self._settling.append((wanted, future))
+            await future
+        return wanted
 
     def note(self, kind: EventType, **fields: Any) -> Event:
         """An event that is never stored, made for one watcher alone; no listener hears of it."""
@@ -127,18 +193,19 @@ class EventLog:
         return self._held.get(seq)
 
     def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[Event]:
-        """Held events after `seq` that concern these channels (None: all), in order."""
-        for number in range(max(seq + 1, self.first_seq), self.head_seq + 1):
+        """Held and visible events after `seq` that concern these channels (None: all), in order."""
+        for number in range(max(seq + 1, self.first_seq), self.visible_seq + 1):
             event = self._held[number]
             if event.concerns(channels):
                 yield event
 
     def count(self, since: int, channels: frozenset[str] | None = None) -> int:
-        """How many events `since` would give, without going through them."""
+        """How many held events `since` would give, without going through them."""
         if channels is None:
-            return max(0, self.head_seq - max(since, self.first_seq - 1))
+            return max(0, self.visible_seq - max(since, self.first_seq - 1))
         lists = (self._of_channel.get(channel, []) for channel in (None, *channels))
-        return sum(len(seqs) - bisect_right(seqs, since) for seqs in lists)
+        ends = (since, max(since, self.visible_seq))
+        return sum(bisect_right(seqs, ends[1]) - bisect_right(seqs, ends[0]) for seqs in lists)
 
     def segments(
         self,
@@ -168,7 +235,32 @@ class EventLog:
         if event.kind is EventType.SEGMENT_FINAL:
             self._finals.append(seq)
         self.head_seq = seq
-        if len(self._held) > self._capacity:
+
+    def _hand_on(self, event: Event) -> None:
+        if event.seq is not None:
+            self.visible_seq = event.seq
+        if self._listener is not None:
+            self._listener(event)
+        if event.seq is not None and self._settling:
+            self._settle(event.seq)
+
+    def _settle(self, seq: int) -> None:
+        for wanted, future in self._settling:
+            if wanted <= seq and not future.done():
+                future.set_result(None)
+        self._settling = [(wanted, future) for wanted, future in self._settling if wanted > seq]
+
+    def _marked(self, event: Event) -> Event:
+        """A stored event as watchers get it while it is not on disk, from memory too."""
+        if event.seq is None:
+            return event
+        self._unmarked[event.seq] = event
+        marked = replace(event, data=event.data[:-1] + b',"durable":false}')
+        self._held[event.seq] = marked
+        return marked
+
+    def _drop_surplus(self) -> None:
+        while len(self._held) > self._capacity and self.first_seq <= self.saved_seq:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:

@@ -77,6 +77,12 @@ def note_alive(connection: Connection, wall_ms: int) -> None:
     )
 
 
+def forget_events(connection: Connection, session: str, up_to_seq: int) -> None:
+    """Remove a session's oldest events, and the finals among them."""
+    for table in (schema.events, schema.segments):
+        connection.execute(delete(table).where(table.c.session == session, table.c.seq <= up_to_seq))
+
+
 def put_meta(connection: Connection, values: dict[str, str]) -> None:
     table = schema.meta
     statement = _insert_of(connection, table)
@@ -144,7 +150,7 @@ def _segment_row(body: Body) -> Row:
         "end_ms": body["end_ms"],
         "wall_ms": wall_ms_of(body["wall"]),
         "text": _storable(text),
-        "raw": _storable(body.get("raw", text)),
+        "raw": _storable(str(body.get("raw", text))),
         "language": body.get("language"),
         "conf": body.get("conf"),
         "words": encode_json(body.get("words", [])).decode(),
@@ -157,8 +163,8 @@ def _segment_row(body: Body) -> Row:
 def _session_started(connection: Connection, body: Body) -> None:
     row = {
         "id": body["session"],
-        "name": _storable(body.get("name") or body["session"]),
-        "t0_wall_ms": wall_ms_of(body.get("t0_wall", body["wall"])),
+        "name": _storable(str(body.get("name") or body["session"])),
+        "t0_wall_ms": wall_ms_of(str(body.get("t0_wall") or body["wall"])),
         "ended_wall_ms": None,
         "is_current": bool(body.get("is_current")),
         "is_held": False,
@@ -179,7 +185,7 @@ def _channel_opened(connection: Connection, body: Body) -> None:
     row = {
         "session": body["session"],
         "channel": body["channel"],
-        "label": _storable(body.get("label") or body["channel"]),
+        "label": _storable(str(body.get("label") or body["channel"])),
         "language": _storable(body.get("language") or "auto"),
         "first_opened_ms": body["start_ms"],
         "is_held": False,

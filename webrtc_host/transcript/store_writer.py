@@ -36,6 +36,7 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 AfterSegments = Callable[[Connection, list[dict[str, Any]]], None]
 
+FORGET_EVERY = 100
 WORDLESS = frozenset(
     {EventType.CHANNEL_STATE, EventType.SPEECH_STARTED, EventType.SPEECH_ENDED, EventType.COVERAGE}
 )
@@ -47,6 +48,7 @@ class WriterConfig:
     unsaved_max: int = 100_000  # events that may wait, about 1 kB each
     work_max: int = 1000  # works that may wait
     group_max: int = 2000  # items of one transaction
+    keep_events: int | None = None  # the newest of each session that are kept (a record in memory); None: all
     retry_s: float = 1.0  # between two tries while the database cannot be written
     stall_s: float = 5.0  # a commit that takes longer counts as a disk that is gone
     heartbeat_s: float = 2.0  # how exactly the end of a killed server is known
@@ -204,7 +206,15 @@ class StoreWriter:
                 events = []
                 _do(self._connection, item)
             self._write_events(self._connection, events)
+            if self._config.keep_events is not None:
+                self._forget(self._connection, group, self._config.keep_events)
             rows.note_alive(self._connection, int(time.time() * 1000))
+
+    def _forget(self, connection: Connection, group: list[Event | _Job], keep: int) -> None:
+        """A record in memory is bounded; now and then what is over the bound goes."""
+        for item in group:
+            if isinstance(item, Event) and item.seq is not None and item.seq % FORGET_EVERY == 0:
+                rows.forget_events(connection, item.session, item.seq - keep)
 
     def _write_events(self, connection: Connection, events: list[Event]) -> None:
         if not events:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.desk import a_config, running_desk
+from tests.support.desk import a_config, received, running_desk
 from webrtc_host.desk import api
 from webrtc_host.seams import EventType
 
@@ -113,6 +113,7 @@ async def test_metrics_count_events_watchers_and_latency(tmp_path: Path) -> None
         socket = await desk.watch(since=0)
         desk.final()
         desk.interim()
+        await received(socket, 3)
         async with desk.client.get(f"{desk.url}/metrics") as response:
             assert response.headers["Content-Type"].startswith("text/plain")
             text = await response.text()

@@ -140,6 +140,7 @@ async def test_the_server_pings_and_cuts_a_watcher_that_does_not_answer(
 ) -> None:
     monkeypatch.setattr(WatchSocket.__init__, "__kwdefaults__", {"ping_s": 0.2})
     async with running_desk(a_config(tmp_path)) as desk:
+        await desk.settled()
         mute = await desk.client.ws_connect(f"{desk.url}/ws", autoping=False)
         message = await mute.receive(timeout=5)
         assert message.type is aiohttp.WSMsgType.PING

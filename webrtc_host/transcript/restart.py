@@ -1,0 +1,153 @@
+"""What a restarted server finds in its record: the sessions as they were, to go on with them.
+
+Owns the queries. Makes no session (`sessions.SessionRegistry` does) and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from webrtc_host.transcript import schema
+from webrtc_host.transcript.rows import (
+    ALIVE_WALL_MS,
+    SEGMENT_MAX,
+    STOPPED_WALL_MS,
+    UTTERANCE_MAX,
+    get_meta,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FormerFeed:
+    connection: str
+    opened_ms: int
+    closed_ms: int | None  # None: it was feeding when the server ended
+
+
+@dataclass(frozen=True, slots=True)
+class FormerRun:
+    from_ms: int
+    to_ms: int
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FormerChannel:
+    channel: str
+    label: str
+    language: str
+    first_opened_ms: int
+    end_ms: int  # of the newest thing known of it
+    feeds: tuple[FormerFeed, ...]
+    coverage: tuple[FormerRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FormerSession:
+    id: str
+    name: str
+    t0_wall_ms: int
+    is_ended: bool
+    is_current: bool
+    head_seq: int
+    alive_ms: int  # at which the server was last known to run
+    channels: tuple[FormerChannel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FormerRecord:
+    """was_stopped: the last process ended in order; False after a crash, and for a record that is new."""
+
+    sessions: tuple[FormerSession, ...] = ()  # oldest first
+    utterance_max: int = 0
+    segment_max: int = 0
+    down_from_wall_ms: int | None = None  # None: there was no earlier process
+    was_stopped: bool = False
+
+
+def read_former(connection: Connection, sessions_max: int) -> FormerRecord:
+    """All sessions that go on, and the newest of the ended ones up to `sessions_max` together."""
+    stopped, alive = get_meta(connection, STOPPED_WALL_MS), get_meta(connection, ALIVE_WALL_MS)
+    down_from = stopped or alive
+    return FormerRecord(
+        sessions=tuple(_sessions(connection, sessions_max)),
+        utterance_max=int(get_meta(connection, UTTERANCE_MAX) or 0),
+        segment_max=int(get_meta(connection, SEGMENT_MAX) or 0),
+        down_from_wall_ms=int(down_from) if down_from else None,
+        was_stopped=stopped is not None,
+    )
+
+
+def _sessions(connection: Connection, most: int) -> list[FormerSession]:
+    table = schema.sessions
+    going_on = table.c.ended_wall_ms.is_(None)
+    newest = select(table).order_by(going_on.desc(), table.c.t0_wall_ms.desc()).limit(most)
+    found = sorted(connection.execute(newest).all(), key=lambda row: row.t0_wall_ms)
+    live = [row.id for row in found if row.ended_wall_ms is None]
+    channels = _channels(connection, live)
+    return [
+        FormerSession(
+            id=row.id,
+            name=row.name,
+            t0_wall_ms=row.t0_wall_ms,
+            is_ended=row.ended_wall_ms is not None,
+            is_current=row.is_current,
+            head_seq=row.head_seq,
+            alive_ms=row.alive_ms,
+            channels=tuple(channels[row.id]),
+        )
+        for row in found
+    ]
+
+
+def _channels(connection: Connection, live: Sequence[str]) -> dict[str, list[FormerChannel]]:
+    """Those of the sessions that go on, with what they need for it."""
+    table = schema.channels
+    found: dict[str, list[FormerChannel]] = defaultdict(list)
+    for row in connection.execute(
+        select(table).where(table.c.session.in_(live)).order_by(table.c.session, table.c.channel)
+    ):
+        feeds = _feeds(connection, row.session, row.channel)
+        coverage = _coverage(connection, row.session, row.channel)
+        ends = [
+            *(feed.closed_ms or feed.opened_ms for feed in feeds),
+            *(run.to_ms for run in coverage[-1:]),
+            _text_end_ms(connection, row.session, row.channel),
+        ]
+        found[row.session].append(
+            FormerChannel(
+                row.channel, row.label, row.language, row.first_opened_ms, max(ends), feeds, coverage
+            )
+        )
+    return found
+
+
+def _feeds(connection: Connection, session: str, channel: str) -> tuple[FormerFeed, ...]:
+    table = schema.feeds
+    rows = connection.execute(
+        select(table.c.connection, table.c.opened_ms, table.c.closed_ms)
+        .where(table.c.session == session, table.c.channel == channel)
+        .order_by(table.c.opened_seq)
+    )
+    return tuple(FormerFeed(row.connection, row.opened_ms, row.closed_ms) for row in rows)
+
+
+def _coverage(connection: Connection, session: str, channel: str) -> tuple[FormerRun, ...]:
+    table = schema.coverage
+    rows = connection.execute(
+        select(table.c.from_ms, table.c.to_ms, table.c.state, table.c.reason)
+        .where(table.c.session == session, table.c.channel == channel)
+        .order_by(table.c.from_ms)
+    )
+    return tuple(FormerRun(row.from_ms, row.to_ms, row.state, row.reason) for row in rows)
+
+
+def _text_end_ms(connection: Connection, session: str, channel: str) -> int:
+    table = schema.segments
+    newest = select(func.max(table.c.end_ms)).where(table.c.session == session, table.c.channel == channel)
+    return connection.execute(newest).scalar() or 0
