@@ -87,7 +87,10 @@ class RtpStream:
         if frame.is_restart:
             self._decoder, self._expected, self._broken = make_decoder(self._codec), None, 0
         lost = frame.lost_before + self._broken
-        blocks = self._mend(packet) if lost and self._expected is not None else []
+        blocks: list[Block] = []
+        if lost and self._expected is not None:
+            blocks = self._mend(packet)
+            self._expected = packet.timestamp
         try:
             if len(packet.payload) > PAYLOAD_BYTES_MAX:
                 raise DecodeError(f"a payload of {len(packet.payload)} bytes")

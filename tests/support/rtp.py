@@ -1,0 +1,64 @@
+"""RTP packets for tests and the bench: sound coded by libopus, sent through a network that is made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import numpy as np
+
+from host_stt.contract import Float32Array
+from webrtc_host.media.jitter import RtpPacket
+from webrtc_host.media.libopus import OpusEncoder
+from webrtc_host.seams import Block, BlockKind
+
+PACKET = 320  # samples of 20 ms
+TICKS = 960  # RTP time of 20 ms
+MS = 16
+
+
+@cache
+def coded(packets: int, seed: int = 1) -> tuple[bytes, ...]:
+    """20 ms packets of a hum that changes its loudness in each; most carry repair data."""
+    loudness = np.random.default_rng(seed).uniform(0.05, 0.3, packets).repeat(PACKET)
+    hum = np.sin(2 * np.pi * 200 * np.arange(packets * PACKET) / 16_000)
+    return tuple(encode((loudness * hum).astype(np.float32)))
+
+
+def encode(sound: Float32Array, *, expected_loss_percent: int = 20) -> list[bytes]:
+    encoder = OpusEncoder(with_repair=True, expected_loss_percent=expected_loss_percent)
+    return [encoder.encode(piece) for piece in sound[: len(sound) // PACKET * PACKET].reshape(-1, PACKET)]
+
+
+def packet(
+    number: int,
+    arrival_sample: int | None = None,
+    *,
+    payload: bytes = b"",
+    ssrc: int = 1,
+    first_sequence: int = 65_500,
+    first_timestamp: int = 2**32 - 20 * TICKS,
+) -> RtpPacket:
+    """The packet with this number: 20 ms each, arriving when it ends unless said otherwise."""
+    return RtpPacket(
+        (first_sequence + number) % 2**16,
+        (first_timestamp + number * TICKS) % 2**32,
+        ssrc,
+        payload or number.to_bytes(4, "big"),
+        (number + 1) * PACKET if arrival_sample is None else arrival_sample,
+    )
+
+
+def assert_contiguous(blocks: Sequence[Block]) -> None:
+    for before, after in zip(blocks, blocks[1:], strict=False):
+        assert before.end_sample == after.start_sample
+    assert all(len(block.samples) for block in blocks)
+
+
+def samples_of(blocks: Iterable[Block], kind: BlockKind) -> int:
+    return sum(len(block.samples) for block in blocks if block.kind is kind)
+
+
+def whole(blocks: Sequence[Block]) -> Float32Array:
+    """All samples of contiguous blocks."""
+    return np.concatenate([block.samples for block in blocks]).astype(np.float32, copy=False)

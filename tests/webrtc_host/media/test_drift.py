@@ -1,0 +1,59 @@
+"""A sender's clock is measured from the promptest packets, over jitter, and never corrects a position."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from host_stt.contract import SAMPLE_RATE
+from webrtc_host.media.drift import Drift, DriftConfig
+
+MINUTE = 60 * SAMPLE_RATE
+
+
+def play(drift: Drift, minutes: float, ppm: float, *, jitter_ms: float = 20.0, seed: int = 4) -> None:
+    """20 ms packets of a sender whose clock is fast by ppm, over a network with exponential jitter."""
+    rng = np.random.default_rng(seed)
+    sent = np.arange(0, minutes * MINUTE, 320)
+    arrivals = sent / (1 + ppm / 1e6) + rng.exponential(jitter_ms * 16, len(sent))
+    for sample, arrival in zip(sent.tolist(), np.maximum.accumulate(arrivals).tolist(), strict=True):
+        drift.feed(int(sample), round(arrival))
+
+
+@pytest.mark.parametrize("ppm", [-300.0, 0.0, 80.0])
+def test_drift_is_found_within_10_ppm_after_two_minutes_and_2_after_ten(ppm: float) -> None:
+    drift = Drift()
+    play(drift, 2.1, ppm)
+    assert drift.ppm is not None and abs(drift.ppm - ppm) < 10
+    drift = Drift()
+    play(drift, 10, ppm)
+    assert drift.ppm is not None and abs(drift.ppm - ppm) < 2
+
+
+def test_too_little_gives_no_figure() -> None:
+    drift = Drift()
+    play(drift, 0.5, 100)
+    assert drift.ppm is None
+
+
+def test_memory_is_bounded() -> None:
+    drift = Drift(DriftConfig(anchors_max=10))
+    play(drift, 5, 0)
+    assert len(drift.anchors) == 10
+
+
+def test_a_break_of_the_clock_forgets_what_was_learnt() -> None:
+    drift = Drift()
+    play(drift, 2, 100)
+    drift.restart()
+    assert drift.ppm is None
+    assert drift.arrival_of(123) == 123
+
+
+def test_anchors_give_the_moment_a_sample_came() -> None:
+    """A clock slow by 200 ppm: after five minutes its sound is 60 ms later than its numbers say."""
+    drift = Drift()
+    play(drift, 5, -200, jitter_ms=1)
+    for minute in (1, 2, 4):
+        sample = minute * MINUTE
+        assert abs(drift.arrival_of(sample) - sample * 1.0002) < 5 * 16
