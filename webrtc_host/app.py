@@ -36,6 +36,7 @@ from webrtc_host.desk.ws import WatchSocket
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
+from webrtc_host.media.reception import RECEPTION
 from webrtc_host.record_room import RecordRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
@@ -136,6 +137,7 @@ def _add_statistics(app: web.Application) -> None:
     add_room("watchers", fan_out, metrics.WATCHERS)
     add_room("registry", app[REGISTRY].statistics, metrics.REGISTRY)
     add_room("sockets", app[SOCKETS].statistics, metrics.SOCKETS)
+    add_room("reception", RECEPTION.statistics, metrics.RECEPTION)
     add_room("engine", app[SPEECH].engine_statistics, metrics.ENGINE)
     add_room("speech", app[SPEECH].statistics, metrics.SPEECH)
     add_room("record", app[RECORD].store.statistics, metrics.RECORD)

@@ -101,6 +101,33 @@ RECORD = {
 }
 
 
+RECEPTION = {
+    "tracks": Figure("Tracks being read now."),
+    "packets": Figure("RTP packets received.", is_counter=True),
+    "lost": Figure("Packets given up after waiting for them.", is_counter=True),
+    "late": Figure("Of the lost ones, those that came after all.", is_counter=True),
+    "duplicates": Figure("Packets that came twice.", is_counter=True),
+    "reordered": Figure("Packets that were overtaken and put in their place.", is_counter=True),
+    "repaired": Figure("Lost packets that came back from the copy in the next one.", is_counter=True),
+    "undecodable": Figure("Packets that could not be decoded.", is_counter=True),
+    "ignored": Figure("Packets that are no sound: events, comfort noise, strays.", is_counter=True),
+    "refused": Figure("Packets beyond what one track may send.", is_counter=True),
+    "unread": Figure("Packets of tracks whose channel is closed.", is_counter=True),
+    "failed": Figure("Packets dropped because of an error in this server.", is_counter=True),
+    "concealed_ms": Figure("Milliseconds made up for short holes.", is_counter=True),
+    "silence_ms": Figure("Milliseconds of lost sound, silence in its place.", is_counter=True),
+    "paused_ms": Figure("Milliseconds in which a source stood still.", is_counter=True),
+    "trimmed_ms": Figure("Milliseconds cut off because they came twice.", is_counter=True),
+    "pauses": Figure("Times a source stood still and went on.", is_counter=True),
+    "bursts": Figure("Times the network held packets up and sent them at once.", is_counter=True),
+    "restarts": Figure("Times a sender started over with new RTP time.", is_counter=True),
+    "jitter_ms_max": Figure("Interarrival jitter of the worst track (RFC 3550)."),
+    "lag_ms_max": Figure("From a sound's place to its arrival, of the worst track."),
+    "wait_ms_max": Figure("How long a missing packet is waited for, of the worst track."),
+    "drift_ppm_max": Figure("Parts per million between a sender's clock and ours, of the worst track."),
+}
+
+
 class Metrics:
     """The process's figures. `observe` is a listener of every event log."""
 
