@@ -36,6 +36,8 @@ from webrtc_host.desk.ws import WatchSocket
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
+from webrtc_host.media import tap
+from webrtc_host.media.opus import libopus_works
 from webrtc_host.media.reception import RECEPTION
 from webrtc_host.record_room import RecordRoom
 from webrtc_host.seams import EventType
@@ -68,6 +70,8 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
 
     make_pipeline: what reads a channel's audio; None: the speech room with the engine of the configuration.
     """
+    tap.self_test()  # rather no server than one that loses every packet
+    libopus_works()  # says at the start what decodes
     speech = SpeechRoom(config)
     figures = metrics.Metrics()
     record = RecordRoom(config, speech.ids, [figures.observe])

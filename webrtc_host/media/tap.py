@@ -20,6 +20,7 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RtpPacket
 
+from webrtc_host.errors import ConfigError
 from webrtc_host.media.opus import Codec
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ Take = Callable[[Codec, RtpPacket], None]
 """Told of each packet of a known codec, in the order of arrival. May raise: it costs this packet."""
 
 
-class TapError(RuntimeError):
+class TapError(ConfigError):
     """aiortc does not have what this module needs; the text says what and which version does."""
 
 
