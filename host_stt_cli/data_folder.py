@@ -6,6 +6,7 @@ beside it is only there to name the other process in the message.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -16,15 +17,27 @@ from filelock import FileLock, Timeout
 
 from host_stt_cli.errors import StartError
 
+logger = logging.getLogger(__name__)
+
 LOCK_NAME = "host-stt.lock"
 PID_NAME = "host-stt.pid"
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[Path]:
-    """The absolute data folder, ours until the block ends. Raises StartError when it cannot be."""
+def hold(folder: Path, *, is_needed: bool = True) -> Iterator[Path]:
+    """The absolute data folder, ours until the block ends. Raises StartError when it cannot be.
+
+    is_needed: False does with a folder that cannot be written: the record is in memory, and nothing is kept.
+    """
     folder = folder.expanduser().absolute()
-    make_writable(folder)
+    try:
+        make_writable(folder)
+    except StartError as error:
+        if is_needed:
+            raise
+        logger.warning("%s The record is in memory, so this goes on; nothing is kept.", error.message)
+        yield folder
+        return
     lock = FileLock(folder / LOCK_NAME)
     try:
         lock.acquire(timeout=0)

@@ -27,6 +27,7 @@ from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, refusal
 from webrtc_host import app as host_app
 from webrtc_host.errors import ConfigError
+from webrtc_host.transcript.database import MEMORY
 
 ANNOUNCE_S = 0.2
 STOP_S = 8.0
@@ -83,7 +84,7 @@ def prepared(loaded: Loaded) -> Iterator[Ground]:
     """The data folder held, the port free, the certificate there, the log set up. Raises StartError."""
     config = loaded.config
     config.refuse_open("media")
-    with data_folder.hold(config.data.dir) as folder:
+    with data_folder.hold(config.data.dir, is_needed=config.store.url != MEMORY) as folder:
         check_free("media", config.media.host, config.media.port)
         tls, fingerprint = _tls(config, folder)
         logs.set_up("media", config.log.level, config.token)

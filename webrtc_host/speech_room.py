@@ -115,6 +115,9 @@ class SpeechRoom:
         path = self._config.data.dir / GLOSSARY_FILE
         try:
             _copy_once(self._config.glossary_file, path)
+        except OSError as error:
+            logger.warning("the glossary that came with the program cannot be kept in %s: %s", path, error)
+        try:
             self.glossary.load()
         except (GlossaryError, OSError) as error:
             raise ConfigError(f"the glossary cannot be used: {error}") from error

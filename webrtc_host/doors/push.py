@@ -104,6 +104,7 @@ class PushDoor:
         )
         async with self._turn(channel, form.start_sample, form.start_sample + len(samples)):
             segments = await self._transcribe(channel, form, samples)
+        await session.log.settled()
         return {
             "stream_id": f"{session.id}_{channel.id}",
             "segments": segments,

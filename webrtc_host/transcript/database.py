@@ -36,8 +36,6 @@ BUSY_S = 10.0
 """SQLite waits so long for another process's lock (a backup, somebody's shell)."""
 WAL_BYTES_KEPT = 64 * 1024 * 1024
 ADVISORY_LOCK = 0x686F7374737474  # "hoststt": one server for each PostgreSQL database
-PAGES_COPIED = 512
-"""Of a backup, between two looks at other writers."""
 
 _BROKEN = ("malformed", "not a database", "file is encrypted", "unsupported file format")
 
@@ -55,7 +53,7 @@ class Database:
     def name(self) -> str:
         """For messages, without a password."""
         if self.is_memory:
-            return "the record in memory"
+            return "memory: nothing is kept"
         return str(self.file) if self.file else self.writer.url.render_as_string(hide_password=True)
 
     def dispose(self) -> None:
@@ -223,7 +221,9 @@ def copy_sqlite(file: Path, copy: Path) -> None:
         closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as source,
         closing(sqlite3.connect(copy)) as target,
     ):
-        source.backup(target, pages=PAGES_COPIED, sleep=0.005)
+        # All in one step: that reads one snapshot, which the server's writes neither disturb nor wait for;
+        # a copy in several steps begins anew with every write of another process.
+        source.backup(target, pages=-1)
 
 
 def _postgresql(url: str, readers_max: int) -> Database:

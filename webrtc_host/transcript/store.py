@@ -63,7 +63,7 @@ class Store:
         database = await asyncio.to_thread(open_database, config.url, config.folder, config.readers_max)
         self._database = database
         self.writer.start(database.writer, asyncio.get_running_loop())
-        logger.info("the record is kept in %s", database.name)
+        logger.info("the record: %s", database.name)
 
     async def close(self) -> None:
         """Write what waits, as far as the disk takes it, and close. Idempotent."""

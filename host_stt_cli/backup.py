@@ -1,0 +1,94 @@
+"""`host-stt backup DEST`: a copy of the data folder, also while a server writes into it.
+
+Owns what is copied and in which order. The database first, as of one moment; then the sound, which only
+grows: what is newer than the database is read again when the copy is put to use, so nothing is missing in it.
+Invariant: DEST appears under its name only when it is complete, and is a data folder itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from host_stt_cli.data_folder import LOCK_NAME, PID_NAME
+from host_stt_cli.errors import StartError
+from host_stt_cli.options import ConfigOptions, config_options
+from webrtc_host.transcript.database import FILE_NAME, MEMORY, copy_sqlite
+
+LEFT_OUT = ("models", LOCK_NAME, PID_NAME)
+"""Of the data folder's own entries: what can be fetched again, and what belongs to the running server."""
+UNFINISHED = ".unfinished"
+
+
+@click.command()
+@click.argument("dest", type=click.Path(path_type=Path), metavar="DEST")
+@config_options
+def backup(options: ConfigOptions, dest: Path) -> None:
+    """Copy the record, the sound and the settings of the data folder to the new folder DEST.
+
+    A server may be running on it. To restore, start one with --set data.dir=DEST, or on a copy of DEST.
+    """
+    config = options.load().config
+    source = config.data.dir.expanduser().absolute()
+    dest = dest.expanduser().absolute()
+    refuse(source, dest)
+    work = dest.with_name(dest.name + UNFINISHED)
+    try:
+        work.mkdir(parents=True)
+        copied = copy_folder(source, work)
+        os.sync()
+        work.rename(dest)
+    except (OSError, sqlite3.Error) as error:
+        shutil.rmtree(work, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or error
+        raise StartError(f"the backup could not be written to {dest}: {reason}.") from error
+    click.echo(f"{dest}: {copied} files, complete.")
+    if config.store.url and config.store.url != MEMORY:
+        click.echo("The record is in the database of store.url; back that up with pg_dump.")
+
+
+def refuse(source: Path, dest: Path) -> None:
+    """Raise StartError for what cannot be copied from or to."""
+    if not source.is_dir():
+        raise StartError(
+            f"there is no data folder {source}; say where it is with --set data.dir=FOLDER, or --config FILE."
+        )
+    if dest.exists():
+        raise StartError(f"{dest} is there already; name a folder that is not.")
+    if dest.is_relative_to(source):
+        raise StartError(f"{dest} lies in the data folder itself; name a folder outside of {source}.")
+    unfinished = dest.with_name(dest.name + UNFINISHED)
+    if unfinished.exists():
+        raise StartError(f"{unfinished} is left from a backup that did not end; remove it first.")
+
+
+def copy_folder(source: Path, dest: Path) -> int:
+    """Copy a data folder into an empty folder. Returns the number of files."""
+    copied = 0
+    if (source / FILE_NAME).exists():
+        copy_sqlite(source / FILE_NAME, dest / FILE_NAME)
+        copied += 1
+    for file in _files(source):
+        target = dest / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copy2(file, target)
+        except FileNotFoundError:
+            continue  # its time was over while we copied
+        copied += 1
+    return copied
+
+
+def _files(source: Path) -> Iterator[Path]:
+    for top in sorted(source.iterdir()):
+        if top.name in LEFT_OUT or top.name.startswith(FILE_NAME):
+            continue
+        if top.is_file():
+            yield top
+        for folder, _, names in os.walk(top):
+            yield from (Path(folder) / name for name in sorted(names))
