@@ -47,7 +47,8 @@ class Record:
     def final(self, log: EventLog, text: str, start_ms: int = 0, channel: str = "C01", **more: Any) -> str:
         self.segments += 1
         segment = f"g_{self.segments}"
-        fields = {"end_ms": start_ms + 1500, "raw": text, "language": "ko", "conf": -0.27, **more}
+        fields: dict[str, Any] = {"end_ms": start_ms + 1500, "raw": text, "language": "ko", "conf": -0.27}
+        fields |= {"words": [], "edits": [], **more}
         log.emit(
             EventType.SEGMENT_FINAL,
             channel,
@@ -55,8 +56,6 @@ class Record:
             segment=segment,
             start_ms=start_ms,
             text=text,
-            words=[],
-            edits=[],
             **fields,
         )
         return segment

@@ -66,7 +66,7 @@ async def test_srt_is_read_by_srt(record: Record) -> None:
 async def test_webvtt_is_read_by_webvtt(record: Record, tmp_path: Path) -> None:
     file = tmp_path / "a.vtt"
     file.write_text(await text(record, Format.VTT), encoding="utf-8")
-    captions = webvtt.read(file)
+    captions = webvtt.read(str(file)).captions
     assert [one.identifier for one in captions] == ["g_1", "g_2", "g_3", "g_4"]
     assert (captions[0].start, captions[0].end) == ("00:00:01.000", "00:00:02.500")
     assert captions[0].voice == "C01 본부"
@@ -171,7 +171,7 @@ async def test_the_zip_holds_every_form_the_coverage_and_sound_that_ffmpeg_decod
         ("0", "2500", "transcribed"),
         ("2500", "9000", "silence"),
     ]
-    with av.open(io.BytesIO(archive.read("audio/C01/000000000.ogg"))) as container:
+    with av.open(io.BytesIO(archive.read("audio/C01/000000000.ogg")), "r") as container:
         assert sum(frame.samples for frame in container.decode(audio=0)) >= 47_000
 
 

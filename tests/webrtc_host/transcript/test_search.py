@@ -1,0 +1,182 @@
+"""Finding what was said: Korean and English, raw and corrected, filters, pages, and attacks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
+
+from tests.support.record import T0_WALL_MS, Record, a_record
+from webrtc_host.errors import StoreError
+from webrtc_host.transcript import records
+from webrtc_host.transcript.search import (
+    Question,
+    SearchIndex,
+    match_postgresql,
+    match_sqlite,
+)
+from webrtc_host.transcript.search_text import phrases
+
+
+class Searched:
+    def __init__(self, record: Record, index: SearchIndex) -> None:
+        self.record = record
+        self.index = index
+
+    async def found(self, words: str, **more: Any) -> list[str]:
+        await self.record.written()
+        return [hit.text for hit in await self.index.find(Question(words, **more))]
+
+
+@pytest.fixture
+async def searched(tmp_path: Path) -> AsyncIterator[Searched]:
+    async with a_record(tmp_path, "") as record:
+        index = SearchIndex(record.store)
+        await index.start()
+        log = record.session()
+        record.channel(log, "C01", "본부")
+        record.channel(log, "C02")
+        record.final(log, "알파원 일번 게이트로 이동", 1_000)
+        record.final(
+            log, "Alpha-1 proceed to gate seven", 5_000, "C02", raw="alpha one proceed to gate 7", conf=-0.1
+        )
+        record.final(log, "브라보 투 수신양호", 9_000, conf=-1.2)
+        yield Searched(record, index)
+        await index.close()
+
+
+async def test_korean_and_english_words_are_found_in_any_part(searched: Searched) -> None:
+    assert await searched.found("알파") == await searched.found("게이트") == ["알파원 일번 게이트로 이동"]
+    assert await searched.found("일번 이동") == ["알파원 일번 게이트로 이동"]
+    assert await searched.found("gate") == ["Alpha-1 proceed to gate seven"]
+    assert await searched.found("GATE seven proceed") == ["Alpha-1 proceed to gate seven"]
+    assert await searched.found("gate 알파원") == []
+
+
+async def test_the_raw_reading_is_searched_too(searched: Searched) -> None:
+    assert await searched.found("alpha one") == ["Alpha-1 proceed to gate seven"]
+    assert await searched.found("seven-alpha") == [], (
+        "a phrase does not reach from one reading into the other"
+    )
+
+
+async def test_filters(searched: Searched) -> None:
+    everything = "a 이"
+    record = searched.record
+    other = record.session("s_2", "day shift")
+    record.channel(other, "C01")
+    edits = [{"from": "alpha", "to": "알파원", "term": "Alpha-1", "kind": "alias"}]
+    record.final(other, "알파원 a 이동 100%", 1_000, edits=edits)
+    record.final(record.logs["s_1"], "a 이", 70_000, "C02", conf=-2.0, language="en")
+    assert await searched.found(everything) == ["a 이", "알파원 a 이동 100%"]
+    assert await searched.found(everything, session="s_1") == ["a 이"]
+    assert await searched.found(everything, channels=frozenset({"C01", "C09"})) == ["알파원 a 이동 100%"]
+    assert await searched.found(everything, conf_min=-0.5) == ["알파원 a 이동 100%"]
+    assert await searched.found(everything, language="en") == ["a 이"]
+    assert await searched.found(everything, term="Alpha-1") == ["알파원 a 이동 100%"]
+    assert await searched.found(everything, term="100%") == ["알파원 a 이동 100%"]
+    assert await searched.found(everything, term="1_0%") == []
+    assert await searched.found(everything, from_ms=60_000) == ["a 이"]
+    assert await searched.found(everything, to_ms=70_000) == ["알파원 a 이동 100%"]
+    assert await searched.found(everything, from_wall_ms=T0_WALL_MS + 60_000) == ["a 이"]
+    assert await searched.found(everything, to_wall_ms=T0_WALL_MS + 60_000) == ["알파원 a 이동 100%"]
+
+
+async def test_pages_are_newest_first(searched: Searched) -> None:
+    log = searched.record.logs["s_1"]
+    for number in range(5):
+        searched.record.final(log, f"찰리 {number}", 20_000 + number)
+    await searched.record.written()
+    first = await searched.index.find(Question("찰리", limit=2))
+    assert [hit.text for hit in first] == ["찰리 4", "찰리 3", "찰리 2"]
+    rest = await searched.index.find(Question("찰리", limit=2, before=first[1].number))
+    assert [hit.text for hit in rest] == ["찰리 2", "찰리 1", "찰리 0"]
+    hit = first[0]
+    assert (hit.session, hit.session_name, hit.channel, hit.label) == ("s_1", "night shift", "C01", "본부")
+
+
+async def test_a_removed_session_is_not_found_any_more(searched: Searched) -> None:
+    await searched.record.written()
+    assert await searched.record.store.write(lambda c: records.remove(c, "s_1"))
+    assert await searched.found("알파원") == []
+    left = await searched.record.store.read(lambda c: c.execute(text("SELECT count(*) FROM search")).scalar())
+    assert left == 0
+
+
+async def test_what_was_there_before_the_index_is_indexed_at_the_start(tmp_path: Path) -> None:
+    async with a_record(tmp_path, "") as record:
+        log = record.session()
+        for number in range(1200):
+            record.final(log, f"델타 {number}")
+        await record.written()
+        index = SearchIndex(record.store)
+        with pytest.raises(StoreError, match="could not be made"):
+            await index.find(Question("델타"))
+        await index.start()
+        await index.caught_up()
+        assert [hit.text for hit in await index.find(Question("델타 1000"))] == ["델타 1000"]
+        await index.close()
+    async with a_record(tmp_path, "") as again:
+        index = SearchIndex(again.store)
+        await index.start()
+        await index.caught_up()
+        assert len(await index.find(Question("델타 1199"))) == 1
+        await index.close()
+
+
+async def test_an_index_that_is_broken_costs_no_text(
+    searched: Searched, caplog: pytest.LogCaptureFixture
+) -> None:
+    await searched.record.store.write(lambda c: c.execute(text("DROP TABLE search")))
+    searched.record.final(searched.record.logs["s_1"], "에코")
+    await searched.record.written()
+    assert searched.index.failures == 1
+    assert "were not indexed" in caplog.text
+    found = await searched.record.store.read(
+        lambda c: c.execute(text("SELECT text FROM segments")).scalars().all()
+    )
+    assert "에코" in found
+
+
+ATTACKS = [
+    '" OR 1=1 --',
+    "'; DROP TABLE segments; --",
+    "NEAR(a b)",
+    "tokens : x",
+    "^alpha*",
+    '""""',
+    "a\0b",
+    "\\ % _ *",
+    "{text} -a",
+    "<-> & | ! :*",
+    "가" * 5000,
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("words", ATTACKS)
+async def test_syntax_in_a_question_is_plain_words(searched: Searched, words: str) -> None:
+    assert set(await searched.found(words)) <= {"Alpha-1 proceed to gate seven"}
+    assert len(await searched.found("알파")) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40))
+def test_every_question_is_a_sound_match_of_fts5(words: str) -> None:
+    asked = phrases(words)
+    if asked:
+        with ENGINE.connect() as connection:
+            connection.execute(
+                text("SELECT rowid FROM t WHERE t MATCH :match"), {"match": match_sqlite(asked)}
+            ).all()
+    assert "''" not in match_postgresql(asked)
+
+
+ENGINE = create_engine("sqlite://")
+with ENGINE.begin() as _connection:
+    _connection.execute(text("CREATE VIRTUAL TABLE t USING fts5(tokens, tokenize = 'ascii')"))

@@ -1,0 +1,289 @@
+"""Search: finals by their words, in SQLite (FTS5) and PostgreSQL (tsvector) alike.
+
+Owns the index beside the tables of the record and the question to it; what the tokens of a text are is
+`search_text`'s. The index is derived: it is made at the start when it is missing or of another version, in
+steps, and an error of its own costs findings, never the record. Invariant: a question is data to the
+database, whatever stands in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, TextClause, bindparam, select, text
+from sqlalchemy.exc import DBAPIError
+
+from webrtc_host.errors import StoreError
+from webrtc_host.transcript import rows
+from webrtc_host.transcript.schema import segments
+from webrtc_host.transcript.search_text import SEPARATOR, Phrase, phrases, tokens
+from webrtc_host.transcript.store import Store
+
+logger = logging.getLogger(__name__)
+
+VERSION = "1"
+"""Of the tokens. Another one makes the index anew at the next start."""
+INDEX_VERSION = "search_version"  # keys of `meta`
+INDEX_TO = "search_indexed_to"  # highest segment number that is indexed; all below it are
+STEP = 500
+HITS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`words` as somebody typed them. None: not asked. before: number of the last hit of the page before."""
+
+    words: str
+    session: str | None = None
+    channels: frozenset[str] | None = None
+    from_wall_ms: int | None = None
+    to_wall_ms: int | None = None
+    from_ms: int | None = None  # of the session's own time
+    to_ms: int | None = None
+    term: str | None = None  # a glossary term that the text was corrected to
+    conf_min: float | None = None
+    language: str | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    number: int  # of the segment: grows with the time it was written
+    segment: str
+    session: str
+    session_name: str
+    t0_wall_ms: int
+    channel: str
+    label: str
+    seq: int
+    start_ms: int
+    end_ms: int
+    text: str
+    raw: str
+    language: str | None
+    conf: float | None
+
+
+class SearchIndex:
+    """`start` once the store is open; then every final is indexed in the transaction that saves it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._is_ready = False
+        self._catching_up: asyncio.Task[None] | None = None
+        self.failures = 0
+
+    async def start(self) -> None:
+        """Make the index when there is none, and index in the background what is not in it yet."""
+        try:
+            await self._store.write(_make)
+        except StoreError as error:
+            logger.error("texts cannot be searched: %s", error)
+            return
+        self._is_ready = True
+        self._store.writer.after_segments.append(self.add)
+        self._catching_up = asyncio.create_task(self._catch_up(), name="search index")
+
+    async def close(self) -> None:
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+            await asyncio.wait((self._catching_up,))
+
+    async def caught_up(self) -> None:
+        """Until what was there at the start is indexed."""
+        if self._catching_up is not None:
+            await asyncio.wait((self._catching_up,))
+
+    def add(self, connection: Connection, finals: list[dict[str, Any]]) -> None:
+        """In the writer's thread and transaction. An error of the index is not the record's."""
+        try:
+            with connection.begin_nested():
+                _index(connection, finals)
+        except DBAPIError:
+            # A disk that is full fails the commit that follows, and is told there.
+            self.failures += 1
+            if self.failures == 1:
+                logger.exception("%s finals were not indexed; further ones are only counted", len(finals))
+
+    async def find(self, question: Question) -> list[Hit]:
+        """Newest first; one more than `limit` tells that there are more. Nothing asked: nothing found.
+
+        Raises StoreError and Overloaded.
+        """
+        if not self._is_ready:
+            raise StoreError("texts cannot be searched: the index could not be made")
+        asked = phrases(question.words)
+        if not asked:
+            return []
+        return await self._store.read(partial(_find, question=question, asked=asked))
+
+    async def _catch_up(self) -> None:
+        is_more = True
+        try:
+            while is_more:
+                is_more = await self._store.write(_index_step)
+        except StoreError as error:
+            logger.warning("the search index waits for the next start: %s", error)
+
+
+def match_sqlite(asked: Sequence[Phrase]) -> str:
+    """FTS5's language, made of letters and digits in quotes."""
+    return " ".join(f'"{" ".join(one.tokens)}"{" *" if one.is_open else ""}' for one in asked)
+
+
+def match_postgresql(asked: Sequence[Phrase]) -> str:
+    """A tsquery: <-> is "next to", :* a beginning."""
+    ands = [
+        " <-> ".join(f"'{token}'" for token in one.tokens) + (":*" if one.is_open else "") for one in asked
+    ]
+    return " & ".join(f"({one})" for one in ands)
+
+
+def _make(connection: Connection) -> None:
+    if rows.get_meta(connection, INDEX_VERSION) == VERSION:
+        return
+    for statement in _MAKING[connection.dialect.name]:
+        connection.execute(text(statement))
+    rows.put_meta(connection, {INDEX_VERSION: VERSION, INDEX_TO: "0"})
+
+
+_MAKING = {
+    "sqlite": (
+        "DROP TRIGGER IF EXISTS search_removed",
+        "DROP TABLE IF EXISTS search",
+        # `ascii` leaves our tokens as they are. Nothing ranks, so no column sizes.
+        "CREATE VIRTUAL TABLE search USING fts5(tokens, tokenize = 'ascii', columnsize = 0)",
+        "CREATE TRIGGER search_removed AFTER DELETE ON segments BEGIN "
+        "DELETE FROM search WHERE rowid = CAST(substr(old.id, 3) AS INTEGER); END",
+    ),
+    "postgresql": (
+        "DROP TABLE IF EXISTS search",
+        "CREATE TABLE search (number bigint PRIMARY KEY, "
+        "segment text NOT NULL REFERENCES segments (id) ON DELETE CASCADE, tokens tsvector NOT NULL)",
+        "CREATE INDEX search_tokens ON search USING gin (tokens)",
+        "CREATE INDEX search_segment ON search (segment)",
+    ),
+}
+
+
+def _index(connection: Connection, finals: Sequence[dict[str, Any]]) -> None:
+    is_sqlite = connection.dialect.name == "sqlite"
+    values = []
+    for final in finals:
+        number = rows.number_of(final["id"])  # every id of ours is g_ and a number
+        if number:
+            words = _tokens_of(final["text"], final["raw"])
+            indexed = " ".join(words) if is_sqlite else _tsvector(words)
+            values.append({"number": number, "segment": final["id"], "tokens": indexed})
+    if values:
+        connection.execute(_INSERTING[connection.dialect.name], values)
+
+
+_INSERTING: dict[str, TextClause] = {
+    # A final written twice (a commit whose answer was lost) is indexed once.
+    "sqlite": text(
+        "INSERT INTO search (rowid, tokens) SELECT :number, :tokens "
+        "WHERE NOT EXISTS (SELECT 1 FROM search WHERE rowid = :number)"
+    ),
+    "postgresql": text(
+        "INSERT INTO search (number, segment, tokens) "
+        "VALUES (:number, :segment, CAST(:tokens AS tsvector)) ON CONFLICT DO NOTHING"
+    ),
+}
+
+
+def _tokens_of(corrected: str, raw: str) -> list[str]:
+    """Of both readings; a phrase does not reach from one into the other."""
+    words = tokens(corrected)
+    return words if raw == corrected else [*words, SEPARATOR, *tokens(raw)]
+
+
+def _tsvector(words: Sequence[str]) -> str:
+    """PostgreSQL counts positions up to 16383; a final has a few hundred."""
+    return " ".join(f"'{word}':{place}" for place, word in enumerate(words[:16_000], 1))
+
+
+def _index_step(connection: Connection) -> bool:
+    """Index some finals that were there before the index; True when there may be more."""
+    done = int(rows.get_meta(connection, INDEX_TO) or 0)
+    last = int(rows.get_meta(connection, rows.SEGMENT_MAX) or 0)
+    if done >= last:
+        return False
+    numbers = range(done + 1, min(done + STEP, last) + 1)
+    query = select(segments.c.id, segments.c.text, segments.c.raw)
+    found = connection.execute(query.where(segments.c.id.in_([f"g_{number}" for number in numbers])))
+    _index(connection, [dict(row) for row in found.mappings()])
+    rows.put_meta(connection, {INDEX_TO: str(numbers[-1])})
+    return True
+
+
+_FROM = {
+    "sqlite": (
+        "SELECT search.rowid AS number, {columns} FROM search "
+        "JOIN segments ON segments.id = 'g_' || search.rowid {joins} "
+        "WHERE search MATCH :match {filters} ORDER BY search.rowid DESC LIMIT :limit"
+    ),
+    "postgresql": (
+        "SELECT search.number AS number, {columns} FROM search "
+        "JOIN segments ON segments.id = search.segment {joins} "
+        "WHERE search.tokens @@ CAST(:match AS tsquery) {filters} ORDER BY search.number DESC LIMIT :limit"
+    ),
+}
+_COLUMNS = (
+    "segments.id AS segment, segments.session, sessions.name AS session_name, sessions.t0_wall_ms, "
+    "segments.channel, coalesce(channels.label, segments.channel) AS label, segments.seq, "
+    "segments.start_ms, segments.end_ms, segments.text, segments.raw, segments.language, segments.conf"
+)
+_JOINS = (
+    "JOIN sessions ON sessions.id = segments.session "
+    "LEFT JOIN channels ON channels.session = segments.session AND channels.channel = segments.channel"
+)
+_FILTERS = {
+    "session": "segments.session = :session",
+    "from_wall_ms": "sessions.t0_wall_ms + segments.end_ms > :from_wall_ms",
+    "to_wall_ms": "sessions.t0_wall_ms + segments.start_ms < :to_wall_ms",
+    "from_ms": "segments.end_ms > :from_ms",
+    "to_ms": "segments.start_ms < :to_ms",
+    "conf_min": "segments.conf >= :conf_min",
+    "language": "segments.language = :language",
+}
+
+
+def _find(connection: Connection, *, question: Question, asked: Sequence[Phrase]) -> list[Hit]:
+    is_sqlite = connection.dialect.name == "sqlite"
+    values: dict[str, Any] = {
+        "match": match_sqlite(asked) if is_sqlite else match_postgresql(asked),
+        "limit": min(question.limit, HITS_MAX) + 1,
+    }
+    filters: list[str] = []
+    for name, condition in _FILTERS.items():
+        if (value := getattr(question, name)) is not None:
+            filters.append(condition)
+            values[name] = value
+    if question.before is not None:
+        filters.append("search.rowid < :before" if is_sqlite else "search.number < :before")
+        values["before"] = question.before
+    if question.channels is not None:
+        filters.append("segments.channel IN :channels")
+        values["channels"] = sorted(question.channels)
+    if question.term is not None:
+        filters.append("(segments.edits LIKE :edit ESCAPE '\\' OR segments.text LIKE :term ESCAPE '\\')")
+        values["edit"] = f'%"term":"{_like(question.term)}"%'
+        values["term"] = f"%{_like(question.term)}%"
+    wheres = "".join(f" AND {condition}" for condition in filters)
+    form = _FROM[connection.dialect.name]
+    statement = text(form.format(columns=_COLUMNS, joins=_JOINS, filters=wheres))
+    if question.channels is not None:
+        statement = statement.bindparams(bindparam("channels", expanding=True))
+    return [Hit(**row) for row in connection.execute(statement, values).mappings()]
+
+
+def _like(text_of_it: str) -> str:
+    """A text that LIKE takes as it stands."""
+    return text_of_it.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
