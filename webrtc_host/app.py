@@ -40,6 +40,9 @@ from webrtc_host.media import tap
 from webrtc_host.media.opus import libopus_works
 from webrtc_host.media.reception import RECEPTION
 from webrtc_host.record_room import RecordRoom
+from webrtc_host.media.first_byte import OnePortSite
+from webrtc_host.media.host_addresses import HostAddresses
+from webrtc_host.media.one_port import OnePort
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
@@ -62,6 +65,7 @@ METRICS = web.AppKey("metrics", metrics.Metrics)
 SPEECH = web.AppKey("speech", SpeechRoom)
 RECORD = web.AppKey("record", RecordRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
+ONE_PORT = web.AppKey("one_port", OnePort)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
 
 
@@ -100,6 +104,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[METRICS] = figures
     app[DATA_CHANNELS] = DataChannels(subscribers)
     app[SPEECH] = speech
+    app[ONE_PORT] = OnePort(HostAddresses(config.media.announce))
     app[RECORD] = record
     app[SOCKETS] = PcmSocketDoor(registry, config.media)
     _add_routes(app)
@@ -120,7 +125,8 @@ def _add_routes(app: web.Application) -> None:
     StatusApi(app[READINESS], app[METRICS], own_version()).add_routes(app)
     GlossaryApi(app[SPEECH].glossary).add_routes(app)
     registry, speech = app[REGISTRY], app[SPEECH]
-    app.router.add_routes(OfferDoor(registry, app[CONFIG].media, app[DATA_CHANNELS].attach).routes())
+    media, attach = app[CONFIG].media, app[DATA_CHANNELS].attach
+    app.router.add_routes(OfferDoor(registry, media, attach, port=app[ONE_PORT]).routes())
     app.router.add_routes(app[SOCKETS].routes())
     app.router.add_routes(PushDoor(registry, speech.engine, speech.glossary, speech.ids).routes())
     add_pages(app)
@@ -139,6 +145,7 @@ def _add_statistics(app: web.Application) -> None:
 
     add_room = app[METRICS].add_room
     add_room("watchers", fan_out, metrics.WATCHERS)
+    add_room("port", app[ONE_PORT].statistics, metrics.ONE_PORT)
     add_room("registry", app[REGISTRY].statistics, metrics.REGISTRY)
     add_room("sockets", app[SOCKETS].statistics, metrics.SOCKETS)
     add_room("reception", RECEPTION.statistics, metrics.RECEPTION)
@@ -200,8 +207,8 @@ async def serve(
 ) -> None:
     """Listen until `stop` is set, or SIGTERM or SIGINT where no `stop` is given; then end in order.
 
-    on_listening: told the port, which the system chose when `port` is 0. Raises OSError when the port is
-    taken.
+    port: TCP for all calls and UDP for sound. on_listening: told the port, which the system chose when it is
+    0. Raises OSError when it is taken.
     """
     runner = web.AppRunner(
         app,
@@ -211,15 +218,18 @@ async def serve(
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, ssl_context=ssl_context, backlog=BACKLOG)
+        one_port = app[ONE_PORT]
+        listening = one_port.open(host, port)
+        site = OnePortSite(runner, listening.tcp, one_port.ice_tcp, ssl_context=ssl_context, backlog=BACKLOG)
         await site.start()
         if on_listening is not None:
-            on_listening(runner.addresses[0][1])
+            on_listening(listening.port)
         with contextlib.ExitStack() as stack:
             await (stop or _signalled(stack)).wait()
         logger.info("stopping: last words first")
     finally:
         await runner.cleanup()
+        app[ONE_PORT].close()
 
 
 def _signalled(stack: contextlib.ExitStack) -> asyncio.Event:

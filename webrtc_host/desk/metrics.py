@@ -126,6 +126,26 @@ RECEPTION = {
     "wait_ms_max": Figure("How long a missing packet is waited for, of the worst track."),
     "drift_ppm_max": Figure("Parts per million between a sender's clock and ours, of the worst track."),
 }
+ONE_PORT = {
+    "packets": Figure("UDP packets taken.", is_counter=True),
+    "rescued": Figure("Of those, read by the thread because the event loop was busy.", is_counter=True),
+    "waiting": Figure("UDP packets read and not yet handed on."),
+    "dropped": Figure("UDP packets lost because too many waited, here or in the system.", is_counter=True),
+    "unknown": Figure("Packets that belong to no peer.", is_counter=True),
+    "unsigned": Figure("ICE requests with a peer's name and a wrong password.", is_counter=True),
+    "overflowed": Figure("Packets lost because too many waited for one peer.", is_counter=True),
+    "flooded": Figure("Packets beyond what a peer may send.", is_counter=True),
+    "cut": Figure("Peers cut off for sending too much.", is_counter=True),
+    "errors": Figure("Packets that could not be handled.", is_counter=True),
+    "unsent": Figure("UDP packets that the system did not take.", is_counter=True),
+    "peers_udp": Figure("Peers connected over UDP."),
+    "peers_tcp": Figure("Peers connected over TCP."),
+    "peers_relay": Figure("Peers connected through a TURN server."),
+    "peers_connecting": Figure("Peers on their way."),
+    "tcp_connections": Figure("TCP connections that carry ICE."),
+    "tcp_opened": Figure("TCP connections that began to carry ICE.", is_counter=True),
+    "addresses": Figure("Addresses that peers were seen at."),
+}
 
 
 class Metrics:

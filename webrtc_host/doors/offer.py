@@ -21,6 +21,7 @@ from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import RequestError
 from webrtc_host.media.ice_servers import issue
+from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.peer import AttachDataChannel, Peer
 from webrtc_host.media.sdp import MediaLine, read_offer
 from webrtc_host.media.standing import standing
@@ -60,8 +61,10 @@ class OfferDoor:
         media: MediaConfig,
         attach: AttachDataChannel,
         tokens: ResumeTokens | None = None,
+        port: OnePort | None = None,
     ) -> None:
         """tokens: shared with the doors that also give channels back; None: this door's own."""
+        self._port = port
         self._registry = registry
         self._media = media
         self._attach = attach
@@ -88,7 +91,7 @@ class OfferDoor:
             return await self._offer_again(offer, offer.connection)
         lines = read_offer(offer.sdp, self._registry.limits.media_lines_per_offer)
         resumed = await self._resumed(offer, match_lines(lines, offer.wishes))
-        peer = Peer(self._registry, self._media, self._attach)
+        peer = Peer(self._registry, self._media, self._attach, self._port)
         try:
             connection = self._registry.connect(
                 resumed.session, DoorKind.WEBRTC, resumed.wishes, peer.end, peer.release

@@ -1,8 +1,8 @@
 """The STUN and TURN servers of the configuration as a client or aiortc takes them, with credentials that end.
 
-Pure; `now_s` comes from the caller. A server with `secret` gets a user name that holds the moment of its end, and
-a password that proves it was written by somebody who knows the secret: what coturn calls `use-auth-secret`
-(draft-uberti-behave-turn-rest). Invariant: the secret itself never leaves this module.
+Pure; `now_s` comes from the caller. A server with `secret` gets a user name that holds the moment of its end,
+and a password that proves it was written by somebody who knows the secret: what coturn calls
+`use-auth-secret` (draft-uberti-behave-turn-rest). Invariant: the secret itself never leaves this module.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class IssuedServer:
 
 
 def issue(servers: Iterable[IceServer], now_s: float) -> tuple[IssuedServer, ...]:
-    """now_s: Unix time. A credential is asked for at the start of a relay; it may end while the relay lasts."""
+    """now_s: Unix time. A relay asks for the credential when it begins, and may outlast it."""
     return tuple(_issued(server, now_s) for server in servers)
 
 

@@ -31,6 +31,7 @@ from webrtc_host.errors import RequestError
 from webrtc_host.media import sdp
 from webrtc_host.media.aiortc_settings import fit_aiortc
 from webrtc_host.media.ice_servers import issue
+from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.standing import read_ping, standing
 from webrtc_host.media.track import TrackFeed
 from webrtc_host.sessions import Session, SessionRegistry
@@ -50,8 +51,16 @@ AttachDataChannel = Callable[[RTCDataChannel, Session, tuple[str, ...]], DrainDa
 
 
 class Peer:
-    def __init__(self, registry: SessionRegistry, config: MediaConfig, attach: AttachDataChannel) -> None:
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        config: MediaConfig,
+        attach: AttachDataChannel,
+        port: OnePort | None = None,
+    ) -> None:
+        """port: through which its packets go; None: aioice's own sockets."""
         fit_aiortc()
+        self._port = port
         self._registry = registry
         self._config = config
         self._attach = attach
@@ -86,6 +95,8 @@ class Peer:
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp.prepare_offer(offer), "offer"))
             self._assign_tracks(connection)
+            if self._port is not None:
+                self._port.adopt(self._pc, lambda: self._spawn(self._end_quietly("flood")))
             await self._pc.setLocalDescription(await self._pc.createAnswer())
         except Exception as error:
             # aiortc refuses with any kind of error: assertions, key errors, its own. The text names no audio.
@@ -93,7 +104,7 @@ class Peer:
             reason = str(error) or type(error).__name__
             raise RequestError("unusable_sdp", f"the offer cannot be used: {reason[:200]}", 422) from error
         self._watch_task = asyncio.create_task(self._watch(), name=f"watch {connection.id}")
-        return sdp.announce(self._pc.localDescription.sdp, self._config.announce)
+        return self._pc.localDescription.sdp
 
     async def answer_again(
         self, offer: str, lines: Sequence[sdp.MediaLine], wishes: Sequence[ChannelWish]
@@ -124,7 +135,7 @@ class Peer:
                 "unusable_sdp", f"the offer cannot be used: {str(error)[:200]}", 422
             ) from error
         self._follow(connection, lines, new)
-        return sdp.announce(self._pc.localDescription.sdp, self._config.announce)
+        return self._pc.localDescription.sdp
 
     def _check_slots(self, lines: Sequence[sdp.MediaLine]) -> None:
         """aiortc cannot give the place of a stopped line to another one, nor wake one up again."""

@@ -1,4 +1,4 @@
-"""SDP as this server reads and writes it: an offer's lines, what of it reaches aiortc, what is announced.
+"""SDP as this server reads it: an offer's lines, and what of it reaches aiortc.
 
 Pure text work; the negotiation is aiortc's. Invariant: the number and order of media lines never change.
 """
@@ -117,23 +117,6 @@ def _prepared(line: MediaLine, section: Sequence[str]) -> Iterator[str]:
                 head, payloads = text.split(" ")[:3], text.split(" ")[3:]
                 text = " ".join([*head, *(p for p in payloads if p in line.opus)])
         yield text
-
-
-def announce(sdp: str, addresses: Sequence[str]) -> str:
-    """The answer with `addresses` in place of the host candidates' own (a server behind a port publisher)."""
-    if not addresses:
-        return sdp
-    out: list[str] = []
-    for text in sdp.splitlines():
-        if not (text.startswith("a=candidate:") and " typ host" in text):
-            out.append(text)
-            continue
-        fields = text.split(" ")
-        for number, address in enumerate(addresses):
-            changed = " ".join([f"{fields[0]}{number}", *fields[1:4], address, *fields[5:]])
-            if changed not in out:
-                out.append(changed)
-    return "\r\n".join(out) + "\r\n"
 
 
 def _address(candidate: str) -> str:

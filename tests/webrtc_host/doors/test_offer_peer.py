@@ -29,6 +29,8 @@ from tests.support.peers import (
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.media import peer
+from webrtc_host.media.host_addresses import HostAddresses
+from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.peer import Peer
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType
 from webrtc_host.sessions import Session
@@ -47,10 +49,14 @@ class World:
         self.clients: list[Client] = []
         self.http: Any = None
         self.rig = Rig()
+        self.port = OnePort()
 
     async def start(self, media: MediaConfig | None = None, limits: LimitsConfig | None = None) -> World:
         self.rig = Rig(limits)
-        door = OfferDoor(self.rig.registry, media or MediaConfig(), self._attach)
+        media = media or MediaConfig()
+        self.port = OnePort(HostAddresses(media.announce))
+        self.port.open("127.0.0.1", 0)
+        door = OfferDoor(self.rig.registry, media, self._attach, port=self.port)
         self.http = await self._aiohttp_client(app_of(door.routes()))
         return self
 
@@ -69,6 +75,8 @@ class World:
         for client in self.clients:
             await client.close()
         await self.rig.registry.close()
+        self.port.close()
+        self.attached.clear()  # a data channel holds its peer connection
 
     def log(self, answer: dict[str, Any]) -> Any:
         return self.rig.logs[answer["session"]]
@@ -371,5 +379,6 @@ async def test_200_clients_that_connect_and_drop_leave_nothing_behind(world: Wor
     assert len(world.rig.pipelines) >= 80
     assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
     world.rig.pipelines.clear()
+    world.attached.clear()  # a data channel holds its peer connection
     gc.collect()
     assert sum(isinstance(thing, Peer) for thing in gc.get_objects()) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from webrtc_host.errors import RequestError
-from webrtc_host.media.sdp import CANDIDATES_MAX, announce, prepare_offer, read_offer
+from webrtc_host.media.sdp import CANDIDATES_MAX, prepare_offer, read_offer
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\na=fingerprint:sha-256 AB\r\n"
 BROWSER_AUDIO = (
@@ -69,16 +69,3 @@ def test_only_opus_and_only_usable_candidates_reach_the_negotiation() -> None:
 def test_a_heap_of_candidates_is_cut_off() -> None:
     many = BROWSER_AUDIO + "a=candidate:1 1 udp 1 192.0.2.7 50000 typ host\r\n" * 1000
     assert prepare_offer(HEAD + many).count("a=candidate") <= CANDIDATES_MAX
-
-
-def test_announced_addresses_stand_in_for_the_found_ones_once_each() -> None:
-    answer = (
-        "v=0\r\nm=audio 1 UDP/TLS/RTP/SAVPF 111\r\n"
-        "a=candidate:aa 1 udp 2130706431 172.17.0.2 8082 typ host\r\n"
-        "a=candidate:bb 1 udp 1694498815 198.51.100.4 9 typ srflx raddr 172.17.0.2 rport 8082\r\n"
-    )
-    assert announce(answer, ()) == answer
-    changed = announce(answer, ("203.0.113.9", "2001:db8::9"))
-    assert "a=candidate:aa0 1 udp 2130706431 203.0.113.9 8082 typ host\r\n" in changed
-    assert "a=candidate:aa1 1 udp 2130706431 2001:db8::9 8082 typ host\r\n" in changed
-    assert " 172.17.0.2 8082 typ host" not in changed and "typ srflx" in changed

@@ -1,0 +1,97 @@
+"""The sockets of the one port: TCP and UDP under the same number, on every address that `host` stands for.
+
+Owns binding; not what is read. A host of loopback gets its UDP socket on every address all the same, because
+browsers send from the address of their network, and some refuse to send to loopback from there; the one port
+then takes packets of this machine alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from dataclasses import dataclass
+
+TRIES = 32  # for a number that is free for TCP and UDP alike, when any number will do
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    port: int
+    tcp: tuple[socket.socket, ...]
+    udp: tuple[socket.socket, ...]
+    is_local: bool
+    """Only this machine may come."""
+
+    def close(self) -> None:
+        for one in (*self.tcp, *self.udp):
+            one.close()
+
+
+def open_sockets(host: str, port: int) -> Listening:
+    """Bind, without listening. port 0: a number that both have free.
+
+    Raises OSError whose text says which of the two is taken.
+    """
+    addresses = resolve(host, port)
+    for attempt in range(TRIES):
+        try:
+            return _bind_all(addresses, port)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE or attempt == TRIES - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
+    """(family, address) of every address `host` stands for. Raises OSError for a name that is not known."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
+
+
+def udp_address(family: socket.AddressFamily, address: str) -> str:
+    """Where the UDP socket beside a TCP socket on `address` is bound."""
+    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        return address
+    return "::" if family == socket.AF_INET6 else "0.0.0.0"
+
+
+def _bind_all(addresses: list[tuple[socket.AddressFamily, str]], port: int) -> Listening:
+    tcp: list[socket.socket] = []
+    udp: list[socket.socket] = []
+    try:
+        for family, address in addresses:
+            try:
+                tcp.append(bind(family, socket.SOCK_STREAM, address, port))
+            except OSError as error:
+                # A name such as localhost may stand for an address of a family this machine does not have.
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) or len(addresses) == 1:
+                    raise
+                continue
+            port = tcp[-1].getsockname()[1]
+            udp.append(bind(family, socket.SOCK_DGRAM, udp_address(family, address), port))
+        if not tcp:
+            raise OSError(errno.EADDRNOTAVAIL, "none of the addresses is one of this machine")
+    except OSError:
+        for one in (*tcp, *udp):
+            one.close()
+        raise
+    is_local = all(ipaddress.ip_address(a.partition("%")[0]).is_loopback for _, a in addresses)
+    return Listening(port, tuple(tcp), tuple(udp), is_local)
+
+
+def bind(family: socket.AddressFamily, kind: socket.SocketKind, address: str, port: int) -> socket.socket:
+    """A bound socket; the caller closes it. Raises OSError that names protocol, address and port."""
+    sock = socket.socket(family, kind)
+    try:
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is no hindrance
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+    except OSError as error:
+        sock.close()
+        protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+        reason = (error.strerror or str(error)).lower()
+        raise OSError(error.errno, f"{protocol} port {port} on {address}: {reason}") from error
+    return sock
