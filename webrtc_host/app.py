@@ -20,10 +20,12 @@ from typing import Any
 
 from aiohttp import web
 
+from webrtc_host.archive_room import ArchiveRoom
 from webrtc_host.channel import MakePipeline
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.desk import http, metrics
 from webrtc_host.desk.api import SessionApi, StatusApi
+from webrtc_host.desk.audio_api import AudioApi
 from webrtc_host.desk.auth import Gate
 from webrtc_host.desk.data_channel import DataChannels
 from webrtc_host.desk.glossary_api import GlossaryApi
@@ -64,6 +66,7 @@ READINESS = web.AppKey("readiness", Readiness)
 METRICS = web.AppKey("metrics", metrics.Metrics)
 SPEECH = web.AppKey("speech", SpeechRoom)
 RECORD = web.AppKey("record", RecordRoom)
+ARCHIVE = web.AppKey("archive", ArchiveRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 ONE_PORT = web.AppKey("one_port", OnePort)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
@@ -106,11 +109,14 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[SPEECH] = speech
     app[ONE_PORT] = OnePort(HostAddresses(config.media.announce))
     app[RECORD] = record
+    app[ARCHIVE] = ArchiveRoom(config, registry, record, speech)
+    readiness.troubles["archive"] = app[ARCHIVE].trouble
     app[SOCKETS] = PcmSocketDoor(registry, config.media)
     _add_routes(app)
     _add_statistics(app)
     app.cleanup_ctx.append(record.running)  # the first to begin, the last to end
     app.cleanup_ctx.append(speech.running)
+    app.cleanup_ctx.append(app[ARCHIVE].running)
     app.cleanup_ctx.append(_running(lag.run, "loop lag"))
     app.cleanup_ctx.append(_running(readiness.engine.run, "engine watch"))
     app.on_shutdown.append(_stop)
@@ -123,6 +129,7 @@ def _add_routes(app: web.Application) -> None:
     app.router.add_get("/events", EventStream(watching).handle)
     SessionApi(app[REGISTRY]).add_routes(app)
     StatusApi(app[READINESS], app[METRICS], own_version()).add_routes(app)
+    AudioApi(app[REGISTRY], app[ARCHIVE].archive, app[ARCHIVE].find_segment).add_routes(app)
     GlossaryApi(app[SPEECH].glossary).add_routes(app)
     registry, speech = app[REGISTRY], app[SPEECH]
     media, attach = app[CONFIG].media, app[DATA_CHANNELS].attach
@@ -152,6 +159,10 @@ def _add_statistics(app: web.Application) -> None:
     add_room("engine", app[SPEECH].engine_statistics, metrics.ENGINE)
     add_room("speech", app[SPEECH].statistics, metrics.SPEECH)
     add_room("record", app[RECORD].store.statistics, metrics.RECORD)
+    if (archive := app[ARCHIVE].archive) is not None:
+        add_room("archive", archive.statistics, metrics.ARCHIVE)
+    if (recovery := app[ARCHIVE].recovery) is not None:
+        add_room("recovery", recovery.statistics, metrics.RECOVERY)
 
 
 def _running(

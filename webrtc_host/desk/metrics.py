@@ -146,6 +146,53 @@ ONE_PORT = {
     "tcp_opened": Figure("TCP connections that began to carry ICE.", is_counter=True),
     "addresses": Figure("Addresses that peers were seen at."),
 }
+ARCHIVE = {
+    "packets": Figure("Opus packets kept.", is_counter=True),
+    "bytes": Figure("Bytes of sound written.", is_counter=True),
+    "files_open": Figure("Files of sound being written."),
+    "held_bytes": Figure("Bytes of sound on disk in finished files."),
+    "removed_bytes": Figure("Bytes of sound removed by retention or for want of room.", is_counter=True),
+    "lost_ms": Figure("Milliseconds of sound that could not be kept.", is_counter=True),
+    "waiting_bytes": Figure("Bytes of packets waiting to be written."),
+    "encoding_ms": Figure("Milliseconds of sound waiting to be encoded."),
+    "sync_ms": Figure("What the last sync of all open files took."),
+    "unsynced_ms_max": Figure("The longest a packet was not yet safe from a power cut."),
+    "is_degraded": Figure("1 while sound cannot be kept."),
+}
+RECOVERY = {
+    "feeds_waiting": Figure("Feeds cut off by a crash that are still to be read again."),
+    "feeds_done": Figure("Feeds read again.", is_counter=True),
+    "feeds_failed": Figure("Feeds that could not be read again.", is_counter=True),
+    "audio_ms": Figure("Milliseconds of sound read again.", is_counter=True),
+    "finals": Figure("Finals given that a crash had held back.", is_counter=True),
+}
+
+
+RECEPTION = {
+    "tracks": Figure("Tracks being read now."),
+    "packets": Figure("RTP packets received.", is_counter=True),
+    "lost": Figure("Packets given up after waiting for them.", is_counter=True),
+    "late": Figure("Of the lost ones, those that came after all.", is_counter=True),
+    "duplicates": Figure("Packets that came twice.", is_counter=True),
+    "reordered": Figure("Packets that were overtaken and put in their place.", is_counter=True),
+    "repaired": Figure("Lost packets that came back from the copy in the next one.", is_counter=True),
+    "undecodable": Figure("Packets that could not be decoded.", is_counter=True),
+    "ignored": Figure("Packets that are no sound: events, comfort noise, strays.", is_counter=True),
+    "refused": Figure("Packets beyond what one track may send.", is_counter=True),
+    "unread": Figure("Packets of tracks whose channel is closed.", is_counter=True),
+    "failed": Figure("Packets dropped because of an error in this server.", is_counter=True),
+    "concealed_ms": Figure("Milliseconds made up for short holes.", is_counter=True),
+    "silence_ms": Figure("Milliseconds of lost sound, silence in its place.", is_counter=True),
+    "paused_ms": Figure("Milliseconds in which a source stood still.", is_counter=True),
+    "trimmed_ms": Figure("Milliseconds cut off because they came twice.", is_counter=True),
+    "pauses": Figure("Times a source stood still and went on.", is_counter=True),
+    "bursts": Figure("Times the network held packets up and sent them at once.", is_counter=True),
+    "restarts": Figure("Times a sender started over with new RTP time.", is_counter=True),
+    "jitter_ms_max": Figure("Interarrival jitter of the worst track (RFC 3550)."),
+    "lag_ms_max": Figure("From a sound's place to its arrival, of the worst track."),
+    "wait_ms_max": Figure("How long a missing packet is waited for, of the worst track."),
+    "drift_ppm_max": Figure("Parts per million between a sender's clock and ours, of the worst track."),
+}
 
 
 class Metrics:

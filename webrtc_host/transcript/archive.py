@@ -116,13 +116,15 @@ class Archive:
                 runs.append((packet.start_sample, packet.end_sample))
         return runs
 
-    def end_sample(self, place: Place) -> int:
-        """End of the newest sound that is kept, 0 when none is."""
+    def end_before(self, place: Place, limit_sample: int) -> int:
+        """End of the newest packet that begins before `limit_sample`; 0 when none is kept."""
         with self._lock:
             files = self._index.of(place)
         for file in reversed(files):
-            if packets := packets_of(self.folder, file):
-                return max(packet.end_sample for packet in packets)
+            if file.start_sample < limit_sample:
+                ends = [p.end_sample for p in packets_of(self.folder, file) if p.start_sample < limit_sample]
+                if ends:
+                    return max(ends)
         return 0
 
     def places(self) -> list[Place]:

@@ -58,16 +58,26 @@ class Known:
     lines: tuple[tuple[int, int], ...]  # (start_sample, end_sample) of the finals
 
 
-def known_of(opened_ms: int, events: Iterable[Mapping[str, Any]]) -> Known:
-    """events: bodies of the channel's stored events since it was opened, in the order of their seq."""
+def known_of(opened_ms: int, events: Iterable[Mapping[str, Any]], until_ms: int | None = None) -> Known:
+    """events: bodies of the channel's stored events since it was opened, in the order of their seq.
+
+    until_ms: when the channel was opened again; what happened from then on is another feed's.
+    """
     utterances: dict[str, KnownUtterance] = {}
     words: list[Word] = []
     lines: list[tuple[int, int]] = []
     covered_to_ms = opened_ms
+    is_closed = False
     for event in events:
         kind = event["type"]
+        if kind == EventType.CHANNEL_CLOSED:
+            is_closed = True
+            continue
         if kind == EventType.COVERAGE:
-            covered_to_ms = max(covered_to_ms, int(event["to_ms"]))
+            if not is_closed:  # later the restart called the unread time lost, and a recovery may have begun
+                covered_to_ms = max(covered_to_ms, int(event["to_ms"]))
+            continue
+        if until_ms is not None and event["start_ms"] >= until_ms:
             continue
         known = utterances.get(event.get("utterance", ""))
         if kind == EventType.SPEECH_STARTED:

@@ -1,0 +1,120 @@
+"""The archive put together: kept sound, its retention, its alarm, and recovery from it after a crash.
+
+Owns their lifetimes and the order of a start: the record is open, the archive mended, what a crash left is
+found, then callers come in. Invariant: without an archive, or with one in trouble, text goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from sqlalchemy import Connection, select
+
+from webrtc_host.config import MediaProcessConfig
+from webrtc_host.desk.audio_api import SegmentPlace
+from webrtc_host.errors import StoreError
+from webrtc_host.record_room import RecordRoom
+from webrtc_host.recovery_room import RecoveryRoom
+from webrtc_host.seams import EventType
+from webrtc_host.sessions import SessionRegistry
+from webrtc_host.speech_room import SpeechRoom
+from webrtc_host.transcript import schema
+from webrtc_host.transcript.archive import Archive
+from webrtc_host.transcript.archive_writer import Place
+from webrtc_host.transcript.retention import Holds
+
+logger = logging.getLogger(__name__)
+
+RETENTION_S = 60.0
+ALARM_S = 0.5
+
+
+class ArchiveRoom:
+    """Made once for the process; `running` is its cleanup context, after the record and the speech room."""
+
+    def __init__(
+        self, config: MediaProcessConfig, registry: SessionRegistry, record: RecordRoom, speech: SpeechRoom
+    ) -> None:
+        self._registry, self._record = registry, record
+        self.archive = Archive(config.archive, config.data.dir) if config.archive.enabled else None
+        self.recovery: RecoveryRoom | None = None
+        if self.archive is not None:
+            registry.make_keeper = self.archive.keeper
+            if config.archive.recover:
+                backlog_ms = config.speech.pipeline.backlog_ms_max
+                self.recovery = RecoveryRoom(self.archive, record.store, speech, backlog_ms)
+
+    async def running(self, _: web.Application) -> AsyncIterator[None]:
+        archive = self.archive
+        if archive is None:
+            yield
+            return
+        await asyncio.to_thread(archive.open)
+        if self.recovery is not None:
+            await self.recovery.begin(self._record.restarted)
+        tasks = [
+            asyncio.create_task(self._retain(archive), name="audio retention"),
+            asyncio.create_task(self._alarm(archive), name="audio alarm"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            if self.recovery is not None:
+                await self.recovery.end()
+            await asyncio.to_thread(archive.close)
+
+    def trouble(self) -> str | None:
+        """For `/ready`."""
+        reason = self.archive.trouble if self.archive is not None else None
+        return None if reason is None else f"sound is not being kept: {reason}; text goes on"
+
+    async def find_segment(self, segment: str) -> SegmentPlace | None:
+        """Where a final lies, by its id."""
+        table = schema.segments
+        row = await self._record.store.read(
+            lambda connection: connection.execute(select(table).where(table.c.id == segment)).first()
+        )
+        return None if row is None else SegmentPlace(row.session, row.channel, row.start_ms, row.end_ms)
+
+    async def holds(self) -> Holds:
+        """What may not go. Raises StoreError."""
+        return await self._record.store.read(_holds)
+
+    async def _retain(self, archive: Archive) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(archive.apply_retention, await self.holds())
+            except StoreError as error:
+                logger.warning("no sound is removed, the holds are not known: %s", error)
+            except Exception:
+                logger.exception("retention failed; it is tried again in %.0f s", RETENTION_S)
+            await asyncio.sleep(RETENTION_S)
+
+    async def _alarm(self, archive: Archive) -> None:
+        """Tell every live session when sound stops being kept, and when it is kept again."""
+        told: str | None = None
+        while True:
+            trouble = archive.trouble
+            if (trouble is None) != (told is None):
+                message = self.trouble() or "sound is being kept again"
+                code = "archive_degraded" if trouble else "archive_recovered"
+                for session in self._registry:
+                    if not session.is_ended:
+                        session.log.emit(EventType.ERROR, code=code, message=message)
+                told = trouble
+            await asyncio.sleep(ALARM_S)
+
+
+def _holds(connection: Connection) -> Holds:
+    sessions, channels = schema.sessions, schema.channels
+    held = connection.execute(select(sessions.c.id).where(sessions.c.is_held)).scalars()
+    places = connection.execute(
+        select(channels.c.session, channels.c.channel).where(channels.c.is_held)
+    ).all()
+    return Holds(frozenset(held), frozenset(Place(row.session, row.channel) for row in places))

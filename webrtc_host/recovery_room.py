@@ -1,0 +1,340 @@
+"""Recovery put to work: after a crash, sound that was kept and not read goes through the pipeline again.
+
+Owns the order (prepare before anyone is let in, then read in the background, two channels at a time, behind
+everything live) and what is remembered as done. What to read and what is known are `transcript.recovery`'s.
+Invariant: a feed counts as recovered only when all its finals are in the log; a crash meanwhile begins again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from host_stt.contract import EndReason, Float32Array, Priority, Transcript, Window
+from webrtc_host.channel import Channel, DoorKind
+from webrtc_host.errors import StoreError
+from webrtc_host.going_on import CRASHED, Restarted
+from webrtc_host.media.opus import Codec, DecodeError, Decoder, make_decoder
+from webrtc_host.seams import SAMPLES_PER_MS, Block, EventSink, EventType, OpusPacket, Transcriber, ms_of
+from webrtc_host.speech_room import SpeechRoom
+from webrtc_host.transcript import schema
+from webrtc_host.transcript.archive import Archive
+from webrtc_host.transcript.archive_writer import SLACK_SAMPLES, Place
+from webrtc_host.transcript.recovery import RESTART_RULE, Known, Plan, known_of
+from webrtc_host.transcript.rows import get_meta, put_meta
+from webrtc_host.transcript.store import Store
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 2
+"""Channels read again at one time; each keeps one window or two before the engine."""
+PIECE_SAMPLES = 10_000 * SAMPLES_PER_MS
+ROLL_SAMPLES = 80 * SAMPLES_PER_MS
+EVENTS_MAX = 4000
+"""Of one feed, the newest: days of one channel's speech that is not dealt with would not fill it."""
+DEADLINE_MS = 600_000  # the longest the contract allows; nobody waits for these windows
+TAIL_SPARE_MS = 5000  # what else may lie between a packet and its first event
+RECENT_MS = 60_000
+"""A feed closed so shortly before the crash may not have said its last words: a channel changes hands before
+they are read.
+"""
+FINALS_POLL_S = 0.2
+FINALS_WAIT_S = 1800.0
+DONE_KEY = "recovered:{session}:{channel}"  # in `meta`: opened_seq of the newest feed read again
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """A feed that a crash ended."""
+
+    channel: Channel
+    opened_seq: int
+    plan: Plan
+
+    @property
+    def place(self) -> Place:
+        return Place(self.channel.session.id, self.channel.id)
+
+
+@dataclass(slots=True)
+class RecoveryFigures:
+    feeds_waiting: int = 0
+    feeds_done: int = 0
+    feeds_failed: int = 0
+    audio_ms: int = 0  # read again
+    finals: int = 0  # given
+
+
+class RecoveryRoom:
+    def __init__(self, archive: Archive, store: Store, speech: SpeechRoom, backlog_ms: int) -> None:
+        """backlog_ms: sound that may wait for voice detection."""
+        self._archive, self._store, self._speech = archive, store, speech
+        self._tail_ms = backlog_ms + TAIL_SPARE_MS
+        self.figures = RecoveryFigures()
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self, restarted: Sequence[Restarted]) -> None:
+        """Before callers: find what there is to read, set each channel's clock behind it, begin to read."""
+        cut_off: list[CutOff] = []
+        for one in restarted:
+            for channel in one.session.channels.values():
+                try:
+                    recent_ms = one.down_to_ms if one.was_stopped else one.down_from_ms - RECENT_MS
+                    cut_off += await self._find(channel, recent_ms)
+                except (StoreError, OSError):
+                    logger.exception("%s %s cannot be recovered", one.session.id, channel.id)
+                    self.figures.feeds_failed += 1
+        waiting = [one for one in cut_off if not one.plan.is_empty]
+        if not waiting:
+            return
+        self.figures.feeds_waiting = len(waiting)
+        seconds = sum(one.plan.to_sample - one.plan.from_sample for one in waiting) / 16_000
+        logger.info("recovery: %d feeds were cut off, up to %.0f s of sound are read", len(waiting), seconds)
+        self._task = asyncio.create_task(self._run(waiting), name="recovery")
+
+    async def end(self) -> None:
+        """What is not done is begun again at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    @property
+    def is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def statistics(self) -> dict[str, float]:
+        figures = self.figures
+        return {
+            "feeds_waiting": figures.feeds_waiting,
+            "feeds_done": figures.feeds_done,
+            "feeds_failed": figures.feeds_failed,
+            "audio_ms": figures.audio_ms,
+            "finals": figures.finals,
+        }
+
+    async def _find(self, channel: Channel, recent_ms: int) -> list[CutOff]:
+        """The channel's feeds that a crash ended and that were not read again yet, oldest first.
+
+        recent_ms: feeds closed later than this are among them.
+        """
+        session_id, channel_id, head_seq = channel.session.id, channel.id, channel.session.log.head_seq
+        feeds = await self._store.read(
+            lambda connection: _unrecovered_feeds(connection, session_id, channel_id, head_seq, recent_ms)
+        )
+        found: list[CutOff] = []
+        place = Place(session_id, channel_id)
+        for feed in feeds:
+            limit = channel.session.now_sample() if feed.next_ms is None else feed.next_ms * SAMPLES_PER_MS
+            end = await asyncio.to_thread(self._archive.end_before, place, limit)
+            if feed.next_ms is None:
+                self._set_clock(channel, feed.opened_ms * SAMPLES_PER_MS, end)
+            known = await self._store.read(partial(_known, place=place, feed=feed))
+            found.append(CutOff(channel, feed.opened_seq, Plan(known, end, self._tail_ms)))
+        return found
+
+    def _set_clock(self, channel: Channel, from_sample: int, end_sample: int) -> None:
+        """Live sound goes on behind what was kept; that time is taken, and nobody need send it again."""
+        channel.end_sample = max(channel.end_sample, end_sample)
+        if end_sample > from_sample:
+            channel.taken.add(from_sample, end_sample)
+
+    async def _run(self, waiting: Sequence[CutOff]) -> None:
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one(cut_off: CutOff) -> None:
+            async with places:
+                await self._recover(cut_off)
+
+        await asyncio.gather(*(one(cut_off) for cut_off in waiting))
+        figures = self.figures
+        seconds = figures.audio_ms / 1000
+        logger.info("recovery is done: %.0f s of sound read, %d finals", seconds, figures.finals)
+
+    async def _recover(self, cut_off: CutOff) -> None:
+        place = cut_off.place
+        try:
+            await self._read_again(cut_off)
+            key = DONE_KEY.format(session=place.session, channel=place.channel)
+            await self._store.write(lambda connection: put_meta(connection, {key: str(cut_off.opened_seq)}))
+            self.figures.feeds_done += 1
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logger.exception("%s %s could not be recovered", place.session, place.channel)
+            self.figures.feeds_failed += 1
+        finally:
+            self.figures.feeds_waiting -= 1
+
+    async def _read_again(self, cut_off: CutOff) -> None:
+        channel, plan = cut_off.channel, cut_off.plan
+        sink = PastSink(channel.session.log, plan, self.figures)
+        pipeline = self._speech.make_past_pipeline(
+            channel, sink, channel.coverage.repairing(), PastTranscriber(self._speech.engine, plan)
+        )
+        pipeline.start()
+        try:
+            decoder = _PastDecoder()
+            for at in range(plan.from_sample, plan.to_sample, PIECE_SAMPLES):
+                end = min(at + PIECE_SAMPLES, plan.to_sample)
+                blocks = await asyncio.to_thread(decoder.blocks, self._archive, cut_off.place, at, end)
+                for block in blocks:
+                    await pipeline.room()
+                    pipeline.feed(block)
+                    channel.note_received(block.start_sample, block.end_sample)
+                    self.figures.audio_ms += len(block.samples) // SAMPLES_PER_MS
+            await _finals_of(pipeline)
+        finally:
+            await pipeline.close()
+        for utterance in plan.broken_off():
+            channel.session.log.emit(
+                EventType.SPEECH_ENDED,
+                channel.id,
+                utterance=utterance.id,
+                start_ms=utterance.start_ms,
+                end_ms=max(utterance.start_ms, ms_of(plan.to_sample)),
+                rule=RESTART_RULE,
+            )
+
+
+async def _finals_of(pipeline: Any) -> None:
+    """Wait until the engine has read everything; behind live channels it may take its time."""
+    async with asyncio.timeout(FINALS_WAIT_S):
+        while True:
+            figures = pipeline.statistics()
+            if figures.queued_ms == 0 and figures.in_flight == 0:
+                return
+            await asyncio.sleep(FINALS_POLL_S)
+
+
+class _PastDecoder:
+    """Kept packets as blocks, a hole where nothing is kept. Blocking."""
+
+    def __init__(self) -> None:
+        self._decoder: Decoder = make_decoder(Codec.OPUS)
+        self._end: int | None = None
+
+    def blocks(self, archive: Archive, place: Place, from_sample: int, to_sample: int) -> list[Block]:
+        """[from_sample, to_sample), cut at packets: one belongs where it begins."""
+        blocks: list[Block] = []
+        for packet in archive.packets(place, max(0, from_sample - ROLL_SAMPLES), to_sample):
+            if self._end is not None and packet.start_sample < self._end - SLACK_SAMPLES:
+                continue  # kept twice, or decoded with the piece before
+            samples = self._decoded(packet)
+            start = packet.start_sample
+            self._end = packet.end_sample
+            if start >= from_sample and len(samples):
+                blocks.append(Block(_not_before(blocks, start), samples))
+        return blocks
+
+    def _decoded(self, packet: OpusPacket) -> Float32Array:
+        if self._end is not None and abs(packet.start_sample - self._end) > SLACK_SAMPLES:
+            self._decoder = make_decoder(Codec.OPUS)
+        try:
+            return self._decoder.decode(packet.payload)
+        except DecodeError:
+            return self._decoder.conceal(packet.samples)
+
+
+def _not_before(blocks: Sequence[Block], start: int) -> int:
+    """Neighbours within a millisecond touch; blocks never overlap."""
+    if blocks and start < blocks[-1].end_sample + SLACK_SAMPLES:
+        return blocks[-1].end_sample
+    return start
+
+
+class PastTranscriber:
+    """The engine for windows of the past: behind everything live, and only for what is not known."""
+
+    def __init__(self, engine: Transcriber, plan: Plan) -> None:
+        self._engine, self._plan = engine, plan
+
+    async def transcribe(self, window: Window) -> Transcript:
+        if self._plan.is_known(window.start_sample, window.start_sample + len(window.samples)):
+            return Transcript(window.id, (), window.language, 0.0, 0.0, 1.0, 0.0, EndReason.NO_SPEECH)
+        patient = replace(window, priority=Priority.BACKGROUND, deadline_ms=DEADLINE_MS)
+        transcript = await self._engine.transcribe(patient)
+        return self._plan.fresh(transcript, window.start_sample)
+
+
+class PastSink:
+    """The session's log for a pipeline that reads the past: what watchers know is not told again."""
+
+    def __init__(self, log: EventSink, plan: Plan, figures: RecoveryFigures) -> None:
+        self._log, self._plan, self._figures = log, plan, figures
+
+    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        utterance = fields.get("utterance", "")
+        match kind:
+            case EventType.CHANNEL_STATE | EventType.SEGMENT_INTERIM:
+                return None  # of the present
+            case EventType.SPEECH_STARTED:
+                if not self._plan.utterance_began(utterance, fields["start_ms"]):
+                    return None
+            case EventType.SPEECH_ENDED:
+                if not self._plan.utterance_ended(utterance):
+                    return None
+                fields["start_ms"] = self._plan.start_of(utterance, fields["start_ms"])
+            case EventType.SEGMENT_FINAL:
+                self._figures.finals += 1
+        if utterance:
+            fields["utterance"] = self._plan.name_of(utterance)
+        return self._log.emit(kind, channel, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    opened_seq: int
+    opened_ms: int
+    next_ms: int | None  # when the channel was opened again
+
+
+def _unrecovered_feeds(
+    connection: Connection, session: str, channel: str, head_seq: int, recent_ms: int
+) -> list[_Feed]:
+    """Those that a crash ended; uploads are answered whole or sent again by their sender."""
+    done = int(get_meta(connection, DONE_KEY.format(session=session, channel=channel)) or 0)
+    table = schema.feeds
+    rows = connection.execute(
+        select(table)
+        .where(table.c.session == session, table.c.channel == channel, table.c.opened_seq <= head_seq)
+        .order_by(table.c.opened_seq)
+    ).all()
+    feeds: list[_Feed] = []
+    for number, row in enumerate(rows):
+        later = (other.opened_ms for other in rows[number + 1 :] if other.door != DoorKind.PUSH)
+        is_cut_off = row.closed_ms is None or row.closed_ms > recent_ms or row.reason == CRASHED
+        if is_cut_off and row.opened_seq > done and row.door != DoorKind.PUSH:
+            feeds.append(_Feed(row.opened_seq, row.opened_ms, next(later, None)))
+    return feeds
+
+
+def _known(connection: Connection, place: Place, feed: _Feed) -> Known:
+    """The newest events of a feed, to its end."""
+    table = schema.events
+    kinds = (
+        EventType.SPEECH_STARTED,
+        EventType.SPEECH_ENDED,
+        EventType.SEGMENT_FINAL,
+        EventType.WINDOW_FAILED,
+        EventType.COVERAGE,
+        EventType.CHANNEL_CLOSED,
+    )
+    rows = connection.execute(
+        select(table.c.data)
+        .where(
+            table.c.session == place.session,
+            table.c.channel == place.channel,
+            table.c.seq > feed.opened_seq,
+            table.c.type.in_([kind.value for kind in kinds]),
+        )
+        .order_by(table.c.seq.desc())
+        .limit(EVENTS_MAX)
+    ).all()
+    return known_of(feed.opened_ms, [json.loads(row.data) for row in reversed(rows)], feed.next_ms)
