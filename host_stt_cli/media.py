@@ -85,7 +85,7 @@ def prepared(loaded: Loaded) -> Iterator[Ground]:
     config = loaded.config
     config.refuse_open("media")
     with data_folder.hold(config.data.dir, is_needed=config.store.url != MEMORY) as folder:
-        check_free("media", config.media.host, config.media.port)
+        check_free("media", config.media.host, config.media.port, with_udp=True)
         tls, fingerprint = _tls(config, folder)
         logs.set_up("media", config.log.level, config.token)
         keep_window_memory()

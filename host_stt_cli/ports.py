@@ -6,10 +6,14 @@ import errno
 import socket
 
 from host_stt_cli.errors import StartError
+from webrtc_host.media.listening import bind, udp_address
 
 
-def check_free(section: str, host: str, port: int) -> None:
-    """Raise StartError unless `section`.host and .port can be bound now. Port 0 asks for any free one."""
+def check_free(section: str, host: str, port: int, *, with_udp: bool = False) -> None:
+    """Raise StartError unless `section`.host and .port can be bound now. Port 0 asks for any free one.
+
+    with_udp: the same number must be free for UDP as well.
+    """
     for family, kind, protocol, _, address in _addresses(section, host, port):
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(
@@ -20,6 +24,11 @@ def check_free(section: str, host: str, port: int) -> None:
             try:
                 probe.bind(address)
                 probe.listen(1)
+            except OSError as error:
+                raise refusal(section, host, port, error) from error
+        if with_udp and port:
+            try:
+                bind(family, socket.SOCK_DGRAM, udp_address(family, address[0]), port).close()
             except OSError as error:
                 raise refusal(section, host, port, error) from error
 
@@ -36,8 +45,9 @@ def refusal(section: str, host: str, port: int, error: OSError) -> StartError:
     """The sentence for a bind that failed."""
     match error.errno:
         case errno.EADDRINUSE:
+            protocol = "UDP " if "UDP" in (error.strerror or "") else ""
             return StartError(
-                f"port {port} on {host} is already in use; "
+                f"{protocol}port {port} on {host} is already in use; "
                 f"stop what listens there, or choose another with --set {section}.port=PORT."
             )
         case errno.EACCES:

@@ -22,6 +22,15 @@ def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
             check_free("media", "127.0.0.1", port)
 
 
+def test_a_udp_port_in_use_is_said_to_be_one() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("0.0.0.0", 0))
+        port = other.getsockname()[1]
+        check_free("engine", "127.0.0.1", port)
+        with pytest.raises(StartError, match=rf"^UDP port {port} on 127.0.0.1 is already in use"):
+            check_free("media", "127.0.0.1", port, with_udp=True)
+
+
 def test_an_address_of_another_machine_is_one_sentence() -> None:
     with pytest.raises(StartError, match=r"media.host is 192.0.2.77, which is no address of this machine"):
         check_free("media", "192.0.2.77", 0)
