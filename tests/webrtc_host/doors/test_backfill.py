@@ -1,0 +1,306 @@
+"""`/ws/backfill/{channel}`: what a client sends after its network came back, and what it may not send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+
+from tests.support.peers import BlockKeeper, Rig, app_of, until
+from tests.webrtc_host.doors.test_gap_filling import AUDIO, LOST, SECOND, fed_channel
+from webrtc_host.channel import Channel
+from webrtc_host.desk.auth import Gate
+from webrtc_host.desk.http import GATE
+from webrtc_host.doors.backfill import BackfillDoor, BackfillLimits
+from webrtc_host.doors.resume import ResumeTokens
+from webrtc_host.seams import CoverageNotes, CoverageState, EventSink, EventType
+
+RESUME_S = 900.0
+
+
+class PastReader(BlockKeeper):
+    """A past pipeline that says one word for every stretch it was given."""
+
+    def __init__(self, channel: Channel, sink: EventSink, notes: CoverageNotes) -> None:
+        super().__init__(channel)
+        self._sink = sink
+        self._notes = notes
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+
+    async def room(self) -> None:
+        await self.may_go_on.wait()
+
+    async def close(self) -> None:
+        for block in self.blocks:
+            start, end = block.start_sample // 16, block.end_sample // 16
+            word = {"text": "word", "start_ms": start, "end_ms": end, "p": 0.9}
+            self._sink.emit(
+                EventType.SEGMENT_FINAL,
+                utterance="u_1",
+                segment=f"g_{start}",
+                start_ms=start,
+                end_ms=end,
+                text="word",
+                raw="word",
+                words=[word],
+            )
+            self._notes.decide(block.start_sample, block.end_sample, CoverageState.TRANSCRIBED)
+        await super().close()
+
+
+class World:
+    """A channel that received 5 s, lost 4 s and received 3 s more; its client's token; and the door."""
+
+    def __init__(self, aiohttp_client: Any) -> None:
+        self._aiohttp_client = aiohttp_client
+        self.now = [0.0]
+        self.rig = Rig(clock=lambda: self.now[0])
+        self.tokens = ResumeTokens(RESUME_S, clock=lambda: self.now[0])
+        self.readers: list[PastReader] = []
+        self.is_held = False
+        self.http: Any = None
+
+    async def start(self, seconds_max: float = 30.0, **limits: Any) -> World:
+        pieces = ((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
+        self.channel = fed_channel(self.rig, self.now, *pieces)
+        self.channel.coverage.decide(0, 12 * SECOND, CoverageState.SILENCE)
+        connection = self.channel.connection
+        assert connection is not None
+        self.connection = connection
+        self.token = self.tokens.give(connection)
+        self.rig.registry.on_disconnect.append(self.tokens.closed)
+        self.door = BackfillDoor(
+            self.rig.registry, self.tokens, self._reader, seconds_max, BackfillLimits(**limits)
+        )
+        app = app_of(self.door.routes())
+        app[GATE] = Gate()
+        self.http = await self._aiohttp_client(app)
+        return self
+
+    def _reader(self, channel: Channel, sink: EventSink, notes: CoverageNotes) -> PastReader:
+        self.readers.append(PastReader(channel, sink, notes))
+        if self.is_held:
+            self.readers[-1].may_go_on.clear()
+        return self.readers[-1]
+
+    async def open(self, channel: str = "C01", **fields: Any) -> aiohttp.ClientWebSocketResponse:
+        socket: aiohttp.ClientWebSocketResponse = await self.http.ws_connect(f"/ws/backfill/{channel}")
+        first = {"resume": self.token, "start_ms": 5000, "encoding": "pcm_s16le", "sample_rate": 16_000}
+        await socket.send_str(json.dumps({**first, **fields}))
+        return socket
+
+    async def refused(self, close_code: int, code: str, channel: str = "C01", **fields: Any) -> str:
+        socket = await self.open(channel, **fields)
+        message = await said_last(socket)
+        assert (message["type"], message["code"], socket.close_code) == ("error", code, close_code), message
+        return str(message["message"])
+
+    def finals(self) -> list[tuple[int, int]]:
+        log = self.rig.logs[self.channel.session.id]
+        return [(e["start_ms"], e["end_ms"]) for e in log.of(EventType.SEGMENT_FINAL)]
+
+    def repaired(self) -> list[tuple[int, int]]:
+        log = self.rig.logs[self.channel.session.id]
+        runs = log.of(EventType.COVERAGE)
+        return [(e["from_ms"], e["to_ms"]) for e in runs if e["state"] == "transcribed"]
+
+
+async def said_last(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    async for message in socket:
+        said = json.loads(message.data)
+    return said
+
+
+def pcm(seconds: float, rate: int = 16_000) -> bytes:
+    return np.full(round(seconds * rate), 3000, "<i2").tobytes()
+
+
+async def send(socket: aiohttp.ClientWebSocketResponse, *what: bytes | dict[str, Any]) -> None:
+    for one in what:
+        if isinstance(one, bytes):
+            await socket.send_bytes(one)
+        else:
+            await socket.send_str(json.dumps(one))
+
+
+STOP = {"type": "stop"}
+
+
+@pytest.fixture
+async def world(aiohttp_client: Any) -> AsyncIterator[World]:
+    yield World(aiohttp_client)
+
+
+async def test_the_door_says_what_is_missing_and_fills_it(world: World) -> None:
+    await world.start()
+    socket = await world.open(start_ms=4000)
+    ready = await socket.receive_json()
+    assert (ready["type"], ready["now_ms"], ready["missing"]) == ("ready", 12_000, [[5000, 9000]])
+    await send(socket, *[pcm(0.5)] * 12, STOP)
+    stopped = await said_last(socket)
+    assert (stopped["type"], stopped["filled"], socket.close_code) == ("stopped", [[5000, 9000]], 1000)
+    finals = world.finals()
+    assert (finals[0][0], finals[-1][1]) == (5000, 9000)
+    assert stopped["segments"] == len(finals)
+    assert world.repaired()[0][0] == 5000 and world.repaired()[-1][1] == 9000
+    assert world.channel.missing(0, 12 * SECOND) == []
+
+
+async def test_what_was_received_already_is_ignored(world: World) -> None:
+    await world.start()
+    for start_ms in (0, 9500):
+        socket = await world.open(start_ms=start_ms)
+        await send(socket, pcm(2), STOP)
+        assert (await said_last(socket))["filled"] == []
+    assert not world.readers
+
+
+async def test_the_same_gap_sent_twice_is_read_once(world: World) -> None:
+    await world.start()
+    for expected in ([[5000, 9000]], []):
+        socket = await world.open()
+        await send(socket, pcm(4), STOP)
+        assert (await said_last(socket))["filled"] == expected
+    assert len(world.readers) == 1
+
+
+async def test_a_part_of_a_gap_leaves_the_rest_missing(world: World) -> None:
+    await world.start()
+    socket = await world.open(start_ms=7000)
+    await send(socket, pcm(2), STOP)
+    assert (await said_last(socket))["filled"] == [[7000, 9000]]
+    assert world.channel.missing(0, 12 * SECOND) == [(5 * SECOND, 7 * SECOND)]
+
+
+async def test_several_pieces_each_have_their_place(world: World) -> None:
+    await world.start()
+    socket = await world.open(start_ms=5000)
+    await send(socket, pcm(1), {"type": "at", "start_ms": 7500}, pcm(1), STOP)
+    assert (await said_last(socket))["filled"] == [[5000, 6000], [7500, 8500]]
+
+
+async def test_other_rates_are_brought_to_sixteen_kilohertz(world: World) -> None:
+    await world.start()
+    socket = await world.open(sample_rate=48_000)
+    await send(socket, *[pcm(1, 48_000)] * 4, STOP)
+    [[start, end]] = (await said_last(socket))["filled"]
+    assert (start, abs(end - 9000) <= 2) == (5000, True)
+
+
+async def test_a_client_that_vanishes_half_way_leaves_what_it_sent(world: World) -> None:
+    await world.start()
+    socket = await world.open()
+    await socket.receive_json()
+    await send(socket, pcm(2))
+    await socket.close()
+    await until(lambda: bool(world.readers) and world.readers[0].is_closed)
+    assert world.finals()[-1][1] == 7000
+
+
+async def test_a_channel_nobody_feeds_any_more_takes_its_last_gap(world: World) -> None:
+    """The page was reloaded while its network was gone."""
+    await world.start()
+    await world.channel.close("connection_lost")
+    world.rig.registry.disconnect(world.connection)
+    world.now[0] = 15.0
+    socket = await world.open(start_ms=12_000)
+    await send(socket, pcm(2), STOP)
+    assert (await said_last(socket))["filled"] == [[12_000, 14_000]]
+
+
+async def test_tokens_that_are_wrong_open_nothing(world: World) -> None:
+    await world.start()
+    await world.refused(4403, "resume_unknown", resume="made up")
+    await world.refused(4403, "resume_other_channels", channel="C02")
+    await world.refused(4422, "missing_field", resume=None)
+    world.rig.registry.disconnect(world.connection)
+    world.now[0] += RESUME_S + 1
+    await world.refused(4403, "resume_expired")
+
+
+async def test_an_ended_session_takes_nothing_more(world: World) -> None:
+    await world.start()
+    await world.rig.registry.end(world.channel.session)
+    await world.refused(4409, "session_ended")
+
+
+@pytest.mark.parametrize(
+    ("fields", "close_code", "code"),
+    [
+        ({"start_ms": None}, 4422, "missing_field"),
+        ({"start_ms": -1}, 4422, "bad_field"),
+        ({"start_ms": 60_000}, 4422, "bad_field"),
+        ({"encoding": "mp3"}, 4415, "unknown_encoding"),
+        ({"sample_rate": 96_000}, 4422, "bad_field"),
+    ],
+)
+async def test_a_first_message_that_cannot_be_is_refused(
+    world: World, fields: dict[str, Any], close_code: int, code: str
+) -> None:
+    await world.start()
+    await world.refused(close_code, code, **fields)
+
+
+@pytest.mark.parametrize(
+    ("message", "close_code", "code"),
+    [
+        (b"odd", 4400, "bad_frame"),
+        ({"type": "at", "start_ms": "soon"}, 4422, "bad_field"),
+        ({"type": "at", "start_ms": 99_000}, 4422, "bad_field"),
+    ],
+)
+async def test_a_later_message_that_cannot_be_ends_it(
+    world: World, message: bytes | dict[str, Any], close_code: int, code: str
+) -> None:
+    await world.start()
+    socket = await world.open()
+    await send(socket, message)
+    assert ((await said_last(socket))["code"], socket.close_code) == (code, close_code)
+
+
+async def test_more_than_the_limit_is_refused(world: World) -> None:
+    await world.start(seconds_max=3.0)
+    socket = await world.open()
+    await send(socket, pcm(2), pcm(2))
+    assert ((await said_last(socket))["code"], socket.close_code) == ("too_long", 4413)
+    assert not world.readers
+
+
+async def test_silence_on_the_socket_ends_it(world: World) -> None:
+    await world.start(idle_s=0.1)
+    socket = await world.open()
+    assert ((await said_last(socket))["code"], socket.close_code) == ("idle", 4408)
+
+
+async def test_a_second_caller_of_the_same_channel_has_to_wait(world: World) -> None:
+    await world.start()
+    world.is_held = True
+    first = await world.open()
+    await send(first, pcm(4), STOP)
+    await until(lambda: bool(world.readers))
+    await world.refused(4409, "backfill_in_hand")
+    world.readers[0].may_go_on.set()
+    assert (await said_last(first))["filled"] == [[5000, 9000]]
+    assert world.door.statistics()["in_hand"] == 0
+
+
+async def test_too_many_callers_are_asked_to_come_again(world: World) -> None:
+    await world.start(callers=0)
+    await world.refused(1013, "too_many_backfills")
+
+
+async def test_bytes_are_read_no_faster_than_the_limit(world: World) -> None:
+    await world.start(bytes_per_s=64_000)
+    socket = await world.open()
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    await send(socket, *[pcm(1)] * 3, STOP)  # 96 kB: 64 at once, the rest half a second later
+    assert (await said_last(socket))["filled"] == [[5000, 8000]]
+    assert loop.time() - began_s >= 0.4
