@@ -15,7 +15,9 @@ DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 CANDIDATES_MAX = 64  # per media line; a browser sends a handful
 _MEDIA = re.compile(r"m=(\w+) (\d+) \S+ (\S.*)")
 _PAYLOAD_ATTRIBUTE = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
-_OPUS = re.compile(r"a=rtpmap:(\d+) opus/48000", re.IGNORECASE)
+_RTPMAP = re.compile(r"a=rtpmap:(\d+) ([\w.-]+)/(\d+)")
+STATIC = {"0": "pcmu", "8": "pcma"}
+"""Payload types that mean a codec without being told (RFC 3551): G.711, which aiortc knows by name alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class MediaLine:
     kind: str  # audio, video, application
     mid: str
     direction: str  # as the offerer means it
-    opus: frozenset[str]  # payload types
+    usable: frozenset[str]  # payload types of Opus; of G.711 where there is no Opus
+    offered: tuple[str, ...] = ()  # names of what is offered
 
     @property
     def is_sending(self) -> bool:
@@ -82,16 +85,17 @@ def _check_audio(audio: Sequence[MediaLine]) -> None:
                 f"audio line {line.mid or line.index} is {line.direction}; it must be sendonly or sendrecv",
                 422,
             )
-        if not line.opus:
+        if not line.usable:
             raise RequestError(
                 "no_opus",
-                f"audio line {line.mid or line.index} does not offer Opus, the only codec here",
+                f"audio line {line.mid or line.index} offers {', '.join(line.offered)[:100] or 'no codec'}; "
+                "this server takes Opus, or PCMU and PCMA (G.711)",
                 422,
             )
 
 
 def prepare_offer(sdp: str) -> str:
-    """What aiortc gets to see: Opus alone in audio lines, no candidates that take a name look-up.
+    """What aiortc gets to see: one codec in audio lines, no candidates that take a name look-up.
 
     A `.local` name (mDNS) nobody answers costs a second; the peer is found without it, as peer-reflexive.
     """
@@ -104,6 +108,7 @@ def prepare_offer(sdp: str) -> str:
 
 def _prepared(line: MediaLine, section: Sequence[str]) -> Iterator[str]:
     candidates = 0
+    named = {match[1] for text in section if (match := _RTPMAP.match(text))}
     for text in section:
         if text.startswith("a=candidate:"):
             candidates += 1
@@ -111,12 +116,15 @@ def _prepared(line: MediaLine, section: Sequence[str]) -> Iterator[str]:
                 continue
         if line.kind == "audio":
             attribute = _PAYLOAD_ATTRIBUTE.match(text)
-            if attribute and attribute[1] not in line.opus:
+            if attribute and attribute[1] not in line.usable:
                 continue
             if text.startswith("m="):
                 head, payloads = text.split(" ")[:3], text.split(" ")[3:]
-                text = " ".join([*head, *(p for p in payloads if p in line.opus)])
+                text = " ".join([*head, *(p for p in payloads if p in line.usable)])
         yield text
+    if line.kind == "audio":
+        for payload in sorted(line.usable - named):
+            yield f"a=rtpmap:{payload} {STATIC[payload].upper()}/8000"
 
 
 def _address(candidate: str) -> str:
@@ -142,11 +150,18 @@ def _media_line(index: int, section: Sequence[str]) -> MediaLine:
     if head is None:
         raise RequestError("bad_sdp", f"media line {index} cannot be read: {section[0][:60]!r}", 400)
     offered = head[3].split()
-    opus = {match[1] for text in section if (match := _OPUS.match(text))}
+    offered = head[3].split()
+    names = {p: name for p, name in STATIC.items() if p in offered}
+    for text in section:
+        if (match := _RTPMAP.match(text)) and match[1] in offered:
+            names[match[1]] = f"{match[2].lower()}/{match[3]}"
+    opus = {p for p, name in names.items() if name == "opus/48000"}
+    g711 = {p for p, name in names.items() if name.partition("/")[0] in STATIC.values()}
     return MediaLine(
         index=index,
         kind=head[1],
         mid=next((text[len("a=mid:") :] for text in section if text.startswith("a=mid:")), ""),
         direction=next((d for d in DIRECTIONS if f"a={d}" in section), ""),
-        opus=frozenset(opus & set(offered)),
+        usable=frozenset(opus or g711),
+        offered=tuple(names.values()),
     )

@@ -30,7 +30,7 @@ VIDEO = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=sendonly\r\na=rtpmap:96 
 
 def test_audio_lines_are_read_in_order_with_their_mids() -> None:
     lines = read_offer(HEAD + VIDEO + BROWSER_AUDIO, 64)
-    assert [(line.index, line.mid, line.direction, line.opus) for line in lines] == [
+    assert [(line.index, line.mid, line.direction, line.usable) for line in lines] == [
         (1, "0", "sendrecv", frozenset({"111"}))
     ]
 
@@ -69,3 +69,20 @@ def test_only_opus_and_only_usable_candidates_reach_the_negotiation() -> None:
 def test_a_heap_of_candidates_is_cut_off() -> None:
     many = BROWSER_AUDIO + "a=candidate:1 1 udp 1 192.0.2.7 50000 typ host\r\n" * 1000
     assert prepare_offer(HEAD + many).count("a=candidate") <= CANDIDATES_MAX
+
+
+def test_g711_is_taken_where_there_is_no_opus_also_when_it_is_not_named() -> None:
+    offer = HEAD + "m=audio 9 UDP/TLS/RTP/SAVPF 0 9 8 13 101\r\na=mid:0\r\na=sendonly\r\n"
+    offer += "a=rtpmap:9 G722/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+    assert read_offer(offer, 64)[0].usable == {"0", "8"}
+    prepared = prepare_offer(offer)
+    assert "m=audio 9 UDP/TLS/RTP/SAVPF 0 8\r\n" in prepared
+    assert "a=rtpmap:0 PCMU/8000" in prepared and prepared.count("a=rtpmap:8 PCMA/8000") == 1
+    assert "G722" not in prepared and "telephone-event" not in prepared
+
+
+def test_other_codecs_are_refused_by_name() -> None:
+    offer = HEAD + "m=audio 9 UDP/TLS/RTP/SAVPF 9 96\r\na=mid:0\r\na=sendonly\r\n"
+    offer += "a=rtpmap:9 G722/8000\r\na=rtpmap:96 iLBC/8000\r\n"
+    with pytest.raises(RequestError, match="g722/8000, ilbc/8000.*takes Opus, or PCMU and PCMA"):
+        read_offer(offer, 64)
