@@ -35,9 +35,11 @@ from webrtc_host.desk.sse import EventStream
 from webrtc_host.desk.subscribers import Subscribers
 from webrtc_host.desk.watching import Watching
 from webrtc_host.desk.ws import WatchSocket
+from webrtc_host.doors.backfill import BackfillDoor
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
+from webrtc_host.doors.resume import ResumeTokens
 from webrtc_host.media import tap
 from webrtc_host.media.opus import libopus_works
 from webrtc_host.media.reception import RECEPTION
@@ -70,6 +72,7 @@ ARCHIVE = web.AppKey("archive", ArchiveRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 ONE_PORT = web.AppKey("one_port", OnePort)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
+BACKFILL = web.AppKey("backfill", BackfillDoor)
 
 
 def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None = None) -> web.Application:
@@ -133,7 +136,10 @@ def _add_routes(app: web.Application) -> None:
     GlossaryApi(app[SPEECH].glossary).add_routes(app)
     registry, speech = app[REGISTRY], app[SPEECH]
     media, attach = app[CONFIG].media, app[DATA_CHANNELS].attach
-    app.router.add_routes(OfferDoor(registry, media, attach, port=app[ONE_PORT]).routes())
+    tokens = ResumeTokens(media.resume_s)
+    app.router.add_routes(OfferDoor(registry, media, attach, tokens, app[ONE_PORT]).routes())
+    app[BACKFILL] = BackfillDoor(registry, tokens, speech.make_past_pipeline, media.backfill_s)
+    app.router.add_routes(app[BACKFILL].routes())
     app.router.add_routes(app[SOCKETS].routes())
     app.router.add_routes(PushDoor(registry, speech.engine, speech.glossary, speech.ids).routes())
     add_pages(app)
@@ -155,6 +161,7 @@ def _add_statistics(app: web.Application) -> None:
     add_room("port", app[ONE_PORT].statistics, metrics.ONE_PORT)
     add_room("registry", app[REGISTRY].statistics, metrics.REGISTRY)
     add_room("sockets", app[SOCKETS].statistics, metrics.SOCKETS)
+    add_room("backfill", app[BACKFILL].statistics, metrics.BACKFILL)
     add_room("reception", RECEPTION.statistics, metrics.RECEPTION)
     add_room("engine", app[SPEECH].engine_statistics, metrics.ENGINE)
     add_room("speech", app[SPEECH].statistics, metrics.SPEECH)

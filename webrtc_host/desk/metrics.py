@@ -53,6 +53,14 @@ WATCHERS = {
         "Interims a slow watcher did not get; newer ones took their place.", is_counter=True
     ),
 }
+BACKFILL = {
+    "callers": Figure("Conversations in which clients sent sound of the past.", is_counter=True),
+    "refused": Figure("Such conversations refused or ended with an error.", is_counter=True),
+    "sent_ms": Figure("Milliseconds of sound of the past that came.", is_counter=True),
+    "filled_ms": Figure("Milliseconds of gaps filled with it.", is_counter=True),
+    "segments": Figure("Final segments written for it.", is_counter=True),
+    "in_hand": Figure("Channels being filled now."),
+}
 REGISTRY = {
     "sessions": Figure("Sessions held, ended ones too."),
     "connections": Figure("Connections that feed channels now."),
