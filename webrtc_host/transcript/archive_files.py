@@ -20,6 +20,9 @@ from webrtc_host.transcript.archive_writer import CORRUPT, DONE, PART, TICKS, Pl
 
 logger = logging.getLogger(__name__)
 
+HEAD_BYTES_MAX = 1024
+"""Both header pages together are about 200 bytes long."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class KeptFile:
@@ -119,7 +122,8 @@ def mend(path: Path) -> bool:
 
 
 def _without_sound(path: Path, data: bytes) -> bool:
-    if data.strip(b"\0") == b"" or inspect(data).has_head:
+    is_begun = data.startswith(ogg.CAPTURE) and len(data) < HEAD_BYTES_MAX
+    if data.strip(b"\0") == b"" or is_begun or inspect(data).has_head:
         path.unlink()  # the crash came before its first packet
     else:
         set_aside(path)

@@ -227,6 +227,8 @@ class AudioWriter:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        else:
+            self._finish_all()
         self._pool.shutdown()
 
     def put(self, place: Place, packets: Sequence[OpusPacket]) -> None:
@@ -266,6 +268,9 @@ class AudioWriter:
     def _run(self) -> None:
         while not self._stop.wait(WRITE_S):
             self._safely(self.step)
+        self._finish_all()
+
+    def _finish_all(self) -> None:
         self._safely(self.step)
         self._safely(self._close_all)
 

@@ -6,22 +6,13 @@ import numpy as np
 import pytest
 
 from host_stt.contract import Float32Array
+from tests.support.sound import MS, encoded, packet_at
 from tests.support.speech import padded, say
 from webrtc_host.media.files import decode_file
-from webrtc_host.seams import Block, OpusPacket
+from webrtc_host.seams import Block
 from webrtc_host.transcript import ogg
 from webrtc_host.transcript.encoding import RunEncoder
 from webrtc_host.transcript.playing import ogg_file
-
-MS = 16
-
-
-def encoded(samples: Float32Array, start: int = 0, piece: int = 777) -> list[OpusPacket]:
-    encoder = RunEncoder(start)
-    packets: list[OpusPacket] = []
-    for at in range(0, len(samples), piece):
-        packets += encoder.feed(Block(start + at, samples[at : at + piece]))
-    return packets + encoder.flush()
 
 
 def shift_of(heard: Float32Array, said: Float32Array) -> tuple[int, float]:
@@ -31,10 +22,6 @@ def shift_of(heard: Float32Array, said: Float32Array) -> tuple[int, float]:
     at = int(cross.argmax())
     strength = float(cross[at] / (np.linalg.norm(heard) * np.linalg.norm(said)))
     return (at - n if at > n // 2 else at), strength
-
-
-def packet_at(ms: int, payload: bytes = ogg.SILENCE_20_MS) -> OpusPacket:
-    return OpusPacket(ms * MS, 320, payload)
 
 
 @pytest.mark.parametrize("start", [0, 50, 16_000, 1_234_567])

@@ -1,0 +1,42 @@
+"""Opus packets and kept files for the tests of the archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from host_stt.contract import Float32Array
+from webrtc_host.seams import Block, OpusPacket
+from webrtc_host.transcript import ogg
+from webrtc_host.transcript.archive_files import KeptFile, packets_of
+from webrtc_host.transcript.archive_writer import Place
+from webrtc_host.transcript.encoding import RunEncoder
+
+MS = 16
+PLACE = Place("s_1", "C01")
+
+
+def packet_at(ms: int, payload: bytes = ogg.SILENCE_20_MS) -> OpusPacket:
+    return OpusPacket(ms * MS, 320, payload)
+
+
+def row_of_packets(from_ms: int, to_ms: int) -> list[OpusPacket]:
+    """20 ms each, every one with a payload of its own."""
+    return [packet_at(ms, ogg.SILENCE_20_MS + ms.to_bytes(4, "big") * 15) for ms in range(from_ms, to_ms, 20)]
+
+
+def encoded(samples: Float32Array, start: int = 0, piece: int = 777) -> list[OpusPacket]:
+    encoder = RunEncoder(start)
+    packets: list[OpusPacket] = []
+    for at in range(0, len(samples), piece):
+        packets += encoder.feed(Block(start + at, samples[at : at + piece]))
+    return packets + encoder.flush()
+
+
+def kept_in(folder: Path, place: Place = PLACE) -> list[OpusPacket]:
+    """Everything the files of a place hold, in order of the files."""
+    found: list[OpusPacket] = []
+    for path in sorted((folder / place.session / place.channel).iterdir()):
+        if path.suffix in (".opus", ".part"):
+            start = int(path.stem.partition("-")[0])
+            found += packets_of(folder, KeptFile(start, path.stem, place))
+    return found
