@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+from aiortc import RTCRtpReceiver
+from aiortc.rtcrtpreceiver import RemoteStreamTrack
 
 from host_stt.contract import Float32Array
 from webrtc_host.media.jitter import RtpPacket
@@ -62,3 +66,21 @@ def samples_of(blocks: Iterable[Block], kind: BlockKind) -> int:
 def whole(blocks: Sequence[Block]) -> Float32Array:
     """All samples of contiguous blocks."""
     return np.concatenate([block.samples for block in blocks]).astype(np.float32, copy=False)
+
+
+CODECS = {96: "audio/opus", 0: "audio/PCMU", 8: "audio/PCMA", 9: "audio/G722"}
+
+
+async def nothing(*_: Any, **__: Any) -> None: ...
+
+
+def a_receiver() -> Any:
+    """A receiver of aiortc's as after the negotiation, on a transport that does nothing."""
+    transport: Any = SimpleNamespace(state="new", _handle_rtp_data=nothing, _handle_rtcp_data=nothing)
+    receiver: Any = RTCRtpReceiver("audio", transport)
+    receiver._track = RemoteStreamTrack("audio")
+    known: Any = RTCRtpReceiver.getCapabilities("audio")
+    for payload_type, name in CODECS.items():
+        codec = next(codec for codec in known.codecs if codec.mimeType == name)
+        receiver._RTCRtpReceiver__codecs[payload_type] = codec
+    return receiver

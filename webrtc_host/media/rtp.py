@@ -58,6 +58,7 @@ class RtpStream:
         )
         self._expected: int | None = None  # RTP time where the last packet ended; None: unknown
         self._usual_samples = 0  # length of the last packet
+        self._made_up = 0  # samples concealed since something was heard
         self._broken = 0  # packets since then that could not be decoded
         self.repairs = Repairs()
 
@@ -99,7 +100,7 @@ class RtpStream:
             self.repairs.undecodable += 1
             self._broken += 1
             return blocks
-        self._broken, self._usual_samples = 0, len(samples)
+        self._broken, self._made_up, self._usual_samples = 0, 0, len(samples)
         self._expected = (packet.timestamp + self._ticks(len(samples))) % TIMESTAMPS
         return blocks + self.timeline.feed(
             packet.timestamp,
@@ -119,23 +120,31 @@ class RtpStream:
             return []
         last = min(self._usual_samples, missing)
         blocks: list[Block] = []
-        if last < missing <= self._config.conceal_samples_max:
+        if last < missing <= self._may_make_up:
             blocks += self._conceal(packet, missing, self._decoder.conceal(missing - last))
-        return blocks + self._repair(packet, last, missing)
+        elif last < missing:
+            self._made_up = self._config.conceal_samples_max  # too long: its end is not made up either
+        return blocks + self._repair(packet, last)
 
-    def _repair(self, packet: RtpPacket, last: int, missing: int) -> list[Block]:
+    @property
+    def _may_make_up(self) -> int:
+        """Samples that may still be concealed before something must be heard."""
+        return self._config.conceal_samples_max - self._made_up
+
+    def _repair(self, packet: RtpPacket, last: int) -> list[Block]:
         """The last lost packet: its copy; where there is none and the hole is short, concealment."""
         samples = self._decoder.repair(packet.payload, last)
         if len(samples):
             self.repairs.repaired += 1
             self.repairs.repaired_samples += len(samples)
             return self._place_before(packet, last, samples)
-        if missing > self._config.conceal_samples_max:
+        if last > self._may_make_up:
             return []
         return self._conceal(packet, last, self._decoder.conceal(last))
 
     def _conceal(self, packet: RtpPacket, before: int, samples: Float32Array) -> list[Block]:
         self.repairs.concealed_samples += len(samples)
+        self._made_up += len(samples)
         return self._place_before(packet, before, samples)
 
     def _place_before(self, packet: RtpPacket, before: int, samples: Float32Array) -> list[Block]:

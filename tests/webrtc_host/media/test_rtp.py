@@ -98,6 +98,15 @@ def test_a_packet_that_cannot_be_decoded_costs_itself() -> None:
     assert len(whole(blocks)) == COUNT * PACKET
 
 
+def test_a_sender_of_rubbish_alone_is_silence_after_100_ms() -> None:
+    packets = sent(range(40))
+    packets += [dataclasses.replace(p, payload=b"\x7b\xff\xff") for p in sent(range(40, COUNT - 1))]
+    stream, blocks = hear([*packets, *sent([COUNT - 1])])
+    assert stream.repairs.undecodable == COUNT - 41
+    assert stream.repairs.concealed_samples == 5 * PACKET
+    assert len(whole(blocks)) == COUNT * PACKET
+
+
 def test_padding_alone_leaves_no_mark() -> None:
     packets = sent(range(60))
     after = [dataclasses.replace(p, sequence=(p.sequence + 1) % 2**16) for p in sent(range(60, COUNT))]

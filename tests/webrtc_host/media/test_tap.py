@@ -13,24 +13,10 @@ import pytest
 from aiortc import RTCRtpReceiver
 from aiortc.rtp import RTCP_RR, RtcpReceiverInfo, RtcpRrPacket, RtpPacket
 
+from tests.support.rtp import a_receiver
 from webrtc_host.media import tap
 from webrtc_host.media.opus import Codec
 from webrtc_host.media.tap import SOURCES_MAX, Tap, TapError, guard, self_test
-
-CODECS = {96: "audio/opus", 0: "audio/PCMU", 8: "audio/PCMA", 9: "audio/G722"}
-
-
-async def nothing(*_: Any, **__: Any) -> None: ...
-
-
-def a_receiver() -> Any:
-    transport: Any = SimpleNamespace(state="new", _handle_rtp_data=nothing, _handle_rtcp_data=nothing)
-    receiver: Any = RTCRtpReceiver("audio", transport)
-    known: Any = RTCRtpReceiver.getCapabilities("audio")
-    for payload_type, name in CODECS.items():
-        codec = next(codec for codec in known.codecs if codec.mimeType == name)
-        receiver._RTCRtpReceiver__codecs[payload_type] = codec
-    return receiver
 
 
 def a_packet(
