@@ -39,6 +39,7 @@ from webrtc_host.doors.backfill import BackfillDoor
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
+from webrtc_host.doors.whip import WhipDoor
 from webrtc_host.doors.resume import ResumeTokens
 from webrtc_host.media import tap
 from webrtc_host.media.opus import libopus_works
@@ -72,6 +73,7 @@ ARCHIVE = web.AppKey("archive", ArchiveRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 ONE_PORT = web.AppKey("one_port", OnePort)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
+WHIP = web.AppKey("whip", WhipDoor)
 BACKFILL = web.AppKey("backfill", BackfillDoor)
 
 
@@ -140,6 +142,8 @@ def _add_routes(app: web.Application) -> None:
     app.router.add_routes(OfferDoor(registry, media, attach, tokens, app[ONE_PORT]).routes())
     app[BACKFILL] = BackfillDoor(registry, tokens, speech.make_past_pipeline, media.backfill_s)
     app.router.add_routes(app[BACKFILL].routes())
+    app[WHIP] = WhipDoor(registry, media, attach, app[ONE_PORT])
+    app.router.add_routes(app[WHIP].routes())
     app.router.add_routes(app[SOCKETS].routes())
     app.router.add_routes(PushDoor(registry, speech.engine, speech.glossary, speech.ids).routes())
     add_pages(app)
@@ -160,6 +164,7 @@ def _add_statistics(app: web.Application) -> None:
     add_room("watchers", fan_out, metrics.WATCHERS)
     add_room("port", app[ONE_PORT].statistics, metrics.ONE_PORT)
     add_room("registry", app[REGISTRY].statistics, metrics.REGISTRY)
+    add_room("whip", app[WHIP].statistics, metrics.WHIP)
     add_room("sockets", app[SOCKETS].statistics, metrics.SOCKETS)
     add_room("backfill", app[BACKFILL].statistics, metrics.BACKFILL)
     add_room("reception", RECEPTION.statistics, metrics.RECEPTION)

@@ -51,7 +51,7 @@ SECURITY_HEADERS = {
 }
 CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 CORS_HEADERS = "Authorization, Content-Type, If-Match, Last-Event-ID"
-CORS_EXPOSED = "Location, ETag, Link, Retry-After"
+CORS_EXPOSED = "Location, ETag, Link, Retry-After, Accept-Post, Accept-Patch"
 PREFLIGHT_S = 600  # a browser asks again after this long
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "wrong_type"}
@@ -115,6 +115,8 @@ async def check_caller(request: web.Request, handler: Handler) -> web.StreamResp
     gate.check_host(request)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         gate.check_origin(request)
+        if request.match_info.http_exception is None:  # the route has an answer of its own (WHIP)
+            return await handler(request)
         return web.Response(status=204, headers={"Access-Control-Max-Age": str(PREFLIGHT_S)})
     is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
     if is_upgrade or request.method not in SAFE_METHODS:

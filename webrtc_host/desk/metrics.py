@@ -70,6 +70,12 @@ REGISTRY = {
     "connections_socket": Figure("WebSockets that bring sound now."),
     "connections_push": Figure("Files being read now."),
 }
+WHIP = {
+    "published": Figure("WHIP sessions begun.", is_counter=True),
+    "refused": Figure("WHIP offers refused.", is_counter=True),
+    "trickled": Figure("PATCH requests with candidates.", is_counter=True),
+    "candidates": Figure("Candidates in them.", is_counter=True),
+}
 SOCKETS = {
     "frames": Figure("Frames of sound taken from WebSockets.", is_counter=True),
     "bytes": Figure("Their bytes.", is_counter=True),

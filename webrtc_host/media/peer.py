@@ -34,6 +34,7 @@ from webrtc_host.media.ice_servers import issue
 from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.standing import read_ping, standing
 from webrtc_host.media.track import TrackFeed
+from webrtc_host.media.trickle import Fragment, add_candidates
 from webrtc_host.sessions import Session, SessionRegistry
 
 logger = logging.getLogger(__name__)
@@ -136,6 +137,10 @@ class Peer:
             ) from error
         self._follow(connection, lines, new)
         return self._pc.localDescription.sdp
+
+    async def trickle(self, fragment: Fragment) -> None:
+        """Candidates that the client found after its offer."""
+        await add_candidates(self._pc, fragment)
 
     def _check_slots(self, lines: Sequence[sdp.MediaLine]) -> None:
         """aiortc cannot give the place of a stopped line to another one, nor wake one up again."""

@@ -1,0 +1,242 @@
+"""`/whip/{channel}`: WebRTC-HTTP ingestion (RFC 9725), for OBS, FFmpeg, GStreamer and whoever speaks WHIP.
+
+Owns the HTTP of it: the offer in, the answer and links out, trickled candidates, the end. The peer connection
+is `media.peer`'s, who may feed what is the registry's. One audio track for each session, so one channel.
+Invariant: a session's address cannot be guessed, and still answers DELETE after the session has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from webrtc_host.channel import Connection, DoorKind
+from webrtc_host.config import MediaConfig
+from webrtc_host.desk.auth import open_to_all
+from webrtc_host.desk.http import error_response
+from webrtc_host.doors.body import read_body
+from webrtc_host.doors.takeover import take_over_dead
+from webrtc_host.doors.wishes import wish_of
+from webrtc_host.errors import Overloaded, RequestError
+from webrtc_host.media.ice_servers import issue
+from webrtc_host.media.one_port import OnePort
+from webrtc_host.media.peer import AttachDataChannel, Peer
+from webrtc_host.media.sdp import CANDIDATES_MAX, read_offer
+from webrtc_host.media.trickle import Fragment, read_fragment, ufrag_of
+from webrtc_host.sessions import Session, SessionRegistry
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+FRAGMENT_BYTES_MAX = 64 * 1024
+EVENTS_REL = "urn:x-host-stt:events"
+"""Of the link to the session's events. RFC 9725 leaves extensions to a registry; ours is not in it."""
+ENDED_MAX = 4096
+"""Sessions that have ended and still answer DELETE."""
+CONNECTING_MAX = 64
+"""Publishers on their way; more of them are a flood, or clients whose packets do not arrive."""
+RETRY_AFTER_S = 5.0
+
+
+@dataclass(slots=True)
+class _Publisher:
+    """One WHIP session that lasts."""
+
+    path: str
+    peer: Peer
+    connection: Connection
+    ufrag: str | None  # the client's
+    etag: str = field(default_factory=lambda: f'"{secrets.token_hex(8)}"')
+    candidates: int = 0
+
+
+class WhipDoor:
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        media: MediaConfig,
+        attach: AttachDataChannel,
+        port: OnePort | None = None,
+    ) -> None:
+        self._registry = registry
+        self._media = media
+        self._attach = attach
+        self._port = port
+        self._publishers: dict[str, _Publisher] = {}
+        self._ended: OrderedDict[str, int] = OrderedDict()  # path -> seq of the last event
+        self.totals = {"published": 0, "refused": 0, "trickled": 0, "candidates": 0}
+        registry.on_disconnect.append(self._closed)
+
+    def routes(self) -> list[web.RouteDef]:
+        endpoint, session = "/whip/{channel}", "/whip/{channel}/{publication}"
+        return [
+            web.post(endpoint, self.publish),
+            web.get(endpoint, self.nothing),
+            web.options(endpoint, self.options),
+            web.patch(session, self.trickle),
+            web.delete(session, self.hang_up),
+            web.get(session, self.nothing),
+            web.options(session, self.options),
+        ]
+
+    def statistics(self) -> dict[str, float]:
+        return {**self.totals}
+
+    @open_to_all
+    async def options(self, request: web.Request) -> web.Response:
+        """Also of a browser's preflight, which carries no token; CORS headers are put on by the desk."""
+        return web.Response(headers={"Accept-Post": SDP, "Accept-Patch": FRAGMENT})
+
+    async def nothing(self, request: web.Request) -> web.Response:
+        """GET says nothing yet; the RFC keeps it for later versions."""
+        return web.Response(status=204)
+
+    async def publish(self, request: web.Request) -> web.Response:
+        try:
+            return await self._publish(request)
+        except RequestError as error:
+            self.totals["refused"] += 1
+            response = error_response(_as_whip(error))
+            response.headers["Accept-Post"] = SDP
+            return response
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        offer = await _text_of(request, SDP, self._registry.limits.body_bytes)
+        _check_lines(offer, self._registry.limits.media_lines_per_offer)
+        self._check_connecting()
+        query = {name: request.query.get(name) for name in ("label", "language")}
+        wish = wish_of({**query, "channel": request.match_info["channel"]})
+        session = self._registry.get_live(request.query.get("session") or None)
+        await take_over_dead(self._registry, self._registry.channel(session, str(wish.channel)))
+        peer = Peer(self._registry, self._media, self._attach, self._port)
+        try:
+            connection = self._registry.connect(session, DoorKind.WHIP, [wish], peer.end, peer.release)
+            answer = await peer.answer(offer, connection)
+        except BaseException:
+            await asyncio.shield(peer.end("refused"))
+            raise
+        path = f"/whip/{wish.channel}/{secrets.token_urlsafe(24)}"
+        publisher = _Publisher(path, peer, connection, ufrag_of(offer))
+        self._publishers[path] = publisher
+        if connection.id not in self._registry.connections:  # it ended while it was answered
+            self._closed(connection)
+        self.totals["published"] += 1
+        return self._created(publisher, answer, session, str(wish.channel))
+
+    def _created(self, publisher: _Publisher, answer: str, session: Session, channel_id: str) -> web.Response:
+        response = web.Response(status=201, text=answer, content_type=SDP)
+        response.headers["Location"] = publisher.path
+        response.headers["ETag"] = publisher.etag
+        response.headers["Accept-Patch"] = FRAGMENT
+        query = urlencode({"session": session.id, "channels": channel_id})
+        response.headers.add("Link", f'</events?{query}>; rel="{EVENTS_REL}"')
+        for link in self._ice_links():
+            response.headers.add("Link", link)
+        return response
+
+    def _ice_links(self) -> list[str]:
+        links = []
+        for server in issue(self._media.ice_servers, time.time()):
+            access = ""
+            if server.username:
+                access = f"; username={_quoted(server.username)}; credential={_quoted(server.credential)}"
+                access += '; credential-type="password"'
+            links += [f'<{url}>; rel="ice-server"{access}' for url in server.urls]
+        return links
+
+    async def trickle(self, request: web.Request) -> web.Response:
+        """Candidates that the client found after its offer. aiortc cannot restart ICE: 422."""
+        publisher = self._publishers.get(request.path)
+        if publisher is None:
+            raise _unknown()
+        fragment = read_fragment(await _text_of(request, FRAGMENT, FRAGMENT_BYTES_MAX))
+        _check_condition(request.headers.get("If-Match"), publisher, fragment)
+        self.totals["trickled"] += 1
+        self.totals["candidates"] += len(fragment.candidates)
+        room = max(0, CANDIDATES_MAX - publisher.candidates)
+        publisher.candidates += len(fragment.candidates)
+        await publisher.peer.trickle(Fragment(fragment.ufrag, fragment.candidates[:room], fragment.is_last))
+        return web.Response(status=204)
+
+    async def hang_up(self, request: web.Request) -> web.Response:
+        """200 also when the session ended before, by whichever side."""
+        publisher = self._publishers.get(request.path)
+        if publisher is not None:
+            self._ended[request.path] = await publisher.connection.end("hung_up")
+        if request.path not in self._ended:
+            raise _unknown()
+        return web.json_response({"final_seq": self._ended[request.path]})
+
+    def _check_connecting(self) -> None:
+        """Raises Overloaded while too many are on their way."""
+        channels = [channel for p in self._publishers.values() for channel in p.connection.channels]
+        if sum(channel.pipeline is None for channel in channels) >= CONNECTING_MAX:
+            raise Overloaded(
+                "too_many_connecting",
+                f"{CONNECTING_MAX} publishers have not connected yet; come again later",
+                retry_after_s=RETRY_AFTER_S,
+            )
+
+    def _closed(self, connection: Connection) -> None:
+        if connection.door is not DoorKind.WHIP:
+            return
+        for path in [path for path, p in self._publishers.items() if p.connection is connection]:
+            del self._publishers[path]
+            self._ended.setdefault(path, connection.session.log.head_seq)
+            while len(self._ended) > ENDED_MAX:
+                self._ended.popitem(last=False)
+
+
+async def _text_of(request: web.Request, content_type: str, limit_bytes: int) -> str:
+    """The body. Raises RequestError: 400 no text, 413 too large, 415 another type."""
+    if request.content_type != content_type:
+        raise RequestError("wrong_type", f"send {content_type}, not {request.content_type[:60]}", 415)
+    try:
+        return (await read_body(request, limit_bytes)).decode()
+    except UnicodeDecodeError as error:
+        raise RequestError("bad_sdp", "the body is not UTF-8", 400) from error
+
+
+def _check_lines(offer: str, lines_max: int) -> None:
+    lines = read_offer(offer, lines_max)
+    if len(lines) > 1:
+        raise RequestError(
+            "too_many_tracks",
+            f"the offer has {len(lines)} audio lines; WHIP carries one, for one channel",
+            422,
+        )
+
+
+def _check_condition(if_match: str | None, publisher: _Publisher, fragment: Fragment) -> None:
+    """Raises RequestError: 428 no condition, 412 one that does not hold, 422 an ICE restart."""
+    if if_match is None:
+        raise RequestError("no_etag", "send the ETag of the session in If-Match", 428)
+    if if_match.strip() == "*" or (fragment.ufrag or publisher.ufrag) != publisher.ufrag:
+        raise RequestError(
+            "no_ice_restart",
+            "ICE restarts are not possible here; the session goes on, or POST a new one",
+            422,
+        )
+    if publisher.etag not in (tag.strip() for tag in if_match.split(",")):
+        raise RequestError("wrong_etag", "the ETag is not the session's", 412)
+
+
+def _as_whip(error: RequestError) -> RequestError:
+    """WHIP knows 503 for every kind of `too many`; clients heed its Retry-After."""
+    if isinstance(error, Overloaded) and error.status == 429:
+        return Overloaded(error.code, error.message, retry_after_s=error.retry_after_s or RETRY_AFTER_S)
+    return error
+
+
+def _unknown() -> RequestError:
+    return RequestError("unknown_publication", "there is no such WHIP session", 404)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
