@@ -1,0 +1,239 @@
+"""What a run says: latencies, errors and coverage, from what was truly spoken and the events that came.
+
+Pure. All times are milliseconds on the session's timeline. Each measure's docstring is its definition, as in
+docs/explanation/loadtest.md. Owns no limits: what is good enough is `verdict`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jiwer
+import numpy as np
+
+NEAR_MS = 400
+"""A final belongs to an utterance that it overlaps, or misses by less than this."""
+CELL_MS = 10  # of the coverage count
+UNSPACED = frozenset({"ko", "ja", "zh", "th"})
+"""Languages judged by characters: where a space stands is taste."""
+_DIGITS = "zero one two three four five six seven eight nine".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One utterance as it was truly said."""
+
+    channel: str
+    start_ms: float
+    end_ms: float
+    text: str
+    is_whole: bool = True  # false where a reconnect or the run's end fell into it: nothing is asked of it
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An event and when it reached the watcher."""
+
+    at_ms: float
+    event: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came of one utterance."""
+
+    spoken: Spoken
+    finals: list[Arrived] = field(default_factory=list)
+    first_text_ms: float | None = None
+
+    @property
+    def ttfs_ms(self) -> float | None:
+        """Time to the final segment: arrival of the last final minus the true end of speech."""
+        return max(f.at_ms for f in self.finals) - self.spoken.end_ms if self.finals else None
+
+    @property
+    def text(self) -> str:
+        ordered = sorted(self.finals, key=lambda f: f.event["start_ms"])
+        return " ".join(f.event.get("raw") or f.event["text"] for f in ordered)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """For a plot: a value at a time."""
+
+    at_ms: float
+    value: float
+
+
+def heard_of(spoken: Sequence[Spoken], arrived: Iterable[Arrived]) -> list[Heard]:
+    """Each utterance with the finals that overlap it most, and when its first text came."""
+    by_channel: dict[str, list[Heard]] = defaultdict(list)
+    heard = [Heard(one) for one in spoken]
+    for one in heard:
+        by_channel[one.spoken.channel].append(one)
+    for arrival in arrived:
+        kind = arrival.event["type"]
+        if kind not in ("segment.final", "segment.interim"):
+            continue
+        owner = _owner(by_channel[arrival.event["channel"]], arrival.event)
+        if owner is None:
+            continue
+        if kind == "segment.final":
+            owner.finals.append(arrival)
+        if owner.first_text_ms is None or arrival.at_ms < owner.first_text_ms:
+            owner.first_text_ms = arrival.at_ms
+    return heard
+
+
+def _owner(candidates: list[Heard], event: dict[str, Any]) -> Heard | None:
+    def overlap(one: Heard) -> float:
+        first, last = max(one.spoken.start_ms, event["start_ms"]), min(one.spoken.end_ms, event["end_ms"])
+        return float(last - first)
+
+    best = max(candidates, key=overlap, default=None)
+    return best if best is not None and overlap(best) > -NEAR_MS else None
+
+
+# --- the measures -------------------------------------------------------------------------------------
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """n, p50, p95, p99 and max; only n where there is nothing."""
+    if not len(values):
+        return {"n": 0}
+    p50, p95, p99 = np.percentile(values, [50, 95, 99])
+    figures = {"p50": p50, "p95": p95, "p99": p99, "max": max(values)}
+    return {"n": len(values), **{name: round(float(value), 1) for name, value in figures.items()}}
+
+
+def ttfs(heard: Sequence[Heard]) -> list[Point]:
+    """Of whole utterances that got a final, at the moment they ended."""
+    return [Point(h.spoken.end_ms, h.ttfs_ms) for h in heard if h.spoken.is_whole and h.ttfs_ms is not None]
+
+
+def first_text(heard: Sequence[Heard]) -> list[Point]:
+    """First text, interim or final, minus the true start of speech."""
+    return [
+        Point(h.spoken.start_ms, h.first_text_ms - h.spoken.start_ms)
+        for h in heard
+        if h.spoken.is_whole and h.first_text_ms is not None
+    ]
+
+
+def interim_age(arrived: Iterable[Arrived]) -> list[Point]:
+    """Arrival of an interim minus the end of what it covers: how old the newest text on the screen is."""
+    return [
+        Point(a.at_ms, a.at_ms - a.event["end_ms"]) for a in arrived if a.event["type"] == "segment.interim"
+    ]
+
+
+def missed(heard: Sequence[Heard]) -> int:
+    """Whole utterances without any final."""
+    return sum(h.spoken.is_whole and not h.finals for h in heard)
+
+
+def timecode_error(heard: Sequence[Heard]) -> dict[str, list[float]]:
+    """Absolute difference of the first final's start, and the last one's end, to the truth."""
+    whole = [h for h in heard if h.spoken.is_whole and h.finals]
+    return {
+        "start": [abs(min(f.event["start_ms"] for f in h.finals) - h.spoken.start_ms) for h in whole],
+        "end": [abs(max(f.event["end_ms"] for f in h.finals) - h.spoken.end_ms) for h in whole],
+    }
+
+
+def erasure(arrived: Iterable[Arrived]) -> float | None:
+    """Words shown and taken back, per word of final text.
+
+    From each interim to the next, and to the final that takes its place, the words after the longest common
+    beginning are erased. 0 is text that only grows.
+    """
+    shown: dict[str, list[str]] = {}
+    erased = final = 0
+    for arrival in arrived:
+        event = arrival.event
+        if event["type"] not in ("segment.interim", "segment.final") or "utterance" not in event:
+            continue
+        words, before = plain(event["text"]).split(), shown.get(event["utterance"], [])
+        if event["type"] == "segment.final":
+            # What stands after this final's words is still shown, as the next interim's beginning.
+            erased += max(0, min(len(before), len(words)) - _common(before, words))
+            shown[event["utterance"]] = before[len(words) :]
+            final += len(words)
+        else:
+            erased += len(before) - _common(before, words)
+            shown[event["utterance"]] = words
+    return round(erased / final, 3) if final else None
+
+
+def _common(one: Sequence[str], two: Sequence[str]) -> int:
+    count = 0
+    for a, b in zip(one, two, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> dict[str, float | int | str]:
+    """WER over (said, read) pairs after `plain`; CER, without spaces, where spaces are taste. With counts."""
+    by_character = language in UNSPACED
+    said = [plain(a).replace(" ", "") if by_character else plain(a) for a, _ in pairs]
+    read = [plain(b).replace(" ", "") if by_character else plain(b) for _, b in pairs]
+    kept = [(a, b) for a, b in zip(said, read, strict=True) if a]
+    if not kept:
+        return {"n": 0}
+    process = jiwer.process_characters if by_character else jiwer.process_words
+    out = process([a for a, _ in kept], [b for _, b in kept])
+    rate = out.cer if isinstance(out, jiwer.CharacterOutput) else out.wer
+    return {
+        "kind": "CER" if by_character else "WER",
+        "rate": round(float(rate), 4),
+        "substituted": out.substitutions,
+        "deleted": out.deletions,
+        "inserted": out.insertions,
+        "n": out.hits + out.substitutions + out.deletions,
+    }
+
+
+def plain(text: str) -> str:
+    """Lower case, punctuation as spaces, digits as words."""
+    words = re.sub(r"[^\w\s]", " ", text.lower())
+    return " ".join(re.sub(r"\d", lambda d: f" {_DIGITS[int(d[0])]} ", words).split())
+
+
+def coverage(events: Iterable[dict[str, Any]], from_ms: float, to_ms: float) -> dict[str, float]:
+    """Seconds of all channels by state, between the two moments; `unknown` is what no event spoke of."""
+    first, last = int(from_ms // CELL_MS), int(to_ms // CELL_MS)
+    states = ["unknown"]
+    by_channel: dict[str, Any] = {}
+    for event in events:
+        cells = by_channel.setdefault(event["channel"], np.zeros(max(0, last - first), np.int8))
+        if event["state"] not in states:
+            states.append(event["state"])
+        a, b = (max(0, round(event[key] / CELL_MS) - first) for key in ("from_ms", "to_ms"))
+        cells[a:b] = states.index(event["state"])
+    seconds = dict.fromkeys(states, 0.0)
+    for cells in by_channel.values():
+        for number, count in enumerate(np.bincount(cells, minlength=len(states))):
+            seconds[states[number]] += float(count) * CELL_MS / 1000
+    return {state: round(value, 2) for state, value in seconds.items()}
+
+
+def growth_per_hour(points: Sequence[Point]) -> dict[str, float]:
+    """Slope of a least-squares line, in the value's unit per hour, and its standard error."""
+    if len(points) < 8:
+        return {"n": len(points)}
+    x = np.array([p.at_ms for p in points]) / 3_600_000
+    y = np.array([p.value for p in points])
+    x = x - x.mean()
+    spread = float((x**2).sum())
+    if spread == 0:
+        return {"n": len(points)}
+    slope = float((x * y).sum() / spread)
+    rest = y - y.mean() - slope * x
+    error = float(np.sqrt((rest**2).sum() / (len(x) - 2) / spread))
+    return {"n": len(points), "slope": round(slope, 1), "standard_error": round(error, 1)}

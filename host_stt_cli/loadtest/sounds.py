@@ -1,0 +1,198 @@
+"""What is said: clips with their words, spoken by espeak-ng or given as recordings, and as Opus made once.
+
+Owns the sound and its encoding; who says what and when is `plan`. Invariant: a clip begins and ends with
+sound, so its length is the truth of when speech ends.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from host_stt_cli.errors import StartError
+from host_stt_cli.loadtest.plan import Part
+
+PHRASES = Path(__file__).with_name("phrases.json")
+RATE = 48_000
+FRAME = RATE // 50
+VOICES = {"en": ("en-gb", "en-us"), "ko": ("ko",)}
+WORDS_PER_MINUTE = (140, 160)
+NOISE_DBFS = -66.0
+"""Under everything lies noise: digital silence is what a dead line sends, and is taken for one."""
+NOISE_FRAMES = 50
+EDGE_DB = 40.0  # under a clip's loudest: what is quieter at its ends is cut off
+AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
+Sound = NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """samples: (n,) int16 at 48 kHz, from the first sound to the last."""
+
+    text: str
+    language: str
+    samples: Sound
+
+    @property
+    def ms(self) -> int:
+        return len(self.samples) * 1000 // RATE
+
+    @cached_property
+    def framed(self) -> Sound:
+        """(frames, 960), with noise under it."""
+        whole = np.pad(self.samples, (0, -len(self.samples) % FRAME)).reshape(-1, FRAME)
+        return (whole + np.resize(noise(), whole.shape)).astype(np.int16)
+
+    @cached_property
+    def packets(self) -> tuple[bytes, ...]:
+        return opus_packets(self.framed)
+
+    @cached_property
+    def at_16k(self) -> Sound:
+        """(frames, 320), for doors that take samples."""
+        return to_16k(self.framed)
+
+
+def noise() -> Sound:
+    """(NOISE_FRAMES, 960): one second, for between the clips."""
+    rng = np.random.default_rng(7)
+    level = 32768 * 10 ** (NOISE_DBFS / 20)
+    return np.round(rng.standard_normal((NOISE_FRAMES, FRAME)) * level).astype(np.int16)
+
+
+def opus_packets(frames: Sound) -> tuple[bytes, ...]:
+    """frames: (n, 960) int16. One packet for each."""
+    encoder = av.CodecContext.create("libopus", "w")
+    assert isinstance(encoder, av.AudioCodecContext)
+    encoder.sample_rate, encoder.layout, encoder.format = RATE, "mono", "s16"
+    encoder.bit_rate = 32_000
+    packets: list[bytes] = []
+    for number, piece in enumerate(frames):
+        frame = av.AudioFrame.from_ndarray(piece[np.newaxis, :], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = RATE, number * FRAME, Fraction(1, RATE)
+        packets += [bytes(packet) for packet in encoder.encode(frame)]
+    return tuple(packets)
+
+
+def to_16k(frames: Sound) -> Sound:
+    """(n, 960) at 48 kHz -> (n, 320) at 16 kHz, by dropping the bins above 8 kHz."""
+    flat = frames.reshape(-1).astype(np.float64)
+    spectrum = np.fft.rfft(flat)[: len(flat) // 6 + 1]
+    thin = np.fft.irfft(spectrum, len(flat) // 3) / 3
+    return np.clip(np.round(thin), -32768, 32767).astype(np.int16).reshape(-1, FRAME // 3)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What one channel sends, frame by frame."""
+
+    places: dict[int, tuple[int, int]]  # frame -> (clip, frame within it)
+    clips: Sequence[Clip]
+    silence: tuple[bytes, ...]
+    silence_16k: Sound
+
+    def packet(self, frame: int) -> bytes:
+        if place := self.places.get(frame):
+            return self.clips[place[0]].packets[place[1]]
+        return self.silence[frame % len(self.silence)]
+
+    def samples(self, frame: int) -> bytes:
+        """320 samples of 16 bit at 16 kHz."""
+        if place := self.places.get(frame):
+            return bytes(self.clips[place[0]].at_16k[place[1]].tobytes())
+        return bytes(self.silence_16k[frame % len(self.silence_16k)].tobytes())
+
+
+def voices(parts: Sequence[Part], clips: Sequence[Clip]) -> list[Voice]:
+    bed = noise()
+    silence, silence_16k = opus_packets(bed), to_16k(bed)
+    return [Voice(_places(part, clips), clips, silence, silence_16k) for part in parts]
+
+
+def _places(part: Part, clips: Sequence[Clip]) -> dict[int, tuple[int, int]]:
+    return {
+        saying.frame + n: (saying.clip, n)
+        for utterance in part.utterances
+        for saying in utterance.sayings
+        for n in range(len(clips[saying.clip].framed))
+    }
+
+
+# --- where clips come from ------------------------------------------------------------------------------
+
+
+def spoken(language: str = "en", count: int = 48) -> list[Clip]:
+    """The built-in phrases, spoken anew. Raises StartError where espeak-ng is missing."""
+    if not shutil.which("espeak-ng"):
+        raise StartError(
+            "espeak-ng, which speaks the test's phrases, is not installed: apt-get install espeak-ng, "
+            "or give recordings with --audio DIR."
+        )
+    phrases = json.loads(PHRASES.read_text(encoding="utf-8"))["phrases"].get(language)
+    if phrases is None:
+        raise StartError(f"there are no built-in phrases in {language!r}; give recordings with --audio DIR.")
+    return [_speak(text, language, number) for number, text in enumerate(phrases[:count])]
+
+
+def _speak(text: str, language: str, number: int) -> Clip:
+    voice = VOICES[language][number % len(VOICES[language])]
+    wpm = WORDS_PER_MINUTE[number // 2 % len(WORDS_PER_MINUTE)]
+    command = ["espeak-ng", "-v", voice, "-s", str(wpm), "--stdout", "--", text]
+    said = subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return Clip(text, language, trimmed(_decoded(io.BytesIO(said.stdout), f"espeak-ng's {text!r}")))
+
+
+def given(folder: Path, language: str) -> list[Clip]:
+    """Recordings of `folder`, each with its words in a .txt beside it. Raises StartError."""
+    files = sorted(f for f in folder.glob("*") if f.suffix.lower() in AUDIO_SUFFIXES)
+    if not files:
+        raise StartError(f"{folder} holds no recordings ({', '.join(AUDIO_SUFFIXES)}).")
+    missing = [file.name for file in files if not file.with_suffix(".txt").is_file()]
+    if missing:
+        raise StartError(
+            f"{folder}: {missing[0]} has no words beside it ({Path(missing[0]).stem}.txt), "
+            f"as have {len(missing) - 1} others."
+            if len(missing) > 1
+            else f"{folder}: {missing[0]} has no words beside it ({Path(missing[0]).stem}.txt)."
+        )
+    return [_given(file, language) for file in files]
+
+
+def _given(file: Path, language: str) -> Clip:
+    text = " ".join(file.with_suffix(".txt").read_text(encoding="utf-8").split())
+    with file.open("rb") as opened:
+        clip = Clip(text, language, trimmed(_decoded(opened, file.name)))
+    if not 200 <= clip.ms <= 25_000:
+        raise StartError(f"{file} holds {clip.ms / 1000:.1f} s of sound; a clip is 0.2 to 25 s long.")
+    return clip
+
+
+def _decoded(file: io.BytesIO | io.BufferedReader, name: str) -> Sound:
+    """(n,) int16 at 48 kHz, mono."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+    pieces: list[Sound] = []
+    try:
+        with av.open(file, "r") as container:
+            for frame in (*container.decode(audio=0), None):
+                pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
+    except (av.FFmpegError, IndexError) as error:
+        raise StartError(f"{name} cannot be read as sound: {error}") from error
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+
+
+def trimmed(samples: Sound) -> Sound:
+    """Without what is quiet at the ends."""
+    loud = np.abs(samples.astype(np.int32))
+    over = np.flatnonzero(loud > loud.max(initial=0) * 10 ** (-EDGE_DB / 20))
+    return samples[over[0] : over[-1] + 1] if len(over) else samples

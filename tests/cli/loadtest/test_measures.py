@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host_stt_cli.loadtest import measures
+from host_stt_cli.loadtest.measures import Arrived, Point, Spoken
+
+
+def spoken(start_ms: float, end_ms: float, text: str = "alpha one", channel: str = "C01") -> Spoken:
+    return Spoken(channel, start_ms, end_ms, text)
+
+
+def final(at_ms: float, start_ms: int, end_ms: int, text: str = "alpha one", **more: Any) -> Arrived:
+    body = {"type": "segment.final", "channel": "C01", "utterance": "u_1", "text": text}
+    return Arrived(at_ms, {**body, "start_ms": start_ms, "end_ms": end_ms, **more})
+
+
+def interim(at_ms: float, start_ms: int, end_ms: int, text: str = "alpha", **more: Any) -> Arrived:
+    return final(at_ms, start_ms, end_ms, text, type="segment.interim", **more)
+
+
+def test_ttfs_is_the_last_final_minus_the_true_end() -> None:
+    heard = measures.heard_of(
+        [spoken(1000, 5000)], [final(3000, 1000, 2500), final(5800, 2500, 5000, "proceed")]
+    )
+    assert measures.ttfs(heard) == [Point(5000, 800)]
+    assert heard[0].text == "alpha one proceed"
+
+
+def test_first_text_counts_from_the_true_start_and_may_be_an_interim() -> None:
+    heard = measures.heard_of([spoken(1000, 5000)], [interim(1900, 1050, 1700), final(5800, 1000, 5000)])
+    assert measures.first_text(heard) == [Point(1000, 900)]
+
+
+def test_a_final_goes_to_the_utterance_it_overlaps_most_on_its_own_channel() -> None:
+    first, second = spoken(0, 2000), spoken(3000, 5000)
+    other = spoken(0, 5000, channel="C02")
+    heard = measures.heard_of([first, second, other], [final(2500, 100, 2100), final(5600, 1900, 5000)])
+    assert [len(h.finals) for h in heard] == [1, 1, 0]
+    assert measures.missed(heard) == 1
+
+
+def test_a_final_where_nobody_spoke_belongs_to_nobody() -> None:
+    heard = measures.heard_of([spoken(0, 2000)], [final(9000, 7000, 8000)])
+    assert measures.missed(heard) == 1 and measures.ttfs(heard) == []
+
+
+def test_an_utterance_cut_by_a_reconnect_is_asked_nothing() -> None:
+    cut = Spoken("C01", 0, 2000, "alpha one", is_whole=False)
+    assert measures.missed(measures.heard_of([cut], [])) == 0
+
+
+def test_interim_age_is_how_old_the_newest_words_are() -> None:
+    assert measures.interim_age([interim(1900, 1000, 1700), final(3000, 0, 1)]) == [Point(1900, 200)]
+
+
+def test_times_are_compared_with_the_truth_both_ways() -> None:
+    heard = measures.heard_of([spoken(1000, 5000)], [final(5800, 1060, 4900)])
+    assert measures.timecode_error(heard) == {"start": [60], "end": [100]}
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["alpha", "alpha one", "alpha one go"], 0.0),
+        (["alpha", "alfa one", "alpha one go"], 2 / 3 + 1 / 3),  # alpha, then alfa and one
+        (["alpha one go now"], 0.0),
+    ],
+)
+def test_erasure_counts_words_taken_back_per_final_word(texts: list[str], expected: float) -> None:
+    said = [interim(n, 0, 1, text) for n, text in enumerate(texts)]
+    assert measures.erasure([*said, final(99, 0, 1, "alpha one go")]) == pytest.approx(expected, abs=0.001)
+
+
+def test_words_that_stay_after_a_final_are_not_erased() -> None:
+    said = [
+        interim(1, 0, 1, "alpha one go to gate"),
+        final(2, 0, 1, "alpha one"),
+        interim(3, 0, 1, "go to gate seven"),
+        final(4, 0, 1, "go to gate seven"),
+    ]
+    assert measures.erasure(said) == 0.0
+    assert measures.erasure([]) is None
+
+
+def test_word_errors_are_counted_after_normalising() -> None:
+    figures = measures.error_rate([("alpha one", "Alpha-1."), ("go to gate seven", "go to the gate")], "en")
+    assert (figures["kind"], figures["n"]) == ("WER", 6)
+    assert figures["rate"] == pytest.approx(2 / 6, abs=1e-3)
+
+
+def test_korean_is_judged_by_characters_without_spaces() -> None:
+    figures = measures.error_rate([("알파원 정문 도착", "알파 원 정문도착")], "ko")
+    assert (figures["kind"], figures["rate"]) == ("CER", 0.0)
+
+
+def test_nothing_said_is_no_rate() -> None:
+    assert measures.error_rate([], "en") == {"n": 0}
+
+
+def cover(channel: str, from_ms: int, to_ms: int, state: str) -> dict[str, Any]:
+    return {"type": "coverage", "channel": channel, "from_ms": from_ms, "to_ms": to_ms, "state": state}
+
+
+def test_a_later_word_on_the_same_milliseconds_replaces_the_earlier() -> None:
+    events = [cover("C01", 0, 4000, "lost"), cover("C01", 1000, 3000, "transcribed")]
+    seconds = measures.coverage(events, 0, 5000)
+    assert seconds == {"unknown": 1.0, "lost": 2.0, "transcribed": 2.0}
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 900), st.integers(1, 300), st.sampled_from(["silence", "lost", "shed"])),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_coverage_adds_up_to_the_time_asked_about(pieces: list[tuple[int, int, str]]) -> None:
+    events = [cover("C01", a * 10, (a + n) * 10, state) for a, n, state in pieces]
+    assert sum(measures.coverage(events, 1000, 8000).values()) == pytest.approx(7.0)
+
+
+def test_growth_finds_a_slope_and_how_sure_it_is() -> None:
+    rising = [Point(n * 1000.0, 500 + n * 10) for n in range(60)]  # 10 ms more each second
+    assert measures.growth_per_hour(rising)["slope"] == pytest.approx(36_000)
+    flat = [Point(n * 1000.0, 500 + (-1) ** n * 20) for n in range(60)]
+    figures = measures.growth_per_hour(flat)
+    assert abs(figures["slope"]) < 2 * figures["standard_error"]
+    assert measures.growth_per_hour(flat[:5]) == {"n": 5}
+
+
+def test_percentiles_come_with_their_count() -> None:
+    assert measures.percentiles([]) == {"n": 0}
+    assert measures.percentiles(list(range(101))) == {"n": 101, "p50": 50, "p95": 95, "p99": 99, "max": 100}
