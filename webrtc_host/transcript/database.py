@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ MEMORY = "memory"
 BUSY_S = 10.0
 """SQLite waits so long for another process's lock (a backup, somebody's shell)."""
 WAL_BYTES_KEPT = 64 * 1024 * 1024
+LOCK_WAIT_S = 2.0
 ADVISORY_LOCK = 0x686F7374737474  # "hoststt": one server for each PostgreSQL database
 
 _BROKEN = ("malformed", "not a database", "file is encrypted", "unsupported file format")
@@ -284,8 +286,17 @@ def _postgresql_engines(url: URL, readers_max: int) -> Database:
 
 
 def _lock_out_others(connection: Connection) -> None:
-    """Hold the database for this process, as long as the connection lives. Raises ConfigError."""
-    if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}).scalar():
+    """Hold the database for this process, as long as the connection lives. Raises ConfigError.
+
+    A connection that was closed a moment ago may still hold it: PostgreSQL ends it in its own time.
+    """
+    deadline_s = time.monotonic() + LOCK_WAIT_S
+    trying = text("SELECT pg_try_advisory_lock(:key)")
+    while not (is_held := connection.execute(trying, {"key": ADVISORY_LOCK}).scalar()):
+        if time.monotonic() > deadline_s:
+            break
+        time.sleep(0.02)
+    if not is_held:
         raise ConfigError(
             "another host-stt keeps its record in the database of store.url; stop it, or give this one a "
             "database of its own."

@@ -31,6 +31,7 @@ VERSION = "1"
 INDEX_VERSION = "search_version"  # keys of `meta`
 INDEX_TO = "search_indexed_to"  # highest segment number that is indexed; all below it are
 STEP = 500
+RETRY_S = 5.0
 HITS_MAX = 100
 
 
@@ -71,7 +72,7 @@ class Hit:
 
 
 class SearchIndex:
-    """`start` once the store is open; then every final is indexed in the transaction that saves it."""
+    """`start` once the store is open; soon every final is indexed in the transaction that saves it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -79,14 +80,8 @@ class SearchIndex:
         self._catching_up: asyncio.Task[None] | None = None
         self.failures = 0
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Make the index when there is none, and index in the background what is not in it yet."""
-        try:
-            await self._store.write(_make)
-        except StoreError as error:
-            logger.error("texts cannot be searched: %s", error)
-            return
-        self._is_ready = True
         self._store.writer.after_segments.append(self.add)
         self._catching_up = asyncio.create_task(self._catch_up(), name="search index")
 
@@ -102,6 +97,8 @@ class SearchIndex:
 
     def add(self, connection: Connection, finals: list[dict[str, Any]]) -> None:
         """In the writer's thread and transaction. An error of the index is not the record's."""
+        if not self._is_ready:
+            return  # it will be caught up with
         try:
             with connection.begin_nested():
                 _index(connection, finals)
@@ -117,19 +114,24 @@ class SearchIndex:
         Raises StoreError and Overloaded.
         """
         if not self._is_ready:
-            raise StoreError("texts cannot be searched: the index could not be made")
+            raise StoreError("texts cannot be searched: their index is not made yet")
         asked = phrases(question.words)
         if not asked:
             return []
         return await self._store.read(partial(_find, question=question, asked=asked))
 
     async def _catch_up(self) -> None:
+        """Until all is indexed; while the record cannot be written, again after a while."""
         is_more = True
-        try:
-            while is_more:
+        while is_more:
+            try:
+                if not self._is_ready:
+                    await self._store.write(_make)
+                    self._is_ready = True
                 is_more = await self._store.write(_index_step)
-        except StoreError as error:
-            logger.warning("the search index waits for the next start: %s", error)
+            except StoreError as error:
+                logger.warning("the search index waits: %s", error)
+                await asyncio.sleep(RETRY_S)
 
 
 def match_sqlite(asked: Sequence[Phrase]) -> str:

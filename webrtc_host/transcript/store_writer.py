@@ -189,7 +189,10 @@ class StoreWriter:
                 return None
             group = [self._queue.popleft() for _ in range(min(len(self._queue), self._config.group_max))]
             self._works_waiting -= sum(isinstance(item, _Job) for item in group)
-            return group
+        # A caller who has gone cannot be answered: his work is left out, and from here on he cannot go.
+        return [
+            item for item in group if isinstance(item, Event) or item.future.set_running_or_notify_cancel()
+        ]
 
     def _commit(self, group: list[Event | _Job]) -> None:
         """One transaction. Neighbouring events are written together, work in its turn between them."""
@@ -264,7 +267,8 @@ class StoreWriter:
                 self._queue = deque(item for item in self._queue if isinstance(item, Event))
                 self._works_waiting = 0
         for job in jobs:
-            job.future.set_exception(refusal)
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(refusal)
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None

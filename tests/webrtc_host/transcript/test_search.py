@@ -34,10 +34,11 @@ class Searched:
 
 
 @pytest.fixture
-async def searched(tmp_path: Path) -> AsyncIterator[Searched]:
-    async with a_record(tmp_path, "") as record:
+async def searched(tmp_path: Path, url: str) -> AsyncIterator[Searched]:
+    async with a_record(tmp_path, url) as record:
         index = SearchIndex(record.store)
-        await index.start()
+        index.start()
+        await index.caught_up()
         log = record.session()
         record.channel(log, "C01", "본부")
         record.channel(log, "C02")
@@ -108,22 +109,22 @@ async def test_a_removed_session_is_not_found_any_more(searched: Searched) -> No
     assert left == 0
 
 
-async def test_what_was_there_before_the_index_is_indexed_at_the_start(tmp_path: Path) -> None:
-    async with a_record(tmp_path, "") as record:
+async def test_what_was_there_before_the_index_is_indexed_at_the_start(tmp_path: Path, url: str) -> None:
+    async with a_record(tmp_path, url) as record:
         log = record.session()
         for number in range(1200):
             record.final(log, f"델타 {number}")
         await record.written()
         index = SearchIndex(record.store)
-        with pytest.raises(StoreError, match="could not be made"):
+        with pytest.raises(StoreError, match="not made yet"):
             await index.find(Question("델타"))
-        await index.start()
+        index.start()
         await index.caught_up()
         assert [hit.text for hit in await index.find(Question("델타 1000"))] == ["델타 1000"]
         await index.close()
-    async with a_record(tmp_path, "") as again:
+    async with a_record(tmp_path, url) as again:
         index = SearchIndex(again.store)
-        await index.start()
+        index.start()
         await index.caught_up()
         assert len(await index.find(Question("델타 1199"))) == 1
         await index.close()
@@ -159,9 +160,9 @@ ATTACKS = [
 ]
 
 
-@pytest.mark.parametrize("words", ATTACKS)
-async def test_syntax_in_a_question_is_plain_words(searched: Searched, words: str) -> None:
-    assert set(await searched.found(words)) <= {"Alpha-1 proceed to gate seven"}
+async def test_syntax_in_a_question_is_plain_words(searched: Searched) -> None:
+    for words in ATTACKS:
+        assert set(await searched.found(words)) <= {"Alpha-1 proceed to gate seven"}, words
     assert len(await searched.found("알파")) == 1
 
 
