@@ -164,8 +164,11 @@ class Client:
         async with http.post("/offer", json={**await self.offer(), **fields}) as response:
             self.answer = await response.json()
             assert response.status == 200, self.answer
-        await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
+        await self.apply_answer()
         return self.answer
+
+    async def apply_answer(self) -> None:
+        await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
 
     def vanish(self) -> None:
         """As when the plug is pulled: nothing is sent any more and nothing is said."""
