@@ -1,7 +1,8 @@
 /* Where the sound comes from: a microphone, or a bundled test clip. Both end in the same Source.
  *
  * Owns the audio context, the device list and the meaning of the browser's errors. A Source has `track` (goes into the
- * peer connection as it is: no processing in the page), `analyser` (for the level meter), `label` and `stop()`.
+ * peer connection as it is: no processing in the page), `node` (for the recorder), `analyser` (for the level meter),
+ * `label` and `stop()`.
  */
 
 export class CaptureError extends Error {
@@ -62,7 +63,7 @@ export async function openMicrophone({ deviceId = "", echo = false, noise = fals
     track.stop();
     node.disconnect();
   };
-  return { kind: "microphone", track, analyser, label: track.label, deviceId: track.getSettings().deviceId, stop };
+  return { kind: "microphone", track, node, analyser, label: track.label, deviceId: track.getSettings().deviceId, stop };
 }
 
 function listenTo(ctx, node) {
@@ -105,6 +106,7 @@ export async function openClip(clip) {
   return {
     kind: "clip",
     track,
+    node: player,
     analyser,
     label: clip.file,
     play: () => new Promise((done) => ((player.onended = done), player.start())),

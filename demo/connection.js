@@ -1,13 +1,16 @@
 /* One peer connection to the server: one audio track out, the data channel `transcript` back.
  *
- * Owns GET /api/ice, POST /offer and DELETE /offer/{connection}, never the sound and never the page. Emits "event" (detail: the wire's
- * JSON) and "lost" (once, when the connection broke after it stood; detail: the reason).
+ * Owns GET /api/ice, POST /offer and DELETE /offer/{connection}, never the sound and never the page. Emits "event"
+ * (detail: the wire's JSON), "weak" (answers are late), "pong" (detail: what the server has) and "lost" (once, when the
+ * connection broke after it stood; detail: the reason).
  */
 
 import { ServerError, request } from "./api.js";
+import { Pulse } from "./pulse.js";
 
 const GATHERING_MS = 2000; // host candidates come at once; a dead network card must not hold us up
 const CONNECT_MS = 12_000; // ICE on a good path takes 0.1 s; browsers themselves give up after about 15 s
+const CONNECT_AGAIN_MS = 6000; // it went before; a path that died again is better tried anew
 const SHAKY_MS = 5000; // "disconnected" heals by itself on a short radio hole
 const DELETE_MS = 10_000; // the server flushes its last window first
 
@@ -16,16 +19,19 @@ export class Connection extends EventTarget {
   session = "";
   channels = [];
   resume = null;
+  isResumed = false; // the channels of before are ours again
+  transport = "webrtc";
   #pc = null;
+  #pulse = null;
   #data = null;
   #closing = false;
   #shaky = 0;
 
   /** track: a live audio track; language: en, ko, auto; resume: the token of an earlier connection, or null. */
-  constructor(track, { language = "auto", resume = null, session = null, since = null } = {}) {
+  constructor(track, { language = "auto", resume = null, since = null } = {}) {
     super();
     this.track = track;
-    this.options = { language, resume, session, since };
+    this.options = { language, resume, since };
   }
 
   async open(signal) {
@@ -41,11 +47,13 @@ export class Connection extends EventTarget {
       const answer = await request("POST", "offer", this.#offer(pc), { signal });
       ({ connection: this.id, session: this.session, channels: this.channels } = answer);
       this.resume = answer.resume ?? null;
+      this.isResumed = answer.resumed === true;
       await pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
-      await connected(pc, signal);
+      await connected(pc, signal, this.options.resume ? CONNECT_AGAIN_MS : CONNECT_MS);
       pc.onconnectionstatechange = () => this.#watch();
       this.#data.onclose = () => this.#lose("data channel closed"); // an orderly end; ICE would notice 10 s later
       this.#watch();
+      this.#pulse.start();
     } catch (error) {
       this.abandon();
       throw error;
@@ -53,16 +61,16 @@ export class Connection extends EventTarget {
   }
 
   #offer(pc) {
-    const { language, resume, session } = this.options;
+    const { language, resume } = this.options;
     const channel = { mid: pc.getTransceivers()[0].mid, language };
     const body = { sdp: pc.localDescription.sdp, type: "offer", channels: [channel] };
-    if (session) body.session = session;
     if (resume) body.resume = resume;
     return body;
   }
 
   #openData(pc) {
     const data = pc.createDataChannel("transcript", { ordered: true });
+    this.#pulse = this.#watchPulse(data);
     data.onopen = () => {
       // Only after a break: the first connection of a page shall not show what others said on this channel before.
       if (this.options.since !== null) data.send(JSON.stringify({ type: "resume", since: this.options.since }));
@@ -74,9 +82,18 @@ export class Connection extends EventTarget {
       } catch {
         return; // not ours; the server speaks JSON only
       }
+      if (this.#pulse.take(event)) return;
       this.dispatchEvent(new CustomEvent("event", { detail: event }));
     };
     return data;
+  }
+
+  #watchPulse(data) {
+    const pulse = new Pulse(data);
+    pulse.addEventListener("pong", (e) => this.dispatchEvent(new CustomEvent("pong", { detail: e.detail })));
+    pulse.addEventListener("weak", () => this.dispatchEvent(new Event("weak")));
+    pulse.addEventListener("gone", () => this.#lose("no answer"));
+    return pulse;
   }
 
   #watch() {
@@ -84,6 +101,11 @@ export class Connection extends EventTarget {
     const state = this.#pc.connectionState;
     if (state === "failed" || state === "closed") this.#lose(state);
     if (state === "disconnected") this.#shaky = setTimeout(() => this.#lose(state), SHAKY_MS);
+  }
+
+  /** The network is another one, or was away: if nothing was heard since, this connection is dead. */
+  doubt() {
+    if (this.#pulse?.isLate) this.#lose("network changed");
   }
 
   #lose(reason) {
@@ -119,6 +141,7 @@ export class Connection extends EventTarget {
   abandon() {
     this.#closing = true;
     clearTimeout(this.#shaky);
+    this.#pulse?.stop();
     this.#data?.close();
     this.#pc?.close();
   }
@@ -144,7 +167,7 @@ function gathered(pc) {
   });
 }
 
-function connected(pc, signal) {
+function connected(pc, signal, withinMs) {
   return new Promise((done, fail) => {
     const end = (settle, value) => {
       clearTimeout(timer);
@@ -153,7 +176,7 @@ function connected(pc, signal) {
       settle(value);
     };
     const onAbort = () => end(fail, signal.reason);
-    const timer = setTimeout(() => end(fail, new ServerError("iceFailed", { detail: `ICE: ${pc.iceConnectionState}` })), CONNECT_MS);
+    const timer = setTimeout(() => end(fail, new ServerError("iceFailed", { detail: `ICE: ${pc.iceConnectionState}` })), withinMs);
     signal?.addEventListener("abort", onAbort);
     pc.onconnectionstatechange = () => {
       if (pc.connectionState === "connected") end(done);

@@ -1,65 +1,146 @@
-/* A connection that comes back: opens again after a break, resumes where it stopped, and ends without losing words.
+/* A connection that comes back: opens again after a break, resumes its channel, makes up for what was lost, and ends
+ * without losing words.
  *
- * Owns the tries and the wait for `final_seq`; the peer connection itself is connection.js. Emits "event",
- * "state" (detail: connecting, live, reconnecting) and "dead" (detail: the error; no more tries).
+ * Owns the tries and the wait for `final_seq`; the ways to the server are connection.js and socket-connection.js, what is
+ * sent again is repair.js. Emits "event", "state" (detail: connecting, live, weak, reconnecting, fallback), "repair"
+ * (detail: {state, seconds}) and "dead" (detail: the error; no more tries).
  */
 
+import { address } from "./api.js";
+import { forgetClaim, rememberClaim } from "./claim.js";
 import { Connection } from "./connection.js";
+import { Repair } from "./repair.js";
+import { SocketConnection } from "./socket-connection.js";
 import { Watcher } from "./watch.js";
 
-const AGAIN_MS = [300, 1000, 2000, 4000, 8000, 8000];
+const PROBE_MS = 1200; // a server that is there answers in a fraction of it
+const AGAIN_MS = [0, 250, 500, 1000]; // between probes; the last for ever: the network is back within a second of it
 const LAST_WORDS_MS = 8000; // for final_seq to arrive after the server said it
 const HOPELESS = new Set(["bad_token", "forbidden", "noWebRtc"]);
+const BLOCKED = new Set(["iceFailed", "noWebRtc"]); // HTTP goes, WebRTC does not
 
 export class Link extends EventTarget {
   connection = null;
   #source;
+  #claim;
+  #isFallback = false;
+  #isLive = false;
   #aborter = new AbortController();
+  #wake = () => {};
 
-  constructor(source, transcript, { language = "auto" } = {}) {
+  /** claim: of an earlier connection, also of this tab's page before a reload; null for a new start. */
+  constructor(source, transcript, { language = "auto", recorder, claim = null } = {}) {
     super();
     this.#source = source;
+    this.#claim = claim;
     this.transcript = transcript;
     this.language = language;
+    this.recorder = recorder;
+    this.repair = new Repair(recorder, this.#aborter.signal);
+    this.repair.addEventListener("repair", (e) => this.#tell("repair", e.detail));
+    const { signal } = this.#aborter;
+    addEventListener("online", () => this.#networkChanged(), { signal });
+    addEventListener("offline", () => this.#isLive && this.#state("weak"), { signal });
+    navigator.connection?.addEventListener?.("change", () => this.#networkChanged(), { signal });
   }
 
   async open() {
     this.#state("connecting");
-    await this.#connect({});
-    this.#state("live");
+    try {
+      this.#isFallback = this.#claim?.transport === "socket";
+      await this.#connect();
+    } catch (error) {
+      if (!BLOCKED.has(error.code) || !this.#canFallBack()) throw error;
+      await this.#fallBack();
+    }
+    this.#live();
   }
 
-  async #connect(again) {
-    const connection = new Connection(this.#source.track, { language: this.language, ...again });
-    connection.addEventListener("event", (e) => this.#pass(e.detail));
-    connection.addEventListener("lost", (e) => this.#recover(e.detail));
-    await connection.open(this.#aborter.signal);
+  async #connect() {
+    const connection = this.#isFallback ? this.#socketConnection() : this.#peerConnection();
+    connection.addEventListener("event", (e) => this.#tell("event", e.detail));
+    connection.addEventListener("lost", (e) => connection === this.connection && this.#recover(e.detail));
+    connection.addEventListener("weak", () => this.#state("weak"));
+    connection.addEventListener("pong", (e) => this.#onPong(connection, e.detail));
+    try {
+      await connection.open(this.#aborter.signal);
+    } finally {
+      if (connection.resume) this.#keepClaim(connection); // also of one that was answered and never came about
+    }
     this.connection = connection;
   }
 
-  #pass(event) {
-    this.dispatchEvent(new CustomEvent("event", { detail: event }));
+  #peerConnection() {
+    const again = this.#claim ? { resume: this.#claim.resume, since: this.transcript.lastSeq } : {};
+    return new Connection(this.#source.track, { language: this.language, ...again });
+  }
+
+  #socketConnection() {
+    const { channels, session, resume } = this.#claim;
+    const [channel] = channels;
+    const { language, transcript } = this;
+    return new SocketConnection(this.recorder, { channel, session, resume, language, transcript });
+  }
+
+  #keepClaim({ resume, session, channels, transport }) {
+    this.#claim = { resume, session, channels: channels.map((one) => one.channel), transport };
+    if (!this.#aborter.signal.aborted) rememberClaim({ resume, session, channels, language: this.language, transport });
+  }
+
+  /** WebRTC was answered and cannot pass: the same channel over a WebSocket. */
+  #canFallBack() {
+    return Boolean(this.#claim?.channels?.length) && this.recorder.isRecording && "WebSocket" in globalThis;
+  }
+
+  async #fallBack() {
+    this.#state("fallback");
+    this.#isFallback = true;
+    await this.#connect();
+  }
+
+  #live() {
+    this.#isLive = true;
+    this.#state("live");
+    this.repair.follow(this.connection);
+  }
+
+  #onPong(connection, pong) {
+    if (connection !== this.connection && this.connection !== null) return;
+    this.repair.onPong(connection, pong);
+    if (this.#isLive && connection === this.connection) this.#state("live");
+  }
+
+  #networkChanged() {
+    this.#wake();
+    this.connection?.doubt();
   }
 
   async #recover(reason) {
+    this.#isLive = false;
     this.#state("reconnecting");
     let last = new Error(reason);
-    for (const wait of AGAIN_MS) {
-      await sleep(wait);
-      if (this.#aborter.signal.aborted) return;
-      const { resume, session } = this.connection;
+    for (let tries = 0; !this.#aborter.signal.aborted; tries += 1) {
+      await this.#pause(AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)]);
+      if (this.#aborter.signal.aborted || !(await isThere())) continue;
       try {
-        await this.#connect({ resume, session, since: session ? this.transcript.lastSeq : null });
-        this.#state("live");
-        return;
+        await this.#connect();
+        return this.#live();
       } catch (error) {
         last = error;
-        if (this.#aborter.signal.aborted) return;
         if (HOPELESS.has(error.code)) break;
-        if (error.status === 404) this.connection.resume = this.connection.session = null; // the server began anew
+        if (BLOCKED.has(error.code) && this.#canFallBack()) this.#isFallback = true;
+        await this.#pause((error.retryAfterS ?? 0) * 1000);
       }
     }
-    this.dispatchEvent(new CustomEvent("dead", { detail: last }));
+    return this.#aborter.signal.aborted ? undefined : this.#tell("dead", last);
+  }
+
+  /** Wait, or until the browser says that the network is another one. */
+  #pause(ms) {
+    return new Promise((done) => {
+      this.#wake = done;
+      setTimeout(done, ms);
+    });
   }
 
   async changeSource(source) {
@@ -71,7 +152,9 @@ export class Link extends EventTarget {
   async finish() {
     const connection = this.connection;
     let seq = null;
+    forgetClaim();
     try {
+      if (this.#isLive) await this.repair.finish();
       seq = (await connection?.finish()) ?? null;
       if (seq !== null && !(await this.#arrived(seq, LAST_WORDS_MS / 4))) await this.#fetchRest(connection, seq);
     } catch (error) {
@@ -88,7 +171,7 @@ export class Link extends EventTarget {
   async #fetchRest(connection, seq) {
     const channels = connection.channels.map((c) => c.channel);
     const watcher = new Watcher(this.transcript, { session: connection.session, channels });
-    watcher.addEventListener("event", (e) => this.#pass(e.detail));
+    watcher.addEventListener("event", (e) => this.#tell("event", e.detail));
     watcher.start();
     await this.#arrived(seq, (LAST_WORDS_MS * 3) / 4);
     watcher.stop();
@@ -100,17 +183,35 @@ export class Link extends EventTarget {
     return this.transcript.lastSeq >= seq;
   }
 
+  /** The page is going away; it may be a reload, so the claim stays. */
   leave() {
     this.connection?.leave();
   }
 
   abandon() {
+    this.#isLive = false;
     this.#aborter.abort();
+    this.#wake();
+    this.repair.stop();
     this.connection?.abandon();
   }
 
   #state(name) {
-    this.dispatchEvent(new CustomEvent("state", { detail: name }));
+    this.#tell("state", name);
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+/** Does anything answer? Asked before an offer is made, for a dead network swallows a request for long. */
+async function isThere() {
+  try {
+    const answer = await fetch(address("health"), { cache: "no-store", signal: AbortSignal.timeout(PROBE_MS) });
+    return answer.status < 500; // a proxy says 502 for a server that is away
+  } catch {
+    return false;
   }
 }
 

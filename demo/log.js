@@ -25,18 +25,21 @@ export class Log {
   }
 
   addLine(line) {
-    const row = this.#row("line", line.channel, line.start ?? timecode(line.start_ms));
+    const row = this.#row("line", line.channel, line.start ?? timecode(line.start_ms), line.start_ms);
     row.dataset.segment = line.segment;
+    const isLate = line.source === "backfill";
+    row.classList.toggle("late", isLate);
+    if (isLate) row.title = t("text.late");
     const text = document.createElement("p");
     if (line.language) text.lang = line.language;
     text.append(...marked(line, this.terms()));
     row.append(text);
-    this.#append(row);
+    this.#append(row, isLate);
   }
 
   addGap(gap) {
     this.removeGap(gap);
-    const row = this.#row("gap", gap.channel, timecode(gap.from_ms));
+    const row = this.#row("gap", gap.channel, timecode(gap.from_ms), gap.from_ms);
     row.dataset.state = kindOf(gap);
     const text = document.createElement("p");
     const seconds = ((gap.to_ms - gap.from_ms) / 1000).toFixed(1);
@@ -45,7 +48,7 @@ export class Log {
     if (gap.reason && kindOf(gap) === gap.state) text.textContent += ` · ${gap.reason}`;
     row.append(text);
     this.#gapRows.set(gap, row);
-    this.#append(row);
+    this.#append(row, true);
   }
 
   removeGap(gap) {
@@ -79,9 +82,10 @@ export class Log {
     this.#seen();
   }
 
-  #row(kind, channel, start) {
+  #row(kind, channel, start, startMs) {
     const row = document.createElement("div");
     row.className = kind;
+    row.dataset.startMs = startMs;
     row.dataset.channel = channel;
     const time = document.createElement("time");
     time.textContent = start;
@@ -94,13 +98,24 @@ export class Log {
     return row;
   }
 
-  #append(row) {
+  /** isInPlace: where it was said, not where it came. */
+  #append(row, isInPlace = false) {
     this.empty.hidden = true;
-    this.box.append(row);
+    this.box.insertBefore(row, isInPlace ? this.#after(row) : null);
     while (this.box.childElementCount > ROWS_MAX) this.box.firstElementChild.remove();
     if (this.isFollowing) this.box.scrollTop = this.box.scrollHeight;
     else this.#unseen += 1;
     this.#showMore();
+  }
+
+  /** The first of the last rows that were said later; null when there is none. */
+  #after(row) {
+    let after = null;
+    for (let at = this.box.lastElementChild; at?.dataset.startMs; at = at.previousElementSibling) {
+      if (Number(at.dataset.startMs) <= Number(row.dataset.startMs)) break;
+      after = at;
+    }
+    return after;
   }
 
   #onScroll() {

@@ -2,9 +2,11 @@
  *
  * Owns the phase of the page and wires the parts together; each part draws itself.
  *   idle -> starting -> live <-> reconnecting, each of them -> stopping -> idle
+ * A reloaded page that was live goes on by itself.
  */
 
 import { needsToken } from "./notice.js";
+import { claim as keptClaim, forgetClaim } from "./claim.js";
 import { CaptureError, audioContext, isSecure, listClips, openClip, openMicrophone } from "./capture.js";
 import { Latency, LinkFigures, summary } from "./figures.js";
 import { Glossary } from "./glossary.js";
@@ -12,6 +14,7 @@ import { language, t } from "./i18n.js";
 import { Link } from "./link.js";
 import { Meter } from "./meter.js";
 import { $, askToken, beginPage } from "./page.js";
+import { Recorder } from "./recorder.js";
 import { Settings } from "./settings.js";
 import { Steps } from "./steps.js";
 import { Terms } from "./terms.js";
@@ -33,8 +36,10 @@ const panel = new TextPanel({ steps, latency, terms });
 let phase = "idle";
 let source = null;
 let link = null;
+let recorder = null;
 let ticker = 0;
 let hadGoodLevel = false; // in this run
+let isShaky = false; // answers are late
 let run = 0; // counts starts; what an older one still has to say is not listened to
 
 function enter(next) {
@@ -48,7 +53,8 @@ function enter(next) {
   panel.isLive = next === "live";
 }
 
-async function start(clip) {
+/** clip: a test clip in place of the microphone; claim: what the page held before it was reloaded. */
+async function start(clip, claim = null) {
   const mine = ++run;
   const isMine = () => mine === run;
   notice.clear();
@@ -64,7 +70,9 @@ async function start(clip) {
     source = opened;
     meter.attach(source.analyser);
     steps.set("level", "working");
-    await openLink(clip?.language ?? settings.language);
+    recorder = new Recorder();
+    await recorder.attach(source.node);
+    await openLink(clip?.language ?? settings.language, claim);
     if (!isMine()) return;
     enter("live");
     panel.begin();
@@ -105,10 +113,11 @@ async function playThrough(isMine) {
   if (isMine() && (phase === "live" || phase === "reconnecting")) await stop();
 }
 
-async function openLink(spoken) {
+async function openLink(spoken, claim) {
   const mine = run;
-  link = new Link(source, panel.transcript, { language: spoken });
+  link = new Link(source, panel.transcript, { language: spoken, recorder, claim });
   link.addEventListener("event", (e) => panel.feed(e.detail));
+  link.addEventListener("repair", (e) => mine === run && onRepair(e.detail));
   link.addEventListener("state", (e) => mine === run && onLinkState(e.detail));
   link.addEventListener("dead", (e) => mine === run && stop({ code: "lost", detail: e.detail.message }));
   await link.open();
@@ -116,23 +125,39 @@ async function openLink(spoken) {
 
 function onLinkState(state) {
   if (state === "live") {
-    steps.set("connection", "done");
+    if (phase === "live" && !isShaky) return; // an answer to a ping
+    isShaky = false;
+    steps.set("connection", ...way());
     if (steps.state("text") !== "done") steps.set("text", "working", "detail.listening");
     panel.remember(link.connection);
     figures.channel(link.connection.channels.map((c) => c.channel).join(", "));
     if (phase === "reconnecting") {
       enter("live");
-      panel.advise("");
+      if (!link.connection.isResumed) panel.note("text.newChannel");
     }
+    panel.advise("");
     clearInterval(ticker);
     ticker = setInterval(tick, STATS_MS);
     tick();
     return;
   }
-  steps.set("connection", "working", `detail.${state}`);
+  isShaky = state === "weak";
+  steps.set("connection", isShaky ? "warning" : "working", `detail.${state}`);
+  if (isShaky && phase === "live") panel.advise("text.weak");
   if (state !== "reconnecting") return;
   enter("reconnecting");
-  panel.advise("text.reconnecting");
+  panel.advise(recorder.isRecording ? "text.reconnecting" : "text.reconnectingDeaf");
+}
+
+/** How the step shows a connection that stands. */
+function way() {
+  return link.connection?.transport === "socket" ? ["warning", "detail.socket"] : ["done"];
+}
+
+function onRepair({ state, seconds }) {
+  if (state === "sending") panel.advise("text.repairing");
+  if (state === "done") panel.advise("text.repaired", { seconds: seconds.toFixed(1) }, false);
+  if (state === "failed") panel.advise("text.unrepaired");
 }
 
 async function tick() {
@@ -140,7 +165,7 @@ async function tick() {
   if (phase !== "live") return;
   figures.show(facts);
   const rtt = facts.rttMs === null ? "" : ` · ${facts.rttMs}\u00a0ms`;
-  if (facts.codec) steps.set("connection", "done", { text: facts.codec + rtt });
+  if (facts.codec && !isShaky) steps.set("connection", "done", { text: facts.codec + rtt });
   panel.tick(performance.now(), meter.verdict);
 }
 
@@ -163,10 +188,13 @@ function close() {
   run += 1;
   clearInterval(ticker);
   link?.abandon();
+  link?.repair.forget();
+  forgetClaim();
   source?.stop();
+  recorder?.stop();
   meter.detach();
   panel.pause();
-  link = source = null;
+  link = source = recorder = null;
 }
 
 /** Stop capture, let the server flush, wait for the last event. error: why, when it was not the person's wish. */
@@ -208,6 +236,7 @@ async function swapSource() {
     if (phase === "stopping" || phase === "idle") return next.stop();
     source = next;
     meter.attach(source.analyser);
+    await recorder.attach(source.node);
     await link.changeSource(source);
     before.stop();
   } catch (error) {
@@ -252,8 +281,17 @@ language.addEventListener("language", () => {
   enter(phase);
 });
 
+/** After a reload in the middle of speech: the microphone is allowed already, so no click is asked for. */
+async function goOn() {
+  const claim = keptClaim();
+  if (!claim) return;
+  const answer = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
+  if (answer?.state === "granted" && phase === "idle") await start(null, claim);
+}
+
 enter("idle");
 if (!isSecure()) notice.show(new CaptureError("insecure"));
 glossary.read();
 panel.restore();
+goOn();
 document.documentElement.dataset.ready = "";

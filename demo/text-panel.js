@@ -21,6 +21,7 @@ export class TextPanel {
   #heardAt = null; // when speech was last heard, or listening began
   #unanswered = new Unanswered((...ended) => this.#giveUp(...ended));
   #tip = "";
+  #tipValues = {};
   #watcher = null;
   #isRestoring = false;
   #state = "idle";
@@ -81,7 +82,7 @@ export class TextPanel {
     this.terms.note(line.glossary_version);
     enableTools(true);
     if (this.#isRestoring) return;
-    this.latency.add(line.latency_ms);
+    if (line.source !== "backfill") this.latency.add(line.latency_ms); // made up for later: its age is no delay
     const n = this.transcript.lines.length;
     this.steps.set("text", "done", n === 1 ? "detail.line" : "detail.lines", { n });
   }
@@ -123,20 +124,26 @@ export class TextPanel {
   }
 
   /** A sentence of the page in place of words being heard; "" takes it back. */
-  advise(key) {
-    this.#say(key, key !== "");
+  advise(key, values = {}, isWarning = key !== "") {
+    this.#say(key, isWarning, values);
   }
 
-  #say(key, isWarning = false) {
+  /** A sentence of the page among the lines. */
+  note(key) {
+    this.log.addNote(t(key));
+  }
+
+  #say(key, isWarning = false, values = {}) {
     this.#tip = key;
+    this.#tipValues = values;
     this.row.classList.toggle("warn", isWarning);
-    const text = key ? t(key) : "";
+    const text = key ? t(key, values) : "";
     if ($("tip").textContent !== text) $("tip").textContent = text;
     this.#drawInterim();
   }
 
   redraw() {
-    this.#say(this.#tip, this.row.classList.contains("warn"));
+    this.#say(this.#tip, this.row.classList.contains("warn"), this.#tipValues);
   }
 
   #clear() {

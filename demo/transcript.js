@@ -98,9 +98,19 @@ export class Transcript {
     this.#committedMs.set(event.channel, committed);
     const changes = this.#trim(event);
     if (!event.text?.trim()) return changes;
-    this.lines.push(event);
+    this.#insert(event);
     if (this.lines.length > LINES_MAX) this.#segments.delete(this.lines.shift().segment);
     return [{ type: "line", line: event }, ...changes];
+  }
+
+  /** In the order they came, but words that were made up for later go where they were said. */
+  #insert(line) {
+    let at = this.lines.length;
+    if (line.source === "backfill") {
+      const isAfter = (other) => other.session === line.session && other.start_ms > line.start_ms;
+      while (at > 0 && isAfter(this.lines[at - 1])) at -= 1;
+    }
+    this.lines.splice(at, 0, line);
   }
 
   /** Take the words of a final off the front of its utterance's interim; drop the interim where they differ. */
@@ -144,13 +154,20 @@ export class Transcript {
     return [...changes, { type: "gap", gap }];
   }
 
-  /** A later event replaces an earlier one for the same milliseconds. */
+  /** A later event replaces an earlier one for the same milliseconds; what sticks out of it stays a gap. */
   #uncover(event) {
-    const isFilled = (gap) =>
-      gap.channel === event.channel && gap.from_ms >= event.from_ms && gap.to_ms <= event.to_ms;
-    const filled = this.gaps.filter(isFilled);
-    if (filled.length) this.gaps = this.gaps.filter((gap) => !isFilled(gap));
-    return filled.map((gap) => ({ type: "ungap", gap }));
+    const isHit = (gap) => gap.channel === event.channel && gap.from_ms < event.to_ms && gap.to_ms > event.from_ms;
+    const hit = this.gaps.filter(isHit);
+    if (hit.length === 0) return [];
+    const rests = hit
+      .flatMap((gap) => [
+        { ...gap, to_ms: Math.min(gap.to_ms, event.from_ms) },
+        { ...gap, from_ms: Math.max(gap.from_ms, event.to_ms) },
+      ])
+      .filter((gap) => gap.to_ms - gap.from_ms >= GAP_MIN_MS);
+    this.gaps = this.gaps.filter((gap) => !isHit(gap)).concat(rests);
+    const changes = hit.map((gap) => ({ type: "ungap", gap }));
+    return changes.concat(rests.map((gap) => ({ type: "gap", gap })));
   }
 
   _onWindowFailed(event) {

@@ -67,6 +67,7 @@ class StubServer:
     async def start(self, port: int = 0) -> None:
         app = web.Application(middlewares=[self._check_token])
         app.router.add_get("/ready", self._ready)
+        app.router.add_get("/health", self._health)
         app.router.add_post("/offer", self._offer)
         app.router.add_delete("/offer/{connection}", self._delete)
         app.router.add_get("/api/ice", self._ice)
@@ -152,6 +153,9 @@ class StubServer:
     async def _ready(self, request: web.Request) -> web.Response:
         return web.json_response(self.ready, status=self.ready_status)
 
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.json_response({})
+
     async def _ice(self, request: web.Request) -> web.Response:
         return web.json_response({"ice_servers": self.ice_servers})
 
@@ -182,6 +186,7 @@ class StubServer:
             "connection": f"c_{len(self.offers)}",
             "channels": [{"mid": "0", "channel": "C01"}],
             "resume": "r_1",
+            "resumed": body.get("resume") == "r_1",
         }
         return web.json_response(answer)
 
