@@ -132,7 +132,7 @@ class Channel:
 
     def restore(self, former: FormerChannel) -> None:
         """Go on as the channel that an earlier process knew."""
-        self.label, self.language = former.label, former.language
+        self.label, self.language, self.terms = former.label, former.language, former.terms
         self.end_sample = former.end_ms * SAMPLES_PER_MS
         self._known_from = former.first_opened_ms * SAMPLES_PER_MS
         runs = [CoverageRun(r.from_ms, r.to_ms, CoverageState(r.state), r.reason) for r in former.coverage]
@@ -276,6 +276,7 @@ class Channel:
             label=self.label,
             language=self.language,
             door=connection.door.value,
+            glossary=None if self.terms is None else list(self.terms),
             start_ms=ms_of(start_sample),
         )
 

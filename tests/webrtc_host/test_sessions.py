@@ -176,6 +176,7 @@ async def test_the_events_of_a_channel_that_comes_and_goes() -> None:
                 "label": "Tower",
                 "language": "en",
                 "door": "webrtc",
+                "glossary": None,
                 "start_ms": 0,
             },
         ),

@@ -157,8 +157,10 @@ def _check_version(file: Path) -> None:
     """Look before anything is written. Raises ConfigError for a database that is newer, or none of ours."""
     if not file.exists() or file.stat().st_size == 0:
         return
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as looking:
-        looking.execute("PRAGMA query_only=ON")
+    # Without a WAL the file is all there is; immutable reads it and makes no files beside it.
+    has_wal = file.with_name(f"{file.name}-wal").exists()
+    how = "mode=ro" if has_wal else "mode=ro&immutable=1"
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_S)) as looking:
         for (verdict,) in looking.execute("PRAGMA quick_check(1)"):
             if verdict != "ok":
                 raise sqlite3.DatabaseError(f"malformed: {verdict}")

@@ -5,6 +5,7 @@ Owns the queries. Makes no session (`sessions.SessionRegistry` does) and writes 
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class FormerChannel:
     language: str
     first_opened_ms: int
     end_ms: int  # of the newest thing known of it
+    terms: tuple[str, ...] | None  # None: the glossary of the server
     feeds: tuple[FormerFeed, ...]
     coverage: tuple[FormerRun, ...]
 
@@ -121,7 +123,14 @@ def _channels(connection: Connection, live: Sequence[str]) -> dict[str, list[For
         ]
         found[row.session].append(
             FormerChannel(
-                row.channel, row.label, row.language, row.first_opened_ms, max(ends), feeds, coverage
+                channel=row.channel,
+                label=row.label,
+                language=row.language,
+                first_opened_ms=row.first_opened_ms,
+                end_ms=max(ends),
+                terms=None if row.glossary is None else tuple(json.loads(row.glossary)),
+                feeds=feeds,
+                coverage=coverage,
             )
         )
     return found

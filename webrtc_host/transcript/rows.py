@@ -189,6 +189,7 @@ def _channel_opened(connection: Connection, body: Body) -> None:
         "language": _storable(body.get("language") or "auto"),
         "first_opened_ms": body["start_ms"],
         "is_held": False,
+        "glossary": encode_json(body["glossary"]).decode() if "glossary" in body else None,
     }
     statement = _insert_of(connection, table).values(row)
     new = statement.excluded
@@ -198,7 +199,12 @@ def _channel_opened(connection: Connection, body: Body) -> None:
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[table.c.session, table.c.channel],
-            set_={"label": new.label, "language": new.language, "first_opened_ms": earliest},
+            set_={
+                "label": new.label,
+                "language": new.language,
+                "first_opened_ms": earliest,
+                "glossary": new.glossary,
+            },
         )
     )
     feed = {

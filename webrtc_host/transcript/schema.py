@@ -62,6 +62,7 @@ channels = Table(
     Column("language", Text, nullable=False),
     Column("first_opened_ms", BigInteger, nullable=False),  # where its coverage begins
     Column("is_held", Boolean, nullable=False),  # legal hold of this channel alone
+    Column("glossary", Text),  # JSON list of its own terms; NULL: the glossary of the server
     _of_session(),
 )
 

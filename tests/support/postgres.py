@@ -1,0 +1,105 @@
+"""A real PostgreSQL for the tests: a private data folder, a unix socket, no TCP port, a database per test.
+
+Started at first need, ended with the test run. It refuses to run as root, so then it runs as the user
+`postgres` that its package made.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+START_S = 60.0
+PACKAGED = Path("/usr/lib/postgresql")
+
+_numbers = itertools.count(1)
+
+
+def is_installed() -> bool:
+    return _binaries() is not None
+
+
+def a_database() -> str:
+    """The URL of a new, empty database."""
+    server = _server()
+    name = f"record_{next(_numbers)}"
+    with psycopg.connect(server.address("postgres"), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return f"postgresql://{server.user}@/{name}?host={server.folder}"
+
+
+class Server:
+    def __init__(self, binaries: Path) -> None:
+        self.binaries = binaries
+        self.folder = Path(tempfile.mkdtemp(prefix="host-stt-postgres-"))
+        self.user = "postgres"
+        self._as: dict[str, Any] = {}
+        if os.getuid() == 0:
+            shutil.chown(self.folder, "postgres", "postgres")
+            self._as = {"user": "postgres", "group": "postgres"}
+        self._make()
+        self.process = self._start()
+
+    def address(self, database: str) -> str:
+        return f"host={self.folder} user={self.user} dbname={database}"
+
+    def _make(self) -> None:
+        command = [str(self.binaries / "initdb"), "--pgdata", str(self.folder / "data"), "--username", self.user]
+        options = ["--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync"]
+        subprocess.run([*command, *options], check=True, capture_output=True, cwd=self.folder, **self._as)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder)]
+        # fsync off: what is tested here is not whether PostgreSQL keeps its word.
+        settings = ["listen_addresses=", "fsync=off", "shared_buffers=16MB", "max_connections=50"]
+        options = [part for setting in settings for part in ("-c", setting)]
+        with (self.folder / "log").open("wb") as log:
+            process = subprocess.Popen([*command, *options], cwd=self.folder, stderr=log, **self._as)
+        atexit.register(self.stop)
+        return process
+
+    def wait(self) -> None:
+        deadline_s = time.monotonic() + START_S
+        while True:
+            try:
+                psycopg.connect(self.address("postgres")).close()
+                return
+            except psycopg.OperationalError:
+                if self.process.poll() is not None or time.monotonic() > deadline_s:
+                    raise AssertionError((self.folder / "log").read_text(encoding="utf-8")) from None
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+            self.process.wait(20)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@functools.cache
+def _server() -> Server:
+    binaries = _binaries()
+    assert binaries is not None, "PostgreSQL is not installed (Debian: apt-get install postgresql)"
+    server = Server(binaries)
+    server.wait()
+    return server
+
+
+def _binaries() -> Path | None:
+    """The newest installed version's."""
+    found = sorted(PACKAGED.glob("*/bin/initdb"), key=lambda path: int(path.parent.parent.name))
+    if found:
+        return found[-1].parent
+    initdb = shutil.which("initdb")
+    return Path(initdb).parent if initdb else None

@@ -1,0 +1,40 @@
+"""Fixtures of the record's tests: the same ones run on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support import postgres
+from webrtc_host.transcript.store import Store, StoreConfig
+from webrtc_host.transcript.store_writer import WriterConfig
+
+DATABASES = ["sqlite", *(["postgresql"] if postgres.is_installed() else [])]
+
+OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest) -> str:
+    """`store.url` of an empty database."""
+    return "" if request.param == "sqlite" else postgres.a_database()
+
+
+@pytest.fixture
+def open_store(tmp_path: Path, url: str) -> OpenStore:
+    """Opens the same database each time."""
+
+    @asynccontextmanager
+    async def opened(**writer: float) -> AsyncIterator[Store]:
+        settings = WriterConfig(**{"retry_s": 0.05, **writer})  # type: ignore[arg-type]  # ints and floats
+        store = Store(StoreConfig(tmp_path, url, writer=settings))
+        await store.open()
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    return opened

@@ -1,0 +1,212 @@
+"""Opening the record: its schema, upgrades, and what is refused or set aside."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, create_engine, insert, make_url, select, text
+
+from tests.webrtc_host.transcript.conftest import OpenStore
+from webrtc_host.errors import ConfigError
+from webrtc_host.transcript import database, schema
+from webrtc_host.transcript.restart import read_former
+
+WALL_MS = 1_795_241_401_234
+
+
+@contextmanager
+def bare(url: str, folder: Path) -> Iterator[Engine]:
+    """The database with none of our settings."""
+    if url:
+        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    else:
+        engine = create_engine(f"sqlite:///{folder / database.FILE_NAME}")
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def write_as_of(connection: Connection, revision: str) -> None:
+    """A database as an earlier version made and filled it."""
+    database.upgrade(connection, revision)
+    for statement in (
+        "INSERT INTO sessions (id, name, t0_wall_ms, is_current, is_held, head_seq, alive_ms)"
+        f" VALUES ('s_old', 'night', {WALL_MS}, true, false, 2, 9000)",
+        "INSERT INTO channels (session, channel, label, language, first_opened_ms, is_held)"
+        " VALUES ('s_old', 'C01', 'Gate', 'ko', 100, false)",
+        "INSERT INTO events VALUES ('s_old', 1, 'session.started', NULL, '{\"seq\":1}')",
+        "INSERT INTO events VALUES ('s_old', 2, 'channel.state', 'C01', '{\"seq\":2}')",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+async def test_the_migrations_make_the_tables_that_the_code_names(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        differences = await store.write(
+            lambda c: compare_metadata(MigrationContext.configure(c), schema.metadata)
+        )
+    assert differences == []
+
+
+@pytest.mark.parametrize("revision", database.known_revisions()[:-1])
+async def test_a_record_of_every_earlier_schema_is_upgraded_with_all_that_is_in_it(
+    open_store: OpenStore, url: str, tmp_path: Path, revision: str
+) -> None:
+    with bare(url, tmp_path) as engine, engine.begin() as connection:
+        write_as_of(connection, revision)
+    async with open_store() as store:
+        former = await store.read(lambda connection: read_former(connection, 10))
+        seqs = await store.read(lambda c: c.execute(select(schema.events.c.seq)).scalars().all())
+        differences = await store.write(
+            lambda c: compare_metadata(MigrationContext.configure(c), schema.metadata)
+        )
+    assert differences == []
+    assert sorted(seqs) == [1, 2]
+    (session,) = former.sessions
+    assert (session.id, session.head_seq, session.is_current) == ("s_old", 2, True)
+    assert [(channel.channel, channel.label, channel.terms) for channel in session.channels] == [
+        ("C01", "Gate", None)
+    ]
+    if not url:
+        kept = tmp_path / f"record-before-upgrade-from-{revision}.sqlite3"
+        with closing(sqlite3.connect(kept)) as before:
+            assert before.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
+            assert before.execute("SELECT count(*) FROM events").fetchone() == (2,)
+
+
+async def test_a_record_of_a_newer_version_is_refused_and_never_touched(
+    open_store: OpenStore, url: str, tmp_path: Path
+) -> None:
+    async with open_store():
+        pass
+    with bare(url, tmp_path) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("CREATE TABLE of_the_future (what TEXT)"))
+    before = _files(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"written by a newer version of host-stt \(its schema is 9999.*untouched"
+    ):
+        async with open_store():
+            pass
+    assert _files(tmp_path) == before
+
+
+def test_a_database_that_is_no_record_is_refused_and_never_touched(tmp_path: Path) -> None:
+    file = tmp_path / database.FILE_NAME
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE recipes (name TEXT)")
+        other.commit()
+    before = file.read_bytes()
+    with pytest.raises(ConfigError, match="is a database, but no record of host-stt"):
+        database.open_database("", tmp_path, 1)
+    assert file.read_bytes() == before
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:10_000])
+
+
+def _overwrite_the_head(file: Path) -> None:
+    file.write_bytes(b"this is no database" + file.read_bytes()[19:])
+
+
+def _overwrite_the_middle(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[4096:16384] = bytes(12_288)
+    file.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", [_cut_short, _overwrite_the_head, _overwrite_the_middle])
+def test_a_damaged_record_is_set_aside_and_named_and_a_new_one_begun(
+    tmp_path: Path, damage: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / database.FILE_NAME
+    opened = database.open_database("", tmp_path, 1)
+    with opened.writer.connect() as connection, connection.begin():
+        rows = [{"key": f"k{number}", "value": "x" * 500} for number in range(200)]
+        connection.execute(insert(schema.meta), rows)
+    opened.dispose()
+    assert callable(damage)
+    damage(file)
+    damaged = file.read_bytes()
+    with caplog.at_level(logging.ERROR):
+        again = database.open_database("", tmp_path, 1)
+    with again.writer.connect() as connection:
+        assert connection.execute(select(schema.meta)).all() == []
+    again.dispose()
+    (aside,) = tmp_path.glob("record.sqlite3.damaged-*Z")
+    assert aside.read_bytes() == damaged
+    assert aside.name in caplog.text
+
+
+def test_a_torn_last_record_of_the_log_is_left_out_and_the_rest_is_there(tmp_path: Path) -> None:
+    """SQLite's own repair: what stands behind the last whole commit of the WAL is as if never written."""
+    opened = database.open_database("", tmp_path, 1)
+    wal = tmp_path / f"{database.FILE_NAME}-wal"
+    copy = tmp_path / "after"
+    copy.mkdir()
+    with opened.writer.connect() as connection:
+        for number in range(20):
+            with connection.begin():
+                connection.execute(insert(schema.meta).values(key=f"k{number:02d}", value="x"))
+        whole = wal.read_bytes()
+        (copy / database.FILE_NAME).write_bytes((tmp_path / database.FILE_NAME).read_bytes())
+    opened.dispose()
+    (copy / wal.name).write_bytes(whole[: -len(whole) // 40])
+    again = database.open_database("", copy, 1)
+    with again.writer.connect() as connection:
+        keys = connection.execute(select(schema.meta.c.key).order_by(schema.meta.c.key)).scalars().all()
+    again.dispose()
+    assert 0 < len(keys) < 20
+    assert keys == [f"k{number:02d}" for number in range(len(keys))]
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("mysql://u@h/d", "begins with mysql; the record can be in PostgreSQL"),
+        ("sqlite:///x", "begins with sqlite; the record can be in PostgreSQL"),
+        ("not a url", "is no database URL"),
+        ("postgresql://nobody:hidden@/none?host=/nowhere", r"postgresql.*cannot be used"),
+    ],
+)
+def test_a_url_that_cannot_be_is_one_sentence_without_its_password(
+    tmp_path: Path, url: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence) as raised:
+        database.open_database(url, tmp_path, 1)
+    assert "hidden" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_another_server_holds_is_refused(url: str, tmp_path: Path) -> None:
+    """PostgreSQL, by a lock that goes with its holder; beside SQLite lies the data folder's own lock."""
+    first = database.open_database(url, tmp_path, 1)
+    with first.writer.connect() as connection:
+        database.hold(connection)
+        refusal = ""
+        try:
+            database.open_database(url, tmp_path, 1).dispose()
+        except ConfigError as error:
+            refusal = str(error)
+    first.dispose()
+    assert ("another host-stt keeps its record" in refusal) == bool(url)
+    database.open_database(url, tmp_path, 1).dispose()
+
+
+def test_a_record_on_a_disk_that_takes_nothing_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / database.FILE_NAME).mkdir()
+    with pytest.raises(ConfigError, match=r"cannot be used .*store\.url=memory"):
+        database.open_database("", tmp_path, 1)
