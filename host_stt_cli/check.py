@@ -36,4 +36,4 @@ def check(options: ConfigOptions) -> None:
         f"  engine  http://{config.engine.host}:{config.engine.port}/ (engine.model {config.engine.model})"
     )
     click.echo(f"  data    {config.data.dir.expanduser().absolute()}")
-    click.echo(f"  token   {'asked for' if config.token else 'none'}")
+    click.echo(f"  token   {'asked for' if config.asks_token else 'none'}")

@@ -25,6 +25,7 @@ from host_stt_cli.yaml_source import KeyPath, Mistake, Source, dotted, read_valu
 from webrtc_host.config import (
     ArchiveConfig,
     AuthConfig,
+    CoverageSettings,
     DataConfig,
     LimitsConfig,
     MediaConfig,
@@ -54,6 +55,7 @@ class Config(Settings):
     data: DataConfig = Field(default_factory=DataConfig)
     store: StoreSettings = Field(default_factory=StoreSettings)
     archive: ArchiveConfig = Field(default_factory=ArchiveConfig)
+    coverage: CoverageSettings = Field(default_factory=CoverageSettings)
     auth: AuthConfig | Literal["none"] = Field(default_factory=AuthConfig)
     tls: TlsConfig = Field(default_factory=TlsConfig)
     speech: SpeechConfig = Field(default_factory=SpeechConfig)
@@ -65,10 +67,22 @@ class Config(Settings):
         """Empty when none is asked for."""
         return "" if self.auth == "none" else self.auth.token
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every token, for the log to strike out."""
+        if self.auth == "none":
+            return ()
+        return tuple(one for one in (self.auth.token, *(each.token for each in self.auth.tokens)) if one)
+
+    @property
+    def asks_token(self) -> bool:
+        return bool(self.secrets)
+
     def refuse_open(self, section: Literal["media", "engine"]) -> None:
         """Raise StartError when the section's host is open to others without a token or the word none."""
         host = self.media.host if section == "media" else self.engine.host
-        refuse_open(f"{section}.host", host, is_guarded=bool(self.token) or self.auth == "none")
+        is_guarded = bool(self.token) or self.auth == "none" or (section == "media" and self.asks_token)
+        refuse_open(f"{section}.host", host, is_guarded=is_guarded)
 
     def media_process(self, data: Path, engine_port: int) -> MediaProcessConfig:
         """What 8082 runs with. data: the folder as held; engine_port: where the engine listens."""
@@ -80,6 +94,7 @@ class Config(Settings):
             data=DataConfig(dir=data),
             store=self.store,
             archive=self.archive,
+            coverage=self.coverage,
             engine_url=url("http", self.engine.host, engine_port),
             glossary_file=find_file(None, GLOSSARY_NAME),
         )

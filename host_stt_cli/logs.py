@@ -1,7 +1,7 @@
 """Logging of both processes: one line per record on stderr, no secrets.
 
 Rooms put `session=... channel=...` in front of their messages (an adapter of theirs); this module only lays
-out the line. The token never reaches the log: it is struck out of every record as the last step, whoever
+out the line. No token reaches the log: it is struck out of every record as the last step, whoever
 logged it.
 """
 
@@ -28,26 +28,27 @@ _BEARER = re.compile(r"(bearer\s+)[^\s\"',]+", re.IGNORECASE)
 
 
 class StrikeSecrets(logging.Formatter):
-    """Formats in UTC, then blots out the token in force and anything that looks like one."""
+    """Formats in UTC, then blots out the tokens in force and anything that looks like one."""
 
-    def __init__(self, process: str, token: str) -> None:
+    def __init__(self, process: str, *tokens: str) -> None:
         super().__init__(LAYOUT.format(process=process), "%Y-%m-%dT%H:%M:%S")
         self.converter = time.gmtime
-        self._token = token
+        # Shorter ones would blot out ordinary words; one may be part of another.
+        self._tokens = sorted((token for token in tokens if len(token) >= 4), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
-        if len(self._token) >= 4:  # shorter ones would blot out ordinary words
-            line = line.replace(self._token, "***")
+        for token in self._tokens:
+            line = line.replace(token, "***")
         return _BEARER.sub(r"\1***", _QUERY_TOKEN.sub(r"\1***", line))
 
 
-def set_up(process: str, level: str, token: str = "") -> None:
+def set_up(process: str, level: str, *tokens: str) -> None:
     """Log to stderr at `level` from here on. process: "media" or "engine", so that mixed lines can be told
     apart.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(StrikeSecrets(process, token))
+    handler.setFormatter(StrikeSecrets(process, *tokens))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

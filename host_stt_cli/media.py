@@ -87,7 +87,7 @@ def prepared(loaded: Loaded) -> Iterator[Ground]:
     with data_folder.hold(config.data.dir, is_needed=config.store.url != MEMORY) as folder:
         check_free("media", config.media.host, config.media.port, with_udp=True)
         tls, fingerprint = _tls(config, folder)
-        logs.set_up("media", config.log.level, config.token)
+        logs.set_up("media", config.log.level, *config.secrets)
         keep_window_memory()
         yield Ground(loaded, folder, tls, fingerprint)
 
@@ -113,7 +113,7 @@ async def listen(ground: Ground, app: web.Application, stop: asyncio.Event) -> N
 
     def on_listening(port: int) -> None:
         door = announce.Door(
-            media.host, port, ground.tls is not None, ground.fingerprint, asks_token=bool(ground.config.token)
+            media.host, port, ground.tls is not None, ground.fingerprint, asks_token=ground.config.asks_token
         )
         announce.listening(door, certificate.local_names(), str(ground.loaded.file))
 

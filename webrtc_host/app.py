@@ -26,11 +26,14 @@ from webrtc_host.config import MediaProcessConfig
 from webrtc_host.desk import http, metrics
 from webrtc_host.desk.api import SessionApi, StatusApi
 from webrtc_host.desk.audio_api import AudioApi
-from webrtc_host.desk.auth import Gate
+from webrtc_host.desk.audit import AUDIT, Audit
+from webrtc_host.desk.auth import Gate, Key
 from webrtc_host.desk.data_channel import DataChannels
 from webrtc_host.desk.glossary_api import GlossaryApi
 from webrtc_host.desk.health import EngineWatch, LoopLag, Readiness
+from webrtc_host.desk.limits import LimitsOfCallers
 from webrtc_host.desk.pages import add_pages
+from webrtc_host.desk.roles import Role
 from webrtc_host.desk.sse import EventStream
 from webrtc_host.desk.subscribers import Subscribers
 from webrtc_host.desk.watching import Watching
@@ -39,18 +42,21 @@ from webrtc_host.doors.backfill import BackfillDoor
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
-from webrtc_host.doors.whip import WhipDoor
 from webrtc_host.doors.resume import ResumeTokens
+from webrtc_host.doors.whip import WhipDoor
 from webrtc_host.media import tap
-from webrtc_host.media.opus import libopus_works
-from webrtc_host.media.reception import RECEPTION
-from webrtc_host.record_room import RecordRoom
 from webrtc_host.media.first_byte import OnePortSite
 from webrtc_host.media.host_addresses import HostAddresses
 from webrtc_host.media.one_port import OnePort
+from webrtc_host.media.opus import libopus_works
+from webrtc_host.media.reception import RECEPTION
+from webrtc_host.record_room import RecordRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
+from webrtc_host.transcript.coverage import CoverageConfig
+from webrtc_host.transcript.coverage_keeper import CoverageBook
+from webrtc_host.transcript.search import SearchIndex
 
 logger = logging.getLogger(__name__)
 
@@ -69,12 +75,13 @@ READINESS = web.AppKey("readiness", Readiness)
 METRICS = web.AppKey("metrics", metrics.Metrics)
 SPEECH = web.AppKey("speech", SpeechRoom)
 RECORD = web.AppKey("record", RecordRoom)
+SEARCH = web.AppKey("search", SearchIndex)
 ARCHIVE = web.AppKey("archive", ArchiveRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
-ONE_PORT = web.AppKey("one_port", OnePort)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
-WHIP = web.AppKey("whip", WhipDoor)
 BACKFILL = web.AppKey("backfill", BackfillDoor)
+WHIP = web.AppKey("whip", WhipDoor)
+ONE_PORT = web.AppKey("one_port", OnePort)
 
 
 def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None = None) -> web.Application:
@@ -93,13 +100,26 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         history=record.history,
     )
     record.listeners.append(subscribers.publish)
-    registry = SessionRegistry(config.limits, record.make_log, make_pipeline or speech.make_pipeline)
+    registry = SessionRegistry(
+        config.limits,
+        record.make_log,
+        make_pipeline or speech.make_pipeline,
+        coverage=CoverageBook(
+            CoverageConfig(round(config.coverage.report_every_s * 1000)), config.coverage.check
+        ),
+    )
     record.registry = registry
     lag = LoopLag(figures.observe_lag)
     readiness = Readiness(EngineWatch(config.engine_url, config.token_for_engine), lag, record.store)
     app = web.Application(client_max_size=config.limits.body_bytes)
     gate = Gate(
         config.token,
+        keys=[Key.of(one.name, Role(one.role), one.token) for one in config.tokens],
+        limits=LimitsOfCallers(
+            requests_per_s=config.limits.requests_per_s,
+            in_hand_per_address=config.limits.connections_per_address,
+            in_hand=config.limits.connections,
+        ),
         allowed_origins=config.media.allowed_origins,
         trusted_proxies=config.media.trusted_proxies,
         is_local=is_loopback(config.media.host),
@@ -112,14 +132,17 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[METRICS] = figures
     app[DATA_CHANNELS] = DataChannels(subscribers)
     app[SPEECH] = speech
-    app[ONE_PORT] = OnePort(HostAddresses(config.media.announce))
     app[RECORD] = record
+    app[AUDIT] = Audit(record.store)
+    app[SEARCH] = SearchIndex(record.store)
     app[ARCHIVE] = ArchiveRoom(config, registry, record, speech)
     readiness.troubles["archive"] = app[ARCHIVE].trouble
     app[SOCKETS] = PcmSocketDoor(registry, config.media)
+    app[ONE_PORT] = OnePort(HostAddresses(config.media.announce))
     _add_routes(app)
     _add_statistics(app)
     app.cleanup_ctx.append(record.running)  # the first to begin, the last to end
+    app.cleanup_ctx.append(app[SEARCH].running)
     app.cleanup_ctx.append(speech.running)
     app.cleanup_ctx.append(app[ARCHIVE].running)
     app.cleanup_ctx.append(_running(lag.run, "loop lag"))
@@ -168,6 +191,8 @@ def _add_statistics(app: web.Application) -> None:
     add_room("sockets", app[SOCKETS].statistics, metrics.SOCKETS)
     add_room("backfill", app[BACKFILL].statistics, metrics.BACKFILL)
     add_room("reception", RECEPTION.statistics, metrics.RECEPTION)
+    add_room("coverage", app[REGISTRY].coverage.statistics, metrics.COVERAGE)
+    add_room("callers", app[http.GATE].limits.statistics, metrics.CALLERS)
     add_room("engine", app[SPEECH].engine_statistics, metrics.ENGINE)
     add_room("speech", app[SPEECH].statistics, metrics.SPEECH)
     add_room("record", app[RECORD].store.statistics, metrics.RECORD)

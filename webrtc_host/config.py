@@ -99,10 +99,39 @@ class LimitsConfig(Settings):
     push_s: int = Field(600, ge=1, le=7200)  # its length
     events_in_memory: int = Field(10_000, ge=100)  # per session; older ones are read from the record
     events_unsaved: int = Field(100_000, ge=1000)  # waiting for a record that cannot be written
+    requests_per_s: float = Field(100.0, ge=1, le=100_000)  # of one address; ten seconds' worth may be saved
+    connections_per_address: int = Field(1100, ge=1, le=1_000_000)  # requests and streams in hand
+    connections: int = Field(4000, ge=1, le=1_000_000)  # the same, of all
+
+
+class AccessToken(Settings):
+    """A token for somebody, with what it may do."""
+
+    name: Annotated[str, Field(pattern=r"^[\w .@-]{1,40}$")]  # for the audit
+    token: Annotated[str, Field(min_length=8, max_length=500, repr=False)]
+    role: Literal["viewer", "listener", "operator", "supervisor", "admin"]
 
 
 class AuthConfig(Settings):
-    token: str = ""
+    token: str = Field("", repr=False)  # the administrator's, and the engine's
+    tokens: tuple[AccessToken, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> AuthConfig:
+        names = [one.name for one in self.tokens]
+        secrets = [*(one.token for one in self.tokens), *([self.token] if self.token else [])]
+        if len(set(names)) < len(names):
+            raise ValueError("two of `tokens` have one name; the audit could not tell them apart")
+        if len(set(secrets)) < len(secrets):
+            raise ValueError("a token stands twice in `token` and `tokens`; give each its own")
+        return self
+
+
+class CoverageSettings(Settings):
+    """The ledger of what became of every second of every channel."""
+
+    report_every_s: float = Field(10.0, ge=0.1, le=600)  # a run that goes on is told in such pieces
+    check: bool = False  # look after every change whether the ledger is whole; for development
 
 
 class TlsConfig(Settings):
@@ -157,6 +186,7 @@ class MediaProcessConfig(Settings):
     data: DataConfig = DataConfig()
     store: StoreSettings = StoreSettings()
     archive: ArchiveConfig = ArchiveConfig()
+    coverage: CoverageSettings = CoverageSettings()
     engine_url: str = "http://127.0.0.1:8081"
     engine_token: SecretStr | None = None  # None: the token of `auth`
     glossary_file: Path | None = None  # the glossary to begin with, while data.dir holds none
@@ -165,6 +195,11 @@ class MediaProcessConfig(Settings):
     def token(self) -> str:
         """What callers of 8082 must carry; empty asks for none."""
         return "" if self.auth == "none" else self.auth.token
+
+    @property
+    def tokens(self) -> tuple[AccessToken, ...]:
+        """Further ones, with their roles."""
+        return () if self.auth == "none" else self.auth.tokens
 
     @property
     def token_for_engine(self) -> str:

@@ -111,7 +111,8 @@ def a_config(data_dir: Path, *, token: str = "", **parts: Any) -> MediaProcessCo
     return MediaProcessConfig(
         media=MediaConfig(**parts.pop("media", {})),
         limits=LimitsConfig(**parts.pop("limits", {})),
-        auth=AuthConfig(token=token),
+        auth=AuthConfig(token=token, tokens=parts.pop("tokens", ())),
+        coverage={"check": True},
         data={"dir": data_dir},
         **{"engine_url": NOWHERE, "store": {"url": "memory"}, **parts},
     )

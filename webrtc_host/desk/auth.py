@@ -1,21 +1,27 @@
-"""Who may call: the token, the origin of a page, and whose X-Forwarded headers are believed.
+"""Who may call: tokens and their roles, the origin of a page, and whose X-Forwarded headers are believed.
 
-Owns these three checks and nothing of routes or sockets. Handlers marked `open_to_all` (the pages, `/health`,
-`/ready`) need no token: a page has to be readable to show the box that asks for it; everything else needs
-one. A watcher's WebSocket checks its token itself, after the upgrade: a browser only ever sees close codes.
-Invariant: a token is compared in constant time and appears in no log and in no error text.
+Owns these checks and nothing of sockets; which role a route wants is `roles`'s. Handlers marked `open_to_all`
+(the pages, `/health`, `/ready`) need no token: a page has to be readable to show the box that asks for it;
+everything else needs one. A WebSocket checks its token itself, after the upgrade: a browser only ever sees
+close codes.
+Invariant: tokens are compared in constant time, all of them, and appear in no log and in no error text.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from webrtc_host.desk.limits import CallerLimits, LimitsOfCallers
+from webrtc_host.desk.roles import ANYONE, CALLER, Caller, Role, needed_for
 from webrtc_host.errors import RequestError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -41,6 +47,18 @@ def is_open_to_all(handler: object) -> bool:
     return bool(getattr(handler, "_is_open_to_all", False))
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A token somebody may call with: only its digest is kept."""
+
+    caller: Caller
+    digest: bytes
+
+    @classmethod
+    def of(cls, name: str, role: Role, token: str) -> Key:
+        return cls(Caller(name, role), _digest(token))
+
+
 class Gate:
     """The checks of every request, from the configuration."""
 
@@ -48,33 +66,56 @@ class Gate:
         self,
         token: str = "",
         *,
+        keys: Sequence[Key] = (),
         allowed_origins: Sequence[str] = (),
         trusted_proxies: Sequence[str] = (),
         is_local: bool = False,
+        limits: LimitsOfCallers | None = None,
     ) -> None:
-        """token: empty asks nobody for one. trusted_proxies: addresses or networks (10.0.0.0/8).
+        """token: the administrator's; without it and without keys nobody is asked for one.
 
-        is_local: the server listens on loopback alone, so it is known by no name but its own.
+        trusted_proxies: addresses or networks (10.0.0.0/8). is_local: the server listens on loopback alone,
+        so it is known by no name but its own.
         """
-        self._token = token.encode()
+        own = [Key.of("auth.token", Role.ADMIN, token)] if token else []
+        self._keys = (*own, *keys)
+        self.limits = CallerLimits(limits or LimitsOfCallers())
         self._allowed = frozenset(_origin(origin) for origin in allowed_origins)
-        self._checks_host = is_local and not token
+        self._checks_host = is_local and not self._keys
         self._trusted: tuple[Network, ...] = tuple(
             ipaddress.ip_network(network, strict=False) for network in trusted_proxies
         )
 
-    def check_token(self, request: web.BaseRequest) -> None:
-        """Raise RequestError 401 unless the request carries the token, as a bearer or as `?token=`."""
-        if not self._token:
-            return
+    def check_token(self, request: web.BaseRequest) -> Caller:
+        """Who calls, also kept in `request[CALLER]`.
+
+        Raises RequestError 401 unless the request carries a token, as a bearer or as `?token=`, 403 when its
+        role is too low for the route, 429 after too many wrong tokens.
+        """
+        caller = self._caller(request) if self._keys else ANYONE
+        request[CALLER] = caller
+        needed = needed_for(request)
+        if not caller.role.may(needed):
+            message = f"this needs the role {needed}; the token {caller.name!r} has the role {caller.role}"
+            raise RequestError("role_too_low", message, 403)
+        return caller
+
+    def _caller(self, request: web.BaseRequest) -> Caller:
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         given = bearer.strip() if scheme.lower() == "bearer" else request.query.get("token", "")
         if not given:
-            message = "this server asks for its token: send `Authorization: Bearer TOKEN`, or `?token=TOKEN`"
+            message = "this server asks for a token: send `Authorization: Bearer TOKEN`, or `?token=TOKEN`"
             raise RequestError("token_missing", message, 401)
-        if not hmac.compare_digest(given.encode(errors="replace"), self._token):
-            message = "the token is not the one this server was started with (auth.token)"
+        address, now_s = self.remote(request), time.monotonic()
+        self.limits.check_guess(address, now_s)
+        digest = _digest(given)
+        # All are compared, the one that fits too: how long it takes says nothing.
+        fitting = [key.caller for key in self._keys if hmac.compare_digest(digest, key.digest)]
+        if not fitting:
+            self.limits.count_guess(address, now_s)
+            message = "the token is none of this server's (auth.token, auth.tokens)"
             raise RequestError("token_wrong", message, 401)
+        return fitting[0]
 
     def is_own_or_allowed(self, request: web.BaseRequest) -> bool:
         """True when no page of a foreign origin makes this call. Programs send no Origin."""
@@ -132,6 +173,13 @@ class Gate:
             return False
         parsed = ipaddress.ip_address(address)
         return any(parsed in network for network in self._trusted if network.version == parsed.version)
+
+
+GATE = web.AppKey("gate", Gate)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()
 
 
 def _peer(request: web.BaseRequest) -> str:

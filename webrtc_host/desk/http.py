@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from http import HTTPStatus
 
 from aiohttp import web
@@ -17,13 +18,13 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
 from host_stt.contract import error_body
+from webrtc_host.desk.audit import AUDIT
+from webrtc_host.desk.auth import GATE as GATE
 from webrtc_host.desk.auth import SAFE_METHODS, Gate, Handler, is_open_to_all
 from webrtc_host.errors import RequestError
 from webrtc_host.transcript.event_log import encode_json
 
 logger = logging.getLogger(__name__)
-
-GATE = web.AppKey("gate", Gate)
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -109,6 +110,30 @@ def _standard_error(request: web.Request, error: web.HTTPException) -> web.Respo
 
 
 @web.middleware
+async def limit_callers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a caller who asks too much, before anything is done for it."""
+    gate = request.app[GATE]
+    with gate.limits.request(gate.remote(request), time.monotonic()):
+        return await handler(request)
+
+
+@web.middleware
+async def leave_audit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A line for what was done, and for what broke off on the way; none for what was refused."""
+    audit = request.app.get(AUDIT)
+    if audit is None:
+        return await handler(request)
+    try:
+        response = await handler(request)
+    except (asyncio.CancelledError, ConnectionError):
+        await asyncio.shield(audit.note(request, "broken off"))
+        raise
+    if response.status < 400:
+        await audit.note(request)
+    return response
+
+
+@web.middleware
 async def check_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer preflights; refuse foreign pages where a call could change or open something, and bad tokens."""
     gate = request.app[GATE]
@@ -182,6 +207,5 @@ server_logger.addFilter(_NoRawRequests())
 def install(app: web.Application, gate: Gate) -> None:
     """Put all of it onto an application."""
     app[GATE] = gate
-    app.middlewares.append(answer_errors)
-    app.middlewares.append(check_caller)
+    app.middlewares.extend((answer_errors, limit_callers, check_caller, leave_audit))
     app.on_response_prepare.append(add_headers)

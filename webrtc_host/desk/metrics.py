@@ -61,6 +61,7 @@ BACKFILL = {
     "segments": Figure("Final segments written for it.", is_counter=True),
     "in_hand": Figure("Channels being filled now."),
 }
+
 REGISTRY = {
     "sessions": Figure("Sessions held, ended ones too."),
     "connections": Figure("Connections that feed channels now."),
@@ -83,6 +84,19 @@ SOCKETS = {
     "slowed": Figure("Times that a sender faster than real time had to wait.", is_counter=True),
     "refused": Figure("WebSockets closed with an error.", is_counter=True),
 }
+COVERAGE = {
+    "transcribed_ms": Figure("Milliseconds of speech that was read, over all channels since the start."),
+    "silence_ms": Figure("Milliseconds in which nobody spoke."),
+    "shed_ms": Figure("Milliseconds refused because too much waited."),
+    "lost_ms": Figure("Milliseconds that never came."),
+    "failed_ms": Figure("Milliseconds that the engine could not read."),
+    "events": Figure("Events that told of it.", is_counter=True),
+    "violations": Figure("Times that a ledger was found broken (coverage.check).", is_counter=True),
+}
+CALLERS = {
+    "in_hand": Figure("Requests and streams in hand."),
+    "refused": Figure("Requests refused because a caller asked too much.", is_counter=True),
+}
 ENGINE = {
     "is_connected": Figure("1 while the engine can be reached."),
     "waiting": Figure("Windows accepted and not yet on the way to the engine."),
@@ -101,44 +115,6 @@ SPEECH = {
     "shed_ms": Figure("Milliseconds of audio refused because too much waited.", is_counter=True),
     "interims_shed": Figure("Interims not asked for, or replaced.", is_counter=True),
     "windows_in_flight": Figure("Windows asked of the engine and not answered."),
-}
-RECORD = {
-    "is_degraded": Figure("1 while the record cannot be written; text goes on, marked as not durable."),
-    "events_waiting": Figure("Events emitted and not yet on disk."),
-    "events_saved": Figure("Events written.", is_counter=True),
-    "events_given_up": Figure("Events that are missing in the record.", is_counter=True),
-    "groups": Figure("Transactions; each writes what waited.", is_counter=True),
-    "failures": Figure("Transactions that could not be committed.", is_counter=True),
-    "commit_ms_max": Figure("The longest transaction since the start, in milliseconds."),
-    "reads_waiting": Figure("Reads of the record going on or waiting."),
-    "reads_refused": Figure("Reads refused because too many waited.", is_counter=True),
-}
-
-
-RECEPTION = {
-    "tracks": Figure("Tracks being read now."),
-    "packets": Figure("RTP packets received.", is_counter=True),
-    "lost": Figure("Packets given up after waiting for them.", is_counter=True),
-    "late": Figure("Of the lost ones, those that came after all.", is_counter=True),
-    "duplicates": Figure("Packets that came twice.", is_counter=True),
-    "reordered": Figure("Packets that were overtaken and put in their place.", is_counter=True),
-    "repaired": Figure("Lost packets that came back from the copy in the next one.", is_counter=True),
-    "undecodable": Figure("Packets that could not be decoded.", is_counter=True),
-    "ignored": Figure("Packets that are no sound: events, comfort noise, strays.", is_counter=True),
-    "refused": Figure("Packets beyond what one track may send.", is_counter=True),
-    "unread": Figure("Packets of tracks whose channel is closed.", is_counter=True),
-    "failed": Figure("Packets dropped because of an error in this server.", is_counter=True),
-    "concealed_ms": Figure("Milliseconds made up for short holes.", is_counter=True),
-    "silence_ms": Figure("Milliseconds of lost sound, silence in its place.", is_counter=True),
-    "paused_ms": Figure("Milliseconds in which a source stood still.", is_counter=True),
-    "trimmed_ms": Figure("Milliseconds cut off because they came twice.", is_counter=True),
-    "pauses": Figure("Times a source stood still and went on.", is_counter=True),
-    "bursts": Figure("Times the network held packets up and sent them at once.", is_counter=True),
-    "restarts": Figure("Times a sender started over with new RTP time.", is_counter=True),
-    "jitter_ms_max": Figure("Interarrival jitter of the worst track (RFC 3550)."),
-    "lag_ms_max": Figure("From a sound's place to its arrival, of the worst track."),
-    "wait_ms_max": Figure("How long a missing packet is waited for, of the worst track."),
-    "drift_ppm_max": Figure("Parts per million between a sender's clock and ours, of the worst track."),
 }
 ONE_PORT = {
     "packets": Figure("UDP packets taken.", is_counter=True),
@@ -159,6 +135,17 @@ ONE_PORT = {
     "tcp_connections": Figure("TCP connections that carry ICE."),
     "tcp_opened": Figure("TCP connections that began to carry ICE.", is_counter=True),
     "addresses": Figure("Addresses that peers were seen at."),
+}
+RECORD = {
+    "is_degraded": Figure("1 while the record cannot be written; text goes on, marked as not durable."),
+    "events_waiting": Figure("Events emitted and not yet on disk."),
+    "events_saved": Figure("Events written.", is_counter=True),
+    "events_given_up": Figure("Events that are missing in the record.", is_counter=True),
+    "groups": Figure("Transactions; each writes what waited.", is_counter=True),
+    "failures": Figure("Transactions that could not be committed.", is_counter=True),
+    "commit_ms_max": Figure("The longest transaction since the start, in milliseconds."),
+    "reads_waiting": Figure("Reads of the record going on or waiting."),
+    "reads_refused": Figure("Reads refused because too many waited.", is_counter=True),
 }
 ARCHIVE = {
     "packets": Figure("Opus packets kept.", is_counter=True),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -84,6 +84,12 @@ class SearchIndex:
         """Make the index when there is none, and index in the background what is not in it yet."""
         self._store.writer.after_segments.append(self.add)
         self._catching_up = asyncio.create_task(self._catch_up(), name="search index")
+
+    async def running(self, _: object) -> AsyncIterator[None]:
+        """Cleanup context of the application."""
+        self.start()
+        yield
+        await self.close()
 
     async def close(self) -> None:
         if self._catching_up is not None:
