@@ -46,6 +46,8 @@ class ArchiveRoom:
             if config.archive.recover:
                 backlog_ms = config.speech.pipeline.backlog_ms_max
                 self.recovery = RecoveryRoom(self.archive, record.store, speech, backlog_ms)
+                self.recovery.registry = registry
+                record.listeners.append(self.recovery.observe)
 
     async def running(self, _: web.Application) -> AsyncIterator[None]:
         archive = self.archive

@@ -23,11 +23,13 @@ from webrtc_host.errors import StoreError
 from webrtc_host.going_on import CRASHED, Restarted
 from webrtc_host.media.opus import Codec, DecodeError, Decoder, make_decoder
 from webrtc_host.seams import SAMPLES_PER_MS, Block, EventSink, EventType, OpusPacket, Transcriber, ms_of
+from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
 from webrtc_host.transcript import schema
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import SLACK_SAMPLES, Place
-from webrtc_host.transcript.recovery import RESTART_RULE, Known, Plan, known_of
+from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.recovery import RESTART_RULE, WANT_OF_ENGINE, Known, Plan, known_of
 from webrtc_host.transcript.rows import get_meta, put_meta
 from webrtc_host.transcript.store import Store
 
@@ -47,6 +49,10 @@ they are read.
 """
 FINALS_POLL_S = 0.2
 FINALS_WAIT_S = 1800.0
+AGAIN_MAX = 256  # utterances waiting to be read once more; each is a few packets of a file
+TRIED_MAX = 10_000
+SETTLE_S = 1.0
+AROUND_MS = 120_000
 DONE_KEY = "recovered:{session}:{channel}"  # in `meta`: opened_seq of the newest feed read again
 
 
@@ -78,7 +84,11 @@ class RecoveryRoom:
         self._archive, self._store, self._speech = archive, store, speech
         self._tail_ms = backlog_ms + TAIL_SPARE_MS
         self.figures = RecoveryFigures()
+        self.registry: SessionRegistry | None = None  # set before the start
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._task: asyncio.Task[None] | None = None
+        self._again: set[asyncio.Task[None]] = set()
+        self._tried: dict[str, None] = {}  # utterances read once more; in order
 
     async def begin(self, restarted: Sequence[Restarted]) -> None:
         """Before callers: find what there is to read, set each channel's clock behind it, begin to read."""
@@ -86,7 +96,7 @@ class RecoveryRoom:
         for one in restarted:
             for channel in one.session.channels.values():
                 try:
-                    recent_ms = one.down_to_ms if one.was_stopped else one.down_from_ms - RECENT_MS
+                    recent_ms = one.down_from_ms - RECENT_MS
                     cut_off += await self._find(channel, recent_ms)
                 except (StoreError, OSError):
                     logger.exception("%s %s cannot be recovered", one.session.id, channel.id)
@@ -101,13 +111,30 @@ class RecoveryRoom:
 
     async def end(self) -> None:
         """What is not done is begun again at the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+        tasks = [*self._again, *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
-    @property
-    def is_running(self) -> bool:
-        return self._task is not None and not self._task.done()
+    def observe(self, event: Event) -> None:
+        """A listener of every event log: a window that failed for want of an engine is read once more, when
+        there is one. Late words come as finals of the same utterance.
+        """
+        if event.kind is not EventType.WINDOW_FAILED or event.utterance is None or event.channel is None:
+            return
+        body = json.loads(event.data)
+        if body["code"] not in WANT_OF_ENGINE or event.utterance in self._tried:
+            return
+        if len(self._again) >= AGAIN_MAX:
+            self.figures.feeds_failed += 1
+            return
+        self._tried[event.utterance] = None
+        while len(self._tried) > TRIED_MAX:
+            self._tried.pop(next(iter(self._tried)))
+        task = asyncio.create_task(self._repair(event), name=f"read {event.utterance} again")
+        self._again.add(task)
+        task.add_done_callback(self._again.discard)
 
     def statistics(self) -> dict[str, float]:
         figures = self.figures
@@ -146,13 +173,7 @@ class RecoveryRoom:
             channel.taken.add(from_sample, end_sample)
 
     async def _run(self, waiting: Sequence[CutOff]) -> None:
-        places = asyncio.Semaphore(AT_ONCE)
-
-        async def one(cut_off: CutOff) -> None:
-            async with places:
-                await self._recover(cut_off)
-
-        await asyncio.gather(*(one(cut_off) for cut_off in waiting))
+        await asyncio.gather(*(self._recover(cut_off) for cut_off in waiting))
         figures = self.figures
         seconds = figures.audio_ms / 1000
         logger.info("recovery is done: %.0f s of sound read, %d finals", seconds, figures.finals)
@@ -160,7 +181,8 @@ class RecoveryRoom:
     async def _recover(self, cut_off: CutOff) -> None:
         place = cut_off.place
         try:
-            await self._read_again(cut_off)
+            async with self._places:
+                await self._read_again(cut_off.channel, cut_off.plan)
             key = DONE_KEY.format(session=place.session, channel=place.channel)
             await self._store.write(lambda connection: put_meta(connection, {key: str(cut_off.opened_seq)}))
             self.figures.feeds_done += 1
@@ -172,8 +194,33 @@ class RecoveryRoom:
         finally:
             self.figures.feeds_waiting -= 1
 
-    async def _read_again(self, cut_off: CutOff) -> None:
-        channel, plan = cut_off.channel, cut_off.plan
+    async def _repair(self, event: Event) -> None:
+        """Read the utterance of a failed window once more, when the channel's last words are out."""
+        assert self.registry is not None and event.channel is not None and event.utterance is not None
+        session = self.registry.get(event.session)
+        channel = self.registry.channel(session, event.channel)
+        self.figures.feeds_waiting += 1
+        try:
+            async with self._places:
+                await asyncio.sleep(SETTLE_S)
+                place = Place(session.id, channel.id)
+                known = await self._store.read(
+                    partial(_known_around, place=place, start_ms=event.start_ms or 0)
+                )
+                plan = Plan(known, session.now_sample(), again=frozenset({event.utterance}))
+                if not plan.is_empty:
+                    await self._read_again(channel, plan)
+            self.figures.feeds_done += 1
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logger.exception("%s %s: %s could not be read again", session.id, channel.id, event.utterance)
+            self.figures.feeds_failed += 1
+        finally:
+            self.figures.feeds_waiting -= 1
+
+    async def _read_again(self, channel: Channel, plan: Plan) -> None:
+        place = Place(channel.session.id, channel.id)
         sink = PastSink(channel.session.log, plan, self.figures)
         pipeline = self._speech.make_past_pipeline(
             channel, sink, channel.coverage.repairing(), PastTranscriber(self._speech.engine, plan)
@@ -183,7 +230,7 @@ class RecoveryRoom:
             decoder = _PastDecoder()
             for at in range(plan.from_sample, plan.to_sample, PIECE_SAMPLES):
                 end = min(at + PIECE_SAMPLES, plan.to_sample)
-                blocks = await asyncio.to_thread(decoder.blocks, self._archive, cut_off.place, at, end)
+                blocks = await asyncio.to_thread(decoder.blocks, self._archive, place, at, end)
                 for block in blocks:
                     await pipeline.room()
                     pipeline.feed(block)
@@ -317,6 +364,17 @@ def _unrecovered_feeds(
 
 def _known(connection: Connection, place: Place, feed: _Feed) -> Known:
     """The newest events of a feed, to its end."""
+    return known_of(feed.opened_ms, _bodies(connection, place, feed.opened_seq), feed.next_ms)
+
+
+def _known_around(connection: Connection, place: Place, start_ms: int) -> Known:
+    """The newest events of a channel, from a little before `start_ms` on."""
+    floor_ms = max(0, start_ms - AROUND_MS)
+    near = [body for body in _bodies(connection, place, 0) if body.get("start_ms", floor_ms) >= floor_ms]
+    return known_of(floor_ms, near)
+
+
+def _bodies(connection: Connection, place: Place, after_seq: int) -> list[dict[str, Any]]:
     table = schema.events
     kinds = (
         EventType.SPEECH_STARTED,
@@ -331,10 +389,10 @@ def _known(connection: Connection, place: Place, feed: _Feed) -> Known:
         .where(
             table.c.session == place.session,
             table.c.channel == place.channel,
-            table.c.seq > feed.opened_seq,
+            table.c.seq > after_seq,
             table.c.type.in_([kind.value for kind in kinds]),
         )
         .order_by(table.c.seq.desc())
         .limit(EVENTS_MAX)
     ).all()
-    return known_of(feed.opened_ms, [json.loads(row.data) for row in reversed(rows)], feed.next_ms)
+    return [json.loads(row.data) for row in reversed(rows)]

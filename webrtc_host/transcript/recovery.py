@@ -26,6 +26,10 @@ NEAR_MS = 1000
 """Readings of one utterance, or of one word, do not begin further apart."""
 RESTART_RULE = "restart"
 """The rule of a `speech.ended` for speech that broke off with the server, and of which no sound is left."""
+WANT_OF_ENGINE = frozenset(
+    ("deadline", "unreachable", "overloaded", "engine_starting", "engine_stopping", "engine_lost")
+)
+"""Codes of `window.failed` that say nothing against the window: another time it may be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,14 @@ class KnownUtterance:
     start_ms: int
     end_ms: int | None = None
     text_end_ms: int | None = None  # end of its last final
-    has_failed: bool = False  # a window of it was given up
+    lacks_engine: bool = False  # a window of it was given up for want of an engine
+    has_failed: bool = False  # a window of it cannot be read
 
     def is_dealt_with(self, covered_to_ms: int) -> bool:
         """True when nothing more can come of it."""
         if self.end_ms is None:
             return False
-        if self.end_ms <= covered_to_ms or self.has_failed:
+        if self.has_failed or (self.end_ms <= covered_to_ms and not self.lacks_engine):
             return True
         return self.text_end_ms is not None and self.end_ms - self.text_end_ms < NEAR_MS
 
@@ -85,7 +90,10 @@ def known_of(opened_ms: int, events: Iterable[Mapping[str, Any]], until_ms: int 
         elif kind == EventType.SPEECH_ENDED and known is not None:
             utterances[known.id] = replace(known, end_ms=event["end_ms"])
         elif kind == EventType.WINDOW_FAILED and known is not None:
-            utterances[known.id] = replace(known, has_failed=True)
+            is_want = event["code"] in WANT_OF_ENGINE
+            utterances[known.id] = replace(
+                known, has_failed=known.has_failed or not is_want, lacks_engine=known.lacks_engine or is_want
+            )
         elif kind == EventType.SEGMENT_FINAL:
             words += _words_of_event(event)
             lines.append((event["start_ms"] * SAMPLES_PER_MS, event["end_ms"] * SAMPLES_PER_MS))
@@ -112,18 +120,29 @@ def _words_of_event(event: Mapping[str, Any]) -> list[Word]:
 class Plan:
     """How one feed of a channel is read again: from `from_sample` to `to_sample`."""
 
-    def __init__(self, known: Known, to_sample: int, tail_ms: int = TAIL_MS) -> None:
-        """to_sample: end of the sound kept of this feed. tail_ms: what may not have been heard at all."""
+    def __init__(
+        self, known: Known, to_sample: int, tail_ms: int = TAIL_MS, again: frozenset[str] = frozenset()
+    ) -> None:
+        """to_sample: end of the sound kept of this feed. tail_ms: what may not have been heard at all.
+        again: utterances to read once more, and nothing else, because windows of them failed.
+        """
         self.to_sample = to_sample
         self._known = known
-        self._open = [u for u in known.utterances if not u.is_dealt_with(known.covered_to_ms)]
+        self._is_of_single = bool(again)
+        open_ids = again or {u.id for u in known.utterances if not u.is_dealt_with(known.covered_to_ms)}
+        self._open = [u for u in known.utterances if u.id in open_ids]
         self._dealt_with = [
             ((u.start_ms - LEAD_MS) * SAMPLES_PER_MS, (u.end_ms + LEAD_MS) * SAMPLES_PER_MS)
             for u in known.utterances
-            if u.end_ms is not None and u.is_dealt_with(known.covered_to_ms)
+            if u.end_ms is not None and u.id not in open_ids
         ]
         self._renamed: dict[str, KnownUtterance] = {}  # utterance of the new reading -> the one in the record
-        self.from_sample = self._begin(tail_ms)
+        if again:
+            self.from_sample = self._before(self._open)
+            ends = [u.end_ms for u in self._open if u.end_ms is not None]
+            self.to_sample = min(to_sample, (max(ends, default=0) + LEAD_MS) * SAMPLES_PER_MS)
+        else:
+            self.from_sample = self._begin(tail_ms)
 
     @property
     def is_empty(self) -> bool:
@@ -160,12 +179,17 @@ class Plan:
             return [w for w in words if not self._is_in_a_line(w)]
         columns, _ = align(known, words, Overlap(window_start_sample, known[-1].end_sample))
         known_keys, keys = keys_of(known), keys_of(words)
-        again = {
-            j
-            for i, j in columns
-            if i is not None and j is not None and similarity(known_keys[i], keys[j]) >= ALIKE
-        }
-        return [w for j, w in enumerate(words) if j not in again and not self._is_in_a_line(w)]
+        again: set[int] = set()
+        behind = 0  # first word behind the last known one, where that was read again
+        for i, j in columns:
+            if i is not None and j is not None and similarity(known_keys[i], keys[j]) >= ALIKE:
+                again.add(j)
+                behind = j + 1 if i == len(known) - 1 else 0
+        return [
+            w
+            for j, w in enumerate(words)
+            if j not in again and (j >= behind > 0 or not self._is_in_a_line(w))
+        ]
 
     def utterance_began(self, utterance: str, start_ms: int) -> bool:
         """An utterance of the new reading. True when watchers have not heard of it."""
@@ -194,6 +218,8 @@ class Plan:
     def broken_off(self) -> list[KnownUtterance]:
         """Utterances that watchers think are going on, and that the new reading did not find."""
         found = self._renamed.values()
+        if self._is_of_single:
+            return []
         return [u for u in self._known.utterances if u.end_ms is None and u not in found]
 
     def _begin(self, tail_ms: int) -> int:
@@ -206,6 +232,10 @@ class Plan:
         for known in sorted(self._known.utterances, key=lambda u: u.start_ms, reverse=True):
             if known.end_ms is None or known.start_ms - LEAD_MS < begin_ms < known.end_ms + LEAD_MS:
                 begin_ms = min(begin_ms, known.start_ms - LEAD_MS)
+        return max(begin_ms, self._known.opened_ms, 0) * SAMPLES_PER_MS
+
+    def _before(self, utterances: Sequence[KnownUtterance]) -> int:
+        begin_ms = min((u.start_ms - LEAD_MS for u in utterances), default=1 << 50)
         return max(begin_ms, self._known.opened_ms, 0) * SAMPLES_PER_MS
 
     def _is_in_a_line(self, word: Word) -> bool:
