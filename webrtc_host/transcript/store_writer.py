@@ -37,6 +37,9 @@ Work = Callable[[Connection], T]
 AfterSegments = Callable[[Connection, list[dict[str, Any]]], None]
 
 FORGET_EVERY = 100
+PROBE_MAX = 100
+"""Items of a transaction while the record is degraded: those being tried cannot be given up."""
+COMPLAIN_EVERY_S = 10.0
 WORDLESS = frozenset(
     {EventType.CHANNEL_STATE, EventType.SPEECH_STARTED, EventType.SPEECH_ENDED, EventType.COVERAGE}
 )
@@ -102,6 +105,7 @@ class StoreWriter:
         self._is_stopping = False
         self._stop_by_s = float("inf")
         self._busy_since_s: float | None = None
+        self._complained_s = float("-inf")
         self._totals = _Totals()
         self._connection: Connection | None = None
         self._thread: threading.Thread | None = None
@@ -187,7 +191,8 @@ class StoreWriter:
                 self._changed.wait(self._config.heartbeat_s)
             if self._is_stopping and (not self._queue or self._clock() > self._stop_by_s):
                 return None
-            group = [self._queue.popleft() for _ in range(min(len(self._queue), self._config.group_max))]
+            most = PROBE_MAX if self.state.is_degraded else self._config.group_max
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), most))]
             self._works_waiting -= sum(isinstance(item, _Job) for item in group)
         # A caller who has gone cannot be answered: his work is left out, and from here on he cannot go.
         return [
@@ -291,12 +296,14 @@ class StoreWriter:
         self._queue = kept
         self._events_waiting -= gone
         self._totals.given_up += gone
-        logger.error(
-            "%s events waited for the record (%s); %s of them will be missing in it",
-            self._config.unsaved_max,
-            self.state.reason or "it is slow",
-            gone,
-        )
+        if self._clock() - self._complained_s > COMPLAIN_EVERY_S:
+            self._complained_s = self._clock()
+            logger.error(
+                "%s events wait for the record (%s); %s had to be given up so far and will be missing in it",
+                self._config.unsaved_max,
+                self.state.reason or "it is slow",
+                self._totals.given_up,
+            )
 
     def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
         """On the loop's thread; nowhere when the loop has ended."""
