@@ -191,8 +191,9 @@ class _Conversation:
         self._reading = asyncio.create_task(self._read(), name="read socket")
         try:
             await asyncio.wait({self._reading})
-        except asyncio.CancelledError:
-            await self._end_once("server_stopping")
+        except asyncio.CancelledError:  # the server gives up on the handler, or the client is gone
+            await asyncio.wait({self._reading}, timeout=FINISH_S)
+            await self._end_once("server_stopping" if self._request.transport else "peer_closed")
             raise
         if self._reading.cancelled():  # somebody else ends this connection
             await self._end_once("closed")

@@ -116,7 +116,8 @@ def decode_raw(encoding: Encoding, data: bytes) -> Float32Array:
             f"sample {at} of a frame is {floats[at]}; is it really 32-bit float, little-endian?",
             422,
         )
-    return np.clip(floats, -1.0, 1.0).astype(np.float32, copy=False)
+    clipped: Float32Array = np.clip(floats, -1.0, 1.0).astype(np.float32, copy=False)
+    return clipped
 
 
 class OpusReader:

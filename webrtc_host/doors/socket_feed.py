@@ -26,6 +26,8 @@ PIECE_SAMPLES = SAMPLE_RATE // 10
 """Longer pieces are cut: pace and pauses are judged by pieces of this length at most."""
 FRAME_COST_SAMPLES = 100
 """What a frame counts besides its sound, so that a frame for each sample is slowed before it is a burden."""
+DECIDE_PIECES = 50
+"""Looked at for the anchor, unless 400 ms are over before: a second of what was recorded beforehand."""
 BUFFERED_SAMPLES = SAMPLE_RATE
 """What a client may have recorded before it was connected; it is placed in the past."""
 NAP_S = 0.1
@@ -49,7 +51,8 @@ class SocketFeed:
         self._start_sample = start_sample
         now = channel.session.now_sample()
         floor = channel.end_sample if start_sample is None else start_sample
-        self._timeline = Timeline(TimelineConfig(quiet_samples=config.quiet_samples), floor_sample=floor)
+        timeline = TimelineConfig(quiet_samples=config.quiet_samples, decide_packets=DECIDE_PIECES)
+        self._timeline = Timeline(timeline, floor_sample=floor)
         self._pace = Pace(config.pace, now)
         self._shift: int | None = None  # the timeline's present is so much before ours
         self._next_sample: int | None = None  # end of what was put, as far as its place is known

@@ -203,7 +203,8 @@ async def test_a_publisher_is_heard_and_hangs_up_twice(desk: Desk) -> None:
     await publisher.connect()
     channel = desk.session.channels["C01"]
     await until(lambda: channel.end_sample > 0 and channel.pipeline is not None)
-    await until(lambda: sum(len(b.samples) for b in channel.pipeline.blocks) > 16_000)  # type: ignore[union-attr]
+    pipeline: Any = channel.pipeline
+    await until(lambda: sum(len(block.samples) for block in pipeline.blocks) > 16_000)
     assert await publisher.delete() == 200
     assert not desk.registry.connections
     assert await publisher.delete() == 200

@@ -1,0 +1,426 @@
+"""Sound over a WebSocket: it arrives in its place whatever its form; whatever is wrong is said in words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+
+from tests.support.desk import a_config, running_desk
+from tests.support.peers import Rig, app_of, onsets_of, tone_bursts, until
+from tests.support.socket_sound import container_of, frames_of
+from webrtc_host.channel import ChannelWish, DoorKind
+from webrtc_host.config import LimitsConfig, MediaConfig
+from webrtc_host.desk.auth import Gate
+from webrtc_host.desk.http import GATE
+from webrtc_host.doors.pcm_socket import PcmSocketDoor, SocketLimits
+from webrtc_host.seams import BlockKind, ChannelState, EventType, OpusPacket
+
+ONSETS = (0.1, 0.5)
+SECONDS = 0.8
+SOUND = tone_bursts(500, ONSETS, SECONDS)
+RAW = {"encoding": "pcm_s16le", "sample_rate": 16_000}
+TWENTY_MS = bytes(640)
+BROKEN = b"\xf2\xfc\xff" + bytes(20)
+"""An Opus packet of twice 10 ms whose first frame is said to be longer than the whole."""
+
+
+class World:
+    def __init__(self, aiohttp_client: Any) -> None:
+        self._aiohttp_client = aiohttp_client
+        self.http: Any = None
+        self.rig = Rig()
+
+    async def start(self, limits: SocketLimits | None = None, media: MediaConfig | None = None) -> None:
+        self.rig = Rig(LimitsConfig(channels_per_process=100))
+        self.door = PcmSocketDoor(self.rig.registry, media or MediaConfig(), limits)
+        app = app_of(self.door.routes())
+        app[GATE] = Gate()
+        self.http = await self._aiohttp_client(app)
+
+    async def connect(self, channel: str = "C01", query: str = "") -> aiohttp.ClientWebSocketResponse:
+        socket: aiohttp.ClientWebSocketResponse = await self.http.ws_connect(f"/ws/pcm/{channel}{query}")
+        return socket
+
+    async def begin(self, channel: str = "C01", **start: Any) -> aiohttp.ClientWebSocketResponse:
+        socket = await self.connect(channel)
+        await socket.send_json({**RAW, **start})
+        answer = await socket.receive_json(timeout=10)
+        assert answer["type"] == "started", answer
+        return socket
+
+    @property
+    def log(self) -> Any:
+        return next(iter(self.rig.logs.values()))
+
+
+@pytest.fixture
+async def world(aiohttp_client: Any) -> AsyncIterator[World]:
+    made = World(aiohttp_client)
+    await made.start()
+    yield made
+    await made.rig.registry.close()
+
+
+async def stop(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    await socket.send_json({"type": "stop"})
+    answer: dict[str, Any] = await socket.receive_json(timeout=20)
+    assert await close_code(socket) == 1000
+    return answer
+
+
+async def close_code(socket: aiohttp.ClientWebSocketResponse) -> int:
+    message = await socket.receive(timeout=10)
+    assert message.type is aiohttp.WSMsgType.CLOSE, message
+    return int(message.data)
+
+
+async def error_of(socket: aiohttp.ClientWebSocketResponse) -> tuple[str, int]:
+    answer = await socket.receive_json(timeout=10)
+    assert answer["type"] == "error" and answer["v"] == 1 and answer["message"]
+    return answer["code"], await close_code(socket)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rate"),
+    [
+        ("pcm_s16le", 16_000),
+        ("pcm_s16le", 48_000),
+        ("pcm_f32le", 44_100),
+        ("mulaw", 8_000),
+        ("opus", 48_000),
+        ("webm", 48_000),
+        ("ogg", 48_000),
+    ],
+)
+async def test_each_encoding_arrives_whole_and_in_its_place(world: World, encoding: str, rate: int) -> None:
+    socket = await world.begin(encoding=encoding, sample_rate=rate, label="Tower", language="ko")
+    for frame in frames_of(encoding, SOUND, rate):
+        await socket.send_bytes(frame)
+    answer = await stop(socket)
+    assert answer == {"type": "stopped", "reason": "stopped", "final_seq": world.log.head_seq}
+    pipeline = world.rig.pipelines[0]
+    assert pipeline.is_closed
+    assert abs(len(pipeline.audio()) - SECONDS * 16_000) <= 160
+    assert {block.kind for block in pipeline.blocks} == {BlockKind.AUDIO}
+    heard = onsets_of(pipeline.audio())
+    assert [round(onset, 2) for onset in heard] == pytest.approx(ONSETS, abs=0.015)
+    opened = world.log.of(EventType.CHANNEL_OPENED)[0]
+    assert (opened["door"], opened["label"], opened["language"]) == ("socket", "Tower", "ko")
+    assert world.log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == "stopped"
+    assert not world.rig.registry.connections
+
+
+async def test_a_file_pumped_in_is_read_at_real_time_and_nothing_is_lost(world: World) -> None:
+    socket = await world.begin()
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    for _ in range(15):
+        await socket.send_bytes(bytes(6400))  # 200 ms each
+    channel = world.rig.pipelines[0].channel
+    furthest = 0
+    while loop.time() - began_s < 0.6:
+        await asyncio.sleep(0.02)
+        furthest = max(furthest, channel.end_sample - channel.session.now_sample())
+    assert furthest < 16_000 * 0.5, "never far in the future"
+    await stop(socket)
+    assert loop.time() - began_s > 1.5, "3 s of sound, of which 1 s may be older than the connection"
+    assert sum(len(block.samples) for block in world.rig.pipelines[0].blocks) == 48_000
+    assert {block.kind for block in world.rig.pipelines[0].blocks} == {BlockKind.AUDIO}
+    assert world.door.statistics()["slowed"] > 3
+
+
+@pytest.mark.parametrize(
+    ("first", "code", "close"),
+    [
+        ("hello", "no_start", 4400),
+        ("[1]", "no_start", 4400),
+        ("[" * 50_000, "no_start", 4400),
+        ("{}", "no_start", 4400),
+        (b"\0\0", "no_start", 4400),
+        ({"encoding": "mp3"}, "unknown_encoding", 4415),
+        ({"encoding": ["webm"]}, "unknown_encoding", 4415),
+        ({"encoding": "pcm_s16le"}, "bad_field", 4422),
+        ({**RAW, "sample_rate": 7_999}, "bad_field", 4422),
+        ({**RAW, "sample_rate": 48_001}, "bad_field", 4422),
+        ({**RAW, "sample_rate": True}, "bad_field", 4422),
+        ({**RAW, "sample_rate": "16000"}, "bad_field", 4422),
+        ({**RAW, "start_ms": -1}, "bad_field", 4422),
+        ({**RAW, "start_ms": 3_600_000}, "bad_field", 4422),
+        ({**RAW, "label": 5}, "bad_field", 4422),
+        ({**RAW, "glossary": "Alpha-1"}, "bad_field", 4422),
+        ({**RAW, "language": "xx"}, "unknown_language", 4422),
+        ({**RAW, "session": "s_none"}, "unknown_session", 4404),
+        ("x" * 70_000, "too_large", 4413),
+    ],
+)
+async def test_a_wrong_first_message_is_answered_in_words(
+    world: World, first: Any, code: str, close: int
+) -> None:
+    socket = await world.connect()
+    if isinstance(first, bytes):
+        await socket.send_bytes(first)
+    else:
+        await socket.send_str(first if isinstance(first, str) else json.dumps(first))
+    assert await error_of(socket) == (code, close)
+    assert not world.rig.registry.connections
+
+
+async def test_a_channel_that_is_none_is_4422(world: World) -> None:
+    socket = await world.connect("C65")
+    await socket.send_json(RAW)
+    assert await error_of(socket) == ("unknown_channel", 4422)
+
+
+@pytest.mark.parametrize(
+    ("start", "frame", "code", "close"),
+    [
+        (RAW, bytes(641), "bad_frame", 4400),
+        (RAW, b"", "bad_frame", 4400),
+        (RAW, bytes(300_000), "too_large", 4413),
+        ({**RAW, "encoding": "pcm_f32le"}, bytes(642), "bad_frame", 4400),
+        (
+            {**RAW, "encoding": "pcm_f32le"},
+            np.array([0, np.nan], "<f4").tobytes(),
+            "not_finite",
+            4422,
+        ),
+        ({**RAW, "encoding": "pcm_f32le"}, np.array([np.inf], "<f4").tobytes(), "not_finite", 4422),
+        ({"encoding": "opus"}, b"", "bad_frame", 4400),
+        ({"encoding": "opus"}, b"\x03", "bad_frame", 4400),
+        ({"encoding": "opus"}, b"\x1b\x3f" + bytes(80), "bad_frame", 4400),
+        ({"encoding": "opus"}, bytes(70_000), "bad_frame", 4400),
+        (RAW, '{"type":"pause"}', "bad_message", 4400),
+        (RAW, "[]", "bad_message", 4400),
+    ],
+)
+async def test_a_wrong_frame_is_answered_in_words_and_frees_the_channel(
+    world: World, start: dict[str, Any], frame: bytes | str, code: str, close: int
+) -> None:
+    socket = await world.connect()
+    await socket.send_json(start)
+    await socket.receive_json()
+    await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
+    assert await error_of(socket) == (code, close)
+    await until(lambda: not world.rig.registry.connections)
+    assert world.log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == code
+    assert world.rig.pipelines[0].is_closed
+
+
+async def test_floats_beyond_full_scale_are_clipped(world: World) -> None:
+    socket = await world.begin(encoding="pcm_f32le")
+    await socket.send_bytes(np.full(1600, 3.0, "<f4").tobytes())
+    await stop(socket)
+    assert float(world.rig.pipelines[0].audio().max()) == 1.0
+
+
+async def test_a_frame_beyond_all_bounds_is_not_even_read(world: World) -> None:
+    socket = await world.begin()
+    await socket.send_bytes(bytes(1_200_000))
+    assert await close_code(socket) == 1009
+    await until(lambda: not world.rig.registry.connections)
+
+
+async def test_a_container_that_cannot_be_read_is_4415_and_its_thread_ends(world: World) -> None:
+    for encoding in ("webm", "ogg"):
+        socket = await world.begin(encoding=encoding)
+        code = ""
+        for _ in range(40):
+            try:
+                await socket.send_bytes(b"no container at all " * 500)
+                await asyncio.sleep(0.01)
+            except ConnectionError:
+                break
+        code, close = await error_of(socket)
+        assert (code, close) == ("bad_audio", 4415)
+    await until(lambda: not any(t.name.startswith("decode") for t in threading.enumerate()))
+
+
+async def test_a_container_cut_off_in_the_middle_keeps_what_came(world: World) -> None:
+    whole = container_of("webm", SOUND)
+    socket = await world.begin(encoding="webm")
+    await socket.send_bytes(whole[: len(whole) * 3 // 4])
+    await socket.close()
+    await until(lambda: not world.rig.registry.connections)
+    assert len(world.rig.pipelines[0].audio()) > 0.4 * 16_000
+    assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
+
+
+async def test_too_many_containers_are_told_to_come_again(world: World) -> None:
+    await world.start(SocketLimits(containers=1))
+    first = await world.begin("C01", encoding="webm")
+    second = await world.connect("C02")
+    await second.send_json({"encoding": "ogg"})
+    answer = await second.receive_json()
+    assert (answer["code"], answer["retry_after_ms"]) == ("too_many_streams", 5000)
+    assert await close_code(second) == 1013
+    await first.close()
+
+
+async def test_a_client_that_leaves_without_a_word_is_heard_out(world: World) -> None:
+    socket = await world.begin()
+    await socket.send_bytes(TWENTY_MS * 10)
+    await socket.close()
+    await until(lambda: not world.rig.registry.connections)
+    assert sum(len(block.samples) for block in world.rig.pipelines[0].blocks) == 3200
+    assert world.log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == "peer_closed"
+
+
+async def test_silence_of_messages_is_4408_and_keepalive_prevents_it(world: World) -> None:
+    await world.start(SocketLimits(idle_s=0.4, first_message_s=0.2))
+    early = await world.connect()
+    assert await error_of(early) == ("idle", 4408)
+    socket = await world.begin()
+    for _ in range(5):
+        await asyncio.sleep(0.2)
+        await socket.send_json({"type": "keepalive"})
+    assert world.rig.registry.connections
+    assert await error_of(socket) == ("idle", 4408)
+
+
+async def test_a_channel_that_is_fed_is_4409_and_a_dead_one_changes_hands(world: World) -> None:
+    await world.start(media=MediaConfig(no_signal_after_s=0.3))
+    first = await world.begin()
+    for _ in range(5):
+        await first.send_bytes(TWENTY_MS)
+    second = await world.connect()
+    await second.send_json(RAW)
+    assert await error_of(second) == ("channel_fed", 4409)
+    channel = world.rig.pipelines[0].channel
+    await until(lambda: channel.state is ChannelState.NO_SIGNAL)
+    third = await world.begin()
+    assert (await first.receive_json())["reason"] == "taken_over"
+    await third.send_bytes(TWENTY_MS * 10)
+    await stop(third)
+    assert [event["reason"] for event in world.log.of(EventType.CHANNEL_CLOSED)] == ["taken_over", "stopped"]
+
+
+async def test_a_page_keeps_its_channel(world: World) -> None:
+    async def end(reason: str) -> int:
+        return 0
+
+    registry = world.rig.registry
+    registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelWish("C01")], end)
+    registry.current().channels["C01"].state = ChannelState.NO_SIGNAL
+    socket = await world.connect()
+    await socket.send_json(RAW)
+    assert await error_of(socket) == ("channel_fed", 4409)
+
+
+async def test_a_server_that_stops_flushes_and_says_so(world: World) -> None:
+    socket = await world.begin()
+    await socket.send_bytes(bytes(64_000))  # 2 s at once: most of it still waits for its time
+    await until(lambda: bool(world.rig.pipelines[0].blocks))
+    ending = asyncio.create_task(world.rig.registry.close())
+    answer = await socket.receive_json()
+    assert (answer["type"], answer["reason"]) == ("stopped", "server_stopping")
+    assert await close_code(socket) == 1001
+    await ending
+    assert world.rig.pipelines[0].is_closed
+
+
+async def test_ending_the_session_ends_its_sockets(world: World) -> None:
+    socket = await world.begin()
+    session = world.rig.registry.current()
+    ending = asyncio.create_task(world.rig.registry.end(session))
+    assert (await socket.receive_json())["reason"] == "session_ended"
+    assert await close_code(socket) == 1000
+    await ending
+    late = await world.connect()
+    await late.send_json({**RAW, "session": session.id})
+    assert await error_of(late) == ("session_ended", 4409)
+
+
+async def test_what_is_coming_may_stand_in_the_address(world: World) -> None:
+    socket = await world.connect(query="?encoding=pcm_s16le&sample_rate=8000&label=Gate&language=en")
+    assert (await socket.receive_json())["type"] == "started"
+    await socket.send_bytes(bytes(1600))
+    await stop(socket)
+    assert world.log.of(EventType.CHANNEL_OPENED)[0]["label"] == "Gate"
+    wrong = await world.connect(query="?encoding=pcm_s16le&sample_rate=x")
+    assert await error_of(wrong) == ("bad_field", 4422)
+
+
+async def test_start_ms_says_where_the_first_sample_lies(world: World) -> None:
+    await world.begin("C02")
+    await asyncio.sleep(0.6)
+    socket = await world.begin("C01", start_ms=123)
+    for _ in range(20):
+        await socket.send_bytes(TWENTY_MS)
+    await stop(socket)
+    blocks = world.rig.pipeline("C01").blocks
+    assert blocks[0].start_sample == 123 * 16
+    assert blocks[-1].end_sample == 523 * 16
+
+
+async def test_opus_packets_reach_the_keeper_before_their_sound_and_in_its_place(world: World) -> None:
+    kept: list[OpusPacket] = []
+
+    class Keeper:
+        def keep_packet(self, packet: OpusPacket) -> None:
+            assert packet.start_sample >= channel.end_sample
+            kept.append(packet)
+
+        def keep_block(self, block: Any) -> None: ...
+
+    registry = world.rig.registry
+    channel = registry.channel(registry.current(), "C01")
+    channel.keeper = Keeper()
+    socket = await world.begin(encoding="opus")
+    packets = frames_of("opus", SOUND)
+    for number, packet in enumerate(packets):
+        await socket.send_bytes(packet if number != 20 else BROKEN)
+    await stop(socket)
+    assert [packet.payload for packet in kept] == packets[:20] + packets[21:]
+    first = world.rig.pipelines[0].blocks[0].start_sample
+    assert [(packet.start_sample - first) // 320 for packet in kept] == [
+        *range(20),
+        *range(21, len(packets)),
+    ]
+
+
+async def test_the_metrics_count_sockets(world: World) -> None:
+    socket = await world.begin()
+    await socket.send_bytes(TWENTY_MS * 5)
+    assert world.rig.registry.statistics()["connections_socket"] == 1
+    await stop(socket)
+    figures = world.door.statistics()
+    assert (figures["frames"], figures["bytes"], figures["audio_ms"]) == (1, 3200, 100)
+
+
+async def test_sockets_that_connect_and_drop_leave_nothing_behind(world: World) -> None:
+    def tasks() -> int:
+        return sum(
+            task.get_name().split()[0] in ("read", "tick", "end", "feed") for task in asyncio.all_tasks()
+        )
+
+    for number in range(40):
+        encoding = ("pcm_s16le", "webm", "opus", "ogg")[number % 4]
+        socket = await world.connect()
+        if number % 5:
+            await socket.send_json({**RAW, "encoding": encoding})
+        if number % 3:
+            await socket.send_bytes(TWENTY_MS)
+        await socket.close()
+        await until(lambda: not world.rig.registry.connections)
+    await until(lambda: tasks() == 0)
+    assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
+    assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
+
+
+async def test_a_wrong_token_is_4401(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path, token="right-token")) as desk:
+        for query, code in (("?token=wrong", "token_wrong"), ("", "token_missing")):
+            socket = await desk.client.ws_connect(f"{desk.url}/ws/pcm/C01{query}")
+            assert await error_of(socket) == (code, 4401)
+        socket = await desk.client.ws_connect(f"{desk.url}/ws/pcm/C01?token=right-token")
+        await socket.send_json(RAW)
+        assert (await socket.receive_json())["type"] == "started"
+        await stop(socket)

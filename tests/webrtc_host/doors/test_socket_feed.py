@@ -1,0 +1,150 @@
+"""Where a socket's sound is placed: by its own count, with stalls read by what follows them. No real time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from host_stt.contract import SAMPLE_RATE
+from tests.support.peers import BlockKeeper, Rig
+from webrtc_host.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
+from webrtc_host.media.resample import Piece
+from webrtc_host.seams import BlockKind, EventType
+
+TWENTY_MS = SAMPLE_RATE // 50
+
+
+class World:
+    """A channel fed by hand; `now_s` is the registry's clock."""
+
+    def __init__(self, start_ms: int | None = None) -> None:
+        self.now_s = 100.0
+        self.rig = Rig(clock=lambda: self.now_s)
+        self.channel = self._channel()
+        self.count = 0
+        self.now_s += 2.0
+        start = None if start_ms is None else start_ms * 16
+        self.feed = SocketFeed(self.channel, FeedConfig(), start_sample=start)
+
+    def _channel(self) -> Channel:
+        async def end(reason: str) -> int:
+            return 0
+
+        registry = self.rig.registry
+        connection = registry.connect(registry.current(), DoorKind.SOCKET, [ChannelWish("C01")], end)
+        connection.channels[0].open()
+        return connection.channels[0]
+
+    @property
+    def pipeline(self) -> BlockKeeper:
+        return self.rig.pipelines[0]
+
+    async def speak(self, seconds: float, *, at_once: bool = False) -> None:
+        """20 ms at a time, at pace or all that the network held up."""
+        for _ in range(round(seconds * 50)):
+            if not at_once:
+                self.now_s += 0.02
+            await self.feed.put(Piece(self.count * 3, np.full(TWENTY_MS, 0.1, np.float32)))
+            self.count += TWENTY_MS
+            self.feed.on_tick()
+
+    @property
+    def state(self) -> str:
+        return str(self.channel.state)
+
+    def wait(self, seconds: float) -> None:
+        for _ in range(round(seconds * 4)):
+            self.now_s += 0.25
+            self.feed.on_tick()
+
+    def seconds_of(self, kind: BlockKind) -> float:
+        return self.pipeline.samples_of(kind) / SAMPLE_RATE
+
+    def assert_contiguous(self) -> None:
+        blocks = self.pipeline.blocks
+        for before, after in zip(blocks, blocks[1:], strict=False):
+            assert before.end_sample == after.start_sample
+
+
+async def test_a_source_that_stands_still_leaves_a_pause_of_that_length() -> None:
+    world = World()
+    await world.speak(2.0)
+    world.wait(2.5)
+    await world.speak(2.0)
+    assert abs(world.seconds_of(BlockKind.PAUSED) - 2.5) < 0.03
+    assert world.seconds_of(BlockKind.AUDIO) == 4.0
+    assert world.seconds_of(BlockKind.LOST) == 0
+    world.assert_contiguous()
+
+
+async def test_what_the_network_held_up_is_not_a_pause() -> None:
+    world = World()
+    await world.speak(2.0)
+    world.wait(6.0)
+    assert world.state == "no_signal"
+    for _ in range(30):  # six seconds within one: as fast as `Pace` lets them through
+        world.now_s += 0.04
+        for _ in range(10):
+            await world.feed.put(Piece(world.count * 3, np.full(TWENTY_MS, 0.1, np.float32)))
+            world.count += TWENTY_MS
+    await world.speak(1.0)
+    assert world.seconds_of(BlockKind.PAUSED) == 0
+    assert world.seconds_of(BlockKind.AUDIO) == 9.0
+    assert world.state == "idle"
+    world.assert_contiguous()
+
+
+async def test_after_ten_seconds_without_sound_the_time_is_lost() -> None:
+    world = World()
+    await world.speak(1.0)
+    world.wait(9.5)
+    assert world.seconds_of(BlockKind.LOST) == 0
+    world.wait(5.0)
+    assert 13.5 < world.seconds_of(BlockKind.LOST) < 14.5
+    await world.speak(1.0)
+    world.assert_contiguous()
+    states = [
+        event["state"] for event in world.rig.logs[world.channel.session.id].of(EventType.CHANNEL_STATE)
+    ]
+    assert states == ["idle", "no_signal", "idle"]
+
+
+async def test_positions_count_samples_and_not_arrivals() -> None:
+    world = World()
+    for jitter_s in (0.0, 0.04, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0) * 10:
+        world.now_s += jitter_s
+        await world.speak(0.02, at_once=True)
+        world.now_s += 0.02 - jitter_s * 0.9
+    world.feed.flush()
+    assert world.seconds_of(BlockKind.AUDIO) == 2.0
+    assert {block.kind for block in world.pipeline.blocks} == {BlockKind.AUDIO}
+    world.assert_contiguous()
+
+
+async def test_start_ms_places_the_first_sample_exactly() -> None:
+    world = World(start_ms=1500)  # half a second ago
+    await world.speak(0.5, at_once=True)
+    await world.speak(1.0)
+    assert world.pipeline.blocks[0].start_sample == 1500 * 16
+    assert world.pipeline.blocks[-1].end_sample == 3000 * 16
+    assert {block.kind for block in world.pipeline.blocks} == {BlockKind.AUDIO}
+
+
+async def test_sound_of_before_the_connection_is_placed_in_the_past() -> None:
+    world = World()
+    await world.speak(0.8, at_once=True)
+    world.wait(0.5)
+    await world.speak(0.2)
+    assert abs(world.pipeline.blocks[0].start_sample - 1.2 * SAMPLE_RATE) <= TWENTY_MS
+
+
+async def test_nothing_reaches_a_channel_that_was_given_up() -> None:
+    world = World()
+    await world.speak(1.0)
+    before = world.pipeline.samples_of(BlockKind.AUDIO)
+    world.feed.is_over = True
+    await world.speak(1.0)
+    world.wait(20.0)
+    world.feed.flush()
+    assert world.pipeline.samples_of(BlockKind.AUDIO) == before
+    assert world.pipeline.samples_of(BlockKind.LOST) == 0

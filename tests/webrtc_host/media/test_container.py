@@ -1,0 +1,126 @@
+"""Containers that stream in: whole however they are cut, bounded on both sides; their thread always ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+
+from tests.support.peers import onsets_of, tone_bursts
+from tests.support.socket_sound import container_of
+from webrtc_host.media import container
+from webrtc_host.media.container import StreamDecoder, StreamError
+
+SOUND = tone_bursts(500, [0.1, 1.0, 2.4], 3.0)
+
+
+@pytest.fixture
+async def decoders() -> AsyncIterator[list[StreamDecoder]]:
+    made: list[StreamDecoder] = []
+    yield made
+    for decoder in made:
+        await decoder.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+async def everything(decoder: StreamDecoder) -> np.ndarray:
+    parts = []
+    while pieces := await decoder.pieces():
+        parts += [piece.samples for piece in pieces]
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("encoding", ["webm", "ogg"])
+@pytest.mark.parametrize("size", [1, 333, 100_000])
+async def test_the_same_sound_comes_out_however_it_is_cut(
+    decoders: list[StreamDecoder], encoding: str, size: int
+) -> None:
+    data = container_of(encoding, SOUND)
+    decoder = StreamDecoder(encoding)
+    decoders.append(decoder)
+    reading = asyncio.create_task(everything(decoder))
+    for at in range(0, len(data), size):
+        await decoder.write(data[at : at + size])
+    decoder.end_input()
+    sound = await asyncio.wait_for(reading, 20)
+    assert abs(len(sound) - 48_000) <= 16
+    assert [round(onset, 2) for onset in onsets_of(sound)] == [0.1, 1.0, 2.4]
+
+
+async def test_sound_comes_out_before_the_stream_is_over(decoders: list[StreamDecoder]) -> None:
+    data = container_of("webm", SOUND)
+    decoder = StreamDecoder("webm")
+    decoders.append(decoder)
+    await decoder.write(data[: len(data) // 2])
+    assert await asyncio.wait_for(decoder.pieces(), 10)
+
+
+async def test_a_reader_that_does_not_come_holds_up_the_writer(
+    decoders: list[StreamDecoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "BYTES_MAX", 2000)
+    monkeypatch.setattr(container, "SAMPLES_MAX", 4000)
+    data = container_of("webm", SOUND)
+    decoder = StreamDecoder("webm")
+    decoders.append(decoder)
+
+    async def write() -> None:
+        for at in range(0, len(data), 500):
+            await decoder.write(data[at : at + 500])
+        decoder.end_input()
+
+    writing = asyncio.create_task(write())
+    await asyncio.sleep(0.3)
+    assert not writing.done()
+    assert len(await asyncio.wait_for(everything(decoder), 20)) > 47_000
+    await writing
+
+
+@pytest.mark.parametrize("encoding", ["webm", "ogg"])
+async def test_what_cannot_be_read_is_said(decoders: list[StreamDecoder], encoding: str) -> None:
+    decoder = StreamDecoder(encoding)
+    decoders.append(decoder)
+    await decoder.write(b"this is no container " * 5000)
+    decoder.end_input()
+    with pytest.raises(StreamError, match=encoding):
+        await asyncio.wait_for(decoder.pieces(), 20)
+    with pytest.raises(StreamError, match=encoding):
+        await decoder.write(b"more")
+
+
+async def test_bytes_without_sound_have_an_end(
+    decoders: list[StreamDecoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "BARREN_BYTES_MAX", 50_000)
+    decoder = StreamDecoder("webm")
+    decoders.append(decoder)
+    void = b"\xec\x40\x00"  # an element of the format that holds nothing
+    await decoder.write(container_of("webm", SOUND)[:200])
+    with pytest.raises(StreamError, match="webm"):
+        for _ in range(100):
+            await decoder.write(void * 500)
+
+
+async def test_closing_ends_a_thread_that_waits_for_bytes_or_for_room(
+    decoders: list[StreamDecoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "SAMPLES_MAX", 100)
+    hungry, full = StreamDecoder("ogg"), StreamDecoder("webm")
+    decoders += [hungry, full]
+    await full.write(container_of("webm", SOUND))
+    await asyncio.wait_for(asyncio.gather(hungry.close(), full.close()), 10)
+
+
+async def test_damage_in_the_middle_leaves_what_came_before(decoders: list[StreamDecoder]) -> None:
+    data = bytearray(container_of("webm", SOUND))
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes(40)
+    decoder = StreamDecoder("webm")
+    decoders.append(decoder)
+    await decoder.write(bytes(data))
+    decoder.end_input()
+    sound = await asyncio.wait_for(everything(decoder), 20)
+    assert len(sound) > 16_000
