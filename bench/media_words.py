@@ -1,0 +1,136 @@
+"""Words that the starter model gets wrong after a network, through our media path and through aiortc's.
+
+The same phrases, the same losses; the model reads each phrase as one window. Placing aiortc's frames by their
+`pts` and filling the holes with silence is the best its users can do.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from aiortc.codecs.opus import OpusDecoder as StockDecoder
+
+from bench.network import PACKET, Network, carry, send
+from bench.replay import Heard, stock_frames, through_ours
+from host_stt.contract import Float32Array
+from training.bench import Bench, trained_voice
+from training.scoring import Tally
+from webrtc_host.media.libopus import OpusEncoder
+from webrtc_host.seams import Block
+
+LOSSES = (0.0, 0.01, 0.02, 0.05, 0.10)
+BURST = 4.0
+LEAD = 25  # packets of silence around a phrase: a stream does not begin with a word
+SEED = 2026
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How the sender codes: Chromium's defaults, or what it does when asked for 16 kHz."""
+
+    name: str
+    bitrate: int
+    is_wideband: bool
+    with_repair: bool = True
+
+
+DEFAULT = Coding("32 kb/s", 32_000, False)
+WIDEBAND = Coding("20 kb/s wideband (maxplaybackrate=16000)", 20_000, True)
+NO_REPAIR = Coding("32 kb/s without FEC", 32_000, False, with_repair=False)
+
+
+@dataclass(slots=True)
+class Point:
+    loss: float
+    burst: float
+    ours: Tally = field(default_factory=Tally)
+    stock: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    text: str
+    samples: Float32Array
+
+
+def phrases(bench: Bench, count: int) -> list[Phrase]:
+    rng = random.Random(SEED)
+    drawn = bench.phrases("network", count, "en", trained_voice("en"))
+    return [
+        Phrase(sample.texts[0], sample.samples) for sample in (bench.whole(speech, rng) for speech in drawn)
+    ]
+
+
+def measure(
+    bench: Bench, spoken: Sequence[Phrase], coding: Coding, networks: Sequence[Network], *, with_stock: bool
+) -> Iterator[Point]:
+    """One point for each network, over all phrases."""
+    coded = [encode(phrase.samples, coding) for phrase in spoken]
+    for network in networks:
+        point = Point(network.loss, network.burst)
+        for number, (phrase, payloads) in enumerate(zip(spoken, coded, strict=True)):
+            arrivals, _ = carry(send(payloads, network), network, SEED + number)
+            if not arrivals:
+                continue
+            _, blocks, _ = through_ours(arrivals)
+            _read(bench, point.ours, phrase, sound_of(blocks))
+            if with_stock:
+                heard = stock_frames(arrivals, StockDecoder())
+                _read(bench, point.stock, phrase, placed(heard, len(payloads)))
+        yield point
+
+
+def networks(bursts: Sequence[float] = (1.0, BURST)) -> list[Network]:
+    return [
+        Network(f"{100 * loss:g} %/{burst:g}", loss=loss, burst=burst) for burst in bursts for loss in LOSSES
+    ]
+
+
+def encode(samples: Float32Array, coding: Coding) -> list[bytes]:
+    """20 ms packets at 48 kHz, as a browser makes them, with silence around the phrase."""
+    quiet = np.zeros(LEAD * PACKET, np.float32)
+    sound = at_48k(np.concatenate([quiet, samples, quiet]))
+    encoder = OpusEncoder(
+        48_000,
+        bitrate=coding.bitrate,
+        is_wideband=coding.is_wideband,
+        with_repair=coding.with_repair,
+        expected_loss_percent=10,
+    )
+    size = 3 * PACKET
+    return [encoder.encode(piece) for piece in sound[: len(sound) // size * size].reshape(-1, size)]
+
+
+def at_48k(samples: Float32Array) -> Float32Array:
+    """By zeros added to one long Fourier transform."""
+    spectrum, n = np.fft.rfft(samples), 3 * len(samples)
+    padded = np.pad(spectrum, (0, n // 2 + 1 - len(spectrum)))
+    return (np.fft.irfft(padded, n) * 3).astype(np.float32)
+
+
+def sound_of(blocks: Sequence[Block]) -> Float32Array:
+    return np.concatenate([block.samples for block in blocks]).astype(np.float32)
+
+
+def placed(heard: Iterator[tuple[Heard, Float32Array]], packets: int) -> Float32Array:
+    """aiortc's frames where their `pts` says, 48 to 16 kHz, silence between."""
+    whole = np.zeros(3 * PACKET * (packets + 50), np.float32)
+    for one, samples in heard:
+        start = one.place * 3
+        if 0 <= start < len(whole) - len(samples):
+            whole[start : start + len(samples)] = samples
+    spectrum = np.fft.rfft(whole)
+    n = len(whole) // 3
+    return (np.fft.irfft(spectrum[: n // 2 + 1], n) / 3).astype(np.float32)
+
+
+def _read(bench: Bench, tally: Tally, phrase: Phrase, samples: Float32Array) -> None:
+    tally.add((phrase.text,), bench.decode(samples, "en")[0], "en")
+
+
+def open_bench(model: Path) -> Bench:
+    return Bench(model, SEED)

@@ -1,0 +1,181 @@
+"""The media path beside aiortc's own, in the same run: what is lost, how late it comes, what it costs.
+
+    .venv/bin/python -m scripts.bench_media                      the table of networks (a minute)
+    .venv/bin/python -m scripts.bench_media --words 100          word errors of the starter model against loss
+    .venv/bin/python -m scripts.bench_media --cost 16,200        CPU of a server process with so many channels
+    .venv/bin/python -m scripts.bench_media --fuzz 100000        mutated RTP packets
+
+Deterministic in `--seed`, but for the times of `--cost`. The figures of `docs/benchmarks/media.md` and
+`docs/explanation/loss.md` come from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+
+from bench.network import PACKET, TABLE  # noqa: E402
+from bench.replay import compare  # noqa: E402
+from tests.support.speech import say, silence  # noqa: E402
+from webrtc_host.media.libopus import OpusEncoder  # noqa: E402
+
+PHRASES = (
+    "alpha one proceed to gate seven over",
+    "bravo two hold at checkpoint three",
+    "echo six hold at gate nine",
+    "medic four proceed to runway two",
+)
+FIGURE = ROOT / "docs" / "images" / "loss.svg"
+
+
+def speech(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Phrases with pauses, over and over, a little noise so that no two packets are alike."""
+    once = np.concatenate([piece for text in PHRASES for piece in (say(text), silence(1.0))])
+    n = round(seconds * 16_000)
+    whole = np.tile(once, -(-n // len(once)))[:n]
+    return (whole + np.random.default_rng(1).normal(0, 1e-4, n)).astype(np.float32)
+
+
+def packets(seconds: float, *, with_dtx: bool = False) -> list[bytes]:
+    encoder = OpusEncoder(with_repair=True, expected_loss_percent=10, with_dtx=with_dtx)
+    sound = speech(seconds)
+    return [encoder.encode(piece) for piece in sound[: len(sound) // PACKET * PACKET].reshape(-1, PACKET)]
+
+
+def table(seconds: float, seed: int) -> list[dict[str, object]]:
+    plain, dtx = packets(seconds), packets(seconds, with_dtx=True)
+    print(
+        "| network | lost on the way | ours: audio lost | above 200 ms | lag p50/p95 | place off by "
+        "| aiortc: audio lost | above 200 ms | lag p50/p95 | place off by |"
+    )
+    print("|" + "---|" * 10)
+    rows: list[dict[str, object]] = []
+    for network in TABLE:
+        lost, ours, stock = compare(dtx if network.dtx else plain, network, seed)
+        cells = [network.name, f"{100 * lost:.1f} %"]
+        row: dict[str, object] = {"network": network.name, "packets_lost": lost}
+        for name, one in (("ours", ours), ("aiortc", stock)):
+            cells += [
+                f"{100 * one.lost:.1f} %",
+                f"{one.above_target_s:.1f} s",
+                f"{one.lag_p50_ms:.0f}/{one.lag_p95_ms:.0f} ms",
+                f"{one.error_ms:,.0f} ms",
+            ]
+            row[name] = {key: value for key, value in asdict(one).items() if key != "blocks"}
+        print("| " + " | ".join(cells) + " |", flush=True)
+        rows.append(row)
+    return rows
+
+
+def words(count: int, model: Path) -> list[dict[str, object]]:
+    from bench import loss_figure, media_words
+
+    bench = media_words.open_bench(model)
+    spoken = media_words.phrases(bench, count)
+    rows: list[dict[str, object]] = []
+    curves: dict[str, list[tuple[float, float]]] = {}
+    print("| coding | losses | packets lost | ours, words wrong | aiortc, words wrong |")
+    print("|---|---|---|---|---|")
+    for coding, with_stock in (
+        (media_words.DEFAULT, True),
+        (media_words.WIDEBAND, False),
+        (media_words.NO_REPAIR, False),
+    ):
+        for point in media_words.measure(
+            bench, spoken, coding, media_words.networks(), with_stock=with_stock
+        ):
+            kind = "single" if point.burst == 1 else f"bursts of {point.burst:g}"
+            stock = str(point.stock) if with_stock else ""
+            print(f"| {coding.name} | {kind} | {100 * point.loss:g} % | {point.ours} | {stock} |", flush=True)
+            rows.append(
+                {"coding": coding.name, "burst": point.burst, "loss": point.loss}
+                | {"ours": asdict(point.ours), "aiortc": asdict(point.stock)}
+            )
+            for name, tally in (("ours", point.ours), ("aiortc", point.stock)):
+                if coding is media_words.DEFAULT and tally.total:
+                    curve = curves.setdefault(f"{name}, {kind}", [])
+                    curve.append((100 * point.loss, 100 * tally.errors / tally.total))
+    lines = [
+        loss_figure.Line(
+            label, "#1464a5" if label.startswith("ours") else "#c0392b", "bursts" in label, tuple(points)
+        )
+        for label, points in curves.items()
+    ]
+    FIGURE.write_text(loss_figure.draw(lines, "Words wrong against packets lost"), encoding="utf-8")
+    return rows
+
+
+async def cost(channels: list[int], seconds: float) -> list[dict[str, object]]:
+    from bench.media_cost import measure
+
+    payloads = packets(20)
+    rows: list[dict[str, object]] = []
+    print(
+        "| receiver | channels | ms CPU per audio second | of one core | of real time | loop lag p50/p99/max "
+        "| memory | load |"
+    )
+    print("|" + "---|" * 8)
+    for count in channels:
+        for receiver, with_archive in (("ours", False), ("stock", False), ("ours", True)):
+            one = await measure(receiver, count, seconds, payloads, with_archive=with_archive)
+            name = f"{receiver}, sound kept" if with_archive else receiver
+            lags = f"{one.lag_p50_ms:.0f}/{one.lag_p99_ms:.0f}/{one.lag_max_ms:.0f} ms"
+            print(
+                f"| {name} | {count} | {one.ms_per_audio_s} | {one.core} | {one.realtime} | {lags} "
+                f"| {one.rss_mb:.0f} MB | {one.load} |",
+                flush=True,
+            )
+            rows.append(asdict(one) | {"with_archive": with_archive})
+    return rows
+
+
+def fuzzing(count: int, seed: int) -> dict[str, object]:
+    from bench.media_fuzz import fuzz
+
+    logging.basicConfig(level=logging.CRITICAL)
+    report = asdict(asyncio.run(fuzz(count, seed)))
+    print(json.dumps(report, indent=1))
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, help="of speech (table: 120), or of each cost run (20)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--words", type=int, metavar="PHRASES")
+    parser.add_argument("--model", type=Path, default=ROOT / "host_stt" / "starter")
+    parser.add_argument("--cost", metavar="CHANNELS", help="such as 16,64,200")
+    parser.add_argument("--fuzz", type=int, metavar="PACKETS")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    chosen = parser.parse_args()
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
+    figures: object
+    if chosen.words:
+        figures = words(chosen.words, chosen.model)
+    elif chosen.cost:
+        counts = [int(number) for number in chosen.cost.split(",")]
+        figures = asyncio.run(cost(counts, chosen.seconds or 20))
+    elif chosen.fuzz:
+        figures = fuzzing(chosen.fuzz, chosen.seed)
+    else:
+        figures = table(chosen.seconds or 120, chosen.seed)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
