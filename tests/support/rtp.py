@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from aiortc import RTCRtpReceiver
+from aiortc.rtcdtlstransport import RtpRouter
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
 
 from host_stt.contract import Float32Array
@@ -76,7 +77,9 @@ async def nothing(*_: Any, **__: Any) -> None: ...
 
 def a_receiver() -> Any:
     """A receiver of aiortc's as after the negotiation, on a transport that does nothing."""
-    transport: Any = SimpleNamespace(state="new", _handle_rtp_data=nothing, _handle_rtcp_data=nothing)
+    transport: Any = SimpleNamespace(
+        state="new", _handle_rtp_data=nothing, _handle_rtcp_data=nothing, _rtp_router=RtpRouter()
+    )
     receiver: Any = RTCRtpReceiver("audio", transport)
     receiver._track = RemoteStreamTrack("audio")
     known: Any = RTCRtpReceiver.getCapabilities("audio")

@@ -16,7 +16,7 @@ from typing import Any
 
 import aiortc
 from aiortc import RTCRtpReceiver
-from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcdtlstransport import RTCDtlsTransport, RtpRouter
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RtpPacket
 
@@ -28,9 +28,12 @@ logger = logging.getLogger(__name__)
 PRIVATE_NAMES = {
     "RTCRtpReceiver": ("_handle_rtp_packet", "_RTCRtpReceiver__codecs", "_RTCRtpReceiver__remote_streams"),
     "RTCDtlsTransport": ("_handle_rtp_data", "_handle_rtcp_data"),
+    "RtpRouter": ("route_rtp", "mid_table", "ssrc_table", "payload_type_table"),
 }
 SOURCES_MAX = 8
 """SSRCs a track reports on; one is usual. A report has room for 31, and a sender can make up any number."""
+ROUTES_MAX = 256
+"""SSRCs the transport of a peer remembers the track of: four for each of 64 tracks."""
 UINT32_MAX = 0xFFFFFFFF
 
 Take = Callable[[Codec, RtpPacket], None]
@@ -103,11 +106,36 @@ class _Statistics(StreamStatistics):
 
 
 def guard(transport: RTCDtlsTransport) -> None:
-    """No exception of a packet's parsing may reach the transport's loop. Twice is harmless."""
+    """Keep what a packet's parsing raises from the transport's loop, mend its routing. Twice is harmless."""
     for name in PRIVATE_NAMES["RTCDtlsTransport"]:
         original = getattr(transport, name)
         if not isinstance(original, _Guarded):
             setattr(transport, name, _Guarded(original))
+    router: Any = transport._rtp_router
+    if not isinstance(router.route_rtp, _Routing):
+        router.route_rtp = _Routing(router)
+
+
+class _Routing:
+    """Which track a packet is of, as RFC 8843 has it: aiortc knows the `mid` that a packet names, unused.
+
+    Without it a sender that starts over with another SSRC is not heard again beside other tracks.
+    """
+
+    def __init__(self, router: Any) -> None:
+        self._router = router
+        self._original: Callable[[RtpPacket], Any] = router.route_rtp
+
+    def __call__(self, packet: RtpPacket) -> Any:
+        receiver = self._original(packet)
+        if receiver is None and packet.extensions.mid is not None:
+            named = self._router.mid_table.get(packet.extensions.mid)
+            known = self._router.ssrc_table.get(packet.ssrc, named)
+            if known is named and named in self._router.payload_type_table.get(packet.payload_type, ()):
+                receiver = self._router.ssrc_table[packet.ssrc] = named
+        if len(self._router.ssrc_table) > ROUTES_MAX:
+            del self._router.ssrc_table[next(iter(self._router.ssrc_table))]
+        return receiver
 
 
 class _Guarded:
@@ -133,10 +161,9 @@ def self_test() -> None:
 
     A receiver is made, tapped and given a packet: it must come out, and a report must count it.
     """
-    for owner, names in PRIVATE_NAMES.items():
-        for name in names:
-            known = getattr(aiortc, owner)
-            if not name.startswith("_RTC") and not hasattr(known, name):
+    for owner, names in (("RTCRtpReceiver", RTCRtpReceiver), ("RTCDtlsTransport", RTCDtlsTransport)):
+        for name in PRIVATE_NAMES[owner]:
+            if not name.startswith("_RTC") and not hasattr(names, name):
                 raise TapError(_moved(f"{owner}.{name}"))
     try:
         taken = _try_out()
@@ -150,13 +177,18 @@ def _try_out() -> list[tuple[Codec, bytes]]:
     async def nothing(*_: Any, **__: Any) -> None: ...
 
     taken: list[tuple[Codec, bytes]] = []
-    transport: Any = SimpleNamespace(state="new", _handle_rtp_data=nothing, _handle_rtcp_data=nothing)
+    transport: Any = SimpleNamespace(
+        state="new", _handle_rtp_data=nothing, _handle_rtcp_data=nothing, _rtp_router=RtpRouter()
+    )
     receiver: Any = RTCRtpReceiver("audio", transport)
     tap = Tap(receiver, lambda codec, packet: taken.append((codec, packet.payload)))
     known: Any = RTCRtpReceiver.getCapabilities("audio")
     opus = next(codec for codec in known.codecs if codec.mimeType == "audio/opus")
     receiver._RTCRtpReceiver__codecs[96] = opus
     packet = RtpPacket(payload_type=96, sequence_number=1, timestamp=960, ssrc=7, payload=b"x")
+    transport._rtp_router.register_receiver(receiver, [], [96], mid="0")
+    if transport._rtp_router.route_rtp(packet) is not receiver:
+        raise TapError("its router does not find the receiver of a packet")
     handled = receiver._handle_rtp_packet(packet, arrival_time_ms=0)
     try:
         handled.send(None)  # it never waits

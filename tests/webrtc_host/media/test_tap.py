@@ -8,15 +8,15 @@ from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
-import aiortc
 import pytest
 from aiortc import RTCRtpReceiver
+from aiortc.rtcdtlstransport import RTCDtlsTransport, RtpRouter
 from aiortc.rtp import RTCP_RR, RtcpReceiverInfo, RtcpRrPacket, RtpPacket
 
-from tests.support.rtp import a_receiver
+from tests.support.rtp import a_receiver, nothing
 from webrtc_host.media import tap
 from webrtc_host.media.opus import Codec
-from webrtc_host.media.tap import SOURCES_MAX, Tap, TapError, guard, self_test
+from webrtc_host.media.tap import ROUTES_MAX, SOURCES_MAX, Tap, TapError, guard, self_test
 
 
 def a_packet(
@@ -140,7 +140,7 @@ async def test_what_a_datagram_raises_stays_in_the_transport_but_a_lost_connecti
     async def fail(data: bytes) -> None:
         raise ConnectionError if data == b"gone" else IndexError("a parser's")
 
-    transport: Any = SimpleNamespace(_handle_rtp_data=fail, _handle_rtcp_data=fail)
+    transport: Any = SimpleNamespace(_handle_rtp_data=fail, _handle_rtcp_data=fail, _rtp_router=RtpRouter())
     guard(transport)
     guard(transport)
     await transport._handle_rtp_data(b"x")
@@ -151,8 +151,42 @@ async def test_what_a_datagram_raises_stays_in_the_transport_but_a_lost_connecti
 
 
 def test_all_private_names_are_where_they_are_said_to_be() -> None:
-    receiver = a_receiver()
-    for name in tap.PRIVATE_NAMES["RTCRtpReceiver"]:
-        assert hasattr(receiver, name)
-    for name in tap.PRIVATE_NAMES["RTCDtlsTransport"]:
-        assert hasattr(aiortc.RTCDtlsTransport, name)
+    things = {"RTCRtpReceiver": a_receiver(), "RTCDtlsTransport": RTCDtlsTransport, "RtpRouter": RtpRouter()}
+    assert things.keys() == tap.PRIVATE_NAMES.keys()
+    for owner, names in tap.PRIVATE_NAMES.items():
+        for name in names:
+            assert hasattr(things[owner], name), f"{owner}.{name}"
+
+
+def routed() -> tuple[Any, Any, Any]:
+    """A transport with two tracks of the same codec, as every bundled connection has them."""
+    transport: Any = SimpleNamespace(
+        _handle_rtp_data=nothing, _handle_rtcp_data=nothing, _rtp_router=RtpRouter()
+    )
+    guard(transport)
+    first, second = a_receiver(), a_receiver()
+    transport._rtp_router.register_receiver(first, [10], [96], mid="0")
+    transport._rtp_router.register_receiver(second, [20], [96], mid="1")
+    return transport._rtp_router, first, second
+
+
+def test_a_new_source_is_routed_by_the_line_it_names() -> None:
+    router, first, second = routed()
+    assert router.route_rtp(a_packet(1, ssrc=10)) is first
+    stranger = a_packet(2, ssrc=99)
+    assert router.route_rtp(stranger) is None
+    stranger.extensions.mid = "1"
+    assert router.route_rtp(stranger) is second
+    assert router.route_rtp(a_packet(3, ssrc=99)) is second, "from then on it need not say"
+    stolen = a_packet(4, ssrc=10, payload_type=0)
+    stolen.extensions.mid = "1"
+    assert router.route_rtp(stolen) is None
+
+
+def test_routes_to_made_up_sources_are_bounded() -> None:
+    router, _, second = routed()
+    for ssrc in range(1_000, 3_000):
+        packet = a_packet(1, ssrc=ssrc)
+        packet.extensions.mid = "1"
+        assert router.route_rtp(packet) is second
+    assert len(router.ssrc_table) <= ROUTES_MAX
