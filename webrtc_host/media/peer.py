@@ -33,6 +33,7 @@ from webrtc_host.media.aiortc_settings import fit_aiortc
 from webrtc_host.media.ice_servers import issue
 from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.standing import read_ping, standing
+from webrtc_host.media.tap import Tap
 from webrtc_host.media.track import TrackFeed
 from webrtc_host.media.trickle import Fragment, add_candidates
 from webrtc_host.sessions import Session, SessionRegistry
@@ -200,6 +201,7 @@ class Peer:
                 self._add_feed(transceiver, next(channels))
             else:
                 transceiver.direction = "inactive"
+                Tap(transceiver.receiver, None)  # what comes all the same is counted and thrown away
 
     def _add_feed(self, transceiver: RTCRtpTransceiver, channel: Channel) -> TrackFeed:
         feed = TrackFeed(transceiver.receiver, channel, self._config, self._on_track_over)
@@ -245,7 +247,9 @@ class Peer:
             channel.send(json.dumps({"type": "pong", "id": ping, **standing(connection)}))
 
     def _on_track_over(self, feed: TrackFeed, reason: str) -> None:
-        if feed.receiver.transport.state == "closed":  # not the track alone: the whole peer is gone
+        if reason == "flood":  # a track cannot be kept from sending, its peer can
+            self._spawn(self._end_quietly(reason))
+        elif feed.receiver.transport.state == "closed":  # not the track alone: the whole peer is gone
             self._spawn(self._end_quietly(self._farewell()))
         else:
             self._spawn(self._end_track(feed, reason))
