@@ -1,0 +1,192 @@
+"""Chromium reaches a server in a container: by published UDP, by TCP alone, by a TURN server, or not at all.
+
+The container, the host with its userland port publisher and the client are network namespaces
+(tests/support/namespaces.py), so nothing is reached that is not published. The page comes over https, so ICE
+over TCP shares its port with TLS.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.browser.chromium import ARGS, EXECUTABLE, FAKE_MICROPHONE
+from tests.support.namespaces import CONTAINER, HOST, HOST_INSIDE, Namespaces, require
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.net,
+    pytest.mark.timeout(180),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+PORT = 8082
+URL = f"https://{HOST}:{PORT}"
+SECRET = "north-gate"
+TALK = Path(__file__).with_name("talk.js").read_text(encoding="utf-8")
+BUSY_BOX_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> Iterator[Namespaces]:
+    with Namespaces().up() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(namespaces: Namespaces, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The media server in the container. Its engine is nobody's: what counts here is that sound arrives."""
+    folder = tmp_path_factory.mktemp("container")
+    settings = {
+        "media.host": "0.0.0.0",
+        "media.port": PORT,
+        "media.announce": f"[{HOST}, {CONTAINER}]",
+        "media.ice_servers": f'[{{urls: ["turn:{HOST}:3478"], username: desk, secret: {SECRET}}}]',
+        "media.connect_timeout_s": 6,
+        "engine.port": 9,
+        "data.dir": folder / "data",
+        "tls.mode": "self-signed",
+        "auth": "none",
+    }
+    command: list[str | Path] = [sys.executable, "-m", "host_stt_cli", "media"]
+    for key, value in settings.items():
+        command += ["--set", f"{key}={value}"]
+    with (
+        coturn(namespaces, folder),
+        namespaces.running(namespaces.container, command, folder / "media.log", "Open "),
+    ):
+        yield
+
+
+def coturn(namespaces: Namespaces, folder: Path) -> Any:
+    """On the host, which the client reaches, and which reaches the container."""
+    require("turnserver", "coturn")
+    command = ["turnserver", "-n", "--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=test"]
+    command += [f"--listening-ip={HOST}", f"--relay-ip={HOST_INSIDE}", "--no-tls", "--no-dtls", "--no-cli"]
+    command += [f"--userdb={folder}/turn.db", f"--pidfile={folder}/turn.pid", "--log-file=stdout"]
+    return namespaces.running(namespaces.host, command, folder / "turn.log", "Total General servers")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(namespaces: Namespaces, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    """Chromium on the client's machine."""
+    program = namespaces.inside(namespaces.client, EXECUTABLE, tmp_path_factory.mktemp("client"))
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=program, args=[*ARGS, *FAKE_MICROPHONE])
+        yield started
+        await started.close()
+
+
+@asynccontextmanager
+async def a_page(browser: Browser) -> AsyncIterator[Page]:
+    """On the server's page, of an origin that may use the microphone."""
+    context = await browser.new_context(permissions=["microphone"], ignore_https_errors=True)
+    try:
+        page = await context.new_page()
+        await page.goto(f"{URL}/health", timeout=BUSY_BOX_MS)
+        yield page
+    finally:
+        await context.close()
+
+
+async def talk(page: Page, seconds: float, **options: Any) -> dict[str, Any]:
+    """Send the fake microphone for a while; what became of it, as the browser tells."""
+    told: dict[str, Any] = await page.evaluate(TALK, {"seconds": seconds, **options})
+    return told
+
+
+async def figures(page: Page) -> dict[str, float]:
+    text = await page.evaluate("fetch('/metrics').then((answer) => answer.text())")
+    return {name: float(value) for name, value in re.findall(r"(?m)^(host_stt_\w+) (\S+)$", text)}
+
+
+async def audio_s(page: Page) -> float:
+    return (await figures(page))["host_stt_speech_audio_ms_total"] / 1000
+
+
+async def assert_heard(page: Page, before_s: float, seconds: float) -> None:
+    """At least so many seconds of sound have arrived since."""
+    for _ in range(100):
+        if await audio_s(page) - before_s >= seconds:
+            return
+        await page.wait_for_timeout(100)
+    pytest.fail(f"{await audio_s(page) - before_s:.1f} s of sound arrived, {seconds:.1f} s were sent")
+
+
+async def test_published_udp_is_used(
+    namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
+) -> None:
+    with namespaces.publishing(PORT, tmp_path, udp=True):
+        async with a_page(browser) as page:
+            before_s = await audio_s(page)
+            told = await talk(page, 2.0)
+            assert (told["state"], told["protocol"], told["remote"]) == ("connected", "udp", HOST), told
+            assert told["connected_ms"] < 5000
+            assert (await figures(page))["host_stt_port_peers_udp"] == 1
+            await assert_heard(page, before_s, 1.5)
+
+
+async def test_a_publisher_that_forgot_its_flows_is_no_end_of_the_call(
+    namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
+) -> None:
+    with namespaces.publishing(PORT, tmp_path, udp=True) as publisher:
+        async with a_page(browser) as page:
+            told = await talk(page, 1.0)
+            assert told["protocol"] == "udp", told
+            publisher.send_signal(signal.SIGUSR1)
+            before_s = await audio_s(page)
+            await assert_heard(page, before_s, 2.0)
+            state = await page.evaluate("window.pc.connectionState")
+            assert state == "connected"
+
+
+async def test_with_tcp_alone_published_ice_goes_over_tcp(
+    namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
+) -> None:
+    with namespaces.publishing(PORT, tmp_path):
+        async with a_page(browser) as page:
+            before_s = await audio_s(page)
+            told = await talk(page, 2.0)
+            assert (told["state"], told["protocol"], told["remote"]) == ("connected", "tcp", HOST), told
+            assert (await figures(page))["host_stt_port_peers_tcp"] == 1
+            await assert_heard(page, before_s, 1.5)
+
+
+async def test_through_turn_alone_with_a_credential_that_the_server_made(
+    namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
+) -> None:
+    with namespaces.publishing(PORT, tmp_path, ice=False):
+        async with a_page(browser) as page:
+            ice = await page.evaluate("fetch('/api/ice').then((answer) => answer.json())")
+            assert SECRET not in str(ice)
+            assert re.fullmatch(r"\d{10}:desk", ice["ice_servers"][0]["username"])
+            before_s = await audio_s(page)
+            told = await talk(page, 2.0, policy="relay")
+            assert (told["state"], told["kind"]) == ("connected", "relay"), told
+            await assert_heard(page, before_s, 1.5)
+
+
+async def test_where_nothing_passes_both_sides_know_soon_and_nothing_is_held(
+    namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
+) -> None:
+    with namespaces.publishing(PORT, tmp_path, ice=False):
+        async with a_page(browser) as page:
+            told = await talk(page, 0.0, servers="none")
+            assert told["state"] == "failed", told
+            assert told["failed_ms"] < 25_000
+            for _ in range(200):
+                found = await figures(page)
+                if found["host_stt_registry_connections_webrtc"] == 0:
+                    break
+                await page.wait_for_timeout(100)
+            assert found["host_stt_registry_connections_webrtc"] == 0
+            assert found["host_stt_port_addresses"] == found["host_stt_port_tcp_connections"] == 0

@@ -1,0 +1,118 @@
+"""Three machines out of one, as network namespaces: a container, the host that publishes its port, a client.
+
+    container 10.91.1.2 ── 10.91.1.1 host 10.91.2.1 ── 10.91.2.2 client
+
+The host forwards nothing: what the client sees of the container is what a program on the host hands through.
+Needs root and Debian's iproute2; without them the tests that use it fail and say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import ROOT
+
+CONTAINER, HOST_INSIDE, HOST, CLIENT = "10.91.1.2", "10.91.1.1", "10.91.2.1", "10.91.2.2"
+END_S = 15.0
+
+
+class Namespaces:
+    def __init__(self) -> None:
+        tag = f"stt{os.getpid()}"
+        self.container, self.host, self.client = (f"{tag}-{name}" for name in ("c", "h", "u"))
+
+    @contextlib.contextmanager
+    def up(self) -> Iterator[Namespaces]:
+        require("ip", "iproute2")
+        made: list[str] = []
+        try:
+            for name in (self.container, self.host, self.client):
+                ip("netns", "add", name)
+                made.append(name)
+                ip("-n", name, "link", "set", "lo", "up")
+            self._wire(self.container, CONTAINER, self.host, HOST_INSIDE)
+            self._wire(self.client, CLIENT, self.host, HOST)
+            # Only so that what is sent to an address it cannot reach is lost, and not refused at once.
+            ip("-n", self.container, "route", "add", "default", "via", HOST_INSIDE)
+            yield self
+        finally:
+            for name in made:
+                ip("netns", "del", name)
+
+    def _wire(self, one: str, address: str, other: str, other_address: str) -> None:
+        ends = (f"v{address[-3:-2]}{os.getpid()}a"[:15], f"v{address[-3:-2]}{os.getpid()}b"[:15])
+        ip("link", "add", ends[0], "netns", one, "type", "veth", "peer", "name", ends[1], "netns", other)
+        for name, end, own in ((one, ends[0], address), (other, ends[1], other_address)):
+            ip("-n", name, "address", "add", f"{own}/24", "dev", end)
+            ip("-n", name, "link", "set", end, "up")
+
+    @contextlib.contextmanager
+    def running(
+        self, namespace: str, command: Sequence[str | Path], log: Path, until: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A program in a namespace; waits until its output holds `until`, and ends it with the block."""
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", namespace, *map(str, command)],
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            deadline_s = time.monotonic() + 90
+            while until not in log.read_text(errors="replace"):
+                if process.poll() is not None or time.monotonic() > deadline_s:
+                    raise RuntimeError(
+                        f"{command[0]} did not start:\n{log.read_text(errors='replace')[-3000:]}"
+                    )
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    @contextlib.contextmanager
+    def publishing(
+        self, port: int, folder: Path, *, udp: bool = False, ice: bool = True
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """The container's port on the host, by a program there."""
+        command: list[str | Path] = [sys.executable, ROOT / "tests" / "support" / "publisher.py"]
+        command += ["--listen", HOST, "--to", CONTAINER, "--port", str(port)]
+        command += ["--udp"] * udp + ["--no-ice"] * (not ice)
+        with self.running(self.host, command, folder / "publisher.log", "published") as process:
+            yield process
+
+    def inside(self, namespace: str, program: str, folder: Path) -> Path:
+        """A program file that runs `program` in the namespace."""
+        wrapper = folder / Path(program).name
+        wrapper.write_text(f'#!/bin/sh\nexec ip netns exec {namespace} {program} "$@"\n', encoding="utf-8")
+        wrapper.chmod(0o755)
+        return wrapper
+
+
+def require(program: str, package: str) -> None:
+    """Fail, saying what is missing and how to get it."""
+    if os.getuid() != 0:
+        pytest.fail("network namespaces are made by root alone: run scripts/test as root")
+    if shutil.which(program) is None:
+        pytest.fail(f"there is no {program} here: apt-get install {package} (scripts/test does it as root)")
+
+
+def ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"ip {' '.join(words)}: {done.stderr.strip()}")
