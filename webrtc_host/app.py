@@ -24,16 +24,20 @@ from webrtc_host.archive_room import ArchiveRoom
 from webrtc_host.channel import MakePipeline
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.desk import http, metrics
-from webrtc_host.desk.api import SessionApi, StatusApi
+from webrtc_host.desk.api import StatusApi
 from webrtc_host.desk.audio_api import AudioApi
 from webrtc_host.desk.audit import AUDIT, Audit
 from webrtc_host.desk.auth import Gate, Key
 from webrtc_host.desk.data_channel import DataChannels
+from webrtc_host.desk.export_api import ExportApi
 from webrtc_host.desk.glossary_api import GlossaryApi
 from webrtc_host.desk.health import EngineWatch, LoopLag, Readiness
 from webrtc_host.desk.limits import LimitsOfCallers
+from webrtc_host.desk.openapi import OpenApi
 from webrtc_host.desk.pages import add_pages
+from webrtc_host.desk.records_api import RecordsApi
 from webrtc_host.desk.roles import Role
+from webrtc_host.desk.search_api import SearchApi
 from webrtc_host.desk.sse import EventStream
 from webrtc_host.desk.subscribers import Subscribers
 from webrtc_host.desk.watching import Watching
@@ -138,7 +142,9 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[ARCHIVE] = ArchiveRoom(config, registry, record, speech)
     readiness.troubles["archive"] = app[ARCHIVE].trouble
     app[SOCKETS] = PcmSocketDoor(registry, config.media)
-    app[ONE_PORT] = OnePort(HostAddresses(config.media.announce))
+    app[ONE_PORT] = OnePort(
+        HostAddresses(config.media.announce), is_proxied=bool(config.media.trusted_proxies)
+    )
     _add_routes(app)
     _add_statistics(app)
     app.cleanup_ctx.append(record.running)  # the first to begin, the last to end
@@ -155,9 +161,12 @@ def _add_routes(app: web.Application) -> None:
     watching = Watching(app[REGISTRY], app[SUBSCRIBERS])
     app.router.add_get("/ws", WatchSocket(watching).handle)
     app.router.add_get("/events", EventStream(watching).handle)
-    SessionApi(app[REGISTRY]).add_routes(app)
+    store, archive = app[RECORD].store, app[ARCHIVE].archive
+    RecordsApi(app[REGISTRY], store, archive).add_routes(app)
+    ExportApi(app[REGISTRY], store, archive).add_routes(app)
+    SearchApi(app[SEARCH]).add_routes(app)
     StatusApi(app[READINESS], app[METRICS], own_version()).add_routes(app)
-    AudioApi(app[REGISTRY], app[ARCHIVE].archive, app[ARCHIVE].find_segment).add_routes(app)
+    AudioApi(archive, app[ARCHIVE]).add_routes(app)
     GlossaryApi(app[SPEECH].glossary).add_routes(app)
     registry, speech = app[REGISTRY], app[SPEECH]
     media, attach = app[CONFIG].media, app[DATA_CHANNELS].attach
@@ -169,6 +178,7 @@ def _add_routes(app: web.Application) -> None:
     app.router.add_routes(app[WHIP].routes())
     app.router.add_routes(app[SOCKETS].routes())
     app.router.add_routes(PushDoor(registry, speech.engine, speech.glossary, speech.ids).routes())
+    OpenApi(own_version()).add_routes(app)
     add_pages(app)
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
+from concurrent.futures import CancelledError
 
 from aiohttp import web
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.desk.audio_api import SegmentPlace
-from webrtc_host.errors import StoreError
+from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.record_room import RecordRoom
 from webrtc_host.recovery_room import RecoveryRoom
 from webrtc_host.seams import EventType
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 RETENTION_S = 60.0
 ALARM_S = 0.5
+HOLDS_S = 2.0
+SESSION = re.compile(r"s_[0-9a-z]{1,40}")
 
 
 class ArchiveRoom:
@@ -41,7 +45,9 @@ class ArchiveRoom:
         self._registry, self._record = registry, record
         self.archive = Archive(config.archive, config.data.dir) if config.archive.enabled else None
         self.recovery: RecoveryRoom | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         if self.archive is not None:
+            self.archive.read_holds = self._holds_now
             registry.make_keeper = self.archive.keeper
             if config.archive.recover:
                 backlog_ms = config.speech.pipeline.backlog_ms_max
@@ -54,6 +60,7 @@ class ArchiveRoom:
         if archive is None:
             yield
             return
+        self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(archive.open)
         if self.recovery is not None:
             await self.recovery.begin(self._record.restarted)
@@ -76,6 +83,42 @@ class ArchiveRoom:
         reason = self.archive.trouble if self.archive is not None else None
         return None if reason is None else f"sound is not being kept: {reason}; text goes on"
 
+    async def has_channel(self, place: Place) -> bool | None:
+        """None: there is no such session."""
+        live = next((one for one in self._registry if one.id == place.session), None)
+        if live is not None and place.channel in live.channels:
+            return True
+        is_kept = self.archive is not None and place in self.archive.places()
+        sessions, channels = schema.sessions, schema.channels
+        if not SESSION.fullmatch(place.session):
+            return None
+        known = await self._record.store.read(
+            lambda connection: connection.execute(
+                select(sessions.c.id).where(sessions.c.id == place.session)
+            ).first()
+        )
+        if known is None:
+            return False if live is not None else None
+        opened = await self._record.store.read(
+            lambda connection: connection.execute(
+                select(channels.c.channel).where(
+                    channels.c.session == place.session, channels.c.channel == place.channel
+                )
+            ).first()
+        )
+        return is_kept or opened is not None
+
+    async def set_hold(self, place: Place, is_held: bool) -> None:
+        """Raises StoreError."""
+        channels = schema.channels
+        await self._record.store.write(
+            lambda connection: connection.execute(
+                update(channels)
+                .where(channels.c.session == place.session, channels.c.channel == place.channel)
+                .values(is_held=is_held)
+            )
+        )
+
     async def find_segment(self, segment: str) -> SegmentPlace | None:
         """Where a final lies, by its id."""
         table = schema.segments
@@ -88,11 +131,23 @@ class ArchiveRoom:
         """What may not go. Raises StoreError."""
         return await self._record.store.read(_holds)
 
+    def _holds_now(self) -> Holds | None:
+        """For the writer's thread, when the disk is full: the holds of this moment; None: not to be had."""
+        if self._loop is None or self._loop.is_closed():
+            return None
+        asking = asyncio.run_coroutine_threadsafe(self.holds(), self._loop)
+        try:
+            return asking.result(HOLDS_S)
+        except (StoreError, Overloaded, TimeoutError, CancelledError) as error:
+            asking.cancel()
+            logger.warning("the disk is full and the holds are not known, so no sound is removed: %s", error)
+            return None
+
     async def _retain(self, archive: Archive) -> None:
         while True:
             try:
                 await asyncio.to_thread(archive.apply_retention, await self.holds())
-            except StoreError as error:
+            except (StoreError, Overloaded) as error:
                 logger.warning("no sound is removed, the holds are not known: %s", error)
             except Exception:
                 logger.exception("retention failed; it is tried again in %.0f s", RETENTION_S)

@@ -148,6 +148,12 @@ class SessionRegistry:
             raise RequestError("session_ended", f"session {session.id} has ended; open another one", 409)
         return session
 
+    def forget(self, session_id: str) -> None:
+        """An ended session was removed from the record. Watchers who are still there see nothing more."""
+        session = self._sessions.get(session_id)
+        if session is not None and session.is_ended:
+            del self._sessions[session_id]
+
     async def end(self, session: Session, reason: str = "requested") -> int:
         """Close every connection of the session, write `session.ended`, return its seq. Twice is harmless."""
         if session.is_ended:

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from webrtc_host.app import REGISTRY, SUBSCRIBERS, build_app, serve
+from webrtc_host.app import RECORD, REGISTRY, SUBSCRIBERS, build_app, serve
 from webrtc_host.channel import Channel
 from webrtc_host.config import AuthConfig, LimitsConfig, MediaConfig, MediaProcessConfig
 from webrtc_host.desk.subscribers import Subscribers
@@ -54,6 +54,11 @@ class Desk:
     client: aiohttp.ClientSession
     stop: asyncio.Event
     stopped: asyncio.Task[None]
+    finals: int = 0
+
+    async def written(self) -> None:
+        """Everything said so far can be read from the record."""
+        await self.app[RECORD].store.write(lambda connection: None)
 
     @property
     def registry(self) -> SessionRegistry:
@@ -68,11 +73,12 @@ class Desk:
         return self.registry.current()
 
     def final(self, text: str = "alpha", channel: str = "C01", at_ms: int = 0) -> int:
+        self.finals += 1
         seq = self.session.log.emit(
             EventType.SEGMENT_FINAL,
             channel,
             utterance="u_1",
-            segment="g_1",
+            segment=f"g_{self.finals}",
             text=text,
             start_ms=at_ms,
             end_ms=at_ms + 500,

@@ -1,4 +1,4 @@
-"""The HTTP interface to kept sound: a segment's words again, any range of a channel, and holds on both.
+"""The HTTP interface to kept sound: a segment's words again, any range of a channel, and a channel's hold.
 
 Owns routes, the checks of what is asked, and byte ranges; what is kept is the archive's, what is held the
 record's. Answers are Ogg Opus with the packets as they came. Invariant: no path comes from a caller; ids are
@@ -9,29 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp import web
+from pydantic import BaseModel, Field
 
-from webrtc_host.desk.watching import CHANNEL
+from webrtc_host.desk.asking import Body, Operation, Query, Whole, describes, read_body, read_query
+from webrtc_host.desk.http import json_response
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.sessions import Session, SessionRegistry
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
 from webrtc_host.transcript.playing import ROLL_SAMPLES, ogg_file
 
 LEAD_MS = 300
-"""Heard before the first word of a segment; engines' word times are off by up to 200 ms."""
-TRAIL_MS = 300
+"""Heard before the first word of a segment, and after the last; word times are off by up to 200 ms."""
 LEAD_MS_MAX = 10_000
-MS_MAX = 2**53
 SEGMENT = re.compile(r"g_\d{1,18}")
+CHANNEL = re.compile(r"C\d{2}")
 READS_MAX = 8
 """Answers made at one time; each may hold an hour of sound."""
 RETRY_AFTER_S = 2.0
 BYTE_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+CONTENT_TYPE = "audio/ogg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,67 +45,124 @@ class SegmentPlace:
     end_ms: int
 
 
-FindSegment = Callable[[str], Awaitable[SegmentPlace | None]]
+class Records(Protocol):
+    """What the record knows of sound."""
+
+    async def find_segment(self, segment: str) -> SegmentPlace | None:
+        """Raises StoreError, as the others."""
+        ...
+
+    async def has_channel(self, place: Place) -> bool | None:
+        """None: there is no such session."""
+        ...
+
+    async def set_hold(self, place: Place, is_held: bool) -> None: ...
+
+
+class SegmentQuery(Query):
+    lead_ms: Whole = Field(LEAD_MS, le=LEAD_MS_MAX, description="sound before the first word")
+    trail_ms: Whole = Field(LEAD_MS, le=LEAD_MS_MAX, description="sound after the last word")
+
+
+class RangeQuery(Query):
+    from_ms: Whole = Field(0, description="since the session's t = 0")
+    to_ms: Whole | None = Field(None, description="not included; without it, to the end of what is kept")
+
+
+class Hold(Body):
+    is_held: bool = Field(description="nothing of the channel's sound or text is removed")
+
+
+class HoldAnswer(BaseModel):
+    session: str
+    channel: str
+    is_held: bool
 
 
 class AudioApi:
-    def __init__(self, registry: SessionRegistry, archive: Archive | None, find_segment: FindSegment) -> None:
+    def __init__(self, archive: Archive | None, records: Records) -> None:
         """archive: None when the configuration keeps no sound."""
-        self._registry = registry
         self._archive = archive
-        self._find_segment = find_segment
+        self._records = records
         self._reading = 0
 
     def add_routes(self, app: web.Application) -> None:
+        channel = "/api/sessions/{session}/channels/{channel}"
         app.router.add_get("/api/segments/{segment}/audio", self.segment)
-        app.router.add_get("/api/sessions/{session}/channels/{channel}/audio", self.range)
+        app.router.add_get(f"{channel}/audio", self.range)
+        app.router.add_put(f"{channel}/hold", self.hold)
 
+    @describes(
+        Operation(
+            "The sound of a final, as it came", SegmentQuery, content_type=CONTENT_TYPE, errors=(404, 503)
+        )
+    )
     async def segment(self, request: web.Request) -> web.StreamResponse:
-        """The words of one final, with a little before and after; `lead_ms` and `trail_ms` change how
-        much.
-        """
+        query = read_query(request, SegmentQuery)
         segment = request.match_info["segment"]
-        lead_ms = _integer(request, "lead_ms", LEAD_MS, LEAD_MS_MAX)
-        trail_ms = _integer(request, "trail_ms", TRAIL_MS, LEAD_MS_MAX)
-        place = await self._find_segment(segment) if SEGMENT.fullmatch(segment) else None
+        place = await self._records.find_segment(segment) if SEGMENT.fullmatch(segment) else None
         if place is None:
             raise RequestError("unknown_segment", f"there is no segment {segment[:40]!r}", 404)
-        from_ms, to_ms = max(0, place.start_ms - lead_ms), place.end_ms + trail_ms
+        from_ms, to_ms = max(0, place.start_ms - query.lead_ms), place.end_ms + query.trail_ms
         return await self._answer(request, Place(place.session, place.channel), from_ms, to_ms, segment)
 
+    @describes(
+        Operation(
+            "The sound of a range of a channel, as it came",
+            RangeQuery,
+            content_type=CONTENT_TYPE,
+            errors=(404, 413, 422, 503),
+        )
+    )
     async def range(self, request: web.Request) -> web.StreamResponse:
-        session = self._registry.get(request.match_info["session"])
-        channel = request.match_info["channel"]
-        if not CHANNEL.fullmatch(channel):
-            raise RequestError("bad_channel", f"a channel is C01, C02, ..., not {channel[:20]!r}", 404)
-        if channel not in session.channels:
-            raise RequestError("unknown_channel", f"session {session.id} has no channel {channel}", 404)
-        from_ms, to_ms = self._range_of(request, session)
-        name = f"{session.id}_{channel}_{from_ms}-{to_ms}"
-        return await self._answer(request, Place(session.id, channel), from_ms, to_ms, name)
-
-    def _range_of(self, request: web.Request, session: Session) -> tuple[int, int]:
-        from_ms = _integer(request, "from_ms", 0, MS_MAX)
-        longest_ms = 1000 * (self._archive.config.range_s_max if self._archive else 1)
-        until_now = min(session.now_ms(), from_ms + longest_ms)
-        to_ms = _integer(request, "to_ms", max(until_now, from_ms), MS_MAX)
-        if to_ms <= from_ms:
-            message = f"to_ms ({to_ms}) lies at or before from_ms ({from_ms}); a range goes forward"
-            raise RequestError("bad_range", message, 400)
-        if to_ms - from_ms > longest_ms:
+        query = read_query(request, RangeQuery)
+        place = await self._place(request)
+        archive = self._kept()
+        longest_ms = archive.config.range_s_max * 1000
+        to_ms = query.to_ms
+        if to_ms is None:
+            end_ms = await asyncio.to_thread(archive.end_before, place, 1 << 60) // SAMPLES_PER_MS
+            to_ms = max(query.from_ms + 1, min(end_ms, query.from_ms + longest_ms))
+        if to_ms <= query.from_ms:
+            message = f"to_ms is {to_ms}, from_ms {query.from_ms}; a range ends after it begins"
+            raise RequestError("inverted_range", message, 422)
+        if to_ms - query.from_ms > longest_ms:
             message = (
-                f"{to_ms - from_ms} ms are asked for; one answer holds {longest_ms} ms "
+                f"{to_ms - query.from_ms} ms are asked for; one answer holds {longest_ms} ms "
                 "(archive.range_s_max), ask in parts"
             )
             raise RequestError("range_too_long", message, 413)
-        return from_ms, to_ms
+        name = f"{place.session}_{place.channel}_{query.from_ms}-{to_ms}"
+        return await self._answer(request, place, query.from_ms, to_ms, name)
+
+    @describes(Operation("Hold or free a channel", None, Hold, HoldAnswer, errors=(404, 422)))
+    async def hold(self, request: web.Request) -> web.Response:
+        hold = await read_body(request, Hold)
+        place = await self._place(request)
+        await self._records.set_hold(place, hold.is_held)
+        return json_response({"session": place.session, "channel": place.channel, "is_held": hold.is_held})
+
+    async def _place(self, request: web.Request) -> Place:
+        """Raises RequestError 404."""
+        session, channel = request.match_info["session"], request.match_info["channel"]
+        place = Place(session, channel)
+        known = await self._records.has_channel(place) if CHANNEL.fullmatch(channel) else False
+        if known is None:
+            raise RequestError("unknown_session", f"there is no session {session[:40]!r}", 404)
+        if not known:
+            message = f"session {session[:40]} has no channel {channel[:20]!r}"
+            raise RequestError("unknown_channel", message, 404)
+        return place
+
+    def _kept(self) -> Archive:
+        if self._archive is None:
+            raise RequestError("no_archive", "this server keeps no sound (archive.enabled is false)", 404)
+        return self._archive
 
     async def _answer(
         self, request: web.Request, place: Place, from_ms: int, to_ms: int, name: str
     ) -> web.StreamResponse:
-        archive = self._archive
-        if archive is None:
-            raise RequestError("no_archive", "this server keeps no sound (archive.enabled is false)", 404)
+        archive = self._kept()
         if self._reading >= READS_MAX:
             message = f"{READS_MAX} answers with sound are being made already"
             raise Overloaded("audio_busy", message, retry_after_s=RETRY_AFTER_S)
@@ -135,7 +193,7 @@ def _response(request: web.Request, data: bytes, name: str) -> web.Response:
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
         "Content-Disposition": f'inline; filename="{name}.opus"',
-        "Content-Type": "audio/ogg; codecs=opus",
+        "Content-Type": CONTENT_TYPE,
     }
     wanted = BYTE_RANGE.fullmatch(request.headers.get("Range", ""))
     if wanted is None or not any(wanted.groups()):
@@ -147,12 +205,3 @@ def _response(request: web.Request, data: bytes, name: str) -> web.Response:
         return web.Response(status=416, headers={"Content-Range": f"bytes */{len(data)}"})
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
     return web.Response(status=206, body=data[start:end], headers=headers)
-
-
-def _integer(request: web.Request, name: str, default: int, largest: int) -> int:
-    text = request.query.get(name, "")
-    if text == "":
-        return default
-    if not (text.isascii() and text.isdigit()) or len(text) > 16 or int(text) > largest:
-        raise RequestError("bad_number", f"{name} is a whole number from 0 to {largest}, not {text[:20]!r}")
-    return int(text)

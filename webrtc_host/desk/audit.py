@@ -22,6 +22,9 @@ from webrtc_host.transcript.store import Work
 
 logger = logging.getLogger(__name__)
 
+OUTCOME: web.RequestKey[str] = web.RequestKey("outcome", str)
+"""How it ended, where that is not how it should."""
+
 
 class Writes(Protocol):
     """The store, as the audit needs it."""
@@ -34,7 +37,7 @@ class Audit:
         self._store = store
         self.unwritten = 0
 
-    async def note(self, request: web.Request, outcome: str = "") -> None:
+    async def note(self, request: web.Request) -> None:
         """Leave a line for this call, when calls of its route leave one."""
         route = route_of(request)
         action = AUDITED.get(route) if route else None
@@ -43,7 +46,7 @@ class Audit:
         caller = request.get(CALLER, ANYONE)
         match = request.match_info
         what = (route[1] if route else "").rpartition("/")[2]
-        said = ("" if "{" in what else what, _asked(request), outcome)
+        said = ("" if "{" in what else what, _asked(request), request.get(OUTCOME, ""))
         detail = " ".join(part for part in said if part)
         line = AuditLine(
             who=caller.name,

@@ -18,10 +18,10 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
 from host_stt.contract import error_body
-from webrtc_host.desk.audit import AUDIT
+from webrtc_host.desk.audit import AUDIT, OUTCOME
 from webrtc_host.desk.auth import GATE as GATE
 from webrtc_host.desk.auth import SAFE_METHODS, Gate, Handler, is_open_to_all
-from webrtc_host.errors import RequestError
+from webrtc_host.errors import Overloaded, RequestError, StoreError
 from webrtc_host.transcript.event_log import encode_json
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ SECURITY_HEADERS = {
 CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 CORS_HEADERS = "Authorization, Content-Type, If-Match, Last-Event-ID"
 CORS_EXPOSED = "Location, ETag, Link, Retry-After, Accept-Post, Accept-Patch"
+STORE_RETRY_S = 5.0
 PREFLIGHT_S = 600  # a browser asks again after this long
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "wrong_type"}
@@ -86,6 +87,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if error.status < 400:
             raise
         return _standard_error(request, error)
+    except StoreError as error:
+        logger.warning("%s %s: %s", request.method, request.rel_url.raw_path[:200], error)
+        return error_response(Overloaded("record_unavailable", str(error), retry_after_s=STORE_RETRY_S))
     except (asyncio.CancelledError, ConnectionResetError):
         raise  # the caller left; nobody is there to answer
     except Exception:
@@ -125,8 +129,9 @@ async def leave_audit(request: web.Request, handler: Handler) -> web.StreamRespo
         return await handler(request)
     try:
         response = await handler(request)
-    except (asyncio.CancelledError, ConnectionError):
-        await asyncio.shield(audit.note(request, "broken off"))
+    except (asyncio.CancelledError, ConnectionResetError):
+        request[OUTCOME] = "broken off"
+        await asyncio.shield(audit.note(request))
         raise
     if response.status < 400:
         await audit.note(request)

@@ -77,6 +77,7 @@ NEEDED: dict[tuple[str, str], Role] = {
     ("PATCH", "/api/sessions/{session}"): Role.OPERATOR,
     ("POST", "/api/sessions/{session}/end"): Role.SUPERVISOR,
     ("PUT", "/api/glossary"): Role.SUPERVISOR,
+    ("PUT", "/api/sessions/{session}/channels/{channel}/hold"): Role.SUPERVISOR,
     ("DELETE", "/api/sessions/{session}"): Role.ADMIN,
     ("GET", "/api/audit"): Role.ADMIN,
 }
@@ -93,6 +94,7 @@ AUDITED: dict[tuple[str, str], str] = {
     ("PATCH", "/api/sessions/{session}"): "changed",
     ("POST", "/api/sessions/{session}/end"): "ended",
     ("PUT", "/api/glossary"): "changed glossary",
+    ("PUT", "/api/sessions/{session}/channels/{channel}/hold"): "held or freed",
     ("DELETE", "/api/sessions/{session}"): "deleted",
 }
 """What is done there, in the words of the audit."""

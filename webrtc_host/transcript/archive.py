@@ -62,7 +62,9 @@ class Archive:
         self._lock = threading.Lock()
         self._index = Index()
         self._writing: set[tuple[Place, str]] = set()
-        self._holds: Holds | None = None  # not known yet: nothing may go
+        self.read_holds: Callable[[], Holds | None] = (
+            Holds  # asked when the disk is full; None: nothing may go
+        )
         self.removed_bytes = 0
         self.writer = AudioWriter(
             WriterConfig(self.folder, config.flush_ms, config.segment_s),
@@ -139,8 +141,7 @@ class Archive:
         shutil.rmtree(self.folder / session, ignore_errors=True)
 
     def apply_retention(self, holds: Holds) -> int:
-        """Remove what is due; how many files. holds: as they are now; remembered for a full disk."""
-        self._holds = holds
+        """Remove what is due; how many files. holds: as they are now."""
         keeping = self.config
         rules = RetentionConfig(
             keep_days=keeping.keep_days,
@@ -197,10 +198,11 @@ class Archive:
 
     def _shed(self) -> bool:
         """The disk is full: the oldest sound outside holds goes. False when there is none to give."""
-        if self._holds is None:
+        holds = self.read_holds()
+        if holds is None:
             return False
         with self._lock:
-            holds, writing = self._holds, set(self._writing)
+            writing = self._writing
             free = [f for f in self._index if f.place not in holds and (f.place, f.stem) not in writing]
         free.sort(key=lambda file: (file.modified_s, file.start_sample))
         chosen = oldest(free, SHED_BYTES)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.desk import a_config, received, running_desk
-from webrtc_host.desk import api
+from webrtc_host.desk import records_api
 from webrtc_host.seams import EventType
 
 
 async def test_asking_for_sessions_makes_none(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
-        assert await desk.get("/api/sessions") == (200, {"sessions": []})
+        assert await desk.get("/api/sessions") == (200, {"sessions": [], "next_before": None})
         session = desk.session
         status, body = await desk.get(f"/api/sessions/{session.id}")
         assert status == 200
@@ -35,10 +35,11 @@ async def test_a_session_ends_once_and_the_next_watcher_gets_a_new_one(tmp_path:
 async def test_segments_page_by_seq_and_filter_by_channel_and_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "SEGMENTS_PER_PAGE", 2)
+    monkeypatch.setattr(records_api, "SEGMENTS_PER_PAGE", 2)
     async with running_desk(a_config(tmp_path)) as desk:
         for number in range(5):
             desk.final(f"line {number}", "C01" if number < 4 else "C02", at_ms=number * 1000)
+        await desk.written()
         path = f"/api/sessions/{desk.session.id}/segments"
         status, first = await desk.get(path)
         assert status == 200

@@ -1,0 +1,141 @@
+"""`GET /api/sessions/{session}/export.*`: a session, or a part of it, as a file.
+
+Owns the routes, the number of exports made at one time and the sending; the file is `transcript.export`'s.
+Invariant: a file is sent while it is read, and one that broke off is cut, never ended as if it were whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+from pydantic import Field
+
+from webrtc_host.desk.asking import Operation, RangeQuery, describes, read_query
+from webrtc_host.desk.audit import OUTCOME
+from webrtc_host.desk.records_api import known_session, span_of
+from webrtc_host.errors import Overloaded
+from webrtc_host.seams import SAMPLES_PER_MS
+from webrtc_host.sessions import SessionRegistry
+from webrtc_host.transcript.archive import Archive
+from webrtc_host.transcript.archive_writer import Place
+from webrtc_host.transcript.export import Exporter, ExportWish
+from webrtc_host.transcript.export_formats import Clock, Format
+from webrtc_host.transcript.playing import ROLL_SAMPLES, ogg_file
+from webrtc_host.transcript.store import Store
+
+EXPORTS_MAX = 4
+"""Made at one time. Each reads pages of the record and, in a zip, ten minutes of sound at a time."""
+RETRY_AFTER_S = 5.0
+
+CONTENT_TYPES = {
+    Format.TXT: "text/plain",
+    Format.SRT: "application/x-subrip",
+    Format.VTT: "text/vtt",
+    Format.CSV: "text/csv",
+    Format.JSONL: "application/jsonl",
+}
+
+
+class ExportQuery(RangeQuery):
+    clock: Clock = Field(Clock.SESSION, description="how times are written")
+
+
+class KeptSound:
+    """`export.SoundReader` from the archive."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    async def ogg(self, session: str, channel: str, from_ms: int, to_ms: int) -> bytes | None:
+        return await asyncio.to_thread(self._read, Place(session, channel), from_ms, to_ms)
+
+    def _read(self, place: Place, from_ms: int, to_ms: int) -> bytes | None:
+        from_sample, to_sample = from_ms * SAMPLES_PER_MS, to_ms * SAMPLES_PER_MS
+        packets = self._archive.packets(place, max(0, from_sample - ROLL_SAMPLES), to_sample)
+        if not any(packet.end_sample > from_sample for packet in packets):
+            return None
+        comments = {"TITLE": place.channel, "SESSION": place.session, "START_MS": str(from_ms)}
+        return ogg_file(packets, from_sample, to_sample, comments)
+
+
+class ExportApi:
+    def __init__(self, registry: SessionRegistry, store: Store, archive: Archive | None) -> None:
+        self._registry = registry
+        self._store = store
+        self._exporter = Exporter(store, KeptSound(archive) if archive is not None else None)
+        self._making = 0
+
+    def add_routes(self, app: web.Application) -> None:
+        base = "/api/sessions/{session}/export."
+        for kind, content_type in CONTENT_TYPES.items():
+            what = Operation(
+                f"The text as {kind}", ExportQuery, content_type=content_type, errors=(404, 422, 503)
+            )
+
+            async def handle(request: web.Request, kind: Format = kind) -> web.StreamResponse:
+                return await self.text(request, kind)
+
+            app.router.add_get(f"{base}{kind}", describes(what)(handle))
+        app.router.add_get(f"{base}zip", self.zip)
+
+    async def text(self, request: web.Request, kind: Format) -> web.StreamResponse:
+        wish = await self._wish(request)
+        return await self._send(request, self._exporter.text(wish, kind), kind, CONTENT_TYPES[kind], wish)
+
+    @describes(
+        Operation(
+            "Every form of the text, the coverage and the sound, zipped",
+            ExportQuery,
+            content_type="application/zip",
+            errors=(404, 422, 503),
+        )
+    )
+    async def zip(self, request: web.Request) -> web.StreamResponse:
+        wish = await self._wish(request)
+        return await self._send(request, self._exporter.zip(wish), "zip", "application/zip", wish)
+
+    async def _wish(self, request: web.Request) -> ExportWish:
+        query = read_query(request, ExportQuery)
+        known = await known_session(self._registry, self._store, request.match_info["session"])
+        return ExportWish(span_of(known.id, query), query.clock, known.t0_wall_ms, known.name)
+
+    async def _send(
+        self,
+        request: web.Request,
+        pieces: AsyncIterator[bytes],
+        ending: str,
+        content_type: str,
+        wish: ExportWish,
+    ) -> web.StreamResponse:
+        with self._one_more():
+            response = web.StreamResponse()
+            response.content_type = content_type
+            if content_type.startswith("text/"):
+                response.charset = "utf-8"
+            response.headers["Cache-Control"] = "private, no-store"
+            # The id, not the name: it needs no quoting, whatever people call their sessions.
+            response.headers["Content-Disposition"] = f'attachment; filename="{wish.span.session}.{ending}"'
+            await response.prepare(request)
+            try:
+                if request.method != "HEAD":
+                    async for piece in pieces:
+                        if piece:
+                            await response.write(piece)
+                await response.write_eof()
+            except ConnectionResetError:
+                request[OUTCOME] = "broken off"  # the caller has left; nobody is there to answer
+            return response
+
+    @contextmanager
+    def _one_more(self) -> Iterator[None]:
+        if self._making >= EXPORTS_MAX:
+            message = f"{EXPORTS_MAX} exports are being made already; try again in a moment"
+            raise Overloaded("export_busy", message, retry_after_s=RETRY_AFTER_S)
+        self._making += 1
+        try:
+            yield
+        finally:
+            self._making -= 1

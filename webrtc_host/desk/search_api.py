@@ -1,0 +1,108 @@
+"""`GET /api/search`: what was said, in all sessions or one, by its words.
+
+Owns the query's meaning and the shape of a hit; finding is `transcript.search`'s. Invariant: whatever stands
+in `q` is words to look for, never a syntax that could be wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from pydantic import Field
+
+from webrtc_host.desk import answers
+from webrtc_host.desk.asking import Moment, Operation, RangeQuery, check_range, describes, read_query
+from webrtc_host.desk.http import json_response
+from webrtc_host.errors import RequestError
+from webrtc_host.transcript.event_log import iso_ms
+from webrtc_host.transcript.search import Hit, Question, SearchIndex
+from webrtc_host.transcript.search_text import Part, parts
+from webrtc_host.transcript.timecode import timecode
+
+QUESTION_CHARS_MAX = 500
+SEGMENT = re.compile(r"g_[0-9]{1,15}")
+
+
+class SearchQuery(RangeQuery):
+    q: str = Field("", max_length=QUESTION_CHARS_MAX, description="words, all of which must have been said")
+    session: str | None = Field(None, max_length=64)
+    since: Moment | None = Field(None, description="spoken after this moment")
+    until: Moment | None = Field(None, description="spoken before this moment")
+    term: str | None = Field(None, max_length=100, description="a glossary term the text holds")
+    conf_min: float | None = Field(None, ge=-100, le=0, description="mean log probability, 0 at best")
+    language: str | None = Field(None, max_length=20)
+    before: str | None = Field(None, max_length=64, description="`next_before` of the page before")
+    limit: int = Field(50, ge=1, le=100, description="hits of a page")
+
+
+class SearchApi:
+    def __init__(self, index: SearchIndex) -> None:
+        self._index = index
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/api/search", self.search)
+
+    @describes(Operation("Find what was said", SearchQuery, answer=answers.SearchAnswer, errors=(422, 503)))
+    async def search(self, request: web.Request) -> web.Response:
+        query = read_query(request, SearchQuery)
+        check_range(query.from_ms, query.to_ms)
+        if query.since is not None and query.until is not None and query.until < query.since:
+            raise RequestError("inverted_range", "until lies before since; swap them", 422)
+        if query.before is not None and not SEGMENT.fullmatch(query.before):
+            raise RequestError("bad_segment", f"before is a segment like g_52, not {query.before[:20]!r}")
+        hits = await self._index.find(question_of(query))
+        shown = hits[: query.limit]
+        next_before = shown[-1].segment if len(hits) > query.limit else None
+        return json_response({"hits": [body_of(hit, query.q) for hit in shown], "next_before": next_before})
+
+
+def question_of(query: SearchQuery) -> Question:
+    return Question(
+        query.q,
+        session=_storable(query.session),
+        channels=query.channel,
+        from_wall_ms=query.since,
+        to_wall_ms=query.until,
+        from_ms=query.from_ms or None,
+        to_ms=query.to_ms,
+        term=_storable(query.term),
+        conf_min=query.conf_min,
+        language=_storable(query.language),
+        before=None if query.before is None else int(query.before[2:]),
+        limit=query.limit,
+    )
+
+
+def body_of(hit: Hit, words: str) -> dict[str, Any]:
+    moment = datetime.fromtimestamp((hit.t0_wall_ms + hit.start_ms) / 1000, UTC)
+    return {
+        "segment": hit.segment,
+        "session": hit.session,
+        "session_name": hit.session_name,
+        "channel": hit.channel,
+        "label": hit.label,
+        "seq": hit.seq,
+        "start_ms": hit.start_ms,
+        "end_ms": hit.end_ms,
+        "start": timecode(hit.start_ms),
+        "end": timecode(hit.end_ms),
+        "start_wall": iso_ms(moment),
+        "text": hit.text,
+        "raw": hit.raw,
+        "language": hit.language,
+        "conf": hit.conf,
+        "parts": [_part(part) for part in parts(hit.text, words)],
+        "raw_parts": [_part(part) for part in parts(hit.raw, words)],
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {"text": part.text, "hit": part.is_hit}
+
+
+def _storable(text: str | None) -> str | None:
+    """As a database can look for it: no lone surrogate, no NUL."""
+    return None if text is None else text.encode(errors="replace").decode().replace("\0", "\ufffd")
