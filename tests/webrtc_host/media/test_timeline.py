@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,23 @@ def test_a_day_of_packets_with_wraps_and_losses_ends_within_20_ms_of_the_truth()
         step = int(rng.integers(1, 1000))  # up to 20 s lost each time
         at, ticks = at + step * PACKET, ticks + step * TICKS
         assert timeline.statistics.restarts == timeline.statistics.pauses == 0
+
+
+@pytest.mark.parametrize("ppm", [100, -100])
+def test_a_day_on_a_clock_that_drifts_keeps_rtp_time_and_shows_the_drift(ppm: int) -> None:
+    """8.6 s apart at its end: positions are the sender's samples, and nothing is taken for a break."""
+    timeline, first = Timeline(), None
+    rng = np.random.default_rng(9)
+    for number in range(0, 24 * 3600 * 50, 100):  # every hundredth packet, 2 s apart
+        sample = number * PACKET
+        arrival = sample - sample * ppm // 1_000_000 + int(rng.integers(0, 40 * MS))
+        for block in timeline.feed(number * TICKS % RTP_TICKS, sound(1), arrival + PACKET):
+            first = block.start_sample if first is None else first
+            end = block.end_sample
+        if number > 1000:
+            assert abs(end - PACKET - sample - (first or 0)) <= 20 * MS
+    assert timeline.statistics.restarts == timeline.statistics.pauses == timeline.statistics.bursts == 0
+    assert timeline.drift.ppm is not None and abs(timeline.drift.ppm - ppm) < 5
 
 
 def test_overlapping_pieces_are_trimmed() -> None:
