@@ -51,7 +51,7 @@ export class Link extends EventTarget {
       await this.#connect();
     } catch (error) {
       if (!BLOCKED.has(error.code) || !this.#canFallBack()) throw error;
-      await this.#fallBack();
+      await this.#fallBack().catch(() => Promise.reject(error)); // the first reason is the one to be mended
     }
     this.#live();
   }

@@ -22,8 +22,8 @@ CANDIDATE = re.compile(r"(a=candidate:\S+ \d+ (?:udp|tcp) \d+) \S+ \d+", re.IGNO
 
 
 def without_candidates(offer: str) -> str:
-    """The client's own addresses would let the server answer past the relay."""
-    return re.sub(r"a=candidate:.*\r\n", "", offer)
+    """The client's own addresses would let the server answer past the relay. It must not give up either."""
+    return re.sub(r"a=(candidate:.*|end-of-candidates)\r\n", "", offer)
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Relay:
         self._server = (LOOPBACK, server_port)
         self._random = random.Random(seed)
         self._flows: dict[Any, _Upstream] = {}
-        self._streams: set[asyncio.Task[None]] = set()
+        self._streams: set[asyncio.Future[Any]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._udp: asyncio.DatagramTransport | None = None
@@ -138,8 +138,8 @@ class Relay:
                 deliver()
 
     def _keep(self, task: asyncio.Future[Any]) -> None:
-        self._streams.add(task)  # type: ignore[arg-type]  # futures and tasks are awaited and cancelled alike
-        task.add_done_callback(self._streams.discard)  # type: ignore[arg-type]
+        self._streams.add(task)
+        task.add_done_callback(self._streams.discard)
 
     async def _serve_stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

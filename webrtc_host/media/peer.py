@@ -166,6 +166,7 @@ class Peer:
         sending = {line.mid for line in lines if line.is_sending}
         for mid in self.mids.keys() - sending:
             channel = self.mids.pop(mid)
+            connection.channels = tuple(one for one in connection.channels if one is not channel)
             for feed in self._feeds:
                 if feed.channel is channel and not feed.is_over:
                     feed.let_go()

@@ -1,0 +1,196 @@
+"""Clients that come back, and connections whose tracks come and go: real aiortc clients against the door."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiortc import RTCSessionDescription
+
+from tests.support.peers import Client, SoundTrack, tone_bursts, until
+from tests.webrtc_host.doors.test_offer_peer import World, fed, heard, sound
+from webrtc_host.config import MediaConfig
+from webrtc_host.seams import EventType
+
+pytestmark = pytest.mark.peer
+
+
+@pytest.fixture
+async def world(aiohttp_client: Any) -> AsyncIterator[World]:
+    made = World(aiohttp_client)
+    yield made
+    await made.stop()
+
+
+def reasons(world: World, answer: dict[str, Any]) -> list[str]:
+    return [event["reason"] for event in world.log(answer).of(EventType.CHANNEL_CLOSED)]
+
+
+class SlowToClose:
+    """Makes the last words of a channel take as long as the test wants."""
+
+    def __init__(self, world: World, channel: str) -> None:
+        self.pipeline = world.rig.pipeline(channel)
+        self.may_close = asyncio.Event()
+        close = self.pipeline.close
+
+        async def slowly() -> None:
+            await self.may_close.wait()
+            await close()
+
+        self.pipeline.close = slowly  # type: ignore[method-assign]  # an engine that takes its time
+
+
+async def test_last_words_do_not_hold_up_a_client_that_is_back(world: World) -> None:
+    await world.start()
+    first, answer = await world.connect(sound(), channels=[{"channel": "C05"}])
+    await until(lambda: heard(world, "C05", 0.3))
+    slow = SlowToClose(world, "C05")
+    first.vanish()
+    _, again = await world.connect(sound(), resume=answer["resume"])
+    assert fed(again) == {"0": "C05"}
+    assert not slow.pipeline.is_closed
+    assert reasons(world, answer) == ["resumed"]
+    await until(lambda: world.rig.pipeline("C05") is not slow.pipeline and heard(world, "C05", 0.2))
+    slow.may_close.set()
+    await until(lambda: slow.pipeline.is_closed)
+    assert reasons(world, answer) == ["resumed"]
+
+
+async def test_an_answer_that_never_arrived_leaves_no_phantom(world: World) -> None:
+    """The second offer comes while the first one's connection still waits to be connected."""
+    await world.start()
+    first, answer = await world.connect(sound())
+    await until(lambda: heard(world, "C01", 0.2))
+    first.vanish()
+    lost = Client([sound()])
+    world.clients.append(lost)
+    async with world.http.post("/offer", json={**await lost.offer(), "resume": answer["resume"]}) as response:
+        assert (await response.json())["resumed"] is True
+    _, again = await world.connect(sound(), resume=answer["resume"])
+    assert (fed(again), again["resumed"]) == ({"0": "C01"}, True)
+    assert list(world.rig.registry.connections) == [again["connection"]]
+
+
+async def test_a_channel_that_is_closing_is_taken_over_too(world: World) -> None:
+    await world.start()
+    _, answer = await world.connect(sound())
+    await until(lambda: heard(world, "C01", 0.3))
+    slow = SlowToClose(world, "C01")
+    leaving = asyncio.create_task(world.hang_up(answer["connection"]))  # a page that is reloaded
+    await asyncio.sleep(0.1)
+    _, again = await world.connect(sound(), resume=answer["resume"])
+    assert (fed(again), again["resumed"]) == ({"0": "C01"}, True)
+    slow.may_close.set()
+    await leaving
+    await until(lambda: heard(world, "C01", 0.3))
+    assert world.rig.registry.channel(world.rig.registry.current(), "C01").connection is not None
+
+
+async def test_an_old_token_gives_new_channels_and_says_so(world: World) -> None:
+    await world.start(MediaConfig(resume_s=0.0))
+    _, answer = await world.connect(sound(), channels=[{"channel": "C05"}])
+    await world.hang_up(answer["connection"])
+    _, again = await world.connect(sound(), resume=answer["resume"])
+    assert (again["resumed"], again["resume_refused"]) == (False, "expired")
+    assert fed(again) == {"0": "C01"}
+
+
+async def test_a_token_for_other_channels_gives_new_ones(world: World) -> None:
+    await world.start()
+    _, answer = await world.connect(sound())
+    _, again = await world.connect(sound(), sound(), resume=answer["resume"])
+    assert (again["resumed"], again["resume_refused"]) == (False, "other_channels")
+    assert fed(again) == {"0": "C02", "1": "C03"}
+
+
+async def test_after_the_session_ended_the_client_gets_the_next_one(world: World) -> None:
+    await world.start()
+    _, answer = await world.connect(sound())
+    await world.rig.registry.end(world.rig.registry.get(answer["session"]))
+    _, again = await world.connect(sound(), resume=answer["resume"])
+    assert (again["resumed"], again["resume_refused"]) == (False, "session_ended")
+    assert again["session"] != answer["session"]
+
+
+async def test_a_channel_somebody_else_took_is_not_taken_back(world: World) -> None:
+    await world.start()
+    _, answer = await world.connect(sound(), channels=[{"channel": "C05"}])
+    await world.hang_up(answer["connection"])
+    await world.connect(sound(), channels=[{"channel": "C05"}])
+    _, again = await world.connect(sound(), resume=answer["resume"])
+    assert (again["resumed"], again["resume_refused"]) == (False, "channel_taken")
+
+
+async def test_a_ping_is_answered_with_what_is_missing(world: World) -> None:
+    await world.start()
+    client, answer = await world.connect(sound())
+    await until(lambda: heard(world, "C01", 0.5))
+    said: list[dict[str, Any]] = []
+    assert client.data is not None
+    client.data.on("message", lambda message: said.append(json.loads(message)))
+    for message in ("no json", '{"type":"ping","id":-1}', '{"type":"ping","id":7}'):
+        client.data.send(message)
+    await until(lambda: bool(said))
+    assert [(one["type"], one["id"]) for one in said] == [("pong", 7)]
+    [channel] = said[0]["channels"]
+    assert channel["channel"] == "C01" and channel["missing"] == []
+    assert 0 <= said[0]["now_ms"] - channel["received_to_ms"] < 2000
+    async with world.http.get(f"/offer/{answer['connection']}") as response:
+        stands = await response.json()
+    assert set(stands) >= {"session", "connection", "now_ms", "channels"}
+    async with world.http.get("/offer/c_none") as response:
+        assert response.status == 404
+
+
+async def offer_again(world: World, client: Client, answer: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    body = {**await client.offer(), "connection": answer["connection"], **fields}
+    async with world.http.post("/offer", json=body) as response:
+        again: dict[str, Any] = await response.json()
+        again["status"] = response.status
+    if again["status"] == 200:
+        await client.pc.setRemoteDescription(RTCSessionDescription(again["sdp"], "answer"))
+    return again
+
+
+async def test_tracks_are_added_and_removed_on_a_live_connection(world: World) -> None:
+    await world.start()
+    client, answer = await world.connect(SoundTrack(tone_bursts(400, (0.4, 2.4), 5.0)))
+    await until(lambda: heard(world, "C01", 0.4))
+    client.pc.addTransceiver(sound(900), direction="sendonly")
+    added = await offer_again(world, client, answer, channels=[{"channel": "C09", "label": "Gate"}])
+    assert added["status"] == 200, added
+    assert added["connection"] == answer["connection"] and added["resume"] == answer["resume"]
+    assert set(fed(added).values()) == {"C01", "C09"}
+    await until(lambda: heard(world, "C09", 0.5))
+    client.pc.getTransceivers()[0].direction = "inactive"
+    removed = await offer_again(world, client, added)
+    assert removed["status"] == 200, removed
+    await until(lambda: reasons(world, answer) == ["track_removed"])
+    assert set(fed(removed).values()) == {"C09"}
+    before = len(world.rig.pipeline("C09").blocks)
+    await until(lambda: len(world.rig.pipeline("C09").blocks) > before + 5)
+    assert world.rig.registry.connections[answer["connection"]].channels[0].id == "C09"
+
+
+async def test_a_later_offer_for_a_channel_that_is_held_changes_nothing(world: World) -> None:
+    await world.start()
+    client, answer = await world.connect(sound())
+    _, other = await world.connect(sound())
+    await until(lambda: heard(world, "C01", 0.2))
+    client.pc.addTransceiver(sound(), direction="sendonly")
+    refused = await offer_again(world, client, answer, channels=[{"channel": fed(other)["0"]}])
+    assert (refused["status"], refused["error"]["code"]) == (409, "channel_fed")
+    before = len(world.rig.pipeline("C01").blocks)
+    await until(lambda: len(world.rig.pipeline("C01").blocks) > before + 5)
+
+
+async def test_a_later_offer_for_no_connection_is_refused(world: World) -> None:
+    await world.start()
+    client = Client([sound()])
+    world.clients.append(client)
+    refused = await offer_again(world, client, {"connection": "c_gone"})
+    assert (refused["status"], refused["error"]["code"]) == (404, "unknown_connection")
