@@ -59,13 +59,15 @@ async def serving(
     media: MediaConfig | None = None, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Served]:
     media = media or MediaConfig()
-    rig, port = Rig(LimitsConfig()), OnePort(HostAddresses(media.announce))
+    rig = Rig(LimitsConfig())
+    port = OnePort(HostAddresses(media.announce), is_proxied=bool(media.trusted_proxies))
     door = OfferDoor(rig.registry, media, lambda *_: None, port=port)
     runner = web.AppRunner(app_of(door.routes()))
     await runner.setup()
     listening = port.open(host, 0)
     await OnePortSite(runner, listening.tcp, port.ice_tcp, ssl_context=tls, backlog=16).start()
-    base = f"{'https' if tls else 'http'}://127.0.0.1:{listening.port}"
+    loopback = "[::1]" if ":" in host else "127.0.0.1"
+    base = f"{'https' if tls else 'http'}://{loopback}:{listening.port}"
     connector = aiohttp.TCPConnector(ssl=False, force_close=True)
     async with aiohttp.ClientSession(base, connector=connector) as http:
         served = Served(rig, port, listening.port, http)
@@ -148,8 +150,8 @@ class Relay:
     By it a client that knows ICE over UDP alone comes to the server over TCP; `move` is a NAT that forgot.
     """
 
-    def __init__(self, number: int, *, over_tcp: bool = False) -> None:
-        self._server = ("127.0.0.1", number)
+    def __init__(self, number: int, *, over_tcp: bool = False, host: str = "127.0.0.1") -> None:
+        self._server = (host, number)
         self._over_tcp = over_tcp
         self._client: tuple[str, int] | None = None
         self._stack = contextlib.AsyncExitStack()

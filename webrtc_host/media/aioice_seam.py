@@ -118,11 +118,11 @@ def restore_gathering(connection: Any) -> None:
     vars(connection).pop("get_component_candidates", None)
 
 
-def host_candidates(addresses: tuple[str, ...], port: int) -> list[Candidate]:
-    """UDP first, then TCP; the first addresses preferred."""
+def host_candidates(udp: tuple[str, ...], tcp: tuple[str, ...], port: int) -> list[Candidate]:
+    """Addresses as candidates: UDP first, then TCP; the first of each preferred."""
     return [
         host_candidate(transport, address, port, 65_535 - i)
-        for transport in ("udp", "tcp")
+        for transport, addresses in (("udp", udp), ("tcp", tcp))
         for i, address in enumerate(addresses)
     ]
 

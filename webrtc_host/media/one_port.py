@@ -51,10 +51,17 @@ class Figures:
 
 class OnePort:
     def __init__(
-        self, hosts: HostAddresses | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        hosts: HostAddresses | None = None,
+        *,
+        is_proxied: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """is_proxied: whoever calls on loopback may be a proxy that speaks for other machines."""
         self.figures = Figures()
         self._hosts = hosts or HostAddresses()
+        self._is_proxied = is_proxied
+        self._is_local = False  # peers are on this machine, or nowhere
         self._clock = clock
         self._listening: Listening | None = None
         self._sockets: dict[int, UdpSocket] = {}  # by address family
@@ -77,6 +84,7 @@ class OnePort:
         """
         seam.check_names()
         listening = self._listening = open_sockets(host, port)
+        self._is_local = listening.is_local and not (self._is_proxied or self._hosts.announced)
         for sock in listening.udp:
             reader = UdpSocket(sock, functools.partial(self._take_udp, sock.family))
             # A name with two addresses of one family: both are read, the first one asks.
@@ -113,9 +121,7 @@ class OnePort:
     def attach(self, peer: MuxedPeer) -> list[Candidate]:
         """The peer begins to gather: know it from now on, and tell it our addresses."""
         assert self._listening is not None
-        bound = [sock.getsockname()[0] for sock in self._listening.udp]
-        addresses = self._hosts.candidates(bound, with_loopback=self._listening.is_local)
-        candidates = seam.host_candidates(addresses, self._listening.port)
+        candidates = self._host_candidates(self._listening)
         self._peers[peer.ufrag] = peer
         for family, reader in self._sockets.items():
             local = seam.candidate_of_family(candidates, family, reader.sock.getsockname())
@@ -124,6 +130,16 @@ class OnePort:
                 peer.connection, local, send, functools.partial(self._forget, peer)
             )
         return candidates
+
+    def _host_candidates(self, listening: Listening) -> list[Candidate]:
+        """Where peers can come: by TCP only where that listens, by loopback only from this machine."""
+        told: dict[str, tuple[str, ...]] = {}
+        for transport, sockets in (("udp", listening.udp), ("tcp", listening.tcp)):
+            bound = [sock.getsockname()[0] for sock in sockets]
+            told[transport] = self._hosts.candidates(bound, with_loopback=self._is_local)
+        if listening.is_local and not (self._is_local or self._hosts.announced):
+            told["tcp"] = ()  # it listens to the proxy alone
+        return seam.host_candidates(told["udp"], told["tcp"], listening.port)
 
     def _forget(self, peer: MuxedPeer) -> None:
         """Its connection closes; each of its protocols says so."""
@@ -276,9 +292,7 @@ class OnePort:
 
     def _bind(self, peer: MuxedPeer, origin: _Origin, now_s: float) -> Path | None:
         """This address is the peer's from now on, whoever had it before. None when it cannot be."""
-        is_stranger = self._listening is None or (
-            self._listening.is_local and not self._hosts.is_own(origin.source[0])
-        )
+        is_stranger = self._is_local and not self._hosts.is_own(origin.source[0])
         if is_stranger or peer.addresses_seen >= ADDRESSES_MAX:
             self.figures.unknown += 1
             return None

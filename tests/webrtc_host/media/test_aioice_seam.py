@@ -72,7 +72,7 @@ async def test_a_name_that_is_taken_is_not_given_twice() -> None:
 
 
 def test_udp_is_preferred_to_tcp_and_the_first_address_to_the_second() -> None:
-    candidates = seam.host_candidates(("192.0.2.1", "192.0.2.2"), 8082)
+    candidates = seam.host_candidates(("192.0.2.1", "192.0.2.2"), ("192.0.2.1", "192.0.2.2"), 8082)
     assert [(c.transport, c.host) for c in candidates] == [
         ("udp", "192.0.2.1"),
         ("udp", "192.0.2.2"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import Counter
 
 import pytest
 
@@ -75,11 +74,43 @@ async def test_every_candidate_of_an_answer_names_the_one_port_over_udp_and_tcp(
         ice = await offered(served)
         fields = [candidate.split() for candidate in ice.candidates]
         assert {f[5] for f in fields} == {str(served.number)}
-        kinds = Counter(f[2] for f in fields)
-        assert kinds["udp"] == kinds["tcp"] > 0
         assert all(f[f.index("tcptype") + 1] == "passive" for f in fields if f[2] == "tcp")
-        assert "127.0.0.1" in {f[4] for f in fields}, "a browser of this machine, without a network"
+        assert "127.0.0.1" in {f[4] for f in fields if f[2] == "udp"}, "a browser without a network"
+        assert {f[4] for f in fields if f[2] == "tcp"} == {"127.0.0.1"}, "where TCP listens"
         assert len(ice.ufrag) == 12
+
+
+async def test_on_every_address_loopback_is_not_told_where_there_are_others() -> None:
+    async with serving(host="0.0.0.0") as served:
+        ice = await offered(served)
+        told = {c.split()[4] for c in ice.candidates}
+        found = [a for a in served.port._hosts.found() if ":" not in a and not a.startswith("127.")]
+        assert told == (set(found) or {"127.0.0.1"})
+        assert {c.split()[2] for c in ice.candidates} == {"udp", "tcp"}
+
+
+async def test_a_server_on_loopback_takes_peers_of_this_machine_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving() as served, udp() as client:
+        ice = await offered(served)
+        monkeypatch.setattr(served.port._hosts, "is_own", lambda address: False)
+        client.transport.sendto(binding_request(ice), ("127.0.0.1", served.number))
+        await until(lambda: served.figure("unknown") == 1)
+        assert served.figure("addresses") == 0
+
+
+async def test_behind_a_proxy_on_loopback_peers_are_elsewhere_and_come_over_udp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(MediaConfig(trusted_proxies=("127.0.0.1",))) as served, udp() as client:
+        ice = await offered(served)
+        told = {tuple(c.split()[i] for i in (2, 4)) for c in ice.candidates}
+        found = [a for a in served.port._hosts.found() if ":" not in a and not a.startswith("127.")]
+        assert told == {("udp", address) for address in found or ["127.0.0.1"]}
+        monkeypatch.setattr(served.port._hosts, "is_own", lambda address: False)
+        client.transport.sendto(binding_request(ice), ("127.0.0.1", served.number))
+        await until(lambda: bool(client.got))
 
 
 async def test_announced_addresses_stand_in_for_the_found_ones() -> None:
@@ -87,6 +118,14 @@ async def test_announced_addresses_stand_in_for_the_found_ones() -> None:
         ice = await offered(served)
         assert {c.split()[4] for c in ice.candidates} == {"203.0.113.9", "2001:db8::9"}
         assert len(ice.candidates) == 4, "each over UDP and TCP, once"
+
+
+async def test_a_peer_is_heard_over_ipv6() -> None:
+    async with serving(host="::1") as served, Relay(served.number, host="::1") as relay:
+        await served.connect_through(relay, sound())
+        await until(lambda: seconds(served, "C01") > 2.2)
+        assert_bursts_heard(served, "C01")
+        assert all(":" in address[0] for address in served.port._paths)
 
 
 async def test_a_peer_that_reaches_only_the_tcp_port_is_heard_over_tcp() -> None:
