@@ -12,7 +12,7 @@ import click
 
 from host_stt_cli import __version__
 
-COMMANDS = ("serve", "media", "engine", "transcribe", "check", "doctor", "model", "backup")
+COMMANDS = ("serve", "media", "engine", "transcribe", "check", "doctor", "model", "loadtest", "backup")
 """In the order of --help. Each is the object of that name in the module of that name."""
 
 

@@ -1,0 +1,5 @@
+"""`host-stt loadtest`: does this machine carry my channels? Real connections, real speech, one report."""
+
+from host_stt_cli.loadtest.command import loadtest
+
+__all__ = ["loadtest"]

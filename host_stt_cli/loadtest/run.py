@@ -1,0 +1,285 @@
+"""One run: open the channels, let them speak, watch the text come, count.
+
+Owns the order of a run and its ways to end: the time is over, Ctrl-C (then what was measured is reported), or
+something that makes measuring senseless (`Unmeasured`). Figures are `report`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from host_stt_cli.loadtest import report
+from host_stt_cli.loadtest.alone import read_alone
+from host_stt_cli.loadtest.measures import Spoken, heard_of
+from host_stt_cli.loadtest.plan import Door, Load, Part, script
+from host_stt_cli.loadtest.probing import Probe, Samples, scrape
+from host_stt_cli.loadtest.sending import Beat, LineError, Lines
+from host_stt_cli.loadtest.socket_lines import SocketLine
+from host_stt_cli.loadtest.sounds import Clip, Voice, voices
+from host_stt_cli.loadtest.watching import Watcher
+from host_stt_cli.loadtest.webrtc_lines import WebRtcLines, WhipLines
+
+READY_S = 120.0
+DRAIN_S = 12.0
+"""For the last finals; a server that needs longer has failed anyway."""
+OPEN_AT_ONCE = 4  # connections: sixteen handshakes at once would be a load of their own
+
+
+class Unmeasured(Exception):
+    """The run could not be made, in one plain sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    base: str  # http://host:port of 8082
+    token: str = ""
+    engine: str | None = None  # of 8081, where it is not the child of a `serve` on this machine
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    done_s: float
+    lag_ms: float | None  # of the latest finals, as the server says it
+    finals: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class Facts:
+    """All that a run leaves behind for the report."""
+
+    load: Load
+    language: str
+    parts: Sequence[Part]
+    clips: Sequence[Clip]
+    ready: dict[str, Any] = field(default_factory=dict)
+    alone: dict[str, Any] = field(default_factory=dict)
+    spoken: list[Spoken] = field(default_factory=list)
+    from_ms: float = 0.0
+    to_ms: float = 0.0
+    before: tuple[Samples, Samples] = field(default_factory=lambda: ({}, {}))  # of 8082, of 8081
+    after: tuple[Samples, Samples] = field(default_factory=lambda: ({}, {}))
+    t0_s: float = 0.0
+    broken: str = ""
+
+
+async def run(
+    target: Target,
+    load: Load,
+    clips: Sequence[Clip],
+    language: str,
+    stop: asyncio.Event,
+    on_progress: OnProgress = lambda progress: None,
+) -> dict[str, Any]:
+    """The report of one run. Raises Unmeasured."""
+    headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
+    timeout = aiohttp.ClientTimeout(total=30, sock_connect=10)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
+        try:
+            return await _Run(http, target, load, clips, language, stop, on_progress).whole()
+        except LineError as error:
+            raise Unmeasured(f"{error}.") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = str(error) or type(error).__name__
+            raise Unmeasured(f"{target.base} cannot be measured: {why}.") from error
+
+
+class _Run:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        target: Target,
+        load: Load,
+        clips: Sequence[Clip],
+        language: str,
+        stop: asyncio.Event,
+        on_progress: OnProgress,
+    ) -> None:
+        self._http, self._target, self._load, self._stop = http, target, load, stop
+        self._on_progress = on_progress
+        self._facts = Facts(load, language, script(load, [clip.ms for clip in clips]), clips)
+        self._lines: list[Lines] = []
+        self._down: dict[str, list[tuple[float, float]]] = {}  # by channel, on the loop's clock
+
+    async def whole(self) -> dict[str, Any]:
+        facts, base = self._facts, self._target.base
+        facts.ready = await self._ready()
+        probe = Probe(self._http, base, self._target.engine)
+        if probe.engine:
+            facts.alone = await read_alone(self._http, probe.engine, facts.clips, facts.language)
+        session = await self._create_session()
+        watcher = Watcher(self._http, base, session)
+        await watcher.open()
+        self._lines = self._make_lines(session)
+        try:
+            await self._open()
+            facts.before = await self._scrape(probe)
+            beat, probing = Beat(self._lines), asyncio.create_task(probe.run(), name="loadtest-probe")
+            await self._speak(beat, watcher)
+            probing.cancel()
+            await asyncio.gather(probing, return_exceptions=True)
+            facts.after = await self._scrape(probe)
+        finally:
+            await asyncio.gather(*(line.hang_up() for line in self._lines))
+        await self._end(session, watcher)
+        return report.build(facts, watcher.arrived(facts.t0_s), beat, probe, lost=self._packets_lost())
+
+    async def _ready(self) -> dict[str, Any]:
+        """What /ready says once it says yes."""
+        deadline_s = time.monotonic() + READY_S
+        said: dict[str, Any] = {}
+        while time.monotonic() < deadline_s and not self._stop.is_set():
+            async with self._http.get(f"{self._target.base}/ready") as response:
+                said = await response.json()
+                if response.status == 200:
+                    return said
+            await asyncio.sleep(0.5)
+        reason = said.get("reason") or said.get("error", {}).get("message", "")
+        raise Unmeasured(f"{self._target.base} is not ready: {reason}")
+
+    async def _create_session(self) -> str:
+        body = {"name": f"load test, {self._load.channels} channels"}
+        async with self._http.post(f"{self._target.base}/sessions/create", json=body) as response:
+            if response.status >= 400:
+                raise Unmeasured(f"no session could be made: {(await response.text())[:200]}")
+            return str((await response.json())["session_id"])
+
+    def _make_lines(self, session: str) -> list[Lines]:
+        load, base, language = self._load, self._target.base, self._facts.language
+        said = voices(self._facts.parts, self._facts.clips)
+        names = [f"C{number + 1:02}" for number in range(load.channels)]
+        each = load.tracks if load.door is Door.WEBRTC else 1
+        lines: list[Lines] = []
+        for first in range(0, load.channels, each):
+            mine: tuple[Sequence[str], Sequence[Voice]] = (
+                names[first : first + each],
+                said[first : first + each],
+            )
+            match load.door:
+                case Door.WEBRTC:
+                    lines.append(WebRtcLines(self._http, base, session, *mine, load, language))
+                case Door.WHIP:
+                    lines.append(WhipLines(self._http, base, session, *mine, load, language))
+                case Door.SOCKET:
+                    lines.append(SocketLine(self._http, base, session, *mine, language))
+        return lines
+
+    async def _open(self) -> None:
+        for first in range(0, len(self._lines), OPEN_AT_ONCE):
+            await asyncio.gather(*(line.open() for line in self._lines[first : first + OPEN_AT_ONCE]))
+
+    async def _scrape(self, probe: Probe) -> tuple[Samples, Samples]:
+        engine = await scrape(self._http, probe.engine) if probe.engine else {}
+        return await scrape(self._http, self._target.base), engine
+
+    # --- while they speak -----------------------------------------------------------------------------
+
+    async def _speak(self, beat: Beat, watcher: Watcher) -> None:
+        loop, facts = asyncio.get_running_loop(), self._facts
+        ended = asyncio.Event()
+        sending = asyncio.create_task(beat.run(ended), name="loadtest-beat")
+        await asyncio.sleep(0)
+        breaking = asyncio.create_task(self._reconnect_all(beat), name="loadtest-reconnects")
+        try:
+            while (done_s := loop.time() - beat.began_s) < self._load.seconds and not self._stop.is_set():
+                if sending.done():
+                    sending.result()
+                self._tell(done_s, watcher, loop.time())
+                await asyncio.sleep(0.25)
+            spoken_to_s = loop.time()
+            await self._drain(beat, watcher, spoken_to_s)
+        finally:
+            breaking.cancel()
+            await asyncio.gather(breaking, return_exceptions=True)
+            ended.set()
+            await sending
+        if not watcher.is_started:
+            raise Unmeasured("the server sent no session.started; is it this program's server?")
+        facts.t0_s = watcher.t0_s(loop.time(), time.time())
+        facts.from_ms = (beat.began_s - facts.t0_s) * 1000
+        facts.to_ms = (spoken_to_s - facts.t0_s) * 1000
+        facts.spoken = self._truth(beat, spoken_to_s, facts.t0_s)
+        if watcher.is_broken:
+            facts.broken = "the server closed the watcher's connection during the run"
+
+    def _tell(self, done_s: float, watcher: Watcher, now_s: float) -> None:
+        lag_ms = watcher.recent_lag_ms(10.0, now_s)
+        self._on_progress(Progress(done_s, lag_ms, watcher.count("segment.final")))
+
+    async def _drain(self, beat: Beat, watcher: Watcher, spoken_to_s: float) -> None:
+        """Silence goes on until every utterance has its final, or long enough."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < spoken_to_s + DRAIN_S:
+            await asyncio.sleep(0.25)
+            if not watcher.is_started:
+                continue
+            t0_s = watcher.t0_s(loop.time(), time.time())
+            heard = heard_of(self._truth(beat, spoken_to_s, t0_s), watcher.arrived(t0_s))
+            if all(one.finals or not one.spoken.is_whole for one in heard):
+                await asyncio.sleep(1.0)  # a last interim, a second final of the same utterance
+                return
+
+    def _truth(self, beat: Beat, spoken_to_s: float, t0_s: float) -> list[Spoken]:
+        """What was said, on the session's timeline, whose t = 0 the loop's clock calls t0_s."""
+        truth: list[Spoken] = []
+        parts = iter(self._facts.parts)
+        for line in self._lines:
+            due_s = beat.due_s(line)
+            for channel in line.channels:
+                for utterance in next(parts).utterances:
+                    start_s, end_s = (due_s + ms / 1000 for ms in (utterance.start_ms, utterance.end_ms))
+                    if start_s > spoken_to_s:
+                        continue
+                    is_down = any(a < end_s + 1 and b > start_s for a, b in self._down.get(channel, ()))
+                    text = " ".join(self._facts.clips[saying.clip].text for saying in utterance.sayings)
+                    is_whole = end_s <= spoken_to_s and not is_down
+                    start_ms, end_ms = ((at_s - t0_s) * 1000 for at_s in (start_s, end_s))
+                    truth.append(Spoken(channel, start_ms, end_ms, text, is_whole))
+        return truth
+
+    async def _reconnect_all(self, beat: Beat) -> None:
+        starts = [sum(len(line.channels) for line in self._lines[:n]) for n in range(len(self._lines))]
+        parts = self._facts.parts
+        await asyncio.gather(
+            *(
+                self._reconnect(beat, line, parts[first].reconnect_ms)
+                for line, first in zip(self._lines, starts, strict=True)
+            )
+        )
+
+    async def _reconnect(self, beat: Beat, line: Lines, moments_ms: Sequence[int]) -> None:
+        loop = asyncio.get_running_loop()
+        for moment_ms in moments_ms:
+            await asyncio.sleep(max(0.0, beat.due_s(line) + moment_ms / 1000 - loop.time()))
+            lost_s = loop.time()
+            try:
+                await line.reconnect()
+            except LineError as error:
+                self._facts.broken = f"a reconnect failed: {error}"
+                return
+            finally:
+                for channel in line.channels:
+                    self._down.setdefault(channel, []).append((lost_s, loop.time()))
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    async def _end(self, session: str, watcher: Watcher) -> None:
+        """The session's end brings the coverage of its last moments."""
+        async with self._http.post(f"{self._target.base}/api/sessions/{session}/end"):
+            pass
+        for _ in range(50):
+            if watcher.count("session.ended"):
+                break
+            await asyncio.sleep(0.1)
+        await watcher.close()
+
+    def _packets_lost(self) -> int:
+        return sum(getattr(line, "lost", 0) for line in self._lines)

@@ -1,0 +1,83 @@
+"""The watcher of a run: every event with the moment it came, on the session's own timeline.
+
+Owns the clock between the two machines. The server says when it sent an event; the quickest event of all came
+with next to no delay, so the smallest difference between the two clocks is how far they are apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from host_stt_cli.loadtest.measures import Arrived
+
+
+class Watcher:
+    """Reads `/ws` of one session from its first event on."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str, session: str) -> None:
+        self._http, self._base, self._session = http, base, session
+        self._events: list[tuple[float, dict[str, Any]]] = []  # arrival on the loop's clock
+        self._t0_wall_s: float | None = None
+        self._apart_s = float("inf")  # our wall clock minus the server's, at most
+        self._task: asyncio.Task[None] | None = None
+        self.is_broken = False
+
+    async def open(self) -> None:
+        query = {"session": self._session, "since": "0"}
+        ws = await self._http.ws_connect(f"{self._base}/ws", params=query, max_msg_size=0)
+        self._task = asyncio.create_task(self._read(ws), name="loadtest-watcher")
+
+    async def _read(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        loop = asyncio.get_running_loop()
+        async for message in ws:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                self.take(loop.time(), time.time(), json.loads(message.data))
+        self.is_broken = True  # it is closed by us only by ending this task
+
+    def take(self, at_s: float, wall_s: float, event: dict[str, Any]) -> None:
+        """at_s: arrival on a monotonic clock; wall_s: the same moment on our wall clock."""
+        self._apart_s = min(self._apart_s, wall_s - _wall(event["wall"]))
+        if event["type"] == "session.started":
+            self._t0_wall_s = _wall(event["t0_wall"])
+        self._events.append((at_s, event))
+
+    @property
+    def is_started(self) -> bool:
+        return self._t0_wall_s is not None
+
+    def t0_s(self, now_s: float, now_wall_s: float) -> float:
+        """The session's t = 0 on the monotonic clock. now_s, now_wall_s: one moment on our two clocks."""
+        assert self._t0_wall_s is not None, "the session has not said when it started"
+        return self._t0_wall_s + self._apart_s - (now_wall_s - now_s)
+
+    def arrived(self, t0_s: float) -> list[Arrived]:
+        return [Arrived((at_s - t0_s) * 1000, event) for at_s, event in self._events]
+
+    def recent_lag_ms(self, seconds: float, now_s: float) -> float | None:
+        """Median latency, as the server says it, of the finals that came lately."""
+        found = sorted(
+            float(event["latency_ms"])
+            for at_s, event in self._events[-400:]
+            if event["type"] == "segment.final" and at_s > now_s - seconds
+        )
+        return found[len(found) // 2] if found else None
+
+    def count(self, kind: str) -> int:
+        return sum(event["type"] == kind for _, event in self._events)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+
+def _wall(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

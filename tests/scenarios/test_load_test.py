@@ -1,0 +1,50 @@
+"""The load test itself, short: what it tells of a running server is right. No figure of speed is asserted."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host_stt_cli.loadtest import page, sounds
+from host_stt_cli.loadtest.plan import Door, Load
+from host_stt_cli.loadtest.run import Target, run
+from host_stt_cli.loadtest.verdict import Limits, judge
+from tests.support.server import Server
+
+pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model]
+PATIENT = Limits(ttfs_p95_ms=60_000, missed_share=0.1, late_p95_ms=10_000, error_points=10)
+"""The box may be busy; what is asked is that nothing is lost and nothing is told wrongly."""
+
+
+async def measured(server: Server, load: Load, clips: list[sounds.Clip]) -> dict[str, Any]:
+    return await run(Target(server.url), load, clips, "en", asyncio.Event())
+
+
+async def test_four_channels_are_heard_and_told_truly(tmp_path: Path) -> None:
+    clips = sounds.spoken("en", 12)
+    with Server(tmp_path) as server:
+        server.wait_ready()
+        found = await measured(server, Load(channels=4, seconds=20, talk=0.4, tracks=2), clips)
+        over_sockets = await measured(server, Load(channels=2, seconds=10, door=Door.SOCKET), clips)
+    m = found["measures"]
+    assert m["utterances"] >= 8 and m["missed"] <= 1
+    assert m["ttfs_ms"]["n"] >= 7 and m["ttfs_ms"]["p50"] > 300, "no text comes before the hangover is over"
+    assert m["accuracy"]["rate"] <= m["alone"]["rate"] + 0.1
+    assert m["start_error_ms"]["p50"] <= 150 and m["end_error_ms"]["p50"] <= 250
+    covered = m["coverage_s"]
+    assert sum(covered.values()) == pytest.approx(4 * found["load"]["seconds"], abs=1.0)
+    assert covered["transcribed"] >= 0.7 * found["given"]["speech_s"]
+    assert not covered.get("shed") and not covered.get("failed")
+    assert found["generator"]["frames"] >= 2 * 20 * 50 * 0.95, "two connections, a beat each 20 ms"
+    assert {"8082", "8081", "load test"} <= set(found["processes"])
+    assert found["server"]["is_starter"] and m["engine_busy"] > 0
+
+    verdict = judge(found, PATIENT)
+    assert verdict.answer.exit_status == 0, verdict.sentence
+    assert "const R = {" in page.html(found)
+
+    assert over_sockets["measures"]["missed"] <= 1
+    assert over_sockets["measures"]["accuracy"]["rate"] <= m["alone"]["rate"] + 0.15
