@@ -43,7 +43,7 @@ FIELDS: dict[EventType, tuple[str, ...]] = {
     ),
     EventType.SEGMENT_FINAL: (
         *("utterance", "segment", "start_ms", "end_ms", "start", "end", "text", "raw"),
-        *("language", "conf", "words", "edits", "glossary_version", "latency_ms"),
+        *("language", "conf", "words", "edits", "glossary_version", "source", "latency_ms"),
     ),
     EventType.WINDOW_FAILED: ("utterance", "window", "start_ms", "end_ms", "start", "end", "code", "reason"),
     EventType.COVERAGE: ("from_ms", "to_ms", "state", "reason"),
