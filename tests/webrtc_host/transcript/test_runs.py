@@ -1,0 +1,31 @@
+"""Laying runs of coverage: against a model that knows every millisecond by itself."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webrtc_host.transcript.runs import Run, laid
+
+runs = st.builds(
+    lambda start, length, state, reason: Run(start, start + length, state, reason),
+    st.integers(0, 40),
+    st.integers(0, 20),
+    st.sampled_from(["lost", "silence", "transcribed"]),
+    st.sampled_from([None, "network"]),
+)
+
+
+@given(st.lists(runs, max_size=30))
+def test_the_last_word_on_a_millisecond_counts_and_runs_are_as_few_as_can_be(told: list[Run]) -> None:
+    model: dict[int, tuple[str, str | None]] = {}
+    found: list[Run] = []
+    for run in told:
+        model |= dict.fromkeys(range(run.from_ms, run.to_ms), (run.state, run.reason))
+        found = laid(found, run)
+    said = {ms: (run.state, run.reason) for run in found for ms in range(run.from_ms, run.to_ms)}
+    assert said == model
+    assert sum(run.to_ms - run.from_ms for run in found) == len(model)
+    for before, after in zip(found, found[1:], strict=False):
+        assert before.to_ms <= after.from_ms
+        assert before.to_ms < after.from_ms or not before.says_the_same(after)
