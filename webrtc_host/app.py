@@ -83,6 +83,7 @@ SEARCH = web.AppKey("search", SearchIndex)
 ARCHIVE = web.AppKey("archive", ArchiveRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
+RESUME = web.AppKey("resume", ResumeTokens)
 BACKFILL = web.AppKey("backfill", BackfillDoor)
 WHIP = web.AppKey("whip", WhipDoor)
 ONE_PORT = web.AppKey("one_port", OnePort)
@@ -141,7 +142,8 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[SEARCH] = SearchIndex(record.store)
     app[ARCHIVE] = ArchiveRoom(config, registry, record, speech)
     readiness.troubles["archive"] = app[ARCHIVE].trouble
-    app[SOCKETS] = PcmSocketDoor(registry, config.media)
+    app[RESUME] = ResumeTokens(config.media.resume_s)
+    app[SOCKETS] = PcmSocketDoor(registry, config.media, tokens=app[RESUME])
     app[ONE_PORT] = OnePort(
         HostAddresses(config.media.announce), is_proxied=bool(config.media.trusted_proxies)
     )
@@ -170,9 +172,8 @@ def _add_routes(app: web.Application) -> None:
     GlossaryApi(app[SPEECH].glossary).add_routes(app)
     registry, speech = app[REGISTRY], app[SPEECH]
     media, attach = app[CONFIG].media, app[DATA_CHANNELS].attach
-    tokens = ResumeTokens(media.resume_s)
-    app.router.add_routes(OfferDoor(registry, media, attach, tokens, app[ONE_PORT]).routes())
-    app[BACKFILL] = BackfillDoor(registry, tokens, speech.make_past_pipeline, media.backfill_s)
+    app.router.add_routes(OfferDoor(registry, media, attach, app[RESUME], app[ONE_PORT]).routes())
+    app[BACKFILL] = BackfillDoor(registry, app[RESUME], speech.make_past_pipeline, media.backfill_s)
     app.router.add_routes(app[BACKFILL].routes())
     app[WHIP] = WhipDoor(registry, media, attach, app[ONE_PORT])
     app.router.add_routes(app[WHIP].routes())

@@ -18,10 +18,11 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from webrtc_host.channel import Connection, DoorKind
+from webrtc_host.channel import Channel, Connection, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.desk.auth import checks_token_itself
 from webrtc_host.desk.http import GATE
+from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
 from webrtc_host.doors.socket_start import AudioStart, check_start, read_start, start_of_query
@@ -60,9 +61,15 @@ def close_code(error: RequestError) -> int:
 
 class PcmSocketDoor:
     def __init__(
-        self, registry: SessionRegistry, media: MediaConfig, limits: SocketLimits | None = None
+        self,
+        registry: SessionRegistry,
+        media: MediaConfig,
+        limits: SocketLimits | None = None,
+        tokens: ResumeTokens | None = None,
     ) -> None:
+        """tokens: of the clients that may take their channels over; None: nobody may."""
         self.registry = registry
+        self.tokens = tokens
         self.limits = limits or SocketLimits()
         self.feed_config = FeedConfig(
             no_signal_samples=round(media.no_signal_after_s * 1000) * SAMPLES_PER_MS,
@@ -166,9 +173,12 @@ class _Conversation:
         session = registry.get_live(start.session)
         check_start(start.start_sample, session.now_sample())
         channel = registry.channel(session, str(start.wish.channel))
+        claim = await self._claimed(start, channel)
         await take_over_dead(registry, channel)
         connection = registry.connect(session, DoorKind.SOCKET, [start.wish], self.end, self.release)
         self._connection = connection
+        if claim is not None and self._door.tokens is not None:
+            self._door.tokens.give(connection, claim)
         try:
             channel.open()
             self._feed = SocketFeed(channel, self._door.feed_config, start_sample=start.start_sample)
@@ -186,6 +196,20 @@ class _Conversation:
             channel=channel.id,
             now_ms=session.now_ms(),
         )
+
+    async def _claimed(self, start: AudioStart, channel: Channel) -> Claim | None:
+        """What a resume token stands for. The client's own earlier connection lets the channel go."""
+        if start.resume is None or self._door.tokens is None:
+            return None
+        claim = self._door.tokens.find(start.resume)
+        if isinstance(claim, Refusal) or claim.session != channel.session.id:
+            return None
+        holder = channel.connection
+        if claim.channels != (channel.id,):
+            return None
+        if holder is not None and holder.id == claim.connection:
+            await self._door.registry.take_over(holder)
+        return claim
 
     async def _converse(self) -> None:
         self._reading = asyncio.create_task(self._read(), name="read socket")

@@ -51,6 +51,7 @@ class AudioStart:
     session: str | None
     wish: ChannelWish
     start_sample: int | None  # of the first sample on the session's timeline; None: where it arrives
+    resume: str | None = None  # the token of a client that fed the channel before
 
 
 def read_start(text: str, channel_id: str) -> AudioStart:
@@ -87,6 +88,7 @@ def _checked(body: dict[str, Any], channel_id: str) -> AudioStart:
         session=text_field(body, "session", 64),
         wish=wish_of({**body, "channel": channel_id}),
         start_sample=_start(body.get("start_ms")),
+        resume=text_field(body, "resume", 200),
     )
 
 
