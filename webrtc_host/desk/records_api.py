@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 SEGMENTS_PER_PAGE = 1000
 RUNS_MAX = 50_000
-RETRY_AFTER_S = 5.0
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class SessionsQuery(Query):
@@ -88,7 +88,7 @@ class Known:
     @property
     def t0_wall_ms(self) -> int:
         if self.live is not None:
-            return round(self.live.started_wall.timestamp() * 1000)
+            return (self.live.started_wall - EPOCH) // timedelta(milliseconds=1)
         return int(self._row.t0_wall_ms)
 
     @property
@@ -409,4 +409,4 @@ def _is_unsaved(session: Session, kept: set[str]) -> bool:
 
 
 def _wall(wall_ms: int) -> str:
-    return iso_ms(datetime.fromtimestamp(wall_ms / 1000, UTC))
+    return iso_ms(EPOCH + timedelta(milliseconds=wall_ms))
