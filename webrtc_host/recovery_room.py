@@ -8,6 +8,7 @@ Invariant: a feed counts as recovered only when all its finals are in the log; a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Sequence
@@ -53,6 +54,8 @@ AGAIN_MAX = 256  # utterances waiting to be read once more; each is a few packet
 TRIED_MAX = 10_000
 SETTLE_S = 1.0
 AROUND_MS = 120_000
+NEVER_SAMPLE = 1 << 60
+LEAVE_S = 0.3  # given to a reading that the end of the server breaks off
 DONE_KEY = "recovered:{session}:{channel}"  # in `meta`: opened_seq of the newest feed read again
 
 
@@ -158,7 +161,7 @@ class RecoveryRoom:
         found: list[CutOff] = []
         place = Place(session_id, channel_id)
         for feed in feeds:
-            limit = channel.session.now_sample() if feed.next_ms is None else feed.next_ms * SAMPLES_PER_MS
+            limit = NEVER_SAMPLE if feed.next_ms is None else feed.next_ms * SAMPLES_PER_MS
             end = await asyncio.to_thread(self._archive.end_before, place, limit)
             if feed.next_ms is None:
                 self._set_clock(channel, feed.opened_ms * SAMPLES_PER_MS, end)
@@ -237,8 +240,13 @@ class RecoveryRoom:
                     channel.note_received(block.start_sample, block.end_sample)
                     self.figures.audio_ms += len(block.samples) // SAMPLES_PER_MS
             await _finals_of(pipeline)
-        finally:
-            await pipeline.close()
+        except BaseException:
+            sink.is_over = True  # the next start reads it from the beginning
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await pipeline.close()
+            raise
+        await pipeline.close()
         for utterance in plan.broken_off():
             channel.session.log.emit(
                 EventType.SPEECH_ENDED,
@@ -315,8 +323,11 @@ class PastSink:
 
     def __init__(self, log: EventSink, plan: Plan, figures: RecoveryFigures) -> None:
         self._log, self._plan, self._figures = log, plan, figures
+        self.is_over = False
 
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        if self.is_over:
+            return None
         utterance = fields.get("utterance", "")
         match kind:
             case EventType.CHANNEL_STATE | EventType.SEGMENT_INTERIM:

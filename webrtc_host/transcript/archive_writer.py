@@ -68,6 +68,7 @@ class WriterStatistics:
     sync_ms: int  # the last round of syncs took
     unsynced_ms_max: int  # the longest a packet was not on the disk, since the start
     is_degraded: bool
+    rounds: int  # finished; what was put two rounds ago is written
 
 
 class SegmentFile:
@@ -209,7 +210,7 @@ class AudioWriter:
         self._unsynced_s_max = 0.0
         self._retry_s = 0.0
         self._packets = self._bytes = self._files = 0
-        self._lost_samples = 0
+        self._lost_samples = self._rounds = 0
         self._serial = int.from_bytes(os.urandom(3), "big")
         self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="audio-sync")
         self._stop = threading.Event()
@@ -251,6 +252,7 @@ class AudioWriter:
             self._write(place, packets, now_s)
         self._sync_when_due()
         self._close_idle(now_s)
+        self._rounds += 1
 
     def statistics(self) -> WriterStatistics:
         return WriterStatistics(
@@ -263,6 +265,7 @@ class AudioWriter:
             sync_ms=round(self._sync_s * 1000),
             unsynced_ms_max=round(self._unsynced_s_max * 1000),
             is_degraded=self.trouble is not None,
+            rounds=self._rounds,
         )
 
     def _run(self) -> None:
