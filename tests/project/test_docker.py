@@ -113,6 +113,39 @@ def test_a_service_starts_only_with_a_token_and_keeps_the_engine_to_itself(name:
     assert (COMPOSE.parent / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
 
 
+def coturn(**environ: str) -> subprocess.CompletedProcess[str]:
+    """The compose file's coturn service, up to the point where it would run for long."""
+    shell, *words = [word.replace("$$", "$") for word in services()["coturn"]["entrypoint"]]
+    return subprocess.run(
+        [shell, *words, "--version"],
+        env={"PATH": os.environ["PATH"], "TURN_SECRET": "", "TURN_ADDRESS": "", **environ},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_coturn_is_started_only_when_asked_for_and_only_with_a_secret_and_an_address(tmp_path: Path) -> None:
+    service = services()["coturn"]
+    assert (service["profiles"], service["network_mode"]) == (["turn"], "host")
+    nobody = coturn()
+    assert (nobody.returncode, nobody.stderr) == (
+        2,
+        "set TURN_SECRET to a secret that the server knows too\n",
+    )
+    nowhere = coturn(TURN_SECRET="open")
+    assert (nowhere.returncode, nowhere.stderr) == (
+        2,
+        "set TURN_ADDRESS to the address that browsers reach\n",
+    )
+    conf = tmp_path / "turnserver.conf"
+    started = coturn(TURN_SECRET="north-gate", TURN_ADDRESS="192.0.2.1", TURN_CONF=str(conf))
+    assert "not found" not in started.stderr, "coturn is missing: apt-get install coturn"
+    assert conf.read_text(encoding="utf-8") == "static-auth-secret=north-gate\n"
+    assert conf.stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.setup
 def test_the_system_packages_step_runs_or_says_that_it_must_be_root() -> None:
     done = subprocess.run(

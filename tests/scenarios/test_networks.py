@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import yaml
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.browser.chromium import ARGS, EXECUTABLE, FAKE_MICROPHONE
 from tests.support.namespaces import CONTAINER, HOST, HOST_INSIDE, Namespaces, require
+from tests.support.server import ROOT
 
 pytestmark = [
     pytest.mark.browser,
@@ -68,12 +70,20 @@ def server(namespaces: Namespaces, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def coturn(namespaces: Namespaces, folder: Path) -> Any:
-    """On the host, which the client reaches, and which reaches the container."""
+    """The compose file's own, on the host, which the client reaches, and which reaches the container."""
     require("turnserver", "coturn")
-    command = ["turnserver", "-n", "--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=test"]
-    command += [f"--listening-ip={HOST}", f"--relay-ip={HOST_INSIDE}", "--no-tls", "--no-dtls", "--no-cli"]
-    command += [f"--userdb={folder}/turn.db", f"--pidfile={folder}/turn.pid", "--log-file=stdout"]
-    return namespaces.running(namespaces.host, command, folder / "turn.log", "Total General servers")
+    compose = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8"))
+    command = [word.replace("$$", "$") for word in compose["services"]["coturn"]["entrypoint"]]
+    command += [f"--listening-ip={HOST}", f"--relay-ip={HOST_INSIDE}"]
+    environ = [
+        "env",
+        f"TURN_SECRET={SECRET}",
+        f"TURN_ADDRESS={HOST_INSIDE}",
+        f"TURN_CONF={folder}/turnserver.conf",
+    ]
+    return namespaces.running(
+        namespaces.host, [*environ, *command], folder / "turn.log", "Total General servers"
+    )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
