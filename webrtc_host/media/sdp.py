@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from webrtc_host.errors import RequestError
+from webrtc_host.media.sdp_transport import check_transports
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 CANDIDATES_MAX = 64  # per media line; a browser sends a handful
@@ -43,16 +44,14 @@ def read_offer(sdp: str, lines_max: int, *, is_first: bool = True) -> tuple[Medi
         raise RequestError(
             "bad_sdp", "`sdp` does not begin with v=0; send the text of a local description", 400
         )
-    lines = [_media_line(index, section) for index, section in enumerate(_sections(sdp)[1:])]
-    default = next((d for d in DIRECTIONS if f"a={d}" in _sections(sdp)[0]), "sendrecv")
+    head, *sections = _sections(sdp)
+    lines = [_media_line(index, section) for index, section in enumerate(sections)]
+    default = next((d for d in DIRECTIONS if f"a={d}" in head), "sendrecv")
     lines = [line if line.direction else replace(line, direction=default) for line in lines]
     _check_lines(lines, lines_max)
     audio = tuple(line for line in lines if line.kind == "audio")
     _check_audio(audio if is_first else [line for line in audio if line.is_sending])
-    if "\na=fingerprint:" not in sdp:  # aiortc does not ask for it
-        raise RequestError(
-            "unusable_sdp", "the offer has no a=fingerprint; sound is taken encrypted only", 422
-        )
+    check_transports(head, sections)
     return audio
 
 

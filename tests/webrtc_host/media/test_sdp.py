@@ -7,7 +7,7 @@ import pytest
 from webrtc_host.errors import RequestError
 from webrtc_host.media.sdp import CANDIDATES_MAX, prepare_offer, read_offer
 
-HEAD = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\na=fingerprint:sha-256 AB\r\n"
+HEAD = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 AB\r\n"
 BROWSER_AUDIO = (
     "m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110\r\n"
     "a=candidate:1 1 udp 2113937151 192.0.2.7 50000 typ host\r\n"
