@@ -26,7 +26,17 @@ LAG_READINGS = 100  # ten seconds of them
 POLL_S = 1.0
 POLL_TIMEOUT_S = 2.0
 RETRY_AFTER_S = 2
-ENGINE_KEYS = ("model", "model_reason", "is_starter", "state", "progress", "reason", "device", "compute_type")
+ENGINE_KEYS = (
+    "model",
+    "model_reason",
+    "is_starter",
+    "state",
+    "progress",
+    "reason",
+    "device",
+    "compute_type",
+    "replicas",
+)
 """What of the engine's own `/ready` is passed on."""
 
 
