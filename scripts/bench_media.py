@@ -82,8 +82,7 @@ def table(seconds: float, seed: int) -> list[dict[str, object]]:
 def words(count: int, model: Path) -> list[dict[str, object]]:
     from bench import loss_figure, media_words
 
-    bench = media_words.open_bench(model)
-    spoken = media_words.phrases(bench, count)
+    reader, spoken = media_words.Reader(model), media_words.phrases(count)
     rows: list[dict[str, object]] = []
     curves: dict[str, list[tuple[float, float]]] = {}
     print("| coding | losses | packets lost | ours, words wrong | aiortc, words wrong |")
@@ -94,7 +93,7 @@ def words(count: int, model: Path) -> list[dict[str, object]]:
         (media_words.NO_REPAIR, False),
     ):
         for point in media_words.measure(
-            bench, spoken, coding, media_words.networks(), with_stock=with_stock
+            reader, spoken, coding, media_words.networks(), with_stock=with_stock
         ):
             kind = "single" if point.burst == 1 else f"bursts of {point.burst:g}"
             stock = str(point.stock) if with_stock else ""
