@@ -1,7 +1,7 @@
 """Playing: a range of kept packets as one Ogg Opus file, true to the sample, with silence where nothing is.
 
 Pure. The packets go in as they were received; nothing is encoded. Invariant: sample p of what a player hears
-is sample from_sample + p of the channel, to 2.5 ms (Opus has no shorter silence).
+is sample from_sample + p of the channel; behind a hole, to 2.5 ms (Opus has no shorter silence).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from webrtc_host.transcript import ogg
 ROLL_SAMPLES = 80 * SAMPLES_PER_MS
 """Decoded before the range and not played: a decoder needs so long to hear right (RFC 7845, 4.6)."""
 TICKS = ogg.MEDIA_RATE // SAMPLE_RATE
+STEP_SAMPLES = 40
+"""2.5 ms, the shortest packet."""
 PAGE_PACKETS = 50
 SERIAL = 1
 
@@ -25,7 +27,7 @@ def ogg_file(
     """packets: in order, from ROLL_SAMPLES before the range on where there are any."""
     roll_sample = max(0, from_sample - ROLL_SAMPLES)
     inside = [p for p in packets if p.end_sample > roll_sample and p.start_sample < to_sample]
-    begin = min(inside[0].start_sample, roll_sample) if inside else roll_sample
+    begin = _begin(inside[0].start_sample, roll_sample) if inside else roll_sample
     row = list(_row(inside, begin, to_sample))
     pre_skip = (from_sample - begin) * TICKS
     pages = [
@@ -34,6 +36,12 @@ def ogg_file(
     ]
     end = (to_sample - begin) * TICKS
     return b"".join((*pages, *_pages(row, end)))
+
+
+def _begin(first_sample: int, roll_sample: int) -> int:
+    """At or before `roll_sample`, and whole steps of silence before the first packet, so that it lies exactly."""
+    steps = max(0, -(-(first_sample - roll_sample) // STEP_SAMPLES))
+    return first_sample - steps * STEP_SAMPLES
 
 
 def _row(packets: Sequence[OpusPacket], begin: int, to_sample: int) -> Iterator[bytes]:

@@ -1,0 +1,217 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+
+from host_stt.contract import Float32Array
+from tests.support.desk import Desk, a_config, running_desk, until
+from tests.support.sound import encoded
+from tests.support.speech import say
+from webrtc_host.app import ARCHIVE, RECORD
+from webrtc_host.channel import ChannelWish, DoorKind
+from webrtc_host.media.files import decode_file
+from webrtc_host.transcript import ogg
+from webrtc_host.transcript.archive import Archive
+
+START = 32_000
+"""Two seconds into the session."""
+SAID = "alpha one proceed to gate seven"
+
+
+async def nothing(reason: str) -> int:
+    return 0
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with running_desk(a_config(tmp_path, archive={"range_s_max": 60})) as desk:
+        wish = ChannelWish("C01", language="en")
+        desk.registry.connect(desk.session, DoorKind.SOCKET, [wish], nothing)
+        desk.registry.channel(desk.session, "C01").open()
+        yield desk
+
+
+def archive_of(desk: Desk) -> Archive:
+    archive = desk.app[ARCHIVE].archive
+    assert archive is not None
+    return archive
+
+
+async def keep(desk: Desk, sound: Float32Array) -> list[bytes]:
+    """The payloads kept."""
+    packets = encoded(sound, START)
+    channel = desk.registry.channel(desk.session, "C01")
+    for packet in packets:
+        channel.keep(packet)
+    rounds = archive_of(desk).writer.statistics().rounds
+    await until(lambda: archive_of(desk).writer.statistics().rounds >= rounds + 2)
+    return [packet.payload for packet in packets]
+
+
+async def fetch(desk: Desk, path: str, **headers: str) -> tuple[int, bytes, Any]:
+    async with desk.client.get(desk.url + path, headers=headers) as answer:
+        return answer.status, await answer.read(), answer.headers
+
+
+def channel_path(desk: Desk, query: str = "", channel: str = "C01", session: str | None = None) -> str:
+    return f"/api/sessions/{session or desk.session.id}/channels/{channel}/audio{query}"
+
+
+def likeness(heard: Float32Array, said: Float32Array) -> float:
+    n = min(len(heard), len(said))
+    return float(np.dot(heard[:n], said[:n]) / (np.linalg.norm(heard[:n]) * np.linalg.norm(said[:n])))
+
+
+async def test_a_range_is_played_as_it_was_said(desk: Desk) -> None:
+    said = say(SAID)
+    payloads = await keep(desk, said)
+    end_ms = 2000 + len(said) // 16
+    status, body, headers = await fetch(desk, channel_path(desk, f"?from_ms=2000&to_ms={end_ms}"))
+    assert (status, headers["Content-Type"]) == (200, "audio/ogg")
+    assert likeness(decode_file(body, 60), said) > 0.9
+    kept = [payload for page in ogg.read(body) for payload in page.packets]
+    assert [p for p in kept if p in payloads] == payloads[: len([p for p in kept if p in payloads])]
+    assert len(set(payloads) - set(kept)) <= 1  # the packets as they came; the last one is past the range
+
+
+async def test_without_an_end_a_range_goes_to_the_end_of_what_is_kept(desk: Desk) -> None:
+    said = say(SAID)
+    await keep(desk, said)
+    status, body, _ = await fetch(desk, channel_path(desk, "?from_ms=1000"))
+    assert status == 200
+    assert abs(len(decode_file(body, 60)) - 16_000 - len(said)) < 700
+
+
+async def test_a_segment_is_heard_with_a_little_before_and_after(desk: Desk) -> None:
+    said = say(SAID)
+    await keep(desk, said)
+    desk.final(at_ms=2400)
+    await desk.app[RECORD].store.write(lambda connection: None)
+    status, body, headers = await fetch(desk, "/api/segments/g_1/audio")
+    assert status == 200
+    assert headers["Content-Disposition"] == 'inline; filename="g_1.opus"'
+    heard = decode_file(body, 60)
+    assert abs(len(heard) - (500 + 600) * 16) <= 16
+    assert likeness(heard, said[100 * 16 :]) > 0.9
+    exact, body, _ = await fetch(desk, "/api/segments/g_1/audio?lead_ms=0&trail_ms=0")
+    assert exact == 200
+    assert abs(len(decode_file(body, 60)) - 500 * 16) <= 16
+
+
+@pytest.mark.parametrize(
+    "segment", ["g_77", "g_", "x", "g_1%2F..%2F..%2Fetc", "..", "g_1'--", "%00", "g_" + "9" * 40]
+)
+async def test_a_segment_that_is_not_there_is_not_found(desk: Desk, segment: str) -> None:
+    status, _, headers = await fetch(desk, f"/api/segments/{segment}/audio")
+    assert (status, headers["Content-Type"].partition(";")[0]) == (404, "application/json")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("?from_ms=3000&to_ms=2000", 422, "inverted_range"),
+        ("?from_ms=3000&to_ms=3000", 422, "inverted_range"),
+        ("?from_ms=0&to_ms=60001", 413, "range_too_long"),
+        ("?from_ms=-1", 400, "bad_number"),
+        ("?from_ms=1e3", 400, "bad_number"),
+        ("?from_ms=99999999999999999999", 400, "bad_number"),
+        ("?to_ms=abc", 400, "bad_number"),
+        ("?from_ms=500000", 404, "no_audio"),
+        ("?from_ms=0&to_ms=1000", 404, "no_audio"),
+    ],
+)
+async def test_a_range_that_cannot_be_is_refused_in_plain_words(
+    desk: Desk, query: str, status: int, code: str
+) -> None:
+    await keep(desk, say(SAID))
+    found, body = await desk.get(channel_path(desk, query))
+    assert (found, body["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("channel", ["C02", "c01", "C1", "..%2F..%2Fsecret", "C01%00", "%2e%2e"])
+async def test_a_channel_that_is_not_there_is_not_found(desk: Desk, channel: str) -> None:
+    status, _, _ = await fetch(desk, channel_path(desk, channel=channel))
+    assert status == 404
+
+
+@pytest.mark.parametrize("session", ["s_nobody", "..%2F..", "s_1'%20OR%201=1", "%00"])
+async def test_a_session_that_is_not_there_is_not_found(desk: Desk, session: str) -> None:
+    status, _, _ = await fetch(desk, channel_path(desk, session=session))
+    assert status == 404
+
+
+async def test_players_may_ask_for_a_part(desk: Desk) -> None:
+    await keep(desk, say(SAID))
+    path = channel_path(desk, "?from_ms=2000&to_ms=3000")
+    _, whole, headers = await fetch(desk, path)
+    assert headers["Accept-Ranges"] == "bytes"
+    status, part, headers = await fetch(desk, path, Range="bytes=10-19")
+    assert (status, part) == (206, whole[10:20])
+    assert headers["Content-Range"] == f"bytes 10-19/{len(whole)}"
+    assert (await fetch(desk, path, Range="bytes=100-"))[1] == whole[100:]
+    assert (await fetch(desk, path, Range="bytes=-7"))[1] == whole[-7:]
+    assert (await fetch(desk, path, Range=f"bytes={len(whole)}-"))[0] == 416
+    assert (await fetch(desk, path, Range="lines=1-2"))[:2] == (200, whole)
+
+
+async def test_a_channel_can_be_held_and_freed(desk: Desk) -> None:
+    path = f"{desk.url}/api/sessions/{desk.session.id}/channels/C01/hold"
+    await desk.app[RECORD].store.write(lambda connection: None)
+    for is_held in (True, False):
+        async with desk.client.put(path, json={"is_held": is_held}) as answer:
+            assert (answer.status, (await answer.json())["is_held"]) == (200, is_held)
+        places = (await desk.app[ARCHIVE].holds()).places
+        assert [place.channel for place in places] == (["C01"] if is_held else [])
+    async with desk.client.put(path, json={"is_held": "perhaps"}) as answer:
+        assert answer.status == 422
+
+
+async def test_a_listener_hears_and_a_viewer_does_not(tmp_path: Path) -> None:
+    tokens = [
+        {"name": "wall", "role": "viewer", "token": "v" * 32},
+        {"name": "desk", "role": "listener", "token": "l" * 32},
+    ]
+    async with running_desk(a_config(tmp_path, token="a" * 32, tokens=tokens)) as desk:
+        path = channel_path(desk)
+        assert (await fetch(desk, path))[0] == 401
+        assert (await fetch(desk, f"{path}?token={'v' * 32}"))[0] == 403
+        assert (await fetch(desk, f"{path}?token={'l' * 32}"))[0] == 404  # heard, if there were anything
+
+
+async def test_a_disk_that_keeps_nothing_is_told_to_everyone_and_text_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "audio").write_text("a file stands where the folder should be")
+    async with running_desk(a_config(tmp_path)) as desk:
+        socket = await desk.watch()
+        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelWish("C01")], nothing)
+        channel = desk.registry.channel(desk.session, "C01")
+        channel.open()
+        for packet in encoded(say(SAID), START):
+            channel.keep(packet)
+        async with asyncio.timeout(20):
+            while True:
+                event = await socket.receive_json()
+                if event["type"] == "error":
+                    break
+        assert event["code"] == "archive_degraded"
+        assert "text goes on" in event["message"]
+        _, ready = await desk.get("/ready")
+        assert ready["degraded"] is True
+        assert "sound is not being kept" in ready["troubles"]["archive"]
+        async with desk.client.get(f"{desk.url}/metrics") as answer:
+            figures = await answer.text()
+        assert "host_stt_archive_is_degraded 1.0" in figures
+        assert desk.final() > 0
+        await socket.close()
+
+
+async def test_what_is_played_can_be_read_by_a_program_that_streams(desk: Desk) -> None:
+    await keep(desk, say(SAID))
+    timeout = aiohttp.ClientTimeout(total=20)
+    url = desk.url + channel_path(desk, "?from_ms=2000&to_ms=3000")
+    async with desk.client.get(url, timeout=timeout) as answer:
+        pieces = [piece async for piece in answer.content.iter_chunked(100)]
+    assert decode_file(b"".join(pieces), 60).any()
