@@ -182,6 +182,7 @@ async def test_through_turn_alone_with_a_credential_that_the_server_made(
             before_s = await audio_s(page)
             told = await talk(page, 2.0, policy="relay")
             assert (told["state"], told["kind"]) == ("connected", "relay"), told
+            assert (await figures(page))["host_stt_port_peers_relay"] == 1
             await assert_heard(page, before_s, 1.5)
 
 

@@ -179,11 +179,15 @@ def is_stun(data: bytes) -> bool:
     return len(data) >= STUN_HEADER_BYTES and data[4:8] == STUN_COOKIE
 
 
-def is_signed_by_remote(connection: Any, data: bytes) -> bool:
-    password = connection.remote_password
-    return password is not None and bool(
-        aioice.stun.parse_message(data).check_message_integrity(password.encode())
-    )
+def read_signed(data: bytes, password: str | None) -> Message | None:
+    """The STUN message, if it is one and was signed with this password."""
+    if password is None:
+        return None
+    try:
+        message = aioice.stun.parse_message(data)
+    except Exception:  # anybody's bytes; not one kind of error that they cannot cause
+        return None
+    return message if message.check_message_integrity(password.encode()) else None
 
 
 class MuxTransport(asyncio.DatagramTransport):

@@ -17,8 +17,6 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-import aioice.ice
-import aioice.stun
 from aioice.candidate import Candidate
 from aiortc import RTCPeerConnection
 
@@ -251,7 +249,9 @@ class OnePort:
             self._take_request(data, path, origin, now_s)
         elif kind != _INDICATION:
             self._take_answer(data, path, origin, now_s)
-        elif path is not None:
+        elif path is None:
+            self.figures.unknown += 1
+        else:
             path.heard_s = now_s
 
     def _take_request(self, data: bytes, path: Path | None, origin: _Origin, now_s: float) -> None:
@@ -263,8 +263,8 @@ class OnePort:
         if not is_known and not peer.newcomers.allows(now_s):
             self.figures.unknown += 1
             return
-        message = aioice.stun.parse_message(data)
-        if not message.check_message_integrity(peer.connection.local_password.encode()):
+        message = seam.read_signed(data, peer.connection.local_password)
+        if message is None:
             self.figures.unsigned += 1
             return
         if not peer.may_send(now_s):
@@ -286,7 +286,7 @@ class OnePort:
             return
         if path is not None:
             path.heard_s = now_s
-        elif seam.is_signed_by_remote(peer.connection, data):  # ICE lite: it answers, and never asks
+        elif seam.read_signed(data, peer.connection.remote_password):  # ICE lite: it answers, and never asks
             self._bind(peer, origin, now_s)
         protocol.datagram_received(data, origin.source)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from random import Random
 
+import aioice.stun
 import pytest
 
 from tests.support.one_port import (
@@ -17,8 +19,9 @@ from tests.support.one_port import (
     without_candidates,
 )
 from tests.support.peers import Client, SoundTrack, onsets_of, tone_bursts, until
-from webrtc_host.config import MediaConfig
+from webrtc_host.config import IceServer, MediaConfig
 from webrtc_host.media import muxed_peer, packet_rate
+from webrtc_host.media.udp_socket import Packet
 from webrtc_host.seams import EventType
 
 pytestmark = pytest.mark.peer
@@ -367,3 +370,64 @@ async def test_a_stream_per_peer_too_many_is_closed(monkeypatch: pytest.MonkeyPa
         for writer in writers:
             writer.close()
         await until(lambda: served.figure("tcp_connections") == 0)
+
+
+async def test_requests_mangled_in_every_way_are_dropped_and_never_an_error() -> None:
+    async with serving() as served:
+        ice = await offered(served)
+        peer = next(iter(served.port._peers.values()))
+        peer.newcomers = packet_rate.PacketRate(1e6, 1e6, 0.0)  # all of them are to be read
+        good, random = binding_request(ice), Random(7)
+        packets = []
+        for _ in range(5000):
+            data = bytearray(good)
+            for at in random.sample(range(len(data)), random.randint(1, 4)):
+                data[at] ^= random.randrange(1, 256)
+            packets.append(Packet(bytes(data[: random.randint(1, len(data))]), ("127.0.0.1", 9), None))
+        served.port._take_udp(socket.AF_INET, packets)
+        assert served.figure("errors") == served.figure("addresses") == 0
+        assert served.figure("unknown") + served.figure("unsigned") == 5000
+
+
+def stun_answer(request: bytes, seen: tuple[str, int]) -> bytes:
+    """What a STUN server says to a question."""
+    message = aioice.stun.parse_message(request)
+    answer = aioice.stun.Message(
+        aioice.stun.Method.BINDING, aioice.stun.Class.RESPONSE, message.transaction_id
+    )
+    answer.attributes["XOR-MAPPED-ADDRESS"] = seen
+    return bytes(answer)
+
+
+async def test_a_stun_server_is_asked_once_for_all_peers_and_its_view_is_told() -> None:
+    async with udp() as stun:
+        asked = []
+
+        def answer(data: bytes, source: tuple[str, int]) -> None:
+            asked.append(source[1])
+            stun.transport.sendto(stun_answer(data, ("203.0.113.9", 4711)), source)
+
+        stun.on_data = answer
+        host, number = stun.transport.get_extra_info("sockname")[:2]
+        servers = (IceServer(urls=(f"stun:{host}:{number}",)),)
+        async with serving(MediaConfig(ice_servers=servers)) as served:
+            for _ in range(2):
+                ice = await offered(served)
+                assert [c for c in ice.candidates if " 203.0.113.9 4711 typ srflx " in c]
+            assert asked == [served.number], "from the port that it is asked about"
+
+
+async def test_servers_that_do_not_answer_cost_two_seconds_and_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with udp() as silent:
+        host, number = silent.transport.get_extra_info("sockname")[:2]
+        servers = (IceServer(urls=(f"stun:{host}:{number}", f"turn:{host}:{number}"), secret="s"),)
+        async with serving(MediaConfig(ice_servers=servers)) as served:
+            for _ in range(2):
+                ice = await offered(served)
+                assert {c.split()[7] for c in ice.candidates} == {"host"}
+    warnings = sorted(r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    assert len(warnings) == 2, "once a minute each"
+    assert warnings[0].startswith(f"the STUN server {host}:{number} does not answer")
+    assert warnings[1].startswith("the TURN server")
