@@ -7,6 +7,7 @@ test_first_words: by the WAV's own pauses.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
+WAY_S = 25.0  # the page gives WebRTC 12 s
 LEAD_S = 6.0  # the page connects meanwhile, also on a busy machine
 TOLERANCE_MS = 400
 THROUGH_THE_RELAY = """
@@ -47,6 +49,22 @@ THROUGH_THE_RELAY = """
             return Response.json(body);
         });
     };
+"""
+
+NO_WAY = """
+    const { fetch } = window;
+    window.fetch = (where, how) => fetch(where, how).then(async (answer) => {
+        if (how?.method !== "POST" || !answer.ok || !String(where).endsWith("/offer")) return answer;
+        const body = await answer.json();
+        body.sdp = body.sdp.replace(/a=candidate:.*\\r\\n/g, "");
+        return Response.json(body);
+    });
+    Object.defineProperty(RTCPeerConnection.prototype, "localDescription", {
+        get() {
+            const found = this.currentLocalDescription ?? this.pendingLocalDescription;
+            return found && { type: found.type, sdp: found.sdp.replace(/a=candidate:.*\\r\\n/g, "") };
+        },
+    });
 """
 
 
@@ -137,3 +155,27 @@ async def test_words_said_while_the_network_was_cut_follow_once_and_in_place(
     finals = [event for event in events if event["type"] == "segment.final"]
     assert len(finals) == len(PHRASES)
     assert len({event["channel"] for event in finals}) == 1
+
+
+async def test_where_webrtc_cannot_pass_the_sound_takes_a_websocket_and_the_page_says_so(
+    relayed_server: LiveServer, tmp_path: Path
+) -> None:
+    wav = write_capture(tmp_path / "said.wav", [silence(WAY_S), say(PHRASES[0]), silence(2.0)])
+    async with chromium(*microphone_plays(wav)) as browser:
+        context = await browser.new_context(viewport=DESKTOP, permissions=["microphone"], locale="en-GB")
+        page = await context.new_page()
+        await page.add_init_script(NO_WAY)
+        await page.goto(relayed_server.url)
+        await page.select_option("#spoken", "en")
+        await page.click("#go")
+        await expect(page.locator("#button-text")).to_have_text("Stop", timeout=BUSY_BOX_MS)
+        await expect(page.locator("[data-step=connection]")).to_contain_text("over WebSocket")
+        await expect(page.locator(".line p")).to_have_text(re.compile(PHRASES[0], re.I), timeout=BUSY_BOX_MS)
+        events = await session_events(page)
+        await page.click("#go")
+        await expect(page.locator("[data-step=text] .detail")).to_have_text(
+            "finished, nothing lost", timeout=BUSY_BOX_MS
+        )
+    opened = [event for event in events if event["type"] == "channel.opened"]
+    assert opened[-1]["door"] == "socket"
+    assert opened[-1]["channel"] == events[-1]["channel"]
