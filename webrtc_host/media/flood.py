@@ -14,9 +14,9 @@ from host_stt.contract import SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class FloodConfig:
-    packets_per_s: int = 500
-    burst_packets: int = 4_000  # ten seconds of the shortest packets, held up and sent at once
-    refused_max: int = 2_000  # refused beyond this: the sender is cut off
+    packets_per_s: int = 450
+    burst_packets: int = 2_000  # five seconds of the shortest packets, 40 s of usual ones, all at once
+    refused_max: int = 1_000  # refused beyond this: the sender is cut off
 
 
 class PacketBudget:

@@ -11,10 +11,10 @@ from webrtc_host.media.flood import FloodConfig, PacketBudget
 SMALL = FloodConfig(packets_per_s=100, burst_packets=50, refused_max=20)
 
 
-def test_speech_is_never_refused_nor_is_what_a_stall_of_ten_seconds_held_up() -> None:
+def test_speech_is_never_refused_nor_is_what_a_stall_held_up() -> None:
     budget = PacketBudget()
     assert all(budget.take(n * SAMPLE_RATE // 400) for n in range(10_000))
-    assert all(budget.take(40 * SAMPLE_RATE) for _ in range(4_000))
+    assert all(budget.take(40 * SAMPLE_RATE) for _ in range(2_000))
     assert budget.refused == 0
 
 
