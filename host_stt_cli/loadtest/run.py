@@ -120,17 +120,28 @@ class _Run:
         await watcher.open()
         self._lines = self._make_lines(session)
         try:
+            beat = await self._call(probe, watcher)
+            await self._end(session, watcher)
+        finally:
+            await watcher.close()
+        return report.build(facts, watcher.arrived(facts.t0_s), beat, probe, lost=self._packets_lost())
+
+    async def _call(self, probe: Probe, watcher: Watcher) -> Beat:
+        """From the first connection to the last."""
+        facts, beat = self._facts, Beat(self._lines)
+        probing: asyncio.Task[None] | None = None
+        try:
             await self._open()
             facts.before = await self._scrape(probe)
-            beat, probing = Beat(self._lines), asyncio.create_task(probe.run(), name="loadtest-probe")
+            probing = asyncio.create_task(probe.run(), name="loadtest-probe")
             await self._speak(beat, watcher)
-            probing.cancel()
-            await asyncio.gather(probing, return_exceptions=True)
             facts.after = await self._scrape(probe)
         finally:
+            if probing is not None:
+                probing.cancel()
+                await asyncio.gather(probing, return_exceptions=True)
             await asyncio.gather(*(line.hang_up() for line in self._lines))
-        await self._end(session, watcher)
-        return report.build(facts, watcher.arrived(facts.t0_s), beat, probe, lost=self._packets_lost())
+        return beat
 
     async def _ready(self) -> dict[str, Any]:
         """What /ready says once it says yes."""
@@ -279,7 +290,6 @@ class _Run:
             if watcher.count("session.ended"):
                 break
             await asyncio.sleep(0.1)
-        await watcher.close()
 
     def _packets_lost(self) -> int:
         return sum(getattr(line, "lost", 0) for line in self._lines)

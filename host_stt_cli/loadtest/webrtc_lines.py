@@ -8,6 +8,7 @@ times cheaper, so that sixty-four channels fit beside the server they test.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import struct
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from host_stt_cli.loadtest.sounds import FRAME, Voice
 from webrtc_host.media.aiortc_settings import fit_aiortc
 
 CONNECT_S = 30.0
+CLOSE_S = 5.0
 HEADER = struct.Struct("!BBHLL")
 
 
@@ -150,7 +152,9 @@ class WebRtcLines:
         for task in self._delayed:
             task.cancel()
         if self._pc is not None:
-            await self._pc.close()
+            # aiortc waits for ever for a sender that was cancelled before it began.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pc.close(), CLOSE_S)
 
     async def _signal(self) -> str:
         """Send the offer; the answer's SDP. Raises LineError."""

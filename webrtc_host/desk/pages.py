@@ -1,7 +1,8 @@
 """The browser pages: package data of `demo`, read once at start, served from memory.
 
 Owns paths, content types and caching; nothing of what the pages do. `/` is mic.html, `/watch` is watch.html,
-every other file lies under its own name. They are open to all: without them nobody could type a token.
+`/reference` is reference.html, every other file lies under its own name. They are open to all: without them
+nobody could type a token.
 """
 
 from __future__ import annotations
@@ -39,7 +40,12 @@ CONTENT_TYPES = {
     ".woff2": "font/woff2",
 }
 """Written down here, not asked of the system: its table differs from machine to machine."""
-NAMED = {"/": "mic.html", "/watch": "watch.html"}
+NAMED = {
+    "/": "mic.html",
+    "/watch": "watch.html",
+    "/health-page": "health-page.html",
+    "/reference": "reference.html",
+}
 
 
 @dataclass(frozen=True, slots=True)
