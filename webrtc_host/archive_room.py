@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Collection
 from concurrent.futures import CancelledError
+from functools import partial
 
 from aiohttp import web
 from sqlalchemy import Connection, select, update
@@ -23,16 +25,17 @@ from webrtc_host.recovery_room import RecoveryRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
-from webrtc_host.transcript import schema
+from webrtc_host.transcript import records, schema
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
-from webrtc_host.transcript.retention import Holds
+from webrtc_host.transcript.retention import DAY_S, Holds
 
 logger = logging.getLogger(__name__)
 
 RETENTION_S = 60.0
 ALARM_S = 0.5
 HOLDS_S = 2.0
+SESSIONS_AT_ONCE = 20
 SESSION = re.compile(r"s_[0-9a-z]{1,40}")
 
 
@@ -146,12 +149,27 @@ class ArchiveRoom:
     async def _retain(self, archive: Archive) -> None:
         while True:
             try:
-                await asyncio.to_thread(archive.apply_retention, await self.holds())
+                holds = await self.holds()
+                await self._remove_old_sessions(archive, holds)
+                await asyncio.to_thread(archive.apply_retention, holds)
             except (StoreError, Overloaded) as error:
                 logger.warning("no sound is removed, the holds are not known: %s", error)
             except Exception:
                 logger.exception("retention failed; it is tried again in %.0f s", RETENTION_S)
             await asyncio.sleep(RETENTION_S)
+
+    async def _remove_old_sessions(self, archive: Archive, holds: Holds) -> None:
+        """Those that ended `keep_days_text` ago, whole; a few at a time."""
+        days = archive.config.keep_days_text
+        if not days:
+            return
+        ended_before_ms = round((time.time() - days * DAY_S) * 1000)
+        held = holds.sessions | {place.session for place in holds.places}
+        for session in await self._record.store.read(lambda c: _ended_before(c, ended_before_ms, held)):
+            await asyncio.to_thread(archive.remove, session)
+            await self._record.store.write(partial(records.remove, session_id=session))
+            self._registry.forget(session)
+            logger.info("session %s is past its days and was removed", session)
 
     async def _alarm(self, archive: Archive) -> None:
         """Tell every live session when sound stops being kept, and when it is kept again."""
@@ -166,6 +184,13 @@ class ArchiveRoom:
                         session.log.emit(EventType.ERROR, code=code, message=message)
                 told = trouble
             await asyncio.sleep(ALARM_S)
+
+
+def _ended_before(connection: Connection, wall_ms: int, held: Collection[str]) -> list[str]:
+    table = schema.sessions
+    old = select(table.c.id).where(table.c.ended_wall_ms < wall_ms, table.c.id.not_in(held))
+    old = old.order_by(table.c.ended_wall_ms)
+    return list(connection.execute(old.limit(SESSIONS_AT_ONCE)).scalars())
 
 
 def _holds(connection: Connection) -> Holds:

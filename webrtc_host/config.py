@@ -170,6 +170,7 @@ class ArchiveConfig(Settings):
     segment_s: int = Field(300, ge=10, le=3600)  # length of a file
     keep_days: float = Field(30.0, ge=0, le=36_500)  # 0: for ever
     keep_days_of: tuple[ChannelKeeping, ...] = ()
+    keep_days_text: float = Field(0.0, ge=0, le=36_500)  # of ended sessions, sound too; 0: for ever
     keep_bytes: int = Field(0, ge=0)  # of all sound; 0: no limit
     free_bytes_min: int = Field(1_073_741_824, ge=0)  # of the disk, left free for everything else
     range_s_max: int = Field(3600, ge=1, le=86_400)  # one answer of the audio routes

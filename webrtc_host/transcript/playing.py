@@ -39,7 +39,7 @@ def ogg_file(
 
 
 def _begin(first_sample: int, roll_sample: int) -> int:
-    """At or before `roll_sample`, and whole steps of silence before the first packet, so that it lies exactly."""
+    """At or before `roll_sample`, whole steps of silence before the first packet, so that it lies exactly."""
     steps = max(0, -(-(first_sample - roll_sample) // STEP_SAMPLES))
     return first_sample - steps * STEP_SAMPLES
 
