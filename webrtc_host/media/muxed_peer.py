@@ -45,6 +45,8 @@ class Port(Protocol):
 
     async def reflexive(self, peer: MuxedPeer) -> list[Candidate]: ...
 
+    def expects_relay(self, server: object) -> bool: ...
+
     def miss_relay(self, server: object) -> None: ...
 
 
@@ -89,11 +91,14 @@ class MuxedPeer:
         async def gather(component: int, addresses: list[str]) -> list[Candidate]:
             """Ours, then what a TURN server gives (still aioice's own work) and a STUN server sees."""
             candidates = port.attach(self)
+            server = self.connection.turn_server
+            if server is None or not port.expects_relay(server):
+                return candidates + await port.reflexive(self)
             relays, seen = await asyncio.gather(
                 gather_relays(component, [], timeout=GATHER_S), port.reflexive(self)
             )
-            if self.connection.turn_server and not relays:
-                port.miss_relay(self.connection.turn_server)
+            if not relays:
+                port.miss_relay(server)
             return [*candidates, *seen, *relays]
 
         gather_relays = seam.replace_gathering(self.connection, gather)

@@ -69,6 +69,7 @@ class OnePort:
         self._streams: set[IceTcp] = set()
         self._questions: OrderedDict[bytes, MuxedPeer] = OrderedDict()  # our own, by STUN transaction
         self._seen: dict[Address, tuple[float, Candidate | None]] = {}  # until when, by STUN server
+        self._missed_s: dict[object, float] = {}  # when a TURN server gave no relay
         self._said_s: dict[str, float] = {}
 
     @property
@@ -172,7 +173,12 @@ class OnePort:
                 self._say("stun", f"the STUN server {server[0]}:{server[1]} does not answer")
         return [] if seen is None else [seen]
 
+    def expects_relay(self, server: object) -> bool:
+        """False for a while after a TURN server gave none, so that not every answer waits for it."""
+        return self._clock() >= self._missed_s.get(server, float("-inf")) + SEEN_S
+
     def miss_relay(self, server: object) -> None:
+        self._missed_s[server] = self._clock()
         self._say(
             "turn", f"the TURN server {server} gave no relay; is the credential right, is it reachable?"
         )

@@ -424,9 +424,11 @@ async def test_servers_that_do_not_answer_cost_two_seconds_and_a_warning(
         host, number = silent.transport.get_extra_info("sockname")[:2]
         servers = (IceServer(urls=(f"stun:{host}:{number}", f"turn:{host}:{number}"), secret="s"),)
         async with serving(MediaConfig(ice_servers=servers)) as served:
-            for _ in range(2):
+            for _ in range(5):  # at two seconds each it would take ten
                 ice = await offered(served)
                 assert {c.split()[7] for c in ice.candidates} == {"host"}
+            asked = {data[8:20] for data, _ in silent.got}
+            assert len(asked) == 2, "one question of each kind"
     warnings = sorted(r.getMessage() for r in caplog.records if r.levelname == "WARNING")
     assert len(warnings) == 2, "once a minute each"
     assert warnings[0].startswith(f"the STUN server {host}:{number} does not answer")
