@@ -1,8 +1,8 @@
 """How the microphone page comes back: a real Chromium, a real server, and a network that goes away.
 
-`python -m scripts.check_reconnect [--cut 5 20] [--reload]`. For each length of the cut a phrase is spoken into it;
-with `--reload` the page is loaded again just as the network returns. Judged by the text: every phrase once, and
-at its true time. Needs Chromium and espeak-ng, as the tests do.
+`python -m scripts.check_reconnect [--cut 5 20] [--reload]`. A phrase is spoken into each cut; with `--reload`
+the page is loaded again just as the network returns. Judged by the text: every phrase once, at its true time.
+Needs Chromium and espeak-ng, as the tests do.
 """
 
 from __future__ import annotations
