@@ -104,6 +104,8 @@ class PushDoor:
         )
         async with self._turn(channel, form.start_sample, form.start_sample + len(samples)):
             segments = await self._transcribe(channel, form, samples)
+            if channel.keeper is not None:
+                channel.keeper.keep_block(Block(form.start_sample, samples))
         await session.log.settled()
         return {
             "stream_id": f"{session.id}_{channel.id}",
