@@ -26,7 +26,7 @@ from webrtc_host.doors.form import PushForm, read_form
 from webrtc_host.errors import EngineError, Overloaded, RequestError
 from webrtc_host.media.cutting import cut_at_quiet
 from webrtc_host.media.files import decode_file
-from webrtc_host.seams import SAMPLES_PER_MS, CoverageState, EventType, Transcriber, ms_of
+from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, EventType, Transcriber, ms_of
 from webrtc_host.sessions import NAME_CHARS_MAX, SessionRegistry
 from webrtc_host.speech.glossary import PromptTerms
 
