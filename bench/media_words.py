@@ -104,10 +104,9 @@ def measure(
         yield point
 
 
-def networks(bursts: Sequence[float] = (1.0, BURST)) -> list[Network]:
-    return [
-        Network(f"{100 * loss:g} %/{burst:g}", loss=loss, burst=burst) for burst in bursts for loss in LOSSES
-    ]
+def networks(burst: float) -> list[Network]:
+    """One for each loss; without loss there are no bursts."""
+    return [Network(f"{100 * loss:g} %/{burst:g}", loss=loss, burst=burst) for loss in LOSSES]
 
 
 def encode(samples: Float32Array, coding: Coding) -> list[bytes]:

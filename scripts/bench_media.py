@@ -18,14 +18,17 @@ import logging
 import os
 import platform
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
+from bench.loss_figure import Line, draw  # noqa: E402
 from bench.network import PACKET, TABLE  # noqa: E402
 from bench.replay import compare  # noqa: E402
 from tests.support.speech import say, silence  # noqa: E402
@@ -80,40 +83,43 @@ def table(seconds: float, seed: int) -> list[dict[str, object]]:
 
 
 def words(count: int, model: Path) -> list[dict[str, object]]:
-    from bench import loss_figure, media_words
+    from bench import media_words
+    from bench.media_words import BURST, DEFAULT, NO_REPAIR, WIDEBAND
 
     reader, spoken = media_words.Reader(model), media_words.phrases(count)
     rows: list[dict[str, object]] = []
-    curves: dict[str, list[tuple[float, float]]] = {}
     print("| coding | losses | packets lost | ours, words wrong | aiortc, words wrong |")
     print("|---|---|---|---|---|")
-    for coding, with_stock in (
-        (media_words.DEFAULT, True),
-        (media_words.WIDEBAND, False),
-        (media_words.NO_REPAIR, False),
-    ):
+    for coding, burst in ((DEFAULT, 1.0), (DEFAULT, BURST), (WIDEBAND, 1.0), (NO_REPAIR, 1.0)):
+        with_stock = coding is DEFAULT
+        losses = "single" if burst == 1 else f"bursts of {burst:g}"
         for point in media_words.measure(
-            reader, spoken, coding, media_words.networks(), with_stock=with_stock
+            reader, spoken, coding, media_words.networks(burst), with_stock=with_stock
         ):
-            kind = "single" if point.burst == 1 else f"bursts of {point.burst:g}"
             stock = str(point.stock) if with_stock else ""
-            print(f"| {coding.name} | {kind} | {100 * point.loss:g} % | {point.ours} | {stock} |", flush=True)
-            rows.append(
-                {"coding": coding.name, "burst": point.burst, "loss": point.loss}
-                | {"ours": asdict(point.ours), "aiortc": asdict(point.stock)}
+            print(
+                f"| {coding.name} | {losses} | {100 * point.loss:g} % | {point.ours} | {stock} |", flush=True
             )
-            for name, tally in (("ours", point.ours), ("aiortc", point.stock)):
-                if coding is media_words.DEFAULT and tally.total:
-                    curve = curves.setdefault(f"{name}, {kind}", [])
-                    curve.append((100 * point.loss, 100 * tally.errors / tally.total))
-    lines = [
-        loss_figure.Line(
-            label, "#1464a5" if label.startswith("ours") else "#c0392b", "bursts" in label, tuple(points)
-        )
-        for label, points in curves.items()
-    ]
-    FIGURE.write_text(loss_figure.draw(lines, "Words wrong against packets lost"), encoding="utf-8")
+            row: dict[str, object] = {"coding": coding.name, "losses": losses, "loss": point.loss}
+            rows.append(row | {"ours": asdict(point.ours), "aiortc": asdict(point.stock)})
+    FIGURE.write_text(figure_of(rows), encoding="utf-8")
     return rows
+
+
+def figure_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Both receivers, both kinds of loss, at the sender's usual coding."""
+    curves: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row in rows:
+        for name in ("ours", "aiortc"):
+            if row["coding"] == rows[0]["coding"] and row[name]["total"]:
+                wrong = 100 * row[name]["errors"] / row[name]["total"]
+                curves.setdefault((name, row["losses"]), []).append((100 * row["loss"], wrong))
+    colors = {"ours": "#1464a5", "aiortc": "#c0392b"}
+    lines = [
+        Line(f"{name}, {losses}", colors[name], losses != "single", tuple(points))
+        for (name, losses), points in curves.items()
+    ]
+    return draw(lines, "Words wrong against packets lost")
 
 
 async def cost(channels: list[int], seconds: float) -> list[dict[str, object]]:

@@ -37,7 +37,9 @@ class TimelineConfig:
     lead_samples: int = SAMPLE_RATE  # so is a step that lands this far ahead of its arrival,
     drift_ppm_max: int = 1000  # and what the sender's clock may have gained since it began
     quiet_samples: int = 3 * SAMPLE_RATE  # no packets for so long: `on_tick` begins to fill,
-    quiet_margin_samples: int = SAMPLE_RATE // 2  # so far behind the present
+    quiet_margin_samples: int = SAMPLE_RATE // 2  # so far behind the present, but at first no more than
+    quiet_tail_samples: int = SAMPLE_RATE  # this: it ends the utterance, and packets held up may still come,
+    outage_samples: int = 12 * SAMPLE_RATE  # until nothing came for so long
     tick_samples_max: int = SAMPLE_RATE  # a longer time between two ticks was a stall of ours, not quiet
     envelope_samples: int = 30 * SAMPLE_RATE  # where the usual lateness is looked for; follows clock drift
 
@@ -83,6 +85,7 @@ class Timeline:
         self._anchor_ticks = 0  # this RTP time
         self._anchor_sample = 0  # is at this sample
         self._began_sample = 0  # when the first piece came
+        self._heard_to_sample = 0  # end of the last piece placed
         self._next_sample: int | None = None  # end of what was handed on; None before the first piece
         self._unrolled: int | None = None  # RTP time of the last piece fed
         self._last_end_ticks = 0  # where the newest piece placed in this epoch ended
@@ -147,9 +150,15 @@ class Timeline:
             self._quiet_samples += min(step, self._config.tick_samples_max)
         self._last_tick_sample = now_sample
         if self.is_quiet and self._next_sample is not None and not self._held:
-            until = now_sample - self._usual_lag.value - self._config.quiet_margin_samples
-            blocks += self._fill(until, BlockKind.LOST)
+            blocks += self._fill(self._quiet_until(now_sample), BlockKind.LOST)
         return blocks
+
+    def _quiet_until(self, now_sample: int) -> int:
+        """How far a line without packets is filled: TCP and some access points deliver seconds late."""
+        until = now_sample - self._usual_lag.value - self._config.quiet_margin_samples
+        if self._quiet_samples < self._config.outage_samples:
+            until = min(until, self._heard_to_sample + self._config.quiet_tail_samples)
+        return until
 
     def flush(self) -> list[Block]:
         """The stream is over: hand on what still waits."""
@@ -295,7 +304,7 @@ class Timeline:
             samples = samples[cut:]
         if not len(samples):
             return []
-        self._next_sample = next_sample + len(samples)
+        self._next_sample = self._heard_to_sample = next_sample + len(samples)
         self.statistics.audio += len(samples)
         if cut <= 0 and piece.payload:
             packet = OpusPacket(next_sample, len(samples), piece.payload)

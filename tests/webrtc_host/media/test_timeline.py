@@ -234,20 +234,40 @@ def test_rtp_time_that_runs_ahead_of_the_clock_does_not_take_the_channel_along()
     assert blocks[-1].end_sample <= 70 * PACKET + SAMPLE_RATE
 
 
+def quiet_for(timeline: Timeline, last: int, seconds: int) -> list[Block]:
+    return [block for ms in range(0, seconds * 1000, 250) for block in timeline.on_tick(last + ms * MS)]
+
+
 def test_a_quiet_line_is_filled_behind_the_present_and_goes_on_where_rtp_time_says() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50)
     last = 50 * PACKET
-    for ms in range(0, 10_000, 250):
-        blocks += timeline.on_tick(last + ms * MS)
+    blocks += quiet_for(timeline, last, 20)
     was_quiet = timeline.is_quiet
     assert was_quiet
     assert_contiguous(blocks)
-    assert last + 9_000 * MS <= blocks[-1].end_sample <= last + 9_750 * MS
-    blocks += play(timeline, 550, 50, ticks=550 * TICKS, at=550 * PACKET)
+    assert last + 19_000 * MS <= blocks[-1].end_sample <= last + 19_750 * MS
+    blocks += play(timeline, 1050, 50, ticks=1050 * TICKS, at=1050 * PACKET)
     assert not timeline.is_quiet
     assert_contiguous(blocks)
-    assert kinds(blocks) == {BlockKind.AUDIO: 100 * PACKET, BlockKind.LOST: 500 * PACKET, BlockKind.PAUSED: 0}
+    assert kinds(blocks) == {
+        BlockKind.AUDIO: 100 * PACKET,
+        BlockKind.LOST: 1000 * PACKET,
+        BlockKind.PAUSED: 0,
+    }
+
+
+def test_of_what_was_held_up_for_seconds_only_the_one_that_ended_the_utterance_is_missing() -> None:
+    timeline = Timeline()
+    blocks = play(timeline, 0, 50)
+    last, outage = 50 * PACKET, 8 * SAMPLE_RATE
+    blocks += quiet_for(timeline, last, 8)
+    assert kinds(blocks)[BlockKind.LOST] == SAMPLE_RATE
+    blocks += play(timeline, 50, 400, ticks=50 * TICKS, at=last + outage, pace=1 * MS)
+    blocks += play(timeline, 450, 50, ticks=450 * TICKS, at=last + outage + 400 * MS)
+    assert_contiguous(blocks)
+    assert kinds(blocks)[BlockKind.AUDIO] == 500 * PACKET - SAMPLE_RATE
+    assert timeline.statistics.bursts == 1
 
 
 def test_a_stall_of_ours_is_not_taken_for_a_quiet_line() -> None:
