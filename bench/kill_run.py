@@ -21,7 +21,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.kill_score import Reading, score
+from bench.kill_score import ALIKE, Reading, score
 from bench.kill_speakers import Phrase, Speaker, phrase_of, spoken_of
 from tests.support.server import Server
 from tests.support.speech import say
@@ -49,6 +49,8 @@ class Plan:
     speak_s: tuple[float, float] = (3.0, 9.0)  # from the last (re)start to the next kill
     margin_ms: int = 300  # sound sent so shortly before a kill may not have been received
     texts: tuple[str, ...] = TEXTS
+    targets: tuple[str, ...] = TARGETS  # one of them a round, by chance
+    alike: float = ALIKE  # from which a reading is that of the phrase
     options: tuple[str, ...] = ()  # more of `--set`
     argv: tuple[str, ...] = ()  # in place of `host-stt serve`
 
@@ -147,7 +149,7 @@ async def run(folder: Path, plan: Plan, tell: Say = lambda line: None) -> dict[s
     t0_wall_ms = datetime.fromisoformat(session["t0_wall"]).timestamp() * 1000
     sent = [one for speaker in speakers for one in speaker.sent]
     spoken = spoken_of(sent, t0_wall_ms, course.media_kills(), plan.margin_ms)
-    result = score(spoken, finals, readings)
+    result = score(spoken, finals, readings, plan.alike)
     return {
         "channels": plan.channels,
         "rounds": plan.rounds,
@@ -170,7 +172,7 @@ async def _round(
 ) -> list[str]:
     """Speak, kill, and have it run again. Returns the errors that the killed process had logged."""
     await asyncio.sleep(chance.uniform(*plan.speak_s))
-    target = chance.choice(TARGETS)
+    target = chance.choice(plan.targets)
     errors = host.errors
     course.kills.append((target, time.time() * 1000))
     await asyncio.to_thread(host.kill, target)

@@ -76,7 +76,10 @@ class Score:
 
 
 def score(
-    spoken: Iterable[Spoken], finals: Sequence[Mapping[str, Any]], readings: Mapping[str, Reading]
+    spoken: Iterable[Spoken],
+    finals: Sequence[Mapping[str, Any]],
+    readings: Mapping[str, Reading],
+    alike: float = ALIKE,
 ) -> Score:
     """finals: bodies of all `segment.final` events of the session."""
     by_channel: dict[str, list[Mapping[str, Any]]] = {}
@@ -90,11 +93,13 @@ def score(
             if f["end_ms"] > one.start_ms - AROUND_MS and f["start_ms"] < one.end_ms + AROUND_MS
         ]
         near.sort(key=lambda final: final["start_ms"])
-        _count(result, one, near, readings[one.phrase])
+        _count(result, one, near, readings[one.phrase], alike)
     return result
 
 
-def _count(result: Score, one: Spoken, finals: Sequence[Mapping[str, Any]], reading: Reading) -> None:
+def _count(
+    result: Score, one: Spoken, finals: Sequence[Mapping[str, Any]], reading: Reading, alike: float
+) -> None:
     text = " ".join(final["raw"] or final["text"] for final in finals)
     line = f"{one.channel} {one.start_ms}-{one.end_ms} ms: {reading.text!r} as {text!r}"
     if _is_doubled(finals, text, reading):
@@ -103,7 +108,7 @@ def _count(result: Score, one: Spoken, finals: Sequence[Mapping[str, Any]], read
         result.cut += 1
         return
     result.phrases += 1
-    if similarity(reading.text, text) < ALIKE:
+    if similarity(reading.text, text) < alike:
         result.missing.append(line)
         return
     result.same += plain(text) == plain(reading.text)
