@@ -27,12 +27,16 @@ const CODES = {
   DevicesNotFoundError: "noDevice",
 };
 
+const WAKE_MS = 1500;
+
 let context = null;
 
 /** One audio context for the page; must first be asked for inside a click, or the browser keeps it suspended. */
 export async function audioContext() {
   context ??= new AudioContext();
-  if (context.state === "suspended") await context.resume();
+  // Without a click (a reloaded page that goes on) a strict browser lets it wait: then the next click wakes it.
+  addEventListener("pointerdown", () => context.resume(), { once: true });
+  if (context.state === "suspended") await Promise.race([context.resume(), new Promise((done) => setTimeout(done, WAKE_MS))]);
   return context;
 }
 

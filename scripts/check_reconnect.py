@@ -88,10 +88,12 @@ async def run(cuts_s: list[float], *, is_reloaded: bool) -> list[Outcome]:
                 folder = Path(name) / str(number)
                 folder.mkdir()
                 outcomes.append(await one(server, folder, cut_s, is_reloaded=False))
+                print(outcomes[-1], flush=True)
             if is_reloaded:
                 folder = Path(name) / "reload"
                 folder.mkdir()
                 outcomes.append(await one(server, folder, cuts_s[0], is_reloaded=True))
+                print(outcomes[-1], flush=True)
     return outcomes
 
 
@@ -115,9 +117,9 @@ def main() -> None:
     load = os.getloadavg()[0]
     outcomes = asyncio.run(run(options.cut, is_reloaded=options.reload))
     print(table(outcomes))
-    for outcome in outcomes:
-        print(outcome.lines)
     print(f"load {load:.1f} before, {os.getloadavg()[0]:.1f} after")
+    if not all(outcome.is_good for outcome in outcomes):
+        raise SystemExit("a phrase is missing, doubled or out of place")
 
 
 if __name__ == "__main__":

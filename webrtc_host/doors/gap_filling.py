@@ -7,6 +7,7 @@ sound. Invariant: no word and no verdict is written for time that was received a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -70,10 +71,22 @@ async def fill(channel: Channel, runs: Sequence[Run], make_pipeline: MakePastPip
         for block in stretches(runs, gaps):
             await pipeline.room()
             pipeline.feed(block)
-    finally:
         await pipeline.close()
-        channel.coverage.flush()
+    except asyncio.CancelledError:  # the server stops and cannot wait a minute for words of the past
+        _abandon(pipeline)
+        raise
+    channel.coverage.flush()
     return Filled(gaps, sink.segments)
+
+
+_abandoned: set[asyncio.Task[None]] = set()
+
+
+def _abandon(pipeline: PastPipeline) -> None:
+    """Let it end by itself, as far as the loop lives."""
+    task = asyncio.create_task(pipeline.close(), name="late sound given up")
+    _abandoned.add(task)
+    task.add_done_callback(_abandoned.discard)
 
 
 def claim_gaps(channel: Channel, runs: Sequence[Run]) -> tuple[Gap, ...]:

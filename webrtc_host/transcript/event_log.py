@@ -302,7 +302,7 @@ def _with_derived(kind: EventType, fields: dict[str, Any], now_ms: Callable[[], 
         known["start"] = timecode(known["start_ms"])
     if "end_ms" in known:
         known["end"] = timecode(known["end_ms"])
-    if kind in _TIMED_TEXT and "end_ms" in known:
+    if kind in _TIMED_TEXT and "end_ms" in known and "source" not in known:  # late sound has no delay of ours
         known["latency_ms"] = max(0, now_ms() - known["end_ms"])
     return known
 

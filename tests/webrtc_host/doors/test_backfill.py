@@ -304,3 +304,18 @@ async def test_bytes_are_read_no_faster_than_the_limit(world: World) -> None:
     await send(socket, *[pcm(1)] * 3, STOP)  # 96 kB: 64 at once, the rest half a second later
     assert (await said_last(socket))["filled"] == [[5000, 8000]]
     assert loop.time() - began_s >= 0.4
+
+
+async def test_a_server_that_stops_waits_for_no_words_of_the_past(world: World) -> None:
+    await world.start()
+    world.is_held = True
+    socket = await world.open()
+    await send(socket, pcm(4), STOP)
+    await until(lambda: bool(world.readers))
+    [filling] = [task for task in asyncio.all_tasks() if "RequestHandler.start" in str(task.get_coro())]
+    filling.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({filling})
+    assert world.door.statistics()["in_hand"] == 0
+    world.readers[0].may_go_on.set()
+    await until(lambda: world.readers[0].is_closed)

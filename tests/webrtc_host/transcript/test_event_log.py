@@ -138,3 +138,12 @@ def test_seq_has_no_holes_and_since_gives_the_rest_once(
 
 def test_every_event_type_has_its_fields_listed() -> None:
     assert set(FIELDS) == set(EventType)
+
+
+def test_text_of_late_sound_has_no_latency() -> None:
+    log = EventLog("s_1", capacity=10, now_ms=lambda: 60_000)
+    for source in ({}, {"source": "backfill"}):
+        log.emit(EventType.SEGMENT_FINAL, "C01", start_ms=1000, end_ms=2000, text="over", **source)
+    bodies = [json.loads(event.data) for event in log.since(0)]
+    assert [body.get("latency_ms") for body in bodies] == [58_000, None]
+    assert bodies[1]["source"] == "backfill"
