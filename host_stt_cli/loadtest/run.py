@@ -78,13 +78,14 @@ async def run(
     language: str,
     stop: asyncio.Event,
     on_progress: OnProgress = lambda progress: None,
+    drain_s: float = DRAIN_S,
 ) -> dict[str, Any]:
-    """The report of one run. Raises Unmeasured."""
+    """The report of one run. drain_s: how long the last finals are waited for. Raises Unmeasured."""
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
     timeout = aiohttp.ClientTimeout(total=30, sock_connect=10)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
         try:
-            return await _Run(http, target, load, clips, language, stop, on_progress).whole()
+            return await _Run(http, target, load, clips, language, stop, on_progress, drain_s).whole()
         except LineError as error:
             raise Unmeasured(f"{error}.") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -102,9 +103,10 @@ class _Run:
         language: str,
         stop: asyncio.Event,
         on_progress: OnProgress,
+        drain_s: float,
     ) -> None:
         self._http, self._target, self._load, self._stop = http, target, load, stop
-        self._on_progress = on_progress
+        self._on_progress, self._drain_s = on_progress, drain_s
         self._facts = Facts(load, language, script(load, [clip.ms for clip in clips]), clips)
         self._lines: list[Lines] = []
         self._down: dict[str, list[tuple[float, float]]] = {}  # by channel, on the loop's clock
@@ -228,7 +230,7 @@ class _Run:
     async def _drain(self, beat: Beat, watcher: Watcher, spoken_to_s: float) -> None:
         """Silence goes on until every utterance has its final, or long enough."""
         loop = asyncio.get_running_loop()
-        while loop.time() < spoken_to_s + DRAIN_S:
+        while loop.time() < spoken_to_s + self._drain_s:
             await asyncio.sleep(0.25)
             if not watcher.is_started:
                 continue

@@ -20,7 +20,7 @@ PATIENT = Limits(ttfs_p95_ms=60_000, missed_share=0.1, late_p95_ms=10_000, error
 
 
 async def measured(server: Server, load: Load, clips: list[sounds.Clip]) -> dict[str, Any]:
-    return await run(Target(server.url), load, clips, "en", asyncio.Event())
+    return await run(Target(server.url), load, clips, "en", asyncio.Event(), drain_s=120)
 
 
 async def test_four_channels_are_heard_and_told_truly(tmp_path: Path) -> None:
