@@ -120,7 +120,10 @@ ONE_PORT = {
     "packets": Figure("UDP packets taken.", is_counter=True),
     "rescued": Figure("Of those, read by the thread because the event loop was busy.", is_counter=True),
     "waiting": Figure("UDP packets read and not yet handed on."),
-    "dropped": Figure("UDP packets lost because too many waited, here or in the system.", is_counter=True),
+    "dropped": Figure(
+        "UDP packets lost because too many waited, here or in the system, or of peers cut off.",
+        is_counter=True,
+    ),
     "unknown": Figure("Packets that belong to no peer.", is_counter=True),
     "unsigned": Figure("ICE requests with a peer's name and a wrong password.", is_counter=True),
     "overflowed": Figure("Packets lost because too many waited for one peer.", is_counter=True),

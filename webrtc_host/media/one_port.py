@@ -10,6 +10,7 @@ peer alone; tables are empty when all are gone.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import time
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 QUESTIONS_MAX = 8192  # STUN questions of ours that may be open, over all peers
 TCP_MAX = 1024
 SEEN_S = 60.0  # what a STUN server sees of the one port is the same for all peers; so is its silence
+BLOCKED_S = 60.0  # who has sent too much is not heard at all for so long
 REPEAT_S = 60.0  # between two lines of the log that say the same
 _CLASS_BITS, _REQUEST, _INDICATION = 0x0110, 0x0000, 0x0010
 
@@ -69,6 +71,7 @@ class OnePort:
         self._streams: set[IceTcp] = set()
         self._questions: OrderedDict[bytes, MuxedPeer] = OrderedDict()  # our own, by STUN transaction
         self._seen: dict[Address, tuple[float, Candidate | None]] = {}  # until when, by STUN server
+        self._blocked: dict[Address, None] = {}  # of peers that were cut off, for a while
         self._missed_s: dict[object, float] = {}  # when a TURN server gave no relay
         self._said_s: dict[str, float] = {}
 
@@ -340,8 +343,24 @@ class OnePort:
             peer.rate.per_s,
             ", ".join(sorted({address[0] for address in (*peer.paths, *peer.streams)})),
         )
+        self._block(list(peer.paths))
         self._unbind(peer)
         peer.on_flood()
+
+    def _block(self, addresses: list[Address]) -> None:
+        """Its packets are not to take the room of others while it goes on sending."""
+        self._blocked.update(dict.fromkeys(addresses))
+        self._set_filters()
+        asyncio.get_running_loop().call_later(BLOCKED_S, self._unblock, addresses)
+
+    def _unblock(self, addresses: list[Address]) -> None:
+        for address in addresses:
+            self._blocked.pop(address, None)
+        self._set_filters()
+
+    def _set_filters(self) -> None:
+        for reader in (*self._sockets.values(), *self._spare):
+            reader.block(self._blocked)
 
     # ICE over TCP
 

@@ -15,9 +15,11 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from webrtc_host.media import packet_filter
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +98,11 @@ class UdpSocket:
         except OSError as error:  # full, unreachable, forbidden: the sender of a datagram gets no promise
             self.figures.unsent += 1
             logger.debug("x %d bytes to %s: %s", len(data), to, error)
+
+    def block(self, addresses: Iterable[Address]) -> None:
+        """Let the system drop what comes from these, and from no others any more."""
+        is_ipv6 = self.family == socket.AF_INET6
+        packet_filter.block(self.sock, [a for a in addresses if (":" in a[0]) == is_ipv6])
 
     def statistics(self) -> dict[str, int]:
         figures = self.figures

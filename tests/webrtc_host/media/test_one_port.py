@@ -254,6 +254,23 @@ async def test_a_peer_that_floods_is_cut_off_and_the_others_are_not_harmed() -> 
         assert closed_with(served, "C02") == []
 
 
+async def test_who_was_cut_off_is_not_even_read_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webrtc_host.media.one_port.BLOCKED_S", 0.5)
+    async with serving() as served, udp() as client, udp() as other:
+        ice = await offered(served)
+        client.transport.sendto(binding_request(ice), ("127.0.0.1", served.number))
+        await until(lambda: bool(client.got))
+        served.port._cut_off(next(iter(served.port._peers.values())))
+        packets = served.figure("packets")
+        client.transport.sendto(b"\x80" + bytes(60), ("127.0.0.1", served.number))
+        other.transport.sendto(b"\x80" + bytes(60), ("127.0.0.1", served.number))
+        await until(lambda: served.figure("unknown") == 1)
+        assert served.figure("packets") == packets + 1
+        await until(lambda: not served.port._blocked)
+        client.transport.sendto(b"\x80" + bytes(60), ("127.0.0.1", served.number))
+        await until(lambda: served.figure("unknown") == 2)
+
+
 async def test_a_peer_that_nobody_reads_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webrtc_host.media.one_port.WAITING_MAX", 50)
     async with serving() as served, udp() as client:
