@@ -2,17 +2,20 @@
 
 Pure SQL on a connection handed in; no transaction, no thread and no clock of its own. Writing an event twice
 changes nothing: a commit whose answer was lost is repeated.
+
+Statements are made once and kept: making one anew takes SQLAlchemy longer than SQLite takes to run it.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, case, delete, select, update
+from sqlalchemy import BigInteger, Connection, Table, bindparam, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
@@ -25,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 Body = dict[str, Any]
+Marks = dict[str, int]
+"""What the writer knows of `meta` without asking; to be emptied when a transaction fails."""
 
 UTTERANCE_MAX = "utterance_max"  # keys of `meta`: the highest ids given out
 SEGMENT_MAX = "segment_max"
@@ -32,7 +37,7 @@ ALIVE_WALL_MS = "alive_wall_ms"  # when the server was last known to run
 STOPPED_WALL_MS = "stopped_wall_ms"  # when it stopped in order; absent while it runs and after a crash
 
 
-def insert_events(connection: Connection, events: list[Event]) -> tuple[list[Row], int]:
+def insert_events(connection: Connection, events: list[Event], marks: Marks) -> tuple[list[Row], int]:
     """Write events and all that follows from them. Returns the rows of the finals, and how many were refused.
 
     An event that the database does not take is written without what follows from it, or, when even that is
@@ -40,7 +45,7 @@ def insert_events(connection: Connection, events: list[Event]) -> tuple[list[Row
     """
     try:
         with connection.begin_nested():
-            return _insert(connection, events), 0
+            return _insert(connection, events, marks), 0
     except Exception as error:
         if is_of_database(error):
             raise
@@ -49,7 +54,7 @@ def insert_events(connection: Connection, events: list[Event]) -> tuple[list[Row
     for event in events:
         try:
             with connection.begin_nested():
-                finals += _insert(connection, [event])
+                finals += _insert(connection, [event], marks)
         except Exception as error:
             if is_of_database(error):
                 raise
@@ -68,13 +73,7 @@ def is_of_database(error: Exception) -> bool:
 def note_alive(connection: Connection, wall_ms: int) -> None:
     """The server runs at this moment; sessions that go on are alive."""
     put_meta(connection, {ALIVE_WALL_MS: str(wall_ms)})
-    sessions = schema.sessions
-    alive_ms = wall_ms - sessions.c.t0_wall_ms
-    connection.execute(
-        update(sessions)
-        .where(sessions.c.ended_wall_ms.is_(None), sessions.c.alive_ms < alive_ms)
-        .values(alive_ms=alive_ms)
-    )
+    connection.execute(_ALIVE, {"wall_ms": wall_ms})
 
 
 def forget_events(connection: Connection, session: str, up_to_seq: int) -> None:
@@ -84,19 +83,17 @@ def forget_events(connection: Connection, session: str, up_to_seq: int) -> None:
 
 
 def put_meta(connection: Connection, values: dict[str, str]) -> None:
-    table = schema.meta
-    statement = _insert_of(connection, table)
-    statement = statement.on_conflict_do_update(
-        index_elements=[table.c.key], set_={"value": statement.excluded.value}
+    connection.execute(
+        _putting_meta(connection.dialect.name),
+        [{"key": key, "value": value} for key, value in values.items()],
     )
-    connection.execute(statement, [{"key": key, "value": value} for key, value in values.items()])
 
 
 def get_meta(connection: Connection, key: str) -> str | None:
     return connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == key)).scalar()
 
 
-def _insert(connection: Connection, events: list[Event]) -> list[Row]:
+def _insert(connection: Connection, events: list[Event], marks: Marks) -> list[Row]:
     bodies = [json.loads(event.data) for event in events]
     for body in bodies:
         if body["type"] == EventType.SESSION_STARTED:
@@ -110,7 +107,7 @@ def _insert(connection: Connection, events: list[Event]) -> list[Row]:
             change(connection, body)
     _lay_coverage(connection, [body for body in bodies if body["type"] == EventType.COVERAGE])
     _raise_heads(connection, events)
-    _raise_ids(connection, bodies)
+    _raise_ids(connection, bodies, marks)
     return finals
 
 
@@ -181,7 +178,6 @@ def _session_ended(connection: Connection, body: Body) -> None:
 
 
 def _channel_opened(connection: Connection, body: Body) -> None:
-    table = schema.channels
     row = {
         "session": body["session"],
         "channel": body["channel"],
@@ -191,22 +187,7 @@ def _channel_opened(connection: Connection, body: Body) -> None:
         "is_held": False,
         "glossary": encode_json(body["glossary"]).decode() if "glossary" in body else None,
     }
-    statement = _insert_of(connection, table).values(row)
-    new = statement.excluded
-    earliest = case(
-        (new.first_opened_ms < table.c.first_opened_ms, new.first_opened_ms), else_=table.c.first_opened_ms
-    )
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[table.c.session, table.c.channel],
-            set_={
-                "label": new.label,
-                "language": new.language,
-                "first_opened_ms": earliest,
-                "glossary": new.glossary,
-            },
-        )
-    )
+    connection.execute(_putting_channel(connection.dialect.name), [row])
     feed = {
         "session": body["session"],
         "opened_seq": body["seq"],
@@ -286,20 +267,22 @@ def _coverage_row(session: str, channel: str, run: Run) -> Row:
 
 
 def _raise_heads(connection: Connection, events: list[Event]) -> None:
-    sessions = schema.sessions
     heads = {event.session: event.seq or 0 for event in events}
-    for session, seq in heads.items():
-        connection.execute(
-            update(sessions).where(sessions.c.id == session, sessions.c.head_seq < seq).values(head_seq=seq)
-        )
+    connection.execute(_HEAD, [{"of_session": session, "to_seq": seq} for session, seq in heads.items()])
 
 
-def _raise_ids(connection: Connection, bodies: list[Body]) -> None:
+def _raise_ids(connection: Connection, bodies: list[Body], marks: Marks) -> None:
     """Remember the highest ids given out, so that a restarted server goes on behind them."""
+    raised: dict[str, str] = {}
     for key, field in ((UTTERANCE_MAX, "utterance"), (SEGMENT_MAX, "segment")):
         number = max((number_of(body.get(field)) for body in bodies), default=0)
-        if number > int(get_meta(connection, key) or 0):
-            put_meta(connection, {key: str(number)})
+        if key not in marks:
+            marks[key] = int(get_meta(connection, key) or 0)
+        if number > marks[key]:
+            marks[key] = number
+            raised[key] = str(number)
+    if raised:
+        put_meta(connection, raised)
 
 
 def number_of(name: object) -> int:
@@ -320,10 +303,53 @@ def _storable(text: str) -> str:
 def _add(connection: Connection, table: Table, rows: list[Row]) -> None:
     """Insert what is not there yet."""
     if rows:
-        connection.execute(_insert_of(connection, table).on_conflict_do_nothing(), rows)
+        connection.execute(_adding(connection.dialect.name, table), rows)
 
 
-def _insert_of(connection: Connection, table: Table) -> Any:
+@functools.cache
+def _adding(dialect: str, table: Table) -> Any:
+    return _insert_of(dialect, table).on_conflict_do_nothing()
+
+
+@functools.cache
+def _putting_meta(dialect: str) -> Any:
+    statement = _insert_of(dialect, schema.meta)
+    replaced = {"value": statement.excluded.value}
+    return statement.on_conflict_do_update(index_elements=[schema.meta.c.key], set_=replaced)
+
+
+@functools.cache
+def _putting_channel(dialect: str) -> Any:
+    table = schema.channels
+    statement = _insert_of(dialect, table)
+    new = statement.excluded
+    earliest = case(
+        (new.first_opened_ms < table.c.first_opened_ms, new.first_opened_ms), else_=table.c.first_opened_ms
+    )
+    return statement.on_conflict_do_update(
+        index_elements=[table.c.session, table.c.channel],
+        set_={
+            "label": new.label,
+            "language": new.language,
+            "first_opened_ms": earliest,
+            "glossary": new.glossary,
+        },
+    )
+
+
+def _insert_of(dialect: str, table: Table) -> Any:
     """Both databases know ON CONFLICT, SQLAlchemy has it for each apart."""
-    is_sqlite = connection.dialect.name == "sqlite"
-    return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+_HEAD = (
+    update(schema.sessions)
+    .where(schema.sessions.c.id == bindparam("of_session"), schema.sessions.c.head_seq < bindparam("to_seq"))
+    .values(head_seq=bindparam("to_seq"))
+)
+_ALIVE_MS = bindparam("wall_ms", type_=BigInteger) - schema.sessions.c.t0_wall_ms
+_ALIVE = (
+    update(schema.sessions)
+    .where(schema.sessions.c.ended_wall_ms.is_(None), schema.sessions.c.alive_ms < _ALIVE_MS)
+    .values(alive_ms=_ALIVE_MS)
+)

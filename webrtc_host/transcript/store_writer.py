@@ -105,7 +105,8 @@ class StoreWriter:
         self._is_stopping = False
         self._stop_by_s = float("inf")
         self._busy_since_s: float | None = None
-        self._complained_s = float("-inf")
+        self._complained_s = self._alive_s = float("-inf")
+        self._marks: rows.Marks = {}
         self._totals = _Totals()
         self._connection: Connection | None = None
         self._thread: threading.Thread | None = None
@@ -216,7 +217,9 @@ class StoreWriter:
             self._write_events(self._connection, events)
             if self._config.keep_events is not None:
                 self._forget(self._connection, group, self._config.keep_events)
-            rows.note_alive(self._connection, int(time.time() * 1000))
+            if self._clock() - self._alive_s >= self._config.heartbeat_s / 2:
+                rows.note_alive(self._connection, int(time.time() * 1000))
+                self._alive_s = self._clock()
 
     def _forget(self, connection: Connection, group: list[Event | _Job], keep: int) -> None:
         """A record in memory is bounded; now and then what is over the bound goes."""
@@ -227,7 +230,7 @@ class StoreWriter:
     def _write_events(self, connection: Connection, events: list[Event]) -> None:
         if not events:
             return
-        finals, refused = rows.insert_events(connection, events)
+        finals, refused = rows.insert_events(connection, events, self._marks)
         self._totals.given_up += refused
         if finals:
             for after in self.after_segments:
@@ -277,6 +280,8 @@ class StoreWriter:
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
+        self._marks.clear()
+        self._alive_s = float("-inf")
         if connection is None:
             return
         try:

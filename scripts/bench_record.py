@@ -1,0 +1,274 @@
+"""What it costs to have every event on disk before it is seen, and what ten thousand reconnects do.
+
+    .venv/bin/python -m scripts.bench_record [--seconds 10] [--rates 20,200,1000] [--url URL] [--folder DIR]
+    .venv/bin/python -m scripts.bench_record --reconnects 10000
+
+Added latency is from `emit` to the moment watchers hear of it, on the event loop's clock. Finals have 15
+words with their times, about 1.6 kB each. The reconnects are real WebSockets on loopback, 500 at a time, each
+with a `since` that lies 100 events back, out of memory; a last watcher stays and takes the time of live ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+from webrtc_host.app import RECORD, REGISTRY, build_app, serve
+from webrtc_host.config import DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig, StoreSettings
+from webrtc_host.seams import EventType
+from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.journal import Journal
+from webrtc_host.transcript.store import Store, StoreConfig
+
+NOWHERE = "http://127.0.0.1:9"
+WORDS = "alpha one proceed to gate seven and hold there until bravo two has passed over".split()
+AT_ONCE = 500
+BACK = 100
+HELD = 200
+OUTSTANDING = 5000
+"""Events on their way to the disk while as many as possible are written."""
+
+
+@dataclass
+class Written:
+    """One run: a session whose events are saved, and how long each took."""
+
+    store: Store
+    log: EventLog = field(init=False)
+    emitted_s: deque[float] = field(default_factory=deque)
+    added_ms: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        journal = Journal(self.store)
+        self.log = EventLog(
+            f"s_{time.monotonic_ns()}", capacity=100, now_ms=lambda: 0, listener=self._heard, journal=journal
+        )
+        journal.add(self.log)
+        self.journal = journal
+        self.emit(EventType.SESSION_STARTED, name="bench", t0_wall="2026-11-21T06:10:01.234Z")
+
+    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> None:
+        self.emitted_s.append(time.perf_counter())
+        self.log.emit(kind, channel, **fields)
+
+    def final(self, number: int) -> None:
+        words = [
+            {"text": word, "start_ms": at * 300, "end_ms": at * 300 + 250, "p": 0.93}
+            for at, word in enumerate(WORDS)
+        ]
+        segment = f"g_{self.log.session}{number}"
+        ids = {"utterance": f"u_{number}", "segment": segment}
+        text = " ".join(WORDS)
+        times = {"start_ms": number * 10, "end_ms": number * 10 + 4500}
+        self.emit(
+            EventType.SEGMENT_FINAL,
+            f"C{number % 16 + 1:02d}",
+            **ids,
+            **times,
+            text=text,
+            raw=text,
+            words=words,
+        )
+
+    def _heard(self, event: Event) -> None:
+        self.added_ms.append((time.perf_counter() - self.emitted_s.popleft()) * 1000)
+
+
+async def at_rate(store: Store, rate: float, seconds: float) -> str:
+    written = Written(store)
+    before = store.statistics()
+    began_s = time.perf_counter()
+    number = 0
+    while (elapsed_s := time.perf_counter() - began_s) < seconds:
+        due = int(elapsed_s * rate)
+        while number < due:
+            number += 1
+            written.final(number)
+        await asyncio.sleep(0.002)
+    await written.log.settled()
+    after = store.statistics()
+    groups = after["groups"] - before["groups"]
+    p50, p95, p99 = np.percentile(written.added_ms, [50, 95, 99])
+    return f"| {rate:.0f} a second | {p50:.1f} / {p95:.1f} / {p99:.1f} | {number / groups:.1f} | {number} |"
+
+
+async def as_fast_as_it_goes(store: Store, seconds: float) -> str:
+    written = Written(store)
+    before = store.statistics()
+    began_s = time.perf_counter()
+    number = 0
+    while time.perf_counter() - began_s < seconds:
+        while len(written.emitted_s) < OUTSTANDING:
+            number += 1
+            written.final(number)
+        await asyncio.sleep(0.001)
+    await written.log.settled()
+    took_s = time.perf_counter() - began_s
+    groups = store.statistics()["groups"] - before["groups"]
+    p50, p95, p99 = np.percentile(written.added_ms, [50, 95, 99])
+    rate = number / took_s
+    return (
+        f"| as many as it takes: {rate:.0f} a second | {p50:.0f} / {p95:.0f} / {p99:.0f} "
+        f"| {number / groups:.0f} | {number} |"
+    )
+
+
+async def write(arguments: argparse.Namespace, folder: Path) -> None:
+    store = Store(StoreConfig(folder, arguments.url))
+    await store.open()
+    print("| finals | added latency p50 / p95 / p99 ms | events in a transaction | events |")
+    print("|---|---|---|---|")
+    for rate in (float(rate) for rate in arguments.rates.split(",")):
+        print(await at_rate(store, rate, arguments.seconds), flush=True)
+    print(await as_fast_as_it_goes(store, arguments.seconds), flush=True)
+    await store.close()
+
+
+def run_server(folder: str, url: str, pipe: Connection) -> None:
+    asyncio.run(_serve(Path(folder), url, pipe))
+
+
+async def _serve(folder: Path, url: str, pipe: Connection) -> None:
+    """A session with a past on disk, and a final every 50 ms that says when it was made."""
+    config = MediaProcessConfig(
+        media=MediaConfig(port=0),
+        limits=LimitsConfig(watchers=1000, events_in_memory=HELD),
+        data=DataConfig(dir=folder),
+        store=StoreSettings(url=url),
+        engine_url=NOWHERE,
+    )
+    app, stop = build_app(config), asyncio.Event()
+    serving = asyncio.create_task(serve(app, "127.0.0.1", 0, stop=stop, on_listening=pipe.send))
+    await asyncio.to_thread(pipe.recv)
+    log = app[REGISTRY].current().log
+    for number in range(1000):
+        _emit(log, number)
+    pipe.send(await log.settled())
+    number, before_mb = 1000, _rss_mb()
+    while not pipe.poll():
+        number += 1
+        _emit(log, number, made_ns=time.monotonic_ns())
+        await asyncio.sleep(0.05)
+    figures = app[RECORD].store.statistics() | {"rss_before_mb": before_mb, "rss_max_mb": _rss_mb()}
+    stop.set()
+    await serving
+    pipe.send(figures)
+
+
+def _emit(log: Any, number: int, **more: Any) -> None:
+    ids = {"utterance": f"u_{number}", "segment": f"g_{number}"}
+    times = {"start_ms": number, "end_ms": number + 1}
+    log.emit(EventType.SEGMENT_FINAL, "C01", **ids, **times, text=" ".join(WORDS), **more)
+
+
+@dataclass
+class Storm:
+    """The clients' side of the reconnects."""
+
+    url: str
+    head: int
+    came_back: int = 0
+    refused: int = 0
+    wrong: int = 0
+    live_ms: list[float] = field(default_factory=list)
+
+    async def come_back(self, http: aiohttp.ClientSession) -> None:
+        since = self.head - HELD - BACK
+        try:
+            async with http.ws_connect(self.url, params={"since": str(since)}) as socket:
+                got = [(await socket.receive_json(timeout=60))["seq"] for _ in range(BACK)]
+        except (aiohttp.ClientError, TypeError, TimeoutError):
+            self.refused += 1
+            return
+        self.came_back += 1
+        self.wrong += got != list(range(since + 1, since + BACK + 1))
+
+    async def stay(self, http: aiohttp.ClientSession) -> None:
+        async with http.ws_connect(self.url) as socket:
+            async for message in socket:
+                body = json.loads(message.data)
+                if "made_ns" in body:
+                    self.live_ms.append((time.monotonic_ns() - body["made_ns"]) / 1e6)
+
+
+async def storm(port: int, head: int, count: int) -> Storm:
+    seen = Storm(f"http://127.0.0.1:{port}/ws", head)
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(http: aiohttp.ClientSession) -> None:
+        async with turns:
+            await seen.come_back(http)
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        staying = asyncio.create_task(seen.stay(http))
+        await asyncio.gather(*(one(http) for _ in range(count)))
+        staying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await staying
+    return seen
+
+
+def reconnect(arguments: argparse.Namespace, folder: Path) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(
+        target=run_server, args=(str(folder), arguments.url, theirs)
+    )
+    server.start()
+    port = ours.recv()
+    ours.send("begin")
+    head = ours.recv()
+    began_s = time.perf_counter()
+    seen = asyncio.run(storm(port, head, arguments.reconnects))
+    took_s = time.perf_counter() - began_s
+    ours.send("stop")
+    figures = ours.recv()
+    server.join()
+    p50, p95, p99 = np.percentile(seen.live_ms, [50, 95, 99])
+    print(f"came back {seen.came_back}, refused {seen.refused}, wrong {seen.wrong}, in {took_s:.1f} s")
+    print(f"events replayed {seen.came_back * BACK}, {seen.came_back * BACK / took_s:.0f} a second")
+    print(f"live final to another watcher: p50 {p50:.0f} / p95 {p95:.0f} / p99 {p99:.0f} ms")
+    print(f"server memory {figures['rss_before_mb']:.0f} -> at most {figures['rss_max_mb']:.0f} MB")
+    print(f"reads refused {figures['reads_refused']:.0f}, longest commit {figures['commit_ms_max']:.0f} ms")
+
+
+def _rss_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each row")
+    parser.add_argument("--rates", default="20,200,1000", help="finals a second")
+    parser.add_argument("--url", default="", help="store.url")
+    parser.add_argument("--folder", type=Path, help="on the disk to be measured; default: a temporary folder")
+    parser.add_argument("--reconnects", type=int, default=0, help="watchers that come back, instead")
+    arguments = parser.parse_args()
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{platform.platform()}, {os.cpu_count()} cores, load {load}, {arguments.url or 'SQLite'}")
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        if arguments.reconnects:
+            reconnect(arguments, Path(folder))
+        else:
+            asyncio.run(write(arguments, Path(folder)))
+
+
+if __name__ == "__main__":
+    main()
