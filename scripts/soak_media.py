@@ -1,0 +1,47 @@
+"""Let channels speak for long, then connections come and go, and see whether the server stays as it was.
+
+`.venv/bin/python -m scripts.soak_media --minutes 30 --channels 16 --cycles 1000`; either may be 0. Exit
+status 1 when memory, tasks, threads or file descriptors grow, or the server logged an error.
+Results: docs/benchmarks/hardening.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from bench.media_soak import Sample, Soaked, cycles, soak, told
+
+
+def show(figures: Sample) -> None:
+    shown = ("at_s", "rss_mb", "fds", "threads", "tasks", "connections", "errors")
+    print("  ".join(f"{name} {figures[name]:.1f}".removesuffix(".0") for name in shown), flush=True)
+
+
+async def run(minutes: float, channels: int, count: int) -> list[Soaked]:
+    done = []
+    if minutes:
+        done.append(await soak(minutes * 60, channels, every_s=max(1.0, minutes * 60 / 120), tell=show))
+    if count:
+        done.append(await cycles(count, every=max(4, count // 25), tell=show))
+    return done
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--cycles", type=int, default=1000)
+    chosen = parser.parse_args()
+    done = asyncio.run(run(chosen.minutes, chosen.channels, chosen.cycles))
+    troubles = []
+    for soaked in done:
+        print(told(soaked))
+        troubles += soaked.troubles()
+    for trouble in troubles:
+        print(f"x {trouble}")
+    return 1 if troubles else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

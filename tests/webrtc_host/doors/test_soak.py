@@ -1,0 +1,48 @@
+"""The short version of `scripts/soak_media.py`, and that its judgement sees what grows."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.media_soak import Sample, Soaked, cycles, soak, told
+
+pytestmark = [pytest.mark.peer, pytest.mark.net, pytest.mark.timeout(300)]
+
+
+def samples(**slopes: float) -> list[Sample]:
+    """Twenty of them; what is named grows by so much for each."""
+    start = {"rss_mb": 140.0, "fds": 20.0, "threads": 8.0, "tasks": 10.0, "samples": 0.0, "errors": 0.0}
+    return [
+        {"at_s": float(n), "connections": 0.0, **{k: v + n * slopes.get(k, 0.0) for k, v in start.items()}}
+        for n in range(20)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("slopes", "words"),
+    [
+        ({"rss_mb": 1.0}, "memory grows: +9.0 MB"),
+        ({"fds": 1.0}, "fds grow"),
+        ({"threads": 1.0}, "threads grow"),
+        ({"tasks": 1.0}, "tasks grow"),
+        ({"errors": 1.0}, "19 errors"),
+    ],
+)
+def test_what_grows_is_seen(slopes: dict[str, float], words: str) -> None:
+    soaked = Soaked("a soak", 20.0, 0, 20, samples(**slopes))
+    assert [trouble for trouble in soaked.troubles() if words in trouble]
+    assert "a soak" in told(soaked)
+
+
+def test_what_is_flat_passes_and_too_little_to_judge_does_not() -> None:
+    assert Soaked("a soak", 20.0, 0, 20, samples(rss_mb=0.1, fds=0.05)).troubles() == []
+    assert Soaked("a soak", 20.0, 0, 20, []).troubles()
+
+
+async def test_eight_channels_that_stay_and_twelve_connections_that_do_not_leave_the_server_flat() -> None:
+    stayed = await soak(6.0, 8, every_s=0.5)
+    assert stayed.troubles() == []
+    assert stayed.audio_share() > 0.8
+    came_and_went = await cycles(12, every=4)
+    assert came_and_went.troubles() == []
+    assert came_and_went.samples[-1]["connections"] == 0
