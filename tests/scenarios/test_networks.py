@@ -132,6 +132,14 @@ async def assert_heard(page: Page, before_s: float, seconds: float) -> None:
     pytest.fail(f"{await audio_s(page) - before_s:.1f} s of sound arrived, {seconds:.1f} s were sent")
 
 
+async def test_who_is_not_root_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(pytest.fail.Exception, match="apt-get install no-such-package"):
+        require("no-such-program", "no-such-package")
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    with pytest.raises(pytest.fail.Exception, match="root alone: run scripts/test as root"):
+        require("ip", "iproute2")
+
+
 async def test_published_udp_is_used(
     namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import socket
 import struct
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -28,10 +29,13 @@ Address = tuple[str, int]
 WATCH_S = 0.02  # 200 channels of 50 packets fill Linux' default buffer in 25 ms
 WAITING_MAX = 65_536  # 5 s of 256 channels; about 20 MB. Beyond it the newest are lost, and counted
 BATCH = 256  # per turn of the loop, so that other work gets its turns too
+RESCUE_BATCHES = 16  # 200,000 packets a second; more would keep the loop waiting for the lock
 DATAGRAM_MAX = 2048  # WebRTC keeps to 1200 and less
 BUFFER_BYTES = 4 * 1024 * 1024
 _CONTROL_BYTES = 64
-_IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)  # Linux; the constant came with Python 3.12
+_IP_PKTINFO = getattr(
+    socket, "IP_PKTINFO", 26 if sys.platform == "darwin" else 8
+)  # named from Python 3.12 on
 _SO_RCVBUFFORCE = 33  # Linux, root only: past net.core.rmem_max
 _SO_MEMINFO = 55  # Linux: nine 32-bit figures, the last is what the full buffer cost
 _MEMINFO_BYTES = 36
@@ -140,11 +144,14 @@ class UdpSocket:
                 self._rescue()
 
     def _rescue(self) -> None:
-        while packets := self._read(BATCH):
+        for _ in range(RESCUE_BATCHES):
+            packets = self._read(BATCH)
             room = WAITING_MAX - len(self._waiting)
             self._waiting.extend(packets[:room])
             self.figures.rescued += min(room, len(packets))
             self.figures.dropped += max(0, len(packets) - room)
+            if len(packets) < BATCH:
+                break
         if self._waiting and not self._is_called:
             self._is_called = True
             try:
