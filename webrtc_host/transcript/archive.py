@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from host_stt.contract import SAMPLE_RATE
 from webrtc_host.config import ArchiveConfig
@@ -33,6 +34,16 @@ from webrtc_host.transcript.retention import SHED_BYTES, Holds, RetentionConfig,
 logger = logging.getLogger(__name__)
 
 FOLDER = "audio"
+SHED_PART = 50
+"""At most a fiftieth of a full disk is cleared at one time, so that a small one keeps what it can."""
+
+
+class _Disk(Protocol):
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def free(self) -> int: ...
 
 
 class ChannelKeeper:
@@ -152,7 +163,7 @@ class Archive:
         with self._lock:
             files, writing = list(self._index), set(self._writing)
         chosen = due(
-            files, rules, holds, now_s=self._wall_s(), free_bytes=self._free_bytes(), open_stems=writing
+            files, rules, holds, now_s=self._wall_s(), free_bytes=self._disk().free, open_stems=writing
         )
         if chosen:
             logger.info("%d files of sound are past their time, or no room is left for them", len(chosen))
@@ -205,7 +216,7 @@ class Archive:
             writing = self._writing
             free = [f for f in self._index if f.place not in holds and (f.place, f.stem) not in writing]
         free.sort(key=lambda file: (file.modified_s, file.start_sample))
-        chosen = oldest(free, SHED_BYTES)
+        chosen = oldest(free, min(SHED_BYTES, self._disk().total // SHED_PART))
         if chosen:
             logger.error("the disk is full: the %d oldest files of sound are removed", len(chosen))
         return self._delete(chosen) > 0
@@ -228,8 +239,5 @@ class Archive:
         self.removed_bytes += freed
         return freed
 
-    def _free_bytes(self) -> int:
-        try:
-            return shutil.disk_usage(self.folder if self.folder.exists() else self.folder.parent).free
-        except OSError:
-            return 1 << 62
+    def _disk(self) -> _Disk:
+        return shutil.disk_usage(self.folder if self.folder.exists() else self.folder.parent)
