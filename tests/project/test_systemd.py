@@ -1,0 +1,60 @@
+"""The unit file starts what the command line has, may stop in its own time, and systemd understands it."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+
+from host_stt_cli.main import main
+from webrtc_host import app
+
+ROOT = Path(__file__).parent.parent.parent
+UNIT = ROOT / "config" / "host-stt.service"
+
+
+class Unit(configparser.RawConfigParser):
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr
+
+
+def unit() -> Unit:
+    parsed = Unit()
+    parsed.read(UNIT, encoding="utf-8")
+    return parsed
+
+
+def test_the_unit_starts_a_command_with_options_it_has() -> None:
+    program, command, *options = unit()["Service"]["ExecStart"].split()
+    assert program.endswith("/host-stt")
+    assert isinstance(main, click.Group)
+    serve = main.get_command(click.Context(main), command)
+    assert serve is not None
+    known = {name for parameter in serve.params for name in parameter.opts}
+    assert {option for option in options if option.startswith("--")} <= known
+
+
+def test_the_service_has_time_for_the_last_words_and_does_not_repeat_a_mistake() -> None:
+    service = unit()["Service"]
+    assert int(service["TimeoutStopSec"]) > app.FLUSH_S + app.HANDLERS_S + 5
+    assert service["RestartPreventExitStatus"] == "2"
+    assert service["StateDirectory"] in service["ExecStart"]
+
+
+def test_systemd_finds_no_mistake_in_it(tmp_path: Path) -> None:
+    """With a program that exists and a user that exists; where systemd is installed."""
+    analyze = shutil.which("systemd-analyze")
+    text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text(encoding="utf-8"))
+    text = re.sub(r"(?m)^(User|Group)=.*", r"\1=root", text)
+    copy = tmp_path / "host-stt.service"
+    copy.write_text(text, encoding="utf-8")
+    if analyze is not None:
+        done = subprocess.run(
+            [analyze, "verify", copy], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert "host-stt.service" not in done.stderr, done.stderr
+    assert "ExecStart=/bin/true serve" in text
