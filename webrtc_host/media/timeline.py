@@ -229,7 +229,10 @@ class Timeline:
             self._next_sample, self._began_sample = self._anchor_sample, first.now_sample
         self._is_anchoring = False
         self.drift.restart()
-        return [block for piece in held for block in self._place(piece, BlockKind.LOST)]
+        blocks = self._place(first, BlockKind.LOST)
+        for piece in held[1:]:
+            blocks += self._place(piece, piece.gap_kind)
+        return blocks
 
     def _resume(self) -> list[Block]:
         """At pace: the source stood still, so the missing time goes in. Faster: they were only held up."""
@@ -241,7 +244,7 @@ class Timeline:
             self.drift.restart()
         else:
             self.statistics.bursts += 1
-        kind = BlockKind.PAUSED if is_pause else BlockKind.LOST
+        kind = BlockKind.PAUSED if is_pause else held[0].gap_kind
         blocks = self._place(held[0], kind)
         for piece in held[1:]:
             blocks += self._place(piece, piece.gap_kind)

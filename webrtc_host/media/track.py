@@ -56,8 +56,8 @@ class TrackFeed:
         self._tap = Tap(receiver, self._take)
         self._budget = PacketBudget()
         self._early: deque[tuple[Codec, RtpPacket]] = deque(maxlen=EARLY_PACKETS_MAX)
-        self._codec: Codec | None = None
-        self._stream: RtpStream | None = None  # None before the first packet
+        self._codec = Codec.OPUS  # what nearly all send; another one is seen by its first packet
+        self._stream: RtpStream | None = None  # None before `start`
         self._before = Counts()  # of streams in other codecs
         self._unread = 0
         self._task: asyncio.Task[None] | None = None
@@ -73,6 +73,7 @@ class TrackFeed:
         if self._task is not None:
             return
         RECEPTION.add(self)
+        self._stream = self._new_stream()
         self._task = asyncio.create_task(self._wait_for_end(), name=f"read {self.name}")
         try:
             self.channel.open()
@@ -179,12 +180,15 @@ class TrackFeed:
         self._hand_on_or_fail(self._stream.feed(packet))
 
     def _change_codec(self, codec: Codec) -> None:
-        """The first packet, or a sender that changed its mind: the new stream begins after the old one."""
+        """The new stream begins where the old one ended."""
         if self._stream is not None:
             self._hand_on_or_fail(self._stream.flush())
             self._before.add(_counts_of(self._stream))
         self._codec = codec
-        self._stream = RtpStream(codec, self._config, floor_sample=self.channel.end_sample)
+        self._stream = self._new_stream()
+
+    def _new_stream(self) -> RtpStream:
+        return RtpStream(self._codec, self._config, floor_sample=self.channel.end_sample)
 
     def _end(self) -> None:
         if self.is_over:

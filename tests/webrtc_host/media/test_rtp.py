@@ -88,6 +88,13 @@ def test_silence_the_sender_did_not_send_is_not_lost() -> None:
     assert len(whole(blocks)) == COUNT * PACKET
 
 
+def test_silence_that_was_not_sent_at_the_very_start_is_not_lost_either() -> None:
+    late = [dataclasses.replace(p, sequence=(p.sequence - 20) % 2**16) for p in sent(range(23, 60))]
+    stream, blocks = hear([*sent(range(3)), *late])
+    assert samples_of(blocks, BlockKind.LOST) == 0
+    assert stream.timeline.statistics.silent == 20 * PACKET
+
+
 def test_a_packet_that_cannot_be_decoded_costs_itself() -> None:
     packets = sent(range(COUNT))
     packets[END - 2] = dataclasses.replace(packets[END - 2], payload=b"\x7b\xff\xff")

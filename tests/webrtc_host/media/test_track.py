@@ -132,6 +132,15 @@ async def test_a_line_that_goes_quiet_is_said_and_one_that_comes_back_too(world:
     assert_contiguous(world.pipeline.blocks)
 
 
+async def test_a_line_that_never_sends_anything_is_said_too(world: World) -> None:
+    world.feed.start()
+    for _ in range(14):
+        world.now_s += 0.25
+        world.feed.on_tick()
+    assert world.channel.state is ChannelState.NO_SIGNAL
+    assert not world.pipeline.blocks
+
+
 async def test_g711_and_opus_may_follow_each_other_on_one_track(world: World) -> None:
     world.feed.start()
     await world.play(0, 60)
