@@ -115,7 +115,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     )
     record.registry = registry
     lag = LoopLag(figures.observe_lag)
-    readiness = Readiness(EngineWatch(config.engine_url, config.token_for_engine), lag, record.store)
+    readiness = Readiness(EngineWatch(config.engine_url, config.token_for_engine), lag)
     app = web.Application(client_max_size=config.limits.body_bytes)
     gate = Gate(
         config.token,
@@ -141,6 +141,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[AUDIT] = Audit(record.store)
     app[SEARCH] = SearchIndex(record.store)
     app[ARCHIVE] = ArchiveRoom(config, registry, record, speech)
+    readiness.troubles["record"] = record.trouble
     readiness.troubles["archive"] = app[ARCHIVE].trouble
     app[RESUME] = ResumeTokens(config.media.resume_s)
     app[SOCKETS] = PcmSocketDoor(registry, config.media, tokens=app[RESUME])

@@ -54,6 +54,11 @@ class RecordRoom:
         self._ids = ids
         self.registry: SessionRegistry | None = None  # set before the start
 
+    def trouble(self) -> str | None:
+        """Why it cannot be written now, for /ready."""
+        state = self.store.state
+        return f"the record cannot be written: {state.reason}" if state.is_degraded else None
+
     def make_log(self, session_id: str, now_ms: Callable[[], int], head_seq: int = 0) -> EventLog:
         log = EventLog(
             session_id,

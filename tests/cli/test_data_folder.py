@@ -62,3 +62,14 @@ def test_a_folder_that_takes_no_files_is_one_sentence_for_root_too() -> None:
         hold(Path("/proc/self")),
     ):
         pass
+
+
+def test_a_record_in_memory_does_with_a_folder_that_takes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("", encoding="ascii")
+    with hold(tmp_path / "file" / "data", is_needed=False) as folder:
+        assert folder == tmp_path / "file" / "data"
+    assert "nothing is kept" in caplog.text
+    with hold(tmp_path / "data", is_needed=False), pytest.raises(StartError), hold(tmp_path / "data"):
+        pass

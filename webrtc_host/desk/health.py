@@ -13,11 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
-
-from webrtc_host.transcript.store_writer import WriterState
 
 logger = logging.getLogger(__name__)
 
@@ -117,27 +115,18 @@ class EngineWatch:
             )
 
 
-class Record(Protocol):
-    """What is asked of the store."""
-
-    @property
-    def state(self) -> WriterState: ...
-
-
 class Readiness:
-    """The answer of `/ready`. A record that cannot be written degrades, it does not end the service."""
+    """The answer of `/ready`. A room's trouble (a full disk) degrades, it does not end the service."""
 
     def __init__(
         self,
         engine: EngineWatch,
         lag: LoopLag,
-        record: Record | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = engine
         self.lag = lag
-        self._record = record
         self.is_stopping = False
         self.troubles: dict[str, Callable[[], str | None]] = {}
         """Rooms that may degrade while text goes on: name -> what is wrong now, in plain words, or None."""
