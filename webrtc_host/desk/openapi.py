@@ -23,7 +23,13 @@ from webrtc_host.desk.roles import NEEDED
 
 OPENAPI_VERSION = "3.1.0"
 _PART = re.compile(r"{(\w+)}")
-_SUCCESS = {("POST", "/whip/{channel}"): 201, ("GET", "/ws"): 101}
+_SUCCESS = {
+    ("POST", "/whip/{channel}"): 201,
+    ("GET", "/whip/{channel}"): 204,
+    ("PATCH", "/whip/{channel}/{publication}"): 204,
+    ("GET", "/whip/{channel}/{publication}"): 204,
+    ("GET", "/ws"): 101,
+}
 
 TABLE: dict[tuple[str, str], Operation] = {
     ("GET", "/health"): Operation("200 while the process is up"),
@@ -39,12 +45,16 @@ TABLE: dict[tuple[str, str], Operation] = {
     ("DELETE", "/offer/{connection}"): Operation("Hang up: last words first", errors=(404,)),
     ("GET", "/offer/{connection}"): Operation("What a connection feeds", errors=(404,)),
     ("GET", "/api/ice"): Operation("STUN and TURN servers for the client's side"),
-    ("POST", "/whip/{channel}"): Operation("WHIP: publish a channel", content_type="application/sdp"),
-    ("GET", "/whip/{channel}"): Operation("Not possible: WHIP publishes by POST", errors=(405,)),
+    ("POST", "/whip/{channel}"): Operation(
+        "WHIP: publish a channel", content_type="application/sdp", errors=(409, 413, 415, 422)
+    ),
+    ("GET", "/whip/{channel}"): Operation("Nothing: WHIP publishes by POST"),
     ("OPTIONS", "/whip/{channel}"): Operation("What WHIP takes here"),
-    ("PATCH", "/whip/{channel}/{publication}"): Operation("WHIP: candidates", errors=(404,)),
+    ("PATCH", "/whip/{channel}/{publication}"): Operation(
+        "WHIP: candidates", errors=(404, 412, 415, 422, 428)
+    ),
     ("DELETE", "/whip/{channel}/{publication}"): Operation("WHIP: end a publication", errors=(404,)),
-    ("GET", "/whip/{channel}/{publication}"): Operation("Not possible", errors=(405,)),
+    ("GET", "/whip/{channel}/{publication}"): Operation("Nothing"),
     ("OPTIONS", "/whip/{channel}/{publication}"): Operation("What WHIP takes here"),
     ("GET", "/ws/pcm/{channel}"): Operation("Sound of a channel over a WebSocket"),
     ("GET", "/ws/backfill/{channel}"): Operation("Sound of a gap over a WebSocket"),
