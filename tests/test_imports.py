@@ -26,6 +26,7 @@ PURE = (
     "webrtc_host.media.drift",
     "webrtc_host.media.flood",
     "webrtc_host.media.jitter",
+    "webrtc_host.media.packet_rate",
     "webrtc_host.media.ranges",
     "webrtc_host.media.timeline",
     "webrtc_host.speech.endpointing",
