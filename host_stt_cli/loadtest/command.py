@@ -51,6 +51,7 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--ttfs-p95", default=1500.0, show_default=True, metavar="MS", help="The limit of the verdict.")
 @click.option("--sweep", "sweep_to", is_flag=False, flag_value=64, default=0, metavar="[MOST]")
+@click.option("--soak", is_flag=True, help="Judge what creeps too: memory, threads, files, timecodes.")
 @click.option("--json", "json_file", type=_PATH, metavar="FILE", help="The whole report.")
 @click.option("--html", "html_file", type=_PATH, metavar="FILE", help="The report as a page; opens offline.")
 @click.option("--compare", nargs=2, type=_PATH, metavar="BEFORE AFTER", help="Two reports, no run.")
@@ -71,6 +72,7 @@ def loadtest(
     seed: int,
     ttfs_p95: float,
     sweep_to: int,
+    soak: bool,
     json_file: Path | None,
     html_file: Path | None,
     compare: tuple[Path, Path] | None,
@@ -90,7 +92,7 @@ def loadtest(
         raise StartError(f"{error}.") from error
     clips = sounds.given(audio, language) if audio else sounds.spoken(language)
     target = Target(base.rstrip("/"), os.environ.get(TOKEN_VARIABLE, ""), engine)
-    limits = Limits(ttfs_p95_ms=ttfs_p95)
+    limits = Limits(ttfs_p95_ms=ttfs_p95, is_soak=soak)
     try:
         found, verdict = asyncio.run(_measured(target, load, clips, language, limits, sweep_to))
     except Unmeasured as error:

@@ -29,7 +29,13 @@ class Limits:
     error_points: float = 2.0  # of WER or CER more than the same phrases read alone
     growth_ms: float = 250.0  # of TTFS over the whole run, where it is sure to be growth
     late_p95_ms: float = 60.0  # of the generator; beyond it the run measures the generator
+    is_soak: bool = False  # then what must not creep is judged too: SOAK
     unknown_share: float = 0.02  # of coverage that no event spoke of: the last moments of a run
+
+
+SOAK = {"rss_mb": 60.0, "threads": 4.0, "fds": 8.0}
+"""Of each server, per hour, where the slope is sure; what a first hour's caches take passes."""
+SOAK_TIMECODE_MS = 30.0  # per hour, either way: half a second would be lost in a night shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ def _reasons(report: dict[str, Any], limits: Limits) -> list[str]:
         reasons.append(f"{measures['finals_refused']} finals were refused for want of room")
     reasons += _coverage(report, limits)
     reasons += _growth(report, limits)
+    reasons += _creeping(report) if limits.is_soak else []
     alone, rate = measures["alone"].get("rate"), measures["accuracy"].get("rate")
     if alone is not None and rate is not None and not report["load"]["loss"]:
         points = 100 * (rate - alone)
@@ -116,6 +123,27 @@ def _growth(report: dict[str, Any], limits: Limits) -> list[str]:
     if grown > limits.growth_ms and slope > 3 * error:
         return [f"time to final text grew by {grown:.0f} ms over the run"]
     return []
+
+
+def _creeping(report: dict[str, Any]) -> list[str]:
+    """Memory, threads, files and timecodes that go one way for as long as the server runs."""
+    growth = report["measures"]["growth"]
+    reasons = []
+    for process in ("8082", "8081"):
+        for figure, most in SOAK.items():
+            slope = _sure(growth.get(f"{process} {figure}_per_hour", {}))
+            if slope > most:
+                reasons.append(f"{figure} of {process} grows by {slope:.0f} an hour")
+    drift = _sure(growth.get("timecode_ms_per_hour", {}))
+    if abs(drift) > SOAK_TIMECODE_MS:
+        reasons.append(f"timecodes drift by {drift:.0f} ms an hour")
+    return reasons
+
+
+def _sure(line: dict[str, float]) -> float:
+    """The slope, or 0 where it may be chance."""
+    slope, error = line.get("slope", 0.0), line.get("standard_error", 0.0)
+    return slope if abs(slope) > 3 * error else 0.0
 
 
 def limiting_part(report: dict[str, Any]) -> str:

@@ -55,6 +55,23 @@ def test_loss_on_the_way_is_no_fault_of_the_server() -> None:
     assert judge(lossy, LIMITS).answer is Answer.YES
 
 
+@pytest.mark.parametrize(
+    ("figure", "slope", "reason"),
+    [
+        ("8082 rss_mb_per_hour", 90.0, "rss_mb of 8082 grows by 90 an hour"),
+        ("8081 threads_per_hour", 9.0, "threads of 8081 grows by 9 an hour"),
+        ("timecode_ms_per_hour", -70.0, "timecodes drift by -70 ms an hour"),
+    ],
+)
+def test_a_soak_judges_what_creeps_and_other_runs_do_not(figure: str, slope: float, reason: str) -> None:
+    creeping = report()
+    creeping["measures"]["growth"][figure] = {"n": 3600, "slope": slope, "standard_error": 1.0}
+    assert judge(creeping, LIMITS).answer is Answer.YES
+    assert judge(creeping, Limits(is_soak=True)).reasons == (reason,)
+    creeping["measures"]["growth"][figure]["standard_error"] = abs(slope)
+    assert judge(creeping, Limits(is_soak=True)).answer is Answer.YES, "it may be chance"
+
+
 def test_growth_that_may_be_chance_is_not_held_against_it() -> None:
     chance = {"n": 160, "slope": 60_000.0, "standard_error": 40_000.0}
     assert judge(report(measures__growth__ttfs_ms_per_hour=chance), LIMITS).answer is Answer.YES
