@@ -71,7 +71,7 @@ async def one(server: LiveServer, folder: Path, cut_s: float, *, is_reloaded: bo
         round(start - starts[0] - (true - stage.said_s[0]) * 1000)
         for start, true in zip(starts, stage.said_s, strict=False)
     ]
-    channels = len({event["channel"] for event in finals[-len(lines) :]})
+    channels = len({event["channel"] for event in finals})
     return Outcome(cut_s, is_reloaded, back_s, filled_s, [text for _, text in lines], errors, channels)
 
 
@@ -81,19 +81,13 @@ async def until_live(stage: Stage) -> float:
 
 
 async def run(cuts_s: list[float], *, is_reloaded: bool) -> list[Outcome]:
+    """Each on a server of its own: a reloaded page shows all that its channel ever said."""
+    wanted = [(cut_s, False) for cut_s in cuts_s] + ([(cuts_s[0], True)] if is_reloaded else [])
     outcomes = []
-    with tempfile.TemporaryDirectory() as name:
-        with LiveServer(Path(name)).running() as server:
-            for number, cut_s in enumerate(cuts_s):
-                folder = Path(name) / str(number)
-                folder.mkdir()
-                outcomes.append(await one(server, folder, cut_s, is_reloaded=False))
-                print(outcomes[-1], flush=True)
-            if is_reloaded:
-                folder = Path(name) / "reload"
-                folder.mkdir()
-                outcomes.append(await one(server, folder, cuts_s[0], is_reloaded=True))
-                print(outcomes[-1], flush=True)
+    for cut_s, is_reload in wanted:
+        with tempfile.TemporaryDirectory() as name, LiveServer(Path(name)).running() as server:
+            outcomes.append(await one(server, Path(name), cut_s, is_reloaded=is_reload))
+            print(outcomes[-1], flush=True)
     return outcomes
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ class Offer:
     wishes: tuple[tuple[str | None, ChannelWish], ...]
     resume: str | None
     connection: str | None = None  # one that stands already and now has other tracks
+    ignored: frozenset[str] = frozenset()  # mids of audio lines that shall feed nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,17 @@ class OfferDoor:
         if offer.connection is not None:
             return await self._offer_again(offer, offer.connection)
         lines = read_offer(offer.sdp, self._registry.limits.media_lines_per_offer)
-        resumed = await self._resumed(offer, match_lines(lines, offer.wishes))
+        feeding = without(lines, offer.ignored)
+        if not feeding:
+            message = "every audio line is to be ignored; send one that feeds a channel"
+            raise RequestError("all_ignored", message, 422)
+        resumed = await self._resumed(offer, match_lines(feeding, offer.wishes))
         peer = Peer(self._registry, self._media, self._attach, self._port)
         try:
             connection = self._registry.connect(
                 resumed.session, DoorKind.WEBRTC, resumed.wishes, peer.end, peer.release
             )
-            answer = await peer.answer(offer.sdp, connection)
+            answer = await peer.answer(offer.sdp, connection, offer.ignored)
         except BaseException:
             await asyncio.shield(peer.end("refused"))
             raise
@@ -109,8 +114,10 @@ class OfferDoor:
         connection = self._connection(connection_id)
         peer = self._peers[connection.id]
         lines = read_offer(offer.sdp, self._registry.limits.media_lines_per_offer, is_first=False)
-        new = [line for line in lines if line.is_sending and line.mid not in peer.mids]
-        answer = await peer.answer_again(offer.sdp, lines, match_lines(new, offer.wishes))
+        known = peer.mids.keys() | peer.ignored.keys()
+        new = [line for line in lines if line.is_sending and line.mid not in known]
+        wishes = match_lines(without(new, offer.ignored), offer.wishes)
+        answer = await peer.answer_again(offer.sdp, lines, wishes, offer.ignored)
         return self._answered(answer, peer, connection, self._tokens.give(connection), {})
 
     def _answered(
@@ -207,10 +214,29 @@ def parse_offer(body: dict[str, Any]) -> Offer:
     return Offer(
         sdp=sdp,
         session=text_field(body, "session", 64),
-        wishes=tuple((text_field(entry, "mid", 64), wish_of(entry)) for entry in channels),
+        wishes=tuple(
+            (text_field(entry, "mid", 64), wish_of(entry))
+            for entry in channels
+            if entry.get("ignore") is not True
+        ),
+        ignored=frozenset(
+            text_field(entry, "mid", 64) or "" for entry in channels if entry.get("ignore") is True
+        ),
         resume=text_field(body, "resume", 200),
         connection=text_field(body, "connection", 64),
     )
+
+
+def without(lines: Sequence[MediaLine], ignored: Set[str]) -> list[MediaLine]:
+    """The lines that feed channels. Raises RequestError 422."""
+    unknown = ignored - {line.mid for line in lines}
+    if unknown:
+        raise RequestError(
+            "unknown_mid",
+            f"`ignore` names mid {min(unknown)!r}, which is no new audio line of the offer",
+            422,
+        )
+    return [line for line in lines if line.mid not in ignored]
 
 
 def match_lines(

@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 from aiortc import (
@@ -70,6 +70,7 @@ class Peer:
         self._connection: Connection | None = None
         self._feeds: list[TrackFeed] = []
         self.mids: dict[str, Channel] = {}  # what feeds what, by the audio line's mid
+        self.ignored: dict[str, Tap] = {}  # audio lines that feed nothing: counted and thrown away
         self._closing: dict[TrackFeed, asyncio.Task[int]] = {}  # those whose channel is closed or closing
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch_task: asyncio.Task[None] | None = None
@@ -86,8 +87,10 @@ class Peer:
             )
         )
 
-    async def answer(self, offer: str, connection: Connection) -> str:
+    async def answer(self, offer: str, connection: Connection, ignored: Collection[str] = ()) -> str:
         """Negotiate and begin to wait for the client. Returns the answer with all candidates in it.
+
+        ignored: mids of audio lines that feed no channel.
 
         Raises RequestError 422 when aiortc cannot use the offer; the caller then calls `end`.
         """
@@ -96,7 +99,7 @@ class Peer:
         self._pc.on("datachannel", self._on_data_channel)
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp.prepare_offer(offer), "offer"))
-            self._assign_tracks(connection)
+            self._assign_tracks(connection, ignored)
             if self._port is not None:
                 self._port.adopt(self._pc, lambda: self._spawn(self._end_quietly("flood")))
             await self._pc.setLocalDescription(await self._pc.createAnswer())
@@ -109,7 +112,11 @@ class Peer:
         return self._pc.localDescription.sdp
 
     async def answer_again(
-        self, offer: str, lines: Sequence[sdp.MediaLine], wishes: Sequence[ChannelWish]
+        self,
+        offer: str,
+        lines: Sequence[sdp.MediaLine],
+        wishes: Sequence[ChannelWish],
+        ignored: Collection[str] = (),
     ) -> str:
         """A later offer of the same connection. `wishes`: for the lines that send and are new, in order.
 
@@ -136,7 +143,7 @@ class Peer:
             raise RequestError(
                 "unusable_sdp", f"the offer cannot be used: {str(error)[:200]}", 422
             ) from error
-        self._follow(connection, lines, new)
+        self._follow(connection, lines, new, ignored)
         return self._pc.localDescription.sdp
 
     async def trickle(self, fragment: Fragment) -> None:
@@ -156,12 +163,18 @@ class Peer:
                     "not by stopping its transceiver, or make a new connection",
                     422,
                 )
-            if line.is_sending and line.mid in known and line.mid not in self.mids:
+            if line.is_sending and line.mid in known.keys() - self.mids.keys() - self.ignored.keys():
                 raise RequestError(
                     "line_ended", f"audio line {line.mid!r} has ended; send the track on a new line", 422
                 )
 
-    def _follow(self, connection: Connection, lines: Sequence[sdp.MediaLine], new: Sequence[Channel]) -> None:
+    def _follow(
+        self,
+        connection: Connection,
+        lines: Sequence[sdp.MediaLine],
+        new: Sequence[Channel],
+        ignored: Collection[str],
+    ) -> None:
         """Close the channels of lines that ended, start those of new ones."""
         sending = {line.mid for line in lines if line.is_sending}
         for mid in self.mids.keys() - sending:
@@ -172,6 +185,10 @@ class Peer:
                     feed.let_go()
                     self._spawn(self._end_track(feed, "track_removed"))
         channels = iter(new)
+        for transceiver in self._pc.getTransceivers():
+            if transceiver.mid in ignored and transceiver.mid not in self.ignored:
+                self.ignored[transceiver.mid] = Tap(transceiver.receiver, None)
+        sending -= self.ignored.keys()
         for transceiver in self._pc.getTransceivers():
             if transceiver.kind == "audio" and transceiver.mid in sending - self.mids.keys():
                 self._add_feed(transceiver, next(channels)).start()
@@ -194,11 +211,13 @@ class Peer:
         self._registry.disconnect(self._connection)
         self._spawn(self._end_quietly(reason))
 
-    def _assign_tracks(self, connection: Connection) -> None:
+    def _assign_tracks(self, connection: Connection, ignored: Collection[str]) -> None:
         """Audio lines feed the connection's channels in order; video is declined."""
         channels = iter(connection.channels)
         for transceiver in self._pc.getTransceivers():
-            if transceiver.kind == "audio":
+            if transceiver.mid in ignored:
+                self.ignored[transceiver.mid] = Tap(transceiver.receiver, None)
+            elif transceiver.kind == "audio":
                 self._add_feed(transceiver, next(channels))
             else:
                 transceiver.direction = "inactive"

@@ -128,8 +128,10 @@ async def test_65_audio_lines_are_too_many(world: World) -> None:
     assert "65" in message and "64" in message
 
 
-async def test_audio_without_opus_is_refused(world: World) -> None:
-    sdp = (await sdp_of(("audio", "sendonly"))).replace("opus/48000/2", "speex/48000/2")
+async def test_audio_in_a_codec_nobody_reads_here_is_refused(world: World) -> None:
+    sdp = await sdp_of(("audio", "sendonly"))
+    for codec in ("opus/48000/2", "PCMU/8000", "PCMA/8000"):
+        sdp = sdp.replace(codec, "speex/16000")
     await world.refused(422, "no_opus", **body_of(sdp))
 
 

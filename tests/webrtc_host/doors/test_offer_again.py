@@ -194,3 +194,28 @@ async def test_a_later_offer_for_no_connection_is_refused(world: World) -> None:
     world.clients.append(client)
     refused = await offer_again(world, client, {"connection": "c_gone"})
     assert (refused["status"], refused["error"]["code"]) == (404, "unknown_connection")
+
+
+async def test_a_track_that_nobody_wants_is_counted_and_thrown_away(world: World) -> None:
+    await world.start()
+    client, answer = await world.connect(sound(), sound(), channels=[{"mid": "0", "ignore": True}])
+    assert fed(answer) == {"1": "C01"}
+    await until(lambda: heard(world, "C01", 0.5))
+    peer = world.peer(answer)
+    assert peer.ignored["0"].packets >= 10
+    assert [pipeline.channel.id for pipeline in world.rig.pipelines] == ["C01"]
+    client.pc.addTransceiver(sound(), direction="sendonly")
+    again = await offer_again(world, client, answer, channels=[{"mid": "3", "ignore": True}])
+    assert again["status"] == 200, again
+    assert fed(again) == {"1": "C01"}
+    await until(lambda: peer.ignored["3"].packets >= 5)
+
+
+async def test_an_offer_of_ignored_tracks_alone_is_refused(world: World) -> None:
+    await world.start()
+    client = Client([sound()])
+    world.clients.append(client)
+    body = {**await client.offer(), "channels": [{"mid": "0", "ignore": True}]}
+    async with world.http.post("/offer", json=body) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (422, "all_ignored")
+    assert not world.rig.registry.connections

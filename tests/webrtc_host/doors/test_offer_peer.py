@@ -56,8 +56,8 @@ class World:
         media = media or MediaConfig()
         self.port = OnePort(HostAddresses(media.announce))
         self.port.open("127.0.0.1", 0)
-        door = OfferDoor(self.rig.registry, media, self._attach, port=self.port)
-        self.http = await self._aiohttp_client(app_of(door.routes()))
+        self.door = OfferDoor(self.rig.registry, media, self._attach, port=self.port)
+        self.http = await self._aiohttp_client(app_of(self.door.routes()))
         return self
 
     async def connect(self, *tracks: SoundTrack, **fields: Any) -> tuple[Client, dict[str, Any]]:
@@ -77,6 +77,10 @@ class World:
         await self.rig.registry.close()
         self.port.close()
         self.attached.clear()  # a data channel holds its peer connection
+
+    def peer(self, answer: dict[str, Any]) -> Peer:
+        """The server's side of a connection."""
+        return self.door._peers[answer["connection"]]
 
     def log(self, answer: dict[str, Any]) -> Any:
         return self.rig.logs[answer["session"]]
