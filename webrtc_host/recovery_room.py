@@ -12,23 +12,22 @@ import contextlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from host_stt.contract import EndReason, Float32Array, Priority, Transcript, Window
 from webrtc_host.channel import Channel, DoorKind
 from webrtc_host.errors import StoreError
 from webrtc_host.going_on import CRASHED, Restarted
-from webrtc_host.media.opus import Codec, DecodeError, Decoder, make_decoder
-from webrtc_host.seams import SAMPLES_PER_MS, Block, EventSink, EventType, OpusPacket, Transcriber, ms_of
+from webrtc_host.recovery_reading import PastDecoder, PastNotes, PastSink, PastTranscriber, RecoveryFigures
+from webrtc_host.seams import SAMPLES_PER_MS, EventType, ms_of
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
 from webrtc_host.transcript import schema
 from webrtc_host.transcript.archive import Archive
-from webrtc_host.transcript.archive_writer import SLACK_SAMPLES, Place
+from webrtc_host.transcript.archive_writer import Place
 from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.recovery import RESTART_RULE, WANT_OF_ENGINE, Known, Plan, known_of
 from webrtc_host.transcript.rows import get_meta, put_meta
@@ -39,10 +38,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 2
 """Channels read again at one time; each keeps one window or two before the engine."""
 PIECE_SAMPLES = 10_000 * SAMPLES_PER_MS
-ROLL_SAMPLES = 80 * SAMPLES_PER_MS
 EVENTS_MAX = 4000
 """Of one feed, the newest: days of one channel's speech that is not dealt with would not fill it."""
-DEADLINE_MS = 600_000  # the longest the contract allows; nobody waits for these windows
 TAIL_SPARE_MS = 5000  # what else may lie between a packet and its first event
 RECENT_MS = 60_000
 """A feed closed so shortly before the crash may not have said its last words: a channel changes hands before
@@ -70,15 +67,6 @@ class CutOff:
     @property
     def place(self) -> Place:
         return Place(self.channel.session.id, self.channel.id)
-
-
-@dataclass(slots=True)
-class RecoveryFigures:
-    feeds_waiting: int = 0
-    feeds_done: int = 0
-    feeds_failed: int = 0
-    audio_ms: int = 0  # read again
-    finals: int = 0  # given
 
 
 class RecoveryRoom:
@@ -225,17 +213,19 @@ class RecoveryRoom:
     async def _read_again(self, channel: Channel, plan: Plan) -> None:
         place = Place(channel.session.id, channel.id)
         sink = PastSink(channel.session.log, plan, self.figures)
+        notes = PastNotes(channel.coverage.repairing())
         pipeline = self._speech.make_past_pipeline(
-            channel, sink, channel.coverage.repairing(), PastTranscriber(self._speech.engine, plan)
+            channel, sink, notes, PastTranscriber(self._speech.engine, plan)
         )
         pipeline.start()
         try:
-            decoder = _PastDecoder()
+            decoder = PastDecoder()
             for at in range(plan.from_sample, plan.to_sample, PIECE_SAMPLES):
                 end = min(at + PIECE_SAMPLES, plan.to_sample)
                 blocks = await asyncio.to_thread(decoder.blocks, self._archive, place, at, end)
                 for block in blocks:
                     await pipeline.room()
+                    notes.read.add(block.start_sample, block.end_sample)
                     pipeline.feed(block)
                     channel.note_received(block.start_sample, block.end_sample)
                     self.figures.audio_ms += len(block.samples) // SAMPLES_PER_MS
@@ -266,84 +256,6 @@ async def _finals_of(pipeline: Any) -> None:
             if figures.queued_ms == 0 and figures.in_flight == 0:
                 return
             await asyncio.sleep(FINALS_POLL_S)
-
-
-class _PastDecoder:
-    """Kept packets as blocks, a hole where nothing is kept. Blocking."""
-
-    def __init__(self) -> None:
-        self._decoder: Decoder = make_decoder(Codec.OPUS)
-        self._end: int | None = None
-
-    def blocks(self, archive: Archive, place: Place, from_sample: int, to_sample: int) -> list[Block]:
-        """[from_sample, to_sample), cut at packets: one belongs where it begins."""
-        blocks: list[Block] = []
-        for packet in archive.packets(place, max(0, from_sample - ROLL_SAMPLES), to_sample):
-            if self._end is not None and packet.start_sample < self._end - SLACK_SAMPLES:
-                continue  # kept twice, or decoded with the piece before
-            samples = self._decoded(packet)
-            start = packet.start_sample
-            self._end = packet.end_sample
-            if start >= from_sample and len(samples):
-                blocks.append(Block(_not_before(blocks, start), samples))
-        return blocks
-
-    def _decoded(self, packet: OpusPacket) -> Float32Array:
-        if self._end is not None and abs(packet.start_sample - self._end) > SLACK_SAMPLES:
-            self._decoder = make_decoder(Codec.OPUS)
-        try:
-            return self._decoder.decode(packet.payload)
-        except DecodeError:
-            return self._decoder.conceal(packet.samples)
-
-
-def _not_before(blocks: Sequence[Block], start: int) -> int:
-    """Neighbours within a millisecond touch; blocks never overlap."""
-    if blocks and start < blocks[-1].end_sample + SLACK_SAMPLES:
-        return blocks[-1].end_sample
-    return start
-
-
-class PastTranscriber:
-    """The engine for windows of the past: behind everything live, and only for what is not known."""
-
-    def __init__(self, engine: Transcriber, plan: Plan) -> None:
-        self._engine, self._plan = engine, plan
-
-    async def transcribe(self, window: Window) -> Transcript:
-        if self._plan.is_known(window.start_sample, window.start_sample + len(window.samples)):
-            return Transcript(window.id, (), window.language, 0.0, 0.0, 1.0, 0.0, EndReason.NO_SPEECH)
-        patient = replace(window, priority=Priority.BACKGROUND, deadline_ms=DEADLINE_MS)
-        transcript = await self._engine.transcribe(patient)
-        return self._plan.fresh(transcript, window.start_sample)
-
-
-class PastSink:
-    """The session's log for a pipeline that reads the past: what watchers know is not told again."""
-
-    def __init__(self, log: EventSink, plan: Plan, figures: RecoveryFigures) -> None:
-        self._log, self._plan, self._figures = log, plan, figures
-        self.is_over = False
-
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        if self.is_over:
-            return None
-        utterance = fields.get("utterance", "")
-        match kind:
-            case EventType.CHANNEL_STATE | EventType.SEGMENT_INTERIM:
-                return None  # of the present
-            case EventType.SPEECH_STARTED:
-                if not self._plan.utterance_began(utterance, fields["start_ms"]):
-                    return None
-            case EventType.SPEECH_ENDED:
-                if not self._plan.utterance_ended(utterance):
-                    return None
-                fields["start_ms"] = self._plan.start_of(utterance, fields["start_ms"])
-            case EventType.SEGMENT_FINAL:
-                self._figures.finals += 1
-        if utterance:
-            fields["utterance"] = self._plan.name_of(utterance)
-        return self._log.emit(kind, channel, **fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,16 @@ def assert_whole(events: list[dict[str, Any]], sound: Float32Array) -> None:
     assert {final["utterance"] for final in of(events, "segment.final")} <= set(started)
 
 
+def assert_ledger_keeps_to(events: list[dict[str, Any]], channel_end_ms: int) -> None:
+    """What recovery says of coverage is of time whose sound it read; while the server was down stays lost."""
+    crashed = next(event["seq"] for event in of(events, "channel.closed"))
+    told = [event for event in of(events, "coverage") if event["seq"] > crashed]
+    assert any(event["state"] == "transcribed" for event in told)
+    for event in told:
+        if event["state"] != "lost":
+            assert event["to_ms"] <= channel_end_ms + 25, event
+
+
 async def test_a_crash_in_the_middle_of_a_sentence_loses_no_word(tmp_path: Path) -> None:
     sound = np.concatenate([silence(0.5), say(SHORT), silence(1.5), say(LONG)])
     sound = sound[: len(sound) - 8000]  # it breaks off inside of a word
@@ -176,6 +186,7 @@ async def test_a_crash_in_the_middle_of_a_sentence_loses_no_word(tmp_path: Path)
             events = await events_of(desk, session.id)
             assert_whole(events, sound)
             assert all(w.priority is Priority.BACKGROUND for w in engine.windows[before:])
+            assert_ledger_keeps_to(events, channel_end_ms=len(sound) // 16)
             finals = of(events, "segment.final")
             audio = await desk.client.get(f"{desk.url}/api/segments/{finals[-1]['segment']}/audio")
             assert (audio.status, audio.content_type) == (200, "audio/ogg")
