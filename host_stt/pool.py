@@ -44,6 +44,7 @@ class PoolStatistics:
     replicas: int
     busy_replicas: int
     longest_decode_s: float  # of the decodes under way
+    hang_clock_s: float  # the same, where a call of more than four windows is given as much for each four
     oldest_wait_s: float
 
 
@@ -72,7 +73,7 @@ class Pool:
         self._changed = threading.Condition()
         self._deliver: dict[int, Deliver] = {}  # by ticket number; in the queue or being decoded
         self._arrived: dict[int, float] = {}
-        self._busy_since: dict[int, float] = {}  # by worker
+        self._busy_since: dict[int, tuple[float, int]] = {}  # by worker: when, with how many windows
         self._ticked_s = clock()
         self._next_number = 0
         self._is_stopping = False
@@ -142,11 +143,13 @@ class Pool:
     def statistics(self) -> PoolStatistics:
         with self._changed:
             now = self._clock()
+            under_way = [(now - since, windows) for since, windows in self._busy_since.values()]
             return PoolStatistics(
                 queue=self._planner.statistics(),
                 replicas=len(self._engines),
                 busy_replicas=len(self._busy_since),
-                longest_decode_s=max((now - since for since in self._busy_since.values()), default=0.0),
+                longest_decode_s=max((took for took, _ in under_way), default=0.0),
+                hang_clock_s=max((took / max(1, n / 4) for took, n in under_way), default=0.0),
                 oldest_wait_s=max((now - arrived for arrived in self._arrived.values()), default=0.0),
             )
 
@@ -158,7 +161,7 @@ class Pool:
                 batch = self._planner.take(self._clock(), is_for_finals=is_for_finals)
                 refused = self._tick()
                 if batch:
-                    self._busy_since[worker] = self._clock()
+                    self._busy_since[worker] = (self._clock(), len(batch.tickets))
                 elif self._is_closed:
                     return
                 elif not refused:

@@ -168,7 +168,7 @@ class EngineService:
         """End the process when a decode takes longer than any decode can."""
         while not self._stopped.wait(min(1.0, self.config.hang_s / 4)):
             statistics = self.statistics()
-            if statistics and statistics.longest_decode_s > self.config.hang_s:
+            if statistics and statistics.hang_clock_s > self.config.hang_s:
                 self._on_fatal(f"a decode has taken more than {self.config.hang_s:g} s")
                 return
 

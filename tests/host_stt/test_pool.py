@@ -260,6 +260,23 @@ def test_a_hang_shows_in_the_statistics() -> None:
     pool.stop(1)
 
 
+def test_a_long_batch_is_given_longer_before_it_counts_as_hung() -> None:
+    engine, now = Gate(), [0.0]
+    pool = Pool([engine], PlannerConfig(batch_max=8), clock=lambda: now[0])
+    inbox = Inbox()
+    pool.submit(window("first"), "a", inbox)
+    engine.seen.get(timeout=10)
+    for n in range(8):
+        pool.submit(window(f"w{n}"), "a", inbox)
+    engine.go.release()
+    assert len(engine.seen.get(timeout=10)) == 8
+    now[0] = 100.0
+    assert (pool.statistics().longest_decode_s, pool.statistics().hang_clock_s) == (100.0, 50.0)
+    engine.go.release()
+    inbox.take(9)
+    pool.stop(1)
+
+
 @pytest.mark.parametrize("batch_max", [1, 4])
 def test_many_windows_from_many_threads_are_each_answered_once(batch_max: int) -> None:
     engines = [FakeEngine(script_of("one")), FakeEngine(script_of("one"))]
