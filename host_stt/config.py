@@ -151,8 +151,8 @@ class EngineConfig(BaseModel):
         45.0,
         gt=0,
         le=3600,
-        description="Seconds that a decode of up to four windows may take (of sixteen, four times that) before "
-        "the process takes itself for hung and ends, to be started anew. Default 45.",
+        description="Seconds that a decode of up to four windows may take (of sixteen, four times that) "
+        "before the process takes itself for hung and ends, to be started anew. Default 45.",
     )
     stop_grace_s: float = Field(
         5.0,
