@@ -3,8 +3,8 @@
 Owns names, columns and keys; what is in force in a database is the migrations' (`migrations/versions`), and a
 test holds both equal. A change is a new migration, never an edit of one that was released. Times are whole
 milliseconds since the session's t = 0 (`_ms`), since 1970 in UTC (`_wall_ms`), or 16 kHz samples since t = 0.
-Invariant: everything but `archive`, `audit` and `meta` can be told from `events`, whose `data` is the very
-JSON that watchers got.
+Invariant: everything but `audit` and `meta` can be told from `events`, whose `data` is the very JSON that
+watchers got. What sound there is, its files tell.
 """
 
 from __future__ import annotations
@@ -127,23 +127,6 @@ coverage = Table(
     Column("state", Text, nullable=False),
     Column("reason", Text),
     _of_session(),
-)
-
-archive = Table(
-    "archive",  # files of sound, in order, not overlapping within a channel
-    metadata,
-    Column("id", _Counted, primary_key=True, autoincrement=True),
-    Column("session", Text, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("file", Text, nullable=False, unique=True),  # relative to the data folder
-    Column("from_sample", BigInteger, nullable=False),
-    Column("to_sample", BigInteger, nullable=False),
-    Column("bytes", BigInteger, nullable=False),
-    Column("created_wall_ms", BigInteger, nullable=False),
-    Column("is_complete", Boolean, nullable=False),  # False: still written, or left so by a crash
-    _of_session(),
-    Index(None, "session", "channel", "from_sample"),
-    Index(None, "created_wall_ms"),
 )
 
 audit = Table(

@@ -1,4 +1,4 @@
-"""The first tables: sessions, channels, events, finals, coverage, the archive's index, audit.
+"""The first tables: sessions, channels, events, finals, coverage, audit.
 
 Revision 0001.
 """
@@ -45,32 +45,6 @@ def upgrade() -> None:
         sa.Column("head_seq", sa.BigInteger(), nullable=False),
         sa.Column("alive_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
-    )
-    op.create_table(
-        "archive",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("session", sa.Text(), nullable=False),
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("file", sa.Text(), nullable=False),
-        sa.Column("from_sample", sa.BigInteger(), nullable=False),
-        sa.Column("to_sample", sa.BigInteger(), nullable=False),
-        sa.Column("bytes", sa.BigInteger(), nullable=False),
-        sa.Column("created_wall_ms", sa.BigInteger(), nullable=False),
-        sa.Column("is_complete", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["session"], ["sessions.id"], name=op.f("fk_archive_sessions"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_archive")),
-        sa.UniqueConstraint("file", name=op.f("uq_archive_file")),
-    )
-    op.create_index(op.f("ix_archive_created_wall_ms"), "archive", ["created_wall_ms"], unique=False)
-    op.create_index(
-        op.f("ix_archive_session_channel_from_sample"),
-        "archive",
-        ["session", "channel", "from_sample"],
-        unique=False,
     )
     op.create_table(
         "channels",
