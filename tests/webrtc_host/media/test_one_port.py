@@ -234,18 +234,18 @@ async def test_one_peer_cannot_fill_the_tables(monkeypatch: pytest.MonkeyPatch) 
         assert served.figure("addresses") == 5
 
 
-async def test_a_peer_that_floods_is_cut_off_and_the_others_are_not_harmed() -> None:
+async def test_a_peer_that_floods_is_cut_off_and_the_others_are_not_harmed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packet_rate, "BURST_S", 1.0)  # ten seconds' worth keep a busy box busy
     async with serving() as served:
         flooder, _ = await served.connect(sound(400))
         await until(lambda: seconds(served, "C01") > 0.2)
         await served.connect(sound(700))
         transport = flooder.pc.getSenders()[0].transport.transport
-        allowed = packet_rate.rate_of_lines(1, 0.0).per_s * packet_rate.BURST_S
-        sent = 0
-        while not closed_with(served, "C01") and sent < 5 * allowed:
+        while not served.figure("cut"):  # pytest's timeout is the end of a flood that nobody minds
             for _ in range(200):
                 await transport._send(b"\x80\x6f" + bytes(160))
-            sent += 200
             await asyncio.sleep(0)
         await until(lambda: closed_with(served, "C01") == ["flood"])
         assert served.figure("cut") == 1
