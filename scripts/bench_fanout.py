@@ -134,7 +134,13 @@ async def _serve(load: Load, pipe: Connection) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = MediaProcessConfig(
             media=MediaConfig(port=0),
-            limits=LimitsConfig(watchers=load.watchers + 10, watcher_queue=load.queue),
+            limits=LimitsConfig(
+                watchers=load.watchers + 10,
+                watcher_queue=load.queue,
+                requests_per_s=100_000,  # all of them come from one address
+                connections_per_address=load.watchers + 10,
+                connections=load.watchers + 10,
+            ),
             data=DataConfig(dir=Path(folder)),
             engine_url=NOWHERE,
         )
@@ -173,6 +179,7 @@ def _fields(number: int, revision: int) -> dict[str, Any]:
     words = [{"text": word, "start_ms": 0, "end_ms": 400, "p": 0.93} for word in WORDS]
     return {
         "utterance": f"u_{revision // FINAL_EVERY}",
+        "segment": f"g_{number + 1}",
         "revision": revision,
         "text": " ".join(WORDS),
         "start_ms": 0,
