@@ -122,27 +122,31 @@ def figure_of(rows: Sequence[Mapping[str, Any]]) -> str:
     return draw(lines, "Words wrong against packets lost")
 
 
-async def cost(channels: list[int], seconds: float) -> list[dict[str, object]]:
+RECEIVERS = {"ours": ("ours", False), "aiortc": ("stock", False), "ours, sound kept": ("ours", True)}
+"""What reads the tracks, and whether the sound is written to disk too."""
+
+
+async def cost(channels: list[int], names: list[str], seconds: float) -> list[dict[str, object]]:
     from bench.media_cost import measure
 
     payloads = packets(20)
     rows: list[dict[str, object]] = []
     print(
-        "| receiver | channels | ms CPU per audio second | of one core | of real time | loop lag p50/p99/max "
+        "| receiver | channels | ms CPU per audio s | of one core | received, of sent | loop lag p50/p99/max "
         "| memory | load |"
     )
     print("|" + "---|" * 8)
     for count in channels:
-        for receiver, with_archive in (("ours", False), ("stock", False), ("ours", True)):
+        for name in names:
+            receiver, with_archive = RECEIVERS[name]
             one = await measure(receiver, count, seconds, payloads, with_archive=with_archive)
-            name = f"{receiver}, sound kept" if with_archive else receiver
             lags = f"{one.lag_p50_ms:.0f}/{one.lag_p99_ms:.0f}/{one.lag_max_ms:.0f} ms"
             print(
-                f"| {name} | {count} | {one.ms_per_audio_s} | {one.core} | {one.realtime} | {lags} "
-                f"| {one.rss_mb:.0f} MB | {one.load} |",
+                f"| {name} | {count} | {one.ms_per_audio_s} | {one.core} | {one.received} of {one.sent} "
+                f"| {lags} | {one.rss_mb:.0f} MB | {one.load} |",
                 flush=True,
             )
-            rows.append(asdict(one) | {"with_archive": with_archive})
+            rows.append(asdict(one) | {"receiver": name})
     return rows
 
 
@@ -164,6 +168,7 @@ def main() -> None:
     parser.add_argument("--words", type=int, metavar="PHRASES")
     parser.add_argument("--model", type=Path, default=ROOT / "host_stt" / "starter")
     parser.add_argument("--cost", metavar="CHANNELS", help="such as 16,64,200")
+    parser.add_argument("--receivers", nargs="*", choices=RECEIVERS, default=list(RECEIVERS))
     parser.add_argument("--fuzz", type=int, metavar="PACKETS")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     chosen = parser.parse_args()
@@ -173,7 +178,7 @@ def main() -> None:
         figures = words(chosen.words, chosen.model)
     elif chosen.cost:
         counts = [int(number) for number in chosen.cost.split(",")]
-        figures = asyncio.run(cost(counts, chosen.seconds or 20))
+        figures = asyncio.run(cost(counts, chosen.receivers, chosen.seconds or 20))
     elif chosen.fuzz:
         figures = fuzzing(chosen.fuzz, chosen.seed)
     else:
