@@ -29,6 +29,8 @@ from webrtc_host.transcript.archive_writer import SLACK_SAMPLES, Place
 from webrtc_host.transcript.recovery import Plan
 
 ROLL_SAMPLES = 80 * SAMPLES_PER_MS
+SOURCE = "recovery"
+"""On finals read from the archive: their lateness is no latency of ours."""
 DEADLINE_MS = 600_000  # the longest the contract allows; nobody waits for these windows
 
 
@@ -113,6 +115,7 @@ class PastSink:
                     return None
                 fields["start_ms"] = self._plan.start_of(utterance, fields["start_ms"])
             case EventType.SEGMENT_FINAL:
+                fields["source"] = SOURCE
                 self._figures.finals += 1
         if utterance:
             fields["utterance"] = self._plan.name_of(utterance)

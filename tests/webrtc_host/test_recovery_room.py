@@ -188,6 +188,7 @@ async def test_a_crash_in_the_middle_of_a_sentence_loses_no_word(tmp_path: Path)
             assert all(w.priority is Priority.BACKGROUND for w in engine.windows[before:])
             assert_ledger_keeps_to(events, channel_end_ms=len(sound) // 16)
             finals = of(events, "segment.final")
+            assert finals[-1]["source"] == "recovery" and "latency_ms" not in finals[-1]
             audio = await desk.client.get(f"{desk.url}/api/segments/{finals[-1]['segment']}/audio")
             assert (audio.status, audio.content_type) == (200, "audio/ogg")
 
