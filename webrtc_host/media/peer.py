@@ -186,8 +186,9 @@ class Peer:
                     self._spawn(self._end_track(feed, "track_removed"))
         channels = iter(new)
         for transceiver in self._pc.getTransceivers():
-            if transceiver.mid in ignored and transceiver.mid not in self.ignored:
-                self.ignored[transceiver.mid] = Tap(transceiver.receiver, None)
+            mid = transceiver.mid or ""
+            if mid in ignored and mid not in self.ignored:
+                self.ignored[mid] = Tap(transceiver.receiver, None)
         sending -= self.ignored.keys()
         for transceiver in self._pc.getTransceivers():
             if transceiver.kind == "audio" and transceiver.mid in sending - self.mids.keys():
@@ -215,8 +216,9 @@ class Peer:
         """Audio lines feed the connection's channels in order; video is declined."""
         channels = iter(connection.channels)
         for transceiver in self._pc.getTransceivers():
-            if transceiver.mid in ignored:
-                self.ignored[transceiver.mid] = Tap(transceiver.receiver, None)
+            mid = transceiver.mid or ""
+            if mid in ignored:
+                self.ignored[mid] = Tap(transceiver.receiver, None)
             elif transceiver.kind == "audio":
                 self._add_feed(transceiver, next(channels))
             else:
