@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -30,6 +30,7 @@ COUNTED = ("fds", "threads", "tasks")
 SLACK = 3
 """Of each of them: a kept HTTP connection more, the loop's pool of threads."""
 CONNECT_S = 60.0
+LATE_S = 0.5
 Sample = dict[str, float]
 
 
@@ -40,6 +41,7 @@ class Soaked:
     channels: int
     cycles: int
     samples: list[Sample]  # in order; the first ones belong to the warm-up
+    reconnected: int = 0  # clients that lost their connection on the way
 
     def half(self) -> list[Sample]:
         return self.samples[len(self.samples) // 2 :]
@@ -134,7 +136,16 @@ async def soak(
         for n in range(by_socket):
             sockets.append(await _socket(http, url, channels - by_socket - n, "pcm_s16le", session))
         began_s = time.monotonic()  # connecting takes its time on a busy machine
-        ticking = asyncio.create_task(_speak(senders, sockets, packets, by_socket))
+        lost: list[Sender] = []
+
+        async def again(sender: Sender) -> None:
+            """A machine that starves the client costs it its connection; no fault of the server's."""
+            lost.append(sender)
+            await sender.close()
+            senders[senders.index(sender)] = fresh = Sender(packets, 31 * len(lost))
+            await fresh.connect(http, url, session)
+
+        ticking = asyncio.create_task(_speak(senders, sockets, packets, by_socket, again))
         while time.monotonic() - began_s < seconds:
             await asyncio.sleep(every_s)
             if ticking.done():
@@ -146,7 +157,7 @@ async def soak(
         for socket in sockets:
             await socket.close()
         await asyncio.gather(*(sender.close() for sender in senders))
-    return Soaked("channels that stay", time.monotonic() - began_s, channels, 0, samples)
+    return Soaked("channels that stay", time.monotonic() - began_s, channels, 0, samples, len(lost))
 
 
 async def _socket(
@@ -164,16 +175,23 @@ async def _speak(
     sockets: Sequence[aiohttp.ClientWebSocketResponse],
     packets: Sequence[bytes],
     opus_sockets: int,
+    again: Callable[[Sender], Awaitable[None]],
 ) -> None:
-    """Every 20 ms a packet of each, at its own pace for ever."""
+    """Every 20 ms a packet of each for ever. What a starved client is late with is left out."""
     began_s, number, pcm = time.monotonic(), 0, bytes(640)
     while True:
-        for sender in senders:
-            sender.send()
+        for sender in list(senders):
+            try:
+                sender.send()
+            except (AttributeError, OSError):  # its transport is gone
+                await again(sender)
         for index, socket in enumerate(sockets):
             await socket.send_bytes(packets[number % len(packets)] if index < opus_sockets else pcm)
         number += 1
-        await asyncio.sleep(max(0.0, began_s + number * 0.02 - time.monotonic()))
+        late_s = time.monotonic() - began_s - number * 0.02
+        if late_s > LATE_S:
+            began_s += late_s
+        await asyncio.sleep(max(0.0, -late_s))
 
 
 async def cycles(count: int, *, every: int, tell: Callable[[Sample], None] = lambda _: None) -> Soaked:
@@ -258,7 +276,8 @@ def told(soaked: Soaked) -> str:
     share = f", {soaked.audio_share():.3f} of the sound arrived" if soaked.channels else ""
     size = f"{soaked.channels} channels" if soaked.channels else f"{soaked.cycles} connections"
     return (
-        f"{soaked.what}: {size}, {soaked.seconds / 60:.1f} min, load {os.getloadavg()[0]:.1f}{share}\n"
+        f"{soaked.what}: {size}, {soaked.seconds / 60:.1f} min, load {os.getloadavg()[0]:.1f}{share}"
+        f"{f', {soaked.reconnected} clients starved and reconnected' if soaked.reconnected else ''}\n"
         f"  second half: memory {first['rss_mb']:.1f} → {last['rss_mb']:.1f} MB "
         f"({soaked.gained('rss_mb'):+.2f} MB by the slope), {counts}, errors {last['errors']:.0f}"
     )

@@ -27,6 +27,8 @@ PURE = (
     "webrtc_host.media.flood",
     "webrtc_host.media.jitter",
     "webrtc_host.media.packet_rate",
+    "webrtc_host.media.opus_toc",
+    "webrtc_host.media.pacing",
     "webrtc_host.media.ranges",
     "webrtc_host.media.timeline",
     "webrtc_host.speech.endpointing",
@@ -35,7 +37,10 @@ PURE = (
     "webrtc_host.speech.merge",
     "webrtc_host.speech.windowing",
     "webrtc_host.speech.words",
+    "webrtc_host.transcript.coverage",
     "webrtc_host.transcript.event_log",
+    "webrtc_host.transcript.export_formats",
+    "webrtc_host.transcript.search_text",
     "webrtc_host.transcript.timecode",
 )
 """Cores: no task, no socket, no clock of their own; they import the standard library, numpy, each other."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from fractions import Fraction
 from typing import Protocol
 
 import av
@@ -20,9 +19,9 @@ from webrtc_host.doors.socket_feed import TICKS_PER_SAMPLE
 from webrtc_host.doors.socket_start import AudioStart, Encoding
 from webrtc_host.errors import RequestError
 from webrtc_host.media.container import StreamDecoder, StreamError
-from webrtc_host.media.opus import Codec, DecodeError, g711_table, make_decoder
+from webrtc_host.media.opus import NOTHING, Codec, DecodeError, g711_table, make_decoder
 from webrtc_host.media.opus_toc import ticks_of
-from webrtc_host.media.resample import Piece, Resampler
+from webrtc_host.media.resample import Piece
 
 BAD_PACKETS_MAX = 25  # in a row; one costs itself alone
 FULL_SCALE = np.float32(1 / 32768)
@@ -70,28 +69,51 @@ class RawReader:
         self._encoding = encoding
         self._rate = sample_rate
         self._feed = feed
-        self._resampler = None if sample_rate == SAMPLE_RATE else Resampler()
-        self._count = 0  # samples so far, at the source's rate
+        self._resampler = None if sample_rate == SAMPLE_RATE else ToSixteen(sample_rate)
+        self._count = 0  # samples so far, at 16 kHz
 
     async def write(self, data: bytes) -> None:
         samples = decode_raw(self._encoding, data)
-        for piece in self._pieces(samples):
-            await self._feed.put(piece)
+        await self._put(samples if self._resampler is None else self._resampler.feed(samples))
 
     async def finish(self) -> None:
-        for piece in self._resampler.flush() if self._resampler else []:
-            await self._feed.put(piece)
+        if self._resampler is not None:
+            await self._put(self._resampler.flush())
 
     async def close(self) -> None:
         return None
 
-    def _pieces(self, samples: Float32Array) -> list[Piece]:
+    async def _put(self, samples: Float32Array) -> None:
         at, self._count = self._count, self._count + len(samples)
-        if self._resampler is None:
-            return [Piece(at * TICKS_PER_SAMPLE, samples)]
+        await self._feed.put(Piece(at * TICKS_PER_SAMPLE, samples))
+
+
+class ToSixteen:
+    """Mono float32 of one rate to 16 kHz. FFmpeg makes up for its delay: sample k lies at k / 16000 s."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        self._is_flushed = False
+
+    def feed(self, samples: Float32Array) -> Float32Array:
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="flt", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = self._rate, at, Fraction(1, self._rate)
-        return self._resampler.feed(frame)
+        frame.sample_rate = self._rate
+        return self._joined(frame)
+
+    def flush(self) -> Float32Array:
+        """What the filter still holds; nothing at the second call."""
+        if self._is_flushed:
+            return NOTHING
+        self._is_flushed = True
+        return self._joined(None)
+
+    def _joined(self, frame: av.AudioFrame | None) -> Float32Array:
+        parts = [out.to_ndarray()[0] for out in self._resampler.resample(frame)]
+        if not parts:
+            return NOTHING
+        samples: Float32Array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return np.clip(samples, -1.0, 1.0)
 
 
 def decode_raw(encoding: Encoding, data: bytes) -> Float32Array:
