@@ -49,7 +49,12 @@ def _whisper(
     return Backend(
         lambda config, on_progress: model,
         lambda config, model: WhisperEngine.from_folder(
-            folder, name, options, device=config.device, compute_type=config.compute_type
+            folder,
+            name,
+            options,
+            device=config.device,
+            compute_type=config.compute_type,
+            cpu_threads=config.cpu_threads,
         ),
     )
 

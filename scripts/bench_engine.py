@@ -90,6 +90,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--talk", type=float, default=1.0, help="share of time each channel speaks")
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between interims")
     parser.add_argument("--seconds", type=float, default=30.0, help="per case")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        help="for all sides; with 1, processor seconds hold on a busy box too",
+    )
     parser.add_argument("--windows", type=int, default=32, help="finals of the throughput comparison")
     parser.add_argument("--no-peers", action="store_true", help="leave faster-whisper's own ways out")
     parser.add_argument("--overhead", action="store_true", help="only what /v1/windows costs by itself")
@@ -129,8 +135,10 @@ def _clips(seed: int) -> list[Float32Array]:
 class _Engine:
     """8081 in a process of its own."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, threads: int) -> None:
         settings = {
+            "cpu_threads": threads,
+            "hang_s": 600,
             "folder": str(subject.folder),
             "name": subject.name,
             "short": subject.is_short,
@@ -163,7 +171,7 @@ class _Engine:
 async def _case(
     subject: Subject, clips: list[Float32Array], channels: int, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    engine = _Engine(subject)
+    engine = _Engine(subject, arguments.threads)
     try:
         await engine.ready()
         before = await engine.figures()
@@ -225,12 +233,12 @@ async def _throughput(
 ) -> dict[str, Any]:
     """The same finals of 16 channels as fast as each can: ours in batches, theirs one by one."""
     windows = (clips * (1 + arguments.windows // len(clips)))[: arguments.windows]
-    threads = len(psutil.Process().cpu_affinity())
+    threads = arguments.threads or len(psutil.Process().cpu_affinity())
     names = ("ours", "ours at 30 s", "transcribe", "batched pipeline")
     ways: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for _ in range(3):  # interleaved, so that other work on the machine hits all of them
-        ways["ours"].append(await _ours(subject, windows))
-        ways["ours at 30 s"].append(await _ours(replace(subject, is_short=False), windows))
+        ways["ours"].append(await _ours(subject, windows, threads))
+        ways["ours at 30 s"].append(await _ours(replace(subject, is_short=False), windows, threads))
         for name, batched in (("transcribe", False), ("batched pipeline", True)):
             took = await asyncio.to_thread(
                 seconds_for,
@@ -253,9 +261,9 @@ async def _throughput(
     }
 
 
-async def _ours(subject: Subject, windows: list[Float32Array]) -> tuple[float, float]:
+async def _ours(subject: Subject, windows: list[Float32Array], threads: int) -> tuple[float, float]:
     """(seconds, processor seconds)."""
-    engine = _Engine(subject)
+    engine = _Engine(subject, threads)
     try:
         await engine.ready()
         await send_all(engine.url, windows[:1])
@@ -308,6 +316,7 @@ def _about(arguments: argparse.Namespace, subject: Subject) -> dict[str, Any]:
         "tokens_per_s": f"{subject.tokens_per_s}, retries and guards off"
         if subject.tokens_per_s
         else "as the model writes",
+        "threads": arguments.threads or "as the engine chooses",
         "talk": arguments.talk,
         "interval_s": arguments.interval,
         "seconds_per_case": arguments.seconds,
