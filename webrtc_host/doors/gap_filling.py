@@ -8,6 +8,7 @@ sound. Invariant: no word and no verdict is written for time that was received a
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from webrtc_host.channel import Channel, Pipeline
 from webrtc_host.media.ranges import RangeSet
 from webrtc_host.media.standing import GAP_MS_MIN
 from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageNotes, CoverageState, EventSink, EventType, ms_of
+from webrtc_host.transcript.event_log import EventLog
 
 logger = logging.getLogger(__name__)
 
 AROUND_SAMPLES = SAMPLE_RATE
 """Heard before and after a gap: the longest part of a word that a gap's edge can cut off, and a breath."""
+EDGE_MS = 400
+"""The same word this close in time to one that was heard live is that word: nobody says one again so fast."""
 PIECE_SAMPLES = SAMPLE_RATE
 """Fed at a time, with a look at the pipeline's queue in between."""
 
@@ -174,7 +178,12 @@ class GapSink:
 
     def _final(self, fields: dict[str, Any]) -> int | None:
         words = fields.get("words") or []
-        kept = [word for word in words if self._holds((word["start_ms"] + word["end_ms"]) // 2)]
+        heard = heard_live(self._channel, fields["start_ms"] - EDGE_MS, fields["end_ms"] + EDGE_MS)
+        kept = [
+            word
+            for word in words
+            if self._holds((word["start_ms"] + word["end_ms"]) // 2) and not is_double(word, heard)
+        ]
         if not words and self._inside(fields["start_ms"], fields["end_ms"]) is not None:
             kept = words
         elif not kept:
@@ -194,6 +203,27 @@ class GapSink:
         """From the first to the last of it that lies in a gap."""
         parts = [(max(a, start_ms), min(b, end_ms)) for a, b in self._gaps if a < end_ms and start_ms < b]
         return (parts[0][0], parts[-1][1]) if parts else None
+
+
+def heard_live(channel: Channel, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
+    """The words of this time that are in the log already."""
+    log = channel.session.log
+    if not isinstance(log, EventLog):
+        return []
+    finals = [json.loads(event.data) for event in log.segments(channel.id, from_ms=from_ms, to_ms=to_ms)]
+    return [word for final in finals if "source" not in final for word in final.get("words", [])]
+
+
+def is_double(word: dict[str, Any], heard: Sequence[dict[str, Any]]) -> bool:
+    """A word cut by the gap's edge can be read on both sides; its times then differ by the part cut off."""
+    return any(
+        _bare(word["text"]) == _bare(other["text"]) and abs(word["start_ms"] - other["start_ms"]) <= EDGE_MS
+        for other in heard
+    )
+
+
+def _bare(text: str) -> str:
+    return "".join(char for char in text.lower() if char.isalnum())
 
 
 def cut_words(fields: dict[str, Any], kept: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host_stt.contract import Float32Array
-from tests.support.peers import Rig
+from tests.support.peers import BlockKeeper, Rig
 from webrtc_host.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.config import LimitsConfig
 from webrtc_host.doors.gap_filling import (
     AROUND_SAMPLES,
     GapNotes,
@@ -21,6 +23,8 @@ from webrtc_host.doors.gap_filling import (
     stretches,
 )
 from webrtc_host.seams import Block, BlockKind, CoverageState, EventType
+from webrtc_host.sessions import SessionRegistry
+from webrtc_host.transcript.event_log import EventLog
 
 SECOND = 16_000
 
@@ -126,6 +130,19 @@ def test_words_that_were_heard_live_are_not_written_again() -> None:
     assert (written["text"], written["start_ms"], written["end_ms"]) == ("at gate 7.", 4950, 6000)
     assert written["source"] == "backfill"
     assert sink.segments == 1
+
+
+def test_a_word_that_was_read_on_both_sides_of_the_edge_is_written_once() -> None:
+    log = EventLog("s_1", capacity=100, now_ms=lambda: 12_000)
+    registry = SessionRegistry(LimitsConfig(), lambda *_: log, BlockKeeper)
+    channel = registry.channel(registry.current(), "C01")
+    live = final(("hold", 4300, 4600), ("at", 4700, 4800), ("gate", 4850, 5000), text="hold at gate")
+    log.emit(EventType.SEGMENT_FINAL, "C01", **live)
+    sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
+    late = final(("gate", 4900, 5300), ("gate", 5600, 5900), ("seven", 6000, 6400), text="Gate gate seven")
+    sink.emit(EventType.SEGMENT_FINAL, **late)
+    written = json.loads(list(log.since(0))[-1].data)
+    assert (written["text"], written["start_ms"]) == ("gate seven", 5600)
 
 
 def test_an_utterance_is_told_as_far_as_it_lies_in_the_gap() -> None:
