@@ -96,9 +96,11 @@ def _check_audio(audio: Sequence[MediaLine]) -> None:
 def prepare_offer(sdp: str) -> str:
     """What aiortc gets to see: one codec in audio lines, no candidates that take a name look-up.
 
-    A `.local` name (mDNS) nobody answers costs a second; the peer is found without it, as peer-reflexive.
+    A `.local` name (mDNS) nobody answers costs a second; the peer is found without it, as peer-reflexive. That
+    those named are all (Firefox says so) is not passed on: with none left aioice would give up before the first
+    packet comes.
     """
-    sections = _sections(sdp)
+    sections = [[text for text in part if text != "a=end-of-candidates"] for part in _sections(sdp)]
     kept = list(sections[0])
     for index, section in enumerate(sections[1:]):
         kept += _prepared(_media_line(index, section), section)

@@ -66,6 +66,11 @@ def test_only_opus_and_only_usable_candidates_reach_the_negotiation() -> None:
     assert prepared.endswith(VIDEO)
 
 
+def test_that_there_are_no_more_candidates_is_not_passed_on() -> None:
+    offer = HEAD + "a=end-of-candidates\r\n" + BROWSER_AUDIO + "a=end-of-candidates\r\n"
+    assert "end-of-candidates" not in prepare_offer(offer)
+
+
 def test_a_heap_of_candidates_is_cut_off() -> None:
     many = BROWSER_AUDIO + "a=candidate:1 1 udp 1 192.0.2.7 50000 typ host\r\n" * 1000
     assert prepare_offer(HEAD + many).count("a=candidate") <= CANDIDATES_MAX
