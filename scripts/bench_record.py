@@ -32,8 +32,9 @@ import numpy as np
 from webrtc_host.app import RECORD, REGISTRY, build_app, serve
 from webrtc_host.config import DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig, StoreSettings
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.journal import Journal
+from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
 
 NOWHERE = "http://127.0.0.1:9"
@@ -50,13 +51,13 @@ class Written:
     """One run: a session whose events are saved, and how long each took."""
 
     store: Store
-    log: EventLog = field(init=False)
+    log: SavedLog = field(init=False)
     emitted_s: deque[float] = field(default_factory=deque)
     added_ms: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         journal = Journal(self.store)
-        self.log = EventLog(
+        self.log = SavedLog(
             f"s_{time.monotonic_ns()}", capacity=100, now_ms=lambda: 0, listener=self._heard, journal=journal
         )
         journal.add(self.log)

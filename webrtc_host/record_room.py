@@ -20,11 +20,12 @@ from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech.ids import Ids
 from webrtc_host.transcript import schema
 from webrtc_host.transcript.database import MEMORY
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.replay import Replay
 from webrtc_host.transcript.restart import FormerRecord, read_former
 from webrtc_host.transcript.rows import STOPPED_WALL_MS, put_meta
+from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
 from webrtc_host.transcript.store_writer import WriterConfig
 
@@ -59,8 +60,8 @@ class RecordRoom:
         state = self.store.state
         return f"the record cannot be written: {state.reason}" if state.is_degraded else None
 
-    def make_log(self, session_id: str, now_ms: Callable[[], int], head_seq: int = 0) -> EventLog:
-        log = EventLog(
+    def make_log(self, session_id: str, now_ms: Callable[[], int], head_seq: int = 0) -> SavedLog:
+        log = SavedLog(
             session_id,
             capacity=self._capacity,
             now_ms=now_ms,

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.journal import Journal
+from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
 
 BURST = 5  # events emitted together; their groups are of every size below
@@ -27,7 +28,7 @@ async def write(folder: Path, events: int) -> None:
     store = Store(StoreConfig(folder))
     await store.open()
     journal = Journal(store)
-    log = EventLog("s_1", capacity=100, now_ms=lambda: 0, listener=say_seen, journal=journal)
+    log = SavedLog("s_1", capacity=100, now_ms=lambda: 0, listener=say_seen, journal=journal)
     journal.add(log)
     log.emit(EventType.SESSION_STARTED, name="night", t0_wall="2026-11-21T06:10:01.234Z")
     for number in range(1, events):

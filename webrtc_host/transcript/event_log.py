@@ -13,7 +13,6 @@ is dropped from memory.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from bisect import bisect_right
 from collections import deque
@@ -129,7 +128,6 @@ class EventLog:
         self._journal = journal
         self._pending: deque[Event] = deque()  # not yet handed on: begins with a stored event, if any
         self._unmarked: dict[int, Event] = {}  # what is held with a mark, as it will be on disk
-        self._settling: list[tuple[int, asyncio.Future[None]]] = []
         self._held: dict[int, Event] = {}
         self._of_channel: dict[str | None, list[int]] = {}  # held seqs, ascending
         self._finals: list[int] = []
@@ -172,15 +170,6 @@ class EventLog:
         """The journal cannot save now: hand on what waits, marked."""
         while self._pending:
             self._hand_on(self._marked(self._pending.popleft()))
-
-    async def settled(self, seq: int | None = None) -> int:
-        """Until event `seq` (None: the newest) is saved, or was handed on marked. Returns that seq."""
-        wanted = self.head_seq if seq is None else seq
-        if wanted > self.visible_seq:
-            future = asyncio.get_running_loop().create_future()
-            self._settling.append((wanted, future))
-            await future
-        return wanted
 
     def note(self, kind: EventType, **fields: Any) -> Event:
         """An event that is never stored, made for one watcher alone; no listener hears of it."""
@@ -241,14 +230,11 @@ class EventLog:
             self.visible_seq = event.seq
         if self._listener is not None:
             self._listener(event)
-        if event.seq is not None and self._settling:
-            self._settle(event.seq)
+        if event.seq is not None:
+            self._became_visible(event.seq)
 
-    def _settle(self, seq: int) -> None:
-        for wanted, future in self._settling:
-            if wanted <= seq and not future.done():
-                future.set_result(None)
-        self._settling = [(wanted, future) for wanted, future in self._settling if wanted > seq]
+    def _became_visible(self, seq: int) -> None:
+        """For those who wait for it: `saved_log`."""
 
     def _marked(self, event: Event) -> Event:
         """A stored event as watchers get it while it is not on disk, from memory too."""

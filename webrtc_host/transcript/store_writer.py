@@ -129,6 +129,7 @@ class StoreWriter:
             await asyncio.to_thread(self._thread.join, self._config.stop_s + 1.0)
         if self._watch is not None:
             self._watch.cancel()
+            await asyncio.wait({self._watch})
         self._refuse_works(StoreError("the record is closed"))
         if self._events_waiting:
             logger.error("%s events could not be written before the end", self._events_waiting)

@@ -14,7 +14,7 @@ from webrtc_host.desk.data_channel import BUFFER_BYTES_MAX, DataChannels
 from webrtc_host.desk.subscribers import Subscribers
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import Session, SessionRegistry
-from webrtc_host.transcript.event_log import EventLog
+from webrtc_host.transcript.saved_log import SavedLog
 
 
 class Wire:
@@ -62,8 +62,8 @@ class World:
         self.session: Session = registry.create()
         self.wire = Wire()
 
-    def _make_log(self, session_id: str, now_ms: Callable[[], int]) -> EventLog:
-        return EventLog(session_id, capacity=10_000, now_ms=now_ms, listener=self.subscribers.publish)
+    def _make_log(self, session_id: str, now_ms: Callable[[], int]) -> SavedLog:
+        return SavedLog(session_id, capacity=10_000, now_ms=now_ms, listener=self.subscribers.publish)
 
     def final(self, channel: str = "C01", text: str = "x") -> None:
         self.session.log.emit(EventType.SEGMENT_FINAL, channel, text=text, start_ms=0, end_ms=1)

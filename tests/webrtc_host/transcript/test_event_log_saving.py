@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import INTERIMS_PENDING_MAX, Event, EventLog
+from webrtc_host.transcript.event_log import INTERIMS_PENDING_MAX, Event
+from webrtc_host.transcript.saved_log import SavedLog
 
 
 class Disk:
@@ -22,7 +23,7 @@ class Disk:
     def append(self, event: Event) -> None:
         self.waiting.append(event)
 
-    def save(self, log: EventLog, count: int = 1000) -> None:
+    def save(self, log: SavedLog, count: int = 1000) -> None:
         saved, self.waiting = self.waiting[:count], self.waiting[count:]
         if saved and saved[-1].seq is not None:
             log.acknowledge(saved[-1].seq)
@@ -32,7 +33,7 @@ class Saved:
     def __init__(self, capacity: int = 100, head_seq: int = 0) -> None:
         self.disk = Disk()
         self.heard: list[Event] = []
-        self.log = EventLog(
+        self.log = SavedLog(
             "s_1",
             capacity=capacity,
             now_ms=lambda: 0,

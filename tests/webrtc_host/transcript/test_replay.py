@@ -18,9 +18,10 @@ from webrtc_host.desk.watching import pump
 from webrtc_host.errors import StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import replay
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.replay import Page, Replay
+from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
 
 HELD = 20
@@ -30,7 +31,7 @@ HELD = 20
 @dataclass
 class Desk:
     store: Store
-    log: EventLog
+    log: SavedLog
     subscribers: Subscribers
 
     async def say(self, count: int, *channels: str) -> None:
@@ -56,7 +57,7 @@ class Desk:
 async def a_desk(store: Store, queue: int = 1000, watchers: int = 20_000) -> AsyncIterator[Desk]:
     subscribers = Subscribers(watchers_max=watchers, queue_events=queue, history=Replay(store))
     journal = Journal(store)
-    log = EventLog("s_1", capacity=HELD, now_ms=lambda: 0, listener=subscribers.publish, journal=journal)
+    log = SavedLog("s_1", capacity=HELD, now_ms=lambda: 0, listener=subscribers.publish, journal=journal)
     journal.add(log)
     log.emit(EventType.SESSION_STARTED, name="night", t0_wall="2026-11-21T06:10:01.234Z")
     yield Desk(store, log, subscribers)

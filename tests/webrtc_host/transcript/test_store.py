@@ -17,10 +17,11 @@ from tests.webrtc_host.transcript.conftest import OpenStore
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import schema
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.restart import read_former
 from webrtc_host.transcript.runs import Run, laid
+from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store
 
 WALL = datetime(2026, 11, 21, 6, 10, 1, 234_000, tzinfo=UTC)
@@ -36,7 +37,7 @@ class Kept:
         self.store = store
         self.heard: list[Event] = []
         self.journal: Journal = Journal(store) if beside is None else beside.journal
-        self.log = EventLog(
+        self.log = SavedLog(
             session,
             capacity=1000,
             now_ms=lambda: 5000,
