@@ -96,9 +96,9 @@ def _check_audio(audio: Sequence[MediaLine]) -> None:
 def prepare_offer(sdp: str) -> str:
     """What aiortc gets to see: one codec in audio lines, no candidates that take a name look-up.
 
-    A `.local` name (mDNS) nobody answers costs a second; the peer is found without it, as peer-reflexive. That
-    those named are all (Firefox says so) is not passed on: with none left aioice would give up before the first
-    packet comes.
+    A `.local` name (mDNS) nobody answers costs a second; the peer is found without it, as peer-reflexive.
+    That those named are all (Firefox says so) is not passed on: with none left aioice would give up before
+    the first packet comes.
     """
     sections = [[text for text in part if text != "a=end-of-candidates"] for part in _sections(sdp)]
     kept = list(sections[0])
