@@ -7,16 +7,20 @@ and from its events and verdicts to the log and the ledger, less what watchers k
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from host_stt.contract import EndReason, Float32Array, Priority, Transcript, Window
+from webrtc_host.errors import EngineError
 from webrtc_host.media.opus import Codec, DecodeError, Decoder, make_decoder
 from webrtc_host.media.ranges import RangeSet
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
     Block,
+    Clock,
     CoverageNotes,
     CoverageState,
     EventSink,
@@ -26,9 +30,11 @@ from webrtc_host.seams import (
 )
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import SLACK_SAMPLES, Place
-from webrtc_host.transcript.recovery import Plan
+from webrtc_host.transcript.recovery import WANT_OF_ENGINE, Plan
 
 ROLL_SAMPLES = 80 * SAMPLES_PER_MS
+PATIENCE_S = 1800.0
+RETRY_S = 1.0
 SOURCE = "recovery"
 """On finals read from the archive: their lateness is no latency of ours."""
 DEADLINE_MS = 600_000  # the longest the contract allows; nobody waits for these windows
@@ -80,17 +86,31 @@ def _not_before(blocks: Sequence[Block], start: int) -> int:
 
 
 class PastTranscriber:
-    """The engine for windows of the past: behind everything live, and only for what is not known."""
+    """The engine for windows of the past: behind everything live, and only for what is not known.
 
-    def __init__(self, engine: Transcriber, plan: Plan) -> None:
-        self._engine, self._plan = engine, plan
+    Nobody waits for these, so a window outlives an engine that is away or loading, for up to half an hour.
+    """
+
+    def __init__(self, engine: Transcriber, plan: Plan, clock: Clock = time.monotonic) -> None:
+        self._engine, self._plan, self._clock = engine, plan, clock
+        self.gave_up = False  # for want of an engine: another start may read it
+        self.is_over = False
 
     async def transcribe(self, window: Window) -> Transcript:
         if self._plan.is_known(window.start_sample, window.start_sample + len(window.samples)):
             return Transcript(window.id, (), window.language, 0.0, 0.0, 1.0, 0.0, EndReason.NO_SPEECH)
         patient = replace(window, priority=Priority.BACKGROUND, deadline_ms=DEADLINE_MS)
-        transcript = await self._engine.transcribe(patient)
-        return self._plan.fresh(transcript, window.start_sample)
+        until_s = self._clock() + PATIENCE_S
+        while True:
+            try:
+                return self._plan.fresh(await self._engine.transcribe(patient), window.start_sample)
+            except EngineError as error:
+                if error.code not in WANT_OF_ENGINE:
+                    raise
+                if self.is_over or self._clock() > until_s:
+                    self.gave_up = True
+                    raise
+            await asyncio.sleep(RETRY_S)
 
 
 class PastSink:

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from webrtc_host.channel import Channel, DoorKind
-from webrtc_host.errors import StoreError
+from webrtc_host.errors import EngineError, StoreError
 from webrtc_host.going_on import CRASHED, Restarted
 from webrtc_host.recovery_reading import PastDecoder, PastNotes, PastSink, PastTranscriber, RecoveryFigures
 from webrtc_host.seams import SAMPLES_PER_MS, EventType, ms_of
@@ -46,7 +46,7 @@ RECENT_MS = 60_000
 they are read.
 """
 FINALS_POLL_S = 0.2
-FINALS_WAIT_S = 1800.0
+FINALS_WAIT_S = 7200.0
 AGAIN_MAX = 256  # utterances waiting to be read once more; each is a few packets of a file
 TRIED_MAX = 10_000
 SETTLE_S = 1.0
@@ -214,9 +214,8 @@ class RecoveryRoom:
         place = Place(channel.session.id, channel.id)
         sink = PastSink(channel.session.log, plan, self.figures)
         notes = PastNotes(channel.coverage.repairing())
-        pipeline = self._speech.make_past_pipeline(
-            channel, sink, notes, PastTranscriber(self._speech.engine, plan)
-        )
+        transcriber = PastTranscriber(self._speech.engine, plan)
+        pipeline = self._speech.make_past_pipeline(channel, sink, notes, transcriber)
         pipeline.start()
         try:
             decoder = PastDecoder()
@@ -231,12 +230,14 @@ class RecoveryRoom:
                     self.figures.audio_ms += len(block.samples) // SAMPLES_PER_MS
             await _finals_of(pipeline)
         except BaseException:
-            sink.is_over = True  # the next start reads it from the beginning
+            sink.is_over = transcriber.is_over = True  # the next start reads it from the beginning
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
                     await pipeline.close()
             raise
         await pipeline.close()
+        if transcriber.gave_up:
+            raise EngineError("unreachable", "there was no engine for half an hour")
         for utterance in plan.broken_off():
             channel.session.log.emit(
                 EventType.SPEECH_ENDED,

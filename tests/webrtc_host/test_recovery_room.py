@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
-from host_stt.contract import Answer, Float32Array, Priority, Segment, Transcript, Window, Word
+from host_stt.contract import Answer, Float32Array, Priority, Segment, Transcript, Window, WindowError, Word
 from tests.support.desk import Desk, a_config, running_desk, until
 from tests.support.speech import say, silence
 from tests.webrtc_host.speech.engine_server import EngineServer, engine_server
@@ -249,6 +249,29 @@ async def test_a_channel_that_hung_up_while_the_engine_was_away_gets_its_words_l
         events = await events_of(desk, session.id)
         assert_whole(events, sound)
         assert len(of(events, "window.failed")) == 1
+
+
+async def test_an_engine_that_is_still_loading_is_waited_for(tmp_path: Path) -> None:
+    sound = np.concatenate([silence(0.5), say(SHORT), silence(1.0)])
+    refused: list[str] = []
+
+    def loading(window: Window) -> Answer:
+        refused.append(window.id)
+        return WindowError(window.id, "engine_starting", "not ready: loading", is_retryable=True)
+
+    async with engine_server(lambda window: None) as engine:
+        async with a_server(tmp_path / "first", engine) as desk:
+            session = desk.session
+            await kept(desk, await speak(desk, sound))
+            copy = crash(tmp_path / "first", tmp_path / "second")
+        engine.reply = loading
+        async with a_server(copy, engine) as desk:
+            await until(lambda: len(refused) > 1, BUSY_BOX_S)
+            engine.reply = by_the_clock
+            await recovered(desk)
+            events = await events_of(desk, session.id)
+            assert_whole(events, sound)
+            assert not of(events, "window.failed")
 
 
 async def test_without_an_archive_nothing_is_recovered_and_everything_else_works(tmp_path: Path) -> None:
