@@ -14,8 +14,6 @@ from webrtc_host.app import RECORD
 from webrtc_host.errors import ConfigError
 from webrtc_host.transcript.database import FILE_NAME
 
-pytest_plugins = ["tests.webrtc_host.transcript.conftest"]
-
 
 async def test_sessions_go_on_in_either_database(tmp_path: Path, url: str) -> None:
     config = a_config(tmp_path, store={"url": url}, limits={"events_in_memory": 100})
