@@ -19,9 +19,8 @@ from playwright.async_api import expect
 
 from tests.browser.live import LiveServer
 from tests.browser.test_first_words import BUSY_BOX_MS, lines_of, milliseconds, session_events
-from tests.browser.test_reconnect import PHRASES, Stage, speaking
+from tests.browser.test_reconnect import PAUSE_S, PHRASES, Stage, speaking
 
-PAUSE_S = 3.0
 INSIDE_S = 1.0  # the phrase begins so long after the cut
 
 
@@ -47,7 +46,7 @@ async def one(server: LiveServer, folder: Path, cut_s: float, *, is_reloaded: bo
     pauses_s = max(PAUSE_S, cut_s - 2.0)
     async with speaking(server, folder, PHRASES, pause_s=pauses_s) as stage:
         await stage.start()
-        await expect(stage.page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+        await stage.first_line()
         cut_at_s = stage.said_s[1] - INSIDE_S
         await stage.at(cut_at_s)
         with stage.relay.cut():

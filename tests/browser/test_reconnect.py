@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from playwright.async_api import Page, expect
 from tests.browser.chromium import chromium, microphone_plays, write_capture
 from tests.browser.conftest import DESKTOP
 from tests.browser.live import LiveServer
-from tests.browser.test_first_words import BUSY_BOX_MS, lines_of, milliseconds, session_events
+from tests.browser.test_first_words import BUSY_BOX_MS, ONSET, lines_of, milliseconds, session_events
 from tests.support.relay import Relay
 from tests.support.speech import say, silence
 
@@ -32,6 +33,7 @@ pytestmark = [
 
 WAY_S = 25.0  # the page gives WebRTC 12 s
 LEAD_S = 6.0  # the page connects meanwhile, also on a busy machine
+PAUSE_S = 6.0  # the first line is read meanwhile, and the cut begins after it
 TOLERANCE_MS = 400
 THROUGH_THE_RELAY = """
     const { fetch } = window;
@@ -81,12 +83,20 @@ class Stage:
         await self.page.goto(self.relay.url)
         await self.page.select_option("#spoken", language)
         await self.page.click("#go")
-        self.began_s = asyncio.get_running_loop().time()
         await expect(self.page.locator("#button-text")).to_have_text("Stop", timeout=BUSY_BOX_MS)
 
+    async def first_line(self) -> None:
+        """Wait for it; by then the page has heard when the WAV truly began, however busy the box."""
+        await expect(self.page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+        heard = await self.page.evaluate("window.heard")
+        began_wall_s = (heard["anchorMs"] + heard["onsets"][0]) / 1000 - self.said_s[0]
+        self.began_s = asyncio.get_running_loop().time() - (time.time() - began_wall_s)
+
     async def at(self, second: float) -> None:
-        """Wait for this second of the WAV, which began about with the click."""
-        await asyncio.sleep(max(0.0, self.began_s + second - asyncio.get_running_loop().time()))
+        """Wait for this second of the WAV; after `first_line` alone."""
+        wait_s = self.began_s + second - asyncio.get_running_loop().time()
+        assert wait_s > -1.0, f"the box was too busy: second {second:.1f} of the WAV is {-wait_s:.1f} s ago"
+        await asyncio.sleep(max(0.0, wait_s))
 
     async def phase_is(self, phase: str, within_ms: int = BUSY_BOX_MS) -> None:
         await expect(self.page.locator("main")).to_have_attribute("data-phase", phase, timeout=within_ms)
@@ -105,6 +115,7 @@ async def speaking(
         async with chromium(*microphone_plays(wav)) as browser:
             context = await browser.new_context(viewport=DESKTOP, permissions=["microphone"], locale="en-GB")
             page = await context.new_page()
+            await page.add_init_script(ONSET)
             await page.add_init_script(THROUGH_THE_RELAY)
             yield Stage(page, relay, said_s)
 
@@ -139,10 +150,10 @@ def assert_once_and_in_place(
 async def test_words_said_while_the_network_was_cut_follow_once_and_in_place(
     relayed_server: LiveServer, tmp_path: Path
 ) -> None:
-    async with speaking(relayed_server, tmp_path, PHRASES, pause_s=3.0) as stage:
+    async with speaking(relayed_server, tmp_path, PHRASES, pause_s=PAUSE_S) as stage:
         await stage.start()
-        await expect(stage.page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
-        cut_s = stage.said_s[1] - 0.5
+        await stage.first_line()
+        cut_s = stage.said_s[1] - 1.0
         await stage.at(cut_s)
         with stage.relay.cut():
             await stage.at(cut_s + 5.0)
