@@ -30,7 +30,7 @@ from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
 from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.recovery import RESTART_RULE, WANT_OF_ENGINE, Known, Plan, known_of
-from webrtc_host.transcript.rows import get_meta, put_meta
+from webrtc_host.transcript.rows import put_meta
 from webrtc_host.transcript.store import Store
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,8 @@ SETTLE_S = 1.0
 AROUND_MS = 120_000
 NEVER_SAMPLE = 1 << 60
 LEAVE_S = 0.3  # given to a reading that the end of the server breaks off
-DONE_KEY = "recovered:{session}:{channel}"  # in `meta`: opened_seq of the newest feed read again
+DONE_KEY = "recovered:{session}:{channel}:"
+"""In `meta`, with the opened_seq behind it: this feed was read again. Feeds are done in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +175,8 @@ class RecoveryRoom:
         try:
             async with self._places:
                 await self._read_again(cut_off.channel, cut_off.plan)
-            key = DONE_KEY.format(session=place.session, channel=place.channel)
-            await self._store.write(lambda connection: put_meta(connection, {key: str(cut_off.opened_seq)}))
+            key = f"{DONE_KEY.format(session=place.session, channel=place.channel)}{cut_off.opened_seq}"
+            await self._store.write(lambda connection: put_meta(connection, {key: "done"}))
             self.figures.feeds_done += 1
         except asyncio.CancelledError:
             raise
@@ -270,7 +271,10 @@ def _unrecovered_feeds(
     connection: Connection, session: str, channel: str, head_seq: int, recent_ms: int
 ) -> list[_Feed]:
     """Those that a crash ended; uploads are answered whole or sent again by their sender."""
-    done = int(get_meta(connection, DONE_KEY.format(session=session, channel=channel)) or 0)
+    prefix = DONE_KEY.format(session=session, channel=channel)
+    key = schema.meta.c.key
+    keys = connection.execute(select(key).where(key.startswith(prefix, autoescape=True))).scalars()
+    done = {int(one.removeprefix(prefix)) for one in keys}
     table = schema.feeds
     rows = connection.execute(
         select(table)
@@ -281,7 +285,7 @@ def _unrecovered_feeds(
     for number, row in enumerate(rows):
         later = (other.opened_ms for other in rows[number + 1 :] if other.door != DoorKind.PUSH)
         is_cut_off = row.closed_ms is None or row.closed_ms > recent_ms or row.reason == CRASHED
-        if is_cut_off and row.opened_seq > done and row.door != DoorKind.PUSH:
+        if is_cut_off and row.opened_seq not in done and row.door != DoorKind.PUSH:
             feeds.append(_Feed(row.opened_seq, row.opened_ms, next(later, None)))
     return feeds
 

@@ -21,12 +21,15 @@ from aiohttp import web
 
 from host_stt.contract import Answer, Float32Array, Priority, Segment, Transcript, Window, WindowError, Word
 from tests.support.desk import Desk, a_config, running_desk, until
+from tests.support.record import a_record
 from tests.support.speech import say, silence
 from tests.webrtc_host.speech.engine_server import EngineServer, engine_server
 from webrtc_host.app import ARCHIVE
 from webrtc_host.channel import Channel, ChannelWish, DoorKind
-from webrtc_host.seams import Block
+from webrtc_host.recovery_room import DONE_KEY, _unrecovered_feeds
+from webrtc_host.seams import Block, EventType
 from webrtc_host.sessions import Session
+from webrtc_host.transcript.rows import put_meta
 
 STEP = 8000
 """Samples of one word: half a second."""
@@ -272,6 +275,26 @@ async def test_an_engine_that_is_still_loading_is_waited_for(tmp_path: Path) -> 
             events = await events_of(desk, session.id)
             assert_whole(events, sound)
             assert not of(events, "window.failed")
+
+
+async def test_feeds_are_done_one_by_one_in_any_order(tmp_path: Path) -> None:
+    async with a_record(tmp_path) as record:
+        log = record.session()
+        for n in range(3):
+            record.channel(log, "C01")
+            reason = "server_crashed" if n < 2 else "peer_closed"
+            log.emit(EventType.CHANNEL_CLOSED, "C01", connection="c_C01", reason=reason, end_ms=n * 1000)
+        await record.written()
+
+        async def left() -> list[int]:
+            feeds = await record.store.read(lambda c: _unrecovered_feeds(c, "s_1", "C01", 1000, 60_000))
+            return [feed.opened_seq for feed in feeds]
+
+        assert await left() == [2, 4]
+        await record.store.write(
+            lambda c: put_meta(c, {f"{DONE_KEY.format(session='s_1', channel='C01')}4": "done"})
+        )
+        assert await left() == [2]
 
 
 async def test_without_an_archive_nothing_is_recovered_and_everything_else_works(tmp_path: Path) -> None:
