@@ -100,7 +100,8 @@ async function read() {
   if (readings.length > KEPT) readings.shift();
   draw();
   const said = ready.status === 200 ? "Ready" : "Not ready";
-  return `${said}: model ${body.model ?? "–"} on ${body.device ?? "–"}. ${body.reason ?? ""}`;
+  const engine = body.engine ?? {};
+  return `${said}: model ${engine.model ?? "–"} on ${engine.device ?? "–"}. ${body.reason ?? ""}`;
 }
 
 async function tick() {

@@ -146,14 +146,14 @@ class _Run:
         return beat
 
     async def _ready(self) -> dict[str, Any]:
-        """What /ready says once it says yes."""
+        """What /ready says of the engine once it says yes."""
         deadline_s = time.monotonic() + READY_S
         said: dict[str, Any] = {}
         while time.monotonic() < deadline_s and not self._stop.is_set():
             async with self._http.get(f"{self._target.base}/ready") as response:
                 said = await response.json()
                 if response.status == 200:
-                    return said
+                    return dict(said.get("engine", {}))
             await asyncio.sleep(0.5)
         reason = said.get("reason") or said.get("error", {}).get("message", "")
         raise Unmeasured(f"{self._target.base} is not ready: {reason}")
