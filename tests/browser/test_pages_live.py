@@ -79,9 +79,10 @@ async def test_interims_settle_into_finals_without_moving_the_page(
 ) -> None:
     page = await open_page(viewport=PHONE)
     await begin(page, stub)
+    # Against the log's own place: a step above may say something longer meanwhile (the codec, the level).
     places = """() => ["#log", "#interim", ".side"].map((name) => {
         const { height, top } = document.querySelector(name).getBoundingClientRect();
-        return [height, top + scrollY]; })"""
+        return [height, top - document.querySelector("#log").getBoundingClientRect().top]; })"""
     before = await page.evaluate(places)
     words = "alpha one proceed to gate seven and wait there for the others until further notice " * 4
     times = {"start_ms": 1000, "end_ms": 9000}

@@ -189,4 +189,5 @@ async def test_where_webrtc_cannot_pass_the_sound_takes_a_websocket_and_the_page
         )
     opened = [event for event in events if event["type"] == "channel.opened"]
     assert opened[-1]["door"] == "socket"
-    assert opened[-1]["channel"] == events[-1]["channel"]
+    said = [event for event in events if event["type"] == "segment.final"]
+    assert said[-1]["channel"] == opened[-1]["channel"]
