@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from host_stt_cli.loadtest import page
-from host_stt_cli.loadtest.command import loadtest
 from host_stt_cli.loadtest.probing import difference, parsed, quantiles
 from host_stt_cli.loadtest.report import compared, lines
 from host_stt_cli.loadtest.watching import Watcher
+from host_stt_cli.main import main
 from tests.cli.loadtest.reports import report
 
 METRICS = """
@@ -87,7 +87,7 @@ def test_two_files_are_compared_without_any_server(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("before.json", "after.json")]
     for file, found in zip(files, (report(), report(measures__ttfs_ms__p95=450.0)), strict=True):
         file.write_text(json.dumps(found))
-    done = CliRunner().invoke(loadtest, ["--compare", *map(str, files)])
+    done = CliRunner().invoke(main, ["loadtest", "--compare", *map(str, files)])
     assert done.exit_code == 0
     assert re.search(r"measures\.ttfs_ms\.p95 +900 +450 +0\.50", done.output)
 
@@ -95,15 +95,15 @@ def test_two_files_are_compared_without_any_server(tmp_path: Path) -> None:
 def test_a_file_that_is_no_report_is_named(tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text('{"version": 99}')
-    done = CliRunner().invoke(loadtest, ["--compare", str(other), str(other)])
+    done = CliRunner().invoke(main, ["loadtest", "--compare", str(other), str(other)])
     assert done.exit_code == 2 and "other.json is no report" in done.output
 
 
 def test_a_server_that_is_not_there_could_not_be_measured() -> None:
-    done = CliRunner().invoke(loadtest, ["--base", "http://127.0.0.1:9", "--channels", "1"])
+    done = CliRunner().invoke(main, ["loadtest", "--base", "http://127.0.0.1:9", "--channels", "1"])
     assert done.exit_code == 2 and "could not be measured: http://127.0.0.1:9" in done.output
 
 
 def test_a_load_that_makes_no_sense_is_told_in_a_sentence() -> None:
-    done = CliRunner().invoke(loadtest, ["--loss", "0.9"])
+    done = CliRunner().invoke(main, ["loadtest", "--loss", "0.9"])
     assert done.exit_code == 2 and "loss is 0.9; it lies between 0 and 0.5" in done.output
