@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 RANKS = 2
 STEPS = 12_500
 # Step and share of the full learning rates, straight lines between. The first 5,250 steps were a training of
-# their own, on a machine that was shared: its bends are where longer plans were given up. The rest is one level
-# and one fall from the weights it left; at 9,500 the fall was made steeper.
+# their own, on a machine that was shared: its bends are where longer plans were given up. The rest is one
+# level and one fall from the weights it left; at 9,500 the fall was made steeper.
 _RATE = (
     *((-1, 0.0), (199, 1.0), (1_300, 1.0)),
     *((1_750, 0.8636), (2_250, 0.5915), (2_500, 0.3717), (2_750, 0.2461), (3_000, 0.1969)),

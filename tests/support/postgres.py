@@ -55,7 +55,13 @@ class Server:
         return f"host={self.folder} user={self.user} dbname={database}"
 
     def _make(self) -> None:
-        command = [str(self.binaries / "initdb"), "--pgdata", str(self.folder / "data"), "--username", self.user]
+        command = [
+            str(self.binaries / "initdb"),
+            "--pgdata",
+            str(self.folder / "data"),
+            "--username",
+            self.user,
+        ]
         options = ["--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync"]
         subprocess.run([*command, *options], check=True, capture_output=True, cwd=self.folder, **self._as)
 

@@ -24,7 +24,7 @@ from webrtc_host.doors.gap_filling import (
 )
 from webrtc_host.seams import Block, BlockKind, CoverageState, EventType
 from webrtc_host.sessions import SessionRegistry
-from webrtc_host.transcript.event_log import EventLog
+from webrtc_host.transcript.saved_log import SavedLog
 
 SECOND = 16_000
 
@@ -133,7 +133,7 @@ def test_words_that_were_heard_live_are_not_written_again() -> None:
 
 
 def test_a_word_that_was_read_on_both_sides_of_the_edge_is_written_once() -> None:
-    log = EventLog("s_1", capacity=100, now_ms=lambda: 12_000)
+    log = SavedLog("s_1", capacity=100, now_ms=lambda: 12_000)
     registry = SessionRegistry(LimitsConfig(), lambda *_: log, BlockKeeper)
     channel = registry.channel(registry.current(), "C01")
     live = final(("hold", 4300, 4600), ("at", 4700, 4800), ("gate", 4850, 5000), text="hold at gate")
