@@ -1,7 +1,7 @@
-"""Recorded people through the whole path, where such recordings are at hand (HOST_STT_SPEECH_DIR).
+"""Recorded people through the whole path (HOST_STT_SPEECH_DIR); without recordings, a synthesizer's phrases.
 
 The starter model knows no general English, so the words may be anything. What is held: nothing crashes, and
-the spans of speech agree with those measured in the files (their README).
+the spans of speech agree with those measured in the files (their README), or with where phrases were laid.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from tests.scenarios.voices import Events, SocketWatcher, Speakers, calling, of, until
+from tests.support.recordings import spoken_row
 from tests.support.server import Server
 from tests.support.speech import silence
 
@@ -46,6 +47,11 @@ LEAD_S = 1.0
 SPOKEN_S = 36.0
 BUSY_BOX_S = 60.0
 FOLDER = os.environ.get("HOST_STT_SPEECH_DIR", "")
+PHRASES = [
+    "alpha one proceed to gate seven over",
+    "bravo two hold at bridge five",
+    "tango eight is at hall two",
+]
 
 
 def joined(spans: tuple[Span, ...]) -> list[Span]:
@@ -68,6 +74,14 @@ def recording(name: str) -> Float32Array:
         frames += resampler.resample(None)
     sides = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
     return np.asarray(sides[int(side or 0)], dtype=np.float32)
+
+
+def material() -> tuple[list[Float32Array], list[list[Span]]]:
+    """Sounds, and the utterances in each."""
+    if FOLDER:
+        return [recording(name) for name in SPANS], [joined(spans) for spans in SPANS.values()]
+    rows = [spoken_row(PHRASES[:count]) for count in (1, 2, 3)]
+    return [row for row, _ in rows], [[(one.start_s, one.end_s) for one in said] for _, said in rows]
 
 
 def utterances(events: Events, channel: str) -> list[Span]:
@@ -93,30 +107,28 @@ def check_spans(name: str, found: list[Span], expected: list[Span]) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.skipif(not FOLDER, reason="HOST_STT_SPEECH_DIR is not set: no recordings here")
-async def test_spans_of_recorded_speech_agree_with_the_files(tmp_path: Path) -> None:
-    names = list(SPANS)
+async def test_spans_of_speech_agree_with_where_people_speak(tmp_path: Path) -> None:
+    sounds, expected = material()
     with Server(tmp_path) as server:
         server.wait_ready()
-        sounds = [np.concatenate([silence(LEAD_S), recording(name)]) for name in names]
-        speakers, socket = Speakers(sounds), SocketWatcher()
+        speakers = Speakers([np.concatenate([silence(LEAD_S), sound]) for sound in sounds])
+        socket = SocketWatcher()
         async with calling(speakers) as http:
             await socket.open(http, server.url, since="0")
             answer = await speakers.connect(http, server.url)
-            spoken = dict(zip(names, speakers.channels, strict=True))
-            expected = {name: joined(SPANS[name]) for name in names}
+            places = list(zip(speakers.channels, expected, strict=True))
 
             def all_heard() -> bool:
                 return all(
-                    any(u[1] > expected[n][-1][0] for u in utterances(socket.events, spoken[n]))
-                    for n in names
+                    any(u[1] > spans[-1][0] for u in utterances(socket.events, channel))
+                    for channel, spans in places
                 )
 
             await until(all_heard, SPOKEN_S + BUSY_BOX_S, "the last utterance")
             await asyncio.sleep(LAST_PIECE_S)
             await speakers.hang_up(http, server.url)
-            for name in names:
-                check_spans(name, utterances(socket.events, spoken[name]), expected[name])
+            for channel, spans in places:
+                check_spans(channel, utterances(socket.events, channel), spans)
             assert not of(socket.events, "error")
             assert not of(socket.events, "window.failed")
             assert (await server.get(f"/api/sessions/{answer['session']}"))[0] == 200
