@@ -16,10 +16,12 @@ export class Log {
   isFollowing = true;
   #unseen = 0;
   #gapRows = new Map();
+  #lines = new WeakMap(); // of a row; gone with it
 
   /** box: the role=log element that scrolls; empty: shown while there is no line; more: the "n new" button. */
-  constructor({ box, empty, more, showChannel = () => false, terms = () => [] }) {
+  constructor({ box, empty, more, showChannel = () => false, terms }) {
     Object.assign(this, { box, empty, more, showChannel, terms });
+    terms.addEventListener("terms", () => this.#markAgain());
     box.addEventListener("scroll", () => this.#onScroll());
     more.addEventListener("click", () => this.toEnd());
   }
@@ -32,9 +34,19 @@ export class Log {
     if (isLate) row.title = t("text.late");
     const text = document.createElement("p");
     if (line.language) text.lang = line.language;
-    text.append(...marked(line, this.terms()));
+    text.append(...marked(line, this.terms.list));
     row.append(text);
+    this.#lines.set(row, line);
     this.#append(row, isLate);
+  }
+
+  /** A line names its glossary before the page has it: tint those that were read with the list that came. */
+  #markAgain() {
+    for (const row of this.box.children) {
+      const line = this.#lines.get(row);
+      if (line?.glossary_version !== this.terms.version) continue;
+      row.querySelector("p").replaceChildren(...marked(line, this.terms.list));
+    }
   }
 
   addGap(gap) {

@@ -1,13 +1,18 @@
 /* The canonical terms that the server uses now, so that the text can show them as such.
  *
  * Owns a copy of the list; every final names the glossary version it was made with, and a new one is fetched once.
+ * Emits "terms" when the list is another one: the lines that asked for it are on the page already.
  */
 
 import { request } from "./api.js";
 
-export class Terms {
+export class Terms extends EventTarget {
   list = [];
   #version = -1;
+
+  get version() {
+    return this.#version;
+  }
 
   /** A final came: look at the list again when it changed since. */
   async note(version) {
@@ -23,6 +28,7 @@ export class Terms {
   take(answer) {
     this.#version = answer.glossary_version ?? this.#version;
     this.list = (answer.terms ?? []).map(canonical).filter(Boolean);
+    this.dispatchEvent(new Event("terms"));
   }
 }
 

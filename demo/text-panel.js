@@ -32,7 +32,7 @@ export class TextPanel {
     this.terms = terms;
     this.row = $("interim");
     const showChannel = () => new Set(this.transcript.lines.map((line) => line.channel)).size > 1;
-    this.log = new Log({ box: $("log"), empty: $("empty"), more: $("more"), showChannel, terms: () => terms.list });
+    this.log = new Log({ box: $("log"), empty: $("empty"), more: $("more"), showChannel, terms });
     wireTools({
       lines: () => this.transcript.lines,
       session: () => this.transcript.session,

@@ -21,7 +21,7 @@ const log = new Log({
   empty: $("empty"),
   more: $("more"),
   showChannel: () => transcript.channels.size > 1,
-  terms: () => terms.list,
+  terms,
 });
 const watcher = new Watcher(transcript, {
   session: wish.get("session") ?? "",
