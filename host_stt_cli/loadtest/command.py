@@ -12,24 +12,26 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from host_stt_cli.errors import StartError
-from host_stt_cli.loadtest import page, report, sounds, sweep
+from host_stt_cli.loadtest import bar, comparing, creep, page, report, said, sounds, sweep
 from host_stt_cli.loadtest.plan import Door, Load
-from host_stt_cli.loadtest.run import OnProgress, Progress, Target, Unmeasured, run
+from host_stt_cli.loadtest.run import Progress, Target, Unmeasured, run
 from host_stt_cli.loadtest.sounds import Clip
 from host_stt_cli.loadtest.verdict import Answer, Limits, Verdict, judge
 
 TOKEN_VARIABLE = "HOST_STT_TOKEN"
+SECONDS, STEP_SECONDS, SOAK_SECONDS = 60.0, 40.0, 3600.0
+HOPELESS_S, HOPELESS = 15.0, 3.0
+"""A step of a sweep whose text is this many times too late after so long is over: it will not catch up."""
 _PATH = click.Path(path_type=Path, dir_okay=False)
+_LENGTH = "60; a step of --sweep: 40; --soak: 3600"
 
 
 @click.command()
@@ -38,19 +40,39 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
     "--engine", metavar="URL", help="Its engine, where that is not on this machine. Default: found."
 )
 @click.option("--channels", default=16, show_default=True, type=click.IntRange(1, 64))
-@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(min=5))
+@click.option("--seconds", type=click.FloatRange(min=5), show_default=_LENGTH, help="How long they speak.")
 @click.option("--talk", default=0.5, show_default=True, help="Share of time that each channel speaks.")
 @click.option("--overlap", default=0.0, show_default=True, help="0: each at its own times; 1: all at once.")
 @click.option("--loss", default=0.0, show_default=True, help="Share of packets lost on the way.")
 @click.option("--jitter", default=0, show_default=True, metavar="MS", help="Packets come up to MS later.")
 @click.option("--reconnects", default=0, show_default=True, help="Connections broken per channel.")
-@click.option("--door", default="webrtc", show_default=True, type=click.Choice([d.value for d in Door]))
-@click.option("--tracks", default=1, show_default=True, help="Channels in one peer connection.")
-@click.option("--audio", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@click.option(
+    "--door",
+    default="webrtc",
+    show_default=True,
+    type=click.Choice([d.value for d in Door]),
+    help="How the sound comes: a page's peer connection, WHIP, or samples over a WebSocket.",
+)
+@click.option("--tracks", default=1, show_default=True, help="Channels in one peer connection (webrtc).")
+@click.option(
+    "--audio",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Recordings to say instead of phrases, each with its words in a .txt beside it.",
+)
 @click.option("--language", default="en", show_default=True, help="Of the built-in phrases, or of DIR.")
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same load.")
 @click.option("--ttfs-p95", default=1500.0, show_default=True, metavar="MS", help="The limit of the verdict.")
-@click.option("--sweep", "sweep_to", is_flag=False, flag_value=64, default=0, metavar="[MOST]")
+@click.option(
+    "--sweep",
+    "sweep_to",
+    is_flag=False,
+    flag_value=64,
+    default=0,
+    type=click.IntRange(0, 64),
+    metavar="[MOST]",
+    help="Find the largest number of channels that holds, up to MOST (64); five to seven runs.",
+)
 @click.option("--soak", is_flag=True, help="Judge what creeps too: memory, threads, files, timecodes.")
 @click.option("--json", "json_file", type=_PATH, metavar="FILE", help="The whole report.")
 @click.option("--html", "html_file", type=_PATH, metavar="FILE", help="The report as a page; opens offline.")
@@ -59,7 +81,7 @@ def loadtest(
     base: str,
     engine: str | None,
     channels: int,
-    seconds: float,
+    seconds: float | None,
     talk: float,
     overlap: float,
     loss: float,
@@ -81,110 +103,114 @@ def loadtest(
 
     Opens real connections to a running server, speaks into them, and tells how fast and how right the text
     comes. --sweep finds the largest number of channels that holds. The token, if one is needed, is taken from
-    HOST_STT_TOKEN.
+    HOST_STT_TOKEN. Ctrl-C ends a run early and still reports.
+
+    Exit status: 0 the verdict is yes, 1 it is no, 2 it could not be measured.
     """
     if compare:
-        _compare(*compare)
+        for row in comparing.table(*(_read(file) for file in compare)):
+            click.echo(row)
         return
+    if sweep_to and soak:
+        raise StartError("--sweep and --soak are two runs: give one of them.")
+    length_s = seconds or (STEP_SECONDS if sweep_to else SOAK_SECONDS if soak else SECONDS)
     try:
-        load = Load(channels, seconds, talk, overlap, loss, jitter, reconnects, Door(door), tracks, seed)
+        load = Load(channels, length_s, talk, overlap, loss, jitter, reconnects, Door(door), tracks, seed)
     except ValueError as error:
         raise StartError(f"{error}.") from error
+    for file in (json_file, html_file):
+        _check_writable(file)
     clips = sounds.given(audio, language) if audio else sounds.spoken(language)
     target = Target(base.rstrip("/"), os.environ.get(TOKEN_VARIABLE, ""), engine)
     limits = Limits(ttfs_p95_ms=ttfs_p95, is_soak=soak)
     try:
-        found, verdict = asyncio.run(_measured(target, load, clips, language, limits, sweep_to))
+        found, verdict = asyncio.run(_Measuring(target, load, clips, language, limits).whole(sweep_to))
     except Unmeasured as error:
         raise StartError(f"could not be measured: {error}") from error
+    except KeyboardInterrupt:
+        raise StartError("dropped: nothing was reported.") from None
     _write(found, json_file, html_file)
     sys.exit(verdict.answer.exit_status)
 
 
-async def _measured(
-    target: Target, load: Load, clips: Sequence[Clip], language: str, limits: Limits, sweep_to: int
-) -> tuple[dict[str, Any], Verdict]:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-    runs: list[tuple[dict[str, Any], Verdict]] = []
+class _Measuring:
+    """One run, or the runs of a sweep, until the verdict."""
 
-    async def one(channels: int) -> tuple[dict[str, Any], Verdict]:
-        with _bar(load.seconds, channels) as on_progress:
-            found = await run(target, replace(load, channels=channels), clips, language, stop, on_progress)
-        verdict = judge(found, limits)
-        runs.append((found, verdict))
+    def __init__(
+        self, target: Target, load: Load, clips: Sequence[Clip], language: str, limits: Limits
+    ) -> None:
+        self._target, self._load, self._clips, self._language = target, load, clips, language
+        self._limits = limits
+        self._stop = asyncio.Event()
+        self._runs: list[tuple[dict[str, Any], Verdict]] = []
+
+    async def whole(self, sweep_to: int) -> tuple[dict[str, Any], Verdict]:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._end_early)
+        if sweep_to:
+            found, verdict = await self._sweep(sweep_to)
+        else:
+            found, verdict = await self._one(self._load.channels)
+        found["verdict"] = {
+            "answer": verdict.answer.value,
+            "sentence": verdict.sentence,
+            "reasons": list(verdict.reasons),
+            "limiting": verdict.limiting,
+        }
+        if self._limits.is_soak:
+            found["slopes"] = creep.judged(found, self._limits.growth_ms)
+        for row in (*said.lines(found), *said.slopes(found.get("slopes", [])), "", verdict.sentence):
+            click.echo(row)
         return found, verdict
 
-    if not sweep_to:
-        found, verdict = await one(load.channels)
-    else:
-        found, verdict = await _swept(one, runs, load, limits, sweep_to, stop)
-    found["verdict"] = {
-        "answer": verdict.answer.value,
-        "sentence": verdict.sentence,
-        "reasons": list(verdict.reasons),
-        "limiting": verdict.limiting,
-    }
-    for line in (*report.lines(found), "", verdict.sentence):
-        click.echo(line)
-    return found, verdict
+    async def _one(self, channels: int, *, is_step: bool = False) -> tuple[dict[str, Any], Verdict]:
+        over = asyncio.Event() if is_step else self._stop
+        alone = self._runs[0][0]["measures"]["alone"] if self._runs else None
+        with bar.progress(self._load.seconds, channels) as show:
 
+            def on_progress(now: Progress) -> None:
+                show(now)
+                if is_step and (self._stop.is_set() or self._is_hopeless(now)):
+                    over.set()
 
-async def _swept(
-    one: Any,
-    runs: list[tuple[dict[str, Any], Verdict]],
-    load: Load,
-    limits: Limits,
-    most: int,
-    stop: asyncio.Event,
-) -> tuple[dict[str, Any], Verdict]:
-    """The run asked for, judged with what the sweep found."""
+            load = replace(self._load, channels=channels)
+            found = await run(self._target, load, self._clips, self._language, over, on_progress, alone=alone)
+        verdict = judge(found, self._limits)
+        self._runs.append((found, verdict))
+        return found, verdict
 
-    async def holds(channels: int) -> bool:
-        if stop.is_set():
-            return False  # Ctrl-C: no further run, and the edge is where we are
-        found, verdict = await one(channels)
-        p95 = found["measures"]["ttfs_ms"].get("p95", "-")
-        click.echo(
-            f"{channels:>3} channels: {verdict.answer.value}, time to final text p95 {p95} ms", err=True
-        )
-        return bool(verdict.answer is Answer.YES)
+    def _is_hopeless(self, now: Progress) -> bool:
+        return now.done_s > HOPELESS_S and (now.lag_ms or 0.0) > HOPELESS * self._limits.ttfs_p95_ms
 
-    edge = await sweep.largest(holds, load.channels, most)
-    wanted = edge or min(found["load"]["channels"] for found, _ in runs)
-    asked = next((f for f, _ in runs if f["load"]["channels"] == load.channels), None)
-    found = asked or next(f for f, _ in runs if f["load"]["channels"] == wanted)
-    found["sweep"] = {
-        "largest": edge,
-        "runs": [
-            {
-                "channels": f["load"]["channels"],
-                "answer": v.answer.value,
-                "ttfs_ms": f["measures"]["ttfs_ms"],
-                "reasons": list(v.reasons),
-            }
-            for f, v in runs
-        ],
-    }
-    verdict = judge(found, limits, edge)
-    return found, replace(verdict, sentence=f"{verdict.sentence} The most that held is {edge} channels.")
+    async def _sweep(self, most: int) -> tuple[dict[str, Any], Verdict]:
+        async def holds(channels: int) -> bool:
+            if self._stop.is_set():
+                return False  # Ctrl-C: no further run, and the edge is where we are
+            try:
+                found, verdict = await self._one(channels, is_step=True)
+            except Unmeasured as error:
+                if not self._runs:
+                    raise
+                click.echo(f"{channels:>3} channels  could not be measured: {error}", err=True)
+                return False
+            click.echo(sweep.line(found, verdict), err=True)
+            return verdict.answer is Answer.YES
 
+        edge = await sweep.largest(holds, self._load.channels, most)
+        return sweep.judged(self._runs, self._load.channels, most, edge, self._limits)
 
-@contextmanager
-def _bar(seconds: float, channels: int) -> Iterator[OnProgress]:
-    """A progress bar with the lag of the latest text, on standard error."""
-    shape = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s{postfix}"
-    with tqdm(total=seconds, desc=f"{channels} channels", bar_format=shape, file=sys.stderr) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.n = min(progress.done_s, seconds)
-            lag = f"{progress.lag_ms:.0f} ms" if progress.lag_ms is not None else "-"
-            bar.set_postfix_str(f"lag {lag}, {progress.finals} finals", refresh=True)
-
-        yield show
+    def _end_early(self) -> None:
+        self._stop.set()
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        click.echo("\nEnding early; waiting for the last words. Ctrl-C again drops the report.", err=True)
 
 
 # --- files ------------------------------------------------------------------------------------------------
+
+
+def _check_writable(file: Path | None) -> None:
+    """Before an hour's run, not after it."""
+    if file and not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        raise StartError(f"{file} cannot be written.")
 
 
 def _write(found: dict[str, Any], json_file: Path | None, html_file: Path | None) -> None:
@@ -193,15 +219,6 @@ def _write(found: dict[str, Any], json_file: Path | None, html_file: Path | None
     if html_file:
         html_file.write_text(page.html(found), encoding="utf-8")
         click.echo(f"The report: {html_file}", err=True)
-
-
-def _compare(before: Path, after: Path) -> None:
-    one, two = (_read(file) for file in (before, after))
-    click.echo(f"{'':<44} {'before':>12} {'after':>12} {'ratio':>8}")
-    for name, a, b, ratio in report.compared(one, two):
-        if ".growth." in name or name.endswith(".n"):
-            continue
-        click.echo(f"{name:<44} {a:>12.5g} {b:>12.5g} {f'{ratio:.2f}' if ratio is not None else '-':>8}")
 
 
 def _read(file: Path) -> dict[str, Any]:

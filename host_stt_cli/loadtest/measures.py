@@ -7,6 +7,7 @@ docs/explanation/loadtest.md. Owns no limits: what is good enough is `verdict`.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ def heard_of(spoken: Sequence[Spoken], arrived: Iterable[Arrived]) -> list[Heard
     """Each utterance with the finals that overlap it most, and when its first text came."""
     by_channel: dict[str, list[Heard]] = defaultdict(list)
     heard = [Heard(one) for one in spoken]
-    for one in heard:
+    for one in sorted(heard, key=lambda one: one.spoken.start_ms):
         by_channel[one.spoken.channel].append(one)
     for arrival in arrived:
         kind = arrival.event["type"]
@@ -89,12 +90,16 @@ def heard_of(spoken: Sequence[Spoken], arrived: Iterable[Arrived]) -> list[Heard
     return heard
 
 
-def _owner(candidates: list[Heard], event: dict[str, Any]) -> Heard | None:
+def _owner(in_order: list[Heard], event: dict[str, Any]) -> Heard | None:
+    """in_order: of one channel, by start, none over another; an hour's, so only the near ones are asked."""
+    first = bisect_left(in_order, event["start_ms"] - NEAR_MS, key=lambda one: one.spoken.end_ms)
+    last = bisect_left(in_order, event["end_ms"] + NEAR_MS, lo=first, key=lambda one: one.spoken.start_ms)
+
     def overlap(one: Heard) -> float:
         first, last = max(one.spoken.start_ms, event["start_ms"]), min(one.spoken.end_ms, event["end_ms"])
         return float(last - first)
 
-    best = max(candidates, key=overlap, default=None)
+    best = max(in_order[first:last], key=overlap, default=None)
     return best if best is not None and overlap(best) > -NEAR_MS else None
 
 
@@ -137,12 +142,18 @@ def missed(heard: Sequence[Heard]) -> int:
 
 
 def timecode_error(heard: Sequence[Heard]) -> dict[str, list[float]]:
-    """Absolute difference of the first final's start, and the last one's end, to the truth."""
+    """The first final's start, and the last one's end, minus the truth: above 0 is too late."""
     whole = [h for h in heard if h.spoken.is_whole and h.finals]
     return {
-        "start": [abs(min(f.event["start_ms"] for f in h.finals) - h.spoken.start_ms) for h in whole],
-        "end": [abs(max(f.event["end_ms"] for f in h.finals) - h.spoken.end_ms) for h in whole],
+        "start": [min(f.event["start_ms"] for f in h.finals) - h.spoken.start_ms for h in whole],
+        "end": [max(f.event["end_ms"] for f in h.finals) - h.spoken.end_ms for h in whole],
     }
+
+
+def off_by(errors: Sequence[float]) -> dict[str, float]:
+    """Percentiles of how far off, either way, and `bias`: the median with its sign, above 0 too late."""
+    figures = percentiles([abs(error) for error in errors])
+    return figures | ({"bias": round(float(np.median(errors)), 1)} if len(errors) else {})
 
 
 def erasure(arrived: Iterable[Arrived]) -> float | None:
@@ -221,6 +232,17 @@ def coverage(events: Iterable[dict[str, Any]], from_ms: float, to_ms: float) -> 
         for number, count in enumerate(np.bincount(cells, minlength=len(states))):
             seconds[states[number]] += float(count) * CELL_MS / 1000
     return {state: round(value, 2) for state, value in seconds.items()}
+
+
+def over_time(points: Sequence[Point], every_ms: float, share: float) -> list[Point]:
+    """The value that a share (0 to 100) of the points lies under, for each stretch of time; for a plot."""
+    stretches: dict[int, list[float]] = defaultdict(list)
+    for point in points:
+        stretches[int(point.at_ms // every_ms)].append(point.value)
+    return [
+        Point((number + 0.5) * every_ms, float(np.percentile(values, share)))
+        for number, values in sorted(stretches.items())
+    ]
 
 
 def growth_per_hour(points: Sequence[Point]) -> dict[str, float]:

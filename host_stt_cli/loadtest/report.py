@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from host_stt_cli.loadtest.sending import Beat
 
 VERSION = 1
-POINTS_MAX = 4000  # of one series in a report; more are thinned evenly
+POINTS_MAX = 1200  # of one series in a report, so that one of a night still opens; see `_thinned`
+WARM_SHARE, WARM_S = 0.2, 300.0
+"""Memory, threads and files grow while a server first fills its pools: slopes leave out so much of a run."""
 Series = list[tuple[float, float]]
 
 
@@ -49,7 +51,7 @@ def build(facts: Facts, arrived: Sequence[Arrived], beat: Beat, probe: Probe, *,
             "coverage_s": _coverage(facts, arrived),
             **_engine(engine, media, facts, seconds),
             "loop_lag_ms": _milliseconds(quantiles(media, "host_stt_loop_lag_seconds")),
-            "growth": _growth(heard, probe.samples),
+            "growth": _growth(heard, probe.samples, facts),
             **_gpu(probe.samples),
         },
         "processes": {name: _process(probe.samples, name) for name in probe.names},
@@ -59,6 +61,7 @@ def build(facts: Facts, arrived: Sequence[Arrived], beat: Beat, probe: Probe, *,
             "packets_not_sent": lost,
             "broken": facts.broken,
         },
+        "distribution": _distribution(heard),
         "series": _series(heard, arrived, probe, facts),
     }
 
@@ -77,8 +80,8 @@ def _texts(heard: Sequence[Heard], arrived: Sequence[Arrived], language: str) ->
         "interim_age_ms": percentiles([point.value for point in measures.interim_age(arrived)]),
         "erasure": measures.erasure(arrived),
         "accuracy": measures.error_rate([(one.spoken.text, one.text) for one in whole], language),
-        "start_error_ms": percentiles(errors["start"]),
-        "end_error_ms": percentiles(errors["end"]),
+        "start_error_ms": measures.off_by(errors["start"]),
+        "end_error_ms": measures.off_by(errors["end"]),
         "windows_failed": sum(a.event["type"] == "window.failed" for a in arrived),
     }
 
@@ -178,8 +181,10 @@ def _gpu(samples: Sequence[Sample]) -> dict[str, Any]:
     return {"gpu": {"load_percent_mean": load, "memory_mb_max": max(f["memory_mb"] for f in found)}}
 
 
-def _growth(heard: Sequence[Heard], samples: Sequence[Sample]) -> dict[str, Any]:
+def _growth(heard: Sequence[Heard], samples: Sequence[Sample], facts: Facts) -> dict[str, Any]:
     """Slopes per hour: what a soak is about."""
+    warm_s = min(WARM_S, WARM_SHARE * (facts.to_ms - facts.from_ms) / 1000)
+    warm = [one for one in samples if one.at_s - facts.begin_s >= warm_s]
     growth: dict[str, Any] = {"ttfs_ms_per_hour": measures.growth_per_hour(measures.ttfs(heard))}
     offset = [
         Point(one.spoken.start_ms, min(f.event["start_ms"] for f in one.finals) - one.spoken.start_ms)
@@ -187,9 +192,9 @@ def _growth(heard: Sequence[Heard], samples: Sequence[Sample]) -> dict[str, Any]
         if one.spoken.is_whole and one.finals
     ]
     growth["timecode_ms_per_hour"] = measures.growth_per_hour(offset)
-    for name in {name for sample in samples for name in sample.processes}:
+    for name in sorted({name for sample in warm for name in sample.processes}):
         for figure in ("rss_mb", "threads", "fds"):
-            points = [Point(s.at_s * 1000, s.processes[name][figure]) for s in samples if name in s.processes]
+            points = [Point(s.at_s * 1000, s.processes[name][figure]) for s in warm if name in s.processes]
             growth[f"{name} {figure}_per_hour"] = measures.growth_per_hour(points)
     return growth
 
@@ -203,6 +208,7 @@ def _series(
     """(seconds since the beginning, value) each."""
     series = {
         "ttfs_ms": _since(measures.ttfs(heard), facts.from_ms),
+        **{f"ttfs_ms p{share}": _ttfs_over_time(heard, facts, share) for share in (50, 95)},
         "first_text_ms": _since(measures.first_text(heard), facts.from_ms),
         "interim_age_ms": _since(measures.interim_age(arrived), facts.from_ms),
         "loop_lag_ms": _sampled(probe.samples, facts, lambda s: s.loop_lag_ms),
@@ -214,6 +220,18 @@ def _series(
     return series
 
 
+def _ttfs_over_time(heard: Sequence[Heard], facts: Facts, share: int) -> Series:
+    points = [Point(p.at_ms - facts.from_ms, p.value) for p in measures.ttfs(heard)]
+    every_ms = max(5000.0, (facts.to_ms - facts.from_ms) / 60)
+    return _since(measures.over_time(points, every_ms, share), 0.0)
+
+
+def _distribution(heard: Sequence[Heard]) -> list[float]:
+    """Time to final text in ms that 0, 1 ... 100 % of the utterances stayed within."""
+    values = [point.value for point in measures.ttfs(heard)]
+    return [round(float(v), 1) for v in np.percentile(values, range(101))] if values else []
+
+
 def _of_process(name: str, figure: str, sample: Sample) -> float | None:
     return sample.processes.get(name, {}).get(figure)
 
@@ -223,73 +241,14 @@ def _since(points: Sequence[Point], from_ms: float) -> Series:
 
 
 def _sampled(samples: Sequence[Sample], facts: Facts, value: Callable[[Sample], float | None]) -> Series:
-    begin_s = facts.t0_s + facts.from_ms / 1000
-    found = ((round(s.at_s - begin_s, 2), value(s)) for s in samples)
+    found = ((round(s.at_s - facts.begin_s, 2), value(s)) for s in samples)
     return _thinned([(at_s, round(v, 2)) for at_s, v in found if v is not None])
 
 
 def _thinned(series: Series) -> Series:
-    step = -(-len(series) // POINTS_MAX) or 1
-    return series[::step]
-
-
-# --- two reports -----------------------------------------------------------------------------------------
-
-
-def flat(report: dict[str, Any], under: str = "") -> dict[str, float]:
-    """Every number of a report's measures and processes by its path."""
-    found: dict[str, float] = {}
-    for key, value in report.items():
-        path = f"{under}.{key}" if under else key
-        if isinstance(value, dict):
-            found |= flat(value, path)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            found[path] = float(value)
-    return found
-
-
-def compared(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, float, float, float | None]]:
-    """(figure, before, after, after / before) for every figure that both have."""
-    one, two = ({k: r.get(k, {}) for k in ("given", "measures", "processes")} for r in (before, after))
-    a, b = flat(one), flat(two)
-    return [(key, a[key], b[key], b[key] / a[key] if a[key] else None) for key in a if key in b]
-
-
-def lines(report: dict[str, Any]) -> list[str]:
-    """The figures that a person looks for first, for a terminal."""
-    m = report["measures"]
-    rows = [
-        _row("time to final text", m["ttfs_ms"], "ms"),
-        _row("first text", m["first_text_ms"], "ms"),
-        _row("interim age", m["interim_age_ms"], "ms"),
-        _row("start off by", m["start_error_ms"], "ms"),
-        _row("end off by", m["end_error_ms"], "ms"),
-        f"utterances         {m['utterances']}, {m['missed']} without text; words taken back per word: "
-        f"{m['erasure']}",
-        f"accuracy           {_rate(m['accuracy'])}; read alone: {_rate(m['alone'])}",
-        "coverage           " + ", ".join(f"{s} {v:.1f} s" for s, v in m["coverage_s"].items() if v),
-        f"shed               {m['interims_shed']} interims, {m['finals_refused']} finals",
-    ]
-    if "engine_busy" in m:
-        rows.append(
-            f"engine             busy {m['engine_busy']:.0%}, {m['rtf']} s per second of speech; finals wait "
-            f"p95 {m['final_wait_ms'].get('p95', '-')} ms"
-        )
-    for name, figures in report["processes"].items():
-        if "rss_mb_max" in figures:
-            rows.append(
-                f"{name:<18} {figures['cpu_percent_mean']:.0f} % of a core, {figures['rss_mb_max']:.0f} MB, "
-                f"{figures['threads_max']:.0f} threads, {figures['fds_max']:.0f} files"
-            )
-    return rows
-
-
-def _row(name: str, figures: dict[str, float], unit: str) -> str:
-    if not figures.get("n"):
-        return f"{name:<18} -"
-    said = "/".join(f"{figures[key]:.0f}" for key in ("p50", "p95", "p99", "max"))
-    return f"{name:<18} {said} {unit} (p50/p95/p99/max of {figures['n']:.0f})"
-
-
-def _rate(figures: dict[str, Any]) -> str:
-    return f"{figures['kind']} {figures['rate']:.1%} of {figures['n']}" if "rate" in figures else "-"
+    """At most POINTS_MAX: of each group of neighbours the first and the largest, which nobody may miss."""
+    if len(series) <= POINTS_MAX:
+        return series
+    step = -(-len(series) // (POINTS_MAX // 2))
+    groups = (series[n : n + step] for n in range(0, len(series), step))
+    return [point for group in groups for point in sorted({group[0], max(group, key=lambda p: p[1])})]

@@ -28,6 +28,8 @@ from host_stt_cli.loadtest.webrtc_lines import WebRtcLines, WhipLines
 READY_S = 120.0
 DRAIN_S = 12.0
 """For the last finals; a server that needs longer has failed anyway."""
+RECENT_S = 60.0
+RECONNECT_S = 20.0  # doors without resume tokens keep a channel for a lost client for some seconds
 OPEN_AT_ONCE = 4  # connections: sixteen handshakes at once would be a load of their own
 
 
@@ -67,8 +69,13 @@ class Facts:
     to_ms: float = 0.0
     before: tuple[Samples, Samples] = field(default_factory=lambda: ({}, {}))  # of 8082, of 8081
     after: tuple[Samples, Samples] = field(default_factory=lambda: ({}, {}))
-    t0_s: float = 0.0
+    t0_s: float = 0.0  # of the session, on the loop's clock
     broken: str = ""
+
+    @property
+    def begin_s(self) -> float:
+        """When the first packet was due, on the loop's clock."""
+        return self.t0_s + self.from_ms / 1000
 
 
 async def run(
@@ -79,13 +86,18 @@ async def run(
     stop: asyncio.Event,
     on_progress: OnProgress = lambda progress: None,
     drain_s: float = DRAIN_S,
+    alone: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The report of one run. drain_s: how long the last finals are waited for. Raises Unmeasured."""
+    """The report of one run. Raises Unmeasured.
+
+    drain_s: how long the last finals are waited for. alone: how the clips are read, from an earlier run.
+    """
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
     timeout = aiohttp.ClientTimeout(total=30, sock_connect=10)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
         try:
-            return await _Run(http, target, load, clips, language, stop, on_progress, drain_s).whole()
+            whole = _Run(http, target, load, clips, language, stop, on_progress, drain_s).whole(alone)
+            return await whole
         except LineError as error:
             raise Unmeasured(f"{error}.") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -111,11 +123,12 @@ class _Run:
         self._lines: list[Lines] = []
         self._down: dict[str, list[tuple[float, float]]] = {}  # by channel, on the loop's clock
 
-    async def whole(self) -> dict[str, Any]:
+    async def whole(self, alone: dict[str, Any] | None) -> dict[str, Any]:
         facts, base = self._facts, self._target.base
         facts.ready = await self._ready()
         probe = Probe(self._http, base, self._target.engine)
-        if probe.engine:
+        facts.alone = alone or {}
+        if probe.engine and not alone:
             facts.alone = await read_alone(self._http, probe.engine, facts.clips, facts.language)
         session = await self._create_session()
         watcher = Watcher(self._http, base, session)
@@ -235,13 +248,21 @@ class _Run:
             if not watcher.is_started:
                 continue
             t0_s = watcher.t0_s(loop.time(), time.time())
-            heard = heard_of(self._truth(beat, spoken_to_s, t0_s), watcher.arrived(t0_s))
+            # Only the last minute: an hour's events would hold the beat up.
+            since_s = spoken_to_s - RECENT_S
+            lately = self._truth(beat, spoken_to_s, t0_s, since_s)
+            heard = heard_of(lately, watcher.arrived(t0_s, since_s))
             if all(one.finals or not one.spoken.is_whole for one in heard):
                 await asyncio.sleep(1.0)  # a last interim, a second final of the same utterance
                 return
 
-    def _truth(self, beat: Beat, spoken_to_s: float, t0_s: float) -> list[Spoken]:
-        """What was said, on the session's timeline, whose t = 0 the loop's clock calls t0_s."""
+    def _truth(
+        self, beat: Beat, spoken_to_s: float, t0_s: float, since_s: float = float("-inf")
+    ) -> list[Spoken]:
+        """What was said, on the session's timeline, whose t = 0 the loop's clock calls t0_s.
+
+        since_s: only what began after it, on the loop's clock.
+        """
         truth: list[Spoken] = []
         parts = iter(self._facts.parts)
         for line in self._lines:
@@ -249,7 +270,7 @@ class _Run:
             for channel in line.channels:
                 for utterance in next(parts).utterances:
                     start_s, end_s = (due_s + ms / 1000 for ms in (utterance.start_ms, utterance.end_ms))
-                    if start_s > spoken_to_s:
+                    if not since_s < start_s <= spoken_to_s:
                         continue
                     is_down = any(a < end_s + 1 and b > start_s for a, b in self._down.get(channel, ()))
                     text = " ".join(self._facts.clips[saying.clip].text for saying in utterance.sayings)
@@ -272,15 +293,28 @@ class _Run:
         loop = asyncio.get_running_loop()
         for moment_ms in moments_ms:
             await asyncio.sleep(max(0.0, beat.due_s(line) + moment_ms / 1000 - loop.time()))
-            lost_s = loop.time()
+            lost_s, back_s = loop.time(), float("inf")
             try:
-                await line.reconnect()
+                await self._again(line)
+                back_s = loop.time()
             except LineError as error:
                 self._facts.broken = f"a reconnect failed: {error}"
                 return
             finally:
                 for channel in line.channels:
-                    self._down.setdefault(channel, []).append((lost_s, loop.time()))
+                    self._down.setdefault(channel, []).append((lost_s, back_s))
+
+    async def _again(self, line: Lines) -> None:
+        """As a client does that lost its network: until the server sees that the old connection is dead."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + RECONNECT_S
+        while True:
+            try:
+                return await line.reconnect()
+            except LineError:
+                if loop.time() > until_s:
+                    raise
+            await asyncio.sleep(0.5)
 
     # --- the end --------------------------------------------------------------------------------------
 

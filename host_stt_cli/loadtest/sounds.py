@@ -10,6 +10,7 @@ import io
 import json
 import shutil
 import subprocess
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host_stt_cli.errors import StartError
-from host_stt_cli.loadtest.plan import Part
+from host_stt_cli.loadtest.plan import Part, Saying
 
 PHRASES = Path(__file__).with_name("phrases.json")
 RATE = 48_000
@@ -47,6 +48,10 @@ class Clip:
     @property
     def ms(self) -> int:
         return len(self.samples) * 1000 // RATE
+
+    @property
+    def frames(self) -> int:
+        return -(-len(self.samples) // FRAME)
 
     @cached_property
     def framed(self) -> Sound:
@@ -97,36 +102,37 @@ def to_16k(frames: Sound) -> Sound:
 class Voice:
     """What one channel sends, frame by frame."""
 
-    places: dict[int, tuple[int, int]]  # frame -> (clip, frame within it)
+    sayings: Sequence[Saying]  # in order
+    starts: Sequence[int]  # the first frame of each
     clips: Sequence[Clip]
     silence: tuple[bytes, ...]
     silence_16k: Sound
 
     def packet(self, frame: int) -> bytes:
-        if place := self.places.get(frame):
-            return self.clips[place[0]].packets[place[1]]
+        if place := self.place(frame):
+            return place[0].packets[place[1]]
         return self.silence[frame % len(self.silence)]
 
     def samples(self, frame: int) -> bytes:
         """320 samples of 16 bit at 16 kHz."""
-        if place := self.places.get(frame):
-            return bytes(self.clips[place[0]].at_16k[place[1]].tobytes())
+        if place := self.place(frame):
+            return bytes(place[0].at_16k[place[1]].tobytes())
         return bytes(self.silence_16k[frame % len(self.silence_16k)].tobytes())
+
+    def place(self, frame: int) -> tuple[Clip, int] | None:
+        """The clip that sounds at a frame, and the frame within it. A table of an hour would be 300 MB."""
+        index = bisect_right(self.starts, frame) - 1
+        if index < 0:
+            return None
+        clip, within = self.clips[self.sayings[index].clip], frame - self.starts[index]
+        return (clip, within) if within < clip.frames else None
 
 
 def voices(parts: Sequence[Part], clips: Sequence[Clip]) -> list[Voice]:
     bed = noise()
     silence, silence_16k = opus_packets(bed), to_16k(bed)
-    return [Voice(_places(part, clips), clips, silence, silence_16k) for part in parts]
-
-
-def _places(part: Part, clips: Sequence[Clip]) -> dict[int, tuple[int, int]]:
-    return {
-        saying.frame + n: (saying.clip, n)
-        for utterance in part.utterances
-        for saying in utterance.sayings
-        for n in range(len(clips[saying.clip].framed))
-    }
+    said = [[saying for utterance in part.utterances for saying in utterance.sayings] for part in parts]
+    return [Voice(each, [s.frame for s in each], clips, silence, silence_16k) for each in said]
 
 
 # --- where clips come from ------------------------------------------------------------------------------

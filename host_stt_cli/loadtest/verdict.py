@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from host_stt_cli.loadtest import creep
+from host_stt_cli.loadtest.creep import Creep
+
 
 class Answer(StrEnum):
     YES = "yes"
@@ -29,13 +32,8 @@ class Limits:
     error_points: float = 2.0  # of WER or CER more than the same phrases read alone
     growth_ms: float = 250.0  # of TTFS over the whole run, where it is sure to be growth
     late_p95_ms: float = 60.0  # of the generator; beyond it the run measures the generator
-    is_soak: bool = False  # then what must not creep is judged too: SOAK
+    is_soak: bool = False  # then what must not creep is judged too, see `creep`
     unknown_share: float = 0.02  # of coverage that no event spoke of: the last moments of a run
-
-
-SOAK = {"rss_mb": 60.0, "threads": 4.0, "fds": 8.0}
-"""Of each server, per hour, where the slope is sure; what a first hour's caches take passes."""
-SOAK_TIMECODE_MS = 30.0  # per hour, either way: half a second would be lost in a night shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Verdict:
 def judge(report: dict[str, Any], limits: Limits, largest: int | None = None) -> Verdict:
     """report: as `report.build` makes it. largest: the most channels that a sweep held, if one was made."""
     load, busiest = report["load"], limiting_part(report)
-    what = f"this machine carries {load['channels']} channels at {load['talk']:.0%} talk"
+    what = f"this machine carries {load['channels']} channels at {100 * load['talk']:.0f} % talk"
     if unfit := _unmeasured(report, limits):
         return Verdict(Answer.UNMEASURED, f"{what}: could not be measured: {unfit}", (unfit,), busiest)
     reasons = tuple(_reasons(report, limits))
@@ -58,7 +56,7 @@ def judge(report: dict[str, Any], limits: Limits, largest: int | None = None) ->
         return Verdict(Answer.NO, sentence, reasons, busiest)
     spare = ""
     if largest and largest > load["channels"]:
-        spare = f", with {1 - load['channels'] / largest:.0%} to spare"
+        spare = f", with {100 * (1 - load['channels'] / largest):.0f} % to spare"
     return Verdict(Answer.YES, f"{what}: yes{spare}. The busiest part is {busiest}.", (), busiest)
 
 
@@ -92,7 +90,7 @@ def _reasons(report: dict[str, Any], limits: Limits) -> list[str]:
         reasons.append(f"{measures['finals_refused']} finals were refused for want of room")
     reasons += _coverage(report, limits)
     reasons += _growth(report, limits)
-    reasons += _creeping(report) if limits.is_soak else []
+    reasons += _creeping(report, limits) if limits.is_soak else []
     alone, rate = measures["alone"].get("rate"), measures["accuracy"].get("rate")
     if alone is not None and rate is not None and not report["load"]["loss"]:
         points = 100 * (rate - alone)
@@ -125,25 +123,13 @@ def _growth(report: dict[str, Any], limits: Limits) -> list[str]:
     return []
 
 
-def _creeping(report: dict[str, Any]) -> list[str]:
+def _creeping(report: dict[str, Any], limits: Limits) -> list[str]:
     """Memory, threads, files and timecodes that go one way for as long as the server runs."""
-    growth = report["measures"]["growth"]
-    reasons = []
-    for process in ("8082", "8081"):
-        for figure, most in SOAK.items():
-            slope = _sure(growth.get(f"{process} {figure}_per_hour", {}))
-            if slope > most:
-                reasons.append(f"{figure} of {process} grows by {slope:.0f} an hour")
-    drift = _sure(growth.get("timecode_ms_per_hour", {}))
-    if abs(drift) > SOAK_TIMECODE_MS:
-        reasons.append(f"timecodes drift by {drift:.0f} ms an hour")
-    return reasons
-
-
-def _sure(line: dict[str, float]) -> float:
-    """The slope, or 0 where it may be chance."""
-    slope, error = line.get("slope", 0.0), line.get("standard_error", 0.0)
-    return slope if abs(slope) > 3 * error else 0.0
+    return [
+        one["sentence"]
+        for one in creep.judged(report, limits.growth_ms)
+        if one["verdict"] == Creep.GROWS and one["name"] != "ttfs_ms"  # which `_growth` judges in any run
+    ]
 
 
 def limiting_part(report: dict[str, Any]) -> str:
@@ -151,15 +137,15 @@ def limiting_part(report: dict[str, Any]) -> str:
     shares: list[tuple[float, str]] = []
     busy = report["measures"].get("engine_busy")
     if busy is not None:
-        shares.append((busy, f"the engine, decoding {busy:.0%} of the time"))
+        shares.append((busy, f"the engine, decoding {100 * busy:.0f} % of the time"))
     media = report["processes"].get("8082")
     if media:
         share = media["cpu_percent_mean"] / 100
-        shares.append((share, f"8082, at {share:.0%} of a core"))
+        shares.append((share, f"8082, at {100 * share:.0f} % of a core"))
     whole = report["machine"].get("cpu_percent_mean")
     if whole is not None:
         shares.append((whole / 100, f"the machine, with {whole:.0f} % of its cores in use"))
     if report["measures"].get("gpu", {}).get("load_percent_mean") is not None:
         share = report["measures"]["gpu"]["load_percent_mean"] / 100
-        shares.append((share, f"the GPU, {share:.0%} busy"))
+        shares.append((share, f"the GPU, {100 * share:.0f} % busy"))
     return max(shares)[1] if shares else "not known: the server runs on another machine"

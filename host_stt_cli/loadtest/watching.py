@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import json
 import time
+from bisect import bisect_left
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +26,7 @@ class Watcher:
     def __init__(self, http: aiohttp.ClientSession, base: str, session: str) -> None:
         self._http, self._base, self._session = http, base, session
         self._events: list[tuple[float, dict[str, Any]]] = []  # arrival on the loop's clock
+        self._counts: Counter[str] = Counter()
         self._t0_wall_s: float | None = None
         self._apart_s = float("inf")  # our wall clock minus the server's, at most
         self._task: asyncio.Task[None] | None = None
@@ -47,6 +50,7 @@ class Watcher:
         if event["type"] == "session.started":
             self._t0_wall_s = _wall(event["t0_wall"])
         self._events.append((at_s, event))
+        self._counts[event["type"]] += 1
 
     @property
     def is_started(self) -> bool:
@@ -57,8 +61,10 @@ class Watcher:
         assert self._t0_wall_s is not None, "the session has not said when it started"
         return self._t0_wall_s + self._apart_s - (now_wall_s - now_s)
 
-    def arrived(self, t0_s: float) -> list[Arrived]:
-        return [Arrived((at_s - t0_s) * 1000, event) for at_s, event in self._events]
+    def arrived(self, t0_s: float, since_s: float = float("-inf")) -> list[Arrived]:
+        """What came from since_s on, a moment on the monotonic clock."""
+        first = bisect_left(self._events, since_s, key=lambda one: one[0])
+        return [Arrived((at_s - t0_s) * 1000, event) for at_s, event in self._events[first:]]
 
     def recent_lag_ms(self, seconds: float, now_s: float) -> float | None:
         """Median latency, as the server says it, of the finals that came lately."""
@@ -70,7 +76,7 @@ class Watcher:
         return found[len(found) // 2] if found else None
 
     def count(self, kind: str) -> int:
-        return sum(event["type"] == kind for _, event in self._events)
+        return self._counts[kind]
 
     async def close(self) -> None:
         if self._task is not None:

@@ -59,8 +59,38 @@ def test_interim_age_is_how_old_the_newest_words_are() -> None:
 
 
 def test_times_are_compared_with_the_truth_both_ways() -> None:
-    heard = measures.heard_of([spoken(1000, 5000)], [final(5800, 1060, 4900)])
-    assert measures.timecode_error(heard) == {"start": [60], "end": [100]}
+    heard = measures.heard_of([spoken(1000, 2000)], [final(3000, 940, 2100)])
+    assert measures.timecode_error(heard) == {"start": [-60], "end": [100]}
+
+
+def test_how_far_off_is_told_either_way_and_which_way() -> None:
+    found = measures.off_by([-60, -50, 10])
+    assert (found["n"], found["p50"], found["max"], found["bias"]) == (3, 50, 60, -50)
+    assert measures.off_by([]) == {"n": 0}
+
+
+@given(st.lists(st.tuples(st.integers(0, 900), st.integers(200, 3000)), max_size=30), st.data())
+def test_among_many_utterances_the_owner_is_the_one_that_all_of_them_would_name(
+    gaps_and_lengths: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    said, at_ms = [], 0
+    for gap, length in gaps_and_lengths:
+        said.append(spoken(at_ms + gap, at_ms + gap + length))
+        at_ms += gap + length
+    start_ms = data.draw(st.integers(0, at_ms + 2000))
+    end_ms = start_ms + data.draw(st.integers(1, 6000))
+    heard = measures.heard_of(said, [final(at_ms + 9000, start_ms, end_ms)])
+    overlaps = [min(one.end_ms, end_ms) - max(one.start_ms, start_ms) for one in said]
+    owner = [n for n, h in enumerate(heard) if h.finals]
+    if max(overlaps, default=-measures.NEAR_MS) > -measures.NEAR_MS:
+        assert [overlaps[n] for n in owner] == [max(overlaps)]
+    else:
+        assert owner == []
+
+
+def test_a_plot_over_time_shows_each_stretch_by_itself() -> None:
+    points = [Point(100, 1), Point(200, 3), Point(5100, 9)]
+    assert measures.over_time(points, 5000, 50) == [Point(2500, 2), Point(7500, 9)]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from host_stt_cli.loadtest import page
+from host_stt_cli.loadtest.comparing import compared, table, unlike
 from host_stt_cli.loadtest.probing import difference, parsed, quantiles
-from host_stt_cli.loadtest.report import compared, lines
+from host_stt_cli.loadtest.report import POINTS_MAX, _thinned
+from host_stt_cli.loadtest.said import lines
 from host_stt_cli.loadtest.watching import Watcher
 from host_stt_cli.main import main
 from tests.cli.loadtest.reports import report
@@ -37,8 +39,23 @@ def test_two_reports_are_compared_figure_by_figure() -> None:
 def test_the_figures_of_a_terminal_name_the_counts() -> None:
     said = "\n".join(lines(report()))
     assert "700/900/1000/1200 ms (p50/p95/p99/max of 160)" in said
-    assert "WER 5.0% of 900; read alone: WER 4.0% of 300" in said
+    assert "WER 5.0% of 900; the same phrases read alone: WER 4.0% of 300" in said
     assert re.search(r"interim age +-", said)
+
+
+def test_two_reports_of_unlike_runs_say_in_what_they_differ() -> None:
+    other = report(load__channels=8, server__model="large", load__seconds=60.4)
+    assert unlike(report(), other) == ["channels 16 and 8", "model starter and large"]
+    assert "not the same: channels 16 and 8" in "\n".join(table(report(), other))
+
+
+def test_a_series_of_a_night_is_thinned_and_keeps_what_stands_out() -> None:
+    series = [(float(n), 5.0) for n in range(100_000)]
+    series[54_321] = (54_321.0, 999.0)
+    thin = _thinned(series)
+    assert len(thin) <= POINTS_MAX and (54_321.0, 999.0) in thin and thin[0] == series[0]
+    assert thin == sorted(thin), "in order"
+    assert _thinned(series[:10]) == series[:10]
 
 
 def test_the_page_carries_its_figures_and_fetches_nothing() -> None:
@@ -89,7 +106,7 @@ def test_two_files_are_compared_without_any_server(tmp_path: Path) -> None:
         file.write_text(json.dumps(found))
     done = CliRunner().invoke(main, ["loadtest", "--compare", *map(str, files)])
     assert done.exit_code == 0
-    assert re.search(r"measures\.ttfs_ms\.p95 +900 +450 +0\.50", done.output)
+    assert re.search(r"ttfs_ms\.p95 +900 +450 +0\.50", done.output)
 
 
 def test_a_file_that_is_no_report_is_named(tmp_path: Path) -> None:

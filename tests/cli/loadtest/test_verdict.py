@@ -14,13 +14,13 @@ def test_a_run_that_holds_everything_is_a_yes_with_the_busiest_part() -> None:
     verdict = judge(report(), LIMITS)
     assert verdict.answer is Answer.YES and verdict.answer.exit_status == 0
     assert verdict.sentence == (
-        "this machine carries 16 channels at 50% talk: yes. "
-        "The busiest part is the engine, decoding 62% of the time."
+        "this machine carries 16 channels at 50 % talk: yes. "
+        "The busiest part is the engine, decoding 62 % of the time."
     )
 
 
 def test_what_a_sweep_held_tells_how_much_is_to_spare() -> None:
-    assert "yes, with 43% to spare" in judge(report(), LIMITS, largest=28).sentence
+    assert "yes, with 43 % to spare" in judge(report(), LIMITS, largest=28).sentence
     assert "to spare" not in judge(report(), LIMITS, largest=16).sentence
 
 
@@ -58,13 +58,13 @@ def test_loss_on_the_way_is_no_fault_of_the_server() -> None:
 @pytest.mark.parametrize(
     ("figure", "slope", "reason"),
     [
-        ("8082 rss_mb_per_hour", 90.0, "rss_mb of 8082 grows by 90 an hour"),
-        ("8081 threads_per_hour", 9.0, "threads of 8081 grows by 9 an hour"),
+        ("8082 rss_mb_per_hour", 90.0, "memory of 8082 grows by 90 MB an hour"),
+        ("8081 threads_per_hour", 9.0, "8081, the engine, gains 9 threads an hour"),
         ("timecode_ms_per_hour", -70.0, "timecodes drift by -70 ms an hour"),
     ],
 )
 def test_a_soak_judges_what_creeps_and_other_runs_do_not(figure: str, slope: float, reason: str) -> None:
-    creeping = report()
+    creeping = report(load__seconds=3600.0)
     creeping["measures"]["growth"][figure] = {"n": 3600, "slope": slope, "standard_error": 1.0}
     assert judge(creeping, LIMITS).answer is Answer.YES
     assert judge(creeping, Limits(is_soak=True)).reasons == (reason,)
@@ -97,9 +97,9 @@ def test_a_run_that_measured_something_else_is_neither_yes_nor_no(changes: dict[
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"processes__8082__cpu_percent_mean": 95.0}, "8082, at 95% of a core"),
+        ({"processes__8082__cpu_percent_mean": 95.0}, "8082, at 95 % of a core"),
         ({"machine__cpu_percent_mean": 97.0}, "the machine, with 97 % of its cores in use"),
-        ({"measures__gpu": {"load_percent_mean": 99.0}}, "the GPU, 99% busy"),
+        ({"measures__gpu": {"load_percent_mean": 99.0}}, "the GPU, 99 % busy"),
     ],
 )
 def test_the_busiest_part_is_the_one_nearest_to_its_end(changes: dict[str, Any], part: str) -> None:
