@@ -4,7 +4,7 @@
  * report draws with as well. A page in the background asks nothing. */
 
 import { address, rememberToken, token } from "./api.js";
-import { coverageBar, plot, table } from "./plots.js";
+import { coverageBar, make, plot, shown, table } from "./plots.js";
 
 const EVERY_MS = 2000, MINUTE = 30, KEPT = 900; // readings: a minute, half an hour
 const COVERAGE = {
@@ -40,22 +40,39 @@ export function quantile(after, before, name, share, label = "") {
 
 const FINAL = 'type="segment.final"', INTERIM = 'type="segment.interim"';
 
+/** Over the last minute: [name, count, p50, p95] and [name, value]; times in milliseconds, upper bounds. */
 function figures() {
   const last = readings.at(-1), first = readings.at(-1 - MINUTE) ?? readings[0];
   const a = last.samples, b = first.samples;
-  const ms = (value) => (value === null ? null : Math.round(value * 1000));
-  const of = (name, share, label) => ms(quantile(a, b, name, share, label));
-  const grown = (name) => (a[name] ?? 0) - (b[name] ?? 0);
-  return [
-    ["end of speech to final text, p50 / p95, ms", of("host_stt_latency_seconds", 0.5, FINAL), of("host_stt_latency_seconds", 0.95, FINAL)],
-    ["age of interims, p50 / p95, ms", of("host_stt_latency_seconds", 0.5, INTERIM), of("host_stt_latency_seconds", 0.95, INTERIM)],
-    ["event loop late by, p50 / p95, ms", of("host_stt_loop_lag_seconds", 0.5), of("host_stt_loop_lag_seconds", 0.95)],
-    ["channels fed / connections", a.host_stt_registry_channels_fed, a.host_stt_registry_connections],
-    ["windows at the engine / waiting", a.host_stt_engine_in_flight, a.host_stt_engine_waiting],
-    ["windows read / failed, this minute", grown("host_stt_engine_answered_total"), grown("host_stt_engine_failed_total")],
-    ["interims shed / seconds shed, this minute", grown("host_stt_speech_interims_shed_total"), grown("host_stt_speech_shed_ms_total") / 1000],
-    ["events not yet on disk / watchers", a.host_stt_record_events_waiting, a.host_stt_watchers_count],
+  const ms = (value) => (value === Infinity ? "beyond all" : value === null ? null : `≤ ${shown(Math.round(value * 1000), "ms")}`);
+  const spread = (title, name, label = "") => [
+    title, grownBy(a, b, name, label), ms(quantile(a, b, name, 0.5, label)), ms(quantile(a, b, name, 0.95, label)),
   ];
+  const grown = (name) => Math.max(0, (a[name] ?? 0) - (b[name] ?? 0));
+  return {
+    times: [
+      spread("End of speech to final text", "host_stt_latency_seconds", FINAL),
+      spread("Age of interims", "host_stt_latency_seconds", INTERIM),
+      spread("Event loop late by", "host_stt_loop_lag_seconds"),
+    ],
+    counts: [
+      ["Channels fed", a.host_stt_registry_channels_fed],
+      ["Connections that feed them", a.host_stt_registry_connections],
+      ["Windows at the engine", a.host_stt_engine_in_flight],
+      ["Windows waiting for it", a.host_stt_engine_waiting],
+      ["Windows read, this minute", grown("host_stt_engine_answered_total")],
+      ["Windows failed, this minute", grown("host_stt_engine_failed_total")],
+      ["Interims shed, this minute", grown("host_stt_speech_interims_shed_total")],
+      ["Sound shed, this minute", shown(grown("host_stt_speech_shed_ms_total") / 1000, "s")],
+      ["Events not yet on disk", a.host_stt_record_events_waiting],
+      ["Watchers", a.host_stt_watchers_count],
+    ],
+  };
+}
+
+function grownBy(after, before, name, label) {
+  const keys = Object.keys(after).filter((key) => key.startsWith(`${name}_count`) && key.includes(label));
+  return keys.reduce((sum, key) => sum + after[key] - (before[key] ?? 0), 0);
 }
 
 function series(value) {
@@ -70,21 +87,35 @@ function drawn(id, draw) {
   draw(place);
 }
 
-function draw() {
-  drawn("now", (place) => table(place, ["", "", ""], figures()));
-  const a = readings.at(-1).samples;
+/** What is wrong, or not yet there, in sentences; worst first. */
+export function notes(samples, ready) {
+  const found = [];
+  if (samples.host_stt_engine_is_connected === 0) {
+    found.push(["bad", "The speech engine does not answer: sound is taken and kept, and no text comes until it is back."]);
+  } else if (ready.status !== 200) found.push(["bad", `Not ready: ${ready.reason || "no reason was given"}`]);
+  for (const [room, text] of Object.entries(ready.troubles ?? {})) found.push(["bad", `${room}: ${text}`]);
+  if (!samples.host_stt_registry_channels_fed) found.push(["", "No channel is fed now."]);
+  return found;
+}
+
+function draw(ready) {
+  const a = readings.at(-1).samples, { times, counts } = figures();
+  drawn("notes", (place) => notes(a, ready).forEach(([kind, text]) => make("p", text, place, kind)));
+  drawn("times", (place) => table(place, ["", "count", "p50", "p95"], times));
+  drawn("now", (place) => table(place, ["", ""], counts));
   const seconds = Object.entries(COVERAGE).map(([state, name]) => [state, (a[name] ?? 0) / 1000]);
   drawn("cover", (place) => coverageBar(place, Object.fromEntries(seconds)));
   const p95 = (name, label) => series((one, before) => {
     const value = before ? quantile(one.samples, before.samples, name, 0.95, label) : null;
     return value === null ? null : value * 1000;
   });
+  const gauge = (name) => series((one) => one.samples[name]);
   drawn("plots", (place) => {
     const texts = { finals: p95("host_stt_latency_seconds", FINAL), interims: p95("host_stt_latency_seconds", INTERIM) };
-    plot(place, "Latency p95, ms (upper bound of its bucket)", texts);
-    plot(place, "Channels fed", { channels: series((one) => one.samples.host_stt_registry_channels_fed) });
-    plot(place, "Windows at the engine", { windows: series((one) => one.samples.host_stt_engine_in_flight) });
-    plot(place, "Event loop late by, p95, ms", { lag: p95("host_stt_loop_lag_seconds", "") });
+    plot(place, "Latency p95 (upper bound of its bucket)", texts, { unit: "ms" });
+    plot(place, "Channels fed", { channels: gauge("host_stt_registry_channels_fed") });
+    plot(place, "Windows at the engine", { windows: gauge("host_stt_engine_in_flight") });
+    plot(place, "Event loop late by, p95", { lag: p95("host_stt_loop_lag_seconds", "") }, { unit: "ms" });
   });
 }
 
@@ -94,24 +125,36 @@ async function read() {
     ["metrics", "ready"].map((path) => fetch(address(path), { headers, cache: "no-store" })),
   );
   document.getElementById("ask").hidden = metrics.status !== 401;
-  if (metrics.status === 401) return "This server wants a token.";
-  const body = await ready.json();
-  readings.push({ at: performance.now(), samples: samplesOf(await metrics.text()) });
+  if (metrics.status === 401) return token() ? "This is not the server's token." : "This server wants a token.";
+  if (metrics.status !== 200) return `The figures cannot be read: status ${metrics.status}.`;
+  const body = await ready.json().catch(() => ({}));
+  const samples = samplesOf(await metrics.text());
+  if (isNewServer(samples)) readings.length = 0;
+  readings.push({ at: performance.now(), samples });
   if (readings.length > KEPT) readings.shift();
-  draw();
-  const said = ready.status === 200 ? "Ready" : "Not ready";
+  draw({ ...body, status: ready.status });
   const engine = body.engine ?? {};
-  return `${said}: model ${engine.model ?? "–"} on ${engine.device ?? "–"}. ${body.reason ?? ""}`;
+  return engine.model ? `Model ${engine.model} on ${engine.device}. Read every two seconds.` : "Read every two seconds.";
+}
+
+/** A counter that went back: the server was started again, and differences to before mean nothing. */
+function isNewServer(samples) {
+  const last = readings.at(-1)?.samples ?? {};
+  return ["host_stt_speech_audio_ms_total", "host_stt_engine_answered_total"].some((name) => samples[name] < last[name]);
 }
 
 async function tick() {
-  const state = document.getElementById("state");
+  const state = document.getElementById("state"), main = document.querySelector("main");
   if (!document.hidden) {
+    let said, stale = false;
     try {
-      state.textContent = await read();
+      said = await read();
     } catch {
-      state.textContent = "The server does not answer.";
+      stale = true;
+      said = readings.length ? "The server does not answer. These are the last figures that came." : "The server does not answer.";
     }
+    if (state.textContent !== said) state.textContent = said;
+    main.classList.toggle("stale", stale);
   }
   setTimeout(tick, EVERY_MS);
 }

@@ -1,8 +1,8 @@
-/* Plots and tables of figures, drawn as SVG. Shared by /health-page and by the load test's report, which carries this
+/* Plots and tables of figures, drawn as SVG. Styled by figures.css. Shared by /health-page and by the load test's report, which carries this
  * file inside itself. Owns shapes and scales; knows nothing of what is measured. */
 
 export const COLOURS = ["#0a7ac2", "#c2570c", "#2e8540", "#8250df", "#6e7781"];
-const WIDTH = 460, HEIGHT = 220, LEFT = 46, LOW = 24;
+const WIDTH = 460, HEIGHT = 220, LEFT = 58, LOW = 26;
 
 export function make(tag, text, parent, name) {
   const node = document.createElement(tag);
@@ -12,20 +12,26 @@ export function make(tag, text, parent, name) {
   return node;
 }
 
-export function shown(value) {
+/** A number for a person: thousands apart, three digits that count, never an exponent. */
+export function shown(value, unit = "") {
   if (value === undefined || value === null || Number.isNaN(value)) return "–";
   if (typeof value !== "number") return String(value);
-  return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+  const digits = Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  const said = value.toLocaleString("en", { maximumFractionDigits: digits }).replaceAll(",", "\u202f");
+  return unit ? `${said}\u00a0${unit}` : said;
 }
 
 export function table(parent, heads, rows) {
   const box = make("div", null, parent, "wide"), whole = make("table", null, box);
-  const top = make("tr", null, make("thead", null, whole));
-  for (const head of heads) make("th", head, top).scope = "col";
+  if (heads.some(Boolean)) {
+    const top = make("tr", null, make("thead", null, whole));
+    for (const head of heads) head ? (make("th", head, top).scope = "col") : make("td", null, top);
+  }
   const inside = make("tbody", null, whole);
-  for (const row of rows) {
+  for (const [name, ...cells] of rows) {
     const line = make("tr", null, inside);
-    for (const cell of row) make("td", shown(cell), line);
+    make("th", name, line).scope = "row";
+    for (const cell of cells) make("td", shown(cell), line);
   }
 }
 
@@ -36,21 +42,42 @@ function svg(tag, values, parent) {
   return node;
 }
 
-/** A frame with five lines up and along; x and y turn a value into its place. */
-function grid(parent, title, [x0, x1], most, { across = " s", up = "" } = {}) {
+/** Round numbers from 0 to `most` or beyond, five or six of them. */
+export function ticks(most) {
+  const rough = (most || 1) / 4, ten = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((n) => n * ten).find((n) => n >= rough * 0.999);
+  const count = Math.ceil((most || 1) / step - 1e-9);
+  return Array.from({ length: count + 1 }, (_, n) => Number((n * step).toPrecision(12)));
+}
+
+/** Seconds in the unit that suits their whole: s, min or h. */
+function clock(most) {
+  if (most > 3 * 3600) return [3600, "h"];
+  return most > 300 ? [60, "min"] : [1, "s"];
+}
+
+/** A frame with lines along and labels at both sides; x and y turn a value into its place. */
+function grid(parent, title, last, most, { across, scale = 1, up = "" }) {
   const figure = make("figure", null, parent);
+  make("figcaption", title, figure);
   const area = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title }, figure);
-  const x = (value) => LEFT + ((value - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - 6);
-  const y = (value) => HEIGHT - LOW - (value / (most || 1)) * (HEIGHT - LOW - 8);
-  for (let n = 0; n <= 4; n += 1) {
-    const value = (most * n) / 4, at = x0 + ((x1 - x0) * n) / 4;
-    svg("line", { x1: LEFT, x2: WIDTH - 6, y1: y(value), y2: y(value), class: "axis" }, area);
-    const left = svg("text", { x: LEFT - 4, y: y(value) + 4, "text-anchor": "end" }, area);
-    left.textContent = (value >= 100 ? Math.round(value) : Number(value.toPrecision(2))) + up;
-    const below = svg("text", { x: x(at), y: HEIGHT - 8, "text-anchor": n === 4 ? "end" : "middle" }, area);
-    below.textContent = Math.round(at) + across;
+  const rows = ticks(most), columns = ticks(last / scale).filter((value) => value * scale <= last * 1.001);
+  const top = rows.at(-1);
+  const x = (value) => LEFT + (value / (last || 1)) * (WIDTH - LEFT - 12);
+  const y = (value) => HEIGHT - LOW - (value / top) * (HEIGHT - LOW - 12);
+  for (const value of rows) {
+    svg("line", { x1: LEFT, x2: WIDTH - 12, y1: y(value), y2: y(value), class: "axis" }, area);
+    label(area, shown(value, value === top ? up : ""), LEFT - 5, y(value) + 4, "end");
   }
+  columns.forEach((value, n) => {
+    const at = x(value * scale), isLast = n === columns.length - 1;
+    label(area, shown(value, isLast ? across : ""), at, HEIGHT - 6, isLast && at > WIDTH - 40 ? "end" : "middle");
+  });
   return { figure, area, x, y };
+}
+
+function label(area, text, x, y, anchor) {
+  svg("text", { x, y, "text-anchor": anchor }, area).textContent = text;
 }
 
 function bounds(values) {
@@ -62,55 +89,78 @@ function bounds(values) {
   return [low, high];
 }
 
-/** series: {name: [[seconds, value], ...]}; as points, or as lines. Draws nothing where there is nothing. */
-export function plot(parent, title, series, points = false) {
+/** series: {name: [[seconds, value], ...]}, as lines; those in `points` as dots. limit: a line not to be crossed.
+ * along: the unit of the first values where they are no seconds.
+ * Says so where there is nothing yet. */
+export function plot(parent, title, series, { unit = "", points = [], limit = null, along = "" } = {}) {
   const names = Object.keys(series).filter((name) => series[name]?.length);
-  if (!names.length) return;
+  if (!names.length) return empty(parent, title);
   const all = names.flatMap((name) => series[name]);
-  const [first, last] = bounds(all.map((p) => p[0])), [, most] = bounds(all.map((p) => p[1]));
-  const { figure, area, x, y } = grid(parent, title, [Math.min(0, first), last], most * 1.05 || 1);
+  const [, last] = bounds(all.map((p) => p[0])), [, most] = bounds(all.map((p) => p[1]));
+  const [scale, across] = along ? [1, along] : clock(last);
+  const high = limit !== null && limit < 4 * most ? Math.max(most, limit) : most;
+  const { figure, area, x, y } = grid(parent, title, last, high, { across, scale, up: unit });
+  if (high === limit || (limit !== null && limit < high)) {
+    svg("line", { x1: LEFT, x2: WIDTH - 12, y1: y(limit), y2: y(limit), class: "limit" }, area);
+    label(area, `limit ${shown(limit, unit)}`, WIDTH - 14, y(limit) - 4, "end");
+  }
   names.forEach((name, index) => {
     const colour = COLOURS[index % COLOURS.length];
-    if (points) {
-      for (const [at, value] of series[name]) {
-        svg("circle", { cx: x(at), cy: y(value), r: 2, fill: colour, "fill-opacity": 0.55 }, area);
-      }
+    const places = series[name].map(([at, value]) => [x(Math.max(0, at)).toFixed(1), y(value).toFixed(1)]);
+    if (points.includes(name) || places.length === 1) {
+      for (const [cx, cy] of places) svg("circle", { cx, cy, r: 2, fill: colour, "fill-opacity": 0.5 }, area);
     } else {
-      const line = series[name].map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
-      svg("polyline", { points: line, fill: "none", stroke: colour, "stroke-width": 1.5 }, area);
+      svg("polyline", { points: places.map((p) => p.join(",")).join(" "), stroke: colour, class: "curve" }, area);
     }
   });
-  const caption = make("figcaption", `${title} `, figure);
-  if (names.length > 1) {
-    names.forEach((name, index) => {
-      make("span", ` ■ ${name}`, caption).style.color = COLOURS[index % COLOURS.length];
-    });
-  }
+  if (names.length > 1) legend(figure, names);
 }
 
-/** Which share of the values lies at or under each: values in milliseconds. */
-export function distribution(parent, title, values) {
-  if (!values?.length) return;
-  const sorted = [...values].sort((a, b) => a - b), most = sorted[sorted.length - 1] || 1;
-  const { figure, area, x, y } = grid(parent, title, [0, most], 100, { across: " ms", up: " %" });
-  const line = sorted.map((v, n) => `${x(v).toFixed(1)},${y((100 * (n + 1)) / sorted.length).toFixed(1)}`);
-  svg("polyline", { points: line.join(" "), fill: "none", stroke: COLOURS[0], "stroke-width": 2 }, area);
+function legend(figure, names) {
+  const list = make("div", null, figure, "legend");
+  names.forEach((name, index) => {
+    const one = make("span", null, list);
+    make("i", null, one).style.background = COLOURS[index % COLOURS.length];
+    one.append(name);
+  });
+}
+
+function empty(parent, title) {
+  const figure = make("figure", null, parent);
   make("figcaption", title, figure);
+  make("p", "Nothing yet.", figure, "none");
+}
+
+/** values: milliseconds that 0, 1 ... 100 % stayed within. */
+export function distribution(parent, title, values, limit = null) {
+  if (!values?.length) return empty(parent, title);
+  const most = Math.max(values.at(-1), limit !== null && limit < 4 * values.at(-1) ? limit : 0);
+  const { area, x, y } = grid(parent, title, most, 100, { across: "ms", up: "%" });
+  if (limit !== null && limit <= most) {
+    svg("line", { x1: x(limit), x2: x(limit), y1: y(0), y2: y(100), class: "limit" }, area);
+  }
+  const line = values.map((value, share) => `${x(value).toFixed(1)},${y(share).toFixed(1)}`);
+  svg("polyline", { points: line.join(" "), stroke: COLOURS[0], class: "curve" }, area);
 }
 
 const SHADES = { transcribed: "#2e8540", silence: "#9aa5b1", shed: "#c2570c", lost: "#b42318", failed: "#8250df" };
 
 /** Seconds by state as one bar, with the same in words under it. */
 export function coverageBar(parent, seconds) {
-  const states = Object.entries(seconds).filter(([, value]) => value > 0);
-  const total = states.reduce((sum, [, value]) => sum + value, 0) || 1;
-  const bar = make("div", null, parent, "cover");
+  const states = Object.entries(seconds).filter(([, value]) => value >= 0.05);
+  if (!states.length) return void make("p", "No sound has come yet.", parent, "dim");
+  const total = states.reduce((sum, [, value]) => sum + value, 0);
+  const bar = make("div", null, parent, "cover"), list = make("div", null, parent, "legend");
   for (const [state, value] of states) {
-    const part = make("span", null, bar);
-    part.style.width = `${(100 * value) / total}%`;
-    part.style.background = SHADES[state] ?? "#57606a";
-    part.title = state;
+    const colour = SHADES[state] ?? "#57606a", share = (100 * value) / total;
+    Object.assign(make("span", null, bar).style, { width: `${share}%`, background: colour });
+    const one = make("span", null, list);
+    make("i", null, one).style.background = colour;
+    one.append(`${state} ${long(value)} (${shown(Number(share.toFixed(share < 1 ? 2 : 1)), "%")})`);
   }
-  const said = states.map(([s, v]) => `${s} ${v.toFixed(1)} s (${((100 * v) / total).toFixed(1)} %)`);
-  make("p", said.join(", "), parent, "dim");
+}
+
+function long(seconds) {
+  if (seconds < 600) return shown(seconds, "s");
+  return seconds < 7200 ? shown(seconds / 60, "min") : shown(seconds / 3600, "h");
 }

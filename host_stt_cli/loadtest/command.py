@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,7 @@ class _Measuring:
             found, verdict = await self._sweep(sweep_to)
         else:
             found, verdict = await self._one(self._load.channels)
+        found["limits"] = asdict(self._limits)
         found["verdict"] = {
             "answer": verdict.answer.value,
             "sentence": verdict.sentence,
@@ -164,7 +165,7 @@ class _Measuring:
 
     async def _one(self, channels: int, *, is_step: bool = False) -> tuple[dict[str, Any], Verdict]:
         over = asyncio.Event() if is_step else self._stop
-        alone = self._runs[0][0]["measures"]["alone"] if self._runs else None
+        alone = self._runs[0][0]["read_alone"] if self._runs else ()
         with bar.progress(self._load.seconds, channels) as show:
 
             def on_progress(now: Progress) -> None:

@@ -33,6 +33,7 @@ class Spoken:
     end_ms: float
     text: str
     is_whole: bool = True  # false where a reconnect or the run's end fell into it: nothing is asked of it
+    alone: str = ""  # what its phrases are read as one at a time
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATE = Path(__file__).with_name("report.html")
-FIGURES, PLOTS = "/*FIGURES*/null", "/*PLOTS*/"
+DRAWING = Path(__file__).with_name("drawing.js")
+FIGURES = "/*FIGURES*/null"
 
 
 def html(found: dict[str, Any]) -> str:
     # "<" would let a string end the script element it stands in.
     figures = json.dumps(found, ensure_ascii=False).replace("<", "\\u003c")
     # The same code as /health-page, as a plain script: a file opened from disk may not import modules.
-    plots = (files("demo") / "plots.js").read_text(encoding="utf-8").replace("export ", "")
-    return TEMPLATE.read_text(encoding="utf-8").replace(PLOTS, plots).replace(FIGURES, figures)
+    demo = files("demo")
+    parts = {
+        "/*STYLE*/": (demo / "figures.css").read_text(encoding="utf-8"),
+        "/*PLOTS*/": (demo / "plots.js").read_text(encoding="utf-8").replace("export ", ""),
+        "/*DRAWING*/": DRAWING.read_text(encoding="utf-8"),
+        FIGURES: figures,
+    }
+    whole = TEMPLATE.read_text(encoding="utf-8")
+    for mark, part in parts.items():
+        whole = whole.replace(mark, part)
+    return whole

@@ -43,11 +43,12 @@ def build(facts: Facts, arrived: Sequence[Arrived], beat: Beat, probe: Probe, *,
         "command": " ".join(["host-stt", *sys.argv[1:]]),
         "machine": _machine(probe.samples),
         "server": _server(facts.ready),
+        "read_alone": list(facts.alone),
         "load": {**asdict(facts.load), "door": facts.load.door.value, "seconds": round(seconds, 1)},
         "given": _given(facts, seconds),
         "measures": {
             **_texts(heard, arrived, facts.language),
-            "alone": facts.alone,
+            "alone": _alone(heard, facts),
             "coverage_s": _coverage(facts, arrived),
             **_engine(engine, media, facts, seconds),
             "loop_lag_ms": _milliseconds(quantiles(media, "host_stt_loop_lag_seconds")),
@@ -84,6 +85,14 @@ def _texts(heard: Sequence[Heard], arrived: Sequence[Arrived], language: str) ->
         "end_error_ms": measures.off_by(errors["end"]),
         "windows_failed": sum(a.event["type"] == "window.failed" for a in arrived),
     }
+
+
+def _alone(heard: Sequence[Heard], facts: Facts) -> dict[str, Any]:
+    """Of the same phrases, as often as they were said: what no load at all would have made of them."""
+    if not facts.alone:
+        return {"n": 0}
+    pairs = [(one.spoken.text, one.spoken.alone) for one in heard if one.spoken.is_whole]
+    return measures.error_rate(pairs, facts.language)
 
 
 def _coverage(facts: Facts, arrived: Sequence[Arrived]) -> dict[str, float]:

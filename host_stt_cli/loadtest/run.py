@@ -7,6 +7,7 @@ something that makes measuring senseless (`Unmeasured`). Figures are `report`'s.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ class Facts:
     parts: Sequence[Part]
     clips: Sequence[Clip]
     ready: dict[str, Any] = field(default_factory=dict)
-    alone: dict[str, Any] = field(default_factory=dict)
+    alone: Sequence[str] = ()  # what each clip is read as when nothing else is; empty: not known
     spoken: list[Spoken] = field(default_factory=list)
     from_ms: float = 0.0
     to_ms: float = 0.0
@@ -86,11 +87,11 @@ async def run(
     stop: asyncio.Event,
     on_progress: OnProgress = lambda progress: None,
     drain_s: float = DRAIN_S,
-    alone: dict[str, Any] | None = None,
+    alone: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report of one run. Raises Unmeasured.
 
-    drain_s: how long the last finals are waited for. alone: how the clips are read, from an earlier run.
+    drain_s: how long the last finals are waited for. alone: what each clip is read as, from an earlier run.
     """
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
     timeout = aiohttp.ClientTimeout(total=30, sock_connect=10)
@@ -101,8 +102,25 @@ async def run(
         except LineError as error:
             raise Unmeasured(f"{error}.") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = str(error) or type(error).__name__
-            raise Unmeasured(f"{target.base} cannot be measured: {why}.") from error
+            raise Unmeasured(unreachable(target.base, error)) from error
+
+
+def unreachable(base: str, error: Exception) -> str:
+    """Why a server cannot be asked, and the way out."""
+    match error:
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return f"{base!r} is no address of a server; give --base http://HOST:PORT."
+        case aiohttp.ClientConnectorCertificateError():
+            return f"the certificate of {base} is not trusted here; name it with SSL_CERT_FILE=cert.pem."
+        case aiohttp.ClientSSLError():
+            return f"{base} does not speak https; try http."
+        case aiohttp.ClientConnectorDNSError():
+            return f"no machine is known by the name in {base}."
+        case aiohttp.ClientConnectorError():
+            return f"nothing answers at {base}: is the server running (scripts/serve)?"
+        case TimeoutError():
+            return f"{base} did not answer in time."
+    return f"{base} cannot be measured: {str(error) or type(error).__name__}."
 
 
 class _Run:
@@ -123,11 +141,11 @@ class _Run:
         self._lines: list[Lines] = []
         self._down: dict[str, list[tuple[float, float]]] = {}  # by channel, on the loop's clock
 
-    async def whole(self, alone: dict[str, Any] | None) -> dict[str, Any]:
+    async def whole(self, alone: Sequence[str]) -> dict[str, Any]:
         facts, base = self._facts, self._target.base
         facts.ready = await self._ready()
         probe = Probe(self._http, base, self._target.engine)
-        facts.alone = alone or {}
+        facts.alone = alone
         if probe.engine and not alone:
             facts.alone = await read_alone(self._http, probe.engine, facts.clips, facts.language)
         session = await self._create_session()
@@ -175,7 +193,7 @@ class _Run:
         body = {"name": f"load test, {self._load.channels} channels"}
         async with self._http.post(f"{self._target.base}/sessions/create", json=body) as response:
             if response.status >= 400:
-                raise Unmeasured(f"no session could be made: {(await response.text())[:200]}")
+                raise Unmeasured(f"no session could be made: {await _sentence(response)}")
             return str((await response.json())["session_id"])
 
     def _make_lines(self, session: str) -> list[Lines]:
@@ -273,10 +291,12 @@ class _Run:
                     if not since_s < start_s <= spoken_to_s:
                         continue
                     is_down = any(a < end_s + 1 and b > start_s for a, b in self._down.get(channel, ()))
-                    text = " ".join(self._facts.clips[saying.clip].text for saying in utterance.sayings)
+                    numbers = [saying.clip for saying in utterance.sayings]
+                    text = " ".join(self._facts.clips[number].text for number in numbers)
+                    alone = " ".join(self._facts.alone[number] for number in numbers if self._facts.alone)
                     is_whole = end_s <= spoken_to_s and not is_down
                     start_ms, end_ms = ((at_s - t0_s) * 1000 for at_s in (start_s, end_s))
-                    truth.append(Spoken(channel, start_ms, end_ms, text, is_whole))
+                    truth.append(Spoken(channel, start_ms, end_ms, text, is_whole, alone))
         return truth
 
     async def _reconnect_all(self, beat: Beat) -> None:
@@ -329,3 +349,13 @@ class _Run:
 
     def _packets_lost(self) -> int:
         return sum(getattr(line, "lost", 0) for line in self._lines)
+
+
+async def _sentence(response: aiohttp.ClientResponse) -> str:
+    """What the server says of its refusal."""
+    text = await response.text()
+    try:
+        said = str(json.loads(text)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        said = text[:200]
+    return f"{said} (the load test takes it from HOST_STT_TOKEN)" if response.status == 401 else said

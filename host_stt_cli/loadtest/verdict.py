@@ -30,6 +30,8 @@ class Limits:
     ttfs_p95_ms: float = 1500.0
     missed_share: float = 0.01  # of utterances without any final; a model may hear nothing in one
     error_points: float = 2.0  # of WER or CER more than the same phrases read alone
+    error_words: float = 4.0  # and at least so many words: one of sixteen is six points and says nothing
+    unread: float = 0.5  # error rate of the phrases read alone from which on it is not judged
     growth_ms: float = 250.0  # of TTFS over the whole run, where it is sure to be growth
     late_p95_ms: float = 60.0  # of the generator; beyond it the run measures the generator
     is_soak: bool = False  # then what must not creep is judged too, see `creep`
@@ -91,12 +93,19 @@ def _reasons(report: dict[str, Any], limits: Limits) -> list[str]:
     reasons += _coverage(report, limits)
     reasons += _growth(report, limits)
     reasons += _creeping(report, limits) if limits.is_soak else []
-    alone, rate = measures["alone"].get("rate"), measures["accuracy"].get("rate")
-    if alone is not None and rate is not None and not report["load"]["loss"]:
-        points = 100 * (rate - alone)
-        if points > limits.error_points:
-            reasons.append(f"{measures['accuracy']['kind']} is {points:.1f} points above that of no load")
-    return reasons
+    return reasons + _accuracy(report, limits)
+
+
+def _accuracy(report: dict[str, Any], limits: Limits) -> list[str]:
+    """A model that cannot read the phrases at all has nothing that a load could take from it."""
+    accuracy, alone = report["measures"]["accuracy"], report["measures"]["alone"].get("rate")
+    rate = accuracy.get("rate")
+    if alone is None or rate is None or alone > limits.unread or report["load"]["loss"]:
+        return []
+    points = 100 * (rate - alone)
+    if points <= limits.error_points or (rate - alone) * accuracy["n"] < limits.error_words:
+        return []
+    return [f"{accuracy['kind']} is {points:.1f} points above that of no load"]
 
 
 def _coverage(report: dict[str, Any], limits: Limits) -> list[str]:

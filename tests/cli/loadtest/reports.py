@@ -54,6 +54,7 @@ GOOD: dict[str, Any] = {
         }
     },
     "generator": {"late_ms": {"n": 9000, "p50": 0.2, "p95": 2.0}, "frames": 48000, "broken": ""},
+    "distribution": [500.0, 700.0, 900.0],
     "series": {"ttfs_ms": [[1.0, 700.0], [2.0, 900.0]], "8082 cpu_percent": [[1.0, 30.0]]},
 }
 

@@ -118,9 +118,16 @@ def test_a_file_that_is_no_report_is_named(tmp_path: Path) -> None:
 
 def test_a_server_that_is_not_there_could_not_be_measured() -> None:
     done = CliRunner().invoke(main, ["loadtest", "--base", "http://127.0.0.1:9", "--channels", "1"])
-    assert done.exit_code == 2 and "could not be measured: http://127.0.0.1:9" in done.output
+    assert (
+        done.exit_code == 2 and "nothing answers at http://127.0.0.1:9: is the server running" in done.output
+    )
 
 
 def test_a_load_that_makes_no_sense_is_told_in_a_sentence() -> None:
     done = CliRunner().invoke(main, ["loadtest", "--loss", "0.9"])
     assert done.exit_code == 2 and "loss is 0.9; it lies between 0 and 0.5" in done.output
+
+
+def test_an_address_that_is_none_is_told_with_the_way_out() -> None:
+    done = CliRunner().invoke(main, ["loadtest", "--base", "127.0.0.1:8082", "--channels", "1"])
+    assert done.exit_code == 2 and "no address of a server; give --base http://HOST:PORT" in done.output

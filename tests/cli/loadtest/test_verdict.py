@@ -110,3 +110,16 @@ def test_a_server_elsewhere_has_no_busiest_part_to_be_seen() -> None:
     far = report(processes={}, machine={"processor": "x", "cores": 2})
     del far["measures"]["engine_busy"]
     assert "not known" in judge(far, LIMITS).limiting
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "alone"),
+    [
+        ({"kind": "WER", "rate": 1.5, "n": 16}, {"kind": "WER", "rate": 1.0, "n": 16}),
+        ({"kind": "WER", "rate": 0.0625, "n": 16}, {"kind": "WER", "rate": 0.0, "n": 16}),
+    ],
+)
+def test_words_that_the_model_cannot_read_or_too_few_of_them_are_not_judged(
+    accuracy: dict[str, Any], alone: dict[str, Any]
+) -> None:
+    assert judge(report(measures__accuracy=accuracy, measures__alone=alone), LIMITS).answer is Answer.YES

@@ -1,0 +1,149 @@
+"""The load test's report and /health-page: clean for axe, on a phone, offline, and plain about trouble."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Route, expect
+
+from host_stt_cli.loadtest import page as report_page
+from host_stt_cli.loadtest.creep import judged
+from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.live import LiveServer
+from tests.browser.test_pages_access import expect_clean
+from tests.cli.loadtest.reports import report
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+FIGURES_MS = 15_000  # until the page has read the server twice, on a busy box
+
+
+def soak() -> dict[str, Any]:
+    """An hour's report with as many points as one holds."""
+    rng = random.Random(1)
+    made = report(
+        load__seconds=3600.0,
+        load__tracks=1,
+        load__overlap=0.0,
+        limits={"ttfs_p95_ms": 1500.0},
+        generator__packets_not_sent=0,
+        distribution=[500.0 + 8 * n for n in range(101)],
+        verdict={"answer": "yes", "sentence": "this machine carries 16 channels at 50 % talk: yes."},
+    )
+    dots = [[3.0 * n, 700 + 300 * rng.random()] for n in range(1200)]
+    made["series"] = dict.fromkeys(
+        (
+            "ttfs_ms",
+            "ttfs_ms p50",
+            "ttfs_ms p95",
+            "first_text_ms",
+            "interim_age_ms",
+            "loop_lag_ms",
+            "8082 cpu_percent",
+            "8082 rss_mb",
+        ),
+        dots,
+    )
+    made["slopes"] = judged(made, 250.0)
+    return made
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP])
+async def test_a_report_opens_offline_and_is_axe_clean(
+    browser: Browser, tmp_path: Path, viewport: Any, scheme: Any
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(report_page.html(soak()), encoding="utf-8")
+    context = await browser.new_context(viewport=viewport, color_scheme=scheme, offline=True)
+    try:
+        page = await context.new_page()
+        asked: list[str] = []
+        errors: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        await page.goto(file.as_uri())
+        await expect(page.locator(".verdict")).to_contain_text("Yes")
+        await expect(page.locator("svg")).to_have_count(7)
+        await expect(page.locator("body")).to_contain_text("8081 threads")
+        assert (asked, errors) == ([file.as_uri()], [])
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await expect_clean(page)
+    finally:
+        await context.close()
+
+
+async def test_a_report_of_a_sweep_shows_every_step(browser: Browser, tmp_path: Path) -> None:
+    steps = [(16, "yes", []), (32, "no", ["time to final text p95 is 1900 ms, over 1500 ms"])]
+    runs = [
+        {
+            "channels": n,
+            "answer": answer,
+            "ttfs_ms": {"n": 9, "p50": 700.0, "p95": 900.0},
+            "engine_busy": 0.5,
+            "machine_percent": 80.0,
+            "interims_shed": 0,
+            "limiting": "x",
+            "reasons": why,
+        }
+        for n, answer, why in steps
+    ]
+    file = tmp_path / "sweep.html"
+    file.write_text(report_page.html({**soak(), "sweep": {"largest": 16, "runs": runs}}), encoding="utf-8")
+    page = await browser.new_page()
+    try:
+        await page.goto(file.as_uri())
+        await expect(page.get_by_role("heading", name="The most that held: 16 channels")).to_be_visible()
+        await expect(page.locator("body")).to_contain_text("time to final text p95 is 1900 ms")
+        await expect(page.locator("svg")).to_have_count(8)
+    finally:
+        await page.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def health(browser: Browser) -> AsyncIterator[Page]:
+    context = await browser.new_context(viewport=PHONE)
+    yield await context.new_page()
+    await context.close()
+
+
+async def test_the_health_page_shows_a_real_servers_figures_and_says_that_nobody_speaks(
+    health: Page, live_server: LiveServer
+) -> None:
+    await health.goto(f"{live_server.url}/health-page")
+    await expect(health.locator("#state")).to_contain_text("Model starter on cpu", timeout=FIGURES_MS)
+    await expect(health.locator("#now")).to_contain_text("Windows at the engine")
+    await expect(health.locator("#plots svg").first).to_be_visible(timeout=FIGURES_MS)
+    assert await health.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await expect_clean(health)
+
+
+async def test_the_health_page_says_plainly_what_is_wrong(health: Page, live_server: LiveServer) -> None:
+    async def degraded(route: Route) -> None:
+        answer = await route.fetch()
+        body = {**await answer.json(), "troubles": {"record": "the disk is full"}}
+        await route.fulfill(status=503, body=json.dumps(body))
+
+    async def without_engine(route: Route) -> None:
+        answer = await route.fetch()
+        text = (await answer.text()).replace(
+            "host_stt_engine_is_connected 1.0", "host_stt_engine_is_connected 0.0"
+        )
+        await route.fulfill(response=answer, body=text)
+
+    await health.route("**/ready", degraded)
+    await health.route("**/metrics", without_engine)
+    await health.goto(f"{live_server.url}/health-page")
+    notes = health.locator("#notes")
+    await expect(notes).to_contain_text("The speech engine does not answer", timeout=FIGURES_MS)
+    await expect(notes).to_contain_text("record: the disk is full")
+    await expect_clean(health)
+    await health.route("**/metrics", lambda route: route.abort())
+    await expect(health.locator("#state")).to_have_text(
+        "The server does not answer. These are the last figures that came.", timeout=FIGURES_MS
+    )
