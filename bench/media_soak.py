@@ -31,6 +31,8 @@ SLACK = 3
 """Of each of them: a kept HTTP connection more, the loop's pool of threads."""
 CONNECT_S = 60.0
 LATE_S = 0.5
+NAMED_FROM, NAMED = 33, 32
+"""Channels that cycles name; an offer without a name takes the lowest free one, and keeps it for a while."""
 Sample = dict[str, float]
 
 
@@ -236,7 +238,7 @@ async def _publish(
     pc.addTransceiver("audio", direction="sendonly")
     await pc.setLocalDescription(await pc.createOffer())
     if is_whip:
-        path, headers = f"/whip/C{1 + number % 64:02d}", {"Content-Type": "application/sdp"}
+        path, headers = f"/whip/C{NAMED_FROM + number % NAMED}", {"Content-Type": "application/sdp"}
         async with http.post(url + path, data=pc.localDescription.sdp, headers=headers) as response:
             answer, location = await response.text(), response.headers.get("Location", "")
             assert response.status == 201, answer
@@ -258,7 +260,7 @@ async def _publish(
 async def _over_socket(
     http: aiohttp.ClientSession, url: str, number: int, encoding: str, frames: Sequence[bytes]
 ) -> None:
-    socket = await _socket(http, url, 1 + number % 64, encoding)
+    socket = await _socket(http, url, NAMED_FROM + number % NAMED, encoding)
     for frame in frames[:10]:
         await socket.send_bytes(frame)
     if number % 8 < 4:
