@@ -95,6 +95,9 @@ def read_value(
         return None, [Mistake(name, f"not valid YAML: {problem}")]
     if node is None:
         return ("" if is_text(path) else None), []
+    if isinstance(node, yaml.MappingNode) and not node.flow_style and is_text(path):
+        # `::`, an address, is a mapping to YAML.
+        node = yaml.ScalarNode("tag:yaml.org,2002:str", text, node.start_mark, node.end_mark)
     value = _Builder(source, environ, is_text).value(node, path)
     return value, [Mistake(name, mistake.message) for mistake in source.mistakes]
 

@@ -72,6 +72,14 @@ def test_a_mistake_in_a_set_is_named_as_it_was_typed(write: Path) -> None:
     ]
 
 
+def test_an_ipv6_address_needs_no_quotes_in_a_set(write: Path) -> None:
+    write.write_text("", encoding="utf-8")
+    for text, host in (("::", "::"), ("fd91::", "fd91::"), ("::1", "::1"), ('"::"', "::")):
+        assert load(write, [f"media.host={text}", "auth=none"]).config.media.host == host
+    [mistake] = mistakes_in(write, "", "media.host={a: b}")
+    assert mistake.startswith("--set media.host: ")
+
+
 def test_a_wrong_secret_is_not_shown(write: Path) -> None:
     found = mistakes_in(write, "auth: {token: [hush]}\n")
     assert "hush" not in " ".join(found)
