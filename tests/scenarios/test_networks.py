@@ -11,16 +11,16 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import yaml
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, async_playwright
 
 from tests.browser.chromium import ARGS, EXECUTABLE, FAKE_MICROPHONE
+from tests.scenarios.talking import a_page, assert_heard, audio_s, figures, talk
 from tests.support.namespaces import CONTAINER, HOST, HOST_INSIDE, Namespaces, require
 from tests.support.server import ROOT
 
@@ -34,8 +34,6 @@ pytestmark = [
 PORT = 8082
 URL = f"https://{HOST}:{PORT}"
 SECRET = "north-gate"
-TALK = Path(__file__).with_name("talk.js").read_text(encoding="utf-8")
-BUSY_BOX_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -96,42 +94,6 @@ async def browser(namespaces: Namespaces, tmp_path_factory: pytest.TempPathFacto
         await started.close()
 
 
-@asynccontextmanager
-async def a_page(browser: Browser) -> AsyncIterator[Page]:
-    """On the server's page, of an origin that may use the microphone."""
-    context = await browser.new_context(permissions=["microphone"], ignore_https_errors=True)
-    try:
-        page = await context.new_page()
-        await page.goto(f"{URL}/health", timeout=BUSY_BOX_MS)
-        yield page
-    finally:
-        await context.close()
-
-
-async def talk(page: Page, seconds: float, **options: Any) -> dict[str, Any]:
-    """Send the fake microphone for a while; what became of it, as the browser tells."""
-    told: dict[str, Any] = await page.evaluate(TALK, {"seconds": seconds, **options})
-    return told
-
-
-async def figures(page: Page) -> dict[str, float]:
-    text = await page.evaluate("fetch('/metrics').then((answer) => answer.text())")
-    return {name: float(value) for name, value in re.findall(r"(?m)^(host_stt_\w+) (\S+)$", text)}
-
-
-async def audio_s(page: Page) -> float:
-    return (await figures(page))["host_stt_speech_audio_ms_total"] / 1000
-
-
-async def assert_heard(page: Page, before_s: float, seconds: float) -> None:
-    """At least so many seconds of sound have arrived since."""
-    for _ in range(100):
-        if await audio_s(page) - before_s >= seconds:
-            return
-        await page.wait_for_timeout(100)
-    pytest.fail(f"{await audio_s(page) - before_s:.1f} s of sound arrived, {seconds:.1f} s were sent")
-
-
 async def test_who_is_not_root_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(pytest.fail.Exception, match="apt-get install no-such-package"):
         require("no-such-program", "no-such-package")
@@ -144,7 +106,7 @@ async def test_published_udp_is_used(
     namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
 ) -> None:
     with namespaces.publishing(PORT, tmp_path, udp=True):
-        async with a_page(browser) as page:
+        async with a_page(browser, URL) as page:
             before_s = await audio_s(page)
             told = await talk(page, 2.0)
             assert (told["state"], told["protocol"], told["remote"]) == ("connected", "udp", HOST), told
@@ -157,7 +119,7 @@ async def test_a_publisher_that_forgot_its_flows_is_no_end_of_the_call(
     namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
 ) -> None:
     with namespaces.publishing(PORT, tmp_path, udp=True) as publisher:
-        async with a_page(browser) as page:
+        async with a_page(browser, URL) as page:
             told = await talk(page, 1.0)
             assert told["protocol"] == "udp", told
             publisher.send_signal(signal.SIGUSR1)
@@ -171,7 +133,7 @@ async def test_with_tcp_alone_published_ice_goes_over_tcp(
     namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
 ) -> None:
     with namespaces.publishing(PORT, tmp_path):
-        async with a_page(browser) as page:
+        async with a_page(browser, URL) as page:
             before_s = await audio_s(page)
             told = await talk(page, 2.0)
             assert (told["state"], told["protocol"], told["remote"]) == ("connected", "tcp", HOST), told
@@ -183,7 +145,7 @@ async def test_through_turn_alone_with_a_credential_that_the_server_made(
     namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
 ) -> None:
     with namespaces.publishing(PORT, tmp_path, ice=False):
-        async with a_page(browser) as page:
+        async with a_page(browser, URL) as page:
             ice = await page.evaluate("fetch('/api/ice').then((answer) => answer.json())")
             assert SECRET not in str(ice)
             assert re.fullmatch(r"\d{10}:desk", ice["ice_servers"][0]["username"])
@@ -198,7 +160,7 @@ async def test_where_nothing_passes_both_sides_know_soon_and_nothing_is_held(
     namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
 ) -> None:
     with namespaces.publishing(PORT, tmp_path, ice=False):
-        async with a_page(browser) as page:
+        async with a_page(browser, URL) as page:
             told = await talk(page, 0.0, servers="none")
             assert told["state"] == "failed", told
             assert told["failed_ms"] < 25_000

@@ -3,6 +3,7 @@
     container 10.91.1.2 ── 10.91.1.1 host 10.91.2.1 ── 10.91.2.2 client
 
 The host forwards nothing: what the client sees of the container is what a program on the host hands through.
+Or, with IPv6 alone, without a host between: container fd91::2 ── fd91::1 client.
 Needs root and Debian's iproute2; without them the tests that use it fail and say so.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,7 @@ import pytest
 from tests.support.server import ROOT
 
 CONTAINER, HOST_INSIDE, HOST, CLIENT = "10.91.1.2", "10.91.1.1", "10.91.2.1", "10.91.2.2"
+SERVER6, CLIENT6 = "fd91::2", "fd91::1"
 END_S = 15.0
 
 
@@ -33,27 +36,42 @@ class Namespaces:
 
     @contextlib.contextmanager
     def up(self) -> Iterator[Namespaces]:
-        require("ip", "iproute2")
-        made: list[str] = []
-        try:
-            for name in (self.container, self.host, self.client):
-                ip("netns", "add", name)
-                made.append(name)
-                ip("-n", name, "link", "set", "lo", "up")
+        with self._made(self.container, self.host, self.client):
             self._wire(self.container, CONTAINER, self.host, HOST_INSIDE)
             self._wire(self.client, CLIENT, self.host, HOST)
             # Only so that what is sent to an address it cannot reach is lost, and not refused at once.
             ip("-n", self.container, "route", "add", "default", "via", HOST_INSIDE)
             yield self
+
+    @contextlib.contextmanager
+    def up_ipv6(self) -> Iterator[Namespaces]:
+        """Container and client alone, with no IPv4 address between them."""
+        with self._made(self.container, self.client):
+            self._wire(self.container, SERVER6, self.client, CLIENT6)
+            yield self
+
+    @contextlib.contextmanager
+    def _made(self, *names: str) -> Iterator[None]:
+        require("ip", "iproute2")
+        made: list[str] = []
+        try:
+            for name in names:
+                ip("netns", "add", name)
+                made.append(name)
+                ip("-n", name, "link", "set", "lo", "up")
+            yield
         finally:
             for name in made:
                 ip("netns", "del", name)
 
     def _wire(self, one: str, address: str, other: str, other_address: str) -> None:
-        ends = (f"v{address[-3:-2]}{os.getpid()}a"[:15], f"v{address[-3:-2]}{os.getpid()}b"[:15])
+        tag = re.sub(r"[.:]", "", address)[-2:]
+        ends = (f"v{tag}{os.getpid()}a"[:15], f"v{tag}{os.getpid()}b"[:15])
         ip("link", "add", ends[0], "netns", one, "type", "veth", "peer", "name", ends[1], "netns", other)
         for name, end, own in ((one, ends[0], address), (other, ends[1], other_address)):
-            ip("-n", name, "address", "add", f"{own}/24", "dev", end)
+            # Without `nodad` an IPv6 address cannot be bound to for its first second.
+            mask = [f"{own}/64", "nodad"] if ":" in own else [f"{own}/24"]
+            ip("-n", name, "address", "add", *mask, "dev", end)
             ip("-n", name, "link", "set", end, "up")
 
     @contextlib.contextmanager

@@ -1,0 +1,51 @@
+"""Chromium in a namespace sends its fake microphone to a server in another, and what then arrived is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page
+
+TALK = Path(__file__).with_name("talk.js").read_text(encoding="utf-8")
+BUSY_BOX_MS = 60_000
+
+
+@asynccontextmanager
+async def a_page(browser: Browser, url: str) -> AsyncIterator[Page]:
+    """On the server's page, of an origin that may use the microphone."""
+    context = await browser.new_context(permissions=["microphone"], ignore_https_errors=True)
+    try:
+        page = await context.new_page()
+        await page.goto(f"{url}/health", timeout=BUSY_BOX_MS)
+        yield page
+    finally:
+        await context.close()
+
+
+async def talk(page: Page, seconds: float, **options: Any) -> dict[str, Any]:
+    """Send the fake microphone for a while; what became of it, as the browser tells."""
+    told: dict[str, Any] = await page.evaluate(TALK, {"seconds": seconds, **options})
+    return told
+
+
+async def figures(page: Page) -> dict[str, float]:
+    text = await page.evaluate("fetch('/metrics').then((answer) => answer.text())")
+    return {name: float(value) for name, value in re.findall(r"(?m)^(host_stt_\w+) (\S+)$", text)}
+
+
+async def audio_s(page: Page) -> float:
+    return (await figures(page))["host_stt_speech_audio_ms_total"] / 1000
+
+
+async def assert_heard(page: Page, before_s: float, seconds: float) -> None:
+    """At least so many seconds of sound have arrived since."""
+    for _ in range(100):
+        if await audio_s(page) - before_s >= seconds:
+            return
+        await page.wait_for_timeout(100)
+    pytest.fail(f"{await audio_s(page) - before_s:.1f} s of sound arrived, {seconds:.1f} s were sent")
