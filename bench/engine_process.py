@@ -45,7 +45,7 @@ def _whisper(
         short_finals=is_short,
         tokens_per_s=tokens_per_s,
     )
-    model = ResolvedModel(folder, name, "chosen by the benchmark")
+    model = ResolvedModel(folder, name, "chosen by the benchmark", is_starter=name == "starter")
     return Backend(
         lambda config, on_progress: model,
         lambda config, model: WhisperEngine.from_folder(

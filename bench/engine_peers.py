@@ -1,0 +1,73 @@
+"""The same finals as fast as each can: ours in batches, faster-whisper's two ways one by one, in one run.
+
+faster-whisper pads every window to 30 s, so a model that ours reads in short windows is measured by ours
+at 30 s too. Ours also times the words, theirs does not. Rounds are interleaved, so that other work on the
+machine hits all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import psutil
+
+from bench.engine_case import EngineProcess, Subject
+from bench.engine_load import send_all
+from bench.one_by_one import seconds_for
+from host_stt.contract import Float32Array
+
+Took = tuple[float, float]
+"""(seconds, processor seconds)"""
+
+
+async def throughput(
+    subject: Subject, clips: list[Float32Array], *, windows: int, rounds: int, threads: int = 0
+) -> dict[str, Any]:
+    """`windows` finals of 16 channels, `rounds` times each way."""
+    sounds = (clips * (1 + windows // len(clips)))[:windows]
+    threads = threads or len(psutil.Process().cpu_affinity())
+    ways: dict[str, list[Took]] = {}
+    for _ in range(rounds):
+        for name, took in (await _round(subject, sounds, threads)).items():
+            ways.setdefault(name, []).append(took)
+    middle = {name: median(t for t, _ in took) for name, took in ways.items()}
+    # On a box that others use too, the processor's time is what can be compared.
+    cpu = {name: median(t for _, t in took) for name, took in ways.items()}
+    return {
+        "windows": windows,
+        "seconds": {name: [round(t, 3) for t, _ in took] for name, took in ways.items()},
+        "cpu_seconds": {name: [round(t, 3) for _, t in took] for name, took in ways.items()},
+        "ours_is_times_as_fast": {name: round(took / middle["ours"], 2) for name, took in middle.items()},
+        "ours_takes_times_less_cpu": {name: round(took / cpu["ours"], 2) for name, took in cpu.items()},
+    }
+
+
+async def _round(subject: Subject, sounds: list[Float32Array], threads: int) -> dict[str, Took]:
+    took = {"ours": await _ours(subject, sounds, threads)}
+    if subject.is_short:
+        took["ours at 30 s"] = await _ours(replace(subject, is_short=False), sounds, threads)
+    for name, batched in (("transcribe", False), ("batched pipeline", True)):
+        took[name] = await asyncio.to_thread(
+            seconds_for,
+            subject.folder,
+            sounds,
+            batched=batched,
+            tokens_per_s=subject.tokens_per_s,
+            threads=threads,
+        )
+    return took
+
+
+async def _ours(subject: Subject, sounds: list[Float32Array], threads: int) -> Took:
+    engine = EngineProcess(subject, threads)
+    try:
+        await engine.ready()
+        await send_all(engine.url, sounds[:1])
+        began = engine.cpu_s()
+        took_s = await send_all(engine.url, sounds)
+        return took_s, engine.cpu_s() - began
+    finally:
+        engine.end()
