@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
-from host_stt.engines.base import Engine
+from host_stt.engines.base import EarlyEngine, Engine
 from host_stt.ladder import Load
 from host_stt.planner import Batch, Planner, PlannerConfig, PlannerStatistics, Refused, Ticket
 
@@ -158,8 +158,8 @@ class Pool:
         is_for_finals = worker >= len(self._engines)
         while True:
             with self._changed:
+                refused = self._tick()  # first: during a long decode an interim may have grown too old
                 batch = self._planner.take(self._clock(), is_for_finals=is_for_finals)
-                refused = self._tick()
                 if batch:
                     self._busy_since[worker] = (self._clock(), len(batch.tickets))
                 elif self._is_closed:
@@ -179,23 +179,40 @@ class Pool:
 
     def _decode(self, worker: int, engine: Engine, batch: Batch) -> None:
         began = self._clock()
-        answers = self._read(engine, batch.tickets)
-        took_s = self._clock() - began
         waited = [began - ticket.arrived_s for ticket in batch.tickets]
+        told: set[int] = set()
+
+        def early(ticket: Ticket, answer: Answer) -> None:
+            if ticket.number not in told:
+                told.add(ticket.number)
+                self._answer(ticket, _timed(answer, began - ticket.arrived_s, self._clock() - began))
+
+        answers = self._read(engine, batch.tickets, early)
+        took_s = self._clock() - began
         with self._changed:
             self._planner.ended(batch, took_s)
         if self._observer:
             self._observer.decoded(batch.group.priority, len(batch.tickets), waited, took_s)
         for ticket, answer, waited_s in zip(batch.tickets, answers, waited, strict=True):
-            self._answer(ticket, _timed(answer, waited_s, took_s))
+            if ticket.number not in told:
+                self._answer(ticket, _timed(answer, waited_s, took_s))
         with self._changed:
             self._busy_since.pop(worker, None)
             self._changed.notify_all()
 
-    def _read(self, engine: Engine, tickets: Sequence[Ticket]) -> list[Answer]:
-        """One answer per ticket. Of a call that fails the halves are read again, down to the row at fault."""
+    def _read(
+        self, engine: Engine, tickets: Sequence[Ticket], early: Callable[[Ticket, Answer], None]
+    ) -> list[Answer]:
+        """One answer per ticket. Of a call that fails the halves are read again, down to the row at fault.
+
+        early: takes the answers that stand while other rows are read again.
+        """
+        windows = [ticket.window for ticket in tickets]
         try:
-            answers = engine.decode([ticket.window for ticket in tickets])
+            if isinstance(engine, EarlyEngine):
+                answers = engine.decode_early(windows, lambda row, answer: early(tickets[row], answer))
+            else:
+                answers = engine.decode(windows)
             if len(answers) != len(tickets):
                 raise RuntimeError(f"{len(tickets)} windows went in and {len(answers)} answers came out")
             return answers
@@ -210,7 +227,7 @@ class Pool:
                 return [_failed(tickets[0], error)]
             logger.warning("the engine failed on %d windows together: %s", len(tickets), type(error).__name__)
         half = len(tickets) // 2
-        return self._read(engine, tickets[:half]) + self._read(engine, tickets[half:])
+        return self._read(engine, tickets[:half], early) + self._read(engine, tickets[half:], early)
 
     def _out_of_memory(self, rows: int) -> None:
         with self._changed:

@@ -17,9 +17,10 @@ from host_stt.config import Device, EngineConfig, InterimWindow
 from host_stt.contract import Window, WindowError
 from host_stt.download import OnProgress
 from host_stt.engines.base import Engine
-from host_stt.engines.loading import devices_of, workers_of
+from host_stt.engines.loading import devices_of, resolve_device, workers_of
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.errors import ModelError
+from host_stt.memory import keep_freed_memory
 from host_stt.metrics import EngineMetrics
 from host_stt.models import ResolvedModel, resolve_model, warm_up
 from host_stt.planner import PlannerConfig
@@ -71,6 +72,9 @@ class EngineService:
         ]
 
     def start(self) -> None:
+        """Call it before the process has other threads: what glibc is told holds for threads begun later."""
+        if resolve_device(self.config.device) is Device.CPU:
+            keep_freed_memory()
         for thread in self._threads:
             thread.start()
 

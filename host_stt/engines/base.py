@@ -6,7 +6,7 @@ thread at a time (the pool's); a window's answer depends on that window alone, n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from host_stt.contract import Answer, Window
@@ -44,3 +44,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the model. Idempotent; decode is not called afterwards."""
+
+
+Early = Callable[[int, Answer], None]
+"""Takes a row's answer before its call has ended. The row: its place among the windows."""
+
+
+@runtime_checkable
+class EarlyEngine(Protocol):
+    """An engine that may read some rows of a call again, and need not hold the others up meanwhile."""
+
+    def decode_early(self, windows: Sequence[Window], early: Early) -> list[Answer]:
+        """As `Engine.decode`; answers that stand while other rows are read again go to `early` too, each
+        once and from this thread.
+        """

@@ -20,6 +20,7 @@ import numpy as np
 from host_stt.alignment import Alignment, timed_words
 from host_stt.config import Device, InterimWindow
 from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Float32Array, Window, WindowError
+from host_stt.engines.base import Early
 from host_stt.engines.loading import LoadedModel, load
 from host_stt.engines.rows import (
     FRAME_SAMPLES,
@@ -106,6 +107,9 @@ class WhisperEngine:
         self._loaded.whisper.unload_model()
 
     def decode(self, windows: Sequence[Window]) -> list[Answer]:
+        return self.decode_early(windows, lambda row, answer: None)
+
+    def decode_early(self, windows: Sequence[Window], early: Early) -> list[Answer]:
         answers: dict[int, Answer] = {}
         rows: list[Row] = []
         for index, window in enumerate(windows):
@@ -116,8 +120,13 @@ class WhisperEngine:
                 answers[index] = nothing_said(window, self.languages[0], self._name)
             else:
                 rows.append(self._first_row(index, window, samples))
-        for decoded in self._read_until_believed(rows):
-            answers[decoded.row.index] = transcript_of(decoded, self._name)
+        told: set[int] = set()
+        while rows:
+            believed, rows = self._read_and_judge(rows)
+            answers |= {one.row.index: transcript_of(one, self._name) for one in believed}
+            for index in answers.keys() - told if rows else ():
+                told.add(index)
+                early(index, answers[index])
         return [answers[index] for index in range(len(windows))]
 
     def group(self, window: Window) -> Group:
@@ -148,20 +157,20 @@ class WhisperEngine:
         is_short = options.short_finals if is_final else options.interim_window is InterimWindow.SHORT
         return short_frames(samples) if is_short else FRAMES_FULL
 
-    def _read_until_believed(self, rows: list[Row]) -> Iterable[Decoded]:
-        """Each row read; those a guard sends back, and only those, are read again in other ways."""
-        while rows:
-            again: list[Row] = []
-            for decoded in self._read(rows):
-                rule = judge(decoded.reading) if self._options.tokens_per_s is None else None
-                is_doubted = rule is not None and rule.verdict is Verdict.RETRY
-                if is_doubted and (row := next_reading(decoded)):
-                    again.append(row)
-                elif is_doubted and decoded.row.instead:
-                    yield decoded.row.instead  # chance found nothing better
-                else:
-                    yield as_judged(decoded, rule)
-            rows = again
+    def _read_and_judge(self, rows: list[Row]) -> tuple[list[Decoded], list[Row]]:
+        """Rows read, and what is to be read again in another way: what a guard sends back, and only that."""
+        believed: list[Decoded] = []
+        again: list[Row] = []
+        for decoded in self._read(rows):
+            rule = judge(decoded.reading) if self._options.tokens_per_s is None else None
+            is_doubted = rule is not None and rule.verdict is Verdict.RETRY
+            if is_doubted and (row := next_reading(decoded)):
+                again.append(row)
+            elif is_doubted and decoded.row.instead:
+                believed.append(decoded.row.instead)  # chance found nothing better
+            else:
+                believed.append(as_judged(decoded, rule))
+        return believed, again
 
     def _read(self, rows: list[Row]) -> Iterable[Decoded]:
         for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import termios
 from pathlib import Path
 
 import pytest
 import srt
 
 from tests.support.recordings import spoken_row, write_wav
-from tests.support.server import run
+from tests.support.server import command, environment, run
 
 pytestmark = pytest.mark.model
 
@@ -47,6 +51,28 @@ def test_several_files_are_written_and_a_bad_one_is_told_and_does_not_stop_the_o
     assert sorted(path.name for path in (folder / "out/new").iterdir()) == ["a.srt", "ko.srt"]
     (cue,) = srt.parse((folder / "out/new/a.srt").read_text(encoding="utf-8"))
     assert cue.content == CALL
+
+
+def test_at_a_terminal_a_bar_shows_how_far_it_is(folder: Path) -> None:
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 80))
+    try:
+        with subprocess.Popen(
+            command("transcribe", "a.wav", "--format", "srt", *STARTER),
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=slave,
+        ) as process:
+            text, _ = process.communicate(timeout=60)
+        shown = os.read(master, 1 << 16).decode()
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert process.returncode == 0
+    (cue,) = srt.parse(text.decode())
+    assert cue.content == CALL
+    assert "a.wav" in shown and "100%" in shown and "\r" in shown
 
 
 def test_verbose_json_holds_words(folder: Path) -> None:

@@ -232,6 +232,41 @@ def test_windows_decoded_together_read_as_alone(engine: WhisperEngine, stock_way
         assert [text_and_times(a) for a in together] == [text_and_times(a) for a in alone]
 
 
+def test_a_row_of_a_batch_gives_the_tokens_it_gives_alone(
+    engine: WhisperEngine, stock_ways: WhisperEngine
+) -> None:
+    """Languages and prompts of one length in one call of the model, against a call each."""
+    glossaries = (("Alpha-1", "Kilo-4"), ("Bravo-2", "Tango-9"), (), ())
+    sounds = (spoken(), spoken("bravo two stand by for orders"), spoken(KOREAN, "ko"), spoken(after_s=0))
+    languages = ("en", "en", "ko", "en")
+    for each in (engine, stock_ways):
+        rows = [
+            each._first_row(n, window(f"w{n}", samples=sound, language=language, terms=terms), sound)
+            for n, (sound, language, terms) in enumerate(zip(sounds, languages, glossaries, strict=True))
+        ]
+        together = {one.row.index: one.reading.tokens for one in each._read(rows)}
+        alone = {row.index: each._read_group([row])[0].reading.tokens for row in rows}
+        assert together == alone and all(alone.values())
+        assert len({row.key for row in rows}) < len(rows), "some of them shared a call"
+
+
+@pytest.mark.parametrize("seconds", [1, 5, 10, 28])
+def test_a_row_that_never_ends_holds_its_call_no_longer_than_its_cap(
+    stock_ways: WhisperEngine, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """CTranslate2 makes min(max_length / 2, max_length - prompt) tokens: with and without a prompt."""
+    forever = [*stock_ways._suppressed, stock_ways._any_tokenizer.eot]
+    monkeypatch.setattr(stock_ways, "_suppressed", forever)
+    sound = np.resize(spoken(), seconds * 16_000)
+    for terms in ((), tuple(f"Kilo-{n}" for n in range(60))):
+        w = window(samples=sound, language="en", priority=Priority.INTERIM, terms=terms)
+        row = stock_ways._first_row(0, w, sound)
+        encoded = stock_ways._loaded.whisper.encode(stock_ways._storage([stock_ways._mel(row)]))
+        (result,) = stock_ways._generate([row], ["en"], encoded)
+        assert len(result.sequences_ids[0]) == stock_ways._token_cap(row, "en")
+        assert stock_ways._token_cap(row, "en") <= 16 * seconds + 10
+
+
 def text_and_times(answer: Answer) -> object:
     if isinstance(answer, WindowError):
         return answer.code
@@ -305,6 +340,24 @@ def test_only_the_failing_row_is_read_at_a_temperature(
     assert isinstance(read_again, Transcript)
     assert read_again.end_reason is EndReason.COMPLETE and read_again.words
     assert [text_and_times(answers[i]) for i in (0, 2)] == [untouched[i] for i in (0, 2)]
+
+
+def test_answers_that_stand_are_given_before_a_failing_row_is_read_again(
+    engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capped_while(monkeypatch, lambda row: row.window.id == "b" and not row.plan.temperature)
+    early: dict[int, Answer] = {}
+    reads_before: list[int] = []
+
+    def note(row: int, answer: Answer) -> None:
+        early[row] = answer
+        reads_before.append(len(calls.seen))
+
+    answers = engine.decode_early(three_windows(), note)
+    assert sorted(early) == [0, 2]
+    assert max(reads_before) == len(calls.seen) - 2, "before the careful reading and the drawn one"
+    assert [answers[row] for row in early] == list(early.values())
+    assert isinstance(answers[1], Transcript) and answers[1].text
 
 
 def test_when_chance_finds_nothing_better_the_careful_reading_stands(

@@ -150,6 +150,26 @@ def test_windows_of_files_wait_while_anything_live_waits() -> None:
     assert (refused.answer.code, refused.answer.is_retryable) == ("overloaded", True)
 
 
+def test_a_file_waits_for_an_interim_that_is_not_due_yet() -> None:
+    planner = Planner(PlannerConfig(interim_interval_ms=500, climb_after_ms=1000, descend_after_ms=60_000))
+    planner.feed(ticket("f1"))
+    assert rungs(planner, 0, 2) == [Load.NORMAL, Load.SLOW_INTERIMS]
+    planner.feed(ticket("i1", INTERIM, "C02", arrived_s=2.0))
+    assert [names(planner.take(2.0)) for _ in range(2)] == [["f1"], ["i1"]]
+    planner.feed(ticket("i2", INTERIM, "C02", arrived_s=2.1))
+    planner.feed(ticket("file", BACKGROUND, "file", arrived_s=2.1))
+    assert names(planner.take(2.2)) == [], "a second call of a file would be in the interim's way"
+    assert [names(planner.take(3.1)) for _ in range(2)] == [["i2"], ["file"]]
+
+
+def test_an_interim_past_its_own_deadline_is_shed_before_the_common_limit() -> None:
+    planner = Planner(PlannerConfig(interim_age_ms_max=2000))
+    planner.feed(ticket("short", INTERIM, "C01", deadline_ms=500))
+    planner.feed(ticket("long", INTERIM, "C02", deadline_ms=15_000))
+    assert [(r.ticket.window.id, r.reason) for r in planner.on_tick(0.6)] == [("short", ShedReason.STALE)]
+    assert [r.ticket.window.id for r in planner.on_tick(2.1)] == ["long"]
+
+
 def test_a_worker_kept_for_finals_takes_nothing_else() -> None:
     planner = Planner(PlannerConfig())
     planner.feed(ticket("i1", INTERIM))
@@ -216,6 +236,20 @@ def test_the_ladder_is_climbed_in_its_written_order_and_descended_when_calm() ->
     assert names(planner.take(8.0)) == ["f1"]
     assert rungs(planner, 8, 20) == up[::-1]
     assert planner.statistics().climbs == 3
+
+
+def test_interims_that_wait_when_the_last_rung_is_climbed_are_each_refused() -> None:
+    planner = Planner(PlannerConfig(climb_after_ms=1000, final_wait_ms_max=500, interim_age_ms_max=60_000))
+    planner.feed(ticket("f1"))
+    for channel in ("C02", "C03"):
+        planner.feed(ticket(channel, INTERIM, channel, deadline_ms=60_000))
+    refused = [one for tick in range(80) for one in planner.on_tick(tick / 10)]
+    assert planner.load is Load.FINALS_ONLY
+    assert [(r.ticket.window.id, r.reason) for r in refused] == [
+        ("C02", ShedReason.OVERLOAD),
+        ("C03", ShedReason.OVERLOAD),
+    ]
+    assert order(planner, 8.0) == [["f1"]]
 
 
 def test_a_short_strain_climbs_nothing() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
-from host_stt.engines.base import Engine, EngineError
+from host_stt.engines.base import Early, Engine, EngineError
 from host_stt.engines.fake import FakeEngine, FakeFault, script_of
 from host_stt.metrics import EngineMetrics
 from host_stt.planner import Group, PlannerConfig
@@ -127,6 +127,72 @@ def test_a_window_the_engine_fails_on_fails_alone_and_its_batch_is_read() -> Non
     pool.submit(window("after"), "a", inbox)
     assert code_of(inbox.next()) == "text"
     pool.stop(1)
+
+
+def test_an_interim_that_grew_too_old_during_a_long_decode_is_shed_not_decoded() -> None:
+    engine, inbox, now = Gate(), Inbox(), [0.0]
+    pool = Pool([engine], PlannerConfig(interim_age_ms_max=2000), clock=lambda: now[0])
+    pool.submit(window("long"), "a", inbox)
+    engine.seen.get(timeout=10)
+    pool.submit(window("old", channel="C02", priority=INTERIM), "a", inbox)
+    now[0] = 2.1
+    engine.go.release()
+    answers = inbox.take(2)
+    assert (code_of(answers["long"]), code_of(answers["old"])) == ("text", "shed")
+    assert engine.seen.empty()
+    pool.stop(1)
+
+
+class Doubts(Gate):
+    """Believes the first window of a call at once; before it reads the others again it waits for the test."""
+
+    def decode_early(self, windows: Sequence[Window], early: Early) -> list[Answer]:
+        self.seen.put([w.id for w in windows])
+        answers = self._inner.decode(windows)
+        early(0, answers[0])
+        self.go.acquire(timeout=10)
+        self.read_again(windows)
+        return answers
+
+    def read_again(self, windows: Sequence[Window]) -> None: ...
+
+
+def test_a_row_that_is_read_again_does_not_hold_up_the_answers_of_its_call() -> None:
+    engine, inbox = Doubts(), Inbox()
+    pool = pool_of(engine)
+    pool.submit(window("alone"), "a", inbox)
+    engine.seen.get(timeout=10)
+    for name in ("sure", "doubted"):
+        pool.submit(window(name), "a", inbox)
+    engine.go.release()
+    assert inbox.next().id == "alone"
+    assert engine.seen.get(timeout=10) == ["sure", "doubted"]
+    assert inbox.next().id == "sure"
+    assert inbox.is_empty
+    engine.go.release()
+    assert inbox.next().id == "doubted"
+    assert pool.stop(1) and inbox.is_empty
+
+
+def test_an_answer_given_early_is_not_given_again_when_the_call_fails_after_it() -> None:
+    class FailsLate(Doubts):
+        def read_again(self, windows: Sequence[Window]) -> None:
+            if len(windows) > 1:
+                raise EngineError("told to fail")
+
+    engine, inbox = FailsLate(), Inbox()
+    metrics = EngineMetrics()
+    pool = Pool([engine], PlannerConfig(), observer=metrics)
+    pool.submit(window("alone"), "a", inbox)
+    engine.seen.get(timeout=10)
+    for name in ("sure", "doubted"):
+        pool.submit(window(name), "a", inbox)
+    for _ in range(4):
+        engine.go.release()
+    assert [inbox.next().id for _ in range(3)] == ["alone", "sure", "doubted"]
+    assert pool.stop(5) and inbox.is_empty
+    text = metrics.exposition(pool.statistics()).decode()
+    assert 'host_stt_engine_windows_total{outcome="text",priority="final"} 3.0' in text
 
 
 def test_out_of_memory_halves_the_batches_and_goes_on() -> None:
