@@ -14,13 +14,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import psutil
-from aiortc.rtcdtlstransport import RTCDtlsTransport, RtpRouter
+from aiortc.rtcdtlstransport import RTCDtlsTransport, RtpRouter, State
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket
 
 from tests.support.peers import Rig
 from tests.support.rtp import a_receiver, coded
 from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.config import MediaConfig
+from webrtc_host.media.direct import DirectPath, RefusedError
 from webrtc_host.media.reception import Counts
 from webrtc_host.media.tap import guard
 from webrtc_host.media.track import TrackFeed
@@ -34,6 +35,8 @@ MUTATED = 0.5  # share
 class Report:
     sent: int = 0
     escaped: int = 0  # exceptions that reached aiortc's loop
+    direct: int = 0  # taken by the direct path; the others, of new sources, went through aiortc
+    refused: int = 0  # by the direct path, as no RTP
     guarded: int = 0  # exceptions of aiortc's own parsing that the guard kept from it
     blocks: int = 0
     overlaps: int = 0
@@ -79,6 +82,7 @@ async def fuzz(packets: int, seed: int) -> Report:
 
     connection = rig.registry.connect(rig.registry.current(), DoorKind.WEBRTC, [ChannelWish()], end)
     receiver, transport = a_receiver(), _transport()
+    path = DirectPath(transport)
     transport._rtp_router.register_receiver(receiver, [5], [0, 8, 9, 96])
     reasons: list[str] = []
     feed = TrackFeed(receiver, connection.channels[0], MediaConfig(), lambda _, why: reasons.append(why))
@@ -91,7 +95,12 @@ async def fuzz(packets: int, seed: int) -> Report:
         if rng.random() < MUTATED:
             data = mutated(data, rng)
         try:
-            await transport._handle_rtp_data(data, arrival_time_ms=0)
+            if path.take(data):
+                report.direct += 1
+            else:
+                await transport._handle_rtp_data(data, arrival_time_ms=0)
+        except RefusedError:
+            report.refused += 1
         except Exception:
             report.escaped += 1
         if number % 12 == 0:
@@ -114,6 +123,10 @@ async def fuzz(packets: int, seed: int) -> Report:
 def _transport() -> Any:
     """aiortc's own parsing and routing of a datagram that was decrypted, guarded as ours are."""
     transport: Any = SimpleNamespace(
+        _state=State.CONNECTED,
+        _rx_srtp=SimpleNamespace(unprotect=lambda data: data),
+        _RTCDtlsTransport__rx_bytes=0,
+        _RTCDtlsTransport__rx_packets=0,
         _rtp_router=RtpRouter(),
         _rtp_header_extensions_map=HeaderExtensionsMap(),
         _RTCDtlsTransport__log_debug=lambda *_: None,

@@ -3,7 +3,7 @@
     python -m bench.media_server --receiver ours|stock --folder DIR [--archive]
 
 Prints its port, then serves; `GET /bench` gives CPU seconds, samples received and the loop's lag since the
-last call. `stock` reads tracks as every aiortc example does: `recv()`, then PyAV's resampler.
+last call. `stock` reads tracks as every aiortc example does: sockets of its own, `recv()`, PyAV's resampler.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from webrtc_host.app import build_app, serve
 from webrtc_host.channel import Channel
 from webrtc_host.config import ArchiveConfig, DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig
 from webrtc_host.media import peer
+from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.track import TrackFeed
 from webrtc_host.seams import Block, BlockKind
 
@@ -110,6 +111,7 @@ async def main() -> None:
         os.sched_setaffinity(0, {chosen.core})
     if chosen.receiver == "stock":
         peer.TrackFeed = StockFeed  # type: ignore[attr-defined]
+        OnePort.adopt = lambda *_: None  # type: ignore[method-assign]
     config = MediaProcessConfig(
         data=DataConfig(dir=chosen.folder),
         archive=ArchiveConfig(enabled=chosen.archive),

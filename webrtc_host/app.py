@@ -48,7 +48,7 @@ from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
 from webrtc_host.doors.resume import ResumeTokens
 from webrtc_host.doors.whip import WhipDoor
-from webrtc_host.media import tap
+from webrtc_host.media import direct, tap
 from webrtc_host.media.first_byte import OnePortSite
 from webrtc_host.media.host_addresses import HostAddresses
 from webrtc_host.media.one_port import OnePort
@@ -95,6 +95,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     make_pipeline: what reads a channel's audio; None: the speech room with the engine of the configuration.
     """
     tap.self_test()  # rather no server than one that loses every packet
+    direct.self_test()
     libopus_works()  # says at the start what decodes
     speech = SpeechRoom(config)
     figures = metrics.Metrics()

@@ -126,6 +126,7 @@ ONE_PORT = {
     ),
     "unknown": Figure("Packets that belong to no peer.", is_counter=True),
     "unsigned": Figure("ICE requests with a peer's name and a wrong password.", is_counter=True),
+    "refused": Figure("Packets of sound that the peer did not sign, or sent twice.", is_counter=True),
     "overflowed": Figure("Packets lost because too many waited for one peer.", is_counter=True),
     "flooded": Figure("Packets beyond what a peer may send.", is_counter=True),
     "cut": Figure("Peers cut off for sending too much.", is_counter=True),

@@ -15,6 +15,7 @@ from aioice.candidate import Candidate
 from aiortc import RTCPeerConnection
 
 from webrtc_host.media import aioice_seam as seam
+from webrtc_host.media.direct import DirectPath, direct_path
 from webrtc_host.media.ice_tcp import IceTcp
 from webrtc_host.media.packet_rate import PacketRate, rate_of_lines
 from webrtc_host.media.udp_socket import Address
@@ -69,6 +70,7 @@ class MuxedPeer:
         self.tcp_protocol: Any = None
         self.addresses_seen = 0
         self.is_cut = False
+        self.direct: DirectPath | None = direct_path(pc)
         # STUN from addresses that are not the peer's yet: signed or not, it costs.
         self.newcomers = PacketRate(NEWCOMER_PER_S, NEWCOMER_BURST, now_s)
         self._pc = pc
@@ -106,6 +108,7 @@ class MuxedPeer:
     def let_go(self) -> None:
         """It is closed. Whoever still holds a part of it shall not hold all."""
         self.on_flood = _nothing
+        self.direct = None
         del self._pc
         seam.restore_gathering(self.connection)
 

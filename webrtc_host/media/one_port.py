@@ -22,6 +22,7 @@ from aioice.candidate import Candidate
 from aiortc import RTCPeerConnection
 
 from webrtc_host.media import aioice_seam as seam
+from webrtc_host.media.direct import RefusedError
 from webrtc_host.media.host_addresses import HostAddresses
 from webrtc_host.media.ice_tcp import IceTcp
 from webrtc_host.media.listening import Listening, open_sockets
@@ -35,6 +36,8 @@ TCP_MAX = 1024
 SEEN_S = 60.0  # what a STUN server sees of the one port is the same for all peers; so is its silence
 BLOCKED_S = 60.0  # who has sent too much is not heard at all for so long
 REPEAT_S = 60.0  # between two lines of the log that say the same
+MEDIA_FIRST = 128  # first byte of RTP and RTCP
+MEDIA_BYTES_MAX = 1500  # what libsrtp's buffer holds; aiortc would end the whole peer over a longer one
 _CLASS_BITS, _REQUEST, _INDICATION = 0x0110, 0x0000, 0x0010
 
 
@@ -42,6 +45,7 @@ _CLASS_BITS, _REQUEST, _INDICATION = 0x0110, 0x0000, 0x0010
 class Figures:
     unknown: int = 0  # of nobody we know
     unsigned: int = 0  # a known user name, a wrong password
+    refused: int = 0  # sound that the peer did not sign, or signed once and sent twice
     overflowed: int = 0  # more than a peer's queue holds
     flooded: int = 0  # more than a peer may send
     cut: int = 0  # peers ended for that
@@ -245,7 +249,19 @@ class OnePort:
         path.heard_s = now_s
         if not peer.may_send(now_s):
             self._cut_off(peer)
-        elif seam.waiting_packets(peer.connection) >= WAITING_MAX:
+            return
+        if len(data) > MEDIA_BYTES_MAX and data[0] >= MEDIA_FIRST:
+            self.figures.refused += 1
+            return
+        waiting = seam.waiting_packets(peer.connection)
+        try:
+            if not waiting and peer.direct is not None and peer.direct.take(data):
+                return  # nearly always; while something waits, nothing overtakes it
+        except RefusedError as error:
+            self.figures.refused += 1
+            logger.debug("x %s", error)
+            return
+        if waiting >= WAITING_MAX:
             self.figures.overflowed += 1
         else:
             peer.connection.data_received(data, seam.COMPONENT)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import aiortc
 from aiortc import RTCRtpReceiver
@@ -36,7 +36,27 @@ ROUTES_MAX = 256
 """SSRCs the transport of a peer remembers the track of: four for each of 64 tracks."""
 UINT32_MAX = 0xFFFFFFFF
 
-Take = Callable[[Codec, RtpPacket], None]
+
+class WirePacket(Protocol):
+    """What is used of an RTP packet, aiortc's or the direct path's."""
+
+    @property
+    def payload_type(self) -> int: ...
+
+    @property
+    def sequence_number(self) -> int: ...
+
+    @property
+    def timestamp(self) -> int: ...
+
+    @property
+    def ssrc(self) -> int: ...
+
+    @property
+    def payload(self) -> bytes: ...
+
+
+Take = Callable[[Codec, WirePacket], None]
 """Told of each packet of a known codec, in the order of arrival. May raise: it costs this packet."""
 
 
@@ -62,6 +82,10 @@ class Tap:
 
     async def _handle(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         """In place of the receiver's own. arrival_time_ms is of the wall clock, which can step: not used."""
+        self.take(packet)
+
+    def take(self, packet: WirePacket) -> None:
+        """A packet of this receiver's. Raises nothing."""
         try:
             self._receive(packet)
         except Exception:
@@ -69,7 +93,7 @@ class Tap:
             if self.failed.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: a broken sender fills no disk
                 logger.exception("x a packet was dropped, the %d. one that failed", self.failed)
 
-    def _receive(self, packet: RtpPacket) -> None:
+    def _receive(self, packet: WirePacket) -> None:
         self.packets += 1
         codec = self._codec_of(packet.payload_type)
         if codec is None:
@@ -88,14 +112,14 @@ class Tap:
             self._codecs[payload_type] = Codec(name) if name in set(Codec) else None
         return self._codecs[payload_type]
 
-    def _report(self, packet: RtpPacket, codec: Codec) -> None:
+    def _report(self, packet: WirePacket, codec: Codec) -> None:
         """Feed what aiortc's receiver reports are made of: without them the sender cannot see loss."""
         stream = self._streams.get(packet.ssrc)
         if stream is None:
             while len(self._streams) >= SOURCES_MAX:
                 del self._streams[next(iter(self._streams))]
             stream = self._streams[packet.ssrc] = _Statistics(codec.clock_rate)
-        stream.add(packet)
+        stream.add(packet)  # type: ignore[arg-type]  # it reads the number and the time
 
 
 class _Statistics(StreamStatistics):
@@ -103,6 +127,12 @@ class _Statistics(StreamStatistics):
     def jitter(self) -> int:
         """Within its 32 bits: more would end aiortc's report task, and closing the peer would wait for it."""
         return min(super().jitter, UINT32_MAX)
+
+
+def tap_of(receiver: Any) -> Tap | None:
+    """The tap on this receiver; None where aiortc handles the packets itself."""
+    owner = getattr(receiver._handle_rtp_packet, "__self__", None)
+    return owner if isinstance(owner, Tap) else None
 
 
 def guard(transport: RTCDtlsTransport) -> None:
@@ -164,13 +194,13 @@ def self_test() -> None:
     for owner, names in (("RTCRtpReceiver", RTCRtpReceiver), ("RTCDtlsTransport", RTCDtlsTransport)):
         for name in PRIVATE_NAMES[owner]:
             if not name.startswith("_RTC") and not hasattr(names, name):
-                raise TapError(_moved(f"{owner}.{name}"))
+                raise TapError(moved(f"{owner}.{name}"))
     try:
         taken = _try_out()
     except Exception as error:
-        raise TapError(_moved(str(error))) from error
+        raise TapError(moved(str(error))) from error
     if taken != [(Codec.OPUS, b"x")]:
-        raise TapError(_moved("a packet did not come out of the tap"))
+        raise TapError(moved("a packet did not come out of the tap"))
 
 
 def _try_out() -> list[tuple[Codec, bytes]]:
@@ -200,7 +230,8 @@ def _try_out() -> list[tuple[Codec, bytes]]:
     return taken
 
 
-def _moved(what: str) -> str:
+def moved(what: str) -> str:
+    """What a TapError says."""
     return (
         f"aiortc {aiortc.__version__} is not the aiortc 1.16 this server was written for ({what}); "
         "install the pinned version"

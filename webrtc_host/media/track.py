@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable
 
 from aiortc import RTCRtpReceiver
-from aiortc import rtp as wire
 from aiortc.mediastreams import MediaStreamError
 
 from webrtc_host.channel import Channel
@@ -27,7 +26,7 @@ from webrtc_host.media.jitter import RtpPacket
 from webrtc_host.media.opus import Codec
 from webrtc_host.media.reception import RECEPTION, Counts, Standing
 from webrtc_host.media.rtp import RtpStream, StreamConfig
-from webrtc_host.media.tap import Tap
+from webrtc_host.media.tap import Tap, WirePacket
 from webrtc_host.media.timeline import PacketBlock, TimelineConfig
 from webrtc_host.seams import SAMPLES_PER_MS, Block, ChannelState, ms_of
 
@@ -151,7 +150,7 @@ class TrackFeed:
         except MediaStreamError:
             self._end()
 
-    def _take(self, codec: Codec, packet: wire.RtpPacket) -> None:
+    def _take(self, codec: Codec, packet: WirePacket) -> None:
         """From the tap, in the order of arrival."""
         now_sample = self.channel.session.now_sample()
         if not self._budget.take(now_sample):

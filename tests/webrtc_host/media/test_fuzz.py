@@ -17,4 +17,5 @@ async def test_2000_mutated_packets_cost_nothing_but_themselves(
         report = await fuzz(2_000, seed)
     assert report.counts is not None
     assert (report.escaped, report.overlaps, report.counts.failed, report.over) == (0, 0, 0, "")
+    assert report.direct > 1_000 and report.refused > 0
     assert report.blocks > 500 and report.growth_mb < 30

@@ -68,6 +68,41 @@ async def test_while_the_loop_stands_still_the_thread_reads_and_nothing_is_lost_
         assert reader.statistics()["dropped"] == reader.statistics()["waiting"] == 0
 
 
+async def test_packets_that_follow_closely_are_fetched_together_in_order_and_none_is_lost() -> None:
+    async with reading() as (reader, got, client):
+        gathered: set[bool] = set()
+        for start in range(0, 600, 3):
+            for data in numbered(3, start):
+                client.send(data)
+            await asyncio.sleep(0.001)
+            gathered.add(reader._is_gathering)
+        await until(lambda: len(got) == 600)
+        assert [packet.data for packet in got] == numbered(600)
+        assert True in gathered
+        await until(lambda: not reader._is_gathering)
+        client.send(numbered(1, 600)[0])
+        await until(lambda: len(got) == 601)
+        assert not reader._is_gathering, "one that comes alone is read at once"
+
+
+async def test_the_thread_steps_in_too_while_packets_are_fetched_by_the_timer() -> None:
+    async with reading() as (reader, got, client):
+        while not reader._is_gathering:
+            client.send(b"first")
+            await asyncio.sleep(0.001)
+        await until(lambda: not reader.statistics()["waiting"])
+        for data in numbered(300):
+            client.send(data)
+        deadline_s = time.monotonic() + 5
+        while len(reader._waiting) < 300 and time.monotonic() < deadline_s:
+            time.sleep(0.001)  # noqa: ASYNC251  # standing still is what is tried here
+        client.send(b"last")
+        await until(lambda: got[-1].data == b"last")
+        came = [packet.data for packet in got if packet.data != b"first"]
+        assert came == [*numbered(300), b"last"]
+        assert reader.statistics()["rescued"] >= 300
+
+
 async def test_what_waits_has_a_bound_and_the_newest_are_counted_as_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
