@@ -18,6 +18,27 @@ def test_every_figure_of_the_dashboard_is_one_that_a_server_tells() -> None:
     assert asked - told == set()
 
 
+def test_a_rate_is_asked_of_what_only_grows_and_a_slope_of_what_may_shrink() -> None:
+    """Coverage is a gauge: what was lost may be filled later. `rate` would take that for a restart."""
+    rows = re.findall(
+        r"^\| `(host_stt_\w+)` \| (\w+) \|",
+        (ROOT / "docs/reference/metrics.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+    kinds = dict(rows)
+    for expression in expressions():
+        for asked in re.findall(r"\brate\((host_stt_\w+)", expression):
+            (name,) = names(asked)
+            assert kinds[name] in ("counter", "histogram"), expression
+        for asked in re.findall(r"\bderiv\((host_stt_\w+)", expression):
+            assert kinds[asked] == "gauge", expression
+
+
+def expressions() -> list[str]:
+    board = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    return [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+
+
 def names(expression: str) -> set[str]:
     found = re.findall(r"host_stt_\w+", expression)
     return {re.sub(r"_(total|bucket|sum|count)$", "", name) if name not in KEPT else name for name in found}
