@@ -30,7 +30,8 @@ from webrtc_host.config import MediaProcessConfig
 from webrtc_host.seams import Block
 from webrtc_host.sessions import SessionRegistry
 
-REFUSALS = frozenset((400, 404, 409, 413, 415, 422, 429, 503))
+REFUSALS = frozenset((400, 404, 409, 413, 415, 422, 503))
+"""Not 429: an offer that the limit of requests turned away has spoilt nothing."""
 REQUEST_S = 30.0
 SETTLE_S = 60.0
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.offer_fuzz import Findings, fuzz, seeds
 from bench.offer_mutations import mutate
-from webrtc_host.config import DataConfig, MediaProcessConfig
+from webrtc_host.config import DataConfig, LimitsConfig, MediaProcessConfig
 
 OFFERS = Path(__file__).parent.parent / "tests" / "support" / "offers"
 SLOPE_KB_MAX = 2.0
@@ -25,7 +25,9 @@ SLOPE_KB_MAX = 2.0
 
 
 def config(folder: Path) -> MediaProcessConfig:
-    return MediaProcessConfig(data=DataConfig(dir=folder), engine_url="http://127.0.0.1:9")
+    """Without the limit of requests, behind which no offer would reach its door."""
+    limits = LimitsConfig(requests_per_s=100_000)
+    return MediaProcessConfig(data=DataConfig(dir=folder), limits=limits, engine_url="http://127.0.0.1:9")
 
 
 async def show(seed: int, number: int) -> str:
