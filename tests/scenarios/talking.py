@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 TALK = Path(__file__).with_name("talk.js").read_text(encoding="utf-8")
 BUSY_BOX_MS = 60_000
@@ -49,3 +49,10 @@ async def assert_heard(page: Page, before_s: float, seconds: float) -> None:
             return
         await page.wait_for_timeout(100)
     pytest.fail(f"{await audio_s(page) - before_s:.1f} s of sound arrived, {seconds:.1f} s were sent")
+
+
+async def start_microphone(page: Page) -> None:
+    """Press Start on the microphone page, and wait until it sends."""
+    await page.goto(re.sub(r"(//[^/]+).*", r"\1/", page.url), timeout=BUSY_BOX_MS)
+    await page.click("#go")
+    await expect(page.locator("main")).to_have_attribute("data-phase", "live", timeout=BUSY_BOX_MS)

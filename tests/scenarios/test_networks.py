@@ -17,10 +17,19 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.chromium import ARGS, EXECUTABLE, FAKE_MICROPHONE
-from tests.scenarios.talking import a_page, assert_heard, audio_s, figures, talk
+from tests.browser.test_first_words import session_events
+from tests.scenarios.talking import (
+    BUSY_BOX_MS,
+    a_page,
+    assert_heard,
+    audio_s,
+    figures,
+    start_microphone,
+    talk,
+)
 from tests.support.namespaces import CONTAINER, HOST, HOST_INSIDE, Namespaces, require
 from tests.support.server import ROOT
 
@@ -171,3 +180,38 @@ async def test_where_nothing_passes_both_sides_know_soon_and_nothing_is_held(
                 await page.wait_for_timeout(100)
             assert found["host_stt_registry_connections_webrtc"] == 0
             assert found["host_stt_port_addresses"] == found["host_stt_port_tcp_connections"] == 0
+
+
+async def test_where_nothing_passes_the_page_sends_over_a_websocket_and_says_so(
+    namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
+) -> None:
+    with namespaces.publishing(PORT, tmp_path, ice=False):
+        async with a_page(browser, URL) as page:
+            before_s = await audio_s(page)
+            await page.route("**/api/ice", lambda route: route.fulfill(json={"ice_servers": []}))  # no TURN
+            await start_microphone(page)
+            await expect(page.locator("[data-step=connection]")).to_contain_text("over WebSocket")
+            found = await figures(page)
+            assert found["host_stt_registry_connections_socket"] == 1
+            await assert_heard(page, before_s, 1.5)
+
+
+async def test_a_laptop_that_changes_its_network_keeps_its_channel_and_is_heard_again(
+    namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
+) -> None:
+    with namespaces.publishing(PORT, tmp_path, udp=True):
+        async with a_page(browser, URL) as page:
+            await start_microphone(page)
+            with namespaces.client_unplugged():
+                await expect(page.locator("main")).to_have_attribute(
+                    "data-phase", "reconnecting", timeout=BUSY_BOX_MS
+                )
+            await expect(page.locator("main")).to_have_attribute("data-phase", "live", timeout=BUSY_BOX_MS)
+            before_s = await audio_s(page)
+            await assert_heard(page, before_s, 2.0)
+            events = await session_events(page)
+    opened, again = [event for event in events if event["type"] == "channel.opened"][-2:]
+    closed = [event for event in events if event["type"] == "channel.closed"][-1]
+    assert opened["door"] == again["door"] == "webrtc"
+    assert opened["channel"] == again["channel"] == closed["channel"]
+    assert closed["reason"] == "resumed"

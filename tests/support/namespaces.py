@@ -25,6 +25,7 @@ import pytest
 from tests.support.server import ROOT
 
 CONTAINER, HOST_INSIDE, HOST, CLIENT = "10.91.1.2", "10.91.1.1", "10.91.2.1", "10.91.2.2"
+CLIENT_LATER = "10.91.2.3"
 SERVER6, CLIENT6 = "fd91::2", "fd91::1"
 END_S = 15.0
 
@@ -33,12 +34,13 @@ class Namespaces:
     def __init__(self) -> None:
         tag = f"stt{os.getpid()}"
         self.container, self.host, self.client = (f"{tag}-{name}" for name in ("c", "h", "u"))
+        self.client_link = ""
 
     @contextlib.contextmanager
     def up(self) -> Iterator[Namespaces]:
         with self._made(self.container, self.host, self.client):
             self._wire(self.container, CONTAINER, self.host, HOST_INSIDE)
-            self._wire(self.client, CLIENT, self.host, HOST)
+            self.client_link = self._wire(self.client, CLIENT, self.host, HOST)
             # Only so that what is sent to an address it cannot reach is lost, and not refused at once.
             ip("-n", self.container, "route", "add", "default", "via", HOST_INSIDE)
             yield self
@@ -64,7 +66,8 @@ class Namespaces:
             for name in made:
                 ip("netns", "del", name)
 
-    def _wire(self, one: str, address: str, other: str, other_address: str) -> None:
+    def _wire(self, one: str, address: str, other: str, other_address: str) -> str:
+        """Join two of them; the name of the end in `one`."""
         tag = re.sub(r"[.:]", "", address)[-2:]
         ends = (f"v{tag}{os.getpid()}a"[:15], f"v{tag}{os.getpid()}b"[:15])
         ip("link", "add", ends[0], "netns", one, "type", "veth", "peer", "name", ends[1], "netns", other)
@@ -73,6 +76,19 @@ class Namespaces:
             mask = [f"{own}/64", "nodad"] if ":" in own else [f"{own}/24"]
             ip("-n", name, "address", "add", *mask, "dev", end)
             ip("-n", name, "link", "set", end, "up")
+        return ends[0]
+
+    @contextlib.contextmanager
+    def client_unplugged(self) -> Iterator[None]:
+        """The cable of the client is out, and its system knows it; then it is back, with another address."""
+        link = ("-n", self.client, "link", "set", self.client_link)
+        ip(*link, "down")
+        try:
+            yield
+        finally:
+            ip("-n", self.client, "address", "del", f"{CLIENT}/24", "dev", self.client_link)
+            ip("-n", self.client, "address", "add", f"{CLIENT_LATER}/24", "dev", self.client_link)
+            ip(*link, "up")
 
     @contextlib.contextmanager
     def running(
