@@ -17,10 +17,11 @@ import json
 import multiprocessing
 import os
 import platform
+import random
 import resource
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -42,6 +43,8 @@ WORDS = "alpha one proceed to gate seven and hold there until bravo two has pass
 AT_ONCE = 500
 BACK = 100
 HELD = 200
+PATIENCE_S = 60.0
+"""A client gives up when nothing comes for so long, or when it was refused for so long."""
 OUTSTANDING = 5000
 """Events on their way to the disk while as many as possible are written."""
 
@@ -185,18 +188,33 @@ class Storm:
     url: str
     head: int
     came_back: int = 0
-    refused: int = 0
+    asked_again: Counter[str] = field(default_factory=Counter)  # by what the client saw
+    not_served: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
     live_ms: list[float] = field(default_factory=list)
 
     async def come_back(self, http: aiohttp.ClientSession) -> None:
+        """As a page does it: who is refused asks again."""
+        until_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                await self._come_back_once(http)
+                return
+            except aiohttp.WSServerHandshakeError as error:
+                reason = f"status {error.status}"
+                again_s = float((error.headers or {}).get("Retry-After", 1))
+            except (aiohttp.ClientError, TimeoutError, TypeError) as error:
+                reason, again_s = f"{type(error).__name__}: {error}", 1.0
+            if time.monotonic() > until_s:
+                self.not_served[reason] += 1
+                return
+            self.asked_again[reason] += 1
+            await asyncio.sleep(again_s * random.uniform(1, 2))
+
+    async def _come_back_once(self, http: aiohttp.ClientSession) -> None:
         since = self.head - HELD - BACK
-        try:
-            async with http.ws_connect(self.url, params={"since": str(since)}) as socket:
-                got = [(await socket.receive_json(timeout=60))["seq"] for _ in range(BACK)]
-        except (aiohttp.ClientError, TypeError, TimeoutError):
-            self.refused += 1
-            return
+        async with http.ws_connect(self.url, params={"since": str(since)}) as socket:
+            got = [(await socket.receive_json(timeout=PATIENCE_S))["seq"] for _ in range(BACK)]
         self.came_back += 1
         self.wrong += got != list(range(since + 1, since + BACK + 1))
 
@@ -241,7 +259,12 @@ def reconnect(arguments: argparse.Namespace, folder: Path) -> None:
     figures = ours.recv()
     server.join()
     p50, p95, p99 = np.percentile(seen.live_ms, [50, 95, 99])
-    print(f"came back {seen.came_back}, refused {seen.refused}, wrong {seen.wrong}, in {took_s:.1f} s")
+    not_served = seen.not_served.total()
+    print(f"came back {seen.came_back}, not served {not_served}, wrong {seen.wrong}, in {took_s:.1f} s")
+    for reason, count in seen.not_served.most_common():
+        print(f"  not served: {count} x {reason}")
+    for reason, count in seen.asked_again.most_common():
+        print(f"  asked again: {count} x {reason}")
     print(f"events replayed {seen.came_back * BACK}, {seen.came_back * BACK / took_s:.0f} a second")
     print(f"live final to another watcher: p50 {p50:.0f} / p95 {p95:.0f} / p99 {p99:.0f} ms")
     print(f"server memory {figures['rss_before_mb']:.0f} -> at most {figures['rss_max_mb']:.0f} MB")
