@@ -48,6 +48,7 @@ from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
 from webrtc_host.doors.resume import ResumeTokens
 from webrtc_host.doors.whip import WhipDoor
+from webrtc_host.late_sound import LateSound
 from webrtc_host.media import direct, tap
 from webrtc_host.media.first_byte import OnePortSite
 from webrtc_host.media.host_addresses import HostAddresses
@@ -55,6 +56,7 @@ from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.opus import libopus_works
 from webrtc_host.media.reception import RECEPTION
 from webrtc_host.record_room import RecordRoom
+from webrtc_host.resume_room import ResumeRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
@@ -85,6 +87,7 @@ DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
 RESUME = web.AppKey("resume", ResumeTokens)
 BACKFILL = web.AppKey("backfill", BackfillDoor)
+LATE_SOUND = web.AppKey("late_sound", LateSound)
 WHIP = web.AppKey("whip", WhipDoor)
 ONE_PORT = web.AppKey("one_port", OnePort)
 
@@ -145,6 +148,10 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     readiness.troubles["record"] = record.trouble
     readiness.troubles["archive"] = app[ARCHIVE].trouble
     app[RESUME] = ResumeTokens(config.media.resume_s)
+    app[LATE_SOUND] = LateSound(registry, record.store, app[ARCHIVE].archive, speech.make_past_pipeline)
+    app[ARCHIVE].before_recovery = app[LATE_SOUND].prepare
+    if (recovery := app[ARCHIVE].recovery) is not None:
+        recovery.reserved = app[LATE_SOUND].reserved
     app[SOCKETS] = PcmSocketDoor(registry, config.media, tokens=app[RESUME])
     app[ONE_PORT] = OnePort(
         HostAddresses(config.media.announce), is_proxied=bool(config.media.trusted_proxies)
@@ -152,9 +159,11 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     _add_routes(app)
     _add_statistics(app)
     app.cleanup_ctx.append(record.running)  # the first to begin, the last to end
+    app.cleanup_ctx.append(ResumeRoom(app[RESUME], record).running)
     app.cleanup_ctx.append(app[SEARCH].running)
     app.cleanup_ctx.append(speech.running)
     app.cleanup_ctx.append(app[ARCHIVE].running)
+    app.cleanup_ctx.append(app[LATE_SOUND].running)
     app.cleanup_ctx.append(_running(lag.run, "loop lag"))
     app.cleanup_ctx.append(_running(readiness.engine.run, "engine watch"))
     app.on_shutdown.append(_stop)
@@ -175,7 +184,7 @@ def _add_routes(app: web.Application) -> None:
     registry, speech = app[REGISTRY], app[SPEECH]
     media, attach = app[CONFIG].media, app[DATA_CHANNELS].attach
     app.router.add_routes(OfferDoor(registry, media, attach, app[RESUME], app[ONE_PORT]).routes())
-    app[BACKFILL] = BackfillDoor(registry, app[RESUME], speech.make_past_pipeline, media.backfill_s)
+    app[BACKFILL] = BackfillDoor(registry, app[RESUME], app[LATE_SOUND].fill, media.backfill_s)
     app.router.add_routes(app[BACKFILL].routes())
     app[WHIP] = WhipDoor(registry, media, attach, app[ONE_PORT])
     app.router.add_routes(app[WHIP].routes())

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from concurrent.futures import CancelledError
 from functools import partial
 
@@ -48,6 +48,7 @@ class ArchiveRoom:
         self._registry, self._record = registry, record
         self.archive = Archive(config.archive, config.data.dir) if config.archive.enabled else None
         self.recovery: RecoveryRoom | None = None
+        self.before_recovery: Callable[[], Awaitable[None]] | None = None  # called with the archive open
         self._loop: asyncio.AbstractEventLoop | None = None
         if self.archive is not None:
             self.archive.read_holds = self._holds_now
@@ -65,6 +66,8 @@ class ArchiveRoom:
             return
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(archive.open)
+        if self.before_recovery is not None:
+            await self.before_recovery()
         if self.recovery is not None:
             await self.recovery.begin(self._record.restarted)
         tasks = [

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -77,6 +77,8 @@ class RecoveryRoom:
         self._tail_ms = backlog_ms + TAIL_SPARE_MS
         self.figures = RecoveryFigures()
         self.registry: SessionRegistry | None = None  # set before the start
+        self.reserved: Callable[[Place], Sequence[tuple[int, int]]] = lambda _: ()
+        """What somebody else reads of the kept sound, in samples."""
         self._places = asyncio.Semaphore(AT_ONCE)
         self._task: asyncio.Task[None] | None = None
         self._again: set[asyncio.Task[None]] = set()
@@ -155,7 +157,11 @@ class RecoveryRoom:
             if feed.next_ms is None:
                 self._set_clock(channel, feed.opened_ms * SAMPLES_PER_MS, end)
             known = await self._store.read(partial(_known, place=place, feed=feed))
-            found.append(CutOff(channel, feed.opened_seq, Plan(known, end, self._tail_ms)))
+            plan = Plan(known, end, self._tail_ms)
+            runs = await asyncio.to_thread(self._archive.runs, place, plan.from_sample, plan.to_sample)
+            for start_sample, end_sample in runs:  # it will be read: nobody need send it again
+                channel.note_received(start_sample, end_sample)
+            found.append(CutOff(channel, feed.opened_seq, plan))
         return found
 
     def _set_clock(self, channel: Channel, from_sample: int, end_sample: int) -> None:
@@ -213,6 +219,7 @@ class RecoveryRoom:
 
     async def _read_again(self, channel: Channel, plan: Plan) -> None:
         place = Place(channel.session.id, channel.id)
+        reserved = self.reserved(place)
         sink = PastSink(channel.session.log, plan, self.figures)
         notes = PastNotes(channel.coverage.repairing())
         transcriber = PastTranscriber(self._speech.engine, plan)
@@ -224,6 +231,8 @@ class RecoveryRoom:
                 end = min(at + PIECE_SAMPLES, plan.to_sample)
                 blocks = await asyncio.to_thread(decoder.blocks, self._archive, place, at, end)
                 for block in blocks:
+                    if any(a < block.end_sample and block.start_sample < b for a, b in reserved):
+                        continue
                     await pipeline.room()
                     notes.read.add(block.start_sample, block.end_sample)
                     pipeline.feed(block)

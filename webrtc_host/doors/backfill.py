@@ -1,8 +1,9 @@
 """`GET /ws/backfill/{channel}`: what a client recorded while its network was gone, sent afterwards.
 
 Owns the socket's conversation, its bounds (length, bytes a second, one caller per channel) and its close
-codes. Which of the sound is used, and its reading, is `gap_filling`'s; who may send it is proved by the
-resume token. Invariant: when the socket closes with 1000, the words of the gaps it filled are in the log.
+codes. Which of the sound is used, and its reading, is `gap_filling`'s; that it outlives a crash is
+`late_sound`'s; who may send it is proved by the resume token. Invariant: when the socket closes with 1000,
+the words of the gaps it filled are in the log.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from aiohttp import WSMsgType, web
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
@@ -23,7 +23,7 @@ from webrtc_host.channel import Channel
 from webrtc_host.desk.auth import checks_token_itself
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.body import text_field
-from webrtc_host.doors.gap_filling import Filled, MakePastPipeline, Run, fill
+from webrtc_host.doors.gap_filling import Filled, Run, joined
 from webrtc_host.doors.resume import Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
 from webrtc_host.doors.socket_start import AudioStart, read_start
@@ -37,9 +37,10 @@ logger = logging.getLogger(__name__)
 
 AHEAD_SAMPLES_MAX = SAMPLE_RATE
 """A client's idea of the session's clock may be off by so much."""
-JOIN_SAMPLES = SAMPLE_RATE // 50
-"""Pieces that lie this close belong together: rounding of their times is no hole."""
 RETRY_AFTER_S = 2.0
+
+
+Fill = Callable[[Channel, Sequence[Run]], Awaitable[Filled]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,14 @@ class BackfillDoor:
         self,
         registry: SessionRegistry,
         tokens: ResumeTokens,
-        make_pipeline: MakePastPipeline,
+        fill: Fill,
         seconds_max: float,
         limits: BackfillLimits | None = None,
     ) -> None:
-        """make_pipeline: what reads a channel's past. seconds_max: of sound in one conversation."""
+        """fill: keeps and reads what of the sound is missing. seconds_max: of it in one conversation."""
         self.registry = registry
         self.tokens = tokens
-        self.make_pipeline = make_pipeline
+        self.fill = fill
         self.samples_max = round(seconds_max * SAMPLE_RATE)
         self.limits = limits or BackfillLimits()
         self.totals = {"callers": 0, "refused": 0, "sent_ms": 0, "filled_ms": 0, "segments": 0}
@@ -133,7 +134,7 @@ class _Conversation:
             finally:
                 if self._reader is not None:
                     await self._reader.close()
-            filled = await fill(channel, self._kept.runs(), self._door.make_pipeline)
+            filled = await self._door.fill(channel, self._kept.runs())
         self._count(filled)
         await self._say_goodbye(channel, filled)  # the next caller may come now
 
@@ -260,22 +261,11 @@ class _Kept:
         self._parts.append((at, piece.samples))
 
     def keep(self, timestamp: int, samples: int, payload: bytes) -> None:
-        """Packets are not kept as they came: the archive wants them in order."""
+        """Not kept as they came: what lies in a gap is kept, and a packet cannot be cut."""
 
     def runs(self) -> list[Run]:
         """The pieces put together where one follows the other."""
-        runs: list[Run] = []
-        parts: list[Float32Array] = []
-        start = end = 0
-        for at, samples in self._parts:
-            if parts and abs(at - end) > JOIN_SAMPLES:
-                runs.append(Run(start, np.concatenate(parts)))
-                parts = []
-            if not parts:
-                start = end = at
-            parts.append(samples)
-            end += len(samples)
-        return [*runs, Run(start, np.concatenate(parts))] if parts else runs
+        return joined(self._parts)
 
 
 def _place(start_ms: object) -> int:

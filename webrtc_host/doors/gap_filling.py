@@ -12,7 +12,9 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from webrtc_host.channel import Channel, Pipeline
@@ -27,10 +29,29 @@ AROUND_SAMPLES = SAMPLE_RATE
 """Heard before and after a gap: the longest part of a word that a gap's edge can cut off, and a breath."""
 EDGE_MS = 400
 """The same word this close in time to one that was heard live is that word: nobody says one again so fast."""
+BACKFILL = "backfill"
+"""`source` of the finals."""
+JOIN_SAMPLES = SAMPLE_RATE // 50
+"""Pieces that lie this close belong together: rounding of their times is no hole."""
 PIECE_SAMPLES = SAMPLE_RATE
 """Fed at a time, with a look at the pipeline's queue in between."""
 
 Gap = tuple[int, int]
+
+
+class Span(Protocol):
+    """Something with a beginning and an end on the session's timeline, in samples."""
+
+    @property
+    def start_sample(self) -> int: ...
+
+    @property
+    def end_sample(self) -> int: ...
+
+
+class Stretch(NamedTuple):
+    start_sample: int
+    end_sample: int
 
 
 class PastPipeline(Pipeline, Protocol):
@@ -62,13 +83,18 @@ class Filled:
     segments: int
 
 
-async def fill(channel: Channel, runs: Sequence[Run], make_pipeline: MakePastPipeline) -> Filled:
-    """Read what of the runs is missing on the channel. Returns when its last words are in the log."""
-    runs = sorted(runs, key=lambda run: run.start_sample)
-    gaps = claim_gaps(channel, runs)
-    if not gaps:
-        return Filled((), 0)
-    sink = GapSink(channel, gaps)
+async def read_gaps(
+    channel: Channel,
+    runs: Sequence[Run],
+    gaps: Sequence[Gap],
+    make_pipeline: MakePastPipeline,
+    known: Sequence[dict[str, Any]] = (),
+) -> Filled:
+    """Read the runs' sound of gaps that were claimed. Returns when its last words are in the log.
+
+    runs: in order. known: words (as on the wire) around the gaps that the log does not hold in memory.
+    """
+    sink = GapSink(channel, gaps, known)
     pipeline = make_pipeline(channel, sink, GapNotes(channel.coverage.repairing(), gaps))
     pipeline.start()
     try:
@@ -77,10 +103,11 @@ async def fill(channel: Channel, runs: Sequence[Run], make_pipeline: MakePastPip
             pipeline.feed(block)
         await pipeline.close()
     except asyncio.CancelledError:  # the server stops and cannot wait a minute for words of the past
+        sink.is_over = True
         _abandon(pipeline)
         raise
     channel.coverage.flush()
-    return Filled(gaps, sink.segments)
+    return Filled(tuple(gaps), sink.segments)
 
 
 _abandoned: set[asyncio.Task[None]] = set()
@@ -93,7 +120,7 @@ def _abandon(pipeline: PastPipeline) -> None:
     task.add_done_callback(_abandoned.discard)
 
 
-def claim_gaps(channel: Channel, runs: Sequence[Run]) -> tuple[Gap, ...]:
+def claim_gaps(channel: Channel, runs: Sequence[Span]) -> tuple[Gap, ...]:
     """What is missing of the channel and in the runs; from now on it counts as received, so that no second
     caller fills it too.
     """
@@ -107,11 +134,35 @@ def claim_gaps(channel: Channel, runs: Sequence[Run]) -> tuple[Gap, ...]:
     return tuple(gaps)
 
 
-def stretches(runs: Sequence[Run], gaps: Sequence[Gap]) -> Iterator[Block]:
+def keep(channel: Channel, runs: Sequence[Run], gaps: Sequence[Gap]) -> None:
+    """Hand the gaps' sound to the channel's archive, where the rest of it lies already."""
+    if channel.keeper is None:
+        return
+    for block in stretches(runs, gaps, around=0):
+        channel.keeper.keep_block(block)
+
+
+def joined(parts: Sequence[tuple[int, Float32Array]]) -> list[Run]:
+    """Pieces (first sample, samples) in their order, put together where one follows the other."""
+    runs: list[Run] = []
+    held: list[Float32Array] = []
+    start = end = 0
+    for at, samples in parts:
+        if held and abs(at - end) > JOIN_SAMPLES:
+            runs.append(Run(start, np.concatenate(held)))
+            held = []
+        if not held:
+            start = end = at
+        held.append(samples)
+        end += len(samples)
+    return [*runs, Run(start, np.concatenate(held))] if held else runs
+
+
+def stretches(runs: Sequence[Run], gaps: Sequence[Gap], around: int = AROUND_SAMPLES) -> Iterator[Block]:
     """The gaps' sound with what lies around them, in order, no sample twice."""
     wanted = RangeSet()
     for start, end in gaps:
-        wanted.add(max(0, start - AROUND_SAMPLES), end + AROUND_SAMPLES)
+        wanted.add(max(0, start - around), end + around)
     floor = 0
     for run in runs:
         for start, end in wanted:
@@ -143,13 +194,18 @@ class GapNotes:
 class GapSink:
     """`seams.EventSink` for the pipeline: events of time that was heard live are cut off."""
 
-    def __init__(self, channel: Channel, gaps: Sequence[Gap]) -> None:
+    def __init__(self, channel: Channel, gaps: Sequence[Gap], known: Sequence[dict[str, Any]] = ()) -> None:
+        """known: words heard live that the log does not hold in memory."""
         self._channel = channel
+        self._known = known
+        self.is_over = False  # nothing more is said; another process reads it from the beginning
         self._gaps = [(ms_of(start), ms_of(end)) for start, end in gaps]
         self._started: dict[str, int] = {}  # utterance -> start_ms, not yet said
         self.segments = 0
 
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        if self.is_over:
+            return None
         match kind:
             case EventType.SPEECH_STARTED:
                 self._started[fields["utterance"]] = fields["start_ms"]
@@ -178,7 +234,8 @@ class GapSink:
 
     def _final(self, fields: dict[str, Any]) -> int | None:
         words = fields.get("words") or []
-        heard = heard_live(self._channel, fields["start_ms"] - EDGE_MS, fields["end_ms"] + EDGE_MS)
+        from_ms, to_ms = fields["start_ms"] - EDGE_MS, fields["end_ms"] + EDGE_MS
+        heard = [*self._known, *heard_live(self._channel, from_ms, to_ms)]
         kept = [
             word
             for word in words
@@ -191,7 +248,7 @@ class GapSink:
         elif len(kept) < len(words):
             fields = cut_words(fields, kept)
         self.segments += 1
-        return self._tell(EventType.SEGMENT_FINAL, {**fields, "source": "backfill"})
+        return self._tell(EventType.SEGMENT_FINAL, {**fields, "source": BACKFILL})
 
     def _tell(self, kind: EventType, fields: dict[str, Any]) -> int | None:
         return self._channel.session.log.emit(kind, self._channel.id, **fields)
@@ -211,7 +268,7 @@ def heard_live(channel: Channel, from_ms: int, to_ms: int) -> list[dict[str, Any
     if not isinstance(log, EventLog):
         return []
     finals = [json.loads(event.data) for event in log.segments(channel.id, from_ms=from_ms, to_ms=to_ms)]
-    return [word for final in finals if "source" not in final for word in final.get("words", [])]
+    return [word for final in finals if final.get("source") != BACKFILL for word in final.get("words", [])]
 
 
 def is_double(word: dict[str, Any], heard: Sequence[dict[str, Any]]) -> bool:

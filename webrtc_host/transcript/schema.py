@@ -3,8 +3,8 @@
 Owns names, columns and keys; what is in force in a database is the migrations' (`migrations/versions`), and a
 test holds both equal. A change is a new migration, never an edit of one that was released. Times are whole
 milliseconds since the session's t = 0 (`_ms`), since 1970 in UTC (`_wall_ms`), or 16 kHz samples since t = 0.
-Invariant: everything but `audit` and `meta` can be told from `events`, whose `data` is the very JSON that
-watchers got. What sound there is, its files tell.
+Invariant: everything but `resumes`, `audit` and `meta` can be told from `events`, whose `data` is the very
+JSON that watchers got. What sound there is, its files tell.
 """
 
 from __future__ import annotations
@@ -126,6 +126,17 @@ coverage = Table(
     Column("to_ms", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("reason", Text),
+    _of_session(),
+)
+
+resumes = Table(
+    "resumes",  # resume tokens that hold: who has one is given these channels again
+    metadata,
+    Column("token_hash", Text, primary_key=True),  # SHA-256, hexadecimal; the token itself is not kept
+    Column("session", Text, nullable=False),
+    Column("channels", Text, nullable=False),  # JSON list
+    Column("connection", Text, nullable=False),  # the newest one that carried it
+    Column("closed_wall_ms", BigInteger),  # when that ended; NULL: it had not
     _of_session(),
 )
 

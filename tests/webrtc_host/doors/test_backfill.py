@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from tests.support.peers import BlockKeeper, Rig, app_of, until
 from tests.webrtc_host.doors.test_gap_filling import AUDIO, LOST, SECOND, fed_channel
@@ -18,7 +20,11 @@ from webrtc_host.desk.auth import Gate
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.backfill import BackfillDoor, BackfillLimits
 from webrtc_host.doors.resume import ResumeTokens
-from webrtc_host.seams import CoverageNotes, CoverageState, EventSink, EventType
+from webrtc_host.late_sound import LateSound
+from webrtc_host.seams import Block, CoverageNotes, CoverageState, EventSink, EventType, OpusPacket
+from webrtc_host.transcript import schema
+from webrtc_host.transcript.database import MEMORY
+from webrtc_host.transcript.store import Store, StoreConfig
 
 RESUME_S = 900.0
 
@@ -65,18 +71,23 @@ class World:
         self.readers: list[PastReader] = []
         self.is_held = False
         self.http: Any = None
+        self.kept: list[Block] = []
 
     async def start(self, seconds_max: float = 30.0, **limits: Any) -> World:
         pieces = ((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
         self.channel = fed_channel(self.rig, self.now, *pieces)
         self.channel.coverage.decide(0, 12 * SECOND, CoverageState.SILENCE)
+        self.channel.keeper = self
         connection = self.channel.connection
         assert connection is not None
         self.connection = connection
         self.token = self.tokens.give(connection)
         self.rig.registry.on_disconnect.append(self.tokens.closed)
+        self.store = Store(StoreConfig(Path(), MEMORY))
+        await self.store.open()
+        self.late = LateSound(self.rig.registry, self.store, None, self._reader)
         self.door = BackfillDoor(
-            self.rig.registry, self.tokens, self._reader, seconds_max, BackfillLimits(**limits)
+            self.rig.registry, self.tokens, self.late.fill, seconds_max, BackfillLimits(**limits)
         )
         app = app_of(self.door.routes())
         app[GATE] = Gate()
@@ -100,6 +111,11 @@ class World:
         message = await said_last(socket)
         assert (message["type"], message["code"], socket.close_code) == ("error", code, close_code), message
         return str(message["message"])
+
+    def keep_packet(self, packet: OpusPacket) -> None: ...
+
+    def keep_block(self, block: Block) -> None:
+        self.kept.append(block)
 
     def finals(self) -> list[tuple[int, int]]:
         log = self.rig.logs[self.channel.session.id]
@@ -135,7 +151,9 @@ STOP = {"type": "stop"}
 
 @pytest.fixture
 async def world(aiohttp_client: Any) -> AsyncIterator[World]:
-    yield World(aiohttp_client)
+    world = World(aiohttp_client)
+    yield world
+    await world.store.close()
 
 
 async def test_the_door_says_what_is_missing_and_fills_it(world: World) -> None:
@@ -151,6 +169,35 @@ async def test_the_door_says_what_is_missing_and_fills_it(world: World) -> None:
     assert stopped["segments"] == len(finals)
     assert world.repaired()[0][0] == 5000 and world.repaired()[-1][1] == 9000
     assert world.channel.missing(0, 12 * SECOND) == []
+
+
+async def test_the_sound_of_the_gap_and_nothing_else_goes_to_the_archive(world: World) -> None:
+    await world.start()
+    socket = await world.open(start_ms=4000)
+    await send(socket, *[pcm(0.5)] * 12, STOP)
+    await said_last(socket)
+    spans = [(block.start_sample, block.end_sample) for block in world.kept]
+    assert spans[0][0] == 5 * SECOND and spans[-1][1] == 9 * SECOND
+    assert all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(float(abs(block.samples).max()) > 0 for block in world.kept)
+
+
+async def test_what_is_to_be_read_is_noted_until_it_was_read(world: World) -> None:
+    await world.start()
+    world.is_held = True
+    socket = await world.open()
+    await send(socket, pcm(4), STOP)
+    await until(lambda: bool(world.readers))
+
+    async def noted() -> list[tuple[str, str]]:
+        rows = await world.store.read(lambda connection: connection.execute(select(schema.meta)).all())
+        return [(row.key, row.value) for row in rows if row.key.startswith("backfill:")]
+
+    key = f"backfill:{world.channel.session.id}:C01:{5 * SECOND}"
+    assert await noted() == [(key, f"[[{5 * SECOND}, {9 * SECOND}]]")]
+    world.readers[0].may_go_on.set()
+    await said_last(socket)
+    assert await noted() == []
 
 
 async def test_what_was_received_already_is_ignored(world: World) -> None:
