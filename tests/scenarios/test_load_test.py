@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from host_stt_cli.loadtest import page, sounds
 from host_stt_cli.loadtest.plan import Door, Load
+from host_stt_cli.loadtest.probing import engine_of, listener, scrape
 from host_stt_cli.loadtest.run import Target, run
 from host_stt_cli.loadtest.verdict import Limits, judge
+from tests.project.test_dashboard import expressions
 from tests.support.server import Server
 
 pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model, pytest.mark.timeout(360)]
@@ -23,12 +27,34 @@ async def measured(server: Server, load: Load, clips: list[sounds.Clip]) -> dict
     return await run(Target(server.url), load, clips, "en", asyncio.Event(), drain_s=120)
 
 
+async def all_told(server: Server) -> list[tuple[str, set[str]]]:
+    """(name, labels) of every sample that the two loaded servers tell."""
+    media = listener(server.url)
+    assert media is not None
+    engine = engine_of(media)
+    assert engine is not None
+    async with aiohttp.ClientSession() as http:
+        found = {**await scrape(http, server.url), **await scrape(http, engine[1])}
+    split = (key.rstrip("}").partition("{") for key in found)
+    return [(name, set(labels.split(","))) for name, _, labels in split]
+
+
+def asked_of_dashboard() -> list[tuple[str, set[str]]]:
+    pattern = r"(host_stt_\w+)(?:\{([^}]*)\})?"
+    found = [match for expression in expressions() for match in re.findall(pattern, expression)]
+    assert len(found) >= 20
+    return [(name, set(labels.replace('"', "").split(",")) - {""}) for name, labels in found]
+
+
 async def test_four_channels_are_heard_and_told_truly(tmp_path: Path) -> None:
     clips = sounds.spoken("en", 12)
     with Server(tmp_path) as server:
         server.wait_ready()
         found = await measured(server, Load(channels=4, seconds=20, talk=0.4, tracks=2), clips)
         over_sockets = await measured(server, Load(channels=2, seconds=10, door=Door.SOCKET), clips)
+        told = await all_told(server)
+    for selector, labels in asked_of_dashboard():
+        assert any(name == selector and labels <= of for name, of in told), (selector, labels)
     m = found["measures"]
     assert m["utterances"] >= 8 and m["missed"] <= 1
     assert m["ttfs_ms"]["n"] >= 7 and m["ttfs_ms"]["p50"] > 300, "no text comes before the hangover is over"

@@ -15,7 +15,7 @@ from webrtc_host.errors import EngineError
 from webrtc_host.seams import EventSink, EventType, ms_of
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.merge import Committed, InterimText
-from webrtc_host.speech.segments import SegmentsConfig, in_order, split
+from webrtc_host.speech.segments import SegmentsConfig, in_order, split, to_the_end
 from webrtc_host.speech.windowing import WindowWanted
 from webrtc_host.speech.words import text_of
 
@@ -49,6 +49,8 @@ class LineWriter:
     def finals(self, commit: Committed, last_sample: int, glossary_version: int) -> int:
         """One `segment.final` for each line of the commit; how many. last_sample: no speech after this."""
         words = in_order(commit.words, self._floor_sample, max(self._floor_sample, last_sample))
+        if commit.is_last and words:
+            words = to_the_end(words, last_sample)
         lines = [line for line in split(words, self._config) if text_of(line)]
         for line in lines:
             self._final(commit, line, glossary_version)

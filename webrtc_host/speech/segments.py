@@ -13,6 +13,8 @@ from webrtc_host.seams import SAMPLES_PER_MS
 
 SENTENCE_ENDS = ".?!。？！…"
 CLOSERS = "\"'”’»)」』"
+REACH_SAMPLES = 250 * SAMPLES_PER_MS
+"""What lies farther behind the last word is some other sound, which no word shall cover."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,17 @@ def in_order(words: Sequence[Word], first_sample: int, last_sample: int) -> list
         timed.append(replace(word, start_sample=start, end_sample=end))
         floor = start
     return _not_overlapping(timed)
+
+
+def to_the_end(words: Sequence[Word], last_sample: int) -> list[Word]:
+    """The words of an utterance's end, the last one reaching to where speech ended, if it nearly does.
+
+    last_sample: where the detector says that speech ended. It is right to 46 ms (p95 of 48 phrases of the
+    load test, 2026-11-27), while the model's attention leaves a last syllable early by up to 180 ms.
+    """
+    *before, last = words
+    is_near = 0 < last_sample - last.end_sample <= REACH_SAMPLES
+    return [*before, replace(last, end_sample=last_sample) if is_near else last]
 
 
 def _not_overlapping(words: list[Word]) -> list[Word]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from host_stt.contract import Word
 from host_stt.engines.fake import script_of
 from tests.webrtc_host.speech.helpers import S, texts
-from webrtc_host.speech.segments import SegmentsConfig, in_order, split
+from webrtc_host.speech.segments import REACH_SAMPLES, SegmentsConfig, in_order, split, to_the_end
 
 CONFIG = SegmentsConfig()
 
@@ -54,6 +54,15 @@ def test_times_stay_in_bounds_and_in_order_whatever_the_engine_says(
     for word in timed:
         assert floor <= word.start_sample <= word.end_sample <= first + length
         floor = word.end_sample
+
+
+def test_the_last_word_reaches_to_where_speech_ended_when_it_nearly_does() -> None:
+    """A model leaves a last syllable early; the detector knows the end."""
+    words = [Word("gate", 0, S, 1.0), Word("seven", S, 2 * S, 1.0)]
+    near, far = 2 * S + REACH_SAMPLES, 2 * S + REACH_SAMPLES + 1
+    assert [word.end_sample for word in to_the_end(words, near)] == [S, near]
+    assert to_the_end(words, far) == words, "some other sound, which no word covers"
+    assert to_the_end(words, S) == words, "and no word is cut"
 
 
 def test_a_pause_that_makes_no_sense_is_refused() -> None:
