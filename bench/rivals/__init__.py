@@ -1,0 +1,1 @@
+"""Ours and other live servers under one load, judged by their screens: `scripts/compare_rivals.py`."""
