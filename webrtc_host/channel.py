@@ -29,7 +29,7 @@ from webrtc_host.seams import (
     ms_of,
 )
 from webrtc_host.transcript.coverage import CoverageRun
-from webrtc_host.transcript.coverage_keeper import CoverageBook, CoverageKeeper
+from webrtc_host.transcript.coverage_keeper import CoverageBook, CoverageKeeper, OpeningNotes
 from webrtc_host.transcript.restart import FormerChannel
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Pipeline(Protocol):
         ...
 
     async def close(self) -> None:
-        """Returns when the last words are in the log."""
+        """Returns when the last words are in the log; to whoever calls again, too."""
         ...
 
 
@@ -121,6 +121,7 @@ class Channel:
         self.taken = RangeSet()  # what closed connections and uploads have covered
         self.received = RangeSet()  # sound that came, live or later (backfill); the rest is missing
         self.coverage = CoverageKeeper(channel_id, session.log, coverage_book)
+        self.notes = self.coverage.opening(0)  # what the pipeline of this opening says of its sound
         self.state: ChannelState | None = None
         self.opening = 0  # counts openings: what a pipeline of an older one says of the state is no news
         self._known_from: int | None = None  # `received` says nothing of what lies before
@@ -153,6 +154,7 @@ class Channel:
         self._known_from = self._opened_sample if self._known_from is None else self._known_from
         self.opening += 1
         self.announce_opened(self._opened_sample)
+        self.notes = self.coverage.opening(self.end_sample)
         self.pipeline = self._make_pipeline(self)
         self.pipeline.start()
         self.report(ChannelState.IDLE)
@@ -232,7 +234,7 @@ class Channel:
             logger.exception("%s %s: the pipeline failed while it closed", self.session.id, self.id)
         if self.pipeline is not pipeline:  # let go of meanwhile, perhaps somebody else's by now
             return self.session.log.head_seq
-        self.coverage.closed(self.end_sample)
+        self.notes.closed(self.end_sample)
         return await self.session.log.settled(self._be_closed(reason))
 
     def let_go(self, reason: str) -> None:
@@ -242,7 +244,8 @@ class Channel:
             self.connection = None
             return
         self._be_closed(reason)
-        task = asyncio.create_task(self._hear_out(pipeline, self.end_sample), name=f"last words of {self.id}")
+        hearing_out = self._hear_out(pipeline, self.notes, self.end_sample)
+        task = asyncio.create_task(hearing_out, name=f"last words of {self.id}")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
@@ -251,12 +254,12 @@ class Channel:
         if self._leaving:
             await asyncio.wait(set(self._leaving))
 
-    async def _hear_out(self, pipeline: Pipeline, end_sample: int) -> None:
+    async def _hear_out(self, pipeline: Pipeline, notes: OpeningNotes, end_sample: int) -> None:
         try:
             await pipeline.close()
         except Exception:
             logger.exception("%s %s: the pipeline failed while it closed", self.session.id, self.id)
-        self.coverage.closed(end_sample)
+        notes.closed(end_sample)
 
     def _be_closed(self, reason: str) -> int:
         self.pipeline = None

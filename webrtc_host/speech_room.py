@@ -75,7 +75,7 @@ class SpeechRoom:
 
     def make_pipeline(self, channel: Channel) -> Pipeline:
         """What reads the audio of a channel that has just opened."""
-        return _CountedPipeline(self, channel, self._config.speech, _ChannelSink(channel), channel.coverage)
+        return _CountedPipeline(self, channel, self._config.speech, _ChannelSink(channel), channel.notes)
 
     def make_past_pipeline(
         self,

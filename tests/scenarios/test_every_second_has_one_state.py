@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from host_stt.contract import Float32Array, Transcript, Window
+from host_stt.contract import Float32Array, Priority, Transcript, Window
 from host_stt.engines.fake import FakeEngine
 from tests.support.peers import ListLog
 from tests.support.speech import padded, say_words, silence
@@ -52,7 +52,7 @@ class Desk:
         return ChannelPipeline(
             *(channel.id, self._config, self._engine, self.log, NoTerms(), "en", None, Ids()),
             time.monotonic,
-            notes=channel.coverage,
+            notes=channel.notes,
         )
 
     def open(self) -> Channel:
@@ -167,6 +167,69 @@ async def test_overload_is_shed() -> None:
     assert length_ms(channel, CoverageState.SHED) == 3000
     assert_whole(desk, channel, 5000)
     assert desk.book.totals_ms[CoverageState.SHED] == 3000
+
+
+class Held(EngineTranscriber):
+    """An engine that answers nothing until `answers` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeEngine(script(SPOKEN.words, S // 2)))
+        self.answers = asyncio.Event()
+        self.is_asked_finally = asyncio.Event()
+
+    async def transcribe(self, window: Window) -> Transcript:
+        if window.priority is Priority.FINAL:
+            self.is_asked_finally.set()
+        await self.answers.wait()
+        return await super().transcribe(window)
+
+
+async def test_a_reconnect_while_the_lost_connection_closes_leaves_its_last_words_their_verdict() -> None:
+    held = Held()
+    desk = Desk(held)
+    channel = desk.open()
+    await hear(channel, padded(SPOKEN.samples, 0.5, 0.1))
+    closing = asyncio.create_task(channel.close("connection_lost"))
+    await held.is_asked_finally.wait()
+
+    channel.let_go("resumed")
+    desk.open()
+    await hear(channel, silence(3.0), channel.end_sample)
+    assert told_of_speech(desk) == set()
+    held.answers.set()
+    await asyncio.gather(closing, channel.settle())
+    await channel.close("hung_up")
+
+    assert told_of_speech(desk) == {"transcribed"}
+    assert states(channel) == [("silence", None), ("transcribed", None), ("silence", None)]
+    assert_whole(desk, channel, channel.end_sample // MS)
+
+
+async def test_a_short_connection_that_ends_first_says_nothing_of_what_the_one_before_still_reads() -> None:
+    held = Held()
+    desk = Desk(held)
+    channel = desk.open()
+    await hear(channel, padded(SPOKEN.samples, 0.5, 0.1))
+    channel.let_go("resumed")
+    await held.is_asked_finally.wait()
+
+    desk.open()
+    await hear(channel, silence(1.0), channel.end_sample)
+    await channel.close("hung_up")
+    assert told_of_speech(desk) == set()
+    held.answers.set()
+    await channel.settle()
+
+    assert told_of_speech(desk) == {"transcribed"}
+    assert states(channel) == [("silence", None), ("transcribed", None), ("silence", None)]
+    assert_whole(desk, channel, channel.end_sample // MS)
+
+
+def told_of_speech(desk: Desk) -> set[str]:
+    """Every state that an event named for the middle of what was said."""
+    middle_ms = 500 + SPOKEN_MS // 2
+    events = desk.log.of(EventType.COVERAGE, "C01")
+    return {event["state"] for event in events if event["from_ms"] <= middle_ms < event["to_ms"]}
 
 
 class FailsOnce(EngineTranscriber):

@@ -98,6 +98,7 @@ class ChannelPipeline:
         self._state = ChannelState.IDLE
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> ChannelState:
@@ -120,11 +121,17 @@ class ChannelPipeline:
         await self._intake.room()
 
     async def close(self) -> None:
-        """Hear out what is queued, end the utterance, wait up to close_timeout_ms for its last words."""
-        if self._is_closing:
-            return
-        self._is_closing = True
-        self._intake.wake()
+        """Hear out what is queued, end the utterance, wait up to close_timeout_ms for its last words.
+
+        Whoever calls again waits for the same end; one who stops waiting does not stop it.
+        """
+        if self._closing is None:
+            self._is_closing = True
+            self._intake.wake()
+            self._closing = asyncio.create_task(self._close(), name=f"close speech {self._channel_id}")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self._task is not None:
             await self._task
         await self._readings.close(self._config.pipeline.close_timeout_ms / 1000)

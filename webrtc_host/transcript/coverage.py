@@ -54,6 +54,8 @@ class Mark(NamedTuple):
 
 
 AWAITING = Mark(None)
+GIVEN_UP = Mark(CoverageState.FAILED, NOT_READ)
+"""Nobody said anything of it. A verdict that comes all the same knows better."""
 
 _RANK = {
     CoverageState.LOST: 0,
@@ -196,9 +198,9 @@ class Coverage:
     def decide(
         self, from_ms: int, to_ms: int, state: CoverageState, reason: str | None = None
     ) -> list[CoverageRun]:
-        """The verdict on audio that came: only what awaits one takes it."""
-        self._paint(from_ms, to_ms, Mark(state, reason), lambda old: old is AWAITING)
-        return self._due()
+        """The verdict on audio that came: what awaits one takes it, and what was given up as not read."""
+        changed = self._paint(from_ms, to_ms, Mark(state, reason), lambda old: old in (AWAITING, GIVEN_UP))
+        return self._retold(changed) + self._due()
 
     def repair(
         self, from_ms: int, to_ms: int, state: CoverageState, reason: str | None = None
@@ -220,10 +222,13 @@ class Coverage:
             changed.insert(0, (from_ms, before, AWAITING))
         return self._retold(changed) + self._due()
 
-    def closed(self, to_ms: int | None = None) -> list[CoverageRun]:
-        """Nobody reads what came up to `to_ms` (None: at all) any more: what still awaits has failed."""
+    def closed(self, from_ms: int = 0, to_ms: int | None = None) -> list[CoverageRun]:
+        """Nobody reads what came in [from_ms, to_ms) any more (None: so far): what still awaits has failed.
+
+        Several may read one channel, each its own time: a connection that is gone while the next one feeds.
+        """
         end = self._runs.end if to_ms is None else min(to_ms, self._runs.end)
-        self._paint(self._told_ms, end, Mark(CoverageState.FAILED, NOT_READ), lambda old: old is AWAITING)
+        self._paint(max(from_ms, self._told_ms), end, GIVEN_UP, lambda old: old is AWAITING)
         return self._due(is_over=True)
 
     def absent(self, to_ms: int, reason: str = NOT_FED) -> list[CoverageRun]:

@@ -85,9 +85,9 @@ class CoverageKeeper:
     ) -> None:
         self._tell(self._coverage.repair(ms_of(start_sample), ms_of(end_sample), state, reason))
 
-    def closed(self, end_sample: int) -> None:
-        """The pipeline has said its last words on everything up to `end_sample`."""
-        self._tell(self._coverage.closed(ms_of(end_sample)))
+    def closed(self, start_sample: int, end_sample: int) -> None:
+        """Whoever read this stretch has said their last words on it."""
+        self._tell(self._coverage.closed(ms_of(start_sample), ms_of(end_sample)))
 
     def absent(self, to_ms: int, reason: str = NOT_FED) -> None:
         """Nobody fed the channel until `to_ms`, and nobody will feed that time live any more."""
@@ -100,6 +100,10 @@ class CoverageKeeper:
     def runs(self, from_ms: int = 0, to_ms: int | None = None) -> list[CoverageRun]:
         """Up to the watermark."""
         return self._coverage.runs(from_ms, to_ms)
+
+    def opening(self, start_sample: int) -> OpeningNotes:
+        """For the pipeline of one opening, whose first sample is not before `start_sample`."""
+        return OpeningNotes(self, start_sample)
 
     def repairing(self) -> RepairNotes:
         """For whatever reads this channel's past: its verdicts are repairs."""
@@ -131,6 +135,31 @@ class CoverageKeeper:
         for violation in self._coverage.violations():
             self._book.violations += 1
             logger.error("channel %s: its coverage is broken: %s", self._channel_id, violation)
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningNotes:
+    """`seams.CoverageNotes` for the pipeline of one opening. What came before is another's, which may still
+    be reading it.
+    """
+
+    keeper: CoverageKeeper
+    start_sample: int
+
+    def decide(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        if end_sample > self.start_sample:
+            self.keeper.decide(max(start_sample, self.start_sample), end_sample, state, reason)
+
+    def repair(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        self.keeper.repair(start_sample, end_sample, state, reason)
+
+    def closed(self, end_sample: int) -> None:
+        """The pipeline has said its last words on everything up to `end_sample`."""
+        self.keeper.closed(self.start_sample, end_sample)
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,6 +373,30 @@ async def test_a_closed_pipeline_keeps_no_model_even_while_someone_holds_it() ->
     assert not any(isinstance(o, SileroDetector) for o in gc.get_objects())
 
 
+async def test_whoever_closes_a_second_time_waits_for_the_last_words_too() -> None:
+    sink, answers, reads = ListSink(), asyncio.Event(), engine()
+
+    class Late:
+        async def transcribe(self, window: Window) -> Transcript:
+            await answers.wait()
+            return await reads.transcribe(window)
+
+    async with pipeline_of(Late(), sink) as pipeline:
+        await hear(pipeline, padded(SPOKEN.samples, 0.5, 0.1))
+        first = asyncio.create_task(pipeline.close())
+        await until(lambda: pipeline.statistics().finals_asked)
+        second = asyncio.create_task(pipeline.close())
+        third = asyncio.create_task(pipeline.close())
+        await asyncio.sleep(0)  # it waits
+        third.cancel()
+        await asyncio.wait({third})
+        assert not second.done()
+        answers.set()
+        await second
+        assert sink.text == PHRASE
+        await first
+
+
 async def test_closing_twice_and_closing_without_audio_are_harmless() -> None:
     async with pipeline_of(engine(), ListSink()) as pipeline:
         await pipeline.close()

@@ -136,6 +136,32 @@ def test_audio_nobody_read_has_failed_when_the_channel_closes() -> None:
     assert coverage.closed() == [run(0, 60, FAILED, "not_read")]
 
 
+def test_a_verdict_after_the_close_is_told_for_the_same_milliseconds_and_none_goes_further() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 1000)
+    coverage.decide(0, 300, FAILED, "deadline")
+    assert coverage.closed() == [run(300, 1000, FAILED, "not_read")]
+    assert coverage.decide(0, 800, T) == [run(300, 800, T)]
+    assert coverage.runs() == [
+        run(0, 300, FAILED, "deadline"),
+        run(300, 800, T),
+        run(800, 1000, FAILED, "not_read"),
+    ]
+    assert coverage.totals_ms == {T: 500, SILENCE: 0, SHED: 0, LOST: 0, FAILED: 500}
+
+
+def test_closing_decides_nothing_of_what_another_reader_was_given() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 1000)
+    coverage.received(1000, 2000)
+    assert coverage.closed(1000, 2000) == []
+    assert coverage.covered_to_ms == 0
+    assert coverage.decide(0, 1000, T) + coverage.flush() == [
+        run(0, 1000, T),
+        run(1000, 2000, FAILED, "not_read"),
+    ]
+
+
 def test_an_empty_run_and_a_senseless_interval_are_refused() -> None:
     with pytest.raises(ValueError, match="is empty"):
         run(5, 5, T)
@@ -159,7 +185,7 @@ steps = st.one_of(
     st.tuples(st.just("missing"), st.integers(0, 3), st.integers(1, 6)),
     st.tuples(st.just("decide"), spans, states),
     st.tuples(st.just("repair"), spans, states),
-    st.tuples(st.just("closed")),
+    st.tuples(st.just("closed"), spans),
     st.tuples(st.just("opened"), st.integers(0, 5)),
     st.tuples(st.just("absent"), st.integers(0, 9)),
     st.tuples(st.just("flush")),
@@ -182,8 +208,8 @@ def take(coverage: Coverage, step: tuple[object, ...]) -> list[CoverageRun]:
             return []
         case ("absent", int(later)):
             return coverage.absent(end + later * 10)
-        case ("closed",):
-            return coverage.closed()
+        case ("closed", (int(low), int(high))):
+            return coverage.closed(low, high)
     return coverage.flush()
 
 
@@ -224,3 +250,44 @@ def test_after_closing_nothing_awaits_a_verdict(story: list[tuple[object, ...]])
     coverage.closed()
     assert coverage.covered_to_ms == coverage.end_ms
     assert sum(coverage.totals_ms.values()) == coverage.end_ms - coverage.origin_ms
+
+
+feeds = st.lists(
+    st.lists(st.tuples(st.sampled_from([SILENCE, T]), st.integers(1, 9), st.integers(0, 20)), max_size=4),
+    min_size=1,
+    max_size=5,
+)
+"""Of each connection its stretches: what they are, their length, and how late that is known."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(feeds, st.lists(st.integers(0, 20), min_size=5, max_size=5), st.booleans())
+def test_whoever_takes_over_and_whenever_it_closes_what_was_read_in_the_end_is_told_so(
+    connections: list[list[tuple[CoverageState, int, int]]], close_after: list[int], is_patient: bool
+) -> None:
+    """Each connection feeds where the one before ended; verdicts and closings come in any order. A patient
+    connection closes after its verdicts, and then nothing of what was read is ever told as failed."""
+    coverage, told, truth = a_ledger(), [], {}
+    acts: list[tuple[int, int, tuple[int, int, CoverageState | None]]] = []  # (when, rank, what)
+    end = 0
+    for begun, (stretches, closes) in enumerate(zip(connections, close_after, strict=False)):
+        first, last_known = end, begun * 3
+        for state, length, late in stretches:
+            acts.append((begun * 3, 0, (end, end + length * 10, None)))
+            acts.append((begun * 3 + late, 1, (end, end + length * 10, state)))
+            truth |= dict.fromkeys(range(end, end + length * 10, 10), (state, None))
+            last_known = max(last_known, begun * 3 + late)
+            end += length * 10
+        closed_at = last_known if is_patient else begun * 3 + closes
+        acts.append((closed_at, 2, (first, end, None)))
+    for _, rank, (start, to, state) in sorted(acts, key=lambda act: act[:2]):
+        if rank == 0:
+            told += coverage.received(start, to)
+        elif rank == 1 and state is not None:
+            told += coverage.decide(start, to, state)
+        else:
+            told += coverage.closed(start, to)
+        assert coverage.violations() == []
+    assert applied(coverage.runs()) == applied(told) == truth
+    if is_patient:
+        assert not [one for one in told if one.state is FAILED]
