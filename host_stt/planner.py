@@ -5,7 +5,7 @@ and the written order of giving up (`Load`); what a batch costs is `cost`'s.
 
 Order of service: finals first come first served (the oldest picks its group, others of that group join);
 then interims, channels served longest ago first; then background windows (files), only while nothing live
-waits.
+waits, and in the shortest calls while anything live may come.
 
 Invariants, held by property tests: a final that was let in leaves exactly once, in a batch; of a channel at
 most one interim waits, the newest; every ticket that came in goes out exactly once: in a batch, refused,
@@ -100,6 +100,8 @@ class Batch:
 class PlannerConfig:
     batch_max: int = 16  # rows of one call; past 16 there is little more speed and a longer wait
     interim_batch_ms: int = 100  # what one call of interims may take: a final may wait for it
+    background_batch_ms: int = 25  # the same for windows of files, while channels are live
+    live_ms: int = 5_000  # for so long after a window of a channel its next one is expected
     interim_interval_ms: int = 700  # how often a channel asks while someone speaks
     interim_age_ms_max: int = 2_000  # an interim that waited longer is shed
     final_wait_ms_max: int = 500  # the oldest final waiting longer than this is overload
@@ -135,6 +137,7 @@ class Planner:
         self._interims: OrderedDict[tuple[str, str], Ticket] = OrderedDict()  # by lane
         self._background: OrderedDict[int, Ticket] = OrderedDict()
         self._served_s: dict[tuple[str, str], float] = {}  # when a lane's interim was last planned
+        self._live_s = float("-inf")  # when a final or an interim last came
         self._ladder = Ladder(config.climb_after_ms, config.descend_after_ms)
         self._shed = dict.fromkeys(ShedReason, 0)
 
@@ -160,6 +163,8 @@ class Planner:
 
     def feed(self, ticket: Ticket) -> list[Refused]:
         """Take a ticket in; returns those that are refused for it, the ticket itself perhaps."""
+        if ticket.window.priority is not Priority.BACKGROUND:
+            self._live_s = max(self._live_s, ticket.arrived_s)
         match ticket.window.priority:
             case Priority.FINAL:
                 return self._feed_final(ticket)
@@ -217,7 +222,7 @@ class Planner:
         """
         if is_for_finals:
             return self._finals_batch()
-        return self._finals_batch() or self._interims_batch(now_s) or self._background_batch()
+        return self._finals_batch() or self._interims_batch(now_s) or self._background_batch(now_s)
 
     def _finals_batch(self) -> Batch | None:
         if not self._finals:
@@ -231,27 +236,30 @@ class Planner:
         if not due:
             return None
         group = due[0].group
-        rows = [ticket for ticket in due if ticket.group == group][: self._rows_within_budget(group)]
+        most = self._rows_within(self._config.interim_batch_ms, group)
+        rows = [ticket for ticket in due if ticket.group == group][:most]
         for ticket in rows:
             self._served_s[ticket.lane] = now_s
         return self._batch(rows)
 
-    def _background_batch(self) -> Batch | None:
-        """As short as a call of interims, so that a final that comes meanwhile does not feel it."""
+    def _background_batch(self, now_s: float) -> Batch | None:
+        """Short beside live channels: a final that comes meanwhile waits for all of it."""
         if not self._background or self._interims:
             return None
+        is_live = now_s - self._live_s < self._config.live_ms / 1000
+        budget_ms = self._config.background_batch_ms if is_live else self._config.interim_batch_ms
         group = next(iter(self._background.values())).group
         rows = [ticket for ticket in self._background.values() if ticket.group == group]
-        return self._batch(rows[: self._rows_within_budget(group)])
+        return self._batch(rows[: self._rows_within(budget_ms, group)])
 
     def _batch(self, rows: list[Ticket]) -> Batch:
         for ticket in rows:
             self._take_out(ticket)
         return Batch(tuple(rows), self._predict_s(rows[0].group, len(rows)))
 
-    def _rows_within_budget(self, group: Group) -> int:
+    def _rows_within(self, budget_ms: int, group: Group) -> int:
         """The most rows predicted to fit the budget; one at least, or nothing would ever run."""
-        rows, budget_s = 1, self._config.interim_batch_ms / 1000
+        rows, budget_s = 1, budget_ms / 1000
         while rows < self._batch_max and self._predict_s(group, rows + 1) <= budget_s:
             rows += 1
         return rows

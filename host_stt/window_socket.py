@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from host_stt.contract import (
     FRAME_BYTES_MAX,
+    SAMPLE_RATE,
     Answer,
     ContractError,
     WindowError,
@@ -25,6 +26,8 @@ from host_stt.service import EngineService
 
 logger = logging.getLogger(__name__)
 
+FRAME_BYTES_READ = FRAME_BYTES_MAX + 4 * 3600 * SAMPLE_RATE
+"""An hour too much is answered by its id, as any other mistake is; beyond it the connection closes (1009)."""
 ANSWERS_WAITING_MAX = 1024
 HEARTBEAT_S = 20
 SEND_GRACE_S = 2.0
@@ -40,10 +43,7 @@ class WindowSocket:
         self._loop = asyncio.get_running_loop()
         self._answers: asyncio.Queue[str] = asyncio.Queue(maxsize=ANSWERS_WAITING_MAX)
         self._transport: asyncio.Transport | None = None
-        # A byte over the limit, so that a frame of exactly the limit passes aiohttp's check.
-        self._ws = web.WebSocketResponse(
-            compress=False, max_msg_size=FRAME_BYTES_MAX + 1, heartbeat=HEARTBEAT_S
-        )
+        self._ws = web.WebSocketResponse(compress=False, max_msg_size=FRAME_BYTES_READ, heartbeat=HEARTBEAT_S)
 
     async def run(self, request: web.Request) -> web.WebSocketResponse:
         await self._ws.prepare(request)

@@ -37,6 +37,22 @@ def test_check_names_every_mistake_with_its_line_and_ends_with_2(cli: CliRunner)
     assert second.startswith("host-stt: bad.yaml:4: log.level: 'loud' is not accepted")
 
 
+@pytest.mark.model
+def test_doctor_decodes_for_real_and_ends_with_0(cli: CliRunner) -> None:
+    done = cli.invoke(main, ["doctor", "--set", "engine.model=starter", "--set", "engine.device=cpu"])
+    assert done.exit_code == 0, done.output
+    assert "words heard" in done.output
+    assert done.output.splitlines()[-1] == "This machine can serve."
+
+
+def test_doctor_names_the_problem_and_its_fix_and_ends_with_1(cli: CliRunner) -> None:
+    Path("empty").mkdir()
+    done = cli.invoke(main, ["doctor", "--set", "engine.model=./empty", "--set", "engine.device=cpu"])
+    assert done.exit_code == 1, done.output
+    assert "PROBLEM" in done.output and "empty" in done.output and "fix: " in done.output
+    assert done.output.splitlines()[-1] == "This machine cannot serve like this."
+
+
 def test_check_looks_at_the_files_that_are_named(cli: CliRunner) -> None:
     Path("data").mkdir()
     Path("data/glossary.yaml").write_text("terms: 3\n", encoding="utf-8")

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from host_stt.contract import (
-    FRAME_BYTES_MAX,
     HEADER,
     MAGIC,
     SAMPLE_RATE,
@@ -113,19 +112,12 @@ def test_each_mistake_is_answered_alone_and_its_neighbours_are_read(
     assert len(error.message) > 10
 
 
-def test_an_hour_in_one_frame_ends_its_own_connection_with_the_reason_and_no_other(url: str) -> None:
-    async def send() -> tuple[int | None, list[Answer]]:
-        async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/v1/windows") as other:
-            async with http.ws_connect(f"{url}/v1/windows") as ws:
-                await ws.send_bytes(bytes(FRAME_BYTES_MAX + 2))
-                await ws.receive(timeout=20)
-            await other.send_bytes(GOOD)
-            return ws.close_code, [decode_answer((await other.receive(timeout=20)).data)]
-
-    assert 2 * HOUR_S * SAMPLE_RATE > FRAME_BYTES_MAX
-    code, (answer,) = asyncio.run(send())
-    assert code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
-    assert isinstance(answer, Transcript)
+def test_an_hour_in_one_window_is_refused_by_its_id_and_the_next_one_is_read(url: str) -> None:
+    hour = frame(bytes(4 * HOUR_S * SAMPLE_RATE), encoding="pcm_f32le")
+    error, after = asyncio.run(answers_of(url, hour, GOOD))
+    assert isinstance(error, WindowError)
+    assert (error.code, error.id, error.is_retryable) == ("window_too_long", "bad", False)
+    assert isinstance(after, Transcript)
 
 
 wild = st.recursive(

@@ -150,6 +150,21 @@ def test_windows_of_files_wait_while_anything_live_waits() -> None:
     assert (refused.answer.code, refused.answer.is_retryable) == ("overloaded", True)
 
 
+def test_files_are_read_in_short_calls_beside_live_channels_and_in_long_ones_without() -> None:
+    planner = Planner(PlannerConfig(interim_batch_ms=100, background_batch_ms=25, live_ms=5_000))
+    teach(planner, per_row_s=0.010)
+    for n in range(12):
+        planner.feed(ticket(f"f{n}", BACKGROUND, "file"))
+    assert names(planner.take(0.0)) == [f"f{n}" for n in range(10)]
+    planner.feed(ticket("now", FINAL, "C01", arrived_s=1.0))
+    for n in range(12, 24):
+        planner.feed(ticket(f"f{n}", BACKGROUND, "file", arrived_s=1.0))
+    assert names(planner.take(1.0)) == ["now"]
+    assert names(planner.take(1.1)) == ["f10", "f11"]
+    assert names(planner.take(5.9)) == ["f12", "f13"]
+    assert names(planner.take(6.1)) == [f"f{n}" for n in range(14, 24)]
+
+
 def test_a_file_waits_for_an_interim_that_is_not_due_yet() -> None:
     planner = Planner(PlannerConfig(interim_interval_ms=500, climb_after_ms=1000, descend_after_ms=60_000))
     planner.feed(ticket("f1"))

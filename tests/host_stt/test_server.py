@@ -15,6 +15,7 @@ import pytest
 from aiohttp import WSMsgType
 from aiohttp.test_utils import TestClient, TestServer
 
+from host_stt import window_socket
 from host_stt.config import EngineConfig
 from host_stt.contract import (
     FRAME_BYTES_MAX,
@@ -123,7 +124,10 @@ async def test_a_window_with_a_wrong_field_is_answered_by_its_id() -> None:
         assert (answer.id, answer.code, answer.is_retryable) == ("w7", "wrong_sample_rate", False)
 
 
-async def test_the_largest_window_passes_and_a_larger_frame_closes_its_connection_only() -> None:
+async def test_the_largest_window_passes_and_a_frame_beyond_the_limit_closes_its_connection_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(window_socket, "FRAME_BYTES_READ", FRAME_BYTES_MAX + 1)
     async with serving() as client:
         async with client.ws_connect("/v1/windows") as ws:
             large = window(
