@@ -66,7 +66,7 @@ async def heard(desk: Desk, path: str) -> Float32Array:
     async with desk.client.get(f"{desk.url}{path}") as answer:
         assert (answer.status, answer.content_type) == (200, "audio/ogg"), await answer.text()
         data = await answer.read()
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=SECOND)
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
     return np.concatenate([frame.to_ndarray()[0] for frame in frames])

@@ -16,7 +16,7 @@ from aiortc.rtp import RTCP_RR, RtcpReceiverInfo, RtcpRrPacket, RtpPacket
 from tests.support.rtp import a_receiver, nothing
 from webrtc_host.media import tap
 from webrtc_host.media.opus import Codec
-from webrtc_host.media.tap import ROUTES_MAX, SOURCES_MAX, Tap, TapError, guard, self_test
+from webrtc_host.media.tap import ROUTES_MAX, SOURCES_MAX, Tap, TapError, WirePacket, guard, self_test
 
 
 def a_packet(
@@ -90,7 +90,7 @@ async def a_stats(receiver: Any) -> Any:
 async def test_an_exception_costs_one_packet_and_few_lines_of_log(caplog: pytest.LogCaptureFixture) -> None:
     receiver, taken = a_receiver(), []
 
-    def take(codec: Codec, packet: RtpPacket) -> None:
+    def take(codec: Codec, packet: WirePacket) -> None:
         if packet.sequence_number % 2:
             raise RuntimeError("a bug")
         taken.append(packet.sequence_number)

@@ -267,7 +267,8 @@ def test_whoever_takes_over_and_whenever_it_closes_what_was_read_in_the_end_is_t
 ) -> None:
     """Each connection feeds where the one before ended; verdicts and closings come in any order. A patient
     connection closes after its verdicts, and then nothing of what was read is ever told as failed."""
-    coverage, told, truth = a_ledger(), [], {}
+    coverage, told = a_ledger(), []
+    truth: dict[int, tuple[CoverageState, None]] = {}
     acts: list[tuple[int, int, tuple[int, int, CoverageState | None]]] = []  # (when, rank, what)
     end = 0
     for begun, (stretches, closes) in enumerate(zip(connections, close_after, strict=False)):
@@ -280,11 +281,11 @@ def test_whoever_takes_over_and_whenever_it_closes_what_was_read_in_the_end_is_t
             end += length * 10
         closed_at = last_known if is_patient else begun * 3 + closes
         acts.append((closed_at, 2, (first, end, None)))
-    for _, rank, (start, to, state) in sorted(acts, key=lambda act: act[:2]):
+    for _, rank, (start, to, verdict) in sorted(acts, key=lambda act: act[:2]):
         if rank == 0:
             told += coverage.received(start, to)
-        elif rank == 1 and state is not None:
-            told += coverage.decide(start, to, state)
+        elif rank == 1 and verdict is not None:
+            told += coverage.decide(start, to, verdict)
         else:
             told += coverage.closed(start, to)
         assert coverage.violations() == []
