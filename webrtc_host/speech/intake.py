@@ -1,6 +1,6 @@
 """Intake: the bounded queue between a channel's source, which never waits, and the thread that listens.
 
-Pure but for `room`, which file sources may wait on. Owns the policy when full: the newest block is refused,
+Pure but for `room`, which file sources may wait on. Owns the policy when full: the newest sound is refused,
 counted as shed, and said once. Invariant: what waits is never longer than `backlog_ms_max`.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 
-from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageNotes, CoverageState, ms_of
+from webrtc_host.seams import SAMPLES_PER_MS, Block, BlockKind, CoverageNotes, CoverageState, ms_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +52,13 @@ class Intake:
         return self._is_shedding
 
     def put(self, block: Block) -> None:
+        is_sound = block.kind is BlockKind.AUDIO
+        # A long loss comes in one block. What of it is left out is a hole, as silent; the rest is for sound.
+        limit = self._limit if is_sound else self._limit // 2
         for piece in _pieces(block):
-            if self._samples + len(piece.samples) > self._limit:
-                self.refuse(piece)
+            if self._samples + len(piece.samples) > limit:
+                if is_sound:
+                    self.refuse(piece)
             else:
                 self._blocks.append(piece)
                 self._samples += len(piece.samples)

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from tests.webrtc_host.speech.helpers import MS, S
-from webrtc_host.seams import Block
+from webrtc_host.seams import Block, BlockKind
 from webrtc_host.speech.intake import PIECE_SAMPLES, Intake
 
 
@@ -37,6 +37,18 @@ async def test_the_newest_is_refused_when_full_and_taking_makes_room() -> None:
     assert (was_shedding, intake.is_shedding) == (True, False)
     intake.put(block(2 * S, 100 * MS))
     assert intake.shed_samples == 200 * MS
+
+
+async def test_a_long_loss_is_not_shed_and_leaves_room_for_the_sound_behind_it() -> None:
+    intake = Intake("C01", 4000, 100)
+    intake.put(Block(0, np.zeros(11 * S, dtype=np.float32), BlockKind.LOST))
+    assert (intake.shed_samples, intake.is_shedding) == (0, False)
+    intake.put(block(11 * S, S))
+    assert (intake.shed_samples, intake.is_shedding) == (0, False)
+    starts = []
+    while intake:
+        starts += [taken.start_sample for taken in intake.take()]
+    assert starts == [0, S, 11 * S]
 
 
 async def test_a_source_faster_than_real_time_waits_until_half_is_free() -> None:
