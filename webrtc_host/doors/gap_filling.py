@@ -29,6 +29,8 @@ AROUND_SAMPLES = SAMPLE_RATE
 """Heard before and after a gap: the longest part of a word that a gap's edge can cut off, and a breath."""
 EDGE_MS = 400
 """The same word this close in time to one that was heard live is that word: nobody says one again so fast."""
+LOOSE_MS = 200
+"""Word times are off by up to about so much: what seems to begin so late may still be cut by the edge."""
 BACKFILL = "backfill"
 """`source` of the finals."""
 JOIN_SAMPLES = SAMPLE_RATE // 50
@@ -238,8 +240,9 @@ class GapSink:
         heard = [*self._known, *heard_live(self._channel, from_ms, to_ms)]
         kept = [
             word
-            for word in words
-            if self._holds((word["start_ms"] + word["end_ms"]) // 2) and not is_double(word, heard)
+            for at, word in enumerate(words)
+            if (self._holds(_middle(word)) or self._is_cut_off(words, at, heard))
+            and not is_double(word, heard)
         ]
         if not words and self._inside(fields["start_ms"], fields["end_ms"]) is not None:
             kept = words
@@ -255,6 +258,22 @@ class GapSink:
 
     def _holds(self, ms: int) -> bool:
         return any(start <= ms < end for start, end in self._gaps)
+
+    def _is_cut_off(self, words: Sequence[dict[str, Any]], at: int, heard: Sequence[dict[str, Any]]) -> bool:
+        """The greater part of the word came live, but not all of it, and nobody could make it out: the word
+        beyond it was heard live, and right up to that one nothing.
+        """
+        word = words[at]
+        for start, end in self._gaps:
+            if word["start_ms"] < end + LOOSE_MS and end <= _middle(word) and at + 1 < len(words):
+                beyond = doubles(words[at + 1], heard)
+                if beyond and not _spoken(heard, word["start_ms"], beyond[0]["start_ms"]):
+                    return True
+            if start - LOOSE_MS < word["end_ms"] and _middle(word) < start and at > 0:
+                beyond = doubles(words[at - 1], heard)
+                if beyond and not _spoken(heard, beyond[-1]["end_ms"], word["end_ms"]):
+                    return True
+        return False
 
     def _inside(self, start_ms: int, end_ms: int) -> tuple[int, int] | None:
         """From the first to the last of it that lies in a gap."""
@@ -273,10 +292,26 @@ def heard_live(channel: Channel, from_ms: int, to_ms: int) -> list[dict[str, Any
 
 def is_double(word: dict[str, Any], heard: Sequence[dict[str, Any]]) -> bool:
     """A word cut by the gap's edge can be read on both sides; its times then differ by the part cut off."""
-    return any(
-        _bare(word["text"]) == _bare(other["text"]) and abs(word["start_ms"] - other["start_ms"]) <= EDGE_MS
+    return bool(doubles(word, heard))
+
+
+def doubles(word: dict[str, Any], heard: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same word, as it was heard live."""
+    return [
+        other
         for other in heard
-    )
+        if _bare(word["text"]) == _bare(other["text"])
+        and abs(word["start_ms"] - other["start_ms"]) <= EDGE_MS
+    ]
+
+
+def _middle(word: dict[str, Any]) -> int:
+    return int(word["start_ms"] + word["end_ms"]) // 2
+
+
+def _spoken(heard: Sequence[dict[str, Any]], from_ms: int, to_ms: int) -> bool:
+    """Was any word heard live whose middle lies in [from_ms, to_ms)?"""
+    return any(from_ms <= _middle(word) < to_ms for word in heard)
 
 
 def _bare(text: str) -> str:

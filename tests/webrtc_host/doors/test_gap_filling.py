@@ -145,6 +145,47 @@ def test_a_word_that_was_read_on_both_sides_of_the_edge_is_written_once() -> Non
     assert (written["text"], written["start_ms"]) == ("gate seven", 5600)
 
 
+def heard_live(*words: tuple[str, int, int]) -> tuple[Channel, SavedLog]:
+    log = SavedLog("s_1", capacity=100, now_ms=lambda: 12_000)
+    registry = SessionRegistry(LimitsConfig(), lambda *_: log, BlockKeeper)
+    log.emit(EventType.SEGMENT_FINAL, "C01", **final(*words, text=" ".join(text for text, _, _ in words)))
+    return registry.channel(registry.current(), "C01"), log
+
+
+def last_text(log: SavedLog) -> str:
+    return str(json.loads(list(log.since(0))[-1].data)["text"])
+
+
+def test_a_word_whose_head_was_lost_is_read_late_when_nobody_made_it_out_live() -> None:
+    channel, log = heard_live(("at", 9000, 9300), ("checkpoint", 9310, 9900))
+    sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
+    late = (
+        ("four", 8550, 8830),
+        ("we", 8830, 8990),
+        ("are", 8990, 9110),
+        ("at", 9130, 9290),
+        ("ch", 9300, 9700),
+    )
+    sink.emit(EventType.SEGMENT_FINAL, **final(*late, text="four we are at ch"))
+    assert last_text(log) == "four we are"
+
+
+def test_a_word_whose_tail_was_lost_is_read_late_when_nobody_made_it_out_live() -> None:
+    channel, log = heard_live(("proceed", 4000, 4500), ("to", 4520, 4700))
+    sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
+    late = (("proceed", 4010, 4500), ("to", 4500, 4690), ("gate", 4700, 5060), ("seven", 5100, 5500))
+    sink.emit(EventType.SEGMENT_FINAL, **final(*late, text="proceed to gate seven"))
+    assert last_text(log) == "gate seven"
+
+
+def test_a_word_that_was_cut_and_read_otherwise_live_is_not_written_beside_it() -> None:
+    channel, log = heard_live(("car", 9000, 9120), ("at", 9130, 9300))
+    sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
+    late = (("we", 8830, 8980), ("are", 8980, 9110), ("at", 9130, 9290))
+    sink.emit(EventType.SEGMENT_FINAL, **final(*late, text="we are at"))
+    assert last_text(log) == "we"
+
+
 def test_an_utterance_is_told_as_far_as_it_lies_in_the_gap() -> None:
     channel, rig = a_channel((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
     sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
