@@ -9,6 +9,7 @@ import { ServerError, request } from "./api.js";
 import { Pulse } from "./pulse.js";
 
 const GATHERING_MS = 2000; // host candidates come at once; a dead network card must not hold us up
+const ANSWER_MS = 10_000; // an offer is answered in 0.1 s; a request into a path that died hangs for minutes
 const CONNECT_MS = 12_000; // ICE on a good path takes 0.1 s; browsers themselves give up after about 15 s
 const CONNECT_AGAIN_MS = 6000; // it went before; a path that died again is better tried anew
 const SHAKY_MS = 5000; // "disconnected" heals by itself on a short radio hole
@@ -34,7 +35,8 @@ export class Connection extends EventTarget {
     this.options = { language, resume, since };
   }
 
-  async open(signal) {
+  async open(aborted) {
+    const signal = within(ANSWER_MS, aborted);
     if (!("RTCPeerConnection" in globalThis)) throw new ServerError("noWebRtc");
     const pc = new RTCPeerConnection({ iceServers: await iceServers(signal) });
     this.#pc = pc;
@@ -43,13 +45,13 @@ export class Connection extends EventTarget {
       this.#data = this.#openData(pc);
       await pc.setLocalDescription(await pc.createOffer());
       await gathered(pc);
-      signal?.throwIfAborted();
+      aborted?.throwIfAborted();
       const answer = await request("POST", "offer", this.#offer(pc), { signal });
       ({ connection: this.id, session: this.session, channels: this.channels } = answer);
       this.resume = answer.resume ?? null;
       this.isResumed = answer.resumed === true;
       await pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
-      await connected(pc, signal, this.options.resume ? CONNECT_AGAIN_MS : CONNECT_MS);
+      await connected(pc, aborted, this.options.resume ? CONNECT_AGAIN_MS : CONNECT_MS);
       pc.onconnectionstatechange = () => this.#watch();
       this.#data.onclose = () => this.#lose("data channel closed"); // an orderly end; ICE would notice 10 s later
       this.#watch();
@@ -145,6 +147,12 @@ export class Connection extends EventTarget {
     this.#data?.close();
     this.#pc?.close();
   }
+}
+
+/** Aborted by `signal`, or when the time is over. */
+function within(ms, signal) {
+  const timeout = AbortSignal.timeout(ms);
+  return signal && AbortSignal.any ? AbortSignal.any([signal, timeout]) : (signal ?? timeout);
 }
 
 /** STUN and TURN servers as the operator configured them; usually none. */

@@ -13,8 +13,9 @@ import { Repair } from "./repair.js";
 import { SocketConnection } from "./socket-connection.js";
 import { Watcher } from "./watch.js";
 
-const PROBE_MS = 1200; // a server that is there answers in a fraction of it
-const AGAIN_MS = [0, 250, 500, 1000]; // between probes; the last for ever: the network is back within a second of it
+const PROBE_MS = 3000; // enough for a slow path and its TLS handshake; three are on their way at most
+const AGAIN_MS = [250, 500, 1000]; // between probes; the last for ever: the network is back within a second of it
+const AGAIN_S = 1; // after an offer that failed
 const LAST_WORDS_MS = 8000; // for final_seq to arrive after the server said it
 const HOPELESS = new Set(["bad_token", "forbidden", "noWebRtc"]);
 const BLOCKED = new Set(["iceFailed", "noWebRtc"]); // HTTP goes, WebRTC does not
@@ -119,9 +120,7 @@ export class Link extends EventTarget {
     this.#isLive = false;
     this.#state("reconnecting");
     let last = new Error(reason);
-    for (let tries = 0; !this.#aborter.signal.aborted; tries += 1) {
-      await this.#pause(AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)]);
-      if (this.#aborter.signal.aborted || !(await isThere())) continue;
+    while (await this.#isThereAgain()) {
       try {
         await this.#connect();
         return this.#live();
@@ -129,10 +128,26 @@ export class Link extends EventTarget {
         last = error;
         if (HOPELESS.has(error.code)) break;
         if (BLOCKED.has(error.code) && this.#canFallBack()) this.#isFallback = true;
-        await this.#pause((error.retryAfterS ?? 0) * 1000);
+        await this.#pause((error.retryAfterS ?? AGAIN_S) * 1000);
       }
     }
     return this.#aborter.signal.aborted ? undefined : this.#tell("dead", last);
+  }
+
+  /** Resolves to true when the server answers, false when nobody waits for it any more. The next question does not
+   *  wait for the one before: what was sent into a dead network may never be answered. */
+  async #isThereAgain() {
+    let isFound = false;
+    const ask = async () => {
+      if (!(await isThere()) || isFound) return;
+      isFound = true;
+      this.#wake();
+    };
+    for (let tries = 0; !isFound && !this.#aborter.signal.aborted; tries += 1) {
+      ask();
+      await this.#pause(AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)]);
+    }
+    return !this.#aborter.signal.aborted;
   }
 
   /** Wait, or until the browser says that the network is another one. */

@@ -42,6 +42,8 @@ class StubServer:
         self.refusal: tuple[int, str, dict[str, str]] | None = None
         self.is_reachable_by_media = True
         self.has_sockets = True
+        self.swallows = ""  # requests to this path are never answered
+        self.swallowed = self.unheard_max = 0  # how many of them wait, and waited at most
         self.ice_servers: list[dict[str, Any]] = []
         self.session = "s_stub"
         self.offers: list[dict[str, Any]] = []
@@ -154,7 +156,17 @@ class StubServer:
         return web.json_response(self.ready, status=self.ready_status)
 
     async def _health(self, request: web.Request) -> web.Response:
+        await self._maybe_swallow(request)
         return web.json_response({})
+
+    async def _maybe_swallow(self, request: web.Request) -> None:
+        """As a network that is away does with requests: they wait until their sender gives up."""
+        if request.path == self.swallows:
+            self.swallowed += 1
+            self.unheard_max = max(self.unheard_max, self.swallowed)
+            while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            self.swallowed -= 1
 
     async def _ice(self, request: web.Request) -> web.Response:
         return web.json_response({"ice_servers": self.ice_servers})
@@ -162,6 +174,7 @@ class StubServer:
     async def _offer(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.offers.append(body)
+        await self._maybe_swallow(request)
         if self.refusal is not None:
             status, message, headers = self.refusal
             return _error(status, "refused", message, headers)

@@ -66,6 +66,32 @@ async def test_a_connection_that_breaks_comes_back_and_resumes(open_page: OpenPa
     await expect(page.locator("#interim")).not_to_contain_text("Keep talking")
 
 
+async def test_the_page_asks_again_while_an_older_question_is_still_unanswered(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.swallows = "/health"
+    await stub.drop_peers()
+    await until(lambda: stub.unheard_max >= 2)
+    stub.swallows = ""  # those that wait are lost for good
+    await until(lambda: len(stub.offers) > 1)
+    assert stub.offers[-1]["resume"] == "r_1"
+
+
+async def test_an_offer_into_a_network_that_is_gone_again_is_given_up(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.swallows = "/offer"
+    await stub.drop_peers()
+    await until(lambda: len(stub.offers) == 2)
+    stub.swallows = ""
+    await until(lambda: len(stub.offers) > 2)
+    await expect(page.locator("main")).to_have_attribute("data-phase", "live", timeout=BUSY_BOX_MS)
+
+
 async def test_a_server_that_begins_anew_is_found_again(open_page: OpenPage, stub: StubServer) -> None:
     page = await open_page()
     await begin(page, stub)
