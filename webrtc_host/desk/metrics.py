@@ -162,6 +162,7 @@ ARCHIVE = {
     "encoding_ms": Figure("Milliseconds of sound waiting to be encoded."),
     "sync_ms": Figure("What the last sync of all open files took."),
     "unsynced_ms_max": Figure("The longest a packet was not yet safe from a power cut."),
+    "unwritten_ms_max": Figure("The longest a packet was not yet safe from the end of the process."),
     "is_degraded": Figure("1 while sound cannot be kept."),
 }
 RECOVERY = {

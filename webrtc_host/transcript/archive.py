@@ -185,6 +185,7 @@ class Archive:
             "encoding_ms": self.encoder.waiting_ms,
             "sync_ms": figures.sync_ms,
             "unsynced_ms_max": figures.unsynced_ms_max,
+            "unwritten_ms_max": figures.unwritten_ms_max,
             "is_degraded": float(figures.is_degraded),
         }
 

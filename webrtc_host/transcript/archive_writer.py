@@ -1,8 +1,9 @@
-"""The archive's writer: one thread that puts the packets of all channels on disk.
+"""The archive's writer: one thread that writes the packets of all channels, and one that syncs behind it.
 
 Owns the open files, when they are synced, and what happens while the disk takes nothing. Callers hand a
 packet over and go on. A packet is in the system's hands within WRITE_S, which outlives a killed process, and
 on the disk within `flush_ms`, which outlives a power cut; a disk slower than that is measured, not hidden.
+Writing never waits for a sync: while a disk takes its time, a killed process loses no more than otherwise.
 Invariant: a file is a row of whole pages with at most one torn page at its end, after whatever crash.
 """
 
@@ -17,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from host_stt.contract import SAMPLE_RATE
@@ -37,6 +39,10 @@ PACKET_OVERHEAD = 200  # bytes a waiting packet takes besides its payload
 RETRY_S = 2.0
 SYNC_THREADS = 8
 """Syncs of several files at one time share the disk's work."""
+SPARE = 0.2
+"""Of `flush_ms`, kept free for a round of syncs however quick the last ones were."""
+FADE = 0.9
+"""What a slow round counts for in the next one."""
 PART, DONE, CORRUPT = ".part", ".opus", ".corrupt"
 TICKS = ogg.MEDIA_RATE // SAMPLE_RATE
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -67,6 +73,7 @@ class WriterStatistics:
     waiting_bytes: int
     sync_ms: int  # the last round of syncs took
     unsynced_ms_max: int  # the longest a packet was not on the disk, since the start
+    unwritten_ms_max: int  # and the longest it was in this process alone
     is_degraded: bool
     rounds: int  # finished; what was put two rounds ago is written
 
@@ -202,12 +209,14 @@ class AudioWriter:
         self._samples_max = config.segment_s * SAMPLE_RATE
         self._inbox: deque[tuple[Place, OpusPacket]] = deque()
         self._inbox_bytes = 0
+        self._inbox_since_s = 0.0
         self._lock = threading.Lock()
         self._open: dict[Place, list[SegmentFile]] = {}
         self._written_s: dict[SegmentFile, float] = {}
         self._oldest_unsynced_s: float | None = None
         self._sync_s = 0.0
-        self._unsynced_s_max = 0.0
+        self._is_syncing = False
+        self._unsynced_s_max = self._unwritten_s_max = 0.0
         self._retry_s = 0.0
         self._packets = self._bytes = self._files = 0
         self._lost_samples = self._rounds = 0
@@ -215,10 +224,12 @@ class AudioWriter:
         self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="audio-sync")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._behind: ThreadPoolExecutor | None = None  # syncs and closes, one after the other; None: inline
         self.trouble: str | None = None
         """Why nothing is being kept, in plain words."""
 
     def start(self) -> None:
+        self._behind = ThreadPoolExecutor(1, thread_name_prefix="audio-behind")
         self._thread = threading.Thread(target=self._run, name="audio-writer", daemon=True)
         self._thread.start()
 
@@ -230,6 +241,8 @@ class AudioWriter:
             self._thread = None
         else:
             self._finish_all()
+        if self._behind is not None:
+            self._behind.shutdown()
         self._pool.shutdown()
 
     def put(self, place: Place, packets: Sequence[OpusPacket]) -> None:
@@ -239,17 +252,21 @@ class AudioWriter:
             if self._inbox_bytes + needed > INBOX_BYTES_MAX:
                 self._lost_samples += sum(packet.samples for packet in packets)
                 return
+            if not self._inbox:
+                self._inbox_since_s = self._clock()
             self._inbox_bytes += needed
             self._inbox.extend((place, packet) for packet in packets if ogg.samples_of(packet.payload))
 
     def step(self) -> None:
         """One round: write what waits, sync what is due, close what is idle."""
         now_s = self._clock()
-        batch = self._take()
+        batch, since_s = self._take()
         if batch and self._oldest_unsynced_s is None:
             self._oldest_unsynced_s = now_s - WRITE_S  # it may have waited for this round
         for place, packets in batch.items():
             self._write(place, packets, now_s)
+        if batch:
+            self._unwritten_s_max = max(self._unwritten_s_max, self._clock() - since_s)
         self._sync_when_due()
         self._close_idle(now_s)
         self._rounds += 1
@@ -264,6 +281,7 @@ class AudioWriter:
             waiting_bytes=self._inbox_bytes,
             sync_ms=round(self._sync_s * 1000),
             unsynced_ms_max=round(self._unsynced_s_max * 1000),
+            unwritten_ms_max=round(self._unwritten_s_max * 1000),
             is_degraded=self.trouble is not None,
             rounds=self._rounds,
         )
@@ -285,14 +303,23 @@ class AudioWriter:
             logger.exception("the audio archive failed in a round")
             self._degrade(f"a bug: {type(error).__name__}")
 
-    def _take(self) -> dict[Place, list[OpusPacket]]:
+    def _do_behind(self, act: Callable[[], None]) -> None:
+        """What may take the disk a while: by the second thread, in the order it is given here."""
+        if self._behind is None:
+            act()
+        else:
+            self._behind.submit(self._safely, act)
+
+    def _take(self) -> tuple[dict[Place, list[OpusPacket]], float]:
+        """What waits, and since when the first of it does."""
         with self._lock:
             waiting, self._inbox = self._inbox, deque()
             self._inbox_bytes = 0
+            since_s = self._inbox_since_s
         batch: dict[Place, list[OpusPacket]] = {}
         for place, packet in waiting:
             batch.setdefault(place, []).append(packet)
-        return batch
+        return batch, since_s
 
     def _write(self, place: Place, packets: list[OpusPacket], now_s: float) -> None:
         if self.trouble is not None and now_s < self._retry_s:
@@ -346,21 +373,31 @@ class AudioWriter:
         return file
 
     def _sync_when_due(self) -> None:
-        began_s = self._clock()
-        oldest_s = self._oldest_unsynced_s
-        # Begun early enough to be done in time, when it takes as long as the last one.
-        if oldest_s is None or began_s - oldest_s + WRITE_S + self._sync_s < self._config.flush_ms / 1000:
+        """One round at a time, begun early enough to be done in time when it takes as long as the slowest of
+        the last few.
+        """
+        flush_s, oldest_s = self._config.flush_ms / 1000, self._oldest_unsynced_s
+        if oldest_s is None or self._is_syncing:
+            return
+        needed_s = WRITE_S + min(max(self._sync_s, flush_s * SPARE), flush_s / 2)
+        if self._clock() - oldest_s + needed_s < flush_s:
             return
         dirty = [f for files in self._open.values() for f in files if f.size > f.synced_size]
+        self._oldest_unsynced_s, self._is_syncing = None, True
+        self._do_behind(partial(self._sync, dirty, oldest_s))
+
+    def _sync(self, dirty: Sequence[SegmentFile], oldest_s: float) -> None:
+        began_s = self._clock()
         try:
             list(self._pool.map(SegmentFile.sync, dirty))
         except OSError as error:
             self._degrade(f"the disk does not keep what is written: {error.strerror}")
+        finally:
+            self._is_syncing = False
         ended_s = self._clock()
-        # One slow round (a checkpoint of something else) does not make all later ones early.
-        self._sync_s = min(ended_s - began_s, self._config.flush_ms / 2000)
+        # One slow round (a checkpoint of something else) makes the next second's early, not all later ones.
+        self._sync_s = max(ended_s - began_s, self._sync_s * FADE)
         self._unsynced_s_max = max(self._unsynced_s_max, ended_s - oldest_s)
-        self._oldest_unsynced_s = None
 
     def _close_idle(self, now_s: float) -> None:
         idle_s = GAP_SAMPLES_MAX / SAMPLE_RATE
@@ -378,6 +415,9 @@ class AudioWriter:
 
     def _finish(self, place: Place, file: SegmentFile) -> None:
         self._forget(place, file)
+        self._do_behind(partial(self._finish_behind, place, file))
+
+    def _finish_behind(self, place: Place, file: SegmentFile) -> None:
         try:
             file.finish()
         except OSError as error:
@@ -393,7 +433,7 @@ class AudioWriter:
         if error.errno not in FULL:  # this file may be broken for good; the next try begins another
             for file in list(self._open.get(place, [])):
                 self._forget(place, file)
-                file.abandon()
+                self._do_behind(file.abandon)
         self._degrade("the disk is full" if error.errno in FULL else f"{error.strerror or error}")
 
     def _degrade(self, reason: str) -> None:

@@ -2,6 +2,8 @@ import errno
 import itertools
 import os
 import random
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from tests.support.sound import PLACE, kept_in, packet_at, row_of_packets
 from webrtc_host.seams import OpusPacket
 from webrtc_host.transcript import archive_writer
-from webrtc_host.transcript.archive_files import mend, scan
+from webrtc_host.transcript.archive_files import inspect, mend, packets_in, scan
 from webrtc_host.transcript.archive_writer import AudioWriter, Place, WriterConfig
 
 
@@ -227,6 +229,34 @@ def test_the_thread_writes_by_itself_and_closing_it_loses_nothing(tmp_path: Path
     writer.close()
     assert kept_in(tmp_path) == packets
     assert sorted(tmp_path.rglob("*.part")) == []
+
+
+def test_what_comes_while_the_disk_syncs_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def stands_still(fd: int) -> None:
+        began.set()
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(os, "fsync", stands_still)
+    writer = AudioWriter(WriterConfig(tmp_path))
+    writer.start()
+    try:
+        packets = row_of_packets(0, 1000)
+        writer.put(PLACE, packets[:25])
+        assert began.wait(10)
+        writer.put(PLACE, packets[25:])
+        rounds = writer.statistics().rounds
+        deadline_s = time.monotonic() + 10
+        while writer.statistics().rounds < rounds + 2 and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        path = next(tmp_path.rglob("*.part"))
+        assert list(packets_in(inspect(path.read_bytes()), 0)) == packets  # a kill would leave all of it
+    finally:
+        go_on.set()
+        writer.close()
 
 
 @pytest.mark.parametrize("seed", range(20))
