@@ -16,7 +16,7 @@ from host_stt.contract import SAMPLE_RATE
 from webrtc_host.media.pacing import Pace, PaceConfig
 from webrtc_host.media.resample import MEDIA_RATE, Piece
 from webrtc_host.media.timeline import Timeline, TimelineConfig
-from webrtc_host.seams import Block, ChannelState, OpusPacket
+from webrtc_host.seams import Block, BlockKind, ChannelState, OpusPacket
 
 if TYPE_CHECKING:
     from webrtc_host.channel import Channel
@@ -57,6 +57,7 @@ class SocketFeed:
         self._shift: int | None = None  # the timeline's present is so much before ours
         self._next_sample: int | None = None  # end of what was put, as far as its place is known
         self._last_put_sample = now
+        self._end_ticks = 0  # of the newest piece given to the timeline
         self._packets: list[tuple[int, int, bytes]] = []  # RTP-like time, samples, payload: not yet placed
         self.is_hurried = False  # the connection ends: nothing waits for its pace any more
         self.is_over = False  # the channel is somebody else's: nothing reaches it any more
@@ -86,14 +87,14 @@ class SocketFeed:
         if self.is_over:
             return
         if self._shift is not None:
-            self._hand_on(self._timeline.on_tick(now - self._shift))
+            self._take(self._timeline.on_tick(now - self._shift))
         if now - self._last_put_sample > self._config.no_signal_samples:
             self._channel.report(ChannelState.NO_SIGNAL, "no_packets")
 
     def flush(self) -> None:
         """The source is at its end: hand on what still waits for a decision."""
         if not self.is_over:
-            self._hand_on(self._timeline.flush())
+            self._take(self._timeline.flush())
 
     def _now(self) -> int:
         return self._channel.session.now_sample()
@@ -131,17 +132,21 @@ class SocketFeed:
         self._pace.pass_on(len(piece.samples))
         self.samples += len(piece.samples)
         self._next_sample = (self._next_sample or 0) + len(piece.samples)
-        blocks = self._timeline.feed(piece.timestamp, piece.samples, now - self._shift)
-        if blocks:
-            end_ticks = piece.timestamp + len(piece.samples) * TICKS_PER_SAMPLE
-            self._keep_placed(blocks[-1].end_sample, end_ticks)
+        self._end_ticks = piece.timestamp + len(piece.samples) * TICKS_PER_SAMPLE
+        self._take(self._timeline.feed(piece.timestamp, piece.samples, now - self._shift))
+
+    def _take(self, blocks: list[Block]) -> None:
+        """What the timeline has placed: sound, when there is any, up to the end of the newest piece."""
+        heard_to = next((b.end_sample for b in reversed(blocks) if b.kind is BlockKind.AUDIO), None)
+        if heard_to is not None:
+            self._keep_placed(heard_to)
         self._hand_on(blocks)
 
-    def _keep_placed(self, end_sample: int, end_ticks: int) -> None:
-        """end_sample is where end_ticks lies: so the packets up to there have their places."""
+    def _keep_placed(self, end_sample: int) -> None:
+        """The newest piece ends at `end_sample`: so the packets up to there have their places."""
         packets, self._packets = self._packets, []
         for timestamp, samples, payload in packets:
-            start = end_sample + (timestamp - end_ticks) // TICKS_PER_SAMPLE
+            start = end_sample + (timestamp - self._end_ticks) // TICKS_PER_SAMPLE
             self._channel.keep(OpusPacket(max(0, start), samples, payload))
 
     def _hand_on(self, blocks: list[Block]) -> None:

@@ -18,7 +18,7 @@ from typing import Protocol
 from host_stt.contract import SAMPLE_RATE
 from webrtc_host.config import ArchiveConfig
 from webrtc_host.seams import Block, OpusPacket
-from webrtc_host.transcript.archive_files import Index, KeptFile, packets_of, path_of, scan
+from webrtc_host.transcript.archive_files import Index, KeptFile, end_of, packets_of, path_of, scan
 from webrtc_host.transcript.archive_writer import (
     DONE,
     GAP_SAMPLES_MAX,
@@ -130,15 +130,23 @@ class Archive:
         return runs
 
     def end_before(self, place: Place, limit_sample: int) -> int:
-        """End of the newest packet that begins before `limit_sample`; 0 when none is kept."""
+        """End of the newest packet that begins before `limit_sample`; 0 when none is kept.
+
+        It need not lie in the file that begins last: what is filled in behind other sound has its own.
+        """
         with self._lock:
             files = self._index.of(place)
-        for file in reversed(files):
-            if file.start_sample < limit_sample:
-                ends = [p.end_sample for p in packets_of(self.folder, file) if p.start_sample < limit_sample]
-                if ends:
-                    return max(ends)
-        return 0
+        newest = 0
+        for file in reversed([f for f in files if f.start_sample < limit_sample]):
+            if file.start_sample + self._longest_samples <= newest:
+                break
+            end = end_of(self.folder, file)
+            if end > limit_sample:
+                starts = (p for p in packets_of(self.folder, file) if p.start_sample < limit_sample)
+                end = max((p.end_sample for p in starts), default=0)
+            if end > file.start_sample:
+                newest = max(newest, end)
+        return newest
 
     def places(self) -> list[Place]:
         with self._lock:
@@ -189,12 +197,15 @@ class Archive:
             "is_degraded": float(figures.is_degraded),
         }
 
-    def _files_over(self, place: Place, from_sample: int, to_sample: int) -> list[KeptFile]:
+    @property
+    def _longest_samples(self) -> int:
         """A file is no longer than `segment_s`; one of a server configured otherwise may be."""
-        longest = max(self.config.segment_s, 3600) * SAMPLE_RATE + GAP_SAMPLES_MAX
+        return max(self.config.segment_s, 3600) * SAMPLE_RATE + GAP_SAMPLES_MAX
+
+    def _files_over(self, place: Place, from_sample: int, to_sample: int) -> list[KeptFile]:
         with self._lock:
             files = self._index.of(place)
-        return [f for f in files if from_sample - longest < f.start_sample < to_sample]
+        return [f for f in files if from_sample - self._longest_samples < f.start_sample < to_sample]
 
     def _opened(self, place: Place, start_sample: int, stem: str) -> None:
         with self._lock:

@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 HEAD_BYTES_MAX = 1024
 """Both header pages together are about 200 bytes long."""
+TAIL_BYTES = 128 * 1024
+"""A page is at most half as long: the last whole one lies in it, and a torn one behind that."""
+SUFFIXES = (DONE, PART, DONE)
+"""Where a file is looked for: it may be finished, and so renamed, at this moment."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,7 +72,7 @@ def packets_in(contents: Contents, start_sample: int) -> Iterator[OpusPacket]:
 
 def packets_of(folder: Path, file: KeptFile) -> list[OpusPacket]:
     """What is in a file; empty, and the file set aside, when it is none of ours any more."""
-    for suffix in (DONE, PART):  # it may be finished, and so renamed, at this moment
+    for suffix in SUFFIXES:
         path = path_of(folder, file, suffix)
         try:
             contents = inspect(path.read_bytes())
@@ -84,6 +88,24 @@ def packets_of(folder: Path, file: KeptFile) -> list[OpusPacket]:
             logger.warning("the audio file %s is damaged; what is whole of it is used", path)
         return list(packets_in(contents, file.start_sample))
     return []
+
+
+def end_of(folder: Path, file: KeptFile) -> int:
+    """Where its newest packet ends, by the tail of the file; its first sample when nothing is in it."""
+    for suffix in SUFFIXES:
+        try:
+            with path_of(folder, file, suffix).open("rb") as data:
+                data.seek(max(0, data.seek(0, os.SEEK_END) - TAIL_BYTES))
+                pages = list(ogg.read(data.read()))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            logger.warning("the audio file %s of %s cannot be read: %s", file.stem, file.place, error)
+            break
+        if pages:
+            return file.start_sample + max(page.granule for page in pages) // TICKS
+        break  # damaged over a long stretch: by all of it
+    return max((packet.end_sample for packet in packets_of(folder, file)), default=file.start_sample)
 
 
 def path_of(folder: Path, file: KeptFile, suffix: str = DONE) -> Path:

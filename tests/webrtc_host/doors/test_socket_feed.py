@@ -9,7 +9,7 @@ from tests.support.peers import BlockKeeper, Rig
 from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
 from webrtc_host.media.resample import Piece
-from webrtc_host.seams import BlockKind, EventType
+from webrtc_host.seams import Block, BlockKind, EventType, OpusPacket
 
 TWENTY_MS = SAMPLE_RATE // 50
 
@@ -92,6 +92,50 @@ async def test_what_the_network_held_up_is_not_a_pause() -> None:
     assert world.seconds_of(BlockKind.AUDIO) == 9.0
     assert world.state == "idle"
     world.assert_contiguous()
+
+
+class Keeper:
+    """Takes what is to be kept, and how."""
+
+    def __init__(self) -> None:
+        self.packets: list[OpusPacket] = []
+        self.blocks: list[Block] = []
+
+    def keep_packet(self, packet: OpusPacket) -> None:
+        self.packets.append(packet)
+
+    def keep_block(self, block: Block) -> None:
+        self.blocks.append(block)
+
+
+async def test_packets_are_kept_whoever_ends_the_decision_on_their_place() -> None:
+    world, keeper = World(), Keeper()
+    world.channel.keeper = keeper
+
+    async def packet(seconds_later: float) -> None:
+        world.now_s += seconds_later
+        payload = world.count.to_bytes(4, "big")
+        world.feed.keep(world.count * 3, TWENTY_MS, payload)
+        await world.feed.put(Piece(world.count * 3, np.full(TWENTY_MS, 0.1, np.float32)))
+        world.count += TWENTY_MS
+
+    for _ in range(10):
+        await packet(0.02)
+    world.wait(0.25)  # a tick ends the decision where the first sample lies
+    for _ in range(60):
+        await packet(0.02)
+    for n in range(30):  # held up for a second; and here whether that was a pause
+        await packet(1.0 if n == 0 else 0.001)
+    world.wait(0.5)
+    for _ in range(60):
+        await packet(0.02)
+    world.feed.flush()
+    assert keeper.blocks == []
+    assert [int.from_bytes(p.payload, "big") for p in keeper.packets] == list(
+        range(0, world.count, TWENTY_MS)
+    )
+    audio = [block for block in world.pipeline.blocks if block.kind is BlockKind.AUDIO]
+    assert [p.start_sample for p in keeper.packets] == [block.start_sample for block in audio]
 
 
 async def test_after_ten_seconds_without_sound_the_time_is_lost() -> None:

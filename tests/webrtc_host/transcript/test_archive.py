@@ -76,6 +76,15 @@ def test_runs_and_their_end_tell_where_sound_is(archive: Archive) -> None:
     assert archive.end_before(Place("s_9", "C01"), 1 << 40) == 0
 
 
+def test_the_end_need_not_lie_in_the_file_that_begins_last(archive: Archive) -> None:
+    put(archive, 0, 20)
+    put(archive, 500, 3000)
+    put(archive, 20, 480)  # came late, and has a file of its own
+    assert archive.end_before(PLACE, 1 << 40) == 3000 * MS
+    assert archive.end_before(PLACE, 2000 * MS) == 2000 * MS
+    assert archive.end_before(PLACE, 490 * MS) == 480 * MS
+
+
 def test_a_range_over_several_files_is_one(tmp_path: Path) -> None:
     archive = opened(tmp_path, segment_s=10)
     put(archive, 0, 35_000)
