@@ -39,6 +39,7 @@ class KnownUtterance:
     id: str
     start_ms: int
     end_ms: int | None = None
+    text_start_ms: int | None = None  # of its first final
     text_end_ms: int | None = None  # end of its last final
     lacks_engine: bool = False  # a window of it was given up for want of an engine
     has_failed: bool = False  # a window of it cannot be read
@@ -49,7 +50,9 @@ class KnownUtterance:
             return False
         if self.has_failed or (self.end_ms <= covered_to_ms and not self.lacks_engine):
             return True
-        return self.text_end_ms is not None and self.end_ms - self.text_end_ms < NEAR_MS
+        if self.text_start_ms is None or self.text_end_ms is None:
+            return False
+        return self.text_start_ms - self.start_ms < NEAR_MS and self.end_ms - self.text_end_ms < NEAR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class Known:
 def known_of(opened_ms: int, events: Iterable[Mapping[str, Any]], until_ms: int | None = None) -> Known:
     """events: bodies of the channel's stored events since it was opened, in the order of their seq.
 
-    until_ms: when the channel was opened again; what happened from then on is another feed's.
+    until_ms: when the channel was opened again; what happened from then on is another feed's. So is what lies
+    before `opened_ms`: an earlier feed's sound may have been read, and told, since this one was opened.
     """
     utterances: dict[str, KnownUtterance] = {}
     words: list[Word] = []
@@ -82,7 +86,7 @@ def known_of(opened_ms: int, events: Iterable[Mapping[str, Any]], until_ms: int 
             if not is_closed:  # later the restart called the unread time lost, and a recovery may have begun
                 covered_to_ms = max(covered_to_ms, int(event["to_ms"]))
             continue
-        if until_ms is not None and event["start_ms"] >= until_ms:
+        if not opened_ms - NEAR_MS <= event["start_ms"] < (math.inf if until_ms is None else until_ms):
             continue
         known = utterances.get(event.get("utterance", ""))
         if kind == EventType.SPEECH_STARTED:
@@ -98,10 +102,14 @@ def known_of(opened_ms: int, events: Iterable[Mapping[str, Any]], until_ms: int 
             words += _words_of_event(event)
             lines.append((event["start_ms"] * SAMPLES_PER_MS, event["end_ms"] * SAMPLES_PER_MS))
             if known is not None:
-                text_end_ms = max(known.text_end_ms or 0, event["end_ms"])
-                utterances[known.id] = replace(known, text_end_ms=text_end_ms)
+                utterances[known.id] = _with_text(known, event["start_ms"], event["end_ms"])
     words.sort(key=mid_sample)
     return Known(opened_ms, covered_to_ms, tuple(utterances.values()), tuple(words), tuple(sorted(lines)))
+
+
+def _with_text(known: KnownUtterance, start_ms: int, end_ms: int) -> KnownUtterance:
+    first_ms = start_ms if known.text_start_ms is None else min(known.text_start_ms, start_ms)
+    return replace(known, text_start_ms=first_ms, text_end_ms=max(known.text_end_ms or 0, end_ms))
 
 
 def _words_of_event(event: Mapping[str, Any]) -> list[Word]:

@@ -209,6 +209,22 @@ def test_what_was_said_after_the_channel_came_back_is_another_feeds() -> None:
     assert known.covered_to_ms == 0  # that the time was called lost does not mean that it was read
 
 
+def test_what_was_read_late_of_an_earlier_feed_is_not_this_feeds() -> None:
+    events = [started("u_1", 10_000), *said("u_2", "bravo two", 15_000)]  # u_1 is told since, by a recovery
+    again = plan(events, 20_000, opened_ms=14_000)
+    assert again.utterance_began("u_20", 15_000) is False  # the feed's own, and its own name
+    assert again.name_of("u_20") == "u_2"
+    assert again.broken_off() == []  # the other one is for whoever reads the earlier feed
+
+
+def test_text_that_begins_later_than_its_speech_does_not_settle_the_beginning() -> None:
+    line = final("u_1", "charlie five return", 13_900)
+    events = [started("u_1", 10_000), ended("u_1", 10_000, 14_800), line]
+    again = plan(events, 16_000)
+    assert not again.is_known(9800 * MS, 12_000 * MS)
+    assert again.from_sample <= (10_000 - LEAD_MS) * MS
+
+
 def test_a_recovery_that_was_cut_off_goes_on_without_giving_anything_twice() -> None:
     events = [started("u_1", 10_000), closed(), covered(30_000), final("u_1", "alpha one", 10_000)]
     again = Plan(known_of(0, events, until_ms=30_000), 14_000 * MS, TAIL_MS)
