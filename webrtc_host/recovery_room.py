@@ -16,20 +16,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, select
-
-from webrtc_host.channel import Channel, DoorKind
+from webrtc_host.channel import Channel
 from webrtc_host.errors import EngineError, StoreError
-from webrtc_host.going_on import CRASHED, Restarted
+from webrtc_host.going_on import Restarted
+from webrtc_host.recovery_finding import (
+    DONE_KEY,
+    Failed,
+    known_around,
+    known_to_its_end,
+    still_failed,
+    unrecovered_feeds,
+)
 from webrtc_host.recovery_reading import PastDecoder, PastNotes, PastSink, PastTranscriber, RecoveryFigures
 from webrtc_host.seams import SAMPLES_PER_MS, EventType, ms_of
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
-from webrtc_host.transcript import schema
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
 from webrtc_host.transcript.event_log import Event
-from webrtc_host.transcript.recovery import RESTART_RULE, WANT_OF_ENGINE, Known, Plan, known_of
+from webrtc_host.transcript.recovery import RESTART_RULE, WANT_OF_ENGINE, Plan
 from webrtc_host.transcript.rows import put_meta
 from webrtc_host.transcript.store import Store
 
@@ -38,8 +43,6 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 2
 """Channels read again at one time; each keeps one window or two before the engine."""
 PIECE_SAMPLES = 10_000 * SAMPLES_PER_MS
-EVENTS_MAX = 4000
-"""Of one feed, the newest: days of one channel's speech that is not dealt with would not fill it."""
 TAIL_SPARE_MS = 5000  # what else may lie between a packet and its first event
 RECENT_MS = 60_000
 """A feed closed so shortly before the crash may not have said its last words: a channel changes hands before
@@ -50,11 +53,8 @@ FINALS_WAIT_S = 7200.0
 AGAIN_MAX = 256  # utterances waiting to be read once more; each is a few packets of a file
 TRIED_MAX = 10_000
 SETTLE_S = 1.0
-AROUND_MS = 120_000
 NEVER_SAMPLE = 1 << 60
 LEAVE_S = 0.3  # given to a reading that the end of the server breaks off
-DONE_KEY = "recovered:{session}:{channel}:"
-"""In `meta`, with the opened_seq behind it: this feed was read again. Feeds are done in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,10 @@ class CutOff:
     @property
     def place(self) -> Place:
         return Place(self.channel.session.id, self.channel.id)
+
+    def reads(self, failed: Failed) -> bool:
+        at = failed.start_ms * SAMPLES_PER_MS
+        return self.place == failed.place and self.plan.from_sample <= at < self.plan.to_sample
 
 
 class RecoveryRoom:
@@ -96,6 +100,7 @@ class RecoveryRoom:
                     logger.exception("%s %s cannot be recovered", one.session.id, channel.id)
                     self.figures.feeds_failed += 1
         waiting = [one for one in cut_off if not one.plan.is_empty]
+        await self._find_failed(restarted, waiting)
         if not waiting:
             return
         self.figures.feeds_waiting = len(waiting)
@@ -117,16 +122,20 @@ class RecoveryRoom:
         """
         if event.kind is not EventType.WINDOW_FAILED or event.utterance is None or event.channel is None:
             return
-        body = json.loads(event.data)
-        if body["code"] not in WANT_OF_ENGINE or event.utterance in self._tried:
+        if json.loads(event.data)["code"] in WANT_OF_ENGINE:
+            place = Place(event.session, event.channel)
+            self._read_later(Failed(place, event.utterance, event.start_ms or 0))
+
+    def _read_later(self, failed: Failed) -> None:
+        if failed.utterance in self._tried:
             return
-        if len(self._again) >= AGAIN_MAX:
+        if len(self._again) >= AGAIN_MAX:  # the next start finds it
             self.figures.feeds_failed += 1
             return
-        self._tried[event.utterance] = None
+        self._tried[failed.utterance] = None
         while len(self._tried) > TRIED_MAX:
             self._tried.pop(next(iter(self._tried)))
-        task = asyncio.create_task(self._repair(event), name=f"read {event.utterance} again")
+        task = asyncio.create_task(self._repair(failed), name=f"read {failed.utterance} again")
         self._again.add(task)
         task.add_done_callback(self._again.discard)
 
@@ -147,7 +156,7 @@ class RecoveryRoom:
         """
         session_id, channel_id, head_seq = channel.session.id, channel.id, channel.session.log.head_seq
         feeds = await self._store.read(
-            lambda connection: _unrecovered_feeds(connection, session_id, channel_id, head_seq, recent_ms)
+            lambda connection: unrecovered_feeds(connection, session_id, channel_id, head_seq, recent_ms)
         )
         found: list[CutOff] = []
         place = Place(session_id, channel_id)
@@ -156,13 +165,28 @@ class RecoveryRoom:
             end = await asyncio.to_thread(self._archive.end_before, place, limit)
             if feed.next_ms is None:
                 self._set_clock(channel, feed.opened_ms * SAMPLES_PER_MS, end)
-            known = await self._store.read(partial(_known, place=place, feed=feed))
+            known = await self._store.read(partial(known_to_its_end, place=place, feed=feed))
             plan = Plan(known, end, self._tail_ms)
             runs = await asyncio.to_thread(self._archive.runs, place, plan.from_sample, plan.to_sample)
             for start_sample, end_sample in runs:  # it will be read: nobody need send it again
                 channel.note_received(start_sample, end_sample)
             found.append(CutOff(channel, feed.opened_seq, plan))
         return found
+
+    async def _find_failed(self, restarted: Sequence[Restarted], waiting: Sequence[CutOff]) -> None:
+        """What was given up for want of an engine, and not read again before the server ended."""
+        for one in restarted:
+            for channel_id in one.session.channels:
+                place = Place(one.session.id, channel_id)
+                try:
+                    failed = await self._store.read(partial(still_failed, place=place))
+                except StoreError:
+                    logger.exception("%s %s: what failed is not known", place.session, place.channel)
+                    self.figures.feeds_failed += 1
+                    continue
+                for window in failed:
+                    if not any(cut_off.reads(window) for cut_off in waiting):
+                        self._read_later(window)
 
     def _set_clock(self, channel: Channel, from_sample: int, end_sample: int) -> None:
         """Live sound goes on behind what was kept; that time is taken, and nobody need send it again."""
@@ -192,27 +216,25 @@ class RecoveryRoom:
         finally:
             self.figures.feeds_waiting -= 1
 
-    async def _repair(self, event: Event) -> None:
+    async def _repair(self, failed: Failed) -> None:
         """Read the utterance of a failed window once more, when the channel's last words are out."""
-        assert self.registry is not None and event.channel is not None and event.utterance is not None
-        session = self.registry.get(event.session)
-        channel = self.registry.channel(session, event.channel)
+        assert self.registry is not None
+        place = failed.place
+        session = self.registry.get(place.session)
+        channel = self.registry.channel(session, place.channel)
         self.figures.feeds_waiting += 1
         try:
             async with self._places:
                 await asyncio.sleep(SETTLE_S)
-                place = Place(session.id, channel.id)
-                known = await self._store.read(
-                    partial(_known_around, place=place, start_ms=event.start_ms or 0)
-                )
-                plan = Plan(known, session.now_sample(), again=frozenset({event.utterance}))
+                known = await self._store.read(partial(known_around, place=place, start_ms=failed.start_ms))
+                plan = Plan(known, session.now_sample(), again=frozenset({failed.utterance}))
                 if not plan.is_empty:
                     await self._read_again(channel, plan)
             self.figures.feeds_done += 1
         except asyncio.CancelledError:
             raise
         except Exception:
-            logger.exception("%s %s: %s could not be read again", session.id, channel.id, event.utterance)
+            logger.exception("%s %s: %s could not be read again", session.id, channel.id, failed.utterance)
             self.figures.feeds_failed += 1
         finally:
             self.figures.feeds_waiting -= 1
@@ -267,69 +289,3 @@ async def _finals_of(pipeline: Any) -> None:
             if figures.queued_ms == 0 and figures.in_flight == 0:
                 return
             await asyncio.sleep(FINALS_POLL_S)
-
-
-@dataclass(frozen=True, slots=True)
-class _Feed:
-    opened_seq: int
-    opened_ms: int
-    next_ms: int | None  # when the channel was opened again
-
-
-def _unrecovered_feeds(
-    connection: Connection, session: str, channel: str, head_seq: int, recent_ms: int
-) -> list[_Feed]:
-    """Those that a crash ended; uploads are answered whole or sent again by their sender."""
-    prefix = DONE_KEY.format(session=session, channel=channel)
-    key = schema.meta.c.key
-    keys = connection.execute(select(key).where(key.startswith(prefix, autoescape=True))).scalars()
-    done = {int(one.removeprefix(prefix)) for one in keys}
-    table = schema.feeds
-    rows = connection.execute(
-        select(table)
-        .where(table.c.session == session, table.c.channel == channel, table.c.opened_seq <= head_seq)
-        .order_by(table.c.opened_seq)
-    ).all()
-    feeds: list[_Feed] = []
-    for number, row in enumerate(rows):
-        later = (other.opened_ms for other in rows[number + 1 :] if other.door != DoorKind.PUSH)
-        is_cut_off = row.closed_ms is None or row.closed_ms > recent_ms or row.reason == CRASHED
-        if is_cut_off and row.opened_seq not in done and row.door != DoorKind.PUSH:
-            feeds.append(_Feed(row.opened_seq, row.opened_ms, next(later, None)))
-    return feeds
-
-
-def _known(connection: Connection, place: Place, feed: _Feed) -> Known:
-    """The newest events of a feed, to its end."""
-    return known_of(feed.opened_ms, _bodies(connection, place, feed.opened_seq), feed.next_ms)
-
-
-def _known_around(connection: Connection, place: Place, start_ms: int) -> Known:
-    """The newest events of a channel, from a little before `start_ms` on."""
-    floor_ms = max(0, start_ms - AROUND_MS)
-    near = [body for body in _bodies(connection, place, 0) if body.get("start_ms", floor_ms) >= floor_ms]
-    return known_of(floor_ms, near)
-
-
-def _bodies(connection: Connection, place: Place, after_seq: int) -> list[dict[str, Any]]:
-    table = schema.events
-    kinds = (
-        EventType.SPEECH_STARTED,
-        EventType.SPEECH_ENDED,
-        EventType.SEGMENT_FINAL,
-        EventType.WINDOW_FAILED,
-        EventType.COVERAGE,
-        EventType.CHANNEL_CLOSED,
-    )
-    rows = connection.execute(
-        select(table.c.data)
-        .where(
-            table.c.session == place.session,
-            table.c.channel == place.channel,
-            table.c.seq > after_seq,
-            table.c.type.in_([kind.value for kind in kinds]),
-        )
-        .order_by(table.c.seq.desc())
-        .limit(EVENTS_MAX)
-    ).all()
-    return [json.loads(row.data) for row in reversed(rows)]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from aiohttp import web
 
 from host_stt.contract import Answer, Float32Array, Priority, Segment, Transcript, Window, WindowError, Word
@@ -24,9 +25,10 @@ from tests.support.desk import Desk, a_config, running_desk, until
 from tests.support.record import a_record
 from tests.support.speech import say, silence
 from tests.webrtc_host.speech.engine_server import EngineServer, engine_server
+from webrtc_host import recovery_room
 from webrtc_host.app import ARCHIVE
 from webrtc_host.channel import Channel, ChannelWish, DoorKind
-from webrtc_host.recovery_room import DONE_KEY, _unrecovered_feeds
+from webrtc_host.recovery_finding import DONE_KEY, unrecovered_feeds
 from webrtc_host.seams import Block, EventType
 from webrtc_host.sessions import Session
 from webrtc_host.transcript.rows import put_meta
@@ -254,6 +256,30 @@ async def test_a_channel_that_hung_up_while_the_engine_was_away_gets_its_words_l
         assert len(of(events, "window.failed")) == 1
 
 
+async def test_what_no_engine_read_before_the_server_ended_is_read_after_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery_room, "RECENT_MS", -10_000_000)  # the channel hung up long before
+    sound = np.concatenate([silence(0.5), say(SHORT), silence(1.0)])
+    async with engine_server(lambda window: None) as engine:
+        async with a_server(tmp_path / "first", engine) as desk:
+            session = desk.session
+            channel = await speak(desk, sound)
+            await kept(desk, channel)
+            await channel.close("hung up")
+            copy = crash(tmp_path / "first", tmp_path / "second")
+        engine.reply = by_the_clock
+        async with a_server(copy, engine) as desk:
+            await recovered(desk)
+            events = await events_of(desk, session.id)
+            assert_whole(events, sound)
+            assert len(of(events, "window.failed")) == 1
+        windows = len(engine.windows)
+        async with a_server(copy, engine) as desk:
+            await recovered(desk)
+            assert len(engine.windows) == windows  # and once is enough
+
+
 async def test_an_engine_that_is_still_loading_is_waited_for(tmp_path: Path) -> None:
     sound = np.concatenate([silence(0.5), say(SHORT), silence(1.0)])
     refused: list[str] = []
@@ -287,7 +313,7 @@ async def test_feeds_are_done_one_by_one_in_any_order(tmp_path: Path) -> None:
         await record.written()
 
         async def left() -> list[int]:
-            feeds = await record.store.read(lambda c: _unrecovered_feeds(c, "s_1", "C01", 1000, 60_000))
+            feeds = await record.store.read(lambda c: unrecovered_feeds(c, "s_1", "C01", 1000, 60_000))
             return [feed.opened_seq for feed in feeds]
 
         assert await left() == [2, 4]
