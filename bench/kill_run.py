@@ -7,6 +7,7 @@ process died. In the end everything is asked back from the record and compared w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -21,6 +22,7 @@ from typing import Any
 
 import aiohttp
 
+from bench.kill_evidence import evidence
 from bench.kill_score import ALIKE, Reading, score
 from bench.kill_speakers import Phrase, Speaker, phrase_of, spoken_of
 from tests.support.server import Server
@@ -38,6 +40,9 @@ TARGETS = ("media", "engine", "both")
 QUIET_S = 3.0
 """Nothing waits for so long: everything has been read."""
 SETTLE_S = 600.0
+LAST_WORDS_S = 1.0
+"""For the figures of a server that is about to be killed; a busy one may not answer in time."""
+LONGEST = ("unsynced_ms_max", "unwritten_ms_max")
 Say = Callable[[str], None]
 
 
@@ -62,6 +67,15 @@ class Course:
     kills: list[tuple[str, float]] = field(default_factory=list)
     down_s: list[float] = field(default_factory=list)
     recovered: dict[str, float] = field(default_factory=dict)
+    longest: dict[str, float] = field(default_factory=dict)  # of all lives
+
+    def note(self, archive: dict[str, float]) -> None:
+        """archive: a life's figures."""
+        for name in LONGEST:
+            self.longest[name] = max(self.longest.get(name, 0.0), archive.get(name, 0.0))
+
+    def kills_ms(self, t0_wall_ms: float) -> list[tuple[str, float]]:
+        return [(target, wall_ms - t0_wall_ms) for target, wall_ms in self.kills]
 
     def media_kills(self) -> list[float]:
         return [wall_ms for target, wall_ms in self.kills if target != "engine"]
@@ -142,14 +156,20 @@ async def run(folder: Path, plan: Plan, tell: Say = lambda line: None) -> dict[s
             await _settled(http, host.url)
             course.recovered = await _metrics(http, host.url, "host_stt_recovery_")
             archive = await _metrics(http, host.url, "host_stt_archive_")
-            finals, seqs = await _record(http, host.url, session["session"])
+            course.note(archive)
+            events = await _record(http, host.url, session["session"])
+            t0_wall_ms = datetime.fromisoformat(session["t0_wall"]).timestamp() * 1000
+            sent = [one for speaker in speakers for one in speaker.sent]
+            spoken = spoken_of(sent, t0_wall_ms, course.media_kills(), plan.margin_ms)
+            finals = _finals(events)
+            result = score(spoken, finals, readings, plan.alike)
+            suspects = await evidence(
+                *(http, host.url, session["session"], folder / "data" / "audio", result.suspects),
+                *(events, course.kills_ms(t0_wall_ms)),
+            )
             errors += host.errors
         finally:
             await asyncio.to_thread(host.close)
-    t0_wall_ms = datetime.fromisoformat(session["t0_wall"]).timestamp() * 1000
-    sent = [one for speaker in speakers for one in speaker.sent]
-    spoken = spoken_of(sent, t0_wall_ms, course.media_kills(), plan.margin_ms)
-    result = score(spoken, finals, readings, plan.alike)
     return {
         "channels": plan.channels,
         "rounds": plan.rounds,
@@ -161,9 +181,11 @@ async def run(folder: Path, plan: Plan, tell: Say = lambda line: None) -> dict[s
         "load": [round(x, 1) for x in os.getloadavg()],
         **result.as_dict(),
         "finals": len(finals),
-        "seq_holes": _holes(seqs),
+        "seq_holes": _holes([event["seq"] for event in events]),
+        **course.longest,
         "last_process": {**course.recovered, **archive},
         "errors_logged": errors[:20],
+        "suspects": suspects,
     }
 
 
@@ -174,6 +196,9 @@ async def _round(
     await asyncio.sleep(chance.uniform(*plan.speak_s))
     target = chance.choice(plan.targets)
     errors = host.errors
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(LAST_WORDS_S):
+            course.note(await _metrics(http, host.url, "host_stt_archive_"))
     course.kills.append((target, time.time() * 1000))
     await asyncio.to_thread(host.kill, target)
     if target == "engine":
@@ -194,7 +219,7 @@ async def _undisturbed(
         *(_say_once(http, url, session, f"C{n + 1:02d}", phrase) for n, phrase in enumerate(phrases))
     )
     await _settled(http, url)
-    finals, _ = await _record(http, url, session)
+    finals = _finals(await _record(http, url, session))
     readings: dict[str, Reading] = {}
     for (channel, start_ms), phrase in zip(sent, phrases, strict=True):
         own = sorted((f for f in finals if f["channel"] == channel), key=lambda f: f["start_ms"])
@@ -253,22 +278,21 @@ async def _metrics(http: aiohttp.ClientSession, url: str, prefix: str) -> dict[s
     return {name.removeprefix(prefix).removesuffix("_total"): float(value) for name, value in pairs}
 
 
-async def _record(
-    http: aiohttp.ClientSession, url: str, session: str
-) -> tuple[list[dict[str, Any]], list[int]]:
-    """All finals of a session, and every seq, replayed from its beginning."""
+async def _record(http: aiohttp.ClientSession, url: str, session: str) -> list[dict[str, Any]]:
+    """All stored events of a session, replayed from its beginning."""
     async with http.get(f"{url}/api/sessions/{session}") as answer:
         head_seq = (await answer.json())["head_seq"]
-    finals: list[dict[str, Any]] = []
-    seqs: list[int] = []
+    events: list[dict[str, Any]] = []
     async with http.ws_connect(f"{url}/ws", params={"session": session, "since": "0"}) as watching:
-        while not seqs or seqs[-1] < head_seq:
+        while not events or events[-1]["seq"] < head_seq:
             event = json.loads((await watching.receive(timeout=60)).data)
             if "seq" in event:
-                seqs.append(event["seq"])
-            if event["type"] == "segment.final":
-                finals.append(event)
-    return finals, seqs
+                events.append(event)
+    return events
+
+
+def _finals(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event for event in events if event["type"] == "segment.final"]
 
 
 def _holes(seqs: Sequence[int]) -> int:

@@ -54,6 +54,7 @@ class Score:
     missing: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     misplaced: list[str] = field(default_factory=list)
+    suspects: list[Spoken] = field(default_factory=list)  # of all three
     time_errors_ms: list[int] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -104,12 +105,14 @@ def _count(
     line = f"{one.channel} {one.start_ms}-{one.end_ms} ms: {reading.text!r} as {text!r}"
     if _is_doubled(finals, text, reading):
         result.doubled.append(line)
+        result.suspects.append(one)
     if not one.received_whole:
         result.cut += 1
         return
     result.phrases += 1
     if similarity(reading.text, text) < alike:
         result.missing.append(line)
+        result.suspects.append(one)
         return
     result.same += plain(text) == plain(reading.text)
     error_ms = max(
@@ -119,6 +122,7 @@ def _count(
     result.time_errors_ms.append(error_ms)
     if error_ms > TIME_MS:
         result.misplaced.append(f"{line}, {error_ms} ms off")
+        result.suspects.append(one)
 
 
 def _is_doubled(finals: Sequence[Mapping[str, Any]], text: str, reading: Reading) -> bool:
