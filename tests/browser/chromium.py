@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Page, Route, async_playwright
 
 from host_stt.contract import Float32Array
 
@@ -28,6 +28,7 @@ ARGS = (
     "--allow-loopback-in-peer-connection",
 )
 FAKE_MICROPHONE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+PATIENCE = "const CONNECT_MS = 12_000;"
 CAPTURE_RATE = 48_000  # the fake device's own; another rate would be resampled once more
 
 
@@ -39,6 +40,18 @@ async def chromium(*extra: str) -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+async def give_up_soon(page: Page) -> None:
+    """Let a page yet to be opened wait 2 s for WebRTC, not 12 as in tests/scenarios/test_networks.py."""
+
+    async def hasty(route: Route) -> None:
+        answer = await route.fetch()
+        script = await answer.text()
+        assert PATIENCE in script
+        await route.fulfill(response=answer, body=script.replace(PATIENCE, "const CONNECT_MS = 2_000;"))
+
+    await page.route("**/connection.js", hasty)
 
 
 def microphone_plays(wav: Path) -> tuple[str, ...]:

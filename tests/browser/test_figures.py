@@ -53,8 +53,7 @@ def soak() -> dict[str, Any]:
     return made
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [PHONE, DESKTOP])
+@pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")])
 async def test_a_report_opens_offline_and_is_axe_clean(
     browser: Browser, tmp_path: Path, viewport: Any, scheme: Any
 ) -> None:

@@ -37,7 +37,7 @@ PHRASES = {
     "ko": ("알파원 정문으로 이동하라 이상", "브라보투 주차장 확인 바람", "찰리쓰리 본부로 이동하라 이상"),
 }
 LEAD_S = 6.0  # the page connects meanwhile, also on a busy machine
-PAUSE_S = 3.0
+PAUSE_S = 2.0
 TOLERANCE_MS = 300
 ERROR_RATE_MAX = 0.10
 BUSY_BOX_MS = 90_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.chromium import FAKE_MICROPHONE, chromium
+from tests.browser.chromium import FAKE_MICROPHONE, chromium, give_up_soon
 from tests.browser.conftest import OpenPage
 from tests.browser.stub import StubServer
 
@@ -79,6 +79,9 @@ async def test_a_microphone_that_another_program_holds(open_page: OpenPage) -> N
 async def test_a_server_that_cannot_be_reached_by_media(open_page: OpenPage, stub: StubServer) -> None:
     stub.is_reachable_by_media = False
     page = await open_page()
+    await give_up_soon(page)
+    await page.reload()
+    await page.wait_for_selector("html[data-ready]", state="attached")
     await page.click("#go")
     await expect_error(page, "iceFailed", "media.announce")
     await expect(page.locator("[data-step=connection]")).to_have_attribute("data-state", "failed")
