@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support import forked
 from tests.support.server import Server, command, run
 
 pytestmark = pytest.mark.net
@@ -109,7 +110,7 @@ async def test_a_closed_terminal_ends_it_in_order_unless_nohup_was_said(
 
 def assert_refused(folder: Path, sentence: str, *options: str) -> None:
     """The start ends with status 2 and that one sentence."""
-    done = run("serve", "--set", "media.port=0", "--set", "engine.port=0", *options, cwd=folder)
+    done = forked.run("serve", "--set", "media.port=0", "--set", "engine.port=0", *options, cwd=folder)
     assert done.returncode == 2, done
     assert re.fullmatch(rf"host-stt: {sentence}\n", done.stderr), done.stderr
     assert done.stdout == ""
@@ -160,7 +161,7 @@ def test_an_open_address_without_a_token_is_refused(tmp_path: Path, key: str) ->
 
 @pytest.mark.parametrize("command", ["media", "engine"])
 def test_each_server_alone_refuses_its_open_address(tmp_path: Path, command: str) -> None:
-    done = run(command, "--set", f"{command}.host=0.0.0.0", cwd=tmp_path)
+    done = forked.run(command, "--set", f"{command}.host=0.0.0.0", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"host-stt: {command}.host is 0.0.0.0, which other machines can reach")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import srt
 
+from tests.support import forked
 from tests.support.recordings import spoken_row, write_wav
 from tests.support.server import command, environment, run
 
@@ -97,7 +98,7 @@ def test_verbose_json_holds_words(folder: Path) -> None:
 def test_a_mistake_is_one_plain_sentence_and_status_2(
     folder: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    done = run("transcribe", *arguments, cwd=folder)
+    done = forked.run("transcribe", *arguments, cwd=folder)
     assert done.returncode == 2
     assert any(line.startswith(f"host-stt: {sentence}") for line in done.stderr.splitlines()), done.stderr
     assert done.stdout == ""

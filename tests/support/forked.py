@@ -1,0 +1,46 @@
+"""A `host-stt` command that ends by itself, in a process forked from one that has its modules loaded already.
+
+Loading them takes most of the second that a refusal costs, and there are many ways to be refused. That a
+whole new process says the same is shown beside these by commands that are started as a person starts them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.support.server import environment
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_LOADED = ("main", "serve", "engine", "transcribe")
+_CONTEXT.set_forkserver_preload([f"host_stt_cli.{name}" for name in _LOADED])
+
+
+def run(*arguments: str, cwd: Path, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    """As tests.support.server.run. Raises TimeoutExpired, and ends the process, when it takes longer."""
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
+        process = _CONTEXT.Process(target=_command, args=(arguments, cwd, environment(), out, err))
+        process.start()
+        process.join(timeout_s)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(arguments, timeout_s)
+        said = (path.read_text(encoding="utf-8") for path in (out, err))
+        return subprocess.CompletedProcess(arguments, process.exitcode, *said)
+
+
+def _command(arguments: tuple[str, ...], cwd: Path, environ: dict[str, str], out: Path, err: Path) -> None:
+    for number, path in ((1, out), (2, err)):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), number)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environ)
+    from host_stt_cli.main import main
+
+    main(list(arguments), prog_name="host-stt")
