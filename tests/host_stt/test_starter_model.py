@@ -22,7 +22,7 @@ from training.grammar import Language, call_signs, draw_phrase, is_held_out
 from training.scoring import Tally
 
 SIZE_MAX = 10_000_000
-PHRASES = 8  # of each language
+PHRASES = 6  # of each language
 ERRORS_MAX = 0.1
 _VOICES: dict[Language, str] = {"en": "en-us", "ko": "ko"}
 
@@ -73,9 +73,9 @@ def test_the_starter_writes_phrases_it_was_not_trained_on(model: WhisperModel, l
 def test_the_starter_tells_the_language_by_itself(model: WhisperModel, language: Language) -> None:
     found = [
         model.transcribe(spoken(text, language), beam_size=1)[1].language
-        for text in held_out_phrases(language)[:4]
+        for text in held_out_phrases(language)[:2]
     ]
-    assert found == [language] * 4
+    assert found == [language] * 2
 
 
 def test_a_listed_call_sign_is_written_as_it_is_listed(model: WhisperModel) -> None:
