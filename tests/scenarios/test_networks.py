@@ -7,6 +7,7 @@ over TCP shares its port with TLS.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import sys
@@ -165,35 +166,27 @@ async def test_through_turn_alone_with_a_credential_that_the_server_made(
             await assert_heard(page, before_s, 1.5)
 
 
-async def test_where_nothing_passes_both_sides_know_soon_and_nothing_is_held(
+async def test_where_nothing_passes_both_sides_know_soon_and_the_page_sends_over_a_websocket(
     namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
 ) -> None:
+    """A bare connection and the microphone page, at once: each waits a quarter of a minute."""
     with namespaces.publishing(PORT, tmp_path, ice=False):
-        async with a_page(browser, URL) as page:
-            told = await talk(page, 0.0, servers="none")
-            assert told["state"] == "failed", told
-            assert told["failed_ms"] < 25_000
-            for _ in range(200):
-                found = await figures(page)
-                if found["host_stt_registry_connections_webrtc"] == 0:
-                    break
-                await page.wait_for_timeout(100)
-            assert found["host_stt_registry_connections_webrtc"] == 0
-            assert found["host_stt_port_addresses"] == found["host_stt_port_tcp_connections"] == 0
-
-
-async def test_where_nothing_passes_the_page_sends_over_a_websocket_and_says_so(
-    namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
-) -> None:
-    with namespaces.publishing(PORT, tmp_path, ice=False):
-        async with a_page(browser, URL) as page:
+        async with a_page(browser, URL) as bare, a_page(browser, URL) as page:
             before_s = await audio_s(page)
             await page.route("**/api/ice", lambda route: route.fulfill(json={"ice_servers": []}))  # no TURN
-            await start_microphone(page)
+            told, _ = await asyncio.gather(talk(bare, 0.0, servers="none"), start_microphone(page))
+            assert told["state"] == "failed", told
+            assert told["failed_ms"] < 25_000
             await expect(page.locator("[data-step=connection]")).to_contain_text("over WebSocket")
-            found = await figures(page)
-            assert found["host_stt_registry_connections_socket"] == 1
             await assert_heard(page, before_s, 1.5)
+            for _ in range(200):
+                found = await figures(bare)
+                if found["host_stt_registry_connections_webrtc"] == 0:
+                    break
+                await bare.wait_for_timeout(100)
+            assert found["host_stt_registry_connections_webrtc"] == 0
+            assert found["host_stt_registry_connections_socket"] == 1
+            assert found["host_stt_port_addresses"] == found["host_stt_port_tcp_connections"] == 0
 
 
 async def test_a_laptop_that_changes_its_network_keeps_its_channel_and_is_heard_again(
