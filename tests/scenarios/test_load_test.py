@@ -51,7 +51,7 @@ async def test_four_channels_are_heard_and_told_truly(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_ready()
         found = await measured(server, Load(channels=4, seconds=20, talk=0.4, tracks=2), clips)
-        over_sockets = await measured(server, Load(channels=2, seconds=10, door=Door.SOCKET), clips)
+        over_sockets = await measured(server, Load(channels=2, seconds=6, door=Door.SOCKET), clips)
         told = await all_told(server)
     for selector, labels in asked_of_dashboard():
         assert any(name == selector and labels <= of for name, of in told), (selector, labels)

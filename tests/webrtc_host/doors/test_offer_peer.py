@@ -353,7 +353,7 @@ def leftovers() -> Counter[str]:
 
 
 @pytest.mark.timeout(240)
-async def test_200_clients_that_connect_and_drop_leave_nothing_behind(world: World) -> None:
+async def test_60_clients_that_connect_and_drop_leave_nothing_behind(world: World) -> None:
     await world.start(MediaConfig(connect_timeout_s=2.0))
 
     async def one(number: int) -> None:
@@ -371,7 +371,7 @@ async def test_200_clients_that_connect_and_drop_leave_nothing_behind(world: Wor
         await one(number)
     await until(lambda: not world.rig.registry.connections)
     before = leftovers()
-    for number in range(200):
+    for number in range(60):
         await one(number)
     await until(lambda: not world.rig.registry.connections)
     for _ in range(100):
@@ -379,7 +379,7 @@ async def test_200_clients_that_connect_and_drop_leave_nothing_behind(world: Wor
             break
         await asyncio.sleep(0.1)
     assert not leftovers() - before
-    assert len(world.rig.pipelines) >= 80
+    assert len(world.rig.pipelines) >= 24
     assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
     world.rig.pipelines.clear()
     world.attached.clear()  # a data channel holds its peer connection
