@@ -34,20 +34,20 @@ LIMITS = (
         for name, said in SERVERS.items()
         for limit in (
             # What a first hour's caches take passes.
-            Limit(f"{name} rss_mb", 60.0, 10.0, f"memory of {said} grows by {{slope:.0f}} MB an hour"),
-            Limit(f"{name} threads", 4.0, 2.0, f"{said} gains {{slope:.0f}} threads an hour"),
-            Limit(f"{name} fds", 8.0, 4.0, f"{said} gains {{slope:.0f}} open files an hour"),
+            Limit(f"{name} rss_mb", 60.0, 10.0, f"memory of {said} grows by {{slope:z.0f}} MB an hour"),
+            Limit(f"{name} threads", 4.0, 2.0, f"{said} gains {{slope:z.0f}} threads an hour"),
+            Limit(f"{name} fds", 8.0, 4.0, f"{said} gains {{slope:z.0f}} open files an hour"),
         )
     ),
     # Half a second would be lost in a night shift.
-    Limit("timecode_ms", 30.0, 5.0, "timecodes drift by {slope:.0f} ms an hour", is_either_way=True),
+    Limit("timecode_ms", 30.0, 5.0, "timecodes drift by {slope:z.0f} ms an hour", is_either_way=True),
 )
 
 
 def judged(report: dict[str, Any], ttfs_growth_ms: float) -> list[dict[str, Any]]:
     """Each slope, as the report keeps it. ttfs_growth_ms: how much later final text may come at the end."""
     hours = report["load"]["seconds"] / 3600
-    sentence = "time to final text grows by {slope:.0f} ms an hour"
+    sentence = "time to final text grows by {slope:z.0f} ms an hour"
     ttfs = Limit("ttfs_ms", ttfs_growth_ms / hours, ttfs_growth_ms, sentence)
     return [_one(report, limit, hours) for limit in (ttfs, *LIMITS)]
 

@@ -90,6 +90,6 @@ def slopes(found: list[dict[str, Any]]) -> list[str]:
     for one in found:
         margin = 3 * one["standard_error"]
         rows.append(
-            f"{one['name']:<22} {one['slope']:>+9.1f} {margin:>11.1f} {one['most']:>9.0f}   {one['verdict']}"
+            f"{one['name']:<22} {one['slope']:>+z9.1f} {margin:>11.1f} {one['most']:>9.0f}   {one['verdict']}"
         )
     return rows
