@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from playwright.async_api import async_playwright
 
 from tests.browser.chromium import ARGS, EXECUTABLE, FAKE_MICROPHONE
 from tests.scenarios.talking import a_page, assert_heard, audio_s, figures, talk
-from tests.support.namespaces import SERVER6, Namespaces
+from tests.support.namespaces import SERVER6, Namespaces, media_command
 
 pytestmark = [pytest.mark.browser, pytest.mark.net, pytest.mark.timeout(180)]
 
@@ -30,9 +29,7 @@ def namespaces(tmp_path: Path) -> Iterator[Namespaces]:
         "tls.mode": "self-signed",
         "auth": "none",
     }
-    command: list[str | Path] = [sys.executable, "-m", "host_stt_cli", "media"]
-    for key, value in settings.items():
-        command += ["--set", f"{key}={value}"]
+    command = media_command(settings)
     with (
         Namespaces().up_ipv6() as made,
         made.running(made.container, command, tmp_path / "media.log", "Open "),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from tests.scenarios.talking import (
     start_microphone,
     talk,
 )
-from tests.support.namespaces import CONTAINER, HOST, HOST_INSIDE, Namespaces, require
+from tests.support.namespaces import CONTAINER, HOST, HOST_INSIDE, Namespaces, media_command, require
 from tests.support.server import ROOT
 
 pytestmark = [
@@ -67,9 +66,7 @@ def server(namespaces: Namespaces, tmp_path_factory: pytest.TempPathFactory) -> 
         "tls.mode": "self-signed",
         "auth": "none",
     }
-    command: list[str | Path] = [sys.executable, "-m", "host_stt_cli", "media"]
-    for key, value in settings.items():
-        command += ["--set", f"{key}={value}"]
+    command = media_command(settings)
     with (
         coturn(namespaces, folder),
         namespaces.running(namespaces.container, command, folder / "media.log", "Open "),

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -136,6 +136,14 @@ class Namespaces:
         wrapper.write_text(f'#!/bin/sh\nexec ip netns exec {namespace} {program} "$@"\n', encoding="utf-8")
         wrapper.chmod(0o755)
         return wrapper
+
+
+def media_command(settings: Mapping[str, object]) -> list[str]:
+    """`host-stt media` with these settings, to be run in one of them."""
+    command = [sys.executable, "-m", "host_stt_cli", "media"]
+    for key, value in settings.items():
+        command += ["--set", f"{key}={value}"]
+    return command
 
 
 def require(program: str, package: str) -> None:
