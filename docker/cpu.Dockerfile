@@ -11,6 +11,7 @@ COPY pyproject.toml README.md LICENSE THIRD_PARTY_NOTICES.md ./
 COPY requirements requirements/
 COPY config config/
 COPY host_stt host_stt/
+COPY host_stt_common host_stt_common/
 COPY webrtc_host webrtc_host/
 COPY host_stt_cli host_stt_cli/
 COPY demo demo/

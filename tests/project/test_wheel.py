@@ -43,7 +43,7 @@ def test_everything_the_server_needs_is_inside(wheel: Path) -> None:
     ]
     assert [name for name in needed if name not in names] == []
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
-        *("demo", "host_stt", "host_stt_cli", "webrtc_host")
+        *("demo", "host_stt", "host_stt_cli", "host_stt_common", "webrtc_host")
     }
     licences = {name.rpartition("/")[2] for name in names if "/licenses/" in name}
     assert licences == {"LICENSE", "THIRD_PARTY_NOTICES.md"}
