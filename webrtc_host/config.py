@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from host_stt_common.names import name_of
 from webrtc_host.speech.settings import SpeechConfig
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -107,7 +108,7 @@ class LimitsConfig(Settings):
 class AccessToken(Settings):
     """A token for somebody, with what it may do."""
 
-    name: Annotated[str, Field(pattern=r"^[\w .@-]{1,40}$")]  # for the audit
+    name: Annotated[str, Field(pattern=r"^[\w .@-]{1,40}$"), AfterValidator(name_of)]  # for the audit
     token: Annotated[str, Field(min_length=8, max_length=500, repr=False)]
     role: Literal["viewer", "listener", "operator", "supervisor", "admin"]
 

@@ -1,7 +1,8 @@
 """A recording's transcript and the ways it is written: OpenAI's JSON, subtitles, plain text.
 
 Pure. Owns line lengths and time forms; times in are samples, times out are seconds or subtitle stamps.
-Invariant: subtitles come in order, none is empty, none begins before the one ahead of it has ended.
+Invariant: subtitles come in order, none is empty, none begins before the one ahead of it has ended, and no
+text ends one early.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from host_stt.contract import SAMPLE_RATE, Segment, Transcript, Word
 from host_stt.files.languages import WITHOUT_SPACES, name_of
+from host_stt_common.names import one_line, without_arrows
 
 CUE_CHARS_MAX = 84
 """Two lines of 42 characters, the usual limit of subtitles."""
@@ -162,7 +164,7 @@ def _seconds(sample: int) -> float:
 
 def cues(recording: Recording) -> list[Cue]:
     """Subtitles short enough to read: cut between words, best after a sentence."""
-    found = [cue for part in recording.parts for cue in _cues_of(part.segment)]
+    found = [cue for part in recording.parts for cue in _cues_of(part.segment) if cue.text]
     for i, cue in enumerate(found):
         start_s = max(cue.start_s, found[i - 1].end_s if i else 0.0)
         found[i] = replace(cue, start_s=start_s, end_s=max(cue.end_s, start_s + _CUE_S_MIN))
@@ -171,7 +173,7 @@ def cues(recording: Recording) -> list[Cue]:
 
 def _cues_of(segment: Segment) -> Iterator[Cue]:
     if not segment.words:
-        yield Cue(_one_line(segment.text), _seconds(segment.start_sample), _seconds(segment.end_sample))
+        yield Cue(one_line(segment.text), _seconds(segment.start_sample), _seconds(segment.end_sample))
         return
     held: list[Word] = []
     for word in segment.words:
@@ -197,7 +199,7 @@ def _cue(words: Sequence[Word]) -> Cue:
 
 
 def _text_of(words: Sequence[Word]) -> str:
-    return _one_line("".join((" " if word.leading_space else "") + word.text for word in words))
+    return one_line("".join((" " if word.leading_space else "") + word.text for word in words))
 
 
 def _folded(words: Sequence[Word]) -> str:
@@ -210,13 +212,9 @@ def _folded(words: Sequence[Word]) -> str:
     return f"{text[:at]}\n{text[at + 1 :]}"
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def srt(recording: Recording) -> str:
     return "".join(
-        f"{number}\n{_stamp(cue.start_s, ',')} --> {_stamp(cue.end_s, ',')}\n{_unmarked(cue.text)}\n\n"
+        f"{number}\n{_stamp(cue.start_s, ',')} --> {_stamp(cue.end_s, ',')}\n{without_arrows(cue.text)}\n\n"
         for number, cue in enumerate(cues(recording), start=1)
     )
 
@@ -226,11 +224,6 @@ def vtt(recording: Recording) -> str:
         f"{_stamp(cue.start_s, '.')} --> {_stamp(cue.end_s, '.')}\n{_escaped(cue.text)}\n\n"
         for cue in cues(recording)
     )
-
-
-def _unmarked(text: str) -> str:
-    """An arrow in the text would be taken for a line of times."""
-    return text.replace("-->", "->")
 
 
 def _escaped(text: str) -> str:
@@ -250,7 +243,7 @@ def written(recording: Recording, form: Format, granularities: frozenset[str] = 
     bodies: dict[Format, Callable[[], str]] = {
         Format.JSON: lambda: _dumped(json_body(recording)),
         Format.VERBOSE_JSON: lambda: _dumped(verbose_body(recording, granularities)),
-        Format.TEXT: lambda: recording.text + "\n",
+        Format.TEXT: lambda: one_line(recording.text) + "\n",
         Format.SRT: lambda: srt(recording),
         Format.VTT: lambda: vtt(recording),
     }

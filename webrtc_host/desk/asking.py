@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from host_stt_common.names import name_of
 from webrtc_host.errors import RequestError
 
 MS_MAX = 2**53
@@ -60,10 +61,12 @@ def _moment(value: object) -> object:
 
 
 def _name(value: str) -> str:
-    name = " ".join(value.split())
-    if not name or any(not letter.isprintable() for letter in name):
-        raise PydanticCustomError("bad_name", "is printable text, not empty")
-    return name
+    try:
+        return name_of(value)
+    except ValueError as error:
+        raise PydanticCustomError(
+            "bad_name", "is printable text, not empty; it {why}", {"why": str(error)}
+        ) from error
 
 
 Whole = Annotated[

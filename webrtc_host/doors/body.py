@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from host_stt_common.names import name_of
 from webrtc_host.errors import RequestError
 
 
@@ -42,6 +43,20 @@ def text_field(body: dict[str, Any], name: str, chars_max: int) -> str | None:
     if not isinstance(value, str) or len(value) > chars_max:
         raise RequestError("bad_field", f"`{name}` must be text of at most {chars_max} characters", 422)
     return value
+
+
+def name_field(body: dict[str, Any], name: str, chars_max: int) -> str | None:
+    """An optional name that people give, with its spaces folded; blank text is none.
+
+    Raises RequestError 422 when it is something else, too long, or holds what cannot be printed.
+    """
+    text = text_field(body, name, chars_max)
+    if text is None or not text.strip():
+        return None
+    try:
+        return name_of(text)
+    except ValueError as error:
+        raise RequestError("bad_name", f"`{name}` {error}", 422) from error
 
 
 def _too_large(limit_bytes: int) -> RequestError:

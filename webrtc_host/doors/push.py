@@ -21,7 +21,7 @@ from aiohttp import web
 
 from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Segment, Transcript, Window
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
-from webrtc_host.doors.body import read_json_object, text_field
+from webrtc_host.doors.body import name_field, read_json_object
 from webrtc_host.doors.form import PushForm, read_form
 from webrtc_host.errors import EngineError, Overloaded, RequestError
 from webrtc_host.media.cutting import cut_at_quiet
@@ -79,7 +79,7 @@ class PushDoor:
             body = dict(await request.post())
         elif request.can_read_body:
             body = await read_json_object(request, self._registry.limits.body_bytes)
-        session = self._registry.create(text_field(body, "name", NAME_CHARS_MAX))
+        session = self._registry.create(name_field(body, "name", NAME_CHARS_MAX))
         return web.json_response({"session_id": session.id})
 
     async def push(self, request: web.Request) -> web.Response:

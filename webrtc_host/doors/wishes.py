@@ -6,7 +6,7 @@ from typing import Any
 
 from host_stt.contract import TERM_CHARS_MAX, TERMS_MAX
 from webrtc_host.channel import ChannelWish
-from webrtc_host.doors.body import text_field
+from webrtc_host.doors.body import name_field, text_field
 from webrtc_host.doors.languages import language_of
 from webrtc_host.errors import RequestError
 
@@ -18,7 +18,7 @@ def wish_of(entry: dict[str, Any]) -> ChannelWish:
     language = entry.get("language")
     return ChannelWish(
         channel=text_field(entry, "channel", 20),
-        label=text_field(entry, "label", LABEL_CHARS_MAX),
+        label=name_field(entry, "label", LABEL_CHARS_MAX),
         language=None if language is None else language_of(language),
         terms=_terms(entry.get("glossary")),
     )

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row
 
+from host_stt_common.names import one_line
 from webrtc_host.transcript import records
 from webrtc_host.transcript.export_formats import Clock, Format, Line, Times, Writer, coverage_csv
 from webrtc_host.transcript.records import Span
@@ -112,13 +113,13 @@ class Exporter:
         known = await self._store.read(lambda c: records.channels_of(c, [wish.span.session]))
         body: dict[str, Any] = {
             "session": wish.span.session,
-            "name": wish.name,
+            "name": one_line(wish.name),
             "t0_wall": datetime.fromtimestamp(wish.t0_wall_ms / 1000, UTC).isoformat(timespec="milliseconds"),
             "from_ms": wish.span.from_ms,
             "to_ms": wish.span.to_ms,
             "clock": wish.clock.value,
             "channels": [
-                {"channel": row.channel, "label": row.label, "language": row.language}
+                {"channel": row.channel, "label": one_line(row.label or ""), "language": row.language}
                 for row in known.get(wish.span.session, [])
                 if wish.span.channels is None or row.channel in wish.span.channels
             ],

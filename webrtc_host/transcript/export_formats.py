@@ -2,7 +2,8 @@
 
 Pure: lines in, text out, a piece at a time, so that a whole night never lies in memory. Owns the forms and
 what each of them forbids in a text; where lines come from is `export`'s. Invariants: no text can end a
-subtitle early or begin a markup tag, and no cell of a CSV file is taken for a formula.
+subtitle early or begin a markup tag, and no cell of a CSV file is taken for a formula. Each line in is one
+line or one cue out, also for labels of old records, which could hold any character.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 
+from host_stt_common.names import one_line, without_arrows
 from webrtc_host.transcript.timecode import timecode
 
 
@@ -55,14 +57,16 @@ class Line:
     @property
     def plain(self) -> str:
         """On one line, without control characters."""
-        return _CONTROL.sub(" ", " ".join(self.text.split()))
+        return one_line(self.text)
 
     @property
     def speaker(self) -> str:
-        return self.channel if self.label in ("", self.channel) else f"{self.channel} {self.label}"
+        label = one_line(self.label)
+        return self.channel if label in ("", self.channel) else f"{self.channel} {label}"
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ufeff]")
+_ESCAPED_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Allowed raw in JSON, but some readers end a line at them, and terminals obey them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +125,34 @@ class Writer:
     def _srt(self, line: Line) -> str:
         self._number += 1
         who = f"{line.speaker}: " if self._is_merged else ""
-        # An arrow in the text would look like a line of times.
-        text = f"{who}{line.plain}".replace("-->", "->")
+        text = without_arrows(f"{who}{line.plain}")
         return f"{self._number}\n{self._span(line, ',')}\n{text}\n\n"
 
     def _vtt(self, line: Line) -> str:
         who = f"<v {_markup(line.speaker)}>" if self._is_merged else ""
-        return f"{line.segment}\n{self._span(line, '.')}\n{who}{_markup(line.plain)}\n\n"
+        # The `>` that ends a voice tag makes an arrow of a label that ends with hyphens.
+        text = without_arrows(f"{who}{_markup(line.plain)}")
+        return f"{line.segment}\n{self._span(line, '.')}\n{text}\n\n"
 
     def _csv(self, line: Line) -> str:
         # A probability, since a log probability begins with a minus.
         times, confidence = self._times, "" if line.conf is None else f"{math.exp(min(line.conf, 0)):.3f}"
-        row = [line.channel, neutral(line.label), times.text(line.start_ms), times.text(line.end_ms)]
-        row += [str(line.start_ms), str(line.end_ms), neutral(line.language), confidence]
-        return _csv([[*row, neutral(line.plain), neutral(_CONTROL.sub(" ", line.raw)), line.segment]])
+        row = [
+            line.channel,
+            neutral(one_line(line.label)),
+            times.text(line.start_ms),
+            times.text(line.end_ms),
+        ]
+        row += [str(line.start_ms), str(line.end_ms), neutral(one_line(line.language)), confidence]
+        return _csv([[*row, neutral(line.plain), neutral(one_line(line.raw)), line.segment]])
 
     def _jsonl(self, line: Line) -> str:
         if self._times.clock is Clock.SESSION:
-            return line.event + "\n"
+            return _escaped(line.event) + "\n"
         body: dict[str, Any] = json.loads(line.event)
         body["start_wall"] = self._times.text(line.start_ms).replace(" ", "T")
         body["end_wall"] = self._times.text(line.end_ms).replace(" ", "T")
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")) + "\n"
+        return _escaped(json.dumps(body, ensure_ascii=False, separators=(",", ":"))) + "\n"
 
     def _span(self, line: Line, comma: str) -> str:
         start = self._times.subtitle_ms(line.start_ms)
@@ -177,7 +187,7 @@ def coverage_csv(runs: Iterable[tuple[str, int, int, str, str | None]], times: T
     rows = [["channel", "from", "to", "from_ms", "to_ms", "state", "reason"]]
     for channel, from_ms, to_ms, state, reason in runs:
         row = [channel, times.text(from_ms), times.text(to_ms), str(from_ms), str(to_ms)]
-        rows.append([*row, state, neutral(reason or "")])
+        rows.append([*row, state, neutral(one_line(reason or ""))])
     return "\ufeff" + _csv(rows)
 
 
@@ -185,6 +195,11 @@ def _csv(rows: Iterable[Iterable[str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue()
+
+
+def _escaped(event: str) -> str:
+    """JSON that means the same, with the characters of `_ESCAPED_IN_JSON` written as \\uXXXX."""
+    return _ESCAPED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", event)
 
 
 def _markup(text: str) -> str:
