@@ -9,7 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from host_stt_common.languages import AUTO, HOW, read_language
 
 DEFAULT_PORT = 8081
 
@@ -24,6 +26,14 @@ class InterimWindow(StrEnum):
     AUTO = "auto"
     FULL = "full"
     SHORT = "short"
+
+
+def _language(given: str) -> str:
+    """A language of the list that `auto` may choose from: its code. Raises ValueError for none."""
+    code = read_language(given)
+    if code is None or code == AUTO:
+        raise ValueError(f"{given[:40]!r} is not known as a language; {HOW}")
+    return code
 
 
 class EngineConfig(BaseModel):
@@ -92,7 +102,7 @@ class EngineConfig(BaseModel):
         "more, 2.3 times as fast; stock weights repeat themselves on it). auto: short for the starter "
         "model, which was trained on short windows, else full. Default auto.",
     )
-    auto_languages: tuple[str, ...] = Field(
+    auto_languages: tuple[Annotated[str, AfterValidator(_language)], ...] = Field(
         (),
         description="Languages that `auto` may choose from, such as [en, ko]; empty: all that the model "
         "knows. Fewer means fewer third languages on short or noisy speech. Default empty.",

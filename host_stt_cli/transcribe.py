@@ -20,12 +20,12 @@ from host_stt.files.form import terms_of
 from host_stt.files.formats import Format, Recording, written
 from host_stt.files.job import FileJob, FileOptions
 from host_stt.files.job import transcribe as read
-from host_stt.files.languages import code_of
 from host_stt.service import EngineService
 from host_stt.state import Phase
 from host_stt_cli import logs
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
+from host_stt_common.languages import HOW, read_language
 
 FORMATS = {
     "txt": Format.TEXT,
@@ -48,7 +48,7 @@ _WAIT_S = 0.05
     show_default=True,
     help="verbose_json holds segments and words with times.",
 )
-@click.option("--language", default=AUTO, help="en, ko, ... or a name, such as korean. Default: heard.")
+@click.option("--language", default=AUTO, help="A code (en, ko, pt-BR) or a name (Korean). Default: heard.")
 @click.option("--hotwords", default="", metavar="LIST", help="Terms to listen for, with commas between.")
 @click.option(
     "--output",
@@ -67,7 +67,7 @@ def transcribe(
 ) -> None:
     """Write down what is said in recordings: text or subtitles, in this process, no server needed."""
     targets = _targets(files, form, output)
-    asked = FileOptions(language if language == AUTO else code_of(language), _terms(hotwords))
+    asked = FileOptions(_language(language), _terms(hotwords))
     config = options.load().config
     logs.set_up("transcribe", config.log.level if config.log.level != "info" else "warning")
     service = EngineService(config.engine_in_force())
@@ -98,6 +98,13 @@ def _targets(files: tuple[Path, ...], form: str, output: Path | None) -> list[tu
     except OSError as error:
         raise StartError(f"the folder {output} cannot be made: {error.strerror}.") from error
     return list(zip(files, targets, strict=True))
+
+
+def _language(given: str) -> str:
+    code = read_language(given)
+    if code is None:
+        raise StartError(f"--language: {given[:40]!r} is not known; {HOW}.")
+    return code
 
 
 def _terms(hotwords: str) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ PURE = (
     "host_stt.files.config",
     "host_stt.files.cutting",
     "host_stt.files.formats",
-    "host_stt.files.languages",
     "host_stt.ladder",
     "host_stt.planner",
     "host_stt.sound",

@@ -39,6 +39,7 @@ from host_stt.engines.rows import (
 from host_stt.guards import Reading, Verdict, is_quiet, judge, without_loop
 from host_stt.planner import Group
 from host_stt.prompt import PromptBudget, PromptWriter
+from host_stt_common.languages import language_for
 
 POSITIONS_MAX = 448
 TOKENS_PER_S, TOKENS_EXTRA = 8, 10
@@ -114,12 +115,13 @@ class WhisperEngine:
         rows: list[Row] = []
         for index, window in enumerate(windows):
             samples = window.as_float32()
-            if window.language not in (AUTO, *self.languages):
+            language = language_for(window.language, self.languages)
+            if language is None:
                 answers[index] = self._unknown_language(window)
             elif is_quiet(samples):
                 answers[index] = nothing_said(window, self.languages[0], self._name)
             else:
-                rows.append(self._first_row(index, window, samples))
+                rows.append(self._first_row(index, replace(window, language=language), samples))
         told: set[int] = set()
         while rows:
             believed, rows = self._read_and_judge(rows)

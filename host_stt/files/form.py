@@ -16,11 +16,11 @@ from typing import IO, Any
 from aiohttp import BodyPartReader, web
 from aiohttp.http import HttpProcessingError
 
-from host_stt.contract import AUTO, HISTORY_CHARS_MAX, TERM_CHARS_MAX, TERMS_MAX, RequestError
+from host_stt.contract import HISTORY_CHARS_MAX, TERM_CHARS_MAX, TERMS_MAX, RequestError
 from host_stt.files.config import FilesConfig
 from host_stt.files.formats import Format
 from host_stt.files.job import FileOptions
-from host_stt.files.languages import code_of
+from host_stt_common.languages import HOW, read_language
 
 GRANULARITIES = frozenset({"segment", "word"})
 _WRITE_BYTES = 1024 * 1024
@@ -154,9 +154,8 @@ def checked(fields: Fields) -> Asked:
     if is_stream and form not in (Format.JSON, Format.TEXT):
         raise FormError("bad_field", f"stream cannot be had as {form.value}: json or text", param="stream")
     _temperature(fields)
-    language = _last(fields, "language")
     options = FileOptions(
-        language=code_of(language) if language.strip() else AUTO,
+        language=_language(fields),
         terms=_terms(fields),
         # The end of it: what stands last is nearest to what is heard.
         prompt=_last(fields, "prompt")[-HISTORY_CHARS_MAX:],
@@ -184,6 +183,14 @@ def _granularities(fields: Fields) -> frozenset[str]:
         wrong = sorted(given - GRANULARITIES)[0]
         raise FormError("bad_field", f"{name} {wrong[:40]!r} is neither word nor segment", param=name)
     return given
+
+
+def _language(fields: Fields) -> str:
+    given = _last(fields, "language")
+    code = read_language(given)
+    if code is None:
+        raise FormError("unknown_language", f"language {given[:40]!r} is not known; {HOW}", param="language")
+    return code
 
 
 def _flag(fields: Fields, name: str) -> bool:

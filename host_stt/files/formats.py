@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from host_stt.contract import SAMPLE_RATE, Segment, Transcript, Word
-from host_stt.files.languages import WITHOUT_SPACES, name_of
+from host_stt_common.languages import WITHOUT_SPACES, name_of
 from host_stt_common.names import one_line, without_arrows
 
 CUE_CHARS_MAX = 84

@@ -20,11 +20,11 @@ from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Priority, RequestError,
 from host_stt.files.config import FilesConfig
 from host_stt.files.cutting import Cutter, Piece
 from host_stt.files.formats import Part, Recording, parts_of
-from host_stt.files.languages import name_of
 from host_stt.files.sound_file import SoundFile
 from host_stt.files.voice import Detector
 from host_stt.service import EngineService
 from host_stt.state import ModelFacts
+from host_stt_common.languages import language_for, name_of
 
 DEADLINE_MS = 600_000
 STOPPING = "engine_stopping"
@@ -58,9 +58,8 @@ class FileJob:
     ) -> None:
         """Raises RequestError when the engine cannot do this: 503 not ready, 400 unknown language."""
         model = _ready_model(service)
-        _check_language(options.language, model)
         self._path = path
-        self._options = options
+        self._options = replace(options, language=_language_for(options.language, model))
         self._service = service
         self._config = fitted(config or FilesConfig(), model)
         self._source = f"file-{next(_numbers)}"
@@ -203,13 +202,17 @@ def _ready_model(service: EngineService) -> ModelFacts:
     return now.model
 
 
-def _check_language(language: str, model: ModelFacts) -> None:
-    if language != AUTO and language not in model.languages:
+def _language_for(language: str, model: ModelFacts) -> str:
+    """What to ask this model for. Raises RequestError 400 when it was not trained on the language."""
+    code = language_for(language, model.languages)
+    if code is None:
         known = ", ".join(f"{code} ({name_of(code)})" for code in model.languages[:8])
         more = " and more" if len(model.languages) > 8 else ""
         raise RequestError(
-            "unknown_language", f"the model {model.name} does not know {language!r}; it knows {known}{more}"
+            "unknown_language",
+            f"the model {model.name} does not know {name_of(language)} ({language}); it knows {known}{more}",
         )
+    return code
 
 
 def _clock(sample: int) -> str:

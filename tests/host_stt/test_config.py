@@ -38,6 +38,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         {"queue_finals": 0},
         {"hub_probe_s": 0},
         {"interim_window": "tiny"},
+        {"auto_languages": ["klingon"]},
+        {"auto_languages": ["auto"]},
     ],
 )
 def test_a_value_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
@@ -50,3 +52,7 @@ def test_it_cannot_be_changed_afterwards_and_hides_its_token() -> None:
     assert "s3cret" not in repr(config) + str(config.model_dump())
     with pytest.raises(ValidationError):
         config.port = 1  # type: ignore[misc]  # the point of the test
+
+
+def test_the_languages_of_auto_may_be_written_as_clients_write_them() -> None:
+    assert EngineConfig(auto_languages=("en-US", "Korean")).auto_languages == ("en", "ko")

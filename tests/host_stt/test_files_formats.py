@@ -4,7 +4,6 @@ import io
 import json
 from itertools import pairwise
 
-import pytest
 import srt
 import webvtt
 from hypothesis import given, settings
@@ -20,7 +19,6 @@ from host_stt.files.formats import (
     cues,
     written,
 )
-from host_stt.files.languages import code_of, name_of
 
 
 def part(text: str, start_s: float, word_s: float = 0.3, language: str = "en") -> Part:
@@ -103,15 +101,3 @@ def test_subtitles_are_short_in_order_and_lose_no_word(spoken: list[tuple[list[s
         assert len(cue.text) <= CUE_CHARS_MAX
         assert 0 < cue.end_s - cue.start_s <= CUE_S_MAX + 0.3
     assert all(a.end_s <= b.start_s for a, b in pairwise(found))
-
-
-@pytest.mark.parametrize(
-    ("given_language", "code"),
-    [("Korean", "ko"), ("EN ", "en"), ("pt-BR", "pt"), ("haitian creole", "ht"), ("tlh", "tlh")],
-)
-def test_languages_are_known_by_name_and_code(given_language: str, code: str) -> None:
-    assert code_of(given_language) == code
-
-
-def test_a_language_without_a_name_is_its_code() -> None:
-    assert (name_of("ko"), name_of("tlh")) == ("korean", "tlh")

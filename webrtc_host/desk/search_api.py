@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import Field
 
+from host_stt_common.languages import AUTO, read_language
 from webrtc_host.desk import answers
 from webrtc_host.desk.asking import Moment, Operation, RangeQuery, check_range, describes, read_query
 from webrtc_host.desk.http import json_response
@@ -33,7 +34,7 @@ class SearchQuery(RangeQuery):
     until: Moment | None = Field(None, description="spoken before this moment")
     term: str | None = Field(None, max_length=100, description="a glossary term the text holds")
     conf_min: float | None = Field(None, ge=-100, le=0, description="mean log probability, 0 at best")
-    language: str | None = Field(None, max_length=20)
+    language: str | None = Field(None, max_length=64, description="a code (ko, ko-KR) or a name (Korean)")
     before: str | None = Field(None, max_length=64, description="`next_before` of the page before")
     limit: int = Field(50, ge=1, le=100, description="hits of a page")
 
@@ -70,7 +71,7 @@ def question_of(query: SearchQuery) -> Question:
         to_ms=query.to_ms,
         term=_storable(query.term),
         conf_min=query.conf_min,
-        language=_storable(query.language),
+        language=_language(query.language),
         before=None if query.before is None else int(query.before[2:]),
         limit=query.limit,
     )
@@ -101,6 +102,12 @@ def body_of(hit: Hit, words: str) -> dict[str, Any]:
 
 def _part(part: Part) -> dict[str, Any]:
     return {"text": part.text, "hit": part.is_hit}
+
+
+def _language(given: str | None) -> str | None:
+    """Every spelling that the doors take finds what is stored under the code; `auto` is any language."""
+    code = read_language(given or "")
+    return None if code == AUTO else code or _storable(given)
 
 
 def _storable(text: str | None) -> str | None:

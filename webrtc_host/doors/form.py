@@ -81,14 +81,13 @@ def _checked(texts: dict[str, str], audio: bytes | None) -> PushForm:
         raise RequestError("bad_field", f"`initial_prompt` is over {HISTORY_CHARS_MAX} characters", 422)
     if audio is None:
         raise _missing("audio")
-    lang = texts.get("lang", "").strip()
     terms = terms_of(prompt)
     return PushForm(
         session_id=_required(texts, "session_id"),
         channel_id=_required(texts, "channel_id"),
         start_sample=_start_sample(_required(texts, "start_ts")),
         audio=audio,
-        language=language_of(lang) if lang else None,
+        language=language_of(texts.get("lang")),
         terms=terms,
         history="" if terms else prompt,
     )

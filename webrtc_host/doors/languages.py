@@ -1,17 +1,20 @@
-"""How a door reads a language code."""
+"""How a door of 8082 reads a language: one rule for offers, WHIP, sockets, uploads."""
 
 from __future__ import annotations
 
-from host_stt.contract import AUTO
-from host_stt_common.languages import LANGUAGES
+from host_stt_common.languages import HOW, read_language
 from webrtc_host.errors import RequestError
 
 
-def language_of(value: object) -> str:
-    """A known code or `auto`. Raises RequestError 422 for anything else."""
-    if value == AUTO or (isinstance(value, str) and value in LANGUAGES):
-        return str(value)
-    shown = value[:20] if isinstance(value, str) else type(value).__name__
-    raise RequestError(
-        "unknown_language", f"{shown!r} is no language here; send auto or a code such as en or ko", 422
-    )
+def language_of(value: object) -> str | None:
+    """Whisper's code, or `auto`; None where nothing was said: the channel keeps what it has.
+
+    Raises RequestError 422 for anything else.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    code = read_language(value) if isinstance(value, str) else None
+    if code is None:
+        shown = repr(value[:40]) if isinstance(value, str) else "a value that is not text"
+        raise RequestError("unknown_language", f"`language` {shown} is not known; {HOW}", 422)
+    return code

@@ -177,6 +177,8 @@ class PushDoor:
                 segments += self._finals(channel, window, utterance, transcript, prompt.version)
                 notes.are(CoverageState.TRANSCRIBED)
         if failure is not None and not answered:
+            if failure.code == "unknown_language":
+                raise RequestError(failure.code, failure.message, 422) from failure
             raise Overloaded(
                 "engine_failed",
                 f"the speech engine could not read the file: {failure.message}",

@@ -15,11 +15,10 @@ LABEL_CHARS_MAX = 200
 
 def wish_of(entry: dict[str, Any]) -> ChannelWish:
     """`channel`, `label`, `language` and `glossary` of a JSON object. Raises RequestError 422."""
-    language = entry.get("language")
     return ChannelWish(
         channel=text_field(entry, "channel", 20),
         label=name_field(entry, "label", LABEL_CHARS_MAX),
-        language=None if language is None else language_of(language),
+        language=language_of(entry.get("language")),
         terms=_terms(entry.get("glossary")),
     )
 

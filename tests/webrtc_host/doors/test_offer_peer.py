@@ -245,7 +245,7 @@ async def test_the_data_channel_reaches_the_desk_with_its_channels(world: World)
 
 async def test_label_language_and_glossary_reach_the_channel(world: World) -> None:
     await world.start()
-    wishes = [{"mid": "1", "channel": "C07", "label": "Tower", "language": "ko", "glossary": ["Alpha-1"]}]
+    wishes = [{"mid": "1", "channel": "C07", "label": "Tower", "language": "ko-KR", "glossary": ["Alpha-1"]}]
     _, answer = await world.connect(sound(), sound(), channels=wishes)
     assert fed(answer) == {"0": "C01", "1": "C07"}
     await until(lambda: heard(world, "C07", 0.1))

@@ -348,6 +348,15 @@ async def test_what_is_coming_may_stand_in_the_address(world: World) -> None:
     assert await error_of(wrong) == ("bad_field", 4422)
 
 
+@pytest.mark.parametrize(
+    ("tag", "code"), [("en-US", "en"), ("Korean", "ko"), ("", "auto"), ("AUTO", "auto"), (None, "auto")]
+)
+async def test_a_language_is_taken_as_clients_write_it(world: World, tag: str | None, code: str) -> None:
+    socket = await world.begin(language=tag)
+    await stop(socket)
+    assert world.log.of(EventType.CHANNEL_OPENED)[0]["language"] == code
+
+
 async def test_start_ms_says_where_the_first_sample_lies(world: World) -> None:
     await world.begin("C02")
     await asyncio.sleep(0.6)

@@ -242,6 +242,25 @@ async def test_what_is_missing_is_named(world: World) -> None:
     assert "audio" in await world.refused(422, "missing_field", None, **whole)
 
 
+async def test_languages_are_taken_as_clients_write_them(world: World) -> None:
+    session = await world.create()
+    for number, (lang, code) in enumerate(
+        {"en-US": "en", "ko_KR": "ko", "English": "en", "Auto": "auto", "": "auto", "nb-NO": "no"}.items()
+    ):
+        fields = {"session_id": session, "channel_id": "C02", "start_ts": str(2 * number), "lang": lang}
+        assert (await world.push(wav(1), **fields))[0] == 200
+        assert world.engine.windows[-1].language == code
+
+
+async def test_a_language_that_the_model_lacks_is_the_callers_mistake(world: World) -> None:
+    def refuse(window: Window) -> Transcript:
+        raise EngineError("unknown_language", "the model starter does not know 'cy'; it knows en, ko")
+
+    world.engine.read = refuse
+    fields = {"session_id": await world.create(), "channel_id": "C02", "start_ts": "0", "lang": "cy"}
+    assert "it knows en, ko" in await world.refused(422, "unknown_language", wav(1), **fields)
+
+
 async def test_fields_that_make_no_sense_are_refused(world: World) -> None:
     whole = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     for start in ("soon", "-1", "nan", "inf", "1e30"):

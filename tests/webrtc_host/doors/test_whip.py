@@ -174,7 +174,7 @@ async def test_get_says_nothing_and_unknown_methods_are_405(desk: Desk) -> None:
 async def test_the_answer_carries_location_etag_and_links(tmp_path: Path) -> None:
     config = a_config(tmp_path, media={"ice_servers": ICE_SERVERS})
     async with running_desk(config) as desk:
-        publisher = Publisher(desk, "C05", "?label=Tower&language=ko")
+        publisher = Publisher(desk, "C05", "?label=Tower&language=ko_KR")
         # aiortc would ask the STUN server, which is nowhere; the answer is all that is looked at here.
         publisher.client.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         publisher.client.pc.addTransceiver("audio", direction="sendonly")
