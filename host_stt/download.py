@@ -47,11 +47,11 @@ def fetch(model: RemoteModel, folder: Path, stall_s: float, on_progress: OnProgr
     """
     incoming = folder.with_name(folder.name + ".incoming")
     incoming.mkdir(parents=True, exist_ok=True)
-    with FileLock(incoming.with_name(incoming.name + ".lock")):
+    with FileLock(lock_of(folder)):
         if folder.is_dir():
             return  # another process brought it meanwhile
         _check_room(model, incoming)
-        meter = _Meter(model, on_progress)
+        meter = Meter(model.repository, model.total_bytes, on_progress)
         try:
             for file in model.files:
                 _fetch_file(model, file, incoming, stall_s, meter)
@@ -61,12 +61,12 @@ def fetch(model: RemoteModel, folder: Path, stall_s: float, on_progress: OnProgr
     logger.info("model %s downloaded to %s (%d bytes, verified)", model.repository, folder, model.total_bytes)
 
 
-def _fetch_file(model: RemoteModel, file: RemoteFile, incoming: Path, stall_s: float, meter: _Meter) -> None:
+def _fetch_file(model: RemoteModel, file: RemoteFile, incoming: Path, stall_s: float, meter: Meter) -> None:
     target = incoming / file.name
-    if not _is_whole(target, file):
+    if not is_whole(target, file):
         part = incoming / f"{file.name}.{file.digest[:16]}.part"
         _bring(model, file, part, stall_s, meter)
-        if not _is_whole(part, file):
+        if not is_whole(part, file):
             part.unlink(missing_ok=True)
             raise ModelDamaged(
                 f"{file.name} of {model.repository} arrived with another content than the hub announced, "
@@ -76,7 +76,7 @@ def _fetch_file(model: RemoteModel, file: RemoteFile, incoming: Path, stall_s: f
     meter.finished(file)
 
 
-def _bring(model: RemoteModel, file: RemoteFile, part: Path, stall_s: float, meter: _Meter) -> None:
+def _bring(model: RemoteModel, file: RemoteFile, part: Path, stall_s: float, meter: Meter) -> None:
     """Append to `part` until it has the file's size."""
     attempts = 0
     while (have := part.stat().st_size if part.exists() else 0) < file.size_bytes:
@@ -106,7 +106,7 @@ def _bring(model: RemoteModel, file: RemoteFile, part: Path, stall_s: float, met
 
 
 def _append(
-    model: RemoteModel, file: RemoteFile, part: Path, have: int, stall_s: float, meter: _Meter
+    model: RemoteModel, file: RemoteFile, part: Path, have: int, stall_s: float, meter: Meter
 ) -> None:
     headers = {"Range": f"bytes={have}-"} if have else {}
     with open_url(file_url(model.repository, model.commit, file.name), stall_s, headers) as response:
@@ -119,7 +119,13 @@ def _append(
                 meter.reached(file, done)
 
 
-def _is_whole(path: Path, file: RemoteFile) -> bool:
+def lock_of(folder: Path) -> Path:
+    """Held by the one process that brings this folder, from wherever."""
+    return folder.with_name(folder.name + ".incoming.lock")
+
+
+def is_whole(path: Path, file: RemoteFile) -> bool:
+    """Whether the file is there with the size and the content that were announced."""
     if not path.is_file() or path.stat().st_size != file.size_bytes:
         return False
     if file.sha256:
@@ -143,32 +149,33 @@ def _check_room(model: RemoteModel, incoming: Path) -> None:
         )
 
 
-class _Meter:
-    """Counts bytes over all files, for the bar and for whoever asks how far it is."""
+class Meter:
+    """Counts the bytes of all files of a download, for the terminal's bar, the log and on_progress."""
 
-    def __init__(self, model: RemoteModel, on_progress: OnProgress | None) -> None:
-        self._model = model
+    def __init__(self, name: str, total_bytes: int, on_progress: OnProgress | None) -> None:
+        self._name = name
+        self._total_bytes = total_bytes
         self._on_progress = on_progress
         self._before = 0  # bytes of the files already whole
         self._tenth = 0
         self._bar = tqdm(
-            total=model.total_bytes,
+            total=total_bytes,
             unit="B",
             unit_scale=True,
-            desc=model.repository,
+            desc=name,
             disable=None,  # no bar where nobody watches; the log has tenths
             leave=False,
         )
 
     def reached(self, file: RemoteFile, done_bytes: int) -> None:
-        done, total = self._before + done_bytes, self._model.total_bytes
+        done, total = self._before + done_bytes, self._total_bytes
         self._bar.update(done - self._bar.n)
         if self._on_progress:
             self._on_progress(Progress(file.name, done, total))
         tenth = 10 * done // max(total, 1)
         if tenth > self._tenth:
             self._tenth = tenth
-            logger.info("downloading %s: %d %% of %.0f MB", self._model.repository, 10 * tenth, total / 1e6)
+            logger.info("downloading %s: %d %% of %.0f MB", self._name, 10 * tenth, total / 1e6)
 
     def finished(self, file: RemoteFile) -> None:
         self.reached(file, file.size_bytes)

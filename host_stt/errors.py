@@ -1,10 +1,13 @@
 """What can go wrong before the engine serves. Windows have their own errors in `contract`.
 
-StartError              the process cannot begin: the command line prints the sentence and ends with
-exit_status ├── AddressRefused      a non-loopback address without a token └── AddressInUse
-somebody else listens there ModelError              no such model, or it cannot be used ├──
-ModelNotFound       not here, not in the hub, or the hub cannot be asked │   └── HubUnreachable  the hub
-gave no answer in time └── ModelDamaged        files are missing, or are not what the hub says they are
+StartError                  the process cannot begin: the command line prints the sentence and ends
+├── AddressRefused          a non-loopback address without a token
+└── AddressInUse            another process listens there
+ModelError                  no such model, or it cannot be used
+├── ModelNotFound           not here, not in the hub, or the source cannot be asked
+│   ├── HubUnreachable      the model hub gave no answer in time
+│   └── IndexUnreachable    the package index gave no answer, or stopped in the middle
+└── ModelDamaged            files are missing, or are not what was announced
 """
 
 from __future__ import annotations
@@ -31,6 +34,10 @@ class ModelNotFound(ModelError):
 
 
 class HubUnreachable(ModelNotFound):
+    pass
+
+
+class IndexUnreachable(ModelNotFound):
     pass
 
 

@@ -9,14 +9,16 @@ import pytest
 
 from host_stt.models import STARTER_FOLDER
 from tests.support.hub import FakeHub, serving
+from tests.support.server import NO_MODEL_SOURCES
 
 SMALL = "Systran/faster-whisper-small"
 
 
 @pytest.fixture(autouse=True)
 def no_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing here reaches the real hub, or finds a model that the developer happens to have."""
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    """Nothing here reaches the real hub or index, or finds a model that the developer happens to have."""
+    for name, value in NO_MODEL_SOURCES.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub-cache"))

@@ -19,6 +19,14 @@ import aiohttp
 import psutil
 
 ROOT = Path(__file__).parent.parent.parent
+NO_MODEL_SOURCES = {
+    "HF_ENDPOINT": "http://127.0.0.1:9",
+    "PIP_CONFIG_FILE": os.devnull,
+    "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+    "PIP_EXTRA_INDEX_URL": "",
+    "PIP_FIND_LINKS": "",
+}
+"""Environment in which neither the model hub nor the package index answers."""
 START_S = 90.0
 """A shared box with two busy cores starts both servers in 5 to 20 s."""
 
@@ -28,8 +36,10 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, importing this source tree from any folder, and with a model hub that refuses at once."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "HF_ENDPOINT": "http://127.0.0.1:9", **more}
+    """Ours, importing this source tree from any folder, with a model hub and a package index that refuse
+    at once: a test that wants a model names it, and none starts a download unasked.
+    """
+    return {**os.environ, "PYTHONPATH": str(ROOT), **NO_MODEL_SOURCES, **more}
 
 
 def run(

