@@ -26,8 +26,10 @@ from host_stt.contract import Transcript, WindowError, error_body
 from host_stt.errors import AddressInUse, AddressRefused
 from host_stt.files.door import FilesDoor
 from host_stt.models import warm_up_window
+from host_stt.models_door import ModelsDoor
 from host_stt.service import Backend, EngineService
 from host_stt.window_socket import WindowSocket
+from host_stt_common.paths import forgive_slashes
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +76,14 @@ def create_app(
     config: EngineConfig, backend: Backend | None = None, on_fatal: Callable[[str], None] | None = None
 ) -> web.Application:
     """The application; its service starts and stops with it."""
-    app = web.Application(middlewares=[errors_as_json, authorised], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(
+        middlewares=[forgive_slashes, errors_as_json, authorised], client_max_size=BODY_BYTES_MAX
+    )
     app[SERVICE] = EngineService(config, backend, on_fatal)
     app[SOCKETS] = set()
     app.router.add_get("/v1/windows", windows)
-    app.router.add_get("/v1/models", models)
     app.router.add_post("/warmup", warmup)
+    ModelsDoor(app[SERVICE]).add_to(app)
     FilesDoor(app[SERVICE]).add_to(app)
     app.router.add_get("/health", health)
     app.router.add_get("/ready", ready)
@@ -113,23 +117,6 @@ async def windows(request: web.Request) -> web.StreamResponse:
         return await connection.run(request)
     finally:
         sockets.discard(connection)
-
-
-async def models(request: web.Request) -> web.Response:
-    model = request.app[SERVICE].state.now.model
-    data = []
-    if model:
-        data.append(
-            {
-                "id": model.name,
-                "object": "model",
-                "owned_by": "host-stt",
-                "is_starter": model.is_starter,
-                "reason": model.reason,
-                "languages": list(model.languages),
-            }
-        )
-    return web.json_response({"object": "list", "data": data})
 
 
 async def warmup(request: web.Request) -> web.Response:

@@ -30,6 +30,9 @@ from host_stt.service import EngineService
 logger = logging.getLogger(__name__)
 
 PATH = "/v1/audio/transcriptions"
+BARE_PATH = "/audio/transcriptions"
+"""For clients whose base URL was given without /v1."""
+TRANSLATIONS = "/v1/audio/translations"
 _GONE_CHECK_S = 0.25
 _TYPES = {
     Format.JSON: "application/json",
@@ -54,6 +57,8 @@ class FilesDoor:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post(PATH, self.transcriptions)
+        app.router.add_post(BARE_PATH, self.transcriptions)
+        app.router.add_post(TRANSLATIONS, self.translations)
 
     async def transcriptions(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -64,6 +69,16 @@ class FilesDoor:
         except _Gone:
             logger.info("a caller left before a recording was read")
             return web.Response(status=499)
+
+    async def translations(self, request: web.Request) -> web.StreamResponse:
+        """Refused with a sentence. 404, as for any call that a server of OpenAI's kind lacks: clients repeat
+        a 501.
+        """
+        text = (
+            "translation into English is not offered here; "
+            f"POST {PATH} writes down what is said in its own language"
+        )
+        return _refused(request, RequestError("not_supported", text, 404))
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

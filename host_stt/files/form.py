@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http import HttpProcessingError
@@ -24,7 +25,7 @@ from host_stt_common.languages import HOW, read_language
 
 GRANULARITIES = frozenset({"segment", "word"})
 _WRITE_BYTES = 1024 * 1024
-_TERM_FIELDS = ("hotwords", "keywords", "keywords[]")
+_TERM_FIELDS = ("hotwords", "keywords")
 Fields = dict[str, list[str]]
 
 
@@ -167,6 +168,21 @@ def _last(fields: Fields, name: str) -> str:
     return fields.get(name, [""])[-1]
 
 
+def _list(fields: Fields, name: str) -> list[str]:
+    """All values of a list, in the order they came, however its items are named: `name`, `name[]`, `name[0]`.
+
+    PHP and `qs` number them. Raises FormError for `name[x]`: it would be ignored without a word.
+    """
+    values: list[str] = []
+    for given, found in fields.items():
+        if given == name or re.fullmatch(rf"{name}\[\d*\]", given):
+            values += found
+        elif given.startswith(f"{name}["):
+            text = f"the field {given[:60]!r} is not understood; name it {name}[]"
+            raise FormError("bad_field", text, param=name)
+    return values
+
+
 def _one_of(fields: Fields, name: str, kind: Callable[[str], Format], default: Format) -> Format:
     value = _last(fields, name).strip()
     try:
@@ -178,7 +194,8 @@ def _one_of(fields: Fields, name: str, kind: Callable[[str], Format], default: F
 
 def _granularities(fields: Fields) -> frozenset[str]:
     name = "timestamp_granularities"
-    given = frozenset(fields.get(f"{name}[]", []) + fields.get(name, []))
+    values = (part.strip() for value in _list(fields, name) for part in value.split(","))
+    given = frozenset(value for value in values if value)
     if not given <= GRANULARITIES:
         wrong = sorted(given - GRANULARITIES)[0]
         raise FormError("bad_field", f"{name} {wrong[:40]!r} is neither word nor segment", param=name)
@@ -214,7 +231,7 @@ def _temperature(fields: Fields) -> None:
 
 
 def _terms(fields: Fields) -> tuple[str, ...]:
-    given: list[Any] = [value for name in _TERM_FIELDS for value in fields.get(name, [])]
+    given = [value for name in _TERM_FIELDS for value in _list(fields, name)]
     try:
         return terms_of(given)
     except RequestError as error:

@@ -175,6 +175,40 @@ def test_hotwords_keywords_prompt_and_temperature_are_taken(
     assert words_off(answer.text, " ".join(ENGLISH)) <= 0.2
 
 
+@pytest.mark.parametrize(
+    ("granularities", "has_words", "has_segments"),
+    [
+        ({"timestamp_granularities[0]": "word"}, True, False),
+        ({"timestamp_granularities[0]": "word", "timestamp_granularities[1]": "segment"}, True, True),
+        ({"timestamp_granularities[]": "segment"}, False, True),
+        ({"timestamp_granularities": "word,segment"}, True, True),
+        ({"timestamp_granularities": ""}, False, True),
+    ],
+)
+def test_granularities_are_taken_as_form_libraries_write_lists(
+    client: openai.OpenAI,
+    radio: tuple[bytes, list[Said]],
+    granularities: dict[str, str],
+    has_words: bool,
+    has_segments: bool,
+) -> None:
+    answer = ask(client, radio[0], response_format="verbose_json", language="en-US", extra_body=granularities)
+    assert (bool(answer.words), bool(answer.segments)) == (has_words, has_segments)
+
+
+def test_a_base_url_without_v1_leads_here_too(url: str, radio: tuple[bytes, list[Said]]) -> None:
+    with openai.OpenAI(base_url=f"{url}/", api_key="none", max_retries=0) as client:
+        assert words_off(ask(client, radio[0]).text, " ".join(ENGLISH)) <= 0.1
+
+
+def test_translation_is_refused_with_a_sentence(
+    client: openai.OpenAI, radio: tuple[bytes, list[Said]]
+) -> None:
+    # `audio.translations.create` of this client warns that the call is on its way out.
+    with pytest.raises(openai.NotFoundError, match="translation into English is not offered here"):
+        client.post("/audio/translations", cast_to=object, files={"file": radio[0]})
+
+
 SECOND = wav(np.zeros(16_000, np.float32))
 
 
@@ -189,6 +223,9 @@ SECOND = wav(np.zeros(16_000, np.float32))
         (SECOND, {"temperature": 7}, 400, "bad_field", "temperature"),
         (SECOND, {"stream": True, "response_format": "srt"}, 400, "bad_field", "stream"),
         (SECOND, {"timestamp_granularities": ["word"]}, 400, "bad_field", "timestamp_granularities"),
+        (SECOND, {"response_format": "verbose_json", "extra_body": {"timestamp_granularities[x]": "word"}},
+         400, "bad_field", "timestamp_granularities"),
+        (SECOND, {"extra_body": {"hotwords[0][a]": "alpha"}}, 400, "bad_field", "hotwords"),
         (SECOND, {"extra_body": {"stream": "perhaps"}}, 400, "bad_field", "stream"),
         (SECOND, {"extra_body": {"hotwords": "x" * 300}}, 400, "term_too_long", "hotwords"),
         (SECOND, {"extra_body": {"hotwords": "a,b," * 600 + ",".join(map(str, range(1200)))}}, 400,

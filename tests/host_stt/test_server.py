@@ -360,6 +360,27 @@ async def test_models_warmup_and_metrics() -> None:
             assert line in text
 
 
+@pytest.mark.parametrize("name", ["whisper-1", "Systran/faster-whisper-small", "Systran%2Fsmall"])
+async def test_any_model_can_be_looked_up_as_any_may_be_named(name: str) -> None:
+    async with serving() as client:
+        answer = await client.get(f"/v1/models/{name}")
+        body = await answer.json()
+        assert (answer.status, body["object"], body["served_by"]) == (200, "model", "fake")
+        assert body["id"] == name.replace("%2F", "/") and body["created"] > 1_700_000_000
+
+
+async def test_slashes_at_the_end_lead_to_the_same_place() -> None:
+    async with serving(token="s3cret") as client:
+        assert (await client.get("/health/")).status == 200
+        assert (await client.get("/v1/models/")).status == 401
+        headers = {"Authorization": "Bearer s3cret"}
+        listed = await (await client.get("/v1//models/", headers=headers)).json()
+        assert [model["id"] for model in listed["data"]] == ["fake"]
+        assert (await client.post("/v1/audio/transcriptions/", headers=headers)).status == 415
+        async with client.ws_connect("/v1/windows/", headers=headers) as ws:
+            assert isinstance((await ask(ws, window()))[0], Transcript)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -368,6 +389,7 @@ async def test_models_warmup_and_metrics() -> None:
         ("GET", "/warmup", 405, "method_not_allowed"),
         ("DELETE", "/v1/windows", 405, "method_not_allowed"),
         ("GET", "/v1/windows", 426, "websocket_only"),
+        ("POST", "/v1/audio/translations", 404, "not_supported"),
     ],
 )
 async def test_every_error_has_the_same_body(method: str, path: str, status: int, code: str) -> None:

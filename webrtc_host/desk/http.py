@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
 from host_stt.contract import error_body
+from host_stt_common.paths import forgive_slashes
 from webrtc_host.desk.audit import AUDIT, OUTCOME
 from webrtc_host.desk.auth import GATE as GATE
 from webrtc_host.desk.auth import SAFE_METHODS, Gate, Handler, is_open_to_all
@@ -212,5 +213,5 @@ server_logger.addFilter(_NoRawRequests())
 def install(app: web.Application, gate: Gate) -> None:
     """Put all of it onto an application."""
     app[GATE] = gate
-    app.middlewares.extend((answer_errors, limit_callers, check_caller, leave_audit))
+    app.middlewares.extend((forgive_slashes, answer_errors, limit_callers, check_caller, leave_audit))
     app.on_response_prepare.append(add_headers)

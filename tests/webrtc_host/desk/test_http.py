@@ -45,6 +45,35 @@ async def test_refusals_have_one_shape(
             assert "GET" in response.headers["Allow"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health/", 200),
+        ("GET", "//api/sessions/", 200),
+        ("GET", "/whip/C01/", 204),
+        ("POST", "/sessions/create/", 200),
+        ("POST", "/push/", 415),
+        ("GET", "/nothing/here/", 404),
+    ],
+)
+async def test_spare_slashes_lead_to_the_same_place(
+    tmp_path: Path, method: str, path: str, status: int
+) -> None:
+    async with running_desk(a_config(tmp_path)) as desk:
+        async with desk.client.request(method, desk.url + path, allow_redirects=False) as response:
+            assert response.status == status
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+        async with desk.client.get(f"{desk.url}/watch/", allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (308, "/watch")
+
+
+async def test_a_slash_at_the_end_opens_no_way_past_the_token(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path, token=TOKEN)) as desk:
+        for method, path in (("GET", "/api/sessions/"), ("POST", "/push/"), ("GET", "//metrics")):
+            async with desk.client.request(method, desk.url + path) as response:
+                assert response.status == 401
+
+
 async def test_a_body_that_is_too_large_is_413(tmp_path: Path) -> None:
     config = a_config(tmp_path, limits={"body_bytes": 2000})
     async with (

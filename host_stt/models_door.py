@@ -1,0 +1,56 @@
+"""`GET /v1/models` and `/v1/models/{id}` on 8081, in OpenAI's form.
+
+There is one model, and a transcription may name any: so every id is answered with the model that serves it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aiohttp import web
+
+from host_stt.contract import error_body
+from host_stt.service import EngineService
+from host_stt.state import ModelFacts
+
+ID_CHARS_MAX = 200
+RETRY_AFTER_S = 2
+
+
+class ModelsDoor:
+    """One per application; `add_to` puts its routes in."""
+
+    def __init__(self, service: EngineService) -> None:
+        self._service = service
+        self._created = round(time.time())
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/v1/models", self.models)
+        # Ids hold slashes, such as Systran/faster-whisper-small.
+        app.router.add_get("/v1/models/{id:.+}", self.model)
+
+    async def models(self, request: web.Request) -> web.Response:
+        model = self._service.state.now.model
+        data = [self._body(model.name, model)] if model else []
+        return web.json_response({"object": "list", "data": data})
+
+    async def model(self, request: web.Request) -> web.Response:
+        """The one model, under the name that was asked for. 503 while none is loaded."""
+        now = self._service.state.now
+        if now.model is None:
+            body = error_body(f"engine_{now.phase.value}", f"not ready: {now.message}")
+            return web.json_response(body, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+        return web.json_response(self._body(request.match_info["id"][:ID_CHARS_MAX], now.model))
+
+    def _body(self, name: str, model: ModelFacts) -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": self._created,
+            "owned_by": "host-stt",
+            "served_by": model.name,
+            "is_starter": model.is_starter,
+            "reason": model.reason,
+            "languages": list(model.languages),
+        }
