@@ -30,6 +30,7 @@ from host_stt.models_door import ModelsDoor
 from host_stt.service import Backend, EngineService
 from host_stt.window_socket import WindowSocket
 from host_stt_common.paths import forgive_slashes
+from host_stt_common.serving import EncodedBody, make_runner, refuse_encoded_body
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ def create_app(
 ) -> web.Application:
     """The application; its service starts and stops with it."""
     app = web.Application(
-        middlewares=[forgive_slashes, errors_as_json, authorised], client_max_size=BODY_BYTES_MAX
+        middlewares=[forgive_slashes, errors_as_json, refuse_encoded_body, authorised],
+        client_max_size=BODY_BYTES_MAX,
     )
     app[SERVICE] = EngineService(config, backend, on_fatal)
     app[SOCKETS] = set()
@@ -186,7 +188,8 @@ async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamR
         if error.status < 400:
             raise
         message = error.text if error.text and not error.text.startswith(f"{error.status}:") else error.reason
-        response = _error(error.status, f"{request.method} {request.path}: {message}")
+        code = error.code if isinstance(error, EncodedBody) else None
+        response = _error(error.status, f"{request.method} {request.path}: {message}", code=code)
         for name in ("Allow", "WWW-Authenticate"):
             if name in error.headers:
                 response.headers[name] = error.headers[name]
@@ -229,21 +232,28 @@ def engine_main(config: EngineConfig) -> int:
 
 
 async def serve(
-    config: EngineConfig, backend: Backend | None = None, on_port: Callable[[int], None] | None = None
+    config: EngineConfig,
+    backend: Backend | None = None,
+    on_port: Callable[[int], None] | None = None,
+    stop: asyncio.Event | None = None,
 ) -> int:
-    """Listen, load, serve, and end in order: windows that wait are finished before the sockets close."""
+    """Listen, load, serve, and end in order: windows that wait are finished before the sockets close.
+
+    It runs until `stop` is set, or SIGTERM or SIGINT where no `stop` is given.
+    """
     check_address(config.host, config.token is not None, config.open_to_all)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    if stop is None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
     listener = _listen(config)
     app = create_app(config, backend)
     # No access log: it would hold tokens given as ?token=.
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    runner = make_runner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener, shutdown_timeout=1).start()
+        await web.SockSite(runner, listener).start()
         port = listener.getsockname()[1]
         logger.info("the engine listens on http://%s:%d", config.host, port)
         if on_port:

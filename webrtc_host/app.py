@@ -20,6 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
+from host_stt_common.serving import make_runner
 from webrtc_host.archive_room import ArchiveRoom
 from webrtc_host.channel import MakePipeline
 from webrtc_host.config import MediaProcessConfig
@@ -280,7 +281,7 @@ async def serve(
     port: TCP for all calls and UDP for sound. on_listening: told the port, which the system chose when it is
     0. Raises OSError when it is taken.
     """
-    runner = web.AppRunner(
+    runner = make_runner(
         app,
         access_log_class=http.access_logger(app[http.GATE]),
         logger=http.server_logger,

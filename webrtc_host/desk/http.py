@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from host_stt.contract import error_body
 from host_stt_common.paths import forgive_slashes
+from host_stt_common.serving import EncodedBody, refuse_encoded_body
 from webrtc_host.desk.audit import AUDIT, OUTCOME
 from webrtc_host.desk.auth import GATE as GATE
 from webrtc_host.desk.auth import SAFE_METHODS, Gate, Handler, is_open_to_all
@@ -84,6 +85,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except RequestError as error:
         return error_response(error)
+    except EncodedBody as error:
+        return json_response(error_body(error.code, error.text or ""), error.status)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -213,5 +216,7 @@ server_logger.addFilter(_NoRawRequests())
 def install(app: web.Application, gate: Gate) -> None:
     """Put all of it onto an application."""
     app[GATE] = gate
-    app.middlewares.extend((forgive_slashes, answer_errors, limit_callers, check_caller, leave_audit))
+    app.middlewares.extend(
+        (forgive_slashes, answer_errors, limit_callers, refuse_encoded_body, check_caller, leave_audit)
+    )
     app.on_response_prepare.append(add_headers)

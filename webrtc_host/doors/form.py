@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
+from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 
@@ -22,6 +23,8 @@ from webrtc_host.doors.body import read_body
 from webrtc_host.doors.languages import language_of
 from webrtc_host.errors import RequestError
 
+MULTIPART = "multipart/form-data"
+FORM_TYPES = (MULTIPART, "application/x-www-form-urlencoded")
 FIELDS = ("session_id", "channel_id", "start_ts", "initial_prompt", "lang")
 FIELD_BYTES_MAX = 64 * 1024
 PARTS_MAX = 32
@@ -43,18 +46,42 @@ class PushForm:
 
 async def read_form(request: web.Request, audio_bytes_max: int, executor: Executor | None = None) -> PushForm:
     """Raises RequestError: 400 malformed, 413 too large, 415 no form, 422 a field missing or wrong."""
-    if request.content_type != "multipart/form-data":
+    if request.content_type != MULTIPART:
         raise RequestError("wrong_type", "send multipart/form-data with the file in `audio`", 415)
-    boundary = _parameter("content-type", request.headers[hdrs.CONTENT_TYPE], "boundary")
-    if not 0 < len(boundary) <= 70:  # RFC 2046
-        raise _broken("the content type names no boundary")
-    body = await read_body(request, audio_bytes_max + 2 * FIELD_BYTES_MAX)
-    loop = asyncio.get_running_loop()
-    parts = await loop.run_in_executor(executor, split_parts, body, boundary.encode())
+    parts = await _read_parts(request, audio_bytes_max + 2 * FIELD_BYTES_MAX, executor)
     audio = parts.pop("audio", None)
     if audio is not None and len(audio) > audio_bytes_max:
         raise RequestError("too_large", f"`audio` is over the limit of {audio_bytes_max} bytes", 413)
     return _checked({name: _text(name, raw) for name, raw in parts.items() if name in FIELDS}, audio)
+
+
+async def read_fields(
+    request: web.Request, bytes_max: int, executor: Executor | None = None
+) -> dict[str, str]:
+    """The fields of a small form, as text; of two with the same name the last.
+
+    aiohttp's own `request.post()` unpacks parts with a Content-Encoding, so it is not used.
+    Raises RequestError: 400 malformed, 413 too large, 422 a field that is no text.
+    """
+    if request.content_type == MULTIPART:
+        parts = await _read_parts(request, bytes_max, executor)
+        return {name: _text(name, raw) for name, raw in parts.items()}
+    body = await read_body(request, bytes_max)
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=PARTS_MAX))
+    except ValueError as error:
+        raise RequestError(
+            "bad_form", f"the form has over {PARTS_MAX} fields, or is not UTF-8", 400
+        ) from error
+
+
+async def _read_parts(request: web.Request, bytes_max: int, executor: Executor | None) -> dict[str, bytes]:
+    boundary = _parameter("content-type", request.headers[hdrs.CONTENT_TYPE], "boundary")
+    if not 0 < len(boundary) <= 70:  # RFC 2046
+        raise _broken("the content type names no boundary")
+    body = await read_body(request, bytes_max)
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(executor, split_parts, body, boundary.encode())
 
 
 def split_parts(body: bytes, boundary: bytes) -> dict[str, bytes]:
@@ -68,7 +95,8 @@ def split_parts(body: bytes, boundary: bytes) -> dict[str, bytes]:
         if not separator or len(head) > HEAD_BYTES_MAX:
             raise _broken("a part has no head")
         fields = BytesHeaderParser(policy=policy.HTTP).parsebytes(head.lstrip())
-        if "content-transfer-encoding" in fields:  # no place for one here, RFC 7578
+        # No place for the one here (RFC 7578); the other would have to be unpacked.
+        if "content-transfer-encoding" in fields or "content-encoding" in fields:
             raise _broken("a part is encoded")
         name = _parameter("content-disposition", str(fields.get("content-disposition", "")), "name")
         parts[name] = content

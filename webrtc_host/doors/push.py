@@ -22,7 +22,7 @@ from aiohttp import web
 from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Segment, Transcript, Window
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
 from webrtc_host.doors.body import name_field, read_json_object
-from webrtc_host.doors.form import PushForm, read_form
+from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
 from webrtc_host.errors import EngineError, Overloaded, RequestError
 from webrtc_host.media.cutting import cut_at_quiet
 from webrtc_host.media.files import decode_file
@@ -75,8 +75,8 @@ class PushDoor:
 
     async def create(self, request: web.Request) -> web.Response:
         body: dict[str, Any] = {}
-        if request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
-            body = dict(await request.post())
+        if request.content_type in FORM_TYPES:
+            body = dict(await read_fields(request, self._registry.limits.body_bytes, self._executor))
         elif request.can_read_body:
             body = await read_json_object(request, self._registry.limits.body_bytes)
         session = self._registry.create(name_field(body, "name", NAME_CHARS_MAX))
