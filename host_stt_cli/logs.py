@@ -11,7 +11,7 @@ import logging
 import re
 import time
 
-LAYOUT = "%(asctime)s.%(msecs)03d %(levelname)-7s {process} %(name)s: %(message)s"
+LAYOUT = "%(asctime)s.%(msecs)03d+00:00 %(levelname)-7s {process} %(name)s: %(message)s"
 QUIET = (
     "aioice",
     "aiortc",
@@ -28,7 +28,8 @@ _BEARER = re.compile(r"(bearer\s+)[^\s\"',]+", re.IGNORECASE)
 
 
 class StrikeSecrets(logging.Formatter):
-    """Formats in UTC, then blots out the tokens in force and anything that looks like one."""
+    """Formats times in UTC with their offset (ISO 8601), then blots out the tokens in force and what looks
+    like one."""
 
     def __init__(self, process: str, *tokens: str) -> None:
         super().__init__(LAYOUT.format(process=process), "%Y-%m-%dT%H:%M:%S")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -20,6 +22,20 @@ def logging_as_before() -> Iterator[None]:
 def line_for(message: str, *args: object) -> str:
     record = logging.LogRecord("webrtc_host.desk.ws", logging.INFO, __file__, 1, message, args, None)
     return StrikeSecrets("media", "hush-hush").format(record)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Seoul"])
+def test_a_line_begins_with_its_time_and_offset(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        record = logging.LogRecord("webrtc_host", logging.INFO, __file__, 1, "x", (), None)
+        stamp = StrikeSecrets("media").format(record).split()[0]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert stamp.endswith("+00:00")
+    assert abs(datetime.fromisoformat(stamp).timestamp() - record.created) < 0.002
 
 
 def test_a_line_names_its_process_and_room() -> None:
