@@ -13,6 +13,7 @@ const COVERAGE = {
   shed: "host_stt_coverage_shed_ms",
   lost: "host_stt_coverage_lost_ms",
   failed: "host_stt_coverage_failed_ms",
+  closed: "host_stt_coverage_closed_ms",
 };
 const readings = [];
 

@@ -143,7 +143,7 @@ export function distribution(parent, title, values, limit = null) {
   svg("polyline", { points: line.join(" "), stroke: COLOURS[0], class: "curve" }, area);
 }
 
-const SHADES = { transcribed: "#2e8540", silence: "#9aa5b1", shed: "#c2570c", lost: "#b42318", failed: "#8250df" };
+const SHADES = { transcribed: "#2e8540", silence: "#9aa5b1", shed: "#c2570c", lost: "#b42318", failed: "#8250df", closed: "#d0d7de" };
 
 /** Seconds by state as one bar, with the same in words under it. */
 export function coverageBar(parent, seconds) {

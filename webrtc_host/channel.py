@@ -28,7 +28,7 @@ from webrtc_host.seams import (
     OpusPacket,
     ms_of,
 )
-from webrtc_host.transcript.coverage import CoverageRun
+from webrtc_host.transcript.coverage import WITHOUT_AUDIO, CoverageRun
 from webrtc_host.transcript.coverage_keeper import CoverageBook, CoverageKeeper, OpeningNotes
 from webrtc_host.transcript.restart import FormerChannel
 
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+ORDERLY_ENDS = frozenset(
+    ("hung_up", "stopped", "peer_closed", "track_removed", "track_ended", "read", "session_ended")
+)
+"""Why a channel closed whose sender said that it was done; every other reason is a loss."""
 RANGES_MAX = 10_000
 """Received stretches remembered for each channel: hours of a bad network. Older gaps are then final."""
 
@@ -137,9 +141,9 @@ class Channel:
         self.end_sample = former.end_ms * SAMPLES_PER_MS
         self._known_from = former.first_opened_ms * SAMPLES_PER_MS
         runs = [CoverageRun(r.from_ms, r.to_ms, CoverageState(r.state), r.reason) for r in former.coverage]
-        self.coverage.restore(runs, former.first_opened_ms)
+        self.coverage.restore(runs, former.first_opened_ms, _closed_ms(former))
         for run in runs:
-            if run.state is not CoverageState.LOST:
+            if run.state not in WITHOUT_AUDIO:
                 self.note_received(run.from_ms * SAMPLES_PER_MS, run.to_ms * SAMPLES_PER_MS)
         for feed in former.feeds:
             end_ms = former.end_ms if feed.closed_ms is None else feed.closed_ms
@@ -153,7 +157,8 @@ class Channel:
         self._opened_sample = self.session.now_sample()
         self._known_from = self._opened_sample if self._known_from is None else self._known_from
         self.opening += 1
-        self.announce_opened(self._opened_sample)
+        self.coverage.opened(max(self._opened_sample, self.end_sample))
+        self._write_opened(self._opened_sample)
         self.notes = self.coverage.opening(self.end_sample)
         self.pipeline = self._make_pipeline(self)
         self.pipeline.start()
@@ -269,9 +274,12 @@ class Channel:
         return self.announce_closed(reason)
 
     def announce_opened(self, start_sample: int) -> None:
-        """Write `channel.opened` for the connection that holds the channel."""
-        connection = self._holder()
+        """Write `channel.opened` for the upload that holds the channel and begins at `start_sample`."""
         self.coverage.opened(start_sample)
+        self._write_opened(start_sample)
+
+    def _write_opened(self, start_sample: int) -> None:
+        connection = self._holder()
         self.session.log.emit(
             EventType.CHANNEL_OPENED,
             self.id,
@@ -286,12 +294,14 @@ class Channel:
     def announce_closed(self, reason: str, end_sample: int | None = None) -> int:
         """Write `channel.closed` and free the channel."""
         connection, self.connection = self._holder(), None
+        end_sample = self.end_sample if end_sample is None else end_sample
+        self.coverage.ended(end_sample, is_orderly=reason in ORDERLY_ENDS)
         seq = self.session.log.emit(
             EventType.CHANNEL_CLOSED,
             self.id,
             connection=connection.id,
             reason=reason,
-            end_ms=ms_of(self.end_sample if end_sample is None else end_sample),
+            end_ms=ms_of(end_sample),
         )
         return seq or self.session.log.head_seq
 
@@ -299,6 +309,12 @@ class Channel:
         if self.connection is None:
             raise RuntimeError(f"channel {self.id} of {self.session.id} is held by no connection")
         return self.connection
+
+
+def _closed_ms(former: FormerChannel) -> int | None:
+    """Where the newest connection of a former channel ended in good order; None: it did not."""
+    last = former.feeds[-1] if former.feeds else None
+    return last.closed_ms if last is not None and last.reason in ORDERLY_ENDS else None
 
 
 MakePipeline = Callable[[Channel], Pipeline]

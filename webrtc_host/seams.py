@@ -96,6 +96,7 @@ class CoverageState(StrEnum):
     SHED = "shed"  # it came and was refused: we were too slow
     LOST = "lost"  # it never came
     FAILED = "failed"  # the engine could not read it
+    CLOSED = "closed"  # its sender had ended in good order: nothing was to come
 
 
 class CoverageNotes(Protocol):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from host_stt.contract import Float32Array, Priority, Transcript, Window
 from host_stt.engines.fake import FakeEngine
@@ -299,11 +300,16 @@ async def test_a_pipeline_that_breaks_leaves_no_time_without_a_state() -> None:
     assert_whole(desk, channel, channel.end_sample // MS)
 
 
-async def test_time_nobody_feeds_is_lost_until_somebody_does_and_at_the_end_of_the_session() -> None:
+@pytest.mark.parametrize(
+    ("reason", "state"), [("hung_up", ("closed", None)), ("connection_lost", ("lost", "not_fed"))]
+)
+async def test_time_nobody_feeds_has_a_state_until_somebody_does_and_at_the_end_of_the_session(
+    reason: str, state: tuple[str, str | None]
+) -> None:
     desk = Desk(engine([]))
     channel = desk.open()
     await hear(channel, silence(1.0))
-    await desk.registry.end_connection(next(iter(desk.registry.connections.values())), "hung_up")
+    await desk.registry.end_connection(next(iter(desk.registry.connections.values())), reason)
     desk.at(5.0)
     again = desk.open()
     assert again is channel
@@ -312,9 +318,9 @@ async def test_time_nobody_feeds_is_lost_until_somebody_does_and_at_the_end_of_t
     await desk.registry.end(desk.registry.current())
     assert states(channel) == [
         ("silence", None),
-        ("lost", "not_fed"),
+        state,
         ("silence", None),
-        ("lost", "not_fed"),
+        ("closed", None),
     ]
     assert_whole(desk, channel, 9000)
 

@@ -9,7 +9,7 @@ from tests.support.peers import BlockKeeper, ListLog
 from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig
 from webrtc_host.going_on import go_on
-from webrtc_host.seams import EventType
+from webrtc_host.seams import CoverageState, EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.transcript.restart import (
     FormerChannel,
@@ -100,6 +100,14 @@ def test_what_a_crash_cut_off_is_closed_and_the_time_until_now_is_lost() -> None
         (3000, 5500, "lost", "not_fed"),
         (5500, 60_000, "lost", "server_down"),
     ]
+
+
+def test_a_channel_that_was_closed_in_order_stays_closed_over_a_restart() -> None:
+    world = World()
+    feeds = (FormerFeed("c_1", 1000, 4000, "hung_up"),)
+    (restarted,) = world.go_on(a_session(a_channel(feeds=feeds)))
+    assert world.coverage() == [(3000, 5500, "closed", None), (5500, 60_000, "lost", "server_down")]
+    assert restarted.session.channels["C01"].coverage.gap.state is CoverageState.CLOSED
 
 
 def test_channels_come_back_with_what_they_knew_and_can_be_fed_again() -> None:

@@ -232,7 +232,7 @@ async def test_time_nobody_fed_is_accounted_for() -> None:
     assert [(hole["from_ms"], hole["to_ms"], hole["state"], hole["reason"]) for hole in holes] == [
         (1_000, 1_200, "lost", "not_fed"),
         (1_200, 1_220, "failed", "not_read"),
-        (1_220, 6_000, "lost", "not_fed"),
+        (1_220, 6_000, "closed", None),
     ]
     assert list(channel.taken) == [(1_200 * MS, 1_220 * MS)]
 

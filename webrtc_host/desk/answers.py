@@ -68,7 +68,7 @@ class SegmentsAnswer(Answer):
 class RunAnswer(Answer):
     from_ms: int
     to_ms: int
-    state: Literal["transcribed", "silence", "shed", "lost", "failed"]
+    state: Literal["transcribed", "silence", "shed", "lost", "failed", "closed"]
     reason: str | None
 
 

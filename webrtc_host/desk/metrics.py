@@ -90,6 +90,7 @@ COVERAGE = {
     "shed_ms": Figure("Milliseconds refused because too much waited."),
     "lost_ms": Figure("Milliseconds that never came."),
     "failed_ms": Figure("Milliseconds that the engine could not read."),
+    "closed_ms": Figure("Milliseconds in which a sender that ended in good order sent nothing."),
     "events": Figure("Events that told of it.", is_counter=True),
     "violations": Figure("Times that a ledger was found broken (coverage.check).", is_counter=True),
 }

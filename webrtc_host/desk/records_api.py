@@ -39,7 +39,7 @@ from webrtc_host.seams import CoverageState
 from webrtc_host.sessions import Session, SessionRegistry
 from webrtc_host.transcript import records
 from webrtc_host.transcript.archive import Archive
-from webrtc_host.transcript.coverage import NOT_FED, CoverageRun
+from webrtc_host.transcript.coverage import CoverageRun
 from webrtc_host.transcript.event_log import EventLog, iso_ms
 from webrtc_host.transcript.records import Span
 from webrtc_host.transcript.store import Store
@@ -368,7 +368,8 @@ class Ledger:
 
 
 def _live_ledgers(session: Session, span: Span) -> dict[str, Ledger]:
-    """What the keepers know, newer than what was told. A channel nobody feeds is not fed until now."""
+    """What the keepers know, newer than what was told. Without a feed, it is `closed` or
+    `lost` until now."""
     ledgers: dict[str, Ledger] = {}
     for channel in session.channels.values():
         keeper = channel.coverage
@@ -379,7 +380,7 @@ def _live_ledgers(session: Session, span: Span) -> dict[str, Ledger]:
             low, covered_to_ms = max(covered_to_ms, span.from_ms), session.now_ms()
             high = min(covered_to_ms, _end(span, covered_to_ms))
             if low < high:
-                runs.append(CoverageRun(low, high, CoverageState.LOST, NOT_FED))
+                runs.append(CoverageRun(low, high, keeper.gap.state or CoverageState.LOST, keeper.gap.reason))
         ledgers[channel.id] = Ledger(channel.id, keeper.origin_ms, covered_to_ms, runs)
     return ledgers
 

@@ -41,6 +41,9 @@ CLOSE_TIMEOUT_S = 2.0
 TEXT_S = 0.05
 """Between two text messages; nobody needs more."""
 CLOSE_OF_REASON = {"server_stopping": 1001}
+PEER_CLOSED = "peer_closed"
+CONNECTION_LOST = "connection_lost"
+"""The client left without `stop`: with a close frame, or without one."""
 RETRY_AFTER_S = 5.0
 
 
@@ -217,7 +220,7 @@ class _Conversation:
             await asyncio.wait({self._reading})
         except asyncio.CancelledError:  # the server gives up on the handler, or the client is gone
             await asyncio.wait({self._reading}, timeout=FINISH_S)
-            await self._end_once("server_stopping" if self._request.transport else "peer_closed")
+            await self._end_once("server_stopping" if self._request.transport else self._left())
             raise
         if self._reading.cancelled():  # somebody else ends this connection
             await self._end_once("closed")
@@ -230,6 +233,13 @@ class _Conversation:
             logger.error("a socket failed while it was read", exc_info=error)
             self._error = RequestError("internal", "the server made a mistake; its log has the details", 500)
             await self._end_once("failed")
+
+    def _left(self) -> str:
+        """Why the client is gone: what the reader found, or that the connection broke off."""
+        reading = self._reading
+        if reading is None or not reading.done() or reading.cancelled() or reading.exception():
+            return CONNECTION_LOST
+        return reading.result()
 
     async def _read(self) -> str:
         """Until the end of what the client has to say, all of it handed on; why it ended."""
@@ -244,9 +254,12 @@ class _Conversation:
                         await self._reader.finish()
                         return "stopped"
                     await asyncio.sleep(TEXT_S)
-                case _:
+                case WSMsgType.CLOSE:
                     await self._reader.finish()
-                    return "peer_closed"
+                    return PEER_CLOSED
+                case _:  # the connection broke off without a closing handshake
+                    await self._reader.finish()
+                    return CONNECTION_LOST
 
     async def _take(self, data: bytes) -> None:
         assert self._reader is not None and self._feed is not None
@@ -342,7 +355,7 @@ class _Conversation:
             if self._error.retry_after_s is not None:
                 later = {"retry_after_ms": round(self._error.retry_after_s * 1000)}
             await self._say(v=1, type="error", code=self._error.code, message=self._error.message, **later)
-        elif reason != "peer_closed":
+        elif reason not in (PEER_CLOSED, CONNECTION_LOST):
             await self._say(type="stopped", reason=reason, final_seq=seq)
         with contextlib.suppress(ConnectionError, TimeoutError):
             await self._socket.close(code=code, message=reason.encode()[:123], drain=False)

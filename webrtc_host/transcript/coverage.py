@@ -54,13 +54,20 @@ class Mark(NamedTuple):
 
 
 AWAITING = Mark(None)
+UNFED = Mark(CoverageState.LOST, NOT_FED)
+"""Nobody fed the channel, though its sender had not said that it was done."""
+AT_REST = Mark(CoverageState.CLOSED)
+"""Nobody fed the channel, for its sender had ended in good order."""
 GIVEN_UP = Mark(CoverageState.FAILED, NOT_READ)
 """Nobody said anything of it. A verdict that comes all the same knows better."""
+
+WITHOUT_AUDIO = (CoverageState.LOST, CoverageState.CLOSED)
 
 _RANK = {
     CoverageState.LOST: 0,
     CoverageState.SHED: 0,
     CoverageState.FAILED: 0,
+    CoverageState.CLOSED: 0,
     CoverageState.SILENCE: 1,
     CoverageState.TRANSCRIBED: 2,
 }
@@ -141,7 +148,7 @@ class Coverage:
         self._runs = _Runs()
         self._origin_ms: int | None = None
         self._told_ms = 0  # told up to here
-        self._gap_reason = NOT_FED
+        self._gap = UNFED  # what time is that nobody has fed yet
         self.totals_ms = dict.fromkeys(CoverageState, 0)  # of what was told
 
     @classmethod
@@ -178,11 +185,32 @@ class Coverage:
         """Accounted for up to here; what lies before it may still await its verdict."""
         return self._runs.end
 
-    def opened(self, at_ms: int) -> None:
-        """Somebody begins to feed the channel. The first time, the ledger begins here."""
+    @property
+    def gap(self) -> Mark:
+        """What the time after `end_ms` is for as long as nobody feeds the channel."""
+        return self._gap
+
+    def opened(self, at_ms: int) -> list[CoverageRun]:
+        """Somebody begins to feed the channel. The first time, the ledger begins here.
+
+        An upload of the past (before `end_ms`) changes nothing of the time after it.
+        """
         if self._origin_ms is None:
             self._origin_ms = self._runs.end = self._told_ms = at_ms
-        self._gap_reason = NOT_FED
+        if at_ms < self._runs.end:
+            return []
+        if self._gap == AT_REST:
+            self._runs.append(at_ms, AT_REST)
+        self._gap = UNFED
+        return self._due()
+
+    def ended(self, at_ms: int, *, is_orderly: bool) -> None:
+        """A connection that fed the channel up to `at_ms` is over.
+
+        is_orderly: it said so. The time until the next opening is then `closed`, otherwise `lost`.
+        """
+        if self.is_opened and at_ms >= self._runs.end:
+            self._gap = AT_REST if is_orderly else UNFED
 
     def received(self, from_ms: int, to_ms: int) -> list[CoverageRun]:
         """Audio came. It awaits its verdict; a hole in front of it is lost."""
@@ -215,7 +243,7 @@ class Coverage:
         before = self._begin_at(from_ms, to_ms, mark)
         end = self._runs.end
         if to_ms > end:
-            self._runs.append(max(from_ms, end), Mark(CoverageState.LOST, NOT_FED))
+            self._runs.append(max(from_ms, end), UNFED)
             self._runs.append(to_ms, mark)
         changed = self._paint(max(from_ms, before), min(to_ms, end), mark, lambda old: _yields(old, state))
         if from_ms < before:
@@ -232,9 +260,10 @@ class Coverage:
         return self._due(is_over=True)
 
     def absent(self, to_ms: int, reason: str = NOT_FED) -> list[CoverageRun]:
-        """Nothing came until `to_ms`, and nothing will."""
+        """Nothing came until `to_ms`, and nothing will. NOT_FED: or its sender had closed it."""
         if self.is_opened:
-            self._runs.append(to_ms, Mark(CoverageState.LOST, reason))
+            mark = AT_REST if reason == NOT_FED and self._gap == AT_REST else Mark(CoverageState.LOST, reason)
+            self._runs.append(to_ms, mark)
         return self._due(is_over=True)
 
     def flush(self) -> list[CoverageRun]:
@@ -268,8 +297,8 @@ class Coverage:
 
     def _came(self, from_ms: int, to_ms: int, mark: Mark) -> list[CoverageRun]:
         if from_ms > self._runs.end:
-            self._runs.append(from_ms, Mark(CoverageState.LOST, self._gap_reason))
-        self._gap_reason = NETWORK
+            self._runs.append(from_ms, self._gap)
+        self._gap = Mark(CoverageState.LOST, NETWORK)
         self._runs.append(to_ms, mark)
         return self._due()
 
@@ -293,7 +322,7 @@ class Coverage:
         origin, self._origin_ms = self.origin_ms, min(from_ms, self.origin_ms)
         if from_ms < origin:
             if to_ms < origin:
-                self._runs.prepend(to_ms, origin, Mark(CoverageState.LOST, NOT_FED))
+                self._runs.prepend(to_ms, origin, UNFED)
             self._runs.prepend(from_ms, min(to_ms, origin), mark)
         return origin
 
@@ -303,9 +332,9 @@ class Coverage:
         at = runs.index(self._told_ms)
         while at < len(runs.starts) and (mark := runs.marks[at]) is not AWAITING:
             start, end = max(runs.starts[at], self._told_ms), runs.end_of(at)
-            # What came will not turn out lost, so a loss is over with the next audio.
+            # What came will not turn out lost, so time without audio is over with the next audio.
             is_closed = at + 1 < len(runs.starts) and (
-                runs.marks[at + 1] is not AWAITING or mark.state is CoverageState.LOST
+                runs.marks[at + 1] is not AWAITING or mark.state in WITHOUT_AUDIO
             )
             if not (is_over or is_closed or end - start >= self._config.report_every_ms):
                 break
@@ -334,7 +363,7 @@ class Coverage:
         mark = Mark(run.state, run.reason)
         origin = self._begin_at(run.from_ms, run.to_ms, mark)
         end = self._runs.end
-        self._runs.append(run.from_ms, Mark(CoverageState.LOST, NOT_FED))
+        self._runs.append(run.from_ms, UNFED)
         self._runs.append(run.to_ms, mark)
         if max(run.from_ms, origin) < min(run.to_ms, end):
             self._runs.paint(max(run.from_ms, origin), min(run.to_ms, end), mark)

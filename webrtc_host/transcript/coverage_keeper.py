@@ -12,7 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from webrtc_host.seams import Block, BlockKind, CoverageState, EventSink, EventType, ms_of
-from webrtc_host.transcript.coverage import NETWORK, NOT_FED, Coverage, CoverageConfig, CoverageRun
+from webrtc_host.transcript.coverage import (
+    AT_REST,
+    NETWORK,
+    NOT_FED,
+    UNFED,
+    Coverage,
+    CoverageConfig,
+    CoverageRun,
+    Mark,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +63,24 @@ class CoverageKeeper:
         """Where the ledger begins: the first opening. None before it."""
         return self._coverage.origin_ms if self._coverage.is_opened else None
 
-    def restore(self, told: Sequence[CoverageRun], opened_ms: int) -> None:
-        """Go on with the ledger of an earlier process: its runs, and where the channel was first opened."""
+    def restore(self, told: Sequence[CoverageRun], opened_ms: int, closed_ms: int | None = None) -> None:
+        """Go on with the ledger of an earlier process: its runs, and where the channel was first opened.
+
+        closed_ms: where its last connection ended in good order; None: it did not.
+        """
         self._coverage = Coverage.restored(told, self._book.config)
         self._coverage.opened(opened_ms)
+        if closed_ms is not None:
+            self._coverage.ended(max(closed_ms, self._coverage.end_ms), is_orderly=True)
         self._counted = dict(self._coverage.totals_ms)
 
     def opened(self, at_sample: int) -> None:
         """The first time, the ledger begins here."""
-        self._coverage.opened(ms_of(at_sample))
+        self._tell(self._coverage.opened(ms_of(at_sample)))
+
+    def ended(self, at_sample: int, *, is_orderly: bool) -> None:
+        """A connection that fed the channel up to here is over; is_orderly: it said so."""
+        self._coverage.ended(ms_of(at_sample), is_orderly=is_orderly)
 
     def take(self, block: Block) -> None:
         """A block on its way to the pipeline; what is missing in front of it is lost."""
@@ -92,6 +110,11 @@ class CoverageKeeper:
     def absent(self, to_ms: int, reason: str = NOT_FED) -> None:
         """Nobody fed the channel until `to_ms`, and nobody will feed that time live any more."""
         self._tell(self._coverage.absent(to_ms, reason))
+
+    @property
+    def gap(self) -> Mark:
+        """What the time after the ledger's end is for as long as nobody feeds the channel."""
+        return self._coverage.gap if self._coverage.gap == AT_REST else UNFED
 
     def flush(self) -> None:
         """Tell what is decided and was not told yet."""

@@ -27,6 +27,7 @@ class FormerFeed:
     connection: str
     opened_ms: int
     closed_ms: int | None  # None: it was feeding when the server ended
+    reason: str | None = None  # why it closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +140,11 @@ def _channels(connection: Connection, live: Sequence[str]) -> dict[str, list[For
 def _feeds(connection: Connection, session: str, channel: str) -> tuple[FormerFeed, ...]:
     table = schema.feeds
     rows = connection.execute(
-        select(table.c.connection, table.c.opened_ms, table.c.closed_ms)
+        select(table.c.connection, table.c.opened_ms, table.c.closed_ms, table.c.reason)
         .where(table.c.session == session, table.c.channel == channel)
         .order_by(table.c.opened_seq)
     )
-    return tuple(FormerFeed(row.connection, row.opened_ms, row.closed_ms) for row in rows)
+    return tuple(FormerFeed(row.connection, row.opened_ms, row.closed_ms, row.reason) for row in rows)
 
 
 def _coverage(connection: Connection, session: str, channel: str) -> tuple[FormerRun, ...]:

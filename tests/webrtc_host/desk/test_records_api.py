@@ -115,7 +115,12 @@ async def test_an_ended_session_is_the_same_after_a_restart(tmp_path: Path) -> N
         ]
 
 
-async def test_coverage_adds_up_and_a_channel_nobody_feeds_is_lost_until_now(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("reason", "state"), [("hung_up", ("closed", None)), ("connection_lost", ("lost", "not_fed"))]
+)
+async def test_coverage_adds_up_and_a_channel_nobody_feeds_is_closed_or_lost_until_now(
+    desk: Desk, reason: str, state: tuple[str, str | None]
+) -> None:
     channel = opened(desk)
     start = channel.session.now_sample()
     channel.feed(Block(start, np.zeros(1_600, np.float32)))
@@ -124,13 +129,12 @@ async def test_coverage_adds_up_and_a_channel_nobody_feeds_is_lost_until_now(des
     _, body = await desk.get(path)
     (ledger,) = body["channels"]
     assert ledger["covered_to_ms"] == (start + 800) // MS, "the rest awaits its verdict"
-    await channel.close("hung_up")
+    await channel.close(reason)
     channel.connection = None
     await asyncio.sleep(0.2)
     _, body = await desk.get(path)
     (ledger,) = body["channels"]
-    assert ledger["runs"][-1]["state"] == "lost"
-    assert ledger["runs"][-1]["reason"] == "not_fed"
+    assert (ledger["runs"][-1]["state"], ledger["runs"][-1]["reason"]) == state
     assert ledger["covered_to_ms"] <= body["now_ms"]
     assert ledger["totals_ms"]["transcribed"] == 50
     assert sum(ledger["totals_ms"].values()) == ledger["covered_to_ms"] - ledger["from_ms"]

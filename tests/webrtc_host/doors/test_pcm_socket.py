@@ -21,7 +21,7 @@ from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.desk.auth import Gate
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.pcm_socket import PcmSocketDoor, SocketLimits
-from webrtc_host.seams import BlockKind, ChannelState, EventType, OpusPacket
+from webrtc_host.seams import BlockKind, ChannelState, CoverageState, EventType, OpusPacket
 
 ONSETS = (0.1, 0.5)
 SECONDS = 0.8
@@ -271,6 +271,32 @@ async def test_a_client_that_leaves_without_a_word_is_heard_out(world: World) ->
     await until(lambda: not world.rig.registry.connections)
     assert sum(len(block.samples) for block in world.rig.pipelines[0].blocks) == 3200
     assert world.log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == "peer_closed"
+
+
+async def test_a_connection_that_breaks_off_is_lost_and_not_closed(world: World) -> None:
+    """The TCP connection ends without the closing handshake of WebSocket."""
+    socket = await world.begin()
+    await socket.send_bytes(TWENTY_MS * 10)
+    await until(lambda: bool(world.rig.pipelines[0].blocks))
+    connection = socket._response.connection
+    assert connection is not None and connection.transport is not None
+    connection.transport.abort()
+    await until(lambda: not world.rig.registry.connections)
+    assert world.log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == "connection_lost"
+    assert world.rig.pipelines[0].channel.coverage.gap.state is CoverageState.LOST
+
+
+async def test_stop_and_a_close_frame_leave_the_channel_closed(world: World) -> None:
+    for channel, says_stop in (("C01", True), ("C02", False)):
+        socket = await world.begin(channel)
+        await socket.send_bytes(TWENTY_MS * 10)
+        if says_stop:
+            await socket.send_json({"type": "stop"})
+            assert (await socket.receive_json())["type"] == "stopped"
+        await socket.close()
+        await until(lambda: not world.rig.registry.connections)
+        gap = next(p for p in world.rig.pipelines if p.channel.id == channel).channel.coverage.gap
+        assert gap.state is CoverageState.CLOSED, channel
 
 
 async def test_silence_of_messages_is_4408_and_keepalive_prevents_it(world: World) -> None:

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from webrtc_host.seams import CoverageState
 from webrtc_host.transcript.coverage import Coverage, CoverageConfig, CoverageRun
 
-T, SILENCE, SHED, LOST, FAILED = (
+T, SILENCE, SHED, LOST, FAILED, CLOSED = (
     CoverageState.TRANSCRIBED,
     CoverageState.SILENCE,
     CoverageState.SHED,
     CoverageState.LOST,
     CoverageState.FAILED,
+    CoverageState.CLOSED,
 )
 PROMPT = CoverageConfig(report_every_ms=100)
 
@@ -71,6 +72,49 @@ def test_the_time_before_the_first_block_was_not_fed_and_a_later_hole_is_the_net
     ]
 
 
+def test_the_time_after_an_orderly_end_is_closed_until_the_next_opening() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 1000)
+    coverage.decide(0, 1000, T)
+    coverage.closed()
+    coverage.ended(1000, is_orderly=True)
+    assert coverage.opened(4000) == [run(1000, 4000, CLOSED)]
+    told = coverage.received(4200, 4300)
+    coverage.decide(4200, 4300, T)
+    assert told == [run(4000, 4200, LOST, "not_fed")], "the new connection has not sent yet"
+    coverage.ended(4300, is_orderly=False)
+    assert coverage.opened(9000) == []
+    coverage.received(9000, 9100)
+    assert coverage.runs()[-1] == run(4300, 9000, LOST, "not_fed"), "a loss stays a loss"
+    assert coverage.violations() == []
+
+
+def test_a_session_that_ends_after_an_orderly_close_says_closed() -> None:
+    coverage = a_ledger()
+    coverage.ended(0, is_orderly=True)
+    assert coverage.absent(700) == [run(0, 700, CLOSED)]
+    assert coverage.absent(900, "server_down") == [run(700, 900, LOST, "server_down")]
+    assert coverage.absent(950) == [run(900, 950, CLOSED)]
+
+
+def test_an_upload_of_the_past_changes_nothing_of_the_time_after_a_loss() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 5000)
+    coverage.decide(0, 5000, T)
+    coverage.ended(5000, is_orderly=False)
+    coverage.opened(1000)
+    coverage.ended(2000, is_orderly=True)
+    assert coverage.absent(6000) == [run(5000, 6000, LOST, "not_fed")]
+
+
+def test_audio_sent_later_for_time_that_was_closed_is_a_repair() -> None:
+    coverage = a_ledger()
+    coverage.ended(0, is_orderly=True)
+    coverage.absent(1000)
+    assert coverage.repair(200, 400, T) == [run(200, 400, T)]
+    assert coverage.runs() == [run(0, 200, CLOSED), run(200, 400, T), run(400, 1000, CLOSED)]
+
+
 def test_opening_again_before_any_audio_moves_no_origin() -> None:
     coverage = a_ledger(0)
     coverage.closed()
@@ -103,7 +147,7 @@ def test_a_repair_is_told_as_a_new_run_for_the_same_milliseconds() -> None:
     coverage.flush()
     assert coverage.repair(300, 900, T) == [run(400, 900, T)]
     assert coverage.runs() == [run(0, 900, T), run(900, 1000, SILENCE)]
-    assert coverage.totals_ms == {T: 900, SILENCE: 100, SHED: 0, LOST: 0, FAILED: 0}
+    assert coverage.totals_ms == {T: 900, SILENCE: 100, SHED: 0, LOST: 0, FAILED: 0, CLOSED: 0}
 
 
 def test_what_was_heard_is_not_taken_back_by_a_repair() -> None:
@@ -147,7 +191,7 @@ def test_a_verdict_after_the_close_is_told_for_the_same_milliseconds_and_none_go
         run(300, 800, T),
         run(800, 1000, FAILED, "not_read"),
     ]
-    assert coverage.totals_ms == {T: 500, SILENCE: 0, SHED: 0, LOST: 0, FAILED: 500}
+    assert coverage.totals_ms == {T: 500, SILENCE: 0, SHED: 0, LOST: 0, FAILED: 500, CLOSED: 0}
 
 
 def test_closing_decides_nothing_of_what_another_reader_was_given() -> None:
@@ -186,7 +230,8 @@ steps = st.one_of(
     st.tuples(st.just("decide"), spans, states),
     st.tuples(st.just("repair"), spans, states),
     st.tuples(st.just("closed"), spans),
-    st.tuples(st.just("opened"), st.integers(0, 5)),
+    st.tuples(st.just("opened"), st.integers(-3, 5)),
+    st.tuples(st.just("ended"), st.integers(-3, 0), st.booleans()),
     st.tuples(st.just("absent"), st.integers(0, 9)),
     st.tuples(st.just("flush")),
 )
@@ -204,7 +249,9 @@ def take(coverage: Coverage, step: tuple[object, ...]) -> list[CoverageRun]:
         case ("repair", (int(low), int(high)), CoverageState() as state):
             return coverage.repair(low, high, state)
         case ("opened", int(later)):
-            coverage.opened(end + later * 10)
+            return coverage.opened(end + later * 10)
+        case ("ended", int(later), bool(is_orderly)):
+            coverage.ended(end + later * 10, is_orderly=is_orderly)
             return []
         case ("absent", int(later)):
             return coverage.absent(end + later * 10)
