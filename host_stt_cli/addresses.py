@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from host_stt_cli.errors import StartError
 
@@ -21,8 +23,30 @@ def refuse_open(key: str, host: str, *, is_guarded: bool) -> None:
     )
 
 
+def refuse_exposed(settings: Iterable[tuple[str, tuple[str, ...]]], *, is_guarded: bool) -> None:
+    """Settings that let others in although the server listens on loopback need a token, or the explicit word.
+
+    settings: (key, values) of those in force, such as ("media.trusted_proxies", ("127.0.0.1",)); one without
+    values lets nobody in. is_guarded: a token or `auth: none` was given. Raises StartError.
+    """
+    if is_guarded:
+        return
+    for key, values in settings:
+        if values:
+            raise StartError(
+                f"{key} names {values[0]}, so others than this machine get in, and no auth.token is set: "
+                "set one (--set auth.token='${NAME}', taken from the environment), "
+                "or say --set auth=none if everyone may be administrator."
+            )
+
+
+def beyond_loopback(hosts_or_origins: Iterable[str]) -> tuple[str, ...]:
+    """Those that do not stand for this machine alone. An origin counts by its host."""
+    return tuple(one for one in hosts_or_origins if not is_loopback(urlsplit(one).hostname or one))
+
+
 def is_loopback(host: str) -> bool:
-    if host == "localhost":
+    if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

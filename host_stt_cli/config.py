@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 
 from host_stt.config import EngineConfig
-from host_stt_cli.addresses import refuse_open, url
+from host_stt_cli.addresses import beyond_loopback, refuse_exposed, refuse_open, url
 from host_stt_cli.errors import StartError
 from host_stt_cli.schema import holds_text, suggestion
 from host_stt_cli.yaml_source import KeyPath, Mistake, Source, dotted, read_value, read_yaml
@@ -79,10 +79,22 @@ class Config(Settings):
         return bool(self.secrets)
 
     def refuse_open(self, section: Literal["media", "engine"]) -> None:
-        """Raise StartError when the section's host is open to others without a token or the word none."""
-        host = self.media.host if section == "media" else self.engine.host
+        """Raise StartError when others reach the section's port without a token or the word none.
+
+        They do by its host, and on loopback through a proxy or through a page of an allowed origin.
+        """
         is_guarded = bool(self.token) or self.auth == "none" or (section == "media" and self.asks_token)
-        refuse_open(f"{section}.host", host, is_guarded=is_guarded)
+        if section == "engine":
+            refuse_open("engine.host", self.engine.host, is_guarded=is_guarded)
+            return
+        media = self.media
+        refuse_open("media.host", media.host, is_guarded=is_guarded)
+        exposing = (
+            ("media.trusted_proxies", media.trusted_proxies),
+            ("media.announce", beyond_loopback(media.announce)),
+            ("media.allowed_origins", beyond_loopback(media.allowed_origins)),
+        )
+        refuse_exposed(exposing, is_guarded=is_guarded)
 
     def media_process(self, data: Path, engine_port: int) -> MediaProcessConfig:
         """What 8082 runs with. data: the folder as held; engine_port: where the engine listens."""

@@ -34,8 +34,8 @@ class StrikeSecrets(logging.Formatter):
     def __init__(self, process: str, *tokens: str) -> None:
         super().__init__(LAYOUT.format(process=process), "%Y-%m-%dT%H:%M:%S")
         self.converter = time.gmtime
-        # Shorter ones would blot out ordinary words; one may be part of another.
-        self._tokens = sorted((token for token in tokens if len(token) >= 4), key=len, reverse=True)
+        # The longest first: one may be part of another.
+        self._tokens = sorted(filter(None, tokens), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)

@@ -16,6 +16,8 @@ import yaml
 
 KeyPath = tuple[str | int, ...]
 IsText = Callable[[KeyPath], bool]
+SECRETS = ("token", "credential", "secret")
+"""Keys that an option may not empty: `--set auth.token=$T` with T unset would ask nobody for a token."""
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -94,6 +96,8 @@ def read_value(
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         return None, [Mistake(name, f"not valid YAML: {problem}")]
     if node is None:
+        if path[-1] in SECRETS:
+            return "", [Mistake(name, f"{dotted(path)} is empty; give it a value, or leave the option out")]
         return ("" if is_text(path) else None), []
     if isinstance(node, yaml.MappingNode) and not node.flow_style and is_text(path):
         # `::`, an address, is a mapping to YAML.
@@ -159,7 +163,13 @@ class _Builder:
         missing = [name for name in _NAME.findall(text) if name not in self.environ]
         for name in missing:
             self._mistake(line, f"{dotted(path)}: the environment variable {name} is not set")
-        return _NAME.sub(lambda found: self.environ.get(found[1], ""), text)
+        value = _NAME.sub(lambda found: self.environ.get(found[1], ""), text)
+        if not value.strip() and not missing:
+            names = ", ".join(_NAME.findall(text))
+            # Taken as it is, an empty token would mean that nobody is asked for one.
+            said = f"{dotted(path)}: the environment variable {names} is empty"
+            self._mistake(line, f"{said}; give it a value, or leave the key out")
+        return value
 
     def _mistake(self, line: int, message: str) -> None:
         self.source.mistakes.append(Mistake(f"{self.source.name}:{line}", message))

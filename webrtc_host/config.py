@@ -105,16 +105,37 @@ class LimitsConfig(Settings):
     connections: int = Field(4000, ge=1, le=1_000_000)  # the same, of all
 
 
+TOKEN_CHARS_MIN, TOKEN_CHARS_MAX = 8, 500
+
+
+def _token(text: str) -> str:
+    """A token as callers can send it: long enough not to be guessed, and without spaces at its ends."""
+    if not TOKEN_CHARS_MIN <= len(text) <= TOKEN_CHARS_MAX:
+        raise ValueError(
+            f"it has {len(text)} characters; a token has {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} "
+            "(openssl rand -base64 24 makes one)"
+        )
+    if text != text.strip() or not text.isprintable():
+        raise ValueError("it has a blank at an end, or a character that cannot be printed; leave that out")
+    return text
+
+
+def _token_or_none(text: str) -> str:
+    return text and _token(text)
+
+
 class AccessToken(Settings):
     """A token for somebody, with what it may do."""
 
     name: Annotated[str, Field(pattern=r"^[\w .@-]{1,40}$"), AfterValidator(name_of)]  # for the audit
-    token: Annotated[str, Field(min_length=8, max_length=500, repr=False)]
+    token: Annotated[str, AfterValidator(_token), Field(repr=False)]
     role: Literal["viewer", "listener", "operator", "supervisor", "admin"]
 
 
 class AuthConfig(Settings):
-    token: str = Field("", repr=False)  # the administrator's, and the engine's
+    token: Annotated[str, AfterValidator(_token_or_none)] = Field(
+        "", repr=False
+    )  # the administrator's, and the engine's
     tokens: tuple[AccessToken, ...] = ()
 
     @model_validator(mode="after")

@@ -86,11 +86,11 @@ def test_the_version_is_told(cli: CliRunner) -> None:
 
 def test_the_child_gets_the_settings_and_the_token_by_its_pipe() -> None:
     config = Config.model_validate(
-        {"auth": {"token": "hush"}, "engine": {"model": "small"}, "log": {"level": "debug"}}
+        {"auth": {"token": "hush-hush"}, "engine": {"model": "small"}, "log": {"level": "debug"}}
     )
     settings, level = from_line(to_line(config, 1234))
     assert (settings.model, settings.port, level) == ("small", 1234, "debug")
     assert settings.token is not None
-    assert settings.token.get_secret_value() == "hush"
+    assert settings.token.get_secret_value() == "hush-hush"
     settings, _ = from_line(to_line(Config(auth="none"), 1))
     assert (settings.token, settings.open_to_all) == (None, True)

@@ -95,10 +95,10 @@ def test_auth_none_is_a_word_and_anything_else_is_not(write: Path) -> None:
 
 
 def test_the_token_reaches_the_engine_and_has_no_key_of_its_own_there(write: Path) -> None:
-    write.write_text("auth: {token: 0123}\ndata: {dir: /somewhere}\n", encoding="utf-8")
+    write.write_text("auth: {token: 01234567}\ndata: {dir: /somewhere}\n", encoding="utf-8")
     engine = load(write).config.engine_in_force()
     assert engine.token is not None
-    assert engine.token.get_secret_value() == "0123"
+    assert engine.token.get_secret_value() == "01234567"
     assert engine.models_dir == Path("/somewhere/models")
     assert mistakes_in(write, "engine:\n  token: x\n") == [
         "2: engine.token: there is no such key; did you mean auth.token?"
@@ -157,7 +157,7 @@ def test_loopback_needs_no_token(host: str) -> None:
     load(None, [f"engine.host='{host}'"]).config.refuse_open("engine")
 
 
-@pytest.mark.parametrize("said", ["auth=none", "auth.token=secret"])
+@pytest.mark.parametrize("said", ["auth=none", "auth.token=long-enough"])
 def test_a_token_or_the_word_none_opens_any_address(said: str) -> None:
     config = load(None, [said, "media.host=0.0.0.0", "engine.host=0.0.0.0"]).config
     config.refuse_open("media")

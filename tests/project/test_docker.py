@@ -106,10 +106,13 @@ def test_a_service_starts_only_with_a_token_and_keeps_the_engine_to_itself(name:
     assert service["network_mode"] == "host"
     command = [word.replace("$$", "$") for word in service["command"]]
     sets = [word.removeprefix("--set=") for word in command if word.startswith("--set=")]
-    config = load(None, sets, environ={"HOST_STT_TOKEN": "secret"}).config
-    assert (config.media.host, config.engine.host, config.token) == ("0.0.0.0", "127.0.0.1", "secret")
+    config = load(None, sets, environ={"HOST_STT_TOKEN": "long-secret"}).config
+    assert (config.media.host, config.engine.host, config.token) == ("0.0.0.0", "127.0.0.1", "long-secret")
     config.refuse_open("media")
-    assert CliRunner().invoke(main, ["check", *command[1:]], env={"HOST_STT_TOKEN": "secret"}).exit_code == 0
+    assert (
+        CliRunner().invoke(main, ["check", *command[1:]], env={"HOST_STT_TOKEN": "long-secret"}).exit_code
+        == 0
+    )
     assert (COMPOSE.parent / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
 
 

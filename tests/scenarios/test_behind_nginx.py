@@ -25,6 +25,8 @@ CONF = Path(__file__).with_name("nginx.conf")
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "behind-nginx.md"
 READ_TIMEOUT_S = 2
 """In place of 60 s; the server's 20 s and 15 s are shortened to match."""
+TOKEN = "correct-horse-battery"
+"""The how-to's YAML asks for one; the server does not start behind a proxy without."""
 ORIGIN = {"Origin": "https://stt.example.org"}
 
 
@@ -35,7 +37,8 @@ async def behind_nginx(
     """A desk and the address of the nginx in front of it."""
     monkeypatch.setattr(WatchSocket.__init__, "__kwdefaults__", {"ping_s": 0.5})
     monkeypatch.setattr(EventStream.__init__, "__kwdefaults__", {"comment_s": 0.5})
-    async with running_desk(a_config(folder / "data", media=media)) as desk:
+    config = a_config(folder / "data", token=TOKEN, media=media)
+    async with running_desk(config, headers={"Authorization": f"Bearer {TOKEN}"}) as desk:
         port, backend = free_port(), desk.url.rpartition(":")[2]
         conf = write_conf(folder, port=port, backend=backend, read_timeout_s=READ_TIMEOUT_S)
         command = [NGINX, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(conf)]
@@ -115,6 +118,19 @@ async def test_a_forwarded_origin_and_address_are_believed_from_a_trusted_proxy_
     async with behind_nginx(tmp_path / "c", monkeypatch, allowed_origins=[ORIGIN["Origin"]]) as (desk, url):
         socket = await desk.client.ws_connect(f"{url}/ws", headers=ORIGIN)
         await socket.close()
+
+
+async def test_a_caller_through_the_proxy_without_the_token_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        behind_nginx(tmp_path, monkeypatch, trusted_proxies=["127.0.0.1"]) as (_, url),
+        aiohttp.ClientSession(headers=ORIGIN) as stranger,
+    ):
+        async with stranger.put(f"{url}/api/glossary", json={}) as response:
+            assert response.status == 401
+        async with stranger.get(f"{url}/api/audit") as response:
+            assert response.status == 401
 
 
 def test_the_howto_shows_what_is_tested() -> None:
