@@ -190,7 +190,9 @@ def _add_routes(app: web.Application) -> None:
     app[WHIP] = WhipDoor(registry, media, attach, app[ONE_PORT])
     app.router.add_routes(app[WHIP].routes())
     app.router.add_routes(app[SOCKETS].routes())
-    app.router.add_routes(PushDoor(registry, speech.engine, speech.glossary, speech.ids).routes())
+    app.router.add_routes(
+        PushDoor(registry, speech.engine, speech.glossary, speech.ids, archive=archive).routes()
+    )
     OpenApi(own_version()).add_routes(app)
     add_pages(app)
 

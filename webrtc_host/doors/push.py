@@ -36,6 +36,8 @@ PUSHES_MAX = 16
 RETRY_AFTER_S = 2.0
 DEADLINE_MS = 60_000
 END_TIMEOUT_S = 5.0
+ROOM_WAIT_S = 20.0  # for room in the archive; ten minutes of audio are encoded in about 2 s
+ROOM_RETRY_S = 10.0
 SLACK_SAMPLES = 20 * SAMPLES_PER_MS  # rounding of start_ts between two pieces is no overlap
 SILENT_BELOW = 1e-4  # digital silence needs no engine
 
@@ -52,6 +54,28 @@ class Ids(Protocol):
     def window(self) -> str: ...
 
 
+class Reservation(Protocol):
+    """Room for one piece in the archive; `transcript.upload_room` implements it."""
+
+    def keep(self, session: str, channel: str, block: Block) -> None: ...
+
+    def release(self) -> None: ...
+
+
+class Archive(Protocol):
+    """Where pieces are kept; `transcript.archive` implements it."""
+
+    @property
+    def trouble(self) -> str | None: ...
+
+    @property
+    def uploads(self) -> UploadRoom: ...
+
+
+class UploadRoom(Protocol):
+    async def reserve(self, samples: int, timeout_s: float) -> Reservation | None: ...
+
+
 class PushDoor:
     def __init__(
         self,
@@ -60,13 +84,19 @@ class PushDoor:
         terms: Terms,
         ids: Ids,
         executor: Executor | None = None,
+        archive: Archive | None = None,
+        room_wait_s: float = ROOM_WAIT_S,
     ) -> None:
-        """executor: where files are decoded; None: the loop's own threads."""
+        """executor: where files are decoded; None: the loop's own threads. archive: None where audio is not
+        kept. room_wait_s: how long a piece waits for room in it.
+        """
         self._registry = registry
         self._transcriber = transcriber
         self._terms = terms
         self._ids = ids
         self._executor = executor
+        self._archive = archive
+        self._room_wait_s = room_wait_s
         self._active = 0
         self._turns: WeakKeyDictionary[Channel, asyncio.Lock] = WeakKeyDictionary()
 
@@ -102,39 +132,71 @@ class PushDoor:
         samples = await loop.run_in_executor(
             self._executor, decode_file, form.audio, self._registry.limits.push_s
         )
-        async with self._turn(channel, form.start_sample, form.start_sample + len(samples)):
+        async with self._turn(channel, form.start_sample, form.start_sample + len(samples)) as room:
             segments = await self._transcribe(channel, form, samples)
-            if channel.keeper is not None:
-                channel.keeper.keep_block(Block(form.start_sample, samples))
+            if room is not None:
+                room.keep(session.id, channel.id, Block(form.start_sample, samples))
         await session.log.settled()
         return {
             "stream_id": f"{session.id}_{channel.id}",
             "segments": segments,
             "commit_point": _seconds(channel.taken.end_around(form.start_sample)),
+            "audio_kept": self._archive is not None and self._archive.trouble is None,
         }
 
     @asynccontextmanager
-    async def _turn(self, channel: Channel, start: int, end: int) -> AsyncIterator[None]:
-        """Hold the channel, and the time of the piece, while it is read."""
+    async def _turn(self, channel: Channel, start: int, end: int) -> AsyncIterator[Reservation | None]:
+        """Hold the channel, the time of the piece, and room for it in the archive, while it is read.
+
+        Raises Overloaded when there is no room in time; then nothing has happened.
+        """
         async with self._turns.setdefault(channel, asyncio.Lock()):
-            self._registry.get_live(channel.session.id)
-            _check_not_fed(channel)
-            _check_time_free(channel, start, end)
-            connection = self._connect(channel)
-            channel.announce_opened(start)
-            before = list(channel.taken)
-            channel.taken.add(start, end)
+            self._check_free(channel, start, end)
+            room = await self._room_for(end - start)
             try:
-                yield
-            except BaseException:
-                channel.taken.remove(start, end)
-                for kept in before:
-                    channel.taken.add(*kept)
-                raise
+                self._check_free(channel, start, end)  # it may have ended, or be fed, since
+                async with self._reading(channel, start, end):
+                    yield room
             finally:
-                channel.coverage.flush()
-                channel.announce_closed("read", end)
-                self._registry.disconnect(connection)
+                if room is not None:
+                    room.release()
+
+    def _check_free(self, channel: Channel, start: int, end: int) -> None:
+        self._registry.get_live(channel.session.id)
+        _check_not_fed(channel)
+        _check_time_free(channel, start, end)
+
+    async def _room_for(self, samples: int) -> Reservation | None:
+        if self._archive is None:
+            return None
+        room = await self._archive.uploads.reserve(samples, self._room_wait_s)
+        if room is None:
+            raise Overloaded(
+                "archive_busy",
+                f"the archive had no room for this piece within {self._room_wait_s:g} s: earlier uploads are "
+                "still being encoded; nothing of it was read; send it again",
+                retry_after_s=ROOM_RETRY_S,
+            )
+        return room
+
+    @asynccontextmanager
+    async def _reading(self, channel: Channel, start: int, end: int) -> AsyncIterator[None]:
+        """The channel is connected and the time taken; freed again when the piece could not be read."""
+        connection = self._connect(channel)
+        channel.announce_opened(start)
+        before = list(channel.taken)
+        channel.taken.add(start, end)
+        try:
+            yield
+        except BaseException:
+            channel.taken.remove(start, end)
+            for kept in before:
+                channel.taken.add(*kept)
+            raise
+        finally:
+            channel.coverage.flush()
+            channel.announce_closed("read", end)
+            self._registry.disconnect(connection)
 
     def _connect(self, channel: Channel) -> Connection:
         task = asyncio.current_task()

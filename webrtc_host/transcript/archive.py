@@ -30,6 +30,7 @@ from webrtc_host.transcript.archive_writer import (
 )
 from webrtc_host.transcript.block_encoder import BlockEncoder
 from webrtc_host.transcript.retention import SHED_BYTES, Holds, RetentionConfig, due, oldest
+from webrtc_host.transcript.upload_room import UploadRoom
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Archive:
             make_room=self._shed,
         )
         self.encoder = BlockEncoder(self.writer.put)
+        self.uploads = UploadRoom(self.encoder)
 
     def open(self) -> None:
         """Mend what a crash left, list what is there, begin to keep."""
@@ -105,7 +107,7 @@ class Archive:
     @property
     def trouble(self) -> str | None:
         """Why sound is not being kept, in plain words; None while it is."""
-        return self.writer.trouble
+        return self.writer.trouble or self.encoder.trouble
 
     def packets(self, place: Place, from_sample: int, to_sample: int) -> list[OpusPacket]:
         """What is kept of [from_sample, to_sample), in order; packets that only reach into it too."""

@@ -250,7 +250,8 @@ class AudioWriter:
         needed = sum(len(packet.payload) + PACKET_OVERHEAD for packet in packets)
         with self._lock:
             if self._inbox_bytes + needed > INBOX_BYTES_MAX:
-                self._lost_samples += sum(packet.samples for packet in packets)
+                self._lose(packets)
+                self._degrade("the disk is too slow")  # until something can be written again
                 return
             if not self._inbox:
                 self._inbox_since_s = self._clock()

@@ -24,6 +24,8 @@ from webrtc_host.errors import EngineError, RequestError
 from webrtc_host.seams import EventType
 from webrtc_host.speech.glossary import Glossary, parse
 from webrtc_host.speech.ids import Ids
+from webrtc_host.transcript.block_encoder import BlockEncoder
+from webrtc_host.transcript.upload_room import UploadRoom
 
 
 def reading(window: Window) -> Transcript:
@@ -126,6 +128,7 @@ async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(worl
         "stream_id": f"{session}_C03",
         "segments": [{"start": 13.0, "end": 15.0, "text": "piece at 12", "conf": -0.25}],
         "commit_point": 15.5,
+        "audio_kept": False,  # there is no archive here
     }
     log = world.rig.logs[session]
     assert [(kind, channel) for kind, channel, _ in log.events] == [
@@ -240,6 +243,55 @@ async def test_what_is_missing_is_named(world: World) -> None:
         fields = {key: value for key, value in whole.items() if key != name}
         assert name in await world.refused(422, "missing_field", wav(1), **fields)
     assert "audio" in await world.refused(422, "missing_field", None, **whole)
+
+
+class FullArchive:
+    """An archive whose encoder has no room until `encoder` gives some back."""
+
+    trouble: str | None = None
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, int]] = []
+        self.encoder = BlockEncoder(
+            lambda place, packets: self.kept.append((place.channel, sum(p.samples for p in packets))),
+            upload_samples_max=2 * 16_000,
+        )
+        self.uploads = UploadRoom(self.encoder)
+
+
+async def test_a_piece_without_room_in_the_archive_is_503_and_leaves_no_trace(
+    aiohttp_client: Any,
+) -> None:
+    rig, engine, archive = Rig(), Engine(), FullArchive()
+    glossary = Glossary()
+    door = PushDoor(rig.registry, engine, glossary, Ids(), archive=archive, room_wait_s=0.01)
+    world = World(rig, await aiohttp_client(app_of(door.routes())), engine)
+    session = await world.create()
+    fields = {"session_id": session, "channel_id": "C01", "start_ts": "0"}
+    assert archive.encoder.reserve(2 * 16_000)
+    said = await world.refused(503, "archive_busy", wav(1), **fields)
+    assert "nothing of it was read; send it again" in said
+    assert not engine.windows and not rig.logs[session].of(EventType.SEGMENT_FINAL)
+    assert not rig.registry.get(session).channels["C01"].taken
+    archive.encoder.release(2 * 16_000)
+    status, body = await world.push(wav(1), **fields)
+    assert (status, body["audio_kept"]) == (200, True)
+    await asyncio.to_thread(archive.encoder.close)
+    assert [channel for channel, _ in archive.kept] == ["C01"] * len(archive.kept)
+    assert sum(samples for _, samples in archive.kept) == pytest.approx(16_000, abs=700)
+    assert archive.encoder.reserve(2 * 16_000)
+    await rig.registry.close()
+
+
+async def test_a_piece_that_is_not_kept_says_so(aiohttp_client: Any) -> None:
+    rig, engine, archive = Rig(), Engine(), FullArchive()
+    archive.trouble = "the disk is full"
+    door = PushDoor(rig.registry, engine, Glossary(), Ids(), archive=archive)
+    world = World(rig, await aiohttp_client(app_of(door.routes())), engine)
+    fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    assert (await world.push(wav(1), **fields))[1]["audio_kept"] is False
+    await asyncio.to_thread(archive.encoder.close)
+    await rig.registry.close()
 
 
 async def test_languages_are_taken_as_clients_write_them(world: World) -> None:
