@@ -2,7 +2,7 @@
 
 Owns the runs being encoded and the bounded queue in front of them. A long recording takes turns with live
 channels. Policy when too much waits: the newest live block is not kept, counted and said (`trouble`). An
-upload is not live: it reserves its room first (`upload_room.py`), and a part of the queue is closed to uploads.
+upload is not live: it reserves its room first (`upload_room.py`), and uploads never get all of it.
 Invariants: the event loop never encodes and never waits; what was reserved is kept.
 """
 
