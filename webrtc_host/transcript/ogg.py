@@ -101,9 +101,18 @@ def _packets(data: bytes, lacing: bytes, at: int) -> tuple[bytes, ...]:
     return tuple(packets)
 
 
-def opus_head(pre_skip: int = 0) -> bytes:
-    """The first packet of a file: mono; pre_skip: samples at 48 kHz a player decodes and does not play."""
-    return struct.pack("<8sBBHIhB", b"OpusHead", 1, 1, pre_skip, MEDIA_RATE, 0, 0)
+def opus_head(pre_skip: int = 0, channels: int = 2) -> bytes:
+    """The first packet of a file. pre_skip: samples at 48 kHz a player decodes and does not play.
+
+    channels: 1 or 2, to which a player decodes, whatever the packets hold. A stereo packet that is decoded to
+    one is the mean of its sides, which can be silence; so 2, unless every packet is known to be mono.
+    """
+    return struct.pack("<8sBBHIhB", b"OpusHead", 1, channels, pre_skip, MEDIA_RATE, 0, 0)
+
+
+def is_stereo(packet: bytes) -> bool:
+    """Whether an Opus packet holds two channels (RFC 6716, 3.1)."""
+    return bool(packet) and bool(packet[0] & 0x04)
 
 
 def opus_tags(comments: dict[str, str]) -> bytes:

@@ -30,8 +30,9 @@ def ogg_file(
     begin = _begin(inside[0].start_sample, roll_sample) if inside else roll_sample
     row = list(_row(inside, begin, to_sample))
     pre_skip = (from_sample - begin) * TICKS
+    channels = 2 if any(ogg.is_stereo(packet.payload) for packet in inside) else 1
     pages = [
-        ogg.page([ogg.opus_head(pre_skip)], 0, SERIAL, 0, ogg.FIRST_PAGE),
+        ogg.page([ogg.opus_head(pre_skip, channels)], 0, SERIAL, 0, ogg.FIRST_PAGE),
         ogg.page([ogg.opus_tags(comments or {})], 0, SERIAL, 1),
     ]
     end = (to_sample - begin) * TICKS

@@ -9,7 +9,7 @@ from host_stt.contract import Float32Array
 from tests.support.sound import MS, encoded, packet_at
 from tests.support.speech import padded, say
 from webrtc_host.media.files import decode_file
-from webrtc_host.seams import Block
+from webrtc_host.seams import Block, OpusPacket
 from webrtc_host.transcript import ogg
 from webrtc_host.transcript.encoding import RunEncoder
 from webrtc_host.transcript.playing import ogg_file
@@ -87,3 +87,12 @@ def test_the_packets_are_in_the_file_as_they_were_kept() -> None:
     assert kept == [packet.payload for packet in packets]
     with av.open(io.BytesIO(file)) as container:
         assert container.streams[0].metadata["SESSION"] == "s_1"
+
+
+def test_a_stereo_recording_is_played_in_stereo_and_mono_in_mono() -> None:
+    """A player that is told "mono" adds the sides; in opposite phase nothing is left."""
+    stereo, mono = b"\xfc\xff\xfe", b"\xf8\xff\xfe"
+    for payload, channels in ((mono, 1), (stereo, 2)):
+        packets = [OpusPacket(320 * number, 320, payload) for number in range(10)]
+        head = next(ogg.read(ogg_file(packets, 0, 3200))).packets[0]
+        assert head.startswith(b"OpusHead") and head[9] == channels
