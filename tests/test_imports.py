@@ -13,6 +13,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("host_stt", "host_stt_common", "webrtc_host", "host_stt_cli", "demo")
 PURE = (
     "host_stt_common.languages",
+    "host_stt_common.levels",
+    "host_stt_common.mixdown",
     "host_stt_common.names",
     "host_stt.contract",
     "host_stt.guards",

@@ -1,7 +1,9 @@
 """A recording of any kind that FFmpeg reads becomes blocks of 16 kHz mono, a little at a time.
 
 Blocking: runs in a thread. Owns containers and codecs, gaps in timestamps (silence, so that times stay
-true) and what is refused. Play lists are refused by name: they make FFmpeg open other files and addresses.
+true) and what is refused. Several channels are mixed by `host_stt_common.mixdown`: FFmpeg's own matrix leaves
+the bass channel out and lets opposite phases cancel. Play lists are refused by name: they make FFmpeg open
+other files and addresses.
 Invariant: never more than `seconds_max` comes out, and never more than a few seconds are held.
 """
 
@@ -17,6 +19,8 @@ import av
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array, RequestError
+from host_stt_common.frames import FrameError, planes_of
+from host_stt_common.mixdown import MixDown
 
 logger = logging.getLogger(__name__)
 
@@ -106,23 +110,23 @@ class SoundFile:
 
     def _pieces(self) -> Iterator[Float32Array]:
         """As decoded, with silence where timestamps leap."""
-        resampler, form, at = None, None, 0
+        converter, form, at = None, None, 0
         for frame in self._frames():
-            if (
-                form != (shape := (frame.format.name, frame.layout.name, frame.sample_rate))
-                or resampler is None
-            ):
-                for samples in _resampled(resampler, None):
-                    at += len(samples)
-                    yield samples
-                resampler, form = av.AudioResampler("fltp", "mono", SAMPLE_RATE), shape
+            shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if form != shape or converter is None:
+                if converter is not None:
+                    for samples in converter.flush():
+                        at += len(samples)
+                        yield samples
+                converter, form = _ToMono(frame.sample_rate), shape
             for silence in self._hole_before(frame, at):
                 at += len(silence)
                 yield silence
-            for samples in _resampled(resampler, frame):
+            for samples in converter.feed(frame):
                 at += len(samples)
                 yield samples
-        yield from _resampled(resampler, None)
+        if converter is not None:
+            yield from converter.flush()
 
     def _hole_before(self, frame: Any, at: int) -> Iterator[Float32Array]:
         """Zeros up to where the frame belongs. A leap past the limit is a broken clock: left out."""
@@ -152,15 +156,38 @@ class SoundFile:
             logger.warning("%d damaged packets of a recording were left out", damaged)
 
 
-def _resampled(resampler: Any, frame: Any) -> Iterator[Float32Array]:
-    if resampler is None:
-        return
-    if frame is not None:
-        frame.pts = None  # times are kept here, not by the resampler
-    for made in resampler.resample(frame):
-        samples = np.nan_to_num(made.to_ndarray()[0], nan=0.0, posinf=1.0, neginf=-1.0)
-        if len(samples):
-            yield np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False)
+class _ToMono:
+    """Frames of one shape become 16 kHz mono float32."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._mixdown = MixDown(rate)
+        self._resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
+
+    def feed(self, frame: av.AudioFrame) -> Iterator[Float32Array]:
+        """Raises RequestError 422 for more channels than can be mixed."""
+        if frame.layout.nb_channels > 1:
+            frame = self._mixed(frame)
+        frame.pts = None  # times are kept by the file, not by the resampler
+        return self._resampled(frame)
+
+    def flush(self) -> Iterator[Float32Array]:
+        return self._resampled(None)
+
+    def _mixed(self, frame: av.AudioFrame) -> av.AudioFrame:
+        try:
+            samples = self._mixdown.feed(planes_of(frame))
+        except FrameError as error:
+            raise RequestError("bad_audio", f"the recording cannot be used: {error}", 422) from error
+        mixed = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="fltp", layout="mono")
+        mixed.sample_rate = self._rate
+        return mixed
+
+    def _resampled(self, frame: av.AudioFrame | None) -> Iterator[Float32Array]:
+        for made in self._resampler.resample(frame):
+            samples = np.nan_to_num(made.to_ndarray()[0], nan=0.0, posinf=1.0, neginf=-1.0)
+            if len(samples):
+                yield np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False)
 
 
 def _short(error: Exception) -> str:

@@ -16,7 +16,8 @@ from collections.abc import Callable
 import av
 
 from host_stt.contract import SAMPLE_RATE
-from webrtc_host.media.resample import FrameError, Piece, Resampler
+from host_stt_common.frames import FrameError
+from webrtc_host.media.resample import Piece, Resampler
 
 FORMATS = {"webm": "matroska", "ogg": "ogg"}
 BYTES_MAX = 256 * 1024  # wait for the thread; more holds up the writer

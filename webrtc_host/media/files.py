@@ -12,8 +12,9 @@ import av
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
+from host_stt_common.frames import FrameError
 from webrtc_host.errors import RequestError
-from webrtc_host.media.resample import MEDIA_RATE, STEP_TICKS, FrameError, Piece, Resampler
+from webrtc_host.media.resample import MEDIA_RATE, STEP_TICKS, Piece, Resampler
 
 MICROSECONDS = 1_000_000
 

@@ -1,4 +1,4 @@
-"""libopus through ctypes: packets to 16 kHz mono float32 without a resampler, with repair and concealment.
+"""libopus through ctypes: packets to 16 kHz float32 without a resampler, with repair and concealment.
 
 Owns finding the library (the copy inside PyAV's wheel, else the system's), its signatures, the two objects
 and their memory. What a stream makes of it is `opus.py`'s.
@@ -109,22 +109,25 @@ def has_repair(payload: bytes) -> bool:
 
 
 class LibopusDecoder:
-    """One stream's decoder. Not for two threads at a time."""
+    """One stream's decoder. Not for two threads at a time. All results are (channels, n) float32."""
 
-    def __init__(self) -> None:
-        """Raises OpusError when there is no library or it has no memory."""
+    def __init__(self, channels: int = 2) -> None:
+        """channels: 1 or 2, whatever the packets hold: mono comes out twice, of stereo one is the mean.
+
+        Raises OpusError when there is no library or it has no memory.
+        """
         self._handle: int | None = None
         self._lib = library()
         error = ctypes.c_int()
-        self._handle = self._lib.opus_decoder_create(SAMPLE_RATE, 1, ctypes.byref(error))
+        self._handle = self._lib.opus_decoder_create(SAMPLE_RATE, channels, ctypes.byref(error))
         if not self._handle or error.value != 0:
             raise OpusError(f"libopus makes no decoder for {SAMPLE_RATE} Hz (error {error.value})")
         self._decode = self._lib.opus_decode_float
-        self._out = np.empty(PACKET_SAMPLES_MAX, np.float32)
+        self._out = np.empty((PACKET_SAMPLES_MAX, channels), np.float32)
         self._address = self._out.ctypes.data
 
     def decode(self, payload: bytes) -> Float32Array:
-        """(n,) float32 of one packet. Raises OpusError when it cannot be read."""
+        """(channels, n) of one packet. Raises OpusError when it cannot be read."""
         if not payload:
             raise OpusError("an Opus packet of no bytes")
         return self._run(payload, PACKET_SAMPLES_MAX, 0)
@@ -142,7 +145,7 @@ class LibopusDecoder:
         n = self._decode(self._handle, payload, size, self._address, samples, use_repair)
         if n < 0:
             raise OpusError(f"libopus cannot read a packet of {size} bytes (error {n})")
-        samples_out = self._out[:n].copy()
+        samples_out: Float32Array = np.ascontiguousarray(self._out[:n].T)
         np.minimum(np.maximum(samples_out, -1.0, out=samples_out), 1.0, out=samples_out)
         return samples_out
 

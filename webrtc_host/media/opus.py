@@ -17,9 +17,10 @@ import av
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
+from host_stt_common.frames import planes_of
+from host_stt_common.mixdown import MixDown
 from webrtc_host.media import libopus
 from webrtc_host.media.libopus import OpusError
-from webrtc_host.media.resample import planes_of
 
 logger = logging.getLogger(__name__)
 
@@ -97,14 +98,19 @@ def _test_libopus() -> None:
 
 
 class OpusDecoder:
-    """libopus straight to 16 kHz: half the work of decoding to 48 kHz and resampling."""
+    """libopus straight to 16 kHz: half the work of decoding to 48 kHz and resampling.
+
+    Always to two channels, whatever a packet holds: asked for one, libopus gives the mean of both, which is
+    silence when they are in opposite phase; and a stream may change from mono to stereo and back.
+    """
 
     def __init__(self) -> None:
-        self._decoder = libopus.LibopusDecoder()
+        self._decoder = libopus.LibopusDecoder(channels=2)
+        self._mixdown = MixDown(SAMPLE_RATE)
 
     def decode(self, payload: bytes) -> Float32Array:
         try:
-            return self._decoder.decode(payload)
+            return self._mixdown.feed(self._decoder.decode(payload))
         except OpusError as error:
             raise DecodeError(str(error)) from error
 
@@ -112,13 +118,15 @@ class OpusDecoder:
         if not libopus.has_repair(next_payload):
             return NOTHING
         try:
-            return self._decoder.repair(next_payload, samples)
+            return self._mixdown.feed(self._decoder.repair(next_payload, samples))
         except OpusError:
             return NOTHING  # the copy cannot be read: the caller conceals instead
 
     def conceal(self, samples: int) -> Float32Array:
         try:
-            return self._decoder.conceal(samples) if samples >= libopus.STEP_SAMPLES else NOTHING
+            if samples < libopus.STEP_SAMPLES:
+                return NOTHING
+            return self._mixdown.feed(self._decoder.conceal(samples))
         except OpusError:
             return NOTHING
 
@@ -132,8 +140,9 @@ class PyavOpusDecoder:
     def __init__(self) -> None:
         context = av.CodecContext.create("libopus", "r")
         assert isinstance(context, av.AudioCodecContext)
-        context.sample_rate, context.layout = libopus.RATE, "mono"
+        context.sample_rate, context.layout = libopus.RATE, "stereo"
         self._context = context
+        self._mixdown = MixDown(libopus.RATE)
         self._resampler = _SteadyResampler(libopus.RATE)
 
     def decode(self, payload: bytes) -> Float32Array:
@@ -143,7 +152,7 @@ class PyavOpusDecoder:
             raise DecodeError(f"FFmpeg cannot read an Opus packet of {len(payload)} bytes") from error
         if not frames:
             raise DecodeError(f"an Opus packet of {len(payload)} bytes gave no sound")
-        mono = [planes_of(frame).mean(axis=0, dtype=np.float32) for frame in frames]
+        mono = [self._mixdown.feed(planes_of(frame)) for frame in frames]
         return self._resampler.feed(np.concatenate(mono))
 
     def repair(self, next_payload: bytes, samples: int) -> Float32Array:

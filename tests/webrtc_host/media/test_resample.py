@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from webrtc_host.media.resample import MEDIA_RATE, FrameError, MixDown, Piece, Resampler, planes_of
+from host_stt_common.frames import FrameError, planes_of
+from webrtc_host.media.resample import MEDIA_RATE, Piece, Resampler
 
 
 def frame_of(
@@ -157,36 +158,15 @@ def test_a_rate_nobody_records_at_is_refused(rate: int) -> None:
         Resampler().feed(frame_of(tone(960)[np.newaxis], rate))
 
 
-def test_both_sides_alike_are_their_mean() -> None:
-    mono = tone(48_000).astype(np.float32)
-    assert np.allclose(MixDown().feed(np.stack([mono, mono])), mono)
-
-
-def test_sides_in_anti_phase_do_not_cancel() -> None:
-    mono = tone(48_000).astype(np.float32)
-    assert np.allclose(MixDown().feed(np.stack([mono, -mono])), mono)
-
-
-def test_one_live_side_keeps_its_size() -> None:
-    mono = tone(48_000).astype(np.float32)
-    silent = np.zeros_like(mono)
-    assert np.allclose(MixDown().feed(np.stack([mono, silent])), mono)
-    assert np.allclose(MixDown().feed(np.stack([silent, mono])), mono)
-
-
-def test_two_different_voices_are_both_heard() -> None:
-    left, right = tone(48_000).astype(np.float32), tone(48_000, hertz=700).astype(np.float32)
-    assert np.allclose(MixDown().feed(np.stack([left, right])), (left + right) / 2)
-
-
-def test_the_choice_of_a_side_outlasts_a_breath() -> None:
-    mixdown, mono = MixDown(), tone(960).astype(np.float32)
-    for _ in range(50):
-        mixdown.feed(np.stack([mono, -mono]))
-    silence = np.zeros((2, 960), np.float32)
-    mixdown.feed(silence)
-    assert np.allclose(mixdown.feed(np.stack([mono, -mono])), mono)
-
-
 def test_media_time_is_that_of_opus() -> None:
     assert MEDIA_RATE == 48_000
+
+
+def test_a_gap_forgets_nothing_of_how_the_sides_are_wired() -> None:
+    """Otherwise every speech after a pause would begin with a cancelled hop."""
+    resampler, side = Resampler(), tone(960)
+    frame = np.stack([side, -side])
+    for at in range(10):
+        resampler.feed(frame_of(frame, pts=960 * at))
+    after_gap = resampler.feed(frame_of(frame, pts=960 * 100))[-1].samples
+    assert np.abs(after_gap[:80]).max() > 0.4

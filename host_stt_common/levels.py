@@ -1,0 +1,114 @@
+"""How loud each channel of a stream counts in its mix-down, from what its hops of 10 ms hold.
+
+Pure numpy. Knows powers, not samples. A channel *speaks* while its power between about 200 and 1,800 Hz
+stands out from its own floor of the last 3 s; one that does not speak is steady: noise, hum, or nothing.
+Invariant: a channel that speaks has its full gain within one hop, whatever the others do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64Array = NDArray[np.float64]
+
+HOPS_PER_S = 100
+"""Hops of 10 ms: half a period of mains hum at 50 Hz, whose power is the same in every one of them."""
+HISTORY_HOPS = 3 * HOPS_PER_S
+REVIEW_HOPS = HOPS_PER_S // 10  # the floors are taken anew every 100 ms
+FLOOR_SHARE = 0.1  # even fluent speech has so many hops between its sounds
+SPEAKS_ABOVE = 4.0  # 6 dB over the floor; steady noise stays under 4.5 dB
+SPEECH_POWER_MIN = 1e-8  # -80 dBFS
+HANGOVER_HOPS = 2 * HOPS_PER_S // 5  # 400 ms: longer than the silence before a plosive
+NOISE_POWER_MIN = 1e-6  # -60 dBFS: quieter noise covers nothing
+GAIN_MIN = 0.001  # -60 dB: hum at full scale, then no louder than NOISE_POWER_MIN
+SIGNAL_POWER_MIN = 1e-7  # -70 dBFS: a channel that never had so much carries nothing
+DECIDE_HOPS = HOPS_PER_S // 20  # 50 ms of signal anywhere, before a channel is taken to carry nothing
+
+
+class Levels:
+    """The gains of one stream's channels, all positive; their signs are the mix-down's."""
+
+    def __init__(self, channels: int) -> None:
+        self._channels = channels
+        self._hops = 0
+        self._signal_hops = 0
+        self._power: Float64Array = np.zeros((HISTORY_HOPS, channels))
+        self._band: Float64Array = np.zeros((HISTORY_HOPS, channels))
+        self._is_live = np.zeros(channels, np.bool_)
+        self._spoke_at = np.full(channels, -HANGOVER_HOPS - 1)
+        self._speaks_above: Float64Array = np.full(channels, SPEECH_POWER_MIN)
+        self._steady_gain: Float64Array = np.ones(channels)  # of a channel while others speak and it does not
+
+    def feed(self, power: Float64Array, band: Float64Array) -> Float64Array:
+        """The next hops. power, band: (hops, channels) mean squares, of everything and between 200 and
+        1,800 Hz. Returns (hops, channels): the gains from the end of each hop on.
+        """
+        gains = np.empty(power.shape)
+        at = 0
+        while at < len(power):
+            to = min(len(power), at + REVIEW_HOPS - self._hops % REVIEW_HOPS)
+            gains[at:to] = self._feed(power[at:to], band[at:to])
+            at = to
+        return gains
+
+    def _feed(self, power: Float64Array, band: Float64Array) -> Float64Array:
+        """Hops up to the next review at most."""
+        first, count = self._hops, len(power)
+        self._power[first % HISTORY_HOPS : first % HISTORY_HOPS + count] = power
+        self._band[first % HISTORY_HOPS : first % HISTORY_HOPS + count] = band
+        self._hops += count
+        shares = self._shares(power)
+        speaks = band > self._speaks_above
+        if (self._steady_gain < 1.0).any():
+            for hop in range(count):
+                self._spoke_at[speaks[hop]] = first + hop
+                shares[hop] *= self._turned_down(first + hop)
+        else:
+            self._spoke_at = _last_of(speaks, first, self._spoke_at)
+        if self._hops % REVIEW_HOPS == 0:
+            self._review()
+        return shares
+
+    def _shares(self, power: Float64Array) -> Float64Array:
+        """(hops, channels): each counts alike, those that never carried a signal not at all."""
+        counted = np.full((len(power), 1), self._channels)
+        if not self._is_live.all():
+            has_signal = power > SIGNAL_POWER_MIN
+            signal_hops = self._signal_hops + has_signal.any(axis=1).cumsum()
+            is_live = np.logical_or.accumulate(has_signal | self._is_live, axis=0)
+            self._signal_hops, self._is_live = int(signal_hops[-1]), is_live[-1]
+            is_decided = signal_hops >= DECIDE_HOPS
+            counted[is_decided, 0] = is_live[is_decided].sum(axis=1)
+        return np.repeat(1.0 / counted, self._channels, axis=1)
+
+    def _turned_down(self, hop: int) -> Float64Array:
+        """(channels,) factors: a steady channel's while another one speaks."""
+        speaks = hop - self._spoke_at <= HANGOVER_HOPS
+        if not speaks.any():
+            return np.ones(self._channels)
+        return np.where(speaks, 1.0, self._steady_gain)
+
+    def _review(self) -> None:
+        """Take the floors anew, and from them the gains of steady channels."""
+        known = min(self._hops, HISTORY_HOPS)
+        floor, band_floor = _floor(self._power[:known]), _floor(self._band[:known])
+        self._speaks_above = np.maximum(SPEAKS_ABOVE * band_floor, SPEECH_POWER_MIN)
+        lowest = max(float(floor.min()), NOISE_POWER_MIN)
+        self._steady_gain = np.clip(np.sqrt(lowest / np.maximum(floor, lowest)), GAIN_MIN, 1.0)
+        if known <= HANGOVER_HOPS:  # noise that was there from the beginning seemed to be speech so far
+            silent = np.full(self._channels, -HANGOVER_HOPS - 1)
+            self._spoke_at = _last_of(self._band[:known] > self._speaks_above, 0, silent)
+
+
+def _floor(powers: Float64Array) -> Float64Array:
+    """(channels,): what a tenth of the hops do not reach. powers: (hops, channels)."""
+    rank = int(FLOOR_SHARE * len(powers))
+    floor: Float64Array = np.partition(powers, rank, axis=0)[rank]
+    return floor
+
+
+def _last_of(is_so: NDArray[np.bool_], first: int, otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(channels,): the last hop in which it is so, counted from `first`. is_so: (hops, channels)."""
+    last = first + len(is_so) - 1 - is_so[::-1].argmax(axis=0)
+    return np.where(is_so.any(axis=0), last, otherwise)

@@ -1,0 +1,83 @@
+"""Speech on the sides of a stereo stream, as faulty cables, call recorders and hum make it.
+
+The speech is the project's own clip: "alpha one proceed to gate seven over".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+
+from host_stt.contract import Float32Array
+
+CLIP = Path(__file__).parent.parent.parent / "demo" / "clips" / "en.mp3"
+CLIP_TEXT = "alpha one proceed to gate seven over"
+GAP_S = 0.5
+PHASES = ("same", "opposite", "left", "right", "turns")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One speech of a stream: its first sample, and how it sounds alone, (n,) at the stream's rate."""
+
+    start: int
+    samples: Float32Array
+
+
+@cache
+def speech(rate: int) -> Float32Array:
+    """(n,) float32 at `rate` Hz: the clip, 3.3 s."""
+    resampler = av.AudioResampler("flt", "mono", rate)
+    with av.open(str(CLIP)) as container:
+        parts = [
+            out.to_ndarray()[0] for frame in container.decode(audio=0) for out in resampler.resample(frame)
+        ]
+    parts += [out.to_ndarray()[0] for out in resampler.resample(None)]
+    samples: Float32Array = np.concatenate(parts)
+    samples.setflags(write=False)
+    return samples
+
+
+def gain(level_db: float) -> np.float32:
+    return np.float32(10 ** (level_db / 20))
+
+
+def sides(phase: str, rate: int, level_db: float = 0.0) -> tuple[Float32Array, list[Said]]:
+    """(2, n) float32 in [-1, 1], and what is said in it. level_db: of the right side against the left.
+
+    phase: one of PHASES; `turns`: the left side speaks, then the right one, then the left again.
+    """
+    left = speech(rate)
+    right, silence = left * gain(level_db), np.zeros_like(left)
+    gap = np.zeros(round(GAP_S * rate), np.float32)
+    if phase == "turns":
+        ends = len(left) + len(gap)
+        planes = (
+            np.concatenate([left, gap, silence, gap, left]),
+            np.concatenate([silence, gap, right, gap, silence]),
+        )
+        return np.stack(planes), [Said(0, left), Said(ends, right), Said(2 * ends, left)]
+    pairs = {
+        "same": (left, right),
+        "opposite": (left, -right),
+        "left": (right, silence),
+        "right": (silence, right),
+    }
+    loudest = right if phase in ("left", "right") else left
+    return np.stack(pairs[phase]), [Said(0, loudest)]
+
+
+def hum(samples: int, rate: int, size: float = 0.5) -> Float32Array:
+    """(n,) mains hum at 50 Hz."""
+    made: Float32Array = (size * np.sin(2 * np.pi * 50 / rate * np.arange(samples))).astype(np.float32)
+    return made
+
+
+def noise(samples: int, size: float, seed: int = 1) -> Float32Array:
+    """(n,) white noise. size: its root mean square."""
+    made: Float32Array = np.random.default_rng(seed).normal(0, size, samples).astype(np.float32)
+    return made
