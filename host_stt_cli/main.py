@@ -6,6 +6,9 @@ A command's file is imported when it is called for: the engine's process never l
 
 from __future__ import annotations
 
+import codecs
+import io
+import sys
 from importlib import import_module
 
 import click
@@ -27,7 +30,31 @@ class Commands(click.Group):
         return command if isinstance(command, click.Command) else None
 
 
+def write_utf8() -> None:
+    """Text in any language goes out as UTF-8, whatever the locale: else an hour's transcript may end in an
+    error of the codec. Pipes and files are read as UTF-8 everywhere today.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=_AS_GIVEN)
+
+
+_AS_GIVEN = "host-stt-as-given"
+
+
+def _as_given(error: UnicodeError) -> tuple[str | bytes, int]:
+    """A file name that Python could not decode goes out as its own bytes; others are escaped."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+codecs.register_error(_AS_GIVEN, _as_given)
+
+
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="host-stt")
 def main() -> None:
     """Live text with exact timecodes from many WebRTC audio channels, on your own machine."""
+    write_utf8()

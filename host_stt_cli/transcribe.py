@@ -25,6 +25,7 @@ from host_stt.state import Phase
 from host_stt_cli import logs
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
+from host_stt_cli.recordings import Job, jobs_of
 from host_stt_common.languages import HOW, read_language
 
 FORMATS = {
@@ -39,7 +40,7 @@ _WAIT_S = 0.05
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|FOLDER...")
 @click.option(
     "--format",
     "form",
@@ -54,7 +55,8 @@ _WAIT_S = 0.05
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write NAME.FORMAT there for each FILE. Default: standard output, for one FILE.",
+    help="Write NAME.FORMAT there for each recording. Default: standard output for one FILE, beside the "
+    "recordings (NAME.wav.FORMAT) for a FOLDER.",
 )
 @config_options
 def transcribe(
@@ -65,39 +67,20 @@ def transcribe(
     hotwords: str,
     output: Path | None,
 ) -> None:
-    """Write down what is said in recordings: text or subtitles, in this process, no server needed."""
-    targets = _targets(files, form, output)
+    """Write down what is said in recordings: text or subtitles, in this process, no server needed.
+
+    A FOLDER stands for all recordings in it and its subfolders. A recording that cannot be read is told on
+    stderr and does not stop the others; the exit status is then 2.
+    """
+    jobs = jobs_of(files, "json" if form == "verbose_json" else form, output)
     asked = FileOptions(_language(language), _terms(hotwords))
     config = options.load().config
     logs.set_up("transcribe", config.log.level if config.log.level != "info" else "warning")
     service = EngineService(config.engine_in_force())
     with _running(service):
-        failed = [_one(service, file, asked, FORMATS[form], target) for file, target in targets].count(False)
+        failed = [_one(service, job, asked, FORMATS[form]) for job in jobs].count(False)
     if failed:
-        raise StartError(f"{failed} of {len(files)} recordings could not be read.")
-
-
-def _targets(files: tuple[Path, ...], form: str, output: Path | None) -> list[tuple[Path, Path | None]]:
-    """Each file with where its text goes; checked before a model is loaded."""
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        raise StartError("\n".join(f"there is no file {name}." for name in missing))
-    if output is None:
-        if len(files) > 1:
-            raise StartError("several files need --output DIR: each gets a file of its own there.")
-        return [(files[0], None)]
-    suffix = "json" if form == "verbose_json" else form
-    targets = [output / f"{file.stem}.{suffix}" for file in files]
-    twice = next((target for target in targets if targets.count(target) > 1), None)
-    if twice:
-        raise StartError(
-            f"two files would both be written to {twice}; transcribe them into different folders."
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartError(f"the folder {output} cannot be made: {error.strerror}.") from error
-    return list(zip(files, targets, strict=True))
+        raise StartError(f"{failed} of {len(jobs)} recordings could not be read.")
 
 
 def _language(given: str) -> str:
@@ -128,15 +111,16 @@ def _running(service: EngineService) -> Iterator[None]:
         service.stop()
 
 
-def _one(service: EngineService, file: Path, asked: FileOptions, form: Format, target: Path | None) -> bool:
+def _one(service: EngineService, job: Job, asked: FileOptions, form: Format) -> bool:
     """True when it was read and written; else the reason is on stderr, and the next file may do better."""
+    file = job.recording
     try:
         recording = _read(service, file, asked)
         text = written(recording, form, _BOTH if form is Format.VERBOSE_JSON else frozenset())
-        if target is None:
+        if job.target is None:
             sys.stdout.write(text if text.endswith("\n") else text + "\n")
         else:
-            target.write_text(text, encoding="utf-8")
+            job.target.write_text(text, encoding="utf-8")
     except RequestError as error:
         click.echo(f"host-stt: {file}: {error.message}.", err=True)
         return False

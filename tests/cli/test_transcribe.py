@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import termios
 from pathlib import Path
@@ -54,6 +55,64 @@ def test_several_files_are_written_and_a_bad_one_is_told_and_does_not_stop_the_o
     assert cue.content == CALL
 
 
+@pytest.fixture
+def shift(folder: Path) -> Path:
+    """A folder of two recordings of one name, one in a subfolder, a bad one, and what is no recording."""
+    shift = folder / "shift"
+    (shift / "night").mkdir(parents=True)
+    shutil.copy(folder / "a.wav", shift / "a.wav")
+    shutil.copy(folder / "a.wav", shift / "a.WAVE")
+    shutil.copy(folder / "a.wav", shift / "night" / "b.wav")
+    shutil.copy(folder / "a.wav", shift / ".hidden.wav")
+    (shift / "bad.mp3").write_bytes(b"this is a letter")
+    (shift / "a.txt").write_text("notes")
+    return shift
+
+
+def test_a_folder_is_all_its_recordings_each_with_a_text_beside_it(shift: Path) -> None:
+    done = run("transcribe", "shift", *STARTER, cwd=shift.parent)
+    told = [line for line in done.stderr.splitlines() if line.startswith("host-stt: ")]
+    assert (done.returncode, done.stdout, len(told)) == (2, "", 2)
+    assert told[0].startswith("host-stt: shift/bad.mp3: ")
+    assert told[1] == "host-stt: 1 of 4 recordings could not be read."
+    texts = {str(path.relative_to(shift)): path.read_text() for path in shift.rglob("*.txt")}
+    assert texts.pop("a.txt") == "notes"
+    assert texts == dict.fromkeys(("a.wav.txt", "a.WAVE.txt", "night/b.wav.txt"), CALL + "\n")
+
+
+def test_a_folder_goes_to_another_one_with_its_subfolders(shift: Path) -> None:
+    (shift / "bad.mp3").unlink()
+    done = run("transcribe", "shift", "--output", "out", "--format", "srt", *STARTER, cwd=shift.parent)
+    assert done.returncode == 0, done.stderr
+    out = shift.parent / "out"
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert names == {"a.wav.srt", "a.WAVE.srt", "night/b.srt"}
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [{"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+)
+def test_text_goes_out_as_utf8_whatever_the_locale(folder: Path, locale: dict[str, str]) -> None:
+    name = "관제.wav"
+    write_wav(folder / name, spoken_row(["알파 하나 대기"], "ko")[0])
+    done = subprocess.run(
+        command("transcribe", name, "없음.wav", "--output", "out", *STARTER),
+        cwd=folder,
+        env=environment() | locale,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr.decode()) == (2, "host-stt: there is no file 없음.wav.\n")
+    done = subprocess.run(
+        command("transcribe", name, "--language", "ko-KR", *STARTER),
+        cwd=folder,
+        env=environment() | locale,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert any("가" <= letter <= "힣" for letter in done.stdout.decode())
+
+
 def test_at_a_terminal_a_bar_shows_how_far_it_is(folder: Path) -> None:
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 80))
@@ -88,8 +147,9 @@ def test_verbose_json_holds_words(folder: Path) -> None:
     ("arguments", "sentence"),
     [
         (("none.wav",), "there is no file none.wav."),
+        (("empty",), "the folder empty holds no recording"),
         (("a.wav", "a.wav"), "several files need --output DIR"),
-        (("a.wav", "./a.wav", "--output", "out"), "two files would both be written to out/a.txt"),
+        (("a.wav", "./a.wav", "--output", "out"), "two files would both be written to out/a.wav.txt"),
         (("a.wav", "--hotwords", "x" * 300), "--hotwords: the hotword"),
         (("a.wav", "--set", "engine.model=/nowhere"), "there is no model folder '/nowhere'"),
         (("a.wav", "--language", "tlh", *STARTER), "--language: 'tlh' is not known; give auto, a code"),
@@ -99,6 +159,7 @@ def test_verbose_json_holds_words(folder: Path) -> None:
 def test_a_mistake_is_one_plain_sentence_and_status_2(
     folder: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
+    (folder / "empty").mkdir()
     done = forked.run("transcribe", *arguments, cwd=folder)
     assert done.returncode == 2
     assert any(line.startswith(f"host-stt: {sentence}") for line in done.stderr.splitlines()), done.stderr
