@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from host_stt_common.languages import AUTO, HOW, read_language
+from host_stt_common.pages import checked_origin
 
 DEFAULT_PORT = 8081
 
@@ -73,6 +74,17 @@ class EngineConfig(BaseModel):
     )
     token: SecretStr | None = Field(
         None, description="Bearer token that every call but /health must carry. Default none (loopback only)."
+    )
+    tokens: tuple[SecretStr, ...] = Field(
+        (),
+        description="Further tokens that calls may carry: the administrators' of auth.tokens, and the one "
+        "that `serve` makes for its own two servers. Default none.",
+    )
+    allowed_origins: tuple[Annotated[str, AfterValidator(checked_origin)], ...] = Field(
+        (),
+        description="Origins whose pages may call this port from a browser (CORS), such as "
+        "http://localhost:3000. Other pages get 403; programs send no Origin and are not asked. An origin "
+        "of another machine needs auth.token, or auth none. Default none.",
     )
     open_to_all: bool = Field(
         False, description="Accept calls without a token on any address (`auth: none`). Default false."

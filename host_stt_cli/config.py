@@ -37,7 +37,11 @@ from webrtc_host.config import (
 from webrtc_host.speech.settings import SpeechConfig
 
 SECRETS = ("token", "credential", "url")
-DERIVED = {("engine", "token"): "auth.token", ("engine", "open_to_all"): "auth"}
+DERIVED = {
+    ("engine", "token"): "auth.token",
+    ("engine", "tokens"): "auth.tokens",
+    ("engine", "open_to_all"): "auth",
+}
 """Fields that the engine gets from another section: no keys of the file."""
 FILE_NAME = "host-stt.yaml"
 GLOSSARY_NAME = "glossary.yaml"
@@ -86,6 +90,8 @@ class Config(Settings):
         is_guarded = bool(self.token) or self.auth == "none" or (section == "media" and self.asks_token)
         if section == "engine":
             refuse_open("engine.host", self.engine.host, is_guarded=is_guarded)
+            origins = (("engine.allowed_origins", beyond_loopback(self.engine.allowed_origins)),)
+            refuse_exposed(origins, is_guarded=is_guarded or self.asks_token)
             return
         media = self.media
         refuse_open("media.host", media.host, is_guarded=is_guarded)
@@ -96,8 +102,13 @@ class Config(Settings):
         )
         refuse_exposed(exposing, is_guarded=is_guarded)
 
-    def media_process(self, data: Path, engine_port: int) -> MediaProcessConfig:
-        """What 8082 runs with. data: the folder as held; engine_port: where the engine listens."""
+    def media_process(
+        self, data: Path, engine_port: int, pair_secret: str | None = None
+    ) -> MediaProcessConfig:
+        """What 8082 runs with. data: the folder as held; engine_port: where the engine listens.
+
+        pair_secret: what it calls the engine with; None: a token of `auth`.
+        """
         return MediaProcessConfig(
             media=self.media,
             limits=self.limits,
@@ -108,16 +119,23 @@ class Config(Settings):
             archive=self.archive,
             coverage=self.coverage,
             engine_url=url("http", self.engine.host, engine_port),
+            engine_token=None if pair_secret is None else SecretStr(pair_secret),
             glossary_file=find_file(None, GLOSSARY_NAME),
         )
 
-    def engine_in_force(self) -> EngineConfig:
-        """The engine's settings with what it takes from other sections: the token, and a place in the data
+    def engine_in_force(self, pair_secret: str | None = None) -> EngineConfig:
+        """The engine's settings with what it takes from other sections: the tokens, and a place in the data
         folder.
+
+        pair_secret: a token of the two servers alone, where `serve` made one.
         """
         derived: dict[str, Any] = {"open_to_all": self.auth == "none"}
         if self.token:
             derived["token"] = SecretStr(self.token)
+        admins = () if self.auth == "none" else tuple(t.token for t in self.auth.tokens if t.role == "admin")
+        derived["tokens"] = tuple(
+            SecretStr(one) for one in (*admins, *([pair_secret] if pair_secret else []))
+        )
         if self.engine.models_dir == EngineConfig().models_dir:  # the default stands for "in the data folder"
             derived["models_dir"] = self.data.dir / "models"
         return self.engine.model_copy(update=derived)

@@ -31,7 +31,8 @@ def engine(options: ConfigOptions, from_parent: bool) -> None:
         config.refuse_open("engine")
         settings, level = config.engine_in_force(), config.log.level
     check_free("engine", settings.host, settings.port)
-    logs.set_up("engine", level, settings.token.get_secret_value() if settings.token else "")
+    tokens = [*([settings.token] if settings.token else []), *settings.tokens]
+    logs.set_up("engine", level, *(token.get_secret_value() for token in tokens))
     try:
         status = engine_main(settings)
     except (errors.StartError, errors.ModelError) as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from typing import Any
 
 LAYOUT = "%(asctime)s.%(msecs)03d+00:00 %(levelname)-7s {process} %(name)s: %(message)s"
 QUIET = (
@@ -24,7 +25,13 @@ QUIET = (
 )
 """Chatty at INFO: a line per packet, request or decode."""
 _QUERY_TOKEN = re.compile(r"((?:token|access_token)=)[^&\s\"']+", re.IGNORECASE)
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _BEARER = re.compile(r"(bearer\s+)[^\s\"',]+", re.IGNORECASE)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A control character as Python writes it: `\\n`, `\\x1b`."""
+    return found[0].encode("unicode_escape").decode()
 
 
 class StrikeSecrets(logging.Formatter):
@@ -36,6 +43,15 @@ class StrikeSecrets(logging.Formatter):
         self.converter = time.gmtime
         # The longest first: one may be part of another.
         self._tokens = sorted(filter(None, tokens), key=len, reverse=True)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # logging's name
+        """The record on one line: no text of a caller begins a line of its own, or colours the terminal."""
+        return _CONTROL.sub(_escaped, super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # logging's name
+        """A traceback, indented: what an error says of a caller's text begins no line either."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join("  " + _CONTROL.sub(_escaped, line) for line in lines)
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)

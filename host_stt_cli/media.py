@@ -102,8 +102,9 @@ def _tls(config: Config, folder: Path) -> tuple[ssl.SSLContext | None, str]:
     return None, ""
 
 
-def make_app(ground: Ground, engine_port: int) -> web.Application:
-    return host_app.build_app(ground.config.media_process(ground.folder, engine_port))
+def make_app(ground: Ground, engine_port: int, pair_secret: str | None = None) -> web.Application:
+    """The application of 8082. pair_secret: what it calls the engine with; None: a token of `auth`."""
+    return host_app.build_app(ground.config.media_process(ground.folder, engine_port, pair_secret))
 
 
 async def listen(ground: Ground, app: web.Application, stop: asyncio.Event) -> None:

@@ -15,7 +15,7 @@ from host_stt_cli.addresses import url
 from host_stt_cli.engine_process import EngineProcess
 from host_stt_cli.engine_watch import until_silent
 from host_stt_cli.errors import StartError
-from host_stt_cli.handover import to_line
+from host_stt_cli.handover import pair_secret, to_line
 from host_stt_cli.media import ANNOUNCE_S, Ground, Stop, listen, make_app, prepared, stop_on_signals
 from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, free_port
@@ -37,10 +37,11 @@ def serve(options: ConfigOptions) -> None:
 
 async def _run(ground: Ground, engine_port: int) -> None:
     stop = Stop()
-    app = make_app(ground, engine_port)
+    secret = pair_secret(ground.config)
+    app = make_app(ground, engine_port, secret)
     address = url("http", ground.config.engine.host, engine_port)
     engine = EngineProcess(
-        to_line(ground.config, engine_port),
+        to_line(ground.config, engine_port, secret),
         was_ready=lambda: app[READINESS].engine.was_ready,
         silence=lambda: until_silent(address),
     )

@@ -16,6 +16,7 @@ PURE = (
     "host_stt_common.levels",
     "host_stt_common.mixdown",
     "host_stt_common.names",
+    "host_stt_common.tokens",
     "host_stt.contract",
     "host_stt.guards",
     "host_stt.cost",

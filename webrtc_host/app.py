@@ -15,7 +15,6 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
-from ipaddress import ip_address
 from typing import Any
 
 from aiohttp import web
@@ -132,7 +131,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         ),
         allowed_origins=config.media.allowed_origins,
         trusted_proxies=config.media.trusted_proxies,
-        is_local=is_loopback(config.media.host),
+        host=config.media.host,
     )
     http.install(app, gate)
     app[CONFIG] = config
@@ -313,13 +312,6 @@ def _signalled(stack: contextlib.ExitStack) -> asyncio.Event:
         loop.add_signal_handler(number, stop.set)
         stack.callback(loop.remove_signal_handler, number)
     return stop
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def own_version() -> str:

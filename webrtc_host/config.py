@@ -9,11 +9,11 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from host_stt_common.names import name_of
+from host_stt_common.pages import checked_origin
 from webrtc_host.speech.settings import SpeechConfig
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -32,13 +32,6 @@ def _network(text: str) -> str:
         ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         raise ValueError(f"{text!r} is no address or network, such as 10.0.0.0/8") from error
-    return text
-
-
-def _origin(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        raise ValueError(f"{text!r} is no origin, such as https://wall.example")
     return text
 
 
@@ -70,7 +63,7 @@ class MediaConfig(Settings):
         Annotated[str, AfterValidator(_network)], ...
     ] = ()  # networks whose X-Forwarded-For and -Proto are believed
     allowed_origins: tuple[
-        Annotated[str, AfterValidator(_origin)], ...
+        Annotated[str, AfterValidator(checked_origin)], ...
     ] = ()  # pages of other origins that may call; same origin always may
 
 
@@ -112,8 +105,8 @@ def _token(text: str) -> str:
     """A token as callers can send it: long enough not to be guessed, and without spaces at its ends."""
     if not TOKEN_CHARS_MIN <= len(text) <= TOKEN_CHARS_MAX:
         raise ValueError(
-            f"it has {len(text)} characters; a token has {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} "
-            "(openssl rand -base64 24 makes one)"
+            f"it has {len(text)} characters; a token has at least {TOKEN_CHARS_MIN} and at most "
+            f"{TOKEN_CHARS_MAX} (openssl rand -base64 24 makes one)"
         )
     if text != text.strip() or not text.isprintable():
         raise ValueError("it has a blank at an end, or a character that cannot be printed; leave that out")
@@ -211,7 +204,7 @@ class MediaProcessConfig(Settings):
     archive: ArchiveConfig = ArchiveConfig()
     coverage: CoverageSettings = CoverageSettings()
     engine_url: str = "http://127.0.0.1:8081"
-    engine_token: SecretStr | None = None  # None: the token of `auth`
+    engine_token: SecretStr | None = None  # None: the token of `auth`, or the first administrator's
     glossary_file: Path | None = None  # the glossary to begin with, while data.dir holds none
 
     @property
@@ -226,7 +219,10 @@ class MediaProcessConfig(Settings):
 
     @property
     def token_for_engine(self) -> str:
-        return self.token if self.engine_token is None else self.engine_token.get_secret_value()
+        if self.engine_token is not None:
+            return self.engine_token.get_secret_value()
+        admins = [one.token for one in self.tokens if one.role == "admin"]
+        return self.token or (admins[0] if admins else "")
 
 
 MediaConfig.model_rebuild()

@@ -9,17 +9,18 @@ Invariant: tokens are compared in constant time, all of them, and appear in no l
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from host_stt_common.callers import caller_key
+from host_stt_common.pages import Pages, is_address
+from host_stt_common.tokens import digest_of, given_token
 from webrtc_host.desk.limits import CallerLimits, LimitsOfCallers
 from webrtc_host.desk.roles import ANYONE, CALLER, Caller, Role, needed_for
 from webrtc_host.errors import RequestError
@@ -29,7 +30,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AnyHandler = TypeVar("AnyHandler", bound=Callable[..., object])
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def open_to_all(handler: AnyHandler) -> AnyHandler:
@@ -56,7 +56,7 @@ class Key:
 
     @classmethod
     def of(cls, name: str, role: Role, token: str) -> Key:
-        return cls(Caller(name, role), _digest(token))
+        return cls(Caller(name, role), digest_of(token))
 
 
 class Gate:
@@ -69,19 +69,18 @@ class Gate:
         keys: Sequence[Key] = (),
         allowed_origins: Sequence[str] = (),
         trusted_proxies: Sequence[str] = (),
-        is_local: bool = False,
+        host: str = "127.0.0.1",
         limits: LimitsOfCallers | None = None,
     ) -> None:
         """token: the administrator's; without it and without keys nobody is asked for one.
 
-        trusted_proxies: addresses or networks (10.0.0.0/8). is_local: the server listens on loopback alone,
-        so it is known by no name but its own.
+        trusted_proxies: addresses or networks (10.0.0.0/8). host: where the server listens; a name counts as
+        its own.
         """
         own = [Key.of("auth.token", Role.ADMIN, token)] if token else []
         self._keys = (*own, *keys)
         self.limits = CallerLimits(limits or LimitsOfCallers())
-        self._allowed = frozenset(_origin(origin) for origin in allowed_origins)
-        self._checks_host = is_local and not self._keys
+        self._pages = Pages(allowed_origins, host=host)
         self._trusted: tuple[Network, ...] = tuple(
             ipaddress.ip_network(network, strict=False) for network in trusted_proxies
         )
@@ -90,8 +89,11 @@ class Gate:
         """Who calls, also kept in `request[CALLER]`.
 
         Raises RequestError 401 unless the request carries a token, as a bearer or as `?token=`, 403 when its
-        role is too low for the route, 429 after too many wrong tokens.
+        role is too low for the route or a foreign page calls, 429 after too many wrong tokens.
         """
+        # Before the token is looked at: a page that somebody visits can neither try tokens nor have the
+        # visitor's address locked out for wrong ones.
+        self.check_page(request)
         request[CALLER] = self._caller(request) if self._keys else ANYONE
         return self.check_role(request, needed_for(request))
 
@@ -105,18 +107,20 @@ class Gate:
         return caller
 
     def _caller(self, request: web.BaseRequest) -> Caller:
-        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        given = bearer.strip() if scheme.lower() == "bearer" else request.query.get("token", "")
+        given = given_token(request.headers, request.query)
         if not given:
             message = "this server asks for a token: send `Authorization: Bearer TOKEN`, or `?token=TOKEN`"
             raise RequestError("token_missing", message, 401)
-        address, now_s = self.remote(request), time.monotonic()
-        self.limits.check_guess(address, now_s)
-        digest = _digest(given)
+        key, now_s = self.caller_key(request), time.monotonic()
+        digest = digest_of(given)
         # All are compared, the one that fits too: how long it takes says nothing.
-        fitting = [key.caller for key in self._keys if hmac.compare_digest(digest, key.digest)]
-        if not fitting:
-            self.limits.count_guess(address, now_s)
+        fitting = [one.caller for one in self._keys if hmac.compare_digest(digest, one.digest)]
+        if not (fitting and self.limits.is_remembered(key, digest, now_s)):
+            self.limits.check_guess(key, now_s)
+        if fitting:
+            self.limits.remember(key, digest, now_s)
+        else:
+            self.limits.count_guess(key, now_s)
             message = "the token is none of this server's (auth.token, auth.tokens)"
             raise RequestError("token_wrong", message, 401)
         return fitting[0]
@@ -124,9 +128,7 @@ class Gate:
     def is_own_or_allowed(self, request: web.BaseRequest) -> bool:
         """True when no page of a foreign origin makes this call. Programs send no Origin."""
         origin = request.headers.get("Origin")
-        if origin is None:
-            return True
-        return _origin(origin) in self._allowed or _origin(origin) == _origin(self.own_origin(request))
+        return origin is None or self._pages.allows(origin, self.own_origin(request))
 
     def check_origin(self, request: web.BaseRequest) -> None:
         """Raise RequestError 403 when a page of a foreign origin calls."""
@@ -135,21 +137,27 @@ class Gate:
             message = f"pages of {origin} may not call this server; list it in media.allowed_origins"
             raise RequestError("origin_not_allowed", message, 403)
 
-    def check_host(self, request: web.BaseRequest) -> None:
-        """Raise RequestError 403 when a server of this machine alone is called by a foreign name.
+    def check_page(self, request: web.BaseRequest) -> None:
+        """Raise RequestError 403 when a page of a foreign origin calls, also where it sends no Origin."""
+        self.check_origin(request)
+        if self._pages.is_foreign(request.headers, self.own_origin(request)):
+            message = (
+                "a page of another origin may not call this server (Sec-Fetch-Site); list its origin in "
+                "media.allowed_origins, and let its media elements say `crossorigin`"
+            )
+            raise RequestError("origin_not_allowed", message, 403)
 
-        A web page may have its own name resolve to 127.0.0.1 and then counts as the same origin (DNS
-        rebinding); without a token that would open the desk to any page somebody visits here.
+    def check_host(self, request: web.BaseRequest) -> None:
+        """Raise RequestError 403 when a server that asks for no token is called by a foreign name.
+
+        On every address, not on loopback alone: a page from outside reaches a network through any browser
+        in it (DNS rebinding).
         """
-        if not self._checks_host or self.is_from_proxy(request):
-            return
-        _, host, _ = _origin(f"http://{request.host}")
-        if host == "localhost" or host.endswith(".localhost") or _is_address(host):
-            return
-        if any(host == allowed for _, allowed, _ in self._allowed):
+        if self._keys or self.is_from_proxy(request) or self._pages.knows_host(request.host):
             return
         message = (
-            f"this server is not known as {host[:100]!r}; behind a proxy, name it in media.trusted_proxies"
+            f"this server is not known as {request.host[:100]!r}; name the address of its pages in "
+            "media.allowed_origins, or the proxy in front of it in media.trusted_proxies"
         )
         raise RequestError("host_not_allowed", message, 403)
 
@@ -164,16 +172,20 @@ class Gate:
     def is_from_proxy(self, request: web.BaseRequest) -> bool:
         return self._is_trusted(_peer(request))
 
+    def caller_key(self, request: web.BaseRequest) -> str:
+        """What limits count this caller by: its address, or the /64 of an IPv6 address."""
+        return caller_key(self.remote(request))
+
     def remote(self, request: web.BaseRequest) -> str:
         """The caller's address: the nearest in X-Forwarded-For that is no trusted proxy, or the peer's."""
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
         remote = _peer(request)
         while self._is_trusted(remote) and hops:
             remote = hops.pop()
-        return remote if _is_address(remote) else "unknown"
+        return remote if is_address(remote) else "unknown"
 
     def _is_trusted(self, address: str) -> bool:
-        if not self._trusted or not _is_address(address):
+        if not self._trusted or not is_address(address):
             return False
         parsed = ipaddress.ip_address(address)
         return any(parsed in network for network in self._trusted if network.version == parsed.version)
@@ -182,35 +194,11 @@ class Gate:
 GATE = web.AppKey("gate", Gate)
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="replace")).digest()
-
-
 def _peer(request: web.BaseRequest) -> str:
     """The other end of the TCP connection, also after it closed."""
     return request.remote or ""
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _last(header: str | None) -> str:
     """The value the nearest proxy wrote: the last of a list."""
     return header.rpartition(",")[2].strip() if header else ""
-
-
-def _origin(text: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port: `https://a` and `https://A:443` are the same; ("", text, None) for junk."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        return ("", text, None)
-    if not parts.hostname:
-        return ("", text, None)
-    return (parts.scheme, parts.hostname, port)

@@ -48,6 +48,7 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Frame-Options": "DENY",
@@ -121,7 +122,7 @@ def _standard_error(request: web.Request, error: web.HTTPException) -> web.Respo
 async def limit_callers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse a caller who asks too much, before anything is done for it."""
     gate = request.app[GATE]
-    with gate.limits.request(gate.remote(request), time.monotonic()):
+    with gate.limits.request(gate.caller_key(request), time.monotonic()):
         return await handler(request)
 
 
@@ -165,6 +166,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Signal `on_response_prepare`: security headers on all, CORS headers for allowed origins."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "host-stt"  # in place of the versions of Python and aiohttp
     origin = request.headers.get("Origin")
     if origin is None:
         return

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from webrtc_host.errors import Overloaded
 
+REMEMBERED_S = 86_400.0
+"""A token that was right from an address stays known there for a day."""
 ADDRESSES_MAX = 10_000
 """Remembered at a time; the one not heard of for longest is forgotten, with a full allowance."""
 
@@ -68,6 +70,7 @@ class CallerLimits:
         self.config = config
         self._requests = Allowance(config.requests_per_s, config.requests_per_s * config.burst_s)
         self._guesses = Allowance(config.guesses_per_min / 60, config.guesses_per_min)
+        self._right: OrderedDict[tuple[str, bytes], float] = OrderedDict()  # (caller, digest) -> last seen
         self._in_hand: Counter[str] = Counter()
         self._total = 0
         self.refused = 0
@@ -110,8 +113,22 @@ class CallerLimits:
             if not self._in_hand[address]:
                 del self._in_hand[address]
 
+    def remember(self, address: str, digest: bytes, now_s: float) -> None:
+        """The token with this digest was right from this address."""
+        self._right[address, digest] = now_s
+        self._right.move_to_end((address, digest))
+        while len(self._right) > ADDRESSES_MAX:
+            self._right.popitem(last=False)
+
+    def is_remembered(self, address: str, digest: bytes, now_s: float) -> bool:
+        """Whether it was right from this address within the last day: then wrong tokens that others send from
+        there do not lock it out.
+        """
+        seen_s = self._right.get((address, digest))
+        return seen_s is not None and now_s - seen_s <= REMEMBERED_S
+
     def check_guess(self, address: str, now_s: float) -> None:
-        """Before a token is looked at. Raises Overloaded 429 after too many wrong ones."""
+        """Raises Overloaded 429 after too many wrong tokens; then no new one is let in, right or wrong."""
         if (wait_s := self._guesses.wait_s(address, now_s)) > 0:
             message = f"too many wrong tokens came from {address}"
             raise self._refusal("too_many_guesses", message, wait_s, 429)
