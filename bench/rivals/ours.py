@@ -8,7 +8,8 @@ from pathlib import Path
 import aiohttp
 
 from bench.rivals.screens import Screen
-from host_stt.models import STARTER, STARTER_FOLDER
+from host_stt.model_names import STARTER
+from host_stt.models import STARTER_FOLDER
 from host_stt_cli.loadtest.measures import Arrived, Spoken, heard_of, percentiles, ttfs
 from host_stt_cli.loadtest.plan import Door, Load
 from host_stt_cli.loadtest.sending import Lines

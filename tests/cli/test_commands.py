@@ -80,6 +80,49 @@ def test_a_model_folder_is_added_listed_and_refused_when_it_is_none(cli: CliRunn
     assert (empty.exit_code, "is not a CTranslate2 Whisper" in empty.stderr) == (2, True)
 
 
+def test_a_model_is_exported_to_a_file_and_added_from_it(cli: CliRunner, tmp_path: Path) -> None:
+    here = ["--set", f"data.dir={tmp_path / 'here'}"]
+    there = ["--set", f"data.dir={tmp_path / 'there'}"]
+    cli.invoke(main, ["model", "add", str(STARTER_FOLDER), "--name", "mine", *here])
+    done = cli.invoke(main, ["model", "export", "mine.tar", "--name", "mine", *here])
+    assert (done.exit_code, "the model mine" in done.output) == (0, True)
+    again = cli.invoke(main, ["model", "export", "mine.tar", "--name", "mine", *here])
+    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+    absent = cli.invoke(main, ["model", "export", "other.tar", "--set", "engine.device=cpu", *here])
+    assert (absent.exit_code, "no model small or base is here" in absent.stderr) == (2, True)
+    done = cli.invoke(main, ["model", "add", "mine.tar", *there])
+    assert (done.exit_code, "--set engine.model=mine" in done.output) == (0, True)
+    Path("broken.tar").write_bytes(Path("mine.tar").read_bytes()[:5000])
+    broken = cli.invoke(main, ["model", "add", "broken.tar", "--name", "b", *there])
+    assert (broken.exit_code, broken.stderr.startswith("host-stt: ")) == (2, True)
+    assert "\n" not in broken.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("small", "--from", "ftp://x"), "say hub, index, or an address"),
+        (("small", "--from", "index"), "no wheels of small are known"),
+        (("auto",), "auto is no model that can be fetched"),
+        (("smol",), "'smol' is no model"),
+        (("small", "--from", "http://127.0.0.1:9/x"), "http://127.0.0.1:9/x/manifest.json cannot be read"),
+    ],
+)
+def test_a_model_that_cannot_be_fetched_is_one_sentence(
+    cli: CliRunner, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = cli.invoke(main, ["model", "fetch", *arguments, "--set", f"data.dir={tmp_path}"])
+    assert done.exit_code == 2
+    assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_model_that_is_here_is_not_fetched_again(cli: CliRunner, tmp_path: Path) -> None:
+    data = ["--set", f"data.dir={tmp_path}"]
+    cli.invoke(main, ["model", "add", str(STARTER_FOLDER), "--name", "small", *data])
+    done = cli.invoke(main, ["model", "fetch", "small", *data])
+    assert (done.exit_code, "here already" in done.output) == (0, True)
+
+
 def test_the_version_is_told(cli: CliRunner) -> None:
     assert cli.invoke(main, ["--version"]).output == f"host-stt, version {__version__}\n"
 

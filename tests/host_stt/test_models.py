@@ -13,13 +13,13 @@ from host_stt.contract import Answer, Window
 from host_stt.download import Progress
 from host_stt.engines.fake import FakeEngine, script_of
 from host_stt.errors import HubUnreachable, ModelDamaged, ModelError, ModelNotFound
+from host_stt.model_names import repository_of
 from host_stt.models import (
     STARTER_FOLDER,
     add_model,
     check_folder,
     find_model,
     list_models,
-    repository_of,
     resolve_model,
     warm_up,
 )
