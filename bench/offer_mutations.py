@@ -54,6 +54,25 @@ _CANDIDATE_ADDRESS = re.compile(r"(a=candidate:\S* \S+ \S+ \S+ )(\S+)")
 Mutation = Callable[[list[str], random.Random], list[str]]
 
 
+def _more(line: str) -> Callable[[str], str]:
+    return lambda sdp: sdp + line
+
+
+REAL_CLIENTS: dict[str, Callable[[str], str]] = {
+    "capital fingerprint": lambda sdp: sdp.replace("fingerprint:sha-", "fingerprint:SHA-"),
+    "no setup": lambda sdp: sdp.replace("a=setup:actpass\r\n", ""),
+    "stopped video": _more("m=video 0 UDP/TLS/RTP/SAVPF 0\r\na=inactive\r\na=mid:v9\r\n"),
+    "AV1 video": _more("m=video 9 UDP/TLS/RTP/SAVPF 106\r\na=mid:v8\r\na=rtpmap:106 AV1/90000\r\n"),
+    "recvonly audio": _more("m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=recvonly\r\na=mid:a9\r\n"),
+    "text": _more("m=text 9 RTP/AVP 98\r\na=mid:t9\r\n"),
+    "no group": lambda sdp: re.sub(r"a=group:BUNDLE.*\r\n", "", sdp),
+    "no mids": lambda sdp: re.sub(r"a=(group:BUNDLE|mid:).*\r\n", "", sdp),
+    "capital candidates": lambda sdp: sdp.replace(" udp ", " UDP "),
+    "plain profile": lambda sdp: sdp.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
+}
+"""What clients write that is no mistake: an offer changed so is still to be answered."""
+
+
 def mutate(sdp: str, rng: random.Random) -> str:
     """One to four mutations, then, now and then, other line endings or an early end."""
     lines = sdp.splitlines()
@@ -105,6 +124,11 @@ def spoil_body(body: dict[str, object], rng: random.Random) -> dict[str, object]
         [{"mid": rng.choice(JUNK)[:30], "label": 5}],
     )
     return {**body, field: rng.choice(wishes if field == "channels" else values)}
+
+
+def _as_another_client(lines: list[str], rng: random.Random) -> list[str]:
+    changed = rng.choice(list(REAL_CLIENTS.values()))("\r\n".join(lines) + "\r\n")
+    return changed.split("\r\n")[:-1] or lines
 
 
 def _drop(lines: list[str], rng: random.Random) -> list[str]:
@@ -205,6 +229,8 @@ def _many_candidates(lines: list[str], rng: random.Random) -> list[str]:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
+    _as_another_client,
+    _as_another_client,
     _drop,
     _drop,
     _drop_like,

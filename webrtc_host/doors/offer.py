@@ -23,13 +23,14 @@ from webrtc_host.errors import RequestError
 from webrtc_host.media.ice_servers import issue
 from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.peer import AttachDataChannel, Peer
-from webrtc_host.media.sdp import MediaLine, read_offer
+from webrtc_host.media.sdp import Offer, read_offer
+from webrtc_host.media.sdp_lines import MediaLine
 from webrtc_host.media.standing import standing
 from webrtc_host.sessions import Session, SessionRegistry
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class OfferBody:
     """A checked request body. wishes: by mid, or in the order of the audio lines where mid is None."""
 
     sdp: str
@@ -87,21 +88,21 @@ class OfferDoor:
         return web.json_response({"ice_servers": servers}, headers={"Cache-Control": "no-store"})
 
     async def offer(self, request: web.Request) -> web.Response:
-        offer = parse_offer(await read_json_object(request, self._registry.limits.body_bytes))
-        if offer.connection is not None:
-            return await self._offer_again(offer, offer.connection)
-        lines = read_offer(offer.sdp, self._registry.limits.media_lines_per_offer)
-        feeding = without(lines, offer.ignored)
+        body = parse_offer(await read_json_object(request, self._registry.limits.body_bytes))
+        if body.connection is not None:
+            return await self._offer_again(body, body.connection)
+        offer = read_offer(body.sdp, self._registry.limits.media_lines_per_offer)
+        feeding = without(offer, body.ignored)
         if not feeding:
             message = "every audio line is to be ignored; send one that feeds a channel"
             raise RequestError("all_ignored", message, 422)
-        resumed = await self._resumed(offer, match_lines(feeding, offer.wishes))
+        resumed = await self._resumed(body, match_lines(offer, feeding, body.wishes))
         peer = Peer(self._registry, self._media, self._attach, self._port)
         try:
             connection = self._registry.connect(
                 resumed.session, DoorKind.WEBRTC, resumed.wishes, peer.end, peer.release
             )
-            answer = await peer.answer(offer.sdp, connection, offer.ignored)
+            answer = await peer.answer(offer, connection, body.ignored)
         except BaseException:
             await asyncio.shield(peer.end("refused"))
             raise
@@ -109,16 +110,33 @@ class OfferDoor:
         token = self._tokens.give(connection, resumed.claim)
         return self._answered(answer, peer, connection, token, resumed.fields())
 
-    async def _offer_again(self, offer: Offer, connection_id: str) -> web.Response:
+    async def _offer_again(self, body: OfferBody, connection_id: str) -> web.Response:
         """The same connection with other tracks: new audio lines get channels, those that ended close."""
         connection = self._connection(connection_id)
         peer = self._peers[connection.id]
-        lines = read_offer(offer.sdp, self._registry.limits.media_lines_per_offer, is_first=False)
+        offer = read_offer(body.sdp, self._registry.limits.media_lines_per_offer, is_first=False)
+        fed = body.ignored & peer.mids.keys()
+        if fed:
+            message = f"`ignore` names mid {min(fed)!r}, which feeds a channel; end its track instead"
+            raise RequestError("line_feeds", message, 422)
         known = peer.mids.keys() | peer.ignored.keys()
-        new = [line for line in lines if line.is_sending and line.mid not in known]
-        wishes = match_lines(without(new, offer.ignored), offer.wishes)
-        answer = await peer.answer_again(offer.sdp, lines, wishes, offer.ignored)
+        new = [line for line in without(offer, body.ignored) if line.mid not in known]
+        wishes = {
+            line.mid: self._as_before(connection, peer, line, wish)
+            for line, wish in zip(new, match_lines(offer, new, body.wishes), strict=True)
+        }
+        answer = await peer.answer_again(offer, wishes, body.ignored)
         return self._answered(answer, peer, connection, self._tokens.give(connection), {})
+
+    def _as_before(
+        self, connection: Connection, peer: Peer, line: MediaLine, wish: ChannelWish
+    ) -> ChannelWish:
+        """A line that sends again feeds the channel that it fed before, unless another is wished for."""
+        former = peer.former.get(line.mid)
+        if former is None or wish.channel is not None:
+            return wish
+        is_free = self._registry.channel(connection.session, former).connection is None
+        return replace(wish, channel=former) if is_free else wish
 
     def _answered(
         self, answer: str, peer: Peer, connection: Connection, token: str, fields: dict[str, Any]
@@ -161,7 +179,7 @@ class OfferDoor:
             )
         return connection
 
-    async def _resumed(self, offer: Offer, wishes: list[ChannelWish]) -> Resumed:
+    async def _resumed(self, offer: OfferBody, wishes: list[ChannelWish]) -> Resumed:
         """The session, and wishes for the channels of the connection whose token came back.
 
         When a connection with this token still holds them it is dead, for its client is here: they are taken
@@ -199,7 +217,7 @@ def named(wishes: Sequence[ChannelWish], channels: Sequence[str]) -> list[Channe
     return [wish if wish.channel is not None else replace(wish, channel=next(rest)) for wish in wishes]
 
 
-def parse_offer(body: dict[str, Any]) -> Offer:
+def parse_offer(body: dict[str, Any]) -> OfferBody:
     """Check the fields of the body. Raises RequestError naming the field."""
     sdp = body.get("sdp")
     if not isinstance(sdp, str) or not sdp.strip():
@@ -211,7 +229,7 @@ def parse_offer(body: dict[str, Any]) -> Offer:
     channels = body.get("channels") or []
     if not isinstance(channels, list) or not all(isinstance(entry, dict) for entry in channels):
         raise RequestError("bad_field", "`channels` must be a list of objects", 422)
-    return Offer(
+    return OfferBody(
         sdp=sdp,
         session=text_field(body, "session", 64),
         wishes=tuple(
@@ -227,32 +245,36 @@ def parse_offer(body: dict[str, Any]) -> Offer:
     )
 
 
-def without(lines: Sequence[MediaLine], ignored: Set[str]) -> list[MediaLine]:
-    """The lines that feed channels. Raises RequestError 422."""
-    unknown = ignored - {line.mid for line in lines}
+def without(offer: Offer, ignored: Set[str]) -> list[MediaLine]:
+    """The lines that feed channels. A line without use may be named. Raises RequestError 422."""
+    unknown = ignored - {line.mid for line in offer.lines}
     if unknown:
         raise RequestError(
-            "unknown_mid",
-            f"`ignore` names mid {min(unknown)!r}, which is no new audio line of the offer",
-            422,
+            "unknown_mid", f"`ignore` names mid {min(unknown)!r}, which is no media line of the offer", 422
         )
-    return [line for line in lines if line.mid not in ignored]
+    return [line for line in offer.audio if line.mid not in ignored]
 
 
 def match_lines(
-    lines: Sequence[MediaLine], wishes: Sequence[tuple[str | None, ChannelWish]]
+    offer: Offer, lines: Sequence[MediaLine], wishes: Sequence[tuple[str | None, ChannelWish]]
 ) -> list[ChannelWish]:
-    """One wish per audio line: by mid where it is given, the others in order. Raises RequestError 422."""
+    """One wish for each of `lines`: by mid where it is given, else in order. Raises RequestError 422."""
     by_mid = {mid: wish for mid, wish in wishes if mid is not None}
     in_order = [wish for mid, wish in wishes if mid is None]
     unknown = by_mid.keys() - {line.mid for line in lines}
     if unknown:
-        raise RequestError("unknown_mid", f"the offer has no audio line with mid {min(unknown)!r}", 422)
+        mid = min(unknown)
+        fault = offer.fault_of(mid)
+        if fault is not None:
+            raise RequestError(fault.code, fault.message, 422)
+        raise RequestError("unknown_mid", f"the offer has no new audio line with mid {mid!r}", 422)
     if len(by_mid) + len(in_order) != len(wishes):
         raise RequestError("duplicate_mid", "`channels` names an audio line twice", 422)
     if len(wishes) > len(lines):
         raise RequestError(
-            "too_many_wishes", f"`channels` has {len(wishes)} entries for {len(lines)} audio lines", 422
+            "too_many_wishes",
+            f"`channels` has {len(wishes)} entries for {len(lines)} audio lines that can feed a channel",
+            422,
         )
     rest = iter(in_order)
     return [by_mid[line.mid] if line.mid in by_mid else next(rest, ChannelWish()) for line in lines]

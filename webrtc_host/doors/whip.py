@@ -24,11 +24,12 @@ from webrtc_host.doors.body import read_body
 from webrtc_host.doors.takeover import take_over_dead
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import Overloaded, RequestError
+from webrtc_host.media.candidates import CANDIDATES_MAX
 from webrtc_host.media.ice_servers import issue
 from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.peer import AttachDataChannel, Peer
-from webrtc_host.media.sdp import CANDIDATES_MAX, read_offer
-from webrtc_host.media.trickle import Fragment, read_fragment, ufrag_of
+from webrtc_host.media.sdp import Offer, read_offer
+from webrtc_host.media.trickle import Fragment, read_fragment
 from webrtc_host.sessions import Session, SessionRegistry
 
 SDP = "application/sdp"
@@ -50,7 +51,7 @@ class _Publisher:
     path: str
     peer: Peer
     connection: Connection
-    ufrag: str | None  # the client's
+    ufrags: frozenset[str]  # the client's, of all lines of its offer
     etag: str = field(default_factory=lambda: f'"{secrets.token_hex(8)}"')
     candidates: int = 0
 
@@ -106,8 +107,8 @@ class WhipDoor:
             return response
 
     async def _publish(self, request: web.Request) -> web.Response:
-        offer = await _text_of(request, SDP, self._registry.limits.body_bytes)
-        _check_lines(offer, self._registry.limits.media_lines_per_offer)
+        text = await _text_of(request, SDP, self._registry.limits.body_bytes)
+        offer = _read(text, self._registry.limits.media_lines_per_offer)
         self._check_connecting()
         query = {name: request.query.get(name) for name in ("label", "language")}
         wish = wish_of({**query, "channel": request.match_info["channel"]})
@@ -121,7 +122,7 @@ class WhipDoor:
             await asyncio.shield(peer.end("refused"))
             raise
         path = f"/whip/{wish.channel}/{secrets.token_urlsafe(24)}"
-        publisher = _Publisher(path, peer, connection, ufrag_of(offer))
+        publisher = _Publisher(path, peer, connection, offer.ufrags)
         self._publishers[path] = publisher
         if connection.id not in self._registry.connections:  # it ended while it was answered
             self._closed(connection)
@@ -202,21 +203,23 @@ async def _text_of(request: web.Request, content_type: str, limit_bytes: int) ->
         raise RequestError("bad_sdp", "the body is not UTF-8", 400) from error
 
 
-def _check_lines(offer: str, lines_max: int) -> None:
-    lines = read_offer(offer, lines_max)
-    if len(lines) > 1:
+def _read(text: str, lines_max: int) -> Offer:
+    """Raises RequestError 422 for more than one audio line that could feed a channel."""
+    offer = read_offer(text, lines_max)
+    if len(offer.audio) > 1:
         raise RequestError(
             "too_many_tracks",
-            f"the offer has {len(lines)} audio lines; WHIP carries one, for one channel",
+            f"the offer has {len(offer.audio)} audio lines that send; WHIP carries one, for one channel",
             422,
         )
+    return offer
 
 
 def _check_condition(if_match: str | None, publisher: _Publisher, fragment: Fragment) -> None:
     """Raises RequestError: 428 no condition, 412 one that does not hold, 422 an ICE restart."""
     if if_match is None:
         raise RequestError("no_etag", "send the ETag of the session in If-Match", 428)
-    if if_match.strip() == "*" or (fragment.ufrag or publisher.ufrag) != publisher.ufrag:
+    if if_match.strip() == "*" or (fragment.ufrag is not None and fragment.ufrag not in publisher.ufrags):
         raise RequestError(
             "no_ice_restart",
             "ICE restarts are not possible here; the session goes on, or POST a new one",

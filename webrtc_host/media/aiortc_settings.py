@@ -6,7 +6,15 @@ Owns every reach into their module state; peers of their own kind in the same pr
 from __future__ import annotations
 
 import aioice.ice
+from aiortc import rtp
 from aiortc.codecs import CODECS
+from aiortc.rtcdtlstransport import (
+    X509_DIGEST_ALGORITHMS,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    State,
+    certificate_digest,
+)
 
 OPUS_WISHES: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 1, "stereo": 0}
 """What the answer asks of the sender: repair data for lost packets, one channel, packets of 10 ms or more.
@@ -16,12 +24,35 @@ No `usedtx`: with it pauses are not sent, and a silent source cannot be told fro
 
 
 def fit_aiortc() -> None:
-    """Ask for Opus as speech needs it; let a machine without a network talk to itself. Twice is harmless."""
+    """Ask for Opus as speech needs it; let a machine without a network talk to itself. Twice is harmless.
+
+    A codec keeps the number that the offer gave it, also one below 96 (RFC 8829, 5.1.2; browsers use 35-63).
+    """
+    rtp.DYNAMIC_PAYLOAD_TYPES = range(128)
+    if RTCDtlsTransport._validate_peer_identity is not _check_certificate:
+        RTCDtlsTransport._validate_peer_identity = _check_certificate  # type: ignore[method-assign]
     for codec in CODECS["audio"]:
         if codec.mimeType.lower() == "audio/opus":
             codec.parameters.update(OPUS_WISHES)
     if aioice.ice.get_host_addresses is not _host_addresses:
         aioice.ice.get_host_addresses = _host_addresses
+
+
+def _check_certificate(self: RTCDtlsTransport, remoteParameters: RTCDtlsParameters) -> None:
+    """The peer's certificate matches a fingerprint of every hash function; aiortc wants all of them to match.
+
+    An offer may name several certificates and use any of them (RFC 8122, section 5).
+    """
+    ssl = self._ssl
+    certificate = None if ssl is None else ssl.get_peer_certificate(as_cryptography=True)
+    matches: dict[str, bool] = {}
+    for one in remoteParameters.fingerprints:
+        algorithm = one.algorithm.lower()
+        if certificate is not None and algorithm in X509_DIGEST_ALGORITHMS:
+            is_match = one.value.upper() == certificate_digest(certificate, algorithm)
+            matches[algorithm] = matches.get(algorithm, False) or is_match
+    if not matches or not all(matches.values()):
+        self._set_state(State.FAILED)
 
 
 _found_addresses = aioice.ice.get_host_addresses

@@ -59,8 +59,9 @@ class MuxedPeer:
         connection: Any,
         on_flood: Callable[[], None],
         now_s: float,
+        declined: int = 0,
     ) -> None:
-        """connection: pc's ICE connection; ufrag: its local user name."""
+        """connection: pc's ICE connection; ufrag: its local user name; declined: lines besides pc's own."""
         self.ufrag = ufrag
         self.connection = connection
         self.on_flood = on_flood
@@ -74,14 +75,15 @@ class MuxedPeer:
         # STUN from addresses that are not the peer's yet: signed or not, it costs.
         self.newcomers = PacketRate(NEWCOMER_PER_S, NEWCOMER_BURST, now_s)
         self._pc = pc
-        self._lines = len(pc.getTransceivers())
+        self._declined = declined
+        self._lines = len(pc.getTransceivers()) + declined
         self.rate = rate_of_lines(self._lines, now_s)
 
     def may_send(self, now_s: float) -> bool:
         """One more packet is not too many. Media lines may have been added meanwhile."""
         if self.rate.allows(now_s):
             return True
-        lines = len(self._pc.getTransceivers())
+        lines = len(self._pc.getTransceivers()) + self._declined
         if lines <= self._lines:
             return False
         self._lines, self.rate = lines, rate_of_lines(lines, now_s)

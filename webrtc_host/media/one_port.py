@@ -112,17 +112,18 @@ class OnePort:
 
     # Peers
 
-    def adopt(self, pc: RTCPeerConnection, on_flood: Callable[[], None]) -> None:
+    def adopt(self, pc: RTCPeerConnection, on_flood: Callable[[], None], declined: int = 0) -> None:
         """Let this peer's packets go through here; after its offer was taken, before its answer is written.
 
-        lines: its audio lines, which say how many packets are right. on_flood: called once, when there are
-        too many. While the port is not open nothing is changed: the peer gets aioice's own sockets.
+        Its audio lines say how many packets are right. on_flood: called once, when there are too many.
+        declined: further lines on which some clients send though they were declined. While the port is not
+        open nothing is changed: the peer gets aioice's own sockets.
         """
         connection = seam.ice_connection(pc)
         if connection is None or not self.is_open:
             return
         ufrag = seam.rename(connection, self._peers.__contains__)
-        MuxedPeer(ufrag, pc, connection, on_flood, self._clock()).gathers_through(self)
+        MuxedPeer(ufrag, pc, connection, on_flood, self._clock(), declined).gathers_through(self)
 
     def attach(self, peer: MuxedPeer) -> list[Candidate]:
         """The peer begins to gather: know it from now on, and tell it our addresses."""

@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from aiortc import (
@@ -28,10 +28,12 @@ from aiortc import (
 from webrtc_host.channel import Channel, ChannelWish, Connection
 from webrtc_host.config import MediaConfig
 from webrtc_host.errors import RequestError
-from webrtc_host.media import sdp
 from webrtc_host.media.aiortc_settings import fit_aiortc
 from webrtc_host.media.ice_servers import issue
 from webrtc_host.media.one_port import OnePort
+from webrtc_host.media.sdp import Offer, Use
+from webrtc_host.media.sdp_answer import answer_of, for_aiortc, section_of
+from webrtc_host.media.sdp_transport import Transport
 from webrtc_host.media.standing import read_ping, standing
 from webrtc_host.media.tap import Tap
 from webrtc_host.media.track import TrackFeed
@@ -71,6 +73,9 @@ class Peer:
         self._feeds: list[TrackFeed] = []
         self.mids: dict[str, Channel] = {}  # what feeds what, by the audio line's mid
         self.ignored: dict[str, Tap] = {}  # audio lines that feed nothing: counted and thrown away
+        self.former: dict[str, str] = {}  # channel that a line fed which has ended, by its mid
+        self._slots: dict[str, tuple[str, ...]] = {}  # every audio line that aiortc knows, in its order
+        self._transport: Transport | None = None  # the client's, of its newest offer
         self._closing: dict[TrackFeed, asyncio.Task[int]] = {}  # those whose channel is closed or closing
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch_task: asyncio.Task[None] | None = None
@@ -87,112 +92,118 @@ class Peer:
             )
         )
 
-    async def answer(self, offer: str, connection: Connection, ignored: Collection[str] = ()) -> str:
+    async def answer(self, offer: Offer, connection: Connection, ignored: Collection[str] = ()) -> str:
         """Negotiate and begin to wait for the client. Returns the answer with all candidates in it.
 
         ignored: mids of audio lines that feed no channel.
 
-        Raises RequestError 422 when aiortc cannot use the offer; the caller then calls `end`.
+        Raises RequestError 422 when aiortc cannot use the offer all the same; the caller then calls `end`.
         """
         self._connection = connection
         self._pc.on("connectionstatechange", self._on_state)
         self._pc.on("datachannel", self._on_data_channel)
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(sdp.prepare_offer(offer), "offer"))
+            await self._take_offer(offer)
             self._assign_tracks(connection, ignored)
             if self._port is not None:
-                self._port.adopt(self._pc, lambda: self._spawn(self._end_quietly("flood")))
-            await self._pc.setLocalDescription(await self._pc.createAnswer())
+                declined = len(offer.of(Use.IDLE))
+                self._port.adopt(self._pc, lambda: self._spawn(self._end_quietly("flood")), declined)
+            answer = await self._make_answer(offer)
         except Exception as error:
-            # aiortc refuses with any kind of error: assertions, key errors, its own. The text names no audio.
-            logger.info("an offer was refused: %r", error)
-            reason = str(error) or type(error).__name__
-            raise RequestError("unusable_sdp", f"the offer cannot be used: {reason[:200]}", 422) from error
+            logger.warning("an offer that had passed its checks was refused: %r", error)
+            raise _unusable() from error
         self._watch_task = asyncio.create_task(self._watch(), name=f"watch {connection.id}")
-        return self._pc.localDescription.sdp
+        return answer
 
     async def answer_again(
         self,
-        offer: str,
-        lines: Sequence[sdp.MediaLine],
-        wishes: Sequence[ChannelWish],
+        offer: Offer,
+        wishes: Mapping[str, ChannelWish],
         ignored: Collection[str] = (),
     ) -> str:
-        """A later offer of the same connection. `wishes`: for the lines that send and are new, in order.
+        """A later offer of the same connection. `wishes`: by mid, for the lines that send and are new.
 
-        Raises RequestError: 409 while the connection is not up or another offer is in hand, 422 when aiortc
-        cannot use this one.
+        Raises RequestError: 409 while the connection is not up or another offer is in hand, 422 for too many
+        lines in all, or when aiortc cannot use this one.
         """
         connection = self._connection
         if connection is None or self._ending is not None or self._pc.connectionState != "connected":
             raise RequestError("not_connected", "the connection does not stand; make a new one", 409)
-        self._check_slots(lines)
+        self._check_slots(offer)
         if self._pc.signalingState != "stable":
             raise RequestError("offer_in_hand", "another offer of this connection is being answered", 409)
-        new = self._registry.extend(connection, wishes)
+        channels = self._registry.extend(connection, list(wishes.values()))
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(sdp.prepare_offer(offer), "offer"))
-            await self._pc.setLocalDescription(await self._pc.createAnswer())
+            await self._take_offer(offer)
+            answer = await self._make_answer(offer)
         except Exception as error:
-            for channel in new:
+            for channel in channels:
                 self._registry.give_back(connection, channel)
-            logger.info("%s: a later offer was refused: %r", self._name, error)
+            logger.warning("%s: a later offer that had passed its checks was refused: %r", self._name, error)
             self._spawn(
                 self._end_quietly("renegotiation_failed")
             )  # aiortc has no way back from half an offer
-            raise RequestError(
-                "unusable_sdp", f"the offer cannot be used: {str(error)[:200]}", 422
-            ) from error
-        self._follow(connection, lines, new, ignored)
-        return self._pc.localDescription.sdp
+            raise _unusable() from error
+        self._follow(connection, offer, dict(zip(wishes, channels, strict=True)), ignored)
+        return answer
+
+    async def _take_offer(self, offer: Offer) -> None:
+        transport = offer.transport or self._transport
+        if transport is None:
+            raise ValueError("an offer without any transport")
+        slots = self._slots | {line.mid: section_of(line) for line in offer.audio}
+        description = RTCSessionDescription(for_aiortc(offer, slots, transport), "offer")
+        await self._pc.setRemoteDescription(description)
+        self._slots, self._transport = slots, transport
+
+    async def _make_answer(self, offer: Offer) -> str:
+        await self._pc.setLocalDescription(await self._pc.createAnswer())
+        return answer_of(offer, self._pc.localDescription.sdp)
 
     async def trickle(self, fragment: Fragment) -> None:
         """Candidates that the client found after its offer."""
         await add_candidates(self._pc, fragment)
 
-    def _check_slots(self, lines: Sequence[sdp.MediaLine]) -> None:
-        """aiortc cannot give the place of a stopped line to another one, nor wake one up again."""
-        known = {t.mid: index for index, t in enumerate(self._pc.getTransceivers())}
-        places = {t._get_mline_index(): t.mid for t in self._pc.getTransceivers()}
-        for line in lines:
-            was = places.get(line.index)
-            if was is not None and was != line.mid:
-                raise RequestError(
-                    "line_reused",
-                    f"audio line {line.mid!r} stands in the place of {was!r}; end a track with removeTrack, "
-                    "not by stopping its transceiver, or make a new connection",
-                    422,
-                )
-            if line.is_sending and line.mid in known.keys() - self.mids.keys() - self.ignored.keys():
-                raise RequestError(
-                    "line_ended", f"audio line {line.mid!r} has ended; send the track on a new line", 422
-                )
+    def _check_slots(self, offer: Offer) -> None:
+        """aiortc never forgets a line, so their number is limited over all offers of a connection."""
+        most = self._registry.limits.media_lines_per_offer
+        if len(self._slots.keys() | {line.mid for line in offer.audio}) > most:
+            raise RequestError(
+                "too_many_media_lines",
+                f"this connection has had {len(self._slots)} audio lines, {most} at most; make a new one",
+                422,
+            )
 
     def _follow(
         self,
         connection: Connection,
-        lines: Sequence[sdp.MediaLine],
-        new: Sequence[Channel],
+        offer: Offer,
+        new: Mapping[str, Channel],
         ignored: Collection[str],
     ) -> None:
-        """Close the channels of lines that ended, start those of new ones."""
-        sending = {line.mid for line in lines if line.is_sending}
+        """Close the channels of lines that ended, start those of new ones and of those that send again."""
+        sending = {line.mid for line in offer.audio}
         for mid in self.mids.keys() - sending:
             channel = self.mids.pop(mid)
+            self.former[mid] = channel.id
             connection.channels = tuple(one for one in connection.channels if one is not channel)
             for feed in self._feeds:
                 if feed.channel is channel and not feed.is_over:
                     feed.let_go()
                     self._spawn(self._end_track(feed, "track_removed"))
-        channels = iter(new)
         for transceiver in self._pc.getTransceivers():
             mid = transceiver.mid or ""
-            if mid in ignored and mid not in self.ignored:
+            if mid in ignored and mid not in self.ignored and mid not in self.mids:
                 self.ignored[mid] = Tap(transceiver.receiver, None)
-        sending -= self.ignored.keys()
-        for transceiver in self._pc.getTransceivers():
-            if transceiver.kind == "audio" and transceiver.mid in sending - self.mids.keys():
-                self._add_feed(transceiver, next(channels)).start()
+            elif mid in new:
+                self._leave_former_feed(transceiver)
+                self._add_feed(transceiver, new[mid]).start()
+
+    def _leave_former_feed(self, transceiver: RTCRtpTransceiver) -> None:
+        """The line sends again: what read it before its pause no longer does."""
+        for feed in [feed for feed in self._feeds if feed.receiver is transceiver.receiver]:
+            feed.leave()
+            self._feeds.remove(feed)
 
     async def end(self, reason: str) -> int:
         """Drain, flush the last words, close. Returns the seq of the last event of its channels."""
@@ -213,17 +224,14 @@ class Peer:
         self._spawn(self._end_quietly(reason))
 
     def _assign_tracks(self, connection: Connection, ignored: Collection[str]) -> None:
-        """Audio lines feed the connection's channels in order; video is declined."""
+        """The lines that are taken feed the connection's channels in order."""
         channels = iter(connection.channels)
         for transceiver in self._pc.getTransceivers():
             mid = transceiver.mid or ""
             if mid in ignored:
                 self.ignored[mid] = Tap(transceiver.receiver, None)
-            elif transceiver.kind == "audio":
-                self._add_feed(transceiver, next(channels))
             else:
-                transceiver.direction = "inactive"
-                Tap(transceiver.receiver, None)  # what comes all the same is counted and thrown away
+                self._add_feed(transceiver, next(channels))
 
     def _add_feed(self, transceiver: RTCRtpTransceiver, channel: Channel) -> TrackFeed:
         feed = TrackFeed(transceiver.receiver, channel, self._config, self._on_track_over)
@@ -361,3 +369,12 @@ class Peer:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _unusable() -> RequestError:
+    """For an offer that aiortc refuses after all our checks; its own words are of no use to a client."""
+    return RequestError(
+        "unusable_sdp",
+        "the offer could not be negotiated; send the local description of the client unchanged",
+        422,
+    )

@@ -1,53 +1,100 @@
-"""What an offer says of its transports, checked before aiortc sees it: BUNDLE, encryption, data channels.
+"""Whom an offer's lines share a transport with, and what is needed to reach it: BUNDLE, ICE and DTLS.
 
-Pure. aiortc finds these mistakes late, in tasks that nobody awaits, or while it closes; a test sends such
-offers. Invariant: an offer that passes names only lines it has, and every line can be encrypted.
+Pure. Owns where an attribute is looked for: in the line itself, in the line that carries the transport of
+its BUNDLE group (RFC 8843), in the session. Invariant: a Transport that is returned can be encrypted.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from webrtc_host.errors import RequestError
+from webrtc_host.media.candidates import CANDIDATES_MAX, usable_candidate
+from webrtc_host.media.sdp_lines import MediaLine, attribute
 
-PORT = re.compile(r"a=sctp-port:(\d{1,5})")
-_FINGERPRINT = re.compile(r"a=fingerprint:sha-\d+ [0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*")
-
-
-def check_transports(head: Sequence[str], sections: Sequence[Sequence[str]]) -> None:
-    """head: the lines before the first media line. Raises RequestError 422."""
-    _check_bundle(head, [_mid(section) for section in sections])
-    has_session_fingerprint = any(_FINGERPRINT.fullmatch(line) for line in head)
-    for index, section in enumerate(sections):
-        if not has_session_fingerprint and not any(_FINGERPRINT.fullmatch(line) for line in section):
-            raise _unusable(f"media line {index} has no a=fingerprint; sound is taken encrypted only")
-        if section[0].startswith("m=application"):
-            _check_data_channels(section)
+HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
+"""Functions that a certificate can be checked with, and how many bytes they give."""
+LOOKED_AT_MAX = 4 * CANDIDATES_MAX
+"""Candidate lines that are read at all, usable or not."""
+SETUPS = ("actpass", "active", "passive")
+_FINGERPRINT = re.compile(r"a=fingerprint: ?(\S+) +([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*)")
+_ICE_VALUE = re.compile(r"[!-~]{4,256}")
 
 
-def _check_bundle(head: Sequence[str], mids: Sequence[str]) -> None:
-    groups = [line.split()[1:] for line in head if line.split()[:1] == ["a=group:BUNDLE"]]
-    if len(groups) > 1:
-        raise _unusable("the offer has two BUNDLE groups; one transport carries all lines here")
-    for mid, times in Counter(groups[0] if groups else ()).items():
-        if times > 1 or mid not in mids:
-            raise _unusable(f"the BUNDLE group names {mid[:20]!r}, which is not one line of the offer")
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """How the offerer is reached. fingerprints: (hash function, value), of known functions alone."""
+
+    ufrag: str
+    password: str
+    fingerprints: tuple[tuple[str, str], ...]
+    setup: str  # actpass, active or passive
+    candidates: tuple[str, ...] = ()  # without `a=candidate:`, only those that can be used
+    is_lite: bool = False
+
+    def is_shared_with(self, other: Transport) -> bool:
+        """Without BUNDLE: the same ICE credentials mean the same transport."""
+        return (self.ufrag, self.password) == (other.ufrag, other.password)
 
 
-def _check_data_channels(section: Sequence[str]) -> None:
-    fields = section[0].split()
-    ports = [match[1] for line in section if (match := PORT.fullmatch(line))]
-    if fields[2:3] == ["DTLS/SCTP"]:  # before RFC 8841 the port stood in the media line
-        ports = fields[3:4]
-    if len(ports) != 1 or not ports[0].isascii() or not ports[0].isdigit() or not 0 < int(ports[0]) < 65536:
-        raise _unusable("the line for data channels names no SCTP port")
+def bundle_groups(head: Sequence[str]) -> list[list[str]]:
+    """The mids of each BUNDLE group, in its order. The semantics are compared without regard to case."""
+    found = [text[len("a=group:") :].split() for text in head if text.startswith("a=group:")]
+    return [list(dict.fromkeys(words[1:])) for words in found if words and words[0].upper() == "BUNDLE"]
 
 
-def _mid(section: Sequence[str]) -> str:
-    return next((line[len("a=mid:") :] for line in section if line.startswith("a=mid:")), "")
+def transport_of(head: Sequence[str], sources: Iterable[MediaLine]) -> Transport | str:
+    """The transport that the first complete one of `sources` describes, or what the first one lacks.
+
+    sources: the line itself, or the lines of its BUNDLE group, best first. Missing attributes are taken from
+    the session. A missing `a=setup` means actpass in an offer (RFC 8842).
+    """
+    fault = "it is not part of the offer"
+    for number, line in enumerate(sources):
+        found = _read(head, line)
+        if isinstance(found, Transport):
+            return found
+        fault = found if number == 0 else fault
+    return fault
 
 
-def _unusable(message: str) -> RequestError:
-    return RequestError("unusable_sdp", message, 422)
+def _read(head: Sequence[str], line: MediaLine) -> Transport | str:
+    ufrag, password = _value(head, line, "ice-ufrag"), _value(head, line, "ice-pwd")
+    if not (ufrag and password and _ICE_VALUE.fullmatch(ufrag) and _ICE_VALUE.fullmatch(password)):
+        return "it has no usable a=ice-ufrag and a=ice-pwd, which ICE needs"
+    fingerprints = _fingerprints(line.attributes) or _fingerprints(head)
+    if not fingerprints:
+        return f"it has no a=fingerprint of {', '.join(HASHES)}; audio is taken encrypted only (DTLS-SRTP)"
+    setup = (_value(head, line, "setup") or "actpass").lower()
+    if setup == "holdconn":
+        return "it holds its connection back (a=setup:holdconn); offer actpass"
+    return Transport(
+        ufrag,
+        password,
+        fingerprints,
+        setup if setup in SETUPS else "actpass",
+        _candidates(line),
+        "a=ice-lite" in head,
+    )
+
+
+def _candidates(line: MediaLine) -> tuple[str, ...]:
+    texts = [text for text in line.attributes if text.startswith("a=candidate:")][:LOOKED_AT_MAX]
+    usable = (usable_candidate(text.removeprefix("a=candidate:")) for text in texts)
+    return tuple(dict.fromkeys(text for text in usable if text is not None))[:CANDIDATES_MAX]
+
+
+def _value(head: Sequence[str], line: MediaLine, name: str) -> str | None:
+    return attribute(line.attributes, name) or attribute(head, name)
+
+
+def _fingerprints(section: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """A certificate has to match one of each hash function (RFC 8122); unknown functions are left out."""
+    found: list[tuple[str, str]] = []
+    for text in section:
+        if match := _FINGERPRINT.fullmatch(text):
+            algorithm, value = match[1].lower(), match[2].upper()
+            if HASHES.get(algorithm) == value.count(":") + 1:
+                found.append((algorithm, value))
+    return tuple(dict.fromkeys(found))

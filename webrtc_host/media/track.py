@@ -107,6 +107,13 @@ class TrackFeed:
                 logger.exception("%s: its last packets could not be handed on", self.name)
         self.is_over = True
 
+    def leave(self) -> None:
+        """Another feed reads this track from now on; after `let_go`."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            RECEPTION.remove(self)
+
     async def stop(self) -> None:
         """With the peer: hand on what was received so far. Afterwards nothing of this track runs."""
         self._is_stopping = True

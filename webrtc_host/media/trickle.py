@@ -1,12 +1,10 @@
 """Trickled candidates: SDP fragments (RFC 8840) read, and their candidates handed to a peer connection.
 
-Owns the reading and what is left out: TCP and names, which aioice cannot use or would have to look up. A
-candidate left out costs nothing: the client is found by the packets it sends.
+Owns the reading; which candidates can be used is candidates.py's. A line that cannot be read is left out.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from aiortc import RTCIceCandidate, RTCPeerConnection
 from aiortc.sdp import candidate_from_sdp
 
 from webrtc_host.errors import RequestError
+from webrtc_host.media.candidates import usable_candidate
 
 logger = logging.getLogger(__name__)
 
@@ -31,21 +30,16 @@ class Fragment:
 
 def read_fragment(text: str) -> Fragment:
     """Raises RequestError 400 when it is no SDP fragment."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines or not all(_LINE.fullmatch(line) for line in lines):
+    lines = [line.strip() for line in re.split(r"\r\n|\n|\r", text)]
+    lines = [line for line in lines if _LINE.fullmatch(line)]
+    if not lines:
         raise RequestError("bad_fragment", "the body is no SDP fragment (RFC 8840)", 400)
     head = "a=candidate:"
     return Fragment(
-        ufrag=ufrag_of(text),
+        ufrag=next((match[1] for line in lines if (match := _UFRAG.fullmatch(line))), None),
         candidates=tuple(line.removeprefix(head) for line in lines if line.startswith(head)),
         is_last="a=end-of-candidates" in lines,
     )
-
-
-def ufrag_of(sdp: str) -> str | None:
-    """The first ICE user fragment in an SDP."""
-    found = _UFRAG.search(sdp)
-    return found[1] if found else None
 
 
 async def add_candidates(pc: RTCPeerConnection, fragment: Fragment) -> None:
@@ -63,13 +57,8 @@ async def add_candidates(pc: RTCPeerConnection, fragment: Fragment) -> None:
 
 
 def _usable(text: str) -> RTCIceCandidate | None:
-    try:
-        candidate = candidate_from_sdp(text)
-        ipaddress.ip_address(candidate.ip)
-    except (AssertionError, ValueError, IndexError):
-        return None
-    is_usable = candidate.protocol.lower() == "udp" and 0 < candidate.port < 65536
-    return candidate if is_usable else None
+    checked = usable_candidate(text)
+    return None if checked is None else candidate_from_sdp(checked)
 
 
 async def _add(pc: RTCPeerConnection, candidate: RTCIceCandidate | None) -> None:

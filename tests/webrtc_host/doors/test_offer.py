@@ -116,8 +116,9 @@ async def test_offers_without_audio_to_hear_are_refused(world: World) -> None:
     await world.refused(422, "no_audio", **body_of(await sdp_of(("video", "sendonly"))))
     await world.refused(422, "not_sending", **body_of(await sdp_of(("audio", "recvonly"))))
     await world.refused(422, "not_sending", **body_of(await sdp_of(("audio", "inactive"))))
-    mixed = await sdp_of(("audio", "sendonly"), ("audio", "recvonly"))
-    await world.refused(422, "not_sending", **body_of(mixed))
+    mixed = await sdp_of(("audio", "recvonly"), ("video", "sendonly"), ("audio", "inactive"))
+    message = await world.refused(422, "not_sending", **body_of(mixed))
+    assert "audio line 0 is recvonly" in message
 
 
 async def test_65_audio_lines_are_too_many(world: World) -> None:
@@ -144,9 +145,7 @@ async def test_broken_sdp_that_looks_right_is_refused(world: World) -> None:
     for code, broken in (
         ("unusable_sdp", without("a=fingerprint")),
         ("unusable_sdp", without("a=ice-ufrag")),
-        ("unusable_sdp", without("a=setup")),
-        ("unusable_sdp", sdp.replace("a=setup:actpass", "a=setup:nonsense")),
-        ("unusable_sdp", sdp.replace("a=candidate:", "a=candidate:nonsense ")),
+        ("unusable_sdp", sdp.replace("a=setup:actpass", "a=setup:holdconn")),
         ("bad_mid", sdp.replace("m=audio ", "m=audio 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\nm=audio ")),
     ):
         await world.refused(422, code, **body_of(broken))

@@ -1,0 +1,52 @@
+"""Remote ICE candidates: which of them can be used, in a form that every reader understands.
+
+Pure. Owns the rules for one `a=candidate` value (RFC 8839). A candidate that is left out costs nothing: the
+client is found by the packets that it sends.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+CANDIDATES_MAX = 64  # per transport; a browser sends a handful
+KINDS = ("host", "srflx", "prflx", "relay")
+PRIORITY_MAX = 2**32 - 1
+_FOUNDATION = re.compile(r"[!-~]{1,32}")
+_NUMBER = re.compile(r"[0-9]{1,10}")
+_BROADCAST = ipaddress.ip_address("255.255.255.255")
+
+
+def usable_candidate(text: str) -> str | None:
+    """The value of an `a=candidate` line without its extensions; None when it cannot be used.
+
+    text: what follows `a=candidate:`. Left out are TCP, the component of RTCP (it is multiplexed), host names
+    (nothing is looked up), zone indexes (they mean something on their own machine only), and addresses
+    or ports that no client has. Transport and type are compared without regard to case, as RFC 8839 defines
+    them.
+    """
+    fields = text.split()
+    if len(fields) < 8 or fields[6].lower() != "typ":
+        return None
+    foundation, component, transport, priority, host, port, _, kind = fields[:8]
+    if component != "1" or transport.lower() != "udp" or kind.lower() not in KINDS:
+        return None
+    if not (_FOUNDATION.fullmatch(foundation) and _NUMBER.fullmatch(priority) and _NUMBER.fullmatch(port)):
+        return None
+    address = _address(host)
+    if address is None or not 0 < int(port) < 65536 or int(priority) > PRIORITY_MAX:
+        return None
+    return f"{foundation} 1 udp {int(priority)} {address} {int(port)} typ {kind.lower()}"
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if "%" in text:
+        return None
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    is_nobodys = address.is_unspecified or address.is_multicast or address == _BROADCAST
+    return None if is_nobodys else address
