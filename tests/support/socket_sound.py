@@ -23,8 +23,8 @@ def frames_of(encoding: str, sound: NDArray[np.int16], rate: int = 48_000, frame
         return [encoder.encode(piece) for piece in floats[: len(floats) // 960 * 960].reshape(-1, 960)]
     at = np.arange(len(sound) * rate // 48_000) * 48_000 / rate
     samples = np.interp(at, np.arange(len(sound)), sound)
-    if encoding == "mulaw":
-        data, width = ulaw_of(samples / 32768), 1
+    if encoding in ("mulaw", "alaw"):
+        data, width = g711_of(samples / 32768, Codec.PCMU if encoding == "mulaw" else Codec.PCMA), 1
     elif encoding == "pcm_f32le":
         data, width = (samples / 32768).astype("<f4").tobytes(), 4
     else:
@@ -32,9 +32,9 @@ def frames_of(encoding: str, sound: NDArray[np.int16], rate: int = 48_000, frame
     return list(_cut(data, rate * frame_ms // 1000 * width))
 
 
-def ulaw_of(samples: NDArray[np.float64]) -> bytes:
+def g711_of(samples: NDArray[np.float64], codec: Codec) -> bytes:
     """The nearest of the 256 values for each sample."""
-    table = g711_table(Codec.PCMU)
+    table = g711_table(codec)
     order = np.argsort(table)
     middles = (table[order][1:] + table[order][:-1]) / 2
     return order[np.searchsorted(middles, samples)].astype(np.uint8).tobytes()

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from webrtc_host.desk.subscribers import End, Subscribers, Watcher
+from webrtc_host.doors.fields import check_fields
 from webrtc_host.errors import RequestError
 from webrtc_host.sessions import Session, SessionRegistry
 from webrtc_host.transcript.event_log import Event, EventLog
@@ -20,6 +21,8 @@ BATCH_EVENTS = 32
 """Taken at once; small, so that a replay to one watcher leaves room for live events to others."""
 CHANNELS_MAX = 64
 SEQ_MAX = 2**53
+QUERY_FIELDS = ("session", "channels", "since", "token", "lastEventId")
+"""lastEventId: how programs without an EventSource of their own send Last-Event-ID."""
 CHANNEL = re.compile(r"C[0-9]{2}")
 
 CLOSE_CODES = {401: 4401, 403: 4403, 404: 4404, 429: 4429, 503: 1013}
@@ -45,9 +48,11 @@ class Wish:
     def from_query(cls, query: Mapping[str, str], last_event_id: str | None = None) -> Wish:
         """last_event_id: SSE's own resume; it wins over `since`, which its reconnects repeat unchanged.
 
-        Raises RequestError 400.
+        Raises RequestError 400 for a bad value, 422 for an unknown field: misspelt, it would show other text
+        than was asked for.
         """
-        since = last_event_id or query.get("since")
+        check_fields(query, QUERY_FIELDS, "the address")
+        since = last_event_id or query.get("lastEventId") or query.get("since")
         return cls(query.get("session") or None, _channels(query.get("channels")), _since(since))
 
 

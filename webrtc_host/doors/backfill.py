@@ -23,10 +23,12 @@ from webrtc_host.channel import Channel
 from webrtc_host.desk.auth import checks_token_itself
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.body import text_field
+from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
+from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.gap_filling import Filled, Run, joined
 from webrtc_host.doors.resume import Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
-from webrtc_host.doors.socket_start import AudioStart, read_start
+from webrtc_host.doors.socket_start import AudioStart, message_fields, start_of
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.media.resample import MEDIA_RATE, Piece
 from webrtc_host.media.standing import channel_standing
@@ -38,7 +40,9 @@ logger = logging.getLogger(__name__)
 AHEAD_SAMPLES_MAX = SAMPLE_RATE
 """A client's idea of the session's clock may be off by so much."""
 RETRY_AFTER_S = 2.0
-
+FIELDS = ("resume", "start_ms", "encoding", "sample_rate", "channels")
+"""Of the first message. The session, and how the channel is called and read, are known by the token."""
+TEXT_CHARS_MAX = 64 * 1024
 
 Fill = Callable[[Channel, Sequence[Run]], Awaitable[Filled]]
 
@@ -83,6 +87,7 @@ class BackfillDoor:
         await socket.prepare(request)
         try:
             request.app[GATE].check_token(request)
+            check_fields(request.query, ("token",), "the address")
             await _Conversation(self, request.match_info["channel"], socket).run()
         except RequestError as error:
             self.totals["refused"] += 1
@@ -117,6 +122,7 @@ class _Conversation:
         self._socket = socket
         self._kept = _Kept(door.samples_max)
         self._reader: AudioReader | None = None
+        self._controls = Controls(("stop", "at"), TEXT_CHARS_MAX)
         self._bytes_left = float(door.limits.bytes_per_s)
         self._counted_s = asyncio.get_running_loop().time()
 
@@ -150,8 +156,9 @@ class _Conversation:
                 '"encoding": "pcm_s16le", "sample_rate": 16000}',
                 400,
             )
-        start = read_start(text, self._channel_id)
-        resume = text_field(json.loads(text), "resume", 200)
+        fields = message_fields(text, FIELDS)
+        start = start_of(fields, self._channel_id)
+        resume = text_field(fields, "resume", 200)
         if resume is None:
             raise RequestError("missing_field", "the first message has no `resume`", 422)
         if start.start_sample is None:
@@ -183,15 +190,25 @@ class _Conversation:
             if isinstance(message, bytes):
                 await self._slow_down(len(message))
                 assert self._reader is not None
-                await self._reader.write(message)
+                if message:
+                    await self._reader.write(message)
                 continue
-            body = _object(message)
+            body = await self._control(message)
             if body.get("type") == "stop":
                 break
             if body.get("type") == "at":
                 await self._finish_run()
                 self._begin(start, _place(body.get("start_ms")), channel.session.now_sample())
         await self._finish_run()
+
+    async def _control(self, text: str) -> dict[str, Any]:
+        """A text message; one that cannot be read is answered and left out (empty)."""
+        try:
+            return self._controls.read(text)
+        except RequestError as error:
+            self._controls.note_unreadable(asyncio.get_running_loop().time())
+            await self._say(type="error", code=error.code, message=error.message)
+            return {}
 
     async def _finish_run(self) -> None:
         if self._reader is not None:
@@ -274,20 +291,12 @@ def _place(start_ms: object) -> int:
     return start_ms * SAMPLES_PER_MS
 
 
-def _object(text: str) -> dict[str, Any]:
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RequestError("bad_json", "a text message is not JSON", 400) from error
-    if not isinstance(body, dict):
-        raise RequestError("bad_json", "a text message is not a JSON object", 400)
-    return body
-
-
 async def _refuse(socket: web.WebSocketResponse, error: RequestError) -> None:
     """Say why, then close: 4000 and the HTTP status, 1013 for a server that is full."""
     fields = {"type": "error", "code": error.code, "message": error.message}
     with contextlib.suppress(ConnectionError):
         await socket.send_str(json.dumps(fields))
         code = 1013 if error.status == 503 else 4000 + error.status
+        if error.code == FLOOD:
+            code = CLOSE_FLOOD
         await socket.close(code=code, message=error.message.encode()[:120])

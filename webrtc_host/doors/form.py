@@ -20,6 +20,7 @@ from aiohttp import hdrs, web
 
 from host_stt.contract import HISTORY_CHARS_MAX, SAMPLE_RATE, TERM_CHARS_MAX
 from webrtc_host.doors.body import read_body
+from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.languages import language_of
 from webrtc_host.errors import RequestError
 
@@ -49,10 +50,11 @@ async def read_form(request: web.Request, audio_bytes_max: int, executor: Execut
     if request.content_type != MULTIPART:
         raise RequestError("wrong_type", "send multipart/form-data with the file in `audio`", 415)
     parts = await _read_parts(request, audio_bytes_max + 2 * FIELD_BYTES_MAX, executor)
+    check_fields(parts, (*FIELDS, "audio"), "the form")
     audio = parts.pop("audio", None)
     if audio is not None and len(audio) > audio_bytes_max:
         raise RequestError("too_large", f"`audio` is over the limit of {audio_bytes_max} bytes", 413)
-    return _checked({name: _text(name, raw) for name, raw in parts.items() if name in FIELDS}, audio)
+    return _checked({name: _text(name, raw) for name, raw in parts.items()}, audio)
 
 
 async def read_fields(

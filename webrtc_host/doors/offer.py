@@ -17,6 +17,7 @@ from aiohttp import web
 from webrtc_host.channel import ChannelWish, Connection, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.doors.body import read_json_object, text_field
+from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import RequestError
@@ -27,6 +28,11 @@ from webrtc_host.media.sdp import Offer, read_offer
 from webrtc_host.media.sdp_lines import MediaLine
 from webrtc_host.media.standing import standing
 from webrtc_host.sessions import Session, SessionRegistry
+
+FIELDS = ("sdp", "type", "session", "channels", "resume", "connection")
+"""Of the body."""
+CHANNEL_FIELDS = ("mid", "channel", "label", "language", "glossary", "ignore")
+"""Of each entry of `channels`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +235,9 @@ def parse_offer(body: dict[str, Any]) -> OfferBody:
     channels = body.get("channels") or []
     if not isinstance(channels, list) or not all(isinstance(entry, dict) for entry in channels):
         raise RequestError("bad_field", "`channels` must be a list of objects", 422)
+    check_fields(body, FIELDS, "the body")
+    for entry in channels:
+        check_fields(entry, CHANNEL_FIELDS, "an entry of `channels`")
     return OfferBody(
         sdp=sdp,
         session=text_field(body, "session", 64),

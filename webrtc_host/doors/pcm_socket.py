@@ -22,10 +22,19 @@ from webrtc_host.channel import Channel, Connection, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.desk.auth import checks_token_itself
 from webrtc_host.desk.http import GATE
+from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
+from webrtc_host.doors.fields import merged
 from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
-from webrtc_host.doors.socket_start import AudioStart, check_start, read_start, start_of_query
+from webrtc_host.doors.socket_start import (
+    AudioStart,
+    check_late_message,
+    check_start,
+    message_fields,
+    query_fields,
+    start_of,
+)
 from webrtc_host.doors.takeover import take_over_dead
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
@@ -58,7 +67,9 @@ class SocketLimits:
 
 
 def close_code(error: RequestError) -> int:
-    """4000 and the HTTP status; 1013 (come again later) for a server that is full."""
+    """4000 and the HTTP status; 1013 (come again later) for a server that is full, 1008 for a flood."""
+    if error.code == FLOOD:
+        return CLOSE_FLOOD
     return 1013 if error.status == 503 else 4000 + error.status
 
 
@@ -129,6 +140,8 @@ class _Conversation:
         self._reading: asyncio.Task[str] | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[int] | None = None
+        self._controls = Controls(("stop", "keepalive"), door.limits.text_bytes)
+        self._address: dict[str, Any] = {}
         self._frames = 0
         self._bytes = 0
 
@@ -159,9 +172,11 @@ class _Conversation:
         self._ending = self._ending or asyncio.create_task(self._end(reason), name=f"end socket ({reason})")
 
     async def _first_message(self) -> AudioStart:
+        """What is coming, from the address and the first message; an address with `encoding` is enough."""
         channel_id = self._request.match_info["channel"]
-        if (start := start_of_query(self._request.query, channel_id)) is not None:
-            return start
+        self._address = query_fields(self._request.query)
+        if "encoding" in self._address:
+            return start_of(self._address, channel_id)
         message = await self._receive(self._door.limits.first_message_s, "no first message came")
         if message.type is not WSMsgType.TEXT:
             raise RequestError(
@@ -169,7 +184,7 @@ class _Conversation:
             )
         if len(message.data) > self._door.limits.text_bytes:
             raise RequestError("too_large", "the first message is too long", 413)
-        return read_start(message.data, channel_id)
+        return start_of(merged(self._address, message_fields(message.data)), channel_id)
 
     async def _begin(self, start: AudioStart) -> None:
         registry = self._door.registry
@@ -250,7 +265,7 @@ class _Conversation:
                 case WSMsgType.BINARY:
                     await self._take(message.data)
                 case WSMsgType.TEXT:
-                    if self._is_stop(message.data):
+                    if await self._is_stop(message.data):
                         await self._reader.finish()
                         return "stopped"
                     await asyncio.sleep(TEXT_S)
@@ -272,16 +287,19 @@ class _Conversation:
         self._frames += 1
         self._bytes += len(data)
         await self._feed.admit()
-        await self._reader.write(data)
+        if data:  # some senders mark a pause, or test the line, with a frame of nothing
+            await self._reader.write(data)
 
-    def _is_stop(self, text: str) -> bool:
+    async def _is_stop(self, text: str) -> bool:
+        """Read a text message; one that cannot be read is answered, and the feed goes on."""
         try:
-            kind = json.loads(text[: self._door.limits.text_bytes])["type"]
-        except (ValueError, RecursionError, KeyError, TypeError):
-            kind = None
-        if kind not in ("stop", "keepalive"):
-            raise RequestError("bad_message", 'a text message must be {"type":"stop"} or "keepalive"', 400)
-        return bool(kind == "stop")
+            return bool(self._controls.read(text)["type"] == "stop")
+        except RequestError as error:
+            if "encoding" in self._address and not self._frames and check_late_message(text, self._address):
+                return False
+            self._controls.note_unreadable(asyncio.get_running_loop().time())
+            await self._say(v=1, type="error", code=error.code, message=error.message)
+            return False
 
     async def _receive(self, within_s: float, what: str) -> WSMessage:
         try:

@@ -22,6 +22,7 @@ from aiohttp import web
 from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Segment, Transcript, Window
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
 from webrtc_host.doors.body import name_field, read_json_object
+from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
 from webrtc_host.errors import EngineError, Overloaded, RequestError
 from webrtc_host.media.cutting import cut_at_quiet
@@ -109,6 +110,7 @@ class PushDoor:
             body = dict(await read_fields(request, self._registry.limits.body_bytes, self._executor))
         elif request.can_read_body:
             body = await read_json_object(request, self._registry.limits.body_bytes)
+        check_fields(body, ("name",), "the body")
         session = self._registry.create(name_field(body, "name", NAME_CHARS_MAX))
         return web.json_response({"session_id": session.id})
 

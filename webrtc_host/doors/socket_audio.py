@@ -1,7 +1,8 @@
 """Readers of a socket's binary frames: each encoding becomes pieces of 16 kHz mono with their media time.
 
-Owns what a frame may hold and what is said of one that is wrong. Raw samples and Opus packets are decoded
-where they arrive (a packet costs 0.05 ms), containers in a thread. Media time counts the source's samples.
+Owns what a frame may hold and what is said of one that is wrong. Raw samples (which may be cut anywhere, also
+in the middle of one) and Opus packets are decoded where they arrive (a packet costs 0.05 ms), containers in a
+thread. Media time counts the source's samples.
 Invariant: `write` returns only when the sink has taken what it gave, or, for containers, has room for more.
 """
 
@@ -15,6 +16,7 @@ import av
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
+from host_stt_common.mixdown import MixDown
 from webrtc_host.doors.socket_feed import TICKS_PER_SAMPLE
 from webrtc_host.doors.socket_start import AudioStart, Encoding
 from webrtc_host.errors import RequestError
@@ -25,7 +27,8 @@ from webrtc_host.media.resample import Piece
 
 BAD_PACKETS_MAX = 25  # in a row; one costs itself alone
 FULL_SCALE = np.float32(1 / 32768)
-_BYTES = {Encoding.S16: 2, Encoding.F32: 4, Encoding.ULAW: 1}
+_BYTES = {Encoding.S16: 2, Encoding.F32: 4, Encoding.ULAW: 1, Encoding.ALAW: 1}
+_G711 = {Encoding.ULAW: Codec.PCMU, Encoding.ALAW: Codec.PCMA}
 
 
 class PieceSink(Protocol):
@@ -59,21 +62,35 @@ def make_reader(start: AudioStart, feed: PieceSink) -> AudioReader:
         return OpusReader(feed)
     if start.encoding.is_container:
         return ContainerReader(start.encoding, feed)
-    return RawReader(start.encoding, start.sample_rate, feed)
+    return RawReader(start, feed)
 
 
 class RawReader:
-    """Samples one after the other. A frame holds whole samples."""
+    """Samples one after the other, of several channels interleaved.
 
-    def __init__(self, encoding: Encoding, sample_rate: int, feed: PieceSink) -> None:
-        self._encoding = encoding
-        self._rate = sample_rate
+    A frame may end anywhere: what is no whole sample of every channel waits for the next frame. Pipes and
+    proxies cut where they like.
+    """
+
+    def __init__(self, start: AudioStart, feed: PieceSink) -> None:
+        sample_rate = start.sample_rate
+        self._encoding = start.encoding
+        self._channels = start.channels
+        self._width = _BYTES[start.encoding] * start.channels
+        self._rest = b""
+        self._mixdown = MixDown(sample_rate)
         self._feed = feed
         self._resampler = None if sample_rate == SAMPLE_RATE else ToSixteen(sample_rate)
         self._count = 0  # samples so far, at 16 kHz
 
     async def write(self, data: bytes) -> None:
-        samples = decode_raw(self._encoding, data)
+        data = self._rest + data
+        whole = len(data) - len(data) % self._width
+        self._rest = data[whole:]
+        if not whole:
+            return
+        interleaved = decode_raw(self._encoding, data[:whole])
+        samples = self._mixdown.feed(interleaved.reshape(-1, self._channels).T)
         await self._put(samples if self._resampler is None else self._resampler.feed(samples))
 
     async def finish(self) -> None:
@@ -117,16 +134,9 @@ class ToSixteen:
 
 
 def decode_raw(encoding: Encoding, data: bytes) -> Float32Array:
-    """(n,) float32 in [-1, 1]. Raises RequestError 400 for broken samples, 422 for numbers that are none."""
-    width = _BYTES[encoding]
-    if not data or len(data) % width:
-        raise RequestError(
-            "bad_frame",
-            f"a binary frame of {len(data)} bytes; {encoding.value} takes whole samples of {width} bytes",
-            400,
-        )
-    if encoding is Encoding.ULAW:
-        samples: Float32Array = g711_table(Codec.PCMU)[np.frombuffer(data, np.uint8)]
+    """(n,) float32 in [-1, 1]. data: whole samples. Raises RequestError 422 for NaN and infinity."""
+    if encoding in _G711:
+        samples: Float32Array = g711_table(_G711[encoding])[np.frombuffer(data, np.uint8)]
         return samples
     if encoding is Encoding.S16:
         return np.frombuffer(data, "<i2").astype(np.float32) * FULL_SCALE

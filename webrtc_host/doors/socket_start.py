@@ -1,4 +1,4 @@
-"""What a socket that brings sound says of it: the first message, or the address's query, read and checked.
+"""What a socket that brings audio says of it: in the address's query, in the first message, or in both.
 
 Pure. Owns the fields and their bounds; the answer to a bad one is the socket's.
 """
@@ -6,19 +6,26 @@ Pure. Owns the fields and their bounds; the answer to a bad one is the socket's.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from webrtc_host.channel import ChannelWish
 from webrtc_host.doors.body import text_field
+from webrtc_host.doors.fields import check_fields, merged
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import RequestError
 from webrtc_host.seams import SAMPLES_PER_MS
 
-TEXTS, NUMBERS = ("encoding", "session", "language", "label"), ("sample_rate", "start_ms")
-"""The fields that an address may carry."""
+TEXTS = ("encoding", "session", "language", "label", "resume")
+NUMBERS = ("sample_rate", "channels", "start_ms")
+QUERY_FIELDS = (*TEXTS, *NUMBERS, "token")
+"""What an address may carry; `token` is read before anything else."""
+FIELDS = (*TEXTS, *NUMBERS, "glossary")
+"""What a first message may carry."""
+CHANNELS_MAX = 8
+OPUS_CHANNELS_MAX = 2
 RATE_MIN, RATE_MAX = 8_000, 48_000
 BEHIND_MS_MAX = 10_000
 """Sound may have been captured so long ago: what a queue of speech detection holds."""
@@ -30,6 +37,7 @@ class Encoding(StrEnum):
     S16 = "pcm_s16le"
     F32 = "pcm_f32le"
     ULAW = "mulaw"
+    ALAW = "alaw"
     OPUS = "opus"  # one packet in each frame
     WEBM = "webm"
     OGG = "ogg"
@@ -37,7 +45,7 @@ class Encoding(StrEnum):
     @property
     def is_raw(self) -> bool:
         """The sound does not say its own rate."""
-        return self in (Encoding.S16, Encoding.F32, Encoding.ULAW)
+        return not self.is_container and self is not Encoding.OPUS
 
     @property
     def is_container(self) -> bool:
@@ -51,45 +59,71 @@ class AudioStart:
     session: str | None
     wish: ChannelWish
     start_sample: int | None  # of the first sample on the session's timeline; None: where it arrives
+    channels: int = 1  # of raw samples, interleaved
     resume: str | None = None  # the token of a client that fed the channel before
 
 
-def read_start(text: str, channel_id: str) -> AudioStart:
-    """Raises RequestError: 400 no such message, 415 an encoding that is not taken, 422 a bad value."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _no_start() from error
-    if not isinstance(body, dict) or "encoding" not in body:
-        raise _no_start()
-    return _checked(body, channel_id)
-
-
-def start_of_query(query: Mapping[str, str], channel_id: str) -> AudioStart | None:
-    """The same from the address, for pipes that can send nothing but sound; None: a message will follow.
-
-    Raises as `read_start`.
-    """
-    if "encoding" not in query:
-        return None
+def query_fields(query: Mapping[str, str]) -> dict[str, Any]:
+    """The fields in an address; empty ones are left out. Raises RequestError 422 for unknown ones."""
+    check_fields(query, QUERY_FIELDS, "the address")
     body: dict[str, Any] = {name: query[name] for name in TEXTS if query.get(name)}
     for name in NUMBERS:
         text = query.get(name, "")
         if text:
             body[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else text
-    return _checked(body, channel_id)
+    return body
 
 
-def _checked(body: dict[str, Any], channel_id: str) -> AudioStart:
-    encoding = _encoding(body["encoding"])
+def message_fields(text: str, known: Collection[str] = FIELDS) -> dict[str, Any]:
+    """The fields of a first message. Raises RequestError: 400 no such message, 422 an unknown field."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise no_start() from error
+    if not isinstance(body, dict):
+        raise no_start()
+    check_fields(body, known, "the first message")
+    return body
+
+
+def start_of(fields: dict[str, Any], channel_id: str) -> AudioStart:
+    """Raises RequestError: 400 no encoding is named, 415 one that is not taken, 422 a bad value."""
+    if fields.get("encoding") is None:
+        raise no_start()
+    encoding = _encoding(fields["encoding"])
     return AudioStart(
         encoding=encoding,
-        sample_rate=_rate(body.get("sample_rate"), encoding),
-        session=text_field(body, "session", 64),
-        wish=wish_of({**body, "channel": channel_id}),
-        start_sample=_start(body.get("start_ms")),
-        resume=text_field(body, "resume", 200),
+        sample_rate=_rate(fields.get("sample_rate"), encoding),
+        session=text_field(fields, "session", 64),
+        wish=wish_of({**fields, "channel": channel_id}),
+        start_sample=_start(fields.get("start_ms")),
+        channels=_channels(fields.get("channels"), encoding),
+        resume=text_field(fields, "resume", 200),
     )
+
+
+def check_late_message(text: str, address: Mapping[str, Any]) -> bool:
+    """Whether a text is a first message that came although the address had begun the feed already.
+
+    Raises RequestError 422 when it says anything else than the address: it would not count.
+    """
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(body, dict) or "type" in body or not body.keys() & set(FIELDS):
+        return False
+    check_fields(body, FIELDS, "the first message")
+    merged(address, body)
+    for name, value in body.items():
+        if value is not None and name not in address:
+            raise RequestError(
+                "late_field",
+                f"`{name}` came after the feed had begun, for the address names the `encoding`; "
+                f"put `{name}` into the address too, or `encoding` into the message",
+                422,
+            )
+    return True
 
 
 def check_start(start_sample: int | None, now_sample: int) -> None:
@@ -126,6 +160,26 @@ def _rate(value: Any, encoding: Encoding) -> int:
     return value
 
 
+def _channels(value: Any, encoding: Encoding) -> int:
+    if value is None:
+        return 1
+    most = CHANNELS_MAX if encoding.is_raw else OPUS_CHANNELS_MAX
+    if encoding.is_container:
+        raise RequestError(
+            "bad_field",
+            f"`channels` is {str(value)[:20]}, but {encoding.value} says by itself how many channels it has; "
+            "leave `channels` out",
+            422,
+        )
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise RequestError(
+            "bad_field",
+            f"`channels` is {str(value)[:20]}; with {encoding.value} it must be a whole number, 1 to {most}",
+            422,
+        )
+    return value
+
+
 def _start(value: Any) -> int | None:
     if value is None:
         return None
@@ -136,7 +190,7 @@ def _start(value: Any) -> int | None:
     return value * SAMPLES_PER_MS
 
 
-def _no_start() -> RequestError:
+def no_start() -> RequestError:
     return RequestError(
         "no_start",
         'the first message must be JSON such as {"encoding": "pcm_s16le", "sample_rate": 16000}',

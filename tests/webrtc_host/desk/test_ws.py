@@ -56,6 +56,7 @@ async def test_a_watcher_of_one_channel_sees_that_one_and_the_session(tmp_path: 
         ({"since": "-1"}, 4400, "since is the seq"),
         ({"since": "1" * 30}, 4400, "since is the seq"),
         ({"channels": "C1"}, 4400, "channels are"),
+        ({"chanels": "C01"}, 4400, "known: session, channels, since"),
     ],
 )
 async def test_a_watch_that_cannot_be_is_closed_with_its_reason(

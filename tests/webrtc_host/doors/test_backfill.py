@@ -19,6 +19,7 @@ from webrtc_host.channel import Channel
 from webrtc_host.desk.auth import Gate
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.backfill import BackfillDoor, BackfillLimits
+from webrtc_host.doors.control import UNREADABLE_MAX
 from webrtc_host.doors.resume import ResumeTokens
 from webrtc_host.late_sound import LateSound
 from webrtc_host.seams import Block, CoverageNotes, CoverageState, EventSink, EventType, OpusPacket
@@ -286,6 +287,9 @@ async def test_an_ended_session_takes_nothing_more(world: World) -> None:
         ({"start_ms": 60_000}, 4422, "bad_field"),
         ({"encoding": "mp3"}, 4415, "unknown_encoding"),
         ({"sample_rate": 96_000}, 4422, "bad_field"),
+        ({"channels": 9}, 4422, "bad_field"),
+        ({"language": "en"}, 4422, "unknown_field"),
+        ({"session": "s_1"}, 4422, "unknown_field"),
     ],
 )
 async def test_a_first_message_that_cannot_be_is_refused(
@@ -298,7 +302,6 @@ async def test_a_first_message_that_cannot_be_is_refused(
 @pytest.mark.parametrize(
     ("message", "close_code", "code"),
     [
-        (b"odd", 4400, "bad_frame"),
         ({"type": "at", "start_ms": "soon"}, 4422, "bad_field"),
         ({"type": "at", "start_ms": 99_000}, 4422, "bad_field"),
     ],
@@ -366,3 +369,33 @@ async def test_a_server_that_stops_waits_for_no_words_of_the_past(world: World) 
     assert world.door.statistics()["in_hand"] == 0
     world.readers[0].may_go_on.set()
     await until(lambda: world.readers[0].is_closed)
+
+
+async def test_texts_that_are_no_messages_and_odd_frames_cost_nothing(world: World) -> None:
+    await world.start()
+    socket = await world.open()
+    assert (await socket.receive_json())["type"] == "ready"
+    data = pcm(4)
+    await socket.send_bytes(data[:3_201])
+    await socket.send_str('{"type":"KeepAlive"}')
+    answer = await socket.receive_json()
+    assert (answer["type"], answer["code"]) == ("error", "bad_message")
+    assert '{"type":"at"}' in answer["message"]
+    await socket.send_bytes(b"")
+    await send(socket, data[3_201:], STOP)
+    assert (await said_last(socket))["filled"] == [[5000, 9000]]
+
+
+async def test_a_flood_of_texts_that_are_no_messages_ends_it(world: World) -> None:
+    await world.start()
+    socket = await world.open()
+    for _ in range(UNREADABLE_MAX + 1):
+        await socket.send_str("ping")
+    assert ((await said_last(socket))["code"], socket.close_code) == ("too_many_bad_messages", 1008)
+
+
+async def test_channels_of_late_audio_are_mixed(world: World) -> None:
+    await world.start()
+    socket = await world.open(channels=2)
+    await send(socket, pcm(8), STOP)
+    assert (await said_last(socket))["filled"] == [[5000, 9000]]

@@ -81,6 +81,8 @@ def body_of(sdp: str, **fields: Any) -> dict[str, Any]:
         (400, "missing_field", {"json": {"type": "offer", "sdp": 7}}),
         (422, "bad_type", {"json": {"type": "answer", "sdp": "v=0"}}),
         (422, "bad_type", {"json": {"sdp": "v=0"}}),
+        (422, "unknown_field", {"json": {"type": "offer", "sdp": "v=0", "language": "ko"}}),
+        (422, "unknown_field", {"json": {"type": "offer", "sdp": "v=0", "channels": [{"lang": "ko"}]}}),
         (400, "bad_sdp", {"json": {"type": "offer", "sdp": "garbage"}}),
         (400, "bad_sdp", {"json": {"type": "offer", "sdp": "v=0\r\nm=audio\r\n"}}),
         (422, "no_audio", {"json": {"type": "offer", "sdp": "v=0\r\n"}}),

@@ -13,14 +13,18 @@ import aiohttp
 import numpy as np
 import pytest
 
+from host_stt.contract import Float32Array
 from tests.support.desk import a_config, running_desk
 from tests.support.peers import Rig, app_of, onsets_of, tone_bursts, until
-from tests.support.socket_sound import container_of, frames_of
+from tests.support.socket_sound import container_of, frames_of, g711_of
+from tests.support.stereo import speech
 from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.desk.auth import Gate
 from webrtc_host.desk.http import GATE
+from webrtc_host.doors.control import UNREADABLE_MAX
 from webrtc_host.doors.pcm_socket import PcmSocketDoor, SocketLimits
+from webrtc_host.media.opus import Codec
 from webrtc_host.seams import BlockKind, ChannelState, CoverageState, EventType, OpusPacket
 
 ONSETS = (0.1, 0.5)
@@ -95,6 +99,7 @@ async def error_of(socket: aiohttp.ClientWebSocketResponse) -> tuple[str, int]:
         ("pcm_s16le", 48_000),
         ("pcm_f32le", 44_100),
         ("mulaw", 8_000),
+        ("alaw", 8_000),
         ("opus", 48_000),
         ("webm", 48_000),
         ("ogg", 48_000),
@@ -158,6 +163,13 @@ async def test_a_file_pumped_in_is_read_at_real_time_and_nothing_is_lost(world: 
         ({**RAW, "glossary": "Alpha-1"}, "bad_field", 4422),
         ({**RAW, "language": "xx"}, "unknown_language", 4422),
         ({**RAW, "session": "s_none"}, "unknown_session", 4404),
+        ({**RAW, "sampleRate": 16_000}, "unknown_field", 4422),
+        ({**RAW, "channels": 0}, "bad_field", 4422),
+        ({**RAW, "channels": 9}, "bad_field", 4422),
+        ({**RAW, "channels": "2"}, "bad_field", 4422),
+        ({**RAW, "channels": True}, "bad_field", 4422),
+        ({"encoding": "opus", "channels": 3}, "bad_field", 4422),
+        ({"encoding": "webm", "channels": 2}, "bad_field", 4422),
         ("x" * 70_000, "too_large", 4413),
     ],
 )
@@ -182,10 +194,7 @@ async def test_a_channel_that_is_none_is_4422(world: World) -> None:
 @pytest.mark.parametrize(
     ("start", "frame", "code", "close"),
     [
-        (RAW, bytes(641), "bad_frame", 4400),
-        (RAW, b"", "bad_frame", 4400),
         (RAW, bytes(300_000), "too_large", 4413),
-        ({**RAW, "encoding": "pcm_f32le"}, bytes(642), "bad_frame", 4400),
         (
             {**RAW, "encoding": "pcm_f32le"},
             np.array([0, np.nan], "<f4").tobytes(),
@@ -193,21 +202,18 @@ async def test_a_channel_that_is_none_is_4422(world: World) -> None:
             4422,
         ),
         ({**RAW, "encoding": "pcm_f32le"}, np.array([np.inf], "<f4").tobytes(), "not_finite", 4422),
-        ({"encoding": "opus"}, b"", "bad_frame", 4400),
         ({"encoding": "opus"}, b"\x03", "bad_frame", 4400),
         ({"encoding": "opus"}, b"\x1b\x3f" + bytes(80), "bad_frame", 4400),
         ({"encoding": "opus"}, bytes(70_000), "bad_frame", 4400),
-        (RAW, '{"type":"pause"}', "bad_message", 4400),
-        (RAW, "[]", "bad_message", 4400),
     ],
 )
 async def test_a_wrong_frame_is_answered_in_words_and_frees_the_channel(
-    world: World, start: dict[str, Any], frame: bytes | str, code: str, close: int
+    world: World, start: dict[str, Any], frame: bytes, code: str, close: int
 ) -> None:
     socket = await world.connect()
     await socket.send_json(start)
     await socket.receive_json()
-    await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
+    await socket.send_bytes(frame)
     assert await error_of(socket) == (code, close)
     await until(lambda: not world.rig.registry.connections)
     assert world.log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == code
@@ -459,3 +465,171 @@ async def test_a_wrong_token_is_4401(tmp_path: Path) -> None:
         await socket.send_json(RAW)
         assert (await socket.receive_json())["type"] == "started"
         await stop(socket)
+
+
+def heard_by(world: World) -> Float32Array:
+    """What reached the channel, the samples themselves."""
+    return np.concatenate([block.samples for block in world.rig.pipelines[-1].blocks])
+
+
+@pytest.mark.parametrize("encoding", ["pcm_s16le", "pcm_f32le", "mulaw", "alaw"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 8])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+async def test_channels_of_raw_samples_are_mixed_and_frames_may_end_anywhere(
+    world: World, rate: int, channels: int, encoding: str
+) -> None:
+    """The last channel speaks, in opposite phase to the one before it."""
+    side = speech(rate)[rate // 4 : rate // 4 + rate]
+    planes = np.zeros((channels, len(side)), np.float32)
+    planes[-2:] = side
+    planes[-1] *= -1 if channels > 1 else 1
+    data = interleaved(planes, encoding)
+    socket = await world.begin(encoding=encoding, sample_rate=rate, channels=channels)
+    size = len(data) // 9 | 1  # odd
+    for at in range(0, len(data), size):
+        await socket.send_bytes(data[at : at + size])
+        await socket.send_bytes(b"")
+    await stop(socket)
+    heard, clean = heard_by(world), speech(16_000)[4_000:20_000]
+    assert abs(len(heard) - 16_000) <= 2
+    n = min(len(heard), len(clean))
+    assert abs(np.corrcoef(heard[:n], clean[:n])[0, 1]) > 0.95
+
+
+def interleaved(planes: Float32Array, encoding: str) -> bytes:
+    """planes: (channels, n). As a sender of raw samples puts them on the socket."""
+    samples = planes.T.reshape(-1).astype(np.float64)
+    if encoding == "pcm_s16le":
+        return np.round(samples * 32767).astype("<i2").tobytes()
+    if encoding == "pcm_f32le":
+        return samples.astype("<f4").tobytes()
+    return g711_of(samples, Codec.PCMU if encoding == "mulaw" else Codec.PCMA)
+
+
+@pytest.mark.parametrize("size", [1, 3, 641, 3_201])
+async def test_samples_cut_in_the_middle_arrive_as_they_were(world: World, size: int) -> None:
+    samples = np.arange(-1_000, 1_000, dtype="<i2") * 16
+    data = samples.tobytes() + b"\x01"  # and half a sample at the end, which is none
+    socket = await world.begin()
+    for at in range(0, len(data), size):
+        await socket.send_bytes(data[at : at + size])
+    await stop(socket)
+    assert np.allclose(heard_by(world), samples / 32768, atol=1e-6)
+
+
+@pytest.mark.parametrize("encoding", ["pcm_s16le", "pcm_f32le", "mulaw", "alaw", "opus", "webm", "ogg"])
+async def test_an_empty_frame_is_nothing(world: World, encoding: str) -> None:
+    socket = await world.begin(encoding=encoding)
+    for frame in frames_of(encoding, SOUND, 16_000):
+        await socket.send_bytes(b"")
+        await socket.send_bytes(frame)
+    assert (await stop(socket))["type"] == "stopped"
+    assert onsets_of(world.rig.pipelines[0].audio()) == pytest.approx(ONSETS, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello",
+        "[]",
+        '"keepalive"',
+        "ping",
+        '{"type":"pause"}',
+        '{"type":"KeepAlive"}',
+        '{"type":["stop"]}',
+        '{"type":null}',
+        "[" * 50_000,
+        json.dumps(RAW),
+        "x" * 70_000,
+    ],
+)
+async def test_a_text_that_is_no_message_is_answered_and_the_feed_goes_on(world: World, text: str) -> None:
+    socket = await world.begin()
+    await socket.send_bytes(TWENTY_MS * 5)
+    await socket.send_str(text)
+    answer = await socket.receive_json(timeout=10)
+    assert (answer["type"], answer["code"], answer["v"]) == ("error", "bad_message", 1)
+    assert '{"type":"stop"}' in answer["message"] and '{"type":"keepalive"}' in answer["message"]
+    assert len(answer["message"]) < 200
+    await socket.send_str('{"type":"keepalive"}')
+    await socket.send_bytes(TWENTY_MS * 5)
+    assert (await stop(socket))["type"] == "stopped"
+    assert len(heard_by(world)) == 3_200
+
+
+async def test_a_flood_of_texts_that_are_no_messages_ends_the_feed(world: World) -> None:
+    socket = await world.begin()
+    for _ in range(UNREADABLE_MAX + 1):
+        await socket.send_str("ping")
+    codes = [(await socket.receive_json(timeout=10))["code"] for _ in range(UNREADABLE_MAX + 1)]
+    assert codes == ["bad_message"] * UNREADABLE_MAX + ["too_many_bad_messages"]
+    assert await close_code(socket) == 1008
+    await until(lambda: not world.rig.registry.connections)
+
+
+async def test_address_and_first_message_count_together(world: World) -> None:
+    other = world.rig.registry.create("other")
+    world.rig.registry.create("current")
+    socket = await world.connect(
+        query=f"?session={other.id}&label=Tower&sample_rate=16000&channels=2&language=ko"
+    )
+    await socket.send_json(
+        {"encoding": "pcm_s16le", "sample_rate": 16_000, "session": None, "glossary": ["gate"]}
+    )
+    answer = await socket.receive_json(timeout=10)
+    assert (answer["type"], answer["session"]) == ("started", other.id)
+    channel = other.channels["C01"]
+    assert (channel.label, channel.language, channel.terms) == ("Tower", "ko", ("gate",))
+    await socket.send_bytes(TWENTY_MS * 10)
+    await stop(socket)
+    assert len(heard_by(world)) == 1_600, "two channels"
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "name", "values"),
+    [
+        ("sample_rate=8000", RAW, "sample_rate", ("8000", "16000")),
+        ("session=s_1", {**RAW, "session": "s_2"}, "session", ("s_1", "s_2")),
+        ("label=Tower", {**RAW, "label": "Ground"}, "label", ("Tower", "Ground")),
+        ("start_ms=5", {**RAW, "start_ms": 6}, "start_ms", ("5", "6")),
+        ("encoding=mulaw&sample_rate=16000", RAW, "encoding", ("mulaw", "pcm_s16le")),
+    ],
+)
+async def test_a_contradiction_names_both_values(
+    world: World, query: str, first: dict[str, Any], name: str, values: tuple[str, str]
+) -> None:
+    socket = await world.connect(query=f"?{query}")
+    await socket.send_json(first)
+    answer = await socket.receive_json(timeout=10)
+    if answer["type"] == "started":  # the address was enough
+        answer = await socket.receive_json(timeout=10)
+    assert answer["code"] == "contradiction"
+    assert all(part in answer["message"] for part in (f"`{name}`", *values))
+    assert await close_code(socket) == 4422
+
+
+async def test_a_first_message_that_says_the_same_as_the_address_is_no_mistake(world: World) -> None:
+    socket = await world.connect(query="?encoding=pcm_s16le&sample_rate=16000")
+    assert (await socket.receive_json(timeout=10))["type"] == "started"
+    await socket.send_json(RAW)
+    await socket.send_bytes(TWENTY_MS)
+    assert (await stop(socket))["type"] == "stopped"
+
+
+async def test_a_field_that_comes_too_late_to_count_is_refused(world: World) -> None:
+    socket = await world.connect(query="?encoding=pcm_s16le&sample_rate=16000")
+    await socket.receive_json(timeout=10)
+    await socket.send_json({**RAW, "label": "Tower"})
+    assert await error_of(socket) == ("late_field", 4422)
+
+
+@pytest.mark.parametrize("query", ["", "?sesion=s_1", "?encoding=pcm_s16le&samplerate=16000"])
+async def test_an_unknown_field_is_named_with_the_known_ones(world: World, query: str) -> None:
+    socket = await world.connect(query=query)
+    await socket.send_json({**RAW, "sampel_rate": 16_000})
+    answer = await socket.receive_json(timeout=10)
+    assert answer["code"] == "unknown_field"
+    wrong = query.partition("samplerate")[1] or ("sesion" if query else "sampel_rate")
+    assert f"'{wrong}'" in answer["message"] and "sample_rate" in answer["message"]
+    assert await close_code(socket) == 4422

@@ -112,6 +112,9 @@ async def test_a_session_is_created_from_a_form_from_json_and_from_nothing(world
         assert response.status == 200
     async with world.http.post("/sessions/create", json={"name": 5}) as response:
         assert response.status == 422
+    async with world.http.post("/sessions/create", json={"title": "night shift"}) as response:
+        assert response.status == 422
+        assert "'title'" in await response.text()
     async with world.http.post("/sessions/create", data=b"{", headers={"Content-Type": "text/json"}) as r:
         assert r.status == 400
     async with world.http.get("/sessions/create") as response:
@@ -466,3 +469,9 @@ async def test_ending_the_session_waits_for_the_piece_being_read(world: World) -
     await ending
     assert (await push)[0] == 200
     assert world.rig.logs[session].events[-1][0] is EventType.SESSION_ENDED
+
+
+async def test_an_unknown_field_is_named_with_the_known_ones(world: World) -> None:
+    fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    message = await world.refused(422, "unknown_field", wav(1), **fields, language="ko")
+    assert "'language'" in message and "lang" in message and "audio" in message
