@@ -14,6 +14,7 @@ PACKAGES = ("host_stt", "host_stt_common", "webrtc_host", "host_stt_cli", "demo"
 PURE = (
     "host_stt_common.languages",
     "host_stt_common.levels",
+    "host_stt_common.likeness",
     "host_stt_common.mixdown",
     "host_stt_common.names",
     "host_stt_common.tokens",
