@@ -98,6 +98,8 @@ class Window:
     terms: tuple[str, ...] = ()  # glossary, most important first
     history: str = ""  # committed words of the same utterance
     deadline_ms: int = 15_000  # after this long from hand-over the answer is of no use
+    is_second_reading: bool = False
+    """Of a hole that an earlier reading left. Set inside 8081 only; it does not cross the wire."""
 
     def __post_init__(self) -> None:
         check = _Check(self.id)
@@ -168,6 +170,22 @@ class Segment:
     words: tuple[Word, ...] = ()  # finals only; empty when words were not asked for
 
 
+class UnreadReason(StrEnum):
+    """Why speech has no words."""
+
+    NO_WORDS = "no_words"  # it was read twice, and no word came of it
+    NOT_READ_AGAIN = "not_read_again"  # the second reading was shed, failed or passed its limits
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Speech inside a window that no word covers."""
+
+    start_sample: int
+    end_sample: int
+    reason: UnreadReason
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """The engine's reading of one window. Times are on the channel's timeline, inside the window."""
@@ -183,6 +201,7 @@ class Transcript:
     model: str = ""
     queue_ms: int = 0  # waited in 8081
     decode_ms: int = 0  # in the batch that decoded it
+    unread: tuple[Unread, ...] = ()  # finals only, in order; a sender that does not know it leaves it out
 
     @property
     def text(self) -> str:
@@ -348,6 +367,7 @@ def encode_answer(answer: Answer) -> str:
             "queue_ms": answer.queue_ms,
             "decode_ms": answer.decode_ms,
             "segments": [_segment_body(s) for s in answer.segments],
+            "unread": [[u.start_sample, u.end_sample, u.reason.value] for u in answer.unread],
         }
     return json.dumps({"v": WIRE_VERSION, **body}, ensure_ascii=False, separators=(",", ":"))
 
@@ -389,6 +409,7 @@ def decode_answer(text: str) -> Answer:
             model=body["model"],
             queue_ms=body["queue_ms"],
             decode_ms=body["decode_ms"],
+            unread=tuple(Unread(a, b, UnreadReason(reason)) for a, b, reason in body.get("unread", ())),
         )
     except ContractError:
         raise

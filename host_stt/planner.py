@@ -4,8 +4,9 @@ Pure: no clock, no thread, no model; `now_s` comes from the caller and only grow
 and the written order of giving up (`Load`); what a batch costs is `cost`'s.
 
 Order of service: finals first come first served (the oldest picks its group, others of that group join);
-then interims, channels served longest ago first; then background windows (files), only while nothing live
-waits, and in the shortest calls while anything live may come.
+then second readings of holes in finals (`mending`); then interims, channels served longest ago first; then
+background windows (files), only while nothing live waits, and in the shortest calls while anything live may
+come.
 
 Invariants, held by property tests: a final that was let in leaves exactly once, in a batch; of a channel at
 most one interim waits, the newest; every ticket that came in goes out exactly once: in a batch, refused,
@@ -104,10 +105,14 @@ class PlannerConfig:
     live_ms: int = 5_000  # for so long after a window of a channel its next one is expected
     interim_interval_ms: int = 700  # how often a channel asks while someone speaks
     interim_age_ms_max: int = 2_000  # an interim that waited longer is shed
+    second_reading_age_ms_max: int = (
+        3_000  # a second reading that waited longer is shed: its final's text waits for it
+    )
     final_wait_ms_max: int = 500  # the oldest final waiting longer than this is overload
     climb_after_ms: int = 1_500  # overload for so long goes up one rung
     descend_after_ms: int = 5_000  # calm for so long goes down one rung
     queue_finals: int = 256
+    queue_second_readings: int = 32  # of live finals
     queue_interims: int = 256  # channels
     queue_background: int = 512
 
@@ -121,6 +126,7 @@ class PlannerStatistics:
     finals: int
     interims: int
     background: int
+    second_readings: int  # of live finals
     load: Load
     climbs: int  # rungs climbed since the start
     shed: dict[ShedReason, int]  # since the start
@@ -134,6 +140,7 @@ class Planner:
         self._batch_max = config.batch_max
         self.cost = cost or CostModel()
         self._finals: OrderedDict[int, Ticket] = OrderedDict()
+        self._second_readings: OrderedDict[int, Ticket] = OrderedDict()  # second readings of live finals
         self._interims: OrderedDict[tuple[str, str], Ticket] = OrderedDict()  # by lane
         self._background: OrderedDict[int, Ticket] = OrderedDict()
         self._served_s: dict[tuple[str, str], float] = {}  # when a lane's interim was last planned
@@ -152,7 +159,7 @@ class Planner:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._finals or self._interims or self._background)
+        return not (self._finals or self._second_readings or self._interims or self._background)
 
     @property
     def is_calm(self) -> bool:
@@ -166,13 +173,12 @@ class Planner:
         if ticket.window.priority is not Priority.BACKGROUND:
             self._live_s = max(self._live_s, ticket.arrived_s)
         match ticket.window.priority:
+            case Priority.FINAL if ticket.window.is_second_reading:
+                return self._feed_second_reading(ticket)
             case Priority.FINAL:
                 return self._feed_final(ticket)
             case Priority.BACKGROUND:
-                if len(self._background) >= self._config.queue_background:
-                    return [self._refuse(ticket, ShedReason.FULL)]
-                self._background[ticket.number] = ticket
-                return []
+                return self._feed_background(ticket)
             case Priority.INTERIM:
                 return self._feed_interim(ticket)
 
@@ -185,6 +191,24 @@ class Planner:
             return []
         del self._interims[ticket.lane]
         return [self._refuse(interim, ShedReason.FINAL_CAME)]
+
+    def _feed_second_reading(self, ticket: Ticket) -> list[Refused]:
+        """Words that are missing count for more than interims, but no final may come late for them."""
+        if self.load is Load.FINALS_ONLY:
+            return [self._refuse(ticket, ShedReason.OVERLOAD)]
+        if len(self._second_readings) >= self._config.queue_second_readings:
+            return [self._refuse(ticket, ShedReason.FULL)]
+        self._second_readings[ticket.number] = ticket
+        return []
+
+    def _feed_background(self, ticket: Ticket) -> list[Refused]:
+        """A second reading goes to the front: its recording cannot go on without it."""
+        if len(self._background) >= self._config.queue_background:
+            return [self._refuse(ticket, ShedReason.FULL)]
+        self._background[ticket.number] = ticket
+        if ticket.window.is_second_reading:
+            self._background.move_to_end(ticket.number, last=False)
+        return []
 
     def _feed_interim(self, ticket: Ticket) -> list[Refused]:
         if self.load is Load.FINALS_ONLY:
@@ -221,14 +245,20 @@ class Planner:
         is_for_finals: for a worker kept free for finals (a second CUDA stream).
         """
         if is_for_finals:
-            return self._finals_batch()
-        return self._finals_batch() or self._interims_batch(now_s) or self._background_batch(now_s)
+            return self._oldest_batch(self._finals)
+        return (
+            self._oldest_batch(self._finals)
+            or self._oldest_batch(self._second_readings)
+            or self._interims_batch(now_s)
+            or self._background_batch(now_s)
+        )
 
-    def _finals_batch(self) -> Batch | None:
-        if not self._finals:
+    def _oldest_batch(self, waiting: OrderedDict[int, Ticket]) -> Batch | None:
+        """The oldest ticket and those of its group."""
+        if not waiting:
             return None
-        group = next(iter(self._finals.values())).group
-        rows = [ticket for ticket in self._finals.values() if ticket.group == group]
+        group = next(iter(waiting.values())).group
+        rows = [ticket for ticket in waiting.values() if ticket.group == group]
         return self._batch(rows[: self._batch_max])
 
     def _interims_batch(self, now_s: float) -> Batch | None:
@@ -286,8 +316,10 @@ class Planner:
         """Shed what is too old and move on the ladder."""
         limit_s = self._config.interim_age_ms_max / 1000
         old = [t for t in self._interims.values() if now_s - t.arrived_s > min(limit_s, _deadline_s(t))]
-        refused = [self._refuse(ticket, ShedReason.STALE) for ticket in old]
-        for ticket in old:
+        second_s = self._config.second_reading_age_ms_max / 1000
+        late = [t for t in self._second_readings.values() if now_s - t.arrived_s > second_s]
+        refused = [self._refuse(ticket, ShedReason.STALE) for ticket in (*old, *late)]
+        for ticket in (*old, *late):
             self._take_out(ticket)
         self._ladder.on_tick(now_s, is_strained=bool(old) or self._is_strained(now_s))
         if self.load is Load.FINALS_ONLY and self._interims:
@@ -312,16 +344,23 @@ class Planner:
             finals=len(self._finals),
             interims=len(self._interims),
             background=len(self._background),
+            second_readings=len(self._second_readings),
             load=self.load,
             climbs=self._ladder.climbs,
             shed=dict(self._shed),
         )
 
     def _waiting(self) -> list[Ticket]:
-        return [*self._finals.values(), *self._interims.values(), *self._background.values()]
+        return [
+            *self._finals.values(),
+            *self._second_readings.values(),
+            *self._interims.values(),
+            *self._background.values(),
+        ]
 
     def _take_out(self, ticket: Ticket) -> None:
         self._finals.pop(ticket.number, None)
+        self._second_readings.pop(ticket.number, None)
         self._background.pop(ticket.number, None)
         if self._interims.get(ticket.lane) is ticket:
             del self._interims[ticket.lane]

@@ -241,7 +241,7 @@ class Pool:
     def _answer(self, ticket: Ticket, answer: Answer) -> None:
         with self._changed:
             deliver = self._deliver.get(ticket.number)
-        if self._observer:
+        if self._observer and not ticket.window.is_second_reading:
             self._observer.answered(ticket.window.priority, answer)
         if deliver:
             try:

@@ -79,6 +79,8 @@ class FakeEngine:
     fault / fault_on_call: the fault that the nth call of decode has (from 1; 0: every call).
     decode_s: how long each call takes.
     interim_words: interims carry words too; the real engine gives them for finals only.
+    skipped: stretches (first sample, end) whose words no first reading of a final hears, as Whisper skips
+    sentences; second readings hear them, but for those that begin in `skipped_again`.
     """
 
     def __init__(
@@ -92,6 +94,8 @@ class FakeEngine:
         fault_on_call: int = 0,
         decode_s: float = 0.0,
         interim_words: bool = False,
+        skipped: Sequence[tuple[int, int]] = (),
+        skipped_again: Sequence[tuple[int, int]] = (),
     ) -> None:
         self._script = script
         self._errors = errors or FakeErrors()
@@ -101,8 +105,11 @@ class FakeEngine:
         self._fault_on_call = fault_on_call
         self._decode_s = decode_s
         self._interim_words = interim_words
+        self._skipped = skipped
+        self._skipped_again = skipped_again
         self._closed = threading.Event()
         self.calls = 0
+        self.second_readings: list[Window] = []
 
     @property
     def model(self) -> str:
@@ -154,7 +161,9 @@ class FakeEngine:
             return WindowError(
                 window.id, "unknown_language", f"{window.language!r} is not among {self._languages}"
             )
-        words = hear(self._words_of(window.channel), window, self._errors, self._seed)
+        if window.is_second_reading:
+            self.second_readings.append(window)
+        words = hear(self._heard_by(window), window, self._errors, self._seed)
         with_words = self._interim_words or window.priority.is_final
         segments = tuple(_segment(group, with_words) for group in _grouped(words))
         return Transcript(
@@ -163,11 +172,23 @@ class FakeEngine:
             language=self._languages[0] if window.language == AUTO else window.language,
             language_probability=1.0,
             avg_logprob=-0.2 if words else 0.0,
-            no_speech_prob=0.02 if words else 0.98,
+            # A model that skips speech does not say that there is none.
+            no_speech_prob=0.02 if words or self._hears_speech(window) else 0.98,
             compression_ratio=1.0,
             end_reason=EndReason.COMPLETE if words else EndReason.NO_SPEECH,
             model=self.model,
         )
+
+    def _heard_by(self, window: Window) -> list[Word]:
+        words = self._words_of(window.channel)
+        if not window.priority.is_final:
+            return list(words)
+        skipped = self._skipped_again if window.is_second_reading else self._skipped
+        return [w for w in words if not any(a <= w.start_sample < b for a, b in skipped)]
+
+    def _hears_speech(self, window: Window) -> bool:
+        first, last = window.start_sample, window.start_sample + len(window.samples)
+        return any(first < b and a < last for a, b in (*self._skipped, *self._skipped_again))
 
     def _words_of(self, channel: str) -> Sequence[Word]:
         if isinstance(self._script, Mapping):

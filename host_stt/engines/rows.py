@@ -45,6 +45,7 @@ class Plan:
     is_careful: bool = False  # a second reading: what it says over and over is said once
     temperature: float = 0.0
     is_last: bool = False  # no other reading follows, whatever the guards say
+    has_timestamps: bool = False  # the model writes when each sentence begins and ends; it skips less then
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,9 @@ class Row:
     instead: Decoded | None = None  # used when this reading too is not believed
 
     @property
-    def key(self) -> tuple[int, int, int, float]:
-        return self.frames, len(self.previous), self.plan.beam_size, self.plan.temperature
+    def key(self) -> tuple[int, int, int, float, bool]:
+        plan = self.plan
+        return self.frames, len(self.previous), plan.beam_size, plan.temperature, plan.has_timestamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,13 @@ def short_frames(samples: int) -> int:
 def more_carefully(row: Row) -> Row:
     """The second reading: a prompt is what loops feed on, and a wider search finds a way out of them."""
     is_final = row.window.priority.is_final
-    plan = Plan(BEAM_CAREFUL if is_final else 1, is_careful=True, is_last=not is_final)
+    plan = replace(row.plan, beam_size=BEAM_CAREFUL if is_final else 1, is_careful=True, is_last=not is_final)
     return replace(row, previous=(), frames=FRAMES_FULL, plan=plan)
 
 
 def by_sampling(careful: Decoded) -> Row:
     """The third reading, of finals only: drawn by chance, tokens leave a loop that every search enters."""
-    plan = Plan(1, is_careful=True, temperature=TEMPERATURE, is_last=True)
+    plan = replace(careful.row.plan, beam_size=1, temperature=TEMPERATURE, is_last=True)
     return replace(careful.row, plan=plan, instead=careful)
 
 
@@ -156,25 +158,30 @@ def _segments(decoded: Decoded) -> tuple[Segment, ...]:
     if not decoded.words:
         start, end = drawn_in(0, len(window.samples), loud_frames(decoded.row.samples), pause_frames=None)
         first = window.start_sample
-        return (_segment(reading, reading.text, first + start, first + end, ()),)
+        text, ratio = reading.text, compression_ratio(reading.text)
+        figures = reading.avg_logprob, reading.no_speech_prob, ratio
+        return (Segment(text, first + start, first + end, *figures),)
+    return segments_of(decoded.words, reading.avg_logprob, reading.no_speech_prob)
+
+
+def segments_of(words: Sequence[Word], avg_logprob: float, no_speech_prob: float) -> tuple[Segment, ...]:
+    """The words, at least one, in segments: a pause of SEGMENT_PAUSE_SAMPLES begins a new one."""
     groups: list[list[Word]] = [[]]
-    for word in decoded.words:
+    for word in words:
         if groups[-1] and word.start_sample - groups[-1][-1].end_sample >= SEGMENT_PAUSE_SAMPLES:
             groups.append([])
         groups[-1].append(word)
-    return tuple(
-        _segment(reading, _joined(words), words[0].start_sample, words[-1].end_sample, tuple(words))
-        for words in groups
-    )
+    return tuple(_segment(tuple(group), avg_logprob, no_speech_prob) for group in groups)
 
 
-def _segment(reading: Reading, text: str, start: int, end: int, words: tuple[Word, ...]) -> Segment:
+def _segment(words: tuple[Word, ...], avg_logprob: float, no_speech_prob: float) -> Segment:
+    text = _joined(words)
     return Segment(
         text=text,
-        start_sample=start,
-        end_sample=end,
-        avg_logprob=reading.avg_logprob,
-        no_speech_prob=reading.no_speech_prob,
+        start_sample=words[0].start_sample,
+        end_sample=words[-1].end_sample,
+        avg_logprob=avg_logprob,
+        no_speech_prob=no_speech_prob,
         compression_ratio=compression_ratio(text),
         words=words,
     )

@@ -44,6 +44,8 @@ from host_stt_common.languages import language_for
 POSITIONS_MAX = 448
 TOKENS_PER_S, TOKENS_EXTRA = 8, 10
 """New tokens allowed: English speech takes 3.5 per second, a loop takes all it is given."""
+TIMESTAMPS_PER_S = 2
+"""Timestamp tokens allowed besides: one at each end of a sentence, none shorter than a second."""
 _DENSE = frozenset(
     {"ko", "ja", "zh", "yue", "th", "my", "km", "lo", "hi", "ta", "te", "ml", "ka", "am", "bn"}
 )
@@ -134,7 +136,7 @@ class WhisperEngine:
     def group(self, window: Window) -> Group:
         previous = self._prompts.previous(window.terms, window.history)
         seconds = self._frames(window.priority.is_final, len(window.samples)) * FRAME_SAMPLES // SAMPLE_RATE
-        return Group(window.priority, seconds, len(previous))
+        return Group(window.priority, seconds, len(previous), options=window.is_second_reading)
 
     def shortened(self, window: Window) -> Window:
         cut = len(window.samples) - SHORTENED_SAMPLES
@@ -150,7 +152,14 @@ class WhisperEngine:
         frames = self._frames(is_final, len(samples))
         # An interim decoded in full and without a prompt has no more careful way that is worth its time.
         is_last = not is_final and frames == FRAMES_FULL and not previous
-        plan = Plan(self._options.beam_size if is_final else 1, is_careful=is_last, is_last=is_last)
+        # A tuned small vocabulary (the starter's) was never taught timestamps.
+        has_timestamps = window.is_second_reading and not self._loaded.has_small_vocabulary
+        plan = Plan(
+            self._options.beam_size if is_final else 1,
+            is_careful=is_last,
+            is_last=is_last,
+            has_timestamps=has_timestamps,
+        )
         return Row(index, window, samples, previous, frames, plan)
 
     def _frames(self, is_final: bool, samples: int) -> int:
@@ -238,12 +247,14 @@ class WhisperEngine:
     def _prompt(self, row: Row, language: str) -> list[int]:
         tokenizer = self._loaded.tokenizers[language]
         previous = [tokenizer.sot_prev, *row.previous] if row.previous else []
-        return [*previous, *tokenizer.sot_sequence, tokenizer.no_timestamps]
+        start = [] if row.plan.has_timestamps else [tokenizer.no_timestamps]
+        return [*previous, *tokenizer.sot_sequence, *start]
 
     def _token_cap(self, row: Row, language: str) -> int:
         if self._options.tokens_per_s is not None:
             return max(1, round(self._options.tokens_per_s * len(row.samples) / SAMPLE_RATE))
         per_s = TOKENS_PER_S * (2 if language in _DENSE or self._loaded.has_small_vocabulary else 1)
+        per_s += TIMESTAMPS_PER_S if row.plan.has_timestamps else 0
         wanted = int(per_s * len(row.samples) / SAMPLE_RATE) + TOKENS_EXTRA
         room = POSITIONS_MAX - len(row.previous) - 5  # two marks, language, task, and the token that begins
         return min(wanted, room, POSITIONS_MAX // 2)

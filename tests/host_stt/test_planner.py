@@ -28,9 +28,15 @@ def ticket(
     deadline_ms: int = 15_000,
     prompt_tokens: int = 0,
     window_s: int = 10,
+    is_second_reading: bool = False,
 ) -> Ticket:
     w = window(
-        window_id, channel=channel, priority=priority, start_sample=start_sample, deadline_ms=deadline_ms
+        window_id,
+        channel=channel,
+        priority=priority,
+        start_sample=start_sample,
+        deadline_ms=deadline_ms,
+        is_second_reading=is_second_reading,
     )
     return Ticket(next(numbers), source, w, Group(priority, window_s, prompt_tokens), arrived_s)
 
@@ -61,6 +67,53 @@ def test_finals_come_before_interims_and_each_in_order_of_arrival() -> None:
         planner.feed(t)
     planner.feed(ticket("f2", FINAL, "C04"))
     assert order(planner) == [["f1"], ["f2"], ["i1"], ["i2"]]
+
+
+def test_a_second_reading_waits_for_finals_and_goes_before_interims() -> None:
+    planner = Planner(PlannerConfig(batch_max=1))
+    for t in (
+        ticket("i1", INTERIM, "C01"),
+        ticket("again", channel="C02", is_second_reading=True),
+        ticket("f1", channel="C03"),
+        ticket("f2", channel="C04"),
+    ):
+        assert not planner.feed(t)
+    assert order(planner) == [["f1"], ["f2"], ["again"], ["i1"]]
+
+
+def test_a_worker_kept_for_finals_leaves_second_readings_to_the_other() -> None:
+    planner = Planner(PlannerConfig())
+    planner.feed(ticket("again", is_second_reading=True))
+    assert planner.take(0.0, is_for_finals=True) is None
+    assert names(planner.take(0.0)) == ["again"]
+
+
+def test_a_second_reading_in_a_file_goes_before_the_files_other_windows() -> None:
+    planner = Planner(PlannerConfig(batch_max=1))
+    for n in range(2):
+        planner.feed(ticket(f"b{n}", BACKGROUND))
+    planner.feed(ticket("again", BACKGROUND, is_second_reading=True))
+    assert order(planner) == [["again"], ["b0"], ["b1"]]
+
+
+def test_a_second_reading_that_waits_too_long_is_shed() -> None:
+    planner = Planner(PlannerConfig(second_reading_age_ms_max=3000))
+    planner.feed(ticket("again", is_second_reading=True))
+    assert planner.on_tick(3.0) == []
+    (refused,) = planner.on_tick(3.1)
+    assert (refused.ticket.window.id, refused.reason) == ("again", ShedReason.STALE)
+    assert planner.is_empty
+
+
+def test_no_second_reading_is_let_in_when_only_finals_are_read_or_too_many_wait() -> None:
+    planner = Planner(PlannerConfig(queue_second_readings=1))
+    assert not planner.feed(ticket("a1", is_second_reading=True))
+    (full,) = planner.feed(ticket("a2", is_second_reading=True))
+    assert full.reason is ShedReason.FULL
+    planner.feed(ticket("f1"))
+    assert rungs(planner, 0, 8)[-1] is Load.FINALS_ONLY
+    (shed,) = planner.feed(ticket("a3", is_second_reading=True))
+    assert shed.reason is ShedReason.OVERLOAD
 
 
 def test_finals_of_one_group_are_decoded_together_and_the_oldest_chooses_the_group() -> None:
@@ -382,12 +435,16 @@ def test_finals_of_a_group_keep_their_order_and_none_starves(script: Arrivals) -
 def test_whatever_a_source_does_when_it_leaves_nothing_is_answered_twice(
     history: list[tuple[str, str]],
 ) -> None:
-    planner = Planner(PlannerConfig(batch_max=3, queue_finals=4, queue_interims=4))
+    planner = Planner(PlannerConfig(batch_max=3, queue_finals=4, queue_interims=4, queue_second_readings=4))
     fed: list[int] = []
     out: list[int] = []
     for step, (what, source) in enumerate(history):
         if what == "feed":
-            t = ticket(f"w{step}", INTERIM if step % 2 else FINAL, f"C{step % 5}", source=source)
+            priority = INTERIM if step % 2 else FINAL
+            is_second_reading = priority is FINAL and step % 3 == 0
+            t = ticket(
+                f"w{step}", priority, f"C{step % 5}", source=source, is_second_reading=is_second_reading
+            )
             fed.append(t.number)
             out += [r.ticket.number for r in planner.feed(t)]
         elif what == "take" and (batch := planner.take(float(step))):
@@ -395,6 +452,6 @@ def test_whatever_a_source_does_when_it_leaves_nothing_is_answered_twice(
         elif what == "forget":
             out += [t.number for t in planner.forget(source)]
         held = planner.statistics()
-        assert held.finals <= 4 and held.interims <= 4
+        assert max(held.finals, held.interims, held.second_readings) <= 4
     out += [t.number for t in planner.flush()]
     assert sorted(out) == sorted(fed)
