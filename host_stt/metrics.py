@@ -75,6 +75,19 @@ class EngineMetrics:
             ["reason"],
             registry=self.registry,
         )
+        self._holes = Counter(
+            "host_stt_engine_holes",
+            "Stretches of speech that a first reading left without words, by outcome (filled, silent, "
+            "no_words, not_read_again)",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._hole_seconds = Counter(
+            "host_stt_engine_hole_seconds",
+            "Speech in those stretches, by outcome",
+            ["outcome"],
+            registry=self.registry,
+        )
         self._oldest = Gauge(
             "host_stt_engine_oldest_wait_seconds",
             "Age of the oldest unanswered window",
@@ -95,6 +108,10 @@ class EngineMetrics:
         self._decode.labels(priority.value).observe(took_s)
         self._batch.labels(priority.value).observe(windows)
         self._busy.inc(max(0.0, took_s))
+
+    def hole(self, outcome: str, speech_s: float) -> None:
+        self._holes.labels(outcome).inc()
+        self._hole_seconds.labels(outcome).inc(speech_s)
 
     def bad_frame(self, code: str) -> None:
         self._refused_frames.labels(code).inc()

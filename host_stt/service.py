@@ -20,7 +20,9 @@ from host_stt.engines.base import Engine
 from host_stt.engines.loading import devices_of, resolve_device, workers_of
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.errors import ModelError
+from host_stt.files.voice import WindowDetector
 from host_stt.memory import keep_freed_memory
+from host_stt.mending import Mender
 from host_stt.metrics import EngineMetrics
 from host_stt.models import ResolvedModel, resolve_model, warm_up
 from host_stt.planner import PlannerConfig
@@ -64,6 +66,7 @@ class EngineService:
         self._backend = backend or REAL
         self._on_fatal = on_fatal or end_process
         self._pool: Pool | None = None
+        self._mender: Mender | None = None
         self._pool_lock = threading.Lock()
         self._stopped = threading.Event()
         self._threads = [
@@ -80,11 +83,11 @@ class EngineService:
 
     def submit(self, window: Window, source: str, deliver: Deliver) -> None:
         """Have a window decoded; `deliver` is called once, from any thread."""
-        pool = self._pool
-        if pool is None:
+        mender = self._mender
+        if mender is None:
             deliver(self._not_ready(window))
         else:
-            pool.submit(window, source, deliver)
+            mender.submit(window, source, deliver)
 
     def forget(self, source: str) -> None:
         if pool := self._pool:
@@ -100,7 +103,7 @@ class EngineService:
         self.metrics.ready(False, {})
         self._stopped.set()
         with self._pool_lock:
-            pool, self._pool = self._pool, None
+            pool, self._pool, self._mender = self._pool, None, None
         return pool.stop(self.config.stop_grace_s) if pool else True
 
     def _load(self) -> None:
@@ -145,6 +148,7 @@ class EngineService:
                 observer=self.metrics,
                 on_fatal=self._on_fatal,
             )
+            self._mender = Mender(self._pool.submit, WindowDetector(), self.metrics)
         self.state.ready(facts)
         self.metrics.ready(
             True,

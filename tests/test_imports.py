@@ -20,6 +20,7 @@ PURE = (
     "host_stt_common.tokens",
     "host_stt.contract",
     "host_stt.guards",
+    "host_stt.holes",
     "host_stt.cost",
     "host_stt.files.config",
     "host_stt.files.cutting",

@@ -11,6 +11,20 @@ from host_stt.files.cutting import FRAME
 _CONTEXT = 32  # frames heard again before new ones: the model's state starts from nothing at each call
 
 
+class WindowDetector:
+    """Probabilities of speech in one window, whatever was heard before. For any number of threads at once."""
+
+    frame_samples = FRAME
+
+    def __init__(self) -> None:
+        self._model = get_vad_model()
+
+    def probabilities(self, samples: Float32Array) -> Float32Array:
+        """(k,) in [0, 1], one for each 512 samples of (n,); the last frame is filled with silence."""
+        whole = np.pad(samples, (0, -len(samples) % FRAME))
+        return np.asarray(self._model(whole), np.float32).reshape(-1)[: len(whole) // FRAME]
+
+
 class Detector:
     """Probabilities of speech for samples that come in parts. Not for two threads at once."""
 
