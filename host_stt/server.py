@@ -29,6 +29,9 @@ from host_stt.models import warm_up_window
 from host_stt.models_door import ModelsDoor
 from host_stt.service import Backend, EngineService
 from host_stt.window_socket import WindowSocket
+from host_stt_common.accepting import CONNECTIONS, BodyStalled, CountedSite, count_request
+from host_stt_common.connections import ConnectionLimits, Connections
+from host_stt_common.descriptors import network_limit
 from host_stt_common.paths import forgive_slashes
 from host_stt_common.serving import EncodedBody, make_runner, refuse_encoded_body
 
@@ -37,6 +40,9 @@ logger = logging.getLogger(__name__)
 SERVICE: web.AppKey[EngineService] = web.AppKey("service", EngineService)
 SOCKETS: web.AppKey[set[WindowSocket]] = web.AppKey("sockets", set)
 BODY_BYTES_MAX = 64 * 1024
+CONNECTIONS_MAX = 1000
+"""TCP connections at a time; 8082 needs a few, programs that send recordings one each."""
+BACKLOG = 1024
 RETRY_AFTER_S = 2
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _CODES = {
@@ -78,11 +84,15 @@ def create_app(
 ) -> web.Application:
     """The application; its service starts and stops with it."""
     app = web.Application(
-        middlewares=[forgive_slashes, errors_as_json, refuse_encoded_body], client_max_size=BODY_BYTES_MAX
+        middlewares=[count_request, forgive_slashes, errors_as_json, refuse_encoded_body],
+        client_max_size=BODY_BYTES_MAX,
     )
     EngineGate(config).install(app)
     app[SERVICE] = EngineService(config, backend, on_fatal)
     app[SOCKETS] = set()
+    app[CONNECTIONS] = Connections(
+        ConnectionLimits(total=CONNECTIONS_MAX, descriptors=network_limit()), clock=time.monotonic
+    )
     app.router.add_get("/v1/windows", windows)
     app.router.add_post("/warmup", warmup)
     ModelsDoor(app[SERVICE]).add_to(app)
@@ -194,6 +204,8 @@ async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamR
             if name in error.headers:
                 response.headers[name] = error.headers[name]
         return response
+    except BodyStalled as error:
+        return _error(408, str(error), code="upload_stalled")
     except Exception:  # a bug: one traceback, a plain answer, and the others live
         logger.exception("%s %s failed", request.method, _path(request))
         return _error(500, "the server failed on this request; its log has the details")
@@ -242,7 +254,7 @@ async def serve(
     runner = make_runner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener).start()
+        await CountedSite(runner, listener, app[CONNECTIONS], BACKLOG).start()
         port = listener.getsockname()[1]
         logger.info("the engine listens on http://%s:%d", config.host, port)
         if on_port:
@@ -266,7 +278,7 @@ def _listen(config: EngineConfig) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(128)
+            listener.listen(BACKLOG)
             listener.setblocking(False)
         except OSError:
             listener.close()

@@ -16,6 +16,7 @@ from host_stt_cli.errors import StartError
 from host_stt_cli.handover import from_line
 from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free
+from host_stt_common.descriptors import raise_limit
 
 
 @click.command()
@@ -33,6 +34,7 @@ def engine(options: ConfigOptions, from_parent: bool) -> None:
     check_free("engine", settings.host, settings.port)
     tokens = [*([settings.token] if settings.token else []), *settings.tokens]
     logs.set_up("engine", level, *(token.get_secret_value() for token in tokens))
+    raise_limit()
     try:
         status = engine_main(settings)
     except (errors.StartError, errors.ModelError) as error:

@@ -25,6 +25,7 @@ from host_stt_cli.config import Config, Loaded
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, refusal
+from host_stt_common.descriptors import raise_limit
 from webrtc_host import app as host_app
 from webrtc_host.errors import ConfigError
 from webrtc_host.transcript.database import MEMORY
@@ -89,6 +90,7 @@ def prepared(loaded: Loaded) -> Iterator[Ground]:
         tls, fingerprint = _tls(config, folder)
         logs.set_up("media", config.log.level, *config.secrets)
         keep_window_memory()
+        raise_limit()
         yield Ground(loaded, folder, tls, fingerprint)
 
 

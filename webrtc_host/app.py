@@ -13,12 +13,16 @@ import contextlib
 import logging
 import signal
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from aiohttp import web
 
+from host_stt_common.accepting import CONNECTIONS
+from host_stt_common.connections import ConnectionLimits, Connections
+from host_stt_common.descriptors import network_limit
 from host_stt_common.serving import make_runner
 from webrtc_host.archive_room import ArchiveRoom
 from webrtc_host.channel import MakePipeline
@@ -73,6 +77,8 @@ SAVE_S = 0.5
 HANDLERS_S = 0.3
 """For requests still in hand when everything else has ended."""
 BACKLOG = 1024
+BETWEEN_REQUESTS = 1000
+"""Connections that may be open besides those with a request in hand (limits.connections)."""
 
 CONFIG = web.AppKey("config", MediaProcessConfig)
 REGISTRY = web.AppKey("registry", SessionRegistry)
@@ -132,6 +138,15 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         allowed_origins=config.media.allowed_origins,
         trusted_proxies=config.media.trusted_proxies,
         host=config.media.host,
+    )
+    app[CONNECTIONS] = Connections(
+        ConnectionLimits(
+            total=config.limits.connections + BETWEEN_REQUESTS,
+            strangers_per_address=config.limits.connections_before_token,
+            descriptors=network_limit(),
+        ),
+        clock=time.monotonic,
+        is_trusted=gate.is_trusted,
     )
     http.install(app, gate)
     app[CONFIG] = config
@@ -216,6 +231,7 @@ def _add_statistics(app: web.Application) -> None:
     add_room("backfill", app[BACKFILL].statistics, metrics.BACKFILL)
     add_room("reception", RECEPTION.statistics, metrics.RECEPTION)
     add_room("coverage", app[REGISTRY].coverage.statistics, metrics.COVERAGE)
+    add_room("connections", app[CONNECTIONS].statistics, metrics.CONNECTIONS)
     add_room("callers", app[http.GATE].limits.statistics, metrics.CALLERS)
     add_room("engine", app[SPEECH].engine_statistics, metrics.ENGINE)
     add_room("speech", app[SPEECH].statistics, metrics.SPEECH)
@@ -292,7 +308,14 @@ async def serve(
     try:
         one_port = app[ONE_PORT]
         listening = one_port.open(host, port)
-        site = OnePortSite(runner, listening.tcp, one_port.ice_tcp, ssl_context=ssl_context, backlog=BACKLOG)
+        site = OnePortSite(
+            runner,
+            listening.tcp,
+            one_port.ice_tcp,
+            connections=app[CONNECTIONS],
+            ssl_context=ssl_context,
+            backlog=BACKLOG,
+        )
         await site.start()
         if on_listening is not None:
             on_listening(listening.port)

@@ -94,6 +94,7 @@ class LimitsConfig(Settings):
     events_in_memory: int = Field(10_000, ge=100)  # per session; older ones are read from the record
     events_unsaved: int = Field(100_000, ge=1000)  # waiting for a record that cannot be written
     requests_per_s: float = Field(100.0, ge=1, le=100_000)  # of one address; ten seconds' worth may be saved
+    connections_before_token: int = Field(128, ge=1, le=100_000)  # open from one address, no token shown
     connections_per_address: int = Field(1100, ge=1, le=1_000_000)  # requests and streams in hand
     connections: int = Field(4000, ge=1, le=1_000_000)  # the same, of all
 

@@ -9,10 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from host_stt.config import EngineConfig
 from host_stt.engines.fake import FakeEngine, script_of
 from host_stt.server import serve
+from host_stt_common import accepting
+from host_stt_common.connections import ConnectionLimits
 from tests.support.desk import a_config, running_desk
 from tests.support.engine_process import fake_backend
 
@@ -49,8 +52,25 @@ class Port:
 
 
 @asynccontextmanager
-async def running(name: str, folder: Path, *, token: str = TOKEN, **limits: Any) -> AsyncIterator[Port]:
-    """limits: of 8082, as `limits:` in the configuration."""
+async def running(
+    name: str, folder: Path, *, token: str = TOKEN, connections: dict[str, Any] | None = None, **limits: Any
+) -> AsyncIterator[Port]:
+    """limits: of 8082, as `limits:` in the configuration. connections: fields of ConnectionLimits."""
+
+    def limited(**own: Any) -> ConnectionLimits:
+        return ConnectionLimits(**{**own, **(connections or {})})
+
+    with (
+        patch("host_stt.server.ConnectionLimits", limited),
+        patch("webrtc_host.app.ConnectionLimits", limited),
+        patch.object(accepting, "SWEEP_S", 0.05),
+    ):
+        async with _running(name, folder, token, limits) as port:
+            yield port
+
+
+@asynccontextmanager
+async def _running(name: str, folder: Path, token: str, limits: dict[str, Any]) -> AsyncIterator[Port]:
     if name == "8082":
         async with running_desk(a_config(folder, token=token, limits=limits)) as desk:
             yield Port(name, int(desk.url.rpartition(":")[2]))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import aioice.stun
 from aiohttp import web
 from aiortc import MediaStreamTrack, RTCSessionDescription
 
+from host_stt_common.connections import ConnectionLimits, Connections
 from tests.support.peers import Client, Rig, app_of
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
@@ -65,7 +67,10 @@ async def serving(
     runner = web.AppRunner(app_of(door.routes()))
     await runner.setup()
     listening = port.open(host, 0)
-    await OnePortSite(runner, listening.tcp, port.ice_tcp, ssl_context=tls, backlog=16).start()
+    connections = Connections(ConnectionLimits(), clock=time.monotonic)
+    await OnePortSite(
+        runner, listening.tcp, port.ice_tcp, connections=connections, ssl_context=tls, backlog=16
+    ).start()
     loopback = "[::1]" if ":" in host else "127.0.0.1"
     base = f"{'https' if tls else 'http'}://{loopback}:{listening.port}"
     connector = aiohttp.TCPConnector(ssl=False, force_close=True)

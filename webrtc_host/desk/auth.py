@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from host_stt_common.accepting import know_caller
 from host_stt_common.callers import caller_key
 from host_stt_common.pages import Pages, is_address
 from host_stt_common.tokens import digest_of, given_token
@@ -95,6 +96,7 @@ class Gate:
         # visitor's address locked out for wrong ones.
         self.check_page(request)
         request[CALLER] = self._caller(request) if self._keys else ANYONE
+        know_caller(request)
         return self.check_role(request, needed_for(request))
 
     @staticmethod
@@ -175,6 +177,10 @@ class Gate:
     def caller_key(self, request: web.BaseRequest) -> str:
         """What limits count this caller by: its address, or the /64 of an IPv6 address."""
         return caller_key(self.remote(request))
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether it is a proxy of ours (media.trusted_proxies)."""
+        return self._is_trusted(address)
 
     def remote(self, request: web.BaseRequest) -> str:
         """The caller's address: the nearest in X-Forwarded-For that is no trusted proxy, or the peer's."""

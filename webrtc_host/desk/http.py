@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
 from host_stt.contract import error_body
+from host_stt_common.accepting import BodyStalled, count_request
 from host_stt_common.paths import forgive_slashes
 from host_stt_common.serving import EncodedBody, refuse_encoded_body
 from webrtc_host.desk.audit import AUDIT, OUTCOME
@@ -92,6 +93,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if error.status < 400:
             raise
         return _standard_error(request, error)
+    except BodyStalled as error:
+        return error_response(RequestError("upload_stalled", str(error), 408))
     except StoreError as error:
         logger.warning("%s %s: %s", request.method, request.rel_url.raw_path[:200], error)
         return error_response(Overloaded("record_unavailable", str(error), retry_after_s=STORE_RETRY_S))
@@ -219,6 +222,14 @@ def install(app: web.Application, gate: Gate) -> None:
     """Put all of it onto an application."""
     app[GATE] = gate
     app.middlewares.extend(
-        (forgive_slashes, answer_errors, limit_callers, refuse_encoded_body, check_caller, leave_audit)
+        (
+            count_request,
+            forgive_slashes,
+            answer_errors,
+            limit_callers,
+            refuse_encoded_body,
+            check_caller,
+            leave_audit,
+        )
     )
     app.on_response_prepare.append(add_headers)

@@ -94,6 +94,12 @@ COVERAGE = {
     "events": Figure("Events that told of it.", is_counter=True),
     "violations": Figure("Times that a ledger was found broken (coverage.check).", is_counter=True),
 }
+CONNECTIONS = {
+    "open": Figure("TCP connections that are open."),
+    "strangers": Figure("TCP connections that are open and have shown no token."),
+    "closed": Figure("TCP connections closed: silent, slow, or to make room.", is_counter=True),
+    "refused": Figure("TCP connections refused because there was no room.", is_counter=True),
+}
 CALLERS = {
     "in_hand": Figure("Requests and streams in hand."),
     "refused": Figure("Requests refused because a caller asked too much.", is_counter=True),

@@ -2,15 +2,13 @@
 
 A framed ICE packet (RFC 4571) begins with the high byte of its length, which is 0; TLS begins with 0x16, HTTP
 with a letter. The byte is looked at, not taken, so whoever gets the connection reads it from the start, TLS
-too. Owns the listening sockets and connections until their kind is known; then they are aiohttp's or
-`IceTcp`'s. Invariant: a connection that says nothing is closed after 30 s, and only so many may say nothing
-at a time.
+too. Owns connections until their kind is known; then they are aiohttp's or `IceTcp`'s. How many there may
+be, and how long one may say nothing, is `host_stt_common.connections`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
@@ -19,14 +17,13 @@ from typing import cast
 
 from aiohttp import web
 
+from host_stt_common.accepting import Acceptor, CountedProtocol
+from host_stt_common.connections import Connections, Place
+from webrtc_host.media.ice_tcp import IceTcp
+
 logger = logging.getLogger(__name__)
 
-SILENT_S = 30.0  # browsers open connections ahead of need, and open another when one was closed
-SILENT_MAX = 1024
-HANDSHAKE_S = 20.0
-NO_ROOM_PAUSE_S = 1.0
 _TLS = 0x16
-_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SENTENCE = b"This port speaks https: write https:// in front of the address.\n"
 _SAY_HTTPS = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
@@ -45,6 +42,7 @@ class OnePortSite(web.BaseSite):
         sockets: Sequence[socket.socket],
         ice: Factory,
         *,
+        connections: Connections,
         ssl_context: ssl.SSLContext | None,
         backlog: int,
     ) -> None:
@@ -52,6 +50,7 @@ class OnePortSite(web.BaseSite):
         super().__init__(runner, ssl_context=ssl_context, backlog=backlog)
         self._sockets = sockets
         self._ice = ice
+        self._connections = connections
 
     @property
     def name(self) -> str:
@@ -62,7 +61,7 @@ class OnePortSite(web.BaseSite):
         await super().start()
         http = self._runner.server
         assert http is not None, "the runner is set up first"
-        server = FirstByteServer(self._sockets, http, self._ice, self._ssl_context)
+        server = FirstByteServer(self._sockets, http, self._ice, self._ssl_context, self._connections)
         self._server = cast(asyncio.AbstractServer, server)
         server.listen(self._backlog)
 
@@ -71,76 +70,92 @@ class FirstByteServer:
     """What aiohttp asks of a server: its sockets, and to be closed."""
 
     def __init__(
-        self, sockets: Sequence[socket.socket], http: Factory, ice: Factory, tls: ssl.SSLContext | None
+        self,
+        sockets: Sequence[socket.socket],
+        http: Factory,
+        ice: Factory,
+        tls: ssl.SSLContext | None,
+        connections: Connections,
     ) -> None:
         self.sockets = sockets  # aiohttp reads the addresses from here
         self._http = http
         self._ice = ice
         self._tls = tls
+        self._connections = connections
+        self._acceptor = Acceptor(sockets, connections, self._take)
         self._loop = asyncio.get_running_loop()
         self._undecided: set[asyncio.Task[None]] = set()
 
     def listen(self, backlog: int) -> None:
-        for listener in self.sockets:
-            listener.setblocking(False)
-            listener.listen(backlog)
-            self._loop.add_reader(listener, self._accept, listener, backlog)
+        self._acceptor.listen(backlog)
 
     def close(self) -> None:
-        for listener in self.sockets:
-            if listener.fileno() >= 0:
-                self._loop.remove_reader(listener)
-                listener.close()
+        self._acceptor.close()
         for task in self._undecided:
             task.cancel()
 
-    def _accept(self, listener: socket.socket, backlog: int) -> None:
-        for _ in range(backlog):
-            try:
-                connection, _ = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno not in _NO_ROOM:
-                    raise
-                logger.error("no connection can be accepted for %.0f s: %s", NO_ROOM_PAUSE_S, error)
-                self._loop.remove_reader(listener)
-                self._loop.call_later(NO_ROOM_PAUSE_S, self._resume, listener, backlog)
-                return
-            if len(self._undecided) >= SILENT_MAX:
+    def _take(self, connection: socket.socket, place: Place) -> None:
+        task = self._loop.create_task(self._decide(connection, place))
+
+        def give_up() -> None:
+            task.cancel()
+
+        place.close = give_up
+        self._undecided.add(task)
+
+        def decided(task: asyncio.Task[None]) -> None:
+            self._undecided.discard(task)
+            if task.cancelled():  # here, because a task that is cancelled before it ran runs nothing
+                self._connections.leave(place)
                 connection.close()
-                continue
-            connection.setblocking(False)
-            task = self._loop.create_task(self._decide(connection))
-            self._undecided.add(task)
-            task.add_done_callback(self._undecided.discard)
 
-    def _resume(self, listener: socket.socket, backlog: int) -> None:
-        if listener.fileno() >= 0:
-            self._loop.add_reader(listener, self._accept, listener, backlog)
+        task.add_done_callback(decided)
 
-    async def _decide(self, connection: socket.socket) -> None:
+    async def _decide(self, connection: socket.socket, place: Place) -> None:
         """Look at the first byte, then hand the connection over."""
         try:
             first = await self._first_byte(connection)
+            self._connections.heard(place, 0)
             if first is None:
+                self._connections.leave(place)
                 connection.close()
             elif first == 0:
-                await self._loop.connect_accepted_socket(self._ice, connection)
+                await self._hand_over(self._ice_of(place), connection, place)
             elif self._tls is None:
-                await self._loop.connect_accepted_socket(self._http, connection)
+                await self._hand_over(self._http, connection, place)
             elif first == _TLS:
-                await self._loop.connect_accepted_socket(
-                    self._http, connection, ssl=self._tls, ssl_handshake_timeout=HANDSHAKE_S
-                )
+                await self._hand_over(self._http, connection, place, self._tls)
             else:
-                await self._loop.connect_accepted_socket(_SayHttps, connection)
+                await self._hand_over(_SayHttps, connection, place)
         except (OSError, TimeoutError) as error:  # ssl.SSLError too: a handshake that failed is the caller's
             logger.debug("x a connection ended before it began: %s", error)
+            self._connections.leave(place)
             connection.close()
-        except asyncio.CancelledError:
-            connection.close()
-            raise
+
+    async def _hand_over(
+        self, make: Factory, connection: socket.socket, place: Place, tls: ssl.SSLContext | None = None
+    ) -> None:
+        await self._loop.connect_accepted_socket(
+            lambda: CountedProtocol(make(), place, self._connections),
+            connection,
+            ssl=tls,
+            ssl_handshake_timeout=self._connections.limits.head_s if tls is not None else None,
+        )
+
+    def _ice_of(self, place: Place) -> Factory:
+        """ICE over TCP: the connection is a stranger's until a peer's password was shown on it."""
+
+        def make() -> asyncio.Protocol:
+            protocol = self._ice()
+            if isinstance(protocol, IceTcp):
+                protocol.on_owned = owned
+            return protocol
+
+        def owned() -> None:
+            self._connections.began(place)
+            self._connections.know(place)
+
+        return make
 
     async def _first_byte(self, connection: socket.socket) -> int | None:
         """None when the caller left without a word."""
@@ -150,8 +165,7 @@ class FirstByteServer:
             spoke = self._loop.create_future()
             self._loop.add_reader(connection, _set, spoke)
             try:
-                async with asyncio.timeout(SILENT_S):
-                    await spoke
+                await spoke
             finally:
                 self._loop.remove_reader(connection)
             peeked = connection.recv(1, socket.MSG_PEEK)

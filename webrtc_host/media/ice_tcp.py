@@ -26,7 +26,8 @@ class IceTcp(asyncio.Protocol):
     def __init__(
         self, take: Callable[[bytes, IceTcp], None], on_lost: Callable[[IceTcp], None], own: str | None = None
     ) -> None:
-        self.owner: object | None = None
+        self.on_owned: Callable[[], None] | None = None  # told once a peer's password was shown here
+        self._owner: object | None = None
         self.own = own
         self.address: Address = ("", 0)
         self.unsent = 0
@@ -35,6 +36,16 @@ class IceTcp(asyncio.Protocol):
         self._buffer = bytearray()
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
+
+    @property
+    def owner(self) -> object | None:
+        return self._owner
+
+    @owner.setter
+    def owner(self, owner: object | None) -> None:
+        self._owner = owner
+        if owner is not None and self.on_owned is not None:
+            self.on_owned()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

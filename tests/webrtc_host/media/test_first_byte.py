@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from host_stt_cli import certificate
+from host_stt_common import accepting
+from host_stt_common.connections import ConnectionLimits, Connections
 from tests.support.peers import until
-from webrtc_host.media import first_byte
 from webrtc_host.media.first_byte import FirstByteServer, OnePortSite
 from webrtc_host.media.ice_tcp import IceTcp
 from webrtc_host.media.listening import open_sockets
@@ -41,7 +43,7 @@ class Port:
 
 
 @asynccontextmanager
-async def one_port(tls: ssl.SSLContext | None = None) -> AsyncIterator[Port]:
+async def one_port(tls: ssl.SSLContext | None = None, **limits: Any) -> AsyncIterator[Port]:
     async def hello(request: web.Request) -> web.Response:
         return web.Response(text=f"hello over {request.scheme}")
 
@@ -55,6 +57,7 @@ async def one_port(tls: ssl.SSLContext | None = None) -> AsyncIterator[Port]:
         runner,
         listening.tcp,
         lambda: IceTcp(lambda data, _: frames.append(data), lambda _: None),
+        connections=Connections(ConnectionLimits(**limits), clock=time.monotonic),
         ssl_context=tls,
         backlog=16,
     )
@@ -114,19 +117,35 @@ async def test_a_handshake_that_fails_is_the_callers_affair(
 
 
 async def test_who_says_nothing_is_closed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_byte, "SILENT_S", 0.1)
-    async with one_port() as port:
+    monkeypatch.setattr(accepting, "SWEEP_S", 0.05)
+    async with one_port(silent_s=0.1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
         await until(lambda: port.undecided == 0)
 
 
-async def test_only_so_many_may_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_byte, "SILENT_MAX", 3)
-    async with one_port() as port:
+@pytest.mark.parametrize("length", [50, 100_000])
+async def test_a_handshake_that_stops_is_not_waited_for(
+    length: int, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """50: in the middle of the client's hello; 100,000: after the whole of it."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl._create_unverified_context().wrap_bio(incoming, outgoing)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    monkeypatch.setattr(accepting, "SWEEP_S", 0.05)
+    async with one_port(tls, head_s=0.3) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
+        writer.write(outgoing.read()[:length])
+        await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+
+
+async def test_of_too_many_that_say_nothing_the_oldest_goes() -> None:
+    async with one_port(total=3) as port:
         silent = [await asyncio.open_connection("127.0.0.1", port.number) for _ in range(4)]
-        assert await asyncio.wait_for(silent[3][0].read(), 5) == b"", "one too many"
+        assert await asyncio.wait_for(silent[0][0].read(), 5) == b"", "the oldest"
         assert port.undecided == 3
         for _, writer in silent:
             writer.close()

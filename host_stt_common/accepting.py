@@ -1,0 +1,284 @@
+"""Listening sockets whose connections are counted, and an HTTP connection that tells how it is doing.
+
+Owns the accept loop of both ports and the protocol that stands between a transport and aiohttp's. What may
+stay open is decided in `connections`. Knows no route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import logging
+import socket
+import struct
+import termios
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from aiohttp import web
+
+from host_stt_common.connections import Connections, Place
+from host_stt_common.descriptors import in_use
+from host_stt_common.serving import Handler
+
+logger = logging.getLogger(__name__)
+
+SWEEP_S = 1.0
+NO_ROOM_PAUSE_S = 1.0
+CLOSED_AT_ONCE = 32
+"""To make room for newer ones. They give their descriptors back in the loop's next turn only."""
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_TCP_INFO_BYTES_ACKED = 120  # offset in struct tcp_info, Linux 4.1 and later
+_TCP_INFO_SIZE = 128
+
+CONNECTIONS: web.AppKey[Connections] = web.AppKey("connections", Connections)
+Take = Callable[[socket.socket, Place], None]
+
+
+class BodyStalled(TimeoutError):
+    """No more of a request's body comes. Raised to whoever reads it."""
+
+
+class Acceptor:
+    """Accepts on sockets that are bound, counts, and hands each connection on."""
+
+    def __init__(self, sockets: Sequence[socket.socket], connections: Connections, take: Take) -> None:
+        """take: called with each connection that was admitted, non-blocking, and its place."""
+        self.sockets = sockets
+        self._connections = connections
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def listen(self, backlog: int) -> None:
+        for listener in self.sockets:
+            listener.setblocking(False)
+            listener.listen(backlog)
+            self._loop.add_reader(listener, self._accept, listener, backlog)
+        self._sweep()
+
+    def close(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for listener in self.sockets:
+            if listener.fileno() >= 0:
+                self._loop.remove_reader(listener)
+                listener.close()
+
+    def _accept(self, listener: socket.socket, backlog: int) -> None:
+        closed_before = self._connections.totals["closed"]
+        for _ in range(backlog):
+            try:
+                connection, peer = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                logger.error("no connection can be accepted for %.0f s: %s", NO_ROOM_PAUSE_S, error)
+                self._loop.remove_reader(listener)
+                self._loop.call_later(NO_ROOM_PAUSE_S, self._resume, listener, backlog)
+                return
+            self._admit(connection, str(peer[0]) if peer else "")
+            if self._connections.totals["closed"] - closed_before >= CLOSED_AT_ONCE:
+                return
+
+    def _admit(self, connection: socket.socket, address: str) -> None:
+        """Hand the connection on, or close it."""
+        connection.setblocking(False)
+        place = self._connections.admit(address, connection.close)
+        if place is None:
+            connection.close()
+        else:
+            self._take(connection, place)
+
+    def _resume(self, listener: socket.socket, backlog: int) -> None:
+        if listener.fileno() >= 0:
+            self._loop.add_reader(listener, self._accept, listener, backlog)
+
+    def _sweep(self) -> None:
+        try:
+            self._connections.count_others(in_use())
+            self._connections.sweep()
+        except Exception:
+            logger.exception("looking after the connections failed")
+        self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)
+
+
+class CountedSite(web.BaseSite):
+    """As aiohttp's SockSite, with its connections counted."""
+
+    def __init__(
+        self, runner: web.AppRunner, listener: socket.socket, connections: Connections, backlog: int
+    ) -> None:
+        """listener: bound, not listening yet."""
+        super().__init__(runner, backlog=backlog)
+        self._listener = listener
+        self._connections = connections
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        host, port = self._listener.getsockname()[:2]
+        return f"http://{host}:{port}"
+
+    async def start(self) -> None:
+        await super().start()
+        acceptor = Acceptor((self._listener,), self._connections, self._take)
+        self._server = cast(asyncio.AbstractServer, acceptor)
+        acceptor.listen(self._backlog)
+
+    def _take(self, connection: socket.socket, place: Place) -> None:
+        http = self._runner.server
+        assert http is not None, "the runner is set up first"
+        task = asyncio.get_running_loop().create_task(hand_over(http, connection, place, self._connections))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def hand_over(
+    http: Callable[[], asyncio.Protocol], connection: socket.socket, place: Place, connections: Connections
+) -> None:
+    """Give a connection to aiohttp's server, with the count kept."""
+    loop = asyncio.get_running_loop()
+    place.close = _nothing  # one that has to go meanwhile is ended once its transport is there
+    try:
+        await loop.connect_accepted_socket(lambda: CountedProtocol(http(), place, connections), connection)
+    except OSError as error:
+        logger.debug("x a connection ended before it began: %s", error)
+        connections.leave(place)
+        connection.close()
+
+
+class CountedProtocol(asyncio.Protocol):
+    """Stands before aiohttp's protocol of one connection and tells `Connections` what goes on."""
+
+    def __init__(self, inner: asyncio.Protocol, place: Place, connections: Connections) -> None:
+        self._inner = inner
+        self._place = place
+        self._connections = connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        stream = cast(asyncio.Transport, transport)
+        self._place.close = stream.abort
+        self._place.wire = HttpWire(stream)
+        _places[self._inner] = self._place
+        self._inner.connection_made(transport)
+        if self._place not in self._connections:
+            stream.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._connections.heard(self._place, len(data))
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connections.leave(self._place)
+        _places.pop(self._inner, None)
+        self._inner.connection_lost(error)
+        if isinstance(self._place.wire, HttpWire):
+            self._place.wire.lost()
+
+
+_places: dict[object, Place] = {}
+"""The place of each protocol of aiohttp that stands; all a handler has of its connection is that protocol."""
+
+
+class HttpWire:
+    """`connections.Wire` of an HTTP connection."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._socket: socket.socket | None = transport.get_extra_info("socket")
+        self.request: web.Request | None = None
+        self._on_lost: set[Callable[[], None]] = set()
+
+    def unsent_bytes(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def owed_bytes(self) -> int:
+        return self.unsent_bytes() + _in_flight(self._socket)
+
+    def taken_bytes(self) -> int:
+        """Acknowledged by the caller's system; where that is not known, less of what is owed counts."""
+        try:
+            assert self._socket is not None
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
+            return int(struct.unpack_from("=Q", info, _TCP_INFO_BYTES_ACKED)[0])
+        except (AssertionError, AttributeError, OSError, struct.error):
+            return -self.owed_bytes()
+
+    def is_waiting_for_body(self) -> bool:
+        request = self.request
+        return request is not None and not request.content.is_eof() and self._transport.is_reading()
+
+    def body_stalled(self) -> None:
+        if self.request is not None:
+            message = "the rest of the body did not come; send the request again"
+            self.request.content.set_exception(BodyStalled(message))
+
+    def when_lost(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Have `call` called once the connection has ended; returns what takes that back."""
+        self._on_lost.add(call)
+        return lambda: self._on_lost.discard(call)
+
+    def lost(self) -> None:
+        for call in list(self._on_lost):
+            call()
+
+
+def _in_flight(connection: socket.socket | None) -> int:
+    """Bytes in the system's queue that the other end has not acknowledged; 0 where that is not known."""
+    if connection is None or connection.fileno() < 0:
+        return 0
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0])
+    except (OSError, struct.error):
+        return 0
+
+
+def _nothing() -> None:
+    """Of a connection that is ended by other means."""
+
+
+def place_of(request: web.BaseRequest) -> Place | None:
+    """The connection that a request came on; None when it is not counted, as in a test client's server."""
+    return _places.get(request.protocol)
+
+
+def wire_of(request: web.BaseRequest) -> HttpWire | None:
+    place = place_of(request)
+    return place.wire if place is not None and isinstance(place.wire, HttpWire) else None
+
+
+def know_caller(request: web.BaseRequest) -> None:
+    """The caller of this request may call: its connection is no stranger's any more."""
+    place = place_of(request)
+    if place is not None and isinstance(request, web.Request):
+        request.app[CONNECTIONS].know(place)
+
+
+@web.middleware
+async def count_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Goes first: a whole head has come, and the request is served until the handler returns."""
+    connections, place = request.app.get(CONNECTIONS), place_of(request)
+    if connections is None or place is None:
+        return await handler(request)
+    if isinstance(place.wire, HttpWire):
+        place.wire.request = request
+    connections.began(place)
+    try:
+        return await handler(request)
+    finally:
+        if isinstance(place.wire, HttpWire):
+            place.wire.request = None
+        connections.ended(place)
