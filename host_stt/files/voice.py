@@ -9,6 +9,10 @@ from host_stt.contract import Float32Array
 from host_stt.files.cutting import FRAME
 
 _CONTEXT = 32  # frames heard again before new ones: the model's state starts from nothing at each call
+_WARM_UP = 8
+"""Frames of silence (256 ms) before the first samples. A model that begins inside speech hears less of it:
+158.5 s of 50 Korean clips, with silence before them 160.7 s (2026-11-29).
+"""
 
 
 class WindowDetector:
@@ -21,8 +25,8 @@ class WindowDetector:
 
     def probabilities(self, samples: Float32Array) -> Float32Array:
         """(k,) in [0, 1], one for each 512 samples of (n,); the last frame is filled with silence."""
-        whole = np.pad(samples, (0, -len(samples) % FRAME))
-        return np.asarray(self._model(whole), np.float32).reshape(-1)[: len(whole) // FRAME]
+        whole = np.pad(samples, (_WARM_UP * FRAME, -len(samples) % FRAME))
+        return np.asarray(self._model(whole), np.float32).reshape(-1)[_WARM_UP : len(whole) // FRAME]
 
 
 class Detector:
@@ -30,7 +34,7 @@ class Detector:
 
     def __init__(self) -> None:
         self._model = get_vad_model()
-        self._before: Float32Array = np.zeros(0, np.float32)
+        self._before: Float32Array = np.zeros(_WARM_UP * FRAME, np.float32)
 
     def __call__(self, samples: Float32Array) -> Float32Array:
         """(k,) for (k * 512,) samples."""

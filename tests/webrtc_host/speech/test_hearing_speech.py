@@ -98,3 +98,11 @@ def test_every_recording_starts_ends_and_asks_in_order(name: str, side: int | No
                 assert event.wanted.priority is Priority.FINAL or open_id
                 assert len(event.samples) == event.wanted.end_sample - event.start_sample
     assert not open_id
+
+
+@pytest.mark.parametrize("name", ["ko-read-dan-a-00038", "ko-read-air-a-00045"])
+def test_speech_that_is_the_first_audio_is_heard(name: str) -> None:
+    """Both begin with 1.2 s of loud speech; a model whose state had not settled missed all of it."""
+    heard = hear(recording(f"real/ko/{name}.flac", None))
+    first = next(event for event in heard if isinstance(event, SpeechStarted))
+    assert first.start_sample < 0.5 * S
