@@ -332,6 +332,17 @@ async def test_long_speech_becomes_final_before_it_ends() -> None:
     assert all(a[1] <= b[0] for a, b in zip(ends, ends[1:], strict=False))
     finals = [w for w in transcriber.windows if w.priority is Priority.FINAL]
     assert all(len(w.samples) <= 11 * S for w in finals)
+    assert {w.history for w in finals} == {""}
+
+
+async def test_windows_carry_the_words_before_them_where_the_settings_ask_for_it() -> None:
+    spoken = say_words(" ".join([PHRASE] * 5))
+    sink = ListSink()
+    transcriber = EngineTranscriber(FakeEngine(script(spoken.words)))
+    config = SpeechConfig(pipeline=PipelineConfig(history_words=20))
+    async with pipeline_of(transcriber, sink, config=config) as pipeline:
+        await hear(pipeline, spoken.samples)
+    finals = [w for w in transcriber.windows if w.priority is Priority.FINAL]
     assert finals[-1].history.endswith(sink.of(EventType.SEGMENT_FINAL)[-2]["text"].split()[-1])
 
 
