@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from host_stt.config import EngineConfig, InterimWindow
+from host_stt.config import EngineConfig
 from host_stt.engines.fake import FakeEngine
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.memory import keep_freed_memory
 from host_stt.models import ResolvedModel
 from host_stt.server import serve
 from host_stt.service import Backend
+from host_stt.window_forms import WindowForm
 
 
 def main(settings: dict[str, Any]) -> int:
@@ -39,10 +40,11 @@ def _empty() -> Backend:
 def _whisper(
     folder: Path, name: str, is_short: bool, tokens_per_s: float | None, config: EngineConfig
 ) -> Backend:
+    form = WindowForm.SHORT if is_short else WindowForm.FULL
     options = WhisperOptions(
         beam_size=config.beam_size,
-        interim_window=InterimWindow.SHORT if is_short else InterimWindow.FULL,
-        short_finals=is_short,
+        interim_window=form,
+        final_window=form,
         tokens_per_s=tokens_per_s,
     )
     model = ResolvedModel(folder, name, "chosen by the benchmark", is_starter=name == "starter")

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from host_stt.window_forms import WindowForm
 from host_stt_common.languages import AUTO, HOW, read_language
 from host_stt_common.pages import checked_origin
 
@@ -21,12 +22,6 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
-
-
-class InterimWindow(StrEnum):
-    AUTO = "auto"
-    FULL = "full"
-    SHORT = "short"
 
 
 def _language(given: str) -> str:
@@ -108,11 +103,17 @@ class EngineConfig(BaseModel):
         description="Readings followed side by side for finals. 5 takes 1.8 times as long as 1 and, for "
         "the large models, is no more accurate. Interims always use 1. Default 1.",
     )
-    interim_window: InterimWindow = Field(
-        InterimWindow.AUTO,
-        description="What interims are padded to: full (30 s, as Whisper was trained) or short (10 s and "
-        "more, 2.3 times as fast; stock weights repeat themselves on it). auto: short for the starter "
-        "model, which was trained on short windows, else full. Default auto.",
+    interim_window: WindowForm = Field(
+        WindowForm.AUTO,
+        description="What interims are padded to: full (30 s, as Whisper was trained) or short (10, 15 or "
+        "20 s where the audio fits with 2.5 s to spare; encoding takes a quarter of the time, but some "
+        "weights repeat themselves on it). auto: short for weights measured to read it as well as full "
+        "(the starter model, tiny.en, base), else full. Default auto.",
+    )
+    final_window: WindowForm = Field(
+        WindowForm.AUTO,
+        description="The same for finals and for recordings. A short window whose text looks like a loop is "
+        "read again in full. Default auto.",
     )
     auto_languages: tuple[Annotated[str, AfterValidator(_language)], ...] = Field(
         (),

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from host_stt.config import Device, EngineConfig, InterimWindow
+from host_stt.config import Device, EngineConfig
 from host_stt.contract import Window, WindowError
 from host_stt.download import OnProgress
 from host_stt.engines.base import Engine
@@ -29,6 +29,7 @@ from host_stt.planner import PlannerConfig
 from host_stt.pool import Deliver, Pool, PoolStatistics
 from host_stt.prompt import PREVIOUS_TOKENS_MAX, PromptBudget
 from host_stt.state import EngineState, ModelFacts, Phase
+from host_stt.window_forms import settled
 
 logger = logging.getLogger(__name__)
 
@@ -188,16 +189,13 @@ class EngineService:
 
 def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
     """The real engine, with what `auto` means for this model settled."""
-    interim_window = config.interim_window
-    if interim_window is InterimWindow.AUTO:
-        interim_window = InterimWindow.SHORT if model.is_starter else InterimWindow.FULL
     # The starter was not trained on what it had said before: with it, 20 % of the words of a minute of
     # unbroken speech were wrong, without it 2 % (2026-11-21, test_unbroken_speech.py).
     history = 0 if model.is_starter else min(_HISTORY_TOKENS, PREVIOUS_TOKENS_MAX - config.terms_tokens)
     options = WhisperOptions(
         beam_size=config.beam_size,
-        interim_window=interim_window,
-        short_finals=model.is_starter,
+        interim_window=settled(config.interim_window, model.path, model.is_starter),
+        final_window=settled(config.final_window, model.path, model.is_starter),
         auto_languages=config.auto_languages,
         budget=PromptBudget(config.terms_tokens, history),
     )

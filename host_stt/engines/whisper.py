@@ -18,7 +18,7 @@ import ctranslate2
 import numpy as np
 
 from host_stt.alignment import Alignment, timed_words
-from host_stt.config import Device, InterimWindow
+from host_stt.config import Device
 from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Float32Array, Window, WindowError
 from host_stt.engines.base import Early
 from host_stt.engines.loading import LoadedModel, load
@@ -39,6 +39,7 @@ from host_stt.engines.rows import (
 from host_stt.guards import Reading, Verdict, is_quiet, judge, without_loop
 from host_stt.planner import Group
 from host_stt.prompt import PromptBudget, PromptWriter
+from host_stt.window_forms import WindowForm
 from host_stt_common.languages import language_for
 
 POSITIONS_MAX = 448
@@ -55,8 +56,8 @@ _DENSE = frozenset(
 @dataclass(frozen=True, slots=True)
 class WhisperOptions:
     beam_size: int = 1  # for finals
-    interim_window: InterimWindow = InterimWindow.FULL  # full or short; auto is settled before
-    short_finals: bool = False  # only for weights trained on short windows
+    interim_window: WindowForm = WindowForm.FULL  # full or short; `auto` is settled before
+    final_window: WindowForm = WindowForm.FULL
     auto_languages: tuple[str, ...] = ()
     budget: PromptBudget = PromptBudget()
     tokens_per_s: float | None = None  # for measuring random weights: exactly so many, and no second readings
@@ -140,7 +141,7 @@ class WhisperEngine:
 
     def shortened(self, window: Window) -> Window:
         cut = len(window.samples) - SHORTENED_SAMPLES
-        if self._options.interim_window is not InterimWindow.SHORT or cut <= 0:
+        if self._options.interim_window is not WindowForm.SHORT or cut <= 0:
             return window
         return replace(window, samples=window.samples[cut:], start_sample=window.start_sample + cut)
 
@@ -164,9 +165,8 @@ class WhisperEngine:
 
     def _frames(self, is_final: bool, samples: int) -> int:
         """What a window of so many samples is padded to."""
-        options = self._options
-        is_short = options.short_finals if is_final else options.interim_window is InterimWindow.SHORT
-        return short_frames(samples) if is_short else FRAMES_FULL
+        form = self._options.final_window if is_final else self._options.interim_window
+        return short_frames(samples) if form is WindowForm.SHORT else FRAMES_FULL
 
     def _read_and_judge(self, rows: list[Row]) -> tuple[list[Decoded], list[Row]]:
         """Rows read, and what is to be read again in another way: what a guard sends back, and only that."""

@@ -15,7 +15,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from faster_whisper.tokenizer import _LANGUAGE_CODES, Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from host_stt.config import Device, EngineConfig, InterimWindow
+from host_stt.config import Device, EngineConfig
 from host_stt.contract import Answer, EndReason, Float32Array, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Engine
 from host_stt.engines.loading import (
@@ -27,6 +27,7 @@ from host_stt.engines.rows import BEAM_CAREFUL, TEMPERATURE, Row
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.models import STARTER_FOLDER, ResolvedModel, warm_up
 from host_stt.service import load_whisper
+from host_stt.window_forms import WindowForm
 from tests.support.speech import padded, say, say_words, silence
 from tests.support.windows import window
 
@@ -391,17 +392,18 @@ def test_auto_is_settled_by_us() -> None:
     assert resolve_threads(3) == 3 and 1 <= resolve_threads(0) <= 8
 
 
-def test_interims_are_short_for_the_starter_alone() -> None:
+def test_windows_are_short_for_measured_weights_and_full_for_others() -> None:
     starter = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
     other = ResolvedModel(STARTER_FOLDER, "small", "test")
     for model, setting, expected in (
-        (starter, InterimWindow.AUTO, InterimWindow.SHORT),
-        (other, InterimWindow.AUTO, InterimWindow.FULL),
-        (starter, InterimWindow.FULL, InterimWindow.FULL),
-        (other, InterimWindow.SHORT, InterimWindow.SHORT),
+        (starter, WindowForm.AUTO, WindowForm.SHORT),
+        (other, WindowForm.AUTO, WindowForm.FULL),
+        (starter, WindowForm.FULL, WindowForm.FULL),
+        (other, WindowForm.SHORT, WindowForm.SHORT),
     ):
-        loaded = load_whisper(EngineConfig(device=Device.CPU, interim_window=setting), model)
-        assert loaded._options.interim_window is expected
+        config = EngineConfig(device=Device.CPU, interim_window=setting, final_window=setting)
+        options = load_whisper(config, model)._options
+        assert (options.interim_window, options.final_window) == (expected, expected)
 
 
 def test_a_folder_that_cannot_be_loaded_raises(tmp_path: Path) -> None:
