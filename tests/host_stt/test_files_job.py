@@ -171,6 +171,7 @@ async def test_a_job_is_refused_while_the_engine_is_not_ready(tmp_path: Path) ->
 
 async def test_a_language_that_the_model_does_not_know_is_refused_before_reading(tmp_path: Path) -> None:
     service = await ready(FakeEngine())
-    with pytest.raises(RequestError, match=r"does not know 'fr'; it knows en \(english\), ko \(korean\)"):
+    known = r"does not know french \(fr\); it knows en \(english\), ko \(korean\)"
+    with pytest.raises(RequestError, match=known):
         FileJob(tmp_path / "none", FileOptions("fr"), service)
     service.stop()
