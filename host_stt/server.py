@@ -34,6 +34,7 @@ from host_stt_common.connections import ConnectionLimits, Connections
 from host_stt_common.descriptors import network_limit
 from host_stt_common.paths import forgive_slashes
 from host_stt_common.serving import EncodedBody, make_runner, refuse_encoded_body
+from host_stt_common.sockets import bind_tcp
 
 logger = logging.getLogger(__name__)
 
@@ -248,14 +249,15 @@ async def serve(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-    listener = _listen(config)
+    listeners = _listen(config)
     app = create_app(config, backend)
     # No access log: it would hold tokens given as ?token=.
     runner = make_runner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     try:
-        await CountedSite(runner, listener, app[CONNECTIONS], BACKLOG).start()
-        port = listener.getsockname()[1]
+        for listener in listeners:
+            await CountedSite(runner, listener, app[CONNECTIONS], BACKLOG).start()
+        port = listeners[0].getsockname()[1]
         logger.info("the engine listens on http://%s:%d", config.host, port)
         if on_port:
             on_port(port)
@@ -268,22 +270,17 @@ async def serve(
     return 0
 
 
-def _listen(config: EngineConfig) -> socket.socket:
-    """A listening socket. Raises AddressInUse or AddressRefused with one plain sentence."""
+def _listen(config: EngineConfig) -> tuple[socket.socket, ...]:
+    """Listening sockets, one for each address.
+
+    Raises AddressInUse or AddressRefused with one plain sentence.
+    """
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
+        listeners = bind_tcp(config.host, config.port)
+        for listener in listeners:
             listener.listen(BACKLOG)
             listener.setblocking(False)
-        except OSError:
-            listener.close()
-            raise
-        return listener
+        return listeners
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise AddressInUse(

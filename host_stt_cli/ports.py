@@ -6,7 +6,8 @@ import errno
 import socket
 
 from host_stt_cli.errors import StartError
-from webrtc_host.media.listening import bind, udp_address
+from host_stt_common.sockets import NOT_HERE, bind, bind_tcp, close_all, resolve
+from webrtc_host.media.listening import udp_address
 
 
 def check_free(section: str, host: str, port: int, *, with_udp: bool = False) -> None:
@@ -14,31 +15,26 @@ def check_free(section: str, host: str, port: int, *, with_udp: bool = False) ->
 
     with_udp: the same number must be free for UDP as well.
     """
-    for family, kind, protocol, _, address in _addresses(section, host, port):
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # as the servers do: TIME_WAIT is no hindrance
-            if family == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            try:
-                probe.bind(address)
+    addresses = _addresses(section, host, port)
+    for family, address in addresses:
+        try:
+            with bind(family, socket.SOCK_STREAM, address, port) as probe:
                 probe.listen(1)
-            except OSError as error:
-                raise refusal(section, host, port, error) from error
-        if with_udp and port:
-            try:
-                bind(family, socket.SOCK_DGRAM, udp_address(family, address[0]), port).close()
-            except OSError as error:
-                raise refusal(section, host, port, error) from error
+            if with_udp and port:
+                bind(family, socket.SOCK_DGRAM, udp_address(family, address), port).close()
+        except OSError as error:
+            if error.errno in NOT_HERE and len(addresses) > 1:
+                continue
+            raise refusal(section, host, port, error) from error
 
 
 def free_port(host: str) -> int:
-    """A port that was free a moment ago, for `port: 0`."""
-    family, kind, protocol, _, address = _addresses("engine", host, 0)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.bind(address)
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago on every address of `host`, for `port: 0`."""
+    _addresses("engine", host, 0)
+    probes = bind_tcp(host, 0)
+    port = int(probes[0].getsockname()[1])
+    close_all(probes)
+    return port
 
 
 def refusal(section: str, host: str, port: int, error: OSError) -> StartError:
@@ -60,16 +56,10 @@ def refusal(section: str, host: str, port: int, error: OSError) -> StartError:
     return StartError(f"{section}.host {host} port {port} cannot be listened on: {error.strerror or error}.")
 
 
-_Address = tuple[
-    socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]
-]
-
-
-def _addresses(section: str, host: str, port: int) -> list[_Address]:
+def _addresses(section: str, host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return resolve(host, port)
     except OSError as error:
         raise StartError(
             f"{section}.host is {host!r}, a name that is not known: {error.strerror}."
         ) from error
-    return found  # type: ignore[return-value]  # the stub allows (int, bytes) too

@@ -12,6 +12,31 @@ LOOPBACK = "loopback"
 IPV6_PREFIX_BITS = 64
 """A customer or network gets a /64 at least (RFC 6177): its addresses cannot be told from one another."""
 
+MAPPED_BITS = 96
+"""What all IPv4-mapped addresses begin with: ::ffff:0:0/96."""
+
+
+def plain_address(address: str) -> str:
+    """An IPv4-mapped address (::ffff:192.0.2.1, as proxies on both families write it) as the IPv4 address.
+
+    Anything else, also what is no address, is returned as it is.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return address if mapped is None else str(mapped)
+
+
+def plain_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The network that `text` names; one of IPv4-mapped addresses as the IPv4 network. Raises ValueError."""
+    network = ipaddress.ip_network(text, strict=False)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - MAPPED_BITS))
+
 
 def caller_key(address: str) -> str:
     """The key that limits are counted by: an IPv4 address as it is, an IPv6 address as its /64 network.

@@ -39,3 +39,13 @@ def test_an_address_of_another_machine_is_one_sentence() -> None:
 def test_a_name_that_is_not_known_is_one_sentence() -> None:
     with pytest.raises(StartError, match=r"engine.host is 'no such name'"):
         check_free("engine", "no such name", 8081)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_two_colons_ask_for_the_port_on_both_families(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    check_free("media", "::", free_port("::"), with_udp=True)
+    with socket.create_server((host, 0), family=family) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(StartError, match=rf"port {port} on :: is already in use"):
+            check_free("media", "::", port)

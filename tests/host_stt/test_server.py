@@ -32,7 +32,7 @@ from host_stt.download import Progress
 from host_stt.engines.fake import FakeEngine, FakeFault, script_of
 from host_stt.errors import AddressInUse, AddressRefused, ModelNotFound
 from host_stt.models import STARTER_FOLDER, ResolvedModel
-from host_stt.server import check_address, create_app, engine_main
+from host_stt.server import check_address, create_app, engine_main, serve
 from host_stt.service import Backend
 from tests.support.engine_process import fake_backend
 from tests.support.hub import FakeHub
@@ -469,3 +469,18 @@ async def test_auto_downloads_small_shows_progress_and_serves_it(
                 ws, window(samples=padded(say("alpha one proceed to gate seven")), language="en")
             )
             assert isinstance(read, Transcript) and read.text == "alpha one proceed to gate seven"
+
+
+async def test_two_colons_listen_on_both_families() -> None:
+    stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
+    config = EngineConfig(host="::", port=0, token="t", model="starter")
+    running = asyncio.create_task(serve(config, fake_backend(FakeEngine(())), listening.set_result, stop))
+    try:
+        port = await asyncio.wait_for(listening, 10)
+        async with aiohttp.ClientSession() as http:
+            for host in ("127.0.0.1", "[::1]"):
+                async with http.get(f"http://{host}:{port}/health") as response:
+                    assert response.status == 200, host
+    finally:
+        stop.set()
+        await running

@@ -19,7 +19,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from host_stt_common.accepting import know_caller
-from host_stt_common.callers import caller_key
+from host_stt_common.callers import caller_key, plain_address, plain_network
 from host_stt_common.pages import Pages, is_address
 from host_stt_common.tokens import digest_of, given_token
 from webrtc_host.desk.limits import CallerLimits, LimitsOfCallers
@@ -82,9 +82,7 @@ class Gate:
         self._keys = (*own, *keys)
         self.limits = CallerLimits(limits or LimitsOfCallers())
         self._pages = Pages(allowed_origins, host=host)
-        self._trusted: tuple[Network, ...] = tuple(
-            ipaddress.ip_network(network, strict=False) for network in trusted_proxies
-        )
+        self._trusted: tuple[Network, ...] = tuple(plain_network(network) for network in trusted_proxies)
 
     def check_token(self, request: web.BaseRequest) -> Caller:
         """Who calls, also kept in `request[CALLER]`.
@@ -184,7 +182,8 @@ class Gate:
 
     def remote(self, request: web.BaseRequest) -> str:
         """The caller's address: the nearest in X-Forwarded-For that is no trusted proxy, or the peer's."""
-        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+        header = request.headers.get("X-Forwarded-For", "")
+        hops = [plain_address(hop.strip()) for hop in header.split(",") if hop.strip()]
         remote = _peer(request)
         while self._is_trusted(remote) and hops:
             remote = hops.pop()
@@ -202,7 +201,7 @@ GATE = web.AppKey("gate", Gate)
 
 def _peer(request: web.BaseRequest) -> str:
     """The other end of the TCP connection, also after it closed."""
-    return request.remote or ""
+    return plain_address(request.remote or "")
 
 
 def _last(header: str | None) -> str:

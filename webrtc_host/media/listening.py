@@ -12,7 +12,7 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 
-TRIES = 32  # for a number that is free for TCP and UDP alike, when any number will do
+from host_stt_common.sockets import NOT_HERE, TRIES, bind, close_all, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,7 @@ class Listening:
     """Only this machine may come."""
 
     def close(self) -> None:
-        for one in (*self.tcp, *self.udp):
-            one.close()
+        close_all((*self.tcp, *self.udp))
 
 
 def open_sockets(host: str, port: int) -> Listening:
@@ -41,12 +40,6 @@ def open_sockets(host: str, port: int) -> Listening:
             if port or error.errno != errno.EADDRINUSE or attempt == TRIES - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
-
-
-def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
-    """(family, address) of every address `host` stands for. Raises OSError for a name that is not known."""
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
 
 
 def udp_address(family: socket.AddressFamily, address: str) -> str:
@@ -65,7 +58,7 @@ def _bind_all(addresses: list[tuple[socket.AddressFamily, str]], port: int) -> L
                 tcp.append(bind(family, socket.SOCK_STREAM, address, port))
             except OSError as error:
                 # A name such as localhost may stand for an address of a family this machine does not have.
-                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) or len(addresses) == 1:
+                if error.errno not in NOT_HERE or len(addresses) == 1:
                     raise
                 continue
             port = tcp[-1].getsockname()[1]
@@ -73,25 +66,7 @@ def _bind_all(addresses: list[tuple[socket.AddressFamily, str]], port: int) -> L
         if not tcp:
             raise OSError(errno.EADDRNOTAVAIL, "none of the addresses is one of this machine")
     except OSError:
-        for one in (*tcp, *udp):
-            one.close()
+        close_all((*tcp, *udp))
         raise
     is_local = all(ipaddress.ip_address(a.partition("%")[0]).is_loopback for _, a in addresses)
     return Listening(port, tuple(tcp), tuple(udp), is_local)
-
-
-def bind(family: socket.AddressFamily, kind: socket.SocketKind, address: str, port: int) -> socket.socket:
-    """A bound socket; the caller closes it. Raises OSError that names protocol, address and port."""
-    sock = socket.socket(family, kind)
-    try:
-        if kind == socket.SOCK_STREAM:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is no hindrance
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-    except OSError as error:
-        sock.close()
-        protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
-        reason = (error.strerror or str(error)).lower()
-        raise OSError(error.errno, f"{protocol} port {port} on {address}: {reason}") from error
-    return sock

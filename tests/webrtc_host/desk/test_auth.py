@@ -92,6 +92,9 @@ def a_request(peer: str, **headers: str) -> object:
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # no proxy of ours: its header is hearsay
         ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
         ("10.0.0.1", "6.6.6.6, 198.51.100.1, 10.0.0.7", "198.51.100.1"),  # the nearest that is not ours
+        ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "::ffff:198.51.100.1, ::ffff:10.0.0.7", "198.51.100.1"),
+        ("::ffff:203.0.113.9", "198.51.100.1", "203.0.113.9"),
         ("10.0.0.1", "junk", "unknown"),
         ("10.0.0.1", "", "10.0.0.1"),
     ],
@@ -101,6 +104,11 @@ def test_forwarded_addresses_are_believed_from_trusted_proxies_only(
 ) -> None:
     gate = Gate(trusted_proxies=["10.0.0.0/8"])
     assert gate.remote(a_request(peer, X_Forwarded_For=forwarded)) == remote  # type: ignore[arg-type]  # mocked
+
+
+def test_a_proxy_may_be_named_by_its_mapped_address() -> None:
+    gate = Gate(trusted_proxies=["::ffff:10.0.0.0/104"])
+    assert gate.remote(a_request("10.0.0.1", X_Forwarded_For="198.51.100.1")) == "198.51.100.1"  # type: ignore[arg-type]  # mocked
 
 
 def test_the_own_origin_behind_a_trusted_proxy_is_the_forwarded_one() -> None:

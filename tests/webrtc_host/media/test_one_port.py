@@ -16,6 +16,7 @@ from tests.support.one_port import (
     binding_request,
     serving,
     udp,
+    values,
     without_candidates,
 )
 from tests.support.peers import Client, SoundTrack, onsets_of, tone_bursts, until
@@ -129,6 +130,19 @@ async def test_a_peer_is_heard_over_ipv6() -> None:
         await until(lambda: seconds(served, "C01") > 2.2)
         assert_bursts_heard(served, "C01")
         assert all(":" in address[0] for address in served.port._paths)
+
+
+@pytest.mark.parametrize("over_tcp", [False, True], ids=["udp", "tcp"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_on_every_address_a_peer_is_heard_over_either_family(host: str, over_tcp: bool) -> None:
+    async with serving(host="::") as served, Relay(served.number, host=host, over_tcp=over_tcp) as relay:
+        _, answer = await served.connect_through(relay, sound())
+        told = {line.split()[4] for line in values(answer["sdp"], "candidate")}
+        assert {":" in address for address in told} == {True, False}, "candidates of both families"
+        assert not [address for address in told if "ffff" in address]
+        await until(lambda: seconds(served, "C01") > 1.0)
+        if not over_tcp:
+            assert {address[0] for address in served.port._paths} == {host}
 
 
 async def test_a_peer_that_reaches_only_the_tcp_port_is_heard_over_tcp() -> None:
