@@ -41,6 +41,7 @@ PURE = (
     "webrtc_host.speech.joining",
     "webrtc_host.speech.language",
     "webrtc_host.speech.merge",
+    "webrtc_host.speech.unread",
     "webrtc_host.speech.windowing",
     "webrtc_host.speech.words",
     "webrtc_host.transcript.coverage",

@@ -30,6 +30,7 @@ from webrtc_host.media.files import decode_file
 from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, EventType, Transcriber, ms_of
 from webrtc_host.sessions import NAME_CHARS_MAX, SessionRegistry
 from webrtc_host.speech.glossary import PromptTerms
+from webrtc_host.speech.unread import split_window
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +240,7 @@ class PushDoor:
             else:
                 answered += 1
                 segments += self._finals(channel, window, utterance, transcript, prompt.version)
-                notes.are(CoverageState.TRANSCRIBED)
+                notes.are_read(transcript)
         if failure is not None and not answered:
             if failure.code == "unknown_language":
                 raise RequestError(failure.code, failure.message, 422) from failure
@@ -326,6 +327,14 @@ class _Notes:
 
     def are(self, state: CoverageState, reason: str | None = None) -> None:
         self.channel.coverage.repair(self.start_sample, self.end_sample, state, reason)
+
+    def are_read(self, transcript: Transcript) -> None:
+        """Transcribed, but for speech that has no words."""
+        for start, end, reason in split_window(self.start_sample, self.end_sample, transcript.unread):
+            if reason is None:
+                self.channel.coverage.repair(start, end, CoverageState.TRANSCRIBED)
+            else:
+                self.channel.coverage.repair(start, end, CoverageState.FAILED, reason.value)
 
 
 def _words(segment: Segment) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from webrtc_host.speech.language import LanguageLock
 from webrtc_host.speech.lines import LineWriter
 from webrtc_host.speech.merge import Committed, MergeEvent, UtteranceMerge
 from webrtc_host.speech.settings import SpeechConfig
+from webrtc_host.speech.unread import UnreadSpeech
 from webrtc_host.speech.windowing import WindowWanted
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class _Utterance:
     speech_end_sample: int | None = None  # None: still speaking
     has_interim: bool = False
     read_to: dict[int, int] = field(default_factory=dict)  # number of an answered final -> its end
+    unread: UnreadSpeech = field(default_factory=UnreadSpeech)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ class Readings:
         if utterance is not None:  # else an interim came after the last final
             if asked.is_final:
                 utterance.read_to[wanted.number] = wanted.end_sample
+                utterance.unread.read(wanted.start_sample, wanted.end_sample, transcript.unread)
             self._tell(asked, utterance, utterance.merge.feed(wanted, transcript))
 
     def _failed(self, asked: _Asked, error: EngineError) -> None:
@@ -236,7 +239,7 @@ class Readings:
                 last_sample = event.end_sample if end is None else end
                 utterance.lines.finals(event, last_sample, asked.glossary_version)
                 to_sample = last_sample if event.is_last else min(event.end_sample, last_sample)
-                self._note(max(event.start_sample, utterance.start_sample), to_sample)
+                self._note_read(utterance, max(event.start_sample, utterance.start_sample), to_sample)
             else:
                 utterance.lines.interim(event)
                 self._note_first_interim(utterance)
@@ -245,6 +248,15 @@ class Readings:
             self._utterances.pop(utterance_id, None)
         else:
             self._commit(utterance_id, utterance.merge.commit_sample)
+
+    def _note_read(self, utterance: _Utterance, start_sample: int, end_sample: int) -> None:
+        """Transcribed, but for speech that has no words."""
+        for start, end, reason in utterance.unread.split(start_sample, end_sample):
+            if reason is None:
+                self._note(start, end)
+            else:
+                self._note(start, end, CoverageState.FAILED, reason.value)
+        utterance.unread.forget(end_sample)
 
     def _note_failed(
         self, utterance: _Utterance, wanted: WindowWanted, read_to: int, error: EngineError
