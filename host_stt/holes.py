@@ -41,8 +41,8 @@ ONSET_SAMPLES, TAIL_SAMPLES = 3 * SAMPLE_RATE, SAMPLE_RATE // 2
 SENTENCE_ENDS = (".", "?", "!", "。", "？", "！")
 CONTEXT_WORDS = 3
 """Words on each side of a hole that the second reading may have heard again."""
-APART_SAMPLES_MAX = 9 * SAMPLE_RATE // 10
-"""Two readings of one word are not further apart than this."""
+APART_SAMPLES_MAX = SAMPLE_RATE // 2
+"""Two readings of one word are not further apart than this: both of their times are off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def fill(words: Sequence[Word], hole: Hole, second: Sequence[Word]) -> list[Word
     left, right = words[max(0, hole.first - CONTEXT_WORDS) : hole.first], words[hole.after :][:CONTEXT_WORDS]
     unplaced = words[hole.first : hole.after]
     heard = [w for w in second if hole.read_from <= _middle(w) < hole.read_to]
-    pairs = dict(_pairs([*left, *unplaced, *right], heard))
+    pairs = _touching(dict(_pairs([*left, *unplaced, *right], heard)), len(left), len(left) + len(unplaced))
     added = [w for j, w in enumerate(heard) if j not in pairs.values()]
     if not added:
         return list(words)
@@ -210,6 +210,21 @@ def _pairs(context: Sequence[Word], heard: Sequence[Word]) -> list[tuple[int, in
         else:
             j += 1
     return pairs
+
+
+def _touching(pairs: dict[int, int], first: int, after: int) -> dict[int, int]:
+    """Without pairs of words that lie behind one which the second reading did not hear.
+
+    It begins and ends at the hole, so it cannot have heard "the" and not the "because" before it; what looks
+    so is another word: "... there | because the".
+    """
+    low = first
+    while low - 1 in pairs:
+        low -= 1
+    high = after
+    while high in pairs:
+        high += 1
+    return {i: j for i, j in pairs.items() if low <= i < high}
 
 
 def _likeness(a: Word, b: Word) -> float:

@@ -96,6 +96,14 @@ def test_a_word_heard_again_at_the_edge_is_not_doubled() -> None:
     assert texts(fill(words, hole, second)) == "ten of clubs queen of spades seven of hearts"
 
 
+def test_a_word_is_not_taken_for_one_behind_another_that_was_not_heard() -> None:
+    words = [*evenly("report when", 0.2), *evenly("because the road", 4.0, 0.3)]
+    hole = one_hole(words, spoken((0.2, 1.0), (1.6, 3.9), (4.0, 5.2)), 6)
+    assert (
+        texts(fill(words, hole, evenly("you are there", 2.7))) == "report when you are there because the road"
+    )
+
+
 def test_the_same_words_said_again_later_are_kept() -> None:
     words = [*evenly("ten of clubs", 0.2), *evenly("seven of hearts", 9.0)]
     hole = one_hole(words, spoken((0.2, 1.4), (4.0, 6.0), (9.0, 10.2)), 11)
