@@ -19,6 +19,7 @@ REVIEW_HOPS = HOPS_PER_S // 10  # the floors are taken anew every 100 ms
 FLOOR_SHARE = 0.1  # even fluent speech has so many hops between its sounds
 SPEAKS_ABOVE = 4.0  # 6 dB over the floor; steady noise stays under 4.5 dB
 SPEECH_POWER_MIN = 1e-8  # -80 dBFS
+LEAKS_BELOW = 0.1  # 10 dB under the loudest speech: a codec or a cable lets through so much
 HANGOVER_HOPS = 2 * HOPS_PER_S // 5  # 400 ms: longer than the silence before a plosive
 NOISE_POWER_MIN = 1e-6  # -60 dBFS: quieter noise covers nothing
 GAIN_MIN = 0.001  # -60 dB: hum at full scale, then no louder than NOISE_POWER_MIN
@@ -59,7 +60,7 @@ class Levels:
         self._band[first % HISTORY_HOPS : first % HISTORY_HOPS + count] = band
         self._hops += count
         shares = self._shares(power)
-        speaks = band > self._speaks_above
+        speaks = self._is_speech(band)
         if (self._steady_gain < 1.0).any():
             for hop in range(count):
                 self._spoke_at[speaks[hop]] = first + hop
@@ -69,6 +70,13 @@ class Levels:
         if self._hops % REVIEW_HOPS == 0:
             self._review()
         return shares
+
+    def _is_speech(self, band: Float64Array) -> NDArray[np.bool_]:
+        """(hops, channels). band: (hops, channels) powers."""
+        stands_out = band > self._speaks_above
+        loudest = np.where(stands_out, band, 0.0).max(axis=1, keepdims=True)
+        is_speech: NDArray[np.bool_] = stands_out & (band > LEAKS_BELOW * loudest)
+        return is_speech
 
     def _shares(self, power: Float64Array) -> Float64Array:
         """(hops, channels): each counts alike, those that never carried a signal not at all."""
@@ -98,7 +106,7 @@ class Levels:
         self._steady_gain = np.clip(np.sqrt(lowest / np.maximum(floor, lowest)), GAIN_MIN, 1.0)
         if known <= HANGOVER_HOPS:  # noise that was there from the beginning seemed to be speech so far
             silent = np.full(self._channels, -HANGOVER_HOPS - 1)
-            self._spoke_at = _last_of(self._band[:known] > self._speaks_above, 0, silent)
+            self._spoke_at = _last_of(self._is_speech(self._band[:known]), 0, silent)
 
 
 def _floor(powers: Float64Array) -> Float64Array:

@@ -9,6 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from host_stt.contract import Float32Array
 from webrtc_host.media.libopus import OpusEncoder
 from webrtc_host.media.opus import Codec, g711_table
 
@@ -54,3 +55,13 @@ def container_of(encoding: str, sound: NDArray[np.int16]) -> bytes:
 
 def _cut(data: bytes, size: int) -> Iterator[bytes]:
     return (data[at : at + size] for at in range(0, len(data), size))
+
+
+def interleaved(planes: Float32Array, encoding: str) -> bytes:
+    """planes: (channels, n). As a sender of raw samples puts them on the socket."""
+    samples = planes.T.reshape(-1).astype(np.float64)
+    if encoding == "pcm_s16le":
+        return np.round(samples * 32767).astype("<i2").tobytes()
+    if encoding == "pcm_f32le":
+        return samples.astype("<f4").tobytes()
+    return g711_of(samples, Codec.PCMU if encoding == "mulaw" else Codec.PCMA)

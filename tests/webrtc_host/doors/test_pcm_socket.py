@@ -16,7 +16,7 @@ import pytest
 from host_stt.contract import Float32Array
 from tests.support.desk import a_config, running_desk
 from tests.support.peers import Rig, app_of, onsets_of, tone_bursts, until
-from tests.support.socket_sound import container_of, frames_of, g711_of
+from tests.support.socket_sound import container_of, frames_of, interleaved
 from tests.support.stereo import speech
 from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig, MediaConfig
@@ -24,7 +24,6 @@ from webrtc_host.desk.auth import Gate
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.control import UNREADABLE_MAX
 from webrtc_host.doors.pcm_socket import PcmSocketDoor, SocketLimits
-from webrtc_host.media.opus import Codec
 from webrtc_host.seams import BlockKind, ChannelState, CoverageState, EventType, OpusPacket
 
 ONSETS = (0.1, 0.5)
@@ -494,16 +493,6 @@ async def test_channels_of_raw_samples_are_mixed_and_frames_may_end_anywhere(
     assert abs(len(heard) - 16_000) <= 2
     n = min(len(heard), len(clean))
     assert abs(np.corrcoef(heard[:n], clean[:n])[0, 1]) > 0.95
-
-
-def interleaved(planes: Float32Array, encoding: str) -> bytes:
-    """planes: (channels, n). As a sender of raw samples puts them on the socket."""
-    samples = planes.T.reshape(-1).astype(np.float64)
-    if encoding == "pcm_s16le":
-        return np.round(samples * 32767).astype("<i2").tobytes()
-    if encoding == "pcm_f32le":
-        return samples.astype("<f4").tobytes()
-    return g711_of(samples, Codec.PCMU if encoding == "mulaw" else Codec.PCMA)
 
 
 @pytest.mark.parametrize("size", [1, 3, 641, 3_201])

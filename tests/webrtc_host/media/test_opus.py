@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from tests.support.stereo import PHASES, sides, speech
+from tests.support.stereo import PHASES, sides, speech, stereo_packets
 from webrtc_host.media import libopus, opus
 from webrtc_host.media.libopus import OpusEncoder, OpusError
 from webrtc_host.media.opus import Codec, DecodeError, Decoder, G711Decoder, OpusDecoder, PyavOpusDecoder
@@ -153,26 +153,12 @@ def test_the_encoder_refuses_lengths_opus_does_not_know() -> None:
         OpusEncoder().encode(np.zeros(333, np.float32))
 
 
-def stereo_packets_of(planes: Float32Array) -> list[bytes]:
-    """planes: (2, n) at 48 kHz, coded in 20 ms as a stereo sender codes them."""
-    context = av.CodecContext.create("libopus", "w")
-    assert isinstance(context, av.AudioCodecContext)
-    context.sample_rate, context.layout, context.format, context.bit_rate = 48_000, "stereo", "flt", 64_000
-    packets = []
-    for at in range(0, planes.shape[1] - 959, 960):
-        packed = np.ascontiguousarray(planes[:, at : at + 960].T.reshape(1, -1))
-        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout="stereo")
-        frame.sample_rate = 48_000
-        packets += [bytes(packet) for packet in context.encode(frame)]
-    return packets
-
-
 @pytest.mark.parametrize("make", [OpusDecoder, PyavOpusDecoder])
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("right_db", [0, -10, -20])
 def test_stereo_packets_lose_no_side(make: type[Decoder], phase: str, right_db: float) -> None:
     planes, said = sides(phase, 48_000, right_db)
-    packets = stereo_packets_of(planes)
+    packets = stereo_packets(planes)
     assert all(packet[0] & 4 for packet in packets)
     decoder = make()
     heard = np.concatenate([decoder.decode(packet) for packet in packets])
@@ -186,7 +172,7 @@ def test_stereo_packets_lose_no_side(make: type[Decoder], phase: str, right_db: 
 
 def test_stereo_that_is_lost_is_repaired_and_concealed_in_its_length() -> None:
     side = speech(48_000)[24_000:72_000]
-    packets = stereo_packets_of(np.stack([side, -side]))
+    packets = stereo_packets(np.stack([side, -side]))
     decoder = OpusDecoder()
     heard = [decoder.decode(packet) for packet in packets[:20]]
     assert len(decoder.repair(packets[22], FRAME)) in (0, FRAME)
@@ -201,7 +187,7 @@ def test_stereo_that_is_lost_is_repaired_and_concealed_in_its_length() -> None:
 def test_a_stream_may_change_between_mono_and_stereo() -> None:
     side = speech(48_000)[24_000:72_000]
     mono = [OpusEncoder(48_000).encode(side[at : at + 960]) for at in range(0, 48_000, 960)]
-    stereo = stereo_packets_of(np.stack([side, -side]))
+    stereo = stereo_packets(np.stack([side, -side]))
     decoder = OpusDecoder()
     for packet in [*mono[:10], *stereo[10:20], *mono[20:30], *stereo[30:40]]:
         assert len(decoder.decode(packet)) == FRAME
