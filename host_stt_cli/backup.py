@@ -2,7 +2,7 @@
 
 Owns what is copied and in which order. The database first, as of one moment; then the sound, which only
 grows: what is newer than the database is read again when the copy is put to use, so nothing is missing in it.
-Invariant: DEST appears under its name only when it is complete, and is a data folder itself.
+Invariant: DEST appears under its name only when it is complete, is a data folder itself, and private.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from host_stt_cli.data_folder import LOCK_NAME, PID_NAME
+from host_stt_cli.data_folder import LOCK_NAME, PID_NAME, keep_private
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
 from webrtc_host.transcript.database import FILE_NAME, MEMORY, copy_sqlite
@@ -33,6 +33,7 @@ def backup(options: ConfigOptions, dest: Path) -> None:
 
     A server may be running on it. To restore, start one with --set data.dir=DEST, or on a copy of DEST.
     """
+    keep_private()
     config = options.load().config
     source = config.data.dir.expanduser().absolute()
     dest = dest.expanduser().absolute()
@@ -78,6 +79,7 @@ def copy_folder(source: Path, dest: Path) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copy2(file, target)
+            target.chmod(target.stat().st_mode & 0o700)  # the copy's mode is the old file's
         except FileNotFoundError:
             continue  # its time was over while we copied
         copied += 1

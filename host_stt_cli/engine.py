@@ -11,6 +11,7 @@ import click
 from host_stt import errors
 from host_stt.server import engine_main
 from host_stt_cli import logs
+from host_stt_cli.data_folder import keep_private
 from host_stt_cli.engine_process import end_with_parent
 from host_stt_cli.errors import StartError
 from host_stt_cli.handover import from_line
@@ -24,6 +25,7 @@ from host_stt_common.descriptors import raise_limit
 @click.option("--from-parent", is_flag=True, hidden=True, help="Read the settings from standard input.")
 def engine(options: ConfigOptions, from_parent: bool) -> None:
     """Run the speech engine (port 8081) alone."""
+    keep_private()
     if from_parent:
         settings, level = from_line(sys.stdin.buffer.readline())
         end_with_parent(sys.stdin.fileno())

@@ -85,10 +85,12 @@ def prepared(loaded: Loaded) -> Iterator[Ground]:
     """The data folder held, the port free, the certificate there, the log set up. Raises StartError."""
     config = loaded.config
     config.refuse_open("media")
+    data_folder.keep_private()
     with data_folder.hold(config.data.dir, is_needed=config.store.url != MEMORY) as folder:
         check_free("media", config.media.host, config.media.port, with_udp=True)
         tls, fingerprint = _tls(config, folder)
         logs.set_up("media", config.log.level, *config.secrets)
+        data_folder.warn_of_readers(folder)
         keep_window_memory()
         raise_limit()
         yield Ground(loaded, folder, tls, fingerprint)

@@ -5,6 +5,7 @@ Owns their lifetimes and the order of a start: open the record, go on with its s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -30,6 +31,8 @@ from webrtc_host.transcript.store import Store, StoreConfig
 from webrtc_host.transcript.store_writer import WriterConfig
 
 logger = logging.getLogger(__name__)
+
+FORGET_AGAIN_S = 5.0
 
 
 class RecordRoom:
@@ -58,7 +61,7 @@ class RecordRoom:
     def trouble(self) -> str | None:
         """Why it cannot be written now, for /ready."""
         state = self.store.state
-        return f"the record cannot be written: {state.reason}" if state.is_degraded else None
+        return f"the record cannot be written: {state.reason}" if state.is_degraded else self.store.trouble
 
     def make_log(self, session_id: str, now_ms: Callable[[], int], head_seq: int = 0) -> SavedLog:
         log = SavedLog(
@@ -76,13 +79,24 @@ class RecordRoom:
         await self.store.open()
         try:
             await self._go_on()
+            forgetting = asyncio.create_task(self._forget_stop(), name="forget the former end")
             yield
+            forgetting.cancel()
+            await asyncio.wait((forgetting,))
         finally:
             await self._close()
 
+    async def _forget_stop(self) -> None:
+        """Once the record can be written: on a full disk that may take a while, and nothing waits for it."""
+        while True:
+            try:
+                return await self.store.write(_forget_stop)
+            except StoreError as error:
+                logger.warning("the former end cannot be taken out of the record yet: %s", error)
+            await asyncio.sleep(FORGET_AGAIN_S)
+
     async def _go_on(self) -> None:
         self.former = await self.store.read(lambda connection: read_former(connection, self._sessions_max))
-        await self.store.write(_forget_stop)
         self._ids.go_on(self.former.utterance_max, self.former.segment_max)
         if self.registry is not None:
             self.restarted = go_on(self.registry, self.former, self.make_log, time.time())

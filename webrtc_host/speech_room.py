@@ -207,4 +207,9 @@ def _copy_once(source: Path | None, path: Path) -> None:
     if source is None or path.exists() or not source.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, path)
+    part = path.with_name(path.name + ".new")
+    try:
+        shutil.copyfile(source, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # on a full disk an empty glossary would stay for good

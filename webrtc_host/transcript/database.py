@@ -9,8 +9,10 @@ synchronous_commit on.
 
 from __future__ import annotations
 
+import errno
 import logging
 import sqlite3
+import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -37,6 +39,8 @@ BUSY_S = 10.0
 """SQLite waits so long for another process's lock (a backup, somebody's shell)."""
 WAL_BYTES_KEPT = 64 * 1024 * 1024
 LOCK_WAIT_S = 2.0
+PROBE_BYTES = 64 * 1024
+"""The first page of a database, its WAL's first frames and the index beside it."""
 ADVISORY_LOCK = 0x686F7374737474  # "hoststt": one server for each PostgreSQL database
 
 _BROKEN = ("malformed", "not a database", "file is encrypted", "unsupported file format")
@@ -334,7 +338,23 @@ def _control_transactions(engine: Engine, begin_with: str = "BEGIN IMMEDIATE") -
         connection.exec_driver_sql(begin_with)
 
 
+class DiskFull(ConfigError):
+    """The record cannot be opened because its disk is full, which may end by itself."""
+
+
+def _is_disk_full(folder: Path) -> bool:
+    """Whether not even a few pages of a database can be written into the folder."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return False
+
+
 def _unusable(file: Path, error: Exception) -> ConfigError:
+    if _is_disk_full(file.parent):
+        return DiskFull(f"the record {file} cannot be used: the disk is full ({plain(error)})")
     return ConfigError(
         f"the record {file} cannot be used ({plain(error)}); mend that, choose another data folder with "
         "--set data.dir=FOLDER, or keep the record in memory with --set store.url=memory."

@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from webrtc_host.errors import Overloaded, StoreError
-from webrtc_host.transcript.database import Database, open_database
+from webrtc_host.transcript.database import MEMORY, Database, DiskFull, open_database
 from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.store_writer import StoreWriter, WriterConfig, WriterState
 
@@ -55,12 +55,25 @@ class Store:
         self._threads = ThreadPoolExecutor(config.readers_max, thread_name_prefix="record-reader")
         self._reading = 0
         self._refused = 0
+        self.trouble: str | None = (
+            None  # why the record is not where it should be, as long as this process lives
+        )
         self.writer = StoreWriter(config.writer)
 
     async def open(self) -> None:
-        """Open or make the database and start its writer. Raises ConfigError."""
+        """Open or make the database and start its writer. Raises ConfigError.
+
+        On a full disk the record is in memory, and `trouble` says so: text is worth more than its record.
+        """
         config = self._config
-        database = await asyncio.to_thread(open_database, config.url, config.folder, config.readers_max)
+        try:
+            database = await asyncio.to_thread(open_database, config.url, config.folder, config.readers_max)
+        except DiskFull as error:
+            self.trouble = (
+                f"{error}; the record of this run is in memory and lost at its end. Make room and restart"
+            )
+            logger.error("%s", self.trouble)
+            database = await asyncio.to_thread(open_database, MEMORY, config.folder, config.readers_max)
         self._database = database
         self.writer.start(database.writer, asyncio.get_running_loop())
         logger.info("the record: %s", database.name)
