@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 
 RETENTION_S = 60.0
 ALARM_S = 0.5
+SHED_EVENT_S = 10.0
+"""Between two events about removed audio: a full disk loses files several times a second."""
+SHED_TOLD_S = 600.0
+"""`/ready` speaks of it for so long after the last file."""
 HOLDS_S = 2.0
 SESSIONS_AT_ONCE = 20
 SESSION = re.compile(r"s_[0-9a-z]{1,40}")
@@ -87,7 +91,19 @@ class ArchiveRoom:
     def trouble(self) -> str | None:
         """For `/ready`."""
         reason = self.archive.trouble if self.archive is not None else None
-        return None if reason is None else f"sound is not being kept: {reason}; text goes on"
+        if reason is not None:
+            return f"sound is not being kept: {reason}; text goes on"
+        return self._making_room()
+
+    def _making_room(self) -> str | None:
+        """Told while old audio is removed for a full disk, and for a while after."""
+        archive = self.archive
+        if archive is None or not archive.shed_files or time.time() - archive.shed_wall_s > SHED_TOLD_S:
+            return None
+        return (
+            "the disk is full: room is made by removing the oldest sound of all sessions, "
+            f"{archive.shed_files} files so far; free some space, or keep less (archive.keep_days)"
+        )
 
     async def has_channel(self, place: Place) -> bool | None:
         """None: there is no such session."""
@@ -175,18 +191,27 @@ class ArchiveRoom:
             logger.info("session %s is past its days and was removed", session)
 
     async def _alarm(self, archive: Archive) -> None:
-        """Tell every live session when sound stops being kept, and when it is kept again."""
+        """Tell every live session when sound stops being kept, when it is kept again, and when old sound is
+        removed for a full disk.
+        """
         told: str | None = None
+        told_files, told_s = 0, float("-inf")
         while True:
+            if archive.shed_files > told_files and time.monotonic() - told_s > SHED_EVENT_S:
+                told_files, told_s = archive.shed_files, time.monotonic()
+                self._tell("archive_shed", self._making_room() or "")
             trouble = archive.trouble
             if (trouble is None) != (told is None):
-                message = self.trouble() or "sound is being kept again"
+                message = "sound is being kept again" if trouble is None else str(self.trouble())
                 code = "archive_degraded" if trouble else "archive_recovered"
-                for session in self._registry:
-                    if not session.is_ended:
-                        session.log.emit(EventType.ERROR, code=code, message=message)
+                self._tell(code, message)
                 told = trouble
             await asyncio.sleep(ALARM_S)
+
+    def _tell(self, code: str, message: str) -> None:
+        for session in self._registry:
+            if not session.is_ended:
+                session.log.emit(EventType.ERROR, code=code, message=message)
 
 
 def _ended_before(connection: Connection, wall_ms: int, held: Collection[str]) -> list[str]:

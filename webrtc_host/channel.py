@@ -100,6 +100,7 @@ class Connection:
     opened_s: float  # of the registry's clock
     end: Callable[[str], Awaitable[int]]
     channels: tuple[Channel, ...] = ()
+    by: str | None = None  # the name of the token it came with; None: nobody was asked for one
     release: Callable[[str], None] | None = None  # gives its channels up at once, then ends by itself
 
 
@@ -289,6 +290,7 @@ class Channel:
             door=connection.door.value,
             glossary=None if self.terms is None else list(self.terms),
             start_ms=ms_of(start_sample),
+            **({} if connection.by is None else {"by": connection.by}),
         )
 
     def announce_closed(self, reason: str, end_sample: int | None = None) -> int:

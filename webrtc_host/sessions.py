@@ -179,15 +179,17 @@ class SessionRegistry:
         wishes: Sequence[ChannelWish],
         end: Callable[[str], Awaitable[int]],
         release: Callable[[str], None] | None = None,
+        *,
+        by: str | None = None,
     ) -> Connection:
         """A new connection that holds the wished channels, in the order of the wishes. All of them or none.
 
-        release: see `Connection`; None: the door can only `end`.
+        release: see `Connection`; None: the door can only `end`. by: the name of the caller's token.
 
         Raises RequestError 422 (a bad id, a channel twice), 409 (already fed), Overloaded 429.
         """
         connection_id = f"c_{secrets.token_hex(8)}"
-        connection = Connection(connection_id, session, door, self.clock(), end, release=release)
+        connection = Connection(connection_id, session, door, self.clock(), end, by=by, release=release)
         self.extend(connection, wishes)
         self.connections[connection.id] = connection
         return connection

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +15,12 @@ import pytest
 
 from tests.support.desk import a_config, running_desk
 from tests.support.server import Server, command
+from tests.support.sound import encoded
+from tests.support.speech import say
+from tests.webrtc_host.desk.test_audio_api import SAID, START, nothing
+from tests.webrtc_host.transcript.test_archive import filled
 from tests.webrtc_host.transcript.test_store_degraded import full_disk
+from webrtc_host.channel import ChannelWish, DoorKind
 
 ON_DISK: dict[str, Any] = {"store": {"url": ""}}
 SMALL_DISK = (
@@ -60,3 +68,34 @@ async def test_a_start_after_a_crash_on_a_full_disk_writes_its_record_when_there
             assert "the record cannot be written" in body["troubles"]["record"]
             async with desk.client.post(f"{desk.url}/sessions/create") as made:
                 assert made.status == 200
+
+
+async def test_audio_that_is_removed_for_a_full_disk_is_told_to_everyone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path, {"C02": 5})
+    old, real = tmp_path / "audio" / "s_1" / "C02", os.write
+
+    def write(fd: int, data: memoryview) -> int:
+        if old.exists() and any(old.iterdir()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data)
+
+    async with running_desk(a_config(tmp_path, archive={"keep_days": 0})) as desk:
+        _, ready = await desk.get("/ready")
+        assert "archive" not in ready.get("troubles", {})
+        watcher = await desk.watch()
+        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelWish("C01")], nothing)
+        channel = desk.registry.channel(desk.session, "C01")
+        channel.open()
+        monkeypatch.setattr(os, "write", write)
+        for packet in encoded(say(SAID), START):
+            channel.keep(packet)
+        async with asyncio.timeout(20):
+            while (event := await watcher.receive_json())["type"] != "error":
+                pass
+        assert event["code"] == "archive_shed"
+        assert "removing the oldest sound of all sessions, 1 files so far" in event["message"]
+        status, ready = await desk.get("/ready")
+        assert ready["degraded"] is True
+        assert ready["troubles"]["archive"] == event["message"]

@@ -1,13 +1,16 @@
-"""The audit: who exported, removed, ended or listened, in the log and in the record.
+"""The audit: who brought audio in, exported, removed, ended or listened, in the log and in the record.
 
-Owns the writing of lines and the route that reads them. Which calls leave one is `roles.AUDITED`. Invariant:
-no line holds a token or a word of what was said; a record that cannot be written costs no line of the log.
+Owns the writing of lines and the route that reads them. Which calls leave one when they end is
+`roles.AUDITED`; what brings audio in says so itself, when it begins (`note_feed`). Invariant: no line holds a
+token or a word of what was said; a record that cannot be written costs no line of the log.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from aiohttp import web
@@ -35,6 +38,7 @@ class Writes(Protocol):
 class Audit:
     def __init__(self, store: Writes) -> None:
         self._store = store
+        self._writing: set[asyncio.Task[None]] = set()
         self.unwritten = 0
 
     async def note(self, request: web.Request) -> None:
@@ -43,19 +47,30 @@ class Audit:
         action = AUDITED.get(route) if route else None
         if action is None:
             return
-        caller = request.get(CALLER, ANYONE)
         match = request.match_info
         what = (route[1] if route else "").rpartition("/")[2]
         said = ("" if "{" in what else what, _asked(request), request.get(OUTCOME, ""))
         detail = " ".join(part for part in said if part)
         line = AuditLine(
-            who=caller.name,
+            who=request.get(CALLER, ANYONE).name,
             remote=request.app[GATE].remote(request),
             action=action,
             session=_cut(match.get("session")),
             channel=_cut(match.get("channel") or match.get("segment")),
             detail=detail[:400] or None,
         )
+        await self._write(request, line)
+
+    def note_soon(self, request: web.Request, action: str, session: str, channel: str, detail: str) -> None:
+        """Leave a line without waiting for the disk: audio that comes in waits for nothing."""
+        who, remote = request.get(CALLER, ANYONE).name, request.app[GATE].remote(request)
+        line = AuditLine(who, remote, action, _cut(session), _cut(channel) or None, detail[:400] or None)
+        task = asyncio.create_task(self._write(request, line), name="audit")
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _write(self, request: web.Request, line: AuditLine) -> None:
+        caller = request.get(CALLER, ANYONE)
         logger.info(
             "audit: %s (%s) from %s %s session=%s %s: %s",
             *(line.who, caller.role.value, line.remote, line.action),
@@ -74,6 +89,18 @@ class Audit:
 
 
 AUDIT = web.AppKey("audit", Audit)
+
+
+def token_name(request: web.Request) -> str | None:
+    """The name of the caller's token; None where nobody is asked for one."""
+    caller = request.get(CALLER, ANYONE)
+    return None if caller is ANYONE else caller.name
+
+
+def note_feed(request: web.Request, action: str, session: str, channels: Sequence[str], detail: str) -> None:
+    """Leave a line for a call that brings audio in, or makes room for it, when it begins."""
+    if (audit := request.app.get(AUDIT)) is not None:
+        audit.note_soon(request, action, session, ",".join(channels), detail)
 
 
 def _asked(request: web.Request) -> str:

@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from webrtc_host.channel import Channel
+from webrtc_host.desk.audit import note_feed
 from webrtc_host.desk.auth import checks_token_itself
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.body import text_field
@@ -88,7 +89,7 @@ class BackfillDoor:
         try:
             request.app[GATE].check_token(request)
             check_fields(request.query, ("token",), "the address")
-            await _Conversation(self, request.match_info["channel"], socket).run()
+            await _Conversation(self, request, socket).run()
         except RequestError as error:
             self.totals["refused"] += 1
             await _refuse(socket, error)
@@ -116,9 +117,10 @@ class BackfillDoor:
 
 
 class _Conversation:
-    def __init__(self, door: BackfillDoor, channel_id: str, socket: web.WebSocketResponse) -> None:
+    def __init__(self, door: BackfillDoor, request: web.Request, socket: web.WebSocketResponse) -> None:
         self._door = door
-        self._channel_id = channel_id
+        self._request = request
+        self._channel_id = request.match_info["channel"]
         self._socket = socket
         self._kept = _Kept(door.samples_max)
         self._reader: AudioReader | None = None
@@ -132,6 +134,7 @@ class _Conversation:
         with self._door.turn(channel):
             now_sample = channel.session.now_sample()
             self._begin(start, start.start_sample or 0, now_sample)
+            note_feed(self._request, "fed", channel.session.id, [channel.id], "backfill")
             seconds_max = self._door.samples_max / SAMPLE_RATE
             now_ms = ms_of(now_sample)
             await self._say(type="ready", seconds_max=seconds_max, now_ms=now_ms, **channel_standing(channel))

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aiohttp import web
 
-from webrtc_host.channel import ChannelWish, Connection, DoorKind
+from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
 from webrtc_host.config import MediaConfig
+from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.doors.body import read_json_object, text_field
 from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
@@ -96,7 +97,7 @@ class OfferDoor:
     async def offer(self, request: web.Request) -> web.Response:
         body = parse_offer(await read_json_object(request, self._registry.limits.body_bytes))
         if body.connection is not None:
-            return await self._offer_again(body, body.connection)
+            return await self._offer_again(request, body, body.connection)
         offer = read_offer(body.sdp, self._registry.limits.media_lines_per_offer)
         feeding = without(offer, body.ignored)
         if not feeding:
@@ -106,17 +107,25 @@ class OfferDoor:
         peer = Peer(self._registry, self._media, self._attach, self._port)
         try:
             connection = self._registry.connect(
-                resumed.session, DoorKind.WEBRTC, resumed.wishes, peer.end, peer.release
+                *(resumed.session, DoorKind.WEBRTC, resumed.wishes, peer.end, peer.release),
+                by=token_name(request),
             )
             answer = await peer.answer(offer, connection, body.ignored)
         except BaseException:
             await asyncio.shield(peer.end("refused"))
             raise
         self._peers[connection.id] = peer
+        self._note(request, connection, peer.mids.values())
         token = self._tokens.give(connection, resumed.claim)
         return self._answered(answer, peer, connection, token, resumed.fields())
 
-    async def _offer_again(self, body: OfferBody, connection_id: str) -> web.Response:
+    @staticmethod
+    def _note(request: web.Request, connection: Connection, channels: Iterable[Channel]) -> None:
+        """In the audit: who feeds these channels."""
+        ids = sorted(channel.id for channel in channels)
+        note_feed(request, "fed", connection.session.id, ids, f"webrtc {connection.id}")
+
+    async def _offer_again(self, request: web.Request, body: OfferBody, connection_id: str) -> web.Response:
         """The same connection with other tracks: new audio lines get channels, those that ended close."""
         connection = self._connection(connection_id)
         peer = self._peers[connection.id]
@@ -132,6 +141,8 @@ class OfferDoor:
             for line, wish in zip(new, match_lines(offer, new, body.wishes), strict=True)
         }
         answer = await peer.answer_again(offer, wishes, body.ignored)
+        if added := [peer.mids[mid] for mid in wishes if mid in peer.mids]:
+            self._note(request, connection, added)
         return self._answered(answer, peer, connection, self._tokens.give(connection), {})
 
     def _as_before(

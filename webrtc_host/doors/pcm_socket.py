@@ -20,6 +20,7 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from webrtc_host.channel import Channel, Connection, DoorKind
 from webrtc_host.config import MediaConfig
+from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.desk.auth import checks_token_itself
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
@@ -193,7 +194,9 @@ class _Conversation:
         channel = registry.channel(session, str(start.wish.channel))
         claim = await self._claimed(start, channel)
         await take_over_dead(registry, channel)
-        connection = registry.connect(session, DoorKind.SOCKET, [start.wish], self.end, self.release)
+        connection = registry.connect(
+            session, DoorKind.SOCKET, [start.wish], self.end, self.release, by=token_name(self._request)
+        )
         self._connection = connection
         if claim is not None and self._door.tokens is not None:
             self._door.tokens.give(connection, claim)
@@ -205,6 +208,7 @@ class _Conversation:
             await channel.close("refused")
             registry.disconnect(connection)
             raise
+        note_feed(self._request, "fed", session.id, [channel.id], f"socket {connection.id}")
         logger.info("socket %s opened: %s feeds %s", connection.id[:6], start.encoding.value, channel.id)
         self._ticking = asyncio.create_task(self._tick(), name=f"tick socket {connection.id[:6]}")
         await self._say(

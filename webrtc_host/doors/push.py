@@ -21,6 +21,7 @@ from aiohttp import web
 
 from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Segment, Transcript, Window
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
+from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.doors.body import name_field, read_json_object
 from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
@@ -113,6 +114,7 @@ class PushDoor:
             body = await read_json_object(request, self._registry.limits.body_bytes)
         check_fields(body, ("name",), "the body")
         session = self._registry.create(name_field(body, "name", NAME_CHARS_MAX))
+        note_feed(request, "made", session.id, [], "session")
         return web.json_response({"session_id": session.id})
 
     async def push(self, request: web.Request) -> web.Response:
@@ -123,11 +125,14 @@ class PushDoor:
         self._active += 1
         try:
             form = await read_form(request, self._registry.limits.push_bytes, self._executor)
-            return web.json_response(await self._read(form))
+            answer = await self._read(form, token_name(request))
+            detail = f"push start_ts={_seconds(form.start_sample)}"
+            note_feed(request, "fed", form.session_id, [form.channel_id], detail)
+            return web.json_response(answer)
         finally:
             self._active -= 1
 
-    async def _read(self, form: PushForm) -> dict[str, Any]:
+    async def _read(self, form: PushForm, by: str | None) -> dict[str, Any]:
         session = self._registry.get_live(form.session_id)
         channel = self._registry.channel(session, form.channel_id)
         _check_not_fed(channel)
@@ -135,7 +140,7 @@ class PushDoor:
         samples = await loop.run_in_executor(
             self._executor, decode_file, form.audio, self._registry.limits.push_s
         )
-        async with self._turn(channel, form.start_sample, form.start_sample + len(samples)) as room:
+        async with self._turn(channel, form.start_sample, form.start_sample + len(samples), by) as room:
             segments = await self._transcribe(channel, form, samples)
             if room is not None:
                 room.keep(session.id, channel.id, Block(form.start_sample, samples))
@@ -148,7 +153,9 @@ class PushDoor:
         }
 
     @asynccontextmanager
-    async def _turn(self, channel: Channel, start: int, end: int) -> AsyncIterator[Reservation | None]:
+    async def _turn(
+        self, channel: Channel, start: int, end: int, by: str | None
+    ) -> AsyncIterator[Reservation | None]:
         """Hold the channel, the time of the piece, and room for it in the archive, while it is read.
 
         Raises Overloaded when there is no room in time; then nothing has happened.
@@ -158,7 +165,7 @@ class PushDoor:
             room = await self._room_for(end - start)
             try:
                 self._check_free(channel, start, end)  # it may have ended, or be fed, since
-                async with self._reading(channel, start, end):
+                async with self._reading(channel, start, end, by):
                     yield room
             finally:
                 if room is not None:
@@ -183,9 +190,9 @@ class PushDoor:
         return room
 
     @asynccontextmanager
-    async def _reading(self, channel: Channel, start: int, end: int) -> AsyncIterator[None]:
+    async def _reading(self, channel: Channel, start: int, end: int, by: str | None) -> AsyncIterator[None]:
         """The channel is connected and the time taken; freed again when the piece could not be read."""
-        connection = self._connect(channel)
+        connection = self._connect(channel, by)
         channel.announce_opened(start)
         before = list(channel.taken)
         channel.taken.add(start, end)
@@ -201,7 +208,7 @@ class PushDoor:
             channel.announce_closed("read", end)
             self._registry.disconnect(connection)
 
-    def _connect(self, channel: Channel) -> Connection:
+    def _connect(self, channel: Channel, by: str | None) -> Connection:
         task = asyncio.current_task()
 
         async def end(reason: str) -> int:
@@ -213,7 +220,7 @@ class PushDoor:
                     await asyncio.wait({late})
             return channel.session.log.head_seq
 
-        return self._registry.connect(channel.session, DoorKind.PUSH, [ChannelWish(channel.id)], end)
+        return self._registry.connect(channel.session, DoorKind.PUSH, [ChannelWish(channel.id)], end, by=by)
 
     async def _transcribe(
         self, channel: Channel, form: PushForm, samples: Float32Array

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from webrtc_host.channel import Connection, DoorKind
 from webrtc_host.config import MediaConfig
+from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.desk.auth import open_to_all
 from webrtc_host.desk.http import error_response
 from webrtc_host.doors.body import read_body
@@ -116,11 +117,14 @@ class WhipDoor:
         await take_over_dead(self._registry, self._registry.channel(session, str(wish.channel)))
         peer = Peer(self._registry, self._media, self._attach, self._port)
         try:
-            connection = self._registry.connect(session, DoorKind.WHIP, [wish], peer.end, peer.release)
+            connection = self._registry.connect(
+                session, DoorKind.WHIP, [wish], peer.end, peer.release, by=token_name(request)
+            )
             answer = await peer.answer(offer, connection)
         except BaseException:
             await asyncio.shield(peer.end("refused"))
             raise
+        note_feed(request, "fed", session.id, [str(wish.channel)], f"whip {connection.id}")
         path = f"/whip/{wish.channel}/{secrets.token_urlsafe(24)}"
         publisher = _Publisher(path, peer, connection, offer.ufrags)
         self._publishers[path] = publisher

@@ -78,6 +78,8 @@ class Archive:
             Holds  # asked when the disk is full; None: nothing may go
         )
         self.removed_bytes = 0
+        self.shed_files = 0  # removed because the disk was full
+        self.shed_wall_s = 0.0  # when the last of them was
         self.writer = AudioWriter(
             WriterConfig(self.folder, config.flush_ms, config.segment_s),
             on_opened=self._opened,
@@ -233,7 +235,11 @@ class Archive:
         chosen = oldest(free, min(SHED_BYTES, self._disk().total // SHED_PART))
         if chosen:
             logger.error("the disk is full: the %d oldest files of sound are removed", len(chosen))
-        return self._delete(chosen) > 0
+        freed = self._delete(chosen)
+        if freed:
+            self.shed_files += len(chosen)
+            self.shed_wall_s = self._wall_s()
+        return freed > 0
 
     def _delete(self, files: Iterable[KeptFile]) -> int:
         """How many bytes were given back."""

@@ -31,7 +31,9 @@ INTERIMS_PENDING_MAX = 1000
 FIELDS: dict[EventType, tuple[str, ...]] = {
     EventType.SESSION_STARTED: ("name", "t0_wall", "is_current"),
     EventType.SESSION_ENDED: ("reason",),
-    EventType.CHANNEL_OPENED: ("connection", "label", "language", "door", "glossary", "start_ms", "start"),
+    EventType.CHANNEL_OPENED: (
+        *("connection", "label", "language", "door", "glossary", "start_ms", "start", "by"),
+    ),
     EventType.CHANNEL_CLOSED: ("connection", "reason", "end_ms", "end"),
     EventType.CHANNEL_STATE: ("state", "language", "reason", "at_ms"),
     EventType.SPEECH_STARTED: ("utterance", "start_ms", "start"),
