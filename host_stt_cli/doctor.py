@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from host_stt.config import EngineConfig
 from host_stt.doctor import Decode, Machine, Problem, decode_once, diagnose, examine
+from host_stt.engines.loading import load
 from host_stt.errors import ModelError
 from host_stt.models import ResolvedModel, resolve_model
 from host_stt.service import Backend, load_whisper
+from host_stt_cli.errors import StartError
+from host_stt_cli.loadtest.measures import UNSPACED
 from host_stt_cli.options import ConfigOptions, config_options
+from host_stt_cli.window_chart import chart, clips_in, table
 
 
 @click.command()
+@click.option(
+    "--windows",
+    is_flag=True,
+    help="Measure how short a window may be for this model, with the recordings of --audio. Takes minutes.",
+)
+@click.option(
+    "--audio",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="For --windows: recordings with their words beside them (NAME.wav and NAME.txt), in folders named "
+    "after their language (en, ko).",
+)
 @config_options
-def doctor(options: ConfigOptions) -> None:
+def doctor(options: ConfigOptions, windows: bool, audio: Path | None) -> None:
     """Look this machine over and run a real decode; exit status 1 when the engine would not work."""
     config = options.load().config.engine_in_force()
+    if windows != (audio is not None):
+        raise click.UsageError("--windows and --audio DIR go together")
+    if audio is not None:
+        _chart_windows(config, audio)
+        return
     machine = examine(config)
     _tell_machine(machine)
     model, decode, refused = _try(config)
@@ -36,6 +58,21 @@ def doctor(options: ConfigOptions) -> None:
     is_well = not any(problem.is_fatal for problem in problems)
     click.echo("This machine can serve." if is_well else "This machine cannot serve like this.")
     sys.exit(0 if is_well else 1)
+
+
+def _chart_windows(config: EngineConfig, folder: Path) -> None:
+    """Print a table for each language. Raises StartError when there is no model or no recording."""
+    try:
+        model = resolve_model(config, None)
+        loaded = load(model.path, config.device, config.compute_type, config.cpu_threads)
+    except (ModelError, RuntimeError, ValueError) as error:
+        raise StartError(f"the model cannot be loaded: {error}") from error
+    machine = examine(config)
+    click.echo(f"model {model.name} ({loaded.compute_type}) on {machine.processor}, {machine.cores} cores")
+    for language, clips in clips_in(folder, loaded.languages).items():
+        seconds = sum(clip.seconds for clip in clips)
+        click.echo(f"\n{len(clips)} recordings, {seconds:.0f} s, {language}\n")
+        click.echo(table(language, list(chart(loaded, clips)), "CER" if language in UNSPACED else "WER"))
 
 
 def _tell_machine(machine: Machine) -> None:
