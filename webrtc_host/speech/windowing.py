@@ -21,6 +21,8 @@ from webrtc_host.speech.vad import FRAME_SAMPLES
 class WindowingConfig:
     window_ms_min: int = 5000  # a window cut inside speech is at least so long
     window_ms_max: int = 10_000  # and at most: longer speech becomes final piece by piece
+    pause_ms: int = 300  # a pause in speech that a window is cut at, without overlap
+    pause_after_ms: int = 5000  # when so much speech waits before the pause
     overlap_percent_min: int = 20  # of a window, repeated at the head of the next
     overlap_percent_max: int = 30
     first_interim_ms: int = 700  # speech wanted for the first interim
@@ -33,6 +35,8 @@ class WindowingConfig:
         for name, low, high in (
             ("window_ms_min", 1000, 25_000),
             ("window_ms_max", 1000, 25_000),
+            ("pause_ms", 100, 5000),
+            ("pause_after_ms", 1000, 25_000),
             ("overlap_percent_min", 5, 45),
             ("overlap_percent_max", 5, 45),
             ("first_interim_ms", 200, 10_000),
@@ -73,6 +77,7 @@ class _Utterance:
     finals: int = 0
     interims: int = 0
     next_interim: int = 0  # end of speech that brings the next interim
+    speech_end: int = 0  # of the speech heard so far
 
 
 class Windowing:
@@ -101,6 +106,7 @@ class Windowing:
             return []
         wanted: list[WindowWanted] = []
         is_talking = start_sample - speech_end_sample < self._samples(100)
+        wanted += self._cut_at_pause(utterance, speech_end_sample)
         # In a pause the cut waits for its end: either speech goes on, or the utterance ends there anyway.
         while is_talking and start_sample - utterance.next_start >= self._samples(self._config.window_ms_max):
             wanted.append(self._cut_one(utterance))
@@ -128,6 +134,23 @@ class Windowing:
         utterance = self._utterance
         if utterance is not None and utterance.id == utterance_id:
             utterance.commit_sample = max(utterance.commit_sample, sample)
+
+    def _cut_at_pause(self, utterance: _Utterance, speech_end_sample: int) -> list[WindowWanted]:
+        """The window that ends in a pause, now that speech goes on after it.
+
+        A pause is where reading loses nothing: no word is cut, and none is read twice. While the pause lasts,
+        nothing is cut, because the utterance may end there, and then one window reads all of it.
+        """
+        before, utterance.speech_end = utterance.speech_end, speech_end_sample
+        pause_end = speech_end_sample - FRAME_SAMPLES  # speech goes on in the last frame
+        start = utterance.next_start
+        if pause_end - before < self._samples(self._config.pause_ms) or before - start < self._samples(
+            self._config.pause_after_ms
+        ):
+            return []
+        end = min(before + self._samples(self._config.trailing_ms), pause_end)
+        utterance.next_start = before + (end - before) // 2
+        return [self._final(utterance, start, end, utterance.next_start, before)]
 
     def _cut_one(self, utterance: _Utterance) -> WindowWanted:
         start = utterance.next_start

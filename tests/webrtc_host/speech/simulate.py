@@ -63,8 +63,12 @@ def speak(
     *,
     fails: Callable[[WindowWanted], bool] = lambda _: False,
     delay: int = 0,
+    hears_pauses: bool = False,
 ) -> Outcome:
-    """One utterance. delay: how many further final windows are asked before one is answered."""
+    """One utterance. delay: how many further final windows are asked before one is answered.
+
+    hears_pauses: the detector finds silence between words; else all of the utterance is speech to it.
+    """
     windowing = Windowing(config or WindowingConfig())
     start, end = script[0].start_sample, script[-1].end_sample
     merge = UtteranceMerge("u_1", start)
@@ -92,9 +96,11 @@ def speak(
 
     windowing.on_speech(SpeechStarted("u_1", start, max(0, start - PRE_ROLL)), start)
     values = probabilities(script, start, end + HANGOVER)
+    speech_end = start
     for i in range(len(values)):
         at = start + i * FRAME_SAMPLES
-        speech_end = min(at + FRAME_SAMPLES, end)
+        if not hears_pauses or any(w.start_sample < at + FRAME_SAMPLES and at < w.end_sample for w in script):
+            speech_end = min(at + FRAME_SAMPLES, end)
         ask(windowing.feed(values[i : i + 1], at, speech_end), at + FRAME_SAMPLES)
     audio_end = start + len(values) * FRAME_SAMPLES
     ask(windowing.on_speech(SpeechEnded("u_1", start, end, Rule.HANGOVER), audio_end), audio_end)

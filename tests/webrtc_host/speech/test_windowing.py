@@ -62,6 +62,34 @@ def test_long_speech_is_cut_where_it_is_quiet() -> None:
     assert not any(w.start_sample < cut.next_start_sample < w.end_sample for w in script)
 
 
+def two_sentences(first_s: float, pause_ms: int) -> list[Word]:
+    first = script_of("word " * round(first_s / 0.4), S)
+    return [*first, *script_of("other " * 5, first[-1].end_sample + pause_ms * MS)]
+
+
+def test_long_speech_is_cut_in_a_real_pause_and_no_word_is_read_twice() -> None:
+    script = two_sentences(6, pause_ms=400)
+    outcome = speak(script, FakeEngine(script), hears_pauses=True)
+    cut, last = outcome.finals
+    before, after = script[-6].end_sample, script[-5].start_sample
+    assert before < cut.next_start_sample == last.start_sample < cut.end_sample <= after
+    assert outcome.text == " ".join(word.text for word in script)
+    assert last.is_last and not cut.is_last
+
+
+@pytest.mark.parametrize(("first_s", "pause_ms"), [(4.0, 400), (6.0, 200)])
+def test_a_window_is_not_cut_in_an_early_or_a_short_pause(first_s: float, pause_ms: int) -> None:
+    script = two_sentences(first_s, pause_ms)
+    (only,) = speak(script, FakeEngine(script), hears_pauses=True).finals
+    assert only.is_last
+
+
+def test_a_pause_that_ends_the_utterance_is_no_cut() -> None:
+    script = script_of("word " * 24, S)
+    (only,) = speak(script, FakeEngine(script), hears_pauses=True).finals
+    assert only.is_last and only.end_sample >= script[-1].end_sample
+
+
 def test_interims_begin_after_some_speech_and_then_come_regularly() -> None:
     script = script_of("alpha bravo charlie delta echo foxtrot golf hotel india juliett", S)
     outcome = speak(script, FakeEngine(script))
