@@ -24,4 +24,7 @@ python3 -m venv "$build/venv"
 "$build/venv/bin/python" -m build --wheel --no-isolation --outdir "$build" "$root" >/dev/null
 pip install -qq --no-deps --no-index "$build"/*.whl
 
+# They came with Python's own venv, are not needed any more, and would have to be kept up to date.
+pip uninstall -qq --yes setuptools pip
+
 "$prefix/bin/host-stt" --version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import re
 import shutil
@@ -149,6 +150,46 @@ def test_coturn_is_started_only_when_asked_for_and_only_with_a_secret_and_an_add
     assert conf.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("name", ["host-stt", "host-stt-cuda", "coturn"])
+def test_a_container_may_not_take_the_whole_machine(name: str) -> None:
+    service = services()[name]
+    assert service["ulimits"]["nofile"] == 65_536
+    assert service["pids_limit"] > 0
+    assert service["mem_limit"]
+    assert all("size=" in mount for mount in service["tmpfs"])
+
+
+def test_the_relay_reaches_the_server_and_no_private_network(tmp_path: Path) -> None:
+    service = services()["coturn"]
+    denied = [word.removeprefix("--denied-peer-ip=") for word in service["command"]]
+    ranges = [tuple(ipaddress.ip_address(end) for end in word.split("-")) for word in denied]
+    for inside in (
+        "10.1.2.3",
+        "192.168.1.1",
+        "172.31.0.1",
+        "169.254.169.254",
+        "127.0.0.1",
+        "100.64.0.1",
+        "fd00::1",
+    ):
+        address = ipaddress.ip_address(inside)
+        assert any(low.version == address.version and low <= address <= high for low, high in ranges), inside
+    program = tmp_path / "turnserver"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >"$TOLD"\n', encoding="ascii")
+    program.chmod(0o755)
+    told = tmp_path / "told"
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    coturn(
+        **{"PATH": path, "TOLD": str(told), "TURN_SECRET": "x", "TURN_ADDRESS": "192.0.2.1"},
+        TURN_PEERS="10.0.3.9 10.0.3.10",
+    )
+    options = told.read_text(encoding="ascii").split()
+    assert {"192.0.2.1", "10.0.3.9", "10.0.3.10"} == {
+        word.partition("=")[2] for word in options if word.startswith("--allowed-peer-ip=")
+    }
+    assert "--no-tcp-relay" in options
+
+
 @pytest.mark.setup
 def test_the_system_packages_step_runs_or_says_that_it_must_be_root() -> None:
     done = subprocess.run(
@@ -196,7 +237,7 @@ def health(prefix: Path, port: str) -> int:
 @pytest.mark.timeout(540)
 async def test_the_install_step_gives_a_server_that_serves(installed: Path, tmp_path: Path) -> None:
     assert "host_stt" in packages_in(installed)
-    assert not {"hatchling", "pytest", "build"} & packages_in(installed)
+    assert not {"hatchling", "pytest", "build", "pip", "setuptools"} & packages_in(installed)
     empty = tmp_path / "empty"
     empty.mkdir()
     with Server(empty, argv=[str(installed / "bin" / "host-stt"), "serve"], PYTHONPATH="") as server:
