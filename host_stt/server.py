@@ -94,7 +94,7 @@ def create_app(
     app[CONNECTIONS] = Connections(
         ConnectionLimits(total=CONNECTIONS_MAX, descriptors=network_limit()), clock=time.monotonic
     )
-    app.router.add_get("/v1/windows", windows)
+    app.router.add_get("/v1/windows", windows, allow_head=False)
     app.router.add_post("/warmup", warmup)
     ModelsDoor(app[SERVICE]).add_to(app)
     FilesDoor(app[SERVICE]).add_to(app)

@@ -260,6 +260,12 @@ def wire_of(request: web.BaseRequest) -> HttpWire | None:
     return place.wire if place is not None and isinstance(place.wire, HttpWire) else None
 
 
+def when_lost(request: web.BaseRequest, call: Callable[[], None]) -> Callable[[], None]:
+    """Have `call` called when the connection of this request ends; returns what takes that back."""
+    wire = wire_of(request)
+    return wire.when_lost(call) if wire is not None else _nothing
+
+
 def know_caller(request: web.BaseRequest) -> None:
     """The caller of this request may call: its connection is no stranger's any more."""
     place = place_of(request)

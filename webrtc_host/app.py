@@ -187,8 +187,9 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
 
 def _add_routes(app: web.Application) -> None:
     watching = Watching(app[REGISTRY], app[SUBSCRIBERS])
-    app.router.add_get("/ws", WatchSocket(watching).handle)
-    app.router.add_get("/events", EventStream(watching).handle)
+    # No HEAD: a stream has no head without its body.
+    app.router.add_get("/ws", WatchSocket(watching).handle, allow_head=False)
+    app.router.add_get("/events", EventStream(watching).handle, allow_head=False)
     store, archive = app[RECORD].store, app[ARCHIVE].archive
     RecordsApi(app[REGISTRY], store, archive).add_routes(app)
     ExportApi(app[REGISTRY], store, archive).add_routes(app)

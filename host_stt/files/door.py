@@ -13,8 +13,8 @@ import json
 import logging
 import math
 import tempfile
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from host_stt.files.form import Asked, FormError, receive
 from host_stt.files.formats import Format, Part, joint, written
 from host_stt.files.job import FileJob, transcribe
 from host_stt.service import EngineService
+from host_stt_common.callers import caller_key
+from host_stt_common.places import NoPlace, Places
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class FilesDoor:
     def __init__(self, service: EngineService, config: FilesConfig | None = None) -> None:
         self._service = service
         self._config = config or FilesConfig()
-        self._jobs = 0
+        self._places = Places(self._config.jobs_max)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post(PATH, self.transcriptions)
@@ -62,11 +64,11 @@ class FilesDoor:
 
     async def transcriptions(self, request: web.Request) -> web.StreamResponse:
         try:
-            async with self._place():
+            with self._place(request):
                 return await self._transcribe(request)
         except RequestError as error:
             return _refused(request, error)
-        except _Gone:
+        except (_Gone, ConnectionError):
             logger.info("a caller left before a recording was read")
             return web.Response(status=499)
 
@@ -80,16 +82,16 @@ class FilesDoor:
         )
         return _refused(request, RequestError("not_supported", text, 404))
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        if self._jobs >= self._config.jobs_max:
-            text = f"{self._jobs} recordings are being read already; send this one again in a while"
-            raise RequestError("too_many", text, 429, retry_after_s=5)
-        self._jobs += 1
+    @contextlib.contextmanager
+    def _place(self, request: web.Request) -> Iterator[None]:
         try:
-            yield
-        finally:
-            self._jobs -= 1
+            with self._places.take(caller_key(request.remote or "")):
+                yield
+        except NoPlace as error:
+            text = (
+                f"{error.held} recordings {error.who} are being read already; send this one again in a while"
+            )
+            raise RequestError("too_many", text, 429, retry_after_s=5) from error
 
     async def _transcribe(self, request: web.Request) -> web.StreamResponse:
         now = self._service.state.now

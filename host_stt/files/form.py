@@ -64,6 +64,8 @@ async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tu
     except TimeoutError as error:
         text = f"nothing came for {config.upload_stall_s:g} s; send the file again"
         raise FormError("upload_stalled", text, 408) from error
+    except ConnectionError:
+        raise  # the caller has left: no matter of this machine's disk
     except OSError as error:
         raise FormError("no_room", f"the file cannot be stored: {error.strerror or error}", 507) from error
     asked = checked(fields)

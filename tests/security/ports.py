@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from host_stt.engines.fake import FakeEngine, script_of
 from host_stt.server import serve
 from host_stt_common import accepting
 from host_stt_common.connections import ConnectionLimits
-from tests.support.desk import a_config, running_desk
+from tests.support.desk import Desk, a_config, running_desk
 from tests.support.engine_process import fake_backend
 
 TOKEN = "a-token-of-the-tests"
@@ -29,6 +29,7 @@ class Port:
 
     name: str
     number: int
+    desk: Desk | None = None
 
     def connect(self, receive_bytes: int | None = None) -> socket.socket:
         """A blocking connection. receive_bytes: SO_RCVBUF, for a caller that takes little."""
@@ -49,6 +50,17 @@ class Port:
             return b""
         finally:
             writer.close()
+
+    async def is_ready(self) -> bool:
+        """Of 8081: its model is loaded."""
+        return status_of(await self.ask(head("GET", "/ready", "Connection: close", token=TOKEN))) == 200
+
+
+async def until_so(holds: Callable[[], Awaitable[object]], within_s: float = 20.0) -> None:
+    """Wait for something that has to be asked for."""
+    async with asyncio.timeout(within_s):
+        while not await holds():  # noqa: ASYNC110  # asked over the network: nothing announces it
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -73,7 +85,7 @@ async def running(
 async def _running(name: str, folder: Path, token: str, limits: dict[str, Any]) -> AsyncIterator[Port]:
     if name == "8082":
         async with running_desk(a_config(folder, token=token, limits=limits)) as desk:
-            yield Port(name, int(desk.url.rpartition(":")[2]))
+            yield Port(name, int(desk.url.rpartition(":")[2]), desk)
         return
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     config = EngineConfig(port=0, token=token or None, stop_grace_s=1)

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from host_stt_common.places import NoPlace, Places
 from webrtc_host.desk.asking import Body, Operation, Query, Whole, describes, read_body, read_query
+from webrtc_host.desk.audit import BROKEN_OFF, OUTCOME
+from webrtc_host.desk.auth import key_of
 from webrtc_host.desk.http import json_response
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import SAMPLES_PER_MS
@@ -29,7 +34,8 @@ LEAD_MS_MAX = 10_000
 SEGMENT = re.compile(r"g_\d{1,18}")
 CHANNEL = re.compile(r"C\d{2}")
 READS_MAX = 8
-"""Answers made at one time; each may hold an hour of sound."""
+"""Answers made and sent at one time; each may hold an hour of audio, 15 MB."""
+PIECE_BYTES = 64 * 1024
 RETRY_AFTER_S = 2.0
 BYTE_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 CONTENT_TYPE = "audio/ogg"
@@ -84,7 +90,7 @@ class AudioApi:
         """archive: None when the configuration keeps no sound."""
         self._archive = archive
         self._records = records
-        self._reading = 0
+        self._places = Places(READS_MAX)
 
     def add_routes(self, app: web.Application) -> None:
         channel = "/api/sessions/{session}/channels/{channel}"
@@ -163,18 +169,22 @@ class AudioApi:
         self, request: web.Request, place: Place, from_ms: int, to_ms: int, name: str
     ) -> web.StreamResponse:
         archive = self._kept()
-        if self._reading >= READS_MAX:
-            message = f"{READS_MAX} answers with sound are being made already"
-            raise Overloaded("audio_busy", message, retry_after_s=RETRY_AFTER_S)
-        self._reading += 1
-        try:
+        # The place is held until the last byte is taken: what is not read yet is in memory.
+        with self._one_more(key_of(request)):
             data = await asyncio.to_thread(_ogg_of, archive, place, from_ms, to_ms)
-        finally:
-            self._reading -= 1
-        if data is None:
-            message = f"no sound of {place.channel} is kept from {from_ms} to {to_ms} ms"
-            raise RequestError("no_audio", message, 404)
-        return _response(request, data, name)
+            if data is None:
+                message = f"no sound of {place.channel} is kept from {from_ms} to {to_ms} ms"
+                raise RequestError("no_audio", message, 404)
+            return await _send(request, data, name)
+
+    @contextmanager
+    def _one_more(self, caller: str) -> Iterator[None]:
+        try:
+            with self._places.take(caller):
+                yield
+        except NoPlace as error:
+            message = f"{error.held} answers with audio {error.who} are being sent already"
+            raise Overloaded("audio_busy", message, retry_after_s=RETRY_AFTER_S) from error
 
 
 def _ogg_of(archive: Archive, place: Place, from_ms: int, to_ms: int) -> bytes | None:
@@ -187,8 +197,8 @@ def _ogg_of(archive: Archive, place: Place, from_ms: int, to_ms: int) -> bytes |
     return ogg_file(packets, from_sample, to_sample, comments)
 
 
-def _response(request: web.Request, data: bytes, name: str) -> web.Response:
-    """All of it, or the one byte range that a player asked for."""
+async def _send(request: web.Request, data: bytes, name: str) -> web.StreamResponse:
+    """All of it, or the one byte range that a player asked for; piece by piece, as the caller takes it."""
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
@@ -197,11 +207,28 @@ def _response(request: web.Request, data: bytes, name: str) -> web.Response:
     }
     wanted = BYTE_RANGE.fullmatch(request.headers.get("Range", ""))
     if wanted is None or not any(wanted.groups()):
-        return web.Response(body=data, headers=headers)
+        return await _send_pieces(request, memoryview(data), 200, headers)
     first, last = wanted.groups()
     start = int(first) if first else max(0, len(data) - int(last))
     end = min(int(last) + 1, len(data)) if first and last else len(data)
     if start >= end:
         return web.Response(status=416, headers={"Content-Range": f"bytes */{len(data)}"})
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
-    return web.Response(status=206, body=data[start:end], headers=headers)
+    return await _send_pieces(request, memoryview(data)[start:end], 206, headers)
+
+
+async def _send_pieces(
+    request: web.Request, data: memoryview, status: int, headers: dict[str, str]
+) -> web.StreamResponse:
+    """A caller that leaves is noted in OUTCOME; one that takes nothing is closed by `connections`."""
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_length = len(data)
+    try:
+        await response.prepare(request)
+        if request.method != "HEAD":
+            for start in range(0, len(data), PIECE_BYTES):
+                await response.write(bytes(data[start : start + PIECE_BYTES]))
+        await response.write_eof()
+    except ConnectionError:
+        request[OUTCOME] = BROKEN_OFF
+    return response

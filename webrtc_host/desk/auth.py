@@ -199,6 +199,12 @@ class Gate:
 GATE = web.AppKey("gate", Gate)
 
 
+def key_of(request: web.Request) -> str:
+    """What this request's caller is counted by, also where no gate was put onto the application."""
+    gate = request.app.get(GATE)
+    return gate.caller_key(request) if gate is not None else caller_key(request.remote or "")
+
+
 def _peer(request: web.BaseRequest) -> str:
     """The other end of the TCP connection, also after it closed."""
     return plain_address(request.remote or "")

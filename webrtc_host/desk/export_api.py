@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from aiohttp import web
 from pydantic import Field
 
+from host_stt_common.places import NoPlace, Places
 from webrtc_host.desk.asking import Operation, RangeQuery, describes, read_query
-from webrtc_host.desk.audit import OUTCOME
+from webrtc_host.desk.audit import BROKEN_OFF, OUTCOME
+from webrtc_host.desk.auth import key_of
 from webrtc_host.desk.records_api import known_session, span_of
 from webrtc_host.errors import Overloaded
 from webrtc_host.seams import SAMPLES_PER_MS
@@ -66,7 +68,7 @@ class ExportApi:
         self._registry = registry
         self._store = store
         self._exporter = Exporter(store, KeptSound(archive) if archive is not None else None)
-        self._making = 0
+        self._places = Places(EXPORTS_MAX)
 
     def add_routes(self, app: web.Application) -> None:
         base = "/api/sessions/{session}/export."
@@ -110,7 +112,7 @@ class ExportApi:
         content_type: str,
         wish: ExportWish,
     ) -> web.StreamResponse:
-        with self._one_more():
+        with self._one_more(key_of(request)):
             response = web.StreamResponse()
             response.content_type = content_type
             if content_type.startswith("text/"):
@@ -125,17 +127,15 @@ class ExportApi:
                         if piece:
                             await response.write(piece)
                 await response.write_eof()
-            except ConnectionResetError:
-                request[OUTCOME] = "broken off"  # the caller has left; nobody is there to answer
+            except ConnectionError:
+                request[OUTCOME] = BROKEN_OFF  # the caller has left; nobody is there to answer
             return response
 
     @contextmanager
-    def _one_more(self) -> Iterator[None]:
-        if self._making >= EXPORTS_MAX:
-            message = f"{EXPORTS_MAX} exports are being made already; try again in a moment"
-            raise Overloaded("export_busy", message, retry_after_s=RETRY_AFTER_S)
-        self._making += 1
+    def _one_more(self, caller: str) -> Iterator[None]:
         try:
-            yield
-        finally:
-            self._making -= 1
+            with self._places.take(caller):
+                yield
+        except NoPlace as error:
+            message = f"{error.held} exports {error.who} are being made already; try again in a moment"
+            raise Overloaded("export_busy", message, retry_after_s=RETRY_AFTER_S) from error

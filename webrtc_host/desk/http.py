@@ -21,7 +21,7 @@ from host_stt.contract import error_body
 from host_stt_common.accepting import BodyStalled, count_request
 from host_stt_common.paths import forgive_slashes
 from host_stt_common.serving import EncodedBody, refuse_encoded_body
-from webrtc_host.desk.audit import AUDIT, OUTCOME
+from webrtc_host.desk.audit import AUDIT, BROKEN_OFF, OUTCOME
 from webrtc_host.desk.auth import GATE as GATE
 from webrtc_host.desk.auth import SAFE_METHODS, Gate, Handler, is_open_to_all
 from webrtc_host.errors import Overloaded, RequestError, StoreError
@@ -58,6 +58,8 @@ CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 CORS_HEADERS = "Authorization, Content-Type, If-Match, Last-Event-ID"
 CORS_EXPOSED = "Location, ETag, Link, Retry-After, Accept-Post, Accept-Patch"
 STORE_RETRY_S = 5.0
+LEFT_STATUS = 499
+"""Of a caller that left before it was answered, in the access log; nginx' number."""
 PREFLIGHT_S = 600  # a browser asks again after this long
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "wrong_type"}
@@ -98,12 +100,20 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except StoreError as error:
         logger.warning("%s %s: %s", request.method, request.rel_url.raw_path[:200], error)
         return error_response(Overloaded("record_unavailable", str(error), retry_after_s=STORE_RETRY_S))
-    except (asyncio.CancelledError, ConnectionResetError):
-        raise  # the caller left; nobody is there to answer
-    except Exception:
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and has_left(request):
+            # Not raised on: aiohttp writes a traceback of it. The access log has the line, with this status.
+            return web.Response(status=LEFT_STATUS)
         logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
         message = "the server made a mistake; its log has the details"
         return json_response(error_body("internal", message), 500)
+
+
+def has_left(request: web.Request) -> bool:
+    """Whether the caller's connection has ended."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _standard_error(request: web.Request, error: web.HTTPException) -> web.Response:
@@ -137,8 +147,8 @@ async def leave_audit(request: web.Request, handler: Handler) -> web.StreamRespo
         return await handler(request)
     try:
         response = await handler(request)
-    except (asyncio.CancelledError, ConnectionResetError):
-        request[OUTCOME] = "broken off"
+    except (asyncio.CancelledError, OSError):
+        request[OUTCOME] = BROKEN_OFF
         await asyncio.shield(audit.note(request))
         raise
     if response.status < 400:
@@ -163,6 +173,13 @@ async def check_caller(request: web.Request, handler: Handler) -> web.StreamResp
     if matched.http_exception is None and not is_open_to_all(matched.handler):
         gate.check_token(request)
     return await handler(request)
+
+
+async def begin_audit(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal `on_response_prepare`: what is sent piece by piece is written down before its first byte."""
+    audit = request.app.get(AUDIT)
+    if audit is not None and response.status < 400 and not isinstance(response, web.Response):
+        await audit.begin(request)
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -233,3 +250,4 @@ def install(app: web.Application, gate: Gate) -> None:
         )
     )
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(begin_audit)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from host_stt_common.accepting import when_lost
+from webrtc_host.desk.auth import key_of
 from webrtc_host.desk.subscribers import End, Watcher
 from webrtc_host.desk.watching import Watching, Wish, pump
 from webrtc_host.transcript.event_log import Event
@@ -26,10 +28,13 @@ class EventStream:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         wish = Wish.from_query(request.query, request.headers.get("Last-Event-ID"))
-        watcher = self._watching.join(wish)
+        watcher = self._watching.join(wish, key_of(request))
+        # While nothing is sent, nothing else would notice that the watcher has left.
+        forget = when_lost(request, lambda: watcher.close(End.LEFT))
         try:
             return await self._stream(request, watcher)
         finally:
+            forget()
             self._watching.subscribers.leave(watcher)
 
     async def _stream(self, request: web.Request, watcher: Watcher) -> web.StreamResponse:
@@ -47,7 +52,7 @@ class EventStream:
         try:
             await response.write(b"retry: %d\n\n" % RETRY_MS)
             end = await pump(watcher, send, idle_s=self._comment_s, on_idle=comment)
-        except ConnectionResetError:
+        except ConnectionError:
             return response  # the watcher left; that is how every stream ends
         if end is End.OVERFLOW and request.transport is not None:
             # There is no close code here: a cut connection makes the browser resume from its last id.

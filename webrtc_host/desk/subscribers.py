@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from host_stt_common.callers import LOOPBACK
+from host_stt_common.places import share_of
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import Event, EventLog
@@ -89,6 +91,7 @@ class Watcher:
         self._allowance = self._waiting + queue_events
         self._wakened = asyncio.Event()
         self.hurry: Callable[[float], None] | None = None
+        self.caller = LOOPBACK  # the key it is counted by
         self._end: End | None = None
         self._taken = 0
         self._interims_dropped = 0
@@ -274,6 +277,7 @@ class Subscribers:
         self._history = history
         self._watchers: dict[str, set[Watcher]] = {}
         self._count = 0
+        self._callers: Counter[str] = Counter()
         self._watchers_max = watchers_max
         self._queue_events = queue_events
         self._overflowed = 0
@@ -281,11 +285,16 @@ class Subscribers:
         self._is_closing = False
 
     def join(
-        self, log: EventLog, channels: frozenset[str] | None = None, since: int | None = None
+        self,
+        log: EventLog,
+        channels: frozenset[str] | None = None,
+        since: int | None = None,
+        caller: str = LOOPBACK,
     ) -> Watcher:
         """Watch a session: with `since`, every event after it and then live ones; without, live ones only.
 
         No await between the cursor and the registration: no event can fall between replay and live.
+        caller: the key it is counted by; one caller gets half of the places (`places.share_of`).
         Raises Overloaded when there are too many watchers or the server is stopping.
         """
         if self._is_closing:
@@ -293,7 +302,14 @@ class Subscribers:
         if self._count >= self._watchers_max:
             message = f"{self._watchers_max} watchers are connected, the limit (limits.watchers); try later"
             raise Overloaded("too_many_watchers", message, retry_after_s=10, status=429)
+        if self._callers[caller] >= share_of(caller, self._watchers_max):
+            message = (
+                f"{self._callers[caller]} watchers are connected from your address, half of limits.watchers"
+            )
+            raise Overloaded("too_many_watchers", message, retry_after_s=10, status=429)
         watcher = Watcher(log, channels, since, self._queue_events, self._history)
+        watcher.caller = caller
+        self._callers[caller] += 1
         self._watchers.setdefault(log.session, set()).add(watcher)
         self._count += 1
         return watcher
@@ -305,6 +321,9 @@ class Subscribers:
             return
         watchers.remove(watcher)
         self._count -= 1
+        self._callers[watcher.caller] -= 1
+        if not self._callers[watcher.caller]:
+            del self._callers[watcher.caller]
         if not watchers:
             del self._watchers[watcher.session]
         self._overflowed += watcher.end is End.OVERFLOW

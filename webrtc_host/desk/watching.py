@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from host_stt_common.callers import LOOPBACK
 from webrtc_host.desk.subscribers import End, Subscribers, Watcher
 from webrtc_host.doors.fields import check_fields
 from webrtc_host.errors import RequestError
@@ -63,9 +64,13 @@ class Watching:
         self._registry = registry
         self.subscribers = subscribers
 
-    def join(self, wish: Wish) -> Watcher:
-        """Raises RequestError 404 (no such session) and Overloaded (too many, stopping)."""
-        return self.subscribers.join(log_of(self._registry.get(wish.session)), wish.channels, wish.since)
+    def join(self, wish: Wish, caller: str = LOOPBACK) -> Watcher:
+        """caller: the key it is counted by.
+
+        Raises RequestError 404 (no such session) and Overloaded (too many, stopping).
+        """
+        log = log_of(self._registry.get(wish.session))
+        return self.subscribers.join(log, wish.channels, wish.since, caller)
 
 
 def log_of(session: Session) -> EventLog:

@@ -13,7 +13,7 @@ import logging
 
 from aiohttp import WSMsgType, web
 
-from webrtc_host.desk.auth import checks_token_itself
+from webrtc_host.desk.auth import checks_token_itself, key_of
 from webrtc_host.desk.http import GATE
 from webrtc_host.desk.subscribers import Watcher
 from webrtc_host.desk.watching import (
@@ -59,7 +59,7 @@ class WatchSocket:
         await socket.prepare(request)
         try:
             request.app[GATE].check_token(request)
-            watcher = self._watching.join(Wish.from_query(request.query))
+            watcher = self._watching.join(Wish.from_query(request.query), key_of(request))
         except RequestError as error:
             await _close(request, socket, close_code(error), error.message)
             return socket
@@ -87,7 +87,7 @@ class _Conversation:
         finally:
             if not self._is_closing:
                 writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionResetError):
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await writer
 
     async def _write(self) -> None:
@@ -104,7 +104,7 @@ async def _close(request: web.Request, socket: web.WebSocketResponse, code: int,
 
     No drain: aiohttp keeps the future of a `send` that was given up, and the next drain would await that one.
     """
-    with contextlib.suppress(ConnectionResetError):
+    with contextlib.suppress(ConnectionError):
         await socket.close(code=code, message=close_reason(reason), drain=False)
     # aiohttp closes the transport gently, which waits for ever to send what a deaf peer does not take.
     deadline_s = asyncio.get_running_loop().time() + CLOSE_TIMEOUT_S

@@ -76,7 +76,7 @@ class BackfillDoor:
         self._busy: set[Channel] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/ws/backfill/{channel}", self.handle)]
+        return [web.get("/ws/backfill/{channel}", self.handle, allow_head=False)]
 
     def statistics(self) -> dict[str, float]:
         """Since the start of the process, and how many are here now."""

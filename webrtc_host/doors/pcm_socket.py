@@ -93,7 +93,7 @@ class PcmSocketDoor:
         self._containers = 0
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/ws/pcm/{channel}", self.handle)]
+        return [web.get("/ws/pcm/{channel}", self.handle, allow_head=False)]
 
     @checks_token_itself
     async def handle(self, request: web.Request) -> web.StreamResponse:

@@ -20,8 +20,10 @@ import numpy as np
 from aiohttp import web
 
 from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Segment, Transcript, Window
+from host_stt_common.places import NoPlace, Places
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
 from webrtc_host.desk.audit import note_feed, token_name
+from webrtc_host.desk.auth import key_of
 from webrtc_host.doors.body import name_field, read_json_object
 from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
@@ -100,7 +102,7 @@ class PushDoor:
         self._executor = executor
         self._archive = archive
         self._room_wait_s = room_wait_s
-        self._active = 0
+        self._places = Places(PUSHES_MAX)
         self._turns: WeakKeyDictionary[Channel, asyncio.Lock] = WeakKeyDictionary()
 
     def routes(self) -> list[web.RouteDef]:
@@ -118,19 +120,16 @@ class PushDoor:
         return web.json_response({"session_id": session.id})
 
     async def push(self, request: web.Request) -> web.Response:
-        if self._active >= PUSHES_MAX:
-            raise Overloaded(
-                "too_many_pushes", f"{PUSHES_MAX} files are being read already", retry_after_s=RETRY_AFTER_S
-            )
-        self._active += 1
         try:
-            form = await read_form(request, self._registry.limits.push_bytes, self._executor)
-            answer = await self._read(form, token_name(request))
-            detail = f"push start_ts={_seconds(form.start_sample)}"
-            note_feed(request, "fed", form.session_id, [form.channel_id], detail)
-            return web.json_response(answer)
-        finally:
-            self._active -= 1
+            with self._places.take(key_of(request)):
+                form = await read_form(request, self._registry.limits.push_bytes, self._executor)
+                answer = await self._read(form, token_name(request))
+        except NoPlace as error:
+            message = f"{error.held} files {error.who} are being read already"
+            raise Overloaded("too_many_pushes", message, retry_after_s=RETRY_AFTER_S) from error
+        detail = f"push start_ts={_seconds(form.start_sample)}"
+        note_feed(request, "fed", form.session_id, [form.channel_id], detail)
+        return web.json_response(answer)
 
     async def _read(self, form: PushForm, by: str | None) -> dict[str, Any]:
         session = self._registry.get_live(form.session_id)

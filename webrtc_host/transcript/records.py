@@ -193,8 +193,9 @@ def remove(connection: Connection, session_id: str) -> bool:
     return done.rowcount > 0
 
 
-def write_audit(connection: Connection, wall_ms: int, line: AuditLine) -> None:
-    connection.execute(
+def write_audit(connection: Connection, wall_ms: int, line: AuditLine) -> int:
+    """The number of the new line."""
+    done = connection.execute(
         insert(audit).values(
             wall_ms=wall_ms,
             who=line.who,
@@ -205,6 +206,13 @@ def write_audit(connection: Connection, wall_ms: int, line: AuditLine) -> None:
             detail=line.detail,
         )
     )
+    assert done.inserted_primary_key is not None, "an insert of one row"
+    return int(done.inserted_primary_key[0])
+
+
+def end_audit(connection: Connection, number: int, detail: str | None) -> None:
+    """Say how it ended what this line was written about when it began."""
+    connection.execute(update(audit).where(audit.c.id == number).values(detail=detail))
 
 
 def audit_page(connection: Connection, limit: int, before_id: int | None = None) -> Rows:

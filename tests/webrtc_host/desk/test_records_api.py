@@ -18,7 +18,7 @@ import srt
 from tests.support.desk import Desk, a_config, running_desk
 from webrtc_host.app import SEARCH
 from webrtc_host.channel import Channel, ChannelWish, DoorKind
-from webrtc_host.desk import export_api, records_api
+from webrtc_host.desk import records_api
 from webrtc_host.seams import Block, CoverageState
 
 MS = 16
@@ -176,14 +176,6 @@ async def test_exports_come_as_files_that_others_read(desk: Desk) -> None:
         assert json.loads(archive.read("session.json"))["channels"][0]["label"] == "본부"
     async with desk.client.head(base + "txt") as response:
         assert response.status == 200
-
-
-async def test_no_more_exports_are_made_at_once_than_the_server_takes(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export_api, "EXPORTS_MAX", 0)
-    message = await refused(desk, f"/api/sessions/{desk.session.id}/export.txt", 503, "export_busy")
-    assert "try again" in message
 
 
 async def test_what_was_said_is_found_with_its_words_marked(desk: Desk) -> None:
