@@ -52,6 +52,9 @@ _WAIT_S = 0.05
 @click.option("--language", default=AUTO, help="A code (en, ko, pt-BR) or a name (Korean). Default: heard.")
 @click.option("--hotwords", default="", metavar="LIST", help="Terms to listen for, with commas between.")
 @click.option(
+    "--track", type=click.IntRange(0, 999), help="Audio track, from 0. Default: the first with speech."
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
@@ -65,6 +68,7 @@ def transcribe(
     form: str,
     language: str,
     hotwords: str,
+    track: int | None,
     output: Path | None,
 ) -> None:
     """Write down what is said in recordings: text or subtitles, in this process, no server needed.
@@ -73,7 +77,7 @@ def transcribe(
     stderr and does not stop the others; the exit status is then 2.
     """
     jobs = jobs_of(files, "json" if form == "verbose_json" else form, output)
-    asked = FileOptions(_language(language), _terms(hotwords))
+    asked = FileOptions(_language(language), _terms(hotwords), track=track)
     config = options.load().config
     logs.set_up("transcribe", config.log.level if config.log.level != "info" else "warning")
     service = EngineService(config.engine_in_force())
@@ -116,6 +120,8 @@ def _one(service: EngineService, job: Job, asked: FileOptions, form: Format) -> 
     file = job.recording
     try:
         recording = _read(service, file, asked)
+        if recording.facts is not None and (warning := recording.facts.warning()):
+            click.echo(f"host-stt: {file}: {warning}.", err=True)
         text = written(recording, form, _BOTH if form is Format.VERBOSE_JSON else frozenset())
         if job.target is None:
             sys.stdout.write(text if text.endswith("\n") else text + "\n")

@@ -12,7 +12,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("host_stt", "host_stt_common", "webrtc_host", "host_stt_cli", "demo")
 PURE = (
+    "host_stt_common.audio_facts",
+    "host_stt_common.container_facts",
     "host_stt_common.languages",
+    "host_stt_common.leveling",
     "host_stt_common.levels",
     "host_stt_common.likeness",
     "host_stt_common.mixdown",

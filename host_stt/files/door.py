@@ -26,6 +26,7 @@ from host_stt.files.form import Asked, FormError, receive
 from host_stt.files.formats import Format, Part, joint, written
 from host_stt.files.job import FileJob, transcribe
 from host_stt.service import EngineService
+from host_stt_common.audio_facts import AudioFacts
 from host_stt_common.callers import caller_key
 from host_stt_common.places import NoPlace, Places
 
@@ -100,8 +101,8 @@ class FilesDoor:
         loop = asyncio.get_running_loop()
         folder = tempfile.TemporaryDirectory(prefix="host-stt-")
         try:
-            path, asked = await receive(request, Path(folder.name), self._config)
-            job = FileJob(path, asked.options, self._service, self._config)
+            stored, asked = await receive(request, Path(folder.name), self._config)
+            job = FileJob(stored.path, asked.options, self._service, self._config, name=stored.name)
             answer = self._stream(request, job) if asked.is_stream else self._whole(job, asked)
             return await _while_there(request, answer)
         finally:
@@ -111,7 +112,8 @@ class FilesDoor:
     async def _whole(self, job: FileJob, asked: Asked) -> web.StreamResponse:
         recording = await transcribe(job)
         text = written(recording, asked.form, asked.granularities)
-        return web.Response(text=text, content_type=_TYPES[asked.form], charset="utf-8")
+        headers = facts_headers(recording.facts) if recording.facts else {}
+        return web.Response(text=text, content_type=_TYPES[asked.form], charset="utf-8", headers=headers)
 
     # --- server-sent events ---------------------------------------------------------------------------
 
@@ -128,7 +130,9 @@ class FilesDoor:
                 before = await _send_parts(response, parts, None)
                 async for stretch in stretches:
                     before = await _send_parts(response, stretch.parts, before)
-                done = {"text": job.recording.text, "usage": _usage(job)}
+                recording = job.recording
+                done = {"text": recording.text, "usage": _usage(job)}
+                done |= recording.facts.body() if recording.facts else {}
                 await _send(response, {"type": "transcript.text.done", **done})
             except RequestError as error:
                 await _send(response, {"type": "error", **_body(error)})
@@ -168,6 +172,18 @@ async def _keep_alive(response: web.StreamResponse, every_s: float) -> None:
             await response.write(b": still reading\n\n")
 
 
+def facts_headers(facts: AudioFacts) -> dict[str, str]:
+    """The same as in the JSON forms, for text and subtitles, which have no place for it."""
+    headers = {
+        "X-Audio-Complete": "true" if facts.is_complete else "false",
+        "X-Audio-Seconds": f"{facts.seconds:.3f}",
+        "X-Audio-Track": f"{facts.track}/{facts.tracks}",
+    }
+    if facts.announced_seconds is not None:
+        headers["X-Audio-Announced-Seconds"] = f"{facts.announced_seconds:.3f}"
+    return headers
+
+
 def _usage(job: FileJob) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(job.recording.duration_s)}
 
@@ -204,6 +220,8 @@ _PARAMS = {
     "empty_audio": "file",
     "wrong_type": "file",
     "too_long": "file",
+    "bad_audio": "file",
+    "unknown_track": "track",
 }
 
 

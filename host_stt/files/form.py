@@ -47,7 +47,15 @@ class Asked:
     is_stream: bool
 
 
-async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tuple[Path, Asked]:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An upload on the disk. name: as the caller named it."""
+
+    path: Path
+    name: str
+
+
+async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tuple[Stored, Asked]:
     """The file, stored in `folder`, and what is asked of it. Raises FormError."""
     if not request.content_type.startswith("multipart/form-data"):
         raise FormError("wrong_type", "send multipart/form-data with a part named file", 415)
@@ -57,7 +65,7 @@ async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tu
     ):
         raise _too_large(config)
     try:
-        fields, path = await _receive_parts(request, folder / "recording", config)
+        fields, stored = await _receive_parts(request, folder / "recording", config)
     # aiohttp asserts on some broken boundaries.
     except (ValueError, AssertionError, HttpProcessingError) as error:
         raise FormError("bad_form", f"the multipart body is malformed: {_plain(error)}") from error
@@ -69,9 +77,9 @@ async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tu
     except OSError as error:
         raise FormError("no_room", f"the file cannot be stored: {error.strerror or error}", 507) from error
     asked = checked(fields)
-    if path is None:
+    if stored is None:
         raise FormError("missing_file", "the form has no part named file", param="file")
-    return path, asked
+    return stored, asked
 
 
 def _plain(error: Exception) -> str:
@@ -79,10 +87,12 @@ def _plain(error: Exception) -> str:
     return " ".join(text.split())[:120] or "it ends too early"
 
 
-async def _receive_parts(request: web.Request, path: Path, config: FilesConfig) -> tuple[Fields, Path | None]:
+async def _receive_parts(
+    request: web.Request, path: Path, config: FilesConfig
+) -> tuple[Fields, Stored | None]:
     reader = await request.multipart()
     fields: Fields = {}
-    stored: Path | None = None
+    stored: Stored | None = None
     left, count = config.field_bytes_max, 0
     while (part := await asyncio.wait_for(reader.next(), config.upload_stall_s)) is not None:
         count += 1
@@ -92,7 +102,7 @@ async def _receive_parts(request: web.Request, path: Path, config: FilesConfig) 
             if stored is not None:
                 raise FormError("bad_form", "one file at a time", param="file")
             await _store(part, path, config)
-            stored = path
+            stored = Stored(path, part.filename or "")
         else:
             value = await _text_of(part, left, config.upload_stall_s)
             left -= len(value)
@@ -162,6 +172,7 @@ def checked(fields: Fields) -> Asked:
         terms=_terms(fields),
         # The end of it: what stands last is nearest to what is heard.
         prompt=_last(fields, "prompt")[-HISTORY_CHARS_MAX:],
+        track=_track(fields),
     )
     return Asked(options, form, granularities, is_stream)
 
@@ -219,6 +230,16 @@ def _flag(fields: Fields, name: str) -> bool:
     if value in ("true", "1", "yes"):
         return True
     raise FormError("bad_field", f"{name} {value[:40]!r} is neither true nor false", param=name)
+
+
+def _track(fields: Fields) -> int | None:
+    value = _last(fields, "track").strip()
+    if not value:
+        return None
+    if not re.fullmatch(r"[0-9]{1,3}", value):
+        text = f"track {value[:40]!r} is no number of an audio track; the first is 0"
+        raise FormError("bad_field", text, param="track")
+    return int(value)
 
 
 def _temperature(fields: Fields) -> None:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from host_stt.contract import SAMPLE_RATE, Segment, Transcript, Word
+from host_stt_common.audio_facts import AudioFacts
 from host_stt_common.languages import WITHOUT_SPACES, name_of
 from host_stt_common.names import one_line, without_arrows
 
@@ -51,6 +52,7 @@ class Recording:
 
     parts: tuple[Part, ...]
     duration_samples: int
+    facts: AudioFacts | None = None  # of the file; None while it is still read
 
     @property
     def text(self) -> str:
@@ -105,7 +107,7 @@ def joint(before: Part | None, part: Part) -> str:
 
 
 def json_body(recording: Recording) -> dict[str, Any]:
-    return {"text": recording.text, "usage": _usage(recording)}
+    return {"text": recording.text, "usage": _usage(recording), **_facts(recording)}
 
 
 def verbose_body(recording: Recording, granularities: frozenset[str]) -> dict[str, Any]:
@@ -129,8 +131,7 @@ def verbose_body(recording: Recording, granularities: frozenset[str]) -> dict[st
         ]
     if "segment" in granularities or not granularities:
         body["segments"] = [_segment_body(i, part) for i, part in enumerate(recording.parts)]
-    body["usage"] = _usage(recording)
-    return body
+    return {**body, "usage": _usage(recording), **_facts(recording)}
 
 
 def _segment_body(number: int, part: Part) -> dict[str, Any]:
@@ -149,6 +150,10 @@ def _segment_body(number: int, part: Part) -> dict[str, Any]:
         "no_speech_prob": round(segment.no_speech_prob, 6),
         "language": name_of(part.language),
     }
+
+
+def _facts(recording: Recording) -> dict[str, Any]:
+    return recording.facts.body() if recording.facts else {}
 
 
 def _usage(recording: Recording) -> dict[str, Any]:

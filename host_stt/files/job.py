@@ -20,10 +20,13 @@ from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Priority, RequestError,
 from host_stt.files.config import FilesConfig
 from host_stt.files.cutting import Cutter, Piece
 from host_stt.files.formats import Part, Recording, parts_of
-from host_stt.files.sound_file import SoundFile
+from host_stt.files.reader import TURN_BLOCKS, Turn, reader
 from host_stt.files.voice import Detector
 from host_stt.service import EngineService
 from host_stt.state import ModelFacts
+from host_stt_common.audio_facts import AudioFacts
+from host_stt_common.audio_file import AudioFile, AudioFileError
+from host_stt_common.audio_tracks import picked_track
 from host_stt_common.languages import language_for, name_of
 
 DEADLINE_MS = 600_000
@@ -40,6 +43,7 @@ class FileOptions:
     language: str = AUTO
     terms: tuple[str, ...] = ()
     prompt: str = ""  # text in whose manner to write
+    track: int | None = None  # audio track, from 0; None: the first with speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +58,33 @@ class FileJob:
     """Iterate `stretches` once; `recording` afterwards is all of it."""
 
     def __init__(
-        self, path: Path, options: FileOptions, service: EngineService, config: FilesConfig | None = None
+        self,
+        path: Path,
+        options: FileOptions,
+        service: EngineService,
+        config: FilesConfig | None = None,
+        *,
+        name: str = "",
     ) -> None:
-        """Raises RequestError when the engine cannot do this: 503 not ready, 400 unknown language."""
+        """name: of the file, as its owner calls it. Raises RequestError when the engine cannot do this: 503
+        not ready, 400 unknown language.
+        """
         model = _ready_model(service)
         self._path = path
+        self._name = name or path.name
         self._options = replace(options, language=_language_for(options.language, model))
         self._service = service
         self._config = fitted(config or FilesConfig(), model)
         self._source = f"file-{next(_numbers)}"
         self._done: list[Part] = []
         self._duration_samples = 0
+        self._facts: AudioFacts | None = None
         self._is_over = threading.Event()
         self.announced_s: float | None = None
 
     @property
     def recording(self) -> Recording:
-        return Recording(tuple(self._done), self._duration_samples)
+        return Recording(tuple(self._done), self._duration_samples, self._facts)
 
     async def stretches(self) -> AsyncGenerator[Stretch, None]:
         """What was said, in order, as soon as it is known.
@@ -105,32 +119,53 @@ class FileJob:
         """The windows, each made in a thread when it is wanted; the file is closed whatever happens."""
         loop = asyncio.get_running_loop()
         windows = self._windows()
-        reading: asyncio.Future[Piece | None] | None = None
+        reading: asyncio.Future[Piece | Turn | None] | None = None
         try:
             while True:
                 # Shielded, and no task: a thread cannot be cancelled, and the file must not be closed
                 # under it.
-                reading = loop.run_in_executor(None, next, windows, None)
+                reading = loop.run_in_executor(reader(), next, windows, None)
                 piece = await asyncio.shield(reading)
                 if piece is None:
                     return
-                yield piece
+                if isinstance(piece, Piece):
+                    yield piece
         finally:
             self._is_over.set()
             if reading is not None:
                 await asyncio.gather(reading, return_exceptions=True)
-            await asyncio.shield(loop.run_in_executor(None, windows.close))
+            await asyncio.shield(loop.run_in_executor(reader(), windows.close))
 
-    def _windows(self) -> Generator[Piece, None, None]:
-        with SoundFile(self._path, self._config.seconds_max) as opened:
-            self.announced_s = opened.announced_s
-            cutter = Cutter(self._config, Detector())
-            for samples in opened:
-                if self._is_over.is_set():
-                    return
-                self._duration_samples += len(samples)
-                yield from cutter.feed(samples)
-            yield from cutter.flush()
+    def _windows(self) -> Generator[Piece | Turn, None, None]:
+        try:
+            track = self._options.track
+            if track is None:
+                track = yield from self._picked_track()
+            with AudioFile(self._path, self._config.seconds_max, name=self._name, track=track) as opened:
+                self.announced_s = opened.announced_s
+                cutter = Cutter(self._config, Detector())
+                for number, samples in enumerate(opened, start=1):
+                    if self._is_over.is_set():
+                        return
+                    self._duration_samples += len(samples)
+                    yield from cutter.feed(samples)
+                    if number % TURN_BLOCKS == 0:
+                        yield Turn()
+                yield from cutter.flush()
+                self._facts = opened.facts
+        except AudioFileError as error:
+            raise RequestError(error.code, error.message, error.status) from error
+
+    def _picked_track(self) -> Generator[Turn, None, int]:
+        picking = picked_track(self._path, self._config.seconds_max, Detector, name=self._name)
+        while not self._is_over.is_set():
+            try:
+                next(picking)
+            except StopIteration as picked:
+                track: int = picked.value
+                return track
+            yield Turn()
+        return 0
 
     async def _read(self, piece: Piece) -> Transcript:
         answer = await self._ask(piece, 1)

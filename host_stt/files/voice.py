@@ -1,4 +1,6 @@
-"""Silero's voice detector, as faster-whisper brings it, for samples that come in parts."""
+"""Silero's voice detector, as faster-whisper brings it, for samples that come in parts; quiet speech is
+raised.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from faster_whisper.vad import get_vad_model
 
 from host_stt.contract import Float32Array
 from host_stt.files.cutting import FRAME
+from host_stt_common.leveling import levelled
 
 _CONTEXT = 32  # frames heard again before new ones: the model's state starts from nothing at each call
 _WARM_UP = 8
@@ -42,5 +45,5 @@ class Detector:
         skipped = len(self._before) // FRAME
         # A copy, made before: the model's code writes zeros into the end of what it is given.
         self._before = heard[max(0, len(heard) - _CONTEXT * FRAME) :].copy()
-        probabilities: Float32Array = np.asarray(self._model(heard), np.float32).reshape(-1)
+        probabilities: Float32Array = np.asarray(self._model(levelled(heard)), np.float32).reshape(-1)
         return probabilities[skipped : skipped + len(samples) // FRAME]

@@ -55,6 +55,17 @@ def test_several_files_are_written_and_a_bad_one_is_told_and_does_not_stop_the_o
     assert cue.content == CALL
 
 
+def test_a_recording_that_breaks_off_is_told_and_read_as_far_as_it_goes(folder: Path) -> None:
+    data = (folder / "a.wav").read_bytes()
+    (folder / "cut.wav").write_bytes(data[: len(data) * 2 // 3])
+    done = run("transcribe", "cut.wav", *STARTER, cwd=folder)
+    assert done.returncode == 0 and done.stdout.startswith("alpha one")
+    assert "host-stt: cut.wav: the file ends before its own end; " in done.stderr
+    done = run("transcribe", "a.wav", "--track", "1", *STARTER, cwd=folder)
+    assert done.returncode == 2
+    assert "host-stt: a.wav: the file has one audio track, number 0; 1 is none of them." in done.stderr
+
+
 @pytest.fixture
 def shift(folder: Path) -> Path:
     """A folder of two recordings of one name, one in a subfolder, a bad one, and what is no recording."""

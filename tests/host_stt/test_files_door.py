@@ -27,6 +27,7 @@ from host_stt.files.config import FilesConfig
 from host_stt.files.door import PATH
 from host_stt.server import create_app
 from tests.host_stt.test_server import serving
+from tests.host_stt_common.test_audio_tracks import with_tracks
 from tests.support.engine_process import running
 from tests.support.recordings import Said, at_48k, spoken_row, wav
 from tests.support.sound_files import encoded, wav_header
@@ -209,6 +210,47 @@ def test_translation_is_refused_with_a_sentence(
         client.post("/audio/translations", cast_to=object, files={"file": radio[0]})
 
 
+def test_a_recording_that_breaks_off_says_so_in_every_form(
+    client: openai.OpenAI, radio: tuple[bytes, list[Said]]
+) -> None:
+    whole = wav(spoken_row(ENGLISH)[0])
+    cut = whole[: len(whole) * 3 // 5]
+    announced_s = (len(whole) - 44) / 32_000
+    for form in ("json", "verbose_json"):
+        answer = ask(client, cut, response_format=form)
+        assert answer.is_complete is False
+        assert answer.announced_seconds == pytest.approx(announced_s, abs=0.01)
+        assert answer.seconds == pytest.approx(0.6 * announced_s, abs=0.01)
+    done = list(ask(client, cut, stream=True))[-1]
+    assert (done.type, done.is_complete) == ("transcript.text.done", False)
+    raw = client.audio.transcriptions.with_raw_response.create(
+        model="whisper-1", file=("night.wav", cut), response_format="srt"
+    )
+    assert raw.headers["X-Audio-Complete"] == "false"
+    assert float(raw.headers["X-Audio-Announced-Seconds"]) == pytest.approx(announced_s, abs=0.01)
+    assert ask(client, whole).is_complete is True
+
+
+def test_speech_on_the_second_track_is_read_and_the_track_named(
+    client: openai.OpenAI, tmp_path: Path
+) -> None:
+    speech = spoken_row(ENGLISH)[0]
+    data = with_tracks(tmp_path / "obs.mkv", np.zeros_like(speech), speech).read_bytes()
+    answer = ask(client, data)
+    assert words_off(answer.text, " ".join(ENGLISH)) <= 0.1
+    assert (answer.track, answer.tracks) == (1, 2)
+    assert ask(client, data, extra_body={"track": "0"}).text == ""
+    with pytest.raises(openai.UnprocessableEntityError, match="audio tracks 0 to 1; 2 is none of them"):
+        ask(client, data, extra_body={"track": "2"})
+
+
+@pytest.mark.parametrize("dbfs", [-46, -52])
+def test_quiet_speech_is_heard(client: openai.OpenAI, dbfs: int) -> None:
+    speech = spoken_row(ENGLISH)[0]
+    quiet = speech * np.float32(10 ** (dbfs / 20) / np.abs(speech).max())
+    assert words_off(ask(client, wav(quiet)).text, " ".join(ENGLISH)) <= 0.2
+
+
 SECOND = wav(np.zeros(16_000, np.float32))
 
 
@@ -225,6 +267,9 @@ SECOND = wav(np.zeros(16_000, np.float32))
         (SECOND, {"timestamp_granularities": ["word"]}, 400, "bad_field", "timestamp_granularities"),
         (SECOND, {"response_format": "verbose_json", "extra_body": {"timestamp_granularities[x]": "word"}},
          400, "bad_field", "timestamp_granularities"),
+        (SECOND, {"extra_body": {"track": "first"}}, 400, "bad_field", "track"),
+        (SECOND, {"extra_body": {"track": "7"}}, 422, "unknown_track", "track"),
+        (wav_header(64_000, rate=1) + bytes(64_000), {}, 422, "bad_audio", "file"),
         (SECOND, {"extra_body": {"hotwords[0][a]": "alpha"}}, 400, "bad_field", "hotwords"),
         (SECOND, {"extra_body": {"stream": "perhaps"}}, 400, "bad_field", "stream"),
         (SECOND, {"extra_body": {"hotwords": "x" * 300}}, 400, "term_too_long", "hotwords"),

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from host_stt.files.sound_file import SoundFile
+from host_stt_common.audio_file import AudioFile
 from tests.support.socket_sound import interleaved
 from tests.support.sound_files import encoded
 from tests.support.stereo import PHASES, hum, noise, sides, speech, stereo_packets
 from webrtc_host.doors.socket_audio import make_reader
 from webrtc_host.doors.socket_start import start_of
-from webrtc_host.media.files import decode_file
+from webrtc_host.media.files import read_recording
 from webrtc_host.media.jitter import RtpPacket
 from webrtc_host.media.opus import Codec
 from webrtc_host.media.resample import Piece
@@ -95,18 +95,18 @@ def by_raw_socket(encoding: str) -> Decode:
 
 
 def by_push(planes: Float32Array, rate: int, folder: Path) -> Float32Array:
-    return decode_file(encoded(planes, rate), 60)
+    return read_recording(encoded(planes, rate), 60).samples
 
 
 def by_push_of_flac(planes: Float32Array, rate: int, folder: Path) -> Float32Array:
-    return decode_file(encoded(planes, rate, "flac", "flac"), 60)
+    return read_recording(encoded(planes, rate, "flac", "flac"), 60).samples
 
 
 def by_recording(planes: Float32Array, rate: int, folder: Path) -> Float32Array:
     """8081 and `host-stt transcribe`."""
     path = folder / "call.wav"
     path.write_bytes(encoded(planes, rate))
-    with SoundFile(path, 60) as file:
+    with AudioFile(path, 60) as file:
         return np.concatenate(list(file))
 
 

@@ -11,6 +11,14 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from host_stt_common.audio_file import AudioFile
+
+
+def decoded(data: bytes, seconds_max: int = 600) -> NDArray[np.float32]:
+    """A recording as 16 kHz mono, as both servers read it."""
+    with AudioFile(data, seconds_max) as file:
+        return np.concatenate(list(file))
+
 
 def encoded(
     planes: NDArray[np.float32], rate: int = 48_000, container: str = "wav", codec: str = "pcm_s16le"

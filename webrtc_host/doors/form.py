@@ -26,7 +26,7 @@ from webrtc_host.errors import RequestError
 
 MULTIPART = "multipart/form-data"
 FORM_TYPES = (MULTIPART, "application/x-www-form-urlencoded")
-FIELDS = ("session_id", "channel_id", "start_ts", "initial_prompt", "lang")
+FIELDS = ("session_id", "channel_id", "start_ts", "initial_prompt", "lang", "track")
 FIELD_BYTES_MAX = 64 * 1024
 PARTS_MAX = 32
 HEAD_BYTES_MAX = 8 * 1024  # of one part
@@ -35,11 +35,20 @@ TERM_WORDS_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Of a multipart body. filename: as the caller named the file; empty for a field."""
+
+    content: bytes
+    filename: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PushForm:
     session_id: str
     channel_id: str
     start_sample: int
-    audio: bytes
+    audio: Part
+    track: int | None  # audio track, from 0; None: the first with speech
     language: str | None
     terms: tuple[str, ...]  # of the prompt, when it reads like a list
     history: str  # the prompt otherwise
@@ -52,9 +61,9 @@ async def read_form(request: web.Request, audio_bytes_max: int, executor: Execut
     parts = await _read_parts(request, audio_bytes_max + 2 * FIELD_BYTES_MAX, executor)
     check_fields(parts, (*FIELDS, "audio"), "the form")
     audio = parts.pop("audio", None)
-    if audio is not None and len(audio) > audio_bytes_max:
+    if audio is not None and len(audio.content) > audio_bytes_max:
         raise RequestError("too_large", f"`audio` is over the limit of {audio_bytes_max} bytes", 413)
-    return _checked({name: _text(name, raw) for name, raw in parts.items()}, audio)
+    return _checked({name: _text(name, part) for name, part in parts.items()}, audio)
 
 
 async def read_fields(
@@ -67,7 +76,7 @@ async def read_fields(
     """
     if request.content_type == MULTIPART:
         parts = await _read_parts(request, bytes_max, executor)
-        return {name: _text(name, raw) for name, raw in parts.items()}
+        return {name: _text(name, part) for name, part in parts.items()}
     body = await read_body(request, bytes_max)
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=PARTS_MAX))
@@ -77,7 +86,7 @@ async def read_fields(
         ) from error
 
 
-async def _read_parts(request: web.Request, bytes_max: int, executor: Executor | None) -> dict[str, bytes]:
+async def _read_parts(request: web.Request, bytes_max: int, executor: Executor | None) -> dict[str, Part]:
     boundary = _parameter("content-type", request.headers[hdrs.CONTENT_TYPE], "boundary")
     if not 0 < len(boundary) <= 70:  # RFC 2046
         raise _broken("the content type names no boundary")
@@ -86,12 +95,12 @@ async def _read_parts(request: web.Request, bytes_max: int, executor: Executor |
     return await loop.run_in_executor(executor, split_parts, body, boundary.encode())
 
 
-def split_parts(body: bytes, boundary: bytes) -> dict[str, bytes]:
+def split_parts(body: bytes, boundary: bytes) -> dict[str, Part]:
     """The parts by name; of two with the same name the last. Raises RequestError 400 when it is no form."""
     pieces = (b"\r\n" + body).split(b"\r\n--" + boundary, PARTS_MAX + 2)
     if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
         raise _broken("its end is missing")
-    parts: dict[str, bytes] = {}
+    parts: dict[str, Part] = {}
     for piece in pieces[1:-1]:
         head, separator, content = piece.partition(b"\r\n\r\n")
         if not separator or len(head) > HEAD_BYTES_MAX:
@@ -100,12 +109,13 @@ def split_parts(body: bytes, boundary: bytes) -> dict[str, bytes]:
         # No place for the one here (RFC 7578); the other would have to be unpacked.
         if "content-transfer-encoding" in fields or "content-encoding" in fields:
             raise _broken("a part is encoded")
-        name = _parameter("content-disposition", str(fields.get("content-disposition", "")), "name")
-        parts[name] = content
+        disposition = str(fields.get("content-disposition", ""))
+        name, filename = (_parameter("content-disposition", disposition, key) for key in ("name", "filename"))
+        parts[name] = Part(content, filename)
     return parts
 
 
-def _checked(texts: dict[str, str], audio: bytes | None) -> PushForm:
+def _checked(texts: dict[str, str], audio: Part | None) -> PushForm:
     prompt = texts.get("initial_prompt", "").strip()
     if len(prompt) > HISTORY_CHARS_MAX:
         raise RequestError("bad_field", f"`initial_prompt` is over {HISTORY_CHARS_MAX} characters", 422)
@@ -117,17 +127,18 @@ def _checked(texts: dict[str, str], audio: bytes | None) -> PushForm:
         channel_id=_required(texts, "channel_id"),
         start_sample=_start_sample(_required(texts, "start_ts")),
         audio=audio,
+        track=_track(texts.get("track", "").strip()),
         language=language_of(texts.get("lang")),
         terms=terms,
         history="" if terms else prompt,
     )
 
 
-def _text(name: str, raw: bytes) -> str:
-    if len(raw) > FIELD_BYTES_MAX:
+def _text(name: str, part: Part) -> str:
+    if len(part.content) > FIELD_BYTES_MAX:
         raise RequestError("bad_field", f"`{name}` is too long", 422)
     try:
-        return raw.decode()
+        return part.content.decode()
     except UnicodeDecodeError as error:
         raise RequestError("bad_field", f"`{name}` is not UTF-8", 422) from error
 
@@ -158,6 +169,15 @@ def _required(texts: dict[str, str], name: str) -> str:
     if not value:
         raise _missing(name)
     return value
+
+
+def _track(text: str) -> int | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9]{1,3}", text):
+        message = f"`track` {text[:40]!r} is no number of an audio track; the first is 0"
+        raise RequestError("bad_field", message, 422)
+    return int(text)
 
 
 def _start_sample(text: str) -> int:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -29,7 +30,7 @@ from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
 from webrtc_host.errors import EngineError, Overloaded, RequestError
 from webrtc_host.media.cutting import cut_at_quiet
-from webrtc_host.media.files import decode_file
+from webrtc_host.media.files import read_recording
 from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, EventType, Transcriber, ms_of
 from webrtc_host.sessions import NAME_CHARS_MAX, SessionRegistry
 from webrtc_host.speech.glossary import PromptTerms
@@ -136,9 +137,15 @@ class PushDoor:
         channel = self._registry.channel(session, form.channel_id)
         _check_not_fed(channel)
         loop = asyncio.get_running_loop()
-        samples = await loop.run_in_executor(
-            self._executor, decode_file, form.audio, self._registry.limits.push_s
+        read = partial(
+            read_recording,
+            form.audio.content,
+            self._registry.limits.push_s,
+            name=form.audio.filename,
+            track=form.track,
         )
+        recorded = await loop.run_in_executor(self._executor, read)
+        samples = recorded.samples
         async with self._turn(channel, form.start_sample, form.start_sample + len(samples), by) as room:
             segments = await self._transcribe(channel, form, samples)
             if room is not None:
@@ -149,6 +156,7 @@ class PushDoor:
             "segments": segments,
             "commit_point": _seconds(channel.taken.end_around(form.start_sample)),
             "audio_kept": self._archive is not None and self._archive.trouble is None,
+            **recorded.facts.body(),
         }
 
     @asynccontextmanager

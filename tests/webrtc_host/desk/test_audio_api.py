@@ -10,10 +10,10 @@ import pytest
 from host_stt.contract import Float32Array
 from tests.support.desk import Desk, a_config, running_desk, until
 from tests.support.sound import encoded
+from tests.support.sound_files import decoded
 from tests.support.speech import say
 from webrtc_host.app import ARCHIVE, RECORD
 from webrtc_host.channel import ChannelWish, DoorKind
-from webrtc_host.media.files import decode_file
 from webrtc_host.transcript import ogg
 from webrtc_host.transcript.archive import Archive
 
@@ -72,7 +72,7 @@ async def test_a_range_is_played_as_it_was_said(desk: Desk) -> None:
     end_ms = 2000 + len(said) // 16
     status, body, headers = await fetch(desk, channel_path(desk, f"?from_ms=2000&to_ms={end_ms}"))
     assert (status, headers["Content-Type"]) == (200, "audio/ogg")
-    assert likeness(decode_file(body, 60), said) > 0.9
+    assert likeness(decoded(body, 60), said) > 0.9
     kept = [payload for page in ogg.read(body) for payload in page.packets]
     assert [p for p in kept if p in payloads] == payloads[: len([p for p in kept if p in payloads])]
     assert len(set(payloads) - set(kept)) <= 1  # the packets as they came; the last one is past the range
@@ -83,7 +83,7 @@ async def test_without_an_end_a_range_goes_to_the_end_of_what_is_kept(desk: Desk
     await keep(desk, said)
     status, body, _ = await fetch(desk, channel_path(desk, "?from_ms=1000"))
     assert status == 200
-    assert abs(len(decode_file(body, 60)) - 16_000 - len(said)) < 700
+    assert abs(len(decoded(body, 60)) - 16_000 - len(said)) < 700
 
 
 async def test_a_segment_is_heard_with_a_little_before_and_after(desk: Desk) -> None:
@@ -94,12 +94,12 @@ async def test_a_segment_is_heard_with_a_little_before_and_after(desk: Desk) -> 
     status, body, headers = await fetch(desk, "/api/segments/g_1/audio")
     assert status == 200
     assert headers["Content-Disposition"] == 'inline; filename="g_1.opus"'
-    heard = decode_file(body, 60)
+    heard = decoded(body, 60)
     assert abs(len(heard) - (500 + 600) * 16) <= 16
     assert likeness(heard, said[100 * 16 :]) > 0.9
     exact, body, _ = await fetch(desk, "/api/segments/g_1/audio?lead_ms=0&trail_ms=0")
     assert exact == 200
-    assert abs(len(decode_file(body, 60)) - 500 * 16) <= 16
+    assert abs(len(decoded(body, 60)) - 500 * 16) <= 16
 
 
 @pytest.mark.parametrize(
@@ -214,4 +214,4 @@ async def test_what_is_played_can_be_read_by_a_program_that_streams(desk: Desk) 
     url = desk.url + channel_path(desk, "?from_ms=2000&to_ms=3000")
     async with desk.client.get(url, timeout=timeout) as answer:
         pieces = [piece async for piece in answer.content.iter_chunked(100)]
-    assert decode_file(b"".join(pieces), 60).any()
+    assert decoded(b"".join(pieces), 60).any()

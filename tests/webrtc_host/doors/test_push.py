@@ -18,7 +18,7 @@ from tests.support.peers import Rig, app_of, until
 from tests.support.sound_files import encoded, wav_header
 from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig
-from webrtc_host.doors.form import split_parts, terms_of
+from webrtc_host.doors.form import Part, split_parts, terms_of
 from webrtc_host.doors.push import PUSHES_MAX, PushDoor
 from webrtc_host.errors import EngineError, RequestError
 from webrtc_host.seams import EventType
@@ -132,6 +132,11 @@ async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(worl
         "segments": [{"start": 13.0, "end": 15.0, "text": "piece at 12", "conf": -0.25}],
         "commit_point": 15.5,
         "audio_kept": False,  # there is no archive here
+        "is_complete": True,
+        "seconds": 3.0,
+        "announced_seconds": 3.0,
+        "track": 0,
+        "tracks": 1,
     }
     log = world.rig.logs[session]
     assert [(kind, channel) for kind, channel, _ in log.events] == [
@@ -297,6 +302,51 @@ async def test_a_piece_that_is_not_kept_says_so(aiohttp_client: Any) -> None:
     await rig.registry.close()
 
 
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        ("ipod", "aac"),
+        ("webm", "libopus"),
+        ("asf", "mp2"),
+        ("aiff", "pcm_s16be"),
+        ("caf", "pcm_s16le"),
+        ("adts", "aac"),
+    ],
+)
+async def test_push_takes_what_8081_takes(world: World, container: str, codec: str) -> None:
+    planes = (0.1 * np.sin(np.arange(96_000) * 0.05)).astype(np.float32)[np.newaxis]
+    fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    status, body = await world.push(encoded(planes, 48_000, container, codec), **fields)
+    assert (status, body["seconds"]) == (200, pytest.approx(2, abs=0.15))
+
+
+async def test_a_piece_that_breaks_off_says_so(world: World) -> None:
+    fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    whole = wav(3.0)
+    status, body = await world.push(whole[: len(whole) * 2 // 3], **fields)
+    assert status == 200
+    assert (body["is_complete"], body["announced_seconds"]) == (False, 3.0)
+    assert body["seconds"] == pytest.approx(2.0, abs=0.01)
+
+
+async def test_the_track_may_be_named_and_must_be_there(world: World) -> None:
+    fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    said = await world.refused(422, "unknown_track", wav(1), **fields, track="1")
+    assert said == "the file has one audio track, number 0; 1 is none of them"
+    await world.refused(422, "bad_field", wav(1), **fields, track="-1")
+    assert (await world.push(wav(1), **fields, track="0"))[1]["track"] == 0
+
+
+async def test_headerless_telephony_is_known_by_its_name(world: World) -> None:
+    planes = (0.1 * np.sin(np.arange(16_000) * 0.3)).astype(np.float32)[np.newaxis]
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, value in {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}.items():
+        form.add_field(name, value)
+    form.add_field("audio", encoded(planes, 8_000, "alaw", "pcm_alaw"), filename="call.alaw")
+    async with world.http.post("/push", data=form) as response:
+        assert (response.status, (await response.json())["seconds"]) == (200, pytest.approx(2, abs=0.01))
+
+
 async def test_languages_are_taken_as_clients_write_them(world: World) -> None:
     session = await world.create()
     for number, (lang, code) in enumerate(
@@ -367,9 +417,9 @@ def test_a_form_is_taken_apart_whatever_its_parts_hold() -> None:
         b'Content-Disposition: form-data; name="empty"\r\n\r\n',
     )
     assert split_parts(b"preamble\r\n" + body + b"epilogue", b"x") == {
-        "audio": sound,
-        "lang": b"ko",
-        "empty": b"",
+        "audio": Part(sound, "a;b.wav"),
+        "lang": Part(b"ko"),
+        "empty": Part(b""),
     }
 
 
@@ -397,7 +447,7 @@ def test_a_form_that_is_none_is_a_plain_400(body: bytes) -> None:
 def test_no_body_at_all_breaks_the_splitting(noise: bytes, head: bytes) -> None:
     for body in (noise, form_of(head + b"\r\n\r\n" + noise)):
         try:
-            assert all(isinstance(part, bytes) for part in split_parts(body, b"x").values())
+            assert all(isinstance(part, Part) for part in split_parts(body, b"x").values())
         except RequestError as error:
             assert error.status == 400
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.desk import until
 from tests.support.sound import MS, PLACE, kept_in, packet_at, row_of_packets
+from tests.support.sound_files import decoded
 from tests.support.speech import say
 from webrtc_host.config import ArchiveConfig
-from webrtc_host.media.files import decode_file
 from webrtc_host.seams import Block, BlockKind
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
@@ -114,7 +114,7 @@ def test_blocks_are_encoded_and_heard_at_their_time(archive: Archive) -> None:
     archive.encoder.close()
     settle(archive)
     end = start + len(said)
-    heard = decode_file(ogg_file(archive.packets(PLACE, start - ROLL_SAMPLES, end), start, end), 60)
+    heard = decoded(ogg_file(archive.packets(PLACE, start - ROLL_SAMPLES, end), start, end), 60)
     n = len(said) + len(heard)
     cross = np.fft.irfft(np.fft.rfft(heard, n) * np.conj(np.fft.rfft(said, n)), n)
     shift = int(cross.argmax())

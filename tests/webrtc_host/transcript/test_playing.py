@@ -7,8 +7,8 @@ import pytest
 
 from host_stt.contract import Float32Array
 from tests.support.sound import MS, encoded, packet_at
+from tests.support.sound_files import decoded
 from tests.support.speech import padded, say
-from webrtc_host.media.files import decode_file
 from webrtc_host.seams import Block, OpusPacket
 from webrtc_host.transcript import ogg
 from webrtc_host.transcript.encoding import RunEncoder
@@ -29,7 +29,7 @@ def test_encoded_sound_is_heard_where_it_was_said(start: int) -> None:
     said = padded(say("alpha one proceed to gate seven"))
     packets = encoded(said, start)
     assert all(a.end_sample == b.start_sample for a, b in itertools.pairwise(packets))
-    heard = decode_file(ogg_file(packets, start, start + len(said)), 60)
+    heard = decoded(ogg_file(packets, start, start + len(said)), 60)
     shift, strength = shift_of(heard, said)
     first_ms = max(0, 104 - start) // MS  # nothing lies before sample 0
     assert abs(shift) <= (first_ms + 1) * MS
@@ -46,8 +46,8 @@ def test_a_block_elsewhere_is_not_of_the_run() -> None:
 def test_any_range_is_heard_to_the_sample(from_ms: int, to_ms: int) -> None:
     said = np.pad(say("alpha one proceed to gate seven"), (0, 48_000))[: 3000 * MS]
     packets = encoded(said)
-    whole = decode_file(ogg_file(packets, 0, 3000 * MS), 60)
-    part = decode_file(ogg_file(packets, from_ms * MS, to_ms * MS), 60)
+    whole = decoded(ogg_file(packets, 0, 3000 * MS), 60)
+    part = decoded(ogg_file(packets, from_ms * MS, to_ms * MS), 60)
     assert abs(len(part) - (to_ms - from_ms) * MS) <= MS
     if len(part) > 1000:
         shift, strength = shift_of(part, whole[from_ms * MS : to_ms * MS])
@@ -60,7 +60,7 @@ def test_a_hole_is_silence_and_what_follows_keeps_its_time() -> None:
     second_at = 5003 * MS + 5
     packets = [*encoded(first), *encoded(second, second_at)]
     end = second_at + len(second)
-    heard = decode_file(ogg_file(packets, 0, end), 60)
+    heard = decoded(ogg_file(packets, 0, end), 60)
     assert abs(len(heard) - end) <= MS
     assert not heard[3000 * MS : 4900 * MS].any()
     shift, strength = shift_of(heard[3000 * MS :], np.pad(second, (second_at - 3000 * MS, 0)))
@@ -69,14 +69,14 @@ def test_a_hole_is_silence_and_what_follows_keeps_its_time() -> None:
 
 
 def test_a_range_without_any_packet_is_silence_of_its_length() -> None:
-    heard = decode_file(ogg_file([], 7 * MS, 1507 * MS), 60)
+    heard = decoded(ogg_file([], 7 * MS, 1507 * MS), 60)
     assert abs(len(heard) - 1500 * MS) <= 2
     assert not heard.any()
 
 
 def test_a_packet_kept_twice_is_heard_once() -> None:
     packets = [packet_at(ms) for ms in (0, 20, 20, 40, 40, 60)]
-    heard = decode_file(ogg_file(packets, 0, 80 * MS), 60)
+    heard = decoded(ogg_file(packets, 0, 80 * MS), 60)
     assert abs(len(heard) - 80 * MS) <= 2
 
 

@@ -1,0 +1,81 @@
+"""Of a recording's packets and frames: is the last packet whole, and frames as 16 kHz mono.
+
+Several channels are mixed by `mixdown`: FFmpeg's own matrix leaves the bass channel out and lets opposite
+phases cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from host_stt_common.container_facts import mp3_frame_bytes
+from host_stt_common.frames import planes_of
+from host_stt_common.mixdown import MixDown
+
+Float32Array = NDArray[np.float32]
+SAMPLE_RATE = 16_000
+"""Hertz of what comes out."""
+_CONSTANT = frozenset({"mp2", "mp2float", "ac3", "eac3"})
+"""Codecs whose frames are all of one size."""
+
+
+class LastPacket:
+    """Whether the last packet of a stream is whole."""
+
+    def __init__(self) -> None:
+        self._is_damaged = self._is_corrupt = False
+        self._head, self._size, self._size_before, self._codec = b"", 0, 0, ""
+
+    def note(self, packet: Any, *, is_damaged: bool) -> None:
+        if not packet.size:  # what the decoder still held, at the end
+            self._is_damaged = self._is_damaged or is_damaged
+            return
+        self._is_damaged, self._is_corrupt = is_damaged, packet.is_corrupt
+        self._head, self._codec = bytes(memoryview(packet)[:4]), packet.stream.codec_context.name
+        self._size_before, self._size = self._size, packet.size
+
+    def is_torn(self, container: str) -> bool:
+        if self._is_damaged:
+            return True
+        if self._codec.startswith("mp3"):
+            return self._size < mp3_frame_bytes(self._head)
+        if self._codec in _CONSTANT:
+            return 0 < self._size < self._size_before - 2  # 44.1 kHz needs a padding word now and then
+        # A WAV of unknown size ends with a packet that is called corrupt; `container_facts` knows it better.
+        return self._is_corrupt and container != "wav"
+
+
+class ToMono:
+    """Frames of one shape become 16 kHz mono float32."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._mixdown = MixDown(rate)
+        self._resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
+
+    def feed(self, frame: av.AudioFrame) -> Iterator[Float32Array]:
+        """Raises FrameError for more channels than can be mixed."""
+        if frame.layout.nb_channels > 1:
+            frame = self._mixed(frame)
+        frame.pts = None  # times are kept by the file, not by the resampler
+        return self._resampled(frame)
+
+    def flush(self) -> Iterator[Float32Array]:
+        return self._resampled(None)
+
+    def _mixed(self, frame: av.AudioFrame) -> av.AudioFrame:
+        samples = self._mixdown.feed(planes_of(frame))
+        mixed = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="fltp", layout="mono")
+        mixed.sample_rate = self._rate
+        return mixed
+
+    def _resampled(self, frame: av.AudioFrame | None) -> Iterator[Float32Array]:
+        for made in self._resampler.resample(frame):
+            samples = np.nan_to_num(made.to_ndarray()[0], nan=0.0, posinf=1.0, neginf=-1.0)
+            if len(samples):
+                yield np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False)
