@@ -21,6 +21,7 @@ SPEAKS_ABOVE = 4.0  # 6 dB over the floor; steady noise stays under 4.5 dB
 SPEECH_POWER_MIN = 1e-8  # -80 dBFS
 LEAKS_BELOW = 0.1  # 10 dB under the loudest speech: a codec or a cable lets through so much
 HANGOVER_HOPS = 2 * HOPS_PER_S // 5  # 400 ms: longer than the silence before a plosive
+LATELY_HOPS = 3 * HOPS_PER_S  # noise stays down in the pauses of a speech: back and forth, it disturbs more
 NOISE_POWER_MIN = 1e-6  # -60 dBFS: quieter noise covers nothing
 GAIN_MIN = 0.001  # -60 dB: hum at full scale, then no louder than NOISE_POWER_MIN
 SIGNAL_POWER_MIN = 1e-7  # -70 dBFS: a channel that never had so much carries nothing
@@ -37,7 +38,7 @@ class Levels:
         self._power: Float64Array = np.zeros((HISTORY_HOPS, channels))
         self._band: Float64Array = np.zeros((HISTORY_HOPS, channels))
         self._is_live = np.zeros(channels, np.bool_)
-        self._spoke_at = np.full(channels, -HANGOVER_HOPS - 1)
+        self._spoke_at = np.full(channels, -LATELY_HOPS - 1)
         self._speaks_above: Float64Array = np.full(channels, SPEECH_POWER_MIN)
         self._steady_gain: Float64Array = np.ones(channels)  # of a channel while others speak and it does not
 
@@ -91,11 +92,11 @@ class Levels:
         return np.repeat(1.0 / counted, self._channels, axis=1)
 
     def _turned_down(self, hop: int) -> Float64Array:
-        """(channels,) factors: a steady channel's while another one speaks."""
-        speaks = hop - self._spoke_at <= HANGOVER_HOPS
-        if not speaks.any():
-            return np.ones(self._channels)
-        return np.where(speaks, 1.0, self._steady_gain)
+        """(channels,) factors: a steady channel's while another one speaks, or did lately."""
+        silent_hops = hop - self._spoke_at
+        spoke_lately = silent_hops <= LATELY_HOPS
+        another_spoke = spoke_lately.sum() - spoke_lately > 0
+        return np.where(another_spoke & (silent_hops > HANGOVER_HOPS), self._steady_gain, 1.0)
 
     def _review(self) -> None:
         """Take the floors anew, and from them the gains of steady channels."""
@@ -105,7 +106,7 @@ class Levels:
         lowest = max(float(floor.min()), NOISE_POWER_MIN)
         self._steady_gain = np.clip(np.sqrt(lowest / np.maximum(floor, lowest)), GAIN_MIN, 1.0)
         if known <= HANGOVER_HOPS:  # noise that was there from the beginning seemed to be speech so far
-            silent = np.full(self._channels, -HANGOVER_HOPS - 1)
+            silent = np.full(self._channels, -LATELY_HOPS - 1)
             self._spoke_at = _last_of(self._is_speech(self._band[:known]), 0, silent)
 
 
