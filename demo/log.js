@@ -6,7 +6,7 @@
 
 import { t } from "./i18n.js";
 import { placesOf } from "./terms.js";
-import { timecode } from "./transcript.js";
+import { LATER_SOURCES, timecode } from "./transcript.js";
 
 const ROWS_MAX = 1000; // more makes a page slow; exports still hold every line of the model
 const SURE = 0.5; // words below this probability are shown lighter and slanted
@@ -29,13 +29,13 @@ export class Log {
   addLine(line) {
     const row = this.#row("line", line.channel, line.start ?? timecode(line.start_ms), line.start_ms);
     row.dataset.segment = line.segment;
-    const isLate = line.source === "backfill";
+    const isLate = LATER_SOURCES.has(line.source);
     row.classList.toggle("late", isLate);
-    if (isLate) row.title = t("text.late");
     const text = document.createElement("p");
     if (line.language) text.lang = line.language;
     text.append(...marked(line, this.terms.list));
     row.append(text);
+    if (isLate) text.append(sourceOf(line));
     this.#lines.set(row, line);
     this.#append(row, isLate);
   }
@@ -45,7 +45,8 @@ export class Log {
     for (const row of this.box.children) {
       const line = this.#lines.get(row);
       if (line?.glossary_version !== this.terms.version) continue;
-      row.querySelector("p").replaceChildren(...marked(line, this.terms.list));
+      const source = row.querySelector(".source");
+      row.querySelector("p").replaceChildren(...marked(line, this.terms.list), ...(source ? [source] : []));
     }
   }
 
@@ -144,6 +145,14 @@ export class Log {
     this.more.hidden = this.#unseen === 0;
     this.more.textContent = t("text.new", { n: this.#unseen });
   }
+}
+
+/** The words that say why a line was not read live. */
+function sourceOf(line) {
+  const source = document.createElement("small");
+  source.className = "source";
+  source.textContent = t(`text.source.${line.source}`);
+  return source;
 }
 
 /** A channel that nobody fed is no failure, so it looks like none. */

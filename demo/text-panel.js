@@ -7,7 +7,7 @@
 import { Log, drawInterim } from "./log.js";
 import { language, t } from "./i18n.js";
 import { $, enableTools, wireTools } from "./page.js";
-import { Transcript } from "./transcript.js";
+import { LATER_SOURCES, Transcript } from "./transcript.js";
 import { Unanswered } from "./unanswered.js";
 import { Watcher } from "./watch.js";
 
@@ -82,7 +82,7 @@ export class TextPanel {
     this.terms.note(line.glossary_version);
     enableTools(true);
     if (this.#isRestoring) return;
-    if (line.source !== "backfill") this.latency.add(line.latency_ms); // made up for later: its age is no delay
+    if (!LATER_SOURCES.has(line.source)) this.latency.add(line.latency_ms);
     const n = this.transcript.lines.length;
     this.steps.set("text", "done", n === 1 ? "detail.line" : "detail.lines", { n });
   }

@@ -10,6 +10,8 @@
 
 const LINES_MAX = 5000; // a night of one channel; the server keeps the full record
 const GAP_MIN_MS = 200; // shorter losses are repaired by the decoder and cannot be heard
+/** A final with one of these was not read live: it goes where it was said, and its age is no delay. */
+export const LATER_SOURCES = new Set(["backfill", "recovery"]);
 const GAP_STATES = new Set(["lost", "shed", "failed"]);
 
 export class Transcript {
@@ -106,7 +108,7 @@ export class Transcript {
   /** In the order they came, but words that were made up for later go where they were said. */
   #insert(line) {
     let at = this.lines.length;
-    if (line.source === "backfill") {
+    if (LATER_SOURCES.has(line.source)) {
       const isAfter = (other) => other.session === line.session && other.start_ms > line.start_ms;
       while (at > 0 && isAfter(this.lines[at - 1])) at -= 1;
     }

@@ -26,6 +26,7 @@ from webrtc_host.seams import (
     EventSink,
     EventType,
     OpusPacket,
+    Source,
     Transcriber,
 )
 from webrtc_host.transcript.archive import Archive
@@ -35,8 +36,6 @@ from webrtc_host.transcript.recovery import WANT_OF_ENGINE, Plan
 ROLL_SAMPLES = 80 * SAMPLES_PER_MS
 PATIENCE_S = 1800.0
 RETRY_S = 1.0
-SOURCE = "recovery"
-"""On finals read from the archive: their lateness is no latency of ours."""
 DEADLINE_MS = 600_000  # the longest the contract allows; nobody waits for these windows
 
 
@@ -135,7 +134,7 @@ class PastSink:
                     return None
                 fields["start_ms"] = self._plan.start_of(utterance, fields["start_ms"])
             case EventType.SEGMENT_FINAL:
-                fields["source"] = SOURCE
+                fields["source"] = Source.RECOVERY
                 self._figures.finals += 1
         if utterance:
             fields["utterance"] = self._plan.name_of(utterance)

@@ -88,6 +88,13 @@ class ChannelState(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+class Source(StrEnum):
+    """Where the audio of a final came from when it was not live; live finals carry no source."""
+
+    BACKFILL = "backfill"  # sent by the page after a break of the connection
+    RECOVERY = "recovery"  # read again from the archive, after a crash or for want of an engine
+
+
 class CoverageState(StrEnum):
     """What became of a millisecond of a channel; exactly one for each."""
 

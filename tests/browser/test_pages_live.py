@@ -122,6 +122,21 @@ async def test_glossary_terms_are_marked_and_changed_words_tell_what_was_heard(
     await expect(page.locator(".line .unsure")).to_have_text("over")
 
 
+async def test_a_line_read_from_the_recording_says_so_and_counts_for_no_delay(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("one", 1000, 2000)
+    stub.final("three", 9000, 9900)
+    stub.final("two", 5000, 5900, source="recovery", latency_ms=60_000)
+    lines = page.locator(".line p")
+    recovered = "twoRead from the recording, after a restart or while there was no engine"
+    await expect(lines).to_have_text(["one", recovered, "three"], timeout=BUSY_BOX_MS)
+    await expect(page.locator(".line.late")).to_have_count(1)
+    await expect(page.locator("[data-figure=count]")).to_have_text("2")
+
+
 async def test_the_delay_is_shown_with_its_percentiles_and_count(
     open_page: OpenPage, stub: StubServer
 ) -> None:

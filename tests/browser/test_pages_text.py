@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.browser.conftest import OpenPage
+from webrtc_host.seams import Source
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -104,6 +105,16 @@ async def test_lost_audio_is_kept_joined_and_taken_back_when_it_is_filled(open_p
     result = await fed(page, lost)
     assert [(gap["from_ms"], gap["to_ms"]) for gap in result["gaps"]] == [(0, 2400)]
     assert (await fed(page, [*lost, cover(4, 0, 2400, "transcribed")]))["gaps"] == []
+
+
+@pytest.mark.parametrize("source", list(Source))
+async def test_a_line_that_was_not_read_live_stands_where_it_was_said(
+    open_page: OpenPage, source: Source
+) -> None:
+    page = await open_page()
+    live = [final("one", 1), final("three", 2, start_ms=9000, end_ms=9900)]
+    result = await fed(page, [*live, final("two", 3, start_ms=5000, end_ms=5900, source=source.value)])
+    assert result["lines"] == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tests.browser.stub import DEMO
+from webrtc_host.seams import Source
 
 
 def _sources() -> list[Path]:
@@ -26,3 +27,12 @@ def test_every_source_is_one_room() -> None:
 
 def test_the_clips_are_small() -> None:
     assert sum(path.stat().st_size for path in (DEMO / "clips").iterdir()) < 200_000
+
+
+def test_the_pages_know_every_source_of_a_final_that_was_not_live() -> None:
+    text = (DEMO / "transcript.js").read_text("utf-8")
+    (listed,) = re.findall(r"LATER_SOURCES = new Set\(\[([^\]]*)\]\)", text)
+    assert re.findall(r'"([^"]+)"', listed) == [source.value for source in Source]
+    for name in ("strings-en.js", "strings-ko.js"):
+        strings = (DEMO / name).read_text("utf-8")
+        assert all(f'"text.source.{source.value}":' in strings for source in Source), name

@@ -20,7 +20,16 @@ from host_stt.contract import SAMPLE_RATE, Float32Array
 from webrtc_host.channel import Channel, Pipeline
 from webrtc_host.media.ranges import RangeSet
 from webrtc_host.media.standing import GAP_MS_MIN
-from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageNotes, CoverageState, EventSink, EventType, ms_of
+from webrtc_host.seams import (
+    SAMPLES_PER_MS,
+    Block,
+    CoverageNotes,
+    CoverageState,
+    EventSink,
+    EventType,
+    Source,
+    ms_of,
+)
 from webrtc_host.transcript.event_log import EventLog
 
 logger = logging.getLogger(__name__)
@@ -31,8 +40,6 @@ EDGE_MS = 400
 """The same word this close in time to one that was heard live is that word: nobody says one again so fast."""
 LOOSE_MS = 200
 """Word times are off by up to about so much: what seems to begin so late may still be cut by the edge."""
-BACKFILL = "backfill"
-"""`source` of the finals."""
 JOIN_SAMPLES = SAMPLE_RATE // 50
 """Pieces that lie this close belong together: rounding of their times is no hole."""
 PIECE_SAMPLES = SAMPLE_RATE
@@ -251,7 +258,7 @@ class GapSink:
         elif len(kept) < len(words):
             fields = cut_words(fields, kept)
         self.segments += 1
-        return self._tell(EventType.SEGMENT_FINAL, {**fields, "source": BACKFILL})
+        return self._tell(EventType.SEGMENT_FINAL, {**fields, "source": Source.BACKFILL})
 
     def _tell(self, kind: EventType, fields: dict[str, Any]) -> int | None:
         return self._channel.session.log.emit(kind, self._channel.id, **fields)
@@ -287,7 +294,9 @@ def heard_live(channel: Channel, from_ms: int, to_ms: int) -> list[dict[str, Any
     if not isinstance(log, EventLog):
         return []
     finals = [json.loads(event.data) for event in log.segments(channel.id, from_ms=from_ms, to_ms=to_ms)]
-    return [word for final in finals if final.get("source") != BACKFILL for word in final.get("words", [])]
+    return [
+        word for final in finals if final.get("source") != Source.BACKFILL for word in final.get("words", [])
+    ]
 
 
 def is_double(word: dict[str, Any], heard: Sequence[dict[str, Any]]) -> bool:
