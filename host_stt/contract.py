@@ -284,9 +284,16 @@ def decode_window(frame: bytes | memoryview) -> Window:
     except ContractError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise ContractError(
-            "bad_header", f"the header is not valid: {error}", window_id=check.window_id
-        ) from error
+        raise ContractError("bad_header", _header_fault(error), window_id=check.window_id) from error
+
+
+def _header_fault(error: Exception) -> str:
+    """In words: a field that is missing, one of another type (our own text), or a value out of its range."""
+    if isinstance(error, KeyError):
+        return f"the header has no {error.args[0]}"
+    if isinstance(error, TypeError):
+        return f"the header is not valid: {error}"
+    return f"the header is not valid: priority is one of {', '.join(Priority)}"
 
 
 def _split(frame: bytes | memoryview) -> tuple[dict[str, Any], memoryview]:
@@ -414,7 +421,7 @@ def decode_answer(text: str) -> Answer:
     except ContractError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise ContractError("bad_answer", f"the engine's answer is not valid: {error!r}", 400) from error
+        raise ContractError("bad_answer", "the engine's answer is not valid", 400) from error
 
 
 def _segment(body: dict[str, Any]) -> Segment:

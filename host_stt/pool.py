@@ -261,7 +261,7 @@ def _timed(answer: Answer, waited_s: float, took_s: float) -> Answer:
 
 
 def _failed(ticket: Ticket, error: Exception) -> WindowError:
-    text = f"the engine failed on this window ({type(error).__name__}); it may be sent again"
+    text = "the engine failed on this window; its log has the details, and the window may be sent again"
     return WindowError(ticket.window.id, "engine_failed", text, is_retryable=True)
 
 

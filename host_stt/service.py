@@ -30,6 +30,7 @@ from host_stt.pool import Deliver, Pool, PoolStatistics
 from host_stt.prompt import PREVIOUS_TOKENS_MAX, PromptBudget
 from host_stt.state import EngineState, ModelFacts, Phase
 from host_stt.window_forms import settled
+from host_stt_common.plain import plain_error
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class EngineService:
             self._fail(str(error))
         except Exception as error:  # the loading of a native library: report it, keep /ready answering
             logger.exception("the model could not be loaded")
-            self._fail(f"the model {self.config.model} could not be loaded: {error}")
+            self._fail(f"the model {self.config.model} could not be loaded: {_why(error)}")
         else:
             self._serve(engines, facts)
 
@@ -236,3 +237,9 @@ def _facts(model: ResolvedModel, engines: list[Engine]) -> ModelFacts:
         languages=engine.languages,
         replicas=len(engines),
     )
+
+
+def _why(error: Exception) -> str:
+    """RuntimeError is how the native library speaks, in sentences; others are mistakes of ours."""
+    is_sentence = isinstance(error, RuntimeError) and " " in str(error)
+    return str(error) if is_sentence else plain_error(error, "the log has the details")

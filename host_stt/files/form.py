@@ -23,6 +23,8 @@ from host_stt.files.formats import Format
 from host_stt.files.job import FileOptions
 from host_stt_common.languages import HOW, read_language
 
+BAD_PARTS = "it ends too early, or its parts cannot be told apart; does Content-Type name their boundary?"
+
 GRANULARITIES = frozenset({"segment", "word"})
 _WRITE_BYTES = 1024 * 1024
 _TERM_FIELDS = ("hotwords", "keywords")
@@ -68,7 +70,7 @@ async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tu
         fields, stored = await _receive_parts(request, folder / "recording", config)
     # aiohttp asserts on some broken boundaries.
     except (ValueError, AssertionError, HttpProcessingError) as error:
-        raise FormError("bad_form", f"the multipart body is malformed: {_plain(error)}") from error
+        raise FormError("bad_form", f"the multipart body is malformed: {BAD_PARTS}") from error
     except TimeoutError as error:
         text = f"nothing came for {config.upload_stall_s:g} s; send the file again"
         raise FormError("upload_stalled", text, 408) from error
@@ -80,11 +82,6 @@ async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tu
     if stored is None:
         raise FormError("missing_file", "the form has no part named file", param="file")
     return stored, asked
-
-
-def _plain(error: Exception) -> str:
-    text = error.message if isinstance(error, HttpProcessingError) else str(error)
-    return " ".join(text.split())[:120] or "it ends too early"
 
 
 async def _receive_parts(

@@ -19,6 +19,7 @@ from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from host_stt_common.names import name_of
+from host_stt_common.plain import plain_mistake, shown
 from webrtc_host.errors import RequestError
 
 MS_MAX = 2**53
@@ -155,7 +156,7 @@ def _read(model: type[Model], values: Mapping[str, Any], status: int = 400) -> M
         mistake = error.errors()[0]
         name = ".".join(str(part) for part in mistake["loc"]) or "it"
         code = mistake["type"] if mistake["type"].startswith("bad_") else "bad_field"
-        given = str(mistake["input"])[:40].encode(errors="replace").decode()
-        text = mistake["msg"][0].lower() + mistake["msg"][1:]
+        text = plain_mistake(mistake["msg"])
+        text = text[0].lower() + text[1:]
         message = f"{name} {text}" if mistake["type"].startswith("bad_") else f"{name}: {text}"
-        raise RequestError(code, f"{message}, not {given!r}", status) from error
+        raise RequestError(code, f"{message}, not {shown(mistake['input'])}", status) from error

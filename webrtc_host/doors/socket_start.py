@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from host_stt_common.plain import shown
 from webrtc_host.channel import ChannelWish
 from webrtc_host.doors.body import text_field
 from webrtc_host.doors.fields import check_fields, merged
@@ -146,7 +147,7 @@ def _encoding(value: Any) -> Encoding:
     except ValueError as error:
         known = ", ".join(encoding.value for encoding in Encoding)
         raise RequestError(
-            "unknown_encoding", f"`encoding` is {str(value)[:20]!r}; it must be one of {known}", 415
+            "unknown_encoding", f"`encoding` is {shown(value)}; it must be one of {known}", 415
         ) from error
 
 

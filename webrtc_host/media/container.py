@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +18,10 @@ import av
 
 from host_stt.contract import SAMPLE_RATE
 from host_stt_common.frames import FrameError
+from host_stt_common.plain import plain_error
 from webrtc_host.media.resample import Piece, Resampler
+
+logger = logging.getLogger(__name__)
 
 FORMATS = {"webm": "matroska", "ogg": "ogg"}
 BYTES_MAX = 256 * 1024  # wait for the thread; more holds up the writer
@@ -127,9 +131,10 @@ class StreamDecoder:
         try:
             self._decode()
         except (av.FFmpegError, FrameError, ValueError, OverflowError) as error:
-            self._error = StreamError(f"{self._encoding} that cannot be read: {str(error)[:150]}")
+            self._error = StreamError(f"{self._encoding} that cannot be read: {_why(error)}")
         except Exception as error:  # a bug; the connection shows it, the traceback is kept as its cause
-            self._error = StreamError(f"decoding {self._encoding} failed: {type(error).__name__}")
+            logger.exception("decoding %s failed", self._encoding)
+            self._error = StreamError(f"decoding {self._encoding} failed; the server's log has the details")
             self._error.__cause__ = error
         finally:
             with self._condition:
@@ -178,3 +183,7 @@ class StreamDecoder:
     def _tell(self, call: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended; so has everyone who could listen
             self._loop.call_soon_threadsafe(call)
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, FrameError) else plain_error(error, "its data is damaged")

@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from host_stt.contract import TERM_CHARS_MAX, TERMS_MAX
+from host_stt_common.plain import plain_mistake
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ def _sentence(place: tuple[int | str, ...], message: str) -> str:
     name = ""
     for part in place:
         name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
-    message = message.removeprefix("Value error, ").replace("Input should", "should")
+    message = plain_mistake(message)
     return f"{name}: {message}" if name else message
 
 

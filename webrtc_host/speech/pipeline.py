@@ -162,9 +162,9 @@ class ChannelPipeline:
             heard = await loop.run_in_executor(self._executor, self._hearing.flush, self._clock())
             self._act(heard)
             self._settle(self._hearing.position)
-        except Exception as error:
+        except Exception:
             logger.exception("channel %s: the speech pipeline failed", self._channel_id)
-            message = f"speech on {self._channel_id} stopped: {type(error).__name__}"
+            message = f"speech on {self._channel_id} stopped; the server's log has the details"
             self._sink.emit(EventType.ERROR, self._channel_id, code="internal", message=message)
 
     async def _step(self, loop: asyncio.AbstractEventLoop) -> None:

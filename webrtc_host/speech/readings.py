@@ -196,7 +196,10 @@ class Readings:
         error = task.exception()
         if error is not None:  # a bug on this side: the window fails, the channel goes on
             logger.error("channel %s: a window's answer broke", self._around.channel_id, exc_info=error)
-            self._failed(asked, EngineError("internal", f"unusable answer: {type(error).__name__}"))
+            self._failed(
+                asked,
+                EngineError("internal", "the answer could not be used; the server's log has the details"),
+            )
 
     def _read(self, asked: _Asked, transcript: Transcript) -> None:
         wanted = asked.wanted

@@ -28,6 +28,7 @@ from host_stt.contract import (
     decode_answer,
     encode_window,
 )
+from host_stt_common.plain import plain_error
 from webrtc_host.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -261,7 +262,7 @@ class EngineClient:
         except aiohttp.WSServerHandshakeError as error:
             return f"the engine at {url} refused with status {error.status}"
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return f"the engine at {url} cannot be reached: {type(error).__name__}"
+            return f"the engine at {url} cannot be reached: {_why(error)}"
         async with socket:
             self._state.socket = socket
             self._counts.connections += 1
@@ -274,7 +275,7 @@ class EngineClient:
                     self._received(message)
                 return f"the engine closed the connection (code {socket.close_code})"
             except (aiohttp.ClientError, OSError) as error:
-                return f"the connection to the engine broke: {type(error).__name__}"
+                return f"the connection to the engine broke: {_why(error)}"
             finally:
                 sender.cancel()
                 await asyncio.gather(sender, return_exceptions=True)
@@ -376,3 +377,9 @@ class EngineClient:
             self._work.set()
         else:
             self._fail(pending, EngineError(answer.code, answer.message, is_retryable=answer.is_retryable))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    return plain_error(error, "it speaks no HTTP, or closed the connection")

@@ -300,9 +300,9 @@ class AudioWriter:
         """The thread outlives whatever happens: without it nothing more would be kept."""
         try:
             act()
-        except Exception as error:
+        except Exception:
             logger.exception("the audio archive failed in a round")
-            self._degrade(f"a bug: {type(error).__name__}")
+            self._degrade("keeping audio failed; the log has the details")
 
     def _do_behind(self, act: Callable[[], None]) -> None:
         """What may take the disk a while: by the second thread, in the order it is given here."""

@@ -145,4 +145,6 @@ def _read(database: Database, work: Work[T]) -> T:
         with database.readers.connect() as connection:
             return work(connection)
     except DBAPIError as error:
-        raise StoreError(f"the record cannot be read: {error.orig}") from error
+        raise StoreError(
+            f"the record cannot be read: {str(error.orig).partition(chr(10))[0][:200]}"
+        ) from error

@@ -1,0 +1,42 @@
+"""Error texts for callers: what exceptions and wrong values say, in words without Python in them.
+
+Pure. The text of an exception is written for programmers (`KeyError('x')`, `[Errno 22] ...: '<none>'`) and
+never reaches a caller as it is. What the log shows is another matter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+SHOWN_CHARS_MAX = 40
+_CLASS = re.compile(
+    r"a valid dictionary or instance of \w+|a valid dictionary|a dictionary or an instance of \w+"
+)
+
+
+def plain_error(error: BaseException, otherwise: str) -> str:
+    """The sentence of the system or the media library for what happened; `otherwise` where there is none.
+
+    OSError and FFmpeg's errors carry one, such as "Invalid data found when processing input".
+    """
+    text = getattr(error, "strerror", None)
+    if not isinstance(text, str) or not text.strip():
+        return otherwise
+    words = " ".join(text.split())[:120]
+    return words[0].lower() + words[1:]
+
+
+def plain_mistake(message: str) -> str:
+    """What pydantic says of a wrong value, without its own words for types."""
+    message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return _CLASS.sub("an object", message.replace("Input should", "should"))
+
+
+def shown(value: Any) -> str:
+    """A wrong value for an error text: text in quotes, anything else as JSON, cut to 40 characters."""
+    if isinstance(value, str):
+        return repr(value[:SHOWN_CHARS_MAX].encode(errors="replace").decode())
+    text = json.dumps(value, default=lambda _: "...", ensure_ascii=False)
+    return text[:SHOWN_CHARS_MAX].encode(errors="replace").decode()
