@@ -8,6 +8,7 @@ is `models`.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import socket
@@ -23,6 +24,9 @@ from typing import Any
 import huggingface_hub
 
 from host_stt.errors import HubUnreachable, ModelError, ModelNotFound
+from host_stt_common.pages import is_loopback
+
+logger = logging.getLogger(__name__)
 
 REQUIRED_FILES = ("config.json", "model.bin", "tokenizer.json")
 VOCABULARY_FILES = ("vocabulary.json", "vocabulary.txt")
@@ -59,6 +63,20 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
+def warn_of_plain_http() -> None:
+    """Log a warning when models come over a connection that others can change.
+
+    Size and SHA-256 are checked, but the same connection says what they should be.
+    """
+    parts = urllib.parse.urlsplit(endpoint())
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        logger.warning(
+            "HF_ENDPOINT is %s: over plain http others on the way can put another model in place; use https, "
+            "or add a model by hand (host-stt model add)",
+            f"http://{parts.hostname}",
+        )
+
+
 def ask(repository: str, within_s: float) -> RemoteModel:
     """What the hub has under this id, at its main revision.
 
@@ -68,6 +86,7 @@ def ask(repository: str, within_s: float) -> RemoteModel:
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise HubUnreachable(f"{repository}: HF_HUB_OFFLINE is set, so the hub is not asked")
+    warn_of_plain_http()
     answer: queue.Queue[RemoteModel | Exception] = queue.Queue(maxsize=1)
 
     def work() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import signal
 import socket
@@ -32,6 +31,7 @@ from host_stt.window_socket import WindowSocket
 from host_stt_common.accepting import CONNECTIONS, BodyStalled, CountedSite, count_request
 from host_stt_common.connections import ConnectionLimits, Connections
 from host_stt_common.descriptors import network_limit
+from host_stt_common.pages import is_loopback
 from host_stt_common.paths import forgive_slashes
 from host_stt_common.serving import EncodedBody, make_runner, refuse_encoded_body
 from host_stt_common.sockets import bind_tcp
@@ -69,15 +69,6 @@ def check_address(host: str, has_token: bool, open_to_all: bool) -> None:
         f"refusing to listen on {host} without a token: set auth.token, or say auth: none if everybody "
         f"who can reach this address may use the server"
     )
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False  # a name may lead anywhere
 
 
 def create_app(

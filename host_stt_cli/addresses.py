@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from host_stt_cli.errors import StartError
+from host_stt_common.pages import is_loopback as is_loopback
 
 
 def refuse_open(key: str, host: str, *, is_guarded: bool) -> None:
@@ -43,15 +43,6 @@ def refuse_exposed(settings: Iterable[tuple[str, tuple[str, ...]]], *, is_guarde
 def beyond_loopback(hosts_or_origins: Iterable[str]) -> tuple[str, ...]:
     """Those that do not stand for this machine alone. An origin counts by its host."""
     return tuple(one for one in hosts_or_origins if not is_loopback(urlsplit(one).hostname or one))
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False  # a name: what it resolves to may change, so it counts as reachable
 
 
 def url(scheme: str, host: str, port: int) -> str:

@@ -52,6 +52,16 @@ def is_address(text: str) -> bool:
     return True
 
 
+def is_loopback(host: str) -> bool:
+    """True for localhost, names below it, and loopback addresses, in brackets or not."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name: what it resolves to may change
+
+
 def names_of_this_machine() -> frozenset[str]:
     """The host name, as a page on the same network writes it: `desk`, `desk.local`."""
     name = socket.gethostname().lower().rstrip(".")
