@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import tempfile
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import srt
 import webvtt
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from host_stt.contract import Segment, Word
@@ -75,12 +74,10 @@ def written(kind: Format, lines: list[Line]) -> str:
 
 
 def vtt_captions(text: str) -> list[Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "a.vtt"
-        file.write_bytes(text.encode())
-        return list(webvtt.read(str(file)).captions)
+    return list(webvtt.from_buffer(io.StringIO(text, newline=None)).captions)
 
 
+@settings(deadline=None)  # a busy machine is no mistake
 @given(st.lists(st.tuples(anything, anything), max_size=5))
 @example(
     [(FORGED_LINE, "alpha"), (FORGED_CUE, FORGED_CUE), (FORGED_VTT, FORGED_VTT), ("a--", "b"), ("", "1")]
@@ -115,6 +112,7 @@ def a_recording(texts: list[tuple[str, bool]]) -> Recording:
     return Recording(tuple(parts), 16_000 * len(texts))
 
 
+@settings(deadline=None)  # a busy machine is no mistake
 @given(st.lists(st.tuples(anything, st.booleans()), max_size=5))
 @example([(FORGED_CUE, True), (FORGED_CUE, False), (FORGED_VTT, True), ("\x1b", True), ("--->", False)])
 def test_subtitles_of_a_file_have_a_cue_for_each_cue(texts: list[tuple[str, bool]]) -> None:
@@ -129,6 +127,7 @@ def test_subtitles_of_a_file_have_a_cue_for_each_cue(texts: list[tuple[str, bool
     assert len(plain.splitlines()) == 1
 
 
+@settings(deadline=None)  # a busy machine is no mistake
 @given(anything)
 def test_a_name_is_one_line_that_can_be_printed(text: str) -> None:
     try:
@@ -140,6 +139,7 @@ def test_a_name_is_one_line_that_can_be_printed(text: str) -> None:
     assert len(name.splitlines()) == 1
 
 
+@settings(deadline=None)  # a busy machine is no mistake
 @given(st.text("->-- x"))
 def test_a_broken_arrow_leaves_no_arrow(text: str) -> None:
     assert "-->" not in without_arrows(text)
