@@ -175,7 +175,7 @@ def _channels(value: Any, encoding: Encoding) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise RequestError(
             "bad_field",
-            f"`channels` is {str(value)[:20]}; with {encoding.value} it must be a whole number, 1 to {most}",
+            f"`channels` is {shown(value)}; with {encoding.value} it must be a whole number, 1 to {most}",
             422,
         )
     return value
