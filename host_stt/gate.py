@@ -21,7 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPEN_PATHS = frozenset({"/health"})
 """Asked without a token, by whoever watches over the process."""
 CORS_METHODS = "GET, POST, OPTIONS"
-CORS_EXPOSED = "Retry-After"
+CORS_EXPOSED = "Retry-After, X-Audio-Complete, X-Audio-Seconds, X-Audio-Announced-Seconds, X-Audio-Track"
 PREFLIGHT_S = 600  # a browser asks again after this long
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
 _NO_TOKEN = "a bearer token is needed (Authorization: Bearer ..., or ?token=...)"

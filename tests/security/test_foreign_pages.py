@@ -160,6 +160,7 @@ async def test_an_allowed_page_reads_everything_at_8081_errors_and_streams_too()
                 await response.read()
                 assert (path, response.status) == (path, status)
                 assert response.headers["Access-Control-Allow-Origin"] == FRIEND
+                assert "X-Audio-Complete" in response.headers["Access-Control-Expose-Headers"]
         assert (await client.get("/v1/windows", headers={"Origin": FRIEND, **key})).status in (403, 426)
 
 

@@ -72,7 +72,7 @@ class Desk:
     def session(self) -> Session:
         return self.registry.current()
 
-    def final(self, text: str = "alpha", channel: str = "C01", at_ms: int = 0) -> int:
+    def final(self, text: str = "alpha", channel: str = "C01", at_ms: int = 0, **more: Any) -> int:
         self.finals += 1
         seq = self.session.log.emit(
             EventType.SEGMENT_FINAL,
@@ -82,6 +82,7 @@ class Desk:
             text=text,
             start_ms=at_ms,
             end_ms=at_ms + 500,
+            **more,
         )
         assert seq is not None
         return seq

@@ -180,7 +180,7 @@ async def test_exports_come_as_files_that_others_read(desk: Desk) -> None:
 
 async def test_what_was_said_is_found_with_its_words_marked(desk: Desk) -> None:
     desk.final("알파원 게이트로 이동", "C01", 61_234)
-    desk.final("Alpha-1 proceed to gate", "C02", 62_000)
+    desk.final("Alpha-1 proceed to gate", "C02", 62_000, language="en")
     await desk.written()
     _, body = await desk.get("/api/search", q="게이트")
     (hit,) = body["hits"]
@@ -196,6 +196,8 @@ async def test_what_was_said_is_found_with_its_words_marked(desk: Desk) -> None:
     assert (await desk.get("/api/search", q="gate", until=t0))[1]["hits"] == []
     assert len((await desk.get("/api/search", q="gate", since=t0))[1]["hits"]) == 1
     assert (await desk.get("/api/search", q="gate", session="s_other"))[1]["hits"] == []
+    for language, count in (("en-US", 1), ("English", 1), ("auto", 1), ("ko_KR", 0), ("klingon", 0)):
+        assert len((await desk.get("/api/search", q="gate", language=language))[1]["hits"]) == count
 
 
 async def test_hits_are_paged(desk: Desk) -> None:

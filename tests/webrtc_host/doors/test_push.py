@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host_stt.contract import Segment, Transcript, Window, Word
+from tests.host_stt_common.test_audio_tracks import with_tracks
 from tests.support.peers import Rig, app_of, until
+from tests.support.recordings import spoken_row
 from tests.support.sound_files import encoded, wav_header
 from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig
@@ -318,6 +321,31 @@ async def test_push_takes_what_8081_takes(world: World, container: str, codec: s
     fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     status, body = await world.push(encoded(planes, 48_000, container, codec), **fields)
     assert (status, body["seconds"]) == (200, pytest.approx(2, abs=0.15))
+
+
+async def test_speech_on_the_second_track_is_pushed_and_the_track_named(world: World, tmp_path: Path) -> None:
+    speech, _ = spoken_row(["alpha one proceed to gate seven"])
+    data = with_tracks(tmp_path / "obs.mkv", np.zeros_like(speech), speech).read_bytes()
+    fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    status, body = await world.push(data, **fields)
+    assert (status, body["track"], body["tracks"]) == (200, 1, 2)
+    assert np.abs(world.engine.windows[0].samples).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:1/a.ts\n",
+        b"ffconcat version 1.0\nfile '/etc/hostname'\n",
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\nm=audio 9 RTP/AVP 0\n",
+        b"\x89PNG\r\n\x1a\n" + bytes(400),
+    ],
+    ids=["hls", "concat", "sdp", "picture"],
+)
+async def test_play_lists_and_pictures_are_refused(world: World, data: bytes) -> None:
+    fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
+    said = await world.refused(415, "wrong_type", data, **fields)
+    assert said.startswith("the file is no recording that can be read: ")
 
 
 async def test_a_piece_that_breaks_off_says_so(world: World) -> None:
