@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from dataclasses import replace
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -23,6 +24,7 @@ from host_stt.contract import (
     encode_answer,
 )
 from host_stt.service import EngineService
+from host_stt_common.languages import read_language
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +79,8 @@ class WindowSocket:
     def _take(self, frame: bytes) -> None:
         try:
             window = decode_window(frame)
+            # 8082 sends codes; another caller may send a tag. What is unknown is refused by the model.
+            window = replace(window, language=read_language(window.language) or window.language)
         except ContractError as error:
             self._refuse(error)
         else:

@@ -18,6 +18,10 @@ STREAMED_SIZE_MIN = 0x7FFF0000
 """32-bit sizes from here on are place holders: 0x7FFFFFFF, 0x7FFFF000 (SoX), 0xFFFFFFFF, or less a header."""
 SLACK_BYTES = 64
 """Writers that count their header into a size are off by 44; so much is no cut."""
+ELEMENTS_MAX = 1_000_000
+"""Looked at in one file, a second's work: 16 h of live WebM in blocks of 60 ms. Of a file with more nothing
+is known: a gigabyte of empty elements would keep the processor for minutes.
+"""
 _OGG_PAGE_MAX = 27 + 255 + 255 * 255
 
 
@@ -55,7 +59,9 @@ def _riff(data: Data) -> ContainerFacts:
         return ContainerFacts(0 < size < STREAMED_SIZE_MIN and _size_is_cut(8 + size, data))
     long_size, bytes_per_s = None, 0  # of sizes over 4 GiB; of formats without compression
     at = 12
-    while at + 8 <= len(data):
+    for _ in range(ELEMENTS_MAX):
+        if at + 8 > len(data):
+            break
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         body = at + 8
         if name == b"ds64" and size >= 16:
@@ -92,32 +98,38 @@ def _au(data: Data) -> ContainerFacts:
 
 def _caf(data: Data) -> ContainerFacts:
     at = 8
-    while at + 12 <= len(data):
+    for _ in range(ELEMENTS_MAX):
+        if at + 12 > len(data):
+            return ContainerFacts(has_length=True)
         size = int.from_bytes(data[at + 4 : at + 12], "big", signed=True)
         if size < 0:  # to the end of the file
             return ContainerFacts()
         at += 12 + size
         if _size_is_cut(at, data):
             return ContainerFacts(True)
-    return ContainerFacts(has_length=True)
+    return ContainerFacts()
 
 
 def _asf(data: Data) -> ContainerFacts:
     at = 0
-    while at + 24 <= len(data):
+    for _ in range(ELEMENTS_MAX):
+        if at + 24 > len(data):
+            return ContainerFacts(has_length=True)
         size = int.from_bytes(data[at + 16 : at + 24], "little")
         if size < 24:  # a broadcast does not know it
             return ContainerFacts()
         at += size
         if _size_is_cut(at, data):
             return ContainerFacts(True)
-    return ContainerFacts(has_length=True)
+    return ContainerFacts()
 
 
 def _boxes(data: Data) -> ContainerFacts:
     """ISO base media: MP4, M4A, MOV, 3GP."""
     at, is_fragmented = 0, False
-    while at + 8 <= len(data):
+    for _ in range(ELEMENTS_MAX):
+        if at + 8 > len(data):
+            break
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if not all(0x20 <= letter < 0x7F for letter in kind):
             break  # padding
@@ -133,7 +145,9 @@ def _boxes(data: Data) -> ContainerFacts:
 def _ebml(data: Data) -> ContainerFacts:
     """Matroska and WebM: elements one after the other; into those of unknown size."""
     at = 0
-    while at < len(data):
+    for _ in range(ELEMENTS_MAX):
+        if at >= len(data):
+            break
         id_bytes = _leading_zeros(data[at]) + 1
         if id_bytes > 4:
             break  # padding

@@ -369,6 +369,12 @@ async def test_any_model_can_be_looked_up_as_any_may_be_named(name: str) -> None
         assert body["id"] == name.replace("%2F", "/") and body["created"] > 1_700_000_000
 
 
+@pytest.mark.parametrize("language", ["en-US", "ko_KR", "Korean", "AUTO"])
+async def test_a_window_may_name_its_language_as_clients_do(language: str) -> None:
+    async with serving() as client, client.ws_connect("/v1/windows") as ws:
+        assert isinstance((await ask(ws, window(language=language)))[0], Transcript)
+
+
 async def test_slashes_at_the_end_lead_to_the_same_place() -> None:
     async with serving(token="s3cret") as client:
         assert (await client.get("/health/")).status == 200

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from host_stt_common import container_facts
 from host_stt_common.audio_facts import AudioFacts
 from host_stt_common.audio_file import AudioFile, AudioFileError, Float32Array
 from host_stt_common.audio_packets import SAMPLE_RATE
@@ -294,6 +295,23 @@ HEADS = [
 @given(st.sampled_from(HEADS), st.binary(max_size=300))
 def test_no_bytes_break_the_look_into_the_container(head: bytes, rest: bytes) -> None:
     assert facts_of(head + rest).is_cut in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("head", "element", "end"),
+    [
+        (b"\x1a\x45\xdf\xa3\x80", b"\xec\x80", b"\xec\x88"),
+        (b"\0\0\0\x08ftyp", b"\0\0\0\x08free", b"\0\0\0\x18free"),
+        (b"caff\0\1\0\0", b"free" + bytes(8), b"free" + (100).to_bytes(8)),
+    ],
+    ids=["webm", "mp4", "caf"],
+)
+def test_a_file_of_endless_empty_elements_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, element: bytes, end: bytes
+) -> None:
+    monkeypatch.setattr(container_facts, "ELEMENTS_MAX", 100)
+    assert facts_of(head + element * 90 + end).is_cut
+    assert not facts_of(head + element * 110 + end).is_cut
 
 
 def burst(rate: int, at_s: float = 0.5, seconds: float = 1.5) -> NDArray[np.float32]:
