@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.webrtc_host.desk.test_audio_api import SAID, START, nothing
 from tests.webrtc_host.transcript.test_archive import filled
 from tests.webrtc_host.transcript.test_store_degraded import full_disk
 from webrtc_host.channel import ChannelWish, DoorKind
+from webrtc_host.speech_room import _copy_once
 
 ON_DISK: dict[str, Any] = {"store": {"url": ""}}
 SMALL_DISK = (
@@ -99,3 +101,17 @@ async def test_audio_that_is_removed_for_a_full_disk_is_told_to_everyone(
         status, ready = await desk.get("/ready")
         assert ready["degraded"] is True
         assert ready["troubles"]["archive"] == event["message"]
+
+
+def test_a_glossary_that_could_not_be_written_whole_leaves_no_empty_one(tmp_path: Path) -> None:
+    """Or the next start, with room, would take the empty one for the operator's own."""
+    source, path = tmp_path / "packaged.yaml", tmp_path / "data" / "glossary.yaml"
+    source.write_text("terms: []\n" * 100, encoding="utf-8")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            _copy_once(source, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(path.parent.iterdir()) == []

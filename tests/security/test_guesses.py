@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.desk import Desk, a_config, running_desk
 from webrtc_host.desk.limits import ADDRESSES_MAX, REMEMBERED_S, CallerLimits, LimitsOfCallers
-from webrtc_host.errors import Overloaded
 
 TOKEN = "correct-horse-battery"
 OTHER = "staple-of-the-battery"
@@ -98,9 +97,20 @@ async def test_all_addresses_of_one_ipv6_network_guess_together(tmp_path: Path) 
         assert (await ask(desk, "wrong", **{"X-Forwarded-For": "2001:db8:0:1::1"}))[0] == 401
 
 
-def test_requests_of_one_ipv6_network_are_counted_together() -> None:
-    """The limits take whatever key they are given; `Gate.caller_key` gives the /64."""
-    limits = CallerLimits(LimitsOfCallers(in_hand_per_address=1))
-    with limits.request("2001:db8::/64", 0.0), pytest.raises(Overloaded, match="2001:db8::/64"):
-        with limits.request("2001:db8::/64", 0.0):
-            pass
+async def test_all_addresses_of_one_ipv6_network_hold_connections_together(tmp_path: Path) -> None:
+    media, limits = {"trusted_proxies": ["127.0.0.1"]}, {"connections_per_address": 2}
+    config = a_config(tmp_path, token=TOKEN, media=media, limits=limits)
+    async with running_desk(config) as desk:
+        held = [
+            await desk.client.get(
+                f"{desk.url}/events",
+                params={"token": TOKEN},
+                headers={"X-Forwarded-For": f"2001:db8::{host}"},
+            )
+            for host in (1, 2)
+        ]
+        assert [stream.status for stream in held] == [200, 200]
+        assert await ask(desk, TOKEN, **{"X-Forwarded-For": "2001:db8::3"}) == (429, "too_many_connections")
+        assert await ask(desk, TOKEN, **{"X-Forwarded-For": "2001:db8:0:1::3"}) == (200, "")
+        for stream in held:
+            stream.close()

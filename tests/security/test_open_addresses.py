@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from host_stt_cli.config import ConfigMistakes, load
+from host_stt_cli.errors import StartError
 from host_stt_cli.logs import StrikeSecrets
 from tests.support.server import ROOT, run
 
@@ -16,6 +17,7 @@ EXPOSING = {
     "media.announce": "[192.0.2.7]",
     "media.allowed_origins": "['http://localhost:3000', 'https://wall.example']",
 }
+ENGINES = "engine.allowed_origins=['https://wall.example']"
 HOWTOS = ("behind-nginx.md", "behind-caddy.md")
 
 
@@ -41,6 +43,14 @@ def test_a_server_that_others_reach_through_loopback_needs_a_token(
 )
 def test_a_token_or_the_word_none_is_enough(key: str, said: str) -> None:
     load(None, [f"{key}={EXPOSING[key]}", said]).config.refuse_open("media")
+
+
+def test_a_page_of_another_machine_at_8081_needs_a_token_too() -> None:
+    with pytest.raises(StartError, match=r"^engine\.allowed_origins names https://wall\.example"):
+        load(None, [ENGINES]).config.refuse_open("engine")
+    for said in ("auth=none", "auth.token=long-enough"):
+        load(None, [ENGINES, said]).config.refuse_open("engine")
+    load(None, ["engine.allowed_origins=['http://localhost:3000']"]).config.refuse_open("engine")
 
 
 @pytest.mark.parametrize(
