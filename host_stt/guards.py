@@ -7,6 +7,8 @@ tried in order; the first that holds decides.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,13 @@ QUIET_DBFS = -72.0
 """A window that never rises above this is not decoded. A muted radio idles lower; a whisper is 20 dB
 above.
 """
+
+
+NO_SPEECH = 0.6
+"""OpenAI's threshold: above it the model says itself that nobody speaks."""
+SYLLABLES_MIN = 6
+"""People say a syllable five times ("no no no no no"), and laugh; more often is a loop."""
+_SYLLABLES = re.compile(rf"(.{{1,6}}?)\1{{{SYLLABLES_MIN - 1},}}")
 
 
 class Verdict(StrEnum):
@@ -51,21 +60,41 @@ class Rule:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("empty", lambda r: not r.text, Verdict.NO_SPEECH),
+    Rule("no letters", lambda r: not has_letters(r.text), Verdict.NO_SPEECH),
     # OpenAI's own pair of thresholds.
-    Rule("doubtful speech", lambda r: r.no_speech_prob > 0.6 and r.avg_logprob < -1.0, Verdict.NO_SPEECH),
+    Rule(
+        "doubtful speech",
+        lambda r: r.no_speech_prob > NO_SPEECH and r.avg_logprob < -1.0,
+        Verdict.NO_SPEECH,
+    ),
     # On hiss the starter model says no_speech 0.99 and yet writes, with log probability -0.3 to -0.7
     # (measured 2026-11-21); on speech it says under 0.02.
     Rule("no speech", lambda r: r.no_speech_prob > 0.9 and r.avg_logprob < -0.3, Verdict.NO_SPEECH),
     Rule("token cap", lambda r: r.is_capped, Verdict.RETRY),
     Rule("compresses", lambda r: r.compression_ratio > 2.4, Verdict.RETRY),  # faster-whisper's threshold
     Rule("repeats", lambda r: loop_length(r.text.split()) > 0, Verdict.RETRY),
+    Rule("repeats syllables", lambda r: repeats_syllables(r.text), Verdict.RETRY),
 )
 
 
 def judge(reading: Reading) -> Rule | None:
     """The first rule that holds; None keeps the reading."""
     return next((rule for rule in RULES if rule.holds(reading)), None)
+
+
+def has_letters(text: str) -> bool:
+    """A text of dots, dashes and notes alone says nothing."""
+    return any(character.isalnum() for character in text)
+
+
+def repeats_syllables(text: str) -> bool:
+    """Half of its letters or more are one group of up to six, over and over, with spaces between or without.
+
+    Figures do not count: numbers do repeat.
+    """
+    letters = "".join(c for c in text.casefold() if c.isalpha() or unicodedata.category(c)[0] == "M")
+    found = _SYLLABLES.search(letters)
+    return found is not None and 2 * len(found.group()) >= len(letters)
 
 
 def compression_ratio(text: str) -> float:

@@ -28,6 +28,7 @@ from host_stt.contract import (
     Word,
 )
 from host_stt.engines.rows import segments_of
+from host_stt.guards import NO_SPEECH
 from host_stt.holes import SPEECH_SAMPLES_MIN, Hole, Range, fill, find_holes, parts, voiced_ranges
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ PART_SAMPLES = 8 * SAMPLE_RATE
 """What is left of a hole after a second reading is read in parts of up to this, cut at pauses."""
 NEW_SAMPLES_MIN = SAMPLE_RATE
 """A part must be this much shorter than what was read before, or it would only be read the same."""
-NO_SPEECH = 0.6
-"""OpenAI's threshold: above it the model says itself that nobody speaks."""
 LOGPROB_MIN = -1.0
 """OpenAI's threshold: a second reading that is less sure of itself adds no words."""
 

@@ -60,6 +60,7 @@ class PromptWriter:
         nothing to say.
         """
         fitting = self._fitting(terms)
+        history = history if any(map(str.isalnum, history)) else ""  # dots beget dots
         listed = self._encode(" " + ", ".join(fitting)) if fitting else ()
         said = self._history(history)
         # A short row lists its own terms again, or says its history again where it has none.

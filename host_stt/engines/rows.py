@@ -36,6 +36,9 @@ SAMPLES_DRAWN = 5  # readings drawn at that temperature, of which the likeliest 
 SEGMENT_PAUSE_SAMPLES = SAMPLE_RATE
 """A pause of 1 s between words begins a new segment."""
 
+Guesses = tuple[tuple[str, float], ...]
+"""(code, probability) of every language that may be guessed; empty when none was."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -57,6 +60,11 @@ class Row:
     frames: int  # padded length
     plan: Plan
     instead: Decoded | None = None  # used when this reading too is not believed
+    echo: Decoded | None = None  # a reading that said only what its prompt says
+    language: str = ""  # chosen after a doubtful guess; empty: the window's, or guessed
+    others: tuple[str, ...] = ()  # languages still to try
+    tried: tuple[Decoded, ...] = ()  # the readings in languages before this one
+    guesses: Guesses = ()  # of the first reading
 
     @property
     def key(self) -> tuple[int, int, int, float, bool]:
@@ -71,6 +79,7 @@ class Decoded:
     language: str
     language_probability: float
     words: tuple[Word, ...] = ()
+    guesses: Guesses = ()
 
 
 SHORTENED_SAMPLES = SHORT_FRAMES[0] * FRAME_SAMPLES - SLACK_FRAMES * FRAME_SAMPLES

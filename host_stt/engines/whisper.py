@@ -21,6 +21,13 @@ from host_stt.alignment import Alignment, timed_words
 from host_stt.config import Device
 from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Float32Array, Window, WindowError
 from host_stt.engines.base import Early
+from host_stt.engines.guesses import (
+    best_language,
+    confirms,
+    is_doubtful_guess,
+    is_spoilt_by_prompt,
+    other_languages,
+)
 from host_stt.engines.loading import LoadedModel, load
 from host_stt.engines.rows import (
     FRAME_SAMPLES,
@@ -28,6 +35,7 @@ from host_stt.engines.rows import (
     SAMPLES_DRAWN,
     SHORTENED_SAMPLES,
     Decoded,
+    Guesses,
     Plan,
     Row,
     as_judged,
@@ -173,15 +181,48 @@ class WhisperEngine:
         believed: list[Decoded] = []
         again: list[Row] = []
         for decoded in self._read(rows):
-            rule = judge(decoded.reading) if self._options.tokens_per_s is None else None
-            is_doubted = rule is not None and rule.verdict is Verdict.RETRY
-            if is_doubted and (row := next_reading(decoded)):
+            if self._options.tokens_per_s is not None:
+                believed.append(decoded)
+            elif row := self._in_another_language(decoded):
                 again.append(row)
-            elif is_doubted and decoded.row.instead:
-                believed.append(decoded.row.instead)  # chance found nothing better
+            elif isinstance(judged := self._judged(self._in_best_language(decoded)), Row):
+                again.append(judged)
             else:
-                believed.append(as_judged(decoded, rule))
+                believed.append(judged)
         return believed, again
+
+    @staticmethod
+    def _judged(decoded: Decoded) -> Decoded | Row:
+        """The reading to believe, or the row to read again."""
+        rule = judge(decoded.reading)
+        is_spoilt = is_spoilt_by_prompt(decoded)
+        is_doubted = is_spoilt or (rule is not None and rule.verdict is Verdict.RETRY)
+        if is_doubted and (row := next_reading(decoded)):
+            return replace(row, echo=decoded) if is_spoilt and rule is None else row
+        if (echo := decoded.row.echo) and confirms(decoded.row, decoded):
+            return echo
+        if is_doubted and decoded.row.instead:
+            return decoded.row.instead  # chance found nothing better
+        return as_judged(decoded, rule)
+
+    def _in_another_language(self, decoded: Decoded) -> Row | None:
+        """The row in the next language to try; None when there is none."""
+        row = decoded.row
+        others = row.others
+        if not row.tried and is_doubtful_guess(decoded, judge(decoded.reading)):
+            others = other_languages(decoded, self._options.auto_languages, self.languages)
+        if not others:
+            return None
+        tried = (*row.tried, decoded)
+        return replace(row, language=others[0], others=others[1:], tried=tried, guesses=decoded.guesses)
+
+    def _in_best_language(self, decoded: Decoded) -> Decoded:
+        """Of the readings in several languages the best one, where there were several."""
+        row = decoded.row
+        if not row.tried:
+            return decoded
+        best = best_language((*row.tried, decoded), self._options.auto_languages)
+        return replace(best, row=replace(row, language=best.language, tried=()))
 
     def _read(self, rows: list[Row]) -> Iterable[Decoded]:
         for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):
@@ -192,8 +233,10 @@ class WhisperEngine:
         languages = self._languages_of(rows, encoded)
         results = self._generate(rows, [code for code, _ in languages], encoded)
         decoded = [
-            Decoded(row, self._reading(row, code, result), code, probability)
-            for row, (code, probability), result in zip(rows, languages, results, strict=True)
+            Decoded(
+                row, self._reading(row, code, result), code, dict(guesses).get(code, 1.0), guesses=guesses
+            )
+            for row, (code, guesses), result in zip(rows, languages, results, strict=True)
         ]
         return self._with_words(decoded, encoded)
 
@@ -208,24 +251,26 @@ class WhisperEngine:
     def _storage(self, rows: list[Any]) -> Any:
         return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.stack(rows)))
 
-    def _languages_of(self, rows: list[Row], encoded: Any) -> list[tuple[str, float]]:
-        """(code, probability) per row; detected only when a row asks for it."""
+    def _languages_of(self, rows: list[Row], encoded: Any) -> list[tuple[str, Guesses]]:
+        """(code, guesses) per row; detected only when a row asks for it, and then once."""
         if len(self.languages) == 1:
-            return [(self.languages[0], 1.0)] * len(rows)
-        if all(row.window.language != AUTO for row in rows):
-            return [(row.window.language, 1.0) for row in rows]
+            return [(self.languages[0], ())] * len(rows)
+        is_asked = [row.window.language == AUTO and not row.language for row in rows]
+        if not any(is_asked):
+            return [_language_told(row) for row in rows]
         detected = self._loaded.whisper.detect_language(encoded)
         return [
-            self._likeliest(ranking) if row.window.language == AUTO else (row.window.language, 1.0)
-            for row, ranking in zip(rows, detected, strict=True)
+            self._guessed(ranking) if asked else _language_told(row)
+            for row, asked, ranking in zip(rows, is_asked, detected, strict=True)
         ]
 
-    def _likeliest(self, ranking: list[tuple[str, float]]) -> tuple[str, float]:
+    def _guessed(self, ranking: list[tuple[str, float]]) -> tuple[str, Guesses]:
         allowed = set(self._options.auto_languages) & set(self.languages) or set(self.languages)
         by_code = {token[2:-2]: probability for token, probability in ranking}
         known = {code: by_code[code] for code in by_code if code in allowed}
-        code = max(known, key=lambda code: known[code])
-        return code, known[code] / (sum(known.values()) or 1.0)
+        total = sum(known.values()) or 1.0
+        guesses = tuple((code, probability / total) for code, probability in known.items())
+        return max(known, key=lambda code: known[code]), guesses
 
     def _generate(self, rows: list[Row], languages: list[str], encoded: Any) -> list[Any]:
         prompts = [self._prompt(row, code) for row, code in zip(rows, languages, strict=True)]
@@ -315,6 +360,11 @@ class WhisperEngine:
             "unknown_language",
             f"the model {self._name} does not know {window.language!r}; it knows {known}",
         )
+
+
+def _language_told(row: Row) -> tuple[str, Guesses]:
+    """The window's language; or the one chosen after a guess, as likely as it was then."""
+    return (row.language, row.guesses) if row.language else (row.window.language, ())
 
 
 def _drawing(temperature: float) -> dict[str, Any]:

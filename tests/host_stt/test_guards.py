@@ -24,12 +24,15 @@ def test_a_sure_reading_is_kept() -> None:
 @pytest.mark.parametrize(
     ("doubtful", "name", "verdict"),
     [
-        (reading(text=""), "empty", Verdict.NO_SPEECH),
+        (reading(text=""), "no letters", Verdict.NO_SPEECH),
+        (reading(text="... ... -"), "no letters", Verdict.NO_SPEECH),
         (reading(no_speech_prob=0.7, avg_logprob=-1.2), "doubtful speech", Verdict.NO_SPEECH),
         (reading(no_speech_prob=0.99, avg_logprob=-0.5), "no speech", Verdict.NO_SPEECH),
         (reading(is_capped=True), "token cap", Verdict.RETRY),
         (reading(text="thank you very much " * 20), "compresses", Verdict.RETRY),
         (reading(text="go to gate go to gate go to gate"), "repeats", Verdict.RETRY),
+        (reading(text="เอาถ้าว่า" + "ดู" * 7), "repeats syllables", Verdict.RETRY),
+        (reading(text="I'll put on some Mububububububububububububub"), "repeats syllables", Verdict.RETRY),
     ],
 )
 def test_each_rule_catches_its_case(doubtful: Reading, name: str, verdict: Verdict) -> None:
@@ -39,18 +42,35 @@ def test_each_rule_catches_its_case(doubtful: Reading, name: str, verdict: Verdi
 
 def test_every_rule_has_a_case_above() -> None:
     assert [rule.name for rule in RULES] == [
-        "empty",
+        "no letters",
         "doubtful speech",
         "no speech",
         "token cap",
         "compresses",
         "repeats",
+        "repeats syllables",
     ]
 
 
 def test_doubt_about_speech_alone_does_not_drop_sure_words() -> None:
     assert judge(reading(no_speech_prob=0.99, avg_logprob=-0.1)) is None
     assert judge(reading(no_speech_prob=0.1, avg_logprob=-1.5)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no no no no no",
+        "하하하하하",
+        "call 88888888 at once",
+        "hahaha yes",
+        "네 네 네 알겠습니다",
+        "banana bandana",
+    ],
+)
+def test_what_people_say_over_and_over_is_no_loop_of_syllables(text: str) -> None:
+    rule = judge(reading(text=text))
+    assert rule is None or rule.name != "repeats syllables"
 
 
 def test_digits_said_three_times_are_no_loop() -> None:
