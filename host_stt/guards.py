@@ -97,6 +97,11 @@ def repeats_syllables(text: str) -> bool:
     return found is not None and 2 * len(found.group()) >= len(letters)
 
 
+def without_repeated_syllables(text: str) -> str:
+    """A group of up to six letters that stands there over and over, once."""
+    return _SYLLABLES.sub(r"\1", text).rstrip("\ufffd")
+
+
 def compression_ratio(text: str) -> float:
     """Bytes of the text over bytes of its zlib form: above 2.4 it says the same thing over and over."""
     data = text.encode()

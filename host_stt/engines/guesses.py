@@ -20,6 +20,8 @@ LOGPROB_DOUBTED = -0.8
 """See docs/explanation/scheduling.md for what was measured."""
 HOME_BONUS = 0.75
 """A site's own language wins over a guessed one that is this much surer of itself."""
+LOOP_MALUS = 0.3
+"""A loop is wrong, but may be so in the right language: a formant voice makes base loop in every one."""
 BETTER_BY = 0.1
 """So much surer a reading must be than the first one, or the first one stays."""
 OTHERS_MAX = 3
@@ -48,12 +50,14 @@ def other_languages(decoded: Decoded, configured: Sequence[str], known: Sequence
 
 
 def best_language(tried: Sequence[Decoded], configured: Sequence[str]) -> Decoded:
-    """The first, or the surest of the others when it is clearly surer. What a guard doubts loses."""
+    """The first, or the surest of the others when it is clearly surer. A reading without words never wins."""
 
     def score(decoded: Decoded) -> float:
         rule = judge(decoded.reading)
+        if rule is not None and rule.verdict is Verdict.NO_SPEECH:
+            return float("-inf")
         is_home = decoded.language in (configured or HOME_LANGUAGES)
-        return decoded.reading.avg_logprob + is_home * HOME_BONUS - (100.0 if rule is not None else 0.0)
+        return decoded.reading.avg_logprob + is_home * HOME_BONUS - (rule is not None) * LOOP_MALUS
 
     best = max(tried[1:], key=score)
     return best if score(best) > score(tried[0]) + BETTER_BY else tried[0]

@@ -21,8 +21,16 @@ from host_stt.contract import (
     Word,
 )
 from host_stt.ghosts import is_ghost
-from host_stt.guards import Reading, Rule, Verdict, compression_ratio
+from host_stt.guards import (
+    Reading,
+    Rule,
+    Verdict,
+    compression_ratio,
+    without_loop,
+    without_repeated_syllables,
+)
 from host_stt.sound import drawn_in, loud_frames
+from host_stt_common.likeness import normalised
 
 FRAME_SAMPLES = 160
 FRAMES_FULL = WINDOW_SAMPLES_MAX // FRAME_SAMPLES
@@ -117,6 +125,17 @@ def as_judged(decoded: Decoded, rule: Rule | None) -> Decoded:
     if rule is None or rule.verdict is not Verdict.NO_SPEECH:
         return decoded
     return replace(decoded, reading=replace(decoded.reading, text="", tokens=()), words=())
+
+
+def said_once(decoded: Decoded) -> Decoded:
+    """A loop that no reading left is said once: its syllables, and its words."""
+    words = [replace(word, text=without_repeated_syllables(word.text)) for word in decoded.words]
+    kept = len(without_loop([normalised(word.text) for word in words]))
+    if not words:
+        text = without_repeated_syllables(decoded.reading.text)
+        return replace(decoded, reading=replace(decoded.reading, text=text))
+    text = _joined(words[:kept])
+    return replace(decoded, reading=replace(decoded.reading, text=text), words=tuple(words[:kept]))
 
 
 def transcript_of(decoded: Decoded, model: str) -> Transcript:

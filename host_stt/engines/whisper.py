@@ -39,8 +39,10 @@ from host_stt.engines.rows import (
     Plan,
     Row,
     as_judged,
+    more_carefully,
     next_reading,
     nothing_said,
+    said_once,
     short_frames,
     transcript_of,
 )
@@ -202,8 +204,8 @@ class WhisperEngine:
         if (echo := decoded.row.echo) and confirms(decoded.row, decoded):
             return echo
         if is_doubted and decoded.row.instead:
-            return decoded.row.instead  # chance found nothing better
-        return as_judged(decoded, rule)
+            return said_once(decoded.row.instead)  # chance found nothing better
+        return said_once(as_judged(decoded, rule)) if is_doubted else as_judged(decoded, rule)
 
     def _in_another_language(self, decoded: Decoded) -> Row | None:
         """The row in the next language to try; None when there is none."""
@@ -213,7 +215,9 @@ class WhisperEngine:
             others = other_languages(decoded, self._options.auto_languages, self.languages)
         if not others:
             return None
-        tried = (*row.tried, decoded)
+        # Carefully at once: fewer loops, so that the right language does not lose by one.
+        row = row if row.tried else more_carefully(row)
+        tried = (*decoded.row.tried, decoded)
         return replace(row, language=others[0], others=others[1:], tried=tried, guesses=decoded.guesses)
 
     def _in_best_language(self, decoded: Decoded) -> Decoded:
@@ -222,7 +226,7 @@ class WhisperEngine:
         if not row.tried:
             return decoded
         best = best_language((*row.tried, decoded), self._options.auto_languages)
-        return replace(best, row=replace(row, language=best.language, tried=()))
+        return replace(best, row=replace(best.row, language=best.language, tried=(), others=()))
 
     def _read(self, rows: list[Row]) -> Iterable[Decoded]:
         for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):

@@ -76,7 +76,7 @@ def test_where_it_named_none_the_second_guess_and_the_products_languages_are_tri
     assert len(other_languages(decoded(LOOP), KNOWN, KNOWN)) == OTHERS_MAX
 
 
-def test_the_surest_reading_wins_and_a_loop_never() -> None:
+def test_the_surest_reading_wins_and_a_loop_counts_less() -> None:
     thai = decoded("เอาถ้าว่า", avg_logprob=-0.95)
     tried = [
         thai,
@@ -84,8 +84,13 @@ def test_the_surest_reading_wins_and_a_loop_never() -> None:
         decoded("아우 팝웜", "ko", avg_logprob=-1.38),
     ]
     assert best_language(tried, ()).language == "ko"
-    loop = decoded(LOOP, avg_logprob=-0.1)
-    assert best_language([loop, decoded("아우 팝웜", "ko", avg_logprob=-1.9)], ()).language == "ko"
+    loop = decoded(LOOP, avg_logprob=-0.5)
+    assert best_language([loop, decoded("아우 팝웜", "ko", avg_logprob=-1.4)], ()).language == "ko"
+    loops = [
+        decoded("I will" + "bu" * 9, "en", avg_logprob=-0.9),
+        decoded("부구" * 9, "ko", avg_logprob=-0.6),
+    ]
+    assert best_language([loop, *loops], ()).language == "ko"
     assert best_language([thai, decoded("", "ko", avg_logprob=-0.1)], ()).language == "th"
 
 

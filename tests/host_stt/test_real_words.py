@@ -75,6 +75,32 @@ def test_base_given_korean_writes_hangul_even_for_a_formant_voice(base: WhisperE
     assert letters(answer.text) and all("가" <= c <= "힣" or c.isdigit() for c in letters(answer.text))
 
 
+def is_hangul(text: str) -> bool:
+    return bool(letters(text)) and all("가" <= c <= "힣" or c.isdigit() for c in letters(text))
+
+
+def test_base_writes_hangul_for_the_korean_clip_without_a_language(base: WhisperEngine) -> None:
+    """It guesses Thai with 0.94, and is unsure of every text; the languages of the site win then."""
+    answer = read(base, CLIPS / "ko.mp3", "auto")
+    assert answer.language == "ko" and is_hangul(answer.text)
+
+
+def test_a_site_with_two_languages_gets_no_third_one(base_model: Path) -> None:
+    config = EngineConfig(model=str(base_model), device=Device.CPU, auto_languages=("en", "ko"))
+    two = load_whisper(config, ResolvedModel(base_model, "base", "test"))
+    for clip in ("en", "ko"):
+        answer = read(two, CLIPS / f"{clip}.mp3", "auto")
+        assert answer.language == clip
+
+
+@pytest.mark.parametrize("prompt", ["...", "... ... - ...", "Alpha one. ... ... ... ... ... ... ... ..."])
+def test_a_prompt_of_dots_does_not_turn_speech_into_dots(base: WhisperEngine, prompt: str) -> None:
+    samples = decode_audio(str(CLIPS / "en.mp3"))
+    (answer,) = base.decode([window(samples=samples, language="en", history=prompt)])
+    assert isinstance(answer, Transcript)
+    assert jiwer.wer("alpha 1 proceed to gate 7 over", words(answer.text)) < 0.6
+
+
 @needs_recordings
 def test_base_reads_a_famous_sentence(base: WhisperEngine) -> None:
     said = words(read(base, Path(RECORDINGS) / "jfk.flac", "en").text)
