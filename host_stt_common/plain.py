@@ -7,6 +7,7 @@ never reaches a caller as it is. What the log shows is another matter.
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 
@@ -22,6 +23,9 @@ def plain_error(error: BaseException, otherwise: str) -> str:
     OSError and FFmpeg's errors carry one, such as "Invalid data found when processing input".
     """
     text = getattr(error, "strerror", None)
+    number = getattr(error, "errno", None)
+    if isinstance(text, str) and "call failed" in text and isinstance(number, int):
+        text = os.strerror(number)  # asyncio puts the address in, as Python writes it
     if not isinstance(text, str) or not text.strip():
         return otherwise
     words = " ".join(text.split())[:120]

@@ -38,6 +38,8 @@ def test_what_only_a_programmer_understands_is_not_said(error: Exception) -> Non
 
 def test_the_system_and_the_media_library_speak_for_themselves() -> None:
     assert plain_error(OSError(28, "No space left on device"), "x") == "no space left on device"
+    refused = ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 9)")
+    assert plain_error(refused, "x") == "connection refused"
     with pytest.raises(av.FFmpegError) as caught:
         av.open("/nowhere/at/all.wav")
     assert plain_error(caught.value, "x") == "no such file or directory"

@@ -165,7 +165,7 @@ class WhipDoor:
         self.totals["candidates"] += len(fragment.candidates)
         room = max(0, CANDIDATES_MAX - publisher.candidates)
         publisher.candidates += len(fragment.candidates)
-        await publisher.peer.trickle(Fragment(fragment.ufrag, fragment.candidates[:room], fragment.is_last))
+        await publisher.peer.trickle(Fragment(fragment.ufrag, fragment.candidates[:room]))
         return web.Response(status=204)
 
     async def hang_up(self, request: web.Request) -> web.Response:

@@ -25,7 +25,6 @@ _UFRAG = re.compile(r"a=ice-ufrag:(\S{4,256})")
 class Fragment:
     ufrag: str | None  # the client's; None: not said
     candidates: tuple[str, ...]  # without `a=candidate:`
-    is_last: bool
 
 
 def read_fragment(text: str) -> Fragment:
@@ -38,12 +37,15 @@ def read_fragment(text: str) -> Fragment:
     return Fragment(
         ufrag=next((match[1] for line in lines if (match := _UFRAG.fullmatch(line))), None),
         candidates=tuple(line.removeprefix(head) for line in lines if line.startswith(head)),
-        is_last="a=end-of-candidates" in lines,
     )
 
 
 async def add_candidates(pc: RTCPeerConnection, fragment: Fragment) -> None:
-    """Those that can be used; also after the connection stands, or was closed meanwhile."""
+    """Those that can be used; also after the connection stands, or was closed meanwhile.
+
+    That they are all (`a=end-of-candidates`) is not passed on: with none of them usable aioice would give up
+    before the client, which comes by itself, has sent its first packet.
+    """
     transceivers = pc.getTransceivers()
     if not transceivers:
         return
@@ -52,8 +54,6 @@ async def add_candidates(pc: RTCPeerConnection, fragment: Fragment) -> None:
         if candidate is not None:
             candidate.sdpMid = transceivers[0].mid  # all lines share one transport
             await _add(pc, candidate)
-    if fragment.is_last:
-        await _add(pc, None)
 
 
 def _usable(text: str) -> RTCIceCandidate | None:
@@ -61,8 +61,8 @@ def _usable(text: str) -> RTCIceCandidate | None:
     return None if checked is None else candidate_from_sdp(checked)
 
 
-async def _add(pc: RTCPeerConnection, candidate: RTCIceCandidate | None) -> None:
+async def _add(pc: RTCPeerConnection, candidate: RTCIceCandidate) -> None:
     try:
         await pc.addIceCandidate(candidate)
-    except ValueError as error:  # after the end of candidates, or an address family that is not in use
+    except ValueError as error:  # an address family that is not in use
         logger.debug("x candidate: %s", error)

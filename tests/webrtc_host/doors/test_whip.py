@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import aiohttp
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
+from bench.offer_mutations import REAL_CLIENTS
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.peers import Client, SoundTrack, tone_bursts, until
 from webrtc_host.channel import ChannelWish, DoorKind
@@ -277,6 +279,49 @@ async def test_a_patch_is_judged_by_type_etag_and_content(desk: Desk) -> None:
     assert len(desk.registry.connections) == 1
     assert await publisher.delete() == 200
     await publisher.client.close()
+
+
+async def test_trickled_candidates_that_cannot_be_used_cost_nothing(desk: Desk) -> None:
+    """A browser hides its addresses behind names, says that those are all, and then comes by itself."""
+    publisher = Publisher(desk)
+    whole = (await publisher.client.offer())["sdp"]
+    hidden = ("a=candidate", "a=end-of")
+    bare = "\r\n".join(line for line in whole.splitlines() if not line.startswith(hidden)) + "\r\n"
+    async with desk.client.post(publisher.url, data=bare, headers=SDP) as response:
+        publisher.response, publisher.answer = response, await response.text()
+        assert response.status == 201, publisher.answer
+    fragment = [
+        *ice_of(whole),
+        "m=audio 9 UDP/TLS/RTP/SAVPF 0",
+        "a=mid:0",
+        "a=candidate:1 1 udp 2113937151 6eb06563-2369-49bf-be97-d969944a8945.local 49377 typ host",
+        "a=candidate:5 1 udp 123",
+        "a=candidate:6 1 UDP x y z typ",
+        "nonsense",
+        "=",
+        "a=end-of-candidates",
+    ]
+    etag = publisher.response.headers["ETag"]
+    assert await publisher.patch("\r\n".join(fragment), If_Match=etag) == 204
+    await asyncio.sleep(0.5)  # the server would have given up by now
+    await publisher.client.pc.setRemoteDescription(RTCSessionDescription(publisher.answer, "answer"))
+    await until(lambda: publisher.client.pc.connectionState == "connected")
+    assert await publisher.delete() == 200
+    await publisher.client.close()
+
+
+@pytest.mark.parametrize("name", sorted(REAL_CLIENTS))
+async def test_offers_of_other_clients_are_answered_line_by_line(desk: Desk, name: str) -> None:
+    offer = REAL_CLIENTS[name](await sdp_of("audio"))
+    async with desk.client.post(f"{desk.url}/whip/C01", data=offer, headers=SDP) as response:
+        answer = await response.text()
+        assert response.status == 201, answer
+    kinds = [re.findall(r"(?m)^m=(\w+)", text) for text in (offer, answer)]
+    assert kinds[0] == kinds[1]
+    assert answer.count("a=recvonly") == 1
+    assert set(re.findall(r"a=fingerprint:(\S+)", answer)) == {"sha-256"}
+    async with desk.client.delete(desk.url + response.headers["Location"]) as response:
+        assert response.status == 200
 
 
 async def test_who_is_heard_keeps_the_channel_and_who_is_dead_loses_it(
