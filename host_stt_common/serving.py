@@ -13,6 +13,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from host_stt_common.bad_requests import Runner
+
 LINGER_S = 1.0
 """For the rest of a body that nobody reads, so that the answer arrives before the connection ends."""
 IDLE_S = 75.0
@@ -35,7 +37,7 @@ def make_runner(app: web.Application, **settings: Any) -> web.AppRunner:
     """
     _speak_plainly()
     settings |= {"auto_decompress": False, "lingering_time": LINGER_S, "keepalive_timeout": IDLE_S}
-    return web.AppRunner(app, **settings)
+    return Runner(app, **settings)
 
 
 @web.middleware
