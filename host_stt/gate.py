@@ -52,7 +52,7 @@ class EngineGate:
         if self._pages.is_foreign(request.headers):
             origin = request.headers.get("Origin", "other sites")[:100]
             raise web.HTTPForbidden(
-                text=f"pages of {origin} may not call this engine; list the page's origin in "
+                text=f"pages of {origin!a} may not call this engine; list the page's origin in "
                 "engine.allowed_origins"
             )
         if self._digests and request.path not in OPEN_PATHS:

@@ -198,6 +198,8 @@ async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamR
         return response
     except BodyStalled as error:
         return _error(408, str(error), code="upload_stalled")
+    except ConnectionError:
+        raise  # the caller left; nobody is there to answer
     except Exception:  # a bug: one traceback, a plain answer, and the others live
         logger.exception("%s %s failed", request.method, _path(request))
         return _error(500, "the server failed on this request; its log has the details")

@@ -8,14 +8,18 @@ log.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import http_exceptions, web
+from aiohttp import HttpVersion10, HttpVersion11, http_exceptions, web
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 logger = logging.getLogger(__name__)
 
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+_VERSION = web.RequestKey("refused_version", str)
 _SENTENCE = "this is not a proper HTTP request: {}"
 
 
@@ -25,8 +29,8 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         return _Server(
-            made.request_handler,
-            request_factory=made.request_factory,
+            _answering_refusals(made.request_handler),
+            request_factory=_in_http_1(made.request_factory),
             handler_cancellation=made.handler_cancellation,
             loop=made._loop,
             **made._kwargs,
@@ -36,6 +40,44 @@ class Runner(web.AppRunner):
 class _Server(web.Server):
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+def _in_http_1(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """Requests of other versions are marked, and answered in 1.1: aiohttp would answer in theirs."""
+
+    def make_one(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        if message.version in (HttpVersion10, HttpVersion11):
+            return make(message, *rest)
+        request = make(message._replace(version=HttpVersion11, should_close=True), *rest)
+        request[_VERSION] = f"HTTP/{message.version.major}.{message.version.minor}"
+        return request
+
+    return make_one
+
+
+def _answering_refusals(handle: _Handler) -> _Handler:
+    """What is refused before the application's middlewares are asked: the version, the expectation."""
+
+    async def handle_one(request: web.BaseRequest) -> web.StreamResponse:
+        if version := request.get(_VERSION):
+            return _refusal(400, _SENTENCE.format(f"this server speaks HTTP/1.1, not {version}"))
+        try:
+            return await handle(request)
+        except web.HTTPException as error:
+            if error.status < 400 or error.content_type == "application/json":
+                raise
+            said = HTTPStatus(error.status).phrase.lower()
+            if error.status == HTTPStatus.EXPECTATION_FAILED:
+                said = "the only expectation that can be met is 100-continue"
+            return _refusal(error.status, said)
+
+    return handle_one
+
+
+def _refusal(status: int, message: str, code: str = "bad_request") -> web.Response:
+    response = web.json_response({"error": {"code": code, "message": message}}, status=status)
+    response.force_close()
+    return response
 
 
 class _Connection(RequestHandler):
@@ -49,18 +91,17 @@ class _Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """status: 400 for what the parser refuses, else of a handler that raised. Ends the connection."""
-        is_ours = status >= 500
-        if is_ours:
+        if isinstance(exc, ConnectionError):
+            logger.debug("x %s left in the middle of its request: %s", request.remote, exc)
+        elif status >= 500:
             self.log_exception("a request of %s failed", request.remote, exc_info=exc)
         else:
-            logger.debug("x bad request from %s: %s", request.remote, message)
+            self.logger.info("a request was no HTTP: %s", type(exc).__name__)  # its bytes may hold a token
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer has been sent; an error cannot follow it")
-        said = HTTPStatus(status).phrase if is_ours else _SENTENCE.format(_what_is_wrong(exc, message))
-        error: dict[str, Any] = {"code": "internal_error" if is_ours else "bad_request", "message": said}
-        response = web.json_response({"error": error}, status=status)
-        response.force_close()
-        return response
+        if status >= 500:
+            return _refusal(status, "the server made a mistake; its log has the details", "internal")
+        return _refusal(status, _SENTENCE.format(_what_is_wrong(exc, message)))
 
 
 def _what_is_wrong(exc: BaseException | None, message: str | None) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
 
 import pytest
 
-from bench.http_answers import answers_of
-from tests.security.ports import PORTS, running
+from bench.http_answers import answers_of, faults_of
+from tests.security.ports import PORTS, TOKEN, head, running
 
 HOST = b"Host: 127.0.0.1\r\n"
 BROKEN = {
@@ -47,3 +48,65 @@ async def test_bytes_that_are_no_http_get_a_proper_error(
     assert error["message"].startswith("this is not a proper HTTP request: ")
     assert len(error["message"]) < 200 and "b'" not in error["message"]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("version", [b" HTTP/0.9", b" HTTP/2.0", b" HTTP/1.7"])
+async def test_other_versions_of_http_are_refused_in_http_1(
+    port: str, version: bytes, tmp_path: Path
+) -> None:
+    async with running(port, tmp_path) as server:
+        answer = await server.ask(b"GET /health" + version + b"\r\n" + HOST + b"\r\n")
+    (last,), _ = answers_of(answer)
+    assert (last.status, json.loads(last.body)["error"]["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("port", PORTS)
+async def test_http_1_0_is_answered(port: str, tmp_path: Path) -> None:
+    async with running(port, tmp_path) as server:
+        answer = await server.ask(b"GET /health HTTP/1.0\r\n" + HOST + b"\r\n")
+    (last,), _ = answers_of(answer)
+    assert last.status == 200
+
+
+@pytest.mark.parametrize("port", PORTS)
+async def test_an_expectation_that_cannot_be_met_is_a_proper_error(port: str, tmp_path: Path) -> None:
+    lines = ("Expect: a miracle", "Connection: close")
+    async with running(port, tmp_path) as server:
+        answer = await server.ask(head("GET", "/ready", *lines, token=TOKEN))
+    (last,), _ = answers_of(answer)
+    assert (last.status, faults_of(last)) == (417, [])
+
+
+FIELDS = ("Origin", "Sec-Fetch-Site", "Host", "Authorization", "Content-Encoding", "Content-Type", "Cookie")
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("path", ["/health", "/ready", "/nowhere"])
+async def test_bytes_that_are_no_text_in_a_header_are_no_fault_of_ours(
+    port: str, name: str, path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = b"POST " + path.encode() + b" HTTP/1.1\r\n" + HOST * (name != "Host")
+    async with running(port, tmp_path, token="") as server:
+        answer = await server.ask(request + name.encode() + b": \xff\xfe\r\nConnection: close\r\n\r\n")
+    (last,), _ = answers_of(answer)
+    assert 400 <= last.status < 500 and faults_of(last) == []
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("path", ["/push", "/offer", "/v1/audio/transcriptions", "/api/glossary"])
+async def test_a_caller_that_leaves_is_no_error_of_ours(
+    port: str, path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = ("Content-Type: multipart/form-data; boundary=b", "Content-Length: 100000")
+    method = "PUT" if path.startswith("/api") else "POST"
+    async with running(port, tmp_path) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.number)
+        writer.write(head(method, path, *lines, token=TOKEN) + b"--b\r\nContent-Disposition: form-data\r\n")
+        await writer.drain()
+        assert b" 200 " in await server.ask(head("GET", "/health", "Connection: close"))
+        writer.transport.abort()
+        assert b" 200 " in await server.ask(head("GET", "/health", "Connection: close"))
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []

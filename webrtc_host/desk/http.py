@@ -15,7 +15,6 @@ from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
-from aiohttp.http_exceptions import HttpProcessingError
 
 from host_stt.contract import error_body
 from host_stt_common.accepting import BodyStalled, count_request
@@ -218,21 +217,8 @@ def access_logger(gate: Gate) -> type[AccessLogger]:
     return type("GatedAccessLogger", (AccessLogger,), {"gate": gate})
 
 
-class _NoRawRequests(logging.Filter):
-    """aiohttp logs a request it cannot parse with its bytes, which may hold the token: only say so."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            record.levelno, record.levelname = logging.INFO, "INFO"
-            record.msg, record.args = "a request was no HTTP: %s", (type(error).__name__,)
-            record.exc_info = record.exc_text = None
-        return True
-
-
 server_logger = logging.getLogger(f"{__name__}.server")
 """For aiohttp's own server, in place of `aiohttp.server`."""
-server_logger.addFilter(_NoRawRequests())
 
 
 def install(app: web.Application, gate: Gate) -> None:
