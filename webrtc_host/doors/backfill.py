@@ -29,6 +29,7 @@ from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.gap_filling import Filled, Run, joined
 from webrtc_host.doors.resume import Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
+from webrtc_host.doors.socket_messages import receive
 from webrtc_host.doors.socket_start import AudioStart, message_fields, start_of
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.media.resample import MEDIA_RATE, Piece
@@ -150,7 +151,7 @@ class _Conversation:
     async def _first_message(self) -> tuple[AudioStart, str]:
         text = None
         with contextlib.suppress(TimeoutError):
-            message = await self._socket.receive(self._door.limits.first_message_s)
+            message = await receive(self._socket, self._door.limits.first_message_s)
             text = message.data if message.type is WSMsgType.TEXT else None
         if text is None:
             raise RequestError(
@@ -222,7 +223,7 @@ class _Conversation:
     async def _messages(self) -> AsyncIterator[str | bytes]:
         while True:
             try:
-                message = await self._socket.receive(self._door.limits.idle_s)
+                message = await receive(self._socket, self._door.limits.idle_s)
             except TimeoutError:
                 seconds = self._door.limits.idle_s
                 raise RequestError("idle", f"nothing came for {seconds:.0f} s", 408) from None

@@ -28,6 +28,7 @@ from webrtc_host.doors.fields import merged
 from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
+from webrtc_host.doors.socket_messages import receive
 from webrtc_host.doors.socket_start import (
     AudioStart,
     check_late_message,
@@ -307,7 +308,7 @@ class _Conversation:
 
     async def _receive(self, within_s: float, what: str) -> WSMessage:
         try:
-            return await self._socket.receive(timeout=within_s)
+            return await receive(self._socket, within_s)
         except TimeoutError as error:
             raise RequestError("idle", f"{what} within {within_s:g} s", 408) from error
 
