@@ -25,6 +25,7 @@ LATELY_HOPS = 3 * HOPS_PER_S  # noise stays down in the pauses of a speech: back
 NOISE_POWER_MIN = 1e-6  # -60 dBFS: quieter noise covers nothing
 GAIN_MIN = 0.001  # -60 dB: hum at full scale, then no louder than NOISE_POWER_MIN
 SIGNAL_POWER_MIN = 1e-7  # -70 dBFS: a channel that never had so much carries nothing
+COUNTED_MIN = 2  # so that nothing gets quieter when the second of two people begins to speak
 DECIDE_HOPS = HOPS_PER_S // 20  # 50 ms of signal anywhere, before a channel is taken to carry nothing
 
 
@@ -82,13 +83,13 @@ class Levels:
     def _shares(self, power: Float64Array) -> Float64Array:
         """(hops, channels): each counts alike, those that never carried a signal not at all."""
         counted = np.full((len(power), 1), self._channels)
-        if not self._is_live.all():
+        if self._channels > COUNTED_MIN and not self._is_live.all():
             has_signal = power > SIGNAL_POWER_MIN
             signal_hops = self._signal_hops + has_signal.any(axis=1).cumsum()
             is_live = np.logical_or.accumulate(has_signal | self._is_live, axis=0)
             self._signal_hops, self._is_live = int(signal_hops[-1]), is_live[-1]
             is_decided = signal_hops >= DECIDE_HOPS
-            counted[is_decided, 0] = is_live[is_decided].sum(axis=1)
+            counted[is_decided, 0] = np.maximum(is_live[is_decided].sum(axis=1), COUNTED_MIN)
         return np.repeat(1.0 / counted, self._channels, axis=1)
 
     def _turned_down(self, hop: int) -> Float64Array:

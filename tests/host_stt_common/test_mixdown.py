@@ -112,7 +112,7 @@ def test_three_to_eight_channels_in_any_order_and_polarity_are_heard() -> None:
         for live in range(channels):
             planes = np.zeros((channels, len(side)), np.float32)
             planes[live] = side
-            assert level_db(mixed(planes, 16_000)) > level_db(side) - 1
+            assert level_db(mixed(planes, 16_000)) > level_db(side) - 7, "as on one side of stereo"
         signs = np.where(np.arange(channels) % 2, -1, 1).astype(np.float32)
         assert level_db(mixed(signs[:, np.newaxis] * side, 16_000)) > level_db(side) - 0.2
 
@@ -222,3 +222,14 @@ def test_how_the_stream_is_cut_into_blocks_changes_nothing(sizes: list[int], rat
         at = min(at + size, planes.shape[1])
     parts.append(mixdown.feed(planes[:, at:]))
     assert np.allclose(np.concatenate(parts), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 8])
+def test_two_people_keep_their_levels_when_the_other_begins(channels: int) -> None:
+    """A step of the level in the middle of a recording makes a model leave out the quieter part."""
+    planes, said = sides("turns", 16_000)
+    wider = np.zeros((channels, planes.shape[1]), np.float32)
+    wider[[0, -1]] = planes
+    out = mixed(wider, 16_000)
+    levels = [level_db(out[one.start + 1_600 : one.start + len(one.samples)]) for one in said]
+    assert max(levels) - min(levels) < 0.5
