@@ -25,6 +25,7 @@ from host_stt.contract import (
 )
 from host_stt.service import EngineService
 from host_stt_common.languages import read_language
+from host_stt_common.rates import watcher_messages
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,9 @@ class WindowSocket:
         self._loop = asyncio.get_running_loop()
         self._answers: asyncio.Queue[str] = asyncio.Queue(maxsize=ANSWERS_WAITING_MAX)
         self._transport: asyncio.Transport | None = None
-        self._ws = web.WebSocketResponse(compress=False, max_msg_size=FRAME_BYTES_READ, heartbeat=HEARTBEAT_S)
+        self._ws = web.WebSocketResponse(
+            autoping=False, compress=False, max_msg_size=FRAME_BYTES_READ, heartbeat=HEARTBEAT_S
+        )
 
     async def run(self, request: web.Request) -> web.WebSocketResponse:
         await self._ws.prepare(request)
@@ -53,10 +56,19 @@ class WindowSocket:
         logger.info("%s opened", self._source)
         self._service.metrics.connected(+1)
         writer = asyncio.create_task(self._write(), name=f"{self._source}-write")
+        said = watcher_messages()
         try:
             async for message in self._ws:
                 if message.type is WSMsgType.BINARY:
                     self._take(message.data)
+                    continue
+                if message.type is not WSMsgType.PONG and not said.allows_one(self._loop.time()):
+                    logger.warning("%s sends too many messages that are no windows; closing it", self._source)
+                    await self._ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
+                    break
+                if message.type is WSMsgType.PING:
+                    with contextlib.suppress(ConnectionError):
+                        await self._ws.pong(message.data)
                 elif message.type is WSMsgType.TEXT:
                     self._refuse(ContractError("not_a_window", "windows come as binary frames", 400))
         finally:

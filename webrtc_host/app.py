@@ -23,6 +23,7 @@ from aiohttp import web
 from host_stt_common.accepting import CONNECTIONS
 from host_stt_common.connections import ConnectionLimits, Connections
 from host_stt_common.descriptors import network_limit
+from host_stt_common.rates import FrameRates
 from host_stt_common.serving import make_runner
 from webrtc_host.archive_room import ArchiveRoom
 from webrtc_host.channel import MakePipeline
@@ -167,7 +168,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[ARCHIVE].before_recovery = app[LATE_SOUND].prepare
     if (recovery := app[ARCHIVE].recovery) is not None:
         recovery.reserved = app[LATE_SOUND].reserved
-    app[SOCKETS] = PcmSocketDoor(registry, config.media, tokens=app[RESUME])
+    app[SOCKETS] = PcmSocketDoor(registry, config.media, tokens=app[RESUME], rates=FrameRates())
     app[ONE_PORT] = OnePort(
         HostAddresses(config.media.announce), is_proxied=bool(config.media.trusted_proxies)
     )
@@ -200,7 +201,9 @@ def _add_routes(app: web.Application) -> None:
     registry, speech = app[REGISTRY], app[SPEECH]
     media, attach = app[CONFIG].media, app[DATA_CHANNELS].attach
     app.router.add_routes(OfferDoor(registry, media, attach, app[RESUME], app[ONE_PORT]).routes())
-    app[BACKFILL] = BackfillDoor(registry, app[RESUME], app[LATE_SOUND].fill, media.backfill_s)
+    app[BACKFILL] = BackfillDoor(
+        registry, app[RESUME], app[LATE_SOUND].fill, media.backfill_s, rates=app[SOCKETS].rates
+    )
     app.router.add_routes(app[BACKFILL].routes())
     app[WHIP] = WhipDoor(registry, media, attach, app[ONE_PORT])
     app.router.add_routes(app[WHIP].routes())

@@ -13,9 +13,10 @@ import logging
 
 from aiohttp import WSMsgType, web
 
+from host_stt_common.rates import MESSAGES_MAX, MESSAGES_WITHIN_S, watcher_messages
 from webrtc_host.desk.auth import checks_token_itself, key_of
 from webrtc_host.desk.http import GATE
-from webrtc_host.desk.subscribers import Watcher
+from webrtc_host.desk.subscribers import End, Watcher
 from webrtc_host.desk.watching import (
     CLOSE_OF_END,
     REASON_OF_END,
@@ -38,6 +39,8 @@ WRITER_LIMIT_BYTES = 16 * 1024
 """Bytes written before `send` waits for a slow peer; the transport holds another 64 KiB."""
 MESSAGE_BYTES_MAX = 4096
 """A watcher has nothing to say."""
+CLOSE_FLOOD = 1008
+FLOOD = f"more than {MESSAGES_MAX} messages in {MESSAGES_WITHIN_S:g} s; a watcher has nothing to say"
 
 
 class WatchSocket:
@@ -52,6 +55,7 @@ class WatchSocket:
         socket = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT_S,
             heartbeat=self._ping_s,
+            autoping=False,  # pings are counted with the other messages
             compress=False,
             max_msg_size=MESSAGE_BYTES_MAX,
             writer_limit=WRITER_LIMIT_BYTES,
@@ -78,22 +82,37 @@ class _Conversation:
         self._socket = socket
         self._watcher = watcher
         self._is_closing = False
+        self._is_flooding = False
 
     async def run(self) -> None:
         writer = asyncio.create_task(self._write(), name="watch socket writer")
         try:
-            async for _ in self._socket:
-                pass
+            await self._read()
         finally:
-            if not self._is_closing:
+            if not self._is_closing and not self._is_flooding:
                 writer.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await writer
 
+    async def _read(self) -> None:
+        """Until the peer has left, or has said more than somebody who only watches has to say."""
+        loop, said = asyncio.get_running_loop(), watcher_messages()
+        async for message in self._socket:
+            if message.type is WSMsgType.PONG:
+                continue
+            if not said.allows_one(loop.time()):
+                self._is_flooding = True
+                self._watcher.close(End.LEFT)
+                return
+            if message.type is WSMsgType.PING:
+                with contextlib.suppress(ConnectionError):
+                    await self._socket.pong(message.data)
+
     async def _write(self) -> None:
         end = await pump(self._watcher, self._send)
         self._is_closing = True
-        await _close(self._request, self._socket, CLOSE_OF_END[end], REASON_OF_END[end])
+        code, reason = (CLOSE_FLOOD, FLOOD) if self._is_flooding else (CLOSE_OF_END[end], REASON_OF_END[end])
+        await _close(self._request, self._socket, code, reason)
 
     async def _send(self, event: Event) -> None:
         await self._socket.send_frame(event.data, WSMsgType.TEXT)

@@ -19,9 +19,10 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
+from host_stt_common.rates import FrameRate, FrameRates
 from webrtc_host.channel import Channel
 from webrtc_host.desk.audit import note_feed
-from webrtc_host.desk.auth import checks_token_itself
+from webrtc_host.desk.auth import checks_token_itself, key_of
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.body import text_field
 from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
@@ -66,6 +67,7 @@ class BackfillDoor:
         fill: Fill,
         seconds_max: float,
         limits: BackfillLimits | None = None,
+        rates: FrameRates | None = None,
     ) -> None:
         """fill: keeps and reads what of the sound is missing. seconds_max: of it in one conversation."""
         self.registry = registry
@@ -74,6 +76,7 @@ class BackfillDoor:
         self.samples_max = round(seconds_max * SAMPLE_RATE)
         self.limits = limits or BackfillLimits()
         self.totals = {"callers": 0, "refused": 0, "sent_ms": 0, "filled_ms": 0, "segments": 0}
+        self.rates = rates or FrameRates()
         self._busy: set[Channel] = set()
 
     def routes(self) -> list[web.RouteDef]:
@@ -85,12 +88,13 @@ class BackfillDoor:
 
     @checks_token_itself
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(compress=False, max_msg_size=self.limits.frame_bytes)
+        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=self.limits.frame_bytes)
         await socket.prepare(request)
         try:
             request.app[GATE].check_token(request)
             check_fields(request.query, ("token",), "the address")
-            await _Conversation(self, request, socket).run()
+            with self.rates.socket(key_of(request)) as rate:
+                await _Conversation(self, request, socket, rate).run()
         except RequestError as error:
             self.totals["refused"] += 1
             await _refuse(socket, error)
@@ -118,7 +122,10 @@ class BackfillDoor:
 
 
 class _Conversation:
-    def __init__(self, door: BackfillDoor, request: web.Request, socket: web.WebSocketResponse) -> None:
+    def __init__(
+        self, door: BackfillDoor, request: web.Request, socket: web.WebSocketResponse, rate: FrameRate
+    ) -> None:
+        self._rate = rate
         self._door = door
         self._request = request
         self._channel_id = request.match_info["channel"]
@@ -151,7 +158,7 @@ class _Conversation:
     async def _first_message(self) -> tuple[AudioStart, str]:
         text = None
         with contextlib.suppress(TimeoutError):
-            message = await receive(self._socket, self._door.limits.first_message_s)
+            message = await receive(self._socket, self._door.limits.first_message_s, self._rate)
             text = message.data if message.type is WSMsgType.TEXT else None
         if text is None:
             raise RequestError(
@@ -223,7 +230,7 @@ class _Conversation:
     async def _messages(self) -> AsyncIterator[str | bytes]:
         while True:
             try:
-                message = await receive(self._socket, self._door.limits.idle_s)
+                message = await receive(self._socket, self._door.limits.idle_s, self._rate)
             except TimeoutError:
                 seconds = self._door.limits.idle_s
                 raise RequestError("idle", f"nothing came for {seconds:.0f} s", 408) from None

@@ -18,10 +18,11 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from host_stt_common.rates import FrameRate, FrameRates
 from webrtc_host.channel import Channel, Connection, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.desk.audit import note_feed, token_name
-from webrtc_host.desk.auth import checks_token_itself
+from webrtc_host.desk.auth import checks_token_itself, key_of
 from webrtc_host.desk.http import GATE
 from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
 from webrtc_host.doors.fields import merged
@@ -82,8 +83,12 @@ class PcmSocketDoor:
         media: MediaConfig,
         limits: SocketLimits | None = None,
         tokens: ResumeTokens | None = None,
+        rates: FrameRates | None = None,
     ) -> None:
-        """tokens: of the clients that may take their channels over; None: nobody may."""
+        """tokens: of the clients that may take their channels over; None: nobody may.
+
+        rates: shared with other doors whose frames count together with these.
+        """
         self.registry = registry
         self.tokens = tokens
         self.limits = limits or SocketLimits()
@@ -91,6 +96,7 @@ class PcmSocketDoor:
             no_signal_samples=round(media.no_signal_after_s * 1000) * SAMPLES_PER_MS,
         )
         self.totals = {"frames": 0, "bytes": 0, "audio_ms": 0, "slowed": 0, "refused": 0}
+        self.rates = rates or FrameRates()
         self._containers = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -100,10 +106,11 @@ class PcmSocketDoor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         # No heartbeat: of a caller that is slowed, the pong would wait behind its own sound.
         socket = web.WebSocketResponse(
-            timeout=CLOSE_TIMEOUT_S, compress=False, max_msg_size=self.limits.hard_frame_bytes
+            timeout=CLOSE_TIMEOUT_S, autoping=False, compress=False, max_msg_size=self.limits.hard_frame_bytes
         )
         await socket.prepare(request)
-        await _Conversation(self, request, socket).run()
+        with self.rates.socket(key_of(request)) as rate:
+            await _Conversation(self, request, socket, rate).run()
         return socket
 
     def statistics(self) -> dict[str, float]:
@@ -131,7 +138,10 @@ class PcmSocketDoor:
 
 
 class _Conversation:
-    def __init__(self, door: PcmSocketDoor, request: web.Request, socket: web.WebSocketResponse) -> None:
+    def __init__(
+        self, door: PcmSocketDoor, request: web.Request, socket: web.WebSocketResponse, rate: FrameRate
+    ) -> None:
+        self._rate = rate
         self._door = door
         self._request = request
         self._socket = socket
@@ -308,7 +318,7 @@ class _Conversation:
 
     async def _receive(self, within_s: float, what: str) -> WSMessage:
         try:
-            return await receive(self._socket, within_s)
+            return await receive(self._socket, within_s, self._rate)
         except TimeoutError as error:
             raise RequestError("idle", f"{what} within {within_s:g} s", 408) from error
 

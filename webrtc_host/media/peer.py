@@ -25,6 +25,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
+from host_stt_common.rates import watcher_messages
 from webrtc_host.channel import Channel, ChannelWish, Connection
 from webrtc_host.config import MediaConfig
 from webrtc_host.errors import RequestError
@@ -71,6 +72,7 @@ class Peer:
         self._drain_data: DrainDataChannel | None = None
         self._connection: Connection | None = None
         self._feeds: list[TrackFeed] = []
+        self._pings = watcher_messages()  # a page sends one a second
         self.mids: dict[str, Channel] = {}  # what feeds what, by the audio line's mid
         self.ignored: dict[str, Tap] = {}  # audio lines that feed nothing: counted and thrown away
         self.former: dict[str, str] = {}  # channel that a line fed which has ended, by its mid
@@ -273,6 +275,8 @@ class Peer:
         ping = read_ping(message)
         if ping is None or connection is None or channel.readyState != "open":
             return
+        if not self._pings.allows_one(asyncio.get_running_loop().time()):
+            return  # more are left without an answer
         if channel.bufferedAmount < PONG_BUFFER_BYTES_MAX:
             channel.send(json.dumps({"type": "pong", "id": ping, **standing(connection)}))
 

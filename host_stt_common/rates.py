@@ -1,0 +1,113 @@
+"""How often something may happen: a bucket that fills at a steady rate, and buckets that callers share.
+
+Pure; the present is passed in. Used where a caller is slowed (frames of audio) and where one is sent away
+(messages of a caller who has nothing to say).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+FRAMES_PER_S = 800.0
+"""Of one socket: twice as many as the shortest Opus packets, 2.5 ms, make in real time."""
+FRAMES_PER_S_OF_ADDRESS = 6600.0
+"""Of all sockets of one address: 64 channels of 10 ms, or 16 of 2.5 ms. A fifth of a core or less."""
+BURST_S = 2.0  # what may come at once, after a stall of the network
+FLOOD_S = 60.0
+"""A socket that is slowed for so long without a pause sends no audio in real time; it is closed."""
+MESSAGES_MAX = 20
+MESSAGES_WITHIN_S = 10.0
+"""Of a caller who has nothing to say, such as a watcher; more end its connection with close code 1008."""
+
+
+class Bucket:
+    """Invariant: over any time t, no more than `burst + per_s * t` pass without a wait."""
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._left = burst
+        self._as_of_s: float | None = None
+
+    def spend(self, count: float, now_s: float) -> float:
+        """Take so many; the seconds that whoever takes them has to wait before it goes on, 0 for none."""
+        self._fill(now_s)
+        self._left -= count
+        return max(0.0, -self._left / self._per_s)
+
+    def allows_one(self, now_s: float) -> bool:
+        """Take one when there is one; of more nothing is remembered."""
+        self._fill(now_s)
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+    def _fill(self, now_s: float) -> None:
+        if self._as_of_s is not None:
+            self._left = min(self._burst, self._left + (now_s - self._as_of_s) * self._per_s)
+        self._as_of_s = now_s
+
+
+def watcher_messages() -> Bucket:
+    """For the messages of one watcher; asked by `allows_one`."""
+    return Bucket(MESSAGES_MAX / MESSAGES_WITHIN_S, MESSAGES_MAX)
+
+
+@dataclass(slots=True)
+class _Shared:
+    bucket: Bucket
+    users: int = 0
+
+
+class FrameRates:
+    """The frames of sockets that bring audio: each has its own rate, and those of an address share one."""
+
+    def __init__(self, of_socket: float = FRAMES_PER_S, of_address: float = FRAMES_PER_S_OF_ADDRESS) -> None:
+        self._of_socket = of_socket
+        self._of_address = of_address
+        self.flood_s = FLOOD_S
+        self._shared: dict[str, _Shared] = {}
+
+    def __len__(self) -> int:
+        """Addresses with a socket."""
+        return len(self._shared)
+
+    @contextmanager
+    def socket(self, caller: str) -> Iterator[FrameRate]:
+        """While a socket of this caller (`callers.caller_key`) is open."""
+        shared = self._shared.setdefault(
+            caller, _Shared(Bucket(self._of_address, BURST_S * self._of_address))
+        )
+        shared.users += 1
+        try:
+            own = Bucket(self._of_socket, BURST_S * self._of_socket)
+            yield FrameRate(own, shared.bucket, self.flood_s)
+        finally:
+            shared.users -= 1
+            if not shared.users:
+                self._shared.pop(caller, None)
+
+
+class FrameRate:
+    """Of one socket."""
+
+    def __init__(self, own: Bucket, shared: Bucket, flood_s: float) -> None:
+        self._own = own
+        self._shared = shared
+        self._flood_s = flood_s
+        self._slowed_since_s: float | None = None
+        self.is_flood = False
+
+    def wait_s(self, now_s: float) -> float:
+        """A frame came: how long to wait before the next is read."""
+        own_s = self._own.spend(1, now_s)
+        if not own_s:
+            self._slowed_since_s = None
+        elif self._slowed_since_s is None:
+            self._slowed_since_s = now_s
+        elif now_s - self._slowed_since_s > self._flood_s:
+            self.is_flood = True
+        return max(own_s, self._shared.spend(1, now_s))
