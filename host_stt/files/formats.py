@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from host_stt.contract import SAMPLE_RATE, Segment, Transcript, Word
+from host_stt.contract import SAMPLE_RATE, Segment, Transcript, Unread, Word
 from host_stt_common.audio_facts import AudioFacts
 from host_stt_common.languages import WITHOUT_SPACES, name_of
 from host_stt_common.names import one_line, without_arrows
@@ -53,6 +53,7 @@ class Recording:
     parts: tuple[Part, ...]
     duration_samples: int
     facts: AudioFacts | None = None  # of the file; None while it is still read
+    unread: tuple[Unread, ...] = ()  # speech that has no words, in order
 
     @property
     def text(self) -> str:
@@ -131,7 +132,14 @@ def verbose_body(recording: Recording, granularities: frozenset[str]) -> dict[st
         ]
     if "segment" in granularities or not granularities:
         body["segments"] = [_segment_body(i, part) for i, part in enumerate(recording.parts)]
-    return {**body, "usage": _usage(recording), **_facts(recording)}
+    return {**body, "unread": _unread(recording), "usage": _usage(recording), **_facts(recording)}
+
+
+def _unread(recording: Recording) -> list[dict[str, Any]]:
+    return [
+        {"start": _seconds(u.start_sample), "end": _seconds(u.end_sample), "reason": u.reason.value}
+        for u in recording.unread
+    ]
 
 
 def _segment_body(number: int, part: Part) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Priority, RequestError, Transcript, Window
+from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Priority, RequestError, Transcript, Unread, Window
 from host_stt.files.config import FilesConfig
 from host_stt.files.cutting import Cutter, Piece
 from host_stt.files.formats import Part, Recording, parts_of
@@ -77,6 +77,7 @@ class FileJob:
         self._config = fitted(config or FilesConfig(), model)
         self._source = f"file-{next(_numbers)}"
         self._done: list[Part] = []
+        self._unread: list[Unread] = []
         self._duration_samples = 0
         self._facts: AudioFacts | None = None
         self._is_over = threading.Event()
@@ -84,7 +85,7 @@ class FileJob:
 
     @property
     def recording(self) -> Recording:
-        return Recording(tuple(self._done), self._duration_samples, self._facts)
+        return Recording(tuple(self._done), self._duration_samples, self._facts, tuple(self._unread))
 
     async def stretches(self) -> AsyncGenerator[Stretch, None]:
         """What was said, in order, as soon as it is known.
@@ -113,6 +114,7 @@ class FileJob:
         under_way.popleft()
         parts = parts_of(transcript, piece.start_sample)
         self._done += parts
+        self._unread += transcript.unread
         return Stretch(tuple(parts), piece.end_sample)
 
     async def _pieces(self) -> AsyncGenerator[Piece, None]:

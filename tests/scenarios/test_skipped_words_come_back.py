@@ -63,10 +63,20 @@ async def test_a_recording_has_all_its_words() -> None:
         answer = await http.post(PATH, data={**form, "timestamp_granularities[]": "word"})
         body = await answer.json()
         metrics = await (await http.get("/metrics")).text()
-    assert body["text"].split() == TEXT.split()
+    assert body["text"].split() == TEXT.split() and body["unread"] == []
     starts = [word["start"] for word in body["words"]]
     assert starts == sorted(starts)
     assert 'host_stt_engine_holes_total{outcome="filled"} 1.0' in metrics
+
+
+async def test_a_recording_says_which_speech_has_no_words() -> None:
+    async with serving(engine=skipping(always=True)) as http:
+        form = {"file": io.BytesIO(wav(AUDIO)), "response_format": "verbose_json", "language": "en"}
+        body = await (await http.post(PATH, data=form)).json()
+    assert body["text"].split() == HEARD.split()
+    (unread,) = body["unread"]
+    assert unread["reason"] == "no_words"
+    assert_is_the_hole(round(1000 * unread["start"]), round(1000 * unread["end"]))
 
 
 async def push(aiohttp_client: Any, engine: FakeEngine) -> tuple[dict[str, Any], list[dict[str, Any]]]:
