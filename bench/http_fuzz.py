@@ -274,6 +274,8 @@ async def settled(rig: Rig, fds: int) -> tuple[float, int]:
 def judge_log(lines: Sequence[str], findings: Findings) -> None:
     """A failure for each error in the log, told apart by the exception at the end of its traceback."""
     for number, line in enumerate(lines):
+        if not line.isascii() and any("\udc80" <= character <= "\udcff" for character in line):
+            findings.fail(f"log: bytes that are no UTF-8: {line[:600]!a}", "log no UTF-8")
         if not LOG_FAULT.search(line) or not STAMPED.match(line):
             continue
         rest = itertools.takewhile(lambda one: not STAMPED.match(one), lines[number + 1 :])

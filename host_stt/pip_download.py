@@ -33,7 +33,8 @@ _UNREACHABLE = re.compile(
 """What pip says, at its most verbose, of an index that does not answer as one."""
 _NOT_FOUND = re.compile(r"Could not fetch URL .*\b404 ")
 _REASON = re.compile(
-    r"\[Errno -?\d+\] (?P<system>[A-Za-z][^'\")]*)|too many (?P<status>\d{3}) error responses|"
+    r"\[Errno -?\d+\] (?P<system>[A-Za-z][^'\")\n]*?)(?: - skipping|['\")\n]|$)|"
+    r"too many (?P<status>\d{3}) error responses|"
     r"(?P<refusal>\d{3} (?:Client|Server) Error[^\n]*?) for url"
 )
 

@@ -54,7 +54,8 @@ class StrikeSecrets(logging.Formatter):
         return "\n".join("  " + _CONTROL.sub(_escaped, line) for line in lines)
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+        # Bytes of a caller that are no text are escaped: those who read the log expect UTF-8.
+        line = super().format(record).encode("utf-8", "backslashreplace").decode("utf-8")
         for token in self._tokens:
             line = line.replace(token, "***")
         return _BEARER.sub(r"\1***", _QUERY_TOKEN.sub(r"\1***", line))

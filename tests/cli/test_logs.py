@@ -68,3 +68,8 @@ def test_libraries_are_quiet_unless_asked() -> None:
     assert not logging.getLogger("aiortc").isEnabledFor(logging.INFO)
     set_up("media", "debug")
     assert logging.getLogger("aiortc").isEnabledFor(logging.DEBUG)
+
+
+def test_bytes_that_are_no_text_are_escaped() -> None:
+    """A caller's bytes may stand in a line; the log's readers expect UTF-8."""
+    assert line_for("from %s", "\udcd1 \ud800 한").endswith("from \\udcd1 \\ud800 한")

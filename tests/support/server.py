@@ -90,6 +90,8 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # a reader that ends would hold the server up
         )
         for pipe, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
             assert pipe is not None
