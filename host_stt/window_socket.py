@@ -62,7 +62,7 @@ class WindowSocket:
                 if message.type is WSMsgType.BINARY:
                     self._take(message.data)
                     continue
-                if message.type is not WSMsgType.PONG and not said.allows_one(self._loop.time()):
+                if message.type is not WSMsgType.PONG and not said.take(1, self._loop.time()):
                     logger.warning("%s sends too many messages that are no windows; closing it", self._source)
                     await self._ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
                     break

@@ -23,36 +23,50 @@ MESSAGES_WITHIN_S = 10.0
 
 
 class Bucket:
-    """Invariant: over any time t, no more than `burst + per_s * t` pass without a wait."""
+    """A token bucket. It is full at first; `per_s` tokens come in each second, until it holds `burst`.
+
+    Time may be in any other unit, such as samples, if the rate is in the same unit. Time that goes back adds
+    nothing.
+    Invariant: over any time t no more than `burst + per_s * t` pass without a wait.
+    """
+
+    __slots__ = ("_as_of_s", "_burst", "_left", "per_s")
 
     def __init__(self, per_s: float, burst: float) -> None:
-        self._per_s = per_s
+        self.per_s = per_s
         self._burst = burst
         self._left = burst
         self._as_of_s: float | None = None
 
-    def spend(self, count: float, now_s: float) -> float:
-        """Take so many; the seconds that whoever takes them has to wait before it goes on, 0 for none."""
+    def wait_s(self, count: float, now_s: float) -> float:
+        """How long until the bucket holds `count` tokens; 0 when it does. Takes none."""
         self._fill(now_s)
-        self._left -= count
-        return max(0.0, -self._left / self._per_s)
+        return max(0.0, (count - self._left) / self.per_s)
 
-    def allows_one(self, now_s: float) -> bool:
-        """Take one when there is one; of more nothing is remembered."""
+    def take(self, count: float, now_s: float) -> bool:
+        """Take `count` tokens, or none when there are fewer."""
         self._fill(now_s)
-        if self._left < 1:
+        if self._left < count:
             return False
-        self._left -= 1
+        self._left -= count
         return True
 
+    def spend(self, count: float, now_s: float) -> float:
+        """Take `count` tokens even when there are fewer. Returns the seconds until the debt is paid."""
+        self._fill(now_s)
+        self._left -= count
+        return max(0.0, -self._left / self.per_s)
+
     def _fill(self, now_s: float) -> None:
-        if self._as_of_s is not None:
-            self._left = min(self._burst, self._left + (now_s - self._as_of_s) * self._per_s)
-        self._as_of_s = now_s
+        if self._as_of_s is None:
+            self._as_of_s = now_s
+        elif now_s > self._as_of_s:
+            self._left = min(self._burst, self._left + (now_s - self._as_of_s) * self.per_s)
+            self._as_of_s = now_s
 
 
 def watcher_messages() -> Bucket:
-    """For the messages of one watcher; asked by `allows_one`."""
+    """For the messages of one watcher; each takes one token."""
     return Bucket(MESSAGES_MAX / MESSAGES_WITHIN_S, MESSAGES_MAX)
 
 

@@ -37,10 +37,10 @@ def test_all_sockets_of_an_address_share_one_rate() -> None:
 
 def test_a_watcher_may_say_twenty_things_in_ten_seconds() -> None:
     bucket = watcher_messages()
-    assert [bucket.allows_one(0.0) for _ in range(22)] == [True] * 20 + [False] * 2
-    assert bucket.allows_one(0.5)
+    assert [bucket.take(1, 0.0) for _ in range(22)] == [True] * 20 + [False] * 2
+    assert bucket.take(1, 0.5)
     bucket = watcher_messages()
-    assert all(bucket.allows_one(number * 0.5) for number in range(200))
+    assert all(bucket.take(1, number * 0.5) for number in range(200))
 
 
 def test_a_bucket_fills_up_to_its_burst_only() -> None:
@@ -49,6 +49,33 @@ def test_a_bucket_fills_up_to_its_burst_only() -> None:
     assert bucket.spend(10, 1000) == 0
     assert bucket.spend(10, 1000) == 0
     assert bucket.spend(10, 1000) == 1.0
+
+
+def test_a_burst_is_taken_until_the_bucket_is_empty_and_then_at_the_rate() -> None:
+    bucket = Bucket(10, 25)
+    assert sum(bucket.take(1, 0.0) for _ in range(40)) == 25
+    assert sum(bucket.take(1, 1.5) for _ in range(40)) == 15
+    assert sum(bucket.take(1, 1000.0) for _ in range(40)) == 25
+
+
+def test_asking_how_long_to_wait_takes_nothing() -> None:
+    bucket = Bucket(2, 3)
+    assert [bucket.wait_s(3, 0), bucket.wait_s(4, 0)] == [0, 0.5]
+    assert bucket.spend(5, 0) == 1.0
+    assert [bucket.wait_s(0, 0), bucket.wait_s(1, 0)] == [1.0, 1.5]
+
+
+def test_a_bucket_of_whole_numbers_counts_without_rounding() -> None:
+    bucket = Bucket(3, 16_000)
+    assert bucket.take(16_000, 7)
+    assert not bucket.take(16_000, 7 + 5333)
+    assert bucket.take(15_999, 7 + 5333)
+
+
+def test_time_that_goes_back_adds_and_takes_nothing() -> None:
+    bucket = Bucket(1, 5)
+    assert bucket.take(5, 100.0)
+    assert bucket.wait_s(1, 50.0) == bucket.wait_s(1, 100.0) == 1.0
 
 
 def test_a_socket_that_is_slowed_without_a_pause_is_a_flood() -> None:

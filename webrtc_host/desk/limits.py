@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from host_stt_common.rates import Bucket
 from webrtc_host.errors import Overloaded
 
 REMEMBERED_S = 86_400.0
@@ -31,36 +32,35 @@ class LimitsOfCallers:
 
 
 class Allowance:
-    """A bucket for each key, filled at a steady rate."""
+    """A bucket for each key; the key not used for longest is forgotten first."""
 
     def __init__(self, per_s: float, most: float, keys_max: int = ADDRESSES_MAX) -> None:
         self._per_s = per_s
         self._most = most
         self._keys_max = keys_max
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # key -> (left, as of)
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._left)
+        return len(self._buckets)
 
     def wait_s(self, key: str, now_s: float) -> float:
         """How long until one more is allowed; 0 when it is."""
-        left = self._now(key, now_s)
-        return 0.0 if left >= 1 else (1 - left) / self._per_s
+        return self._of(key).wait_s(1, now_s)
 
     def take(self, key: str, now_s: float) -> float:
         """One more, if it is allowed: 0, else the seconds to wait."""
-        left = self._now(key, now_s)
-        if left < 1:
-            return (1 - left) / self._per_s
-        self._left[key] = (left - 1, now_s)
-        self._left.move_to_end(key)
-        while len(self._left) > self._keys_max:
-            self._left.popitem(last=False)
+        bucket = self._of(key)
+        if not bucket.take(1, now_s):
+            return bucket.wait_s(1, now_s)
+        self._buckets[key] = bucket
+        self._buckets.move_to_end(key)
+        while len(self._buckets) > self._keys_max:
+            self._buckets.popitem(last=False)
         return 0.0
 
-    def _now(self, key: str, now_s: float) -> float:
-        left, as_of_s = self._left.get(key, (self._most, now_s))
-        return min(self._most, left + (now_s - as_of_s) * self._per_s)
+    def _of(self, key: str) -> Bucket:
+        """The bucket of this key; a new one is remembered only once something was taken from it."""
+        return self._buckets.get(key) or Bucket(self._per_s, self._most)
 
 
 class CallerLimits:

@@ -100,7 +100,7 @@ class _Conversation:
         async for message in self._socket:
             if message.type is WSMsgType.PONG:
                 continue
-            if not said.allows_one(loop.time()):
+            if not said.take(1, loop.time()):
                 self._is_flooding = True
                 self._watcher.close(End.LEFT)
                 return

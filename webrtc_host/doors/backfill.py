@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from host_stt_common.rates import FrameRate, FrameRates
+from host_stt_common.rates import Bucket, FrameRate, FrameRates
 from webrtc_host.channel import Channel
 from webrtc_host.desk.audit import note_feed
 from webrtc_host.desk.auth import checks_token_itself, key_of
@@ -133,8 +133,7 @@ class _Conversation:
         self._kept = _Kept(door.samples_max)
         self._reader: AudioReader | None = None
         self._controls = Controls(("stop", "at"), TEXT_CHARS_MAX)
-        self._bytes_left = float(door.limits.bytes_per_s)
-        self._counted_s = asyncio.get_running_loop().time()
+        self._bytes = Bucket(door.limits.bytes_per_s, door.limits.bytes_per_s)
 
     async def run(self) -> None:
         start, resume = await self._first_message()
@@ -240,12 +239,8 @@ class _Conversation:
 
     async def _slow_down(self, size: int) -> None:
         """Read no faster than the limit: the client's writes wait."""
-        loop, rate = asyncio.get_running_loop(), self._door.limits.bytes_per_s
-        now_s = loop.time()
-        self._bytes_left = min(float(rate), self._bytes_left + (now_s - self._counted_s) * rate) - size
-        self._counted_s = now_s
-        if self._bytes_left < 0:
-            await asyncio.sleep(-self._bytes_left / rate)
+        if wait_s := self._bytes.spend(size, asyncio.get_running_loop().time()):
+            await asyncio.sleep(wait_s)
 
     def _count(self, filled: Filled) -> None:
         totals = self._door.totals

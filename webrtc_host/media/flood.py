@@ -1,4 +1,4 @@
-"""How many packets one track may send: a bucket that fills with time.
+"""How many packets one track may send, and when its sender is cut off.
 
 Pure. Speech comes as 50 packets a second, at most 400 (2.5 ms each); a loop that was held up for some seconds
 finds them all at once. What is beyond both is no speech, and costs the others their time.
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from host_stt.contract import SAMPLE_RATE
+from host_stt_common.rates import Bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,8 @@ class FloodConfig:
 class PacketBudget:
     def __init__(self, config: FloodConfig | None = None) -> None:
         self._config = config or FloodConfig()
-        self._left = self._config.burst_packets * SAMPLE_RATE  # in packets times the sample rate: no floats
-        self._full = self._left
-        self._last_sample: int | None = None
+        # Time is in samples and a packet costs SAMPLE_RATE tokens: whole numbers, so nothing is rounded.
+        self._bucket = Bucket(self._config.packets_per_s, self._config.burst_packets * SAMPLE_RATE)
         self.refused = 0
 
     @property
@@ -33,13 +33,8 @@ class PacketBudget:
         return self.refused > self._config.refused_max
 
     def take(self, now_sample: int) -> bool:
-        """One packet came. False: throw it away."""
-        if self._last_sample is not None and now_sample > self._last_sample:
-            gained = (now_sample - self._last_sample) * self._config.packets_per_s
-            self._left = min(self._full, self._left + gained)
-        self._last_sample = max(now_sample, self._last_sample or now_sample)
-        if self._left < SAMPLE_RATE:
-            self.refused += 1
-            return False
-        self._left -= SAMPLE_RATE
-        return True
+        """Count a packet that came. False: discard it."""
+        if self._bucket.take(SAMPLE_RATE, now_sample):
+            return True
+        self.refused += 1
+        return False

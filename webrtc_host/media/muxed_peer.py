@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from aioice.candidate import Candidate
 from aiortc import RTCPeerConnection
 
+from host_stt_common.rates import Bucket
 from webrtc_host.media import aioice_seam as seam
 from webrtc_host.media.direct import DirectPath, direct_path
 from webrtc_host.media.ice_tcp import IceTcp
-from webrtc_host.media.packet_rate import PacketRate, rate_of_lines
+from webrtc_host.media.packet_rate import rate_of_lines
 from webrtc_host.media.udp_socket import Address
 
 ADDRESSES_MAX = 256  # that one peer may come from while it lasts; aioice keeps a pair for each
@@ -58,7 +59,6 @@ class MuxedPeer:
         pc: RTCPeerConnection,
         connection: Any,
         on_flood: Callable[[], None],
-        now_s: float,
         declined: int = 0,
     ) -> None:
         """connection: pc's ICE connection; ufrag: its local user name; declined: lines besides pc's own."""
@@ -73,20 +73,20 @@ class MuxedPeer:
         self.is_cut = False
         self.direct: DirectPath | None = direct_path(pc)
         # STUN from addresses that are not the peer's yet: signed or not, it costs.
-        self.newcomers = PacketRate(NEWCOMER_PER_S, NEWCOMER_BURST, now_s)
+        self.newcomers = Bucket(NEWCOMER_PER_S, NEWCOMER_BURST)
         self._pc = pc
         self._declined = declined
         self._lines = len(pc.getTransceivers()) + declined
-        self.rate = rate_of_lines(self._lines, now_s)
+        self.rate = rate_of_lines(self._lines)
 
     def may_send(self, now_s: float) -> bool:
         """One more packet is not too many. Media lines may have been added meanwhile."""
-        if self.rate.allows(now_s):
+        if self.rate.take(1, now_s):
             return True
         lines = len(self._pc.getTransceivers()) + self._declined
         if lines <= self._lines:
             return False
-        self._lines, self.rate = lines, rate_of_lines(lines, now_s)
+        self._lines, self.rate = lines, rate_of_lines(lines)
         return True
 
     def gathers_through(self, port: Port) -> None:

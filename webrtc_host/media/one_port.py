@@ -123,7 +123,7 @@ class OnePort:
         if connection is None or not self.is_open:
             return
         ufrag = seam.rename(connection, self._peers.__contains__)
-        MuxedPeer(ufrag, pc, connection, on_flood, self._clock(), declined).gathers_through(self)
+        MuxedPeer(ufrag, pc, connection, on_flood, declined).gathers_through(self)
 
     def attach(self, peer: MuxedPeer) -> list[Candidate]:
         """The peer begins to gather: know it from now on, and tell it our addresses."""
@@ -286,7 +286,7 @@ class OnePort:
             self.figures.unknown += 1
             return
         is_known = path is not None and path.peer is peer
-        if not is_known and not peer.newcomers.allows(now_s):
+        if not is_known and not peer.newcomers.take(1, now_s):
             self.figures.unknown += 1
             return
         message = seam.read_signed(data, peer.connection.local_password)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from host_stt.contract import SAMPLE_RATE
+from host_stt_common.rates import Bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +26,16 @@ class Pace:
     def __init__(self, config: PaceConfig, began_sample: int) -> None:
         self._config = config
         self._began_sample = began_sample
-        self._credit = float(config.burst_samples)
-        self._credited_sample = began_sample
+        self._now_sample = began_sample
+        self._credit = Bucket(config.catch_up, config.burst_samples)  # time in samples, a sample is one token
 
     def wait_samples(self, end_sample: int, now_sample: int) -> int:
         """How long from now until what ends there may pass; 0: at once. Ask again after the wait."""
-        self._earn(now_sample)
+        self._now_sample = max(self._now_sample, now_sample)
         gained = max(0, now_sample - self._began_sample) * self._config.fast_clock_ppm // 1_000_000
         ahead = end_sample - now_sample - self._config.lead_samples - gained
-        owed = -self._credit / self._config.catch_up
-        return max(0, ahead, int(owed))
+        return max(0, ahead, int(self._credit.wait_s(0, now_sample)))
 
     def pass_on(self, samples: int) -> None:
         """So many have passed."""
-        self._credit -= samples
-
-    def _earn(self, now_sample: int) -> None:
-        earned = max(0, now_sample - self._credited_sample) * self._config.catch_up
-        self._credit = min(float(self._config.burst_samples), self._credit + earned)
-        self._credited_sample = max(self._credited_sample, now_sample)
+        self._credit.spend(samples, self._now_sample)

@@ -275,7 +275,7 @@ class Peer:
         ping = read_ping(message)
         if ping is None or connection is None or channel.readyState != "open":
             return
-        if not self._pings.allows_one(asyncio.get_running_loop().time()):
+        if not self._pings.take(1, asyncio.get_running_loop().time()):
             return  # more are left without an answer
         if channel.bufferedAmount < PONG_BUFFER_BYTES_MAX:
             channel.send(json.dumps({"type": "pong", "id": ping, **standing(connection)}))

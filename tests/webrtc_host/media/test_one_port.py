@@ -9,6 +9,7 @@ from random import Random
 import aioice.stun
 import pytest
 
+from host_stt_common.rates import Bucket
 from tests.support.one_port import (
     Ice,
     Relay,
@@ -407,7 +408,7 @@ async def test_requests_mangled_in_every_way_are_dropped_and_never_an_error() ->
     async with serving() as served:
         ice = await offered(served)
         peer = next(iter(served.port._peers.values()))
-        peer.newcomers = packet_rate.PacketRate(1e6, 1e6, 0.0)  # all of them are to be read
+        peer.newcomers = Bucket(1e6, 1e6)  # all of them are to be read
         good, random = binding_request(ice), Random(7)
         packets = []
         for _ in range(5000):
