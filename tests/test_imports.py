@@ -20,6 +20,8 @@ PURE = (
     "host_stt_common.likeness",
     "host_stt_common.mixdown",
     "host_stt_common.names",
+    "host_stt_common.rates",
+    "host_stt_common.subtitles",
     "host_stt_common.tokens",
     "host_stt.contract",
     "host_stt.guards",

@@ -1,6 +1,7 @@
 """A recording's transcript and the ways it is written: OpenAI's JSON, subtitles, plain text.
 
-Pure. Owns line lengths and time forms; times in are samples, times out are seconds or subtitle stamps.
+Pure. Owns line lengths and where cues are cut; `host_stt_common.subtitles` writes the cues. Times in are
+samples, times out are seconds or subtitle stamps.
 Invariant: subtitles come in order, none is empty, none begins before the one ahead of it has ended, and no
 text ends one early.
 """
@@ -16,7 +17,8 @@ from typing import Any
 from host_stt.contract import SAMPLE_RATE, Segment, Transcript, Unread, Word
 from host_stt_common.audio_facts import AudioFacts
 from host_stt_common.languages import WITHOUT_SPACES, name_of
-from host_stt_common.names import one_line, without_arrows
+from host_stt_common.names import one_line
+from host_stt_common.subtitles import VTT_HEAD, srt_cue, vtt_cue
 
 CUE_CHARS_MAX = 84
 """Two lines of 42 characters, the usual limit of subtitles."""
@@ -227,25 +229,17 @@ def _folded(words: Sequence[Word]) -> str:
 
 def srt(recording: Recording) -> str:
     return "".join(
-        f"{number}\n{_stamp(cue.start_s, ',')} --> {_stamp(cue.end_s, ',')}\n{without_arrows(cue.text)}\n\n"
+        srt_cue(number, _ms(cue.start_s), _ms(cue.end_s), cue.text)
         for number, cue in enumerate(cues(recording), start=1)
     )
 
 
 def vtt(recording: Recording) -> str:
-    return "WEBVTT\n\n" + "".join(
-        f"{_stamp(cue.start_s, '.')} --> {_stamp(cue.end_s, '.')}\n{_escaped(cue.text)}\n\n"
-        for cue in cues(recording)
-    )
+    return VTT_HEAD + "".join(vtt_cue(_ms(cue.start_s), _ms(cue.end_s), cue.text) for cue in cues(recording))
 
 
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _stamp(seconds: float, mark: str) -> str:
-    ms = round(seconds * 1000)
-    return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}{mark}{ms % 1000:03d}"
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 # --- all of them ----------------------------------------------------------------------------------

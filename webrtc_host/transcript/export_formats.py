@@ -19,7 +19,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 
-from host_stt_common.names import one_line, without_arrows
+from host_stt_common.names import one_line
+from host_stt_common.subtitles import VTT_HEAD, srt_cue, vtt_cue
 from webrtc_host.transcript.timecode import timecode
 
 
@@ -109,7 +110,7 @@ class Writer:
 
     def head(self) -> str:
         if self._kind is Format.VTT:
-            return "WEBVTT\n\n"
+            return VTT_HEAD
         # The mark makes Excel read UTF-8; without it Hangul becomes noise.
         return "\ufeff" + _csv([CSV_COLUMNS]) if self._kind is Format.CSV else ""
 
@@ -125,14 +126,11 @@ class Writer:
     def _srt(self, line: Line) -> str:
         self._number += 1
         who = f"{line.speaker}: " if self._is_merged else ""
-        text = without_arrows(f"{who}{line.plain}")
-        return f"{self._number}\n{self._span(line, ',')}\n{text}\n\n"
+        return srt_cue(self._number, *self._span(line), f"{who}{line.plain}")
 
     def _vtt(self, line: Line) -> str:
-        who = f"<v {_markup(line.speaker)}>" if self._is_merged else ""
-        # The `>` that ends a voice tag makes an arrow of a label that ends with hyphens.
-        text = without_arrows(f"{who}{_markup(line.plain)}")
-        return f"{line.segment}\n{self._span(line, '.')}\n{text}\n\n"
+        who = line.speaker if self._is_merged else ""
+        return vtt_cue(*self._span(line), line.plain, identifier=line.segment, voice=who)
 
     def _csv(self, line: Line) -> str:
         # A probability, since a log probability begins with a minus.
@@ -154,10 +152,8 @@ class Writer:
         body["end_wall"] = self._times.text(line.end_ms).replace(" ", "T")
         return _escaped(json.dumps(body, ensure_ascii=False, separators=(",", ":"))) + "\n"
 
-    def _span(self, line: Line, comma: str) -> str:
-        start = self._times.subtitle_ms(line.start_ms)
-        end = max(start + 1, self._times.subtitle_ms(line.end_ms))
-        return f"{_player_time(start, comma)} --> {_player_time(end, comma)}"
+    def _span(self, line: Line) -> tuple[int, int]:
+        return self._times.subtitle_ms(line.start_ms), self._times.subtitle_ms(line.end_ms)
 
 
 _FORMS: dict[Format, Callable[[Writer, Line], str]] = {
@@ -200,15 +196,3 @@ def _csv(rows: Iterable[Iterable[str]]) -> str:
 def _escaped(event: str) -> str:
     """JSON that means the same, with the characters of `_ESCAPED_IN_JSON` written as \\uXXXX."""
     return _ESCAPED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", event)
-
-
-def _markup(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _player_time(ms: int, comma: str) -> str:
-    """hh:mm:ss,mmm; hours go on counting past a day."""
-    seconds, ms = divmod(ms, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{comma}{ms:03d}"
