@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("host_stt", "host_stt_common", "webrtc_host", "host_stt_cli", "demo")
 PURE = (
     "host_stt_common.audio_facts",
+    "host_stt_common.channel_ids",
     "host_stt_common.container_facts",
     "host_stt_common.languages",
     "host_stt_common.leveling",

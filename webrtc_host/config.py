@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from host_stt_common.channel_ids import CHANNEL_PATTERN
 from host_stt_common.names import name_of
 from host_stt_common.pages import checked_origin
 from webrtc_host.speech.settings import SpeechConfig
@@ -174,7 +175,7 @@ class StoreSettings(Settings):
 class ChannelKeeping(Settings):
     """How long one channel's sound is kept, in place of `keep_days`."""
 
-    channel: Annotated[str, Field(pattern=r"^C\d{2}$")]
+    channel: Annotated[str, Field(pattern=f"^{CHANNEL_PATTERN}$")]
     keep_days: float = Field(ge=0, le=36_500)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from host_stt.contract import SAMPLE_RATE
+from host_stt_common.channel_ids import channel_id_of
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind, MakePipeline, SessionLog
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
@@ -277,7 +278,7 @@ class SessionRegistry:
         return channel
 
     def _ids(self) -> list[str]:
-        return [f"C{number:02d}" for number in range(1, self.limits.channels_per_session + 1)]
+        return [channel_id_of(number) for number in range(1, self.limits.channels_per_session + 1)]
 
     def _fed(self) -> int:
         return sum(len(connection.channels) for connection in self.connections.values())

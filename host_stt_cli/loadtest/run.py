@@ -25,6 +25,7 @@ from host_stt_cli.loadtest.socket_lines import SocketLine
 from host_stt_cli.loadtest.sounds import Clip, Voice, voices
 from host_stt_cli.loadtest.watching import Watcher
 from host_stt_cli.loadtest.webrtc_lines import WebRtcLines, WhipLines
+from host_stt_common.channel_ids import channel_id_of
 
 READY_S = 120.0
 DRAIN_S = 12.0
@@ -199,7 +200,7 @@ class _Run:
     def _make_lines(self, session: str) -> list[Lines]:
         load, base, language = self._load, self._target.base, self._facts.language
         said = voices(self._facts.parts, self._facts.clips)
-        names = [f"C{number + 1:02}" for number in range(load.channels)]
+        names = [channel_id_of(number + 1) for number in range(load.channels)]
         each = load.tracks if load.door is Door.WEBRTC else 1
         lines: list[Lines] = []
         for first in range(0, load.channels, each):

@@ -7,7 +7,6 @@ same models are the parameters in the OpenAPI document, so it says what is check
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,14 +17,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from host_stt_common.channel_ids import CHANNEL_PATTERN, NAMED_MAX, BadChannelId, channel_ids_of
 from host_stt_common.names import name_of
 from host_stt_common.plain import plain_mistake, shown
 from webrtc_host.errors import RequestError
 
 MS_MAX = 2**53
-CHANNELS_MAX = 64
-CHANNEL_PATTERN = r"^C[0-9]{2}$"
-_CHANNEL = re.compile(r"C[0-9]{2}")
 
 Model = TypeVar("Model", bound=BaseModel)
 AnyHandler = TypeVar("AnyHandler", bound=Callable[..., object])
@@ -43,10 +40,10 @@ def _whole(value: object) -> object:
 def _channels(value: object) -> object:
     if not isinstance(value, str):
         return value
-    names = [name.strip() for name in value.split(",", CHANNELS_MAX)]
-    if not all(_CHANNEL.fullmatch(name) for name in names):
-        raise PydanticCustomError("bad_channel", "is C01, or several: C01,C02")
-    return frozenset(names)
+    try:
+        return channel_ids_of(value)
+    except BadChannelId as error:
+        raise PydanticCustomError("bad_channel", "is C01, or several: C01,C02") from error
 
 
 def _moment(value: object) -> object:
@@ -76,7 +73,9 @@ Whole = Annotated[
 Channels = Annotated[
     frozenset[str],
     BeforeValidator(_channels),
-    WithJsonSchema({"type": "string", "pattern": r"^C[0-9]{2}(,C[0-9]{2}){0,63}$"}),
+    WithJsonSchema(
+        {"type": "string", "pattern": rf"^{CHANNEL_PATTERN}(,{CHANNEL_PATTERN}){{0,{NAMED_MAX - 1}}}$"}
+    ),
 ]
 Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]

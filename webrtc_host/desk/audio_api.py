@@ -17,6 +17,7 @@ from typing import Protocol
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from host_stt_common.channel_ids import is_channel_id
 from host_stt_common.places import NoPlace, Places
 from webrtc_host.desk.asking import Body, Operation, Query, Whole, describes, read_body, read_query
 from webrtc_host.desk.audit import BROKEN_OFF, OUTCOME
@@ -32,7 +33,6 @@ LEAD_MS = 300
 """Heard before the first word of a segment, and after the last; word times are off by up to 200 ms."""
 LEAD_MS_MAX = 10_000
 SEGMENT = re.compile(r"g_\d{1,18}")
-CHANNEL = re.compile(r"C\d{2}")
 READS_MAX = 8
 """Answers made and sent at one time; each may hold an hour of audio, 15 MB."""
 PIECE_BYTES = 64 * 1024
@@ -152,7 +152,7 @@ class AudioApi:
         """Raises RequestError 404."""
         session, channel = request.match_info["session"], request.match_info["channel"]
         place = Place(session, channel)
-        known = await self._records.has_channel(place) if CHANNEL.fullmatch(channel) else False
+        known = await self._records.has_channel(place) if is_channel_id(channel) else False
         if known is None:
             raise RequestError("unknown_session", f"there is no session {session[:40]!r}", 404)
         if not known:

@@ -12,8 +12,8 @@ import logging
 
 from aiohttp import web
 
+from host_stt_common.channel_ids import BadChannelId, is_channel_id
 from webrtc_host.desk.http import json_response
-from webrtc_host.desk.watching import CHANNEL
 from webrtc_host.errors import RequestError
 from webrtc_host.speech.glossary import Glossary, GlossaryError
 
@@ -55,7 +55,7 @@ class GlossaryApi:
 
     async def prompt(self, request: web.Request) -> web.Response:
         channel = request.query.get("channel", "C01")
-        if not CHANNEL.fullmatch(channel):
-            raise RequestError("bad_channel", f"a channel is C01, C02, ..., not {channel[:20]!r}")
+        if not is_channel_id(channel):
+            raise RequestError("bad_channel", str(BadChannelId(channel)))
         prompt = self._glossary.prompt_for(channel)
         return json_response({"channel": channel, "terms": list(prompt.terms), VERSION: prompt.version})

@@ -7,11 +7,11 @@ Owns the parsing of `session`, `channels` and `since`, the pump's loop and the c
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from host_stt_common.callers import LOOPBACK
+from host_stt_common.channel_ids import BadChannelId, channel_ids_of
 from webrtc_host.desk.subscribers import End, Subscribers, Watcher
 from webrtc_host.doors.fields import check_fields
 from webrtc_host.errors import RequestError
@@ -20,11 +20,9 @@ from webrtc_host.transcript.event_log import Event, EventLog
 
 BATCH_EVENTS = 32
 """Taken at once; small, so that a replay to one watcher leaves room for live events to others."""
-CHANNELS_MAX = 64
 SEQ_MAX = 2**53
 QUERY_FIELDS = ("session", "channels", "since", "token", "lastEventId")
 """lastEventId: how programs without an EventSource of their own send Last-Event-ID."""
-CHANNEL = re.compile(r"C[0-9]{2}")
 
 CLOSE_CODES = {401: 4401, 403: 4403, 404: 4404, 429: 4429, 503: 1013}
 """HTTP status of a refusal -> WebSocket close code."""
@@ -150,12 +148,11 @@ def close_reason(text: str) -> bytes:
 def _channels(text: str | None) -> frozenset[str] | None:
     if not text:
         return None
-    names = [name.strip() for name in text.split(",", CHANNELS_MAX)]
-    for name in names:
-        if not CHANNEL.fullmatch(name):
-            message = f"channels are C01, C02, ... with commas between, not {name[:20]!r}"
-            raise RequestError("bad_channel", message)
-    return frozenset(names)
+    try:
+        return channel_ids_of(text)
+    except BadChannelId as error:
+        message = f"channels are C01, C02, ... with commas between, not {error.name[:20]!r}"
+        raise RequestError("bad_channel", message) from error
 
 
 def _since(text: str | None) -> int | None:
