@@ -10,7 +10,10 @@ from __future__ import annotations
 import logging
 import re
 import time
+import warnings
 from typing import Any
+
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam
 
 LAYOUT = "%(asctime)s.%(msecs)03d+00:00 %(levelname)-7s {process} %(name)s: %(message)s"
 QUIET = (
@@ -65,6 +68,10 @@ def set_up(process: str, level: str, *tokens: str) -> None:
     """Log to stderr at `level` from here on. process: "media" or "engine", so that mixed lines can be told
     apart.
     """
+    # aiohttp warns of headers of a form that it cannot read, with their bytes. Python would write each to
+    # stderr past the log, and keep each for ever so as not to say it twice.
+    for category in (BadContentDispositionHeader, BadContentDispositionParam):
+        warnings.simplefilter("ignore", category)
     handler = logging.StreamHandler()
     handler.setFormatter(StrikeSecrets(process, *tokens))
     root = logging.getLogger()

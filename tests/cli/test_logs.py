@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
+from aiohttp.multipart import parse_content_disposition
 
 from host_stt_cli.logs import StrikeSecrets, set_up
 
@@ -73,3 +75,12 @@ def test_libraries_are_quiet_unless_asked() -> None:
 def test_bytes_that_are_no_text_are_escaped() -> None:
     """A caller's bytes may stand in a line; the log's readers expect UTF-8."""
     assert line_for("from %s", "\udcd1 \ud800 한").endswith("from \\udcd1 \\ud800 한")
+
+
+def test_headers_that_cannot_be_read_are_no_warnings_of_the_process() -> None:
+    """Python writes each to stderr, past the log, with the caller's bytes, and keeps it for ever."""
+    with warnings.catch_warnings(record=True) as warned:
+        set_up("media", "info")
+        parse_content_disposition('form-data; \udcd1name="x"')
+        parse_content_disposition("form\udcff-data")
+    assert warned == []
