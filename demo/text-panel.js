@@ -19,6 +19,7 @@ export class TextPanel {
   transcript = new Transcript();
   isLive = false;
   #heardAt = null; // when speech was last heard, or listening began
+  #hasWords = false; // a final came in this run
   #unanswered = new Unanswered((...ended) => this.#giveUp(...ended));
   #tip = "";
   #tipValues = {};
@@ -45,6 +46,7 @@ export class TextPanel {
   /** A connection stands: from now on words are expected. */
   begin() {
     this.#heardAt = performance.now();
+    this.#hasWords = false;
     this.#say("");
   }
 
@@ -53,9 +55,11 @@ export class TextPanel {
     this.#idle();
   }
 
+  /** The run is over: what was advised during it no longer holds. */
   end() {
     this.#idle();
-    if (this.transcript.lines.length === 0) this.#say("text.noSpeech", true);
+    if (this.#hasWords) this.#say("");
+    else this.#say("text.noSpeech", true);
   }
 
   feed(event) {
@@ -82,6 +86,7 @@ export class TextPanel {
     this.terms.note(line.glossary_version);
     enableTools(true);
     if (this.#isRestoring) return;
+    this.#hasWords = true;
     if (!LATER_SOURCES.has(line.source)) this.latency.add(line.latency_ms);
     const n = this.transcript.lines.length;
     this.steps.set("text", "done", n === 1 ? "detail.line" : "detail.lines", { n });
@@ -105,7 +110,8 @@ export class TextPanel {
 
   /** Called every second while live. */
   tick(nowMs, verdict) {
-    if (this.#heardAt === null || !this.isLive) return;
+    // Once words came, the microphone works, and silence is a pause.
+    if (this.#heardAt === null || this.#hasWords || !this.isLive) return;
     if (nowMs - this.#heardAt > NO_SPEECH_MS && verdict !== "good") this.#say("text.noSpeech", true);
   }
 

@@ -34,6 +34,20 @@ async def test_the_steps_are_shown_with_words_as_they_happen(open_page: OpenPage
     await expect(page.locator("[data-step=text] .detail")).to_have_text("1 line", timeout=BUSY_BOX_MS)
 
 
+@pytest.mark.parametrize("width", [320, 360, 390, 414, 720])
+async def test_no_word_of_the_steps_is_broken_on_a_phone(open_page: OpenPage, width: int) -> None:
+    page = await open_page(viewport={"width": width, "height": 844})
+    script = """names => names.filter((name) => {
+        const text = name.firstChild, range = document.createRange();
+        return [...text.data.matchAll(/\\S+/g)].some((word) => {
+            range.setStart(text, word.index);
+            range.setEnd(text, word.index + word[0].length);
+            return range.getClientRects().length !== 1; });
+    }).map((name) => name.textContent)"""
+    assert await page.locator("[data-step] .name").count() == 6
+    assert await page.eval_on_selector_all("[data-step] .name", script) == []
+
+
 async def test_the_offer_names_the_channel_and_its_language(open_page: OpenPage, stub: StubServer) -> None:
     page = await open_page()
     await page.select_option("#spoken", "ko")
@@ -183,6 +197,33 @@ async def test_no_speech_is_said_instead_of_ghosts(open_page: OpenPage, stub: St
     await begin(page, stub)
     await page.click("#go")
     await expect(page.locator("#tip")).to_contain_text("No speech detected", timeout=BUSY_BOX_MS)
+
+
+async def test_a_pause_after_words_is_no_missing_speech(open_page: OpenPage, stub: StubServer) -> None:
+    """The advice is for those whose microphone has not worked yet; a listener's pause is none of that."""
+    page = await open_page()
+    await page.clock.install()
+    await begin(page, stub)
+    stub.final("one", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    for _ in range(20):
+        await page.clock.run_for(1000)
+    await expect(page.locator("#tip")).to_have_text("")
+    await page.click("#go")
+    await expect(page.locator("#interim .words")).to_have_text("Press Start and speak.", timeout=BUSY_BOX_MS)
+
+
+async def test_advice_while_live_does_not_stay_after_the_end(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    stub.final("one", 1000, 2000)
+    await expect(page.locator(".line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    stub.say("speech.started", channel="C01", utterance="u_cough", start_ms=3000)
+    stub.say("speech.ended", channel="C01", utterance="u_cough", start_ms=3000, end_ms=3500)
+    await expect(page.locator("#tip")).to_contain_text("no words", timeout=BUSY_BOX_MS)
+    await page.click("#go")
+    await expect(page.locator("#interim .words")).to_have_text("Press Start and speak.", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#tip")).to_have_text("")
 
 
 async def test_the_lines_can_be_taken_away(open_page: OpenPage, stub: StubServer, tmp_path: Path) -> None:
