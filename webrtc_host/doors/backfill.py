@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt_common.rates import Bucket, FrameRate, FrameRates
@@ -30,7 +30,7 @@ from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.gap_filling import Filled, Run, joined
 from webrtc_host.doors.resume import Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
-from webrtc_host.doors.socket_messages import receive
+from webrtc_host.doors.socket_messages import read_in_small_pieces, receive
 from webrtc_host.doors.socket_start import AudioStart, message_fields, start_of
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.media.resample import MEDIA_RATE, Piece
@@ -90,6 +90,7 @@ class BackfillDoor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=self.limits.frame_bytes)
         await socket.prepare(request)
+        read_in_small_pieces(request)
         try:
             request.app[GATE].check_token(request)
             check_fields(request.query, ("token",), "the address")
@@ -157,7 +158,7 @@ class _Conversation:
     async def _first_message(self) -> tuple[AudioStart, str]:
         text = None
         with contextlib.suppress(TimeoutError):
-            message = await receive(self._socket, self._door.limits.first_message_s, self._rate)
+            message = await self._receive(self._door.limits.first_message_s)
             text = message.data if message.type is WSMsgType.TEXT else None
         if text is None:
             raise RequestError(
@@ -226,10 +227,13 @@ class _Conversation:
             await reader.finish()
             await reader.close()
 
+    async def _receive(self, within_s: float) -> WSMessage:
+        return await receive(self._socket, within_s, self._rate, self._request.transport)
+
     async def _messages(self) -> AsyncIterator[str | bytes]:
         while True:
             try:
-                message = await receive(self._socket, self._door.limits.idle_s, self._rate)
+                message = await self._receive(self._door.limits.idle_s)
             except TimeoutError:
                 seconds = self._door.limits.idle_s
                 raise RequestError("idle", f"nothing came for {seconds:.0f} s", 408) from None

@@ -29,7 +29,7 @@ from webrtc_host.doors.fields import merged
 from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
-from webrtc_host.doors.socket_messages import receive
+from webrtc_host.doors.socket_messages import read_in_small_pieces, receive
 from webrtc_host.doors.socket_start import (
     AudioStart,
     check_late_message,
@@ -109,6 +109,7 @@ class PcmSocketDoor:
             timeout=CLOSE_TIMEOUT_S, autoping=False, compress=False, max_msg_size=self.limits.hard_frame_bytes
         )
         await socket.prepare(request)
+        read_in_small_pieces(request)
         with self.rates.socket(key_of(request)) as rate:
             await _Conversation(self, request, socket, rate).run()
         return socket
@@ -318,7 +319,7 @@ class _Conversation:
 
     async def _receive(self, within_s: float, what: str) -> WSMessage:
         try:
-            return await receive(self._socket, within_s, self._rate)
+            return await receive(self._socket, within_s, self._rate, self._request.transport)
         except TimeoutError as error:
             raise RequestError("idle", f"{what} within {within_s:g} s", 408) from error
 

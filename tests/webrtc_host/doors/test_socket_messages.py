@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp import WSMsgType, web
 
-from webrtc_host.doors.socket_messages import receive
+from host_stt_common.rates import FrameRates
+from webrtc_host.doors.socket_messages import read_in_small_pieces, receive
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -57,3 +61,62 @@ async def test_audio_behind_a_ping_is_read_when_the_client_has_left() -> None:
         await asyncio.wait_for(done.wait(), 10)
         writer.close()
     assert read == [b"ab", b"cd"]
+
+
+SAMPLE = b"\x82\x82\0\0\0\0ab"
+"""A frame of one sample."""
+
+
+def unread(transport: asyncio.Transport | None) -> int:
+    """Bytes that have arrived for this connection and that the process has not taken yet."""
+    assert transport is not None
+    answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.FIONREAD, bytes(4))
+    return int(struct.unpack("i", answer)[0])
+
+
+async def flooded(rates: FrameRates, frames: int, until: int) -> tuple[int, int]:
+    """A client sends all its frames at once; the server reads `until` of them.
+
+    Returns the bytes it had not even taken from the system then, and the turns that others had meanwhile.
+    """
+    found: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(autoping=False)
+        await socket.prepare(request)
+        read_in_small_pieces(request)
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        with rates.socket("client") as rate:
+            await receive(socket, 5, rate, request.transport)
+            other = asyncio.create_task(others())
+            for _ in range(until - 1):
+                await receive(socket, 5, rate, request.transport)
+            other.cancel()
+            found.set_result((unread(request.transport), turns))
+        return socket
+
+    async with serving(handle) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SAMPLE * frames)
+        result = await asyncio.wait_for(found, 20)
+        writer.close()
+    return result
+
+
+async def test_nothing_is_taken_from_a_client_while_it_is_slowed() -> None:
+    left, _ = await flooded(FrameRates(of_socket=200.0), frames=20_000, until=500)
+    assert left > 10_000 * len(SAMPLE)
+
+
+async def test_others_have_a_turn_between_two_frames() -> None:
+    _, turns = await flooded(FrameRates(), frames=600, until=400)
+    assert turns >= 390
