@@ -41,7 +41,7 @@ async def receive(
     """
     while True:
         if rate is not None:
-            # Frames that wait already would all be taken in one turn of the event loop, those of every socket.
+            # Frames that wait already would all be taken in one turn of the event loop, from every socket.
             await asyncio.sleep(0)
         try:
             message = await socket.receive(timeout=within_s)
