@@ -13,11 +13,9 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import web
-from sqlalchemy import Connection, delete, select
 
 from webrtc_host.channel import Channel
 from webrtc_host.doors.gap_filling import (
@@ -37,10 +35,10 @@ from webrtc_host.errors import Overloaded, RequestError, StoreError
 from webrtc_host.recovery_reading import PastDecoder
 from webrtc_host.seams import ms_of
 from webrtc_host.sessions import SessionRegistry
-from webrtc_host.transcript import schema
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
-from webrtc_host.transcript.rows import put_meta
+from webrtc_host.transcript.meta import forget_meta, meta_with_prefix, put_meta
+from webrtc_host.transcript.records import words_between
 from webrtc_host.transcript.store import Store
 
 logger = logging.getLogger(__name__)
@@ -129,7 +127,7 @@ class LateSound:
         span_ms = ms_of(gaps[0][0]) - EDGE_MS, ms_of(gaps[-1][1]) + EDGE_MS
         with contextlib.suppress(StoreError, Overloaded):
             known = await self._store.read(
-                partial(_words, place=Place(channel.session.id, channel.id), span_ms=span_ms)
+                lambda connection: words_between(connection, channel.session.id, channel.id, *span_ms)
             )
         filled = await read_gaps(channel, runs, gaps, self._make_pipeline, known)
         await channel.session.log.settled()
@@ -144,20 +142,16 @@ class LateSound:
         return key
 
     async def _forget(self, key: str) -> None:
-        meta = schema.meta
         try:
-            await self._store.write(
-                lambda connection: connection.execute(delete(meta).where(meta.c.key == key))
-            )
+            await self._store.write(lambda connection: forget_meta(connection, key))
         except (StoreError, Overloaded) as error:
             logger.warning("late sound that was read will be looked at again at the next start: %s", error)
 
     async def _notes(self) -> AsyncIterator[Note]:
         """What is still to be read, its time claimed. A note that can never be read is forgotten."""
         assert self._archive is not None
-        meta = schema.meta
-        asked = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(NOTES, autoescape=True))
-        for key, value in await self._store.read(lambda connection: connection.execute(asked).all()):
+        found = await self._store.read(lambda connection: meta_with_prefix(connection, NOTES))
+        for key, value in found.items():
             _, session_id, channel_id, _ = key.split(":")
             try:
                 session = self._registry.get_live(session_id)
@@ -204,17 +198,3 @@ class LateSound:
             blocks = PastDecoder().blocks(self._archive, place, low, high)
             parts += [(block.start_sample, block.samples) for block in blocks]
         return joined(parts)
-
-
-def _words(connection: Connection, place: Place, span_ms: tuple[int, int]) -> list[dict[str, Any]]:
-    """Of all finals of this time, as on the wire."""
-    table = schema.segments
-    rows = connection.execute(
-        select(table.c.words).where(
-            table.c.session == place.session,
-            table.c.channel == place.channel,
-            table.c.start_ms < span_ms[1],
-            table.c.end_ms > span_ms[0],
-        )
-    ).scalars()
-    return [word for words in rows for word in json.loads(words)]

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection
 
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.desk.subscribers import History
@@ -19,13 +19,13 @@ from webrtc_host.errors import StoreError
 from webrtc_host.going_on import Restarted, go_on
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech.ids import Ids
-from webrtc_host.transcript import schema
 from webrtc_host.transcript.database import MEMORY
 from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.journal import Journal
+from webrtc_host.transcript.meta import forget_meta, put_meta
 from webrtc_host.transcript.replay import Replay
 from webrtc_host.transcript.restart import FormerRecord, read_former
-from webrtc_host.transcript.rows import STOPPED_WALL_MS, put_meta
+from webrtc_host.transcript.rows import STOPPED_WALL_MS
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
 from webrtc_host.transcript.store_writer import WriterConfig
@@ -118,4 +118,4 @@ class RecordRoom:
 
 def _forget_stop(connection: Connection) -> None:
     """From here on an end without a word is a crash."""
-    connection.execute(delete(schema.meta).where(schema.meta.c.key == STOPPED_WALL_MS))
+    forget_meta(connection, STOPPED_WALL_MS)

@@ -34,8 +34,8 @@ from webrtc_host.speech_room import SpeechRoom
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
 from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.meta import put_meta
 from webrtc_host.transcript.recovery import RESTART_RULE, WANT_OF_ENGINE, Plan
-from webrtc_host.transcript.rows import put_meta
 from webrtc_host.transcript.store import Store
 
 logger = logging.getLogger(__name__)

@@ -34,7 +34,7 @@ from webrtc_host.app import LATE_SOUND, RECORD
 from webrtc_host.channel import Channel
 from webrtc_host.doors.gap_filling import Run
 from webrtc_host.seams import Block, BlockKind
-from webrtc_host.transcript.rows import get_meta
+from webrtc_host.transcript.meta import get_meta
 
 SECOND = 16_000
 

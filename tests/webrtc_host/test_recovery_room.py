@@ -31,7 +31,7 @@ from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.recovery_finding import DONE_KEY, unrecovered_feeds
 from webrtc_host.seams import Block, EventType
 from webrtc_host.sessions import Session
-from webrtc_host.transcript.rows import put_meta
+from webrtc_host.transcript.meta import put_meta
 
 STEP = 8000
 """Samples of one word: half a second."""

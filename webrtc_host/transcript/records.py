@@ -7,6 +7,7 @@ a bounded number of rows answers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,6 +106,19 @@ def line_page(connection: Connection, span: Span, after: tuple[int, int], limit:
         .limit(limit)
     )
     return connection.execute(_within(query, span)).all()
+
+
+def words_between(
+    connection: Connection, session_id: str, channel: str, from_ms: int, to_ms: int
+) -> list[dict[str, Any]]:
+    """The words of all finals that touch this time, as on the wire."""
+    query = select(segments.c.words).where(
+        segments.c.session == session_id,
+        segments.c.channel == channel,
+        segments.c.start_ms < to_ms,
+        segments.c.end_ms > from_ms,
+    )
+    return [word for words in connection.execute(query).scalars() for word in json.loads(words)]
 
 
 def coverage_runs(connection: Connection, span: Span, limit: int) -> Rows:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from webrtc_host.transcript import schema
+from webrtc_host.transcript.meta import get_meta
 from webrtc_host.transcript.rows import (
     ALIVE_WALL_MS,
     SEGMENT_MAX,
     STOPPED_WALL_MS,
     UTTERANCE_MAX,
-    get_meta,
 )
 
 

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from webrtc_host.transcript import schema
 
@@ -66,7 +65,7 @@ def forget_resumes(connection: Connection, closed_before_ms: int, token_hashes: 
 
 def _putting(dialect: str) -> Any:
     table = schema.resumes
-    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    statement = schema.insert_of(dialect, table)
     new = statement.excluded
     names = ("session", "channels", "connection", "closed_wall_ms")
     return statement.on_conflict_do_update(

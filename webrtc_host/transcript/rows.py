@@ -16,13 +16,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Table, bindparam, case, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import schema
 from webrtc_host.transcript.event_log import Event, encode_json
+from webrtc_host.transcript.meta import get_meta, put_meta
 from webrtc_host.transcript.runs import Run, laid
+from webrtc_host.transcript.schema import insert_of
 
 logger = logging.getLogger(__name__)
 
@@ -80,17 +81,6 @@ def forget_events(connection: Connection, session: str, up_to_seq: int) -> None:
     """Remove a session's oldest events, and the finals among them."""
     for table in (schema.events, schema.segments):
         connection.execute(delete(table).where(table.c.session == session, table.c.seq <= up_to_seq))
-
-
-def put_meta(connection: Connection, values: dict[str, str]) -> None:
-    connection.execute(
-        _putting_meta(connection.dialect.name),
-        [{"key": key, "value": value} for key, value in values.items()],
-    )
-
-
-def get_meta(connection: Connection, key: str) -> str | None:
-    return connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == key)).scalar()
 
 
 def _insert(connection: Connection, events: list[Event], marks: Marks) -> list[Row]:
@@ -308,20 +298,13 @@ def _add(connection: Connection, table: Table, rows: list[Row]) -> None:
 
 @functools.cache
 def _adding(dialect: str, table: Table) -> Any:
-    return _insert_of(dialect, table).on_conflict_do_nothing()
-
-
-@functools.cache
-def _putting_meta(dialect: str) -> Any:
-    statement = _insert_of(dialect, schema.meta)
-    replaced = {"value": statement.excluded.value}
-    return statement.on_conflict_do_update(index_elements=[schema.meta.c.key], set_=replaced)
+    return insert_of(dialect, table).on_conflict_do_nothing()
 
 
 @functools.cache
 def _putting_channel(dialect: str) -> Any:
     table = schema.channels
-    statement = _insert_of(dialect, table)
+    statement = insert_of(dialect, table)
     new = statement.excluded
     earliest = case(
         (new.first_opened_ms < table.c.first_opened_ms, new.first_opened_ms), else_=table.c.first_opened_ms
@@ -335,11 +318,6 @@ def _putting_channel(dialect: str) -> Any:
             "glossary": new.glossary,
         },
     )
-
-
-def _insert_of(dialect: str, table: Table) -> Any:
-    """Both databases know ON CONFLICT, SQLAlchemy has it for each apart."""
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 _HEAD = (

@@ -9,6 +9,8 @@ JSON that watchers got. What sound there is, its files tell.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 metadata = MetaData(
     naming_convention={
@@ -160,3 +163,8 @@ meta = Table(
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+
+def insert_of(dialect: str, table: Table) -> Any:
+    """An INSERT that can have ON CONFLICT: both databases know it, SQLAlchemy has it for each apart."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

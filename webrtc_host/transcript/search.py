@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from webrtc_host.errors import StoreError
 from webrtc_host.transcript import rows
+from webrtc_host.transcript.meta import get_meta, put_meta
 from webrtc_host.transcript.schema import segments
 from webrtc_host.transcript.search_text import SEPARATOR, Phrase, phrases, tokens
 from webrtc_host.transcript.store import Store
@@ -154,11 +155,11 @@ def match_postgresql(asked: Sequence[Phrase]) -> str:
 
 
 def _make(connection: Connection) -> None:
-    if rows.get_meta(connection, INDEX_VERSION) == VERSION:
+    if get_meta(connection, INDEX_VERSION) == VERSION:
         return
     for statement in _MAKING[connection.dialect.name]:
         connection.execute(text(statement))
-    rows.put_meta(connection, {INDEX_VERSION: VERSION, INDEX_TO: "0"})
+    put_meta(connection, {INDEX_VERSION: VERSION, INDEX_TO: "0"})
 
 
 _MAKING = {
@@ -219,15 +220,15 @@ def _tsvector(words: Sequence[str]) -> str:
 
 def _index_step(connection: Connection) -> bool:
     """Index some finals that were there before the index; True when there may be more."""
-    done = int(rows.get_meta(connection, INDEX_TO) or 0)
-    last = int(rows.get_meta(connection, rows.SEGMENT_MAX) or 0)
+    done = int(get_meta(connection, INDEX_TO) or 0)
+    last = int(get_meta(connection, rows.SEGMENT_MAX) or 0)
     if done >= last:
         return False
     numbers = range(done + 1, min(done + STEP, last) + 1)
     query = select(segments.c.id, segments.c.text, segments.c.raw)
     found = connection.execute(query.where(segments.c.id.in_([f"g_{number}" for number in numbers])))
     _index(connection, [dict(row) for row in found.mappings()])
-    rows.put_meta(connection, {INDEX_TO: str(numbers[-1])})
+    put_meta(connection, {INDEX_TO: str(numbers[-1])})
     return True
 
 
