@@ -67,10 +67,6 @@ class PromptWriter:
         filler = self._encode(" " + ", ".join(fitting) + ",") if fitting else said
         return filled([*listed, *said], filler)
 
-    def terms_in_use(self, terms: Sequence[str]) -> int:
-        """How many of the terms, from the first, fit the budget."""
-        return len(self._fitting(terms))
-
     def _text_ids(self, ids: list[int]) -> tuple[int, ...]:
         return tuple(token for token in ids if token < self._text_tokens)
 

@@ -146,7 +146,6 @@ def _folded(text: str) -> str:
 
 NAMES, _CODES, _CODES_BY_NAME = _read_table()
 """NAMES: the English name, in small letters, of each of Whisper's hundred languages."""
-LANGUAGES = frozenset(NAMES)
 _SUBTAG = re.compile(r"[a-z0-9]{1,8}")
 _REGION_OR_SCRIPT = re.compile(r"[a-z]{2}|[a-z]{4}|[0-9]{3}")
 _TEXT_CHARS_MAX = 64

@@ -1,1 +1,1 @@
-"""Speech engines behind one Protocol: `whisper` decodes, `fake` imitates for tests and demonstrations."""
+"""Speech engines behind one Protocol: `whisper` decodes, `fake` imitates for tests (not in the wheel)."""

@@ -82,10 +82,6 @@ class Part:
     utterances: tuple[Utterance, ...]
     reconnect_ms: tuple[int, ...]
 
-    @property
-    def speech_ms(self) -> int:
-        return sum(utterance.end_ms - utterance.start_ms for utterance in self.utterances)
-
 
 def script(load: Load, clip_ms: Sequence[int]) -> list[Part]:
     """The part of each channel. clip_ms: length of each clip, which is sound from end to end."""

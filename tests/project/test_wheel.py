@@ -45,6 +45,7 @@ def test_everything_the_server_needs_is_inside(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
         *("demo", "host_stt", "host_stt_cli", "host_stt_common", "webrtc_host")
     }
+    assert "host_stt/engines/whisper.py" in names and "host_stt/engines/fake.py" not in names
     licences = {name.rpartition("/")[2] for name in names if "/licenses/" in name}
     assert licences == {"LICENSE", "THIRD_PARTY_NOTICES.md"}
 

@@ -2,7 +2,7 @@
 
 Pure. Takes the lateness of each piece of media, keeps the smallest of every ten seconds (a packet can come
 late for many reasons and early for none) and fits a straight line. Owns no correction: sample positions stay
-RTP time; what is measured here is shown, and gives the time of day of a sample.
+RTP time; what is measured here is only shown.
 Invariant: memory is bounded by `anchors_max`, whatever the length of the stream.
 """
 
@@ -64,15 +64,3 @@ class Drift:
         leads = np.array([anchor.sample - anchor.arrival_sample for anchor in self.anchors], np.float64)
         arrivals -= arrivals.mean()
         return float(arrivals @ (leads - leads.mean()) / (arrivals @ arrivals) * 1e6)
-
-    def arrival_of(self, sample: int) -> int:
-        """The moment of the session at which a sample came, or would have: its time of day less t = 0.
-
-        Between anchors a straight line, outside them the nearest one's offset; the sample itself without any.
-        """
-        known = [*self.anchors, *([self._best] if self._best is not None else [])]
-        if not known:
-            return sample
-        places = [anchor.sample for anchor in known]
-        offsets = [anchor.arrival_sample - anchor.sample for anchor in known]
-        return sample + round(float(np.interp(sample, places, offsets)))

@@ -155,10 +155,6 @@ class Glossary:
         now, version = self._now
         return PromptTerms(tuple(t.canonical for t in now.terms if t.is_for(channel)), version)
 
-    def terms_for(self, channel: str) -> tuple[str, ...]:
-        """Canonical terms of a channel, as the file orders them: most important first."""
-        return self.prompt_for(channel).terms
-
     def as_dict(self) -> dict[str, Any]:
         """The list as `GET /api/glossary` shows it and `replace` takes it."""
         return _as_dict(self._now[0])
@@ -223,14 +219,3 @@ def write_file(path: Path, new: GlossaryList) -> None:
 
 def _as_dict(now: GlossaryList) -> dict[str, Any]:
     return {"version": 1, **now.model_dump(mode="json", by_alias=True, exclude_unset=True)}
-
-
-@dataclass(frozen=True, slots=True)
-class GivenTerms:
-    """Terms that a connection brought along for its own channel, in place of the server's."""
-
-    terms: tuple[str, ...]
-    version: int = 0
-
-    def prompt_for(self, channel: str) -> PromptTerms:
-        return PromptTerms(self.terms, self.version)

@@ -197,14 +197,3 @@ class RepairNotes:
         self.keeper.repair(start_sample, end_sample, state, reason)
 
     repair = decide
-
-
-class NoNotes:
-    """`seams.CoverageNotes` for pipelines outside of any channel."""
-
-    def decide(
-        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
-    ) -> None:
-        """Nobody asks."""
-
-    repair = decide

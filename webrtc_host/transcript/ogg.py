@@ -120,21 +120,6 @@ def opus_tags(comments: dict[str, str]) -> bytes:
     return b"".join((*parts, *(_counted(f"{name}={value}".encode()) for name, value in comments.items())))
 
 
-def read_tags(packet: bytes) -> dict[str, str]:
-    """The comments of an OpusTags packet of our own."""
-    at = 8
-    at += 4 + int.from_bytes(packet[at : at + 4], "little")
-    count = int.from_bytes(packet[at : at + 4], "little")
-    at += 4
-    comments: dict[str, str] = {}
-    for _ in range(min(count, 64)):
-        length = int.from_bytes(packet[at : at + 4], "little")
-        name, _, value = packet[at + 4 : at + 4 + length].decode(errors="replace").partition("=")
-        comments[name] = value
-        at += 4 + length
-    return comments
-
-
 def _counted(text: bytes) -> bytes:
     return struct.pack("<I", len(text)) + text
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
-from webrtc_host.transcript.schema import audit, channels, coverage, events, feeds, segments, sessions
+from webrtc_host.transcript.schema import audit, channels, coverage, events, segments, sessions
 
 Rows = Sequence[Row[Any]]
 
@@ -64,13 +64,6 @@ def channels_of(connection: Connection, session_ids: Iterable[str]) -> dict[str,
     for row in connection.execute(query.order_by(channels.c.session, channels.c.channel)):
         found.setdefault(row.session, []).append(row)
     return dict(found)
-
-
-def open_feeds(connection: Connection, session_id: str) -> Rows:
-    """Who feeds its channels now, or fed them when the server was killed."""
-    return connection.execute(
-        select(feeds).where(feeds.c.session == session_id, feeds.c.closed_ms.is_(None))
-    ).all()
 
 
 def segment_page(connection: Connection, span: Span, after_seq: int, limit: int) -> list[tuple[int, str]]:

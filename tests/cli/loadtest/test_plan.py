@@ -6,9 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_stt_cli.loadtest.plan import FRAME_MS, GAP_MS, PAUSE_MS, Load, script
+from host_stt_cli.loadtest.plan import FRAME_MS, GAP_MS, PAUSE_MS, Load, Part, script
 
 CLIPS = [1500, 2200, 3010]
+
+
+def speech_ms(part: Part) -> int:
+    return sum(utterance.end_ms - utterance.start_ms for utterance in part.utterances)
 
 
 def test_the_same_options_give_the_same_script_and_another_seed_another() -> None:
@@ -35,13 +39,13 @@ def test_utterances_are_in_order_apart_and_inside_the_run(talk: float, seed: int
 @pytest.mark.parametrize("talk", [0.2, 0.5])
 def test_a_channel_speaks_as_much_as_it_is_told(talk: float) -> None:
     parts = script(Load(channels=8, seconds=600, talk=talk), CLIPS)
-    share = sum(part.speech_ms for part in parts) / 8 / 600_000
+    share = sum(speech_ms(part) for part in parts) / 8 / 600_000
     assert share == pytest.approx(talk, rel=0.1)
 
 
 def test_full_talk_leaves_only_the_pauses_that_end_utterances() -> None:
     parts = script(Load(channels=4, seconds=600, talk=1), CLIPS)
-    assert sum(part.speech_ms for part in parts) / 4 / 600_000 > 0.85
+    assert sum(speech_ms(part) for part in parts) / 4 / 600_000 > 0.85
 
 
 def test_with_full_overlap_all_speak_at_the_same_moments() -> None:

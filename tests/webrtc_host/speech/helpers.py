@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,19 @@ def transcript_of(answer: Answer) -> Transcript:
     return answer
 
 
-class NoTerms:
+@dataclass(frozen=True)
+class GivenTerms:
+    """The same terms for every channel."""
+
+    terms: tuple[str, ...] = ()
+    version: int = 0
+
     def prompt_for(self, channel: str) -> PromptTerms:
-        return PromptTerms((), 0)
+        return PromptTerms(self.terms, self.version)
+
+
+class NoTerms(GivenTerms):
+    pass
 
 
 class HandClock:

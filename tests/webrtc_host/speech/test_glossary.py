@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from host_stt.contract import TERMS_MAX
-from webrtc_host.speech.glossary import FILE_BYTES_MAX, GivenTerms, Glossary, GlossaryError, PromptTerms
+from webrtc_host.speech.glossary import FILE_BYTES_MAX, Glossary, GlossaryError, PromptTerms
 
 FULL: dict[str, Any] = {
     "version": 1,
@@ -40,8 +40,8 @@ def test_terms_of_a_channel_feed_its_prompt_in_the_files_order() -> None:
     glossary = Glossary()
     assert glossary.prompt_for("C01") == PromptTerms((), 0)
     assert glossary.replace(FULL) == 1
-    assert glossary.terms_for("C01") == ("Alpha-1", "Gate 7")
-    assert glossary.terms_for("C03") == ("Gate 7",)
+    assert glossary.prompt_for("C01").terms == ("Alpha-1", "Gate 7")
+    assert glossary.prompt_for("C03").terms == ("Gate 7",)
     assert glossary.prompt_for("C03").version == 1
 
 
@@ -62,7 +62,7 @@ def test_a_missing_or_empty_file_is_an_empty_list(path: Path) -> None:
     path.write_text("")
     glossary.load()
     assert glossary.version == 2
-    assert glossary.terms_for("C01") == ()
+    assert glossary.prompt_for("C01").terms == ()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_list_that_does_not_validate_says_where_and_changes_nothing(
         glossary.replace(body)
     assert says in str(caught.value)
     assert glossary.version == 1
-    assert glossary.terms_for("C01") == ("Alpha-1", "Gate 7")
+    assert glossary.prompt_for("C01").terms == ("Alpha-1", "Gate 7")
     assert path.read_bytes() == before
 
 
@@ -127,7 +127,7 @@ def test_when_the_disk_refuses_the_old_list_stays_and_nothing_is_left_over(
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="No space"):
         glossary.replace({"terms": []})
-    assert glossary.terms_for("C03") == ("Gate 7",)
+    assert glossary.prompt_for("C03").terms == ("Gate 7",)
     assert [p.name for p in path.parent.iterdir()] == ["glossary.yaml"]
 
 
@@ -154,7 +154,3 @@ def test_readers_see_one_list_or_the_other_while_it_is_replaced() -> None:
     thread.join()
     assert versions == sorted(versions)
     assert glossary.version == 61
-
-
-def test_terms_a_connection_brings_stand_in_for_the_list() -> None:
-    assert GivenTerms(("Bravo-2",), 4).prompt_for("C09") == PromptTerms(("Bravo-2",), 4)

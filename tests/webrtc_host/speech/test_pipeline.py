@@ -18,6 +18,7 @@ from tests.support.speech import padded, say_words, silence
 from tests.webrtc_host.speech.helpers import (
     MS,
     EngineTranscriber,
+    GivenTerms,
     HandClock,
     ListSink,
     NoTerms,
@@ -27,7 +28,6 @@ from tests.webrtc_host.speech.helpers import (
 )
 from webrtc_host.errors import EngineError
 from webrtc_host.seams import Block, BlockKind, ChannelState, Clock, EventType, Transcriber
-from webrtc_host.speech.glossary import GivenTerms
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.readings import Terms
