@@ -15,11 +15,11 @@ import signal
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from aiohttp import web
 
+from host_stt_common import __version__
 from host_stt_common.accepting import CONNECTIONS
 from host_stt_common.connections import ConnectionLimits, Connections
 from host_stt_common.descriptors import network_limit
@@ -195,7 +195,7 @@ def _add_routes(app: web.Application) -> None:
     RecordsApi(app[REGISTRY], store, archive).add_routes(app)
     ExportApi(app[REGISTRY], store, archive).add_routes(app)
     SearchApi(app[SEARCH]).add_routes(app)
-    StatusApi(app[READINESS], app[METRICS], own_version()).add_routes(app)
+    StatusApi(app[READINESS], app[METRICS], __version__).add_routes(app)
     AudioApi(archive, app[ARCHIVE]).add_routes(app)
     GlossaryApi(app[SPEECH].glossary).add_routes(app)
     registry, speech = app[REGISTRY], app[SPEECH]
@@ -211,7 +211,7 @@ def _add_routes(app: web.Application) -> None:
     app.router.add_routes(
         PushDoor(registry, speech.engine, speech.glossary, speech.ids, archive=archive).routes()
     )
-    OpenApi(own_version()).add_routes(app)
+    OpenApi(__version__).add_routes(app)
     add_pages(app)
 
 
@@ -339,10 +339,3 @@ def _signalled(stack: contextlib.ExitStack) -> asyncio.Event:
         loop.add_signal_handler(number, stop.set)
         stack.callback(loop.remove_signal_handler, number)
     return stop
-
-
-def own_version() -> str:
-    try:
-        return version("host-stt")
-    except PackageNotFoundError:
-        return "0+source"

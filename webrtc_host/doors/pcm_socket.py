@@ -23,7 +23,7 @@ from webrtc_host.channel import Channel, Connection, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.desk.auth import checks_token_itself, key_of
-from webrtc_host.desk.http import GATE
+from webrtc_host.desk.http import GATE, check_upgrade
 from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
 from webrtc_host.doors.fields import merged
 from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
@@ -108,6 +108,7 @@ class PcmSocketDoor:
         socket = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT_S, autoping=False, compress=False, max_msg_size=self.limits.hard_frame_bytes
         )
+        check_upgrade(request)
         await socket.prepare(request)
         read_in_small_pieces(request)
         with self.rates.socket(key_of(request)) as rate:

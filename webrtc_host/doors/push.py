@@ -25,6 +25,7 @@ from host_stt_common.places import NoPlace, Places
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
 from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.desk.auth import key_of
+from webrtc_host.desk.http import json_response
 from webrtc_host.doors.body import name_field, read_json_object
 from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
@@ -118,7 +119,7 @@ class PushDoor:
         check_fields(body, ("name",), "the body")
         session = self._registry.create(name_field(body, "name", NAME_CHARS_MAX))
         note_feed(request, "made", session.id, [], "session")
-        return web.json_response({"session_id": session.id})
+        return json_response({"session_id": session.id})
 
     async def push(self, request: web.Request) -> web.Response:
         try:
@@ -130,7 +131,7 @@ class PushDoor:
             raise Overloaded("too_many_pushes", message, retry_after_s=RETRY_AFTER_S) from error
         detail = f"push start_ts={_seconds(form.start_sample)}"
         note_feed(request, "fed", form.session_id, [form.channel_id], detail)
-        return web.json_response(answer)
+        return json_response(answer)
 
     async def _read(self, form: PushForm, by: str | None) -> dict[str, Any]:
         session = self._registry.get_live(form.session_id)
