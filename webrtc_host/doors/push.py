@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from aiohttp import web
 
-from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Segment, Transcript, Window
+from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Transcript, Window
 from host_stt_common.places import NoPlace, Places
 from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
 from webrtc_host.desk.audit import note_feed, token_name
@@ -32,9 +32,10 @@ from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
 from webrtc_host.errors import EngineError, Overloaded, RequestError
 from webrtc_host.media.cutting import cut_at_quiet
 from webrtc_host.media.files import read_recording
-from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, EventType, Transcriber, ms_of
+from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, Transcriber
 from webrtc_host.sessions import NAME_CHARS_MAX, SessionRegistry
 from webrtc_host.speech.glossary import PromptTerms
+from webrtc_host.speech.lines import FinalText, write_failed, write_final
 from webrtc_host.speech.unread import split_window
 
 logger = logging.getLogger(__name__)
@@ -293,23 +294,20 @@ class PushDoor:
                 continue
             start = min(max(segment.start_sample, floor), last)
             floor = end = min(max(segment.end_sample, start), last)
-            conf = round(segment.avg_logprob, 3)
-            channel.session.log.emit(
-                EventType.SEGMENT_FINAL,
-                channel.id,
+            final = FinalText(
                 utterance=utterance,
-                segment=self._ids.segment(),
-                start_ms=ms_of(start),
-                end_ms=ms_of(end),
+                start_sample=start,
+                end_sample=end,
                 text=text,
-                raw=text,
                 language=transcript.language,
-                conf=conf,
-                words=_words(segment),
-                edits=[],
+                avg_logprob=segment.avg_logprob,
+                words=segment.words,
                 glossary_version=glossary_version,
             )
-            answered.append({"start": _seconds(start), "end": _seconds(end), "text": text, "conf": conf})
+            write_final(channel.session.log, channel.id, self._ids.segment(), final)
+            answered.append(
+                {"start": _seconds(start), "end": _seconds(end), "text": text, "conf": final.conf}
+            )
         return answered
 
     def _report_failure(self, channel: Channel, window: Window, utterance: str, error: EngineError) -> None:
@@ -320,16 +318,8 @@ class PushDoor:
             error.message,
             error.code,
         )
-        channel.session.log.emit(
-            EventType.WINDOW_FAILED,
-            channel.id,
-            utterance=utterance,
-            window=window.id,
-            start_ms=ms_of(window.start_sample),
-            end_ms=ms_of(window.start_sample + len(window.samples)),
-            code=error.code,
-            reason=error.message,
-        )
+        start, end = window.start_sample, window.start_sample + len(window.samples)
+        write_failed(channel.session.log, channel.id, utterance, window.id, start, end, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,18 +340,6 @@ class _Notes:
                 self.channel.coverage.repair(start, end, CoverageState.TRANSCRIBED)
             else:
                 self.channel.coverage.repair(start, end, CoverageState.FAILED, reason.value)
-
-
-def _words(segment: Segment) -> list[dict[str, Any]]:
-    return [
-        {
-            "text": word.text,
-            "start_ms": ms_of(word.start_sample),
-            "end_ms": ms_of(word.end_sample),
-            "p": round(word.probability, 3),
-        }
-        for word in segment.words
-    ]
 
 
 def _check_not_fed(channel: Channel) -> None:
