@@ -65,8 +65,10 @@ from webrtc_host.resume_room import ResumeRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
+from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.coverage import CoverageConfig
 from webrtc_host.transcript.coverage_keeper import CoverageBook
+from webrtc_host.transcript.holds import HoldsReader
 from webrtc_host.transcript.search import SearchIndex
 
 logger = logging.getLogger(__name__)
@@ -116,6 +118,10 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         history=record.history,
     )
     record.listeners.append(subscribers.publish)
+    holds = HoldsReader(record.store)
+    archive = None
+    if config.archive.enabled:
+        archive = Archive(config.archive, config.data.dir, read_holds=holds.read_from_thread)
     registry = SessionRegistry(
         config.limits,
         record.make_log,
@@ -123,6 +129,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         coverage=CoverageBook(
             CoverageConfig(round(config.coverage.report_every_s * 1000)), config.coverage.check
         ),
+        make_keeper=None if archive is None else archive.keeper,
     )
     record.registry = registry
     lag = LoopLag(figures.observe_lag)
@@ -160,7 +167,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[RECORD] = record
     app[AUDIT] = Audit(record.store)
     app[SEARCH] = SearchIndex(record.store)
-    app[ARCHIVE] = ArchiveRoom(config, registry, record, speech)
+    app[ARCHIVE] = ArchiveRoom(config, registry, record, speech, archive, holds)
     readiness.troubles["record"] = record.trouble
     readiness.troubles["archive"] = app[ARCHIVE].trouble
     app[RESUME] = ResumeTokens(config.media.resume_s)

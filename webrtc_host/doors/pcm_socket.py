@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import WSMessage, WSMsgType, web
 
 from host_stt_common.rates import FrameRate, FrameRates
-from webrtc_host.channel import Channel, Connection, DoorKind
+from webrtc_host.channel import Channel, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.desk.auth import checks_token_itself, key_of
@@ -41,7 +41,7 @@ from webrtc_host.doors.socket_start import (
 from webrtc_host.doors.takeover import take_over_dead
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
-from webrtc_host.sessions import SessionRegistry
+from webrtc_host.sessions import Connection, SessionRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +239,7 @@ class _Conversation:
         claim = self._door.tokens.find(start.resume)
         if isinstance(claim, Refusal) or claim.session != channel.session.id:
             return None
-        holder = channel.connection
+        holder = self._door.registry.holder_of(channel)
         if claim.channels != (channel.id,):
             return None
         if holder is not None and holder.id == claim.connection:

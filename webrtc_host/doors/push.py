@@ -22,7 +22,7 @@ from aiohttp import web
 
 from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Transcript, Window
 from host_stt_common.places import NoPlace, Places
-from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
+from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.desk.auth import key_of
 from webrtc_host.desk.http import json_response
@@ -33,7 +33,7 @@ from webrtc_host.errors import EngineError, Overloaded, RequestError
 from webrtc_host.media.cutting import cut_at_quiet
 from webrtc_host.media.files import read_recording
 from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, Transcriber
-from webrtc_host.sessions import NAME_CHARS_MAX, SessionRegistry
+from webrtc_host.sessions import NAME_CHARS_MAX, Connection, SessionRegistry
 from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.lines import FinalText, write_failed, write_final
 from webrtc_host.speech.unread import split_window
@@ -203,22 +203,16 @@ class PushDoor:
         """The channel is connected and the time taken; freed again when the piece could not be read."""
         connection = self._connect(channel, by)
         channel.announce_opened(start)
-        before = list(channel.taken)
-        channel.taken.add(start, end)
         try:
-            yield
-        except BaseException:
-            channel.taken.remove(start, end)
-            for kept in before:
-                channel.taken.add(*kept)
-            raise
+            with channel.reserve(start, end):
+                yield
         finally:
             channel.coverage.flush()
             channel.announce_closed("read", end)
             self._registry.disconnect(connection)
 
     def _connect(self, channel: Channel, by: str | None) -> Connection:
-        task = asyncio.current_task()
+        task, session = asyncio.current_task(), self._registry.get(channel.session.id)
 
         async def end(reason: str) -> int:
             """The piece may be finished; then it is given up."""
@@ -227,9 +221,9 @@ class PushDoor:
                 for late in pending:
                     late.cancel(reason)
                     await asyncio.wait({late})
-            return channel.session.log.head_seq
+            return session.log.head_seq
 
-        return self._registry.connect(channel.session, DoorKind.PUSH, [ChannelWish(channel.id)], end, by=by)
+        return self._registry.connect(session, DoorKind.PUSH, [ChannelWish(channel.id)], end, by=by)
 
     async def _transcribe(
         self, channel: Channel, form: PushForm, samples: Float32Array

@@ -143,7 +143,6 @@ async def test_coverage_adds_up_and_a_channel_nobody_feeds_is_closed_or_lost_unt
     (ledger,) = body["channels"]
     assert ledger["covered_to_ms"] == (start + 800) // MS, "the rest awaits its verdict"
     await channel.close(reason)
-    channel.connection = None
     await asyncio.sleep(0.2)
     _, body = await desk.get(path)
     (ledger,) = body["channels"]
