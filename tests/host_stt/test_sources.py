@@ -21,6 +21,7 @@ from tests.support.hub import FakeHub
 from tests.support.package_index import FakeIndex, serving_index, starter_in_wheels
 from tests.support.small_disk import small_disk
 
+pytestmark = pytest.mark.net  # most tests run pip
 HubOf = Callable[..., FakeHub]
 BASE_FOLDER = "Systran--faster-whisper-base"
 

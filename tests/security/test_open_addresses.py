@@ -21,6 +21,7 @@ ENGINES = "engine.allowed_origins=['https://wall.example']"
 HOWTOS = ("behind-nginx.md", "behind-caddy.md")
 
 
+@pytest.mark.net
 @pytest.mark.parametrize(
     ("command", "key"),
     [*(("check", key) for key in EXPOSING), ("serve", "media.trusted_proxies"), ("media", "media.announce")],
