@@ -8,11 +8,12 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support.polling import until_blocking
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 90.0  # loading and warming up the model takes 2 s alone, far more on a busy machine
@@ -59,17 +60,14 @@ class LiveServer:
                     process.kill()
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + READY_S
-        waiting = [self.engine_url, self.url]
-        while waiting:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"the server is not ready: {self.output.read_text(errors='replace')[-4000:]}"
-                )
-            if self._is_ready(waiting[0]):
-                waiting.pop(0)
-            else:
-                time.sleep(0.25)
+        for url in (self.engine_url, self.url):
+            until_blocking(
+                lambda url=url: self._is_ready(url) or process.poll() is not None,  # type: ignore[misc]
+                READY_S,
+                f"{url} is ready, see {self.output}",
+            )
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended: {self.output.read_text(errors='replace')[-4000:]}")
 
     def _is_ready(self, url: str) -> bool:
         question = urllib.request.Request(f"{url}/ready", headers=self._headers)

@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser.chromium import chromium, microphone_plays, write_capture
 from tests.browser.live import LiveServer
+from tests.support.polling import until
 from tests.support.speech import say, silence
 
 PHRASES = (
@@ -52,11 +53,7 @@ async def opened(browser: Browser, url: str, scheme: str, width: int, height: in
 
 async def until_shown(page: Page, condition: str) -> None:
     """Ask again and again from out here: the content policy forbids Playwright's own way of waiting."""
-    async with asyncio.timeout(WAIT_MS / 1000):
-        for _ in iter(int, 1):
-            if await page.evaluate(condition):
-                return
-            await asyncio.sleep(0.1)
+    await until(lambda: page.evaluate(condition), WAIT_MS / 1000, condition)
 
 
 async def take(server: LiveServer, folder: Path, scheme: str, name: str, size: tuple[int, int]) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaBlackhole
 
+from tests.support.polling import until
 from webrtc_host.desk.auth import is_open_to_all
 from webrtc_host.desk.pages import add_pages
 
@@ -270,15 +271,6 @@ class StubServer:
                 await send(await queue.get())
         finally:
             self._watchers.discard(queue)
-
-
-async def until(holds: Callable[[], bool], within_s: float = 60.0) -> None:
-    """Return once `holds()` is true; TimeoutError otherwise."""
-    deadline = asyncio.get_running_loop().time() + within_s
-    for _ in iter(holds, True):
-        if asyncio.get_running_loop().time() > deadline:
-            raise TimeoutError
-        await asyncio.sleep(0.05)
 
 
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:

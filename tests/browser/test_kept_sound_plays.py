@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from tests.support.desk import a_config, running_desk, until
+from tests.support.desk import a_config, running_desk
+from tests.support.polling import until
 from tests.support.sound import encoded
 from tests.support.speech import say
 from webrtc_host.app import ARCHIVE

@@ -16,7 +16,7 @@ from playwright.async_api import Page
 from bench.offer_fuzz import server_under_test
 from tests.browser.chromium import FAKE_MICROPHONE, chromium
 from tests.support.desk import a_config
-from tests.support.peers import until
+from tests.support.polling import until
 from webrtc_host.sessions import SessionRegistry
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]

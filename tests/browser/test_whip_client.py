@@ -15,8 +15,9 @@ import pytest
 from aiohttp import web
 
 from tests.browser.chromium import chromium, microphone_plays, write_capture
-from tests.support.desk import SilentPipeline, a_config, running_desk, until
+from tests.support.desk import SilentPipeline, a_config, running_desk
 from tests.support.peers import onsets_of, pitch_of, tone_bursts
+from tests.support.polling import until
 from webrtc_host.app import WHIP
 from webrtc_host.channel import Channel
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,24 +16,24 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from host_stt_cli.engine_process import Backoff, EngineCannotStartError, EngineProcess
-from host_stt_cli.engine_watch import until_silent
+from host_stt_cli.engine_watch import MISSES, until_silent
 from host_stt_cli.ports import free_port
+from tests.support.polling import until
 
 QUICK = Backoff(first_s=0.02, max_s=0.1)
 LIVE = "import sys, time; sys.stdin.readline(); time.sleep(60)"
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open(sys.argv[1], "w").close()
+time.sleep(60)
+"""
 
 
 def child(code: str, *args: str, was_ready: Callable[[], bool] = lambda: False) -> EngineProcess:
     return EngineProcess(
         b'{"a": 1}', command=(sys.executable, "-c", code, *args), backoff=QUICK, was_ready=was_ready
     )
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110  # the state of a process has no event to wait for
-            await asyncio.sleep(0.02)
 
 
 async def test_the_child_reads_its_configuration_from_its_parent(tmp_path: Path) -> None:
@@ -74,15 +73,12 @@ async def test_one_that_was_ready_once_is_started_again_whatever_its_status() ->
     await running
 
 
-async def test_a_child_that_ignores_sigterm_is_ended_by_force() -> None:
-    engine = child(STUBBORN)
+async def test_a_child_that_ignores_sigterm_is_ended_by_force(tmp_path: Path) -> None:
+    engine = child(STUBBORN, str(tmp_path / "ignores"))
     running = asyncio.create_task(engine.run())
-    await until(lambda: engine.pid is not None)
+    await until((tmp_path / "ignores").exists)
     pid = engine.pid
     assert pid is not None
-    await asyncio.sleep(
-        0.3
-    )  # time for it to ignore the signal; without it, SIGTERM ends it, which is fine too
     await engine.stop(grace_s=0.2)
     await running
     assert not psutil.pid_exists(pid)
@@ -147,8 +143,8 @@ async def test_a_stopped_child_is_ended_and_started_again(tmp_path: Path) -> Non
         b"{}", command=(sys.executable, "-c", SERVES, str(port), str(asked)), backoff=QUICK, silence=silence
     )
     running = asyncio.create_task(engine.run())
-    await until(asked.exists)
-    await asyncio.sleep(0.5)  # its answer is read by then; a child that never answered is left alone
+    # With the second request, the first answer is read; a child that never answered is left alone.
+    await until(lambda: asked.exists() and "askedasked" in asked.read_text())
     first = engine.pid
     assert first is not None
     os.kill(first, signal.SIGSTOP)
@@ -159,27 +155,49 @@ async def test_a_stopped_child_is_ended_and_started_again(tmp_path: Path) -> Non
     await running
 
 
-async def test_a_child_that_never_answered_is_not_called_silent() -> None:
-    port = free_port("127.0.0.1")
-    with socket.create_server(("127.0.0.1", port)):  # takes connections and says nothing
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1.0):
-                await until_silent(f"http://127.0.0.1:{port}", every_s=0.02, patience_s=0.1)
-
-
-async def test_one_answer_that_is_late_does_not_end_it() -> None:
-    heard: list[float] = []
+async def health_server(is_answered: Callable[[int], bool], asked: list[int]) -> TestServer:
+    """/health answers where `is_answered` says so of the number of the request, from 1; else not at all."""
 
     async def health(request: web.Request) -> web.Response:
-        heard.append(0.0)
-        if len(heard) % 2 == 0:
-            await asyncio.sleep(0.4)
+        asked.append(len(asked) + 1)
+        if not is_answered(asked[-1]):
+            await until(lambda: request.transport is None or request.transport.is_closing())
         return web.Response()
 
     app = web.Application()
     app.router.add_get("/health", health)
-    async with TestServer(app) as server:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(2.0):
-                await until_silent(f"http://127.0.0.1:{server.port}", every_s=0.02, patience_s=0.2)
-    assert len(heard) >= 3
+    server = TestServer(app)
+    await server.start_server()
+    return server
+
+
+async def is_called_silent(server: TestServer, asked: list[int], count: int, patience_s: float) -> bool:
+    """Whether the watch has called it silent by the time it has asked more than `count` times."""
+    url = f"http://127.0.0.1:{server.port}"
+    watching = asyncio.create_task(until_silent(url, every_s=0.02, patience_s=patience_s))
+    await until(lambda: len(asked) > count or watching.done())
+    is_silent = watching.done()
+    while not watching.done():
+        watching.cancel()  # again and again: aiohttp drops one that comes with its own time-out
+        await asyncio.sleep(0)
+    await server.close()
+    return is_silent
+
+
+async def test_a_child_that_never_answered_is_not_called_silent() -> None:
+    asked: list[int] = []
+    server = await health_server(lambda number: False, asked)
+    assert not await is_called_silent(server, asked, 2 * MISSES, patience_s=0.1)
+
+
+async def test_one_answer_that_is_late_does_not_end_it() -> None:
+    asked: list[int] = []
+    server = await health_server(lambda number: number % 2 == 1, asked)
+    assert not await is_called_silent(server, asked, 2 * MISSES + 1, patience_s=0.5)
+
+
+async def test_answers_that_stay_away_are_called_silence() -> None:
+    asked: list[int] = []
+    server = await health_server(lambda number: number == 1, asked)
+    assert await is_called_silent(server, asked, 2 * MISSES, patience_s=0.5)
+    assert len(asked) == 1 + MISSES

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.support import forked
+from tests.support.polling import until
 from tests.support.server import Server, command, run
 
 pytestmark = pytest.mark.net
-
-
-async def until(holds: Callable[[], bool], limit_s: float = 30) -> None:
-    async with asyncio.timeout(limit_s):
-        while not holds():  # noqa: ASYNC110  # the state of a process has no event to wait for
-            await asyncio.sleep(0.05)
 
 
 async def test_it_says_where_to_open_it_and_which_model_it_uses_and_why(tmp_path: Path) -> None:
@@ -63,9 +56,7 @@ async def test_an_engine_that_is_killed_comes_back(tmp_path: Path) -> None:
         status, _ = await server.get("/health")
         assert status == 200
         server.wait_for("the engine was ended by SIGKILL; starting it again", lambda s: s.err)
-        async with asyncio.timeout(60):
-            while (await server.get("/ready"))[0] != 200:  # noqa: ASYNC110  # it is asked over HTTP
-                await asyncio.sleep(0.2)
+        await until(server.is_ready, 60)
         assert server.process.poll() is None
 
 

@@ -25,6 +25,7 @@ from host_stt.contract import (
     encode_window,
 )
 from tests.support.engine_process import running
+from tests.support.polling import until
 from tests.support.windows import window
 
 pytestmark = pytest.mark.net
@@ -43,12 +44,12 @@ def url() -> Iterator[str]:
 
 async def _until_ready(url: str) -> None:
     async with aiohttp.ClientSession() as http:
-        for _ in range(600):
+
+        async def is_ready() -> bool:
             async with http.get(f"{url}/ready") as answer:
-                if answer.status == 200:
-                    return
-            await asyncio.sleep(0.05)
-    raise AssertionError("never ready")
+                return answer.status == 200
+
+        await until(is_ready)
 
 
 def frame(pcm: bytes = SECOND, *, version: int = WIRE_VERSION, **changes: Any) -> bytes:

@@ -25,6 +25,7 @@ from host_stt.contract import (
 )
 from host_stt.service import EXIT_FATAL
 from tests.support.engine_process import ROOT, running
+from tests.support.polling import until
 from tests.support.speech import padded, say
 from tests.support.windows import window
 
@@ -39,12 +40,12 @@ async def ask(ws: aiohttp.ClientWebSocketResponse, *windows: Window) -> list[Ans
 
 
 async def connected(url: str, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
-    for _ in range(600):
+    async def is_ready() -> bool:
         async with session.get(f"{url}/ready") as answer:
-            if answer.status == 200:
-                return await session.ws_connect(f"{url}/v1/windows")
-        await asyncio.sleep(0.05)
-    raise AssertionError("never ready")
+            return answer.status == 200
+
+    await until(is_ready)
+    return await session.ws_connect(f"{url}/v1/windows")
 
 
 @pytest.mark.net

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from host_stt.server import create_app
 from tests.host_stt.test_server import serving
 from tests.host_stt_common.test_audio_tracks import with_tracks
 from tests.support.engine_process import running
+from tests.support.polling import until, until_blocking
 from tests.support.recordings import Said, at_48k, spoken_row, wav
 from tests.support.sound_files import encoded, wav_header
 
@@ -53,12 +53,15 @@ def url() -> Iterator[str]:
         running(model="starter") as (_, address),
         openai.OpenAI(base_url=address, api_key="none", max_retries=0) as asking,
     ):
-        for _ in range(600):
+
+        def is_ready() -> bool:
             try:
                 asking.get("/ready", cast_to=object)
-                break
             except openai.InternalServerError:
-                time.sleep(0.1)
+                return False
+            return True
+
+        until_blocking(is_ready, 60)
         yield address
 
 
@@ -383,17 +386,13 @@ async def test_a_caller_who_leaves_ends_the_work_and_leaves_no_file(
     calls: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    engine = FakeEngine(script_of("one two three"), decode_s=0.6)
+    engine = FakeEngine(script_of("one two three"), decode_s=0.3)
     async with serving(engine=engine, batch_max=1) as client:
         with pytest.raises(TimeoutError):
-            await client.post(PATH, data=form_of(calls), timeout=aiohttp.ClientTimeout(total=1))
-        for _ in range(100):
-            if not left_in(tmp_path):
-                break
-            await asyncio.sleep(0.05)
-        assert left_in(tmp_path) == []
+            await client.post(PATH, data=form_of(calls), timeout=aiohttp.ClientTimeout(total=0.8))
+        await until(lambda: left_in(tmp_path) == [])
         decoded = engine.calls
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(3 * 0.3)  # three windows more, if the work went on
         assert engine.calls <= decoded + 1
 
 
@@ -447,7 +446,7 @@ async def test_an_upload_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch
 
     async def stalling() -> Any:
         yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nsome'
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()
 
     async with serving() as client:
         header = {"Content-Type": "multipart/form-data; boundary=x"}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from host_stt.files.config import FilesConfig
 from host_stt.files.job import FileJob, FileOptions, transcribe
 from host_stt.service import EngineService
 from tests.support.engine_process import fake_backend
+from tests.support.polling import until
 from tests.support.recordings import spoken_row, write_wav
 from tests.support.windows import window
 
@@ -63,14 +64,6 @@ async def ready(engine: FakeEngine) -> EngineService:
     service.start()
     await until(lambda: service.state.now.is_ready)
     return service
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came to hold")
 
 
 def queued(service: EngineService) -> int:

@@ -36,6 +36,7 @@ from host_stt.server import check_address, create_app, engine_main, serve
 from host_stt.service import Backend
 from tests.support.engine_process import fake_backend
 from tests.support.hub import FakeHub
+from tests.support.polling import until
 from tests.support.speech import padded, say
 from tests.support.windows import window
 
@@ -58,24 +59,24 @@ async def serving(
 
 
 async def until_ready(client: Client, token: str | None = None) -> dict[str, Any]:
+    """The body of /ready once it answers 200."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    for _ in range(600):
+
+    async def ready() -> dict[str, Any] | None:
         answer = await client.get("/ready", headers=headers)
-        body: dict[str, Any] = await answer.json()
-        if answer.status == 200:
-            return body
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"never ready: {body}")
+        return await answer.json() if answer.status == 200 else None
+
+    return await until(ready, what="/ready answers 200")
 
 
 async def next_state(client: Client, after: str) -> dict[str, Any]:
     """The body of /ready once it says another state."""
-    for _ in range(1000):
+
+    async def moved_on() -> dict[str, Any] | None:
         body: dict[str, Any] = await (await client.get("/ready")).json()
-        if body["state"] != after:
-            return body
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"it stayed {after}")
+        return body if body["state"] != after else None
+
+    return await until(moved_on, what=f"another state than {after}")
 
 
 async def ask(ws: aiohttp.ClientWebSocketResponse, *windows: Window) -> list[Answer]:
@@ -193,11 +194,20 @@ async def test_a_connection_that_drops_takes_its_waiting_windows_along() -> None
 
 
 async def until_metric(client: Client, line: str) -> None:
-    for _ in range(1000):
-        if line in await (await client.get("/metrics")).text():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"never {line}")
+    async def is_shown() -> bool:
+        return line in await (await client.get("/metrics")).text()
+
+    await until(is_shown, what=line)
+
+
+async def until_failed(client: Client) -> tuple[int, str]:
+    """Status and sentence of /ready once the engine has failed for good."""
+
+    async def failed() -> tuple[int, str] | None:
+        status, code, message = await error_of(await client.get("/ready"))
+        return (status, message) if code == "engine_failed" else None
+
+    return await until(failed)
 
 
 async def test_two_connections_share_ids_and_channels_without_harm() -> None:
@@ -310,11 +320,7 @@ def failing(error: Exception) -> Backend:
 )
 async def test_a_model_that_cannot_be_had_is_said_in_a_sentence(error: Exception, sentence: str) -> None:
     async with serving(failing(error), wait=False) as client:
-        for _ in range(200):
-            status, code, message = await error_of(await client.get("/ready"))
-            if code == "engine_failed":
-                break
-            await asyncio.sleep(0.02)
+        status, message = await until_failed(client)
         assert status == 503 and sentence in message
         assert (await client.get("/health")).status == 200
 
@@ -323,11 +329,7 @@ async def test_an_engine_that_hears_nothing_never_becomes_ready_when_it_must_hea
     model = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
     backend = Backend(lambda config, on_progress: model, lambda config, model: FakeEngine())
     async with serving(backend, wait=False) as client:
-        for _ in range(200):
-            _, code, message = await error_of(await client.get("/ready"))
-            if code == "engine_failed":
-                break
-            await asyncio.sleep(0.02)
+        _, message = await until_failed(client)
         assert "hears nothing in the test clip" in message
 
 
@@ -463,12 +465,7 @@ async def test_auto_downloads_small_shows_progress_and_serves_it(
     hub_of()
     app = create_app(EngineConfig(models_dir=tmp_path, device="cpu"))
     async with TestClient(TestServer(app)) as client:
-        for _ in range(2000):
-            answer = await client.get("/ready")
-            body = await answer.json()
-            if answer.status == 200:
-                break
-            await asyncio.sleep(0.005)
+        body = await until_ready(client)
         assert (body["model"], body["is_starter"]) == ("small", False)
         async with client.ws_connect("/v1/windows") as ws:
             (read,) = await ask(

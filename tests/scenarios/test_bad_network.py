@@ -20,7 +20,8 @@ import pytest
 from aiortc import RTCSessionDescription
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from tests.scenarios.voices import Events, Speakers, calling, of, said, until, wer
+from tests.scenarios.voices import Events, Speakers, calling, of, said, wer
+from tests.support.polling import until
 from tests.support.relay import Relay, without_candidates
 from tests.support.server import Server
 from tests.support.speech import say, silence

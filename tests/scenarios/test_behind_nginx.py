@@ -14,7 +14,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support.desk import Desk, a_config, received, running_desk, until
+from tests.support.desk import Desk, a_config, received, running_desk
+from tests.support.polling import until
 from webrtc_host.desk.sse import EventStream
 from webrtc_host.desk.ws import WatchSocket
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.scenarios.voices import SocketWatcher, Speakers, calling, of, said, until, wer
+from tests.scenarios.voices import SocketWatcher, Speakers, calling, of, said, wer
+from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.speech import padded, say
 
@@ -38,7 +38,5 @@ async def test_what_was_said_while_the_engine_was_dead_becomes_final(tmp_path: P
             assert not of(socket.events, "window.failed")
             assert server.process.poll() is None
             assert [child.pid for child in server.children()] != [engine.pid]
-            async with asyncio.timeout(BACK_S):
-                while (await server.get("/ready"))[0] != 200:  # noqa: ASYNC110  # it is asked over HTTP
-                    await asyncio.sleep(0.2)
+            await until(server.is_ready, BACK_S, "the new engine is ready")
             await socket.leave()

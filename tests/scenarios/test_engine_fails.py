@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.scenarios.voices import SocketWatcher, Speakers, calling, of, until
+from tests.scenarios.voices import SocketWatcher, Speakers, calling, of
+from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.speech import padded, say
 

@@ -20,9 +20,9 @@ from tests.scenarios.voices import (
     of,
     said,
     stored,
-    until,
     wer,
 )
+from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.speech import padded, say
 from webrtc_host.seams import EventType

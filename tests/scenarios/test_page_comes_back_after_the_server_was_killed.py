@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sqlite3
@@ -17,6 +16,7 @@ import pytest
 
 from tests.scenarios.test_record_outlives_the_server import media_server
 from tests.support.peers import Client, SoundTrack
+from tests.support.polling import until
 
 pytestmark = pytest.mark.net
 
@@ -40,23 +40,23 @@ async def a_page(http: aiohttp.ClientSession, url: str, **fields: Any) -> AsyncI
 
 async def until_fed(http: aiohttp.ClientSession, url: str, connection: str) -> Answer:
     """Until sound of the page has arrived: its channels as they stand."""
-    async with asyncio.timeout(60):
-        while True:
-            async with http.get(f"{url}/offer/{connection}") as response:
-                standing: Answer = await response.json()
-            if standing["channels"][0]["received_to_ms"] > 0:
-                return standing
-            await asyncio.sleep(0.05)
+
+    async def fed() -> Answer | None:
+        async with http.get(f"{url}/offer/{connection}") as response:
+            standing: Answer = await response.json()
+        return standing if standing["channels"][0]["received_to_ms"] > 0 else None
+
+    return await until(fed, 60)
 
 
 async def until_kept(folder: Path) -> None:
     """Until the token is in the record."""
-    async with asyncio.timeout(60):
-        while True:
-            with closing(sqlite3.connect(f"file:{folder}/data/record.sqlite3?mode=ro", uri=True)) as record:
-                if record.execute("SELECT count(*) FROM resumes").fetchone()[0]:
-                    return
-            await asyncio.sleep(0.05)
+
+    def tokens() -> int:
+        with closing(sqlite3.connect(f"file:{folder}/data/record.sqlite3?mode=ro", uri=True)) as record:
+            return int(record.execute("SELECT count(*) FROM resumes").fetchone()[0])
+
+    await until(tokens, 60)
 
 
 async def fill(http: aiohttp.ClientSession, url: str, resume: str, start_ms: int, ms: int) -> Answer:

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from tests.scenarios.voices import Events, SocketWatcher, Speakers, calling, of, until
+from tests.scenarios.voices import Events, SocketWatcher, Speakers, calling, of
+from tests.support.polling import until
 from tests.support.recordings import spoken_row
 from tests.support.server import Server
 from tests.support.speech import silence

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.support.polling import until
 from tests.support.server import Server
 
 pytestmark = pytest.mark.net
@@ -46,12 +47,11 @@ async def watching(http: aiohttp.ClientSession, url: str, since: int = 0) -> Asy
 
 
 async def until_has(events: list[Event], kind: str, **fields: Any) -> Event:
-    async with asyncio.timeout(60):
-        while True:
-            for event in events:
-                if event["type"] == kind and all(event.get(name) == value for name, value in fields.items()):
-                    return event
-            await asyncio.sleep(0.02)
+    """The first event of this kind with these fields, once it has come."""
+    wanted = {"type": kind, **fields}
+    return await until(
+        lambda: next((e for e in events if wanted.items() <= e.items()), None), 60, f"{wanted}"
+    )
 
 
 def seqs(events: list[Event]) -> list[int]:
@@ -119,12 +119,13 @@ async def an_ended_session(http: aiohttp.ClientSession, url: str) -> tuple[str, 
 
 
 async def until_opened_again(events: list[Event], but: str) -> Event:
-    async with asyncio.timeout(60):
-        while True:
-            for event in events:
-                if event["type"] == "channel.opened" and event["connection"] != but:
-                    return event
-            await asyncio.sleep(0.02)
+    """The event of a channel that another connection than `but` has opened."""
+
+    def opened_again() -> Event | None:
+        opened = [event for event in events if event["type"] == "channel.opened"]
+        return next((event for event in opened if event["connection"] != but), None)
+
+    return await until(opened_again, 60)
 
 
 async def until_stopped(socket: aiohttp.ClientWebSocketResponse) -> int:

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.support.desk import Desk, a_config, received, running_desk, until
+from tests.support.desk import Desk, a_config, received, running_desk
+from tests.support.polling import until
 from tests.webrtc_host.desk.test_data_channel import Wire
 from webrtc_host.app import DATA_CHANNELS
 

@@ -12,18 +12,8 @@ import aiohttp
 import pytest
 from aiortc import RTCSessionDescription
 
-from tests.scenarios.voices import (
-    Events,
-    OpusTrack,
-    SocketWatcher,
-    Speakers,
-    at_48k,
-    calling,
-    of,
-    said,
-    until,
-    wer,
-)
+from tests.scenarios.voices import Events, OpusTrack, SocketWatcher, Speakers, at_48k, calling, of, said, wer
+from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.speech import padded, say
 

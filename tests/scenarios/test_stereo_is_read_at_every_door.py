@@ -21,8 +21,9 @@ from aiortc.mediastreams import MediaStreamError
 from av.packet import Packet
 
 from host_stt.contract import Float32Array
-from tests.scenarios.voices import SocketWatcher, said, until, wer
+from tests.scenarios.voices import SocketWatcher, said, wer
 from tests.support.peers import FRAME, Client
+from tests.support.polling import until
 from tests.support.server import Server, run
 from tests.support.socket_sound import interleaved
 from tests.support.sound_files import encoded

@@ -9,17 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.voices import (
-    Events,
-    SocketWatcher,
-    Speakers,
-    StreamWatcher,
-    calling,
-    of,
-    said,
-    stored,
-    until,
-)
+from tests.scenarios.voices import Events, SocketWatcher, Speakers, StreamWatcher, calling, of, said, stored
+from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.speech import padded, say
 

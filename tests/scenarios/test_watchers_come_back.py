@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,9 @@ from tests.scenarios.voices import (
     of,
     said,
     stored,
-    until,
     wer,
 )
+from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.speech import padded, say
 
@@ -87,7 +86,5 @@ async def refused_without_token(http: aiohttp.ClientSession, url: str) -> None:
         assert response.status == 401
     watcher = SocketWatcher()
     await watcher.open(http, url)
-    async with asyncio.timeout(10):
-        while watcher.close_code is None:  # noqa: ASYNC110  # set by the reading task
-            await asyncio.sleep(0.02)
+    await until(lambda: watcher.close_code is not None)
     assert watcher.close_code == 4401

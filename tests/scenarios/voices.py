@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from fractions import Fraction
 from typing import Any
@@ -221,10 +221,3 @@ _DIGITS = "zero one two three four five six seven eight nine".split()
 def _plain(text: str) -> str:
     words = re.sub(r"[^\w\s]", " ", text.lower())
     return " ".join(re.sub(r"\d", lambda d: f" {_DIGITS[int(d[0])]} ", words).split())
-
-
-async def until(holds: Callable[[], object], within_s: float, what: str) -> None:
-    deadline_s = asyncio.get_running_loop().time() + within_s
-    while not holds():
-        assert asyncio.get_running_loop().time() < deadline_s, f"{what}: not within {within_s} s"
-        await asyncio.sleep(0.05)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,13 +54,6 @@ class Port:
     async def is_ready(self) -> bool:
         """Of 8081: its model is loaded."""
         return status_of(await self.ask(head("GET", "/ready", "Connection: close", token=TOKEN))) == 200
-
-
-async def until_so(holds: Callable[[], Awaitable[object]], within_s: float = 20.0) -> None:
-    """Wait for something that has to be asked for."""
-    async with asyncio.timeout(within_s):
-        while not await holds():  # noqa: ASYNC110  # asked over the network: nothing announces it
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.ports import TOKEN, Port, head, running, until_so
+from tests.security.ports import TOKEN, Port, head, running
 from tests.security.test_stalled_callers import (
     FORM,
     PATIENT,
@@ -20,7 +20,8 @@ from tests.security.test_stalled_callers import (
     export_of,
     with_text_and_audio,
 )
-from tests.support.desk import Desk, until
+from tests.support.desk import Desk
+from tests.support.polling import until
 from webrtc_host.app import RECORD
 from webrtc_host.transcript import records
 
@@ -39,7 +40,7 @@ async def until_said(desk: Desk, end: str) -> str:
     async def is_said() -> bool:
         return any(line.endswith(end) for line in await details(desk))
 
-    await until_so(is_said)
+    await until(is_said)
     (line,) = await details(desk)
     return line
 
@@ -76,7 +77,7 @@ async def test_an_answer_that_was_taken_says_neither(action: str, tmp_path: Path
             (line,) = await details(desk)
             return not line.endswith("begun")
 
-        await until_so(is_whole)
+        await until(is_whole)
         assert "broken" not in (await details(desk))[0]
 
 
@@ -87,7 +88,7 @@ async def test_uploads_that_are_reset_leave_no_traceback(
     caplog.set_level(logging.INFO)
     path = "/push" if port == "8082" else "/v1/audio/transcriptions"
     async with running(port, tmp_path) as server:
-        await until_so(server.is_ready if port == "8081" else lambda: _is_served(server))
+        await until(server.is_ready if port == "8081" else lambda: _is_served(server))
         sent = head("POST", path, FORM, "Content-Length: 1000000", token=TOKEN)
         part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
         opened = [await asyncio.to_thread(server.connect) for _ in range(4)]

@@ -15,8 +15,8 @@ import pytest
 from aiohttp import WSMsgType
 
 from host_stt_common.rates import MESSAGES_MAX, FrameRates
-from tests.security.ports import TOKEN, Port, head, running, until_so
-from tests.support.desk import until
+from tests.security.ports import TOKEN, Port, head, running
+from tests.support.polling import until
 from webrtc_host.app import SOCKETS
 from webrtc_host.seams import EventType
 
@@ -52,7 +52,7 @@ async def test_a_caller_who_has_nothing_to_say_and_says_much_is_sent_away(
 ) -> None:
     async with running(name, tmp_path) as port:
         if name == "8081":
-            await until_so(port.is_ready)
+            await until(port.is_ready)
         async with socket_of(port, path) as socket:
             await say(socket, kind, MESSAGES_MAX + 5)
             assert await until_closed(socket) == 1008

@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from host_stt_common.accepting import CONNECTIONS
-from tests.security.ports import PORTS, TOKEN, Port, head, running, status_of, until_so
-from tests.support.desk import Desk, until
+from tests.security.ports import PORTS, TOKEN, Port, head, running, status_of
+from tests.support.desk import Desk
+from tests.support.polling import until
 from webrtc_host.app import ARCHIVE
 from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.desk.audio_api import READS_MAX
@@ -89,10 +90,10 @@ async def test_unread_answers_hold_their_places_and_then_give_them_back(
         async def is_free() -> bool:
             return await status() == 200
 
-        await until_so(is_full)
+        await until(is_full)
         connections = desk.app[CONNECTIONS]
         connections.limits = replace(connections.limits, stall_s=0.5)
-        await until_so(is_free)
+        await until(is_free)
         for one in unread:
             one.close()
 
@@ -168,7 +169,7 @@ async def test_an_upload_that_stops_is_408_and_its_place_is_free(
 
 async def test_a_recording_that_stops_is_408_and_its_place_is_free(tmp_path: Path) -> None:
     async with running("8081", tmp_path, connections=SHORT) as port:
-        await until_so(port.is_ready)
+        await until(port.is_ready)
         sent = head("POST", "/v1/audio/transcriptions", FORM, "Content-Length: 1000000", token=TOKEN)
         part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
         for answer in await asyncio.gather(*(port.ask(sent + part) for _ in range(4))):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,13 +144,6 @@ async def running_desk(
     finally:
         stop.set()
         await stopped
-
-
-async def until(holds: Callable[[], object], within_s: float = 10.0) -> None:
-    """Wait for something to become true that nobody announces."""
-    async with asyncio.timeout(within_s):
-        while not holds():  # noqa: ASYNC110  # what is waited for sets no event
-            await asyncio.sleep(0.01)
 
 
 async def received(socket: aiohttp.ClientWebSocketResponse, count: int) -> list[dict[str, Any]]:

@@ -16,12 +16,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.support.polling import until_blocking
 from tests.support.server import ROOT
 
 CONTAINER, HOST_INSIDE, HOST, CLIENT = "10.91.1.2", "10.91.1.1", "10.91.2.1", "10.91.2.2"
@@ -103,13 +103,13 @@ class Namespaces:
                 stderr=subprocess.STDOUT,
             )
         try:
-            deadline_s = time.monotonic() + 90
-            while until not in log.read_text(errors="replace"):
-                if process.poll() is not None or time.monotonic() > deadline_s:
-                    raise RuntimeError(
-                        f"{command[0]} did not start:\n{log.read_text(errors='replace')[-3000:]}"
-                    )
-                time.sleep(0.05)
+            until_blocking(
+                lambda: until in log.read_text(errors="replace") or process.poll() is not None,
+                90,
+                f"{until!r} in the output of {command[0]}",
+            )
+            if process.poll() is not None:
+                raise RuntimeError(f"{command[0]} did not start:\n{log.read_text(errors='replace')[-3000:]}")
             yield process
         finally:
             process.send_signal(signal.SIGTERM)

@@ -186,14 +186,6 @@ class Client:
         await self.pc.close()
 
 
-async def until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    """Wait for something to become true; fail when it does not."""
-    deadline_s = asyncio.get_running_loop().time() + timeout_s
-    while not holds():
-        assert asyncio.get_running_loop().time() < deadline_s, "it did not happen in time"
-        await asyncio.sleep(0.01)
-
-
 def drop_packets(client: Client, is_lost: Callable[[int], bool]) -> None:
     """Lose the RTP packets of the client for whose number (from 0) `is_lost` says so."""
     transport: Any = client.pc.getSenders()[0].transport

@@ -14,11 +14,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from tests.support.polling import until_blocking
 
 START_S = 60.0
 PACKAGED = Path("/usr/lib/postgresql")
@@ -76,15 +77,18 @@ class Server:
         return process
 
     def wait(self) -> None:
-        deadline_s = time.monotonic() + START_S
-        while True:
-            try:
-                psycopg.connect(self.address("postgres")).close()
-                return
-            except psycopg.OperationalError:
-                if self.process.poll() is not None or time.monotonic() > deadline_s:
-                    raise AssertionError((self.folder / "log").read_text(encoding="utf-8")) from None
-                time.sleep(0.05)
+        until_blocking(
+            lambda: self.answers() or self.process.poll() is not None, START_S, "PostgreSQL answers"
+        )
+        if self.process.poll() is not None:
+            raise AssertionError((self.folder / "log").read_text(encoding="utf-8"))
+
+    def answers(self) -> bool:
+        try:
+            psycopg.connect(self.address("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self) -> None:
         if self.process.poll() is None:

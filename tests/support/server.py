@@ -161,6 +161,10 @@ class Server:
             reader.join(10)
         return time.monotonic() - began_s
 
+    async def is_ready(self) -> bool:
+        """Whether /ready answers 200."""
+        return (await self.get("/ready"))[0] == 200
+
     async def get(
         self, path: str, *, ssl_context: ssl.SSLContext | None = None, **headers: str
     ) -> tuple[int, Any]:

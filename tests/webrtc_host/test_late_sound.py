@@ -12,7 +12,8 @@ import av
 import numpy as np
 
 from host_stt.contract import Float32Array
-from tests.support.desk import Desk, until
+from tests.support.desk import Desk
+from tests.support.polling import until
 from tests.support.speech import say, silence
 from tests.webrtc_host.speech.engine_server import engine_server
 from tests.webrtc_host.test_recovery_room import (
@@ -55,7 +56,7 @@ async def broken(desk: Desk) -> Broken:
     """Fed faster than time goes by, in a session that is a minute old."""
     desk.registry._wall = lambda: datetime.now(UTC) - timedelta(seconds=60)
     channel = await speak(desk, silence(1.0))
-    desk.registry.get(channel.session.id)._t0_s -= 60
+    channel.session._t0_s -= 60
     late = Run(channel.end_sample, np.concatenate([silence(0.5), say(SHORT), silence(0.5)]))
     channel.feed(Block(late.start_sample, np.zeros_like(late.samples), BlockKind.LOST))
     channel.feed(Block(late.end_sample, silence(1.0)))

@@ -6,7 +6,6 @@ by the clock: at every half second of speech stands the word of that half second
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -21,7 +20,8 @@ import pytest
 from aiohttp import web
 
 from host_stt.contract import Answer, Float32Array, Priority, Segment, Transcript, Window, WindowError, Word
-from tests.support.desk import Desk, a_config, running_desk, until
+from tests.support.desk import Desk, a_config, running_desk
+from tests.support.polling import until
 from tests.support.record import a_record
 from tests.support.speech import say, silence
 from tests.webrtc_host.speech.engine_server import EngineServer, engine_server
@@ -234,7 +234,7 @@ async def test_a_crash_while_recovering_begins_again_and_gives_nothing_twice(tmp
         async with a_server(second, engine) as desk:
             again = desk.registry.get(session.id)
             await until(lambda: of_log(again, "segment.final"), BUSY_BOX_S)
-            await asyncio.sleep(0.5)
+            await until(lambda: any(engine.reply(w) is None for w in engine.windows))
             third = crash(second, tmp_path / "third")
         engine.reply = by_the_clock
         async with a_server(third, engine) as desk:

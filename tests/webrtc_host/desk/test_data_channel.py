@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.support.desk import until
+from tests.support.polling import until
 from webrtc_host.config import LimitsConfig
 from webrtc_host.desk.data_channel import BUFFER_BYTES_MAX, DataChannels
 from webrtc_host.desk.subscribers import Subscribers

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.desk import a_config, running_desk, until
+from tests.support.desk import a_config, running_desk
+from tests.support.polling import until
 from webrtc_host.desk.http import GATE
 from webrtc_host.desk.limits import Allowance, CallerLimits, LimitsOfCallers
 from webrtc_host.errors import Overloaded

@@ -16,6 +16,7 @@ import pytest
 import srt
 
 from tests.support.desk import Desk, a_config, running_desk
+from tests.support.polling import until
 from webrtc_host.app import SEARCH
 from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.desk import records_api
@@ -50,19 +51,6 @@ async def refused(desk: Desk, path: str, status: int, code: str, method: str = "
         assert (response.status, body["error"]["code"]) == (status, code), body
         message: str = body["error"]["message"]
         return message
-
-
-async def test_misspelt_names_in_an_address_are_refused(desk: Desk) -> None:
-    """`chanel=C01` would give all channels, which looks like an answer to what was asked."""
-    one = f"/api/sessions/{desk.session.id}"
-    paths = ("/api/sessions", "/api/search?q=x", "/api/audit", f"{one}/segments", f"{one}/coverage")
-    exports = tuple(f"{one}/export.{kind}" for kind in ("txt", "srt", "vtt", "csv", "jsonl", "zip"))
-    for path in (*paths, *exports, f"{one}/channels/C01/audio", "/api/segments/g_1/audio"):
-        sign = "&" if "?" in path else "?"
-        message = await refused(desk, f"{path}{sign}chanel=C01", 422, "unknown_field")
-        assert "the address has a field 'chanel', which is not known here; known: " in message, path
-    async with desk.client.get(f"{desk.url}/api/sessions?limit=5&before=&token=any") as response:
-        assert response.status == 200
 
 
 async def test_sessions_are_listed_in_pages_newest_first(desk: Desk) -> None:
@@ -143,10 +131,15 @@ async def test_coverage_adds_up_and_a_channel_nobody_feeds_is_closed_or_lost_unt
     (ledger,) = body["channels"]
     assert ledger["covered_to_ms"] == (start + 800) // MS, "the rest awaits its verdict"
     await channel.close(reason)
-    await asyncio.sleep(0.2)
-    _, body = await desk.get(path)
+    channel.connection = None
+
+    async def ledger_with_the_state() -> dict[str, Any] | None:
+        _, body = await desk.get(path)
+        (ledger,) = body["channels"]
+        return body if (ledger["runs"][-1]["state"], ledger["runs"][-1]["reason"]) == state else None
+
+    body = await until(ledger_with_the_state)
     (ledger,) = body["channels"]
-    assert (ledger["runs"][-1]["state"], ledger["runs"][-1]["reason"]) == state
     assert ledger["covered_to_ms"] <= body["now_ms"]
     assert ledger["totals_ms"]["transcribed"] == 50
     assert sum(ledger["totals_ms"].values()) == ledger["covered_to_ms"] - ledger["from_ms"]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.desk import a_config, running_desk, until
+from tests.support.desk import a_config, running_desk
+from tests.support.polling import until
 from webrtc_host.desk.sse import EventStream
 
 

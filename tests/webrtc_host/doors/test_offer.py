@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
-from tests.support.peers import Rig, app_of, until
+from tests.support.peers import Rig, app_of
+from tests.support.polling import until
 from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from aiortc import RTCSessionDescription
 
-from tests.support.peers import Client, SoundTrack, tone_bursts, until
+from tests.support.peers import Client, SoundTrack, tone_bursts
+from tests.support.polling import until
 from tests.webrtc_host.doors.test_offer_peer import World, fed, heard, sound
 from webrtc_host.config import MediaConfig
 from webrtc_host.seams import EventType

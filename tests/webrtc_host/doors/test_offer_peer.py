@@ -24,8 +24,8 @@ from tests.support.peers import (
     onsets_of,
     pitch_of,
     tone_bursts,
-    until,
 )
+from tests.support.polling import until
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.media import peer
@@ -374,18 +374,14 @@ async def test_60_clients_that_connect_and_drop_leave_nothing_behind(world: Worl
     for number in range(60):
         await one(number)
     await until(lambda: not world.rig.registry.connections)
-    for _ in range(100):
-        if not leftovers() - before:
-            break
-        await asyncio.sleep(0.1)
-    assert not leftovers() - before
+    await until(lambda: not leftovers() - before)
     assert len(world.rig.pipelines) >= 24
     assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
     world.rig.pipelines.clear()
     world.attached.clear()  # a data channel holds its peer connection
-    for _ in range(20):  # the last one's own task may still be on its way out
+
+    def none_left() -> bool:
         gc.collect()
-        if not (left := sum(isinstance(thing, Peer) for thing in gc.get_objects())):
-            break
-        await asyncio.sleep(0.1)
-    assert left == 0
+        return not any(isinstance(thing, Peer) for thing in gc.get_objects())
+
+    await until(none_left, what="the last peer's own task has ended")

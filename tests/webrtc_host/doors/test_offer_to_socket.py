@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.peers import Client, Rig, SoundTrack, app_of, tone_bursts, until
+from tests.support.peers import Client, Rig, SoundTrack, app_of, tone_bursts
+from tests.support.polling import until
 from webrtc_host.config import MediaConfig
 from webrtc_host.desk.auth import Gate
 from webrtc_host.desk.http import GATE

@@ -15,7 +15,8 @@ import pytest
 from aiortc import RTCSessionDescription
 
 from bench.offer_mutations import REAL_CLIENTS
-from tests.support.peers import Client, until
+from tests.support.peers import Client
+from tests.support.polling import until
 from tests.webrtc_host.doors.test_offer_again import offer_again, reasons
 from tests.webrtc_host.doors.test_offer_peer import World, fed, heard, sound
 

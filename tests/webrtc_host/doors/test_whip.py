@@ -15,7 +15,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from bench.offer_mutations import REAL_CLIENTS
 from tests.support.desk import Desk, a_config, running_desk
-from tests.support.peers import Client, SoundTrack, tone_bursts, until
+from tests.support.peers import Client, SoundTrack, tone_bursts
+from tests.support.polling import until
 from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.doors import takeover
 from webrtc_host.doors.whip import CONNECTING_MAX, WhipDoor

@@ -11,8 +11,9 @@ from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket, is_rtcp
 
 from tests.support.one_port import Relay, Served, serving
-from tests.support.peers import SoundTrack, onsets_of, tone_bursts, until
-from webrtc_host.media import direct
+from tests.support.peers import SoundTrack, onsets_of, tone_bursts
+from tests.support.polling import until
+from webrtc_host.media import aioice_seam, direct
 from webrtc_host.media.direct import HEADER, read_rtp
 from webrtc_host.media.tap import TapError, tap_of
 
@@ -27,11 +28,11 @@ def heard_s(served: Served) -> float:
     return sum(len(b.samples) for p in served.rig.pipelines for b in p.blocks) / 16_000
 
 
-def assert_bursts_heard(served: Served) -> None:
+def assert_bursts_heard(served: Served, within_s: float = 0.03) -> None:
     heard = onsets_of(served.rig.pipeline("C01").audio())
     assert len(heard) == len(ONSETS), heard
     for at, true in zip(heard, ONSETS, strict=True):
-        assert abs((at - heard[0]) - (true - ONSETS[0])) < 0.03, heard
+        assert abs((at - heard[0]) - (true - ONSETS[0])) < within_s, heard
 
 
 def the_peer(served: Served) -> Any:
@@ -42,13 +43,14 @@ def is_sound(data: bytes) -> bool:
     return 128 <= data[0] <= 191 and not is_rtcp(data)
 
 
-def queued(served: Served) -> list[bytes]:
-    """What aiortc's queue gets from now on."""
-    connection, found = the_peer(served).connection, []
+def queued(served: Served) -> list[tuple[bytes, bool]]:
+    """What aiortc's queue gets from now on, and whether something waited in it already."""
+    connection = the_peer(served).connection
+    found: list[tuple[bytes, bool]] = []
     received = connection.data_received
 
     def receive(data: bytes, component: int) -> None:
-        found.append(data)
+        found.append((data, aioice_seam.waiting_packets(connection) > 0))
         received(data, component)
 
     connection.data_received = receive
@@ -115,8 +117,8 @@ async def test_sound_passes_the_queue_by_and_rtcp_goes_through_it() -> None:
         through_queue = queued(served)
         await until(lambda: heard_s(served) > 2.2)
         assert_bursts_heard(served)
-        assert not [data for data in through_queue if is_sound(data)]
-        assert [data for data in through_queue if is_rtcp(data)], "the sender's reports"
+        assert not [data for data, is_behind in through_queue if is_sound(data) and not is_behind]
+        assert [data for data, _ in through_queue if is_rtcp(data)], "the sender's reports"
         report = await client.pc.getTransceivers()[0].sender.getStats()
         assert any(one.type == "remote-inbound-rtp" for one in report.values()), "ours reached the sender"
         transport = the_peer(served).direct._transport
@@ -140,7 +142,7 @@ async def test_an_exception_costs_one_packet_not_the_peer() -> None:
         tap._take = fail_sometimes
         await until(lambda: heard_s(served) > 2.2)
         assert tap.failed == len(numbers) // 10 > 5
-        assert_bursts_heard(served)
+        assert_bursts_heard(served, within_s=0.15)  # a packet that failed may be the first of a burst
 
 
 @pytest.mark.peer
@@ -169,5 +171,5 @@ async def test_nothing_overtakes_what_waits_for_aiortc() -> None:
         through_queue = queued(served)
         await until(lambda: heard_s(served) > 2.2)
         assert_bursts_heard(served)
-        behind = [data for data in through_queue if is_sound(data)]
+        behind = [data for data, _ in through_queue if is_sound(data)]
         assert len(behind) > 20, "sound that came in one turn with it went the same way"

@@ -18,7 +18,7 @@ from aiohttp import web
 from host_stt_cli import certificate
 from host_stt_common import accepting
 from host_stt_common.connections import ConnectionLimits, Connections
-from tests.support.peers import until
+from tests.support.polling import until
 from webrtc_host.media.first_byte import FirstByteServer, OnePortSite
 from webrtc_host.media.ice_tcp import IceTcp
 from webrtc_host.media.listening import open_sockets

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.peers import until
+from tests.support.polling import until
 from webrtc_host.media import ice_tcp
 from webrtc_host.media.ice_tcp import IceTcp
 from webrtc_host.media.udp_socket import DATAGRAM_MAX

@@ -20,7 +20,8 @@ from tests.support.one_port import (
     values,
     without_candidates,
 )
-from tests.support.peers import Client, SoundTrack, onsets_of, tone_bursts, until
+from tests.support.peers import Client, SoundTrack, onsets_of, tone_bursts
+from tests.support.polling import until
 from webrtc_host.config import IceServer, MediaConfig
 from webrtc_host.media import muxed_peer, packet_rate
 from webrtc_host.media.udp_socket import Packet

@@ -20,8 +20,8 @@ from tests.support.peers import (
     onsets_of,
     pitch_of,
     tone_bursts,
-    until,
 )
+from tests.support.polling import until
 from tests.support.rtp import assert_contiguous
 from webrtc_host.config import MediaConfig
 from webrtc_host.doors.offer import OfferDoor
@@ -111,12 +111,7 @@ async def test_a_tenth_of_the_packets_lost_costs_a_tenth_of_the_sound_and_the_se
         report = await client.pc.getSenders()[0].getStats()
         return max((s.packetsLost for s in report.values() if s.type == "remote-inbound-rtp"), default=0)
 
-    seen = 0
-    for _ in range(100):
-        if seen := await packets_lost():
-            break
-        await asyncio.sleep(0.1)  # a report comes every 0.5 to 1.5 s
-    assert 0 < seen <= len(dropped)
+    assert 0 < await until(packets_lost) <= len(dropped)  # a report comes every 0.5 to 1.5 s
 
 
 async def test_the_transport_of_a_peer_is_guarded_and_routes_by_mid(world: World) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.peers import until
+from tests.support.polling import until, until_blocking
 from webrtc_host.media import udp_socket
 from webrtc_host.media.udp_socket import Packet, UdpSocket
 
@@ -58,9 +57,7 @@ async def test_while_the_loop_stands_still_the_thread_reads_and_nothing_is_lost_
         for start in range(0, 200, 4):  # the loop does not get its turn for as long as this takes
             for data in sent[start : start + 4]:
                 client.send(data)
-            deadline_s = time.monotonic() + 5
-            while len(reader._waiting) < start + 4 and time.monotonic() < deadline_s:
-                time.sleep(0.001)  # noqa: ASYNC251  # standing still is what is tried here
+            until_blocking(lambda start=start: len(reader._waiting) >= start + 4)  # type: ignore[misc]
         assert reader.statistics()["rescued"] == 200
         client.send(numbered(1, 200)[0])
         await until(lambda: len(got) == 201)
@@ -89,13 +86,11 @@ async def test_the_thread_steps_in_too_while_packets_are_fetched_by_the_timer() 
     async with reading() as (reader, got, client):
         while not reader._is_gathering:
             client.send(b"first")
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # the pace of packets that follow closely
         await until(lambda: not reader.statistics()["waiting"])
         for data in numbered(300):
             client.send(data)
-        deadline_s = time.monotonic() + 5
-        while len(reader._waiting) < 300 and time.monotonic() < deadline_s:
-            time.sleep(0.001)  # noqa: ASYNC251  # standing still is what is tried here
+        until_blocking(lambda: len(reader._waiting) >= 300)  # the event loop stands still
         client.send(b"last")
         await until(lambda: got[-1].data == b"last")
         came = [packet.data for packet in got if packet.data != b"first"]
@@ -110,9 +105,7 @@ async def test_what_waits_has_a_bound_and_the_newest_are_counted_as_lost(
     async with reading() as (reader, got, client):
         for data in numbered(80):
             client.send(data)
-        deadline_s = time.monotonic() + 5
-        while reader.statistics()["dropped"] < 30 and time.monotonic() < deadline_s:
-            time.sleep(0.001)  # noqa: ASYNC251  # standing still is what is tried here
+        until_blocking(lambda: reader.statistics()["dropped"] >= 30)  # the event loop stands still
         await until(lambda: len(got) == 50)
         assert [packet.data for packet in got] == numbered(50)
         assert reader.statistics()["dropped"] == 30

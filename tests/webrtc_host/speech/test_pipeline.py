@@ -4,7 +4,7 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from host_stt.contract import Float32Array, Priority, Transcript, Window
 from host_stt.engines.fake import FakeEngine
+from tests.support.polling import until
 from tests.support.speech import padded, say_words, silence
 from tests.webrtc_host.speech.helpers import (
     MS,
@@ -65,12 +66,6 @@ async def hear(pipeline: ChannelPipeline, samples: Float32Array, start_sample: i
         await pipeline.room()
         pipeline.feed(block)
         await asyncio.sleep(0.001)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the condition is on counters, which nobody signals
-            await asyncio.sleep(0.01)
 
 
 def engine(offset: int = S // 2, **kwargs: Any) -> EngineTranscriber:
@@ -162,9 +157,12 @@ async def test_an_utterance_ends_when_packets_simply_stop() -> None:
         await hear(pipeline, padded(SPOKEN.samples, 0.5, 0.0))
         await until(lambda: pipeline.statistics().queued_ms < 100)
         assert sink.of(EventType.SPEECH_ENDED) == []
-        while not sink.of(EventType.SEGMENT_FINAL):
+
+        def final_after_more_time() -> bool:
             clock.now_s += 0.1
-            await asyncio.sleep(0.01)
+            return bool(sink.of(EventType.SEGMENT_FINAL))
+
+        await until(final_after_more_time)
         assert sink.of(EventType.SPEECH_ENDED)[0]["rule"] == "no_packets"
     assert sink.text == PHRASE
 

@@ -11,6 +11,7 @@ import pytest
 
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.fake import FakeEngine, script_of
+from tests.support.polling import until
 from tests.webrtc_host.speech.engine_server import EngineServer, engine_server
 from webrtc_host.errors import EngineError
 from webrtc_host.speech.transcriber import EngineClient, TranscriberConfig
@@ -84,7 +85,7 @@ async def test_a_window_sent_before_the_engine_died_is_read_after_it_came_back()
         await server.until(1)
         await server.kill()
         server.reply = reads
-        await asyncio.sleep(0.2)  # the client meets a closed port a few times
+        await until(lambda: "cannot be reached" in client.statistics().last_error)
         await server.start()
         assert (await asked).text == "alpha bravo"
         statistics = client.statistics()
@@ -99,9 +100,8 @@ async def test_a_window_may_be_asked_before_the_engine_is_there_at_all() -> None
         await server.kill()
         async with client_of(server) as client:
             asked = asyncio.create_task(client.transcribe(window()))
-            await asyncio.sleep(0.1)
+            await until(lambda: "cannot be reached" in client.statistics().last_error)
             assert not client.is_connected
-            assert "cannot be reached" in client.statistics().last_error
             await server.start()
             assert (await asked).text == "alpha bravo"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from host_stt.contract import Float32Array, Priority, Transcript, Window
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.models import resolve_model
 from host_stt.service import load_whisper
+from tests.support.polling import until
 from tests.support.speech import padded, say, silence
 from tests.webrtc_host.speech.helpers import (
     EngineTranscriber,
@@ -141,9 +141,7 @@ async def test_a_minute_without_a_pause_becomes_final_piece_by_piece_and_whole(
     for block in blocks_of(padded(minute.samples, 0.5, 1.0), block_ms=100):
         transcriber.fed_sample = block.end_sample
         pipeline.feed(block)
-        async with asyncio.timeout(30):
-            while pipeline.statistics().queued_ms or pipeline.statistics().in_flight > 2:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        await until(lambda: not pipeline.statistics().queued_ms and pipeline.statistics().in_flight <= 2)
     await pipeline.close()
 
     assert len(sink.of(EventType.SPEECH_STARTED)) == 1, "the gaps are shorter than the hangover"

@@ -2,13 +2,13 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.desk import until
+from tests.support.polling import until, until_blocking
 from tests.support.sound import MS, PLACE, kept_in, packet_at, row_of_packets
 from tests.support.sound_files import decoded
 from tests.support.speech import say
@@ -45,14 +45,9 @@ def put(archive: Archive, from_ms: int, to_ms: int, place: Place = PLACE) -> Non
 
 def settle(archive: Archive) -> None:
     """Until everything that was put is written."""
-    deadline_s = time.monotonic() + 20
-    while archive.encoder.waiting_ms:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
+    until_blocking(lambda: not archive.encoder.waiting_ms)
     rounds = archive.writer.statistics().rounds
-    while archive.writer.statistics().rounds < rounds + 2:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
+    until_blocking(lambda: archive.writer.statistics().rounds >= rounds + 2)
 
 
 def finish(archive: Archive) -> None:
@@ -149,12 +144,9 @@ def filled(folder: Path, days: dict[str, float]) -> None:
         age(archive, Place("s_1", channel), old)
 
 
-def reopened(folder: Path, *, read_holds: Callable[[], Holds | None] = Holds, **config: object) -> Archive:
+def reopened(folder: Path, **config: object) -> Archive:
     archive = Archive(
-        ArchiveConfig.model_validate({"free_bytes_min": 0, **config}),
-        folder,
-        wall_s=lambda: NOW_S,
-        read_holds=read_holds,
+        ArchiveConfig.model_validate({"free_bytes_min": 0, **config}), folder, wall_s=lambda: NOW_S
     )
     archive.open()
     return archive
@@ -192,8 +184,8 @@ def test_a_full_disk_sheds_the_oldest_outside_holds_and_then_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(tmp_path, {"C01": 9, "C02": 5})
-    holds = Holds(places=frozenset((Place("s_1", "C01"),)))
-    archive = reopened(tmp_path, read_holds=lambda: holds, keep_days=0)
+    archive = reopened(tmp_path, keep_days=0)
+    archive.read_holds = lambda: Holds(places=frozenset((Place("s_1", "C01"),)))
     real, is_full = os.write, [True]
 
     def write(fd: int, data: memoryview) -> int:
@@ -216,7 +208,8 @@ def test_when_the_holds_are_not_known_nothing_is_shed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(tmp_path, {"C01": 9})
-    archive = reopened(tmp_path, read_holds=lambda: None, keep_days=0)
+    archive = reopened(tmp_path, keep_days=0)
+    archive.read_holds = lambda: None
 
     def write(fd: int, data: memoryview) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

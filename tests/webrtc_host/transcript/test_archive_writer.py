@@ -3,12 +3,12 @@ import itertools
 import os
 import random
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.polling import until_blocking
 from tests.support.sound import PLACE, kept_in, packet_at, row_of_packets
 from webrtc_host.seams import OpusPacket
 from webrtc_host.transcript import archive_writer
@@ -249,9 +249,7 @@ def test_what_comes_while_the_disk_syncs_is_written_all_the_same(
         assert began.wait(10)
         writer.put(PLACE, packets[25:])
         rounds = writer.statistics().rounds
-        deadline_s = time.monotonic() + 10
-        while writer.statistics().rounds < rounds + 2 and time.monotonic() < deadline_s:
-            time.sleep(0.01)
+        until_blocking(lambda: writer.statistics().rounds >= rounds + 2)
         path = next(tmp_path.rglob("*.part"))
         assert list(packets_in(inspect(path.read_bytes()), 0)) == packets  # a kill would leave all of it
     finally:

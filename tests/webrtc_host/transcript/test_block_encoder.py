@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from tests.support.desk import until
+from tests.support.polling import until
 from webrtc_host.seams import Block, OpusPacket
 from webrtc_host.transcript.archive_writer import Place
 from webrtc_host.transcript.block_encoder import BlockEncoder

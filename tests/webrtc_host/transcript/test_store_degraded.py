@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, make_url, select
 
+from tests.support.polling import until
 from tests.webrtc_host.transcript.conftest import OpenStore
 from tests.webrtc_host.transcript.test_store import Kept
 from webrtc_host.errors import StoreError
@@ -59,9 +60,7 @@ def out_of_reach(tmp_path: Path, url: str) -> OutOfReach:
 
 
 async def until_state(store: Store, *, is_degraded: bool) -> None:
-    async with asyncio.timeout(30):
-        while store.state.is_degraded != is_degraded:  # noqa: ASYNC110  # polled: the store sets no event
-            await asyncio.sleep(0.01)
+    await until(lambda: store.state.is_degraded == is_degraded)
 
 
 def seqs(kept: Kept) -> list[int | None]:
