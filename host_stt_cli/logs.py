@@ -19,6 +19,7 @@ LAYOUT = "%(asctime)s.%(msecs)03d+00:00 %(levelname)-7s {process} %(name)s: %(me
 QUIET = (
     "aioice",
     "aiortc",
+    "alembic",
     "aiohttp.access",
     "faster_whisper",
     "httpx2",

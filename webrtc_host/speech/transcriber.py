@@ -286,7 +286,7 @@ class EngineClient:
         if was_connected or self._state.attempts == UNNOTICED_ATTEMPTS:
             logger.warning("%s; trying again", why)
         elif why != self._state.last_error:
-            logger.info("%s; trying again", why)
+            logger.debug("%s; trying again", why)
 
     def _lost(self, why: str) -> None:
         """Everything unanswered will be sent again; a final that was on the wire has used up an attempt."""
