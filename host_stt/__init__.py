@@ -7,4 +7,4 @@ import os
 # wait for: 16 channels on two busy cores, finals p95 19 s, so 0.7 s (docs/benchmarks/engine-2-cores.txt).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.1.0"
+from host_stt_common import __version__ as __version__

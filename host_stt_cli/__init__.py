@@ -1,3 +1,3 @@
 """The `host-stt` command; the only place that sees both packages."""
 
-__version__ = "0.1.0"
+from host_stt_common import __version__ as __version__

@@ -22,6 +22,7 @@ from host_stt_cli.addresses import beyond_loopback, refuse_exposed, refuse_open,
 from host_stt_cli.errors import StartError
 from host_stt_cli.schema import holds_text, suggestion
 from host_stt_cli.yaml_source import KeyPath, Mistake, Source, dotted, read_value, read_yaml
+from host_stt_common.plain import plain_mistake
 from webrtc_host.config import (
     ArchiveConfig,
     AuthConfig,
@@ -312,7 +313,7 @@ def _sentence(path: KeyPath, kind: str, message: str, value: Any) -> str:
     if path == ("auth",):
         return "auth: write `auth: {token: ...}`, or `auth: none` to ask nobody for one"
     shown = "the value" if path[-1] in SECRETS else _short(value)
-    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    message = plain_mistake(message)
     return (
         f"{key}: {shown} is not accepted: it {message}"
         if message.startswith("should")

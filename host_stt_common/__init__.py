@@ -2,3 +2,6 @@
 
 Imports neither `host_stt` nor `webrtc_host`; both of them import it.
 """
+
+__version__ = "0.1.0"
+"""Of all packages here; pyproject.toml and CHANGELOG.md carry the same."""

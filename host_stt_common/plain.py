@@ -12,6 +12,16 @@ import re
 from typing import Any
 
 SHOWN_CHARS_MAX = 40
+_WORDS = {
+    "Field required": "is missing",
+    "Extra inputs are not permitted": "is not known here",
+    "should be a valid integer": "should be a whole number",
+    "should be a valid number": "should be a number",
+    "should be a valid boolean": "should be true or false",
+    "should be a valid string": "should be text",
+    "should be a valid list": "should be a list",
+}
+"""What pydantic says, by how its sentence begins, and the words for somebody who writes no Python."""
 _CLASS = re.compile(
     r"a valid dictionary or instance of \w+|a valid dictionary|a dictionary or an instance of \w+"
 )
@@ -35,7 +45,8 @@ def plain_error(error: BaseException, otherwise: str) -> str:
 def plain_mistake(message: str) -> str:
     """What pydantic says of a wrong value, without its own words for types."""
     message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return _CLASS.sub("an object", message.replace("Input should", "should"))
+    message = _CLASS.sub("an object", message.replace("Input should", "should"))
+    return next((plain for theirs, plain in _WORDS.items() if message.startswith(theirs)), message)
 
 
 def shown(value: Any) -> str:

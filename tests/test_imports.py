@@ -119,3 +119,20 @@ def test_a_core_imports_only_the_standard_library_numpy_and_cores(name: str) -> 
 def test_the_list_of_cores_names_modules_that_exist() -> None:
     known = {name for name, _ in ALL}
     assert set(PURE) <= known
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Also not in a longer circle, and not for types alone: one of them lies above the other."""
+    graph = {name: imports_of(path) & {other for other, _ in ALL} for name, path in ALL}
+    assert _circles(graph) == []
+
+
+def _circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Modules are taken away that import only what was taken away before; what is left lies on a circle, or
+    above one.
+    """
+    left = dict(graph)
+    while done := {name for name, imported in left.items() if not imported & left.keys()}:
+        left = {name: imported for name, imported in left.items() if name not in done}
+    used = {name for imported in left.values() for name in imported}
+    return [[name, *sorted(left[name] & left.keys())] for name in left if name in used]

@@ -15,11 +15,11 @@ import signal
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from aiohttp import web
 
+from host_stt_common import __version__
 from host_stt_common.accepting import CONNECTIONS
 from host_stt_common.connections import ConnectionLimits, Connections
 from host_stt_common.descriptors import network_limit
@@ -65,8 +65,10 @@ from webrtc_host.resume_room import ResumeRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
+from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.coverage import CoverageConfig
 from webrtc_host.transcript.coverage_keeper import CoverageBook
+from webrtc_host.transcript.holds import HoldsReader
 from webrtc_host.transcript.search import SearchIndex
 
 logger = logging.getLogger(__name__)
@@ -116,6 +118,10 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         history=record.history,
     )
     record.listeners.append(subscribers.publish)
+    holds = HoldsReader(record.store)
+    archive = None
+    if config.archive.enabled:
+        archive = Archive(config.archive, config.data.dir, read_holds=holds.read_from_thread)
     registry = SessionRegistry(
         config.limits,
         record.make_log,
@@ -123,6 +129,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         coverage=CoverageBook(
             CoverageConfig(round(config.coverage.report_every_s * 1000)), config.coverage.check
         ),
+        make_keeper=None if archive is None else archive.keeper,
     )
     record.registry = registry
     lag = LoopLag(figures.observe_lag)
@@ -160,7 +167,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[RECORD] = record
     app[AUDIT] = Audit(record.store)
     app[SEARCH] = SearchIndex(record.store)
-    app[ARCHIVE] = ArchiveRoom(config, registry, record, speech)
+    app[ARCHIVE] = ArchiveRoom(config, registry, record, speech, archive, holds)
     readiness.troubles["record"] = record.trouble
     readiness.troubles["archive"] = app[ARCHIVE].trouble
     app[RESUME] = ResumeTokens(config.media.resume_s)
@@ -195,7 +202,7 @@ def _add_routes(app: web.Application) -> None:
     RecordsApi(app[REGISTRY], store, archive).add_routes(app)
     ExportApi(app[REGISTRY], store, archive).add_routes(app)
     SearchApi(app[SEARCH]).add_routes(app)
-    StatusApi(app[READINESS], app[METRICS], own_version()).add_routes(app)
+    StatusApi(app[READINESS], app[METRICS], __version__).add_routes(app)
     AudioApi(archive, app[ARCHIVE]).add_routes(app)
     GlossaryApi(app[SPEECH].glossary).add_routes(app)
     registry, speech = app[REGISTRY], app[SPEECH]
@@ -211,7 +218,7 @@ def _add_routes(app: web.Application) -> None:
     app.router.add_routes(
         PushDoor(registry, speech.engine, speech.glossary, speech.ids, archive=archive).routes()
     )
-    OpenApi(own_version()).add_routes(app)
+    OpenApi(__version__).add_routes(app)
     add_pages(app)
 
 
@@ -339,10 +346,3 @@ def _signalled(stack: contextlib.ExitStack) -> asyncio.Event:
         loop.add_signal_handler(number, stop.set)
         stack.callback(loop.remove_signal_handler, number)
     return stop
-
-
-def own_version() -> str:
-    try:
-        return version("host-stt")
-    except PackageNotFoundError:
-        return "0+source"

@@ -11,7 +11,6 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from concurrent.futures import CancelledError
 from functools import partial
 
 from aiohttp import web
@@ -28,6 +27,7 @@ from webrtc_host.speech_room import SpeechRoom
 from webrtc_host.transcript import records, schema
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
+from webrtc_host.transcript.holds import HoldsReader
 from webrtc_host.transcript.retention import DAY_S, Holds
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,6 @@ SHED_EVENT_S = 10.0
 """Between two events about removed audio: a full disk loses files several times a second."""
 SHED_TOLD_S = 600.0
 """`/ready` speaks of it for so long after the last file."""
-HOLDS_S = 2.0
 SESSIONS_AT_ONCE = 20
 SESSION = re.compile(r"s_[0-9a-z]{1,40}")
 
@@ -47,16 +46,20 @@ class ArchiveRoom:
     """Made once for the process; `running` is its cleanup context, after the record and the speech room."""
 
     def __init__(
-        self, config: MediaProcessConfig, registry: SessionRegistry, record: RecordRoom, speech: SpeechRoom
+        self,
+        config: MediaProcessConfig,
+        registry: SessionRegistry,
+        record: RecordRoom,
+        speech: SpeechRoom,
+        archive: Archive | None,
+        holds: HoldsReader,
     ) -> None:
+        """archive: None where the configuration keeps no audio."""
         self._registry, self._record = registry, record
-        self.archive = Archive(config.archive, config.data.dir) if config.archive.enabled else None
+        self.archive, self.holds = archive, holds
         self.recovery: RecoveryRoom | None = None
         self.before_recovery: Callable[[], Awaitable[None]] | None = None  # called with the archive open
-        self._loop: asyncio.AbstractEventLoop | None = None
         if self.archive is not None:
-            self.archive.read_holds = self._holds_now
-            registry.make_keeper = self.archive.keeper
             if config.archive.recover:
                 backlog_ms = config.speech.pipeline.backlog_ms_max
                 self.recovery = RecoveryRoom(self.archive, record.store, speech, backlog_ms)
@@ -68,7 +71,7 @@ class ArchiveRoom:
         if archive is None:
             yield
             return
-        self._loop = asyncio.get_running_loop()
+        self.holds.start()
         await asyncio.to_thread(archive.open)
         if self.before_recovery is not None:
             await self.before_recovery()
@@ -149,26 +152,10 @@ class ArchiveRoom:
         )
         return None if row is None else SegmentPlace(row.session, row.channel, row.start_ms, row.end_ms)
 
-    async def holds(self) -> Holds:
-        """What may not go. Raises StoreError."""
-        return await self._record.store.read(_holds)
-
-    def _holds_now(self) -> Holds | None:
-        """For the writer's thread, when the disk is full: the holds of this moment; None: not to be had."""
-        if self._loop is None or self._loop.is_closed():
-            return None
-        asking = asyncio.run_coroutine_threadsafe(self.holds(), self._loop)
-        try:
-            return asking.result(HOLDS_S)
-        except (StoreError, Overloaded, TimeoutError, CancelledError) as error:
-            asking.cancel()
-            logger.warning("the disk is full and the holds are not known, so no sound is removed: %s", error)
-            return None
-
     async def _retain(self, archive: Archive) -> None:
         while True:
             try:
-                holds = await self.holds()
+                holds = await self.holds.read()
                 await self._remove_old_sessions(archive, holds)
                 await asyncio.to_thread(archive.apply_retention, holds)
             except (StoreError, Overloaded) as error:
@@ -219,12 +206,3 @@ def _ended_before(connection: Connection, wall_ms: int, held: Collection[str]) -
     old = select(table.c.id).where(table.c.ended_wall_ms < wall_ms, table.c.id.not_in(held))
     old = old.order_by(table.c.ended_wall_ms)
     return list(connection.execute(old.limit(SESSIONS_AT_ONCE)).scalars())
-
-
-def _holds(connection: Connection) -> Holds:
-    sessions, channels = schema.sessions, schema.channels
-    held = connection.execute(select(sessions.c.id).where(sessions.c.is_held)).scalars()
-    places = connection.execute(
-        select(channels.c.session, channels.c.channel).where(channels.c.is_held)
-    ).all()
-    return Holds(frozenset(held), frozenset(Place(row.session, row.channel) for row in places))

@@ -164,7 +164,7 @@ class RecoveryRoom:
             limit = NEVER_SAMPLE if feed.next_ms is None else feed.next_ms * SAMPLES_PER_MS
             end = await asyncio.to_thread(self._archive.end_before, place, limit)
             if feed.next_ms is None:
-                self._set_clock(channel, feed.opened_ms * SAMPLES_PER_MS, end)
+                channel.restore_kept(feed.opened_ms * SAMPLES_PER_MS, end)
             known = await self._store.read(partial(known_to_its_end, place=place, feed=feed))
             plan = Plan(known, end, self._tail_ms)
             runs = await asyncio.to_thread(self._archive.runs, place, plan.from_sample, plan.to_sample)
@@ -187,12 +187,6 @@ class RecoveryRoom:
                 for window in failed:
                     if not any(cut_off.reads(window) for cut_off in waiting):
                         self._read_later(window)
-
-    def _set_clock(self, channel: Channel, from_sample: int, end_sample: int) -> None:
-        """Live sound goes on behind what was kept; that time is taken, and nobody need send it again."""
-        channel.end_sample = max(channel.end_sample, end_sample)
-        if end_sample > from_sample:
-            channel.taken.add(from_sample, end_sample)
 
     async def _run(self, waiting: Sequence[CutOff]) -> None:
         await asyncio.gather(*(self._recover(cut_off) for cut_off in waiting))

@@ -13,11 +13,12 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from host_stt.contract import SAMPLE_RATE
 from host_stt_common.channel_ids import channel_id_of
-from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind, MakePipeline, SessionLog
+from webrtc_host.channel import Channel, ChannelWish, DoorKind, MakePipeline, SessionLog
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import AudioKeeper, Clock, EventType, ms_of
@@ -31,6 +32,8 @@ NAME_CHARS_MAX = 200
 
 MakeLog = Callable[[str, Callable[[], int]], SessionLog]
 """(session id, milliseconds since its t = 0) -> its log."""
+MakeKeeper = Callable[[str, str], AudioKeeper]
+"""(session id, channel id) -> where the channel's audio is kept."""
 
 
 class Session:
@@ -64,6 +67,28 @@ class Session:
         return ms_of(self.now_sample())
 
 
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One peer connection, socket or upload. `end(reason)` drains it, returns its last seq."""
+
+    id: str
+    session: Session
+    door: DoorKind
+    opened_s: float  # of the registry's clock
+    end: Callable[[str], Awaitable[int]]
+    channels: tuple[Channel, ...] = ()
+    by: str | None = None  # the name of the token it came with; None: nobody was asked for one
+    release: Callable[[str], None] | None = None  # gives its channels up at once, then ends by itself
+
+    def add(self, channels: Sequence[Channel]) -> None:
+        """It feeds these too, behind those it has."""
+        self.channels += tuple(channels)
+
+    def drop(self, channel: Channel) -> None:
+        """It goes on without this channel; who holds the channel is the channel's own."""
+        self.channels = tuple(one for one in self.channels if one is not channel)
+
+
 class SessionRegistry:
     """All sessions and connections of the process, and the limits on them."""
 
@@ -76,16 +101,18 @@ class SessionRegistry:
         clock: Clock = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         coverage: CoverageBook | None = None,
+        make_keeper: MakeKeeper | None = None,
     ) -> None:
+        """make_keeper: of each new channel; None: no audio is kept."""
         self.limits = limits
         self.connections: dict[str, Connection] = {}
         self.coverage = coverage or CoverageBook()
-        self.make_keeper: Callable[[str, str], AudioKeeper] | None = None  # (session, channel) -> its archive
         self.on_disconnect: list[Callable[[Connection], None]] = []  # told of each that is over
         self._sessions: dict[str, Session] = {}
         self._current: Session | None = None
         self._make_log = make_log
         self._make_pipeline = make_pipeline
+        self._make_keeper = make_keeper
         self.clock = clock
         self._wall = wall
 
@@ -199,11 +226,8 @@ class SessionRegistry:
         """More channels for a connection; all of them or none, with the errors of `connect`."""
         channels = tuple(self._choose(connection.session, wishes))
         for channel, wish in zip(channels, wishes, strict=True):
-            channel.connection = connection
-            channel.label = channel.label if wish.label is None else wish.label
-            channel.language = channel.language if wish.language is None else wish.language
-            channel.terms = channel.terms if wish.terms is None else wish.terms
-        connection.channels += channels
+            channel.claim(connection, wish)
+        connection.add(channels)
         return channels
 
     def age_s(self, connection: Connection) -> float:
@@ -212,9 +236,8 @@ class SessionRegistry:
 
     def give_back(self, connection: Connection, channel: Channel) -> None:
         """The connection goes on without this channel, which is closed or was only reserved."""
-        connection.channels = tuple(one for one in connection.channels if one is not channel)
-        if channel.connection is connection:
-            channel.connection = None
+        connection.drop(channel)
+        channel.release(connection)
 
     def disconnect(self, connection: Connection) -> None:
         """Forget a connection whose channels are closed; frees those it only reserved."""
@@ -222,8 +245,11 @@ class SessionRegistry:
             for told in self.on_disconnect:
                 told(connection)
         for channel in connection.channels:
-            if channel.connection is connection:
-                channel.connection = None
+            channel.release(connection)
+
+    def holder_of(self, channel: Channel) -> Connection | None:
+        """The connection that holds the channel; None: the channel is free."""
+        return None if channel.connection is None else self.connections.get(channel.connection.id)
 
     async def end_connection(self, connection: Connection, reason: str) -> int:
         """Drain and close one connection. Returns the seq of its last event."""
@@ -271,9 +297,8 @@ class SessionRegistry:
                 f"channel {channel_id[:20]} is outside C01-C{self.limits.channels_per_session:02d}",
                 422,
             )
-        channel = Channel(channel_id, session, self._make_pipeline, self.coverage)
-        if self.make_keeper is not None:
-            channel.keeper = self.make_keeper(session.id, channel_id)
+        keeper = None if self._make_keeper is None else self._make_keeper(session.id, channel_id)
+        channel = Channel(channel_id, session, self._make_pipeline, self.coverage, keeper)
         session.channels[channel_id] = channel
         return channel
 

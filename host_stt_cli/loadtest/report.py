@@ -13,18 +13,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import psutil
 
 from host_stt_cli.loadtest import measures
+from host_stt_cli.loadtest.facts import Facts
 from host_stt_cli.loadtest.measures import Arrived, Heard, Point, percentiles
 from host_stt_cli.loadtest.probing import Probe, Sample, Samples, difference, quantiles
-
-if TYPE_CHECKING:
-    from host_stt_cli.loadtest.run import Facts
-    from host_stt_cli.loadtest.sending import Beat
+from host_stt_cli.loadtest.sending import Beat
 
 VERSION = 1
 POINTS_MAX = 1200  # of one series in a report, so that one of a night still opens; see `_thinned`

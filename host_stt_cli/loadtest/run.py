@@ -10,15 +10,16 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 from host_stt_cli.loadtest import report
 from host_stt_cli.loadtest.alone import read_alone
+from host_stt_cli.loadtest.facts import Facts
 from host_stt_cli.loadtest.measures import Spoken, heard_of
-from host_stt_cli.loadtest.plan import Door, Load, Part, script
+from host_stt_cli.loadtest.plan import Door, Load, script
 from host_stt_cli.loadtest.probing import Probe, Samples, scrape
 from host_stt_cli.loadtest.sending import Beat, LineError, Lines
 from host_stt_cli.loadtest.socket_lines import SocketLine
@@ -54,30 +55,6 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass(slots=True)
-class Facts:
-    """All that a run leaves behind for the report."""
-
-    load: Load
-    language: str
-    parts: Sequence[Part]
-    clips: Sequence[Clip]
-    ready: dict[str, Any] = field(default_factory=dict)
-    alone: Sequence[str] = ()  # what each clip is read as when nothing else is; empty: not known
-    spoken: list[Spoken] = field(default_factory=list)
-    from_ms: float = 0.0
-    to_ms: float = 0.0
-    before: tuple[Samples, Samples] = field(default_factory=lambda: ({}, {}))  # of 8082, of 8081
-    after: tuple[Samples, Samples] = field(default_factory=lambda: ({}, {}))
-    t0_s: float = 0.0  # of the session, on the loop's clock
-    broken: str = ""
-
-    @property
-    def begin_s(self) -> float:
-        """When the first packet was due, on the loop's clock."""
-        return self.t0_s + self.from_ms / 1000
 
 
 async def run(

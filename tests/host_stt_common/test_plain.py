@@ -6,7 +6,7 @@ from typing import Any
 
 import av
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from host_stt_common.plain import plain_error, plain_mistake, shown
 
@@ -55,6 +55,31 @@ def test_a_mistake_in_a_body_names_no_class(body: Any) -> None:
         text = plain_mistake(mistake["msg"])
         for word in ("Inner", "Outer", "dictionary", "instance", "Input", "Value error"):
             assert word not in text
+
+
+class Fields(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    whole: int
+    number: float = 0.0
+    switch: bool = False
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"whole": "abc"}, "should be a whole number"),
+        ({"whole": 1.5}, "should be a whole number"),
+        ({"whole": 1, "number": "x"}, "should be a number"),
+        ({"whole": 1, "switch": "perhaps"}, "should be true or false"),
+        ({}, "is missing"),
+        ({"whole": 1, "text": ""}, "is not known here"),
+    ],
+)
+def test_a_mistake_in_a_body_is_said_in_plain_words(body: Any, text: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Fields.model_validate(body)
+    assert [plain_mistake(mistake["msg"]) for mistake in caught.value.errors()] == [text]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ async def removed(desk: Desk) -> None:
     room = desk.app[ARCHIVE]
     assert room.archive is not None
     await desk.app[RECORD].store.write(lambda connection: None)
-    await room._remove_old_sessions(room.archive, await room.holds())
+    await room._remove_old_sessions(room.archive, await room.holds.read())
 
 
 async def test_ended_sessions_past_their_days_go_whole_and_held_ones_stay(tmp_path: Path) -> None:

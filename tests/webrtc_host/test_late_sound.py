@@ -56,7 +56,7 @@ async def broken(desk: Desk) -> Broken:
     """Fed faster than time goes by, in a session that is a minute old."""
     desk.registry._wall = lambda: datetime.now(UTC) - timedelta(seconds=60)
     channel = await speak(desk, silence(1.0))
-    channel.session._t0_s -= 60
+    desk.registry.get(channel.session.id)._t0_s -= 60
     late = Run(channel.end_sample, np.concatenate([silence(0.5), say(SHORT), silence(0.5)]))
     channel.feed(Block(late.start_sample, np.zeros_like(late.samples), BlockKind.LOST))
     channel.feed(Block(late.end_sample, silence(1.0)))

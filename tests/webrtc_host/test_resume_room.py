@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tests.support.desk import Desk, a_config, running_desk
 from webrtc_host.app import RESUME
-from webrtc_host.channel import ChannelWish, Connection, DoorKind
+from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.doors.resume import Claim, Refusal, hash_of
+from webrtc_host.sessions import Connection
 
 
 def on_disk(folder: Path, resume_s: float = 900.0) -> MediaProcessConfig:

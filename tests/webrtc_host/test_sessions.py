@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.peers import BlockKeeper, Rig
-from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
+from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType, OpusPacket
-from webrtc_host.sessions import Session
+from webrtc_host.sessions import Connection, MakeKeeper, Session
 
 MS = 16
 
@@ -24,10 +24,13 @@ MS = 16
 class World(Rig):
     """A rig with a clock that stands still until it is moved."""
 
-    def __init__(self, limits: LimitsConfig | None = None) -> None:
+    def __init__(self, limits: LimitsConfig | None = None, make_keeper: MakeKeeper | None = None) -> None:
         self.now_s = 1000.0
         super().__init__(
-            limits, clock=lambda: self.now_s, wall=lambda: datetime(2026, 11, 21, 6, 10, tzinfo=UTC)
+            limits,
+            clock=lambda: self.now_s,
+            wall=lambda: datetime(2026, 11, 21, 6, 10, tzinfo=UTC),
+            make_keeper=make_keeper,
         )
         self.ended: list[str] = []
 
@@ -338,12 +341,43 @@ class PacketKeeper:
 
 
 async def test_packets_go_to_the_keeper_as_they_came_unless_they_overlap_what_was_fed() -> None:
-    channel = World().open()
-    channel.keep(OpusPacket(0, 320, b"nobody keeps"))
+    World().open().keep(OpusPacket(0, 320, b"nobody keeps"))
     keeper = PacketKeeper()
-    channel.keeper = keeper
+    channel = World(make_keeper=lambda *_: keeper).open()
     for start_ms in (0, 20, 30, 60):
         packet = OpusPacket(start_ms * MS, 20 * MS, b"%d" % start_ms)
         channel.keep(packet)
         channel.feed(block(start_ms))
     assert [packet.payload for packet in keeper.packets] == [b"0", b"20", b"60"]
+
+
+def test_a_channel_is_claimed_by_one_connection_and_released_by_that_one_alone() -> None:
+    world = World()
+    first = world.connect(ChannelWish("C01"))
+    channel = first.channels[0]
+    second = world.connect(ChannelWish("C02"))
+    with pytest.raises(RuntimeError, match=f"channel C01 of .* is held by {first.id}"):
+        channel.claim(second, ChannelWish("C01"))
+    channel.release(second)
+    assert world.registry.holder_of(channel) is first
+    channel.release(first)
+    assert world.registry.holder_of(channel) is channel.connection is None
+    channel.claim(second, ChannelWish("C01", label="Tower", language="de", terms=("QNH",)))
+    assert (channel.label, channel.language, channel.terms) == ("Tower", "de", ("QNH",))
+    assert world.registry.holder_of(channel) is second
+
+
+def test_time_reserved_for_an_upload_is_free_again_when_it_could_not_be_read() -> None:
+    channel = World().connect().channels[0]
+    with channel.reserve(100, 200):
+        assert list(channel.taken) == [(100, 200)]
+    with pytest.raises(ValueError, match="unreadable"), channel.reserve(150, 300):
+        raise ValueError("unreadable")
+    assert list(channel.taken) == [(100, 200)], "what was taken before stays"
+
+
+def test_audio_kept_beyond_the_record_moves_the_channel_on_and_never_back() -> None:
+    channel = World().connect().channels[0]
+    channel.restore_kept(1_000, 5_000)
+    channel.restore_kept(2_000, 1_500)
+    assert (channel.end_sample, list(channel.taken)) == (5_000, [(1_000, 5_000)])

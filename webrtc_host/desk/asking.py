@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from host_stt_common.channel_ids import CHANNEL_PATTERN, NAMED_MAX, BadChannelId, channel_ids_of
 from host_stt_common.names import name_of
 from host_stt_common.plain import plain_mistake, shown
+from webrtc_host.doors.fields import check_fields
 from webrtc_host.errors import RequestError
 
 MS_MAX = 2**53
@@ -82,7 +83,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)
 
 
 class Query(BaseModel):
-    """The query of a route. Names it does not know are nobody's business: `token`, a page's own."""
+    """The query of a route. `read_query` refuses the names that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -133,7 +134,11 @@ def operation_of(handler: object) -> Operation | None:
 
 
 def read_query(request: web.Request, model: type[Model]) -> Model:
-    """Raises RequestError 400 that names the first mistake. An empty value is none."""
+    """The query as `model`; an empty value is none, and `token` may stand in every address.
+
+    Raises RequestError 422 for a name that is not known, 400 for a value that cannot be.
+    """
+    check_fields(request.query, (*model.model_fields, "token"), "the address")
     return _read(model, {name: value for name, value in request.query.items() if value != ""})
 
 
@@ -158,4 +163,6 @@ def _read(model: type[Model], values: Mapping[str, Any], status: int = 400) -> M
         text = plain_mistake(mistake["msg"])
         text = text[0].lower() + text[1:]
         message = f"{name} {text}" if mistake["type"].startswith("bad_") else f"{name}: {text}"
+        if mistake["type"] in ("missing", "extra_forbidden"):
+            raise RequestError(code, f"{name} {text}", status) from error
         raise RequestError(code, f"{message}, not {shown(mistake['input'])}", status) from error

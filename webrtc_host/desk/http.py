@@ -72,6 +72,18 @@ def json_response(body: object, status: int = 200, headers: dict[str, str] | Non
     return response
 
 
+def check_upgrade(request: web.Request) -> None:
+    """Raise RequestError 400 when a WebSocket's route is called without asking for the upgrade."""
+    connection = [part.strip() for part in request.headers.get("Connection", "").lower().split(",")]
+    if request.headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in connection:
+        raise RequestError(
+            "bad_request",
+            f"{request.path} is a WebSocket: the request needs the headers `Upgrade: websocket` and "
+            f"`Connection: Upgrade`, and a proxy on the way has to pass them on",
+            400,
+        )
+
+
 def error_response(error: RequestError) -> web.Response:
     response = json_response(error_body(error.code, error.message), error.status)
     if error.retry_after_s is not None:

@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 
 from host_stt_common.rates import MESSAGES_MAX, MESSAGES_WITHIN_S, watcher_messages
 from webrtc_host.desk.auth import checks_token_itself, key_of
-from webrtc_host.desk.http import GATE
+from webrtc_host.desk.http import GATE, check_upgrade
 from webrtc_host.desk.subscribers import End, Watcher
 from webrtc_host.desk.watching import (
     CLOSE_OF_END,
@@ -60,6 +60,7 @@ class WatchSocket:
             max_msg_size=MESSAGE_BYTES_MAX,
             writer_limit=WRITER_LIMIT_BYTES,
         )
+        check_upgrade(request)
         await socket.prepare(request)
         try:
             request.app[GATE].check_token(request)

@@ -23,7 +23,7 @@ from host_stt_common.rates import Bucket, FrameRate, FrameRates
 from webrtc_host.channel import Channel
 from webrtc_host.desk.audit import note_feed
 from webrtc_host.desk.auth import checks_token_itself, key_of
-from webrtc_host.desk.http import GATE
+from webrtc_host.desk.http import GATE, check_upgrade
 from webrtc_host.doors.body import text_field
 from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
 from webrtc_host.doors.fields import check_fields
@@ -89,6 +89,7 @@ class BackfillDoor:
     @checks_token_itself
     async def handle(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=self.limits.frame_bytes)
+        check_upgrade(request)
         await socket.prepare(request)
         read_in_small_pieces(request)
         try:

@@ -138,8 +138,7 @@ def claim_gaps(channel: Channel, runs: Sequence[Span]) -> tuple[Gap, ...]:
         for start, end in channel.missing(run.start_sample, run.end_sample):
             if end - start >= GAP_MS_MIN * SAMPLES_PER_MS:
                 gaps.append((start, end))
-                channel.note_received(start, end)
-                channel.taken.add(start, end)
+                channel.claim_gap(start, end)
     return tuple(gaps)
 
 

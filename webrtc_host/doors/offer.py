@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
+from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.doors.body import read_json_object, text_field
@@ -28,7 +28,7 @@ from webrtc_host.media.peer import AttachDataChannel, Peer
 from webrtc_host.media.sdp import Offer, read_offer
 from webrtc_host.media.sdp_lines import MediaLine
 from webrtc_host.media.standing import standing
-from webrtc_host.sessions import Session, SessionRegistry
+from webrtc_host.sessions import Connection, Session, SessionRegistry
 
 FIELDS = ("sdp", "type", "session", "channels", "resume", "connection")
 """Of the body."""

@@ -19,11 +19,11 @@ from typing import Any
 from aiohttp import WSMessage, WSMsgType, web
 
 from host_stt_common.rates import FrameRate, FrameRates
-from webrtc_host.channel import Channel, Connection, DoorKind
+from webrtc_host.channel import Channel, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.desk.auth import checks_token_itself, key_of
-from webrtc_host.desk.http import GATE
+from webrtc_host.desk.http import GATE, check_upgrade
 from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
 from webrtc_host.doors.fields import merged
 from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
@@ -41,7 +41,7 @@ from webrtc_host.doors.socket_start import (
 from webrtc_host.doors.takeover import take_over_dead
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
-from webrtc_host.sessions import SessionRegistry
+from webrtc_host.sessions import Connection, SessionRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +108,7 @@ class PcmSocketDoor:
         socket = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT_S, autoping=False, compress=False, max_msg_size=self.limits.hard_frame_bytes
         )
+        check_upgrade(request)
         await socket.prepare(request)
         read_in_small_pieces(request)
         with self.rates.socket(key_of(request)) as rate:
@@ -238,7 +239,7 @@ class _Conversation:
         claim = self._door.tokens.find(start.resume)
         if isinstance(claim, Refusal) or claim.session != channel.session.id:
             return None
-        holder = channel.connection
+        holder = self._door.registry.holder_of(channel)
         if claim.channels != (channel.id,):
             return None
         if holder is not None and holder.id == claim.connection:

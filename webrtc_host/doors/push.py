@@ -20,20 +20,22 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from aiohttp import web
 
-from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Segment, Transcript, Window
+from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Transcript, Window
 from host_stt_common.places import NoPlace, Places
-from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
+from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.desk.auth import key_of
+from webrtc_host.desk.http import json_response
 from webrtc_host.doors.body import name_field, read_json_object
 from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
 from webrtc_host.errors import EngineError, Overloaded, RequestError
 from webrtc_host.media.cutting import cut_at_quiet
 from webrtc_host.media.files import read_recording
-from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, EventType, Transcriber, ms_of
-from webrtc_host.sessions import NAME_CHARS_MAX, SessionRegistry
+from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, Transcriber
+from webrtc_host.sessions import NAME_CHARS_MAX, Connection, SessionRegistry
 from webrtc_host.speech.glossary import PromptTerms
+from webrtc_host.speech.lines import FinalText, write_failed, write_final
 from webrtc_host.speech.unread import split_window
 
 logger = logging.getLogger(__name__)
@@ -118,7 +120,7 @@ class PushDoor:
         check_fields(body, ("name",), "the body")
         session = self._registry.create(name_field(body, "name", NAME_CHARS_MAX))
         note_feed(request, "made", session.id, [], "session")
-        return web.json_response({"session_id": session.id})
+        return json_response({"session_id": session.id})
 
     async def push(self, request: web.Request) -> web.Response:
         try:
@@ -130,7 +132,7 @@ class PushDoor:
             raise Overloaded("too_many_pushes", message, retry_after_s=RETRY_AFTER_S) from error
         detail = f"push start_ts={_seconds(form.start_sample)}"
         note_feed(request, "fed", form.session_id, [form.channel_id], detail)
-        return web.json_response(answer)
+        return json_response(answer)
 
     async def _read(self, form: PushForm, by: str | None) -> dict[str, Any]:
         session = self._registry.get_live(form.session_id)
@@ -201,22 +203,16 @@ class PushDoor:
         """The channel is connected and the time taken; freed again when the piece could not be read."""
         connection = self._connect(channel, by)
         channel.announce_opened(start)
-        before = list(channel.taken)
-        channel.taken.add(start, end)
         try:
-            yield
-        except BaseException:
-            channel.taken.remove(start, end)
-            for kept in before:
-                channel.taken.add(*kept)
-            raise
+            with channel.reserve(start, end):
+                yield
         finally:
             channel.coverage.flush()
             channel.announce_closed("read", end)
             self._registry.disconnect(connection)
 
     def _connect(self, channel: Channel, by: str | None) -> Connection:
-        task = asyncio.current_task()
+        task, session = asyncio.current_task(), self._registry.get(channel.session.id)
 
         async def end(reason: str) -> int:
             """The piece may be finished; then it is given up."""
@@ -225,9 +221,9 @@ class PushDoor:
                 for late in pending:
                     late.cancel(reason)
                     await asyncio.wait({late})
-            return channel.session.log.head_seq
+            return session.log.head_seq
 
-        return self._registry.connect(channel.session, DoorKind.PUSH, [ChannelWish(channel.id)], end, by=by)
+        return self._registry.connect(session, DoorKind.PUSH, [ChannelWish(channel.id)], end, by=by)
 
     async def _transcribe(
         self, channel: Channel, form: PushForm, samples: Float32Array
@@ -292,23 +288,20 @@ class PushDoor:
                 continue
             start = min(max(segment.start_sample, floor), last)
             floor = end = min(max(segment.end_sample, start), last)
-            conf = round(segment.avg_logprob, 3)
-            channel.session.log.emit(
-                EventType.SEGMENT_FINAL,
-                channel.id,
+            final = FinalText(
                 utterance=utterance,
-                segment=self._ids.segment(),
-                start_ms=ms_of(start),
-                end_ms=ms_of(end),
+                start_sample=start,
+                end_sample=end,
                 text=text,
-                raw=text,
                 language=transcript.language,
-                conf=conf,
-                words=_words(segment),
-                edits=[],
+                avg_logprob=segment.avg_logprob,
+                words=segment.words,
                 glossary_version=glossary_version,
             )
-            answered.append({"start": _seconds(start), "end": _seconds(end), "text": text, "conf": conf})
+            write_final(channel.session.log, channel.id, self._ids.segment(), final)
+            answered.append(
+                {"start": _seconds(start), "end": _seconds(end), "text": text, "conf": final.conf}
+            )
         return answered
 
     def _report_failure(self, channel: Channel, window: Window, utterance: str, error: EngineError) -> None:
@@ -319,16 +312,8 @@ class PushDoor:
             error.message,
             error.code,
         )
-        channel.session.log.emit(
-            EventType.WINDOW_FAILED,
-            channel.id,
-            utterance=utterance,
-            window=window.id,
-            start_ms=ms_of(window.start_sample),
-            end_ms=ms_of(window.start_sample + len(window.samples)),
-            code=error.code,
-            reason=error.message,
-        )
+        start, end = window.start_sample, window.start_sample + len(window.samples)
+        write_failed(channel.session.log, channel.id, utterance, window.id, start, end, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,18 +334,6 @@ class _Notes:
                 self.channel.coverage.repair(start, end, CoverageState.TRANSCRIBED)
             else:
                 self.channel.coverage.repair(start, end, CoverageState.FAILED, reason.value)
-
-
-def _words(segment: Segment) -> list[dict[str, Any]]:
-    return [
-        {
-            "text": word.text,
-            "start_ms": ms_of(word.start_sample),
-            "end_ms": ms_of(word.end_sample),
-            "p": round(word.probability, 3),
-        }
-        for word in segment.words
-    ]
 
 
 def _check_not_fed(channel: Channel) -> None:

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from webrtc_host.channel import Connection
 from webrtc_host.seams import Clock
+from webrtc_host.sessions import Connection
 
 TOKENS_MAX = 4096
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 
-from webrtc_host.channel import Channel, Connection, DoorKind
+from webrtc_host.channel import Channel, DoorKind
 from webrtc_host.seams import ChannelState
-from webrtc_host.sessions import SessionRegistry
+from webrtc_host.sessions import Connection, SessionRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ CONNECTING_S = 5.0
 
 async def take_over_dead(registry: SessionRegistry, channel: Channel) -> None:
     """Free the channel when the connection that holds it has no signal or never began."""
-    holder = channel.connection
+    holder = registry.holder_of(channel)
     if holder is None or holder.door not in DOORS:
         return
     if _is_dead(registry, channel, holder):

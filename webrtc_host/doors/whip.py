@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from webrtc_host.channel import Connection, DoorKind
+from webrtc_host.channel import DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.desk.audit import note_feed, token_name
 from webrtc_host.desk.auth import open_to_all
@@ -31,7 +31,7 @@ from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.peer import AttachDataChannel, Peer
 from webrtc_host.media.sdp import Offer, read_offer
 from webrtc_host.media.trickle import Fragment, read_fragment
-from webrtc_host.sessions import Session, SessionRegistry
+from webrtc_host.sessions import Connection, Session, SessionRegistry
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"

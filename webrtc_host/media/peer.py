@@ -26,7 +26,7 @@ from aiortc import (
 )
 
 from host_stt_common.rates import watcher_messages
-from webrtc_host.channel import Channel, ChannelWish, Connection
+from webrtc_host.channel import Channel, ChannelWish
 from webrtc_host.config import MediaConfig
 from webrtc_host.errors import RequestError
 from webrtc_host.media.aiortc_settings import fit_aiortc
@@ -39,7 +39,7 @@ from webrtc_host.media.standing import read_ping, standing
 from webrtc_host.media.tap import Tap
 from webrtc_host.media.track import TrackFeed
 from webrtc_host.media.trickle import Fragment, add_candidates
-from webrtc_host.sessions import Session, SessionRegistry
+from webrtc_host.sessions import Connection, Session, SessionRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class Peer:
         for mid in self.mids.keys() - sending:
             channel = self.mids.pop(mid)
             self.former[mid] = channel.id
-            connection.channels = tuple(one for one in connection.channels if one is not channel)
+            connection.drop(channel)
             for feed in self._feeds:
                 if feed.channel is channel and not feed.is_over:
                     feed.let_go()

@@ -8,6 +8,23 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from typing import Protocol
+
+
+class RangeView(Protocol):
+    """A set of ranges for those who may only read it."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[tuple[int, int]]: ...
+
+    def overlap(self, start: int, end: int) -> tuple[int, int] | None:
+        """The first part of [start, end) that is taken, or None."""
+        ...
+
+    def end_around(self, sample: int) -> int:
+        """End of the range that holds `sample`; `sample` itself when none does."""
+        ...
 
 
 class RangeSet:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from webrtc_host.channel import Channel, Connection
+from webrtc_host.channel import Channel
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
+from webrtc_host.sessions import Connection
 
 LOOK_BACK_MS = 60_000
 """Gaps further back are not named: no page keeps so much audio."""

@@ -1,13 +1,14 @@
 """Lines: what the merge decided, written as events of the wire.
 
 Owns the cutting of commits into segments and the shape of `segment.interim`, `segment.final` and
-`window.failed`; decides nothing about words. Invariant: segments of one utterance lie inside its speech, in
-order, without overlapping.
+`window.failed`, for live channels and for uploads; decides nothing about words. Invariant: segments of one
+utterance lie inside its speech, in order, without overlapping.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from host_stt.contract import Word
@@ -18,6 +19,69 @@ from webrtc_host.speech.merge import Committed, InterimText
 from webrtc_host.speech.segments import SegmentsConfig, in_order, split, to_the_end
 from webrtc_host.speech.windowing import WindowWanted
 from webrtc_host.speech.words import text_of
+
+
+@dataclass(frozen=True, slots=True)
+class FinalText:
+    """One line of text that will not change, as it stands before it is written as `segment.final`.
+
+    words: may be empty, when the engine gave none; their times are samples of the session, as the line's own.
+    """
+
+    utterance: str
+    start_sample: int
+    end_sample: int
+    text: str
+    language: str | None
+    avg_logprob: float
+    words: Sequence[Word]
+    glossary_version: int
+
+    @property
+    def conf(self) -> float:
+        """The confidence on the wire: the mean log probability, rounded."""
+        return round(self.avg_logprob, 3)
+
+
+def write_final(sink: EventSink, channel_id: str, segment_id: str, final: FinalText) -> None:
+    """Write `segment.final`. Every door and every source of audio writes its finals here."""
+    sink.emit(
+        EventType.SEGMENT_FINAL,
+        channel_id,
+        utterance=final.utterance,
+        segment=segment_id,
+        start_ms=ms_of(final.start_sample),
+        end_ms=ms_of(final.end_sample),
+        text=final.text,
+        raw=final.text,
+        language=final.language,
+        conf=final.conf,
+        words=[_word(w) for w in final.words],
+        edits=[],
+        glossary_version=final.glossary_version,
+    )
+
+
+def write_failed(
+    sink: EventSink,
+    channel_id: str,
+    utterance: str,
+    window_id: str,
+    start_sample: int,
+    end_sample: int,
+    error: EngineError,
+) -> None:
+    """Write `window.failed`: the engine could not read [start_sample, end_sample) of this utterance."""
+    sink.emit(
+        EventType.WINDOW_FAILED,
+        channel_id,
+        utterance=utterance,
+        window=window_id,
+        start_ms=ms_of(start_sample),
+        end_ms=ms_of(end_sample),
+        code=error.code,
+        reason=error.message,
+    )
 
 
 class LineWriter:
@@ -59,34 +123,21 @@ class LineWriter:
 
     def failed(self, window: WindowWanted, window_id: str, error: EngineError) -> None:
         start = max(self._floor_sample, window.start_sample)
-        self._sink.emit(
-            EventType.WINDOW_FAILED,
-            self._channel_id,
-            utterance=window.utterance_id,
-            window=window_id,
-            start_ms=ms_of(start),
-            end_ms=ms_of(max(start, window.end_sample)),
-            code=error.code,
-            reason=error.message,
-        )
+        end = max(start, window.end_sample)
+        write_failed(self._sink, self._channel_id, window.utterance_id, window_id, start, end, error)
 
     def _final(self, commit: Committed, line: Sequence[Word], glossary_version: int) -> None:
-        text = text_of(line)
-        self._sink.emit(
-            EventType.SEGMENT_FINAL,
-            self._channel_id,
+        final = FinalText(
             utterance=commit.utterance_id,
-            segment=self._ids.segment(),
-            start_ms=ms_of(line[0].start_sample),
-            end_ms=ms_of(line[-1].end_sample),
-            text=text,
-            raw=text,
+            start_sample=line[0].start_sample,
+            end_sample=line[-1].end_sample,
+            text=text_of(line),
             language=commit.language,
-            conf=round(commit.avg_logprob, 3),
-            words=[_word(w) for w in line],
-            edits=[],
+            avg_logprob=commit.avg_logprob,
+            words=line,
             glossary_version=glossary_version,
         )
+        write_final(self._sink, self._channel_id, self._ids.segment(), final)
 
 
 def _word(word: Word) -> dict[str, Any]:

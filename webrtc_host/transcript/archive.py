@@ -65,18 +65,24 @@ class Archive:
     """`open` and `close` block and belong in a thread, as all that reads or removes files."""
 
     def __init__(
-        self, config: ArchiveConfig, data_folder: Path, *, wall_s: Callable[[], float] = time.time
+        self,
+        config: ArchiveConfig,
+        data_folder: Path,
+        *,
+        wall_s: Callable[[], float] = time.time,
+        read_holds: Callable[[], Holds | None] = Holds,
     ) -> None:
-        """data_folder: the sound lies in its folder `audio`."""
+        """data_folder: the sound lies in its folder `audio`.
+
+        read_holds: called in the writer's thread when the disk is full; None: nothing may go.
+        """
         self.config = config
         self.folder = data_folder / FOLDER
         self._wall_s = wall_s
         self._lock = threading.Lock()
         self._index = Index()
         self._writing: set[tuple[Place, str]] = set()
-        self.read_holds: Callable[[], Holds | None] = (
-            Holds  # asked when the disk is full; None: nothing may go
-        )
+        self._read_holds = read_holds
         self.removed_bytes = 0
         self.shed_files = 0  # removed because the disk was full
         self.shed_wall_s = 0.0  # when the last of them was
@@ -225,7 +231,7 @@ class Archive:
 
     def _shed(self) -> bool:
         """The disk is full: the oldest sound outside holds goes. False when there is none to give."""
-        holds = self.read_holds()
+        holds = self._read_holds()
         if holds is None:
             return False
         with self._lock:

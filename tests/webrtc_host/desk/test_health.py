@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from host_stt_common import __version__
 from tests.support.desk import NOWHERE, a_config, running_desk
 from tests.support.polling import until
 from webrtc_host.app import READINESS
@@ -96,7 +97,7 @@ async def test_a_hundred_questions_ask_the_engine_no_oftener(tmp_path: Path) -> 
 async def test_without_an_engine_it_is_up_but_not_ready(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, engine_url=NOWHERE)) as desk:
         status, body = await desk.get("/health")
-        assert (status, body["status"]) == (200, "ok")
+        assert (status, body["status"], body["version"]) == (200, "ok", __version__)
         status, body = await desk.get("/ready")
         assert (status, body["error"]["code"]) == (503, "engine_unreachable")
 

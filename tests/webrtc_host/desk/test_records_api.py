@@ -53,6 +53,19 @@ async def refused(desk: Desk, path: str, status: int, code: str, method: str = "
         return message
 
 
+async def test_misspelt_names_in_an_address_are_refused(desk: Desk) -> None:
+    """`chanel=C01` would give all channels, which looks like an answer to what was asked."""
+    one = f"/api/sessions/{desk.session.id}"
+    paths = ("/api/sessions", "/api/search?q=x", "/api/audit", f"{one}/segments", f"{one}/coverage")
+    exports = tuple(f"{one}/export.{kind}" for kind in ("txt", "srt", "vtt", "csv", "jsonl", "zip"))
+    for path in (*paths, *exports, f"{one}/channels/C01/audio", "/api/segments/g_1/audio"):
+        sign = "&" if "?" in path else "?"
+        message = await refused(desk, f"{path}{sign}chanel=C01", 422, "unknown_field")
+        assert "the address has a field 'chanel', which is not known here; known: " in message, path
+    async with desk.client.get(f"{desk.url}/api/sessions?limit=5&before=&token=any") as response:
+        assert response.status == 200
+
+
 async def test_sessions_are_listed_in_pages_newest_first(desk: Desk) -> None:
     ids = []
     for number in range(5):
@@ -131,7 +144,6 @@ async def test_coverage_adds_up_and_a_channel_nobody_feeds_is_closed_or_lost_unt
     (ledger,) = body["channels"]
     assert ledger["covered_to_ms"] == (start + 800) // MS, "the rest awaits its verdict"
     await channel.close(reason)
-    channel.connection = None
 
     async def ledger_with_the_state() -> dict[str, Any] | None:
         _, body = await desk.get(path)

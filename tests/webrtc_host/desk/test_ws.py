@@ -98,9 +98,11 @@ async def test_a_page_of_a_foreign_origin_is_refused_before_the_upgrade(tmp_path
 
 async def test_a_plain_get_is_told_to_upgrade(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
-        status, body = await desk.get("/ws")
-        assert status == 400
-        assert body["error"]["code"] == "bad_request"
+        for path in ("/ws", "/ws/pcm/C01", "/ws/backfill/C01"):
+            status, body = await desk.get(path)
+            assert (status, body["error"]["code"]) == (400, "bad_request"), path
+            assert f"{path} is a WebSocket" in body["error"]["message"]
+            assert "Upgrade" in body["error"]["message"] and "proxy" in body["error"]["message"]
 
 
 async def test_a_watcher_that_leaves_is_forgotten(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class World:
     def __init__(self, aiohttp_client: Any) -> None:
         self._aiohttp_client = aiohttp_client
         self.now = [0.0]
-        self.rig = Rig(clock=lambda: self.now[0])
+        self.rig = Rig(clock=lambda: self.now[0], make_keeper=lambda *_: self)
         self.tokens = ResumeTokens(RESUME_S, clock=lambda: self.now[0])
         self.readers: list[PastReader] = []
         self.is_held = False
@@ -79,8 +79,8 @@ class World:
         pieces = ((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
         self.channel = fed_channel(self.rig, self.now, *pieces)
         self.channel.coverage.decide(0, 12 * SECOND, CoverageState.SILENCE)
-        self.channel.keeper = self
-        connection = self.channel.connection
+        self.kept.clear()  # what the archive is given from here on is the late audio
+        connection = self.rig.registry.holder_of(self.channel)
         assert connection is not None
         self.connection = connection
         self.token = self.tokens.give(connection)
@@ -276,7 +276,7 @@ async def test_tokens_that_are_wrong_open_nothing(world: World) -> None:
 
 async def test_an_ended_session_takes_nothing_more(world: World) -> None:
     await world.start()
-    await world.rig.registry.end(world.channel.session)
+    await world.rig.registry.end(world.rig.registry.get(world.channel.session.id))
     await world.refused(4409, "session_ended")
 
 

@@ -26,6 +26,7 @@ from webrtc_host.desk.http import GATE
 from webrtc_host.doors.control import UNREADABLE_MAX
 from webrtc_host.doors.pcm_socket import PcmSocketDoor, SocketLimits
 from webrtc_host.seams import BlockKind, ChannelState, CoverageState, EventType, OpusPacket
+from webrtc_host.sessions import MakeKeeper
 
 ONSETS = (0.1, 0.5)
 SECONDS = 0.8
@@ -42,8 +43,13 @@ class World:
         self.http: Any = None
         self.rig = Rig()
 
-    async def start(self, limits: SocketLimits | None = None, media: MediaConfig | None = None) -> None:
-        self.rig = Rig(LimitsConfig(channels_per_process=100))
+    async def start(
+        self,
+        limits: SocketLimits | None = None,
+        media: MediaConfig | None = None,
+        make_keeper: MakeKeeper | None = None,
+    ) -> None:
+        self.rig = Rig(LimitsConfig(channels_per_process=100), make_keeper=make_keeper)
         self.door = PcmSocketDoor(self.rig.registry, media or MediaConfig(), limits)
         app = app_of(self.door.routes())
         app[GATE] = Gate()
@@ -402,7 +408,9 @@ async def test_start_ms_says_where_the_first_sample_lies(world: World) -> None:
     assert blocks[-1].end_sample == 523 * 16
 
 
-async def test_opus_packets_reach_the_keeper_before_their_sound_and_in_its_place(world: World) -> None:
+async def test_opus_packets_reach_the_keeper_before_their_sound_and_in_its_place(
+    world: World,
+) -> None:
     kept: list[OpusPacket] = []
 
     class Keeper:
@@ -412,9 +420,9 @@ async def test_opus_packets_reach_the_keeper_before_their_sound_and_in_its_place
 
         def keep_block(self, block: Any) -> None: ...
 
+    await world.start(make_keeper=lambda *_: Keeper())
     registry = world.rig.registry
     channel = registry.channel(registry.current(), "C01")
-    channel.keeper = Keeper()
     socket = await world.begin(encoding="opus")
     packets = frames_of("opus", SOUND)
     for number, packet in enumerate(packets):

@@ -125,6 +125,19 @@ async def test_a_session_is_created_from_a_form_from_json_and_from_nothing(world
         assert response.status == 405
 
 
+async def test_text_is_answered_as_it_is_written_not_as_escapes(world: World) -> None:
+    def korean(window: Window) -> Transcript:
+        segment = Segment("알파원", window.start_sample, window.start_sample + 8_000, -0.25, 0.01, 1.2, ())
+        return Transcript(window.id, (segment,), "ko", 0.98, -0.25, 0.01, 1.2)
+
+    world.engine.read = korean
+    form = aiohttp.FormData({"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"})
+    form.add_field("audio", io.BytesIO(wav(1)), filename="piece.wav")
+    async with world.http.post("/push", data=form) as response:
+        assert "알파원" in await response.text()
+        assert response.headers["Cache-Control"] == "no-store"
+
+
 async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(world: World) -> None:
     session = await world.create()
     status, body = await world.push(

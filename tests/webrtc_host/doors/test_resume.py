@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.support.peers import Rig
-from webrtc_host.channel import ChannelWish, Connection, DoorKind
+from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.doors.resume import TOKENS_MAX, Claim, Refusal, ResumeTokens
+from webrtc_host.sessions import Connection
 
 
 class World:

@@ -10,6 +10,7 @@ from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
 from webrtc_host.media.resample import Piece
 from webrtc_host.seams import Block, BlockKind, EventType, OpusPacket
+from webrtc_host.sessions import MakeKeeper
 
 TWENTY_MS = SAMPLE_RATE // 50
 
@@ -17,9 +18,9 @@ TWENTY_MS = SAMPLE_RATE // 50
 class World:
     """A channel fed by hand; `now_s` is the registry's clock."""
 
-    def __init__(self, start_ms: int | None = None) -> None:
+    def __init__(self, start_ms: int | None = None, make_keeper: MakeKeeper | None = None) -> None:
         self.now_s = 100.0
-        self.rig = Rig(clock=lambda: self.now_s)
+        self.rig = Rig(clock=lambda: self.now_s, make_keeper=make_keeper)
         self.channel = self._channel()
         self.count = 0
         self.now_s += 2.0
@@ -109,8 +110,8 @@ class Keeper:
 
 
 async def test_packets_are_kept_whoever_ends_the_decision_on_their_place() -> None:
-    world, keeper = World(), Keeper()
-    world.channel.keeper = keeper
+    keeper = Keeper()
+    world = World(make_keeper=lambda *_: keeper)
 
     async def packet(seconds_later: float) -> None:
         world.now_s += seconds_later

@@ -13,12 +13,13 @@ from aiortc.rtp import RtpPacket
 from tests.support.peers import BlockKeeper, Rig
 from tests.support.polling import until
 from tests.support.rtp import PACKET, a_receiver, assert_contiguous, coded, samples_of
-from webrtc_host.channel import Channel, ChannelWish, Connection, DoorKind
+from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.media.opus import OpusDecoder
 from webrtc_host.media.reception import RECEPTION
 from webrtc_host.media.track import EARLY_PACKETS_MAX, TrackFeed
 from webrtc_host.seams import Block, BlockKind, ChannelState, OpusPacket
+from webrtc_host.sessions import Connection, MakeKeeper
 
 PAYLOADS = coded(120)
 
@@ -26,9 +27,9 @@ PAYLOADS = coded(120)
 class World:
     """One channel fed by one track, on a clock that is moved by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_keeper: MakeKeeper | None = None) -> None:
         self.now_s = 100.0
-        self.rig = Rig(clock=lambda: self.now_s)
+        self.rig = Rig(clock=lambda: self.now_s, make_keeper=make_keeper)
         self.receiver = a_receiver()
         self.over: list[str] = []
         session = self.rig.registry.current()
@@ -83,9 +84,9 @@ class Keeper:
     def keep_block(self, block: Block) -> None: ...
 
 
-async def test_packets_become_blocks_and_are_kept_as_they_came(world: World) -> None:
+async def test_packets_become_blocks_and_are_kept_as_they_came() -> None:
     keeper = Keeper()
-    world.channel.keeper = keeper
+    world = World(lambda *_: keeper)
     world.feed.start()
     await world.play(0, 100)
     world.feed.let_go()

@@ -2,7 +2,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -144,9 +144,12 @@ def filled(folder: Path, days: dict[str, float]) -> None:
         age(archive, Place("s_1", channel), old)
 
 
-def reopened(folder: Path, **config: object) -> Archive:
+def reopened(folder: Path, *, read_holds: Callable[[], Holds | None] = Holds, **config: object) -> Archive:
     archive = Archive(
-        ArchiveConfig.model_validate({"free_bytes_min": 0, **config}), folder, wall_s=lambda: NOW_S
+        ArchiveConfig.model_validate({"free_bytes_min": 0, **config}),
+        folder,
+        wall_s=lambda: NOW_S,
+        read_holds=read_holds,
     )
     archive.open()
     return archive
@@ -184,8 +187,8 @@ def test_a_full_disk_sheds_the_oldest_outside_holds_and_then_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(tmp_path, {"C01": 9, "C02": 5})
-    archive = reopened(tmp_path, keep_days=0)
-    archive.read_holds = lambda: Holds(places=frozenset((Place("s_1", "C01"),)))
+    holds = Holds(places=frozenset((Place("s_1", "C01"),)))
+    archive = reopened(tmp_path, read_holds=lambda: holds, keep_days=0)
     real, is_full = os.write, [True]
 
     def write(fd: int, data: memoryview) -> int:
@@ -208,8 +211,7 @@ def test_when_the_holds_are_not_known_nothing_is_shed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(tmp_path, {"C01": 9})
-    archive = reopened(tmp_path, keep_days=0)
-    archive.read_holds = lambda: None
+    archive = reopened(tmp_path, read_holds=lambda: None, keep_days=0)
 
     def write(fd: int, data: memoryview) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
