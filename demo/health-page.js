@@ -54,17 +54,17 @@ function figures() {
     times: [
       spread("End of speech to final text", "host_stt_latency_seconds", FINAL),
       spread("Age of interims", "host_stt_latency_seconds", INTERIM),
-      spread("Event loop late by", "host_stt_loop_lag_seconds"),
+      spread("Delay of the event loop", "host_stt_loop_lag_seconds"),
     ],
     counts: [
-      ["Channels fed", a.host_stt_registry_channels_fed],
-      ["Connections that feed them", a.host_stt_registry_connections],
+      ["Channels that get audio", a.host_stt_registry_channels_fed],
+      ["Connections that send audio", a.host_stt_registry_connections],
       ["Windows at the engine", a.host_stt_engine_in_flight],
-      ["Windows waiting for it", a.host_stt_engine_waiting],
-      ["Windows read, this minute", grown("host_stt_engine_answered_total")],
+      ["Windows waiting for the engine", a.host_stt_engine_waiting],
+      ["Windows transcribed, this minute", grown("host_stt_engine_answered_total")],
       ["Windows failed, this minute", grown("host_stt_engine_failed_total")],
-      ["Interims shed, this minute", grown("host_stt_speech_interims_shed_total")],
-      ["Sound shed, this minute", shown(grown("host_stt_speech_shed_ms_total") / 1000, "s")],
+      ["Interims dropped, this minute", grown("host_stt_speech_interims_shed_total")],
+      ["Audio dropped, this minute", shown(grown("host_stt_speech_shed_ms_total") / 1000, "s")],
       ["Events not yet on disk", a.host_stt_record_events_waiting],
       ["Watchers", a.host_stt_watchers_count],
     ],
@@ -92,10 +92,10 @@ function drawn(id, draw) {
 export function notes(samples, ready) {
   const found = [];
   if (samples.host_stt_engine_is_connected === 0) {
-    found.push(["bad", "The speech engine does not answer: sound is taken and kept, and no text comes until it is back."]);
+    found.push(["bad", "The speech engine does not answer. Audio is received and stored; the text follows when the engine is back."]);
   } else if (ready.status !== 200) found.push(["bad", `Not ready: ${ready.reason || "no reason was given"}`]);
   for (const [room, text] of Object.entries(ready.troubles ?? {})) found.push(["bad", `${room}: ${text}`]);
-  if (!samples.host_stt_registry_channels_fed) found.push(["", "No channel is fed now."]);
+  if (!samples.host_stt_registry_channels_fed) found.push(["", "No connection sends audio at the moment."]);
   return found;
 }
 
@@ -114,9 +114,9 @@ function draw(ready) {
   drawn("plots", (place) => {
     const texts = { finals: p95("host_stt_latency_seconds", FINAL), interims: p95("host_stt_latency_seconds", INTERIM) };
     plot(place, "Latency p95 (upper bound of its bucket)", texts, { unit: "ms" });
-    plot(place, "Channels fed", { channels: gauge("host_stt_registry_channels_fed") });
+    plot(place, "Channels that get audio", { channels: gauge("host_stt_registry_channels_fed") });
     plot(place, "Windows at the engine", { windows: gauge("host_stt_engine_in_flight") });
-    plot(place, "Event loop late by, p95", { lag: p95("host_stt_loop_lag_seconds", "") }, { unit: "ms" });
+    plot(place, "Delay of the event loop, p95", { lag: p95("host_stt_loop_lag_seconds", "") }, { unit: "ms" });
   });
 }
 
@@ -126,8 +126,8 @@ async function read() {
     ["metrics", "ready"].map((path) => fetch(address(path), { headers, cache: "no-store" })),
   );
   document.getElementById("ask").hidden = metrics.status !== 401;
-  if (metrics.status === 401) return token() ? "This is not the server's token." : "This server wants a token.";
-  if (metrics.status !== 200) return `The figures cannot be read: status ${metrics.status}.`;
+  if (metrics.status === 401) return token() ? "This token is not valid." : "This server needs a token.";
+  if (metrics.status !== 200) return `The metrics could not be loaded: status ${metrics.status}.`;
   const body = await ready.json().catch(() => ({}));
   const samples = samplesOf(await metrics.text());
   if (isNewServer(samples)) readings.length = 0;
@@ -135,7 +135,7 @@ async function read() {
   if (readings.length > KEPT) readings.shift();
   draw({ ...body, status: ready.status });
   const engine = body.engine ?? {};
-  return engine.model ? `Model ${engine.model} on ${engine.device}. Read every two seconds.` : "Read every two seconds.";
+  return engine.model ? `Model ${engine.model} on ${engine.device}. Updated every two seconds.` : "Updated every two seconds.";
 }
 
 /** A counter that went back: the server was started again, and differences to before mean nothing. */

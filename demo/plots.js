@@ -128,7 +128,7 @@ function legend(figure, names) {
 function empty(parent, title) {
   const figure = make("figure", null, parent);
   make("figcaption", title, figure);
-  make("p", "Nothing yet.", figure, "none");
+  make("p", "No data yet.", figure, "none");
 }
 
 /** values: milliseconds that 0, 1 ... 100 % stayed within. */
@@ -148,7 +148,7 @@ const SHADES = { transcribed: "#2e8540", silence: "#9aa5b1", shed: "#c2570c", lo
 /** Seconds by state as one bar, with the same in words under it. */
 export function coverageBar(parent, seconds) {
   const states = Object.entries(seconds).filter(([, value]) => value >= 0.05);
-  if (!states.length) return void make("p", "No sound has come yet.", parent, "dim");
+  if (!states.length) return void make("p", "No audio has arrived yet.", parent, "dim");
   const total = states.reduce((sum, [, value]) => sum + value, 0);
   const bar = make("div", null, parent, "cover"), list = make("div", null, parent, "legend");
   for (const [state, value] of states) {

@@ -158,7 +158,7 @@ export default {
   "banner.starterMore": "짧은 무전 문구의 낱말만 압니다(영어 약 260개, 한국어 약 270개). 나머지는 짐작합니다.",
   "banner.reason": "이유:",
   "banner.notReady": "서버가 아직 받아쓸 준비가 되지 않았습니다.",
-  "banner.degraded": "음성 엔진이 자리를 비웠습니다. 소리는 보관되며 글은 곧 뒤따릅니다.",
+  "banner.degraded": "음성 엔진을 사용할 수 없습니다. 소리는 보관되며 글은 나중에 나타납니다.",
   "banner.unreachable": "서버가 응답하지 않습니다.",
   "banner.unreachableMore": "이 페이지가 계속 다시 시도합니다.",
 
