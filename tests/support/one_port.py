@@ -15,6 +15,7 @@ from typing import Any, cast
 import aiohttp
 import aioice.stun
 from aiohttp import web
+from aioice.candidate import Candidate
 from aiortc import MediaStreamTrack, RTCSessionDescription
 
 from host_stt_common.connections import ConnectionLimits, Connections
@@ -23,15 +24,29 @@ from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.media.first_byte import OnePortSite
 from webrtc_host.media.host_addresses import HostAddresses
+from webrtc_host.media.muxed_peer import MuxedPeer
 from webrtc_host.media.one_port import OnePort
+
+
+class WatchedPort(OnePort):
+    """Keeps the peers that came, in their order, for tests that look at one."""
+
+    def __init__(self, hosts: HostAddresses, *, is_proxied: bool) -> None:
+        super().__init__(hosts, is_proxied=is_proxied)
+        self.came: list[MuxedPeer] = []
+
+    def attach(self, peer: MuxedPeer) -> list[Candidate]:
+        self.came.append(peer)
+        return super().attach(peer)
 
 
 @dataclass
 class Served:
     rig: Rig
-    port: OnePort
+    port: WatchedPort
     number: int
     http: aiohttp.ClientSession
+    hosts: HostAddresses
     clients: list[Client] = field(default_factory=list)
 
     async def connect(self, *tracks: MediaStreamTrack, **fields: Any) -> tuple[Client, dict[str, Any]]:
@@ -62,7 +77,8 @@ async def serving(
 ) -> AsyncIterator[Served]:
     media = media or MediaConfig()
     rig = Rig(LimitsConfig())
-    port = OnePort(HostAddresses(media.announce), is_proxied=bool(media.trusted_proxies))
+    hosts = HostAddresses(media.announce)
+    port = WatchedPort(hosts, is_proxied=bool(media.trusted_proxies))
     door = OfferDoor(rig.registry, media, lambda *_: None, port=port)
     runner = web.AppRunner(app_of(door.routes()))
     await runner.setup()
@@ -75,7 +91,7 @@ async def serving(
     base = f"{'https' if tls else 'http'}://{loopback}:{listening.port}"
     connector = aiohttp.TCPConnector(ssl=False, force_close=True)
     async with aiohttp.ClientSession(base, connector=connector) as http:
-        served = Served(rig, port, listening.port, http)
+        served = Served(rig, port, listening.port, http, hosts)
         try:
             yield served
         finally:

@@ -12,7 +12,15 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.desk import NOWHERE, SilentPipeline, a_config, closed_with, received, running_desk
+from tests.support.desk import (
+    NOWHERE,
+    SilentPipeline,
+    a_config,
+    break_off,
+    closed_with,
+    received,
+    running_desk,
+)
 from tests.support.polling import until
 from webrtc_host import app as host_app
 from webrtc_host.app import build_app, serve
@@ -148,9 +156,7 @@ async def test_two_hundred_watchers_that_come_and_go_leave_nothing_behind(tmp_pa
             if number % 2:
                 await socket.close()
             else:
-                connection = socket._response.connection  # no goodbye: the network is gone
-                assert connection is not None and connection.transport is not None
-                connection.transport.abort()
+                break_off(socket)
 
         def left() -> tuple[int, int, int]:
             return len(asyncio.all_tasks()), process.num_fds(), process.num_threads()

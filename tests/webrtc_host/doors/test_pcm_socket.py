@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from host_stt.contract import Float32Array
-from tests.support.desk import a_config, running_desk
+from tests.support.desk import a_config, break_off, running_desk
 from tests.support.peers import Rig, app_of, onsets_of, tone_bursts
 from tests.support.polling import until
 from tests.support.socket_sound import container_of, frames_of, interleaved
@@ -290,9 +290,7 @@ async def test_a_connection_that_breaks_off_is_lost_and_not_closed(world: World)
     socket = await world.begin()
     await socket.send_bytes(TWENTY_MS * 10)
     await until(lambda: bool(world.rig.pipelines[0].blocks))
-    connection = socket._response.connection
-    assert connection is not None and connection.transport is not None
-    connection.transport.abort()
+    break_off(socket)
     await until(lambda: not world.rig.registry.connections)
     assert world.log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == "connection_lost"
     assert world.rig.pipelines[0].channel.coverage.gap.state is CoverageState.LOST
