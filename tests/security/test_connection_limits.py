@@ -73,12 +73,12 @@ async def test_a_head_that_trickles_is_not_waited_for_either(port: str, tmp_path
 
 @pytest.mark.parametrize("port", PORTS)
 async def test_a_second_head_is_not_waited_for(port: str, tmp_path: Path) -> None:
-    async with running(port, tmp_path, connections={"head_s": 0.3}) as server:
+    async with running(port, tmp_path, connections={"head_s": 1.0}) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.number)
         writer.write(head("HEAD", "/health"))
         assert status_of(await reader.readuntil(b"\r\n\r\n")) == 200
         writer.write(b"GET / HT")
-        assert await asyncio.wait_for(reader.read(), 10) == b""
+        assert await asyncio.wait_for(reader.read(), 20) == b""
         writer.close()
 
 
