@@ -33,6 +33,7 @@ from webrtc_host.seams import (
 )
 from webrtc_host.transcript.coverage import WITHOUT_AUDIO, CoverageRun
 from webrtc_host.transcript.coverage_keeper import CoverageBook, CoverageKeeper, OpeningNotes
+from webrtc_host.transcript.event_log import ReadableLog
 from webrtc_host.transcript.restart import FormerChannel
 
 logger = logging.getLogger(__name__)
@@ -46,13 +47,8 @@ RANGES_MAX = 10_000
 """Received stretches remembered for each channel: hours of a bad network. Older gaps are then final."""
 
 
-class SessionLog(EventSink, Protocol):
-    """The event log as sessions need it."""
-
-    @property
-    def head_seq(self) -> int:
-        """seq of the newest stored event, 0 before the first."""
-        ...
+class SessionLog(EventSink, ReadableLog, Protocol):
+    """The whole log of a session: written to, read, and waited for. `transcript.saved_log` implements it."""
 
     async def settled(self, seq: int | None = None) -> int:
         """Until event `seq` (None: the newest) is on disk, or the disk is known to fail. Returns that seq."""

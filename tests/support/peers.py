@@ -22,27 +22,25 @@ from webrtc_host.config import LimitsConfig
 from webrtc_host.media.aiortc_settings import fit_aiortc
 from webrtc_host.seams import Block, BlockKind, EventType
 from webrtc_host.sessions import SessionRegistry
+from webrtc_host.transcript.saved_log import SavedLog
 
 FRAME = 960  # 20 ms at 48 kHz
 
 fit_aiortc()  # the clients too must find an address on a machine without a network
 
 
-class ListLog:
-    """An event log that only keeps what it is told."""
+class ListLog(SavedLog):
+    """The session's log in memory, which also keeps what it was told as it was told."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, session: str = "s_1", now_ms: Callable[[], int] = lambda: 0, head_seq: int = 0
+    ) -> None:
+        super().__init__(session, capacity=100_000, now_ms=now_ms, head_seq=head_seq)
         self.events: list[tuple[EventType, str | None, dict[str, Any]]] = []
-        self.head_seq = 0
 
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
         self.events.append((kind, channel, fields))
-        if kind.is_stored:
-            self.head_seq += 1
-        return self.head_seq if kind.is_stored else None
-
-    async def settled(self, seq: int | None = None) -> int:
-        return self.head_seq if seq is None else seq
+        return super().emit(kind, channel, **fields)
 
     def of(self, kind: EventType, channel: str | None = None) -> list[dict[str, Any]]:
         return [f for k, c, f in self.events if k is kind and channel in (None, c)]
@@ -90,7 +88,7 @@ class Rig:
         return next(p for p in reversed(self.pipelines) if p.channel.id == channel_id)
 
     def _log(self, session_id: str, now_ms: Callable[[], int]) -> ListLog:
-        return self.logs.setdefault(session_id, ListLog())
+        return self.logs.setdefault(session_id, ListLog(session_id, now_ms))
 
     def _pipeline(self, channel: Channel) -> BlockKeeper:
         self.pipelines.append(BlockKeeper(channel))

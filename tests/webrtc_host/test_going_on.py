@@ -58,9 +58,8 @@ class World:
         )
 
     def make_log(self, session_id: str, now_ms: Any, head_seq: int = 0) -> ListLog:
-        log = self.logs[session_id] = ListLog()
-        log.head_seq = head_seq
-        return log
+        self.logs[session_id] = ListLog(session_id, now_ms, head_seq)
+        return self.logs[session_id]
 
     def go_on(self, *sessions: FormerSession, after_s: float = 60.0, was_stopped: bool = False) -> Any:
         former = FormerRecord(sessions, 7, 9, T0_WALL_MS + 5500, was_stopped)

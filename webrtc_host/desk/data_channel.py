@@ -16,10 +16,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from webrtc_host.desk.subscribers import LAST_WORDS_S, Subscribers, Watcher
-from webrtc_host.desk.watching import SEQ_MAX, log_of, pump
+from webrtc_host.desk.watching import SEQ_MAX, pump
 from webrtc_host.errors import Overloaded
 from webrtc_host.sessions import Session
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.event_log import Event, ReadableLog
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class DataChannels:
 
         Returns what waits until everything emitted so far has left, for a peer that is about to close.
         """
-        link = _Link(channel, log_of(session), self._subscribers, self._resume_wait_s)
+        link = _Link(channel, session.log, self._subscribers, self._resume_wait_s)
         task = asyncio.create_task(link.run(frozenset(channel_ids)), name=f"data channel of {session.id}")
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -85,7 +85,9 @@ class DataChannels:
 class _Link:
     """One data channel with its watcher."""
 
-    def __init__(self, channel: Wire, log: EventLog, subscribers: Subscribers, resume_wait_s: float) -> None:
+    def __init__(
+        self, channel: Wire, log: ReadableLog, subscribers: Subscribers, resume_wait_s: float
+    ) -> None:
         self._channel = channel
         self._log = log
         self._subscribers = subscribers

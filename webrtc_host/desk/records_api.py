@@ -40,7 +40,7 @@ from webrtc_host.sessions import Session, SessionRegistry
 from webrtc_host.transcript import records
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.coverage import CoverageRun
-from webrtc_host.transcript.event_log import EventLog, iso_ms
+from webrtc_host.transcript.event_log import iso_ms
 from webrtc_host.transcript.records import Span
 from webrtc_host.transcript.store import Store
 
@@ -405,8 +405,7 @@ def _change(connection: Connection, session_id: str, change: SessionChange) -> N
 
 def _is_unsaved(session: Session, kept: set[str]) -> bool:
     """It runs, and the record has not heard of it yet."""
-    log = session.log
-    return session.id not in kept and isinstance(log, EventLog) and log.saved_seq == 0
+    return session.id not in kept and session.log.saved_seq == 0
 
 
 def _wall(wall_ms: int) -> str:

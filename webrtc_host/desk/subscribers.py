@@ -26,7 +26,7 @@ from host_stt_common.callers import LOOPBACK
 from host_stt_common.places import share_of
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.event_log import Event, ReadableLog
 from webrtc_host.transcript.replay import Page
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Watcher:
 
     def __init__(
         self,
-        log: EventLog,
+        log: ReadableLog,
         channels: frozenset[str] | None,
         since: int | None,
         queue_events: int,
@@ -286,7 +286,7 @@ class Subscribers:
 
     def join(
         self,
-        log: EventLog,
+        log: ReadableLog,
         channels: frozenset[str] | None = None,
         since: int | None = None,
         caller: str = LOOPBACK,

@@ -15,8 +15,8 @@ from host_stt_common.channel_ids import BadChannelId, channel_ids_of
 from webrtc_host.desk.subscribers import End, Subscribers, Watcher
 from webrtc_host.doors.fields import check_fields
 from webrtc_host.errors import RequestError
-from webrtc_host.sessions import Session, SessionRegistry
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.sessions import SessionRegistry
+from webrtc_host.transcript.event_log import Event
 
 BATCH_EVENTS = 32
 """Taken at once; small, so that a replay to one watcher leaves room for live events to others."""
@@ -67,15 +67,8 @@ class Watching:
 
         Raises RequestError 404 (no such session) and Overloaded (too many, stopping).
         """
-        log = log_of(self._registry.get(wish.session))
+        log = self._registry.get(wish.session).log
         return self.subscribers.join(log, wish.channels, wish.since, caller)
-
-
-def log_of(session: Session) -> EventLog:
-    """The session's log as the desk needs it: with what it holds, not only a place to write to."""
-    if not isinstance(session.log, EventLog):
-        raise TypeError(f"session {session.id} keeps no event log that can be read")
-    return session.log
 
 
 async def pump(

@@ -102,8 +102,64 @@ class Journal(Protocol):
         ...
 
 
+class ReadableLog(Protocol):
+    """The log as those need it who read events: watchers, the desk, and readers of past audio.
+
+    `EventLog` implements it; `channel.SessionLog` is the same with writing and waiting.
+    """
+
+    @property
+    def session(self) -> str: ...
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest event held in memory; head_seq + 1 when none is."""
+        ...
+
+    @property
+    def head_seq(self) -> int:
+        """seq of the newest stored event, 0 before the first."""
+        ...
+
+    @property
+    def visible_seq(self) -> int:
+        """The newest stored event that watchers may have; what is later is still being saved."""
+        ...
+
+    @property
+    def saved_seq(self) -> int:
+        """The newest stored event that is on disk."""
+        ...
+
+    def note(self, kind: EventType, **fields: Any) -> Event:
+        """An event that is never stored, made for one watcher alone; no listener hears of it."""
+        ...
+
+    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[Event]:
+        """Held and visible events after `seq` that concern these channels (None: all), in order."""
+        ...
+
+    def count(self, since: int, channels: frozenset[str] | None = None) -> int:
+        """How many held events `since` would give, without going through them."""
+        ...
+
+    def segments(
+        self,
+        channel: str | None = None,
+        *,
+        from_ms: int = 0,
+        to_ms: int | None = None,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> list[Event]:
+        """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, `limit` at most."""
+        ...
+
+
 class EventLog:
-    """The log of one session; implements `seams.EventSink`. Without a journal it is memory alone."""
+    """The log of one session; implements `seams.EventSink` and `ReadableLog`. Without a journal it is memory
+    alone.
+    """
 
     def __init__(
         self,
