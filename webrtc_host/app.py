@@ -1,4 +1,4 @@
-"""The 8082 process put together: every room built once, wired, started, and stopped in the right order.
+"""The 8082 process put together: every room built once, started, and stopped in the right order (`_steps`).
 
 Owns the composition and the shutdown; no behaviour of its own. `build_app` makes the application, `serve`
 runs it on a socket until it is told to stop.
@@ -14,8 +14,8 @@ import logging
 import signal
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 from aiohttp import web
 
@@ -54,13 +54,16 @@ from webrtc_host.doors.push import PushDoor
 from webrtc_host.doors.resume import ResumeTokens
 from webrtc_host.doors.whip import WhipDoor
 from webrtc_host.late_sound import LateSound
+from webrtc_host.life import Step, living, once, task
 from webrtc_host.media import direct, tap
 from webrtc_host.media.first_byte import OnePortSite
 from webrtc_host.media.host_addresses import HostAddresses
 from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.opus import libopus_works
 from webrtc_host.media.reception import RECEPTION
-from webrtc_host.record_room import RecordRoom
+from webrtc_host.record_room import RecordRoom, make_history, make_store
+from webrtc_host.recovery_finding import FailedWindows
+from webrtc_host.recovery_room import RecoveryRoom
 from webrtc_host.resume_room import ResumeRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
@@ -97,6 +100,8 @@ SOCKETS = web.AppKey("sockets", PcmSocketDoor)
 RESUME = web.AppKey("resume", ResumeTokens)
 BACKFILL = web.AppKey("backfill", BackfillDoor)
 LATE_SOUND = web.AppKey("late_sound", LateSound)
+RECOVERY = web.AppKey("recovery", RecoveryRoom)
+"""Only where the configuration asks for it."""
 WHIP = web.AppKey("whip", WhipDoor)
 ONE_PORT = web.AppKey("one_port", OnePort)
 
@@ -104,38 +109,73 @@ ONE_PORT = web.AppKey("one_port", OnePort)
 def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None = None) -> web.Application:
     """The application with all its rooms, not yet listening.
 
-    make_pipeline: what reads a channel's audio; None: the speech room with the engine of the configuration.
+    Each room is made whole by its constructor, from rooms made before it. make_pipeline: what reads a
+    channel's audio; None: the speech room with the engine of the configuration.
     """
     tap.self_test()  # rather no server than one that loses every packet
     direct.self_test()
     libopus_works()  # says at the start what decodes
-    speech = SpeechRoom(config)
-    figures = metrics.Metrics()
-    record = RecordRoom(config, speech.ids, [figures.observe])
-    subscribers = Subscribers(
-        watchers_max=config.limits.watchers,
-        queue_events=config.limits.watcher_queue,
-        history=record.history,
-    )
-    record.listeners.append(subscribers.publish)
-    holds = HoldsReader(record.store)
-    archive = None
-    if config.archive.enabled:
-        archive = Archive(config.archive, config.data.dir, read_holds=holds.read_from_thread)
-    registry = SessionRegistry(
-        config.limits,
-        record.make_log,
-        make_pipeline or speech.make_pipeline,
-        coverage=CoverageBook(
-            CoverageConfig(round(config.coverage.report_every_s * 1000)), config.coverage.check
-        ),
-        make_keeper=None if archive is None else archive.keeper,
-    )
-    record.registry = registry
-    lag = LoopLag(figures.observe_lag)
-    readiness = Readiness(EngineWatch(config.engine_url, config.token_for_engine), lag)
     app = web.Application(client_max_size=config.limits.body_bytes)
-    gate = Gate(
+    app[CONFIG] = config
+    app[METRICS] = metrics.Metrics()
+    app[SPEECH] = SpeechRoom(config)
+    gate = _make_gate(config)
+    app[CONNECTIONS] = _make_connections(config, gate)
+    http.install(app, gate)
+    _add_record(app, make_pipeline or app[SPEECH].make_pipeline)
+    _add_readiness(app)
+    app[RESUME] = ResumeTokens(config.media.resume_s)
+    app[SOCKETS] = PcmSocketDoor(app[REGISTRY], config.media, tokens=app[RESUME], rates=FrameRates())
+    app[ONE_PORT] = OnePort(
+        HostAddresses(config.media.announce), is_proxied=bool(config.media.trusted_proxies)
+    )
+    _add_routes(app)
+    _add_statistics(app)
+
+    async def life(app: web.Application) -> AsyncIterator[None]:
+        async with living(_steps(app)):
+            yield
+
+    app.cleanup_ctx.append(life)
+    app.on_shutdown.append(_stop)
+    return app
+
+
+def _steps(app: web.Application) -> Sequence[Step]:
+    """The life of the server. It starts from the top down, before the first caller is let in; it stops from
+    the bottom up, after `_stop` has said goodbye and the last request has ended.
+
+    Why in this order: a step needs the steps above it from its start to its end.
+    """
+    record, archive = app[RECORD], app[ARCHIVE]
+    recovery = app.get(RECOVERY)
+    return (
+        # All others read from the record, or write their last words into it.
+        Step("record", record.running),
+        # Tokens, late audio and recovery speak of sessions and channels, so these are restored first.
+        Step("restored sessions", partial(record.restoring, app[REGISTRY])),
+        Step("resume tokens", ResumeRoom(app[RESUME], record).running),
+        # Before anything writes finals, so that each is indexed with the transaction that saves it.
+        Step("search index", app[SEARCH].running),
+        # Recovery and late audio send windows to the engine; its client ends when they have ended.
+        Step("speech", app[SPEECH].running),
+        # Mended and listed before anybody looks for audio in it; closed when nobody keeps any more.
+        Step("archive", archive.running),
+        # Late audio claims what it will read before recovery plans: recovery leaves those stretches out, else
+        # they would be transcribed twice.
+        once("late audio of before", app[LATE_SOUND].prepare),
+        # Before callers: recovery moves the clocks of cut-off channels behind the audio that is kept.
+        *([] if recovery is None else [Step("recovery", recovery.running)]),
+        # Retention begins when the audio that a crash left is found, and ends before the archive closes.
+        Step("care of the archive", archive.caring),
+        Step("late audio", app[LATE_SOUND].running),
+        task("loop lag", app[READINESS].lag.run),
+        task("engine watch", app[READINESS].engine.run),
+    )
+
+
+def _make_gate(config: MediaProcessConfig) -> Gate:
+    return Gate(
         config.token,
         keys=[Key.of(one.name, Role(one.role), one.token) for one in config.tokens],
         limits=LimitsOfCallers(
@@ -147,7 +187,10 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         trusted_proxies=config.media.trusted_proxies,
         host=config.media.host,
     )
-    app[CONNECTIONS] = Connections(
+
+
+def _make_connections(config: MediaProcessConfig, gate: Gate) -> Connections:
+    return Connections(
         ConnectionLimits(
             total=config.limits.connections + BETWEEN_REQUESTS,
             strangers_per_address=config.limits.connections_before_token,
@@ -156,41 +199,57 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
         clock=time.monotonic,
         is_trusted=gate.is_trusted,
     )
-    http.install(app, gate)
-    app[CONFIG] = config
-    app[REGISTRY] = registry
-    app[SUBSCRIBERS] = subscribers
-    app[READINESS] = readiness
-    app[METRICS] = figures
-    app[DATA_CHANNELS] = DataChannels(subscribers)
-    app[SPEECH] = speech
-    app[RECORD] = record
-    app[AUDIT] = Audit(record.store)
-    app[SEARCH] = SearchIndex(record.store)
-    app[ARCHIVE] = ArchiveRoom(config, registry, record, speech, archive, holds)
-    readiness.troubles["record"] = record.trouble
-    readiness.troubles["archive"] = app[ARCHIVE].trouble
-    app[RESUME] = ResumeTokens(config.media.resume_s)
-    app[LATE_SOUND] = LateSound(registry, record.store, app[ARCHIVE].archive, speech.make_past_pipeline)
-    app[ARCHIVE].before_recovery = app[LATE_SOUND].prepare
-    if (recovery := app[ARCHIVE].recovery) is not None:
-        recovery.reserved = app[LATE_SOUND].reserved
-    app[SOCKETS] = PcmSocketDoor(registry, config.media, tokens=app[RESUME], rates=FrameRates())
-    app[ONE_PORT] = OnePort(
-        HostAddresses(config.media.announce), is_proxied=bool(config.media.trusted_proxies)
+
+
+def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
+    """The record, the archive, the sessions that are written to them, and what reads past audio.
+
+    Logs tell listeners of their events, and some listeners need the sessions that own the logs. So what
+    listens is made first and knows no session: metrics, watchers, and the queue of failed windows.
+    """
+    config, speech = app[CONFIG], app[SPEECH]
+    store = make_store(config)
+    holds, failed = HoldsReader(store), FailedWindows()
+    archive = None
+    if config.archive.enabled:
+        archive = Archive(config.archive, config.data.dir, read_holds=holds.read_from_thread)
+    is_recovering = archive is not None and config.archive.recover
+    app[SUBSCRIBERS] = Subscribers(
+        watchers_max=config.limits.watchers,
+        queue_events=config.limits.watcher_queue,
+        history=make_history(config, store),
     )
-    _add_routes(app)
-    _add_statistics(app)
-    app.cleanup_ctx.append(record.running)  # the first to begin, the last to end
-    app.cleanup_ctx.append(ResumeRoom(app[RESUME], record).running)
-    app.cleanup_ctx.append(app[SEARCH].running)
-    app.cleanup_ctx.append(speech.running)
-    app.cleanup_ctx.append(app[ARCHIVE].running)
-    app.cleanup_ctx.append(app[LATE_SOUND].running)
-    app.cleanup_ctx.append(_running(lag.run, "loop lag"))
-    app.cleanup_ctx.append(_running(readiness.engine.run, "engine watch"))
-    app.on_shutdown.append(_stop)
-    return app
+    app[DATA_CHANNELS] = DataChannels(app[SUBSCRIBERS])
+    listeners = [app[METRICS].observe, app[SUBSCRIBERS].publish]
+    app[RECORD] = record = RecordRoom(
+        config, speech.ids, store, [*listeners, failed.observe] if is_recovering else listeners
+    )
+    app[AUDIT], app[SEARCH] = Audit(store), SearchIndex(store)
+    app[REGISTRY] = registry = SessionRegistry(
+        config.limits,
+        record.make_log,
+        make_pipeline,
+        coverage=CoverageBook(
+            CoverageConfig(round(config.coverage.report_every_s * 1000)), config.coverage.check
+        ),
+        make_keeper=None if archive is None else archive.keeper,
+    )
+    app[ARCHIVE] = ArchiveRoom(registry, record, archive, holds)
+    app[LATE_SOUND] = LateSound(registry, store, archive, speech.make_past_pipeline)
+    if archive is not None and is_recovering:
+        backlog_ms = config.speech.pipeline.backlog_ms_max
+        app[RECOVERY] = RecoveryRoom(
+            archive, record, speech, registry, failed, app[LATE_SOUND].reserved, backlog_ms
+        )
+
+
+def _add_readiness(app: web.Application) -> None:
+    config = app[CONFIG]
+    app[READINESS] = Readiness(
+        EngineWatch(config.engine_url, config.token_for_engine),
+        LoopLag(app[METRICS].observe_lag),
+        troubles={"record": app[RECORD].trouble, "archive": app[ARCHIVE].trouble},
+    )
 
 
 def _add_routes(app: web.Application) -> None:
@@ -249,33 +308,17 @@ def _add_statistics(app: web.Application) -> None:
     add_room("record", app[RECORD].store.statistics, metrics.RECORD)
     if (archive := app[ARCHIVE].archive) is not None:
         add_room("archive", archive.statistics, metrics.ARCHIVE)
-    if (recovery := app[ARCHIVE].recovery) is not None:
+    if (recovery := app.get(RECOVERY)) is not None:
         add_room("recovery", recovery.statistics, metrics.RECOVERY)
 
 
-def _running(
-    run: Callable[[], Coroutine[Any, Any, None]], name: str
-) -> Callable[[web.Application], AsyncIterator[None]]:
-    """A cleanup context that keeps a task running while the application lives; its error is logged."""
-
-    async def context(_: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(run(), name=name)
-        task.add_done_callback(_log_failure)
-        yield
-        task.cancel()
-        await asyncio.wait((task,))
-
-    return context
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("the task %s failed", task.get_name(), exc_info=error)
-
-
 async def _stop(app: web.Application) -> None:
-    """Flush, then say goodbye. The listening sockets are closed already."""
-    app[READINESS].is_stopping = True
+    """Flush, then say goodbye. The listening sockets are closed already.
+
+    Watchers stay to the last: they are told that the server stops, get the last words of every channel once
+    these are saved, and only then are sent away. The steps of `_steps` stop afterwards.
+    """
+    app[READINESS].stop()
     for session in app[REGISTRY]:
         if not session.is_ended:
             message = "the server is stopping; the last words follow"

@@ -1,7 +1,8 @@
-"""The archive put together: kept sound, its retention, its alarm, and recovery from it after a crash.
+"""The archive put together: kept audio, its retention and its alarm.
 
-Owns their lifetimes and the order of a start: the record is open, the archive mended, what a crash left is
-found, then callers come in. Invariant: without an archive, or with one in trouble, text goes on.
+Owns their lifetimes. Two steps of the server's life: `running` mends what a crash left and opens the archive,
+`caring` removes what is due and tells when no audio is kept. Invariant: without an archive, or with one in
+trouble, text goes on.
 """
 
 from __future__ import annotations
@@ -10,20 +11,17 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from functools import partial
 
-from aiohttp import web
 from sqlalchemy import Connection, select, update
 
-from webrtc_host.config import MediaProcessConfig
 from webrtc_host.desk.audio_api import SegmentPlace
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.record_room import RecordRoom
-from webrtc_host.recovery_room import RecoveryRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
-from webrtc_host.speech_room import SpeechRoom
 from webrtc_host.transcript import records, schema
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
@@ -43,43 +41,35 @@ SESSION = re.compile(r"s_[0-9a-z]{1,40}")
 
 
 class ArchiveRoom:
-    """Made once for the process; `running` is its cleanup context, after the record and the speech room."""
+    """Made once for the process."""
 
     def __init__(
-        self,
-        config: MediaProcessConfig,
-        registry: SessionRegistry,
-        record: RecordRoom,
-        speech: SpeechRoom,
-        archive: Archive | None,
-        holds: HoldsReader,
+        self, registry: SessionRegistry, record: RecordRoom, archive: Archive | None, holds: HoldsReader
     ) -> None:
         """archive: None where the configuration keeps no audio."""
         self._registry, self._record = registry, record
         self.archive, self.holds = archive, holds
-        self.recovery: RecoveryRoom | None = None
-        self.before_recovery: Callable[[], Awaitable[None]] | None = None  # called with the archive open
-        if self.archive is not None:
-            if config.archive.recover:
-                backlog_ms = config.speech.pipeline.backlog_ms_max
-                self.recovery = RecoveryRoom(self.archive, record.store, speech, backlog_ms)
-                self.recovery.registry = registry
-                record.listeners.append(self.recovery.observe)
 
-    async def running(self, _: web.Application) -> AsyncIterator[None]:
-        archive = self.archive
-        if archive is None:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        if self.archive is None:
             yield
             return
         self.holds.start()
-        await asyncio.to_thread(archive.open)
-        if self.before_recovery is not None:
-            await self.before_recovery()
-        if self.recovery is not None:
-            await self.recovery.begin(self._record.restarted)
+        await asyncio.to_thread(self.archive.open)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.archive.close)
+
+    @asynccontextmanager
+    async def caring(self) -> AsyncIterator[None]:
+        if self.archive is None:
+            yield
+            return
         tasks = [
-            asyncio.create_task(self._retain(archive), name="audio retention"),
-            asyncio.create_task(self._alarm(archive), name="audio alarm"),
+            asyncio.create_task(self._retain(self.archive), name="audio retention"),
+            asyncio.create_task(self._alarm(self.archive), name="audio alarm"),
         ]
         try:
             yield
@@ -87,9 +77,6 @@ class ArchiveRoom:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            if self.recovery is not None:
-                await self.recovery.end()
-            await asyncio.to_thread(archive.close)
 
     def trouble(self) -> str | None:
         """For `/ready`."""

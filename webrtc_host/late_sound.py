@@ -13,9 +13,8 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
-
-from aiohttp import web
 
 from webrtc_host.channel import Channel
 from webrtc_host.doors.gap_filling import (
@@ -54,7 +53,7 @@ Note = tuple[str, Channel, tuple[Gap, ...]]
 
 
 class LateSound:
-    """Made once for the process; `running` is its cleanup context, after the archive's."""
+    """Made once for the process; `prepare` and `running` are steps of its life, around recovery."""
 
     def __init__(
         self,
@@ -93,8 +92,10 @@ class LateSound:
 
     async def prepare(self) -> None:
         """Before recovery, with the archive open: find what an earlier process was given and had not read to
-        the end, and claim it.
+        the end, and claim it. Without an archive there is nothing to read it from.
         """
+        if self._archive is None:
+            return
         self._noted = [note async for note in self._notes()]
 
     def reserved(self, place: Place) -> Sequence[Gap]:
@@ -106,12 +107,19 @@ class LateSound:
             for gap in gaps
         ]
 
-    async def running(self, _: web.Application) -> AsyncIterator[None]:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         if self._noted:
             logger.info("late sound of %d gaps was not read before the restart", len(self._noted))
             self._begin(self._read_noted(self._noted), "late sound of before the restart")
-        yield
-        if tasks := set(self._tasks):  # their notes stand: the next start reads them
+        try:
+            yield
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """Break off what is read. Its notes stand: the next start reads them."""
+        if tasks := set(self._tasks):
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

@@ -1,6 +1,7 @@
-"""The record put together: store, journal, replay, and the sessions of the process before this one.
+"""The record put together: store, journal, and the sessions of the process before this one.
 
-Owns their lifetimes and the order of a start: open the record, go on with its sessions, then let callers in.
+Owns their lifetimes. Two steps of the server's life: `running` opens the record and closes it as the last of
+all, `restoring` makes its sessions live again before callers come in.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
-from aiohttp import web
 from sqlalchemy import Connection
 
 from webrtc_host.config import MediaProcessConfig
@@ -35,28 +36,37 @@ logger = logging.getLogger(__name__)
 FORGET_AGAIN_S = 5.0
 
 
+def make_store(config: MediaProcessConfig) -> Store:
+    """The record's database, not yet open."""
+    limits = config.limits
+    writer = WriterConfig(
+        unsaved_max=limits.events_unsaved,
+        keep_events=limits.events_in_memory if config.store.url == MEMORY else None,
+    )
+    return Store(StoreConfig(config.data.dir, config.store.url, writer=writer))
+
+
+def make_history(config: MediaProcessConfig, store: Store) -> History | None:
+    """Where watchers read events that no log holds any more; None when the memory is all there is."""
+    return None if config.store.url == MEMORY else Replay(store)
+
+
 class RecordRoom:
-    """Made once for the process; `running` is its cleanup context, the first to begin and the last to end."""
+    """Made once for the process."""
 
     def __init__(
-        self, config: MediaProcessConfig, ids: Ids, listeners: list[Callable[[Event], None]]
+        self, config: MediaProcessConfig, ids: Ids, store: Store, listeners: Sequence[Callable[[Event], None]]
     ) -> None:
-        """listeners: hear of every event when watchers may; more may be added before the start."""
+        """listeners: hear of every event of every session, as soon as watchers may."""
         limits = config.limits
-        is_memory = config.store.url == MEMORY
-        writer = WriterConfig(
-            unsaved_max=limits.events_unsaved, keep_events=limits.events_in_memory if is_memory else None
-        )
-        self.store = Store(StoreConfig(config.data.dir, config.store.url, writer=writer))
+        self.store = store
         self.journal = Journal(self.store)
-        self.history: History | None = None if is_memory else Replay(self.store)
         self.restarted: tuple[Restarted, ...] = ()  # sessions that go on; whoever recovers sound begins here
         self.former = FormerRecord()
-        self.listeners = listeners
+        self._listeners = tuple(listeners)
         self._capacity = limits.events_in_memory
         self._sessions_max = limits.sessions
         self._ids = ids
-        self.registry: SessionRegistry | None = None  # set before the start
 
     def trouble(self) -> str | None:
         """Why it cannot be written now, for /ready."""
@@ -75,16 +85,24 @@ class RecordRoom:
         self.journal.add(log)
         return log
 
-    async def running(self, _: web.Application) -> AsyncIterator[None]:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         await self.store.open()
         try:
-            await self._go_on()
-            forgetting = asyncio.create_task(self._forget_stop(), name="forget the former end")
             yield
-            forgetting.cancel()
-            await asyncio.wait((forgetting,))
         finally:
             await self._close()
+
+    @asynccontextmanager
+    async def restoring(self, registry: SessionRegistry) -> AsyncIterator[None]:
+        """Put the sessions of the record into the registry, then forget how the process before this ended."""
+        await self._restore(registry)
+        forgetting = asyncio.create_task(self._forget_stop(), name="forget the former end")
+        try:
+            yield
+        finally:
+            forgetting.cancel()
+            await asyncio.wait((forgetting,))
 
     async def _forget_stop(self) -> None:
         """Once the record can be written: on a full disk that may take a while, and nothing waits for it."""
@@ -95,11 +113,10 @@ class RecordRoom:
                 logger.warning("the former end cannot be taken out of the record yet: %s", error)
             await asyncio.sleep(FORGET_AGAIN_S)
 
-    async def _go_on(self) -> None:
+    async def _restore(self, registry: SessionRegistry) -> None:
         self.former = await self.store.read(lambda connection: read_former(connection, self._sessions_max))
         self._ids.go_on(self.former.utterance_max, self.former.segment_max)
-        if self.registry is not None:
-            self.restarted = go_on(self.registry, self.former, self.make_log, time.time())
+        self.restarted = go_on(registry, self.former, self.make_log, time.time())
 
     async def _close(self) -> None:
         stopped_wall_ms = str(int(time.time() * 1000))
@@ -112,7 +129,7 @@ class RecordRoom:
         await self.store.close()
 
     def _listen(self, event: Event) -> None:
-        for listener in self.listeners:
+        for listener in self._listeners:
             listener(event)
 
 

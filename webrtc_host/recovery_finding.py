@@ -1,11 +1,13 @@
-"""Finding what a crash left unread: the record's rows of feeds, failed windows, and what is known of them.
+"""Finding what is to be read again: the record's rows of feeds, failed windows, and what is known of them.
 
-Owns the queries; decides nothing (`transcript.recovery`) and reads no sound (`recovery_room`). Invariant: a
-feed is left out only when a note says that it was read, a failed window only when the ledger does.
+Owns the queries, and the queue of windows that fail now (`FailedWindows`); decides nothing
+(`transcript.recovery`) and reads no sound (`recovery_room`). Invariant: a feed is left out only when a note
+says that it was read, a failed window only when the ledger does.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +19,13 @@ from webrtc_host.going_on import CRASHED
 from webrtc_host.seams import CoverageState, EventType
 from webrtc_host.transcript import schema
 from webrtc_host.transcript.archive_writer import Place
+from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.recovery import WANT_OF_ENGINE, Known, known_of
 
 EVENTS_MAX = 4000
 """Of one feed, the newest: days of one channel's speech that is not dealt with would not fill it."""
 AROUND_MS = 120_000
+FAILED_MAX = 1024  # windows told of and not taken; recovery takes them at once
 DONE_KEY = "recovered:{session}:{channel}:"
 """In `meta`, with the opened_seq behind it: this feed was read again. Feeds are done in any order."""
 
@@ -40,6 +44,35 @@ class Feed:
     opened_seq: int
     opened_ms: int
     next_ms: int | None  # when the channel was opened again
+
+
+class FailedWindows:
+    """Windows that fail for want of an engine while the server runs, in order, for recovery to read again.
+
+    It stands between the event logs and recovery: logs tell it of every event, and recovery, which needs the
+    sessions that write those logs, is made after them.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[Failed] = asyncio.Queue(FAILED_MAX)
+        self.refused = 0
+        """Too many at once: the next start finds them."""
+
+    def observe(self, event: Event) -> None:
+        """A listener of every event log. Never waits."""
+        if event.kind is not EventType.WINDOW_FAILED or event.utterance is None or event.channel is None:
+            return
+        if json.loads(event.data)["code"] not in WANT_OF_ENGINE:
+            return
+        place = Place(event.session, event.channel)
+        try:
+            self._waiting.put_nowait(Failed(place, event.utterance, event.start_ms or 0))
+        except asyncio.QueueFull:
+            self.refused += 1
+
+    async def next(self) -> Failed:
+        """The oldest that was not taken yet; waits for one."""
+        return await self._waiting.get()
 
 
 def unrecovered_feeds(

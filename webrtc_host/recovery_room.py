@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,9 +19,11 @@ from typing import Any
 from webrtc_host.channel import Channel
 from webrtc_host.errors import EngineError, StoreError
 from webrtc_host.going_on import Restarted
+from webrtc_host.record_room import RecordRoom
 from webrtc_host.recovery_finding import (
     DONE_KEY,
     Failed,
+    FailedWindows,
     known_around,
     known_to_its_end,
     still_failed,
@@ -33,10 +35,8 @@ from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
 from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.archive_writer import Place
-from webrtc_host.transcript.event_log import Event
 from webrtc_host.transcript.meta import put_meta
-from webrtc_host.transcript.recovery import RESTART_RULE, WANT_OF_ENGINE, Plan
-from webrtc_host.transcript.store import Store
+from webrtc_host.transcript.recovery import RESTART_RULE, Plan
 
 logger = logging.getLogger(__name__)
 
@@ -75,20 +75,42 @@ class CutOff:
 
 
 class RecoveryRoom:
-    def __init__(self, archive: Archive, store: Store, speech: SpeechRoom, backlog_ms: int) -> None:
-        """backlog_ms: sound that may wait for voice detection."""
-        self._archive, self._store, self._speech = archive, store, speech
+    """Made once for the process; `running` is a step of its life: archive open, sessions restored."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        record: RecordRoom,
+        speech: SpeechRoom,
+        registry: SessionRegistry,
+        failed: FailedWindows,
+        reserved: Callable[[Place], Sequence[tuple[int, int]]],
+        backlog_ms: int,
+    ) -> None:
+        """failed: hears of every event. reserved: the kept audio of a channel that somebody else reads, in
+        samples. backlog_ms: audio that may wait for voice detection.
+        """
+        self._archive, self._record, self._store, self._speech = archive, record, record.store, speech
+        self._registry, self._failed, self._reserved = registry, failed, reserved
         self._tail_ms = backlog_ms + TAIL_SPARE_MS
         self.figures = RecoveryFigures()
-        self.registry: SessionRegistry | None = None  # set before the start
-        self.reserved: Callable[[Place], Sequence[tuple[int, int]]] = lambda _: ()
-        """What somebody else reads of the kept sound, in samples."""
         self._places = asyncio.Semaphore(AT_ONCE)
         self._task: asyncio.Task[None] | None = None
         self._again: set[asyncio.Task[None]] = set()
         self._tried: dict[str, None] = {}  # utterances read once more; in order
 
-    async def begin(self, restarted: Sequence[Restarted]) -> None:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self._begin(self._record.restarted)
+        hearing = asyncio.create_task(self._hear_of_failed(), name="failed windows")
+        try:
+            yield
+        finally:
+            hearing.cancel()
+            await asyncio.wait((hearing,))
+            await self._end()
+
+    async def _begin(self, restarted: Sequence[Restarted]) -> None:
         """Before callers: find what there is to read, set each channel's clock behind it, begin to read."""
         cut_off: list[CutOff] = []
         for one in restarted:
@@ -108,7 +130,7 @@ class RecoveryRoom:
         logger.info("recovery: %d feeds were cut off, up to %.0f s of sound are read", len(waiting), seconds)
         self._task = asyncio.create_task(self._run(waiting), name="recovery")
 
-    async def end(self) -> None:
+    async def _end(self) -> None:
         """What is not done is begun again at the next start."""
         tasks = [*self._again, *([self._task] if self._task is not None else [])]
         for task in tasks:
@@ -116,15 +138,12 @@ class RecoveryRoom:
         if tasks:
             await asyncio.wait(tasks)
 
-    def observe(self, event: Event) -> None:
-        """A listener of every event log: a window that failed for want of an engine is read once more, when
-        there is one. Late words come as finals of the same utterance.
+    async def _hear_of_failed(self) -> None:
+        """A window that failed for want of an engine is read once more, when there is one. Late words come as
+        finals of the same utterance.
         """
-        if event.kind is not EventType.WINDOW_FAILED or event.utterance is None or event.channel is None:
-            return
-        if json.loads(event.data)["code"] in WANT_OF_ENGINE:
-            place = Place(event.session, event.channel)
-            self._read_later(Failed(place, event.utterance, event.start_ms or 0))
+        while True:
+            self._read_later(await self._failed.next())
 
     def _read_later(self, failed: Failed) -> None:
         if failed.utterance in self._tried:
@@ -144,7 +163,7 @@ class RecoveryRoom:
         return {
             "feeds_waiting": figures.feeds_waiting,
             "feeds_done": figures.feeds_done,
-            "feeds_failed": figures.feeds_failed,
+            "feeds_failed": figures.feeds_failed + self._failed.refused,
             "audio_ms": figures.audio_ms,
             "finals": figures.finals,
         }
@@ -212,10 +231,9 @@ class RecoveryRoom:
 
     async def _repair(self, failed: Failed) -> None:
         """Read the utterance of a failed window once more, when the channel's last words are out."""
-        assert self.registry is not None
         place = failed.place
-        session = self.registry.get(place.session)
-        channel = self.registry.channel(session, place.channel)
+        session = self._registry.get(place.session)
+        channel = self._registry.channel(session, place.channel)
         self.figures.feeds_waiting += 1
         try:
             async with self._places:
@@ -235,7 +253,7 @@ class RecoveryRoom:
 
     async def _read_again(self, channel: Channel, plan: Plan) -> None:
         place = Place(channel.session.id, channel.id)
-        reserved = self.reserved(place)
+        reserved = self._reserved(place)
         sink = PastSink(channel.session.log, plan, self.figures)
         notes = PastNotes(channel.coverage.repairing())
         transcriber = PastTranscriber(self._speech.engine, plan)

@@ -13,9 +13,9 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
-from aiohttp import web
 from sqlalchemy import Connection
 
 from webrtc_host.doors.resume import Claim, ResumeTokens
@@ -32,7 +32,7 @@ FORGET_S = 60.0
 
 
 class ResumeRoom:
-    """Made once for the process; `running` is its cleanup context, after the record's."""
+    """Made once for the process; `running` is a step of its life, after the record's."""
 
     def __init__(
         self,
@@ -49,7 +49,8 @@ class ResumeRoom:
         self._is_due = asyncio.Event()
         tokens.on_change, tokens.on_forgotten = self._note, self._drop
 
-    async def running(self, _: web.Application) -> AsyncIterator[None]:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         await self._take_up()
         task = asyncio.create_task(self._run(), name="resume tokens")
         try:

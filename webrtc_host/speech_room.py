@@ -10,11 +10,10 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from aiohttp import web
 
 from host_stt.contract import TERMS_MAX
 from webrtc_host.channel import Channel, Pipeline
@@ -55,7 +54,7 @@ class Totals:
 
 
 class SpeechRoom:
-    """Made once for the process; `running` is its cleanup context."""
+    """Made once for the process; `running` is a step of its life."""
 
     def __init__(self, config: MediaProcessConfig) -> None:
         self._config = config
@@ -66,12 +65,15 @@ class SpeechRoom:
         self.glossary = Glossary(config.data.dir / GLOSSARY_FILE)
         self.engine = EngineClient(TranscriberConfig(url=config.engine_url, token=config.token_for_engine))
 
-    async def running(self, _: web.Application) -> AsyncIterator[None]:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         self._load_glossary()
         await self.engine.start()
-        yield
-        await self.engine.close()
-        self.executor.shutdown(wait=False)
+        try:
+            yield
+        finally:
+            await self.engine.close()
+            self.executor.shutdown(wait=False)
 
     def make_pipeline(self, channel: Channel) -> Pipeline:
         """What reads the audio of a channel that has just opened."""

@@ -26,7 +26,7 @@ from tests.support.record import a_record
 from tests.support.speech import say, silence
 from tests.webrtc_host.speech.engine_server import EngineServer, engine_server
 from webrtc_host import recovery_room
-from webrtc_host.app import ARCHIVE
+from webrtc_host.app import ARCHIVE, RECOVERY
 from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.recovery_finding import DONE_KEY, unrecovered_feeds
 from webrtc_host.seams import Block, EventType
@@ -116,8 +116,7 @@ async def events_of(desk: Desk, session: str) -> list[dict[str, Any]]:
 
 
 async def recovered(desk: Desk) -> None:
-    recovery = desk.app[ARCHIVE].recovery
-    assert recovery is not None
+    recovery = desk.app[RECOVERY]
     await until(lambda: recovery.figures.feeds_waiting == 0, BUSY_BOX_S)
     assert recovery.figures.feeds_failed == 0
 

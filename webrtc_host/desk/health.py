@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,15 +123,20 @@ class Readiness:
         engine: EngineWatch,
         lag: LoopLag,
         *,
+        troubles: Mapping[str, Callable[[], str | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """troubles: of what may degrade while text goes on: name -> what is wrong now, in words, or None."""
         self.engine = engine
         self.lag = lag
         self.is_stopping = False
-        self.troubles: dict[str, Callable[[], str | None]] = {}
-        """Rooms that may degrade while text goes on: name -> what is wrong now, in plain words, or None."""
+        self._troubles = dict(troubles or {})
         self._clock = clock
         self._started_s = clock()
+
+    def stop(self) -> None:
+        """The server is stopping: not ready from now on."""
+        self.is_stopping = True
 
     def uptime_s(self) -> float:
         return round(self._clock() - self._started_s, 1)
@@ -146,7 +151,7 @@ class Readiness:
         if not is_ready:
             body |= {"degraded": status == "degraded", "reason": reason}
             body["error"] = {"code": code, "message": reason}
-        troubles = {room: text for room, what in self.troubles.items() if (text := what()) is not None}
+        troubles = {room: text for room, what in self._troubles.items() if (text := what()) is not None}
         if troubles:
             body |= {"degraded": True, "troubles": troubles}
         return is_ready, body | {"engine": engine, "loop_lag_ms": self.lag.max_ms()}

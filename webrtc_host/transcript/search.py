@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -86,11 +87,14 @@ class SearchIndex:
         self._store.writer.after_segments.append(self.add)
         self._catching_up = asyncio.create_task(self._catch_up(), name="search index")
 
-    async def running(self, _: object) -> AsyncIterator[None]:
-        """Cleanup context of the application."""
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """A step of the server's life."""
         self.start()
-        yield
-        await self.close()
+        try:
+            yield
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         if self._catching_up is not None:

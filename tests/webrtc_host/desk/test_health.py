@@ -107,7 +107,7 @@ def test_a_stopping_server_is_not_ready_whatever_the_engine_says() -> None:
     engine.reading = EngineReading(is_reachable=True, is_ready=True)
     readiness = Readiness(engine, LoopLag())
     assert readiness.answer()[0]
-    readiness.is_stopping = True
+    readiness.stop()
     is_ready, body = readiness.answer()
     assert (is_ready, body["status"]) == (False, "stopping")
 

@@ -1,0 +1,67 @@
+"""The life of the server as steps: each starts something and stops it again.
+
+Owns only the rule: steps start in order, and stop in the reverse order, so a step may use all steps before it
+for as long as it runs. When one cannot start, those before it stop. Which steps there are, and why in this
+order, is `app.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    name: str
+    running: Callable[[], AbstractAsyncContextManager[None]]
+    """Entered when the step starts; left when it stops."""
+
+
+@asynccontextmanager
+async def living(steps: Sequence[Step]) -> AsyncIterator[None]:
+    """All steps, started; stopped on the way out, also when one of them raises."""
+    async with AsyncExitStack() as stack:
+        for step in steps:
+            logger.debug("- start: %s", step.name)
+            await stack.enter_async_context(step.running())
+            stack.callback(logger.debug, "- stop: %s", step.name)
+        yield
+
+
+def once(name: str, start: Callable[[], Awaitable[None]]) -> Step:
+    """A step that does something before the next one starts, and has nothing to stop."""
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        await start()
+        yield
+
+    return Step(name, running)
+
+
+def task(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> Step:
+    """A step that is one task, cancelled at the stop. An error of the task is logged, and ends it alone."""
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        running = asyncio.create_task(run(), name=name)
+        running.add_done_callback(_log_failure)
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait((running,))
+
+    return Step(name, running)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("the task %s failed", task.get_name(), exc_info=error)
