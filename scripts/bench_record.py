@@ -34,7 +34,6 @@ from webrtc_host.app import RECORD, REGISTRY, build_app, serve
 from webrtc_host.config import DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig, StoreSettings
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import Event
-from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
 
@@ -59,12 +58,14 @@ class Written:
     added_ms: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        journal = Journal(self.store)
         self.log = SavedLog(
-            f"s_{time.monotonic_ns()}", capacity=100, now_ms=lambda: 0, listener=self._heard, journal=journal
+            f"s_{time.monotonic_ns()}",
+            capacity=100,
+            now_ms=lambda: 0,
+            listener=self._heard,
+            journal=self.store.journal,
         )
-        journal.add(self.log)
-        self.journal = journal
+        self.store.journal.add(self.log)
         self.emit(EventType.SESSION_STARTED, name="bench", t0_wall="2026-11-21T06:10:01.234Z")
 
     def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> None:

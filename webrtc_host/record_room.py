@@ -22,7 +22,6 @@ from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech.ids import Ids
 from webrtc_host.transcript.database import MEMORY
 from webrtc_host.transcript.event_log import Event
-from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.meta import forget_meta, put_meta
 from webrtc_host.transcript.replay import Replay
 from webrtc_host.transcript.restart import FormerRecord, read_former
@@ -60,7 +59,6 @@ class RecordRoom:
         """listeners: hear of every event of every session, as soon as watchers may."""
         limits = config.limits
         self.store = store
-        self.journal = Journal(self.store)
         self.restarted: tuple[Restarted, ...] = ()  # sessions that go on; whoever recovers sound begins here
         self.former = FormerRecord()
         self._listeners = tuple(listeners)
@@ -79,10 +77,10 @@ class RecordRoom:
             capacity=self._capacity,
             now_ms=now_ms,
             listener=self._listen,
-            journal=self.journal,
+            journal=self.store.journal,
             head_seq=head_seq,
         )
-        self.journal.add(log)
+        self.store.journal.add(log)
         return log
 
     @asynccontextmanager

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import Event
-from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
 
@@ -27,9 +26,8 @@ def say_seen(event: Event) -> None:
 async def write(folder: Path, events: int) -> None:
     store = Store(StoreConfig(folder))
     await store.open()
-    journal = Journal(store)
-    log = SavedLog("s_1", capacity=100, now_ms=lambda: 0, listener=say_seen, journal=journal)
-    journal.add(log)
+    log = SavedLog("s_1", capacity=100, now_ms=lambda: 0, listener=say_seen, journal=store.journal)
+    store.journal.add(log)
     log.emit(EventType.SESSION_STARTED, name="night", t0_wall="2026-11-21T06:10:01.234Z")
     for number in range(1, events):
         ids = {"utterance": f"u_{number}", "segment": f"g_{number}"}

@@ -10,37 +10,37 @@ from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 from webrtc_host.transcript.event_log import Event, EventLog
-from webrtc_host.transcript.store import Store
 from webrtc_host.transcript.store_writer import WriterState
 
 
 class Journal:
-    def __init__(self, store: Store) -> None:
-        self.on_state: Callable[[WriterState], None] = lambda state: None
-        self._store = store
+    """Made by the store, one for each; implements `event_log.Journal`."""
+
+    def __init__(self, append: Callable[[Event], None], state: Callable[[], WriterState]) -> None:
+        """append: hands an event to the writer. state: the writer's, at this moment."""
+        self._append, self._state = append, state
         self._logs: WeakValueDictionary[str, EventLog] = WeakValueDictionary()
-        store.writer.on_saved = self._saved
-        store.writer.on_state = self._changed
 
     @property
     def is_degraded(self) -> bool:
-        return self._store.state.is_degraded
+        return self._state().is_degraded
 
     def add(self, log: EventLog) -> None:
         self._logs[log.session] = log
 
     def append(self, event: Event) -> None:
-        self._store.append(event)
+        self._append(event)
 
-    def _saved(self, events: list[Event]) -> None:
+    def saved(self, events: list[Event]) -> None:
+        """These are on disk: the logs that they came from hand them to watchers."""
         newest = {event.session: event.seq for event in events}
         for session, seq in newest.items():
             log = self._logs.get(session)
             if log is not None and seq is not None:
                 log.acknowledge(seq)
 
-    def _changed(self, state: WriterState) -> None:
+    def state_changed(self, state: WriterState) -> None:
+        """The writer degraded or is well again."""
         if state.is_degraded:
             for log in list(self._logs.values()):
                 log.degrade()
-        self.on_state(state)

@@ -29,6 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.transcript.database import MEMORY, Database, DiskFull, open_database
 from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.store_writer import StoreWriter, WriterConfig, WriterState
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,10 @@ class Store:
         self.trouble: str | None = (
             None  # why the record is not where it should be, as long as this process lives
         )
-        self.writer = StoreWriter(config.writer)
+        self.journal = Journal(self.append, lambda: self.state)
+        self.writer = StoreWriter(
+            config.writer, on_saved=self.journal.saved, on_state=self.journal.state_changed
+        )
 
     async def open(self) -> None:
         """Open or make the database and start its writer. Raises ConfigError.
@@ -99,7 +103,7 @@ class Store:
         return self._database
 
     def append(self, event: Event) -> None:
-        """Write a stored event soon, in order. Never waits; `writer.on_saved` tells when it is on disk."""
+        """Write a stored event soon, in order. Never waits; the journal's log hears when it is on disk."""
         self.writer.append(event)
 
     async def read(self, work: Work[T]) -> T:

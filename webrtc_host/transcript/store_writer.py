@@ -90,10 +90,15 @@ class _Totals:
 
 class StoreWriter:
     def __init__(
-        self, config: WriterConfig = WriterConfig(), *, clock: Callable[[], float] = time.monotonic
+        self,
+        config: WriterConfig = WriterConfig(),
+        *,
+        on_saved: Callable[[list[Event]], None],
+        on_state: Callable[[WriterState], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.on_saved: Callable[[list[Event]], None] = lambda events: None
-        self.on_state: Callable[[WriterState], None] = lambda state: None
+        """Both are called on the event loop: on_saved for each group on disk, on_state for each change."""
+        self._on_saved, self._on_state = on_saved, on_state
         self.after_segments: list[AfterSegments] = []  # run in the transaction that inserts these finals
         self.state = WriterState()
         self._config = config
@@ -322,7 +327,7 @@ class StoreWriter:
 
     def _tell(self, events: list[Event], is_recovered: bool) -> None:
         if events:
-            self.on_saved(events)
+            self._on_saved(events)
         if is_recovered and self.state.is_degraded:
             logger.warning("the record is written again; everything that waited is in it")
             self._set_state(WriterState())
@@ -339,7 +344,7 @@ class StoreWriter:
 
     def _set_state(self, state: WriterState) -> None:
         self.state = state
-        self.on_state(state)
+        self._on_state(state)
 
     async def _watch_for_stalls(self) -> None:
         while True:

@@ -19,7 +19,6 @@ from webrtc_host.errors import StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import replay
 from webrtc_host.transcript.event_log import Event
-from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.replay import Page, Replay
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
@@ -56,9 +55,10 @@ class Desk:
 @asynccontextmanager
 async def a_desk(store: Store, queue: int = 1000, watchers: int = 20_000) -> AsyncIterator[Desk]:
     subscribers = Subscribers(watchers_max=watchers, queue_events=queue, history=Replay(store))
-    journal = Journal(store)
-    log = SavedLog("s_1", capacity=HELD, now_ms=lambda: 0, listener=subscribers.publish, journal=journal)
-    journal.add(log)
+    log = SavedLog(
+        "s_1", capacity=HELD, now_ms=lambda: 0, listener=subscribers.publish, journal=store.journal
+    )
+    store.journal.add(log)
     log.emit(EventType.SESSION_STARTED, name="night", t0_wall="2026-11-21T06:10:01.234Z")
     yield Desk(store, log, subscribers)
 

@@ -18,7 +18,6 @@ from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import schema
 from webrtc_host.transcript.event_log import Event
-from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.restart import read_former
 from webrtc_host.transcript.runs import Run, laid
 from webrtc_host.transcript.saved_log import SavedLog
@@ -32,20 +31,18 @@ STARTED: dict[str, Any] = {"name": "night", "t0_wall": "2026-11-21T06:10:01.234Z
 class Kept:
     """A session whose events are saved by a store, and what its watchers heard."""
 
-    def __init__(self, store: Store, session: str = "s_1", beside: Kept | None = None) -> None:
-        """beside: another session of the same store."""
+    def __init__(self, store: Store, session: str = "s_1") -> None:
         self.store = store
         self.heard: list[Event] = []
-        self.journal: Journal = Journal(store) if beside is None else beside.journal
         self.log = SavedLog(
             session,
             capacity=1000,
             now_ms=lambda: 5000,
             wall=lambda: WALL,
             listener=self.heard.append,
-            journal=self.journal,
+            journal=store.journal,
         )
-        self.journal.add(self.log)
+        store.journal.add(self.log)
         self.log.emit(EventType.SESSION_STARTED, **STARTED)
 
     def opened(self, channel: str = "C01", connection: str = "c_1", at_ms: int = 0, **more: Any) -> None:
@@ -237,7 +234,7 @@ async def test_an_event_that_fits_no_table_stops_none_behind_it(
 async def test_events_of_a_session_that_was_deleted_are_left_out(open_store: OpenStore) -> None:
     async with open_store() as store:
         gone = Kept(store, "s_gone")
-        other = Kept(store, "s_other", beside=gone)
+        other = Kept(store, "s_other")
         gone.final(1)
         await gone.log.settled()
         await store.write(
@@ -300,7 +297,7 @@ async def test_a_restarted_server_finds_what_it_needs_to_go_on(open_store: OpenS
         kept.opened(at_ms=100)
         kept.covered(100, 800, "silence")
         kept.final(52, end_ms=2500)
-        other = Kept(store, "s_2", beside=kept)
+        other = Kept(store, "s_2")
         other.log.emit(EventType.SESSION_ENDED, reason="requested")
         await asyncio.gather(other.log.settled(), store.write(lambda connection: None))
     async with open_store() as store:
