@@ -64,7 +64,7 @@ from webrtc_host.media.reception import RECEPTION
 from webrtc_host.record_room import RecordRoom, make_history, make_store
 from webrtc_host.recovery_finding import FailedWindows
 from webrtc_host.recovery_room import RecoveryRoom
-from webrtc_host.resume_room import ResumeRoom
+from webrtc_host.resume_room import ClaimChanges, ResumeRoom
 from webrtc_host.seams import EventType
 from webrtc_host.sessions import SessionRegistry
 from webrtc_host.speech_room import SpeechRoom
@@ -98,6 +98,7 @@ ARCHIVE = web.AppKey("archive", ArchiveRoom)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
 RESUME = web.AppKey("resume", ResumeTokens)
+RESUME_ROOM = web.AppKey("resume_room", ResumeRoom)
 BACKFILL = web.AppKey("backfill", BackfillDoor)
 LATE_SOUND = web.AppKey("late_sound", LateSound)
 RECOVERY = web.AppKey("recovery", RecoveryRoom)
@@ -124,7 +125,9 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     http.install(app, gate)
     _add_record(app, make_pipeline or app[SPEECH].make_pipeline)
     _add_readiness(app)
-    app[RESUME] = ResumeTokens(config.media.resume_s)
+    changes = ClaimChanges()
+    app[RESUME] = ResumeTokens(config.media.resume_s, on_change=changes.note, on_forgotten=changes.drop)
+    app[RESUME_ROOM] = ResumeRoom(app[RESUME], changes, app[RECORD])
     app[SOCKETS] = PcmSocketDoor(app[REGISTRY], config.media, tokens=app[RESUME], rates=FrameRates())
     app[ONE_PORT] = OnePort(
         HostAddresses(config.media.announce), is_proxied=bool(config.media.trusted_proxies)
@@ -154,7 +157,7 @@ def _steps(app: web.Application) -> Sequence[Step]:
         Step("record", record.running),
         # Tokens, late audio and recovery speak of sessions and channels, so these are restored first.
         Step("restored sessions", partial(record.restoring, app[REGISTRY])),
-        Step("resume tokens", ResumeRoom(app[RESUME], record).running),
+        Step("resume tokens", app[RESUME_ROOM].running),
         # Before anything writes finals, so that each is indexed with the transaction that saves it.
         Step("search index", app[SEARCH].running),
         # Recovery and late audio send windows to the engine; its client ends when they have ended.

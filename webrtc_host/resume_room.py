@@ -31,23 +31,55 @@ FORGET_S = 60.0
 """Those whose time is over are removed from the record as often."""
 
 
+class ClaimChanges:
+    """Claims that changed since they were last written. The doors tell it (`ResumeTokens`) and never wait."""
+
+    def __init__(self) -> None:
+        self._changed: dict[str, Claim] = {}
+        self._forgotten: set[str] = set()
+        self._is_due = asyncio.Event()
+
+    def note(self, claim: Claim) -> None:
+        self._changed[claim.token_hash] = claim
+        self._is_due.set()
+
+    def drop(self, claim: Claim) -> None:
+        self._changed.pop(claim.token_hash, None)
+        self._forgotten.add(claim.token_hash)
+        self._is_due.set()
+
+    async def wait(self) -> None:
+        """Until there is something to write."""
+        await self._is_due.wait()
+
+    def take(self) -> tuple[dict[str, Claim], set[str]]:
+        """All of it, by the token's hash: changed, and forgotten."""
+        changed, forgotten = self._changed, self._forgotten
+        self._changed, self._forgotten = {}, set()
+        self._is_due.clear()
+        return changed, forgotten
+
+    def put_back(self, changed: dict[str, Claim], forgotten: set[str]) -> None:
+        """It could not be written; what changed meanwhile is newer."""
+        self._changed = changed | self._changed
+        self._forgotten |= forgotten
+        self._is_due.set()
+
+
 class ResumeRoom:
     """Made once for the process; `running` is a step of its life, after the record's."""
 
     def __init__(
         self,
         tokens: ResumeTokens,
+        changes: ClaimChanges,
         record: RecordRoom,
         clock: Clock = time.monotonic,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
-        """clock: the tokens' own."""
-        self._tokens, self._record = tokens, record
+        """changes: told by these tokens. clock: the tokens' own."""
+        self._tokens, self._changes, self._record = tokens, changes, record
         self._clock, self._wall_s = clock, wall_s
-        self._changed: dict[str, Claim] = {}
-        self._forgotten: set[str] = set()
-        self._is_due = asyncio.Event()
-        tokens.on_change, tokens.on_forgotten = self._note, self._drop
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -78,22 +110,13 @@ class ResumeRoom:
             )
             self._tokens.take_up(claim)
             if is_new:
-                self._note(claim)
-
-    def _note(self, claim: Claim) -> None:
-        self._changed[claim.token_hash] = claim
-        self._is_due.set()
-
-    def _drop(self, claim: Claim) -> None:
-        self._changed.pop(claim.token_hash, None)
-        self._forgotten.add(claim.token_hash)
-        self._is_due.set()
+                self._changes.note(claim)
 
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FORGET_S):
-                    await self._is_due.wait()
+                    await self._changes.wait()
             try:
                 await self._write()
             except (StoreError, Overloaded) as error:
@@ -105,20 +128,15 @@ class ResumeRoom:
 
     async def _write(self) -> None:
         """Bring the record up to date. Raises StoreError; then it is still to be done."""
-        changed, forgotten = dict(self._changed), sorted(self._forgotten)
-        self._changed.clear()
-        self._forgotten.clear()
-        self._is_due.clear()
+        changed, forgotten = self._changes.take()
         rows = [self._kept(claim) for claim in changed.values()]
         over_ms = round((self._wall_s() - self._tokens.resume_s) * 1000)
         try:
             await self._record.store.write(
-                partial(_bring_up_to_date, rows=rows, over_ms=over_ms, forgotten=forgotten)
+                partial(_bring_up_to_date, rows=rows, over_ms=over_ms, forgotten=sorted(forgotten))
             )
         except BaseException:
-            self._changed = changed | self._changed
-            self._forgotten.update(forgotten)
-            self._is_due.set()
+            self._changes.put_back(changed, forgotten)
             raise
 
     def _kept(self, claim: Claim) -> KeptResume:

@@ -48,13 +48,20 @@ class Claim:
 
 
 class ResumeTokens:
-    def __init__(self, resume_s: float, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        resume_s: float,
+        clock: Clock = time.monotonic,
+        *,
+        on_change: Callable[[Claim], None] = lambda _: None,
+        on_forgotten: Callable[[Claim], None] = lambda _: None,
+    ) -> None:
+        """on_change, on_forgotten: told of each claim that is to be written, or removed, on disk."""
         self.resume_s = resume_s
         self._clock = clock
         self._claims: OrderedDict[str, Claim] = OrderedDict()
         self._of_connection: dict[str, Claim] = {}
-        self.on_change: Callable[[Claim], None] = lambda _: None
-        self.on_forgotten: Callable[[Claim], None] = lambda _: None
+        self._on_change, self._on_forgotten = on_change, on_forgotten
 
     def __len__(self) -> int:
         return len(self._claims)
@@ -71,7 +78,7 @@ class ResumeTokens:
         claim.closed_s = None
         self._of_connection[connection.id] = claim
         self.take_up(claim)
-        self.on_change(claim)
+        self._on_change(claim)
         return claim.token
 
     def take_up(self, claim: Claim) -> None:
@@ -81,14 +88,14 @@ class ResumeTokens:
         while len(self._claims) > TOKENS_MAX:
             _, oldest = self._claims.popitem(last=False)
             self._of_connection.pop(oldest.connection, None)
-            self.on_forgotten(oldest)
+            self._on_forgotten(oldest)
 
     def closed(self, connection: Connection) -> None:
         """The connection is over: its token holds for `resume_s` from now."""
         claim = self._of_connection.get(connection.id)
         if claim is not None and claim.closed_s is None:
             claim.closed_s = self._clock()
-            self.on_change(claim)
+            self._on_change(claim)
 
     def find(self, token: str) -> Claim | Refusal:
         claim = self._claims.get(hash_of(token))
