@@ -75,11 +75,11 @@ class Caller(Speakers):
             assert response.status == 200, self.answer
         answer = RTCSessionDescription(relay.through(self.answer["sdp"]), "answer")
         await self.client.pc.setRemoteDescription(answer)
-        await until(lambda: self.tracks[0]._began_s is not None, BUSY_BOX_S, "the first packet")
+        await until(lambda: self.tracks[0].began_s is not None, BUSY_BOX_S, "the first packet")
         return self.answer
 
     async def at(self, second: float) -> None:
-        began_s = self.tracks[0]._began_s
+        began_s = self.tracks[0].began_s
         assert began_s is not None
         await asyncio.sleep(max(0.0, began_s + second - asyncio.get_running_loop().time()))
 

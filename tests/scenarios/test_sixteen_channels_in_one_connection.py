@@ -112,7 +112,7 @@ async def test_each_of_sixteen_is_read_on_their_channel_at_their_time(tmp_path: 
     assert {e["channel"] for e in of(watcher.events, "segment.final")} == {*channels, "C17"}
     assert "tango" not in said(watcher.events).lower()
 
-    began_s = [track._began_s or 0.0 for track in speakers.tracks]
+    began_s = [track.began_s or 0.0 for track in speakers.tracks]
     found_ms = [
         first_word_ms(watcher.events, channel, phrase.split()[0])
         for channel, phrase in zip(channels, PHRASES, strict=True)

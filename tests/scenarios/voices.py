@@ -68,14 +68,14 @@ class OpusTrack(MediaStreamTrack):
         packets = opus_packets(np.concatenate([sound, np.zeros(SILENT_FRAMES * FRAME, np.int16)]))
         self._packets, self._silence = packets, packets[-1]
         self._sent = 0
-        self._began_s: float | None = None
+        self.began_s: float | None = None
 
     async def recv(self) -> Packet[Any]:
         if self.readyState != "live":
             raise MediaStreamError
         loop = asyncio.get_running_loop()
-        self._began_s = self._began_s or loop.time()
-        await asyncio.sleep(max(0.0, self._began_s + self._sent * 0.02 - loop.time()))
+        self.began_s = self.began_s or loop.time()
+        await asyncio.sleep(max(0.0, self.began_s + self._sent * 0.02 - loop.time()))
         data = self._packets[self._sent] if self._sent < len(self._packets) else self._silence
         packet: Packet[Any] = Packet(data)
         packet.pts, packet.time_base = self._sent * FRAME, Fraction(1, 48_000)

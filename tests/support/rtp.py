@@ -87,3 +87,14 @@ def a_receiver() -> Any:
         codec = next(codec for codec in known.codecs if codec.mimeType == name)
         receiver._RTCRtpReceiver__codecs[payload_type] = codec
     return receiver
+
+
+async def receive(receiver: Any, packet: Any, arrival_ms: int = 0) -> None:
+    """Hand a packet over as aiortc's transport does."""
+    await receiver._handle_rtp_packet(packet, arrival_time_ms=arrival_ms)
+
+
+def sources_of(receiver: Any) -> dict[int, Any]:
+    """What aiortc counts of each source (SSRC), for its reports."""
+    sources: dict[int, Any] = receiver._RTCRtpReceiver__remote_streams
+    return sources

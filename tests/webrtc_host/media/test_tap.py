@@ -13,7 +13,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.rtcdtlstransport import RTCDtlsTransport, RtpRouter
 from aiortc.rtp import RTCP_RR, RtcpReceiverInfo, RtcpRrPacket, RtpPacket
 
-from tests.support.rtp import a_receiver, nothing
+from tests.support.rtp import a_receiver, nothing, receive, sources_of
 from webrtc_host.media import tap
 from webrtc_host.media.opus import Codec
 from webrtc_host.media.tap import ROUTES_MAX, SOURCES_MAX, Tap, TapError, WirePacket, guard, self_test
@@ -64,7 +64,7 @@ async def test_packets_come_out_as_they_came_with_their_codec() -> None:
     receiver, taken = a_receiver(), []
     tapped = Tap(receiver, lambda codec, packet: taken.append((codec, packet.sequence_number)))
     for payload_type, number in [(96, 5), (96, 4), (0, 6), (8, 7), (9, 8), (101, 9), (13, 10)]:
-        await receiver._handle_rtp_packet(a_packet(number, payload_type=payload_type), arrival_time_ms=0)
+        await receive(receiver, a_packet(number, payload_type=payload_type))
     assert taken == [(Codec.OPUS, 5), (Codec.OPUS, 4), (Codec.PCMU, 6), (Codec.PCMA, 7)]
     assert (tapped.packets, tapped.ignored) == (7, 3), "G.722, telephone events and comfort noise"
 
@@ -73,8 +73,8 @@ async def test_receiver_reports_count_what_came_and_what_did_not() -> None:
     receiver = a_receiver()
     Tap(receiver, None)
     for number in (1, 2, 3, 5, 6, 10):
-        await receiver._handle_rtp_packet(a_packet(number), arrival_time_ms=0)
-    stream = receiver._RTCRtpReceiver__remote_streams[7]
+        await receive(receiver, a_packet(number))
+    stream = sources_of(receiver)[7]
     assert (stream.packets_received, stream.packets_lost) == (6, 4)
     stats = await a_stats(receiver)
     assert stats.packetsLost == 4
@@ -98,7 +98,7 @@ async def test_an_exception_costs_one_packet_and_few_lines_of_log(caplog: pytest
     tapped = Tap(receiver, take)
     with caplog.at_level(logging.ERROR):
         for number in range(200):
-            await receiver._handle_rtp_packet(a_packet(number), arrival_time_ms=0)
+            await receive(receiver, a_packet(number))
     assert (len(taken), tapped.failed) == (100, 100)
     assert len(caplog.records) == 7  # 1, 2, 4 ... 64
 
@@ -107,7 +107,7 @@ async def test_a_track_nobody_reads_is_counted_and_keeps_nothing() -> None:
     receiver = a_receiver()
     tapped = Tap(receiver, None)
     for number in range(500):
-        await receiver._handle_rtp_packet(a_packet(number), arrival_time_ms=0)
+        await receive(receiver, a_packet(number))
     assert tapped.packets == 500
     assert receiver._RTCRtpReceiver__decoder_queue.empty()
 
@@ -118,8 +118,8 @@ async def test_made_up_sources_are_bounded_and_every_report_can_be_written() -> 
     for number in range(2_000):
         source, timestamp = rng.randrange(30), rng.choice([0, 2**32 - 1])
         packet = a_packet(rng.randrange(2**16), ssrc=source, timestamp=timestamp)
-        await receiver._handle_rtp_packet(packet, arrival_time_ms=number)
-    streams = receiver._RTCRtpReceiver__remote_streams
+        await receive(receiver, packet, number)
+    streams = sources_of(receiver)
     assert len(streams) == SOURCES_MAX
     reports = [
         RtcpReceiverInfo(

@@ -12,7 +12,7 @@ from aiortc.rtp import RtpPacket
 
 from tests.support.peers import BlockKeeper, Rig
 from tests.support.polling import until
-from tests.support.rtp import PACKET, a_receiver, assert_contiguous, coded, samples_of
+from tests.support.rtp import PACKET, a_receiver, assert_contiguous, coded, receive, samples_of
 from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.config import MediaConfig
 from webrtc_host.media.opus import OpusDecoder
@@ -64,7 +64,7 @@ class World:
             ssrc=5,
             payload=PAYLOADS[number % len(PAYLOADS)] if payload is None else payload,
         )
-        await self.receiver._handle_rtp_packet(packet, arrival_time_ms=0)
+        await receive(self.receiver, packet)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ async def test_while_the_loop_stands_still_the_thread_reads_and_nothing_is_lost_
         for start in range(0, 200, 4):  # the loop does not get its turn for as long as this takes
             for data in sent[start : start + 4]:
                 client.send(data)
-            until_blocking(lambda start=start: len(reader._waiting) >= start + 4)  # type: ignore[misc]
+            until_blocking(lambda start=start: reader.statistics()["waiting"] >= start + 4)  # type: ignore[misc]
         assert reader.statistics()["rescued"] == 200
         client.send(numbered(1, 200)[0])
         await until(lambda: len(got) == 201)
@@ -90,7 +90,7 @@ async def test_the_thread_steps_in_too_while_packets_are_fetched_by_the_timer() 
         await until(lambda: not reader.statistics()["waiting"])
         for data in numbered(300):
             client.send(data)
-        until_blocking(lambda: len(reader._waiting) >= 300)  # the event loop stands still
+        until_blocking(lambda: reader.statistics()["waiting"] >= 300)  # the event loop stands still
         client.send(b"last")
         await until(lambda: got[-1].data == b"last")
         came = [packet.data for packet in got if packet.data != b"first"]
