@@ -21,6 +21,7 @@ PURE = (
     "host_stt_common.likeness",
     "host_stt_common.mixdown",
     "host_stt_common.names",
+    "host_stt_common.ranges",
     "host_stt_common.rates",
     "host_stt_common.subtitles",
     "host_stt_common.tokens",

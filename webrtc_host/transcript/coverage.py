@@ -9,11 +9,12 @@ the runs told, applied in their order, are the ledger's.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import NamedTuple
 
+from host_stt_common.ranges import RangeMap
 from webrtc_host.seams import CoverageState
 
 NOT_FED = "not_fed"
@@ -74,78 +75,13 @@ _RANK = {
 """A repair overrules what ranks lower, and among the lowest its equals: what was heard stays heard."""
 
 
-@dataclass(slots=True)
-class _Runs:
-    """Adjacent runs: the i-th goes from starts[i] to the next start, the last one to `end`."""
-
-    starts: list[int] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    end: int = 0
-
-    def __iter__(self) -> Iterator[tuple[int, int, Mark]]:
-        ends = [*self.starts[1:], self.end][: len(self.starts)]
-        return zip(self.starts, ends, self.marks, strict=True)
-
-    def end_of(self, at: int) -> int:
-        return self.starts[at + 1] if at + 1 < len(self.starts) else self.end
-
-    def index(self, ms: int) -> int:
-        """Of the run that holds `ms`."""
-        return max(0, bisect_right(self.starts, ms) - 1)
-
-    def between(self, from_ms: int, to_ms: int) -> list[tuple[int, int, Mark]]:
-        """The runs of [from_ms, to_ms), cut to it."""
-        if not self.starts or from_ms >= to_ms:
-            return []
-        found = []
-        for at in range(self.index(from_ms), bisect_left(self.starts, to_ms)):
-            start, end = max(from_ms, self.starts[at]), min(to_ms, self.end_of(at))
-            if start < end:
-                found.append((start, end, self.marks[at]))
-        return found
-
-    def append(self, to_ms: int, mark: Mark) -> None:
-        """[end, to_ms) becomes `mark`."""
-        if to_ms <= self.end:
-            return
-        if not self.marks or self.marks[-1] != mark:
-            self.starts.append(self.end)
-            self.marks.append(mark)
-        self.end = to_ms
-
-    def prepend(self, from_ms: int, to_ms: int, mark: Mark) -> None:
-        """[from_ms, to_ms), right in front of the runs, becomes `mark`."""
-        self.end = max(self.end, to_ms)
-        self.starts.insert(0, from_ms)
-        self.marks.insert(0, mark)
-        self._join(0, 2)
-
-    def paint(self, from_ms: int, to_ms: int, mark: Mark) -> None:
-        """[from_ms, to_ms), all of it inside the runs, becomes `mark`."""
-        first, last = self.index(from_ms), self.index(to_ms - 1)
-        starts, marks = [from_ms], [mark]
-        if self.starts[first] < from_ms:
-            starts.insert(0, self.starts[first])
-            marks.insert(0, self.marks[first])
-        if to_ms < self.end_of(last):
-            starts.append(to_ms)
-            marks.append(self.marks[last])
-        self.starts[first : last + 1], self.marks[first : last + 1] = starts, marks
-        self._join(max(0, first - 1), first + len(starts) + 1)
-
-    def _join(self, low: int, high: int) -> None:
-        """Make one of equal neighbours among the runs low..high-1."""
-        for at in range(min(high, len(self.starts)) - 1, low, -1):
-            if self.marks[at] == self.marks[at - 1]:
-                del self.starts[at], self.marks[at]
-
-
 class Coverage:
     """One channel's ledger. Every method returns the runs to be told because of it, in order."""
 
     def __init__(self, config: CoverageConfig = CoverageConfig()) -> None:
         self._config = config
-        self._runs = _Runs()
+        self._runs = RangeMap[Mark]()
+        self._end_ms = 0
         self._origin_ms: int | None = None
         self._told_ms = 0  # told up to here
         self._gap = UNFED  # what time is that nobody has fed yet
@@ -160,7 +96,7 @@ class Coverage:
         for start, end, mark in coverage._runs:
             if mark.state is not None:
                 coverage.totals_ms[mark.state] += end - start
-        coverage._told_ms = coverage._runs.end
+        coverage._told_ms = coverage._end_ms
         return coverage
 
     @property
@@ -175,15 +111,15 @@ class Coverage:
     @property
     def covered_to_ms(self) -> int:
         """The watermark: everything before it has its state."""
-        for start, _, mark in self._runs.between(self._told_ms, self._runs.end):
+        for start, _, mark in self._runs.between(self._told_ms, self._end_ms):
             if mark is AWAITING:
                 return start
-        return self._runs.end
+        return self._end_ms
 
     @property
     def end_ms(self) -> int:
         """Accounted for up to here; what lies before it may still await its verdict."""
-        return self._runs.end
+        return self._end_ms
 
     @property
     def gap(self) -> Mark:
@@ -196,11 +132,11 @@ class Coverage:
         An upload of the past (before `end_ms`) changes nothing of the time after it.
         """
         if self._origin_ms is None:
-            self._origin_ms = self._runs.end = self._told_ms = at_ms
-        if at_ms < self._runs.end:
+            self._origin_ms = self._end_ms = self._told_ms = at_ms
+        if at_ms < self._end_ms:
             return []
         if self._gap == AT_REST:
-            self._runs.append(at_ms, AT_REST)
+            self._append(at_ms, AT_REST)
         self._gap = UNFED
         return self._due()
 
@@ -209,7 +145,7 @@ class Coverage:
 
         is_orderly: it said so. The time until the next opening is then `closed`, otherwise `lost`.
         """
-        if self.is_opened and at_ms >= self._runs.end:
+        if self.is_opened and at_ms >= self._end_ms:
             self._gap = AT_REST if is_orderly else UNFED
 
     def received(self, from_ms: int, to_ms: int) -> list[CoverageRun]:
@@ -241,10 +177,10 @@ class Coverage:
             return []
         mark = Mark(state, reason)
         before = self._begin_at(from_ms, to_ms, mark)
-        end = self._runs.end
+        end = self._end_ms
         if to_ms > end:
-            self._runs.append(max(from_ms, end), UNFED)
-            self._runs.append(to_ms, mark)
+            self._append(max(from_ms, end), UNFED)
+            self._append(to_ms, mark)
         changed = self._paint(max(from_ms, before), min(to_ms, end), mark, lambda old: _yields(old, state))
         if from_ms < before:
             changed.insert(0, (from_ms, before, AWAITING))
@@ -255,7 +191,7 @@ class Coverage:
 
         Several may read one channel, each its own time: a connection that is gone while the next one feeds.
         """
-        end = self._runs.end if to_ms is None else min(to_ms, self._runs.end)
+        end = self._end_ms if to_ms is None else min(to_ms, self._end_ms)
         self._paint(max(from_ms, self._told_ms), end, GIVEN_UP, lambda old: old is AWAITING)
         return self._due(is_over=True)
 
@@ -263,7 +199,7 @@ class Coverage:
         """Nothing came until `to_ms`, and nothing will. NOT_FED: or its sender had closed it."""
         if self.is_opened:
             mark = AT_REST if reason == NOT_FED and self._gap == AT_REST else Mark(CoverageState.LOST, reason)
-            self._runs.append(to_ms, mark)
+            self._append(to_ms, mark)
         return self._due(is_over=True)
 
     def flush(self) -> list[CoverageRun]:
@@ -285,8 +221,8 @@ class Coverage:
         for start, end, mark in self._runs:
             if start >= end:
                 found.append(f"the run {mark} from {start} to {end} ms is empty")
-        marks = self._runs.marks
-        if any(one == other for one, other in zip(marks, marks[1:], strict=False)):
+        runs = list(self._runs)
+        if any(one[2] == other[2] for one, other in pairwise(runs)):
             found.append("two neighbouring runs are alike")
         told, length = sum(self.totals_ms.values()), self._told_ms - self.origin_ms
         if told != length:
@@ -296,10 +232,10 @@ class Coverage:
         return found
 
     def _came(self, from_ms: int, to_ms: int, mark: Mark) -> list[CoverageRun]:
-        if from_ms > self._runs.end:
-            self._runs.append(from_ms, self._gap)
+        if from_ms > self._end_ms:
+            self._append(from_ms, self._gap)
         self._gap = Mark(CoverageState.LOST, NETWORK)
-        self._runs.append(to_ms, mark)
+        self._append(to_ms, mark)
         return self._due()
 
     def _paint(
@@ -312,8 +248,19 @@ class Coverage:
             if old != mark and yields(old)
         ]
         for start, end, _ in changed:
-            self._runs.paint(start, end, mark)
+            self._runs.put(start, end, mark)
         return changed
+
+    def _append(self, to_ms: int, mark: Mark) -> None:
+        """The time from the end of the ledger to `to_ms` becomes `mark`."""
+        if to_ms > self._end_ms:
+            self._runs.put(self._end_ms, to_ms, mark)
+            self._end_ms = to_ms
+
+    def _prepend(self, from_ms: int, to_ms: int, mark: Mark) -> None:
+        """The time right in front of the ledger becomes `mark`."""
+        self._runs.put(from_ms, to_ms, mark)
+        self._end_ms = max(self._end_ms, to_ms)
 
     def _begin_at(self, from_ms: int, to_ms: int, mark: Mark) -> int:
         """Let the ledger begin at `from_ms` or before, `mark` up to `to_ms`; where it began until now."""
@@ -322,27 +269,27 @@ class Coverage:
         origin, self._origin_ms = self.origin_ms, min(from_ms, self.origin_ms)
         if from_ms < origin:
             if to_ms < origin:
-                self._runs.prepend(to_ms, origin, UNFED)
-            self._runs.prepend(from_ms, min(to_ms, origin), mark)
+                self._prepend(to_ms, origin, UNFED)
+            self._prepend(from_ms, min(to_ms, origin), mark)
         return origin
 
     def _due(self, *, is_over: bool = False) -> list[CoverageRun]:
         """Runs that are over (or all, or long enough) between what was told and the watermark."""
-        runs, due = self._runs, []
-        at = runs.index(self._told_ms)
-        while at < len(runs.starts) and (mark := runs.marks[at]) is not AWAITING:
-            start, end = max(runs.starts[at], self._told_ms), runs.end_of(at)
+        due: list[CoverageRun] = []
+        untold = chain(self._runs.between(self._told_ms, self._end_ms), [None])
+        for run, behind in pairwise(untold):
+            assert run is not None, "only the last of them is"
+            start, end, mark = run
+            if mark is AWAITING:
+                break
             # What came will not turn out lost, so time without audio is over with the next audio.
-            is_closed = at + 1 < len(runs.starts) and (
-                runs.marks[at + 1] is not AWAITING or mark.state in WITHOUT_AUDIO
-            )
+            is_closed = behind is not None and (behind[2] is not AWAITING or mark.state in WITHOUT_AUDIO)
             if not (is_over or is_closed or end - start >= self._config.report_every_ms):
                 break
-            if start < end and mark.state is not None:
+            if mark.state is not None:
                 due.append(CoverageRun(start, end, mark.state, mark.reason))
                 self.totals_ms[mark.state] += end - start
-            self._told_ms = max(self._told_ms, end)
-            at += 1
+            self._told_ms = end
         return due
 
     def _retold(self, changed: Sequence[tuple[int, int, Mark]]) -> list[CoverageRun]:
@@ -362,11 +309,11 @@ class Coverage:
     def _restore(self, run: CoverageRun) -> None:
         mark = Mark(run.state, run.reason)
         origin = self._begin_at(run.from_ms, run.to_ms, mark)
-        end = self._runs.end
-        self._runs.append(run.from_ms, UNFED)
-        self._runs.append(run.to_ms, mark)
+        end = self._end_ms
+        self._append(run.from_ms, UNFED)
+        self._append(run.to_ms, mark)
         if max(run.from_ms, origin) < min(run.to_ms, end):
-            self._runs.paint(max(run.from_ms, origin), min(run.to_ms, end), mark)
+            self._runs.put(max(run.from_ms, origin), min(run.to_ms, end), mark)
 
 
 def _yields(old: Mark, state: CoverageState) -> bool:

@@ -232,9 +232,7 @@ def _lay_coverage(connection: Connection, bodies: Iterable[Body]) -> None:
         )
         found = connection.execute(select(table).where(*touched).order_by(table.c.from_ms)).all()
         before = [Run(row.from_ms, row.to_ms, row.state, row.reason) for row in found]
-        after = before
-        for run in news:
-            after = laid(after, run)
+        after = laid(before, news)
         gone = [run.from_ms for run in before if run not in after]
         if gone:
             connection.execute(delete(table).where(*touched[:2], table.c.from_ms.in_(gone)))

@@ -178,7 +178,7 @@ async def test_coverage_is_kept_as_runs_that_never_overlap(open_store: OpenStore
             from_ms = rng.randrange(0, 400)
             run = Run(from_ms, from_ms + rng.randrange(0, 60), rng.choice(["lost", "silence"]), None)
             kept.covered(run.from_ms, run.to_ms, run.state)
-            expected = laid(expected, run)
+            expected = laid(expected, [run])
             if number % 10 == 0:
                 await kept.log.settled()
         rows = await kept.rows(schema.coverage)
