@@ -12,6 +12,7 @@ import re
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from email import policy
+from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from urllib.parse import parse_qsl
@@ -32,6 +33,25 @@ PARTS_MAX = 32
 HEAD_BYTES_MAX = 8 * 1024  # of one part
 START_S_MAX = 30 * 24 * 3600
 TERM_WORDS_MAX = 4
+
+
+class _HeaderClasses(HeaderRegistry):
+    """Makes each class of headers once. The standard library makes one for each header that it reads: about
+    1 kB each, which only Python's cycle collector frees.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[type, type] = {}
+
+    def __getitem__(self, name: str) -> type:
+        kind = self.registry.get(name.lower(), self.default_class)
+        if kind not in self._made:
+            self._made[kind] = super().__getitem__(name)
+        return self._made[kind]
+
+
+_POLICY = policy.HTTP.clone(header_factory=_HeaderClasses())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +125,7 @@ def split_parts(body: bytes, boundary: bytes) -> dict[str, Part]:
         head, separator, content = piece.partition(b"\r\n\r\n")
         if not separator or len(head) > HEAD_BYTES_MAX:
             raise _broken("a part has no head")
-        fields = BytesHeaderParser(policy=policy.HTTP).parsebytes(head.lstrip())
+        fields = BytesHeaderParser(policy=_POLICY).parsebytes(head.lstrip())
         # No place for the one here (RFC 7578); the other would have to be unpacked.
         if "content-transfer-encoding" in fields or "content-encoding" in fields:
             raise _broken("a part is encoded")
@@ -145,7 +165,7 @@ def _text(name: str, part: Part) -> str:
 
 def _parameter(header: str, value: str, name: str) -> str:
     """A parameter of a header such as `form-data; name="audio"`; empty when it has none."""
-    message = EmailMessage()
+    message = EmailMessage(_POLICY)
     try:
         message[header] = value
         found = message[header].params.get(name, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -463,6 +464,22 @@ def test_a_form_is_taken_apart_whatever_its_parts_hold() -> None:
         "lang": Part(b"ko"),
         "empty": Part(b""),
     }
+
+
+def test_a_form_makes_no_classes_that_only_the_collector_frees() -> None:
+    part = (
+        b'\r\n--x\r\nContent-Disposition: form-data; name="a"\r\nContent-Type: text/plain\r\nX-Y: z\r\n\r\n1'
+    )
+    split_parts(part[2:] + b"\r\n--x--", b"x")
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for _ in range(10):
+            split_parts(part[2:] * 2 + b"\r\n--x--", b"x")
+        assert len(gc.get_objects()) - before < 10
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
