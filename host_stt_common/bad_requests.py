@@ -14,7 +14,9 @@ from typing import Any
 
 from aiohttp import HttpVersion10, HttpVersion11, http_exceptions, web
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from host_stt_common.garbage import forget_frames
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +72,18 @@ def _answering_refusals(handle: _Handler) -> _Handler:
             if error.status == HTTPStatus.EXPECTATION_FAILED:
                 said = "the only expectation that can be met is 100-continue"
             return _refusal(error.status, said)
+        finally:
+            _forget_frames_of(request)
 
     return handle_one
+
+
+def _forget_frames_of(request: web.BaseRequest) -> None:
+    """Its route and its body keep what they raise, and the frames that went through hold the request."""
+    match = getattr(request, "_match_info", None)  # None: no route was looked for
+    if match is not None:
+        forget_frames(match.http_exception)
+    forget_frames(request.content.exception())
 
 
 def _refusal(status: int, message: str, code: str = "bad_request") -> web.Response:
@@ -82,6 +94,15 @@ def _refusal(status: int, message: str, code: str = "bad_request") -> web.Respon
 
 class _Connection(RequestHandler):
     __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """What the parser raised waits in a variable of the frame that it went through: a cycle that would
+        hold the connection and these bytes, up to 256 kB, until the collector finds it.
+        """
+        super().data_received(data)
+        for message, _ in self._messages:
+            if isinstance(message, _ErrInfo):
+                forget_frames(message.exc)
 
     def handle_error(
         self,

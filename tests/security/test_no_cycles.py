@@ -1,0 +1,53 @@
+"""A request that was refused is freed at once, with its connection: nothing of it waits for the collector."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp.web_protocol import RequestHandler
+
+from tests.security.ports import PORTS, TOKEN, head, running
+from tests.security.test_bad_requests import BROKEN
+from tests.support.polling import until
+
+CLOSE = "Connection: close"
+CHUNKED = "Transfer-Encoding: chunked"
+FORM = "Content-Type: multipart/form-data; boundary=x"
+REFUSED = {
+    "an unknown path": head("GET", "/nowhere", CLOSE),
+    "a method that is not taken": head("DELETE", "/health", CLOSE),
+    "no token": head("POST", "/v1/audio/transcriptions", CLOSE, "Content-Length: 0"),
+    "a compressed body": head("POST", "/push", CLOSE, "Content-Encoding: gzip", "Content-Length: 0"),
+    "a form with bad chunks": head("POST", "/push", "Transfer-Encoding: chunked", FORM, token=TOKEN)
+    + b"zz\r\nhello\r\n",
+    **BROKEN,
+    "a head of 200 kB": b"GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 200_000,
+}
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def connections() -> int:
+    """HTTP connections in memory, open or not."""
+    return sum(isinstance(one, RequestHandler) for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("kind", REFUSED)
+async def test_a_refused_request_leaves_no_cycle(
+    port: str, kind: str, tmp_path: Path, no_collector: None
+) -> None:
+    async with running(port, tmp_path) as server:
+        before = connections()
+        for _ in range(3):
+            assert await server.ask(REFUSED[kind])
+        await until(lambda: connections() == before)
