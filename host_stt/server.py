@@ -31,6 +31,7 @@ from host_stt.window_socket import WindowSocket
 from host_stt_common.accepting import CONNECTIONS, BodyStalled, CountedSite, count_request
 from host_stt_common.connections import ConnectionLimits, Connections
 from host_stt_common.descriptors import network_limit
+from host_stt_common.garbage import set_apart_what_stays
 from host_stt_common.pages import is_loopback
 from host_stt_common.paths import forgive_slashes
 from host_stt_common.serving import EncodedBody, make_runner, refuse_encoded_body
@@ -223,7 +224,7 @@ def _error(
 
 def engine_main(config: EngineConfig) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit status; raises StartError when it cannot begin."""
-    return asyncio.run(serve(config))
+    return asyncio.run(serve(config, on_port=lambda _: set_apart_what_stays()))
 
 
 async def serve(

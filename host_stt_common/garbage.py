@@ -8,6 +8,8 @@ has hundreds of thousands, so megabytes waited for it.
 
 from __future__ import annotations
 
+import gc
+
 
 def forget_frames(error: BaseException | None) -> None:
     """Let go of the frames that an exception, and those it was raised from, went through.
@@ -23,3 +25,14 @@ def forget_frames(error: BaseException | None) -> None:
         seen.add(id(one))
         one.__traceback__ = None
         waiting += (one.__cause__, one.__context__)
+
+
+def set_apart_what_stays() -> None:
+    """Exempt everything that exists now from the collector. Call it once, when the process has started.
+
+    Modules, routes and models live as long as the process. Without them a full collection looks only at what
+    came later: it takes less time, and it begins after thousands of new objects instead of after 75,000.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # counts what is left; the next full collection begins when a quarter more has come

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
+
 from host_stt_common.garbage import forget_frames
 
 
@@ -35,3 +39,30 @@ def test_exceptions_that_lead_to_each_other_come_to_an_end() -> None:
     forget_frames(one)
     assert one.__traceback__ is None and other.__traceback__ is None
     forget_frames(None)
+
+
+FULL_COLLECTIONS = """
+    import gc
+    from host_stt_common.garbage import set_apart_what_stays
+
+    kept = [[] for _ in range(600_000)]
+    gc.collect()
+    if {is_set_apart}:
+        set_apart_what_stays()
+    before = gc.get_stats()[2]["collections"]
+    more = [[] for _ in range(100_000)]
+    print(gc.get_stats()[2]["collections"] - before)
+"""
+
+
+def full_collections(is_set_apart: bool) -> int:
+    """While 100,000 objects come to 600,000 others; in a process of its own, as it changes the collector."""
+    code = textwrap.dedent(FULL_COLLECTIONS.format(is_set_apart=is_set_apart))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return int(done.stdout)
+
+
+def test_what_was_there_at_the_start_does_not_put_off_a_full_collection() -> None:
+    assert full_collections(is_set_apart=False) == 0
+    assert full_collections(is_set_apart=True) > 0
