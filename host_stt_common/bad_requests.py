@@ -64,7 +64,9 @@ def _answering_refusals(handle: _Handler) -> _Handler:
         if version := request.get(_VERSION):
             return _refusal(400, _SENTENCE.format(f"this server speaks HTTP/1.1, not {version}"))
         try:
-            return await handle(request)
+            response = await handle(request)
+            _forget_frames_of_socket(response)
+            return response
         except web.HTTPException as error:
             if error.status < 400 or error.content_type == "application/json":
                 raise
@@ -84,6 +86,14 @@ def _forget_frames_of(request: web.BaseRequest) -> None:
     if match is not None:
         forget_frames(match.http_exception)
     forget_frames(request.content.exception())
+
+
+def _forget_frames_of_socket(response: web.StreamResponse) -> None:
+    """A WebSocket that has ended keeps why, and so does the queue of its messages."""
+    if isinstance(response, web.WebSocketResponse):
+        forget_frames(response.exception())
+        if response._reader is not None:
+            forget_frames(response._reader.exception())
 
 
 def _refusal(status: int, message: str, code: str = "bad_request") -> web.Response:

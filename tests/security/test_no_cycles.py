@@ -51,3 +51,26 @@ async def test_a_refused_request_leaves_no_cycle(
         for _ in range(3):
             assert await server.ask(REFUSED[kind])
         await until(lambda: connections() == before)
+
+
+SOCKETS = ("/ws/pcm/C01?encoding=pcm_s16le&sample_rate=16000&session=s_none", "/ws/backfill/C01")
+FRAMES = {
+    "reserved bits": b"\xf0\x80\0\0\0\0",
+    "text that is not UTF-8": b"\x81\x81\0\0\0\0\xff",
+    "a message that is not JSON": b"\x81\x81\0\0\0\0{",
+}
+CLOSE_FRAME = b"\x88\x80\0\0\0\0"
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("path", SOCKETS)
+async def test_a_refused_socket_leaves_no_cycle(
+    path: str, frame: str, tmp_path: Path, no_collector: None
+) -> None:
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    handshake = head("GET", path, *upgrade, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", token=TOKEN)
+    async with running("8082", tmp_path) as server:
+        before = connections()
+        for _ in range(3):
+            assert (await server.ask(handshake + FRAMES[frame] + CLOSE_FRAME)).startswith(b"HTTP/1.1 101 ")
+        await until(lambda: connections() == before)

@@ -18,6 +18,7 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from host_stt_common.garbage import forget_frames
 from host_stt_common.rates import FrameRate, FrameRates
 from webrtc_host.channel import Channel, DoorKind
 from webrtc_host.config import MediaConfig
@@ -168,6 +169,7 @@ class _Conversation:
                 await self._converse()
         except RequestError as error:
             self._error = error
+            forget_frames(error)  # they lead to this conversation, which keeps the error
             await self._say_goodbye("refused", None)
 
     async def end(self, reason: str) -> int:
@@ -260,6 +262,7 @@ class _Conversation:
             await self._end_once(self._reading.result())
         elif isinstance(error, RequestError):
             self._error = error
+            forget_frames(error)
             await self._end_once(error.code)
         else:
             logger.error("a socket failed while it was read", exc_info=error)
