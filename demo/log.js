@@ -35,7 +35,7 @@ export class Log {
     if (line.language) text.lang = line.language;
     text.append(...marked(line, this.terms.list));
     row.append(text);
-    if (isLate) text.append(sourceOf(line));
+    if (isLate) row.append(sourceOf(line));
     this.#lines.set(row, line);
     this.#append(row, isLate);
   }
@@ -45,8 +45,7 @@ export class Log {
     for (const row of this.box.children) {
       const line = this.#lines.get(row);
       if (line?.glossary_version !== this.terms.version) continue;
-      const source = row.querySelector(".source");
-      row.querySelector("p").replaceChildren(...marked(line, this.terms.list), ...(source ? [source] : []));
+      row.querySelector("p").replaceChildren(...marked(line, this.terms.list));
     }
   }
 

@@ -145,8 +145,10 @@ async def test_a_line_read_from_the_recording_says_so_and_counts_for_no_delay(
     stub.final("three", 9000, 9900)
     stub.final("two", 5000, 5900, source="recovery", latency_ms=60_000)
     lines = page.locator(".line p")
-    recovered = "twoRead from the recording, after a restart or while there was no engine"
-    await expect(lines).to_have_text(["one", recovered, "three"], timeout=BUSY_BOX_MS)
+    await expect(lines).to_have_text(["one", "two", "three"], timeout=BUSY_BOX_MS)
+    await expect(page.locator(".line.late .source")).to_have_text(
+        "Read from the recording, after a restart or while there was no engine"
+    )
     await expect(page.locator(".line.late")).to_have_count(1)
     await expect(page.locator("[data-figure=count]")).to_have_text("2")
 
