@@ -246,13 +246,13 @@ class RecordsApi:
         return await self._store.read(lambda c: records.session(c, storable(session_id)))
 
     async def _stored_ledgers(self, span: Span) -> dict[str, Ledger]:
-        # Runs first: the first run of a channel may be written between the two, and then it has no extent yet.
+        # Runs first: a channel whose first run is written between the two reads has no extent yet.
         rows = await self._store.read(lambda c: records.coverage_runs(c, span, RUNS_MAX + 1))
         ends = await self._store.read(lambda c: records.extents(c, Span(span.session, span.channels)))
         ledgers = {channel: Ledger(channel, low, high, []) for channel, low, high in ends}
         for row in rows:
             low, high = max(row.from_ms, span.from_ms), min(row.to_ms, _end(span, row.to_ms))
-            if low < high and row.channel in ledgers:  # or its session was removed meanwhile
+            if low < high and row.channel in ledgers:  # else its session was removed meanwhile
                 run = CoverageRun(low, high, CoverageState(row.state), row.reason)
                 ledgers[row.channel].runs.append(run)
         return ledgers
