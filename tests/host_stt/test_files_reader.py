@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import threading
 from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from host_stt.contract import SAMPLE_RATE
 from host_stt.engines.fake import FakeEngine
@@ -20,7 +18,6 @@ from tests.host_stt.test_files_job import ready
 from tests.support.recordings import spoken_row, write_wav
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
 def test_recordings_are_read_in_one_thread_of_low_priority() -> None:
     def who() -> tuple[int, int]:
         return threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
