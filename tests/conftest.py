@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.base_model import base_model
+from tests.support.log_levels import log_levels
 
-__all__ = ["base_model"]
+__all__ = ["base_model", "log_levels"]
 
 SLOW_MARKS = {"browser", "model", "net", "peer", "setup"}
 

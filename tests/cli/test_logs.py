@@ -3,22 +3,12 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 from aiohttp.multipart import parse_content_disposition
 
 from host_stt_cli.logs import StrikeSecrets, set_up
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], level = before
-    root.setLevel(level)
 
 
 def line_for(message: str, *args: object) -> str:
