@@ -14,9 +14,9 @@ from typing import Any
 import aiohttp
 
 from bench.kill_score import Spoken
+from webrtc_host.archive.files import packets_of, scan
+from webrtc_host.archive.writer import Place
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.transcript.archive_files import packets_of, scan
-from webrtc_host.transcript.archive_writer import Place
 
 BEFORE_MS = 15_000
 AFTER_MS = 30_000

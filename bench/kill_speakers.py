@@ -18,9 +18,9 @@ import aiohttp
 
 from bench.kill_score import Spoken
 from host_stt.contract import Float32Array
+from webrtc_host.archive import ogg
+from webrtc_host.archive.encoding import RunEncoder
 from webrtc_host.seams import Block
-from webrtc_host.transcript import ogg
-from webrtc_host.transcript.encoding import RunEncoder
 
 PACKET_MS = 20
 BUNCH = 2  # packets in one go

@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from webrtc_host.media.aiortc_settings import fit_aiortc
+from webrtc_host.transport.aiortc_settings import fit_aiortc
 
 PER_SESSION = 64
 SUB_TICKS = 10

@@ -19,13 +19,13 @@ from aiortc.rtp import HeaderExtensionsMap, RtpPacket
 
 from tests.support.peers import Rig
 from tests.support.rtp import a_receiver, coded
-from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.config import MediaConfig
-from webrtc_host.media.direct import DirectPath, RefusedError
-from webrtc_host.media.reception import Counts
-from webrtc_host.media.tap import guard
-from webrtc_host.media.track import TrackFeed
 from webrtc_host.seams import Block
+from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.transport.direct_path import DirectPath, RefusedError
+from webrtc_host.transport.reception import Counts
+from webrtc_host.transport.tap import guard
+from webrtc_host.transport.track import TrackFeed
 
 WARM_UP = 2_000  # packets before memory is looked at
 MUTATED = 0.5  # share

@@ -22,12 +22,12 @@ from aiohttp import web
 from aiortc.mediastreams import MediaStreamError
 
 from webrtc_host.app import build_app, serve
-from webrtc_host.channel import Channel
 from webrtc_host.config import ArchiveConfig, DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig
-from webrtc_host.media import peer
-from webrtc_host.media.one_port import OnePort
-from webrtc_host.media.track import TrackFeed
 from webrtc_host.seams import Block, BlockKind
+from webrtc_host.session.channel import Channel
+from webrtc_host.transport import peer
+from webrtc_host.transport.one_port import OnePort
+from webrtc_host.transport.track import TrackFeed
 
 PROBE_S = 0.02
 

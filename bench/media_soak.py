@@ -22,8 +22,8 @@ import numpy as np
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from bench.media_cost import Sender
-from webrtc_host.media.aiortc_settings import fit_aiortc
 from webrtc_host.media.libopus import OpusEncoder
+from webrtc_host.transport.aiortc_settings import fit_aiortc
 
 FLAT_MB = 5.0
 COUNTED = ("fds", "threads", "tasks")

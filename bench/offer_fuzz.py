@@ -25,10 +25,10 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 
 from bench.offer_mutations import mutate, on_loopback, spoil_body
 from webrtc_host.app import REGISTRY, build_app, serve
-from webrtc_host.channel import Channel
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.seams import Block
-from webrtc_host.sessions import SessionRegistry
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.registry import SessionRegistry
 
 REFUSALS = frozenset((400, 404, 409, 413, 415, 422, 503))
 """Not 429: an offer that the limit of requests turned away has spoilt nothing."""

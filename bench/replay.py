@@ -24,7 +24,7 @@ from webrtc_host.media.rtp import RtpStream
 from webrtc_host.media.timeline import PacketBlock
 from webrtc_host.seams import Block
 
-TICK_S = 0.25  # as `media/peer.py` ticks
+TICK_S = 0.25  # as `transport/peer.py` ticks
 RATE = 16_000
 TARGET_S = 0.2
 """Lag that the receiver may add while it waits for missing packets, and must be back under."""

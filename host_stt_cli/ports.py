@@ -7,7 +7,7 @@ import socket
 
 from host_stt_cli.errors import StartError
 from host_stt_common.sockets import NOT_HERE, bind, bind_tcp, close_all, resolve
-from webrtc_host.media.listening import udp_address
+from webrtc_host.transport.listening import udp_address
 
 
 def check_free(section: str, host: str, port: int, *, with_udp: bool = False) -> None:

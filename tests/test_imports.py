@@ -37,9 +37,9 @@ PURE = (
     "host_stt.sound",
     "webrtc_host.seams",
     "webrtc_host.media.drift",
-    "webrtc_host.media.flood",
+    "webrtc_host.transport.flood",
     "webrtc_host.media.jitter",
-    "webrtc_host.media.packet_rate",
+    "webrtc_host.transport.packet_rate",
     "webrtc_host.media.opus_toc",
     "webrtc_host.media.pacing",
     "webrtc_host.media.ranges",
@@ -58,6 +58,21 @@ PURE = (
     "webrtc_host.transcript.timecode",
 )
 """Cores: no task, no socket, no clock of their own; they import the standard library, numpy, each other."""
+LAYERS = (
+    {"errors", "life", "seams"},
+    {"media", "speech"},
+    {"config"},
+    {"transcript"},
+    {"archive"},
+    {"session"},
+    {"http", "transport"},
+    {"services"},
+    {"recovery"},
+    {"desk", "doors"},
+    {"app"},
+)
+"""Parts of `webrtc_host`, lowest first: a part imports itself and parts of lower layers."""
+LOOSE_FILES_MAX = 6
 IMPURE_STANDARD = {"asyncio", "socket", "threading", "subprocess", "multiprocessing", "selectors", "logging"}
 """Of the standard library, what a core has no business with."""
 PURE_ENOUGH = {"webrtc_host.speech.vad"}
@@ -107,6 +122,29 @@ def test_a_module_imports_only_what_its_package_may(name: str, path: Path) -> No
             assert others == set()
         case "host_stt_cli":
             assert {i.partition(".")[0] for i in others - shared} <= {"host_stt", "webrtc_host"}
+
+
+HOST = [(name, path) for name, path in ALL if name.startswith("webrtc_host.")]
+
+
+def _layer(part: str) -> int:
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
+
+
+@pytest.mark.parametrize(("name", "path"), HOST, ids=[name for name, _ in HOST])
+def test_a_part_of_the_host_imports_only_parts_of_lower_layers(name: str, path: Path) -> None:
+    own = name.split(".")[1]
+    if own == "transcript" and "migrations" in path.parts:
+        return  # Alembic loads the migrations by their path
+    parts = {i.split(".")[1] for i in imports_of(path) if i.startswith("webrtc_host.")} - {own}
+    assert {part for part in parts if _layer(part) >= _layer(own)} == set()
+
+
+def test_the_host_has_few_loose_files() -> None:
+    loose = {path.stem for path in (ROOT / "webrtc_host").glob("*.py")} - {"__init__"}
+    assert len(loose) <= LOOSE_FILES_MAX
+    packages = {path.parent.name for path in (ROOT / "webrtc_host").glob("*/__init__.py")}
+    assert loose | packages == set().union(*LAYERS)
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -25,23 +25,17 @@ from host_stt_common.connections import ConnectionLimits, Connections
 from host_stt_common.descriptors import network_limit
 from host_stt_common.rates import FrameRates
 from host_stt_common.serving import make_runner
-from webrtc_host.archive_room import ArchiveRoom
-from webrtc_host.channel import MakePipeline
+from webrtc_host.archive.archive import Archive
+from webrtc_host.archive.holds import HoldsReader
 from webrtc_host.config import MediaProcessConfig
-from webrtc_host.desk import http, metrics
+from webrtc_host.desk import metrics
 from webrtc_host.desk.api import StatusApi
 from webrtc_host.desk.audio_api import AudioApi
-from webrtc_host.desk.audit import AUDIT, Audit
-from webrtc_host.desk.auth import Gate, Key
 from webrtc_host.desk.data_channel import DataChannels
 from webrtc_host.desk.export_api import ExportApi
 from webrtc_host.desk.glossary_api import GlossaryApi
 from webrtc_host.desk.health import EngineWatch, LoopLag, Readiness
-from webrtc_host.desk.limits import LimitsOfCallers
-from webrtc_host.desk.openapi import OpenApi
-from webrtc_host.desk.pages import add_pages
 from webrtc_host.desk.records_api import RecordsApi
-from webrtc_host.desk.roles import Role
 from webrtc_host.desk.search_api import SearchApi
 from webrtc_host.desk.sse import EventStream
 from webrtc_host.desk.subscribers import Subscribers
@@ -51,28 +45,36 @@ from webrtc_host.doors.backfill import BackfillDoor
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
-from webrtc_host.doors.resume import ResumeTokens
 from webrtc_host.doors.whip import WhipDoor
-from webrtc_host.late_sound import LateSound
+from webrtc_host.http import server as http
+from webrtc_host.http.audit import AUDIT, Audit
+from webrtc_host.http.auth import Gate, Key
+from webrtc_host.http.limits import LimitsOfCallers
+from webrtc_host.http.openapi import OpenApi
+from webrtc_host.http.pages import add_pages
+from webrtc_host.http.roles import Role
 from webrtc_host.life import Step, living, once, task
-from webrtc_host.media import direct, tap
-from webrtc_host.media.first_byte import OnePortSite
-from webrtc_host.media.host_addresses import HostAddresses
-from webrtc_host.media.one_port import OnePort
 from webrtc_host.media.opus import libopus_works
-from webrtc_host.media.reception import RECEPTION
-from webrtc_host.record_room import RecordRoom, make_history, make_store
-from webrtc_host.recovery_finding import FailedWindows
-from webrtc_host.recovery_room import RecoveryRoom
-from webrtc_host.resume_room import ClaimChanges, ResumeRoom
+from webrtc_host.recovery.backfill import BackfillService
+from webrtc_host.recovery.finding import FailedWindows
+from webrtc_host.recovery.service import RecoveryService
 from webrtc_host.seams import EventType
-from webrtc_host.sessions import SessionRegistry
-from webrtc_host.speech_room import SpeechRoom
-from webrtc_host.transcript.archive import Archive
+from webrtc_host.services.archive import ArchiveService
+from webrtc_host.services.record import RecordService, make_history, make_store
+from webrtc_host.services.resume_tokens import ClaimChanges, ResumeTokenService
+from webrtc_host.services.speech import SpeechService
+from webrtc_host.session.channel import MakePipeline
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.resume import ResumeTokens
 from webrtc_host.transcript.coverage import CoverageConfig
 from webrtc_host.transcript.coverage_keeper import CoverageBook
-from webrtc_host.transcript.holds import HoldsReader
 from webrtc_host.transcript.search import SearchIndex
+from webrtc_host.transport import direct_path as direct
+from webrtc_host.transport import tap
+from webrtc_host.transport.first_byte import OnePortSite
+from webrtc_host.transport.host_addresses import HostAddresses
+from webrtc_host.transport.one_port import OnePort
+from webrtc_host.transport.reception import RECEPTION
 
 logger = logging.getLogger(__name__)
 
@@ -91,17 +93,17 @@ REGISTRY = web.AppKey("registry", SessionRegistry)
 SUBSCRIBERS = web.AppKey("subscribers", Subscribers)
 READINESS = web.AppKey("readiness", Readiness)
 METRICS = web.AppKey("metrics", metrics.Metrics)
-SPEECH = web.AppKey("speech", SpeechRoom)
-RECORD = web.AppKey("record", RecordRoom)
+SPEECH = web.AppKey("speech", SpeechService)
+RECORD = web.AppKey("record", RecordService)
 SEARCH = web.AppKey("search", SearchIndex)
-ARCHIVE = web.AppKey("archive", ArchiveRoom)
+ARCHIVE = web.AppKey("archive", ArchiveService)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
 RESUME = web.AppKey("resume", ResumeTokens)
-RESUME_ROOM = web.AppKey("resume_room", ResumeRoom)
+RESUME_TOKENS = web.AppKey("resume_tokens", ResumeTokenService)
 BACKFILL = web.AppKey("backfill", BackfillDoor)
-LATE_SOUND = web.AppKey("late_sound", LateSound)
-RECOVERY = web.AppKey("recovery", RecoveryRoom)
+BACKFILL_SERVICE = web.AppKey("backfill_service", BackfillService)
+RECOVERY = web.AppKey("recovery", RecoveryService)
 """Only where the configuration asks for it."""
 WHIP = web.AppKey("whip", WhipDoor)
 ONE_PORT = web.AppKey("one_port", OnePort)
@@ -119,7 +121,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app = web.Application(client_max_size=config.limits.body_bytes)
     app[CONFIG] = config
     app[METRICS] = metrics.Metrics()
-    app[SPEECH] = SpeechRoom(config)
+    app[SPEECH] = SpeechService(config)
     gate = _make_gate(config)
     app[CONNECTIONS] = _make_connections(config, gate)
     http.install(app, gate)
@@ -127,7 +129,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     _add_readiness(app)
     changes = ClaimChanges()
     app[RESUME] = ResumeTokens(config.media.resume_s, on_change=changes.note, on_forgotten=changes.drop)
-    app[RESUME_ROOM] = ResumeRoom(app[RESUME], changes, app[RECORD])
+    app[RESUME_TOKENS] = ResumeTokenService(app[RESUME], changes, app[RECORD])
     app[SOCKETS] = PcmSocketDoor(app[REGISTRY], config.media, tokens=app[RESUME], rates=FrameRates())
     app[ONE_PORT] = OnePort(
         HostAddresses(config.media.announce), is_proxied=bool(config.media.trusted_proxies)
@@ -157,7 +159,7 @@ def _steps(app: web.Application) -> Sequence[Step]:
         Step("record", record.running),
         # Tokens, late audio and recovery speak of sessions and channels, so these are restored first.
         Step("restored sessions", partial(record.restoring, app[REGISTRY])),
-        Step("resume tokens", app[RESUME_ROOM].running),
+        Step("resume tokens", app[RESUME_TOKENS].running),
         # Before anything writes finals, so that each is indexed with the transaction that saves it.
         Step("search index", app[SEARCH].running),
         # Recovery and late audio send windows to the engine; its client ends when they have ended.
@@ -166,12 +168,12 @@ def _steps(app: web.Application) -> Sequence[Step]:
         Step("archive", archive.running),
         # Late audio claims what it will read before recovery plans: recovery leaves those stretches out, else
         # they would be transcribed twice.
-        once("late audio of before", app[LATE_SOUND].prepare),
+        once("late audio of before", app[BACKFILL_SERVICE].prepare),
         # Before callers: recovery moves the clocks of cut-off channels behind the audio that is kept.
         *([] if recovery is None else [Step("recovery", recovery.running)]),
         # Retention begins when the audio that a crash left is found, and ends before the archive closes.
         Step("care of the archive", archive.caring),
-        Step("late audio", app[LATE_SOUND].running),
+        Step("late audio", app[BACKFILL_SERVICE].running),
         task("loop lag", app[READINESS].lag.run),
         task("engine watch", app[READINESS].engine.run),
     )
@@ -224,7 +226,7 @@ def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
     )
     app[DATA_CHANNELS] = DataChannels(app[SUBSCRIBERS])
     listeners = [app[METRICS].observe, app[SUBSCRIBERS].publish]
-    app[RECORD] = record = RecordRoom(
+    app[RECORD] = record = RecordService(
         config, speech.ids, store, [*listeners, failed.observe] if is_recovering else listeners
     )
     app[AUDIT], app[SEARCH] = Audit(store), SearchIndex(store)
@@ -237,12 +239,12 @@ def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
         ),
         make_keeper=None if archive is None else archive.keeper,
     )
-    app[ARCHIVE] = ArchiveRoom(registry, record, archive, holds)
-    app[LATE_SOUND] = LateSound(registry, store, archive, speech.make_past_pipeline)
+    app[ARCHIVE] = ArchiveService(registry, record, archive, holds)
+    app[BACKFILL_SERVICE] = BackfillService(registry, store, archive, speech.make_past_pipeline)
     if archive is not None and is_recovering:
         backlog_ms = config.speech.pipeline.backlog_ms_max
-        app[RECOVERY] = RecoveryRoom(
-            archive, record, speech, registry, failed, app[LATE_SOUND].reserved, backlog_ms
+        app[RECOVERY] = RecoveryService(
+            archive, record, speech, registry, failed, app[BACKFILL_SERVICE].reserved, backlog_ms
         )
 
 
@@ -271,7 +273,7 @@ def _add_routes(app: web.Application) -> None:
     media, attach = app[CONFIG].media, app[DATA_CHANNELS].attach
     app.router.add_routes(OfferDoor(registry, media, attach, app[RESUME], app[ONE_PORT]).routes())
     app[BACKFILL] = BackfillDoor(
-        registry, app[RESUME], app[LATE_SOUND].fill, media.backfill_s, rates=app[SOCKETS].rates
+        registry, app[RESUME], app[BACKFILL_SERVICE].fill, media.backfill_s, rates=app[SOCKETS].rates
     )
     app.router.add_routes(app[BACKFILL].routes())
     app[WHIP] = WhipDoor(registry, media, attach, app[ONE_PORT])

@@ -138,7 +138,7 @@ class EventSink(Protocol):
 
 
 class AudioKeeper(Protocol):
-    """Where a channel's sound is kept, ahead of its decoding. `transcript.archive` implements it.
+    """Where a channel's sound is kept, ahead of its decoding. `archive.archive` implements it.
 
     A door that has Opus packets gives `keep_packet` for each, before the Block decoded from it goes to the
     pipeline; what is never given as a packet (PCM doors, uploads) is given as a Block and encoded once.

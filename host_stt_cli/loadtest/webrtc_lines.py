@@ -22,7 +22,7 @@ from aiortc.mediastreams import MediaStreamError
 from host_stt_cli.loadtest.plan import Load
 from host_stt_cli.loadtest.sending import LineError
 from host_stt_cli.loadtest.sounds import FRAME, Voice
-from webrtc_host.media.aiortc_settings import fit_aiortc
+from webrtc_host.transport.aiortc_settings import fit_aiortc
 
 CONNECT_S = 30.0
 CLOSE_S = 5.0

@@ -4,7 +4,7 @@ from typing import Any
 from bench.kill_evidence import events_around, kept_ms, kills_around
 from bench.kill_score import Spoken
 from tests.support.sound import PLACE, row_of_packets
-from webrtc_host.transcript.archive_writer import AudioWriter, WriterConfig
+from webrtc_host.archive.writer import AudioWriter, WriterConfig
 
 ONE = Spoken(PLACE.channel, "alpha one", 60_000, 2000, 2000, True, False)
 

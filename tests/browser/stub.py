@@ -19,8 +19,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaBlackhole
 
 from tests.support.polling import until
-from webrtc_host.desk.auth import is_open_to_all
-from webrtc_host.desk.pages import add_pages
+from webrtc_host.http.auth import is_open_to_all
+from webrtc_host.http.pages import add_pages
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 READY: dict[str, Any] = {

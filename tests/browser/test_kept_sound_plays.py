@@ -13,7 +13,7 @@ from tests.support.polling import until
 from tests.support.sound import encoded
 from tests.support.speech import say
 from webrtc_host.app import ARCHIVE
-from webrtc_host.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelWish, DoorKind
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -17,7 +17,7 @@ from bench.offer_fuzz import server_under_test
 from tests.browser.chromium import FAKE_MICROPHONE, chromium
 from tests.support.desk import a_config
 from tests.support.polling import until
-from webrtc_host.sessions import SessionRegistry
+from webrtc_host.session.registry import SessionRegistry
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

@@ -19,7 +19,7 @@ from tests.support.desk import SilentPipeline, a_config, running_desk
 from tests.support.peers import onsets_of, pitch_of, tone_bursts
 from tests.support.polling import until
 from webrtc_host.app import WHIP
-from webrtc_host.channel import Channel
+from webrtc_host.session.channel import Channel
 
 pytestmark = [
     pytest.mark.browser,

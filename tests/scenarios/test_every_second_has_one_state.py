@@ -18,11 +18,11 @@ from host_stt.engines.fake import FakeEngine
 from tests.support.peers import ListLog
 from tests.support.speech import padded, say_words, silence
 from tests.webrtc_host.speech.helpers import MS, EngineTranscriber, NoTerms, S, blocks_of, script
-from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import EngineError
 from webrtc_host.seams import Block, BlockKind, CoverageState, EventType, Transcriber
-from webrtc_host.sessions import SessionRegistry
+from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import PipelineConfig, SpeechConfig

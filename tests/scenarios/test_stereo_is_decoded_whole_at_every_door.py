@@ -18,17 +18,17 @@ from host_stt_common.audio_file import AudioFile
 from tests.support.socket_sound import interleaved
 from tests.support.sound_files import encoded
 from tests.support.stereo import PHASES, hum, noise, sides, speech, stereo_packets
+from webrtc_host.archive.archive import Archive
+from webrtc_host.archive.writer import Place
 from webrtc_host.doors.socket_audio import make_reader
 from webrtc_host.doors.socket_start import start_of
-from webrtc_host.media.files import read_recording
+from webrtc_host.doors.upload_tracks import read_recording
 from webrtc_host.media.jitter import RtpPacket
 from webrtc_host.media.opus import Codec
 from webrtc_host.media.resample import Piece
 from webrtc_host.media.rtp import RtpStream
-from webrtc_host.recovery_reading import PastDecoder
+from webrtc_host.recovery.reading import PastDecoder
 from webrtc_host.seams import OpusPacket
-from webrtc_host.transcript.archive import Archive
-from webrtc_host.transcript.archive_writer import Place
 
 Decode = Callable[[Float32Array, int, Path], Float32Array]
 """(2, n) float32 at a rate becomes (m,) at 16 kHz."""

@@ -23,7 +23,7 @@ from tests.security.test_stalled_callers import (
 from tests.support.desk import Desk
 from tests.support.polling import until
 from webrtc_host.app import RECORD
-from webrtc_host.desk.http import GATE
+from webrtc_host.http.server import GATE
 from webrtc_host.transcript import records
 
 

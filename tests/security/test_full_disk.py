@@ -18,11 +18,11 @@ from tests.support.desk import a_config, running_desk
 from tests.support.server import Server, command
 from tests.support.sound import encoded
 from tests.support.speech import say
+from tests.webrtc_host.archive.test_archive import filled
 from tests.webrtc_host.desk.test_audio_api import SAID, START, nothing
-from tests.webrtc_host.transcript.test_archive import filled
 from tests.webrtc_host.transcript.test_store_degraded import full_disk
-from webrtc_host.channel import ChannelWish, DoorKind
-from webrtc_host.speech_room import _copy_once
+from webrtc_host.services.speech import _copy_once
+from webrtc_host.session.channel import ChannelWish, DoorKind
 
 ON_DISK: dict[str, Any] = {"store": {"url": ""}}
 SMALL_DISK = (

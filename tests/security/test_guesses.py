@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.desk import Desk, a_config, running_desk
-from webrtc_host.desk.limits import ADDRESSES_MAX, REMEMBERED_S, CallerLimits, LimitsOfCallers
+from webrtc_host.http.limits import ADDRESSES_MAX, REMEMBERED_S, CallerLimits, LimitsOfCallers
 
 TOKEN = "correct-horse-battery"
 OTHER = "staple-of-the-battery"

@@ -17,11 +17,11 @@ import aiohttp
 from aiohttp import web
 
 from webrtc_host.app import RECORD, REGISTRY, SUBSCRIBERS, build_app, serve
-from webrtc_host.channel import Channel
 from webrtc_host.config import AuthConfig, LimitsConfig, MediaConfig, MediaProcessConfig
 from webrtc_host.desk.subscribers import Subscribers
 from webrtc_host.seams import Block, EventType
-from webrtc_host.sessions import Session, SessionRegistry
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.registry import Session, SessionRegistry
 
 NOWHERE = "http://127.0.0.1:9"
 """An engine address where nothing listens."""

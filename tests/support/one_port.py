@@ -22,10 +22,10 @@ from host_stt_common.connections import ConnectionLimits, Connections
 from tests.support.peers import Client, Rig, app_of
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
-from webrtc_host.media.first_byte import OnePortSite
-from webrtc_host.media.host_addresses import HostAddresses
-from webrtc_host.media.muxed_peer import MuxedPeer
-from webrtc_host.media.one_port import OnePort
+from webrtc_host.transport.first_byte import OnePortSite
+from webrtc_host.transport.host_addresses import HostAddresses
+from webrtc_host.transport.muxed_peer import MuxedPeer
+from webrtc_host.transport.one_port import OnePort
 
 
 class WatchedPort(OnePort):

@@ -17,12 +17,12 @@ from aiortc.rtp import is_rtcp
 from numpy.typing import NDArray
 
 from host_stt.contract import RequestError, error_body
-from webrtc_host.channel import Channel
 from webrtc_host.config import LimitsConfig
-from webrtc_host.media.aiortc_settings import fit_aiortc
 from webrtc_host.seams import Block, BlockKind, EventType
-from webrtc_host.sessions import SessionRegistry
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript.saved_log import SavedLog
+from webrtc_host.transport.aiortc_settings import fit_aiortc
 
 FRAME = 960  # 20 ms at 48 kHz
 

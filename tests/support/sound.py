@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from host_stt.contract import Float32Array
+from webrtc_host.archive import ogg
+from webrtc_host.archive.encoding import RunEncoder
+from webrtc_host.archive.files import KeptFile, packets_of
+from webrtc_host.archive.writer import Place
 from webrtc_host.seams import Block, OpusPacket
-from webrtc_host.transcript import ogg
-from webrtc_host.transcript.archive_files import KeptFile, packets_of
-from webrtc_host.transcript.archive_writer import Place
-from webrtc_host.transcript.encoding import RunEncoder
 
 MS = 16
 PLACE = Place("s_1", "C01")

@@ -24,10 +24,10 @@ from tests.support.desk import (
 from tests.support.polling import until
 from webrtc_host import app as host_app
 from webrtc_host.app import build_app, serve
-from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.errors import ConfigError
 from webrtc_host.seams import EventType
-from webrtc_host.sessions import Connection
+from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.registry import Connection
 
 
 async def test_a_port_that_is_taken_is_an_os_error_and_leaves_nothing_running(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from webrtc_host.desk.auth import open_to_all
 from webrtc_host.desk.health import RETRY_AFTER_S, Readiness
-from webrtc_host.desk.http import json_response
 from webrtc_host.desk.metrics import Metrics
+from webrtc_host.http.auth import open_to_all
+from webrtc_host.http.server import json_response
 
 
 class StatusApi:

@@ -11,7 +11,6 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp import web
@@ -19,15 +18,16 @@ from pydantic import BaseModel, Field
 
 from host_stt_common.channel_ids import is_channel_id
 from host_stt_common.places import NoPlace, Places
-from webrtc_host.desk.asking import Body, Operation, Query, Whole, describes, read_body, read_query
-from webrtc_host.desk.audit import BROKEN_OFF, OUTCOME
-from webrtc_host.desk.auth import key_of
-from webrtc_host.desk.http import json_response
+from webrtc_host.archive.archive import Archive
+from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
+from webrtc_host.archive.writer import Place
 from webrtc_host.errors import Overloaded, RequestError
+from webrtc_host.http.audit import BROKEN_OFF, OUTCOME
+from webrtc_host.http.auth import key_of
+from webrtc_host.http.requests import Body, Operation, Query, Whole, describes, read_body, read_query
+from webrtc_host.http.server import json_response
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.transcript.archive import Archive
-from webrtc_host.transcript.archive_writer import Place
-from webrtc_host.transcript.playing import ROLL_SAMPLES, ogg_file
+from webrtc_host.transcript.records import SegmentPlace
 
 LEAD_MS = 300
 """Heard before the first word of a segment, and after the last; word times are off by up to 200 ms."""
@@ -39,16 +39,6 @@ PIECE_BYTES = 64 * 1024
 RETRY_AFTER_S = 2.0
 BYTE_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 CONTENT_TYPE = "audio/ogg"
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentPlace:
-    """Where a final lies."""
-
-    session: str
-    channel: str
-    start_ms: int
-    end_ms: int
 
 
 class Records(Protocol):

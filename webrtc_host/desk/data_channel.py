@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from webrtc_host.desk.subscribers import LAST_WORDS_S, Subscribers, Watcher
 from webrtc_host.desk.watching import SEQ_MAX, pump
 from webrtc_host.errors import Overloaded
-from webrtc_host.sessions import Session
+from webrtc_host.session.registry import Session
 from webrtc_host.transcript.event_log import Event, ReadableLog
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Wire(Protocol):
 
 
 class DataChannels:
-    """All data channels of the process; `attach` is what `media.peer` calls."""
+    """All data channels of the process; `attach` is what `transport.peer` calls."""
 
     def __init__(self, subscribers: Subscribers, *, resume_wait_s: float = RESUME_WAIT_S) -> None:
         self._subscribers = subscribers

@@ -14,18 +14,18 @@ from aiohttp import web
 from pydantic import Field
 
 from host_stt_common.places import NoPlace, Places
-from webrtc_host.desk.asking import Operation, RangeQuery, describes, read_query
-from webrtc_host.desk.audit import BROKEN_OFF, OUTCOME
-from webrtc_host.desk.auth import key_of
+from webrtc_host.archive.archive import Archive
+from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
+from webrtc_host.archive.writer import Place
 from webrtc_host.desk.records_api import known_session, span_of
 from webrtc_host.errors import Overloaded
+from webrtc_host.http.audit import BROKEN_OFF, OUTCOME
+from webrtc_host.http.auth import key_of
+from webrtc_host.http.requests import Operation, RangeQuery, describes, read_query
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.sessions import SessionRegistry
-from webrtc_host.transcript.archive import Archive
-from webrtc_host.transcript.archive_writer import Place
+from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript.export import Exporter, ExportWish
 from webrtc_host.transcript.export_formats import Clock, Format
-from webrtc_host.transcript.playing import ROLL_SAMPLES, ogg_file
 from webrtc_host.transcript.store import Store
 
 EXPORTS_MAX = 4

@@ -13,8 +13,8 @@ import logging
 from aiohttp import web
 
 from host_stt_common.channel_ids import BadChannelId, is_channel_id
-from webrtc_host.desk.http import json_response
 from webrtc_host.errors import RequestError
+from webrtc_host.http.server import json_response
 from webrtc_host.speech.glossary import Glossary, GlossaryError
 
 logger = logging.getLogger(__name__)

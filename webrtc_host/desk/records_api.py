@@ -18,8 +18,11 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy import Connection, Row
 
-from webrtc_host.desk import answers
-from webrtc_host.desk.asking import (
+from webrtc_host.archive.archive import Archive
+from webrtc_host.errors import Overloaded, RequestError, StoreError
+from webrtc_host.http import responses as answers
+from webrtc_host.http.auth import GATE
+from webrtc_host.http.requests import (
     Body,
     Name,
     Operation,
@@ -31,14 +34,11 @@ from webrtc_host.desk.asking import (
     read_body,
     read_query,
 )
-from webrtc_host.desk.auth import GATE
-from webrtc_host.desk.http import json_response
-from webrtc_host.desk.roles import Role
-from webrtc_host.errors import Overloaded, RequestError, StoreError
+from webrtc_host.http.roles import Role
+from webrtc_host.http.server import json_response
 from webrtc_host.seams import CoverageState
-from webrtc_host.sessions import Session, SessionRegistry
+from webrtc_host.session.registry import Session, SessionRegistry
 from webrtc_host.transcript import records
-from webrtc_host.transcript.archive import Archive
 from webrtc_host.transcript.coverage import CoverageRun
 from webrtc_host.transcript.event_log import iso_ms
 from webrtc_host.transcript.records import Span

@@ -14,10 +14,10 @@ from aiohttp import web
 from pydantic import Field
 
 from host_stt_common.languages import AUTO, read_language
-from webrtc_host.desk import answers
-from webrtc_host.desk.asking import Moment, Operation, RangeQuery, check_range, describes, read_query
-from webrtc_host.desk.http import json_response
 from webrtc_host.errors import RequestError
+from webrtc_host.http import responses as answers
+from webrtc_host.http.requests import Moment, Operation, RangeQuery, check_range, describes, read_query
+from webrtc_host.http.server import json_response
 from webrtc_host.transcript.event_log import iso_ms
 from webrtc_host.transcript.search import Hit, Question, SearchIndex
 from webrtc_host.transcript.search_text import Part, parts

@@ -9,9 +9,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from host_stt_common.accepting import when_lost
-from webrtc_host.desk.auth import key_of
 from webrtc_host.desk.subscribers import End, Watcher
 from webrtc_host.desk.watching import Watching, Wish, pump
+from webrtc_host.http.auth import key_of
 from webrtc_host.transcript.event_log import Event
 
 COMMENT_S = 15.0

@@ -20,14 +20,13 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from host_stt_common.callers import LOOPBACK
 from host_stt_common.places import share_of
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import Event, ReadableLog
-from webrtc_host.transcript.replay import Page
+from webrtc_host.transcript.replay import History
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +42,6 @@ class End(StrEnum):
     OVERFLOW = "overflow"
     GOING_AWAY = "going_away"
     LEFT = "left"
-
-
-class History(Protocol):
-    """Where events are read that a log no longer holds; `transcript.replay.Replay` in life."""
-
-    async def page(self, session: str, after: int, last: int, channels: frozenset[str] | None) -> Page:
-        """The earliest events in (after, last] that concern these channels. Raises StoreError, Overloaded."""
-        ...
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from host_stt_common.callers import LOOPBACK
 from host_stt_common.channel_ids import BadChannelId, channel_ids_of
 from webrtc_host.desk.subscribers import End, Subscribers, Watcher
-from webrtc_host.doors.fields import check_fields
 from webrtc_host.errors import RequestError
-from webrtc_host.sessions import SessionRegistry
+from webrtc_host.http.fields import check_fields
+from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript.event_log import Event
 
 BATCH_EVENTS = 32

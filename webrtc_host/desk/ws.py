@@ -14,8 +14,6 @@ import logging
 from aiohttp import WSMsgType, web
 
 from host_stt_common.rates import MESSAGES_MAX, MESSAGES_WITHIN_S, watcher_messages
-from webrtc_host.desk.auth import checks_token_itself, key_of
-from webrtc_host.desk.http import GATE, check_upgrade
 from webrtc_host.desk.subscribers import End, Watcher
 from webrtc_host.desk.watching import (
     CLOSE_OF_END,
@@ -27,6 +25,8 @@ from webrtc_host.desk.watching import (
     pump,
 )
 from webrtc_host.errors import RequestError
+from webrtc_host.http.auth import checks_token_itself, key_of
+from webrtc_host.http.server import GATE, check_upgrade
 from webrtc_host.transcript.event_log import Event
 
 logger = logging.getLogger(__name__)

@@ -1,9 +1,9 @@
 """`GET /ws/backfill/{channel}`: what a client recorded while its network was gone, sent afterwards.
 
 Owns the socket's conversation, its bounds (length, bytes a second, one caller per channel) and its close
-codes. Which of the sound is used, and its reading, is `gap_filling`'s; that it outlives a crash is
-`late_sound`'s; who may send it is proved by the resume token. Invariant: when the socket closes with 1000,
-the words of the gaps it filled are in the log.
+codes. `recovery.gap_filling` decides which of the audio is used and reads it; `recovery.backfill` keeps it
+over a crash; the resume token proves who may send it. Invariant: when the socket closes with 1000, the
+words of the gaps that it filled are in the log.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt_common.rates import Bucket, FrameRate, FrameRates
-from webrtc_host.channel import Channel
-from webrtc_host.desk.audit import note_feed
-from webrtc_host.desk.auth import checks_token_itself, key_of
-from webrtc_host.desk.http import GATE, check_upgrade
-from webrtc_host.doors.body import text_field
 from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
-from webrtc_host.doors.fields import check_fields
-from webrtc_host.doors.gap_filling import Filled, Run, joined
-from webrtc_host.doors.resume import Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
 from webrtc_host.doors.socket_messages import read_in_small_pieces, receive
 from webrtc_host.doors.socket_start import AudioStart, message_fields, start_of
 from webrtc_host.errors import Overloaded, RequestError
+from webrtc_host.http.audit import note_feed
+from webrtc_host.http.auth import checks_token_itself, key_of
+from webrtc_host.http.body import text_field
+from webrtc_host.http.fields import check_fields
+from webrtc_host.http.server import GATE, check_upgrade
 from webrtc_host.media.resample import MEDIA_RATE, Piece
-from webrtc_host.media.standing import channel_standing
+from webrtc_host.recovery.gap_filling import Filled, Run, joined
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
-from webrtc_host.sessions import SessionRegistry
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.publisher_status import channel_standing
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.resume import Refusal, ResumeTokens
 
 logger = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from urllib.parse import parse_qsl
 from aiohttp import hdrs, web
 
 from host_stt.contract import HISTORY_CHARS_MAX, SAMPLE_RATE, TERM_CHARS_MAX
-from webrtc_host.doors.body import read_body
-from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.languages import language_of
 from webrtc_host.errors import RequestError
+from webrtc_host.http.body import read_body
+from webrtc_host.http.fields import check_fields
 
 MULTIPART = "multipart/form-data"
 FORM_TYPES = (MULTIPART, "application/x-www-form-urlencoded")

@@ -1,7 +1,7 @@
 """`POST /offer` and `DELETE /offer/{connection}`: a browser's way in. One audio line feeds one channel.
 
-Owns the reading of the request and the coming back of lost clients; the peer connection is `media.peer`'s,
-who may feed what is the registry's. Invariant: a refused offer leaves nothing behind.
+This module reads the request and lets a lost client come back. `transport.peer` holds the peer connection;
+the registry decides who may feed what. Invariant: a refused offer leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 
 from aiohttp import web
 
-from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.config import MediaConfig
-from webrtc_host.desk.audit import note_feed, token_name
-from webrtc_host.doors.body import read_json_object, text_field
-from webrtc_host.doors.fields import check_fields
-from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import RequestError
-from webrtc_host.media.ice_servers import issue
-from webrtc_host.media.one_port import OnePort
-from webrtc_host.media.peer import AttachDataChannel, Peer
-from webrtc_host.media.sdp import Offer, read_offer
-from webrtc_host.media.sdp_lines import MediaLine
-from webrtc_host.media.standing import standing
-from webrtc_host.sessions import Connection, Session, SessionRegistry
+from webrtc_host.http.audit import note_feed, token_name
+from webrtc_host.http.body import read_json_object, text_field
+from webrtc_host.http.fields import check_fields
+from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.publisher_status import standing
+from webrtc_host.session.registry import Connection, Session, SessionRegistry
+from webrtc_host.session.resume import Claim, Refusal, ResumeTokens
+from webrtc_host.transport.ice_servers import issue
+from webrtc_host.transport.one_port import OnePort
+from webrtc_host.transport.peer import AttachDataChannel, Peer
+from webrtc_host.transport.sdp import Offer, read_offer
+from webrtc_host.transport.sdp_lines import MediaLine
 
 FIELDS = ("sdp", "type", "session", "channels", "resume", "connection")
 """Of the body."""
@@ -90,7 +90,7 @@ class OfferDoor:
         ]
 
     async def ice(self, request: web.Request) -> web.Response:
-        """The servers of `media.ice_servers` for the client's side, in the form RTCPeerConnection takes."""
+        """The STUN and TURN servers for the client, in the form that RTCPeerConnection takes."""
         servers = [asdict(server) for server in issue(self._media.ice_servers, time.time())]
         return web.json_response({"ice_servers": servers}, headers={"Cache-Control": "no-store"})
 

@@ -20,14 +20,8 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from host_stt_common.garbage import forget_frames
 from host_stt_common.rates import FrameRate, FrameRates
-from webrtc_host.channel import Channel, DoorKind
 from webrtc_host.config import MediaConfig
-from webrtc_host.desk.audit import note_feed, token_name
-from webrtc_host.desk.auth import checks_token_itself, key_of
-from webrtc_host.desk.http import GATE, check_upgrade
 from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
-from webrtc_host.doors.fields import merged
-from webrtc_host.doors.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.doors.socket_audio import AudioReader, make_reader
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
 from webrtc_host.doors.socket_messages import read_in_small_pieces, receive
@@ -39,10 +33,16 @@ from webrtc_host.doors.socket_start import (
     query_fields,
     start_of,
 )
-from webrtc_host.doors.takeover import take_over_dead
 from webrtc_host.errors import Overloaded, RequestError
+from webrtc_host.http.audit import note_feed, token_name
+from webrtc_host.http.auth import checks_token_itself, key_of
+from webrtc_host.http.fields import merged
+from webrtc_host.http.server import GATE, check_upgrade
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
-from webrtc_host.sessions import Connection, SessionRegistry
+from webrtc_host.session.channel import Channel, DoorKind
+from webrtc_host.session.registry import Connection, SessionRegistry
+from webrtc_host.session.resume import Claim, Refusal, ResumeTokens
+from webrtc_host.session.takeover import take_over_dead
 
 logger = logging.getLogger(__name__)
 

@@ -22,18 +22,18 @@ from aiohttp import web
 
 from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Transcript, Window
 from host_stt_common.places import NoPlace, Places
-from webrtc_host.channel import Channel, ChannelWish, DoorKind
-from webrtc_host.desk.audit import note_feed, token_name
-from webrtc_host.desk.auth import key_of
-from webrtc_host.desk.http import json_response
-from webrtc_host.doors.body import name_field, read_json_object
-from webrtc_host.doors.fields import check_fields
 from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
+from webrtc_host.doors.upload_tracks import read_recording
 from webrtc_host.errors import EngineError, Overloaded, RequestError
+from webrtc_host.http.audit import note_feed, token_name
+from webrtc_host.http.auth import key_of
+from webrtc_host.http.body import name_field, read_json_object
+from webrtc_host.http.fields import check_fields
+from webrtc_host.http.server import json_response
 from webrtc_host.media.cutting import cut_at_quiet
-from webrtc_host.media.files import read_recording
 from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, Transcriber
-from webrtc_host.sessions import NAME_CHARS_MAX, Connection, SessionRegistry
+from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.registry import NAME_CHARS_MAX, Connection, SessionRegistry
 from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.lines import FinalText, write_failed, write_final
 from webrtc_host.speech.unread import split_window
@@ -63,7 +63,7 @@ class Ids(Protocol):
 
 
 class Reservation(Protocol):
-    """Room for one piece in the archive; `transcript.upload_room` implements it."""
+    """Room for one piece in the archive; `archive.upload_reservations` implements it."""
 
     def keep(self, session: str, channel: str, block: Block) -> None: ...
 
@@ -71,16 +71,16 @@ class Reservation(Protocol):
 
 
 class Archive(Protocol):
-    """Where pieces are kept; `transcript.archive` implements it."""
+    """Where pieces are kept; `archive.archive` implements it."""
 
     @property
     def trouble(self) -> str | None: ...
 
     @property
-    def uploads(self) -> UploadRoom: ...
+    def uploads(self) -> UploadReservations: ...
 
 
-class UploadRoom(Protocol):
+class UploadReservations(Protocol):
     async def reserve(self, samples: int, timeout_s: float) -> Reservation | None: ...
 
 

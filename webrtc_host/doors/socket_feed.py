@@ -19,7 +19,7 @@ from webrtc_host.media.timeline import Timeline, TimelineConfig
 from webrtc_host.seams import Block, BlockKind, ChannelState, OpusPacket
 
 if TYPE_CHECKING:
-    from webrtc_host.channel import Channel
+    from webrtc_host.session.channel import Channel
 
 TICKS_PER_SAMPLE = MEDIA_RATE // SAMPLE_RATE
 PIECE_SAMPLES = SAMPLE_RATE // 10

@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import Any
 
 from host_stt_common.plain import shown
-from webrtc_host.channel import ChannelWish
-from webrtc_host.doors.body import text_field
-from webrtc_host.doors.fields import check_fields, merged
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import RequestError
+from webrtc_host.http.body import text_field
+from webrtc_host.http.fields import check_fields, merged
 from webrtc_host.seams import SAMPLES_PER_MS
+from webrtc_host.session.channel import ChannelWish
 
 TEXTS = ("encoding", "session", "language", "label", "resume")
 NUMBERS = ("sample_rate", "channels", "start_ms")

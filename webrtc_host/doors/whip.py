@@ -1,7 +1,7 @@
 """`/whip/{channel}`: WebRTC-HTTP ingestion (RFC 9725), for OBS, FFmpeg, GStreamer and whoever speaks WHIP.
 
 Owns the HTTP of it: the offer in, the answer and links out, trickled candidates, the end. The peer connection
-is `media.peer`'s, who may feed what is the registry's. One audio track for each session, so one channel.
+is `transport.peer`'s, who may feed what is the registry's. One audio track for each session, so one channel.
 Invariant: a session's address cannot be guessed, and still answers DELETE after the session has ended.
 """
 
@@ -16,22 +16,22 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from webrtc_host.channel import DoorKind
 from webrtc_host.config import MediaConfig
-from webrtc_host.desk.audit import note_feed, token_name
-from webrtc_host.desk.auth import open_to_all
-from webrtc_host.desk.http import error_response
-from webrtc_host.doors.body import read_body
-from webrtc_host.doors.takeover import take_over_dead
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import Overloaded, RequestError
-from webrtc_host.media.candidates import CANDIDATES_MAX
-from webrtc_host.media.ice_servers import issue
-from webrtc_host.media.one_port import OnePort
-from webrtc_host.media.peer import AttachDataChannel, Peer
-from webrtc_host.media.sdp import Offer, read_offer
-from webrtc_host.media.trickle import Fragment, read_fragment
-from webrtc_host.sessions import Connection, Session, SessionRegistry
+from webrtc_host.http.audit import note_feed, token_name
+from webrtc_host.http.auth import open_to_all
+from webrtc_host.http.body import read_body
+from webrtc_host.http.server import error_response
+from webrtc_host.session.channel import DoorKind
+from webrtc_host.session.registry import Connection, Session, SessionRegistry
+from webrtc_host.session.takeover import take_over_dead
+from webrtc_host.transport.candidates import CANDIDATES_MAX
+from webrtc_host.transport.ice_servers import issue
+from webrtc_host.transport.one_port import OnePort
+from webrtc_host.transport.peer import AttachDataChannel, Peer
+from webrtc_host.transport.sdp import Offer, read_offer
+from webrtc_host.transport.trickle import Fragment, read_fragment
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"

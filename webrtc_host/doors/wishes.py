@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from host_stt.contract import TERM_CHARS_MAX, TERMS_MAX
-from webrtc_host.channel import ChannelWish
-from webrtc_host.doors.body import name_field, text_field
 from webrtc_host.doors.languages import language_of
 from webrtc_host.errors import RequestError
+from webrtc_host.http.body import name_field, text_field
+from webrtc_host.session.channel import ChannelWish
 
 LABEL_CHARS_MAX = 200
 

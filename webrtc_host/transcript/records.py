@@ -30,6 +30,16 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentPlace:
+    """Where a final segment lies on its channel's timeline."""
+
+    session: str
+    channel: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditLine:
     who: str  # name of the token, never the token
     remote: str

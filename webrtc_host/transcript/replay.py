@@ -7,6 +7,7 @@ a thousand watchers coming back at once take a turn each and a rare channel hold
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import Connection, or_, select
 
@@ -25,6 +26,14 @@ class Page:
 
     events: tuple[Event, ...]
     up_to: int
+
+
+class History(Protocol):
+    """Reads events that a log no longer holds in memory. `Replay` is the one that reads the record."""
+
+    async def page(self, session: str, after: int, last: int, channels: frozenset[str] | None) -> Page:
+        """The earliest events in (after, last] that concern these channels. Raises StoreError, Overloaded."""
+        ...
 
 
 class Replay:

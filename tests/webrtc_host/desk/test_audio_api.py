@@ -14,9 +14,9 @@ from tests.support.sound import encoded
 from tests.support.sound_files import decoded
 from tests.support.speech import say
 from webrtc_host.app import ARCHIVE, RECORD
-from webrtc_host.channel import ChannelWish, DoorKind
-from webrtc_host.transcript import ogg
-from webrtc_host.transcript.archive import Archive
+from webrtc_host.archive import ogg
+from webrtc_host.archive.archive import Archive
+from webrtc_host.session.channel import ChannelWish, DoorKind
 
 START = 32_000
 """Two seconds into the session."""

@@ -18,9 +18,9 @@ import srt
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.polling import until
 from webrtc_host.app import SEARCH
-from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.desk import records_api
 from webrtc_host.seams import Block, CoverageState
+from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
 
 MS = 16
 

@@ -15,15 +15,15 @@ from sqlalchemy import select
 
 from tests.support.peers import BlockKeeper, Rig, app_of
 from tests.support.polling import until
-from tests.webrtc_host.doors.test_gap_filling import AUDIO, LOST, SECOND, fed_channel
-from webrtc_host.channel import Channel
-from webrtc_host.desk.auth import Gate
-from webrtc_host.desk.http import GATE
+from tests.webrtc_host.recovery.test_gap_filling import AUDIO, LOST, SECOND, fed_channel
 from webrtc_host.doors.backfill import BackfillDoor, BackfillLimits
 from webrtc_host.doors.control import UNREADABLE_MAX
-from webrtc_host.doors.resume import ResumeTokens
-from webrtc_host.late_sound import LateSound
+from webrtc_host.http.auth import Gate
+from webrtc_host.http.server import GATE
+from webrtc_host.recovery.backfill import BackfillService
 from webrtc_host.seams import Block, CoverageNotes, CoverageState, EventSink, EventType, OpusPacket
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.resume import ResumeTokens
 from webrtc_host.transcript import schema
 from webrtc_host.transcript.database import MEMORY
 from webrtc_host.transcript.store import Store, StoreConfig
@@ -87,7 +87,7 @@ class World:
         self.rig.registry.on_disconnect.append(self.tokens.closed)
         self.store = Store(StoreConfig(Path(), MEMORY))
         await self.store.open()
-        self.late = LateSound(self.rig.registry, self.store, None, self._reader)
+        self.late = BackfillService(self.rig.registry, self.store, None, self._reader)
         self.door = BackfillDoor(
             self.rig.registry, self.tokens, self.late.fill, seconds_max, BackfillLimits(**limits)
         )

@@ -13,9 +13,9 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 
 from tests.support.peers import Rig, app_of
 from tests.support.polling import until
-from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
+from webrtc_host.session.channel import ChannelWish, DoorKind
 
 pytestmark = pytest.mark.peer
 

@@ -28,12 +28,12 @@ from tests.support.peers import (
 from tests.support.polling import until
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
-from webrtc_host.media import peer
-from webrtc_host.media.host_addresses import HostAddresses
-from webrtc_host.media.one_port import OnePort
-from webrtc_host.media.peer import Peer
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType
-from webrtc_host.sessions import Session
+from webrtc_host.session.registry import Session
+from webrtc_host.transport import peer
+from webrtc_host.transport.host_addresses import HostAddresses
+from webrtc_host.transport.one_port import OnePort
+from webrtc_host.transport.peer import Peer
 
 pytestmark = pytest.mark.peer
 

@@ -19,14 +19,14 @@ from tests.support.peers import Rig, app_of, onsets_of, tone_bursts
 from tests.support.polling import until
 from tests.support.socket_sound import container_of, frames_of, interleaved
 from tests.support.stereo import speech
-from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.config import LimitsConfig, MediaConfig
-from webrtc_host.desk.auth import Gate
-from webrtc_host.desk.http import GATE
 from webrtc_host.doors.control import UNREADABLE_MAX
 from webrtc_host.doors.pcm_socket import PcmSocketDoor, SocketLimits
+from webrtc_host.http.auth import Gate
+from webrtc_host.http.server import GATE
 from webrtc_host.seams import BlockKind, ChannelState, CoverageState, EventType, OpusPacket
-from webrtc_host.sessions import MakeKeeper
+from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.registry import MakeKeeper
 
 ONSETS = (0.1, 0.5)
 SECONDS = 0.8

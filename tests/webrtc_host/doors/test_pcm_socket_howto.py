@@ -11,8 +11,8 @@ from tests.support.desk import a_config, running_desk
 from tests.support.recordings import write_wav
 from tests.support.server import ROOT
 from tests.support.speech import silence
-from webrtc_host.channel import Channel
 from webrtc_host.seams import Block, EventType
+from webrtc_host.session.channel import Channel
 
 PAGE = ROOT / "docs" / "howto" / "send-sound.md"
 

@@ -21,16 +21,16 @@ from tests.support.peers import Rig, app_of
 from tests.support.polling import until
 from tests.support.recordings import spoken_row
 from tests.support.sound_files import encoded, wav_header
-from webrtc_host.channel import ChannelWish, DoorKind
+from webrtc_host.archive.block_encoder import BlockEncoder
+from webrtc_host.archive.upload_reservations import UploadReservations
 from webrtc_host.config import LimitsConfig
 from webrtc_host.doors.form import Part, split_parts, terms_of
 from webrtc_host.doors.push import PUSHES_MAX, PushDoor
 from webrtc_host.errors import EngineError, RequestError
 from webrtc_host.seams import EventType
+from webrtc_host.session.channel import ChannelWish, DoorKind
 from webrtc_host.speech.glossary import Glossary, parse
 from webrtc_host.speech.ids import Ids
-from webrtc_host.transcript.block_encoder import BlockEncoder
-from webrtc_host.transcript.upload_room import UploadRoom
 
 
 def reading(window: Window) -> Transcript:
@@ -282,7 +282,7 @@ class FullArchive:
             lambda place, packets: self.kept.append((place.channel, sum(p.samples for p in packets))),
             upload_samples_max=2 * 16_000,
         )
-        self.uploads = UploadRoom(self.encoder)
+        self.uploads = UploadReservations(self.encoder)
 
 
 async def test_a_piece_without_room_in_the_archive_is_503_and_leaves_no_trace(

@@ -6,11 +6,11 @@ import numpy as np
 
 from host_stt.contract import SAMPLE_RATE
 from tests.support.peers import BlockKeeper, Rig
-from webrtc_host.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
 from webrtc_host.media.resample import Piece
 from webrtc_host.seams import Block, BlockKind, EventType, OpusPacket
-from webrtc_host.sessions import MakeKeeper
+from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.registry import MakeKeeper
 
 TWENTY_MS = SAMPLE_RATE // 50
 

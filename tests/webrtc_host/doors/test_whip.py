@@ -17,10 +17,10 @@ from bench.offer_mutations import REAL_CLIENTS
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.peers import Client, SoundTrack, tone_bursts
 from tests.support.polling import until
-from webrtc_host.channel import ChannelWish, DoorKind
-from webrtc_host.doors import takeover
 from webrtc_host.doors.whip import CONNECTING_MAX, WhipDoor
 from webrtc_host.seams import ChannelState
+from webrtc_host.session import takeover
+from webrtc_host.session.channel import ChannelWish, DoorKind
 
 pytestmark = pytest.mark.peer
 

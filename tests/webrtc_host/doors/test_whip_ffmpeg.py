@@ -12,8 +12,8 @@ import pytest
 from tests.support.desk import SilentPipeline, a_config, running_desk
 from tests.support.peers import onsets_of, pitch_of
 from tests.support.server import ROOT
-from webrtc_host.channel import Channel
 from webrtc_host.seams import BlockKind
+from webrtc_host.session.channel import Channel
 
 pytestmark = [pytest.mark.peer, pytest.mark.net]
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from tests.support.peers import Rig
-from webrtc_host.channel import ChannelWish, DoorKind
 from webrtc_host.media.timeline import Timeline
 from webrtc_host.seams import Block, BlockKind, EventType
+from webrtc_host.session.channel import ChannelWish, DoorKind
 
 PACKET = 320
 TICKS = 960

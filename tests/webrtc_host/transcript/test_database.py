@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, insert, make_url, select, text
 
-from tests.webrtc_host.transcript.conftest import OpenStore
+from tests.webrtc_host.conftest import OpenStore
 from webrtc_host.errors import ConfigError
 from webrtc_host.transcript import database, schema
 from webrtc_host.transcript.restart import read_former

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.webrtc_host.transcript.conftest import OpenStore
+from tests.webrtc_host.conftest import OpenStore
 from webrtc_host.desk.subscribers import End, Subscribers, Watcher
 from webrtc_host.desk.watching import pump
 from webrtc_host.errors import StoreError

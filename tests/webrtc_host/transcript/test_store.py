@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from tests.webrtc_host.transcript.conftest import OpenStore
+from tests.webrtc_host.conftest import OpenStore
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import schema

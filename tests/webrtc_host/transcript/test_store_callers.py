@@ -8,7 +8,7 @@ import threading
 import pytest
 from sqlalchemy import Connection
 
-from tests.webrtc_host.transcript.conftest import OpenStore
+from tests.webrtc_host.conftest import OpenStore
 
 
 async def test_a_caller_who_leaves_while_he_waits_or_is_served_stops_nobody(open_store: OpenStore) -> None:

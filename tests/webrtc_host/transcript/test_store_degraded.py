@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection, make_url, select
 
 from tests.support.polling import until
-from tests.webrtc_host.transcript.conftest import OpenStore
+from tests.webrtc_host.conftest import OpenStore
 from tests.webrtc_host.transcript.test_store import Kept
 from webrtc_host.errors import StoreError
 from webrtc_host.seams import EventType

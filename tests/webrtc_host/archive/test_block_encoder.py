@@ -1,0 +1,140 @@
+"""The encoder's queue when it is full: uploads wait for room, live audio has a part of its own.
+
+The encoder is stopped by a lock that its thread needs to hand packets on, so that nothing depends on time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from tests.support.polling import until
+from webrtc_host.archive.block_encoder import BlockEncoder
+from webrtc_host.archive.upload_reservations import UploadReservations
+from webrtc_host.archive.writer import Place
+from webrtc_host.seams import Block, OpusPacket
+
+S = 16_000
+LIVE, UPLOAD = Place("s_1", "C01"), Place("s_1", "C02")
+
+
+class Held:
+    """An encoder of 30 s in all, 20 s of them for uploads, that stands still until `go`."""
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self.kept: dict[Place, int] = {}
+        self.encoder = BlockEncoder(self._take, waiting_samples_max=30 * S, upload_samples_max=20 * S)
+        self.room = UploadReservations(self.encoder)
+
+    def go(self) -> None:
+        self._gate.release()
+
+    def close(self) -> None:
+        if self._gate.locked():
+            self.go()
+        self.encoder.close()
+
+    def _take(self, place: Place, packets: Sequence[OpusPacket]) -> None:
+        with self._gate:
+            self.kept[place] = self.kept.get(place, 0) + sum(packet.samples for packet in packets)
+
+    def kept_s(self, place: Place) -> float:
+        return round(self.kept.get(place, 0) / S, 1)
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    made = Held()
+    yield made
+    made.close()
+
+
+def block(seconds: float, start_s: float = 0) -> Block:
+    return Block(round(start_s * S), np.zeros(round(seconds * S), np.float32))
+
+
+async def test_an_upload_waits_until_there_is_room_and_is_kept_whole(held: Held) -> None:
+    first = await held.room.reserve(15 * S, 0)
+    assert first is not None
+    first.keep("s_1", "C02", block(15))
+    second = asyncio.create_task(held.room.reserve(10 * S, 30))
+    await asyncio.sleep(0)
+    assert not second.done()
+    held.go()
+    reserved = await second
+    assert reserved is not None
+    reserved.keep("s_1", "C03", block(10))
+    await until(lambda: held.encoder.waiting_ms == 0, 20)
+    held.encoder.close()
+    assert held.kept_s(UPLOAD) == pytest.approx(15, abs=0.1)
+    assert held.kept_s(Place("s_1", "C03")) == pytest.approx(10, abs=0.1)
+    assert held.encoder.lost_ms == 0
+
+
+async def test_uploads_leave_live_channels_their_part(held: Held) -> None:
+    reserved = await held.room.reserve(20 * S, 0)
+    assert reserved is not None and await held.room.reserve(1, 0) is None
+    for second in range(10):
+        held.encoder.put(LIVE, block(1, second))
+    assert held.encoder.lost_ms == 0 and held.encoder.trouble is None
+
+
+async def test_live_audio_may_use_all_of_the_queue_and_then_uploads_wait(held: Held) -> None:
+    held.encoder.put(LIVE, block(30))
+    assert held.encoder.lost_ms == 0
+    assert await held.room.reserve(1 * S, 0) is None
+
+
+async def test_an_upload_longer_than_the_whole_part_gets_it_alone(held: Held) -> None:
+    reserved = await held.room.reserve(100 * S, 0)
+    assert reserved is not None and await held.room.reserve(1, 0) is None
+    reserved.keep("s_1", "C02", block(100))
+    held.go()
+    await until(lambda: held.encoder.waiting_ms == 0, 20)
+    again = await held.room.reserve(20 * S, 0)
+    assert again is not None  # everything was given back, and no more than that
+    assert await held.room.reserve(1, 0) is None
+
+
+async def test_room_that_is_not_used_is_given_to_the_next_in_order(held: Held) -> None:
+    first = await held.room.reserve(20 * S, 0)
+    waiting = [asyncio.create_task(held.room.reserve(n * S, 30)) for n in (15, 5, 1)]
+    await asyncio.sleep(0)
+    assert first is not None
+    first.release()
+    first.release()  # twice is once
+    await asyncio.wait(waiting[:2])
+    assert not waiting[2].done()
+    waiting[2].cancel()
+    await asyncio.wait(waiting)
+    for task in waiting[:2]:
+        reserved = task.result()
+        assert reserved is not None
+        reserved.release()
+    assert await held.room.reserve(20 * S, 0) is not None
+
+
+async def test_one_that_leaves_lets_a_smaller_one_in(held: Held) -> None:
+    assert await held.room.reserve(10 * S, 0) is not None
+    large = asyncio.create_task(held.room.reserve(15 * S, 30))
+    small = asyncio.create_task(held.room.reserve(5 * S, 30))
+    await asyncio.sleep(0)
+    large.cancel()
+    await asyncio.wait({large, small})
+    assert small.result() is not None
+
+
+async def test_trouble_is_told_as_long_as_it_lasts(held: Held) -> None:
+    held.encoder.put(LIVE, block(30))
+    held.encoder.put(LIVE, block(1, 30))
+    assert held.encoder.lost_ms == 1000
+    assert held.encoder.trouble == "the encoder is too far behind"
+    held.go()
+    await until(lambda: held.encoder.waiting_ms <= 15_000, 20)
+    await until(lambda: held.encoder.trouble is None, 20)

@@ -1,0 +1,302 @@
+import errno
+import itertools
+import os
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.polling import until_blocking
+from tests.support.sound import PLACE, kept_in, packet_at, row_of_packets
+from webrtc_host.archive import writer as archive_writer
+from webrtc_host.archive.files import inspect, mend, packets_in, scan
+from webrtc_host.archive.writer import AudioWriter, Place, WriterConfig
+from webrtc_host.seams import OpusPacket
+
+
+class Rig:
+    """A writer whose rounds happen when a test says so, and whose clock stands still in between."""
+
+    def __init__(self, folder: Path, **config: int) -> None:
+        self.folder = folder
+        self.now_s = 100.0
+        self.room_asked = 0
+        self.writer = AudioWriter(
+            WriterConfig(folder, **config), clock=lambda: self.now_s, make_room=self._make_room
+        )
+
+    def _make_room(self) -> bool:
+        self.room_asked += 1
+        return False
+
+    def put(self, packets: list[OpusPacket], place: Place = PLACE) -> None:
+        self.writer.put(place, packets)
+
+    def step(self, seconds: float = 0.05) -> None:
+        self.writer.step()
+        self.now_s += seconds
+
+    def trouble(self) -> str | None:
+        return self.writer.trouble
+
+    def names(self, place: Place = PLACE) -> list[str]:
+        return sorted(path.name for path in (self.folder / place.session / place.channel).iterdir())
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path, segment_s=10)
+    yield rig
+    rig.writer.close()
+
+
+def test_what_was_put_can_be_read_after_one_round(rig: Rig) -> None:
+    packets = row_of_packets(0, 1000)
+    rig.put(packets)
+    rig.step()
+    assert kept_in(rig.folder) == packets
+
+
+def test_a_hole_keeps_the_time_of_what_follows(rig: Rig) -> None:
+    packets = [*row_of_packets(0, 200), *row_of_packets(333, 500), *row_of_packets(4003, 4100)]
+    rig.put(packets)
+    rig.step()
+    assert kept_in(rig.folder) == packets
+    assert rig.names() == ["00000000000000.part"]
+
+
+def test_a_file_ends_after_its_time_and_the_next_goes_on(rig: Rig) -> None:
+    packets = row_of_packets(0, 25_000)
+    for at in range(0, len(packets), 100):
+        rig.put(packets[at : at + 100])
+        rig.step()
+    rig.writer.close()
+    assert kept_in(rig.folder) == packets
+    assert rig.names() == ["00000000000000.opus", "00000000160000.opus", "00000000320000.opus"]
+
+
+def test_a_long_silence_ends_a_file_and_idleness_closes_it(rig: Rig) -> None:
+    rig.put([packet_at(0)])
+    rig.step()
+    rig.put([packet_at(7000)])
+    rig.step()
+    assert rig.names() == ["00000000000000.part", "00000000112000.part"]
+    rig.step(6.0)
+    rig.step()
+    assert rig.names() == ["00000000000000.opus", "00000000112000.opus"]
+
+
+def test_what_is_filled_in_behind_live_sound_has_a_file_of_its_own(rig: Rig) -> None:
+    live, late = row_of_packets(60_000, 61_000), row_of_packets(20_000, 21_000)
+    for pair in itertools.zip_longest(live, late):
+        rig.put([packet for packet in pair if packet is not None])
+        rig.step(0.02)
+    assert len(rig.names()) == 2
+    assert sorted(kept_in(rig.folder), key=lambda p: p.start_sample) == [*late, *live]
+
+
+def test_channels_and_sessions_are_kept_apart(rig: Rig) -> None:
+    other = Place("s_2", "C07")
+    rig.put(row_of_packets(0, 100))
+    rig.put(row_of_packets(500, 600), other)
+    rig.step()
+    assert kept_in(rig.folder) == row_of_packets(0, 100)
+    assert kept_in(rig.folder, other) == row_of_packets(500, 600)
+
+
+def test_sound_is_synced_before_flush_ms_is_over(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced_at: list[float] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        synced_at.append(rig.now_s)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for ms in range(0, 2000, 50):
+        rig.put([packet_at(ms), packet_at(ms + 20)])
+        rig.step()
+    rounds = sorted(set(synced_at))
+    assert rounds[0] - 100.0 <= 0.25
+    assert all(later - earlier <= 0.25 for earlier, later in itertools.pairwise(rounds))
+    assert rig.writer.statistics().unsynced_ms_max <= 250
+
+
+def test_no_sync_happens_while_nothing_comes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.put([packet_at(0)])
+    for _ in range(10):
+        rig.step()
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for _ in range(50):
+        rig.step()
+    assert synced == []
+
+
+def full_after(monkeypatch: pytest.MonkeyPatch, size: int) -> list[int]:
+    """A disk with so many bytes left; the list's one number can be raised."""
+    left, real = [size], os.write
+
+    def write(fd: int, data: memoryview) -> int:
+        if left[0] <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = real(fd, data[: left[0]])
+        left[0] -= written
+        return written
+
+    monkeypatch.setattr(os, "write", write)
+    return left
+
+
+def test_a_full_disk_loses_sound_says_so_and_goes_on_when_there_is_room(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(row_of_packets(0, 1000))
+    rig.step()
+    left = full_after(monkeypatch, 700)
+    rig.put(row_of_packets(1000, 2000))
+    rig.step()
+    assert rig.room_asked == 1
+    assert rig.trouble() == "the disk is full"
+    assert rig.writer.statistics().lost_ms == 1000
+    assert kept_in(rig.folder) == row_of_packets(0, 1000)  # the page written in part is gone
+    left[0] = 1 << 30
+    rig.put(row_of_packets(2000, 2500))
+    rig.step(3.0)  # tried again only after a while
+    assert rig.writer.statistics().lost_ms == 1500
+    rig.put(row_of_packets(2500, 3000))
+    rig.step()
+    assert rig.trouble() is None
+    assert kept_in(rig.folder) == [*row_of_packets(0, 1000), *row_of_packets(2500, 3000)]
+
+
+def test_a_disk_that_gets_room_made_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = full_after(monkeypatch, 3000)
+
+    def make_room() -> bool:
+        left[0] = 1 << 30
+        return True
+
+    writer = AudioWriter(WriterConfig(tmp_path), make_room=make_room)
+    writer.put(PLACE, row_of_packets(0, 1000))
+    writer.step()
+    writer.close()
+    assert writer.trouble is None
+    assert kept_in(tmp_path) == row_of_packets(0, 1000)
+
+
+def test_a_file_that_breaks_is_left_and_another_begun(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.put(row_of_packets(0, 100))
+    rig.step()
+    with monkeypatch.context() as broken:
+
+        def write(fd: int, data: memoryview) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        broken.setattr(os, "write", write)
+        rig.put(row_of_packets(100, 200))
+        rig.step(3.0)
+    assert rig.trouble() == "Input/output error"
+    rig.put(row_of_packets(200, 300))
+    rig.step()
+    assert rig.trouble() is None
+    assert rig.names() == ["00000000000000.part", "00000000003200.part"]
+
+
+def test_too_much_waiting_is_lost_and_counted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_writer, "INBOX_BYTES_MAX", 10_000)
+    rig.put(row_of_packets(0, 20_000))
+    assert rig.writer.statistics().lost_ms == 20_000
+    rig.put(row_of_packets(20_000, 20_100))
+    rig.step()
+    assert kept_in(rig.folder) == row_of_packets(20_000, 20_100)
+
+
+def test_what_is_no_opus_packet_is_left_out(rig: Rig) -> None:
+    rig.put([packet_at(0), packet_at(20, b""), packet_at(40, b"\xff"), packet_at(60)])
+    rig.step()
+    assert kept_in(rig.folder) == [packet_at(0), packet_at(60)]
+
+
+def test_the_thread_writes_by_itself_and_closing_it_loses_nothing(tmp_path: Path) -> None:
+    writer = AudioWriter(WriterConfig(tmp_path))
+    writer.start()
+    packets = row_of_packets(0, 3000)
+    for packet in packets:
+        writer.put(PLACE, (packet,))
+    writer.close()
+    assert kept_in(tmp_path) == packets
+    assert sorted(tmp_path.rglob("*.part")) == []
+
+
+def test_what_comes_while_the_disk_syncs_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def stands_still(fd: int) -> None:
+        began.set()
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(os, "fsync", stands_still)
+    writer = AudioWriter(WriterConfig(tmp_path))
+    writer.start()
+    try:
+        packets = row_of_packets(0, 1000)
+        writer.put(PLACE, packets[:25])
+        assert began.wait(10)
+        writer.put(PLACE, packets[25:])
+        rounds = writer.statistics().rounds
+        until_blocking(lambda: writer.statistics().rounds >= rounds + 2)
+        path = next(tmp_path.rglob("*.part"))
+        assert list(packets_in(inspect(path.read_bytes()), 0)) == packets  # a kill would leave all of it
+    finally:
+        go_on.set()
+        writer.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_after_a_power_cut_at_any_moment_at_most_flush_ms_of_sound_are_gone(
+    tmp_path: Path, seed: int
+) -> None:
+    """Every file cut to what was synced of it, or to anything between that and its whole length."""
+    chance = random.Random(seed)
+    rig = Rig(tmp_path, segment_s=10, flush_ms=250)
+    places = [Place("s_1", f"C{n:02d}") for n in range(1, 5)]
+    put: dict[Place, list[OpusPacket]] = {place: [] for place in places}
+    for ms in range(0, chance.randrange(500, 15_000, 10), 10):
+        for place in places:
+            if ms % 20 == 0:
+                packet = row_of_packets(ms, ms + 20)[0]
+                put[place].append(packet)
+                rig.put([packet], place)
+        if ms % 50 == 40:
+            rig.writer.step()
+        rig.now_s += 0.01
+    for files in rig.writer._open.values():
+        for file in files:
+            path = file.folder / (file.stem + ".part")
+            os.truncate(path, chance.randint(file.synced_size, file.size))
+    index = scan(tmp_path)
+    assert not list(tmp_path.rglob("*.part"))
+    for place in places:
+        kept = kept_in(tmp_path, place) if index.of(place) else []
+        assert kept == put[place][: len(kept)]
+        assert (len(put[place]) - len(kept)) * 20 <= 250 + 20  # and the packet that just came
+    rig.writer.close()
+
+
+def test_a_header_alone_is_removed_and_zeros_too(tmp_path: Path) -> None:
+    folder = tmp_path / "s_1" / "C01"
+    rig = Rig(tmp_path)
+    rig.put([packet_at(0)])
+    rig.step()
+    whole = (folder / "00000000000000.part").read_bytes()
+    rig.writer.close()
+    for n, data in enumerate((b"", whole[:50], whole[:90], bytes(4096))):
+        path = folder / f"{n + 1:014d}.part"
+        path.write_bytes(data)
+        assert not mend(path)
+    assert [p.name for p in folder.iterdir()] == ["00000000000000.opus"]

@@ -1,0 +1,103 @@
+"""The OpenAPI document is what the routes are, and the routes do what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.support.desk import a_config, running_desk
+from tests.support.thread import ThreadedDesk
+from webrtc_host.app import build_app
+from webrtc_host.http.openapi import TABLE, described, document_of
+
+EXAMPLES = 8
+"""Of each operation: enough for the edges of every parameter, and few for a busy machine."""
+
+
+def test_every_route_is_described_and_nothing_else_is(tmp_path: Path) -> None:
+    app = build_app(a_config(tmp_path))
+    routes = {(method, path): operation for method, path, operation in described(app)}
+    assert [key for key, operation in routes.items() if operation is None] == []
+    assert TABLE.keys() <= routes.keys()
+    document = document_of(app, "1.0")
+    said = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert said == routes.keys()
+
+
+def test_the_document_says_which_role_is_wanted_and_what_is_checked(tmp_path: Path) -> None:
+    paths = document_of(build_app(a_config(tmp_path)), "1.0")["paths"]
+    assert "`admin`" in paths["/api/sessions/{session}"]["delete"]["description"]
+    parameters = {one["name"]: one for one in paths["/api/search"]["get"]["parameters"]}
+    assert parameters["limit"]["schema"]["maximum"] == 100
+    assert parameters["from_ms"]["schema"]["minimum"] == 0
+    assert "null" not in str(parameters)
+    ids = [one["operationId"] for methods in paths.values() for one in methods.values()]
+    assert len(set(ids)) == len(ids)
+
+
+async def test_the_document_and_the_page_to_read_it_are_served(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path)) as desk:
+        status, document = await desk.get("/api/openapi.json")
+        assert (status, document["openapi"]) == (200, "3.1.0")
+        for page in ("/reference", "/reference.html", "/reference.js", "/reference.css"):
+            async with desk.client.get(desk.url + page) as response:
+                assert response.status == 200, page
+
+
+ASKED = re.compile(r"/api/(sessions|search|audit|openapi)")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedDesk]:
+    """A server in a thread of its own, with two sessions, one of them ended."""
+    with ThreadedDesk(a_config(tmp_path_factory.mktemp("desk"), limits={"requests_per_s": 10_000})) as desk:
+        yield desk
+
+
+# The server's thread uses `random` while Hypothesis makes cases, which takes it for its own.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+@pytest.mark.timeout(300)
+def test_whatever_is_asked_the_answer_is_what_the_document_says(served: ThreadedDesk) -> None:
+    schema = schemathesis.openapi.from_url(f"{served.url}/api/openapi.json")
+    asked = set()
+    for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+        if ASKED.match(operation.path):
+            asked.add(f"{operation.method.upper()} {operation.path}")
+            ask(operation, served.session)
+    assert {
+        "GET /api/search",
+        "PATCH /api/sessions/{session}",
+        "GET /api/sessions/{session}/export.csv",
+    } <= asked
+
+
+def ask(operation: schemathesis.APIOperation[Any, Any, Any, Any], session: str) -> None:
+    """Some calls as the document allows them, and some as it does not."""
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate],
+    )
+    @given(operation.as_strategy(), st.booleans())
+    def call(case: Any, is_known: bool) -> None:
+        if "session" in case.path_parameters and is_known:
+            case.path_parameters["session"] = session
+        # Refused though the document allows it: a range the wrong way round, a name that cannot be printed.
+        case.call_and_validate(excluded_checks=[positive_data_acceptance])
+
+    call()

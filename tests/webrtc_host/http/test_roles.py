@@ -1,0 +1,218 @@
+"""Who may do what: every route with every role, tokens that are wrong, and the lines the audit keeps."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import hdrs, web
+from pydantic import ValidationError
+
+from tests.support.desk import Desk, a_config, closed_with, running_desk
+from webrtc_host.app import RECORD, build_app
+from webrtc_host.config import AuthConfig
+from webrtc_host.http.auth import is_open_to_all
+from webrtc_host.http.roles import ANYONE, AUDITED, NEEDED, Caller, Role
+from webrtc_host.http.server import GATE
+from webrtc_host.transcript import records
+
+TOKEN = "correct horse battery"
+TOKENS = tuple({"name": f"the {role}", "token": f"{role}-secret", "role": role.value} for role in Role)
+SOCKETS = {"/ws", "/ws/pcm/{channel}", "/ws/backfill/{channel}"}
+PARTS = {
+    "session": "s_1",
+    "connection": "c_1",
+    "channel": "C01",
+    "segment": "g_1",
+    "publication": "p_1",
+}
+
+
+def routes(app: web.Application) -> set[tuple[str, str]]:
+    """All but pages and what is open to all."""
+    found = set()
+    for route in app.router.routes():
+        resource = route.resource
+        assert resource is not None
+        if route.method == hdrs.METH_HEAD:
+            continue
+        if resource.canonical in SOCKETS or not is_open_to_all(route.handler):
+            found.add((route.method, resource.canonical))
+    return found
+
+
+def path_of(template: str) -> str:
+    return re.sub(r"{(\w+)}", lambda found: PARTS[found[1]], template)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_every_route_has_its_role_and_no_role_is_for_nothing(tmp_path: Path) -> None:
+    known = routes(build_app(a_config(tmp_path)))
+    assert known == NEEDED.keys()
+    assert AUDITED.keys() <= NEEDED.keys()
+
+
+def test_a_role_may_what_the_ones_before_it_may() -> None:
+    assert [role for role in Role if role.may(Role.OPERATOR)] == [Role.OPERATOR, Role.SUPERVISOR, Role.ADMIN]
+
+
+async def test_every_route_refuses_every_role_below_its_own_and_whoever_has_no_token(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path, token=TOKEN, tokens=TOKENS)) as desk:
+        for (method, template), needed in NEEDED.items():
+            if template in SOCKETS:
+                continue
+            path = desk.url + path_of(template)
+            async with desk.client.request(method, path) as response:
+                assert response.status == 401, (method, template)
+            for role in (role for role in Role if not role.may(needed)):
+                async with desk.client.request(method, path, headers=bearer(f"{role}-secret")) as response:
+                    assert response.status == 403, (method, template, role)
+                    error = (await response.json())["error"]
+                    assert error["code"] == "role_too_low"
+                    assert needed in error["message"]
+                    assert "secret" not in error["message"]
+
+
+async def test_a_role_that_is_high_enough_is_let_through(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path, tokens=TOKENS)) as desk:
+        for (method, template), needed in NEEDED.items():
+            if template in SOCKETS or template in ("/events", "/metrics"):
+                continue
+            path = desk.url + path_of(template)
+            async with desk.client.request(method, path, headers=bearer(f"{needed}-secret")) as response:
+                assert response.status not in (401, 403), (method, template)
+
+
+async def test_a_websocket_is_closed_with_a_code_for_its_token_and_its_role(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path, tokens=TOKENS)) as desk:
+        for path, token, code in (
+            ("/ws", "", 4401),
+            ("/ws", "no such token", 4401),
+            ("/ws/pcm/C01", "viewer-secret", 4403),
+            ("/ws/backfill/C01", "listener-secret", 4403),
+        ):
+            socket = await desk.client.ws_connect(f"{desk.url}{path}", params={"token": token})
+            assert (await closed_with(socket))[0] == code, (path, token)
+        socket = await desk.client.ws_connect(
+            f"{desk.url}/ws", params={"token": "viewer-secret", "since": "0"}
+        )
+        desk.final()
+        assert (await socket.receive()).type is aiohttp.WSMsgType.TEXT
+        await socket.close()
+
+
+async def test_the_one_token_is_the_administrators_and_without_any_everybody_is(tmp_path: Path) -> None:
+    async with (
+        running_desk(a_config(tmp_path / "a", token=TOKEN)) as desk,
+        desk.client.get(f"{desk.url}/api/audit", headers=bearer(TOKEN)) as response,
+    ):
+        assert response.status == 200
+    async with running_desk(a_config(tmp_path / "b")) as desk:
+        assert (await desk.get("/api/audit"))[0] == 200
+    assert ANYONE == Caller("anyone", Role.ADMIN)
+
+
+async def test_too_many_wrong_tokens_are_not_looked_at_any_more(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path, token=TOKEN)) as desk:
+        statuses = []
+        for number in range(25):
+            async with desk.client.get(
+                f"{desk.url}/api/sessions", headers=bearer(f"guess {number}")
+            ) as response:
+                statuses.append(response.status)
+        assert statuses[:20] == [401] * 20
+        assert statuses[-1] == 429
+        assert int(response.headers["Retry-After"]) >= 1
+        async with desk.client.get(f"{desk.url}/health") as response:
+            assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("tokens", "complaint"),
+    [
+        ([{"name": "a", "token": "12345678", "role": "viewer"}] * 2, "one name"),
+        (
+            [
+                {"name": "a", "token": "12345678", "role": "viewer"},
+                {"name": "b", "token": "12345678", "role": "admin"},
+            ],
+            "stands twice",
+        ),
+        ([{"name": "a", "token": "short", "role": "viewer"}], "at least 8"),
+        ([{"name": "a\nb", "token": "12345678", "role": "viewer"}], "pattern"),
+        ([{"name": "a", "token": "12345678", "role": "king"}], "viewer"),
+    ],
+)
+def test_tokens_that_cannot_be_are_refused(tokens: list[dict[str, str]], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        AuthConfig.model_validate({"tokens": tokens})
+
+
+def test_no_token_is_shown_when_the_configuration_is_printed() -> None:
+    config = AuthConfig.model_validate({"token": TOKEN, "tokens": TOKENS})
+    assert "secret" not in repr(config)
+    assert TOKEN not in repr(config)
+
+
+async def audit_lines(desk: Desk) -> list[Any]:
+    rows = await desk.app[RECORD].store.read(lambda connection: records.audit_page(connection, 100))
+    return [(row.who, row.action, row.session, row.channel) for row in reversed(rows)]
+
+
+async def test_who_exports_ends_and_removes_is_written_down(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "webrtc_host.http.audit")
+    async with running_desk(a_config(tmp_path, tokens=TOKENS), headers=bearer("admin-secret")) as desk:
+        session = desk.session
+        desk.final("this is nobody's business")
+        await desk.written()
+        base = f"{desk.url}/api/sessions/{session.id}"
+        for method, path in (
+            ("GET", "/export.txt?channel=C01&token=viewer-secret"),
+            ("GET", "/segments"),
+            ("PATCH", ""),
+            ("POST", "/end"),
+            ("DELETE", ""),
+            ("GET", "/export.srt"),
+        ):
+            body = {"name": "renamed"} if method == "PATCH" else None
+            async with desk.client.request(method, base + path, json=body) as response:
+                await response.read()
+                assert (response.status == 200) is (path != "/export.srt"), (
+                    method,
+                    path,
+                    await response.text(),
+                )
+        assert await audit_lines(desk) == [
+            ("the admin", "exported", session.id, None),
+            ("the admin", "changed", session.id, None),
+            ("the admin", "ended", session.id, None),
+            ("the admin", "deleted", session.id, None),
+        ]
+        status, body = await desk.get("/api/audit", limit=2)
+        assert [line["action"] for line in body["lines"]] == ["deleted", "ended"]
+        _, older = await desk.get("/api/audit", before=body["next_before"])
+        assert [line["action"] for line in older["lines"]] == ["changed", "exported"]
+        assert older["lines"][1]["detail"] == "export.txt channel='C01'"
+    said = caplog.text
+    assert "audit: the admin (admin) from 127.0.0.1 exported" in said
+    assert "secret" not in said
+    assert "business" not in said
+
+
+async def test_a_call_that_is_refused_leaves_no_line(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path, tokens=TOKENS), headers=bearer("viewer-secret")) as desk:
+        session = desk.session
+        async with desk.client.delete(f"{desk.url}/api/sessions/{session.id}") as response:
+            assert response.status == 403
+        assert (await desk.get("/api/sessions/s_none/export.txt"))[0] == 404
+        assert await audit_lines(desk) == []
+        assert desk.app[GATE].limits.refused == 0

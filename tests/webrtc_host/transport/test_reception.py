@@ -1,0 +1,37 @@
+"""Figures of tracks are summed, and a counter never falls when a track is gone."""
+
+from __future__ import annotations
+
+from webrtc_host.transport.reception import Counts, Reception, Standing
+
+
+class Track:
+    def __init__(self, counts: Counts, standing: Standing) -> None:
+        self._counts, self._standing = counts, standing
+
+    def counts(self) -> Counts:
+        return self._counts
+
+    def standing(self) -> Standing:
+        return self._standing
+
+
+def test_counters_add_up_and_of_the_present_the_worst_is_shown() -> None:
+    reception = Reception()
+    calm = Track(Counts(packets=100, lost=1), Standing(jitter_ms=2.0, lag_ms=5.0, drift_ppm=None))
+    wild = Track(Counts(packets=50, repaired=3), Standing(jitter_ms=40.0, lag_ms=1.0, drift_ppm=-120.0))
+    reception.add(calm)
+    reception.add(wild)
+    figures = reception.statistics()
+    assert (figures["packets"], figures["lost"], figures["repaired"], figures["tracks"]) == (150, 1, 3, 2)
+    assert (figures["jitter_ms_max"], figures["lag_ms_max"], figures["drift_ppm_max"]) == (40, 5, 120)
+
+
+def test_a_track_that_is_gone_keeps_its_counts_and_nothing_else() -> None:
+    reception = Reception()
+    track = Track(Counts(packets=7), Standing(jitter_ms=9.0))
+    reception.add(track)
+    reception.remove(track)
+    reception.remove(track)
+    figures = reception.statistics()
+    assert (figures["packets"], figures["tracks"], figures["jitter_ms_max"]) == (7, 0, 0)

@@ -1,0 +1,206 @@
+"""A track's packets become its channel's blocks; what goes wrong with it stays with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+from aiortc.rtp import RtpPacket
+
+from tests.support.peers import BlockKeeper, Rig
+from tests.support.polling import until
+from tests.support.rtp import PACKET, a_receiver, assert_contiguous, coded, receive, samples_of
+from webrtc_host.config import MediaConfig
+from webrtc_host.media.opus import OpusDecoder
+from webrtc_host.seams import Block, BlockKind, ChannelState, OpusPacket
+from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.registry import Connection, MakeKeeper
+from webrtc_host.transport.reception import RECEPTION
+from webrtc_host.transport.track import EARLY_PACKETS_MAX, TrackFeed
+
+PAYLOADS = coded(120)
+
+
+class World:
+    """One channel fed by one track, on a clock that is moved by hand."""
+
+    def __init__(self, make_keeper: MakeKeeper | None = None) -> None:
+        self.now_s = 100.0
+        self.rig = Rig(clock=lambda: self.now_s, make_keeper=make_keeper)
+        self.receiver = a_receiver()
+        self.over: list[str] = []
+        session = self.rig.registry.current()
+        self.connection: Connection = self.rig.registry.connect(
+            session, DoorKind.WEBRTC, [ChannelWish()], self._end
+        )
+        self.channel: Channel = self.connection.channels[0]
+        self.feed = TrackFeed(
+            self.receiver, self.channel, MediaConfig(), lambda feed, reason: self.over.append(reason)
+        )
+
+    async def _end(self, reason: str) -> int:
+        return 0
+
+    @property
+    def pipeline(self) -> BlockKeeper:
+        return self.rig.pipeline(self.channel.id)
+
+    async def play(
+        self, first: int, last: int, *, payload_type: int = 96, every_s: float = 0.02, **fields: Any
+    ) -> None:
+        for number in range(first, last):
+            self.now_s += every_s
+            await self.receive(number, payload_type, **fields)
+
+    async def receive(self, number: int, payload_type: int = 96, payload: bytes | None = None) -> None:
+        ticks = 160 if payload_type in (0, 8) else 960
+        packet = RtpPacket(
+            payload_type=payload_type,
+            sequence_number=number % 2**16,
+            timestamp=number * ticks % 2**32,
+            ssrc=5,
+            payload=PAYLOADS[number % len(PAYLOADS)] if payload is None else payload,
+        )
+        await receive(self.receiver, packet)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    await made.feed.stop()
+
+
+class Keeper:
+    def __init__(self) -> None:
+        self.packets: list[OpusPacket] = []
+
+    def keep_packet(self, packet: OpusPacket) -> None:
+        self.packets.append(packet)
+
+    def keep_block(self, block: Block) -> None: ...
+
+
+async def test_packets_become_blocks_and_are_kept_as_they_came() -> None:
+    keeper = Keeper()
+    world = World(lambda *_: keeper)
+    world.feed.start()
+    await world.play(0, 100)
+    world.feed.let_go()
+    decoder = OpusDecoder()
+    truth = np.concatenate([decoder.decode(payload) for payload in PAYLOADS[:100]])
+    np.testing.assert_array_equal(world.pipeline.audio(), truth)
+    assert_contiguous(world.pipeline.blocks)
+    assert [packet.payload for packet in keeper.packets] == list(PAYLOADS[:100])
+    assert [p.start_sample for p in keeper.packets] == [b.start_sample for b in world.pipeline.blocks]
+
+
+async def test_what_comes_before_the_start_is_not_lost(world: World) -> None:
+    await world.play(0, 5)
+    world.feed.start()
+    await world.play(5, 40)
+    world.feed.let_go()
+    assert samples_of(world.pipeline.blocks, BlockKind.AUDIO) == 40 * PACKET
+
+
+async def test_packets_before_a_start_that_never_comes_are_bounded(world: World) -> None:
+    await world.play(0, 500)
+    assert len(world.feed._early) == EARLY_PACKETS_MAX
+
+
+async def test_a_lost_packet_costs_itself_alone_and_the_tick_ends_the_wait(world: World) -> None:
+    world.feed.start()
+    await world.play(0, 50)
+    await world.play(51, 53)
+    world.now_s += 0.6
+    world.feed.on_tick()
+    assert samples_of(world.pipeline.blocks, BlockKind.AUDIO) == 53 * PACKET, "49 came, one was mended"
+    assert world.feed.counts().lost == 1
+
+
+async def test_a_line_that_goes_quiet_is_said_and_one_that_comes_back_too(world: World) -> None:
+    world.feed.start()
+    await world.play(0, 50)
+    for _ in range(20):
+        world.now_s += 0.25
+        world.feed.on_tick()
+    assert world.channel.state is ChannelState.NO_SIGNAL
+    assert samples_of(world.pipeline.blocks, BlockKind.LOST) == 16_000, "enough to end an utterance"
+    await world.play(300, 330)
+    assert str(world.channel.state) == "idle"
+    assert_contiguous(world.pipeline.blocks)
+
+
+async def test_a_line_that_never_sends_anything_is_said_too(world: World) -> None:
+    world.feed.start()
+    for _ in range(14):
+        world.now_s += 0.25
+        world.feed.on_tick()
+    assert world.channel.state is ChannelState.NO_SIGNAL
+    assert not world.pipeline.blocks
+
+
+async def test_g711_and_opus_may_follow_each_other_on_one_track(world: World) -> None:
+    world.feed.start()
+    await world.play(0, 60)
+    await world.play(60, 120, payload_type=0, payload=bytes(range(160)))
+    await world.play(120, 180)
+    world.feed.let_go()
+    assert_contiguous(world.pipeline.blocks)
+    assert samples_of(world.pipeline.blocks, BlockKind.AUDIO) >= 178 * PACKET
+    assert world.feed.counts().packets == 180
+
+
+async def test_a_pipeline_that_fails_ends_the_track_once_and_what_follows_is_thrown_away(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.feed.start()
+    await world.play(0, 30)
+
+    def refuse(block: Block) -> None:
+        raise ValueError("a bug of the pipeline's")
+
+    world.pipeline.on_feed = refuse
+    with caplog.at_level(logging.ERROR):
+        await world.play(30, 90)
+    assert world.over == ["failed"]
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    assert world.feed.counts().unread == 59
+
+
+async def test_a_flood_ends_the_track_and_costs_no_decoding(world: World) -> None:
+    world.feed.start()
+    await world.play(0, 30)
+    blocks = len(world.pipeline.blocks)
+    await world.play(30, 7_000, every_s=0.0, payload=b"\xff")
+    assert world.over == ["flood"]
+    assert world.feed.counts().refused >= 1_000
+    await world.play(7_000, 7_200, every_s=0.0)
+    assert world.over == ["flood"]
+    assert len(world.pipeline.blocks) - blocks <= 5, "100 ms of concealment"
+
+
+async def test_figures_outlive_the_track() -> None:
+    world = World()
+    before = RECEPTION.statistics()
+    world.feed.start()
+    await world.play(0, 40)
+    await world.play(45, 60)
+    now = RECEPTION.statistics()
+    assert now["tracks"] == before["tracks"] + 1
+    await world.feed.stop()
+    after = RECEPTION.statistics()
+    assert after["tracks"] == before["tracks"]
+    assert after["packets"] - before["packets"] == 55
+
+
+async def test_the_end_of_the_track_flushes_it(world: World) -> None:
+    world.feed.start()
+    await world.play(0, 8)
+    assert not world.pipeline.blocks, "the first packets wait to be put in order"
+    world.receiver.track._queue.put_nowait(None)  # as aiortc ends a track
+    await until(lambda: world.over == ["track_ended"])
+    assert samples_of(world.pipeline.blocks, BlockKind.AUDIO) == 8 * PACKET

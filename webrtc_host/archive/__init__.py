@@ -1,0 +1,1 @@
+"""Recorded audio on disk: Ogg Opus files, their writer, playback and retention."""

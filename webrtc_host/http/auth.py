@@ -1,0 +1,215 @@
+"""Who may call: tokens and their roles, the origin of a page, and whose X-Forwarded headers are believed.
+
+Owns these checks and nothing of sockets; which role a route wants is `roles`'s. Handlers marked `open_to_all`
+(the pages, `/health`, `/ready`) need no token: a page has to be readable to show the box that asks for it;
+everything else needs one. A WebSocket checks its token itself, after the upgrade: a browser only ever sees
+close codes.
+Invariant: tokens are compared in constant time, all of them, and appear in no log and in no error text.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aiohttp import web
+
+from host_stt_common.accepting import know_caller
+from host_stt_common.callers import caller_key, plain_address, plain_network
+from host_stt_common.pages import Pages, is_address
+from host_stt_common.tokens import digest_of, given_token
+from webrtc_host.errors import RequestError
+from webrtc_host.http.limits import CallerLimits, LimitsOfCallers
+from webrtc_host.http.roles import ANYONE, CALLER, Caller, Role, needed_for
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AnyHandler = TypeVar("AnyHandler", bound=Callable[..., object])
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def open_to_all(handler: AnyHandler) -> AnyHandler:
+    """Mark a handler that needs no token."""
+    handler._is_open_to_all = True  # type: ignore[attr-defined]  # read back by is_open_to_all alone
+    return handler
+
+
+def checks_token_itself(handler: AnyHandler) -> AnyHandler:
+    """Mark a WebSocket handler that answers a bad token with a close code."""
+    return open_to_all(handler)
+
+
+def is_open_to_all(handler: object) -> bool:
+    return bool(getattr(handler, "_is_open_to_all", False))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A token somebody may call with: only its digest is kept."""
+
+    caller: Caller
+    digest: bytes
+
+    @classmethod
+    def of(cls, name: str, role: Role, token: str) -> Key:
+        return cls(Caller(name, role), digest_of(token))
+
+
+class Gate:
+    """The checks of every request, from the configuration."""
+
+    def __init__(
+        self,
+        token: str = "",
+        *,
+        keys: Sequence[Key] = (),
+        allowed_origins: Sequence[str] = (),
+        trusted_proxies: Sequence[str] = (),
+        host: str = "127.0.0.1",
+        limits: LimitsOfCallers | None = None,
+    ) -> None:
+        """token: the administrator's; without it and without keys nobody is asked for one.
+
+        trusted_proxies: addresses or networks (10.0.0.0/8). host: where the server listens; a name counts as
+        its own.
+        """
+        own = [Key.of("auth.token", Role.ADMIN, token)] if token else []
+        self._keys = (*own, *keys)
+        self.limits = CallerLimits(limits or LimitsOfCallers())
+        self._pages = Pages(allowed_origins, host=host)
+        self._trusted: tuple[Network, ...] = tuple(plain_network(network) for network in trusted_proxies)
+
+    def check_token(self, request: web.BaseRequest) -> Caller:
+        """Who calls, also kept in `request[CALLER]`.
+
+        Raises RequestError 401 unless the request carries a token, as a bearer or as `?token=`, 403 when its
+        role is too low for the route or a foreign page calls, 429 after too many wrong tokens.
+        """
+        # Before the token is looked at: a page that somebody visits can neither try tokens nor have the
+        # visitor's address locked out for wrong ones.
+        self.check_page(request)
+        request[CALLER] = self._caller(request) if self._keys else ANYONE
+        know_caller(request)
+        return self.check_role(request, needed_for(request))
+
+    @staticmethod
+    def check_role(request: web.BaseRequest, needed: Role) -> Caller:
+        """For what a route does only sometimes. Raises RequestError 403 when the caller's role is lower."""
+        caller: Caller = request.get(CALLER, ANYONE)
+        if not caller.role.may(needed):
+            message = f"this needs the role {needed}; the token {caller.name!r} has the role {caller.role}"
+            raise RequestError("role_too_low", message, 403)
+        return caller
+
+    def _caller(self, request: web.BaseRequest) -> Caller:
+        given = given_token(request.headers, request.query)
+        if not given:
+            message = "this server asks for a token: send `Authorization: Bearer TOKEN`, or `?token=TOKEN`"
+            raise RequestError("token_missing", message, 401)
+        key, now_s = self.caller_key(request), time.monotonic()
+        digest = digest_of(given)
+        # All are compared, the one that fits too: how long it takes says nothing.
+        fitting = [one.caller for one in self._keys if hmac.compare_digest(digest, one.digest)]
+        if not (fitting and self.limits.is_remembered(key, digest, now_s)):
+            self.limits.check_guess(key, now_s)
+        if fitting:
+            self.limits.remember(key, digest, now_s)
+        else:
+            self.limits.count_guess(key, now_s)
+            message = "the token is none of this server's (auth.token, auth.tokens)"
+            raise RequestError("token_wrong", message, 401)
+        return fitting[0]
+
+    def is_own_or_allowed(self, request: web.BaseRequest) -> bool:
+        """True when no page of a foreign origin makes this call. Programs send no Origin."""
+        origin = request.headers.get("Origin")
+        return origin is None or self._pages.allows(origin, self.own_origin(request))
+
+    def check_origin(self, request: web.BaseRequest) -> None:
+        """Raise RequestError 403 when a page of a foreign origin calls."""
+        if not self.is_own_or_allowed(request):
+            origin = request.headers.get("Origin", "")[:100]
+            message = f"pages of {origin} may not call this server; list it in media.allowed_origins"
+            raise RequestError("origin_not_allowed", message, 403)
+
+    def check_page(self, request: web.BaseRequest) -> None:
+        """Raise RequestError 403 when a page of a foreign origin calls, also where it sends no Origin."""
+        self.check_origin(request)
+        if self._pages.is_foreign(request.headers, self.own_origin(request)):
+            message = (
+                "a page of another origin may not call this server (Sec-Fetch-Site); list its origin in "
+                "media.allowed_origins, and let its media elements say `crossorigin`"
+            )
+            raise RequestError("origin_not_allowed", message, 403)
+
+    def check_host(self, request: web.BaseRequest) -> None:
+        """Raise RequestError 403 when a server that asks for no token is called by a foreign name.
+
+        On every address, not on loopback alone: a page from outside reaches a network through any browser
+        in it (DNS rebinding).
+        """
+        if self._keys or self.is_from_proxy(request) or self._pages.knows_host(request.host):
+            return
+        message = (
+            f"this server is not known as {request.host[:100]!r}; name the address of its pages in "
+            "media.allowed_origins, or the proxy in front of it in media.trusted_proxies"
+        )
+        raise RequestError("host_not_allowed", message, 403)
+
+    def own_origin(self, request: web.BaseRequest) -> str:
+        """scheme://host[:port] as the browser sees this server."""
+        scheme, host = request.scheme, request.host
+        if self.is_from_proxy(request):
+            scheme = _last(request.headers.get("X-Forwarded-Proto")) or scheme
+            host = _last(request.headers.get("X-Forwarded-Host")) or host
+        return f"{scheme}://{host}"
+
+    def is_from_proxy(self, request: web.BaseRequest) -> bool:
+        return self._is_trusted(_peer(request))
+
+    def caller_key(self, request: web.BaseRequest) -> str:
+        """What limits count this caller by: its address, or the /64 of an IPv6 address."""
+        return caller_key(self.remote(request))
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether it is a proxy of ours (media.trusted_proxies)."""
+        return self._is_trusted(address)
+
+    def remote(self, request: web.BaseRequest) -> str:
+        """The caller's address: the nearest in X-Forwarded-For that is no trusted proxy, or the peer's."""
+        header = request.headers.get("X-Forwarded-For", "")
+        hops = [plain_address(hop.strip()) for hop in header.split(",") if hop.strip()]
+        remote = _peer(request)
+        while self._is_trusted(remote) and hops:
+            remote = hops.pop()
+        return remote if is_address(remote) else "unknown"
+
+    def _is_trusted(self, address: str) -> bool:
+        if not self._trusted or not is_address(address):
+            return False
+        parsed = ipaddress.ip_address(address)
+        return any(parsed in network for network in self._trusted if network.version == parsed.version)
+
+
+GATE = web.AppKey("gate", Gate)
+
+
+def key_of(request: web.Request) -> str:
+    """What this request's caller is counted by, also where no gate was put onto the application."""
+    gate = request.app.get(GATE)
+    return gate.caller_key(request) if gate is not None else caller_key(request.remote or "")
+
+
+def _peer(request: web.BaseRequest) -> str:
+    """The other end of the TCP connection, also after it closed."""
+    return plain_address(request.remote or "")
+
+
+def _last(header: str | None) -> str:
+    """The value the nearest proxy wrote: the last of a list."""
+    return header.rpartition(",")[2].strip() if header else ""

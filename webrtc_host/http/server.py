@@ -1,0 +1,251 @@
+"""What every HTTP answer of 8082 has in common: the shape of errors, CORS, security headers, the access log.
+
+Owns the middleware and the access logger; knows no route. Every error is `{"error":{"code","message"}}`
+with a matching status. A bug is one traceback in the log and a 500 without details.
+Invariant: no query string is ever logged; it may hold the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from host_stt.contract import error_body
+from host_stt_common.accepting import BodyStalled, count_request
+from host_stt_common.paths import forgive_slashes
+from host_stt_common.serving import EncodedBody, refuse_encoded_body
+from webrtc_host.errors import Overloaded, RequestError, StoreError
+from webrtc_host.http.audit import AUDIT, BROKEN_OFF, OUTCOME
+from webrtc_host.http.auth import GATE as GATE
+from webrtc_host.http.auth import SAFE_METHODS, Gate, Handler, is_open_to_all
+from webrtc_host.transcript.event_log import encode_json
+
+logger = logging.getLogger(__name__)
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "font-src 'self'",
+        "media-src 'self' blob:",
+        "worker-src 'self' blob:",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Frame-Options": "DENY",
+}
+CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+CORS_HEADERS = "Authorization, Content-Type, If-Match, Last-Event-ID"
+CORS_EXPOSED = "Location, ETag, Link, Retry-After, Accept-Post, Accept-Patch"
+STORE_RETRY_S = 5.0
+LEFT_STATUS = 499
+"""Of a caller that left before it was answered, in the access log; nginx' number."""
+PREFLIGHT_S = 600  # a browser asks again after this long
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "wrong_type"}
+
+
+def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """JSON as this server writes it; never cached."""
+    response = web.Response(body=encode_json(body), status=status, headers=headers)
+    response.content_type = "application/json"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def check_upgrade(request: web.Request) -> None:
+    """Raise RequestError 400 when a WebSocket's route is called without asking for the upgrade."""
+    connection = [part.strip() for part in request.headers.get("Connection", "").lower().split(",")]
+    if request.headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in connection:
+        raise RequestError(
+            "bad_request",
+            f"{request.path} is a WebSocket: the request needs the headers `Upgrade: websocket` and "
+            f"`Connection: Upgrade`, and a proxy on the way has to pass them on",
+            400,
+        )
+
+
+def error_response(error: RequestError) -> web.Response:
+    response = json_response(error_body(error.code, error.message), error.status)
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="host-stt"'
+    return response
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into its JSON answer. Streams that have begun handle their own."""
+    try:
+        return await handler(request)
+    except RequestError as error:
+        return error_response(error)
+    except EncodedBody as error:
+        return json_response(error_body(error.code, error.text or ""), error.status)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _standard_error(request, error)
+    except BodyStalled as error:
+        return error_response(RequestError("upload_stalled", str(error), 408))
+    except StoreError as error:
+        logger.warning("%s %s: %s", request.method, request.rel_url.raw_path[:200], error)
+        return error_response(Overloaded("record_unavailable", str(error), retry_after_s=STORE_RETRY_S))
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and has_left(request):
+            # Not raised on: aiohttp writes a traceback of it. The access log has the line, with this status.
+            return web.Response(status=LEFT_STATUS)
+        logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
+        message = "the server made a mistake; its log has the details"
+        return json_response(error_body("internal", message), 500)
+
+
+def has_left(request: web.Request) -> bool:
+    """Whether the caller's connection has ended."""
+    return request.transport is None or request.transport.is_closing()
+
+
+def _standard_error(request: web.Request, error: web.HTTPException) -> web.Response:
+    """aiohttp's own refusals in our shape."""
+    message = {
+        404: f"there is nothing at {request.rel_url.raw_path[:200]}",
+        405: f"{request.method} is not possible here; {error.headers.get('Allow', 'nothing')} is",
+        413: "the body is larger than this server takes (limits.body_bytes)",
+        415: "this content type is not understood here",
+    }.get(error.status, HTTPStatus(error.status).phrase.lower())
+    code = _CODES.get(error.status, "bad_request" if error.status < 500 else "internal")
+    response = json_response(error_body(code, message), error.status)
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+@web.middleware
+async def limit_callers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a caller who asks too much, before anything is done for it."""
+    gate = request.app[GATE]
+    with gate.limits.request(gate.caller_key(request), time.monotonic()):
+        return await handler(request)
+
+
+@web.middleware
+async def leave_audit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A line for what was done, and for what broke off on the way; none for what was refused."""
+    audit = request.app.get(AUDIT)
+    if audit is None:
+        return await handler(request)
+    try:
+        response = await handler(request)
+    except (asyncio.CancelledError, OSError):
+        request[OUTCOME] = BROKEN_OFF
+        await asyncio.shield(audit.note(request))
+        raise
+    if response.status < 400:
+        await audit.note(request)
+    return response
+
+
+@web.middleware
+async def check_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer preflights; refuse foreign pages where a call could change or open something, and bad tokens."""
+    gate = request.app[GATE]
+    gate.check_host(request)
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        gate.check_origin(request)
+        if request.match_info.http_exception is None:  # the route has an answer of its own (WHIP)
+            return await handler(request)
+        return web.Response(status=204, headers={"Access-Control-Max-Age": str(PREFLIGHT_S)})
+    is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+    if is_upgrade or request.method not in SAFE_METHODS:
+        gate.check_origin(request)
+    matched = request.match_info
+    if matched.http_exception is None and not is_open_to_all(matched.handler):
+        gate.check_token(request)
+    return await handler(request)
+
+
+async def begin_audit(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal `on_response_prepare`: what is sent piece by piece is written down before its first byte."""
+    audit = request.app.get(AUDIT)
+    if audit is not None and response.status < 400 and not isinstance(response, web.Response):
+        await audit.begin(request)
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal `on_response_prepare`: security headers on all, CORS headers for allowed origins."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "host-stt"  # in place of the versions of Python and aiohttp
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return
+    response.headers.add("Vary", "Origin")
+    if request.app[GATE].is_own_or_allowed(request):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = CORS_EXPOSED
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = CORS_METHODS
+            response.headers["Access-Control-Allow-Headers"] = CORS_HEADERS
+
+
+class AccessLogger(AbstractAccessLogger):
+    """One line per request, without its query. Streams are logged when they end."""
+
+    gate = Gate()
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        # raw_path keeps a line break in the path escaped: a caller cannot write lines of its own.
+        path = request.rel_url.raw_path[:200]
+        remote, elapsed_ms = self.gate.remote(request), time * 1000
+        self.logger.info(
+            "%s %s %s -> %s in %.0f ms", remote, request.method, path, response.status, elapsed_ms
+        )
+
+
+def access_logger(gate: Gate) -> type[AccessLogger]:
+    """The access logger that believes this gate's proxies."""
+    return type("GatedAccessLogger", (AccessLogger,), {"gate": gate})
+
+
+server_logger = logging.getLogger(f"{__name__}.server")
+"""For aiohttp's own server, in place of `aiohttp.server`."""
+
+
+def install(app: web.Application, gate: Gate) -> None:
+    """Put all of it onto an application."""
+    app[GATE] = gate
+    app.middlewares.extend(
+        (
+            count_request,
+            forgive_slashes,
+            answer_errors,
+            limit_callers,
+            refuse_encoded_body,
+            check_caller,
+            leave_audit,
+        )
+    )
+    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(begin_audit)

@@ -1,0 +1,217 @@
+"""The speech room put together: the way to the engine, the glossary, and a pipeline for every open channel.
+
+Owns their lifetimes and nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from host_stt.contract import TERMS_MAX
+from webrtc_host.config import MediaProcessConfig
+from webrtc_host.errors import ConfigError
+from webrtc_host.seams import (
+    SAMPLES_PER_MS,
+    Block,
+    ChannelState,
+    CoverageNotes,
+    EventSink,
+    EventType,
+    Transcriber,
+)
+from webrtc_host.session.channel import Channel, Pipeline
+from webrtc_host.speech.glossary import Glossary, GlossaryError, PromptTerms
+from webrtc_host.speech.ids import Ids
+from webrtc_host.speech.pipeline import ChannelPipeline
+from webrtc_host.speech.settings import SpeechConfig
+from webrtc_host.speech.transcriber import EngineClient, TranscriberConfig
+
+logger = logging.getLogger(__name__)
+
+GLOSSARY_FILE = "glossary.yaml"
+VAD_THREADS = 4
+"""Silero takes 1-2 ms per second of audio and channel; four threads serve all that one engine can read."""
+PAST_CLOSE_MS = 60_000
+"""Given to the last finals of late sound: a minute of it may have come at once."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Since the start of the process, over all channels that ever were."""
+
+    blocks: int = 0
+    samples: int = 0
+    shed_ms: int = 0
+    interims_shed: int = 0
+
+
+class SpeechService:
+    """Made once for the process; `running` is a step of its life."""
+
+    def __init__(self, config: MediaProcessConfig) -> None:
+        self._config = config
+        self.ids = Ids()
+        self.executor = ThreadPoolExecutor(VAD_THREADS, thread_name_prefix="vad")
+        self.pipelines: set[ChannelPipeline] = set()
+        self.totals = Totals()
+        self.glossary = Glossary(config.data.dir / GLOSSARY_FILE)
+        self.engine = EngineClient(TranscriberConfig(url=config.engine_url, token=config.token_for_engine))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self._load_glossary()
+        await self.engine.start()
+        try:
+            yield
+        finally:
+            await self.engine.close()
+            self.executor.shutdown(wait=False)
+
+    def make_pipeline(self, channel: Channel) -> Pipeline:
+        """What reads the audio of a channel that has just opened."""
+        return _CountedPipeline(self, channel, self._config.speech, _ChannelSink(channel), channel.notes)
+
+    def make_past_pipeline(
+        self,
+        channel: Channel,
+        sink: EventSink,
+        notes: CoverageNotes,
+        transcriber: Transcriber | None = None,
+    ) -> ChannelPipeline:
+        """What reads sound of a channel's past, beside the live one: no interims, and time for its finals.
+
+        transcriber: None: the engine.
+        """
+        speech = self._config.speech
+        patient = replace(speech.pipeline, interims_in_flight_max=0, close_timeout_ms=PAST_CLOSE_MS)
+        config = speech.model_copy(update={"pipeline": patient})
+        return _CountedPipeline(self, channel, config, sink, notes, transcriber, engine_suffix="/past")
+
+    def engine_statistics(self) -> dict[str, float]:
+        figures = self.engine.statistics()
+        names = ("is_connected", "waiting", "in_flight", "answered", "shed", "failed", "retried", "resent")
+        return {name: float(getattr(figures, name)) for name in names}
+
+    def statistics(self) -> dict[str, float]:
+        each = [pipeline.statistics() for pipeline in self.pipelines]
+        return {
+            "channels_open": len(each),
+            "blocks": self.totals.blocks,
+            "audio_ms": self.totals.samples // SAMPLES_PER_MS,
+            "queued_ms": sum(one.queued_ms for one in each),
+            "shed_ms": self.totals.shed_ms + sum(one.shed_ms for one in each),
+            "interims_shed": self.totals.interims_shed + sum(one.interims_shed for one in each),
+            "windows_in_flight": sum(one.in_flight for one in each),
+        }
+
+    def _load_glossary(self) -> None:
+        """The glossary of the data folder; on a first start, a copy of the one that came with the program."""
+        path = self._config.data.dir / GLOSSARY_FILE
+        try:
+            _copy_once(self._config.glossary_file, path)
+        except OSError as error:
+            logger.warning("the glossary that came with the program cannot be kept in %s: %s", path, error)
+        try:
+            self.glossary.load()
+        except (GlossaryError, OSError) as error:
+            raise ConfigError(f"the glossary cannot be used: {error}") from error
+
+
+class _CountedPipeline(ChannelPipeline):
+    """A pipeline of this room, counted while it lives and afterwards."""
+
+    def __init__(
+        self,
+        room: SpeechService,
+        channel: Channel,
+        config: SpeechConfig,
+        sink: EventSink,
+        notes: CoverageNotes,
+        transcriber: Transcriber | None = None,
+        *,
+        engine_suffix: str = "",
+    ) -> None:
+        super().__init__(
+            channel.id,
+            config,
+            transcriber or room.engine,
+            sink,
+            _ChannelTerms(room.glossary, channel),
+            channel.language,
+            room.executor,
+            room.ids,
+            time.monotonic,
+            engine_channel=f"{channel.session.id}/{channel.id}{engine_suffix}",
+            notes=notes,
+        )
+        self._room = room
+
+    def start(self) -> None:
+        self._room.pipelines.add(self)
+        super().start()
+
+    def feed(self, block: Block) -> None:
+        self._room.totals.blocks += 1
+        self._room.totals.samples += len(block.samples)
+        super().feed(block)
+
+    async def close(self) -> None:
+        try:
+            await super().close()
+        finally:
+            if self in self._room.pipelines:
+                self._room.pipelines.remove(self)
+                figures = self.statistics()
+                self._room.totals.shed_ms += figures.shed_ms
+                self._room.totals.interims_shed += figures.interims_shed
+
+
+class _ChannelSink:
+    """The session's log, with the channel kept aware of the state its pipeline reports."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._opening = channel.opening
+
+    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        if kind is EventType.CHANNEL_STATE and not self._is_news(ChannelState(fields["state"])):
+            return None
+        return self._channel.session.log.emit(kind, channel, **fields)
+
+    def _is_news(self, state: ChannelState) -> bool:
+        return self._opening == self._channel.opening and self._channel.heed(state)
+
+
+class _ChannelTerms:
+    """The terms a connection gave for its channel in front of the server's glossary."""
+
+    def __init__(self, glossary: Glossary, channel: Channel) -> None:
+        self._glossary = glossary
+        self._channel = channel
+
+    def prompt_for(self, channel: str) -> PromptTerms:
+        known = self._glossary.prompt_for(channel)
+        if not self._channel.terms:
+            return known
+        terms = dict.fromkeys((*self._channel.terms, *known.terms))
+        return PromptTerms(tuple(terms)[:TERMS_MAX], known.version)
+
+
+def _copy_once(source: Path | None, path: Path) -> None:
+    if source is None or path.exists() or not source.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".new")
+    try:
+        shutil.copyfile(source, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # on a full disk an empty glossary would stay for good

@@ -1,0 +1,1 @@
+"""Sessions, their channels and the connections that feed the channels."""

@@ -1,0 +1,366 @@
+"""Sessions: the registry of sessions and of the connections that feed their channels.
+
+Owns who feeds what, the limits on it, and each session's t = 0. Owns no socket and no text: doors make
+connections, an injected factory makes a channel's pipeline, the event log keeps what happened.
+Invariant: one connection at most holds a channel. Everything runs on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from host_stt.contract import SAMPLE_RATE
+from host_stt_common.channel_ids import channel_id_of
+from webrtc_host.config import LimitsConfig
+from webrtc_host.errors import Overloaded, RequestError
+from webrtc_host.seams import AudioKeeper, Clock, EventType, ms_of
+from webrtc_host.session.channel import Channel, ChannelWish, DoorKind, MakePipeline, SessionLog
+from webrtc_host.transcript.coverage_keeper import CoverageBook
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5.0
+NAME_CHARS_MAX = 200
+
+
+MakeLog = Callable[[str, Callable[[], int]], SessionLog]
+"""(session id, milliseconds since its t = 0) -> its log."""
+MakeKeeper = Callable[[str, str], AudioKeeper]
+"""(session id, channel id) -> where the channel's audio is kept."""
+
+
+class Session:
+    """One monitoring run with one timeline. Its channels come into being when somebody asks for them."""
+
+    def __init__(
+        self,
+        session_id: str,
+        name: str,
+        *,
+        clock: Clock,
+        started_wall: datetime,
+        make_log: MakeLog,
+        age_s: float = 0.0,
+    ) -> None:
+        """age_s: time since its t = 0, of a session that goes on after a restart."""
+        self.id = session_id
+        self.name = name
+        self.started_wall = started_wall
+        self.channels: dict[str, Channel] = {}
+        self.is_ended = False
+        self._clock = clock
+        self._t0_s = clock() - age_s
+        self.log = make_log(session_id, self.now_ms)
+
+    def now_sample(self) -> int:
+        """This moment on the session's timeline."""
+        return max(0, int((self._clock() - self._t0_s) * SAMPLE_RATE))
+
+    def now_ms(self) -> int:
+        return ms_of(self.now_sample())
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One peer connection, socket or upload. `end(reason)` drains it, returns its last seq."""
+
+    id: str
+    session: Session
+    door: DoorKind
+    opened_s: float  # of the registry's clock
+    end: Callable[[str], Awaitable[int]]
+    channels: tuple[Channel, ...] = ()
+    by: str | None = None  # the name of the token it came with; None: nobody was asked for one
+    release: Callable[[str], None] | None = None  # gives its channels up at once, then ends by itself
+
+    def add(self, channels: Sequence[Channel]) -> None:
+        """It feeds these too, behind those it has."""
+        self.channels += tuple(channels)
+
+    def drop(self, channel: Channel) -> None:
+        """It goes on without this channel; who holds the channel is the channel's own."""
+        self.channels = tuple(one for one in self.channels if one is not channel)
+
+
+class SessionRegistry:
+    """All sessions and connections of the process, and the limits on them."""
+
+    def __init__(
+        self,
+        limits: LimitsConfig,
+        make_log: MakeLog,
+        make_pipeline: MakePipeline,
+        *,
+        clock: Clock = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        coverage: CoverageBook | None = None,
+        make_keeper: MakeKeeper | None = None,
+    ) -> None:
+        """make_keeper: of each new channel; None: no audio is kept."""
+        self.limits = limits
+        self.connections: dict[str, Connection] = {}
+        self.coverage = coverage or CoverageBook()
+        self.on_disconnect: list[Callable[[Connection], None]] = []  # told of each that is over
+        self._sessions: dict[str, Session] = {}
+        self._current: Session | None = None
+        self._make_log = make_log
+        self._make_pipeline = make_pipeline
+        self._make_keeper = make_keeper
+        self.clock = clock
+        self._wall = wall
+
+    def __iter__(self) -> Iterator[Session]:
+        """Oldest first."""
+        return iter(list(self._sessions.values()))
+
+    def adopt(self, session: Session, *, is_current: bool) -> None:
+        """Take in a session of an earlier process; older ones first."""
+        self._sessions[session.id] = session
+        if is_current and not session.is_ended:
+            self._current = session
+
+    def create(self, name: str | None = None, *, is_current: bool = False) -> Session:
+        """A new session, beside the current one. Raises Overloaded when the process holds too many."""
+        self._make_room()
+        session_id = f"s_{secrets.token_hex(4)}"
+        while session_id in self._sessions:
+            session_id = f"s_{secrets.token_hex(4)}"
+        session = Session(
+            session_id,
+            (name or session_id)[:NAME_CHARS_MAX],
+            clock=self.clock,
+            started_wall=self._wall(),
+            make_log=self._make_log,
+        )
+        self._sessions[session_id] = session
+        t0_wall = session.started_wall.astimezone(UTC).isoformat(timespec="milliseconds")
+        session.log.emit(
+            EventType.SESSION_STARTED,
+            name=session.name,
+            t0_wall=t0_wall.replace("+00:00", "Z"),
+            is_current=is_current or None,
+        )
+        logger.info("session %s opened", session_id)
+        return session
+
+    def current(self) -> Session:
+        """The session for everyone who names none: made at first need, kept until it is ended."""
+        if self._current is None or self._current.is_ended:
+            self._current = self.create(is_current=True)
+        return self._current
+
+    def get(self, session_id: str | None) -> Session:
+        """The named session, ended or not; the current one for None. Raises RequestError 404."""
+        if session_id is None:
+            return self.current()
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise RequestError(
+                "unknown_session",
+                f"there is no session {session_id[:40]!r}; leave `session` out to use the current one",
+                404,
+            )
+        return session
+
+    def get_live(self, session_id: str | None) -> Session:
+        """As `get`, for doors: raises RequestError 409 when the session has ended."""
+        session = self.get(session_id)
+        if session.is_ended:
+            raise RequestError("session_ended", f"session {session.id} has ended; open another one", 409)
+        return session
+
+    def forget(self, session_id: str) -> None:
+        """An ended session was removed from the record. Watchers who are still there see nothing more."""
+        session = self._sessions.get(session_id)
+        if session is not None and session.is_ended:
+            del self._sessions[session_id]
+
+    async def end(self, session: Session, reason: str = "requested") -> int:
+        """Close every connection of the session, write `session.ended`, return its seq. Twice is harmless."""
+        if session.is_ended:
+            return session.log.head_seq
+        session.is_ended = True
+        ends = (
+            self.end_connection(connection, "session_ended")
+            for connection in self.connections.values()
+            if connection.session is session
+        )
+        await asyncio.gather(*ends)
+        await asyncio.gather(*(channel.settle() for channel in session.channels.values()))
+        for channel in session.channels.values():
+            channel.coverage.absent(session.now_ms())
+        session.log.emit(EventType.SESSION_ENDED, reason=reason)
+        logger.info("session %s ended (%s)", session.id, reason)
+        return await session.log.settled()
+
+    def connect(
+        self,
+        session: Session,
+        door: DoorKind,
+        wishes: Sequence[ChannelWish],
+        end: Callable[[str], Awaitable[int]],
+        release: Callable[[str], None] | None = None,
+        *,
+        by: str | None = None,
+    ) -> Connection:
+        """A new connection that holds the wished channels, in the order of the wishes. All of them or none.
+
+        release: see `Connection`; None: the door can only `end`. by: the name of the caller's token.
+
+        Raises RequestError 422 (a bad id, a channel twice), 409 (already fed), Overloaded 429.
+        """
+        connection_id = f"c_{secrets.token_hex(8)}"
+        connection = Connection(connection_id, session, door, self.clock(), end, by=by, release=release)
+        self.extend(connection, wishes)
+        self.connections[connection.id] = connection
+        return connection
+
+    def extend(self, connection: Connection, wishes: Sequence[ChannelWish]) -> tuple[Channel, ...]:
+        """More channels for a connection; all of them or none, with the errors of `connect`."""
+        channels = tuple(self._choose(connection.session, wishes))
+        for channel, wish in zip(channels, wishes, strict=True):
+            channel.claim(connection, wish)
+        connection.add(channels)
+        return channels
+
+    def age_s(self, connection: Connection) -> float:
+        """Since the connection was made."""
+        return self.clock() - connection.opened_s
+
+    def give_back(self, connection: Connection, channel: Channel) -> None:
+        """The connection goes on without this channel, which is closed or was only reserved."""
+        connection.drop(channel)
+        channel.release(connection)
+
+    def disconnect(self, connection: Connection) -> None:
+        """Forget a connection whose channels are closed; frees those it only reserved."""
+        if self.connections.pop(connection.id, None) is not None:
+            for told in self.on_disconnect:
+                told(connection)
+        for channel in connection.channels:
+            channel.release(connection)
+
+    def holder_of(self, channel: Channel) -> Connection | None:
+        """The connection that holds the channel; None: the channel is free."""
+        return None if channel.connection is None else self.connections.get(channel.connection.id)
+
+    async def end_connection(self, connection: Connection, reason: str) -> int:
+        """Drain and close one connection. Returns the seq of its last event."""
+        try:
+            return await connection.end(reason)
+        except Exception:
+            logger.exception("connection %s failed while it closed", connection.id)
+            return connection.session.log.head_seq
+
+    async def take_over(self, connection: Connection, reason: str = "resumed") -> None:
+        """Free the channels of a connection whose client is here again by another one: at once where its
+        door can do that, else after its last words.
+        """
+        if connection.release is None:
+            await self.end_connection(connection, reason)
+        else:
+            connection.release(reason)
+
+    async def close(self) -> None:
+        """The server stops: drain every connection. Sessions stay un-ended; a record can go on."""
+        ends = (
+            self.end_connection(connection, "server_stopping") for connection in self.connections.values()
+        )
+        await asyncio.gather(*ends)
+        channels = [channel for session in self for channel in session.channels.values()]
+        await asyncio.gather(*(channel.settle() for channel in channels))
+
+    def statistics(self) -> dict[str, int]:
+        doors = Counter(connection.door.value for connection in self.connections.values())
+        return {
+            "sessions": len(self._sessions),
+            "connections": len(self.connections),
+            "channels_fed": self._fed(),
+            **{f"connections_{door.value}": doors[door.value] for door in DoorKind},
+        }
+
+    def channel(self, session: Session, channel_id: str) -> Channel:
+        """The strip with this id, made at first need. Raises RequestError 422 outside C01-C64."""
+        known = session.channels.get(channel_id)
+        if known is not None:
+            return known
+        if channel_id not in self._ids():
+            raise RequestError(
+                "unknown_channel",
+                f"channel {channel_id[:20]} is outside C01-C{self.limits.channels_per_session:02d}",
+                422,
+            )
+        keeper = None if self._make_keeper is None else self._make_keeper(session.id, channel_id)
+        channel = Channel(channel_id, session, self._make_pipeline, self.coverage, keeper)
+        session.channels[channel_id] = channel
+        return channel
+
+    def _ids(self) -> list[str]:
+        return [channel_id_of(number) for number in range(1, self.limits.channels_per_session + 1)]
+
+    def _fed(self) -> int:
+        return sum(len(connection.channels) for connection in self.connections.values())
+
+    def _make_room(self) -> None:
+        """Forget the oldest ended session when the table is full."""
+        if len(self._sessions) < self.limits.sessions:
+            return
+        oldest_ended = next((s.id for s in self._sessions.values() if s.is_ended), None)
+        if oldest_ended is None:
+            raise Overloaded(
+                "too_many_sessions",
+                f"{len(self._sessions)} sessions are open, the limit is {self.limits.sessions}; "
+                "end one or raise limits.sessions",
+                retry_after_s=RETRY_AFTER_S,
+                status=429,
+            )
+        del self._sessions[oldest_ended]
+
+    def _choose(self, session: Session, wishes: Sequence[ChannelWish]) -> list[Channel]:
+        """The channels of the wishes: the named ones, then the lowest free ids for the others."""
+        if self._fed() + len(wishes) > self.limits.channels_per_process:
+            raise Overloaded(
+                "too_many_channels",
+                f"{self._fed()} channels are fed and {len(wishes)} more are asked for; this server takes "
+                f"{self.limits.channels_per_process}",
+                retry_after_s=RETRY_AFTER_S,
+                status=429,
+            )
+        named = [wish.channel for wish in wishes if wish.channel is not None]
+        for channel_id, times in Counter(named).items():
+            self._check_free(self.channel(session, channel_id), times)
+        free = [i for i in self._ids() if i not in named and not self._is_held(session, i)]
+        if len(wishes) - len(named) > len(free):
+            raise Overloaded(
+                "no_free_channel",
+                f"{len(wishes)} channels are asked for, {len(free) + len(named)} of "
+                f"{self.limits.channels_per_session} are free in {session.id}; close a connection first",
+                retry_after_s=RETRY_AFTER_S,
+                status=429,
+            )
+        rest = iter(free)
+        return [self.channel(session, wish.channel or next(rest)) for wish in wishes]
+
+    def _check_free(self, channel: Channel, times: int) -> None:
+        if times > 1:
+            raise RequestError(
+                "duplicate_channel", f"channel {channel.id} is named {times} times; each feeds one track", 422
+            )
+        if channel.connection is not None:
+            raise RequestError(
+                "channel_fed",
+                f"channel {channel.id} is already fed by another connection; close that one or choose "
+                "another channel",
+                409,
+            )
+
+    def _is_held(self, session: Session, channel_id: str) -> bool:
+        channel = session.channels.get(channel_id)
+        return channel is not None and channel.connection is not None

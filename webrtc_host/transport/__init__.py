@@ -1,0 +1,1 @@
+"""How media reaches this server: one port, ICE, UDP, TCP, SDP and the aiortc peer."""

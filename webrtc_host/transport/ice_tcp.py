@@ -1,0 +1,94 @@
+"""ICE over TCP: one connection that a peer opened to this server's port, its packets framed as in RFC 4571.
+
+Owns the framing, the limits and the connection; whose it is says the one port, after the peer's first ICE
+request (RFC 6544, the passive side). Invariant: a connection that belongs to nobody after 10 s is closed, and
+what waits to be sent has a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from webrtc_host.transport.udp_socket import DATAGRAM_MAX, Address
+
+logger = logging.getLogger(__name__)
+
+STRANGER_S = 10.0
+SEND_BYTES_MAX = 256 * 1024  # what waits to be sent; more is dropped, as a full network drops
+
+
+class IceTcp(asyncio.Protocol):
+    """A framed connection. `owner` is the one port's; None until the peer has shown its ICE password."""
+
+    def __init__(
+        self, take: Callable[[bytes, IceTcp], None], on_lost: Callable[[IceTcp], None], own: str | None = None
+    ) -> None:
+        self.on_owned: Callable[[], None] | None = None  # told once a peer's password was shown here
+        self._owner: object | None = None
+        self.own = own
+        self.address: Address = ("", 0)
+        self.unsent = 0
+        self._take = take
+        self._on_lost = on_lost
+        self._buffer = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def owner(self) -> object | None:
+        return self._owner
+
+    @owner.setter
+    def owner(self, owner: object | None) -> None:
+        self._owner = owner
+        if owner is not None and self.on_owned is not None:
+            self.on_owned()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer: tuple[Any, ...] = transport.get_extra_info("peername") or ("", 0)
+        self.address = (peer[0], peer[1])
+        self._timer = asyncio.get_running_loop().call_later(STRANGER_S, self._give_up)
+        logger.debug("- %s opened ICE over TCP", self.address)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= 2:
+            length = int.from_bytes(self._buffer[:2], "big")
+            if length > DATAGRAM_MAX:
+                logger.debug("x %s sent a frame of %d bytes", self.address, length)
+                self.close()
+                return
+            if len(self._buffer) < 2 + length:
+                return
+            frame = bytes(self._buffer[2 : 2 + length])
+            del self._buffer[: 2 + length]
+            self._take(frame, self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._buffer.clear()
+        self._on_lost(self)
+        logger.debug("- %s closed ICE over TCP", self.address)
+
+    def send(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            self.unsent += 1
+        elif transport.get_write_buffer_size() > SEND_BYTES_MAX:
+            self.unsent += 1
+        else:
+            transport.write(len(data).to_bytes(2, "big") + data)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _give_up(self) -> None:
+        if self.owner is None:
+            logger.debug("x %s opened ICE over TCP and never said whose it is", self.address)
+            self.close()

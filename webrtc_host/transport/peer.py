@@ -1,0 +1,384 @@
+"""One peer connection: negotiate, watch it, feed its channels, and leave nothing behind.
+
+Owns an aiortc connection with its tracks and time-outs. aiortc never gives up on a client that does not come
+(still `connecting` after 46 s) and notices a vanished one after 31 s, so the watch is ours. Which channels it
+may feed is the registry's; what the audio becomes is the channels'.
+Invariant: `end` runs once, however many ask for it; after it no task, thread or socket of this peer is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from typing import Any
+
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
+
+from host_stt_common.rates import watcher_messages
+from webrtc_host.config import MediaConfig
+from webrtc_host.errors import RequestError
+from webrtc_host.session.channel import Channel, ChannelWish
+from webrtc_host.session.publisher_status import read_ping, standing
+from webrtc_host.session.registry import Connection, Session, SessionRegistry
+from webrtc_host.transport.aiortc_settings import fit_aiortc
+from webrtc_host.transport.ice_servers import issue
+from webrtc_host.transport.one_port import OnePort
+from webrtc_host.transport.sdp import Offer, Use
+from webrtc_host.transport.sdp_answer import answer_of, for_aiortc, section_of
+from webrtc_host.transport.sdp_transport import Transport
+from webrtc_host.transport.tap import Tap
+from webrtc_host.transport.track import TrackFeed
+from webrtc_host.transport.trickle import Fragment, add_candidates
+
+logger = logging.getLogger(__name__)
+
+DATA_CHANNEL = "transcript"
+TICK_S = 0.25
+CLOSE_TIMEOUT_S = 5.0  # aiortc's own close has been seen to hang in DTLS (its issues 413, 1143)
+PONG_BUFFER_BYTES_MAX = 64 * 1024  # a peer that does not read gets no more answers
+VANISHED_AFTER_S = 5.0  # a peer that closed while its packets came said goodbye; else consent ran out
+
+DrainDataChannel = Callable[[], Awaitable[None]]
+"""Returns when what the desk had to say has left, or cannot; takes a second at most."""
+AttachDataChannel = Callable[[RTCDataChannel, Session, tuple[str, ...]], DrainDataChannel | None]
+"""Hands the client's `transcript` channel to the desk: (channel, session, ids of the channels it carries)."""
+
+
+class Peer:
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        config: MediaConfig,
+        attach: AttachDataChannel,
+        port: OnePort | None = None,
+    ) -> None:
+        """port: through which its packets go; None: aioice's own sockets."""
+        fit_aiortc()
+        self._port = port
+        self._registry = registry
+        self._config = config
+        self._attach = attach
+        self._drain_data: DrainDataChannel | None = None
+        self._connection: Connection | None = None
+        self._feeds: list[TrackFeed] = []
+        self._pings = watcher_messages()  # a page sends one a second
+        self.mids: dict[str, Channel] = {}  # what feeds what, by the audio line's mid
+        self.ignored: dict[str, Tap] = {}  # audio lines that feed nothing: counted and thrown away
+        self.former: dict[str, str] = {}  # channel that a line fed which has ended, by its mid
+        self._slots: dict[str, tuple[str, ...]] = {}  # every audio line that aiortc knows, in its order
+        self._transport: Transport | None = None  # the client's, of its newest offer
+        self._closing: dict[TrackFeed, asyncio.Task[int]] = {}  # those whose channel is closed or closing
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch_task: asyncio.Task[None] | None = None
+        self._is_released = False
+        self._ending: asyncio.Task[int] | None = None
+        self._pc = RTCPeerConnection(
+            RTCConfiguration(
+                # Never aiortc's default, which is a public STUN server.
+                iceServers=[
+                    RTCIceServer(list(s.urls), s.username or None, s.credential or None)
+                    for s in issue(config.ice_servers, time.time())
+                ],
+                bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
+            )
+        )
+
+    async def answer(self, offer: Offer, connection: Connection, ignored: Collection[str] = ()) -> str:
+        """Negotiate and begin to wait for the client. Returns the answer with all candidates in it.
+
+        ignored: mids of audio lines that feed no channel.
+
+        Raises RequestError 422 when aiortc cannot use the offer all the same; the caller then calls `end`.
+        """
+        self._connection = connection
+        self._pc.on("connectionstatechange", self._on_state)
+        self._pc.on("datachannel", self._on_data_channel)
+        try:
+            await self._take_offer(offer)
+            self._assign_tracks(connection, ignored)
+            if self._port is not None:
+                declined = len(offer.of(Use.IDLE))
+                self._port.adopt(self._pc, lambda: self._spawn(self._end_quietly("flood")), declined)
+            answer = await self._make_answer(offer)
+        except Exception as error:
+            logger.warning("an offer that had passed its checks was refused: %r", error)
+            raise _unusable() from error
+        self._watch_task = asyncio.create_task(self._watch(), name=f"watch {connection.id}")
+        return answer
+
+    async def answer_again(
+        self,
+        offer: Offer,
+        wishes: Mapping[str, ChannelWish],
+        ignored: Collection[str] = (),
+    ) -> str:
+        """A later offer of the same connection. `wishes`: by mid, for the lines that send and are new.
+
+        Raises RequestError: 409 while the connection is not up or another offer is in hand, 422 for too many
+        lines in all, or when aiortc cannot use this one.
+        """
+        connection = self._connection
+        if connection is None or self._ending is not None or self._pc.connectionState != "connected":
+            raise RequestError("not_connected", "the connection does not stand; make a new one", 409)
+        self._check_slots(offer)
+        if self._pc.signalingState != "stable":
+            raise RequestError("offer_in_hand", "another offer of this connection is being answered", 409)
+        channels = self._registry.extend(connection, list(wishes.values()))
+        try:
+            await self._take_offer(offer)
+            answer = await self._make_answer(offer)
+        except Exception as error:
+            for channel in channels:
+                self._registry.give_back(connection, channel)
+            logger.warning("%s: a later offer that had passed its checks was refused: %r", self._name, error)
+            self._spawn(
+                self._end_quietly("renegotiation_failed")
+            )  # aiortc has no way back from half an offer
+            raise _unusable() from error
+        self._follow(connection, offer, dict(zip(wishes, channels, strict=True)), ignored)
+        return answer
+
+    async def _take_offer(self, offer: Offer) -> None:
+        transport = offer.transport or self._transport
+        if transport is None:
+            raise ValueError("an offer without any transport")
+        slots = self._slots | {line.mid: section_of(line) for line in offer.audio}
+        description = RTCSessionDescription(for_aiortc(offer, slots, transport), "offer")
+        await self._pc.setRemoteDescription(description)
+        self._slots, self._transport = slots, transport
+
+    async def _make_answer(self, offer: Offer) -> str:
+        await self._pc.setLocalDescription(await self._pc.createAnswer())
+        return answer_of(offer, self._pc.localDescription.sdp)
+
+    async def trickle(self, fragment: Fragment) -> None:
+        """Candidates that the client found after its offer."""
+        await add_candidates(self._pc, fragment)
+
+    def _check_slots(self, offer: Offer) -> None:
+        """aiortc never forgets a line, so their number is limited over all offers of a connection."""
+        most = self._registry.limits.media_lines_per_offer
+        if len(self._slots.keys() | {line.mid for line in offer.audio}) > most:
+            raise RequestError(
+                "too_many_media_lines",
+                f"this connection has had {len(self._slots)} audio lines, {most} at most; make a new one",
+                422,
+            )
+
+    def _follow(
+        self,
+        connection: Connection,
+        offer: Offer,
+        new: Mapping[str, Channel],
+        ignored: Collection[str],
+    ) -> None:
+        """Close the channels of lines that ended, start those of new ones and of those that send again."""
+        sending = {line.mid for line in offer.audio}
+        for mid in self.mids.keys() - sending:
+            channel = self.mids.pop(mid)
+            self.former[mid] = channel.id
+            connection.drop(channel)
+            for feed in self._feeds:
+                if feed.channel is channel and not feed.is_over:
+                    feed.let_go()
+                    self._spawn(self._end_track(feed, "track_removed"))
+        for transceiver in self._pc.getTransceivers():
+            mid = transceiver.mid or ""
+            if mid in ignored and mid not in self.ignored and mid not in self.mids:
+                self.ignored[mid] = Tap(transceiver.receiver, None)
+            elif mid in new:
+                self._leave_former_feed(transceiver)
+                self._add_feed(transceiver, new[mid]).start()
+
+    def _leave_former_feed(self, transceiver: RTCRtpTransceiver) -> None:
+        """The line sends again: what read it before its pause no longer does."""
+        for feed in [feed for feed in self._feeds if feed.receiver is transceiver.receiver]:
+            feed.leave()
+            self._feeds.remove(feed)
+
+    async def end(self, reason: str) -> int:
+        """Drain, flush the last words, close. Returns the seq of the last event of its channels."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(reason), name=f"end peer ({reason})")
+        return await asyncio.shield(self._ending)
+
+    def release(self, reason: str) -> None:
+        """The client is here again by another connection: give the channels up at once, then end."""
+        if self._is_released or self._connection is None:
+            return
+        self._is_released = True
+        for feed in self._feeds:
+            feed.let_go()
+            if feed.channel.connection is self._connection:
+                feed.channel.let_go(reason)
+        self._registry.disconnect(self._connection)
+        self._spawn(self._end_quietly(reason))
+
+    def _assign_tracks(self, connection: Connection, ignored: Collection[str]) -> None:
+        """The lines that are taken feed the connection's channels in order."""
+        channels = iter(connection.channels)
+        for transceiver in self._pc.getTransceivers():
+            mid = transceiver.mid or ""
+            if mid in ignored:
+                self.ignored[mid] = Tap(transceiver.receiver, None)
+            else:
+                self._add_feed(transceiver, next(channels))
+
+    def _add_feed(self, transceiver: RTCRtpTransceiver, channel: Channel) -> TrackFeed:
+        feed = TrackFeed(transceiver.receiver, channel, self._config, self._on_track_over)
+        self._feeds.append(feed)
+        self.mids[transceiver.mid or ""] = channel
+        return feed
+
+    def _on_state(self) -> None:
+        state = self._pc.connectionState
+        logger.debug("= %s %s", self._name, state)
+        if self._ending is not None:
+            return
+        if state == "connected" and not self._is_released:
+            for feed in self._feeds:
+                feed.start()
+        elif state == "failed":
+            self._spawn(self._end_quietly("ice_failed"))
+        elif state == "closed":
+            self._spawn(self._end_quietly(self._farewell()))
+
+    def _farewell(self) -> str:
+        """Why a peer that is closed closed."""
+        vanished = all(feed.is_silent_for(VANISHED_AFTER_S) for feed in self._feeds)
+        return "connection_lost" if vanished else "peer_closed"
+
+    def _on_data_channel(self, channel: RTCDataChannel) -> None:
+        if self._connection is None or channel.label != DATA_CHANNEL:
+            return
+        ids = tuple(c.id for c in self._connection.channels)
+        channel.on("message", lambda message: self._answer_ping(channel, message))
+        try:
+            self._drain_data = self._attach(channel, self._connection.session, ids)
+        except Exception:
+            logger.exception("%s: the data channel could not be attached", self._name)
+
+    def _answer_ping(self, channel: RTCDataChannel, message: object) -> None:
+        """`{"type":"ping","id":7}` -> `pong` with the same id, the session's time, and what was received."""
+        connection = self._connection
+        ping = read_ping(message)
+        if ping is None or connection is None or channel.readyState != "open":
+            return
+        if not self._pings.take(1, asyncio.get_running_loop().time()):
+            return  # more are left without an answer
+        if channel.bufferedAmount < PONG_BUFFER_BYTES_MAX:
+            channel.send(json.dumps({"type": "pong", "id": ping, **standing(connection)}))
+
+    def _on_track_over(self, feed: TrackFeed, reason: str) -> None:
+        if reason == "flood":  # a track cannot be kept from sending, its peer can
+            self._spawn(self._end_quietly(reason))
+        elif feed.receiver.transport.state == "closed":  # not the track alone: the whole peer is gone
+            self._spawn(self._end_quietly(self._farewell()))
+        else:
+            self._spawn(self._end_track(feed, reason))
+
+    async def _end_track(self, feed: TrackFeed, reason: str) -> None:
+        """One track is over: its channel closes, the others go on; with the last one the peer ends."""
+        await self._close_channel(feed, reason)
+        if self._connection is not None:
+            self._registry.give_back(self._connection, feed.channel)
+        if all(other.is_over for other in self._feeds):
+            await self._end_quietly(reason)
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + self._config.connect_timeout_s
+        while self._ending is None:
+            await asyncio.sleep(min(TICK_S, self._config.connect_timeout_s))
+            for feed in self._feeds:
+                self._let_time_pass(feed)
+            if self._pc.connectionState in ("new", "connecting") and loop.time() > give_up_s:
+                logger.info("%s: no connection within %.0f s", self._name, self._config.connect_timeout_s)
+                self._spawn(self._end_quietly("connect_timeout"))
+                return
+
+    def _let_time_pass(self, feed: TrackFeed) -> None:
+        try:
+            feed.on_tick()
+        except Exception:  # one channel's trouble; the watch over the others goes on
+            logger.exception("%s: letting time pass failed", feed.name)
+
+    async def _end_quietly(self, reason: str) -> None:
+        await self.end(reason)
+
+    async def _end(self, reason: str) -> int:
+        if self._watch_task is not None:
+            self._watch_task.cancel()
+            await asyncio.wait({self._watch_task})
+        seqs = await asyncio.gather(*(self._drain(feed, reason) for feed in self._feeds))
+        # Only now: the last words reach the client over its data channel.
+        for step in (self._drain_data, self._pc.close, self._stop_receivers):
+            try:
+                if step is not None:
+                    await asyncio.wait_for(step(), CLOSE_TIMEOUT_S)
+            except Exception:
+                logger.exception("%s: the peer connection did not close cleanly", self._name)
+        if self._connection is not None:
+            self._registry.disconnect(self._connection)
+        logger.info("%s closed (%s)", self._name, reason)
+        return max(seqs, default=self._head_seq())
+
+    async def _drain(self, feed: TrackFeed, reason: str) -> int:
+        try:
+            await feed.stop()
+        except Exception:
+            logger.exception("%s: the track did not stop cleanly", feed.name)
+        return await self._close_channel(feed, reason)
+
+    async def _stop_receivers(self) -> None:
+        """Once more: a receiver whose handshake ended while we closed has begun after its stop."""
+        for feed in self._feeds:
+            await feed.receiver.stop()
+
+    async def _close_channel(self, feed: TrackFeed, reason: str) -> int:
+        """Once per track, whoever asks: a channel that was closed may be another connection's by now."""
+        if feed not in self._closing:
+            self._closing[feed] = asyncio.create_task(self._close_once(feed, reason))
+        return await asyncio.shield(self._closing[feed])
+
+    async def _close_once(self, feed: TrackFeed, reason: str) -> int:
+        try:
+            if feed.channel.connection is not self._connection:  # let go of: its last words follow
+                await feed.channel.settle()
+                return self._head_seq()
+            return await feed.channel.close(reason)
+        except Exception:
+            logger.exception("%s: the channel did not close cleanly", feed.name)
+            return self._head_seq()
+
+    def _head_seq(self) -> int:
+        return 0 if self._connection is None else self._connection.session.log.head_seq
+
+    @property
+    def _name(self) -> str:
+        return "a peer" if self._connection is None else f"connection {self._connection.id[:6]}"
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _unusable() -> RequestError:
+    """For an offer that aiortc refuses after all our checks; its own words are of no use to a client."""
+    return RequestError(
+        "unusable_sdp",
+        "the offer could not be negotiated; send the local description of the client unchanged",
+        422,
+    )

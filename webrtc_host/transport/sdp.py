@@ -1,0 +1,229 @@
+"""An offer as this server reads it, and what becomes of each of its media lines.
+
+Pure text work; the negotiation is aiortc's. Owns the decision for each line (`Use`): audio that can be read
+is taken, what cannot be used is declined without looking at its codecs, and only an offer of which no audio
+line can be taken is refused. Invariant: every line of the offer has one use, in the offer's order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from webrtc_host.errors import RequestError
+from webrtc_host.transport.sdp_lines import MediaLine, attribute, read_lines, sections_of
+from webrtc_host.transport.sdp_transport import Transport, bundle_groups, transport_of
+
+TAKES = "this server takes Opus, or PCMU and PCMA (G.711)"
+_PORT = re.compile(r"[0-9]{1,5}")
+_DATA_PROTOCOLS = ("UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP")
+
+
+class Use(StrEnum):
+    """What a media line is answered with."""
+
+    AUDIO = "audio"  # taken: it can feed a channel
+    DATA = "data"  # taken: data channels
+    IDLE = "idle"  # `inactive`: it stays on the common transport and carries nothing
+    REJECTED = "rejected"  # port 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why an audio line cannot feed a channel, for its error text."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A checked offer. transport: of the lines that are taken; None: a later offer that takes none."""
+
+    lines: tuple[MediaLine, ...]
+    uses: tuple[Use, ...]
+    faults: tuple[Fault | None, ...]  # of audio lines that are not taken
+    transport: Transport | None
+    bundle: tuple[
+        str, ...
+    ] = ()  # mids of the group in its order; empty: the offer has none for this transport
+    ufrags: frozenset[str] = frozenset()  # of all lines
+
+    @property
+    def audio(self) -> tuple[MediaLine, ...]:
+        """The lines that can feed channels, in order."""
+        return self.of(Use.AUDIO)
+
+    def of(self, use: Use) -> tuple[MediaLine, ...]:
+        return tuple(line for line, its in zip(self.lines, self.uses, strict=True) if its is use)
+
+    def fault_of(self, mid: str) -> Fault | None:
+        """Why the line with this mid feeds nothing; None when it is taken, or is no audio line."""
+        for line, fault in zip(self.lines, self.faults, strict=True):
+            if line.mid == mid:
+                return fault
+        return None
+
+
+def read_offer(sdp: str, lines_max: int, *, is_first: bool = True) -> Offer:
+    """Read an offer and decide about its lines. In a later offer of a connection no line may be left.
+
+    lines_max: media lines at most, not counting one for data channels.
+    Raises RequestError: 400 when it is no SDP, 422 when no audio line can be taken (the text names the line).
+    """
+    sdp = sdp.lstrip("\ufeff \t\r\n")
+    if not sdp.startswith("v=0"):
+        raise RequestError(
+            "bad_sdp", "`sdp` does not begin with v=0; send the text of a local description", 400
+        )
+    head, *sections = sections_of(sdp)
+    lines = read_lines(head, sections)
+    _check_count(lines, lines_max)
+    transports = _Transports(head, lines)
+    faults = [_fault(line, transports) for line in lines]
+    first = next((n for n, line in enumerate(lines) if line.kind == "audio" and faults[n] is None), None)
+    if first is None and is_first:
+        raise _refusal(lines, faults)
+    return _decided(lines, transports, faults, first)
+
+
+def _decided(
+    lines: Sequence[MediaLine],
+    transports: _Transports,
+    faults: Sequence[Fault | None],
+    first: int | None,
+) -> Offer:
+    """What becomes of each line, given the first audio line that is taken (None: none is)."""
+    shared = (
+        next((n for n, line in enumerate(lines) if _is_answerable(line)), None) if first is None else first
+    )
+    common = None if shared is None else transports.of(lines[shared])
+    transport = common if isinstance(common, Transport) else None
+    group = [] if shared is None else transports.group_of(lines[shared])
+    uses: list[Use] = []
+    found: list[Fault | None] = []
+    for line, fault in zip(lines, faults, strict=True):
+        is_near = transport is not None and transports.is_near(line, group, transport)
+        if line.kind == "audio" and fault is None and not is_near:
+            fault = Fault(
+                "unusable_sdp", f"{line.name} has a transport of its own; put it into the BUNDLE group"
+            )
+        uses.append(_use(line, fault, is_near=is_near, has_data=Use.DATA in uses))
+        found.append(fault if line.kind == "audio" else None)
+    return Offer(
+        tuple(lines),
+        tuple(uses),
+        tuple(found),
+        transport,
+        tuple(group),
+        transports.ufrags(),
+    )
+
+
+def _use(line: MediaLine, fault: Fault | None, *, is_near: bool, has_data: bool) -> Use:
+    if not is_near or line.is_rejected:
+        return Use.REJECTED
+    if line.kind == "audio" and fault is None:
+        return Use.AUDIO
+    if sctp_port(line) is not None:
+        return Use.REJECTED if has_data else Use.DATA
+    return Use.IDLE if _is_answerable(line) else Use.REJECTED
+
+
+class _Transports:
+    """The transports of one offer's lines, each read once."""
+
+    def __init__(self, head: Sequence[str], lines: Sequence[MediaLine]) -> None:
+        self._head = head
+        self._lines = lines
+        self._groups = bundle_groups(head)
+        self._members = {line.mid: line for line in lines if line.has_mid}
+        self._of_groups: dict[tuple[str, ...], Transport | str] = {}
+
+    def group_of(self, line: MediaLine) -> list[str]:
+        """The first BUNDLE group that names the line; empty: none does."""
+        return next((group for group in self._groups if line.has_mid and line.mid in group), [])
+
+    def of(self, line: MediaLine) -> Transport | str:
+        """The line's transport, or what it lacks. A group's is that of its first answerable line."""
+        group = tuple(self.group_of(line))
+        if not group:
+            return transport_of(self._head, [line])
+        if group not in self._of_groups:
+            self._of_groups[group] = self._of_group(group)
+        return self._of_groups[group]
+
+    def is_near(self, line: MediaLine, group: Sequence[str], transport: Transport) -> bool:
+        """It shares the transport: by its BUNDLE group, or, without one, by its ICE credentials."""
+        if group:
+            return line.has_mid and line.mid in group
+        own = self.of(line)
+        return isinstance(own, Transport) and own.is_shared_with(transport)
+
+    def ufrags(self) -> frozenset[str]:
+        sections = [self._head, *(line.attributes for line in self._lines)]
+        return frozenset(filter(None, (attribute(section, "ice-ufrag") for section in sections)))
+
+    def _of_group(self, group: Sequence[str]) -> Transport | str:
+        bundled = [self._members[mid] for mid in group if mid in self._members]
+        carriers = [line for line in bundled if line.port != 0 and _is_answerable(line)]
+        return transport_of(self._head, [*carriers, *bundled])
+
+
+def _is_answerable(line: MediaLine) -> bool:
+    """It can stay in the answer, taken or idle."""
+    if line.kind in ("audio", "video"):
+        return not line.is_rejected and line.is_rtp and bool(line.formats)
+    return not line.is_rejected and sctp_port(line) is not None
+
+
+def sctp_port(line: MediaLine) -> int | None:
+    """Of a line for data channels (RFC 8841); None when it is none, or names no port. Port 0 means closed."""
+    if line.kind != "application" or line.protocol not in _DATA_PROTOCOLS:
+        return None
+    if line.protocol == "DTLS/SCTP":  # before RFC 8841 the port stood in the media line
+        text = next(iter(line.formats), "")
+    else:
+        text = attribute(line.attributes, "sctp-port") or ""
+    return int(text) if _PORT.fullmatch(text) and 0 < int(text) < 65536 else None
+
+
+def _fault(line: MediaLine, transports: _Transports) -> Fault | None:
+    """Why this audio line cannot be taken, whatever the others are."""
+    if line.is_rejected:
+        return Fault("line_rejected", f"{line.name} is rejected by the offer itself (port 0)")
+    if not line.is_sending:
+        message = f"{line.name} is {line.direction}; it must be sendonly or sendrecv to feed a channel"
+        return Fault("not_sending", message)
+    if not line.is_rtp:
+        return Fault("unusable_sdp", f"{line.name} is {line.protocol[:40]}; send UDP/TLS/RTP/SAVPF")
+    if not line.usable:
+        offered = ", ".join(line.codecs.values())[:100] or "no known codec"
+        return Fault("no_opus", f"{line.name} offers {offered}; {TAKES}")
+    source = transports.of(line)
+    if isinstance(source, str):
+        return Fault("unusable_sdp", f"{line.name} cannot be used: {source}")
+    return None
+
+
+def _refusal(lines: Sequence[MediaLine], faults: Sequence[Fault | None]) -> RequestError:
+    """Why none of the audio lines can be taken: what is wrong with the first one that was meant to send."""
+    audio = [fault for line, fault in zip(lines, faults, strict=True) if line.kind == "audio" and fault]
+    if not audio:
+        return RequestError("no_audio", "the offer has no audio line; add a microphone track", 422)
+    own_wish = ("line_rejected", "not_sending")
+    told = next((fault for fault in audio if fault.code not in own_wish), None)
+    told = told or next((fault for fault in audio if fault.code == "not_sending"), audio[0])
+    return RequestError(told.code, told.message, 422)
+
+
+def _check_count(lines: Sequence[MediaLine], lines_max: int) -> None:
+    count = len(lines) - any(line.kind == "application" for line in lines)
+    if count > lines_max:
+        raise RequestError(
+            "too_many_media_lines",
+            f"the offer has {count} media lines, {lines_max} at most; use a second connection",
+            422,
+        )

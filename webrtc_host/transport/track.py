@@ -1,0 +1,253 @@
+"""One audio track of a peer: its packets become blocks in the event loop and go to its channel.
+
+Owns what becomes of a track: which stream its packets belong to, the end, the flood, the figures. Downstream
+sees only Blocks and, for the keeper, the packets they were decoded from. A track nobody reads is counted and
+thrown away. Its receiver is not stopped before the peer is: aiortc would route this track's packets to
+another one of the same payload type.
+Invariant: an error here costs this track, never the peer or the server; a bad packet costs itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+from aiortc import RTCRtpReceiver
+from aiortc.mediastreams import MediaStreamError
+
+from webrtc_host.config import MediaConfig
+from webrtc_host.media.jitter import RtpPacket
+from webrtc_host.media.opus import Codec
+from webrtc_host.media.rtp import RtpStream, StreamConfig
+from webrtc_host.media.timeline import PacketBlock, TimelineConfig
+from webrtc_host.seams import SAMPLES_PER_MS, Block, ChannelState, ms_of
+from webrtc_host.session.channel import Channel
+from webrtc_host.transport.flood import PacketBudget
+from webrtc_host.transport.reception import RECEPTION, Counts, Standing
+from webrtc_host.transport.tap import Tap, WirePacket
+
+logger = logging.getLogger(__name__)
+
+STOP_TIMEOUT_S = 0.5
+EARLY_PACKETS_MAX = 100
+"""Packets that come between the handshake and `start`, two seconds of speech; the oldest give way."""
+
+
+class TrackFeed:
+    def __init__(
+        self,
+        receiver: RTCRtpReceiver,
+        channel: Channel,
+        config: MediaConfig,
+        on_over: Callable[[TrackFeed, str], None],
+    ) -> None:
+        """on_over: called once with the reason when the track ends or fails by itself."""
+        self.receiver = receiver
+        self.channel = channel
+        self.is_over = False
+        self._on_over = on_over
+        quiet_samples = round(config.no_signal_after_s * 1000) * SAMPLES_PER_MS
+        self._config = StreamConfig(timeline=TimelineConfig(quiet_samples=quiet_samples))
+        self._tap = Tap(receiver, self._take)
+        self._budget = PacketBudget()
+        self._early: deque[tuple[Codec, RtpPacket]] = deque(maxlen=EARLY_PACKETS_MAX)
+        self._codec = Codec.OPUS  # what nearly all send; another one is seen by its first packet
+        self._stream: RtpStream | None = None  # None before `start`
+        self._before = Counts()  # of streams in other codecs
+        self._unread = 0
+        self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._last_packet_s = -math.inf
+
+    @property
+    def name(self) -> str:
+        return f"{self.channel.session.id} {self.channel.id}"
+
+    def start(self) -> None:
+        """Open the channel and begin to read. Starting twice changes nothing."""
+        if self._task is not None:
+            return
+        RECEPTION.add(self)
+        self._stream = self._new_stream()
+        self._task = asyncio.create_task(self._wait_for_end(), name=f"read {self.name}")
+        try:
+            self.channel.open()
+        except Exception:
+            self._fail("its channel could not be opened")
+        while self._early:
+            self._read(*self._early.popleft())
+
+    def is_silent_for(self, seconds: float) -> bool:
+        """True when no packet came for so long, or none ever."""
+        return time.monotonic() - self._last_packet_s > seconds
+
+    def on_tick(self) -> None:
+        """Let time pass: give up holes, notice that packets stopped, account for the time without them."""
+        if self._task is None or self.is_over or self._stream is None:
+            return
+        timeline = self._stream.timeline
+        was_quiet = timeline.is_quiet
+        try:
+            self._hand_on(self._stream.on_tick(self.channel.session.now_sample()))
+            if timeline.is_quiet and not was_quiet:
+                self.channel.report(ChannelState.NO_SIGNAL, "no_packets")
+        except Exception:
+            self._fail("letting time pass failed")
+
+    def let_go(self) -> None:
+        """Its channel is another connection's from now on: hand on what came, then read for nothing."""
+        if self._task is not None and not self.is_over:
+            try:
+                self._flush()
+            except Exception:
+                logger.exception("%s: its last packets could not be handed on", self.name)
+        self.is_over = True
+
+    def leave(self) -> None:
+        """Another feed reads this track from now on; after `let_go`."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            RECEPTION.remove(self)
+
+    async def stop(self) -> None:
+        """With the peer: hand on what was received so far. Afterwards nothing of this track runs."""
+        self._is_stopping = True
+        await self.receiver.stop()  # then the track ends
+        task, self._task = self._task, None
+        if task is None:
+            return
+        _, pending = await asyncio.wait({task}, timeout=STOP_TIMEOUT_S)
+        for late in pending:  # connected, but its receiver had not begun
+            late.cancel()
+            await asyncio.wait({late})
+        RECEPTION.remove(self)
+
+    def counts(self) -> Counts:
+        counts = Counts()
+        counts.add(self._before)
+        if self._stream is not None:
+            counts.add(_counts_of(self._stream))
+        counts.packets = self._tap.packets
+        counts.ignored += self._tap.ignored
+        counts.failed = self._tap.failed
+        counts.refused, counts.unread = self._budget.refused, self._unread
+        return counts
+
+    def standing(self) -> Standing:
+        if self._stream is None:
+            return Standing()
+        jitter, timeline = self._stream.jitter, self._stream.timeline
+        return Standing(
+            jitter.jitter_ms,
+            timeline.lag_samples / SAMPLES_PER_MS,
+            jitter.wait_samples / SAMPLES_PER_MS,
+            timeline.drift.ppm,
+        )
+
+    async def _wait_for_end(self) -> None:
+        """aiortc says that a track is over by its `recv`; sound never comes that way any more."""
+        try:
+            while True:
+                await self.receiver.track.recv()
+        except MediaStreamError:
+            self._end()
+
+    def _take(self, codec: Codec, packet: WirePacket) -> None:
+        """From the tap, in the order of arrival."""
+        now_sample = self.channel.session.now_sample()
+        if not self._budget.take(now_sample):
+            if self._budget.is_exhausted and not self.is_over:
+                logger.warning("%s: more packets than speech can have, the track is cut off", self.name)
+                self._be_over("flood")
+            return
+        if self.is_over:
+            self._unread += 1
+            return
+        taken = RtpPacket(packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload, now_sample)
+        if self._task is None:
+            self._early.append((codec, taken))
+        else:
+            self._read(codec, taken)
+
+    def _read(self, codec: Codec, packet: RtpPacket) -> None:
+        self._last_packet_s = time.monotonic()
+        if self.is_over:
+            return
+        if codec is not self._codec:
+            self._change_codec(codec)
+        assert self._stream is not None
+        if self._stream.timeline.is_quiet:
+            self.channel.report(ChannelState.IDLE)
+        self._hand_on_or_fail(self._stream.feed(packet))
+
+    def _change_codec(self, codec: Codec) -> None:
+        """The new stream begins where the old one ended."""
+        if self._stream is not None:
+            self._hand_on_or_fail(self._stream.flush())
+            self._before.add(_counts_of(self._stream))
+        self._codec = codec
+        self._stream = self._new_stream()
+
+    def _new_stream(self) -> RtpStream:
+        return RtpStream(self._codec, self._config, floor_sample=self.channel.end_sample)
+
+    def _end(self) -> None:
+        if self.is_over:
+            return
+        try:
+            self._flush()
+        except Exception:
+            self._fail("its last packets could not be handed on")
+        else:
+            self._be_over("track_ended")
+
+    def _flush(self) -> None:
+        if self._stream is not None:
+            self._hand_on(self._stream.flush())
+
+    def _fail(self, what: str) -> None:
+        """Called while an exception is handled: one traceback, then the track is read for nothing."""
+        logger.exception("%s: %s, the channel is closed", self.name, what)
+        self._be_over("failed")
+
+    def _be_over(self, reason: str) -> None:
+        if not self.is_over and not self._is_stopping:
+            self.is_over = True
+            self._on_over(self, reason)
+
+    def _hand_on_or_fail(self, blocks: list[Block]) -> None:
+        try:
+            self._hand_on(blocks)
+        except Exception:
+            self._fail("a block could not be handed on")
+
+    def _hand_on(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            if isinstance(block, PacketBlock) and block.packet is not None:
+                self.channel.keep(block.packet)
+            self.channel.feed(block)
+
+
+def _counts_of(stream: RtpStream) -> Counts:
+    packets, repairs, placed = stream.jitter.statistics, stream.repairs, stream.timeline.statistics
+    return Counts(
+        lost=packets.lost,
+        late=packets.late,
+        duplicates=packets.duplicates,
+        reordered=packets.reordered,
+        ignored=packets.strays,
+        repaired=repairs.repaired,
+        undecodable=repairs.undecodable,
+        concealed_ms=ms_of(repairs.concealed_samples),
+        silence_ms=ms_of(placed.lost),
+        paused_ms=ms_of(placed.paused),
+        trimmed_ms=ms_of(placed.trimmed),
+        pauses=placed.pauses,
+        bursts=placed.bursts,
+        restarts=placed.restarts,
+    )

@@ -1,0 +1,259 @@
+"""One UDP socket for the packets of all peers, read by the loop, and by a thread while the loop is busy.
+
+Owns the socket, its packets that wait, and their count; not what they mean. Every packet costs least when the
+loop reads it itself, and several at a time: while packets come closer than `GATHER_S`, they are fetched once
+in that time instead of one by one; a packet that comes alone is read at once. When the loop has not come
+round for 20 ms, the thread reads into a bounded queue instead, because the system's buffer is small (Linux by
+default: 0.6 s of 16 channels); the loop takes from there when it is back. Invariant: packets are handed over
+in the order they arrived, on the loop, with the address they were sent to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import socket
+import struct
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from webrtc_host.transport import packet_filter
+
+logger = logging.getLogger(__name__)
+
+Address = tuple[str, int]
+
+WATCH_S = 0.02  # 200 channels of 50 packets fill Linux' default buffer in 25 ms
+WAITING_MAX = 65_536  # 5 s of 256 channels; about 20 MB. Beyond it the newest are lost, and counted
+GATHER_S = 0.01  # fewer wake-ups; a later look costs no sound, only these 10 ms
+BATCH = 64  # per turn of the loop, about 5 ms of work, so that other work gets its turns too
+RESCUE_BATCHES = 64  # 200,000 packets a second; more would keep the loop waiting for the lock
+DATAGRAM_MAX = 2048  # WebRTC keeps to 1200 and less
+BUFFER_BYTES = 4 * 1024 * 1024
+_CONTROL_BYTES = 64
+_IP_PKTINFO = getattr(
+    socket, "IP_PKTINFO", 26 if sys.platform == "darwin" else 8
+)  # named from Python 3.12 on
+_SO_RCVBUFFORCE = 33  # Linux, root only: past net.core.rmem_max
+_SO_MEMINFO = 55  # Linux: nine 32-bit figures, the last is what the full buffer cost
+_MEMINFO_BYTES = 36
+
+
+class Packet(NamedTuple):
+    data: bytes
+    source: Address
+    own: str | None
+    """The address of this machine it was sent to, where the socket listens on several."""
+
+
+@dataclass
+class UdpFigures:
+    packets: int = 0
+    rescued: int = 0  # read by the thread
+    dropped: int = 0  # too many waited
+    unsent: int = 0  # the system took none
+
+
+class UdpSocket:
+    def __init__(self, sock: socket.socket, take: Callable[[list[Packet]], None]) -> None:
+        """sock: bound. take: called on the loop, with up to BATCH packets."""
+        self.sock = sock
+        self.family = sock.family
+        self.figures = UdpFigures()
+        self._take = take
+        self._waiting: deque[Packet] = deque()
+        self._lock = threading.Lock()  # held while reading, so that nobody overtakes
+        self._turns = 0
+        self._is_called = False
+        self._is_gathering = False  # read by the timer; else when the system says that there is something
+        self._timer: asyncio.Handle | None = None
+        self._read_s = -math.inf  # when something was read last
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="udp reader", daemon=True)
+        self._origin: dict[str, list[tuple[int, int, bytes]]] = {}
+        own = sock.getsockname()[0]
+        self._is_wildcard = own in ("0.0.0.0", "::")
+        sock.setblocking(False)
+        _enlarge(sock)
+        if self._is_wildcard:
+            self._ask_for_destinations()
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self.sock, self._readable)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._loop.remove_reader(self.sock)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.sock.close()
+
+    def send(self, data: bytes, to: Address, own: str | None = None) -> None:
+        """own: the address to send from, as it stood in a packet from there; None: the system chooses.
+
+        Without it a machine with several addresses may answer from another one than it was asked at, and the
+        peer throws the answer away. What the system does not take now is lost, as on any network.
+        """
+        try:
+            if own is None or not self._is_wildcard:
+                self.sock.sendto(data, to)
+            else:
+                self.sock.sendmsg([data], self._from(own), 0, to)
+        except OSError as error:  # full, unreachable, forbidden: the sender of a datagram gets no promise
+            self.figures.unsent += 1
+            logger.debug("x %d bytes to %s: %s", len(data), to, error)
+
+    def block(self, addresses: Iterable[Address]) -> None:
+        """Let the system drop what comes from these, and from no others any more."""
+        is_ipv6 = self.family == socket.AF_INET6
+        packet_filter.block(self.sock, [a for a in addresses if (":" in a[0]) == is_ipv6])
+
+    def statistics(self) -> dict[str, int]:
+        figures = self.figures
+        return {
+            "packets": figures.packets,
+            "rescued": figures.rescued,
+            "dropped": figures.dropped + self._lost_by_system(),
+            "unsent": figures.unsent,
+            "waiting": len(self._waiting),
+        }
+
+    def _readable(self) -> None:
+        """On the loop: the system has something, or the thread has."""
+        is_more = self._turn()
+        now_s = self._loop.time()
+        if is_more:
+            self._call_loop()
+        elif not self._is_gathering and now_s - self._read_s < GATHER_S:
+            self._is_gathering = True
+            self._loop.remove_reader(self.sock)
+            self._timer = self._loop.call_later(GATHER_S, self._gather)
+        self._read_s = now_s
+
+    def _gather(self) -> None:
+        """On the loop, by the timer: what came meanwhile. When nothing did, the system calls again."""
+        before = self.figures.packets
+        if self._turn():
+            self._timer = self._loop.call_soon(self._gather)
+        elif self.figures.packets > before:
+            self._timer = self._loop.call_later(GATHER_S, self._gather)
+        else:
+            self._is_gathering, self._timer = False, None
+            self._loop.add_reader(self.sock, self._readable)
+
+    def _turn(self) -> bool:
+        """Hand over what waits, else what the socket has, up to BATCH. True when there may be more."""
+        self._turns += 1
+        self._is_called = False
+        with self._lock:
+            waiting = self._waiting
+            batch = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+            if not waiting and len(batch) < BATCH:
+                batch += self._read(BATCH - len(batch))
+        self.figures.packets += len(batch)
+        if batch:
+            self._take(batch)
+        return len(batch) == BATCH
+
+    def _watch(self) -> None:
+        """The thread: while the loop does not come round, keep the system's buffer empty."""
+        seen = -1
+        while not self._over.wait(WATCH_S):
+            if self._turns != seen:
+                seen = self._turns
+                continue
+            with self._lock:
+                self._rescue()
+
+    def _rescue(self) -> None:
+        for _ in range(RESCUE_BATCHES):
+            packets = self._read(BATCH)
+            room = WAITING_MAX - len(self._waiting)
+            self._waiting.extend(packets[:room])
+            self.figures.rescued += min(room, len(packets))
+            self.figures.dropped += max(0, len(packets) - room)
+            if len(packets) < BATCH:
+                break
+        if self._waiting and not self._is_called:
+            self._is_called = True
+            try:
+                self._loop.call_soon_threadsafe(self._readable)
+            except RuntimeError:  # the loop has ended; so does this
+                self._over.set()
+
+    def _call_loop(self) -> None:
+        if not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._readable)
+
+    def _read(self, count: int) -> list[Packet]:
+        packets: list[Packet] = []
+        read = self._read_one_of_many if self._is_wildcard else self._read_one
+        while len(packets) < count:
+            try:
+                packets.append(read())
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError as error:  # a report that an earlier packet of ours found nobody
+                logger.debug("x the UDP socket says: %s", error)
+                break
+        return packets
+
+    def _read_one(self) -> Packet:
+        data, source = self.sock.recvfrom(DATAGRAM_MAX)
+        return Packet(data, source[:2], None)
+
+    def _read_one_of_many(self) -> Packet:
+        data, control, _, source = self.sock.recvmsg(DATAGRAM_MAX, _CONTROL_BYTES)
+        return Packet(data, source[:2], _destination(control))
+
+    def _ask_for_destinations(self) -> None:
+        if self.family == socket.AF_INET6:
+            self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            self.sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+    def _from(self, own: str) -> list[tuple[int, int, bytes]]:
+        """The control message that makes `own` the sender."""
+        found = self._origin.get(own)
+        if found is None:
+            packed = socket.inet_pton(self.family, own)
+            if self.family == socket.AF_INET6:
+                found = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed + struct.pack("@I", 0))]
+            else:  # struct in_pktinfo: interface (0: by route), sender, unused
+                found = [(socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("@I4s4s", 0, packed, bytes(4)))]
+            self._origin[own] = found
+        return found
+
+    def _lost_by_system(self) -> int:
+        try:
+            figures = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_BYTES)
+            return int(struct.unpack("=9I", figures)[8])
+        except (OSError, struct.error):  # not Linux: nobody counts
+            return 0
+
+
+def _destination(control: list[tuple[int, int, bytes]]) -> str | None:
+    for level, kind, data in control:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            return socket.inet_ntop(socket.AF_INET, data[8:12])
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            return socket.inet_ntop(socket.AF_INET6, data[:16])
+    return None
+
+
+def _enlarge(sock: socket.socket) -> None:
+    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+            return
+        except OSError:
+            continue
