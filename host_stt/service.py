@@ -17,26 +17,25 @@ from host_stt.config import Device, EngineConfig
 from host_stt.contract import Window, WindowError
 from host_stt.download import OnProgress
 from host_stt.engines.base import Engine
+from host_stt.engines.configured import load_whisper
 from host_stt.engines.loading import devices_of, resolve_device, workers_of
-from host_stt.engines.whisper import WhisperEngine, WhisperOptions
+from host_stt.engines.whisper import WhisperEngine
 from host_stt.errors import ModelError
 from host_stt.files.voice import WindowDetector
 from host_stt.memory import keep_freed_memory
 from host_stt.mending import Mender
 from host_stt.metrics import EngineMetrics
-from host_stt.models import ResolvedModel, resolve_model, warm_up
+from host_stt.models import ResolvedModel, warm_up
 from host_stt.planner import PlannerConfig
 from host_stt.pool import Deliver, Pool, PoolStatistics
-from host_stt.prompt import PREVIOUS_TOKENS_MAX, PromptBudget
+from host_stt.resolving import resolve_model
 from host_stt.state import EngineState, ModelFacts, Phase
-from host_stt.window_forms import settled
 from host_stt_common.plain import plain_error
 
 logger = logging.getLogger(__name__)
 
 EXIT_FATAL = 70
 """EX_SOFTWARE: the supervisor is to start a new process."""
-_HISTORY_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,29 +185,6 @@ class EngineService:
         now = self.state.now
         code = "engine_stopping" if now.phase is Phase.STOPPING else "engine_starting"
         return WindowError(window.id, code, f"not ready: {now.message}", is_retryable=True)
-
-
-def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
-    """The real engine, with what `auto` means for this model settled."""
-    # The starter was not trained on what it had said before: with it, 20 % of the words of a minute of
-    # unbroken speech were wrong, without it 2 % (2026-11-21, test_unbroken_speech.py).
-    history = 0 if model.is_starter else min(_HISTORY_TOKENS, PREVIOUS_TOKENS_MAX - config.terms_tokens)
-    options = WhisperOptions(
-        beam_size=config.beam_size,
-        interim_window=settled(config.interim_window, model.path, model.is_starter),
-        final_window=settled(config.final_window, model.path, model.is_starter),
-        auto_languages=config.auto_languages,
-        budget=PromptBudget(config.terms_tokens, history),
-    )
-    return WhisperEngine.from_folder(
-        model.path,
-        model.name,
-        options,
-        device=config.device,
-        compute_type=config.compute_type,
-        cpu_threads=config.cpu_threads,
-        device_index=config.gpus[0] if config.gpus else 0,
-    )
 
 
 def end_process(sentence: str) -> None:

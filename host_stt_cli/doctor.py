@@ -9,10 +9,12 @@ import click
 
 from host_stt.config import EngineConfig
 from host_stt.doctor import Decode, Machine, Problem, decode_once, diagnose, examine
+from host_stt.engines.configured import load_whisper
 from host_stt.engines.loading import load
 from host_stt.errors import ModelError
-from host_stt.models import ResolvedModel, resolve_model
-from host_stt.service import Backend, load_whisper
+from host_stt.models import ResolvedModel
+from host_stt.resolving import resolve_model
+from host_stt.service import Backend
 from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest.measures import UNSPACED
 from host_stt_cli.options import ConfigOptions, config_options

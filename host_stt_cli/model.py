@@ -12,7 +12,8 @@ from host_stt.archive import export_model
 from host_stt.config import EngineConfig
 from host_stt.errors import ModelError
 from host_stt.model_names import AUTO, STARTER, name_of_folder
-from host_stt.models import AUTO_WITHOUT_HUB, add_model, auto_default, check_folder, find_model, list_models
+from host_stt.models import add_model, check_folder, find_model, list_models
+from host_stt.resolving import AUTO_WITHOUT_HUB, auto_default
 from host_stt.sources import ADDRESS_SCHEMES, HUB, INDEX, bring
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options

@@ -8,9 +8,10 @@ import pytest
 
 from host_stt.config import Device, EngineConfig
 from host_stt.doctor import Decode, Machine, decode_once, diagnose, examine
+from host_stt.engines.configured import load_whisper
 from host_stt.gpus import Gpu, gpus_of
-from host_stt.models import resolve_model
-from host_stt.service import Backend, load_whisper
+from host_stt.resolving import resolve_model
+from host_stt.service import Backend
 
 H200 = Gpu("NVIDIA H200", "580.159.04", 9.0, 143771)
 ON_CPU = Machine(

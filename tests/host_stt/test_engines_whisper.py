@@ -18,6 +18,7 @@ from faster_whisper.transcribe import get_suppressed_tokens
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Answer, EndReason, Float32Array, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Engine
+from host_stt.engines.configured import load_whisper
 from host_stt.engines.loading import (
     resolve_compute_type,
     resolve_device,
@@ -26,7 +27,6 @@ from host_stt.engines.loading import (
 from host_stt.engines.rows import BEAM_CAREFUL, TEMPERATURE, Row
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.models import STARTER_FOLDER, ResolvedModel, warm_up
-from host_stt.service import load_whisper
 from host_stt.window_forms import WindowForm
 from tests.support.speech import padded, say, say_words, silence
 from tests.support.windows import window

@@ -20,9 +20,9 @@ from host_stt.models import (
     check_folder,
     find_model,
     list_models,
-    resolve_model,
     warm_up,
 )
+from host_stt.resolving import resolve_model
 from tests.host_stt.conftest import SMALL
 from tests.support.hub import FakeHub
 

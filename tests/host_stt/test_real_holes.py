@@ -16,11 +16,11 @@ from faster_whisper import decode_audio
 
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import SAMPLE_RATE, Answer, Float32Array, Priority, Transcript, Window
+from host_stt.engines.configured import load_whisper
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.files.voice import WindowDetector
 from host_stt.mending import Mender
 from host_stt.models import ResolvedModel
-from host_stt.service import load_whisper
 from tests.support.windows import window
 
 RECORDINGS = os.environ.get("HOST_STT_SPEECH_DIR", "")

@@ -16,9 +16,9 @@ from faster_whisper import decode_audio
 
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Transcript
+from host_stt.engines.configured import load_whisper
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.models import ResolvedModel, warm_up
-from host_stt.service import load_whisper
 from tests.support.server import ROOT
 from tests.support.windows import window
 

@@ -15,7 +15,8 @@ from host_stt.config import EngineConfig
 from host_stt.errors import HubUnreachable, IndexUnreachable, ModelDamaged, ModelError, ModelNotFound
 from host_stt.index_models import BASE, INDEX_MODELS
 from host_stt.manifest import MANIFEST, written
-from host_stt.models import STARTER_FOLDER, add_model, find_model, resolve_model
+from host_stt.models import STARTER_FOLDER, add_model, find_model
+from host_stt.resolving import resolve_model
 from host_stt.sources import HUB, INDEX, bring
 from tests.support.hub import FakeHub
 from tests.support.package_index import FakeIndex, serving_index, starter_in_wheels

@@ -13,9 +13,9 @@ import pytest
 
 from host_stt.config import EngineConfig
 from host_stt.contract import Float32Array, Priority, Transcript, Window
+from host_stt.engines.configured import load_whisper
 from host_stt.engines.whisper import WhisperEngine
-from host_stt.models import resolve_model
-from host_stt.service import load_whisper
+from host_stt.resolving import resolve_model
 from tests.support.polling import until
 from tests.support.speech import padded, say, silence
 from tests.webrtc_host.speech.helpers import (
