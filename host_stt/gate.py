@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from host_stt.config import EngineConfig
-from host_stt_common.accepting import know_caller
+from host_stt_common.accepting import mark_caller_known
 from host_stt_common.pages import Pages
 from host_stt_common.tokens import digest_of, given_token, is_one_of
 
@@ -58,7 +58,7 @@ class EngineGate:
         if self._digests and request.path not in OPEN_PATHS:
             self._check_token(request)
         if not self._digests or request.path not in OPEN_PATHS:
-            know_caller(request)
+            mark_caller_known(request)
         return await handler(request)
 
     def _check_token(self, request: web.Request) -> None:

@@ -31,9 +31,9 @@ from host_stt.window_socket import WindowSocket
 from host_stt_common.accepting import CONNECTIONS, BodyStalled, CountedSite, count_request
 from host_stt_common.connections import ConnectionLimits, Connections
 from host_stt_common.descriptors import network_limit
-from host_stt_common.garbage import set_apart_what_stays
+from host_stt_common.garbage import freeze_startup_objects
 from host_stt_common.pages import is_loopback
-from host_stt_common.paths import forgive_slashes
+from host_stt_common.paths import ignore_spare_slashes
 from host_stt_common.serving import EncodedBody, make_runner, refuse_encoded_body
 from host_stt_common.sockets import bind_tcp
 
@@ -77,7 +77,7 @@ def create_app(
 ) -> web.Application:
     """The application; its service starts and stops with it."""
     app = web.Application(
-        middlewares=[count_request, forgive_slashes, errors_as_json, refuse_encoded_body],
+        middlewares=[count_request, ignore_spare_slashes, errors_as_json, refuse_encoded_body],
         client_max_size=BODY_BYTES_MAX,
     )
     EngineGate(config).install(app)
@@ -224,7 +224,7 @@ def _error(
 
 def engine_main(config: EngineConfig) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit status; raises StartError when it cannot begin."""
-    return asyncio.run(serve(config, on_port=lambda _: set_apart_what_stays()))
+    return asyncio.run(serve(config, on_port=lambda _: freeze_startup_objects()))
 
 
 async def serve(

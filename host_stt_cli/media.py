@@ -26,7 +26,7 @@ from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, refusal
 from host_stt_common.descriptors import raise_limit
-from host_stt_common.garbage import set_apart_what_stays
+from host_stt_common.garbage import freeze_startup_objects
 from webrtc_host import app as host_app
 from webrtc_host.errors import ConfigError
 from webrtc_host.transcript.database import MEMORY
@@ -122,7 +122,7 @@ async def listen(ground: Ground, app: web.Application, stop: asyncio.Event) -> N
             media.host, port, ground.tls is not None, ground.fingerprint, asks_token=ground.config.asks_token
         )
         announce.listening(door, certificate.local_names(), str(ground.loaded.file))
-        set_apart_what_stays()
+        freeze_startup_objects()
 
     try:
         await host_app.serve(

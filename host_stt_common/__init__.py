@@ -1,7 +1,7 @@
-"""Rules that both ports share: how audio is mixed down, how a language tag is read, who may call.
+"""Rules that both ports share: mix-down of audio, reading of language tags, access checks.
 
 Imports neither `host_stt` nor `webrtc_host`; both of them import it.
 """
 
 __version__ = "0.1.0"
-"""Of all packages here; pyproject.toml and CHANGELOG.md carry the same."""
+"""The version of all packages of this project; pyproject.toml and CHANGELOG.md contain the same number."""

@@ -1,7 +1,7 @@
-"""Listening sockets whose connections are counted, and an HTTP connection that tells how it is doing.
+"""Accept TCP connections on the listening sockets of both ports, and count them.
 
-Owns the accept loop of both ports and the protocol that stands between a transport and aiohttp's. What may
-stay open is decided in `connections`. Knows no route.
+Contains the accept loop and a protocol object that sits between an asyncio transport and aiohttp's protocol.
+The limits (how many connections may stay open, and how long) are in `connections`. Knows no route.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from host_stt_common.serving import Handler
 logger = logging.getLogger(__name__)
 
 SWEEP_S = 1.0
-NO_ROOM_PAUSE_S = 1.0
-CLOSED_AT_ONCE = 32
-"""To make room for newer ones. They give their descriptors back in the loop's next turn only."""
-_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+ACCEPT_PAUSE_S = 1.0
+CLOSED_PER_TURN_MAX = 32
+"""After so many connections were closed in one turn, to make space for newer ones, the loop must run: it
+returns their file descriptors only in its next turn.
+"""
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TCP_INFO_BYTES_ACKED = 120  # offset in struct tcp_info, Linux 4.1 and later
 _TCP_INFO_SIZE = 128
 
@@ -37,11 +39,11 @@ Take = Callable[[socket.socket, Place], None]
 
 
 class BodyStalled(TimeoutError):
-    """No more of a request's body comes. Raised to whoever reads it."""
+    """The rest of a request's body does not arrive. Raised in the handler that reads the body."""
 
 
 class Acceptor:
-    """Accepts on sockets that are bound, counts, and hands each connection on."""
+    """Accepts connections on bound sockets, counts them, and passes each one to `take`."""
 
     def __init__(self, sockets: Sequence[socket.socket], connections: Connections, take: Take) -> None:
         """take: called with each connection that was admitted, non-blocking, and its place."""
@@ -74,18 +76,18 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno not in _NO_ROOM:
+                if error.errno not in _OUT_OF_RESOURCES:
                     raise
-                logger.error("no connection can be accepted for %.0f s: %s", NO_ROOM_PAUSE_S, error)
+                logger.error("no connection can be accepted for %.0f s: %s", ACCEPT_PAUSE_S, error)
                 self._loop.remove_reader(listener)
-                self._loop.call_later(NO_ROOM_PAUSE_S, self._resume, listener, backlog)
+                self._loop.call_later(ACCEPT_PAUSE_S, self._resume, listener, backlog)
                 return
             self._admit(connection, str(peer[0]) if peer else "")
-            if self._connections.totals["closed"] - closed_before >= CLOSED_AT_ONCE:
+            if self._connections.totals["closed"] - closed_before >= CLOSED_PER_TURN_MAX:
                 return
 
     def _admit(self, connection: socket.socket, address: str) -> None:
-        """Hand the connection on, or close it."""
+        """Pass the connection to `take`, or close it."""
         connection.setblocking(False)
         place = self._connections.admit(address, connection.close)
         if place is None:
@@ -102,17 +104,17 @@ class Acceptor:
             self._connections.count_others(in_use())
             self._connections.sweep()
         except Exception:
-            logger.exception("looking after the connections failed")
+            logger.exception("checking the open connections failed")
         self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)
 
 
 class CountedSite(web.BaseSite):
-    """As aiohttp's SockSite, with its connections counted."""
+    """Like aiohttp's SockSite, but its connections are counted."""
 
     def __init__(
         self, runner: web.AppRunner, listener: socket.socket, connections: Connections, backlog: int
     ) -> None:
-        """listener: bound, not listening yet."""
+        """listener: a socket that is bound and does not listen yet."""
         super().__init__(runner, backlog=backlog)
         self._listener = listener
         self._connections = connections
@@ -132,27 +134,27 @@ class CountedSite(web.BaseSite):
     def _take(self, connection: socket.socket, place: Place) -> None:
         http = self._runner.server
         assert http is not None, "the runner is set up first"
-        task = asyncio.get_running_loop().create_task(hand_over(http, connection, place, self._connections))
+        task = asyncio.get_running_loop().create_task(start_http(http, connection, place, self._connections))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-async def hand_over(
+async def start_http(
     http: Callable[[], asyncio.Protocol], connection: socket.socket, place: Place, connections: Connections
 ) -> None:
-    """Give a connection to aiohttp's server, with the count kept."""
+    """Give an accepted connection to aiohttp's server, and keep it in the count."""
     loop = asyncio.get_running_loop()
-    place.close = _nothing  # one that has to go meanwhile is ended once its transport is there
+    place.close = _nothing  # `connection_made` closes it if the limits require that meanwhile
     try:
         await loop.connect_accepted_socket(lambda: CountedProtocol(http(), place, connections), connection)
     except OSError as error:
-        logger.debug("x a connection ended before it began: %s", error)
+        logger.debug("x a connection ended before its transport was ready: %s", error)
         connections.leave(place)
         connection.close()
 
 
 class CountedProtocol(asyncio.Protocol):
-    """Stands before aiohttp's protocol of one connection and tells `Connections` what goes on."""
+    """Passes the events of one connection to aiohttp's protocol, and reports them to `Connections`."""
 
     def __init__(self, inner: asyncio.Protocol, place: Place, connections: Connections) -> None:
         self._inner = inner
@@ -169,7 +171,7 @@ class CountedProtocol(asyncio.Protocol):
             stream.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._connections.heard(self._place, len(data))
+        self._connections.count_received(self._place, len(data))
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -190,7 +192,8 @@ class CountedProtocol(asyncio.Protocol):
 
 
 _places: dict[object, Place] = {}
-"""The place of each protocol of aiohttp that stands; all a handler has of its connection is that protocol."""
+"""The `Place` of each aiohttp protocol that is open. A handler can reach only the protocol of its connection.
+"""
 
 
 class HttpWire:
@@ -209,7 +212,9 @@ class HttpWire:
         return self.unsent_bytes() + _in_flight(self._socket)
 
     def taken_bytes(self) -> int:
-        """Acknowledged by the caller's system; where that is not known, less of what is owed counts."""
+        """Bytes that the caller's system has acknowledged. Where the system does not report them: minus the
+        bytes not yet taken, a number that grows in the same way.
+        """
         try:
             assert self._socket is not None
             info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
@@ -227,7 +232,7 @@ class HttpWire:
             self.request.content.set_exception(BodyStalled(message))
 
     def when_lost(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Have `call` called once the connection has ended; returns what takes that back."""
+        """Call `call` once when the connection ends. Returns a function that cancels this."""
         self._on_lost.add(call)
         return lambda: self._on_lost.discard(call)
 
@@ -237,7 +242,7 @@ class HttpWire:
 
 
 def _in_flight(connection: socket.socket | None) -> int:
-    """Bytes in the system's queue that the other end has not acknowledged; 0 where that is not known."""
+    """Bytes in the system's send queue that the other end has not acknowledged; 0 where this is not known."""
     if connection is None or connection.fileno() < 0:
         return 0
     try:
@@ -247,11 +252,11 @@ def _in_flight(connection: socket.socket | None) -> int:
 
 
 def _nothing() -> None:
-    """Of a connection that is ended by other means."""
+    """Does nothing; stands in for `close` where the connection is closed in another way."""
 
 
 def place_of(request: web.BaseRequest) -> Place | None:
-    """The connection that a request came on; None when it is not counted, as in a test client's server."""
+    """The `Place` of the connection of a request; None if it is not counted, as in a test client's server."""
     return _places.get(request.protocol)
 
 
@@ -261,30 +266,30 @@ def wire_of(request: web.BaseRequest) -> HttpWire | None:
 
 
 def when_lost(request: web.BaseRequest, call: Callable[[], None]) -> Callable[[], None]:
-    """Have `call` called when the connection of this request ends; returns what takes that back."""
+    """Call `call` when the connection of this request ends. Returns a function that cancels this."""
     wire = wire_of(request)
     return wire.when_lost(call) if wire is not None else _nothing
 
 
-def know_caller(request: web.BaseRequest) -> None:
-    """The caller of this request may call: its connection is no stranger's any more."""
+def mark_caller_known(request: web.BaseRequest) -> None:
+    """Mark the connection as one of a known caller: the caller may call, so stranger limits do not apply."""
     place = place_of(request)
     if place is not None and isinstance(request, web.Request):
-        request.app[CONNECTIONS].know(place)
+        request.app[CONNECTIONS].mark_known(place)
 
 
 @web.middleware
 async def count_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Goes first: a whole head has come, and the request is served until the handler returns."""
+    """The first middleware. The head is complete; the connection is busy until the handler returns."""
     connections, place = request.app.get(CONNECTIONS), place_of(request)
     if connections is None or place is None:
         return await handler(request)
     if isinstance(place.wire, HttpWire):
         place.wire.request = request
-    connections.began(place)
+    connections.request_began(place)
     try:
         return await handler(request)
     finally:
         if isinstance(place.wire, HttpWire):
             place.wire.request = None
-        connections.ended(place)
+        connections.request_ended(place)

@@ -1,4 +1,4 @@
-"""What a caller is told of its recording besides the text: was it whole, how long, which track."""
+"""What a response says about a recording besides the text: is it complete, how long, which track."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """What is known of a recording after it was read."""
+    """The facts about a recording after all of it was decoded."""
 
-    seconds: float  # that were read
-    announced_seconds: float | None  # that its header promises; many do not
-    is_complete: bool  # False: the file ends before its own end
-    track: int  # which audio track was read, from 0
-    tracks: int  # of how many
+    seconds: float  # decoded
+    announced_seconds: float | None  # the length in its header; None: the header has none
+    is_complete: bool  # False: the end of the file is missing
+    track: int  # number of the decoded audio track, from 0
+    tracks: int  # number of audio tracks in the file
 
     def body(self) -> dict[str, Any]:
-        """The fields of an answer, the same at every door."""
+        """The fields of a response, the same for every endpoint."""
         announced = self.announced_seconds
         return {
             "is_complete": self.is_complete,
@@ -28,7 +28,7 @@ class AudioFacts:
         }
 
     def warning(self) -> str | None:
-        """A sentence where something is missing."""
+        """A sentence for the user if the recording is incomplete, else None."""
         if self.is_complete:
             return None
         announced = self.announced_seconds

@@ -1,9 +1,9 @@
-"""A recording of any kind that FFmpeg reads becomes blocks of 16 kHz mono, a little at a time.
+"""Decode a recording in any format that FFmpeg reads into blocks of 16 kHz mono.
 
-Blocking: runs in a thread. The same for both ports, so that they take and refuse the same files. Owns
-containers and codecs, gaps in timestamps (silence, so that times stay true), what is refused, and whether the
-recording is whole. Play lists are refused by name: they make FFmpeg open other files and addresses.
-Invariant: never more than `seconds_max` comes out, and never more than a few seconds are held.
+Blocking: run it in a thread. Both ports use it, so they accept and refuse the same files. Handles containers
+and codecs, fills gaps in timestamps with silence (so that times stay right), and reports whether the
+recording is complete. Play lists are refused: they make FFmpeg open other files and addresses.
+Invariant: at most `seconds_max` of audio comes out, and at most a few seconds are in memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ DEMUXERS = (
     "aac,ac3,eac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,flac,flv,gsm,matroska,webm,mov,mp4,m4a,3gp,3g2,"
     "mp3,mpeg,mpegts,ogg,opus,rm,sbc,spdif,tak,tta,voc,w64,wav,wv"
 )
-"""Containers of audio and film. Not among them: hls, dash, concat, image2 and the like, which name others."""
+"""Containers of audio and film. Formats that refer to other files (hls, dash, concat, image2) are left out.
+"""
 HEADERLESS = {
     ".ulaw": "mulaw",
     ".mulaw": "mulaw",
@@ -43,16 +44,18 @@ HEADERLESS = {
     ".al": "alaw",
     ".pcma": "alaw",
 }
-"""Telephony without a header, 8 kHz mono, known by the file's name alone."""
+"""Telephony audio without a header, 8 kHz mono. Only the file's name shows the format."""
 RATE_MIN, RATE_MAX = 4_000, 384_000
 VALUES_PER_S_MAX = 384_000
-"""Sample rate times channels: 48 kHz x 8 or 192 kHz x 2. More unpacks a small file into a billion values."""
+"""Sample rate times channels: 48 kHz x 8 or 192 kHz x 2. With a higher limit a small file could decode to a
+billion values.
+"""
 _OPTIONS = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
 _EXACT_LENGTHS = frozenset({"flac", "ape", "tta", "tak", "wv"})
-"""Their headers count samples, and nothing else in the file tells that its end is missing."""
-_LENGTH_SLACK_S = 0.25  # of codecs that begin or end with a part of a frame
+"""The headers of these formats count samples; nothing else in the file shows that its end is missing."""
+_LENGTH_SLACK_S = 0.25  # some codecs begin or end with part of a frame
 _GAP_SAMPLES = SAMPLE_RATE // 5
-"""Timestamps jitter by a frame; 200 ms without any is a hole in the recording."""
+"""Timestamps vary by a frame. From 200 ms without audio on, the recording has a gap."""
 _BLOCK_SAMPLES = SAMPLE_RATE
 _MICROSECONDS = 1_000_000
 
@@ -68,22 +71,22 @@ class AudioFileError(Exception):
 
 
 def tracks_of(source: Path | bytes, *, name: str = "") -> int:
-    """How many audio tracks a recording has. Raises AudioFileError: 415 it is none, 422 it is empty."""
+    """How many audio tracks a recording has. Raises AudioFileError: 415 not a recording, 422 empty."""
     with contextlib.ExitStack() as stack:
         file, _ = _opened(source, stack)
         return len(stack.enter_context(_container(file, name)).streams.audio)
 
 
 class AudioFile:
-    """One track of a recording, opened; iterate once for its blocks: (n,) float32 in [-1, 1], a second each.
+    """One track of a recording. Iterate once for its blocks: (n,) float32 in [-1, 1], one second each.
 
-    Raises AudioFileError: 413 longer than seconds_max, 415 nothing that FFmpeg reads, 422 without audio,
-    without this track, or of a rate that is not taken.
+    Raises AudioFileError: 413 longer than seconds_max, 415 not readable by FFmpeg, 422 without audio, without
+    this track, or with a sample rate that is not accepted.
     """
 
     def __init__(self, source: Path | bytes, seconds_max: int, *, name: str = "", track: int = 0) -> None:
-        """source: the file, or its bytes. name: as the caller named it; tells headerless kinds apart. track:
-        which audio track, from 0.
+        """source: the file, or its bytes. name: the file name from the caller; its ending shows headerless
+        formats. track: which audio track, from 0.
         """
         self._seconds_max = seconds_max
         self._samples_max = seconds_max * SAMPLE_RATE
@@ -108,7 +111,7 @@ class AudioFile:
 
     @property
     def announced_s(self) -> float | None:
-        """How long the header says the recording is; None where it does not know."""
+        """The length of the recording by its header; None if the header does not have it."""
         if self._facts.announced_s is not None:
             return self._facts.announced_s
         if not self._facts.has_length and self._container.format.name not in _EXACT_LENGTHS:
@@ -160,7 +163,7 @@ class AudioFile:
         return stream
 
     def _check_length(self) -> None:
-        """Refuse by the header what is surely too long, before anything is decoded."""
+        """Refuse a recording whose header says that it is too long, before anything is decoded."""
         announced_s = self.announced_s
         if announced_s is not None and announced_s > self._seconds_max and not self._facts.is_cut:
             raise self._too_long()
@@ -170,7 +173,7 @@ class AudioFile:
         return AudioFileError("too_long", text, 413)
 
     def _pieces(self) -> Iterator[Float32Array]:
-        """As decoded, with silence where timestamps leap."""
+        """The decoded audio, with silence where the timestamps jump."""
         converter, form, at = None, None, 0
         for frame in self._frames():
             shape = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -191,7 +194,7 @@ class AudioFile:
             yield from converter.flush()
 
     def _hole_before(self, frame: Any, at: int) -> Iterator[Float32Array]:
-        """Zeros up to where the frame belongs. A leap past the limit is a broken clock: left out."""
+        """Zeros up to the frame's timestamp. A jump past the limit is a broken clock and is ignored."""
         if frame.pts is None or frame.time_base is None:
             return
         begin_s = (self._container.start_time or 0) / _MICROSECONDS
@@ -202,7 +205,7 @@ class AudioFile:
             yield np.zeros(min(_BLOCK_SAMPLES, missing - first), np.float32)
 
     def _frames(self) -> Iterator[Any]:
-        """Damaged packets are left out, as players do; a file of nothing else has no audio."""
+        """The decoded frames. Damaged packets are left out, as players do."""
         damaged = 0
         last = LastPacket()
         try:
@@ -217,14 +220,14 @@ class AudioFile:
                 yield from frames
         except (av.FFmpegError, ValueError) as error:
             self._ends_damaged = True
-            logger.warning("a recording breaks off: %s", _reason(error))
-        self._ends_damaged = self._ends_damaged or last.is_torn(self._container.format.name)
+            logger.warning("a recording ends early because of a read error: %s", _reason(error))
+        self._ends_damaged = self._ends_damaged or last.is_incomplete(self._container.format.name)
         if damaged:
             logger.warning("%d damaged packets of a recording were left out", damaged)
 
 
 def _opened(source: Path | bytes, stack: contextlib.ExitStack) -> tuple[Any, ContainerFacts]:
-    """An open file, not its name: FFmpeg then has no folder to look for others in."""
+    """An open file instead of its name, so FFmpeg has no folder in which it could open other files."""
     is_empty = not source if isinstance(source, bytes) else not source.stat().st_size
     if is_empty:
         raise AudioFileError("empty_audio", "the file is empty", 422)
@@ -244,14 +247,14 @@ def _container(file: Any, name: str) -> Any:
         return av.open(file, "r", options=dict(_OPTIONS), metadata_errors="ignore")
     except (av.FFmpegError, ValueError, OverflowError) as error:
         text = (
-            f"the file is no recording that can be read: {_reason(error)}. Audio without a header is taken "
-            "when its name ends in .ulaw or .alaw (8 kHz mono)"
+            f"the file cannot be read as a recording: {_reason(error)}. Audio without a header is accepted "
+            "if its name ends in .ulaw or .alaw (8 kHz mono)"
         )
         raise AudioFileError("wrong_type", text, 415) from error
 
 
 def _has_header(file: Any) -> bool:
-    """A WAV stays one, whatever it is called."""
+    """True if the first bytes are those of a container, whatever the file's name says."""
     head = file.read(12)
     file.seek(0)
     return (
@@ -260,7 +263,7 @@ def _has_header(file: Any) -> bool:
 
 
 def _check_form(rate: int, channels: int) -> None:
-    """Raises AudioFileError 422 for a rate or a number of channels that nobody records speech with."""
+    """Raises AudioFileError 422 for a rate or a number of channels outside what speech recordings have."""
     if rate and not RATE_MIN <= rate <= RATE_MAX:
         text = f"the sample rate is {rate} Hz; {RATE_MIN} to {RATE_MAX} Hz can be read"
         raise AudioFileError("bad_audio", text, 422)
@@ -280,6 +283,6 @@ def _fed(converter: ToMono, frame: av.AudioFrame) -> Iterator[Float32Array]:
 
 
 def _reason(error: Exception) -> str:
-    """FFmpeg's words for it; never Python's."""
+    """FFmpeg's own sentence for an error; never the text of a Python exception."""
     text = getattr(error, "strerror", None) if isinstance(error, av.FFmpegError) else None
     return str(text)[:120] if text else "it is damaged"

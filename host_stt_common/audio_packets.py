@@ -1,7 +1,7 @@
-"""Of a recording's packets and frames: is the last packet whole, and frames as 16 kHz mono.
+"""Packets and frames of a recording: is the last packet complete, and conversion of frames to 16 kHz mono.
 
-Several channels are mixed by `mixdown`: FFmpeg's own matrix leaves the bass channel out and lets opposite
-phases cancel.
+`mixdown` mixes several channels, because FFmpeg's own matrix leaves out the bass channel and lets channels of
+opposite phase cancel each other.
 """
 
 from __future__ import annotations
@@ -19,39 +19,40 @@ from host_stt_common.mixdown import MixDown
 
 Float32Array = NDArray[np.float32]
 SAMPLE_RATE = 16_000
-"""Hertz of what comes out."""
+"""Sample rate of the output, Hz."""
 _CONSTANT = frozenset({"mp2", "mp2float", "ac3", "eac3"})
-"""Codecs whose frames are all of one size."""
+"""Codecs whose frames all have the same size."""
 
 
 class LastPacket:
-    """Whether the last packet of a stream is whole."""
+    """Finds out whether the last packet of a stream is complete."""
 
     def __init__(self) -> None:
         self._is_damaged = self._is_corrupt = False
         self._head, self._size, self._size_before, self._codec = b"", 0, 0, ""
 
     def note(self, packet: Any, *, is_damaged: bool) -> None:
-        if not packet.size:  # what the decoder still held, at the end
+        if not packet.size:  # the flush at the end: frames that the decoder still had
             self._is_damaged = self._is_damaged or is_damaged
             return
         self._is_damaged, self._is_corrupt = is_damaged, packet.is_corrupt
         self._head, self._codec = bytes(memoryview(packet)[:4]), packet.stream.codec_context.name
         self._size_before, self._size = self._size, packet.size
 
-    def is_torn(self, container: str) -> bool:
+    def is_incomplete(self, container: str) -> bool:
         if self._is_damaged:
             return True
         if self._codec.startswith("mp3"):
             return self._size < mp3_frame_bytes(self._head)
         if self._codec in _CONSTANT:
-            return 0 < self._size < self._size_before - 2  # 44.1 kHz needs a padding word now and then
-        # A WAV of unknown size ends with a packet that is called corrupt; `container_facts` knows it better.
+            return 0 < self._size < self._size_before - 2  # at 44.1 kHz some frames have a padding word more
+        # A WAV of unknown size ends with a packet that is marked corrupt; `container_facts` decides that
+        # case.
         return self._is_corrupt and container != "wav"
 
 
 class ToMono:
-    """Frames of one shape become 16 kHz mono float32."""
+    """Converts frames of one format, layout and rate to 16 kHz mono float32."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -62,7 +63,7 @@ class ToMono:
         """Raises FrameError for more channels than can be mixed."""
         if frame.layout.nb_channels > 1:
             frame = self._mixed(frame)
-        frame.pts = None  # times are kept by the file, not by the resampler
+        frame.pts = None  # AudioFile tracks the times; the resampler must not
         return self._resampled(frame)
 
     def flush(self) -> Iterator[Float32Array]:

@@ -1,7 +1,8 @@
-"""Which audio track of a recording is read: the one that was asked for, or the first that has speech.
+"""Choose the audio track of a recording: the requested one, or the first one with speech.
 
-A screen recorder writes several (desktop, microphone), and the first may be silent. Blocking: a track is
-decoded until speech is heard in it. Invariant: a track that cannot be read is passed over while another can.
+A screen recorder writes several tracks (desktop, microphone), and the first may be silent. Blocking: each
+track is decoded until the detector finds speech. Invariant: an unreadable track is skipped if another one can
+be read.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from host_stt_common.leveling import levelled
 logger = logging.getLogger(__name__)
 
 FRAME = 512
-"""Samples for each probability."""
+"""Samples per probability."""
 SPEECH_AT = 0.5
-SPEECH_FRAMES = 8  # 256 ms, one after the other or not
+SPEECH_FRAMES = 8  # 256 ms in total, not necessarily in one piece
 SILENT_BELOW = 1e-4  # -80 dBFS: digital silence needs no detector
-TRACKS_MAX = 16  # that are listened to; one further back can be asked for
+TRACKS_MAX = 16  # that are searched for speech; a request may name a later one
 BLOCK_FRAMES = 8 * 16_000 // FRAME
 
 Detector = Callable[[Float32Array], Float32Array]
-"""(k * 512,) samples at 16 kHz -> (k,) probabilities of speech. Called with one piece after the other."""
+"""(k * 512,) samples at 16 kHz -> (k,) probabilities of speech. Called with consecutive pieces of one track.
+"""
 
 
 def open_audio(
@@ -37,10 +39,10 @@ def open_audio(
     name: str = "",
     track: int | None = None,
 ) -> AudioFile:
-    """The recording, opened at its track. make_detector: one for each track that is listened to.
+    """Open the recording at its track. make_detector: makes one detector for each track that is searched.
 
-    track: from 0; None: the first with speech, else the first that is not silent, else the first. Raises
-    AudioFileError, as AudioFile does.
+    track: from 0; None: the first one with speech, else the first that is not silent, else the first. Raises
+    AudioFileError for the same reasons as AudioFile.
     """
     if track is None:
         picking = picked_track(source, seconds_max, make_detector, name=name)
@@ -56,8 +58,8 @@ def open_audio(
 def picked_track(
     source: Path | bytes, seconds_max: int, make_detector: Callable[[], Detector], *, name: str = ""
 ) -> Generator[None, None, int]:
-    """The track that `open_audio` would choose, in steps: yields after every few seconds that were listened
-    to.
+    """The track that `open_audio` would choose. Yields after every few seconds of decoded audio, so that a
+    caller can stop in between.
     """
     tracks = tracks_of(source, name=name)
     if tracks < 2:
@@ -68,7 +70,7 @@ def picked_track(
             with AudioFile(source, seconds_max, name=name, track=number) as opened:
                 has_speech, has_signal = yield from _listen(opened, make_detector())
         except AudioFileError as error:
-            logger.info("audio track %d is passed over: %s", number, error)
+            logger.info("audio track %d is skipped: %s", number, error)
             continue
         if has_speech:
             return number

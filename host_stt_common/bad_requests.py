@@ -1,8 +1,8 @@
-"""What both ports answer to bytes that are no HTTP, and to what no handler took: the form of all errors.
+"""Answer bytes that are not HTTP, and errors outside of any handler, with the JSON of all other errors.
 
-Owns the part of aiohttp's server that speaks where no middleware is asked. aiohttp answers there in plain
-text with a piece of the bytes, and logs each time an error with its traceback: a stranger could fill the
-log.
+Replaces the part of aiohttp's server that responds before the middlewares run. aiohttp responds there in
+plain text that repeats part of the bytes, and logs an error with a traceback each time, so strangers could
+fill the log.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aiohttp import HttpVersion10, HttpVersion11, http_exceptions, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from host_stt_common.garbage import forget_frames
+from host_stt_common.garbage import clear_tracebacks
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +26,12 @@ _SENTENCE = "this is not a proper HTTP request: {}"
 
 
 class Runner(web.AppRunner):
-    """As aiohttp's, with connections that answer bad requests as all errors are answered."""
+    """Like aiohttp's AppRunner, but bad requests get the same JSON errors as all others."""
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         return _Server(
-            _answering_refusals(made.request_handler),
+            _with_json_refusals(made.request_handler),
             request_factory=_in_http_1(made.request_factory),
             handler_cancellation=made.handler_cancellation,
             loop=made._loop,
@@ -45,7 +45,7 @@ class _Server(web.Server):
 
 
 def _in_http_1(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
-    """Requests of other versions are marked, and answered in 1.1: aiohttp would answer in theirs."""
+    """Mark requests of other HTTP versions and respond in 1.1. aiohttp would respond in their version."""
 
     def make_one(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
         if message.version in (HttpVersion10, HttpVersion11):
@@ -57,15 +57,15 @@ def _in_http_1(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRe
     return make_one
 
 
-def _answering_refusals(handle: _Handler) -> _Handler:
-    """What is refused before the application's middlewares are asked: the version, the expectation."""
+def _with_json_refusals(handle: _Handler) -> _Handler:
+    """Handle what aiohttp refuses before the middlewares run: the HTTP version and the `Expect` header."""
 
     async def handle_one(request: web.BaseRequest) -> web.StreamResponse:
         if version := request.get(_VERSION):
             return _refusal(400, _SENTENCE.format(f"this server speaks HTTP/1.1, not {version}"))
         try:
             response = await handle(request)
-            _forget_frames_of_socket(response)
+            _clear_socket_tracebacks(response)
             return response
         except web.HTTPException as error:
             if error.status < 400 or error.content_type == "application/json":
@@ -75,25 +75,25 @@ def _answering_refusals(handle: _Handler) -> _Handler:
                 said = "the only expectation that can be met is 100-continue"
             return _refusal(error.status, said)
         finally:
-            _forget_frames_of(request)
+            _clear_request_tracebacks(request)
 
     return handle_one
 
 
-def _forget_frames_of(request: web.BaseRequest) -> None:
-    """Its route and its body keep what they raise, and the frames that went through hold the request."""
+def _clear_request_tracebacks(request: web.BaseRequest) -> None:
+    """Drop the frames kept by a request's route and body. They hold the request itself, which is a cycle."""
     match = getattr(request, "_match_info", None)  # None: no route was looked for
     if match is not None:
-        forget_frames(match.http_exception)
-    forget_frames(request.content.exception())
+        clear_tracebacks(match.http_exception)
+    clear_tracebacks(request.content.exception())
 
 
-def _forget_frames_of_socket(response: web.StreamResponse) -> None:
-    """A WebSocket that has ended keeps why, and so does the queue of its messages."""
+def _clear_socket_tracebacks(response: web.StreamResponse) -> None:
+    """Drop the frames kept by a WebSocket that has ended, and by the queue of its messages."""
     if isinstance(response, web.WebSocketResponse):
-        forget_frames(response.exception())
+        clear_tracebacks(response.exception())
         if response._reader is not None:
-            forget_frames(response._reader.exception())
+            clear_tracebacks(response._reader.exception())
 
 
 def _refusal(status: int, message: str, code: str = "bad_request") -> web.Response:
@@ -106,13 +106,14 @@ class _Connection(RequestHandler):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
-        """What the parser raised waits in a variable of the frame that it went through: a cycle that would
-        hold the connection and these bytes, up to 256 kB, until the collector finds it.
+        """Parse, then drop the frames of what the parser raised. A variable of the frame that the exception
+        went through refers to the exception. Without this, the cycle would keep the connection and these
+        bytes, up to 256 kB, until the collector finds it.
         """
         super().data_received(data)
         for message, _ in self._messages:
             if isinstance(message, _ErrInfo):
-                forget_frames(message.exc)
+                clear_tracebacks(message.exc)
 
     def handle_error(
         self,
@@ -121,22 +122,23 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """status: 400 for what the parser refuses, else of a handler that raised. Ends the connection."""
+        """status: 400 for what the parser refuses, else for a handler that raised. Closes the connection."""
         if isinstance(exc, ConnectionError):
-            logger.debug("x %s left in the middle of its request: %s", request.remote, exc)
+            logger.debug("x %s closed the connection during its request: %s", request.remote, exc)
         elif status >= 500:
-            self.log_exception("a request of %s failed", request.remote, exc_info=exc)
+            self.log_exception("a request from %s failed", request.remote, exc_info=exc)
         else:
-            self.logger.info("a request was no HTTP: %s", type(exc).__name__)  # its bytes may hold a token
+            # its bytes may hold a token
+            self.logger.info("a request was not valid HTTP: %s", type(exc).__name__)
         if request.writer.output_size > 0:
-            raise ConnectionError("a part of the answer has been sent; an error cannot follow it")
+            raise ConnectionError("a part of the response has been sent; an error cannot follow it")
         if status >= 500:
             return _refusal(status, "the server made a mistake; its log has the details", "internal")
         return _refusal(status, _SENTENCE.format(_what_is_wrong(exc, message)))
 
 
 def _what_is_wrong(exc: BaseException | None, message: str | None) -> str:
-    """The parser's complaint without the bytes it was about."""
+    """The parser's message without the bytes that it quotes."""
     if isinstance(exc, http_exceptions.LineTooLong):
         return f"a line of its head is longer than {exc.args[1]} bytes"
     if isinstance(exc, http_exceptions.InvalidHeader):

@@ -1,6 +1,6 @@
-"""Who a caller is, as far as limits go: one key for each address that one machine or household has.
+"""The key that limits count a caller by: one key for each address that a machine or a household has.
 
-Pure. Everything that counts callers (connections, requests, wrong tokens, places) counts by these keys.
+Pure. All limits on connections, requests, wrong tokens and places count by these keys.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import ipaddress
 LOOPBACK = "loopback"
 """The key of 127.0.0.0/8 and ::1: this machine itself."""
 IPV6_PREFIX_BITS = 64
-"""A customer or network gets a /64 at least (RFC 6177): its addresses cannot be told from one another."""
+"""A customer or network gets at least a /64 (RFC 6177), so addresses of one /64 count as one caller."""
 
 MAPPED_BITS = 96
-"""What all IPv4-mapped addresses begin with: ::ffff:0:0/96."""
+"""The prefix length of IPv4-mapped addresses, ::ffff:0:0/96."""
 
 
 def plain_address(address: str) -> str:
-    """An IPv4-mapped address (::ffff:192.0.2.1, as proxies on both families write it) as the IPv4 address.
+    """An IPv4-mapped address (::ffff:192.0.2.1, written by proxies on both families) as the IPv4 address.
 
-    Anything else, also what is no address, is returned as it is.
+    Any other text is returned unchanged.
     """
     try:
         parsed = ipaddress.ip_address(address)
@@ -39,10 +39,10 @@ def plain_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def caller_key(address: str) -> str:
-    """The key that limits are counted by: an IPv4 address as it is, an IPv6 address as its /64 network.
+    """The key that limits count by: an IPv4 address unchanged, an IPv6 address as its /64 network.
 
-    An IPv4-mapped address (::ffff:192.0.2.1) counts as the IPv4 address; the zone (fe80::1%eth0) is left out;
-    every loopback address is "loopback". What is no address is returned as it is.
+    An IPv4-mapped address (::ffff:192.0.2.1) counts as the IPv4 address. The zone (fe80::1%eth0) is removed.
+    Every loopback address is "loopback". Text that is not an address is returned unchanged.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0].strip("[]"))

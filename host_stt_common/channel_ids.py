@@ -1,6 +1,6 @@
 """Channel ids: C01, C02, ... C99. One rule for the config, the routes and the load test.
 
-Pure. A well-formed id need not be one that a session has: `limits.channels_per_session` decides that.
+Pure. A session may have fewer channels than there are valid ids: `limits.channels_per_session` decides.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 
 CHANNEL_PATTERN = "C[0-9]{2}"
-"""Of one id, without anchors."""
+"""The pattern of one id, without anchors."""
 NAMED_MAX = 64
-"""Ids that one list may name, as the OpenAPI document says."""
+"""How many ids one list may contain; the OpenAPI document says the same."""
 _CHANNEL = re.compile(CHANNEL_PATTERN)
 
 
 class BadChannelId(ValueError):
-    """name: what was given instead of an id."""
+    """The text is not a channel id. name: that text."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"a channel is C01, C02, ..., not {name[:20]!r}")
@@ -32,7 +32,7 @@ def is_channel_id(text: str) -> bool:
 
 
 def channel_ids_of(text: str) -> frozenset[str]:
-    """The ids of a list such as `C01,C02`; spaces around a comma do not count. Raises BadChannelId."""
+    """The ids of a list such as `C01,C02`; spaces around commas are allowed. Raises BadChannelId."""
     names = [name.strip() for name in text.split(",", NAMED_MAX)]
     for name in names:
         if not is_channel_id(name):

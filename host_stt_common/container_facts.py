@@ -1,8 +1,8 @@
-"""What a container says of its own size: is the file cut off, and how long was it to be.
+"""Read from a container's structure whether the file is cut off, and how long it should be.
 
-Pure: bytes in, facts out; decodes nothing. Reads only the structure (sizes of chunks, boxes, elements and
-pages) of WAV, RF64, AVI, AIFF, AU, CAF, MP4, Matroska, WebM, Ogg, ASF and MPEG-TS, and the Xing header of
-MP3. Invariant: a file that a writer streamed out and whose sizes it therefore never knew is not called cut.
+Pure: bytes in, facts out; decodes nothing. Reads only the sizes of chunks, boxes, elements and pages of WAV,
+RF64, AVI, AIFF, AU, CAF, MP4, Matroska, WebM, Ogg, ASF and MPEG-TS, and the Xing header of MP3.
+Invariant: a streamed file, whose writer could not know the sizes, is not reported as cut off.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from dataclasses import dataclass
 Data = bytes | mmap.mmap
 
 STREAMED_SIZE_MIN = 0x7FFF0000
-"""32-bit sizes from here on are place holders: 0x7FFFFFFF, 0x7FFFF000 (SoX), 0xFFFFFFFF, or less a header."""
+"""Sizes from here on are place holders: 0x7FFFFFFF, 0x7FFFF000 (SoX), 0xFFFFFFFF, or these minus a header."""
 SLACK_BYTES = 64
-"""Writers that count their header into a size are off by 44; so much is no cut."""
+"""Writers that add their header to a size are wrong by 44 bytes; such a difference is not a cut."""
 ELEMENTS_MAX = 1_000_000
-"""Looked at in one file, a second's work: 16 h of live WebM in blocks of 60 ms. Of a file with more nothing
-is known: a gigabyte of empty elements would keep the processor for minutes.
+"""Elements that are read in one file: about a second of work, 16 h of live WebM in blocks of 60 ms. A file
+with more gives no facts, because a gigabyte of empty elements would keep the processor busy for minutes.
 """
 _OGG_PAGE_MAX = 27 + 255 + 255 * 255
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:
-    """What the structure says, and what only a demuxer can read."""
+    """What the structure says. A demuxer alone cannot find it out."""
 
-    is_cut: bool = False  # the structure names more bytes than there are
-    has_length: bool = False  # the header knows how long the recording is
-    announced_s: float | None = None  # that length, where a demuxer would say what is left of it
+    is_cut: bool = False  # the structure promises more bytes than the file has
+    has_length: bool = False  # the header contains the length of the recording
+    announced_s: float | None = None  # that length, where a demuxer would report only the length of the rest
 
 
 def facts_of(data: Data) -> ContainerFacts:
-    """The facts of a file; all unknown for a container that is not looked into."""
+    """The facts of a file; for an unknown container all facts are unknown."""
     for is_kind, read in _READERS:
         if is_kind(data[:16]):
             return read(data)
@@ -57,7 +57,7 @@ def _riff(data: Data) -> ContainerFacts:
     if data[8:12] != b"WAVE":
         size = int.from_bytes(data[4:8], "little")
         return ContainerFacts(0 < size < STREAMED_SIZE_MIN and _size_is_cut(8 + size, data))
-    long_size, bytes_per_s = None, 0  # of sizes over 4 GiB; of formats without compression
+    long_size, bytes_per_s = None, 0  # set for sizes over 4 GiB; set for formats without compression
     at = 12
     for _ in range(ELEMENTS_MAX):
         if at + 8 > len(data):
@@ -116,7 +116,7 @@ def _asf(data: Data) -> ContainerFacts:
         if at + 24 > len(data):
             return ContainerFacts(has_length=True)
         size = int.from_bytes(data[at + 16 : at + 24], "little")
-        if size < 24:  # a broadcast does not know it
+        if size < 24:  # a broadcast has no size
             return ContainerFacts()
         at += size
         if _size_is_cut(at, data):
@@ -143,7 +143,7 @@ def _boxes(data: Data) -> ContainerFacts:
 
 
 def _ebml(data: Data) -> ContainerFacts:
-    """Matroska and WebM: elements one after the other; into those of unknown size."""
+    """Matroska and WebM: walk the elements; enter those of unknown size."""
     at = 0
     for _ in range(ELEMENTS_MAX):
         if at >= len(data):
@@ -171,7 +171,7 @@ def _leading_zeros(byte: int) -> int:
 
 
 def _ogg(data: Data) -> ContainerFacts:
-    """The last page is not whole."""
+    """Cut off if the last page is not complete."""
     at = data.rfind(b"OggS", max(0, len(data) - _OGG_PAGE_MAX))
     if at < 0:
         return ContainerFacts(True)
@@ -196,7 +196,7 @@ _MP3_KBITS_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 
 
 
 def mp3_frame_bytes(frame: bytes) -> int:
-    """How long the frame is by its header; 0 where it begins with none of layer III."""
+    """Size of the frame by its header; 0 if it does not begin with a header of layer III."""
     if len(frame) < 4 or frame[0] != 0xFF or frame[1] & 0xE6 != 0xE2 or frame[2] & 0x0C == 0x0C:
         return 0
     version = frame[1] >> 3 & 3  # 3: MPEG-1, 2: MPEG-2, 0: MPEG-2.5
@@ -206,7 +206,7 @@ def mp3_frame_bytes(frame: bytes) -> int:
 
 
 def _mp3(data: Data) -> ContainerFacts:
-    """Of a Xing or Info header, which counts frames and bytes; nothing without one."""
+    """From a Xing or Info header, which counts frames and bytes; no facts without one."""
     at = 0
     if data[:3] == b"ID3":
         a, b, c, d = data[6:10].ljust(4, b"\0")

@@ -1,4 +1,4 @@
-"""Frames of PyAV's in any sample format and layout, as arrays that can be mixed down."""
+"""Convert PyAV frames of any sample format and layout to float32 arrays for the mix-down."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ CHANNELS_MAX = 64
 
 
 class FrameError(ValueError):
-    """A frame that cannot be mixed down or resampled; the text says why."""
+    """The frame cannot be mixed down or resampled; the text says why."""
 
 
 def planes_of(frame: av.AudioFrame) -> Float32Array:
-    """(channels, n) float32 in [-1, 1] of a packed or planar frame in any sample format of FFmpeg's.
+    """(channels, n) float32 in [-1, 1] of a packed or planar frame in any sample format of FFmpeg.
 
-    What is not a number becomes 0. Raises FrameError for more channels than CHANNELS_MAX.
+    NaN becomes 0. Raises FrameError for more channels than CHANNELS_MAX.
     """
     channels = frame.layout.nb_channels
     if not 1 <= channels <= CHANNELS_MAX:
@@ -28,7 +28,7 @@ def planes_of(frame: av.AudioFrame) -> Float32Array:
 
 
 def as_float(samples: NDArray[np.generic]) -> Float32Array:
-    """Integers of any width (unsigned: 8 bits) or floats become float32 in [-1, 1]."""
+    """Convert integers of any width (unsigned: 8 bits) or floats to float32 in [-1, 1]."""
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - np.float32(128)) / np.float32(128)
     if np.issubdtype(samples.dtype, np.signedinteger):

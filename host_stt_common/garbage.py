@@ -1,9 +1,9 @@
-"""Memory that only Python's cycle collector can free: how little of it is made, and how soon it is freed.
+"""Reduce the memory that only Python's cycle collector can free.
 
-A traceback holds every frame that it went through, and each frame holds its variables. An exception that one
-of those variables leads to is a cycle, with all that it holds: the bytes that were read, the connection.
-The collector looks at older objects only when a quarter more of them has come together. A started process
-has hundreds of thousands, so megabytes waited for it.
+A traceback refers to all frames that it went through, and each frame refers to its variables. If one of these
+variables refers to the exception, they form a cycle. The cycle keeps everything that the frames refer to: the
+bytes that were read, the connection. The collector checks older objects only after their number has grown by
+a quarter. A started process has hundreds of thousands of objects, so megabytes waited in such cycles.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import gc
 
 
-def forget_frames(error: BaseException | None) -> None:
-    """Let go of the frames that an exception, and those it was raised from, went through.
+def clear_tracebacks(error: BaseException | None) -> None:
+    """Remove the tracebacks of an exception and of the exceptions that it was raised from.
 
-    For exceptions that something keeps after they were handled. None: nothing to do.
+    Use it for exceptions that something keeps after they were handled. None: nothing to do.
     """
     seen: set[int] = set()
     waiting = [error]
@@ -27,12 +27,12 @@ def forget_frames(error: BaseException | None) -> None:
         waiting += (one.__cause__, one.__context__)
 
 
-def set_apart_what_stays() -> None:
-    """Exempt everything that exists now from the collector. Call it once, when the process has started.
+def freeze_startup_objects() -> None:
+    """Exempt all objects that exist now from the collector. Call it once, when the process has started.
 
-    Modules, routes and models live as long as the process. Without them a full collection looks only at what
-    came later: it takes less time, and it begins after thousands of new objects instead of after 75,000.
+    Modules, routes and models live as long as the process. Without them a full collection checks only newer
+    objects: it takes less time, and it begins after thousands of new objects instead of after 75,000.
     """
     gc.collect()
     gc.freeze()
-    gc.collect()  # counts what is left; the next full collection begins when a quarter more has come
+    gc.collect()  # count the rest: the next full collection begins when there is a quarter more

@@ -1,8 +1,8 @@
-"""Language tags: what clients send, and the codes that Whisper knows.
+"""Read language tags as clients write them, and map them to Whisper's codes.
 
-One function reads them for every door of both ports and for the command line. It takes a code of ISO 639-1,
--2 or -3 (`ko`, `kor`), a BCP 47 tag (`zh-Hans-CN`), a POSIX locale (`ko_KR.UTF-8`) and a name in English or
-in the language itself. A table is enough: Whisper has a hundred languages, and their codes do not change.
+Every endpoint of both ports and the command line use this one function. It accepts a code of ISO 639-1, -2 or
+-3 (`ko`, `kor`), a BCP 47 tag (`zh-Hans-CN`), a POSIX locale (`ko_KR.UTF-8`) and a name in English or in the
+language itself. A table is enough: Whisper has a hundred languages, and their codes do not change.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Collection
 
 AUTO = "auto"
 HOW = "give auto, a code such as en, ko or pt-BR, or a name such as Korean"
-"""For error texts: what works."""
+"""For error texts: what a client can send instead."""
 
 # Each line: Whisper's code, then the ISO 639-2 and -3 codes, former codes, and codes of varieties that
-# Whisper reads as this language (`arb`, Modern Standard Arabic); after the colon the English name and more.
+# Whisper treats as this language (`arb`, Modern Standard Arabic); after the colon the English name and other
+# names.
 _TABLE = """
 af afr: afrikaans
 am amh: amharic, አማርኛ
@@ -121,11 +122,11 @@ zh zho chi cmn: chinese, mandarin, mandarin chinese, 中文, 汉语, 漢語, 普
 """
 _AUTO_WORDS = ("auto", "automatic", "auto-detect", "autodetect", "detect", "multi", "und", "mul")
 _FALLBACKS = {"yue": "zh", "nn": "no"}
-"""What a model that was not trained on a language is asked for instead: the nearest that is written alike."""
+"""The similar language, written alike, that is used if a model was not trained on the first one."""
 
 
 def _read_table() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """English name of each code; code of each code or former code; code of each name."""
+    """(code to English name, any current or former code to code, name to code)."""
     names: dict[str, str] = {}
     codes: dict[str, str] = {}
     codes_by_name: dict[str, str] = {}
@@ -140,21 +141,21 @@ def _read_table() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
 
 
 def _folded(text: str) -> str:
-    """Compatible forms made one, small letters, single blanks."""
+    """The text in NFKC form, in lower case, with single spaces."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 NAMES, _CODES, _CODES_BY_NAME = _read_table()
-"""NAMES: the English name, in small letters, of each of Whisper's hundred languages."""
+"""NAMES: the English name, in lower case, of each of Whisper's hundred languages."""
 _SUBTAG = re.compile(r"[a-z0-9]{1,8}")
 _REGION_OR_SCRIPT = re.compile(r"[a-z]{2}|[a-z]{4}|[0-9]{3}")
 _TEXT_CHARS_MAX = 64
 
 
 def read_language(text: str) -> str | None:
-    """Whisper's code for what a client calls a language; "auto" for that and for nothing; None if unknown.
+    """Whisper's code for a language as a client writes it. "auto" for an empty text; None if unknown.
 
-    Case, underscores, blanks around, a region, a script, a variant and a POSIX character set do not matter.
+    Ignored: case, underscores, spaces around, a region, a script, a variant and a POSIX character set.
     """
     if len(text) > _TEXT_CHARS_MAX:
         return None
@@ -164,13 +165,13 @@ def read_language(text: str) -> str | None:
     plain = re.sub(r"\s*\(.*\)$", "", folded)  # "english (united states)"
     if code := _CODES_BY_NAME.get(folded) or _CODES_BY_NAME.get(plain):
         return code
-    return _code_of_tag(re.split("[.@]", plain)[0])  # of a locale: ko_KR.UTF-8, de_DE@euro
+    return _code_of_tag(re.split("[.@]", plain)[0])  # a locale: ko_KR.UTF-8, de_DE@euro
 
 
 def _code_of_tag(tag: str) -> str | None:
     first, *others = re.split(r"\s*[-_]\s*", tag)
     if others and all(_SUBTAG.fullmatch(part) for part in others):
-        if _CODES.get(first) == "zh" and others[0] == "yue":  # an extended language of RFC 5646
+        if _CODES.get(first) == "zh" and others[0] == "yue":  # extended language subtag of RFC 5646
             return "yue"
         return _CODES.get(first) or _CODES_BY_NAME.get(first)
     first, *others = tag.split(" ")
@@ -180,7 +181,7 @@ def _code_of_tag(tag: str) -> str | None:
 
 
 def language_for(code: str, known: Collection[str]) -> str | None:
-    """The code to ask a model for that knows `known`; None when it has neither this nor a near one."""
+    """The code for a model that has the languages `known`; None if it has neither this nor a similar one."""
     if code == AUTO or code in known:
         return code
     instead = _FALLBACKS.get(code)
@@ -188,9 +189,9 @@ def language_for(code: str, known: Collection[str]) -> str | None:
 
 
 WITHOUT_SPACES = frozenset({"bo", "ja", "km", "lo", "my", "th", "yue", "zh"})
-"""Written without spaces between words: texts of neighbouring windows join as they are."""
+"""Written without spaces between words: texts of neighbouring windows are joined without a space."""
 
 
 def name_of(code: str) -> str:
-    """The English name in small letters; the code itself where there is none."""
+    """The English name in lower case; the code itself if there is no name."""
     return NAMES.get(code, code)

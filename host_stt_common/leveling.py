@@ -1,9 +1,9 @@
-"""Quiet speech raised to the level that voice detectors were trained on. For detection alone, never for
+"""Raise quiet speech to the level that speech detectors were trained on. Only for detection, not for
 decoding.
 
-Pure numpy. The gain follows the loudest 32 ms within two seconds on either side, so that a quiet speaker is
-raised between loud ones, and changes from frame to frame by interpolation. Invariant: nothing is ever
-turned down, and silence stays silence.
+Pure numpy. The gain follows the loudest 32 ms within two seconds before and after, so a quiet speaker between
+loud ones is raised too. The gain is interpolated from frame to frame.
+Invariant: the gain is never below 1, and digital silence stays silence.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ Float32Array = NDArray[np.float32]
 FRAME = 512  # samples: 32 ms
 REACH_FRAMES = 63  # two seconds to either side
 TARGET = 0.05
-"""RMS of the loudest frame, -26 dBFS: speech at a normal level. Below -46 dBFS peak Silero begins to miss
-words (measured with a recorded sentence at -52: the first half of it)."""
+"""RMS of the loudest frame, -26 dBFS: speech at a normal level. Silero begins to miss words below a peak of
+-46 dBFS (measured with a recorded sentence at -52 dBFS: the first half of it was missed).
+"""
 GAIN_MAX = 100.0  # 40 dB
 FLOOR = 1e-4
-"""-80 dBFS RMS: quieter is the noise of a converter, and is not raised further than something of this
-level.
-"""
+"""-80 dBFS RMS. A quieter signal is the noise of a converter; its gain is that of a signal at this level."""
 
 
 def levelled(samples: Float32Array) -> Float32Array:

@@ -1,4 +1,4 @@
-"""How alike two words are, whatever their case and punctuation: how two readings are compared.
+"""Compare two words without regard to case and punctuation: how results of two windows are aligned.
 
 Pure functions over text.
 """
@@ -8,20 +8,21 @@ from __future__ import annotations
 import unicodedata
 
 ALIKE = 0.65
-"""Similarity from which two readings may be one word, misspelt in one of them: "seven" and "saven" are 0.8
-alike, "two" and "too" 0.67, but "north" and "south" only 0.6.
+"""From this similarity on, two words may be the same word with a spelling error: "seven" and "saven" have
+0.8, "two" and "too" 0.67, but "north" and "south" only 0.6.
 """
 
 
 def normalised(text: str) -> str:
-    """Case, width and punctuation taken off. "Seven," and "seven" are one word; "don't" stays one."""
+    """The text without case, width, punctuation: "Seven," and "seven" are equal; "don't" stays one word."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(c for c in folded if unicodedata.category(c)[0] in "LNM")
 
 
 def similarity(a: str, b: str) -> float:
-    """0 to 1 between two normalised words: 1 - edit distance / longer length; a cut-off word is like its
-    whole."""
+    """Similarity of two normalised words, 0 to 1: 1 - edit distance / longer length. A word that is cut off
+    at its start or end counts as more similar to the whole word.
+    """
     if a == b:
         return 1.0
     if not a or not b:

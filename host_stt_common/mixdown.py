@@ -1,11 +1,11 @@
-"""Mix-down: the channels of one stream become mono, and no channel is ever lost.
+"""Mix-down: turn the channels of one stream into mono without losing the speech of any channel.
 
-Pure numpy. The rule is the mean, with three exceptions, each for a case in which the mean loses speech:
-a channel that cancels the others is inverted; a channel that never carried a signal does not count; a channel
-that holds nothing but steady noise is turned down while another one speaks (`levels.py`).
-Invariant: n samples in, n samples out, none of them moved. The channels are measured in hops of 10 ms; what a
-hop shows is applied from the next one on, by gains that move linearly over 10 ms. So nothing clicks, nothing
-waits, and the result does not depend on how the stream is cut into blocks.
+Pure numpy. The rule is the mean, with three exceptions for cases in which the mean loses speech: a channel
+that cancels the others is inverted; a channel that never carried a signal does not count; a channel with only
+steady noise is turned down while another one speaks (`levels.py`). Invariant: n samples in, n samples out,
+without a shift in time. The channels are measured in hops of 10 ms. A measurement applies from the next hop
+on, with gains that change linearly over 10 ms. So there are no clicks and no delay, and the result does not
+depend on the sizes of the input blocks.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
 CANCELS_BELOW = -0.5
-"""Correlation of two channels, as they are now added, from which one of them is inverted. Unrelated channels
-stay near 0 and may be added either way, so the limit is not critical; the two sides of it are the hysteresis.
+"""Correlation of two channels, with their current signs, below which one of them is inverted. Unrelated
+channels stay near 0 and may have either sign, so the value is not critical. The range between this limit and
+its positive counterpart is the hysteresis.
 """
-WINDOW_HOPS = 5  # correlation is taken over 50 ms: one syllable's beginning decides
-BAND_RATE = 8_000  # channels are compared at about this rate ...
-BAND_LAG_S = 0.0005  # ... after x(t) - 2 x(t - lag) + x(t - 2 lag): no offset, hum 38 dB down
-CORRELATION_POWER_MIN = 1e-10  # -100 dBFS; below it there is nothing to compare
+WINDOW_HOPS = 5  # correlation over 50 ms: the beginning of one syllable decides
+BAND_RATE = 8_000  # channels are compared at about this rate, ...
+BAND_LAG_S = 0.0005  # ... after x(t) - 2 x(t - lag) + x(t - 2 lag): removes offset, reduces hum by 38 dB
+CORRELATION_POWER_MIN = 1e-10  # -100 dBFS; below it there is no signal to compare
 
 
 class MixDown:
-    """One stream of any number of channels. A change of their number starts afresh."""
+    """Mixes down one stream with any number of channels. A change of their number resets all state."""
 
     def __init__(self, rate: int) -> None:
         """rate: Hz, 1,000 or more."""
@@ -37,15 +38,15 @@ class MixDown:
         self._hop = self._group * max(1, round(rate / HOPS_PER_S / self._group))
         self._lag = max(1, round(BAND_LAG_S * rate / self._group))
         self._channels = 0
-        self._tail: Float32Array = np.zeros((0, 0), np.float32)  # of the hop that is not yet whole
+        self._tail: Float32Array = np.zeros((0, 0), np.float32)  # of the hop that is not complete yet
         self._band_tail: Float32Array = self._tail
-        self._products: Float64Array = np.zeros((0, 0, 0))  # of the hops before, for the window
+        self._products: Float64Array = np.zeros((0, 0, 0))  # of the previous hops, for the 50 ms window
         self._signs: Float64Array = np.ones(0)
         self._levels = Levels(1)
-        self._gains: Float64Array = np.ones((2, 0))  # at the beginning and the end of the hop not yet whole
+        self._gains: Float64Array = np.ones((2, 0))  # at the start and the end of the incomplete hop
 
     def feed(self, planes: Float32Array) -> Float32Array:
-        """The next samples. planes: (channels, n) float32 in [-1, 1]. Returns (n,) float32 in [-1, 1]."""
+        """Mix the next samples. planes: (channels, n) float32 in [-1, 1]. Returns (n,) float32 in [-1, 1]."""
         channels = len(planes)
         if channels == 1:
             return np.ascontiguousarray(planes[0])
@@ -90,7 +91,7 @@ class MixDown:
         return np.concatenate((self._gains, self._signs_of(windows) * levels))
 
     def _band(self, hops: Float32Array) -> Float32Array:
-        """What the channels are compared by: (channels, hops, samples at about BAND_RATE)."""
+        """The signal for comparing the channels: (channels, hops, samples at about BAND_RATE)."""
         channels, count, _ = hops.shape
         slow = hops.reshape(channels, -1, self._group).mean(axis=2) if self._group > 1 else hops
         joined = np.concatenate((self._band_tail, slow.reshape(channels, -1)), axis=1)
@@ -133,12 +134,12 @@ class MixDown:
 
 
 def _are_equal(planes: Float32Array) -> bool:
-    """Mono in two channels, as most stereo streams are: nothing needs to be measured."""
+    """True for mono in two channels, as in most stereo streams; then nothing has to be measured."""
     return all(np.array_equal(planes[0], plane) for plane in planes[1:])
 
 
 def _aligned(signs: Float64Array, likeness: Float64Array, powers: Float64Array) -> Float64Array:
-    """The signs with which no channel cancels another: each is turned towards the one it is most like.
+    """The signs with which no channel cancels another: each one is aligned with its most similar channel.
 
     From the strongest channel to the weakest; the strongest keeps its sign. likeness: (channels, channels)
     correlations; powers: (channels,).

@@ -1,6 +1,6 @@
-"""Places at costly work (exports, uploads, recordings), of which one caller never gets all.
+"""Limit costly work (exports, uploads, recordings) to a number of places; one caller gets at most half.
 
-Pure. Invariant: a caller that holds half of the places leaves the other half to others.
+Pure. Invariant: a caller that uses half of the places leaves the other half to others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from host_stt_common.callers import LOOPBACK
 
 
 class NoPlace(Exception):
-    """held: by the caller itself when its share is used up, else by all."""
+    """No place is free. held: how many places the caller itself uses (is_own_share), or all callers."""
 
     def __init__(self, held: int, is_own_share: bool) -> None:
         super().__init__(f"{held} places are taken")
@@ -22,15 +22,15 @@ class NoPlace(Exception):
 
     @property
     def who(self) -> str:
-        """For an error's text: whose places they are."""
-        return "from your address" if self.is_own_share else "from everybody"
+        """For an error text: whose work uses the places."""
+        return "from your address" if self.is_own_share else "from all callers"
 
 
 def share_of(key: str, total: int) -> int:
-    """How many of `total` one caller may hold: half, at least one.
+    """How many of `total` places one caller may use: half, at least one.
 
-    All of them for this machine itself: who works on it alone has nobody to leave places to. `key` is
-    `callers.caller_key` of the address.
+    `key` is `callers.caller_key` of the address. A caller on this machine itself may use all places, because
+    no other caller shares it.
     """
     return total if key == LOOPBACK else max(1, total // 2)
 
@@ -45,7 +45,7 @@ class Places:
 
     @contextmanager
     def take(self, key: str) -> Iterator[None]:
-        """Hold a place. Raises NoPlace."""
+        """Use a place inside a `with` block. Raises NoPlace."""
         if len(self) >= self.total:
             raise NoPlace(len(self), is_own_share=False)
         if self._taken[key] >= share_of(key, self.total):

@@ -1,7 +1,7 @@
-"""Error texts for callers: what exceptions and wrong values say, in words without Python in them.
+"""Error texts for callers: turn exceptions and wrong values into sentences without Python in them.
 
-Pure. The text of an exception is written for programmers (`KeyError('x')`, `[Errno 22] ...: '<none>'`) and
-never reaches a caller as it is. What the log shows is another matter.
+Pure. The text of an exception is written for programmers (`KeyError('x')`, `[Errno 22] ...: '<none>'`) and is
+never sent to a caller unchanged. The log may contain it.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _WORDS = {
     "should be a valid string": "should be text",
     "should be a valid list": "should be a list",
 }
-"""What pydantic says, by how its sentence begins, and the words for somebody who writes no Python."""
+"""The beginning of pydantic's sentence, and plain words for a reader who does not write Python."""
 _CLASS = re.compile(
     r"a valid dictionary or instance of \w+|a valid dictionary|a dictionary or an instance of \w+"
 )
 
 
 def plain_error(error: BaseException, otherwise: str) -> str:
-    """The sentence of the system or the media library for what happened; `otherwise` where there is none.
+    """The message of the operating system or FFmpeg for an error; `otherwise` if there is none.
 
-    OSError and FFmpeg's errors carry one, such as "Invalid data found when processing input".
+    OSError and FFmpeg's errors have one, such as "Invalid data found when processing input".
     """
     text = getattr(error, "strerror", None)
     number = getattr(error, "errno", None)
     if isinstance(text, str) and "call failed" in text and isinstance(number, int):
-        text = os.strerror(number)  # asyncio puts the address in, as Python writes it
+        text = os.strerror(number)  # asyncio adds the address as a Python tuple
     if not isinstance(text, str) or not text.strip():
         return otherwise
     words = " ".join(text.split())[:120]
@@ -43,14 +43,14 @@ def plain_error(error: BaseException, otherwise: str) -> str:
 
 
 def plain_mistake(message: str) -> str:
-    """What pydantic says of a wrong value, without its own words for types."""
+    """Pydantic's message about a wrong value, without its own names of types."""
     message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = _CLASS.sub("an object", message.replace("Input should", "should"))
     return next((plain for theirs, plain in _WORDS.items() if message.startswith(theirs)), message)
 
 
 def shown(value: Any) -> str:
-    """A wrong value for an error text: text in quotes, anything else as JSON, cut to 40 characters."""
+    """A wrong value for an error text: text in quotes, any other value as JSON, cut to 40 characters."""
     if isinstance(value, str):
         return repr(value[:SHOWN_CHARS_MAX].encode(errors="replace").decode())
     text = json.dumps(value, default=lambda _: "...", ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Ranges of a timeline that each have a value: what was put last on a moment counts.
+"""Ranges of a timeline with a value each; a later value replaces an earlier one.
 
 Pure. Whole numbers in any unit of time; a range is half-open, [start, end). Invariants: ranges are sorted,
 none is empty, none overlaps another, and neighbours that touch have different values.
@@ -23,21 +23,21 @@ class RangeMap(Generic[Value]):
         return len(self._starts)
 
     def __iter__(self) -> Iterator[tuple[int, int, Value]]:
-        """(start, end, value) in order; of the moment it is asked, so the map may change meanwhile."""
+        """(start, end, value) in order. Iterates over a copy, so the map may change meanwhile."""
         return iter(list(zip(self._starts, self._ends, self._values, strict=True)))
 
     def put(self, start: int, end: int, value: Value) -> None:
-        """Give [start, end) this value, whatever it had. An empty range changes nothing."""
+        """Give [start, end) this value and replace all earlier ones. An empty range changes nothing."""
         if start < end:
             self._replace(start, end, [(start, end, value)])
 
     def remove(self, start: int, end: int) -> None:
-        """Leave [start, end) without a value; a range it cuts through keeps what lies outside."""
+        """Remove all values in [start, end); a range that lies partly inside keeps its outer part."""
         if start < end:
             self._replace(start, end, [])
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, int, Value]]:
-        """The ranges of [start, end), cut to it, in order. Lazy: the map may not change meanwhile."""
+        """The ranges inside [start, end), cut to it, in order. Lazy: do not change the map meanwhile."""
         if start >= end:
             return
         first, last = self._touched(start, end)
@@ -45,7 +45,7 @@ class RangeMap(Generic[Value]):
             yield max(start, self._starts[at]), min(end, self._ends[at]), self._values[at]
 
     def at(self, moment: int) -> tuple[int, int, Value] | None:
-        """The range that holds this moment, if any does."""
+        """The range that contains this moment, or None."""
         number = bisect_right(self._ends, moment)
         if number == len(self._starts) or self._starts[number] > moment:
             return None
@@ -60,12 +60,12 @@ class RangeMap(Generic[Value]):
             start = high
         return [*found, (start, end)] if start < end else found
 
-    def forget_first(self, count: int) -> None:
-        """Remove the earliest ranges, so many of them."""
+    def remove_first(self, count: int) -> None:
+        """Remove the `count` earliest ranges."""
         del self._starts[:count], self._ends[:count], self._values[:count]
 
     def _touched(self, start: int, end: int) -> tuple[int, int]:
-        """Numbers of the first range that overlaps [start, end) and of the first one behind it."""
+        """Index of the first range that overlaps [start, end), and of the first one after it."""
         first = bisect_right(self._ends, start)
         return first, max(first, bisect_left(self._starts, end))
 
@@ -75,7 +75,7 @@ class RangeMap(Generic[Value]):
             new.insert(0, (self._starts[first], start, self._values[first]))
         if first < last and self._ends[last - 1] > end:
             new.append((end, self._ends[last - 1], self._values[last - 1]))
-        # A neighbour that only touches may have the same value, and then becomes one with the new range.
+        # A neighbour that touches the new range may have the same value; then they become one range.
         if first > 0 and self._ends[first - 1] == start:
             first -= 1
             new.insert(0, (self._starts[first], start, self._values[first]))

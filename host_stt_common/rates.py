@@ -1,7 +1,7 @@
-"""How often something may happen: a bucket that fills at a steady rate, and buckets that callers share.
+"""Token buckets: limit how often something may happen, per socket and per caller.
 
-Pure; the present is passed in. Used where a caller is slowed (frames of audio) and where one is sent away
-(messages of a caller who has nothing to say).
+Pure; the time is passed in. Used to slow a caller (frames of audio), and to close a connection that sends too
+many messages (watchers).
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 FRAMES_PER_S = 800.0
-"""Of one socket: twice as many as the shortest Opus packets, 2.5 ms, make in real time."""
+"""For one socket: twice the rate of the shortest Opus packets (2.5 ms) in real time."""
 FRAMES_PER_S_OF_ADDRESS = 6600.0
-"""Of all sockets of one address: 64 channels of 10 ms, or 16 of 2.5 ms. A fifth of a core or less."""
-BURST_S = 2.0  # what may come at once, after a stall of the network
+"""For all sockets of one address: 64 channels of 10 ms, or 16 of 2.5 ms. A fifth of a core or less."""
+BURST_S = 2.0  # what may arrive at once after the network was blocked
 FLOOD_S = 60.0
-"""A socket that is slowed for so long without a pause sends no audio in real time; it is closed."""
+"""A socket that is slowed for this long without a pause does not send real-time audio; it is closed."""
 MESSAGES_MAX = 20
 MESSAGES_WITHIN_S = 10.0
-"""Of a caller who has nothing to say, such as a watcher; more end its connection with close code 1008."""
+"""For a caller that only receives, such as a watcher; with more, its connection ends with close code 1008."""
 
 
 class Bucket:
-    """A token bucket. It is full at first; `per_s` tokens come in each second, until it holds `burst`.
+    """A token bucket. It starts full; `per_s` tokens are added each second, up to `burst` tokens.
 
     Time may be in any other unit, such as samples, if the rate is in the same unit. Time that goes back adds
-    nothing.
-    Invariant: over any time t no more than `burst + per_s * t` pass without a wait.
+    no tokens.
+    Invariant: in any time t, at most `burst + per_s * t` tokens are taken without a wait.
     """
 
     __slots__ = ("_as_of_s", "_burst", "_left", "per_s")
@@ -77,7 +77,7 @@ class _Shared:
 
 
 class FrameRates:
-    """The frames of sockets that bring audio: each has its own rate, and those of an address share one."""
+    """Limits for audio frames: each socket has its own rate, and all sockets of an address share one."""
 
     def __init__(self, of_socket: float = FRAMES_PER_S, of_address: float = FRAMES_PER_S_OF_ADDRESS) -> None:
         self._of_socket = of_socket
@@ -86,12 +86,12 @@ class FrameRates:
         self._shared: dict[str, _Shared] = {}
 
     def __len__(self) -> int:
-        """Addresses with a socket."""
+        """The number of addresses with an open socket."""
         return len(self._shared)
 
     @contextmanager
     def socket(self, caller: str) -> Iterator[FrameRate]:
-        """While a socket of this caller (`callers.caller_key`) is open."""
+        """The limits of one socket of this caller (`callers.caller_key`); use `with` while it is open."""
         shared = self._shared.setdefault(
             caller, _Shared(Bucket(self._of_address, BURST_S * self._of_address))
         )
@@ -106,7 +106,7 @@ class FrameRates:
 
 
 class FrameRate:
-    """Of one socket."""
+    """The limits of one socket."""
 
     def __init__(self, own: Bucket, shared: Bucket, flood_s: float) -> None:
         self._own = own
@@ -116,7 +116,7 @@ class FrameRate:
         self.is_flood = False
 
     def wait_s(self, now_s: float) -> float:
-        """A frame came: how long to wait before the next is read."""
+        """A frame was received: how many seconds to wait before the next one is read."""
         own_s = self._own.spend(1, now_s)
         if not own_s:
             self._slowed_since_s = None

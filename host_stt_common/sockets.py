@@ -1,7 +1,7 @@
-"""Listening sockets: every address that a host setting stands for, bound one by one.
+"""Bind listening sockets on every address that a host setting means.
 
-Both ports bind here. An IPv6 socket takes IPv6 alone, so a caller over IPv4 always has an IPv4 address and
-never an IPv4-mapped one (::ffff:192.0.2.1). Owns no accepting and no reading.
+Both ports use it. An IPv6 socket accepts IPv6 only, so a caller over IPv4 always has an IPv4 address and
+never an IPv4-mapped one (::ffff:192.0.2.1). Does not accept connections and does not read.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import socket
 from collections.abc import Iterable
 
 EVERY_ADDRESS = "::"
-"""As a host: every address of this machine, IPv6 and IPv4."""
+"""The host setting for all addresses of this machine, IPv6 and IPv4."""
 NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""What a name may stand for that this machine does not have, such as ::1 without IPv6."""
-TRIES = 32  # for a number that is free on every address, when any number will do
+"""Errors for an address that this machine does not have, such as ::1 without IPv6."""
+TRIES = 32  # attempts to find a port number that is free on every address, for port 0
 
 
 def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
-    """(family, address) of every address that `host` stands for. Raises OSError for a name that is not known.
+    """(family, address) of every address that `host` means. Raises OSError for an unknown name.
 
-    `::` stands for every address of both families; 0.0.0.0 for those of IPv4 alone.
+    `::` means all addresses of both families; 0.0.0.0 all addresses of IPv4.
     """
     if host.strip("[]") == EVERY_ADDRESS:
         return [(socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")]
@@ -34,7 +34,7 @@ def bind(family: socket.AddressFamily, kind: socket.SocketKind, address: str, po
     try:
         sock = socket.socket(family, kind)
         if kind == socket.SOCK_STREAM:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is no hindrance
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # bind in spite of TIME_WAIT
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))
@@ -48,9 +48,9 @@ def bind(family: socket.AddressFamily, kind: socket.SocketKind, address: str, po
 
 
 def bind_tcp(host: str, port: int) -> tuple[socket.socket, ...]:
-    """TCP sockets on every address of `host`, under one number, not listening yet; the caller closes them.
+    """TCP sockets on every address of `host` with one port number; not listening yet. The caller closes them.
 
-    port: 0 means a number that all of them have free. Raises OSError; then nothing stays open.
+    port: 0 means a number that is free on all addresses. Raises OSError; then no socket stays open.
     """
     addresses = resolve(host, port)
     for attempt in range(TRIES):
@@ -79,7 +79,7 @@ def _bind_each(addresses: list[tuple[socket.AddressFamily, str]], port: int) -> 
                 continue
             port = bound[-1].getsockname()[1]
         if not bound:
-            raise OSError(errno.EADDRNOTAVAIL, "none of the addresses is one of this machine")
+            raise OSError(errno.EADDRNOTAVAIL, "none of the addresses belongs to this machine")
     except OSError:
         close_all(bound)
         raise

@@ -1,6 +1,6 @@
-"""Tokens as callers send them, compared without telling how near a wrong one was.
+"""Read tokens from requests and compare them in constant time.
 
-Pure. Which tokens there are, and what each may do, belongs to each port.
+Pure. Each port has its own list of tokens and of what each token may do.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping
 
 
 def given_token(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
-    """The token of `Authorization: Bearer TOKEN`, else of `?token=TOKEN`; empty when there is none."""
+    """The token of `Authorization: Bearer TOKEN`, else of `?token=TOKEN`; empty if there is none."""
     scheme, _, bearer = headers.get("Authorization", "").partition(" ")
     return bearer.strip() if scheme.lower() == "bearer" else query.get("token", "")
 
 
 def digest_of(token: str) -> bytes:
-    """SHA-256 of the token. Bytes that are no UTF-8 come as lone surrogates and count as `?`."""
+    """SHA-256 of the token. Bytes that are not UTF-8 arrive as lone surrogates and count as `?`."""
     return hashlib.sha256(token.encode(errors="replace")).digest()
 
 
 def is_one_of(digest: bytes, digests: Iterable[bytes]) -> bool:
-    """All are compared, in constant time, also after one fits: how long it takes says nothing."""
+    """True if one digest is equal. All are compared, so the time reveals nothing about a wrong token."""
     return any([hmac.compare_digest(digest, one) for one in digests])

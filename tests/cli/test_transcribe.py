@@ -47,7 +47,7 @@ def test_several_files_are_written_and_a_bad_one_is_told_and_does_not_stop_the_o
     assert done.returncode == 2
     assert done.stdout == ""
     first, last = [line for line in done.stderr.splitlines() if line.startswith("host-stt: ")]
-    assert first.startswith("host-stt: bad.mp3: the file is no recording that can be read")
+    assert first.startswith("host-stt: bad.mp3: the file cannot be read as a recording")
     assert last == "host-stt: 1 of 3 recordings could not be read."
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in (folder / "out/new").iterdir()) == ["a.srt", "ko.srt"]

@@ -56,8 +56,8 @@ class World:
         self.book.sweep()
 
     def serve(self, place: Place) -> Wire:
-        self.book.heard(place, 100)
-        self.book.began(place)
+        self.book.count_received(place, 100)
+        self.book.request_began(place)
         wire = place.wire = Wire()
         return wire
 
@@ -78,8 +78,8 @@ def test_idle_ones_make_room_after_silent_ones_and_only_when_they_owe_nothing() 
     owing, idle = world.admit("owing"), world.admit("idle")
     world.serve(owing).owed = 5
     world.serve(idle)
-    world.book.ended(owing)
-    world.book.ended(idle)
+    world.book.request_ended(owing)
+    world.book.request_ended(idle)
     world.admit("silent")
     world.admit("next")
     assert world.closed == ["silent"]
@@ -121,8 +121,8 @@ def test_who_has_shown_a_token_is_no_stranger() -> None:
     for name in ("a", "b", "c"):
         place = world.admit(name)
         world.serve(place)
-        world.book.know(place)
-        world.book.know(place)
+        world.book.mark_known(place)
+        world.book.mark_known(place)
     assert world.closed == []
     world.admit("d")
     world.admit("e")
@@ -167,10 +167,10 @@ def test_a_head_must_end_in_time_whether_it_trickles_or_not() -> None:
     world = World(head_s=15)
     place = world.admit("a")
     for _ in range(14):
-        world.book.heard(place, 1)
+        world.book.count_received(place, 1)
         world.after(1)
     assert world.closed == []
-    world.book.heard(place, 1)
+    world.book.count_received(place, 1)
     world.after(1)
     assert world.closed == ["a"]
 
@@ -179,9 +179,9 @@ def test_a_second_head_on_a_connection_kept_alive_has_the_same_time() -> None:
     world = World(head_s=15)
     place = world.admit("a")
     world.serve(place)
-    world.book.ended(place)
+    world.book.request_ended(place)
     world.after(60)
-    world.book.heard(place, 1)
+    world.book.count_received(place, 1)
     world.after(14)
     assert world.closed == []
     world.after(1)
@@ -241,7 +241,7 @@ def test_a_body_that_does_not_come_is_told_to_who_reads_it() -> None:
     wire.wants_body = True
     for _ in range(10):
         world.after(29)
-        world.book.heard(place, 4096)
+        world.book.count_received(place, 4096)
     assert wire.stalled == 0
     world.after(29)
     world.after(30)

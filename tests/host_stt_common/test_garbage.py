@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 
-from host_stt_common.garbage import forget_frames
+from host_stt_common.garbage import clear_tracebacks
 
 
 def caught() -> ValueError:
@@ -29,26 +29,26 @@ def test_the_frames_of_an_exception_and_of_what_it_came_from_are_forgotten() -> 
     context = error.__context__
     assert context is not None and context.__cause__ is not None
     assert all(one.__traceback__ is not None for one in (error, context, context.__cause__))
-    forget_frames(error)
+    clear_tracebacks(error)
     assert all(one.__traceback__ is None for one in (error, context, context.__cause__))
 
 
 def test_exceptions_that_lead_to_each_other_come_to_an_end() -> None:
     one, other = caught(), caught()
     one.__context__, other.__context__ = other, one
-    forget_frames(one)
+    clear_tracebacks(one)
     assert one.__traceback__ is None and other.__traceback__ is None
-    forget_frames(None)
+    clear_tracebacks(None)
 
 
 FULL_COLLECTIONS = """
     import gc
-    from host_stt_common.garbage import set_apart_what_stays
+    from host_stt_common.garbage import freeze_startup_objects
 
     kept = [[] for _ in range(600_000)]
     gc.collect()
     if {is_set_apart}:
-        set_apart_what_stays()
+        freeze_startup_objects()
     before = gc.get_stats()[2]["collections"]
     more = [[] for _ in range(100_000)]
     print(gc.get_stats()[2]["collections"] - before)

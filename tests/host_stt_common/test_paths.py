@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from host_stt_common.paths import Handler, forgive_slashes, plain_path
+from host_stt_common.paths import Handler, ignore_spare_slashes, plain_path
 
 
 @web.middleware
@@ -36,7 +36,7 @@ async def client() -> AsyncIterator[TestClient[Any, Any]]:
         await socket.close()
         return socket
 
-    app = web.Application(middlewares=[forgive_slashes, only_named])
+    app = web.Application(middlewares=[ignore_spare_slashes, only_named])
     app.router.add_get("/page", page)
     app.router.add_get("/ws/{channel}", talk)
     app.router.add_route("*", "/a/{name}", echo)

@@ -21,7 +21,7 @@ def test_one_caller_gets_half_and_others_the_rest() -> None:
         stack.enter_context(places.take("c"))
         with pytest.raises(NoPlace) as refused, places.take("d"):
             raise AssertionError
-        assert (refused.value.held, refused.value.who) == (4, "from everybody")
+        assert (refused.value.held, refused.value.who) == (4, "from all callers")
     assert len(places) == 0
     assert not places._taken
 

@@ -75,5 +75,5 @@ def test_an_empty_part_holds_nothing() -> None:
 def test_the_earliest_ranges_are_forgotten(told: list[tuple[int, int, str | None]], count: int) -> None:
     ranges, _ = made(told)
     before = list(ranges)
-    ranges.forget_first(count)
+    ranges.remove_first(count)
     assert list(ranges) == before[count:]

@@ -102,7 +102,7 @@ def test_the_limit_of_open_files_is_raised(caplog: pytest.LogCaptureFixture) -> 
 
 @pytest.mark.parametrize(("of", "kept"), [(1024, 200), (65536, 200), (256, 128), (10, 5)])
 def test_some_descriptors_are_kept_for_the_disk(of: int, kept: int) -> None:
-    assert descriptors.kept_back(of) == kept
+    assert descriptors.reserved_of(of) == kept
 
 
 class Limited(Server):

@@ -18,7 +18,7 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from host_stt_common.garbage import forget_frames
+from host_stt_common.garbage import clear_tracebacks
 from host_stt_common.rates import FrameRate, FrameRates
 from webrtc_host.config import MediaConfig
 from webrtc_host.doors.control import CLOSE_FLOOD, FLOOD, Controls
@@ -169,7 +169,7 @@ class _Conversation:
                 await self._converse()
         except RequestError as error:
             self._error = error
-            forget_frames(error)  # they lead to this conversation, which keeps the error
+            clear_tracebacks(error)  # they lead to this conversation, which keeps the error
             await self._say_goodbye("refused", None)
 
     async def end(self, reason: str) -> int:
@@ -262,7 +262,7 @@ class _Conversation:
             await self._end_once(self._reading.result())
         elif isinstance(error, RequestError):
             self._error = error
-            forget_frames(error)
+            clear_tracebacks(error)
             await self._end_once(error.code)
         else:
             logger.error("a socket failed while it was read", exc_info=error)

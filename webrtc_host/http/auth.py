@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from host_stt_common.accepting import know_caller
+from host_stt_common.accepting import mark_caller_known
 from host_stt_common.callers import caller_key, plain_address, plain_network
 from host_stt_common.pages import Pages, is_address
 from host_stt_common.tokens import digest_of, given_token
@@ -94,7 +94,7 @@ class Gate:
         # visitor's address locked out for wrong ones.
         self.check_page(request)
         request[CALLER] = self._caller(request) if self._keys else ANYONE
-        know_caller(request)
+        mark_caller_known(request)
         return self.check_role(request, needed_for(request))
 
     @staticmethod

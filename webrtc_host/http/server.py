@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractAccessLogger
 
 from host_stt.contract import error_body
 from host_stt_common.accepting import BodyStalled, count_request
-from host_stt_common.paths import forgive_slashes
+from host_stt_common.paths import ignore_spare_slashes
 from host_stt_common.serving import EncodedBody, refuse_encoded_body
 from webrtc_host.errors import Overloaded, RequestError, StoreError
 from webrtc_host.http.audit import AUDIT, BROKEN_OFF, OUTCOME
@@ -239,7 +239,7 @@ def install(app: web.Application, gate: Gate) -> None:
     app.middlewares.extend(
         (
             count_request,
-            forgive_slashes,
+            ignore_spare_slashes,
             answer_errors,
             limit_callers,
             refuse_encoded_body,

@@ -60,7 +60,7 @@ class RangeSet:
         excess = len(self._taken) - keep
         if excess <= 0:
             return None
-        self._taken.forget_first(excess)
+        self._taken.remove_first(excess)
         return next((start for start, _ in self), None)
 
     def end_around(self, sample: int) -> int:

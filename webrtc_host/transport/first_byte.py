@@ -115,7 +115,7 @@ class FirstByteServer:
         """Look at the first byte, then hand the connection over."""
         try:
             first = await self._first_byte(connection)
-            self._connections.heard(place, 0)
+            self._connections.count_received(place, 0)
             if first is None:
                 self._connections.leave(place)
                 connection.close()
@@ -152,8 +152,8 @@ class FirstByteServer:
             return protocol
 
         def owned() -> None:
-            self._connections.began(place)
-            self._connections.know(place)
+            self._connections.request_began(place)
+            self._connections.mark_known(place)
 
         return make
 

@@ -360,7 +360,7 @@ async def test_speech_on_the_second_track_is_pushed_and_the_track_named(world: W
 async def test_play_lists_and_pictures_are_refused(world: World, data: bytes) -> None:
     fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     said = await world.refused(415, "wrong_type", data, **fields)
-    assert said.startswith("the file is no recording that can be read: ")
+    assert said.startswith("the file cannot be read as a recording: ")
 
 
 async def test_a_piece_that_breaks_off_says_so(world: World) -> None:

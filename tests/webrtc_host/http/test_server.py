@@ -130,7 +130,7 @@ async def test_neither_token_nor_words_reach_the_log_above_debug(
         await _malformed(desk.url, f"GET /?token={TOKEN} HTTP/1.1\r\nbad header {TOKEN}\r\n\r\n")
     text = "\n".join(json.dumps([r.name, r.getMessage(), r.exc_text]) for r in caplog.records)
     assert "127.0.0.1 GET /ws -> 101" in text, "the access log was on"
-    assert text.count("a request was no HTTP") == 2
+    assert text.count("a request was not valid HTTP") == 2
     assert TOKEN not in text
     assert "private" not in text
 
