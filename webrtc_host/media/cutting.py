@@ -1,6 +1,6 @@
-"""Cutting a long recording into windows at its quietest places.
+"""Cuts a long recording into windows at its quietest places.
 
-Pure. Invariant: the pieces tile the recording, and none is longer than `longest_samples`.
+Pure. Invariant: the windows cover the recording without gap or overlap; each has at most `longest_samples`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import numpy as np
 from host_stt.contract import SAMPLE_RATE, WINDOW_SAMPLES_MAX, Float32Array
 
 HOP_SAMPLES = SAMPLE_RATE // 50
-SMOOTH_HOPS = 10  # a pause between words is about 200 ms long; a stop inside one is shorter
+SMOOTH_HOPS = 10  # a pause between words lasts about 200 ms; silence inside a word is shorter
 
 
 def cut_at_quiet(samples: Float32Array, longest_samples: int = WINDOW_SAMPLES_MAX) -> list[tuple[int, int]]:
-    """[start, end) of each piece. A cut lies in the last third of what a piece may hold."""
+    """[start, end) of each window. A cut lies in the last third of the longest window possible."""
     cuts, start = [0], 0
     while len(samples) - start > longest_samples:
         earliest = start + longest_samples * 2 // 3
@@ -24,7 +24,7 @@ def cut_at_quiet(samples: Float32Array, longest_samples: int = WINDOW_SAMPLES_MA
 
 
 def _quietest(samples: Float32Array) -> int:
-    """The middle of the quietest 200 ms; of equals the last, so that pieces are long."""
+    """The middle of the quietest 200 ms; of several equal ones the last, so that windows are long."""
     hops = len(samples) // HOP_SAMPLES
     if hops <= SMOOTH_HOPS:
         return len(samples)

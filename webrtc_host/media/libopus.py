@@ -1,8 +1,8 @@
-"""libopus through ctypes: packets to 16 kHz float32 without a resampler, with repair and concealment.
+"""libopus through ctypes: decodes packets to 16 kHz float32, with repair and concealment; encodes as well.
 
-Owns finding the library (the copy inside PyAV's wheel, else the system's), its signatures, the two objects
-and their memory. What a stream makes of it is `opus.py`'s.
-Invariant: nothing of the library is called with a length it was not told; a packet is hostile until decoded.
+This module finds the library (the copy in PyAV's wheel, else the system's), declares its functions, and frees
+its objects. `opus.py` decides how a stream uses them.
+Invariant: every buffer goes to the library with its exact length. A packet is untrusted data until decoded.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ import numpy as np
 from host_stt.contract import SAMPLE_RATE, Float32Array
 
 RATE = 48_000
-"""The rate Opus counts its packets in, whatever it decodes to (RFC 7587)."""
+"""Opus counts time at this rate, whatever rate it decodes to (RFC 7587)."""
 PACKET_SAMPLES_MAX = SAMPLE_RATE * 120 // 1000
 """A packet lasts 120 ms at most (RFC 6716, section 3.2.5)."""
 STEP_SAMPLES = SAMPLE_RATE // 400
-"""Concealment and repair come in multiples of 2.5 ms."""
+"""Concealment and repair work in multiples of 2.5 ms."""
 PACKET_BYTES_MAX = 4000
-"""What the encoder may write; its manual recommends this much."""
+"""Size of the encoder's buffer; the libopus manual recommends this value."""
 
 _VOIP = 2048
 _SIGNAL_VOICE = 3001
 _SET_BITRATE, _SET_BANDWIDTH_MAX, _SET_COMPLEXITY = 4002, 4004, 4010
 _SET_FEC, _SET_LOSS_PERCENT, _SET_DTX, _SET_SIGNAL = 4012, 4014, 4016, 4024
-_BANDWIDTH_WIDE = 1103  # 8 kHz of sound: what `maxplaybackrate=16000` makes a sender use
+_BANDWIDTH_WIDE = 1103  # audio up to 8 kHz: what `maxplaybackrate=16000` makes a sender use
 
 
 class OpusError(ValueError):
-    """A packet libopus cannot read, or a library that does not do what is asked; the text says which."""
+    """A packet that libopus cannot read, or a library that cannot do what is needed; the text says which."""
 
 
 @cache
 def library() -> ctypes.PyDLL:
     """The loaded library. Raises OpusError when there is none.
 
-    PyDLL keeps the interpreter's lock: a call takes 50 us, and giving the lock away for that costs the event
-    loop up to 5 ms when another thread computes.
+    PyDLL keeps the interpreter lock during a call. A call takes 50 us; after releasing the lock, the event
+    loop could wait up to 5 ms for another thread that computes.
     """
     paths = [*_in_wheel(), ctypes.util.find_library("opus")]
     for path in filter(None, paths):
@@ -62,7 +62,7 @@ def version() -> str:
 
 
 def _in_wheel() -> list[str]:
-    """PyAV's wheels carry libopus beside the package (Linux) or inside it (macOS)."""
+    """PyAV's wheels have libopus beside the package (Linux) or inside it (macOS)."""
     package = Path(av.__file__).parent
     return [
         str(path)
@@ -72,7 +72,7 @@ def _in_wheel() -> list[str]:
 
 
 def _declare(lib: ctypes.PyDLL) -> None:
-    """Arguments and results of what is used; AttributeError when the library lacks one."""
+    """Declare arguments and results of the functions used. AttributeError when the library lacks one."""
     pointer, integer, text = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
     size, error = ctypes.c_int32, ctypes.POINTER(ctypes.c_int)
     for name, result, arguments in (
@@ -94,7 +94,7 @@ def _declare(lib: ctypes.PyDLL) -> None:
 
 
 def packet_samples(payload: bytes) -> int:
-    """Length of a packet at 16 kHz, 0 when it cannot be read."""
+    """Length of a packet at 16 kHz; 0 when it cannot be read."""
     return max(0, int(library().opus_packet_get_nb_samples(payload, len(payload), SAMPLE_RATE)))
 
 
@@ -109,19 +109,19 @@ def has_repair(payload: bytes) -> bool:
 
 
 class LibopusDecoder:
-    """One stream's decoder. Not for two threads at a time. All results are (channels, n) float32."""
+    """The decoder of one stream. Use it in one thread at a time. All results are (channels, n) float32."""
 
     def __init__(self, channels: int = 2) -> None:
-        """channels: 1 or 2, whatever the packets hold: mono comes out twice, of stereo one is the mean.
+        """channels: 1 or 2, whatever the packets hold. Mono is doubled for 2; for 1, stereo becomes its mean.
 
-        Raises OpusError when there is no library or it has no memory.
+        Raises OpusError when there is no library or no memory.
         """
         self._handle: int | None = None
         self._lib = library()
         error = ctypes.c_int()
         self._handle = self._lib.opus_decoder_create(SAMPLE_RATE, channels, ctypes.byref(error))
         if not self._handle or error.value != 0:
-            raise OpusError(f"libopus makes no decoder for {SAMPLE_RATE} Hz (error {error.value})")
+            raise OpusError(f"libopus cannot make a decoder for {SAMPLE_RATE} Hz (error {error.value})")
         self._decode = self._lib.opus_decode_float
         self._out = np.empty((PACKET_SAMPLES_MAX, channels), np.float32)
         self._address = self._out.ctypes.data
@@ -129,7 +129,7 @@ class LibopusDecoder:
     def decode(self, payload: bytes) -> Float32Array:
         """(channels, n) of one packet. Raises OpusError when it cannot be read."""
         if not payload:
-            raise OpusError("an Opus packet of no bytes")
+            raise OpusError("an Opus packet of 0 bytes")
         return self._run(payload, PACKET_SAMPLES_MAX, 0)
 
     def repair(self, next_payload: bytes, samples: int) -> Float32Array:
@@ -137,7 +137,7 @@ class LibopusDecoder:
         return self._run(next_payload, _whole_steps(samples), 1)
 
     def conceal(self, samples: int) -> Float32Array:
-        """What may have stood where nothing came."""
+        """At most `samples` of audio estimated for a gap."""
         return self._run(None, _whole_steps(samples), 0)
 
     def _run(self, payload: bytes | None, samples: int, use_repair: int) -> Float32Array:
@@ -156,7 +156,7 @@ class LibopusDecoder:
 
 
 class OpusEncoder:
-    """16 kHz or 48 kHz mono float32 to packets: for the self-test, the bench and whoever keeps sound."""
+    """16 kHz or 48 kHz mono float32 to packets: for the self-test, benchmarks, and archiving PCM audio."""
 
     def __init__(
         self,
@@ -169,15 +169,15 @@ class OpusEncoder:
         is_wideband: bool = False,
         complexity: int = 9,
     ) -> None:
-        """is_wideband: no sound above 8 kHz, as a sender told `maxplaybackrate=16000` codes it."""
+        """is_wideband: no audio above 8 kHz, like a sender that obeys `maxplaybackrate=16000`."""
         self._handle: int | None = None
         self._lib = library()
         error = ctypes.c_int()
         self._handle = self._lib.opus_encoder_create(rate, 1, _VOIP, ctypes.byref(error))
         if not self._handle or error.value != 0:
-            raise OpusError(f"libopus makes no encoder for {rate} Hz (error {error.value})")
+            raise OpusError(f"libopus cannot make an encoder for {rate} Hz (error {error.value})")
         self._out = ctypes.create_string_buffer(PACKET_BYTES_MAX)
-        wishes = [
+        settings = [
             (_SET_BITRATE, bitrate),
             (_SET_COMPLEXITY, complexity),
             (_SET_FEC, int(with_repair)),
@@ -186,20 +186,20 @@ class OpusEncoder:
             (_SET_SIGNAL, _SIGNAL_VOICE),
         ]
         if is_wideband:
-            wishes.append((_SET_BANDWIDTH_MAX, _BANDWIDTH_WIDE))
-        for request, value in wishes:
+            settings.append((_SET_BANDWIDTH_MAX, _BANDWIDTH_WIDE))
+        for request, value in settings:
             code = self._lib.opus_encoder_ctl(
                 ctypes.c_void_p(self._handle), ctypes.c_int(request), ctypes.c_int32(value)
             )
             if code != 0:
-                raise OpusError(f"libopus refuses encoder setting {request} = {value} (error {code})")
+                raise OpusError(f"libopus rejects encoder setting {request} = {value} (error {code})")
 
     def encode(self, samples: Float32Array) -> bytes:
-        """One packet. samples: (n,) of 2.5, 5, 10, 20, 40 or 60 ms; raises OpusError for other lengths."""
+        """One packet. samples: (n,) of 2.5, 5, 10, 20, 40 or 60 ms; OpusError for other lengths."""
         pcm = np.ascontiguousarray(samples, np.float32)
         n = self._lib.opus_encode_float(self._handle, pcm.ctypes.data, len(pcm), self._out, PACKET_BYTES_MAX)
         if n < 0:
-            raise OpusError(f"libopus cannot code {len(pcm)} samples in one packet (error {n})")
+            raise OpusError(f"libopus cannot encode {len(pcm)} samples in one packet (error {n})")
         return self._out.raw[:n]
 
     def __del__(self) -> None:

@@ -1,7 +1,7 @@
-"""Decoders of RTP payloads: every codec this server takes becomes 16 kHz mono float32 behind one Protocol.
+"""Decoders of RTP payloads: turn packets of every accepted codec into 16 kHz mono float32.
 
-Owns the choice (libopus by itself, PyAV where that fails its self-test, G.711) and each stream's decoder
-state. Not the order of packets (`jitter.py`) and not their place (`timeline.py`).
+This module chooses the decoder (libopus by ctypes, or PyAV when libopus fails its self-test; G.711) and holds
+the decoder state of each stream. `jitter.py` orders the packets, `timeline.py` places the audio.
 Invariant: a packet of t ms decodes to exactly 16·t samples, so RTP time and sample counts agree.
 """
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 G711_RATE = 8_000
 G711_BYTES_MAX = G711_RATE * 200 // 1000
-"""200 ms; senders use 20 or 30."""
+"""200 ms; usual packets have 20 or 30 ms."""
 NOTHING = np.zeros(0, np.float32)
 NOTHING.setflags(write=False)
 
@@ -43,22 +43,22 @@ class Codec(StrEnum):
 
 
 class DecodeError(ValueError):
-    """A payload that is no packet of its codec; costs that packet alone."""
+    """A payload that is not a packet of its codec. Only this packet is lost."""
 
 
 class Decoder(Protocol):
     """One stream of one codec. All results are (n,) float32 in [-1, 1] at 16 kHz."""
 
     def decode(self, payload: bytes) -> Float32Array:
-        """Raises DecodeError."""
+        """The audio of one packet. Raises DecodeError."""
         ...
 
     def repair(self, next_payload: bytes, samples: int) -> Float32Array:
-        """The packet lost just before `next_payload`, when that carries a copy; else nothing."""
+        """The lost packet before `next_payload`, from the copy in it; empty when there is no copy."""
         ...
 
     def conceal(self, samples: int) -> Float32Array:
-        """Up to `samples` of what may have stood there; nothing when this decoder cannot."""
+        """At most `samples` of audio that is estimated for a gap; empty when the decoder cannot do it."""
         ...
 
 
@@ -71,11 +71,13 @@ def make_decoder(codec: Codec) -> Decoder:
 
 @cache
 def libopus_works() -> bool:
-    """The start-up self-test, once per process: a tone survives coding, a lost packet its repair."""
+    """Self-test, once per process: a tone is coded and decoded, one packet from its copy, one concealed."""
     try:
         _test_libopus()
     except Exception as error:
-        logger.warning("libopus cannot be used by itself (%s); PyAV decodes, lost packets are silence", error)
+        logger.warning(
+            "libopus failed its self-test (%s); PyAV decodes instead, and lost packets become silence", error
+        )
         return False
     logger.info("%s decodes straight to %d Hz", libopus.version(), SAMPLE_RATE)
     return True
@@ -87,9 +89,9 @@ def _test_libopus() -> None:
     encoder = libopus.OpusEncoder(with_repair=True, expected_loss_percent=20)
     packets = [encoder.encode(piece) for piece in tone.reshape(-1, frame)]
     decoder = OpusDecoder()
-    heard = [decoder.decode(packet) for packet in packets[:7]]
-    heard += [decoder.repair(packets[8], frame), decoder.decode(packets[8]), decoder.conceal(frame)]
-    for number, piece in enumerate(heard):
+    decoded = [decoder.decode(packet) for packet in packets[:7]]
+    decoded += [decoder.repair(packets[8], frame), decoder.decode(packets[8]), decoder.conceal(frame)]
+    for number, piece in enumerate(decoded):
         power = float(np.square(piece).mean()) if len(piece) else 0.0
         if len(piece) != frame or (number >= 3 and not 0.01 < power < 0.1):
             raise OpusError(
@@ -98,10 +100,11 @@ def _test_libopus() -> None:
 
 
 class OpusDecoder:
-    """libopus straight to 16 kHz: half the work of decoding to 48 kHz and resampling.
+    """libopus decodes directly to 16 kHz: half the work of decoding to 48 kHz and resampling.
 
-    Always to two channels, whatever a packet holds: asked for one, libopus gives the mean of both, which is
-    silence when they are in opposite phase; and a stream may change from mono to stereo and back.
+    It always decodes to two channels, and the mix-down makes one of them. libopus itself would return the
+    mean of both, which is silence when they are in opposite phase. A stream may also change between mono and
+    stereo.
     """
 
     def __init__(self) -> None:
@@ -120,7 +123,7 @@ class OpusDecoder:
         try:
             return self._mixdown.feed(self._decoder.repair(next_payload, samples))
         except OpusError:
-            return NOTHING  # the copy cannot be read: the caller conceals instead
+            return NOTHING  # the copy cannot be decoded: the caller conceals instead
 
     def conceal(self, samples: int) -> Float32Array:
         try:
@@ -132,9 +135,10 @@ class OpusDecoder:
 
 
 class PyavOpusDecoder:
-    """The fallback: FFmpeg decodes to 48 kHz, its resampler goes to 16 kHz. No repair, no concealment.
+    """The fallback: FFmpeg decodes to 48 kHz and its resampler converts to 16 kHz. No repair, no concealment.
 
-    Its libopus, as aiortc uses it: FFmpeg's own decoder was measured wrong on packets of 40 and 60 ms.
+    It uses FFmpeg's libopus, as aiortc does: FFmpeg's own Opus decoder was measured wrong on packets of 40
+    and 60 ms.
     """
 
     def __init__(self) -> None:
@@ -151,7 +155,7 @@ class PyavOpusDecoder:
         except av.FFmpegError as error:
             raise DecodeError(f"FFmpeg cannot read an Opus packet of {len(payload)} bytes") from error
         if not frames:
-            raise DecodeError(f"an Opus packet of {len(payload)} bytes gave no sound")
+            raise DecodeError(f"an Opus packet of {len(payload)} bytes contains no audio")
         mono = [self._mixdown.feed(planes_of(frame)) for frame in frames]
         return self._resampler.feed(np.concatenate(mono))
 
@@ -163,7 +167,7 @@ class PyavOpusDecoder:
 
 
 class G711Decoder:
-    """PCMU and PCMA: a table, then 8 to 16 kHz. The resampler delays the sound by 2 ms."""
+    """PCMU and PCMA: a table look-up, then 8 to 16 kHz. The resampler delays the audio by 2 ms."""
 
     def __init__(self, codec: Codec) -> None:
         self._table = g711_table(codec)
@@ -171,7 +175,7 @@ class G711Decoder:
 
     def decode(self, payload: bytes) -> Float32Array:
         if not 0 < len(payload) <= G711_BYTES_MAX:
-            raise DecodeError(f"a G.711 packet of {len(payload)} bytes; 1 to {G711_BYTES_MAX} are read")
+            raise DecodeError(f"a G.711 packet has {len(payload)} bytes; it must have 1 to {G711_BYTES_MAX}")
         return self._resampler.feed(self._table[np.frombuffer(payload, np.uint8)])
 
     def repair(self, next_payload: bytes, samples: int) -> Float32Array:
@@ -183,7 +187,7 @@ class G711Decoder:
 
 @cache
 def g711_table(codec: Codec) -> Float32Array:
-    """(256,) float32: what each byte of µ-law or A-law stands for (ITU-T G.711)."""
+    """(256,) float32: the sample value of each byte of µ-law or A-law (ITU-T G.711)."""
     codes = np.arange(256, dtype=np.int32)
     if codec is Codec.PCMU:
         inverted = ~codes & 0xFF
@@ -201,12 +205,13 @@ def g711_table(codec: Codec) -> Float32Array:
 
 
 class _SteadyResampler:
-    """FFmpeg's resampler made to give as much as it takes, for the price of a constant delay.
+    """FFmpeg's resampler with an output as long as its input. The price is a constant delay.
 
-    By itself it keeps the first samples back until more comes; RTP time would not agree with what it gave.
+    The resampler alone holds back the first samples until more audio comes; then the sample counts would not
+    agree with RTP time. So it is filled with silence first.
     """
 
-    PRIMED_MS = {G711_RATE: 2, libopus.RATE: 1}  # what it keeps back, as measured; a test holds it
+    PRIMED_MS = {G711_RATE: 2, libopus.RATE: 1}  # how much it holds back, as measured; a test checks it
 
     def __init__(self, rate: int) -> None:
         self._rate = rate

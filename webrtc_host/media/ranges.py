@@ -1,6 +1,6 @@
-"""Ranges: which samples of a channel are already spoken for.
+"""Ranges: a set of half-open sample ranges of one channel. Ranges that touch become one.
 
-Pure. Owns a set of half-open sample ranges and nothing of why they are taken; touching ranges are one.
+Pure. The caller decides what the ranges mean (for example: audio that is transcribed already).
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from host_stt_common.ranges import RangeMap
 
 
 class RangeView(Protocol):
-    """A set of ranges for those who may only read it."""
+    """A RangeSet that can be read but not changed."""
 
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[tuple[int, int]]: ...
 
     def overlap(self, start: int, end: int) -> tuple[int, int] | None:
-        """The first part of [start, end) that is taken, or None."""
+        """The first part of [start, end) that is in the set, or None."""
         ...
 
     def end_around(self, sample: int) -> int:
-        """End of the range that holds `sample`; `sample` itself when none does."""
+        """End of the range that holds `sample`; `sample` itself when no range holds it."""
         ...
 
 
@@ -38,24 +38,25 @@ class RangeSet:
         return ((start, end) for start, end, _ in self._taken)
 
     def overlap(self, start: int, end: int) -> tuple[int, int] | None:
-        """The first part of [start, end) that is taken, or None."""
+        """The first part of [start, end) that is in the set, or None."""
         return next(((low, high) for low, high, _ in self._taken.between(start, end)), None)
 
     def add(self, start: int, end: int) -> None:
-        """Take [start, end), whether or not parts of it are taken already. An empty range changes nothing."""
+        """Add [start, end); parts of it may be in the set already. An empty range changes nothing."""
         self._taken.put(start, end, True)
 
     def remove(self, start: int, end: int) -> None:
-        """Give [start, end) back; a range it cuts through keeps what lies outside."""
+        """Remove [start, end). A range that is cut keeps the parts outside."""
         self._taken.remove(start, end)
 
     def gaps(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The parts of [start, end) that are not taken, in order."""
+        """The parts of [start, end) that are not in the set, in order."""
         return self._taken.gaps(start, end)
 
     def forget_oldest(self, keep: int) -> int | None:
-        """Keep the last `keep` ranges. Returns the sample before which nothing is known now, if any was let
-        go.
+        """Keep the last `keep` ranges and drop the others.
+
+        Returns the start of the first range kept, when any was dropped: before it the set knows nothing.
         """
         excess = len(self._taken) - keep
         if excess <= 0:
@@ -64,6 +65,6 @@ class RangeSet:
         return next((start for start, _ in self), None)
 
     def end_around(self, sample: int) -> int:
-        """End of the range that holds `sample`; `sample` itself when none does."""
+        """End of the range that holds `sample`; `sample` itself when no range holds it."""
         found = self._taken.at(sample)
         return sample if found is None else found[1]

@@ -1,9 +1,9 @@
-"""Resampling: decoded frames of any rate and layout become 16 kHz mono float32 with their media time.
+"""Resampling: turns decoded frames of any rate and layout into 16 kHz mono float32 with their media time.
 
-Owns the filter state and its delay; nothing of the session's timeline. The mix-down is
-`host_stt_common.mixdown`'s and delays nothing. FFmpeg's resampler makes up for its own delay: output sample k
-is the input at k / 16000 s, only 16 samples stay inside until more comes (measured with an impulse; a test
-holds it). So positions stay true and `flush` returns the rest.
+This module holds the filter state and its delay. The mix-down (`host_stt_common.mixdown`) adds no delay, and
+the session's timeline is not known here. FFmpeg's resampler compensates its own delay: output sample k is the
+input at k / 16000 s. Only 16 samples stay inside until more audio comes (measured with an impulse; a test
+checks it). So positions are exact, and `flush` returns the rest.
 Invariant: the pieces of one run (no gap in media time, no change of format) are contiguous in media time.
 """
 
@@ -20,9 +20,9 @@ from host_stt_common.frames import FrameError, planes_of
 from host_stt_common.mixdown import MixDown
 
 MEDIA_RATE = 48_000
-"""Ticks per second of the timestamps this module hands on: RTP time of Opus."""
+"""Ticks per second of the timestamps that this module returns: RTP time of Opus."""
 STEP_TICKS = MEDIA_RATE // 1000
-"""A smaller step of media time is rounding of a container's time base, not a gap."""
+"""A smaller step of media time is a rounding error of a container's time base, not a gap."""
 RATE_MIN, RATE_MAX = 4_000, 384_000
 
 
@@ -35,15 +35,15 @@ class Piece:
 
 
 class Resampler:
-    """One stream. Frames may change rate, layout and sample format on the way."""
+    """The resampler of one stream. Frames may change their rate, layout and sample format."""
 
     def __init__(self) -> None:
         self._mixdown: MixDown | None = None
         self._rate = 0
         self._resampler: av.AudioResampler | None = None
         self._run_start = 0  # timestamp of the first frame of this run
-        self._fed = 0  # samples of this run at the input rate
-        self._emitted = 0  # and at 16 kHz
+        self._fed = 0  # input samples of this run
+        self._emitted = 0  # output samples of this run, at 16 kHz
 
     def feed(self, frame: av.AudioFrame) -> list[Piece]:
         """Take the next frame. A frame without pts follows the one before it.
@@ -62,24 +62,25 @@ class Resampler:
         assert self._mixdown is not None
         samples = self._mixdown.feed(planes_of(frame))
         self._fed += len(samples)
-        return pieces + self._through(_mono_frame(samples, rate))
+        return pieces + self._resample(_mono_frame(samples, rate))
 
     def flush(self) -> list[Piece]:
-        """The end of a run: what the filter still holds."""
+        """End of a run: the samples that the filter still holds."""
         if self._resampler is None:
             return []
-        pieces = self._through(None)
+        pieces = self._resample(None)
         self._resampler = None
         return pieces
 
     def _begin(self, rate: int, timestamp: int) -> None:
         self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-        if self._mixdown is None or rate != self._rate:  # a gap changes nothing of how the sides are wired
+        # After a gap, the mix-down keeps what it learnt about the channels
+        if self._mixdown is None or rate != self._rate:
             self._mixdown = MixDown(rate)
         self._rate, self._run_start = rate, timestamp
         self._fed = self._emitted = 0
 
-    def _through(self, frame: av.AudioFrame | None) -> list[Piece]:
+    def _resample(self, frame: av.AudioFrame | None) -> list[Piece]:
         assert self._resampler is not None
         pieces: list[Piece] = []
         for out in self._resampler.resample(frame):

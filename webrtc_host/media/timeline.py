@@ -1,11 +1,13 @@
-"""Timeline: where on the session's timeline a piece of media belongs.
+"""Timeline: computes where each piece of decoded audio belongs on the session's timeline.
 
-Pure. Turns RTP time (a 32-bit counter of captured samples that wraps, jumps and stands still) into sample
-indices at 16 kHz. Owns the anchor, the wrap, gaps, overlaps, pauses, restarts; not the order of packets
-(`jitter.py`'s), not decoding, and drift (`drift.py`) only to measure it. Positions come from RTP time by one
-integer division, never by adding.
-Invariant: from its first sample on, the blocks of a timeline are contiguous; no sample is handed on twice.
-How and why: docs/explanation/time.md.
+RTP time (a 32-bit count of captured samples, which wraps and jumps) becomes a sample index at 16 kHz. This
+module decides the anchor (which RTP time is which sample), unrolls the counter, fills gaps, cuts overlaps,
+and separates pauses and restarts of the sender from delays of the network. `jitter.py` orders the packets and
+`opus.py` decodes them. `drift.py` measures clock drift; the result is shown and changes no position.
+A position is computed from the piece's own RTP time by one integer division, not from a sum over the pieces
+before it: a sum would drift with every loss. Pure: no clock, no I/O.
+Invariant: from the first sample on, each block starts where the block before it ended.
+Explanation: docs/explanation/time.md.
 """
 
 from __future__ import annotations
@@ -25,28 +27,31 @@ SILENCE.setflags(write=False)
 
 @dataclass(frozen=True, slots=True)
 class TimelineConfig:
-    """Samples are at 16 kHz."""
+    """Limits that separate pauses, bursts, restarts and outages. Samples are at 16 kHz."""
 
     clock_rate: int = 48_000  # ticks of RTP time per second; for Opus always this (RFC 7587)
-    receive_delay_samples: int = 0  # held back by the receiver before it hands the first piece on
-    stall_samples: int = 300 * 16  # later than usual by more: pause or burst? The next packets tell
-    decide_packets: int = 10  # looked at for that, and for the anchor; three were misled on a busy machine
-    decide_samples: int = 400 * 16  # no decision takes longer
-    jump_samples: int = 30 * SAMPLE_RATE  # a longer step of RTP time is a restart of the sender;
-    back_samples: int = SAMPLE_RATE  # so is a longer step back: a shorter one is overlap, and trimmed;
-    lead_samples: int = SAMPLE_RATE  # so is a step that lands this far ahead of its arrival,
-    drift_ppm_max: int = 1000  # and what the sender's clock may have gained since it began
-    quiet_samples: int = 3 * SAMPLE_RATE  # no packets for so long: `on_tick` begins to fill,
-    quiet_margin_samples: int = SAMPLE_RATE // 2  # so far behind the present, but at first no more than
-    quiet_tail_samples: int = SAMPLE_RATE  # this: it ends the utterance, and packets held up may still come,
-    outage_samples: int = 12 * SAMPLE_RATE  # until nothing came for so long
-    tick_samples_max: int = SAMPLE_RATE  # a longer time between two ticks was a stall of ours, not quiet
-    envelope_samples: int = 30 * SAMPLE_RATE  # where the usual lateness is looked for; follows clock drift
+    receive_delay_samples: int = 0  # how long the receiver holds the first piece back before `feed`
+    stall_samples: int = 300 * 16  # a piece that is later than usual by more: pause of the sender, or burst
+    decide_packets: int = 10  # pieces for that decision and for the anchor; 3 were wrong on a busy machine
+    decide_samples: int = 400 * 16  # the longest time that a decision may take
+    jump_samples: int = 30 * SAMPLE_RATE  # a longer step of RTP time forward is a restart of the sender
+    back_samples: int = SAMPLE_RATE  # a longer step back is a restart too; a shorter one is an overlap
+    # A piece placed this far ahead of its arrival is a restart too. What the sender's clock may have gained
+    # since the stream began, at `drift_ppm_max`, is allowed on top.
+    lead_samples: int = SAMPLE_RATE
+    drift_ppm_max: int = 1000
+    quiet_samples: int = 3 * SAMPLE_RATE  # without packets for so long, `on_tick` begins to fill as `lost`
+    quiet_margin_samples: int = SAMPLE_RATE // 2  # the fill stays this far behind the present
+    # Only this much is filled at first. It ends the utterance; delayed packets may still arrive and be used.
+    quiet_tail_samples: int = SAMPLE_RATE
+    outage_samples: int = 12 * SAMPLE_RATE  # without packets for so long, all of the time is filled
+    tick_samples_max: int = SAMPLE_RATE  # more time between two ticks means that this process was blocked
+    envelope_samples: int = 30 * SAMPLE_RATE  # the usual lag is the smallest of one to two such spans
 
 
 @dataclass(slots=True)
 class TimelineStatistics:
-    """Samples at 16 kHz handed on or cut, then how often something happened."""
+    """Samples at 16 kHz that were passed on or cut off, then counts of pauses, bursts and restarts."""
 
     audio: int = 0
     lost: int = 0
@@ -60,7 +65,7 @@ class TimelineStatistics:
 
 @dataclass(frozen=True, slots=True)
 class PacketBlock(Block):
-    """A block that is one whole packet."""
+    """A block that holds the audio of exactly one packet, uncut."""
 
     packet: OpusPacket | None = None
 
@@ -69,38 +74,38 @@ class PacketBlock(Block):
 class _Piece:
     ticks: int  # unrolled RTP time of its first sample
     samples: Float32Array
-    now_sample: int  # when it arrived
+    now_sample: int  # its arrival, on the session's timeline
     payload: bytes
     gap_kind: BlockKind
     is_restart: bool
 
 
 class Timeline:
-    """One stream of one connection. The next connection of the channel begins a new one."""
+    """The timeline of one RTP stream. The next connection of the channel makes a new one."""
 
     def __init__(self, config: TimelineConfig | None = None, *, floor_sample: int = 0) -> None:
-        """floor_sample: nothing is placed before it."""
+        """floor_sample: no block starts before it (the end of the channel's earlier audio)."""
         self._config = config or TimelineConfig()
         self._floor_sample = floor_sample
-        self._anchor_ticks = 0  # this RTP time
-        self._anchor_sample = 0  # is at this sample
-        self._began_sample = 0  # when the first piece came
-        self._heard_to_sample = 0  # end of the last piece placed
-        self._next_sample: int | None = None  # end of what was handed on; None before the first piece
+        self._anchor_ticks = 0  # RTP time of the anchor
+        self._anchor_sample = 0  # sample index of the anchor
+        self._began_sample = 0  # arrival of the first piece
+        self._audio_end_sample = 0  # end of the last piece placed; filled silence does not move it
+        self._next_sample: int | None = None  # end of the last block returned; None before the first piece
         self._unrolled: int | None = None  # RTP time of the last piece fed
-        self._last_end_ticks = 0  # where the newest piece placed in this epoch ended
+        self._last_end_ticks = 0  # RTP time at which the newest piece of this epoch ended
         self._last_arrival_sample = 0
-        self._held: list[_Piece] = []  # the first ones, or those after a break, until there are enough
-        self._is_anchoring = True  # these will say where RTP time lies; else whether the source paused
-        self._usual_lag = _Envelope(self._config.envelope_samples, self._config.receive_delay_samples)
+        self._held: list[_Piece] = []  # pieces that wait for a decision: the anchor, or pause against burst
+        self._is_anchoring = True  # True: the held pieces decide the anchor; False: pause against burst
+        self._usual_lag = _RecentMinimum(self._config.envelope_samples, self._config.receive_delay_samples)
         self._last_tick_sample: int | None = None
-        self._quiet_samples = 0  # without packets, as far as the ticks saw it
+        self._quiet_samples = 0  # time without packets, as the ticks measured it
         self.drift = Drift()
         self.statistics = TimelineStatistics()
 
     @property
     def lag_samples(self) -> int:
-        """The usual lateness: from the end of a piece on the timeline to its arrival."""
+        """The usual lag: the time from the end of a piece on the timeline to its arrival."""
         return self._usual_lag.value
 
     @property
@@ -118,33 +123,33 @@ class Timeline:
         gap_kind: BlockKind = BlockKind.LOST,
         is_restart: bool = False,
     ) -> list[Block]:
-        """Place the next piece of media.
+        """Place the next piece of audio; returns the blocks that can be passed on now.
 
-        timestamp: RTP time of samples[0]; 32 bits or already unrolled, both are right.
-        samples: (n,) float32 at 16 kHz. now_sample: when it came, on the session's timeline.
-        payload: the packet it was decoded from; comes back in a PacketBlock unless something was cut off.
-        gap_kind: what a hole in RTP time before it is. is_restart: another sender begins here.
+        timestamp: RTP time of samples[0], 32 bits or already unrolled.
+        samples: (n,) float32 at 16 kHz. now_sample: arrival, on the session's timeline.
+        payload: the packet of these samples; returned in a PacketBlock unless a part was cut off.
+        gap_kind: the kind of a gap in RTP time before this piece. is_restart: another sender begins here.
         """
         if not len(samples):
             return []
         self._quiet_samples = 0
         piece = _Piece(self._unroll(timestamp), samples, now_sample, payload, gap_kind, is_restart)
         if self._is_restart(piece):
-            blocks = self._settle()
+            blocks = self._release_held()
             self._is_anchoring = True
             self._last_arrival_sample = max(self._last_arrival_sample, now_sample)
             self._held.append(piece)
-            return blocks + self._decide(now_sample)
-        is_late = self._came_late(piece)
+            return blocks + self._release_when_decided(now_sample)
+        is_late = self._is_late(piece)
         self._last_arrival_sample = max(self._last_arrival_sample, now_sample)
         if not self._held and not is_late and not self._is_anchoring:
             return self._place(piece, gap_kind)
         self._held.append(piece)
-        return self._decide(now_sample)
+        return self._release_when_decided(now_sample)
 
     def on_tick(self, now_sample: int) -> list[Block]:
-        """Let time pass: end a decision that takes too long, fill when nothing comes any more."""
-        blocks = self._decide(now_sample) if self._held else []
+        """Let time pass: end a decision that takes too long, and fill a line without packets."""
+        blocks = self._release_when_decided(now_sample) if self._held else []
         if self._last_tick_sample is not None:
             step = now_sample - self._last_tick_sample
             self._quiet_samples += min(step, self._config.tick_samples_max)
@@ -154,18 +159,22 @@ class Timeline:
         return blocks
 
     def _quiet_until(self, now_sample: int) -> int:
-        """How far a line without packets is filled: TCP and some access points deliver seconds late."""
+        """The sample up to which a line without packets is filled.
+
+        TCP and some access points deliver packets seconds late. A packet for a time that is filled already
+        is cut off, so only `quiet_tail_samples` are filled until `outage_samples` have passed.
+        """
         until = now_sample - self._usual_lag.value - self._config.quiet_margin_samples
         if self._quiet_samples < self._config.outage_samples:
-            until = min(until, self._heard_to_sample + self._config.quiet_tail_samples)
+            until = min(until, self._audio_end_sample + self._config.quiet_tail_samples)
         return until
 
     def flush(self) -> list[Block]:
-        """The stream is over: hand on what still waits."""
-        return self._settle()
+        """End of the stream: return the blocks of the pieces that still wait."""
+        return self._release_held()
 
     def _unroll(self, timestamp: int) -> int:
-        """RTP time without wraps: the nearest to the one before it."""
+        """RTP time without wraps: of all values that fit the 32 bits, the one nearest to the last."""
         if self._unrolled is None:
             self._unrolled = timestamp
         step = (timestamp - self._unrolled) % RTP_TICKS
@@ -179,38 +188,38 @@ class Timeline:
         return self._anchor_sample + self._samples_of(piece.ticks - self._anchor_ticks)
 
     def _lag(self, piece: _Piece) -> int:
-        """From the end of the piece on the timeline to its arrival."""
+        """The time from the end of the piece on the timeline to its arrival."""
         return piece.now_sample - self._position(piece) - len(piece.samples)
 
-    def _came_late(self, piece: _Piece) -> bool:
-        """True after a silence of packets that RTP time does not account for."""
+    def _is_late(self, piece: _Piece) -> bool:
+        """True when no packet came for a while and RTP time does not explain the wait."""
         if self._is_anchoring:
             return False
         stall = self._config.stall_samples
         waited = piece.now_sample - self._last_arrival_sample
         return waited > stall and self._lag(piece) - self._usual_lag.value > stall
 
-    def _decide(self, now_sample: int) -> list[Block]:
-        """Enough packets or no more time: release what is held."""
+    def _release_when_decided(self, now_sample: int) -> list[Block]:
+        """Release the held pieces when there are enough, or when the decision has taken the longest time."""
         is_enough = len(self._held) >= self._config.decide_packets
         waited = now_sample - self._held[0].now_sample
         if not is_enough and waited < self._config.decide_samples:
             return []
-        return self._settle()
+        return self._release_held()
 
-    def _settle(self) -> list[Block]:
-        """Release what is held by what is known of it."""
+    def _release_held(self) -> list[Block]:
+        """Release the held pieces by what is known now."""
         if not self._held:
             return []
-        return self._anchor() if self._is_anchoring else self._resume()
+        return self._anchor() if self._is_anchoring else self._place_after_wait()
 
     def _pace(self) -> tuple[int, int]:
-        """How long the held pieces took to arrive, and how much time they cover."""
+        """The time in which the held pieces arrived, and the time that their audio covers."""
         first, last = self._held[0], self._held[-1]
         return last.now_sample - first.now_sample, self._samples_of(last.ticks - first.ticks)
 
     def _anchor(self) -> list[Block]:
-        """Anchor by the promptest of the first pieces: each may have come late, none can have come early."""
+        """Anchor by the piece with the smallest delay: each may have come late, none can have come early."""
         held, self._held = self._held, []
         first, offsets = held[0], [self._samples_of(piece.ticks - held[0].ticks) for piece in held]
         by_arrival = min(
@@ -220,7 +229,8 @@ class Timeline:
         )
         if self._next_sample is not None:
             self.statistics.restarts += 1
-        # Never before what was handed on; but senders that start over all the time push nothing ahead.
+        # A new epoch does not start before audio that was passed on. `latest` limits this: a sender that
+        # restarts again and again would otherwise move the channel further into the future each time.
         latest = by_arrival + self._config.lead_samples
         floor = self._floor_sample if self._next_sample is None else min(self._next_sample, latest)
         self._anchor_ticks = self._last_end_ticks = first.ticks
@@ -234,8 +244,12 @@ class Timeline:
             blocks += self._place(piece, piece.gap_kind)
         return blocks
 
-    def _resume(self) -> list[Block]:
-        """At pace: the source stood still, so the missing time goes in. Faster: they were only held up."""
+    def _place_after_wait(self) -> list[Block]:
+        """Decide between a pause of the sender and a burst of the network, and place the held pieces.
+
+        Pieces that arrive at the pace of their audio follow a pause: the missing time is inserted. Pieces
+        that arrive faster were queued in the network: nothing is missing.
+        """
         (wall, media), held, self._held = self._pace(), self._held, []
         is_pause = wall * 5 >= media * 4
         if is_pause:
@@ -251,12 +265,12 @@ class Timeline:
         return blocks
 
     def _is_restart(self, piece: _Piece) -> bool:
-        """True when RTP time does not go on from what came before it."""
+        """True when the RTP time of `piece` does not continue the time of the pieces before it."""
         if self._next_sample is None and not self._held:
             return False
         if piece.is_restart:
             return True
-        if self._is_anchoring:  # there is no position yet to judge by, but there are the others
+        if self._is_anchoring:  # there is no anchor yet, so compare with the first held piece
             first = self._held[0]
             elapsed, step = piece.now_sample - first.now_sample, self._samples_of(piece.ticks - first.ticks)
             return step < -self._config.back_samples or step > elapsed + self._config.lead_samples
@@ -267,7 +281,8 @@ class Timeline:
         lead = -self._lag(piece)
         allowed = self._config.lead_samples + elapsed * self._config.drift_ppm_max // 1_000_000
         if step > self._config.jump_samples:
-            # An outage that long moved RTP time and our clock alike; a sender that starts over did not.
+            # In a long outage, RTP time and the server's clock move on by the same time, so the piece lies
+            # where it did before. After a restart of the sender it does not.
             return abs(lead + self._usual_lag.value) > self._config.lead_samples
         return step > 0 and lead > allowed
 
@@ -278,10 +293,10 @@ class Timeline:
         end_ticks = piece.ticks + len(piece.samples) * self._config.clock_rate // SAMPLE_RATE
         self._last_end_ticks = max(self._last_end_ticks, end_ticks)
         blocks = self._fill(start, gap_kind)
-        return blocks + self._hand_on(start, piece)
+        return blocks + self._without_overlap(start, piece)
 
     def _fill(self, until_sample: int, kind: BlockKind) -> list[Block]:
-        """Silence up to there, in blocks of a second."""
+        """Silence up to `until_sample`, in blocks of at most one second."""
         blocks: list[Block] = []
         start = self._next_sample or 0
         while start < until_sample:
@@ -298,8 +313,8 @@ class Timeline:
         self._next_sample = start
         return blocks
 
-    def _hand_on(self, start_sample: int, piece: _Piece) -> list[Block]:
-        """The piece without what was handed on before."""
+    def _without_overlap(self, start_sample: int, piece: _Piece) -> list[Block]:
+        """The piece without the samples that earlier blocks covered."""
         samples, next_sample = piece.samples, self._next_sample or 0
         cut = min(next_sample - start_sample, len(samples))
         if cut > 0:
@@ -307,16 +322,17 @@ class Timeline:
             samples = samples[cut:]
         if not len(samples):
             return []
-        self._next_sample = self._heard_to_sample = next_sample + len(samples)
+        self._next_sample = self._audio_end_sample = next_sample + len(samples)
         self.statistics.audio += len(samples)
+        # The archive keeps packets as they came. The length of a cut one would not fit its samples.
         if cut <= 0 and piece.payload:
             packet = OpusPacket(next_sample, len(samples), piece.payload)
             return [PacketBlock(next_sample, samples, packet=packet)]
         return [Block(next_sample, samples)]
 
 
-class _Envelope:
-    """The smallest of the values of the last one to two spans of time."""
+class _RecentMinimum:
+    """The smallest of the values of the last one to two spans of time, from two numbers instead of a list."""
 
     def __init__(self, span_samples: int, first: int) -> None:
         self._span_samples = span_samples

@@ -94,7 +94,7 @@ async def test_what_cannot_be_read_is_said(decoders: list[StreamDecoder], encodi
 async def test_bytes_without_sound_have_an_end(
     decoders: list[StreamDecoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container, "BARREN_BYTES_MAX", 50_000)
+    monkeypatch.setattr(container, "BYTES_WITHOUT_AUDIO_MAX", 50_000)
     decoder = StreamDecoder("webm")
     decoders.append(decoder)
     void = b"\xec\x40\x00"  # an element of the format that holds nothing
