@@ -131,7 +131,7 @@ def _watch(
             process.wait(_POLL_S)
         except subprocess.TimeoutExpired:
             pass
-        now = _arrived(scratch)
+        now = arrived_bytes(scratch)
         if now != arrived:
             arrived, changed_s = now, time.monotonic()
             on_bytes(min(arrived, wheel.file.size_bytes))
@@ -150,7 +150,7 @@ def _silence(wheel: Wheel, arrived: int, limit_s: float) -> str:
     )
 
 
-def _arrived(scratch: Path) -> int:
+def arrived_bytes(scratch: Path) -> int:
     """Bytes of the wheel on the disk: pip writes it below TMPDIR and copies it to its target at the end."""
     sizes = [0]
     # Not rglob: it raises when pip removes a folder meanwhile, which os.walk leaves out.

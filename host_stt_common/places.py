@@ -43,6 +43,11 @@ class Places:
     def __len__(self) -> int:
         return self._taken.total()
 
+    @property
+    def callers(self) -> int:
+        """Callers that hold a place."""
+        return len(self._taken)
+
     @contextmanager
     def take(self, key: str) -> Iterator[None]:
         """Use a place inside a `with` block. Raises NoPlace."""

@@ -25,7 +25,7 @@ from host_stt_cli.loadtest.probing import Probe, Sample, Samples, difference, qu
 from host_stt_cli.loadtest.sending import Beat
 
 VERSION = 1
-POINTS_MAX = 1200  # of one series in a report, so that one of a night still opens; see `_thinned`
+POINTS_MAX = 1200  # of one series in a report, so that one of a night still opens; see `thinned`
 WARM_SHARE, WARM_S = 0.2, 300.0
 """Memory, threads and files grow while a server first fills its pools: slopes leave out so much of a run."""
 Series = list[tuple[float, float]]
@@ -244,15 +244,15 @@ def _of_process(name: str, figure: str, sample: Sample) -> float | None:
 
 
 def _since(points: Sequence[Point], from_ms: float) -> Series:
-    return _thinned([(round((p.at_ms - from_ms) / 1000, 2), round(p.value, 1)) for p in points])
+    return thinned([(round((p.at_ms - from_ms) / 1000, 2), round(p.value, 1)) for p in points])
 
 
 def _sampled(samples: Sequence[Sample], facts: Facts, value: Callable[[Sample], float | None]) -> Series:
     found = ((round(s.at_s - facts.begin_s, 2), value(s)) for s in samples)
-    return _thinned([(at_s, round(v, 2)) for at_s, v in found if v is not None])
+    return thinned([(at_s, round(v, 2)) for at_s, v in found if v is not None])
 
 
-def _thinned(series: Series) -> Series:
+def thinned(series: Series) -> Series:
     """At most POINTS_MAX: of each group of neighbours the first and the largest, which nobody may miss."""
     if len(series) <= POINTS_MAX:
         return series

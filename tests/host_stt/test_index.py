@@ -156,7 +156,7 @@ def test_folders_that_pip_removes_meanwhile_are_no_error(tmp_path: Path) -> None
     pip = threading.Thread(target=come_and_go)
     pip.start()
     try:
-        sizes = {pip_download._arrived(tmp_path) for _ in range(500)}
+        sizes = {pip_download.arrived_bytes(tmp_path) for _ in range(500)}
     finally:
         is_over.set()
         pip.join()

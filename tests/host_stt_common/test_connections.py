@@ -153,12 +153,12 @@ def test_descriptors_for_the_disk_are_not_given_to_the_network() -> None:
     world.book.count_others(99)  # files and sockets of other kinds: 98
     world.admit("b")
     assert world.closed == []
-    world.admit("c")
+    third = world.admit("c")
     assert world.closed == ["a"]
-    world.book.count_others(150)  # the disk has taken of what was kept for it
-    world.admit("d")
+    world.book.count_others(150)  # files on disk use descriptors that were reserved for them
+    fourth = world.admit("d")
     assert world.closed == ["a", "b"]
-    for place in list(world.book._places):
+    for place in (third, fourth):
         world.serve(place)
     assert world.try_to("e") is None
 

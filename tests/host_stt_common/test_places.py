@@ -22,8 +22,7 @@ def test_one_caller_gets_half_and_others_the_rest() -> None:
         with pytest.raises(NoPlace) as refused, places.take("d"):
             raise AssertionError
         assert (refused.value.held, refused.value.who) == (4, "from all callers")
-    assert len(places) == 0
-    assert not places._taken
+    assert len(places) == 0 and places.callers == 0
 
 
 def test_a_place_is_free_again_after_an_error() -> None:

@@ -21,7 +21,7 @@ from tests.support.speech import say
 from tests.webrtc_host.archive.test_archive import filled
 from tests.webrtc_host.desk.test_audio_api import SAID, START, nothing
 from tests.webrtc_host.transcript.test_store_degraded import full_disk
-from webrtc_host.services.speech import _copy_once
+from webrtc_host.services.speech import copy_once
 from webrtc_host.session.channel import ChannelWish, DoorKind
 
 ON_DISK: dict[str, Any] = {"store": {"url": ""}}
@@ -113,7 +113,7 @@ def test_a_glossary_that_could_not_be_written_whole_leaves_no_empty_one(tmp_path
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
     try:
         with pytest.raises(OSError, match="too large"):
-            _copy_once(source, path)
+            copy_once(source, path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(path.parent.iterdir()) == []

@@ -79,9 +79,13 @@ class BlockKeeper:
 class Rig:
     """A registry whose sessions and pipelines are kept for looking into."""
 
-    def __init__(self, limits: LimitsConfig | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, limits: LimitsConfig | None = None, keeper: type[BlockKeeper] = BlockKeeper, **kwargs: Any
+    ) -> None:
+        """keeper: the pipeline of each channel."""
         self.pipelines: list[BlockKeeper] = []
         self.logs: dict[str, ListLog] = {}
+        self._keeper = keeper
         self.registry = SessionRegistry(limits or LimitsConfig(), self._log, self._pipeline, **kwargs)
 
     def pipeline(self, channel_id: str) -> BlockKeeper:
@@ -91,7 +95,7 @@ class Rig:
         return self.logs.setdefault(session_id, ListLog(session_id, now_ms))
 
     def _pipeline(self, channel: Channel) -> BlockKeeper:
-        self.pipelines.append(BlockKeeper(channel))
+        self.pipelines.append(self._keeper(channel))
         return self.pipelines[-1]
 
 

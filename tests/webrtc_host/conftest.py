@@ -14,6 +14,8 @@ from webrtc_host.transcript.store_writer import WriterConfig
 
 DATABASES = ["sqlite", *(["postgresql"] if postgres.is_installed() else [])]
 
+READS_WAITING_MAX = StoreConfig(Path()).reads_waiting_max
+
 OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
 
 
@@ -28,9 +30,9 @@ def open_store(tmp_path: Path, url: str) -> OpenStore:
     """Opens the same database each time."""
 
     @asynccontextmanager
-    async def opened(**writer: float) -> AsyncIterator[Store]:
+    async def opened(reads_waiting_max: int = READS_WAITING_MAX, **writer: float) -> AsyncIterator[Store]:
         settings = WriterConfig(**{"retry_s": 0.05, **writer})  # type: ignore[arg-type]  # ints and floats
-        store = Store(StoreConfig(tmp_path, url, writer=settings))
+        store = Store(StoreConfig(tmp_path, url, reads_waiting_max=reads_waiting_max, writer=settings))
         await store.open()
         try:
             yield store

@@ -106,6 +106,11 @@ class JitterBuffer:
         return max(config.wait_min_samples, min(wanted, config.wait_max_samples))
 
     @property
+    def remembered(self) -> int:
+        """Sequence numbers that count as lost and could still arrive late."""
+        return len(self._lost_at)
+
+    @property
     def held(self) -> int:
         """Packets that wait in the buffer."""
         return len(self._held) + (self._candidate is not None)

@@ -116,7 +116,7 @@ class SpeechService:
         """The glossary of the data folder; on a first start, a copy of the one that came with the program."""
         path = self._config.data.dir / GLOSSARY_FILE
         try:
-            _copy_once(self._config.glossary_file, path)
+            copy_once(self._config.glossary_file, path)
         except OSError as error:
             logger.warning("the glossary that came with the program cannot be kept in %s: %s", path, error)
         try:
@@ -205,7 +205,7 @@ class _ChannelTerms:
         return PromptTerms(tuple(terms)[:TERMS_MAX], known.version)
 
 
-def _copy_once(source: Path | None, path: Path) -> None:
+def copy_once(source: Path | None, path: Path) -> None:
     if source is None or path.exists() or not source.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -51,6 +51,12 @@ class OnePortSite(web.BaseSite):
         self._sockets = sockets
         self._ice = ice
         self._connections = connections
+        self._first_bytes: FirstByteServer | None = None
+
+    @property
+    def undecided(self) -> int:
+        """Connections whose first byte has not come yet."""
+        return 0 if self._first_bytes is None else self._first_bytes.undecided
 
     @property
     def name(self) -> str:
@@ -63,6 +69,7 @@ class OnePortSite(web.BaseSite):
         assert http is not None, "the runner is set up first"
         server = FirstByteServer(self._sockets, http, self._ice, self._ssl_context, self._connections)
         self._server = cast(asyncio.AbstractServer, server)
+        self._first_bytes = server
         server.listen(self._backlog)
 
 
@@ -85,6 +92,11 @@ class FirstByteServer:
         self._acceptor = Acceptor(sockets, connections, self._take)
         self._loop = asyncio.get_running_loop()
         self._undecided: set[asyncio.Task[None]] = set()
+
+    @property
+    def undecided(self) -> int:
+        """Connections whose first byte has not come yet."""
+        return len(self._undecided)
 
     def listen(self, backlog: int) -> None:
         self._acceptor.listen(backlog)

@@ -75,6 +75,11 @@ class IceTcp(asyncio.Protocol):
         self._on_lost(self)
         logger.debug("- %s closed ICE over TCP", self.address)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that the connection has not sent yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def send(self, data: bytes) -> None:
         transport = self._transport
         if transport is None or transport.is_closing():

@@ -92,7 +92,7 @@ class OnePort:
         listening = self._listening = open_sockets(host, port)
         self._is_local = listening.is_local and not (self._is_proxied or self._hosts.announced)
         for sock in listening.udp:
-            reader = UdpSocket(sock, functools.partial(self._take_udp, sock.family))
+            reader = UdpSocket(sock, functools.partial(self.take_udp, sock.family))
             # A name with two addresses of one family: both are read, the first one asks.
             if self._sockets.setdefault(sock.family, reader) is not reader:
                 self._spare.append(reader)
@@ -212,7 +212,7 @@ class OnePort:
 
     # Packets in
 
-    def _take_udp(self, family: int, packets: list[Packet]) -> None:
+    def take_udp(self, family: int, packets: list[Packet]) -> None:
         now_s = self._clock()
         for packet in packets:
             try:
@@ -249,7 +249,7 @@ class OnePort:
         peer = path.peer
         path.heard_s = now_s
         if not peer.may_send(now_s):
-            self._cut_off(peer)
+            self.cut_off(peer)
             return
         if len(data) > MEDIA_BYTES_MAX and data[0] >= MEDIA_FIRST:
             self.figures.refused += 1
@@ -294,7 +294,7 @@ class OnePort:
             self.figures.unsigned += 1
             return
         if not peer.may_send(now_s):
-            self._cut_off(peer)
+            self.cut_off(peer)
             return
         if path is None or not is_known:
             path = self._bind(peer, origin, now_s)
@@ -349,7 +349,7 @@ class OnePort:
         logger.debug("= %s is at %s over TCP", peer.ufrag, stream.address)
         return path
 
-    def _cut_off(self, peer: MuxedPeer) -> None:
+    def cut_off(self, peer: MuxedPeer) -> None:
         self.figures.flooded += 1
         if peer.is_cut:
             return
@@ -398,6 +398,10 @@ class OnePort:
 
     # Figures
 
+    def addresses(self) -> set[str]:
+        """The IP addresses that peers send from over UDP now."""
+        return {host for host, _ in self._paths}
+
     def statistics(self) -> dict[str, float]:
         ways = Counter(peer.way() for peer in self._peers.values())
         found: Counter[str] = Counter()
@@ -406,6 +410,8 @@ class OnePort:
         return {
             **asdict(self.figures),
             **{name: found[name] for name in ("packets", "rescued", "dropped", "unsent", "waiting")},
+            "peers": len(self._peers),
+            "questions": len(self._questions),
             "peers_udp": ways["udp"],
             "peers_tcp": ways["tcp"],
             "peers_relay": ways["relay"],

@@ -116,6 +116,16 @@ class UdpSocket:
         is_ipv6 = self.family == socket.AF_INET6
         packet_filter.block(self.sock, [a for a in addresses if (":" in a[0]) == is_ipv6])
 
+    @property
+    def is_gathering(self) -> bool:
+        """Whether a timer fetches packets together, because they follow closely."""
+        return self._is_gathering
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the thread runs that reads while the event loop is busy."""
+        return self._thread.is_alive()
+
     def statistics(self) -> dict[str, int]:
         figures = self.figures
         return {

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from host_stt_cli.loadtest import page
 from host_stt_cli.loadtest.comparing import compared, table, unlike
 from host_stt_cli.loadtest.probing import difference, parsed, quantiles
-from host_stt_cli.loadtest.report import POINTS_MAX, _thinned
+from host_stt_cli.loadtest.report import POINTS_MAX, thinned
 from host_stt_cli.loadtest.said import lines
 from host_stt_cli.loadtest.watching import Watcher
 from host_stt_cli.main import main
@@ -52,10 +52,10 @@ def test_two_reports_of_unlike_runs_say_in_what_they_differ() -> None:
 def test_a_series_of_a_night_is_thinned_and_keeps_what_stands_out() -> None:
     series = [(float(n), 5.0) for n in range(100_000)]
     series[54_321] = (54_321.0, 999.0)
-    thin = _thinned(series)
+    thin = thinned(series)
     assert len(thin) <= POINTS_MAX and (54_321.0, 999.0) in thin and thin[0] == series[0]
     assert thin == sorted(thin), "in order"
-    assert _thinned(series[:10]) == series[:10]
+    assert thinned(series[:10]) == series[:10]
 
 
 def test_the_page_carries_its_figures_and_fetches_nothing() -> None:

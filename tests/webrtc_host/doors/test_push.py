@@ -29,7 +29,7 @@ from webrtc_host.doors.push import PUSHES_MAX, PushDoor
 from webrtc_host.errors import EngineError, RequestError
 from webrtc_host.seams import EventType
 from webrtc_host.session.channel import ChannelWish, DoorKind
-from webrtc_host.speech.glossary import Glossary, parse
+from webrtc_host.speech.glossary import Glossary
 from webrtc_host.speech.ids import Ids
 
 
@@ -89,7 +89,7 @@ class World:
 @pytest.fixture
 async def world(aiohttp_client: Any) -> AsyncIterator[World]:
     rig, engine, glossary = Rig(LimitsConfig(push_bytes=4_000_000)), Engine(), Glossary()
-    glossary._swap(parse({"version": 1, "terms": [{"canonical": "Alpha-1"}, {"canonical": "Bravo"}]}))
+    glossary.replace({"version": 1, "terms": [{"canonical": "Alpha-1"}, {"canonical": "Bravo"}]})
     door = PushDoor(rig.registry, engine, glossary, Ids())
     yield World(rig, await aiohttp_client(app_of(door.routes())), engine)
     await rig.registry.close()

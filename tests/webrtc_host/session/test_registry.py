@@ -24,13 +24,19 @@ MS = 16
 class World(Rig):
     """A rig with a clock that stands still until it is moved."""
 
-    def __init__(self, limits: LimitsConfig | None = None, make_keeper: MakeKeeper | None = None) -> None:
+    def __init__(
+        self,
+        limits: LimitsConfig | None = None,
+        make_keeper: MakeKeeper | None = None,
+        keeper: type[BlockKeeper] = BlockKeeper,
+    ) -> None:
         self.now_s = 1000.0
         super().__init__(
             limits,
             clock=lambda: self.now_s,
             wall=lambda: datetime(2026, 11, 21, 6, 10, tzinfo=UTC),
             make_keeper=make_keeper,
+            keeper=keeper,
         )
         self.ended: list[str] = []
 
@@ -247,9 +253,8 @@ async def test_a_pipeline_that_fails_while_closing_costs_one_traceback(
         async def close(self) -> None:
             raise ValueError("a bug")
 
-    world = World()
+    world = World(keeper=Stubborn)
     channel = world.connect().channels[0]
-    channel._make_pipeline = Stubborn
     channel.open()
     with caplog.at_level(logging.ERROR):
         await channel.close("hung_up")

@@ -264,8 +264,7 @@ async def test_writing_an_event_twice_changes_nothing(open_store: OpenStore) -> 
 
 
 async def test_more_readers_than_may_wait_are_refused(open_store: OpenStore) -> None:
-    async with open_store() as store:
-        store._config = type(store._config)(store._config.folder, reads_waiting_max=2)
+    async with open_store(reads_waiting_max=2) as store:
         reads = [store.read(lambda connection: 1) for _ in range(5)]
         outcomes = await asyncio.gather(*reads, return_exceptions=True)
     assert [outcome for outcome in outcomes if outcome == 1] == [1, 1]

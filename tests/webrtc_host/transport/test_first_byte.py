@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import pytest
@@ -19,7 +19,7 @@ from host_stt_cli import certificate
 from host_stt_common import accepting
 from host_stt_common.connections import ConnectionLimits, Connections
 from tests.support.polling import until
-from webrtc_host.transport.first_byte import FirstByteServer, OnePortSite
+from webrtc_host.transport.first_byte import OnePortSite
 from webrtc_host.transport.ice_tcp import IceTcp
 from webrtc_host.transport.listening import open_sockets
 
@@ -32,7 +32,7 @@ class Port:
 
     @property
     def undecided(self) -> int:
-        return len(cast(FirstByteServer, self.site._server)._undecided)
+        return self.site.undecided
 
     async def ice(self) -> None:
         count = len(self.frames)

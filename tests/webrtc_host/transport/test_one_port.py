@@ -131,7 +131,7 @@ async def test_a_peer_is_heard_over_ipv6() -> None:
         await served.connect_through(relay, sound())
         await until(lambda: seconds(served, "C01") > 2.2)
         assert_bursts_heard(served, "C01")
-        assert all(":" in address[0] for address in served.port._paths)
+        assert all(":" in address for address in served.port.addresses())
 
 
 @pytest.mark.parametrize("over_tcp", [False, True], ids=["udp", "tcp"])
@@ -144,7 +144,7 @@ async def test_on_every_address_a_peer_is_heard_over_either_family(host: str, ov
         assert not [address for address in told if "ffff" in address]
         await until(lambda: seconds(served, "C01") > 1.0)
         if not over_tcp:
-            assert {address[0] for address in served.port._paths} == {host}
+            assert served.port.addresses() == {host}
 
 
 async def test_a_peer_that_reaches_only_the_tcp_port_is_heard_over_tcp() -> None:
@@ -276,7 +276,7 @@ async def test_who_was_cut_off_is_not_even_read_for_a_while(monkeypatch: pytest.
         ice = await offered(served)
         client.transport.sendto(binding_request(ice), ("127.0.0.1", served.number))
         await until(lambda: bool(client.got))
-        served.port._cut_off(served.port.came[0])
+        served.port.cut_off(served.port.came[0])
         packets = served.figure("packets")
         client.transport.sendto(b"\x80" + bytes(60), ("127.0.0.1", served.number))
         other.transport.sendto(b"\x80" + bytes(60), ("127.0.0.1", served.number))
@@ -317,8 +317,8 @@ async def test_tables_are_empty_after_peers_came_and_went_in_every_way() -> None
                     await until(lambda c=client: c.pc.connectionState == "connected")  # type: ignore[misc]
                 await client.close()
         await until(lambda: not served.rig.registry.connections)
-        port = served.port
-        await until(lambda: not (port._peers or port._paths or port._streams or port._questions))
+        tables = ("peers", "addresses", "tcp_connections", "questions")
+        await until(lambda: not any(served.figure(name) for name in tables))
 
 
 async def test_a_handshake_that_never_ends_is_given_up() -> None:
@@ -420,7 +420,7 @@ async def test_requests_mangled_in_every_way_are_dropped_and_never_an_error() ->
             for at in random.sample(range(len(data)), random.randint(1, 4)):
                 data[at] ^= random.randrange(1, 256)
             packets.append(Packet(bytes(data[: random.randint(1, len(data))]), ("127.0.0.1", 9), None))
-        served.port._take_udp(socket.AF_INET, packets)
+        served.port.take_udp(socket.AF_INET, packets)
         assert served.figure("errors") == served.figure("addresses") == 0
         assert served.figure("unknown") + served.figure("unsigned") == 5000
 

@@ -72,19 +72,19 @@ async def test_packets_that_follow_closely_are_fetched_together_in_order_and_non
             for data in numbered(3, start):
                 client.send(data)
             await asyncio.sleep(0.001)
-            turns_gathering += reader._is_gathering
+            turns_gathering += reader.is_gathering
         await until(lambda: len(got) == 600)
         assert [packet.data for packet in got] == numbered(600)
         assert turns_gathering > 0
-        await until(lambda: not reader._is_gathering)
+        await until(lambda: not reader.is_gathering)
         client.send(numbered(1, 600)[0])
         await until(lambda: len(got) == 601)
-        assert not reader._is_gathering, "one that comes alone is read at once"
+        assert not reader.is_gathering, "one that comes alone is read at once"
 
 
 async def test_the_thread_steps_in_too_while_packets_are_fetched_by_the_timer() -> None:
     async with reading() as (reader, got, client):
-        while not reader._is_gathering:
+        while not reader.is_gathering:
             client.send(b"first")
             await asyncio.sleep(0.001)  # the pace of packets that follow closely
         await until(lambda: not reader.statistics()["waiting"])
@@ -138,6 +138,7 @@ async def test_what_the_system_does_not_take_is_counted() -> None:
 
 async def test_closing_ends_the_thread() -> None:
     async with reading() as (reader, _, _):
-        assert reader._thread.is_alive()
-    assert not reader._thread.is_alive()
+        before = reader.is_watched
+        assert before
+    assert not reader.is_watched
     await asyncio.sleep(0)
