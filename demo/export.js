@@ -1,6 +1,6 @@
 /* Files made in the page from the lines it shows: TXT, SRT, JSON. Pure but for `save`, which hands a file to the browser. */
 
-import { timecode } from "./transcript.js";
+import { timecode } from "./timecode.js";
 
 const TYPES = { txt: "text/plain", srt: "application/x-subrip", json: "application/json" };
 

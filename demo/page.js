@@ -25,17 +25,18 @@ export function askToken() {
   return askForToken($("token"));
 }
 
-/** Copy, download and clear. lines(): what is shown now; onClear(): forget it. */
+/** Wire the buttons that copy, download and clear. lines(): the lines on screen; onClear(): removes them. */
 export function wireTools({ lines, session, onClear }) {
+  const withText = () => lines().filter((line) => line.text.trim()); // a revision can withdraw the text of a line
   const act = {
-    txt: () => save("txt", lines(), session()),
-    srt: () => save("srt", lines(), session()),
-    json: () => save("json", lines(), session()),
+    copy: (button) => copy(button, withText()),
+    txt: () => save("txt", withText(), session()),
+    srt: () => save("srt", withText(), session()),
+    json: () => save("json", withText(), session()),
     clear: onClear,
   };
   for (const button of document.querySelectorAll("[data-tool]")) {
-    const tool = button.dataset.tool;
-    button.addEventListener("click", () => (tool === "copy" ? copy(button, lines()) : act[tool]()));
+    button.addEventListener("click", () => act[button.dataset.tool](button));
   }
   const relabel = () => {
     for (const kind of ["txt", "srt", "json"])

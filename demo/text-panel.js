@@ -1,28 +1,25 @@
-/* The text of the microphone page: feeds events to the model, draws what changed, and says when nothing is heard.
+/* The text of the microphone page: the live text, and the row below it with the interim or a sentence for the speaker.
  *
- * Owns the transcript, the log and the row under it (its words are hidden from screen readers, its advice is not). After a reload it shows again what the server still has of the
- * channel that this tab used; only the channel's name is kept in the browser, never its words.
+ * Screen readers get the sentence and the finals, not the interim. After a reload the panel shows again the finals that
+ * the server has of this tab's channel. The browser keeps only the channel's name and session, never text.
  */
 
-import { Log, drawInterim } from "./log.js";
+import { isLate } from "./events.js";
 import { language, t } from "./i18n.js";
+import { LiveText, drawInterim } from "./live-text.js";
 import { $, enableTools, wireTools } from "./page.js";
-import { LATER_SOURCES, Transcript } from "./transcript.js";
-import { Unanswered } from "./unanswered.js";
 import { Watcher } from "./watch.js";
 
 const KEY = "host-stt.last";
 const WAITING = { talking: "text.hearing", behind: "text.behind" };
-const NO_SPEECH_MS = 10_000; // longer than anyone waits before the first word
+const NO_SPEECH_MS = 10_000; // longer than people wait before they speak
+const SPEECH = new Set(["speech.started", "segment.interim", "segment.final"]);
 
 export class TextPanel {
-  transcript = new Transcript();
   isLive = false;
-  #heardAt = null; // when speech was last heard, or listening began
-  #hasWords = false; // a final came in this run
-  #unanswered = new Unanswered((...ended) => this.#giveUp(...ended));
-  #tip = "";
-  #tipValues = {};
+  #waitingSince = null; // when speech was last detected, or the connection began; null while nothing is expected
+  #hasText = false; // a final came in this run
+  #advice = { key: "", values: {} };
   #watcher = null;
   #isRestoring = false;
   #state = "idle";
@@ -30,50 +27,50 @@ export class TextPanel {
   constructor({ steps, latency, terms }) {
     this.steps = steps;
     this.latency = latency;
-    this.terms = terms;
     this.row = $("interim");
-    const showChannel = () => new Set(this.transcript.lines.map((line) => line.channel)).size > 1;
-    this.log = new Log({ box: $("log"), empty: $("empty"), more: $("more"), showChannel, terms });
+    const showsChannel = () => new Set(this.transcript.lines.map((line) => line.channel)).size > 1;
+    this.text = new LiveText({ box: $("log"), empty: $("empty"), more: $("more"), terms, showsChannel });
+    this.text.addEventListener("line", (e) => this.#onLine(e.detail.line));
+    this.text.addEventListener("interim", () => this.#drawInterim());
+    this.text.addEventListener("state", (e) => this.#enter(e.detail.state));
+    this.text.addEventListener("no-text", (e) => this.#onNoText(e.detail));
     wireTools({
       lines: () => this.transcript.lines,
       session: () => this.transcript.session,
       onClear: () => this.#clear(),
     });
     enableTools(false);
-    this.#idle();
+    this.#reset();
   }
 
-  /** A connection stands: from now on words are expected. */
+  get transcript() {
+    return this.text.transcript;
+  }
+
+  /** The connection is open: from now on speech is expected. */
   begin() {
-    this.#heardAt = performance.now();
-    this.#hasWords = false;
+    this.#waitingSince = performance.now();
+    this.#hasText = false;
     this.#say("");
   }
 
   pause() {
-    this.#heardAt = null;
-    this.#idle();
+    this.#reset();
   }
 
-  /** The run is over: what was advised during it no longer holds. */
+  /** The run ended: its advice is out of date. */
   end() {
-    this.#idle();
-    if (this.#hasWords) this.#say("");
+    this.#reset();
+    if (this.#hasText) this.#say("");
     else this.#say("text.noSpeech", true);
   }
 
   feed(event) {
-    this.#listen(event);
-    for (const change of this.transcript.feed(event)) this.#draw(change);
-  }
-
-  #draw(change) {
-    if (change.type === "line") this.#addLine(change.line);
-    if (change.type === "interim") this.#drawInterim();
-    if (change.type === "gap") this.log.addGap(change.gap);
-    if (change.type === "ungap") this.log.removeGap(change.gap);
-    if (change.type === "state") this.#enter(change.state);
-    if (change.type === "session" && !change.isFirst) this.log.addNote(t("text.session"));
+    if (SPEECH.has(event.type) && !this.#isRestoring) {
+      this.#waitingSince = performance.now();
+      this.#say("");
+    }
+    this.text.feed(event);
   }
 
   #enter(state) {
@@ -81,90 +78,76 @@ export class TextPanel {
     this.#drawInterim();
   }
 
-  #addLine(line) {
-    this.log.addLine(line);
-    this.terms.note(line.glossary_version);
+  #onLine(line) {
     enableTools(true);
     if (this.#isRestoring) return;
-    this.#hasWords = true;
-    if (!LATER_SOURCES.has(line.source)) this.latency.add(line.latency_ms);
+    this.#hasText = true;
+    if (!isLate(line)) this.latency.add(line.latency_ms);
     const n = this.transcript.lines.length;
     this.steps.set("text", "done", n === 1 ? "detail.line" : "detail.lines", { n });
   }
 
-  /** Notice speech, so that the page never stays silent about silence. */
-  #listen(event) {
-    if (this.#isRestoring) return;
-    this.#unanswered.feed(event);
-    if (event.type === "speech.started" || event.type === "segment.interim" || event.type === "segment.final") {
-      this.#heardAt = performance.now();
-      this.#say("");
-    }
+  #onNoText({ hasText }) {
+    if (!hasText && !this.#isRestoring) this.#say("text.noWords");
   }
 
-  #giveUp(channel, utterance, hasWords) {
-    this.transcript.forget(channel, utterance);
-    if (hasWords) this.#drawInterim();
-    else this.#say("text.noWords");
-  }
-
-  /** Called every second while live. */
+  /** Called once a second while live. verdict: of the level meter. */
   tick(nowMs, verdict) {
-    // Once words came, the microphone works, and silence is a pause.
-    if (this.#heardAt === null || this.#hasWords || !this.isLive) return;
-    if (nowMs - this.#heardAt > NO_SPEECH_MS && verdict !== "good") this.#say("text.noSpeech", true);
+    // After the first final the microphone is known to work, so silence is a pause.
+    if (this.#waitingSince === null || this.#hasText || !this.isLive) return;
+    if (nowMs - this.#waitingSince > NO_SPEECH_MS && verdict !== "good") this.#say("text.noSpeech", true);
   }
 
   #drawInterim() {
     const channel = [...this.transcript.channels.keys()].find((name) => this.transcript.interim(name));
     const interim = channel ? this.transcript.interim(channel) : null;
-    const waiting = WAITING[this.#state] ?? "text.waiting";
-    drawInterim(this.row, interim, t(this.#tip || (this.#heardAt === null ? "text.idle" : waiting)));
+    const waiting = this.#waitingSince === null ? "text.idle" : (WAITING[this.#state] ?? "text.waiting");
+    const { key, values } = this.#advice;
+    drawInterim(this.row, interim, key ? t(key, values) : t(waiting));
   }
 
-  #idle() {
-    this.#unanswered.clear();
-    this.#heardAt = null;
+  #reset() {
+    this.text.pending.clear();
+    this.#waitingSince = null;
     this.#state = "idle";
     this.#drawInterim();
   }
 
-  /** A sentence of the page in place of words being heard; "" takes it back. */
+  /** Show a sentence in place of the interim; "" removes it. key: of the strings. */
   advise(key, values = {}, isWarning = key !== "") {
     this.#say(key, isWarning, values);
   }
 
-  /** A sentence of the page among the lines. */
+  /** Add a sentence as a row of the text. key: of the strings. */
   note(key) {
-    this.log.addNote(t(key));
+    this.text.addNote(key);
   }
 
   #say(key, isWarning = false, values = {}) {
-    this.#tip = key;
-    this.#tipValues = values;
+    this.#advice = { key, values };
     this.row.classList.toggle("warn", isWarning);
     const text = key ? t(key, values) : "";
-    if ($("tip").textContent !== text) $("tip").textContent = text;
+    if ($("tip").textContent !== text) $("tip").textContent = text; // a screen reader reads every change
     this.#drawInterim();
   }
 
   redraw() {
-    this.#say(this.#tip, this.row.classList.contains("warn"), this.#tipValues);
+    this.#say(this.#advice.key, this.row.classList.contains("warn"), this.#advice.values);
   }
 
   #clear() {
-    this.transcript.clear();
-    this.log.clear();
+    this.text.clear();
     enableTools(false);
     sessionStorage.removeItem(KEY);
   }
 
+  /** Keep the channel of this connection, so that a reloaded page can show its text. */
   remember({ session, channels }) {
-    this.#stopWatching();
+    this.#stopRestoring();
     sessionStorage.setItem(KEY, JSON.stringify({ session, channels: channels.map((c) => c.channel) }));
   }
 
-  /** After a reload: the finals that the server still has, until a new connection speaks for itself. */
+  /** After a reload: show the finals that the server has, until a new connection is open. */
   restore() {
     const kept = sessionStorage.getItem(KEY);
     if (!kept) return;
@@ -172,11 +155,12 @@ export class TextPanel {
     this.#isRestoring = true;
     this.#watcher = new Watcher(this.transcript, { session, channels });
     this.#watcher.addEventListener("event", (e) => e.detail.session === session && this.feed(e.detail));
-    for (const end of ["denied", "gone"]) this.#watcher.addEventListener(end, () => this.#stopWatching());
+    for (const end of ["denied", "gone"]) this.#watcher.addEventListener(end, () => this.#stopRestoring());
     this.#watcher.start();
   }
 
-  #stopWatching() {
+  #stopRestoring() {
+    if (this.#isRestoring) this.text.pending.clear(); // those utterances are of an earlier run
     this.#watcher?.stop();
     this.#watcher = null;
     this.#isRestoring = false;

@@ -1,58 +1,68 @@
-/* The model of what was said: events in, lines and the words still being heard out.
+/* The model of the live text: takes the server's events, holds lines, gaps and interims, and reports what changed.
  *
- * Pure: no page, no socket, no clock. `feed(event)` takes one event of the wire and returns what changed:
- *   {type: "line", line}            a final, in the order it came
- *   {type: "interim", channel}      the words still being heard on a channel changed (see `interim(channel)`)
- *   {type: "gap", gap} / {type: "ungap", gap}   audio that has no text, and why; a gap that was filled later
- *   {type: "state", channel, state} {type: "session", session, isFirst}
- * Invariant: a stored event (one with `seq`) changes the model once, however often it is fed; unknown types change nothing.
+ * Pure: no page, no socket, no clock. `feed(event)` takes one event and returns a list of changes:
+ *   {type: "line", line}       a new final with text
+ *   {type: "revised", line}    a line got another text; `line.original` is its first text
+ *   {type: "gap", gap}         audio without text is new, or became longer
+ *   {type: "ungap", gap}       the gap is gone, because a later event gave another state for its audio
+ *   {type: "interim", channel}             the interim of a channel changed: see `interim(channel)`
+ *   {type: "state", channel, state}        the state of a channel changed
+ *   {type: "session", session, isFirst}    events of another session begin
+ * Lines and gaps are in `entries`, in the order in which the pages show them.
+ * Invariant: a stored event (an event with `seq`) changes the model once, however often it is fed.
  */
 
-const LINES_MAX = 5000; // a night of one channel; the server keeps the full record
-const GAP_MIN_MS = 200; // shorter losses are repaired by the decoder and cannot be heard
-/** A final with one of these was not read live: it goes where it was said, and its age is no delay. */
-export const LATER_SOURCES = new Set(["backfill", "recovery"]);
+import { isLate } from "./events.js";
+
+const ENTRIES_MAX = 5000; // one night of one channel; the server keeps the full record
+const GAP_MIN_MS = 200; // the decoder conceals shorter losses, and nobody notices them
 const GAP_STATES = new Set(["lost", "shed", "failed"]);
 
 export class Transcript {
   session = null;
   lastSeq = 0;
-  lines = [];
-  gaps = [];
+  entries = []; // {kind: "line", ...final} and {kind: "gap", session, channel, state, reason, from_ms, to_ms}
   channels = new Map(); // name -> {name, label, state, isOpen}
-  #interims = new Map(); // channel -> the newest interim of its running utterance
+  #interims = new Map(); // channel -> the newest interim of its current utterance
   #committedMs = new Map(); // channel -> end of its last final
   #segments = new Set();
 
+  get lines() {
+    return this.entries.filter((entry) => entry.kind === "line");
+  }
+
+  get gaps() {
+    return this.entries.filter((entry) => entry.kind === "gap");
+  }
+
   feed(event) {
     if (event === null || typeof event !== "object" || typeof event.type !== "string") return [];
-    const changes = this.#enter(event);
+    const changes = this.#changeSession(event);
     if (Number.isInteger(event.seq)) {
       if (event.seq <= this.lastSeq) return changes;
       this.lastSeq = event.seq;
     }
-    const handler = HANDLERS.get(event.type);
+    const handler = HANDLERS.get(event.type); // an unknown type, of a newer server, changes nothing
     return handler ? changes.concat(handler.call(this, event)) : changes;
   }
 
-  /** {utterance, text, stableChars, language} or null. */
+  /** The interim of a channel: {utterance, revision, text, stableChars, language, startMs}, or null. */
   interim(channel) {
     return this.#interims.get(channel) ?? null;
   }
 
-  /** No words will come for this utterance any more. */
-  forget(channel, utterance) {
+  /** Remove the interim of an utterance that gets no final. Returns the changes. */
+  dropInterim(channel, utterance) {
     return this.#interims.get(channel)?.utterance === utterance ? this._setInterim(channel, null) : [];
   }
 
-  /** Forget the lines that are shown; sequence numbers stay, so nothing old comes back. */
+  /** Remove all lines and gaps. `lastSeq` stays, so a reconnect does not bring them back. */
   clear() {
-    this.lines = [];
-    this.gaps = [];
+    this.entries = [];
     this.#interims.clear();
   }
 
-  #enter(event) {
+  #changeSession(event) {
     if (!event.session || event.session === this.session) return [];
     this.session = event.session;
     this.lastSeq = 0;
@@ -92,34 +102,49 @@ export class Transcript {
     });
   }
 
+  /** A final without text makes no line; it only removes the interim of its utterance. */
   _onFinal(event) {
     this._channel(event.channel);
     if (this.#segments.has(event.segment)) return [];
     this.#segments.add(event.segment);
     const committed = Math.max(this.#committedMs.get(event.channel) ?? 0, event.end_ms);
     this.#committedMs.set(event.channel, committed);
-    const changes = this.#trim(event);
+    const changes = this.#shortenInterim(event);
     if (!event.text?.trim()) return changes;
-    this.#insert(event);
-    if (this.lines.length > LINES_MAX) this.#segments.delete(this.lines.shift().segment);
-    return [{ type: "line", line: event }, ...changes];
+    const line = { ...event, kind: "line" };
+    this.#insert(line, isLate(line));
+    return [{ type: "line", line }, ...changes];
   }
 
-  /** In the order they came, but words that were made up for later go where they were said. */
-  #insert(line) {
-    let at = this.lines.length;
-    if (LATER_SOURCES.has(line.source)) {
-      const isAfter = (other) => other.session === line.session && other.start_ms > line.start_ms;
-      while (at > 0 && isAfter(this.lines[at - 1])) at -= 1;
+  /** Another text for a line. The line keeps its place and its first text. */
+  _onRevised(event) {
+    const line = this.entries.findLast((entry) => entry.kind === "line" && entry.segment === event.segment);
+    if (!line || typeof event.text !== "string") return [];
+    line.original ??= line.text;
+    // Words and edits belong to the text they came with, so those of the old text would mark wrong places.
+    const { text, words = [], edits = [] } = event;
+    const { language = line.language, glossary_version = line.glossary_version } = event;
+    Object.assign(line, { text, words, edits, language, glossary_version });
+    return [{ type: "revised", line }];
+  }
+
+  /** isByTime: place the entry by its start; otherwise it comes last, because live lines stay in order of arrival. */
+  #insert(entry, isByTime) {
+    let at = this.entries.length;
+    if (isByTime) {
+      const isAfter = (other) => other.session === entry.session && startMs(other) > startMs(entry);
+      while (at > 0 && isAfter(this.entries[at - 1])) at -= 1;
     }
-    this.lines.splice(at, 0, line);
+    this.entries.splice(at, 0, entry);
+    if (this.entries.length > ENTRIES_MAX) this.#segments.delete(this.entries.shift().segment);
   }
 
-  /** Take the words of a final off the front of its utterance's interim; drop the interim where they differ. */
-  #trim(final) {
+  /** Remove the words of a final from the front of its utterance's interim; drop the interim if the words differ. */
+  #shortenInterim(final) {
     const known = this.#interims.get(final.channel);
     if (!known || known.utterance !== final.utterance) return [];
-    const rest = withoutPrefix(known.text, final.raw ?? final.text) ?? withoutPrefix(known.text, final.text) ?? "";
+    const { text = "", raw = text } = final;
+    const rest = text.trim() && (withoutPrefix(known.text, raw) ?? withoutPrefix(known.text, text));
     if (!rest) return this._setInterim(final.channel, null);
     return this._setInterim(final.channel, { ...known, text: rest, stableChars: 0 });
   }
@@ -127,49 +152,47 @@ export class Transcript {
   _onState(event) {
     const channel = this._channel(event.channel);
     channel.state = event.state;
-    // Words still being heard stay on screen: "idle" comes at the endpoint, before the final that replaces them.
+    // The interim stays: "idle" comes at the end of the utterance, before the final that replaces the interim.
     return [{ type: "state", channel: event.channel, state: event.state }];
   }
 
-  _onOpened(event) {
+  _onOpenedOrClosed(event) {
     const channel = this._channel(event.channel);
     channel.isOpen = event.type === "channel.opened";
     channel.label = event.label ?? channel.label;
-    const changes = [{ type: "state", channel: event.channel, state: channel.isOpen ? "idle" : "disconnected" }];
-    channel.state = changes[0].state;
+    channel.state = channel.isOpen ? "idle" : "disconnected";
+    const changes = [{ type: "state", channel: event.channel, state: channel.state }];
     return channel.isOpen ? changes : changes.concat(this._setInterim(event.channel, null));
   }
 
   _onCoverage(event) {
-    const changes = this.#uncover(event);
+    const changes = this.#removeGaps(event);
     if (!GAP_STATES.has(event.state) || event.to_ms - event.from_ms < GAP_MIN_MS) return changes;
-    const last = this.gaps.findLast((gap) => gap.channel === event.channel);
-    const touches = last && last.state === event.state && event.from_ms - last.to_ms <= 1;
-    if (touches) {
-      last.to_ms = Math.max(last.to_ms, event.to_ms);
-      return [...changes, { type: "gap", gap: last }];
+    const { channel, state, reason = "", from_ms, to_ms } = event;
+    const continues = (other) => other.channel === channel && other.state === state && Math.abs(from_ms - other.to_ms) <= 1;
+    const longer = this.gaps.find(continues);
+    if (longer) {
+      longer.to_ms = to_ms;
+      return [...changes, { type: "gap", gap: longer }];
     }
-    const { channel, state, reason = "" } = event;
-    const gap = { channel, state, reason, from_ms: event.from_ms, to_ms: event.to_ms };
-    this.gaps.push(gap);
-    if (this.gaps.length > LINES_MAX) this.gaps.shift();
+    const gap = { kind: "gap", session: this.session, channel, state, reason, from_ms, to_ms };
+    this.#insert(gap, true);
     return [...changes, { type: "gap", gap }];
   }
 
-  /** A later event replaces an earlier one for the same milliseconds; what sticks out of it stays a gap. */
-  #uncover(event) {
-    const isHit = (gap) => gap.channel === event.channel && gap.from_ms < event.to_ms && gap.to_ms > event.from_ms;
-    const hit = this.gaps.filter(isHit);
-    if (hit.length === 0) return [];
-    const rests = hit
-      .flatMap((gap) => [
-        { ...gap, to_ms: Math.min(gap.to_ms, event.from_ms) },
-        { ...gap, from_ms: Math.max(gap.from_ms, event.to_ms) },
-      ])
-      .filter((gap) => gap.to_ms - gap.from_ms >= GAP_MIN_MS);
-    this.gaps = this.gaps.filter((gap) => !isHit(gap)).concat(rests);
-    const changes = hit.map((gap) => ({ type: "ungap", gap }));
-    return changes.concat(rests.map((gap) => ({ type: "gap", gap })));
+  /** The new event replaces older states of the same audio. Parts of a gap outside of it stay gaps. */
+  #removeGaps({ channel, from_ms, to_ms }) {
+    const changes = [];
+    for (const gap of this.gaps) {
+      if (gap.channel !== channel || gap.from_ms >= to_ms || gap.to_ms <= from_ms) continue;
+      const before = { ...gap, to_ms: Math.min(gap.to_ms, from_ms) };
+      const after = { ...gap, from_ms: Math.max(gap.from_ms, to_ms) };
+      const rests = [before, after].filter((rest) => rest.to_ms - rest.from_ms >= GAP_MIN_MS);
+      this.entries.splice(this.entries.indexOf(gap), 1);
+      for (const rest of rests) this.#insert(rest, true);
+      changes.push({ type: "ungap", gap }, ...rests.map((rest) => ({ type: "gap", gap: rest })));
+    }
+    return changes;
   }
 
   _onWindowFailed(event) {
@@ -177,41 +200,46 @@ export class Transcript {
     const to_ms = event.to_ms ?? event.end_ms;
     return this._onCoverage({ ...event, from_ms, to_ms, state: "failed" });
   }
-}
 
-const HANDLERS = new Map(
-  Object.entries({
-    "segment.interim": Transcript.prototype._onInterim,
-    "segment.final": Transcript.prototype._onFinal,
-    "channel.state": Transcript.prototype._onState,
-    "channel.opened": Transcript.prototype._onOpened,
-    "channel.closed": Transcript.prototype._onOpened,
-    coverage: Transcript.prototype._onCoverage,
-    "window.failed": Transcript.prototype._onWindowFailed,
-  }),
-);
+  _onNothing() {
+    return [];
+  }
+}
 
 const bare = (word) => word.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
 
-/** What follows `prefix` in `text`, compared word by word without case and punctuation; null when it does not fit. */
+/** The part of `text` after `prefix`. Compares words without case and punctuation. Null if `text` begins differently. */
 export function withoutPrefix(text, prefix) {
   const expected = prefix.split(/\s+/).map(bare).filter(Boolean);
-  const pieces = [...text.matchAll(/\S+/g)];
-  let at = 0;
-  for (const piece of pieces) {
-    if (at === expected.length) return text.slice(piece.index);
-    const word = bare(piece[0]);
+  const words = [...text.matchAll(/\S+/g)];
+  let matched = 0;
+  for (const match of words) {
+    if (matched === expected.length) return text.slice(match.index);
+    const word = bare(match[0]);
     if (!word) continue;
-    if (word !== expected[at]) return null;
-    at += 1;
+    if (word !== expected[matched]) return null;
+    matched += 1;
   }
-  return at === expected.length ? "" : null;
+  return matched === expected.length ? "" : null;
 }
 
-/** mm:ss.mmm, from one hour hh:mm:ss.mmm. */
-export function timecode(ms) {
-  const whole = Math.max(0, Math.round(ms ?? 0));
-  const pad = (value, digits) => String(Math.floor(value)).padStart(digits, "0");
-  const tail = `${pad((whole / 60_000) % 60, 2)}:${pad((whole / 1000) % 60, 2)}.${pad(whole % 1000, 3)}`;
-  return whole >= 3_600_000 ? `${pad(whole / 3_600_000, 2)}:${tail}` : tail;
-}
+const startMs = (entry) => (entry.kind === "gap" ? entry.from_ms : entry.start_ms);
+
+/** One handler for each of EVENT_TYPES. */
+export const HANDLERS = new Map(
+  Object.entries({
+    "session.started": Transcript.prototype._onNothing, // every event names its session: see #changeSession
+    "session.ended": Transcript.prototype._onNothing, // watch.js stops or follows the next session
+    "channel.opened": Transcript.prototype._onOpenedOrClosed,
+    "channel.closed": Transcript.prototype._onOpenedOrClosed,
+    "channel.state": Transcript.prototype._onState,
+    "speech.started": Transcript.prototype._onNothing, // text-panel.js shows that speech was detected
+    "speech.ended": Transcript.prototype._onNothing, // pending-text.js waits for the text
+    "segment.interim": Transcript.prototype._onInterim,
+    "segment.final": Transcript.prototype._onFinal,
+    "segment.revised": Transcript.prototype._onRevised,
+    "window.failed": Transcript.prototype._onWindowFailed,
+    coverage: Transcript.prototype._onCoverage,
+    error: Transcript.prototype._onNothing, // about the server, not about the text
+  }),
+);

@@ -182,9 +182,10 @@ async def test_words_still_being_heard_stay_until_their_final(open_page: OpenPag
 async def test_speech_without_words_is_given_up(open_page: OpenPage) -> None:
     page = await open_page()
     script = """async () => {
-        const { Unanswered } = await import("/unanswered.js");
-        const given = [], waiting = new Unanswered((...ended) => given.push(ended), 100);
-        const say = (type, utterance) => waiting.feed({ type, utterance, channel: "C01" });
+        const { PendingText } = await import("/pending-text.js");
+        const given = [];
+        const pending = new PendingText((one) => given.push([one.channel, one.utterance, one.hasText]), 100);
+        const say = (type, utterance) => pending.feed({ type, utterance, channel: "C01" });
         say("speech.ended", "u_cough");
         say("speech.ended", "u_word"); say("segment.final", "u_word");
         say("segment.final", "u_long"); say("speech.ended", "u_long");

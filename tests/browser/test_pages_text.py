@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.browser.conftest import OpenPage
+from tests.support.page_constants import page_list
 from webrtc_host.seams import Source
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -20,8 +21,9 @@ async def fed(page: Page, events: list[dict[str, Any]]) -> dict[str, Any]:
         const model = new Transcript();
         const changes = events.flatMap((event) => model.feed({ session: "s_1", channel: "C01", ...event }));
         const interim = model.interim("C01");
-        return { lines: model.lines.map((l) => l.text), interim: interim && interim.text, gaps: model.gaps,
-                 lastSeq: model.lastSeq, changes: changes.map((c) => c.type) };
+        const { lines, gaps, lastSeq } = model;
+        return { lines: lines.map((l) => l.text), originals: lines.map((l) => l.original ?? null), gaps,
+                 interim: interim && interim.text, lastSeq, changes: changes.map((c) => c.type) };
     }"""
     result: dict[str, Any] = await page.evaluate(script, events)
     return result
@@ -107,6 +109,54 @@ async def test_lost_audio_is_kept_joined_and_taken_back_when_it_is_filled(open_p
     assert (await fed(page, [*lost, cover(4, 0, 2400, "transcribed")]))["gaps"] == []
 
 
+async def test_an_earlier_gap_that_is_reported_later_is_a_gap_of_its_own(open_page: OpenPage) -> None:
+    page = await open_page()
+    gaps = [
+        {"type": "coverage", "seq": 1, "from_ms": 5000, "to_ms": 6000, "state": "lost"},
+        {"type": "coverage", "seq": 2, "from_ms": 1000, "to_ms": 2000, "state": "lost"},
+    ]
+    result = await fed(page, gaps)
+    assert [(gap["from_ms"], gap["to_ms"]) for gap in result["gaps"]] == [(1000, 2000), (5000, 6000)]
+
+
+async def test_the_middle_of_a_gap_can_be_filled(open_page: OpenPage) -> None:
+    page = await open_page()
+    events = [
+        {"type": "coverage", "seq": 1, "from_ms": 0, "to_ms": 9000, "state": "lost"},
+        {"type": "coverage", "seq": 2, "from_ms": 3000, "to_ms": 5000, "state": "transcribed"},
+    ]
+    result = await fed(page, events)
+    assert [(gap["from_ms"], gap["to_ms"]) for gap in result["gaps"]] == [(0, 3000), (5000, 9000)]
+
+
+async def test_a_final_without_text_makes_no_line_and_removes_its_interim(open_page: OpenPage) -> None:
+    page = await open_page()
+    result = await fed(page, [interim("alpha", 1), final("", 1)])
+    assert (result["lines"], result["interim"]) == ([], None)
+
+
+async def test_a_revision_replaces_the_text_and_keeps_the_first_one(open_page: OpenPage) -> None:
+    page = await open_page()
+    lines = [final("alfa one", 1), final("over", 2)]
+    revisions = [
+        {"type": "segment.revised", "seq": 3, "segment": "g_1", "text": "alpha one"},
+        {"type": "segment.revised", "seq": 4, "segment": "g_1", "text": "Alpha-1"},
+        {"type": "segment.revised", "seq": 5, "segment": "g_unknown", "text": "nothing"},
+    ]
+    result = await fed(page, [*lines, *revisions])
+    assert result["lines"] == ["Alpha-1", "over"]
+    assert result["originals"] == ["alfa one", None]
+    assert result["changes"].count("revised") == 2
+
+
+async def test_every_event_type_of_the_pages_list_has_a_handler(open_page: OpenPage) -> None:
+    page = await open_page()
+    script = """async () => [[...(await import("/transcript.js")).HANDLERS.keys()],
+                             (await import("/events.js")).EVENT_TYPES]"""
+    handled, listed = await page.evaluate(script)
+    assert handled == listed == page_list("EVENT_TYPES")
+
+
 @pytest.mark.parametrize("source", list(Source))
 async def test_a_line_that_was_not_read_live_stands_where_it_was_said(
     open_page: OpenPage, source: Source
@@ -123,7 +173,7 @@ async def test_a_line_that_was_not_read_live_stands_where_it_was_said(
 )
 async def test_timecodes_read_as_the_wire_writes_them(open_page: OpenPage, ms: int, text: str) -> None:
     page = await open_page()
-    script = "async (ms) => (await import('/transcript.js')).timecode(ms)"
+    script = "async (ms) => (await import('/timecode.js')).timecode(ms)"
     assert await page.evaluate(script, ms) == text
 
 

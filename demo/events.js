@@ -1,0 +1,28 @@
+/* The values of the server's events that the pages know. Tests compare these lists with the server, so they are
+ * written as JSON literals: no trailing comma, no expression.
+ */
+
+/** Every event type. transcript.js has one handler for each. `segment.revised` replaces the text of a final. */
+export const EVENT_TYPES = [
+  "session.started",
+  "session.ended",
+  "channel.opened",
+  "channel.closed",
+  "channel.state",
+  "speech.started",
+  "speech.ended",
+  "segment.interim",
+  "segment.final",
+  "segment.revised",
+  "window.failed",
+  "coverage",
+  "error"
+];
+
+/** Values of `source` in a final. A final of live audio has no source. */
+export const SOURCES = ["backfill", "recovery"];
+
+/** True for a final whose audio was not transcribed live: its text comes late, so its age is not a latency. */
+export function isLate(final) {
+  return SOURCES.includes(final.source);
+}
