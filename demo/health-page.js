@@ -165,3 +165,4 @@ document.getElementById("ask").addEventListener("submit", (event) => {
   rememberToken(document.getElementById("token").value.trim());
 });
 tick();
+document.documentElement.dataset.ready = "";

@@ -1,8 +1,9 @@
-/* The HTTP interface as a page: the OpenAPI document, drawn. Asks this server and no other, and needs no library. */
+/* The Reference page: draws this server's OpenAPI document. Uses no library and no other server. */
 
 import { rememberToken, request } from "./api.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
+const MEDIA_TYPE = "application/json";
 
 function element(name, text = "", ...children) {
   const made = document.createElement(name);
@@ -10,17 +11,17 @@ function element(name, text = "", ...children) {
   return made;
 }
 
-/** A schema with every reference in it replaced by what it refers to; a loop stays a name. */
-export function resolved(schema, schemas, above = []) {
-  if (Array.isArray(schema)) return schema.map((one) => resolved(one, schemas, above));
+/** A schema in which every $ref is replaced by its target. A schema that contains itself becomes its name. */
+function resolved(schema, schemas, parents = []) {
+  if (Array.isArray(schema)) return schema.map((one) => resolved(one, schemas, parents));
   if (schema === null || typeof schema !== "object") return schema;
   const name = schema.$ref?.split("/").pop();
-  if (name) return above.includes(name) ? name : resolved(schemas[name], schemas, [...above, name]);
-  return Object.fromEntries(Object.entries(schema).map(([key, one]) => [key, resolved(one, schemas, above)]));
+  if (name) return parents.includes(name) ? name : resolved(schemas[name], schemas, [...parents, name]);
+  return Object.fromEntries(Object.entries(schema).map(([key, one]) => [key, resolved(one, schemas, parents)]));
 }
 
-/** A schema as the JSON it stands for: `"text"`, `1`, and so on. */
-export function example(schema) {
+/** JSON of the shape that a resolved schema describes, with the type or the format of each value as the value. */
+function example(schema) {
   if (typeof schema !== "object" || schema === null) return schema ?? null;
   if (schema.enum) return schema.enum.join(" | ");
   if (schema.const !== undefined) return schema.const;
@@ -32,7 +33,7 @@ export function example(schema) {
   return schema.format ?? schema.type ?? "any";
 }
 
-function parameters(list) {
+function parameterTable(list) {
   const table = element("table");
   for (const one of list) {
     const kind = one.schema.enum?.join(" | ") ?? one.schema.pattern ?? one.schema.format ?? one.schema.type ?? "";
@@ -43,35 +44,38 @@ function parameters(list) {
   return table;
 }
 
-function shape(title, content, schemas) {
-  const schema = content?.["application/json"]?.schema;
+/** The JSON of a body under its title; nothing where the body is not JSON. */
+function jsonShape(title, content, schemas) {
+  const schema = content?.[MEDIA_TYPE]?.schema;
   if (!schema) return [];
-  const json = JSON.stringify(example(resolved(schema, schemas)), null, 2);
-  return [element("div", title), element("pre", json)];
+  const shape = element("pre", JSON.stringify(example(resolved(schema, schemas)), null, 2));
+  shape.tabIndex = 0; // a long shape scrolls, so the keyboard must reach it
+  return title ? [element("div", title), shape] : [shape];
 }
 
-function route(method, path, one, schemas) {
-  const head = element("summary", "", element("code", `${method.toUpperCase()} ${path}`), element("span", one.summary));
-  const inside = element("div", "", element("p", one.description));
+function routeDetails(method, path, route, schemas) {
+  const call = element("code", `${method.toUpperCase()} ${path}`);
+  const inside = element("div", "", element("p", route.description));
   inside.className = "inside";
-  if (one.parameters.length) inside.append(parameters(one.parameters));
-  inside.append(...shape("Body", one.requestBody?.content, schemas));
-  const [status, answer] = Object.entries(one.responses).find(([code]) => code < "400");
-  const kinds = Object.keys(answer.content ?? {}).join(", ");
-  inside.append(element("div", `Answers ${status}${kinds ? ` (${kinds})` : ""}`));
-  inside.append(...shape("", answer.content, schemas));
-  const refusals = Object.keys(one.responses).filter((code) => code >= "400");
-  inside.append(element("div", `May refuse with ${refusals.join(", ")}`));
-  return element("details", "", head, inside);
+  if (route.parameters.length) inside.append(parameterTable(route.parameters));
+  inside.append(...jsonShape("Request body", route.requestBody?.content, schemas));
+  const [status, response] = Object.entries(route.responses).find(([code]) => code < "400");
+  const types = Object.keys(response.content ?? {}).join(", ");
+  inside.append(element("div", `Response ${status}${types ? ` (${types})` : ""}`));
+  inside.append(...jsonShape("", response.content, schemas));
+  const errors = Object.keys(route.responses).filter((code) => code >= "400");
+  inside.append(element("div", `Possible errors: ${errors.join(", ")}`));
+  return element("details", "", element("summary", "", call, element("span", route.summary)), inside);
 }
 
 function draw(spec) {
-  const groups = new Map();
+  const groups = new Map(); // tag -> its routes as elements
   for (const [path, methods] of Object.entries(spec.paths)) {
     for (const method of METHODS.filter((name) => methods[name])) {
-      const one = methods[method];
-      const group = groups.get(one.tags[0]) ?? [];
-      groups.set(one.tags[0], [...group, route(method, path, one, spec.components.schemas)]);
+      const route = methods[method];
+      const [tag] = route.tags;
+      if (!groups.has(tag)) groups.set(tag, []);
+      groups.get(tag).push(routeDetails(method, path, route, spec.components.schemas));
     }
   }
   const sections = [...groups].map(([name, routes]) => element("section", "", element("h2", name), ...routes));
@@ -79,22 +83,23 @@ function draw(spec) {
   document.getElementById("version").textContent = `Version ${spec.info.version}.`;
 }
 
-async function show() {
-  const trouble = document.getElementById("trouble");
-  const ask = document.getElementById("ask");
+async function load() {
+  const error = document.getElementById("error");
+  const form = document.getElementById("token-form");
   try {
     draw(await request("GET", "api/openapi.json"));
-    trouble.hidden = ask.hidden = true;
-  } catch (error) {
-    ask.hidden = error.status !== 401;
-    trouble.hidden = false;
-    trouble.textContent = error.detail || error.message;
+    error.hidden = form.hidden = true;
+  } catch (failure) {
+    form.hidden = failure.status !== 401;
+    error.hidden = false;
+    error.textContent = failure.detail || failure.message;
   }
 }
 
-document.getElementById("ask").addEventListener("submit", (event) => {
+document.getElementById("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   rememberToken(document.getElementById("token").value.trim());
-  show();
+  load();
 });
-show();
+load();
+document.documentElement.dataset.ready = "";

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from host_stt_cli.loadtest import page as report_page
 from host_stt_cli.loadtest.creep import judged
@@ -120,6 +120,22 @@ async def test_the_health_page_shows_a_real_servers_figures_and_says_that_nobody
     await expect(health.locator("#plots svg").first).to_be_visible(timeout=FIGURES_MS)
     assert await health.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await expect_clean(health)
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP])
+async def test_the_reference_page_is_axe_clean_with_every_route_open(
+    browser: Browser, live_server: LiveServer, viewport: ViewportSize
+) -> None:
+    context = await browser.new_context(viewport=viewport)
+    try:
+        page = await context.new_page()
+        await page.goto(f"{live_server.url}/reference")
+        await expect(page.locator("details").first).to_be_visible(timeout=FIGURES_MS)
+        await page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await expect_clean(page)
+    finally:
+        await context.close()
 
 
 async def test_the_health_page_says_plainly_what_is_wrong(health: Page, live_server: LiveServer) -> None:

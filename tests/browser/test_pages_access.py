@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -11,6 +12,7 @@ from playwright.async_api import Page, ViewportSize, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.stub import DEMO, READY, STARTER, StubServer
+from webrtc_host.http.pages import NAMED
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -108,16 +110,34 @@ async def test_focus_is_visible(open_page: OpenPage) -> None:
     assert outline == "solid"
 
 
-@pytest.mark.parametrize("path", ["/", "/watch"])
+@pytest.mark.parametrize("path", list(NAMED))
 @pytest.mark.parametrize("width", [320, 390, 768, 941, 1920])
 async def test_nothing_is_wider_than_the_screen(open_page: OpenPage, path: str, width: int) -> None:
     page = await open_page(path, viewport={"width": width, "height": 800})
-    for _ in ("en", "ko"):
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    if await page.locator("#language").count():
         await page.click("#language")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("path", ["/", "/watch"])
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP])
+async def test_every_page_can_be_reached_from_every_other(
+    open_page: OpenPage, viewport: ViewportSize
+) -> None:
+    page = await open_page(viewport=viewport)
+    for path, name in (
+        ("/watch", "Watch"),
+        ("/health-page", "Health"),
+        ("/reference", "Reference"),
+        ("/", "Speak"),
+    ):
+        await page.get_by_role("navigation").get_by_role("link", name=name).click()
+        await page.wait_for_selector("html[data-ready]", state="attached")
+        assert urlsplit(page.url).path == path
+        await expect(page.locator("nav [aria-current=page]")).to_have_text(name)
+
+
+@pytest.mark.parametrize("path", list(NAMED))
 async def test_targets_are_large_enough_for_a_finger(
     open_page: OpenPage, stub: StubServer, path: str
 ) -> None:
@@ -125,7 +145,7 @@ async def test_targets_are_large_enough_for_a_finger(
     stub.final("two", 1000, 2000, channel="C02")
     page = await open_page(path, viewport=PHONE, has_touch=True, is_mobile=True)
     await page.wait_for_timeout(1000)
-    script = """() => [...document.querySelectorAll("button, select, a:not(.skip), label.switch")]
+    script = """() => [...document.querySelectorAll("button, select, a:not(.skip, p a), label.switch")]
         .filter((e) => e.offsetParent !== null)
         .map((e) => [e.outerHTML.slice(0, 60), e.getBoundingClientRect().height])"""
     small = [(what, height) for what, height in await page.evaluate(script) if height < 44]

@@ -1,12 +1,16 @@
-"""The files of the pages, read as text: small rooms that ask nothing of other servers."""
+"""The files of the pages, read as text: short, without other servers, and in agreement with this server."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.browser.stub import DEMO
-from webrtc_host.seams import Source
+from tests.support.page_constants import page_list
+from webrtc_host.http.pages import NAMED
+from webrtc_host.seams import EventType, Source
 
 
 def _sources() -> list[Path]:
@@ -20,7 +24,7 @@ def test_no_source_names_another_server_or_holds_inline_scripts() -> None:
         assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=\"", text), path.name
 
 
-def test_every_source_is_one_room() -> None:
+def test_every_source_is_shorter_than_300_lines() -> None:
     lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in _sources()}
     assert {name: n for name, n in lengths.items() if n >= 300} == {}
 
@@ -29,10 +33,22 @@ def test_the_clips_are_small() -> None:
     assert sum(path.stat().st_size for path in (DEMO / "clips").iterdir()) < 200_000
 
 
+def test_the_pages_know_every_event_type_of_the_server() -> None:
+    revised = {"segment.revised"}  # reserved on the wire; the pages apply it already
+    assert set(page_list("EVENT_TYPES")) == {kind.value for kind in EventType} | revised
+
+
 def test_the_pages_know_every_source_of_a_final_that_was_not_live() -> None:
-    text = (DEMO / "transcript.js").read_text("utf-8")
-    (listed,) = re.findall(r"LATER_SOURCES = new Set\(\[([^\]]*)\]\)", text)
-    assert re.findall(r'"([^"]+)"', listed) == [source.value for source in Source]
+    assert page_list("SOURCES") == [source.value for source in Source]
     for name in ("strings-en.js", "strings-ko.js"):
         strings = (DEMO / name).read_text("utf-8")
         assert all(f'"text.source.{source.value}":' in strings for source in Source), name
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED.items())
+def test_every_page_has_the_same_navigation_and_marks_itself(path: str, name: str) -> None:
+    (nav,) = re.findall(r"<nav .*?</nav>", (DEMO / name).read_text("utf-8"), re.DOTALL)
+    links = re.findall(r"<a href=\"([^\"]+)\"([^>]*)>(\w+)</a>", nav)
+    assert [text for _, _, text in links] == ["Speak", "Watch", "Health", "Reference"]
+    assert ["/" + link.removeprefix(".") for link, _, _ in links] == list(NAMED)
+    assert ["/" + link.removeprefix(".") for link, more, _ in links if "aria-current" in more] == [path]
