@@ -53,6 +53,7 @@ from webrtc_host.http.limits import LimitsOfCallers
 from webrtc_host.http.openapi import OpenApi
 from webrtc_host.http.pages import add_pages
 from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import add_routes
 from webrtc_host.life import Step, living, once, task
 from webrtc_host.media.opus import libopus_works
 from webrtc_host.recovery.backfill import BackfillService
@@ -258,31 +259,33 @@ def _add_readiness(app: web.Application) -> None:
 
 
 def _add_routes(app: web.Application) -> None:
-    watching = Watching(app[REGISTRY], app[SUBSCRIBERS])
-    # No HEAD: a stream has no head without its body.
-    app.router.add_get("/ws", WatchSocket(watching).handle, allow_head=False)
-    app.router.add_get("/events", EventStream(watching).handle, allow_head=False)
+    """Make the services that have routes; each declares its routes beside their handlers (`http.routes`)."""
+    registry, speech, config = app[REGISTRY], app[SPEECH], app[CONFIG]
     store, archive = app[RECORD].store, app[ARCHIVE].archive
-    RecordsApi(app[REGISTRY], store, archive).add_routes(app)
-    ExportApi(app[REGISTRY], store, archive).add_routes(app)
-    SearchApi(app[SEARCH]).add_routes(app)
-    StatusApi(app[READINESS], app[METRICS], __version__).add_routes(app)
-    AudioApi(archive, app[ARCHIVE]).add_routes(app)
-    GlossaryApi(app[SPEECH].glossary).add_routes(app)
-    registry, speech = app[REGISTRY], app[SPEECH]
-    media, attach = app[CONFIG].media, app[DATA_CHANNELS].attach
-    app.router.add_routes(OfferDoor(registry, media, attach, app[RESUME], app[ONE_PORT]).routes())
+    attach, port = app[DATA_CHANNELS].attach, app[ONE_PORT]
+    watching = Watching(registry, app[SUBSCRIBERS])
     app[BACKFILL] = BackfillDoor(
-        registry, app[RESUME], app[BACKFILL_SERVICE].fill, media.backfill_s, rates=app[SOCKETS].rates
+        *(registry, app[RESUME], app[BACKFILL_SERVICE].fill, config.media.backfill_s),
+        rates=app[SOCKETS].rates,
     )
-    app.router.add_routes(app[BACKFILL].routes())
-    app[WHIP] = WhipDoor(registry, media, attach, app[ONE_PORT])
-    app.router.add_routes(app[WHIP].routes())
-    app.router.add_routes(app[SOCKETS].routes())
-    app.router.add_routes(
-        PushDoor(registry, speech.engine, speech.glossary, speech.ids, archive=archive).routes()
+    app[WHIP] = WhipDoor(registry, config.media, attach, port)
+    add_routes(
+        app,
+        WatchSocket(watching),
+        EventStream(watching),
+        RecordsApi(registry, store, archive),
+        ExportApi(registry, store, archive),
+        SearchApi(app[SEARCH]),
+        StatusApi(app[READINESS], app[METRICS], __version__),
+        AudioApi(archive, app[ARCHIVE]),
+        GlossaryApi(speech.glossary),
+        OfferDoor(registry, config.media, attach, app[RESUME], port),
+        app[BACKFILL],
+        app[WHIP],
+        app[SOCKETS],
+        PushDoor(registry, speech.engine, speech.glossary, speech.ids, archive=archive),
+        OpenApi(__version__),
     )
-    OpenApi(__version__).add_routes(app)
     add_pages(app)
 
 

@@ -19,8 +19,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaBlackhole
 
 from tests.support.polling import until
-from webrtc_host.http.auth import is_open_to_all
 from webrtc_host.http.pages import add_pages
+from webrtc_host.http.routes import needs_token
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 READY: dict[str, Any] = {
@@ -144,7 +144,7 @@ class StubServer:
 
     @web.middleware
     async def _check_token(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        is_open = request.path == "/ready" or is_open_to_all(request.match_info.handler)
+        is_open = request.path == "/ready" or not needs_token(request)
         given = request.headers.get("Authorization", "") == f"Bearer {self.token}" or (
             request.query.get("token") == self.token
         )

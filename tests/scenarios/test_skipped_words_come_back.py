@@ -84,7 +84,7 @@ async def push(aiohttp_client: Any, engine: FakeEngine) -> tuple[dict[str, Any],
     rig = Rig()
     async with engine_client(engine) as transcriber:
         door = PushDoor(rig.registry, transcriber, NoTerms(), Ids())
-        http = await aiohttp_client(app_of(door.routes()))
+        http = await aiohttp_client(app_of(door))
         session = (await (await http.post("/sessions/create")).json())["session_id"]
         form = aiohttp.FormData(default_to_multipart=True)
         form.add_fields(("session_id", session), ("channel_id", "C01"), ("start_ts", "0"), ("lang", "en"))

@@ -80,7 +80,7 @@ async def serving(
     hosts = HostAddresses(media.announce)
     port = WatchedPort(hosts, is_proxied=bool(media.trusted_proxies))
     door = OfferDoor(rig.registry, media, lambda *_: None, port=port)
-    runner = web.AppRunner(app_of(door.routes()))
+    runner = web.AppRunner(app_of(door))
     await runner.setup()
     listening = port.open(host, 0)
     connections = Connections(ConnectionLimits(), clock=time.monotonic)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from host_stt.contract import RequestError, error_body
 from webrtc_host.config import LimitsConfig
+from webrtc_host.http.routes import add_routes
 from webrtc_host.seams import Block, BlockKind, EventType
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.registry import SessionRegistry
@@ -110,9 +111,10 @@ async def plain_errors(request: web.Request, handler: Any) -> web.StreamResponse
         return web.json_response(error_body(error.code, error.message), status=error.status, headers=headers)
 
 
-def app_of(routes: Sequence[web.RouteDef]) -> web.Application:
+def app_of(*services: object) -> web.Application:
+    """An application with the routes of these services, without roles and limits."""
     app = web.Application(middlewares=[plain_errors])
-    app.add_routes(routes)
+    add_routes(app, *services)
     return app
 
 

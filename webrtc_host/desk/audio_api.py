@@ -1,8 +1,8 @@
-"""The HTTP interface to kept sound: a segment's words again, any range of a channel, and a channel's hold.
+"""The HTTP interface to the archive: the audio of a segment, a range of a channel, and a channel's hold.
 
-Owns routes, the checks of what is asked, and byte ranges; what is kept is the archive's, what is held the
-record's. Answers are Ogg Opus with the packets as they came. Invariant: no path comes from a caller; ids are
-looked up, never joined.
+The routes, the checks of the requests, and byte ranges. `archive` reads the audio; the record has the holds.
+Responses are Ogg Opus with the packets as they arrived. Invariant: no file path contains text from a caller;
+ids are only looked up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from host_stt_common.channel_ids import is_channel_id
 from host_stt_common.places import NoPlace, Places
@@ -24,28 +24,32 @@ from webrtc_host.archive.writer import Place
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import BROKEN_OFF, OUTCOME
 from webrtc_host.http.auth import key_of
-from webrtc_host.http.requests import Body, Operation, Query, Whole, describes, read_body, read_query
+from webrtc_host.http.requests import Body, Query, Whole, read_body, read_query
+from webrtc_host.http.responses import HoldResponse
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.transcript.records import SegmentPlace
 
 LEAD_MS = 300
-"""Heard before the first word of a segment, and after the last; word times are off by up to 200 ms."""
+"""Audio before the first word of a segment and after its last one; word times are off by up to 200 ms."""
 LEAD_MS_MAX = 10_000
 SEGMENT = re.compile(r"g_\d{1,18}")
 READS_MAX = 8
-"""Answers made and sent at one time; each may hold an hour of audio, 15 MB."""
+"""Responses in progress at a time; each may hold an hour of audio, 15 MB."""
 PIECE_BYTES = 64 * 1024
 RETRY_AFTER_S = 2.0
 BYTE_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 CONTENT_TYPE = "audio/ogg"
+CHANNEL = "/api/sessions/{session}/channels/{channel}"
 
 
 class Records(Protocol):
-    """What the record knows of sound."""
+    """The parts of the record that the audio routes use."""
 
     async def find_segment(self, segment: str) -> SegmentPlace | None:
-        """Raises StoreError, as the others."""
+        """Raises StoreError, as the other methods do."""
         ...
 
     async def has_channel(self, place: Place) -> bool | None:
@@ -56,42 +60,35 @@ class Records(Protocol):
 
 
 class SegmentQuery(Query):
-    lead_ms: Whole = Field(LEAD_MS, le=LEAD_MS_MAX, description="sound before the first word")
-    trail_ms: Whole = Field(LEAD_MS, le=LEAD_MS_MAX, description="sound after the last word")
+    lead_ms: Whole = Field(LEAD_MS, le=LEAD_MS_MAX, description="audio before the first word")
+    trail_ms: Whole = Field(LEAD_MS, le=LEAD_MS_MAX, description="audio after the last word")
 
 
 class RangeQuery(Query):
     from_ms: Whole = Field(0, description="since the session's t = 0")
-    to_ms: Whole | None = Field(None, description="not included; without it, to the end of what is kept")
+    to_ms: Whole | None = Field(None, description="not included; default: the end of the audio that is kept")
 
 
 class Hold(Body):
-    is_held: bool = Field(description="nothing of the channel's sound or text is removed")
-
-
-class HoldAnswer(BaseModel):
-    session: str
-    channel: str
-    is_held: bool
+    is_held: bool = Field(description="nothing of the channel's audio or text is removed")
 
 
 class AudioApi:
     def __init__(self, archive: Archive | None, records: Records) -> None:
-        """archive: None when the configuration keeps no sound."""
+        """archive: None when the configuration keeps no audio."""
         self._archive = archive
         self._records = records
         self._places = Places(READS_MAX)
 
-    def add_routes(self, app: web.Application) -> None:
-        channel = "/api/sessions/{session}/channels/{channel}"
-        app.router.add_get("/api/segments/{segment}/audio", self.segment)
-        app.router.add_get(f"{channel}/audio", self.range)
-        app.router.add_put(f"{channel}/hold", self.hold)
-
-    @describes(
-        Operation(
-            "The sound of a final, as it came", SegmentQuery, content_type=CONTENT_TYPE, errors=(404, 503)
-        )
+    @Route(
+        "GET",
+        "/api/segments/{segment}/audio",
+        Role.LISTENER,
+        "The audio of a final, as it arrived",
+        audit="listened",
+        query=SegmentQuery,
+        content_type=CONTENT_TYPE,
+        errors=(404, 503),
     )
     async def segment(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, SegmentQuery)
@@ -102,13 +99,15 @@ class AudioApi:
         from_ms, to_ms = max(0, place.start_ms - query.lead_ms), place.end_ms + query.trail_ms
         return await self._answer(request, Place(place.session, place.channel), from_ms, to_ms, segment)
 
-    @describes(
-        Operation(
-            "The sound of a range of a channel, as it came",
-            RangeQuery,
-            content_type=CONTENT_TYPE,
-            errors=(404, 413, 422, 503),
-        )
+    @Route(
+        "GET",
+        f"{CHANNEL}/audio",
+        Role.LISTENER,
+        "The audio of a range of a channel, as it arrived",
+        audit="listened",
+        query=RangeQuery,
+        content_type=CONTENT_TYPE,
+        errors=(404, 413, 422, 503),
     )
     async def range(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, RangeQuery)
@@ -124,14 +123,23 @@ class AudioApi:
             raise RequestError("inverted_range", message, 422)
         if to_ms - query.from_ms > longest_ms:
             message = (
-                f"{to_ms - query.from_ms} ms are asked for; one answer holds {longest_ms} ms "
-                "(archive.range_s_max), ask in parts"
+                f"the range is {to_ms - query.from_ms} ms long, and one response holds {longest_ms} ms "
+                "(archive.range_s_max); request it in parts"
             )
             raise RequestError("range_too_long", message, 413)
         name = f"{place.session}_{place.channel}_{query.from_ms}-{to_ms}"
         return await self._answer(request, place, query.from_ms, to_ms, name)
 
-    @describes(Operation("Hold or free a channel", None, Hold, HoldAnswer, errors=(404, 422)))
+    @Route(
+        "PUT",
+        f"{CHANNEL}/hold",
+        Role.SUPERVISOR,
+        "Set or lift the hold of a channel",
+        audit="held or freed",
+        body=Hold,
+        response=HoldResponse,
+        errors=(404, 422),
+    )
     async def hold(self, request: web.Request) -> web.Response:
         hold = await read_body(request, Hold)
         place = await self._place(request)
@@ -152,18 +160,18 @@ class AudioApi:
 
     def _kept(self) -> Archive:
         if self._archive is None:
-            raise RequestError("no_archive", "this server keeps no sound (archive.enabled is false)", 404)
+            raise RequestError("no_archive", "this server keeps no audio (archive.enabled is false)", 404)
         return self._archive
 
     async def _answer(
         self, request: web.Request, place: Place, from_ms: int, to_ms: int, name: str
     ) -> web.StreamResponse:
         archive = self._kept()
-        # The place is held until the last byte is taken: what is not read yet is in memory.
+        # The place is held until the caller has taken the last byte: the rest of the audio is in memory.
         with self._one_more(key_of(request)):
             data = await asyncio.to_thread(_ogg_of, archive, place, from_ms, to_ms)
             if data is None:
-                message = f"no sound of {place.channel} is kept from {from_ms} to {to_ms} ms"
+                message = f"no audio of {place.channel} is kept from {from_ms} to {to_ms} ms"
                 raise RequestError("no_audio", message, 404)
             return await _send(request, data, name)
 
@@ -173,12 +181,12 @@ class AudioApi:
             with self._places.take(caller):
                 yield
         except NoPlace as error:
-            message = f"{error.held} answers with audio {error.who} are being sent already"
+            message = f"{error.held} responses with audio {error.who} are in progress; try again in a moment"
             raise Overloaded("audio_busy", message, retry_after_s=RETRY_AFTER_S) from error
 
 
 def _ogg_of(archive: Archive, place: Place, from_ms: int, to_ms: int) -> bytes | None:
-    """Blocking. None when nothing of the range is kept."""
+    """The range as a file. Blocking. None when none of its audio is kept."""
     from_sample, to_sample = from_ms * SAMPLES_PER_MS, to_ms * SAMPLES_PER_MS
     packets = archive.packets(place, max(0, from_sample - ROLL_SAMPLES), to_sample)
     if not any(packet.end_sample > from_sample for packet in packets):
@@ -188,7 +196,7 @@ def _ogg_of(archive: Archive, place: Place, from_ms: int, to_ms: int) -> bytes |
 
 
 async def _send(request: web.Request, data: bytes, name: str) -> web.StreamResponse:
-    """All of it, or the one byte range that a player asked for; piece by piece, as the caller takes it."""
+    """Send all of it, or the one byte range of the request, in pieces, as fast as the caller takes them."""
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
@@ -210,7 +218,7 @@ async def _send(request: web.Request, data: bytes, name: str) -> web.StreamRespo
 async def _send_pieces(
     request: web.Request, data: memoryview, status: int, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """A caller that leaves is noted in OUTCOME; one that takes nothing is closed by `connections`."""
+    """OUTCOME notes a caller that leaves. `connections` closes the connection of one that takes nothing."""
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = len(data)
     try:

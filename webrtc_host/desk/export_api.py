@@ -1,7 +1,8 @@
 """`GET /api/sessions/{session}/export.*`: a session, or a part of it, as a file.
 
-Owns the routes, the number of exports made at one time and the sending; the file is `transcript.export`'s.
-Invariant: a file is sent while it is read, and one that broke off is cut, never ended as if it were whole.
+The routes, the limit of exports in progress, and the sending; `transcript.export` makes the file.
+Invariant: a file is sent while it is read. When reading fails, the response is cut off, so that it does not
+look like a whole file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from webrtc_host.desk.records_api import known_session, span_of
 from webrtc_host.errors import Overloaded
 from webrtc_host.http.audit import BROKEN_OFF, OUTCOME
 from webrtc_host.http.auth import key_of
-from webrtc_host.http.requests import Operation, RangeQuery, describes, read_query
+from webrtc_host.http.requests import RangeQuery, read_query
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route, route_of
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript.export import Exporter, ExportWish
@@ -29,7 +32,7 @@ from webrtc_host.transcript.export_formats import Clock, Format
 from webrtc_host.transcript.store import Store
 
 EXPORTS_MAX = 4
-"""Made at one time. Each reads pages of the record and, in a zip, ten minutes of sound at a time."""
+"""In progress at a time. Each reads pages of the record and, in a zip, ten minutes of audio at a time."""
 RETRY_AFTER_S = 5.0
 
 CONTENT_TYPES = {
@@ -41,12 +44,28 @@ CONTENT_TYPES = {
 }
 
 
+EXPORT = "/api/sessions/{session}/export."
+
+
 class ExportQuery(RangeQuery):
     clock: Clock = Field(Clock.SESSION, description="how times are written")
 
 
-class KeptSound:
-    """`export.SoundReader` from the archive."""
+def _text_route(kind: Format) -> Route:
+    return Route(
+        "GET",
+        f"{EXPORT}{kind}",
+        Role.VIEWER,
+        f"The text as {kind}",
+        audit="exported",
+        query=ExportQuery,
+        content_type=CONTENT_TYPES[kind],
+        errors=(404, 422, 503),
+    )
+
+
+class KeptAudio:
+    """Implements `export.SoundReader` with the archive."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -67,33 +86,30 @@ class ExportApi:
     def __init__(self, registry: SessionRegistry, store: Store, archive: Archive | None) -> None:
         self._registry = registry
         self._store = store
-        self._exporter = Exporter(store, KeptSound(archive) if archive is not None else None)
+        self._exporter = Exporter(store, KeptAudio(archive) if archive is not None else None)
         self._places = Places(EXPORTS_MAX)
 
-    def add_routes(self, app: web.Application) -> None:
-        base = "/api/sessions/{session}/export."
-        for kind, content_type in CONTENT_TYPES.items():
-            what = Operation(
-                f"The text as {kind}", ExportQuery, content_type=content_type, errors=(404, 422, 503)
-            )
-
-            async def handle(request: web.Request, kind: Format = kind) -> web.StreamResponse:
-                return await self.text(request, kind)
-
-            app.router.add_get(f"{base}{kind}", describes(what)(handle))
-        app.router.add_get(f"{base}zip", self.zip)
-
-    async def text(self, request: web.Request, kind: Format) -> web.StreamResponse:
+    @_text_route(Format.TXT)
+    @_text_route(Format.SRT)
+    @_text_route(Format.VTT)
+    @_text_route(Format.CSV)
+    @_text_route(Format.JSONL)
+    async def text(self, request: web.Request) -> web.StreamResponse:
+        route = route_of(request)
+        assert route is not None
+        kind = Format(route.path.rpartition(".")[2])
         wish = await self._wish(request)
         return await self._send(request, self._exporter.text(wish, kind), kind, CONTENT_TYPES[kind], wish)
 
-    @describes(
-        Operation(
-            "Every form of the text, the coverage and the sound, zipped",
-            ExportQuery,
-            content_type="application/zip",
-            errors=(404, 422, 503),
-        )
+    @Route(
+        "GET",
+        f"{EXPORT}zip",
+        Role.LISTENER,
+        "The text in every format, the coverage and the audio, in a zip",
+        audit="exported",
+        query=ExportQuery,
+        content_type="application/zip",
+        errors=(404, 422, 503),
     )
     async def zip(self, request: web.Request) -> web.StreamResponse:
         wish = await self._wish(request)
@@ -118,7 +134,7 @@ class ExportApi:
             if content_type.startswith("text/"):
                 response.charset = "utf-8"
             response.headers["Cache-Control"] = "private, no-store"
-            # The id, not the name: it needs no quoting, whatever people call their sessions.
+            # The id and not the name, because the name of a session may need quoting.
             response.headers["Content-Disposition"] = f'attachment; filename="{wish.span.session}.{ending}"'
             await response.prepare(request)
             try:
@@ -128,7 +144,7 @@ class ExportApi:
                             await response.write(piece)
                 await response.write_eof()
             except ConnectionError:
-                request[OUTCOME] = BROKEN_OFF  # the caller has left; nobody is there to answer
+                request[OUTCOME] = BROKEN_OFF  # the caller closed the connection
             return response
 
     @contextmanager

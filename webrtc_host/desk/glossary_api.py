@@ -1,7 +1,7 @@
-"""`/api/glossary`: read and replace the glossary, and see what a channel's prompt is given.
+"""`/api/glossary`: read and replace the glossary, and see the terms in a channel's prompt.
 
-Owns the routes; the list, its checks and its file are `speech.glossary`'s. Writing a file blocks, so it
-happens in a thread.
+Only the routes; `speech.glossary` holds the list, its checks and its file. Writing a file blocks, so it runs
+in a thread.
 """
 
 from __future__ import annotations
@@ -14,29 +14,35 @@ from aiohttp import web
 
 from host_stt_common.channel_ids import BadChannelId, is_channel_id
 from webrtc_host.errors import RequestError
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.speech.glossary import Glossary, GlossaryError
 
 logger = logging.getLogger(__name__)
 
 VERSION = "glossary_version"
-"""The running number of changes; `version` in the body is that of the file's form."""
+"""The number of changes since the start; `version` in the body is the version of the file format."""
 
 
 class GlossaryApi:
     def __init__(self, glossary: Glossary) -> None:
         self._glossary = glossary
 
-    def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/api/glossary", self.show)
-        app.router.add_put("/api/glossary", self.replace)
-        app.router.add_get("/api/glossary/prompt", self.prompt)
-
+    @Route("GET", "/api/glossary", Role.VIEWER, "The glossary in use")
     async def show(self, request: web.Request) -> web.Response:
         return json_response({**self._glossary.as_dict(), VERSION: self._glossary.version})
 
+    @Route(
+        "PUT",
+        "/api/glossary",
+        Role.SUPERVISOR,
+        "Replace the glossary",
+        audit="changed glossary",
+        errors=(422,),
+    )
     async def replace(self, request: web.Request) -> web.Response:
-        """Takes what `show` gives. Terms are in force with the next window."""
+        """The body has the form of the response of GET. The next window uses the new terms."""
         try:
             body = json.loads(await request.read())
         except (ValueError, RecursionError) as error:
@@ -49,10 +55,11 @@ class GlossaryApi:
             raise RequestError("bad_glossary", str(error), 422) from error
         except OSError as error:
             logger.error("the glossary cannot be written: %s", error)
-            message = f"the glossary cannot be written to disk ({error.strerror}); the old one stays in force"
+            message = f"the glossary cannot be written to disk ({error.strerror}); the old one stays in use"
             raise RequestError("glossary_not_written", message, 503, retry_after_s=10) from error
         return json_response({"terms": self._glossary.as_dict().get("terms", []), VERSION: version})
 
+    @Route("GET", "/api/glossary/prompt", Role.VIEWER, "The terms in the prompt of a channel's windows")
     async def prompt(self, request: web.Request) -> web.Response:
         channel = request.query.get("channel", "C01")
         if not is_channel_id(channel):

@@ -1,8 +1,8 @@
 """The HTTP interface to the record: sessions, their finals, coverage and statistics, and the audit.
 
-Owns `/api/sessions...` and `/api/audit`; what is live is the registry's, everything else the store's.
-Invariant: a session is answered the same while it runs and years later, and an id from a caller is only ever
-looked up.
+The routes `/api/sessions...` and `/api/audit`. Running sessions come from the registry, everything else comes
+from the store. Invariants: a session has the same response while it runs and years later; an id from a caller
+is only looked up.
 """
 
 from __future__ import annotations
@@ -20,21 +20,20 @@ from sqlalchemy import Connection, Row
 
 from webrtc_host.archive.archive import Archive
 from webrtc_host.errors import Overloaded, RequestError, StoreError
-from webrtc_host.http import responses as answers
+from webrtc_host.http import responses
 from webrtc_host.http.auth import GATE
 from webrtc_host.http.requests import (
     Body,
     Name,
-    Operation,
     Query,
     RangeQuery,
     Whole,
     check_range,
-    describes,
     read_body,
     read_query,
 )
 from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.seams import CoverageState
 from webrtc_host.session.registry import Session, SessionRegistry
@@ -46,36 +45,38 @@ from webrtc_host.transcript.store import Store
 
 logger = logging.getLogger(__name__)
 
+SESSION = "/api/sessions/{session}"
+
 SEGMENTS_PER_PAGE = 1000
 RUNS_MAX = 50_000
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class SessionsQuery(Query):
-    limit: int = Field(100, ge=1, le=500, description="sessions of a page")
-    before: str | None = Field(None, max_length=64, description="the last session of the page before")
+    limit: int = Field(100, ge=1, le=500, description="sessions on a page")
+    before: str | None = Field(None, max_length=64, description="the last session of the previous page")
 
 
 class SegmentsQuery(RangeQuery):
-    after: Whole = Field(0, description="`next_after` of the page before")
+    after: Whole = Field(0, description="`next_after` of the previous page")
 
 
 class AuditQuery(Query):
     limit: int = Field(100, ge=1, le=500)
-    before: Whole | None = Field(None, description="`next_before` of the page before")
+    before: Whole | None = Field(None, description="`next_before` of the previous page")
 
 
 class SessionChange(Body):
     name: Name | None = None
-    is_held: bool | None = Field(None, description="a hold: nothing of it is removed; wants a supervisor")
+    is_held: bool | None = Field(None, description="a hold: nothing is removed; needs the role supervisor")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A session: as it runs, as the record has it, or both."""
+    """A session as the registry has it, as the record has it, or both."""
 
     live: Session | None
-    row: Row[Any] | None  # one of both is there
+    row: Row[Any] | None  # at least one of the two is not None
 
     @property
     def id(self) -> str:
@@ -107,25 +108,19 @@ class Known:
 
 class RecordsApi:
     def __init__(self, registry: SessionRegistry, store: Store, archive: Archive | None) -> None:
-        """archive: whose sound goes with a session that is removed; None: none is kept."""
+        """archive: the audio of a removed session is removed from it; None: no audio is kept."""
         self._registry = registry
         self._store = store
         self._archive = archive
 
-    def add_routes(self, app: web.Application) -> None:
-        one = "/api/sessions/{session}"
-        app.router.add_get("/api/sessions", self.list)
-        app.router.add_get(one, self.show)
-        app.router.add_patch(one, self.change)
-        app.router.add_delete(one, self.remove)
-        app.router.add_post(f"{one}/end", self.end)
-        app.router.add_get(f"{one}/segments", self.segments)
-        app.router.add_get(f"{one}/coverage", self.coverage)
-        app.router.add_get(f"{one}/statistics", self.statistics)
-        app.router.add_get("/api/audit", self.audit)
-
-    @describes(
-        Operation("Sessions, newest first", SessionsQuery, answer=answers.SessionsAnswer, errors=(404,))
+    @Route(
+        "GET",
+        "/api/sessions",
+        Role.VIEWER,
+        "Sessions, newest first",
+        query=SessionsQuery,
+        response=responses.SessionsResponse,
+        errors=(404,),
     )
     async def list(self, request: web.Request) -> web.Response:
         query = read_query(request, SessionsQuery)
@@ -144,14 +139,26 @@ class RecordsApi:
         next_before = shown[-1].id if len(rows) > query.limit else None
         return json_response({"sessions": bodies, "next_before": next_before})
 
-    @describes(Operation("One session", answer=answers.SessionAnswer, errors=(404,)))
+    @Route(
+        "GET",
+        SESSION,
+        Role.VIEWER,
+        "One session",
+        response=responses.SessionResponse,
+        errors=(404,),
+    )
     async def show(self, request: web.Request) -> web.Response:
         return json_response(await self._body(await self._known(request)))
 
-    @describes(
-        Operation(
-            "Rename, hold or free a session", None, SessionChange, answers.SessionAnswer, errors=(404, 422)
-        )
+    @Route(
+        "PATCH",
+        SESSION,
+        Role.OPERATOR,
+        "Rename a session, or set or lift its hold",
+        audit="changed",
+        body=SessionChange,
+        response=responses.SessionResponse,
+        errors=(404, 422),
     )
     async def change(self, request: web.Request) -> web.Response:
         change = await read_body(request, SessionChange)
@@ -163,15 +170,24 @@ class RecordsApi:
             known.live.name = change.name
         return json_response(await self._body(Known(known.live, await self.row(known.id))))
 
-    @describes(
-        Operation("Remove a session with its sound", answer=answers.RemovedAnswer, errors=(404, 409, 503))
+    @Route(
+        "DELETE",
+        SESSION,
+        Role.ADMIN,
+        "Remove a session and its audio",
+        audit="deleted",
+        response=responses.SessionRemovedResponse,
+        errors=(404, 409, 503),
     )
     async def remove(self, request: web.Request) -> web.Response:
-        """An ended one, and none under a hold. The sound first: what is left of a removal broken off is found
-        and removed again."""
+        """Only a session that has ended and is under no hold.
+
+        The audio goes first: when the removal is interrupted, the session is still in the record, and the
+        request can be sent again.
+        """
         known = await self._known(request)
         if known.live is not None and not known.live.is_ended:
-            message = f"session {known.id} goes on; end it first (POST /api/sessions/{known.id}/end)"
+            message = f"session {known.id} is still running; end it first (POST /api/sessions/{known.id}/end)"
             raise RequestError("session_live", message, 409)
         if await self._store.read(lambda c: records.is_held(c, known.id)):
             message = f"session {known.id} is under a hold; lift it first (PATCH with is_held false)"
@@ -183,21 +199,37 @@ class RecordsApi:
         logger.info("session %s removed", known.id)
         return json_response({"session": known.id, "is_removed": True})
 
-    @describes(Operation("End a session: last words first", answer=answers.EndAnswer, errors=(404,)))
+    @Route(
+        "POST",
+        f"{SESSION}/end",
+        Role.SUPERVISOR,
+        "End a session, after its last words are transcribed",
+        audit="ended",
+        response=responses.SessionEndResponse,
+        errors=(404,),
+    )
     async def end(self, request: web.Request) -> web.Response:
         known = await self._known(request)
         if known.live is None:
             return json_response({"session": known.id, "final_seq": known.head_seq})
         return json_response({"session": known.id, "final_seq": await self._registry.end(known.live)})
 
-    @describes(Operation("Finals, in order", SegmentsQuery, answer=answers.SegmentsAnswer, errors=(404, 422)))
+    @Route(
+        "GET",
+        f"{SESSION}/segments",
+        Role.VIEWER,
+        "The finals of a session, in order",
+        query=SegmentsQuery,
+        response=responses.SegmentsResponse,
+        errors=(404, 422),
+    )
     async def segments(self, request: web.Request) -> web.Response:
         query = read_query(request, SegmentsQuery)
         known = await self._known(request)
         span = span_of(known.id, query)
         page = await self._store.read(lambda c: records.segment_page(c, span, query.after, SEGMENTS_PER_PAGE))
         next_after = page[-1][0] if len(page) == SEGMENTS_PER_PAGE else None
-        # The events' own JSON is put together as it is: encoded once, also here.
+        # The record has the JSON of each event, so it is joined and not encoded again.
         found = b",".join(data.encode() for _, data in page)
         head = b'{"session":"%b","segments":[' % known.id.encode()
         tail = b'],"next_after":%b}' % (b"null" if next_after is None else b"%d" % next_after)
@@ -205,8 +237,14 @@ class RecordsApi:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    @describes(
-        Operation("What became of every second", RangeQuery, answer=answers.CoverageAnswer, errors=(404, 422))
+    @Route(
+        "GET",
+        f"{SESSION}/coverage",
+        Role.VIEWER,
+        "The coverage: the state of every millisecond",
+        query=RangeQuery,
+        response=responses.CoverageResponse,
+        errors=(404, 422),
     )
     async def coverage(self, request: web.Request) -> web.Response:
         query = read_query(request, RangeQuery)
@@ -225,13 +263,27 @@ class RecordsApi:
             }
         )
 
-    @describes(Operation("How much there is of each channel", answer=answers.StatisticsAnswer, errors=(404,)))
+    @Route(
+        "GET",
+        f"{SESSION}/statistics",
+        Role.VIEWER,
+        "Amounts of text and coverage of each channel",
+        response=responses.StatisticsResponse,
+        errors=(404,),
+    )
     async def statistics(self, request: web.Request) -> web.Response:
         known = await self._known(request)
         figures = await self._store.read(lambda c: records.statistics(c, known.id))
         return json_response({"session": known.id, "channels": figures})
 
-    @describes(Operation("Who exported, removed, ended or listened", AuditQuery, answer=answers.AuditAnswer))
+    @Route(
+        "GET",
+        "/api/audit",
+        Role.ADMIN,
+        "The audit: who sent, exported, removed or listened to what",
+        query=AuditQuery,
+        response=responses.AuditResponse,
+    )
     async def audit(self, request: web.Request) -> web.Response:
         query = read_query(request, AuditQuery)
         rows = await self._store.read(lambda c: records.audit_page(c, query.limit + 1, query.before))

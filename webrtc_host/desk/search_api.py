@@ -1,7 +1,7 @@
-"""`GET /api/search`: what was said, in all sessions or one, by its words.
+"""`GET /api/search`: find finals by their words, in one session or in all.
 
-Owns the query's meaning and the shape of a hit; finding is `transcript.search`'s. Invariant: whatever stands
-in `q` is words to look for, never a syntax that could be wrong.
+The meaning of the query and the form of a hit; `transcript.search` finds the hits. Invariant: `q` is only
+words to look for. It has no syntax, so no query is malformed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from pydantic import Field
 
 from host_stt_common.languages import AUTO, read_language
 from webrtc_host.errors import RequestError
-from webrtc_host.http import responses as answers
-from webrtc_host.http.requests import Moment, Operation, RangeQuery, check_range, describes, read_query
+from webrtc_host.http.requests import Moment, RangeQuery, check_range, read_query
+from webrtc_host.http.responses import SearchResponse
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.transcript.event_log import iso_ms
 from webrtc_host.transcript.search import Hit, Question, SearchIndex
@@ -28,25 +30,30 @@ SEGMENT = re.compile(r"g_[0-9]{1,15}")
 
 
 class SearchQuery(RangeQuery):
-    q: str = Field("", max_length=QUESTION_CHARS_MAX, description="words, all of which must have been said")
+    q: str = Field("", max_length=QUESTION_CHARS_MAX, description="words; a hit has all of them")
     session: str | None = Field(None, max_length=64)
     since: Moment | None = Field(None, description="spoken after this moment")
     until: Moment | None = Field(None, description="spoken before this moment")
-    term: str | None = Field(None, max_length=100, description="a glossary term the text holds")
-    conf_min: float | None = Field(None, ge=-100, le=0, description="mean log probability, 0 at best")
+    term: str | None = Field(None, max_length=100, description="a glossary term in the text")
+    conf_min: float | None = Field(None, ge=-100, le=0, description="mean log probability, at best 0")
     language: str | None = Field(None, max_length=64, description="a code (ko, ko-KR) or a name (Korean)")
-    before: str | None = Field(None, max_length=64, description="`next_before` of the page before")
-    limit: int = Field(50, ge=1, le=100, description="hits of a page")
+    before: str | None = Field(None, max_length=64, description="`next_before` of the previous page")
+    limit: int = Field(50, ge=1, le=100, description="hits on a page")
 
 
 class SearchApi:
     def __init__(self, index: SearchIndex) -> None:
         self._index = index
 
-    def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/api/search", self.search)
-
-    @describes(Operation("Find what was said", SearchQuery, answer=answers.SearchAnswer, errors=(422, 503)))
+    @Route(
+        "GET",
+        "/api/search",
+        Role.VIEWER,
+        "Find finals by their words",
+        query=SearchQuery,
+        response=SearchResponse,
+        errors=(422, 503),
+    )
     async def search(self, request: web.Request) -> web.Response:
         query = read_query(request, SearchQuery)
         check_range(query.from_ms, query.to_ms)
@@ -105,11 +112,11 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _language(given: str | None) -> str | None:
-    """Every spelling that the doors take finds what is stored under the code; `auto` is any language."""
+    """The code of the language, in whichever way the query names it; None for `auto`: any language."""
     code = read_language(given or "")
     return None if code == AUTO else code or _storable(given)
 
 
 def _storable(text: str | None) -> str | None:
-    """As a database can look for it: no lone surrogate, no NUL."""
+    """The text without characters that a database refuses: lone surrogates and NUL."""
     return None if text is None else text.encode(errors="replace").decode().replace("\0", "\ufffd")

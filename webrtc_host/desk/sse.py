@@ -12,6 +12,8 @@ from host_stt_common.accepting import when_lost
 from webrtc_host.desk.subscribers import End, Watcher
 from webrtc_host.desk.watching import Watching, Wish, pump
 from webrtc_host.http.auth import key_of
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.transcript.event_log import Event
 
 COMMENT_S = 15.0
@@ -26,6 +28,14 @@ class EventStream:
         self._watching = watching
         self._comment_s = comment_s
 
+    @Route(
+        "GET",
+        "/events",
+        Role.VIEWER,
+        "The events of a session, as server-sent events",
+        content_type="text/event-stream",
+        allow_head=False,
+    )
     async def handle(self, request: web.Request) -> web.StreamResponse:
         wish = Wish.from_query(request.query, request.headers.get("Last-Event-ID"))
         watcher = self._watching.join(wish, key_of(request))

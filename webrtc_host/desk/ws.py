@@ -25,7 +25,9 @@ from webrtc_host.desk.watching import (
     pump,
 )
 from webrtc_host.errors import RequestError
-from webrtc_host.http.auth import checks_token_itself, key_of
+from webrtc_host.http.auth import key_of
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.http.server import GATE, check_upgrade
 from webrtc_host.transcript.event_log import Event
 
@@ -50,7 +52,7 @@ class WatchSocket:
         self._watching = watching
         self._ping_s = ping_s
 
-    @checks_token_itself
+    @Route("GET", "/ws", Role.VIEWER, "The events of a session, over a WebSocket", is_websocket=True)
     async def handle(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT_S,

@@ -26,9 +26,11 @@ from webrtc_host.doors.socket_messages import read_in_small_pieces, receive
 from webrtc_host.doors.socket_start import AudioStart, message_fields, start_of
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import note_feed
-from webrtc_host.http.auth import checks_token_itself, key_of
+from webrtc_host.http.auth import key_of
 from webrtc_host.http.body import text_field
 from webrtc_host.http.fields import check_fields
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.http.server import GATE, check_upgrade
 from webrtc_host.media.resample import MEDIA_RATE, Piece
 from webrtc_host.recovery.gap_filling import Filled, Run, joined
@@ -79,14 +81,17 @@ class BackfillDoor:
         self.rates = rates or FrameRates()
         self._busy: set[Channel] = set()
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/ws/backfill/{channel}", self.handle, allow_head=False)]
-
     def statistics(self) -> dict[str, float]:
         """Since the start of the process, and how many are here now."""
         return {**self.totals, "in_hand": len(self._busy)}
 
-    @checks_token_itself
+    @Route(
+        "GET",
+        "/ws/backfill/{channel}",
+        Role.OPERATOR,
+        "Audio of a network gap, over a WebSocket",
+        is_websocket=True,
+    )
     async def handle(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=self.limits.frame_bytes)
         check_upgrade(request)

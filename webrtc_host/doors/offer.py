@@ -20,6 +20,8 @@ from webrtc_host.errors import RequestError
 from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.body import read_json_object, text_field
 from webrtc_host.http.fields import check_fields
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.session.publisher_status import standing
 from webrtc_host.session.registry import Connection, Session, SessionRegistry
@@ -81,19 +83,13 @@ class OfferDoor:
         self._peers: dict[str, Peer] = {}  # by connection, while it stands
         registry.on_disconnect.append(self._closed)
 
-    def routes(self) -> list[web.RouteDef]:
-        return [
-            web.post("/offer", self.offer),
-            web.get("/offer/{connection}", self.stands),
-            web.delete("/offer/{connection}", self.hang_up),
-            web.get("/api/ice", self.ice),
-        ]
-
+    @Route("GET", "/api/ice", Role.OPERATOR, "STUN and TURN servers for the client")
     async def ice(self, request: web.Request) -> web.Response:
         """The STUN and TURN servers for the client, in the form that RTCPeerConnection takes."""
         servers = [asdict(server) for server in issue(self._media.ice_servers, time.time())]
         return web.json_response({"ice_servers": servers}, headers={"Cache-Control": "no-store"})
 
+    @Route("POST", "/offer", Role.OPERATOR, "A WebRTC offer; the response has the answer", errors=(422,))
     async def offer(self, request: web.Request) -> web.Response:
         body = parse_offer(await read_json_object(request, self._registry.limits.body_bytes))
         if body.connection is not None:
@@ -174,12 +170,26 @@ class OfferDoor:
             }
         )
 
+    @Route(
+        "GET",
+        "/offer/{connection}",
+        Role.OPERATOR,
+        "What has arrived for the channels of a connection",
+        errors=(404,),
+    )
     async def stands(self, request: web.Request) -> web.Response:
         """What a client's pings on the data channel are answered with, over HTTP."""
         connection = self._connection(request.match_info["connection"])
         body = {"session": connection.session.id, "connection": connection.id, **standing(connection)}
         return web.json_response(body, headers={"Cache-Control": "no-store"})
 
+    @Route(
+        "DELETE",
+        "/offer/{connection}",
+        Role.OPERATOR,
+        "End a connection, after its last words",
+        errors=(404,),
+    )
     async def hang_up(self, request: web.Request) -> web.Response:
         connection = self._connection(request.match_info["connection"])
         return web.json_response({"final_seq": await connection.end("hung_up")})

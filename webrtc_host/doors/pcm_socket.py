@@ -35,8 +35,10 @@ from webrtc_host.doors.socket_start import (
 )
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import note_feed, token_name
-from webrtc_host.http.auth import checks_token_itself, key_of
+from webrtc_host.http.auth import key_of
 from webrtc_host.http.fields import merged
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.http.server import GATE, check_upgrade
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
 from webrtc_host.session.channel import Channel, DoorKind
@@ -100,10 +102,9 @@ class PcmSocketDoor:
         self.rates = rates or FrameRates()
         self._containers = 0
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/ws/pcm/{channel}", self.handle, allow_head=False)]
-
-    @checks_token_itself
+    @Route(
+        "GET", "/ws/pcm/{channel}", Role.OPERATOR, "Audio of a channel, over a WebSocket", is_websocket=True
+    )
     async def handle(self, request: web.Request) -> web.StreamResponse:
         # No heartbeat: of a caller that is slowed, the pong would wait behind its own sound.
         socket = web.WebSocketResponse(

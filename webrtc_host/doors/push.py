@@ -29,6 +29,8 @@ from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.auth import key_of
 from webrtc_host.http.body import name_field, read_json_object
 from webrtc_host.http.fields import check_fields
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.media.cutting import cut_at_quiet
 from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, Transcriber
@@ -108,9 +110,7 @@ class PushDoor:
         self._places = Places(PUSHES_MAX)
         self._turns: WeakKeyDictionary[Channel, asyncio.Lock] = WeakKeyDictionary()
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.post("/sessions/create", self.create), web.post("/push", self.push)]
-
+    @Route("POST", "/sessions/create", Role.OPERATOR, "A new session", errors=(422, 429))
     async def create(self, request: web.Request) -> web.Response:
         body: dict[str, Any] = {}
         if request.content_type in FORM_TYPES:
@@ -122,6 +122,13 @@ class PushDoor:
         note_feed(request, "made", session.id, [], "session")
         return json_response({"session_id": session.id})
 
+    @Route(
+        "POST",
+        "/push",
+        Role.OPERATOR,
+        "A recorded piece of a channel; the response has its text",
+        errors=(409, 415, 422),
+    )
     async def push(self, request: web.Request) -> web.Response:
         try:
             with self._places.take(key_of(request)):

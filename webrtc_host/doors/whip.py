@@ -20,8 +20,9 @@ from webrtc_host.config import MediaConfig
 from webrtc_host.doors.wishes import wish_of
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import note_feed, token_name
-from webrtc_host.http.auth import open_to_all
 from webrtc_host.http.body import read_body
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import OPEN_TO_ALL, Route
 from webrtc_host.http.server import error_response
 from webrtc_host.session.channel import DoorKind
 from webrtc_host.session.registry import Connection, Session, SessionRegistry
@@ -33,6 +34,8 @@ from webrtc_host.transport.peer import AttachDataChannel, Peer
 from webrtc_host.transport.sdp import Offer, read_offer
 from webrtc_host.transport.trickle import Fragment, read_fragment
 
+ENDPOINT = "/whip/{channel}"
+PUBLICATION = "/whip/{channel}/{publication}"
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 FRAGMENT_BYTES_MAX = 64 * 1024
@@ -74,30 +77,30 @@ class WhipDoor:
         self.totals = {"published": 0, "refused": 0, "trickled": 0, "candidates": 0}
         registry.on_disconnect.append(self._closed)
 
-    def routes(self) -> list[web.RouteDef]:
-        endpoint, session = "/whip/{channel}", "/whip/{channel}/{publication}"
-        return [
-            web.post(endpoint, self.publish),
-            web.get(endpoint, self.nothing),
-            web.options(endpoint, self.options),
-            web.patch(session, self.trickle),
-            web.delete(session, self.hang_up),
-            web.get(session, self.nothing),
-            web.options(session, self.options),
-        ]
-
     def statistics(self) -> dict[str, float]:
         return {**self.totals}
 
-    @open_to_all
+    @Route("OPTIONS", ENDPOINT, OPEN_TO_ALL, "The content types that WHIP accepts")
+    @Route("OPTIONS", PUBLICATION, OPEN_TO_ALL, "The content types that WHIP accepts")
     async def options(self, request: web.Request) -> web.Response:
-        """Also of a browser's preflight, which carries no token; CORS headers are put on by the desk."""
+        """Also for a browser's preflight, which carries no token. `http.server` adds the CORS headers."""
         return web.Response(headers={"Accept-Post": SDP, "Accept-Patch": FRAGMENT})
 
+    @Route("GET", ENDPOINT, Role.OPERATOR, "No content; WHIP publishes with POST", status=204)
+    @Route("GET", PUBLICATION, Role.OPERATOR, "No content", status=204)
     async def nothing(self, request: web.Request) -> web.Response:
-        """GET says nothing yet; the RFC keeps it for later versions."""
+        """The RFC reserves GET for later versions."""
         return web.Response(status=204)
 
+    @Route(
+        "POST",
+        ENDPOINT,
+        Role.OPERATOR,
+        "WHIP: publish to a channel",
+        content_type=SDP,
+        status=201,
+        errors=(409, 413, 415, 422),
+    )
     async def publish(self, request: web.Request) -> web.Response:
         try:
             return await self._publish(request)
@@ -154,6 +157,14 @@ class WhipDoor:
             links += [f'<{url}>; rel="ice-server"{access}' for url in server.urls]
         return links
 
+    @Route(
+        "PATCH",
+        PUBLICATION,
+        Role.OPERATOR,
+        "WHIP: more ICE candidates",
+        status=204,
+        errors=(404, 412, 415, 422, 428),
+    )
     async def trickle(self, request: web.Request) -> web.Response:
         """Candidates that the client found after its offer. aiortc cannot restart ICE: 422."""
         publisher = self._publishers.get(request.path)
@@ -168,6 +179,7 @@ class WhipDoor:
         await publisher.peer.trickle(Fragment(fragment.ufrag, fragment.candidates[:room]))
         return web.Response(status=204)
 
+    @Route("DELETE", PUBLICATION, Role.OPERATOR, "WHIP: end a publication", errors=(404,))
     async def hang_up(self, request: web.Request) -> web.Response:
         """200 also when the session ended before, by whichever side."""
         publisher = self._publishers.get(request.path)

@@ -1,8 +1,9 @@
-"""The audit: who brought audio in, exported, removed, ended or listened, in the log and in the record.
+"""The audit: lines that say who sent, exported, removed or listened to what, in the log and in the record.
 
-Owns the writing of lines and the route that reads them. Which calls leave one when they end is
-`roles.AUDITED`; what brings audio in says so itself, when it begins (`note_feed`). Invariant: no line holds a
-token or a word of what was said; a record that cannot be written costs no line of the log.
+This module writes the lines; `desk.records_api` reads them. A request whose route declares an action
+(`Route.audit`) writes its line when it ends. A feed writes its line when it begins (`note_feed`).
+Invariants: no line holds a token or transcribed text; when the record cannot be written, the log still has
+the line.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from sqlalchemy import Connection
 
 from webrtc_host.errors import StoreError
 from webrtc_host.http.auth import GATE
-from webrtc_host.http.roles import ANYONE, AUDITED, CALLER, route_of
+from webrtc_host.http.roles import ANYONE, CALLER
+from webrtc_host.http.routes import route_of
 from webrtc_host.transcript import records
 from webrtc_host.transcript.records import AuditLine
 from webrtc_host.transcript.store import Work
@@ -28,16 +30,16 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 OUTCOME: web.RequestKey[str] = web.RequestKey("outcome", str)
-"""How it ended, where that is not how it should."""
+"""How the response ended, when it did not end in the normal way."""
 BROKEN_OFF = "broken off"
 BEGUN = "begun"
-"""Of an answer that is still being sent, or whose end nobody saw because the server was killed."""
+"""The outcome of a response that is still being sent, or that was being sent when the server was killed."""
 _LINE: web.RequestKey[int | None] = web.RequestKey("audit_line", int)
-"""Of an answer that has begun: the number of its line, None when the record could not be written."""
+"""The number of the line of a response that has begun; None when the record could not be written."""
 
 
 class Writes(Protocol):
-    """The store, as the audit needs it."""
+    """The part of the store that the audit uses."""
 
     async def write(self, work: Work[T]) -> T: ...
 
@@ -49,12 +51,12 @@ class Audit:
         self.unwritten = 0
 
     async def begin(self, request: web.Request) -> None:
-        """Leave a line before the first byte of an answer that is sent piece by piece."""
+        """Write a line before the first byte of a response that is sent in pieces."""
         if _LINE not in request and _action_of(request) is not None:
             request[_LINE] = await self._write(request, _line_of(request, BEGUN))
 
     async def note(self, request: web.Request) -> None:
-        """Leave a line for this call, when calls of its route leave one; how it ended, when it had begun."""
+        """Write the line of this request, if its route declares an action; after `begin`, add the outcome."""
         outcome = request.get(OUTCOME, "")
         if _LINE not in request:
             if _action_of(request) is not None:
@@ -73,7 +75,7 @@ class Audit:
         await self._store_or_warn(write)
 
     def note_soon(self, request: web.Request, action: str, session: str, channel: str, detail: str) -> None:
-        """Leave a line without waiting for the disk: audio that comes in waits for nothing."""
+        """Write a line without waiting for the disk, so that incoming audio does not wait."""
         who, remote = request.get(CALLER, ANYONE).name, request.app[GATE].remote(request)
         line = AuditLine(who, remote, action, _cut(session), _cut(channel) or None, detail[:400] or None)
         task = asyncio.create_task(self._write(request, line), name="audit")
@@ -81,7 +83,7 @@ class Audit:
         task.add_done_callback(self._writing.discard)
 
     async def _write(self, request: web.Request, line: AuditLine) -> int | None:
-        """The number of the new line; None when it is in the log alone."""
+        """The number of the new line; None when only the log has it."""
         logger.info(
             "audit: %s (%s) from %s %s session=%s %s: %s",
             *(line.who, request.get(CALLER, ANYONE).role.value, line.remote, line.action),
@@ -95,26 +97,26 @@ class Audit:
             return await self._store.write(write)
         except StoreError as error:
             self.unwritten += 1
-            logger.warning("the line of the audit above is in this log alone: %s", error)
+            logger.warning("the audit line above is only in this log, not in the record: %s", error)
             return None
 
 
 def _action_of(request: web.Request) -> str | None:
     route = route_of(request)
-    return AUDITED.get(route) if route else None
+    return route.audit if route else None
 
 
 def _line_of(request: web.Request, outcome: str) -> AuditLine:
     route, match = route_of(request), request.match_info
-    what = (route[1] if route else "").rpartition("/")[2]
-    said = ("" if "{" in what else what, _asked(request), outcome)
+    what = (route.path if route else "").rpartition("/")[2]
+    details = ("" if "{" in what else what, _range_of(request), outcome)
     return AuditLine(
         who=request.get(CALLER, ANYONE).name,
         remote=request.app[GATE].remote(request),
         action=_action_of(request) or "",
         session=_cut(match.get("session")),
         channel=_cut(match.get("channel") or match.get("segment")),
-        detail=" ".join(part for part in said if part)[:400] or None,
+        detail=" ".join(part for part in details if part)[:400] or None,
     )
 
 
@@ -122,19 +124,19 @@ AUDIT = web.AppKey("audit", Audit)
 
 
 def token_name(request: web.Request) -> str | None:
-    """The name of the caller's token; None where nobody is asked for one."""
+    """The name of the caller's token; None on a server without tokens."""
     caller = request.get(CALLER, ANYONE)
     return None if caller is ANYONE else caller.name
 
 
 def note_feed(request: web.Request, action: str, session: str, channels: Sequence[str], detail: str) -> None:
-    """Leave a line for a call that brings audio in, or makes room for it, when it begins."""
+    """Write a line for a request that sends audio, or makes a session for it, when the feed begins."""
     if (audit := request.app.get(AUDIT)) is not None:
         audit.note_soon(request, action, session, ",".join(channels), detail)
 
 
-def _asked(request: web.Request) -> str:
-    """What of it, from the query: never the token."""
+def _range_of(request: web.Request) -> str:
+    """Which part of the session the query names. Never the token."""
     known = ("channel", "from_ms", "to_ms", "clock")
     return " ".join(f"{name}={_cut(request.query[name])!r}" for name in known if name in request.query)
 

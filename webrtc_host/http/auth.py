@@ -1,10 +1,9 @@
-"""Who may call: tokens and their roles, the origin of a page, and whose X-Forwarded headers are believed.
+"""Access checks: tokens and their roles, the origin of a page, the Host name, and trusted proxies.
 
-Owns these checks and nothing of sockets; which role a route wants is `roles`'s. Handlers marked `open_to_all`
-(the pages, `/health`, `/ready`) need no token: a page has to be readable to show the box that asks for it;
-everything else needs one. A WebSocket checks its token itself, after the upgrade: a browser only ever sees
-close codes.
-Invariant: tokens are compared in constant time, all of them, and appear in no log and in no error text.
+Which role a route needs stands in its declaration (`routes`). The pages, `/health` and `/ready` need no
+token: a page has to load before it can show the field for the token. The handler of a WebSocket checks the
+token after the upgrade, because a browser shows only close codes.
+Invariant: every known token is compared, in constant time, and no token appears in a log or an error text.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from aiohttp import web
 
@@ -24,33 +22,16 @@ from host_stt_common.pages import Pages, is_address
 from host_stt_common.tokens import digest_of, given_token
 from webrtc_host.errors import RequestError
 from webrtc_host.http.limits import CallerLimits, LimitsOfCallers
-from webrtc_host.http.roles import ANYONE, CALLER, Caller, Role, needed_for
+from webrtc_host.http.roles import ANYONE, CALLER, Caller, Role
+from webrtc_host.http.routes import needed_role
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-AnyHandler = TypeVar("AnyHandler", bound=Callable[..., object])
-
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-def open_to_all(handler: AnyHandler) -> AnyHandler:
-    """Mark a handler that needs no token."""
-    handler._is_open_to_all = True  # type: ignore[attr-defined]  # read back by is_open_to_all alone
-    return handler
-
-
-def checks_token_itself(handler: AnyHandler) -> AnyHandler:
-    """Mark a WebSocket handler that answers a bad token with a close code."""
-    return open_to_all(handler)
-
-
-def is_open_to_all(handler: object) -> bool:
-    return bool(getattr(handler, "_is_open_to_all", False))
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A token somebody may call with: only its digest is kept."""
+    """A token that callers may use. Only its digest is kept."""
 
     caller: Caller
     digest: bytes
@@ -73,10 +54,10 @@ class Gate:
         host: str = "127.0.0.1",
         limits: LimitsOfCallers | None = None,
     ) -> None:
-        """token: the administrator's; without it and without keys nobody is asked for one.
+        """token: with the role `admin`. Without a token and without keys, requests need no token.
 
-        trusted_proxies: addresses or networks (10.0.0.0/8). host: where the server listens; a name counts as
-        its own.
+        trusted_proxies: addresses or networks (10.0.0.0/8). host: where the server listens; a name here is
+        one of the server's own names.
         """
         own = [Key.of("auth.token", Role.ADMIN, token)] if token else []
         self._keys = (*own, *keys)
@@ -85,21 +66,22 @@ class Gate:
         self._trusted: tuple[Network, ...] = tuple(plain_network(network) for network in trusted_proxies)
 
     def check_token(self, request: web.BaseRequest) -> Caller:
-        """Who calls, also kept in `request[CALLER]`.
+        """The caller, which is also kept in `request[CALLER]`.
 
-        Raises RequestError 401 unless the request carries a token, as a bearer or as `?token=`, 403 when its
-        role is too low for the route or a foreign page calls, 429 after too many wrong tokens.
+        Raises RequestError: 401 without a valid token (`Authorization: Bearer` or `?token=`), 403 when the
+        role is too low for the route or a page of another origin sends the request, 429 after too many wrong
+        tokens.
         """
-        # Before the token is looked at: a page that somebody visits can neither try tokens nor have the
-        # visitor's address locked out for wrong ones.
+        # Before the token: a page of another origin can then neither try tokens nor get the address of its
+        # visitor locked out for wrong ones.
         self.check_page(request)
         request[CALLER] = self._caller(request) if self._keys else ANYONE
         mark_caller_known(request)
-        return self.check_role(request, needed_for(request))
+        return self.check_role(request, needed_role(request))
 
     @staticmethod
     def check_role(request: web.BaseRequest, needed: Role) -> Caller:
-        """For what a route does only sometimes. Raises RequestError 403 when the caller's role is lower."""
+        """Raises RequestError 403 when the caller's role is lower than `needed`."""
         caller: Caller = request.get(CALLER, ANYONE)
         if not caller.role.may(needed):
             message = f"this needs the role {needed}; the token {caller.name!r} has the role {caller.role}"
@@ -113,7 +95,7 @@ class Gate:
             raise RequestError("token_missing", message, 401)
         key, now_s = self.caller_key(request), time.monotonic()
         digest = digest_of(given)
-        # All are compared, the one that fits too: how long it takes says nothing.
+        # Every token is compared, also after a match, so that the time taken reveals nothing.
         fitting = [one.caller for one in self._keys if hmac.compare_digest(digest, one.digest)]
         if not (fitting and self.limits.is_remembered(key, digest, now_s)):
             self.limits.check_guess(key, now_s)
@@ -126,19 +108,19 @@ class Gate:
         return fitting[0]
 
     def is_own_or_allowed(self, request: web.BaseRequest) -> bool:
-        """True when no page of a foreign origin makes this call. Programs send no Origin."""
+        """False when a page of a foreign origin sends this request. Programs send no Origin."""
         origin = request.headers.get("Origin")
         return origin is None or self._pages.allows(origin, self.own_origin(request))
 
     def check_origin(self, request: web.BaseRequest) -> None:
-        """Raise RequestError 403 when a page of a foreign origin calls."""
+        """Raises RequestError 403 when a page of a foreign origin sends this request."""
         if not self.is_own_or_allowed(request):
             origin = request.headers.get("Origin", "")[:100]
             message = f"pages of {origin} may not call this server; list it in media.allowed_origins"
             raise RequestError("origin_not_allowed", message, 403)
 
     def check_page(self, request: web.BaseRequest) -> None:
-        """Raise RequestError 403 when a page of a foreign origin calls, also where it sends no Origin."""
+        """As `check_origin`, and also for requests of pages that carry no Origin (images, links)."""
         self.check_origin(request)
         if self._pages.is_foreign(request.headers, self.own_origin(request)):
             message = (
@@ -148,10 +130,10 @@ class Gate:
             raise RequestError("origin_not_allowed", message, 403)
 
     def check_host(self, request: web.BaseRequest) -> None:
-        """Raise RequestError 403 when a server that asks for no token is called by a foreign name.
+        """Raises RequestError 403 for an unknown Host name, on a server without tokens.
 
-        On every address, not on loopback alone: a page from outside reaches a network through any browser
-        in it (DNS rebinding).
+        On every address, not only on loopback: through a browser inside a network, a page from outside can
+        reach every address of that network (DNS rebinding).
         """
         if self._keys or self.is_from_proxy(request) or self._pages.knows_host(request.host):
             return
@@ -173,15 +155,15 @@ class Gate:
         return self._is_trusted(_peer(request))
 
     def caller_key(self, request: web.BaseRequest) -> str:
-        """What limits count this caller by: its address, or the /64 of an IPv6 address."""
+        """The key under which limits count this caller: its address, or the /64 of an IPv6 address."""
         return caller_key(self.remote(request))
 
     def is_trusted(self, address: str) -> bool:
-        """Whether it is a proxy of ours (media.trusted_proxies)."""
+        """Whether the address is a trusted proxy (media.trusted_proxies)."""
         return self._is_trusted(address)
 
     def remote(self, request: web.BaseRequest) -> str:
-        """The caller's address: the nearest in X-Forwarded-For that is no trusted proxy, or the peer's."""
+        """The caller's address: the last one in X-Forwarded-For that is no trusted proxy, or the peer's."""
         header = request.headers.get("X-Forwarded-For", "")
         hops = [plain_address(hop.strip()) for hop in header.split(",") if hop.strip()]
         remote = _peer(request)
@@ -200,16 +182,16 @@ GATE = web.AppKey("gate", Gate)
 
 
 def key_of(request: web.Request) -> str:
-    """What this request's caller is counted by, also where no gate was put onto the application."""
+    """`Gate.caller_key` of this request, also in an application without a gate."""
     gate = request.app.get(GATE)
     return gate.caller_key(request) if gate is not None else caller_key(request.remote or "")
 
 
 def _peer(request: web.BaseRequest) -> str:
-    """The other end of the TCP connection, also after it closed."""
+    """The address of the other end of the TCP connection, also after the connection closed."""
     return plain_address(request.remote or "")
 
 
 def _last(header: str | None) -> str:
-    """The value the nearest proxy wrote: the last of a list."""
+    """The last value of a list, which the nearest proxy wrote."""
     return header.rpartition(",")[2].strip() if header else ""

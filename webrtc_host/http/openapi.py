@@ -1,76 +1,25 @@
-"""`GET /api/openapi.json`: what 8082 can be asked, made from the routes themselves.
+"""`GET /api/openapi.json`: the requests of 8082 as an OpenAPI document, made from the declared routes.
 
-Owns the document's form. What a route says of itself stands at its handler (`asking.describes`) or, for doors
-and streams, in the table below; parameters, bodies and answers are the models that check them. A test wants
-every route described and nothing described that is no route.
+Only the form of the document. Its facts come from the declaration of each route (`routes.Route`); its
+parameters and bodies come from the models that check them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from webrtc_host.http.pages import Page
-from webrtc_host.http.requests import Operation, operation_of
-from webrtc_host.http.responses import ErrorAnswer
-from webrtc_host.http.roles import NEEDED
+from webrtc_host.http.responses import ErrorResponse
+from webrtc_host.http.roles import Role
+from webrtc_host.http.routes import ROUTES, Route
 from webrtc_host.http.server import json_response
 
 OPENAPI_VERSION = "3.1.0"
 _PART = re.compile(r"{(\w+)}")
-_SUCCESS = {
-    ("POST", "/whip/{channel}"): 201,
-    ("GET", "/whip/{channel}"): 204,
-    ("PATCH", "/whip/{channel}/{publication}"): 204,
-    ("GET", "/whip/{channel}/{publication}"): 204,
-    ("GET", "/ws"): 101,
-}
-
-TABLE: dict[tuple[str, str], Operation] = {
-    ("GET", "/health"): Operation("200 while the process is up"),
-    ("GET", "/ready"): Operation(
-        "200 when a real decode has worked, else 503 with the reason", errors=(503,)
-    ),
-    ("GET", "/metrics"): Operation("Figures for Prometheus", content_type="text/plain"),
-    ("GET", "/ws"): Operation("Events of a session, over a WebSocket"),
-    ("GET", "/events"): Operation(
-        "Events of a session, as server-sent events", content_type="text/event-stream"
-    ),
-    ("POST", "/offer"): Operation("WebRTC: an offer, answered", errors=(422,)),
-    ("DELETE", "/offer/{connection}"): Operation("Hang up: last words first", errors=(404,)),
-    ("GET", "/offer/{connection}"): Operation("What a connection feeds", errors=(404,)),
-    ("GET", "/api/ice"): Operation("STUN and TURN servers for the client's side"),
-    ("POST", "/whip/{channel}"): Operation(
-        "WHIP: publish a channel", content_type="application/sdp", errors=(409, 413, 415, 422)
-    ),
-    ("GET", "/whip/{channel}"): Operation("Nothing: WHIP publishes by POST"),
-    ("OPTIONS", "/whip/{channel}"): Operation("What WHIP takes here"),
-    ("PATCH", "/whip/{channel}/{publication}"): Operation(
-        "WHIP: candidates", errors=(404, 412, 415, 422, 428)
-    ),
-    ("DELETE", "/whip/{channel}/{publication}"): Operation("WHIP: end a publication", errors=(404,)),
-    ("GET", "/whip/{channel}/{publication}"): Operation("Nothing"),
-    ("OPTIONS", "/whip/{channel}/{publication}"): Operation("What WHIP takes here"),
-    ("GET", "/ws/pcm/{channel}"): Operation("Sound of a channel over a WebSocket"),
-    ("GET", "/ws/backfill/{channel}"): Operation("Sound of a gap over a WebSocket"),
-    ("POST", "/sessions/create"): Operation("A new session", errors=(422, 429)),
-    ("POST", "/push"): Operation("A recorded piece, answered with its text", errors=(409, 415, 422)),
-    ("GET", "/api/glossary"): Operation("The glossary in force"),
-    ("PUT", "/api/glossary"): Operation("Replace the glossary", errors=(422,)),
-    ("GET", "/api/glossary/prompt"): Operation("The terms that a channel's windows are asked with"),
-    ("GET", "/api/segments/{segment}/audio"): Operation(
-        "The sound of a final, as it came", content_type="audio/ogg", errors=(404,)
-    ),
-    ("GET", "/api/sessions/{session}/channels/{channel}/audio"): Operation(
-        "The sound of a range of a channel, as it came", content_type="audio/ogg", errors=(404, 413)
-    ),
-    ("GET", "/api/openapi.json"): Operation("This document"),
-}
 
 
 class OpenApi:
@@ -78,38 +27,25 @@ class OpenApi:
         self._version = version
         self._document: dict[str, Any] | None = None
 
-    def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/api/openapi.json", self.show)
-
+    @Route("GET", "/api/openapi.json", Role.VIEWER, "This document")
     async def show(self, request: web.Request) -> web.Response:
         if self._document is None:
             self._document = document_of(request.app, self._version)
         return json_response(self._document)
 
 
-def described(app: web.Application) -> Iterator[tuple[str, str, Operation | None]]:
-    """(method, path template, what it says of itself) of every route but the pages."""
-    for route in app.router.routes():
-        if route.method == hdrs.METH_HEAD or route.resource is None:
-            continue
-        if isinstance(getattr(route.handler, "__self__", None), Page):
-            continue
-        key = (route.method, route.resource.canonical)
-        yield *key, operation_of(route.handler) or TABLE.get(key)
-
-
 def document_of(app: web.Application, version: str) -> dict[str, Any]:
-    found = [(method, path, one) for method, path, one in described(app) if one is not None]
-    models: set[type[BaseModel]] = {ErrorAnswer}
-    for _, _, one in found:
-        models |= {model for model in (one.body, one.answer) if model is not None}
+    routes = [route for route in app[ROUTES].values() if route.is_documented]
+    models: set[type[BaseModel]] = {ErrorResponse}
+    for route in routes:
+        models |= {model for model in (route.body, route.response) if model is not None}
     ordered = sorted(models, key=lambda model: model.__name__)
     _, schemas = models_json_schema(
         [(model, "validation") for model in ordered], ref_template="#/components/schemas/{model}"
     )
     paths: dict[str, dict[str, Any]] = {}
-    for method, path, one in found:
-        paths.setdefault(path, {})[method.lower()] = _operation(method, path, one)
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": OPENAPI_VERSION,
         "info": {
@@ -127,26 +63,25 @@ def document_of(app: web.Application, version: str) -> dict[str, Any]:
     }
 
 
-def _operation(method: str, path: str, one: Operation) -> dict[str, Any]:
-    role = NEEDED.get((method, path))
-    answer: dict[str, Any] = {"description": "done"}
-    if one.answer is not None:
-        answer["content"] = {one.content_type: {"schema": _ref(one.answer)}}
-    elif one.content_type != "application/json":
-        answer["content"] = {one.content_type: {"schema": {"type": "string"}}}
+def _operation(route: Route) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": "done"}
+    if route.response is not None:
+        success["content"] = {route.content_type: {"schema": _ref(route.response)}}
+    elif route.content_type != "application/json":
+        success["content"] = {route.content_type: {"schema": {"type": "string"}}}
     body: dict[str, Any] = {
-        "operationId": _id_of(method, path),
-        "summary": one.summary,
-        "description": f"Wants the role `{role}`." if role else "Open to all.",
-        "tags": [path.split("/")[2 if path.startswith("/api/") else 1]],
-        "parameters": [*_path_parameters(path), *_query_parameters(one.query)],
+        "operationId": _id_of(route),
+        "summary": route.summary,
+        "description": f"Needs the role `{route.role}`." if route.role else "Open to all.",
+        "tags": [route.path.split("/")[2 if route.path.startswith("/api/") else 1]],
+        "parameters": [*_path_parameters(route.path), *_query_parameters(route.query)],
         "responses": {
-            str(_SUCCESS.get((method, path), 200)): answer,
-            **{str(status): _error() for status in sorted({400, 401, 403, 429, 503, *one.errors})},
+            str(101 if route.is_websocket else route.status): success,
+            **{str(status): _error() for status in sorted({400, 401, 403, 429, 503, *route.errors})},
         },
     }
-    if one.body is not None:
-        schema = {"application/json": {"schema": _ref(one.body)}}
+    if route.body is not None:
+        schema = {"application/json": {"schema": _ref(route.body)}}
         body["requestBody"] = {"required": True, "content": schema}
     return body
 
@@ -180,7 +115,7 @@ def _query_parameters(model: type[BaseModel] | None) -> list[dict[str, Any]]:
 
 
 def _without_null(shape: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that may be left out is never `null`: in a query that would be a word."""
+    """The schema without null: an optional parameter is left out, because a query cannot hold null."""
     others = [one for one in shape.get("anyOf", ()) if one != {"type": "null"}]
     if not others:
         return shape
@@ -194,10 +129,10 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 
 def _error() -> dict[str, Any]:
     return {
-        "description": "refused, and why",
-        "content": {"application/json": {"schema": _ref(ErrorAnswer)}},
+        "description": "refused; `message` says why",
+        "content": {"application/json": {"schema": _ref(ErrorResponse)}},
     }
 
 
-def _id_of(method: str, path: str) -> str:
-    return f"{method.lower()}_{re.sub(r'[^a-zA-Z0-9]+', '_', path).strip('_')}"
+def _id_of(route: Route) -> str:
+    return f"{route.method.lower()}_{re.sub(r'[^a-zA-Z0-9]+', '_', route.path).strip('_')}"

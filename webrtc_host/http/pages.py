@@ -1,8 +1,8 @@
 """The browser pages: package data of `demo`, read once at start, served from memory.
 
-Owns paths, content types and caching; nothing of what the pages do. `/` is mic.html, `/watch` is watch.html,
-`/reference` is reference.html, every other file lies under its own name. They are open to all: without them
-nobody could type a token.
+Only paths, content types and caching; the pages themselves are in `demo/`. `/` is mic.html, `/watch` is
+watch.html, `/reference` is reference.html; every other file has its own name as its path. The pages are open
+to all, because a page has to load before it can show the field for the token.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 from aiohttp import web
 
-from webrtc_host.http.auth import open_to_all
+from webrtc_host.http.routes import OPEN_TO_ALL, Route, add_route
 
 CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -39,7 +39,7 @@ CONTENT_TYPES = {
     ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
-"""Written down here, not asked of the system: its table differs from machine to machine."""
+"""A table of our own, because the table of the system differs from machine to machine."""
 NAMED = {
     "/": "mic.html",
     "/watch": "watch.html",
@@ -54,7 +54,6 @@ class Page:
     content_type: str
     etag: str
 
-    @open_to_all
     async def handle(self, request: web.Request) -> web.StreamResponse:
         headers = {"Cache-Control": "no-cache", "ETag": f'"{self.etag}"'}
         if any(known.value in (self.etag, "*") for known in request.if_none_match or ()):
@@ -67,9 +66,13 @@ def add_pages(app: web.Application, package: str = "demo") -> None:
     pages = {name: _page(name, resource) for name, resource in _walk(files(package))}
     for path, name in NAMED.items():
         if name in pages:
-            app.router.add_get(path, pages[name].handle)
+            add_route(app, _route(path), pages[name].handle)
     for name, page in pages.items():
-        app.router.add_get(f"/{name}", page.handle)
+        add_route(app, _route(f"/{name}"), page.handle)
+
+
+def _route(path: str) -> Route:
+    return Route("GET", path, OPEN_TO_ALL, "A file of a page", is_documented=False)
 
 
 def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:

@@ -1,14 +1,13 @@
-"""What may be asked: queries and bodies as models, read from a request, refused in plain words.
+"""Read the query and the JSON body of a request through a model, and refuse mistakes in plain words.
 
-Owns the shapes that several routes share and the way from a model's complaint to an error of the wire. The
-same models are the parameters in the OpenAPI document, so it says what is checked.
+Holds the models and field types that several routes share, and turns pydantic's errors into ours. The OpenAPI
+document is made from the same models, so it says what is checked.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -26,11 +25,10 @@ from webrtc_host.http.fields import check_fields
 MS_MAX = 2**53
 
 Model = TypeVar("Model", bound=BaseModel)
-AnyHandler = TypeVar("AnyHandler", bound=Callable[..., object])
 
 
 def _whole(value: object) -> object:
-    """Digits alone: no sign, no spaces, no underscores."""
+    """Only digits: no sign, no spaces, no underscores."""
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit()) or len(value) > 16 or int(value) > MS_MAX:
             raise PydanticCustomError("bad_number", "is a whole number from 0 up")
@@ -83,21 +81,21 @@ Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)
 
 
 class Query(BaseModel):
-    """The query of a route. `read_query` refuses the names that it does not know."""
+    """The query of a route. `read_query` refuses unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Body(BaseModel):
-    """The JSON body of a route; names it does not know are mistakes."""
+    """The JSON body of a route. Unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RangeQuery(Query):
-    channel: Channels | None = Field(None, description="C01, or several with commas between; all without it")
+    channel: Channels | None = Field(None, description="C01, or several: C01,C02; default: all channels")
     from_ms: Whole = Field(0, description="since the session's t = 0")
-    to_ms: Whole | None = Field(None, description="not included; to the end without it")
+    to_ms: Whole | None = Field(None, description="not included; default: the end")
 
 
 def check_range(from_ms: int, to_ms: int | None) -> None:
@@ -107,43 +105,17 @@ def check_range(from_ms: int, to_ms: int | None) -> None:
         raise RequestError("inverted_range", message, 422)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What the OpenAPI document says of a route."""
-
-    summary: str
-    query: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
-    answer: type[BaseModel] | None = None
-    content_type: str = "application/json"
-    errors: tuple[int, ...] = field(default=())
-
-
-def describes(operation: Operation) -> Callable[[AnyHandler], AnyHandler]:
-    """Mark a handler with what it does; `openapi` reads it."""
-
-    def mark(handler: AnyHandler) -> AnyHandler:
-        handler._operation = operation  # type: ignore[attr-defined]  # read back by operation_of alone
-        return handler
-
-    return mark
-
-
-def operation_of(handler: object) -> Operation | None:
-    return getattr(handler, "_operation", None)
-
-
 def read_query(request: web.Request, model: type[Model]) -> Model:
-    """The query as `model`; an empty value is none, and `token` may stand in every address.
+    """The query as `model`. An empty value counts as no value, and `token` is accepted in every query.
 
-    Raises RequestError 422 for a name that is not known, 400 for a value that cannot be.
+    Raises RequestError: 422 for an unknown name, 400 for an invalid value.
     """
     check_fields(request.query, (*model.model_fields, "token"), "the address")
     return _read(model, {name: value for name, value in request.query.items() if value != ""})
 
 
 async def read_body(request: web.Request, model: type[Model]) -> Model:
-    """Raises RequestError 400 (no JSON object) and 422 (a field that cannot be)."""
+    """The JSON body as `model`. Raises RequestError: 400 for no JSON object, 422 for an invalid field."""
     try:
         body = json.loads(await request.read())
     except (ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
-"""What the routes of the record answer, as models: the OpenAPI document is made of them.
+"""The JSON bodies of responses, as models from which the OpenAPI document is made.
 
-Owns shapes alone. Answers are not built through them (a page of finals goes out as the bytes watchers got);
-the tests hold both against each other.
+Only shapes. The handlers do not build their responses through these models (a page of finals is sent as the
+bytes that watchers got); the tests compare the responses with the models.
 """
 
 from __future__ import annotations
@@ -11,95 +11,101 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Answer(BaseModel):
+class Response(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ErrorBody(Answer):
+class ErrorBody(Response):
     code: str
     message: str
 
 
-class ErrorAnswer(Answer):
+class ErrorResponse(Response):
     error: ErrorBody
 
 
-class ChannelAnswer(Answer):
+class ChannelOfSession(Response):
     channel: str
     label: str
     language: str
     state: str | None
-    connection: Annotated[str | None, Field(description="what feeds it now")]
+    connection: Annotated[str | None, Field(description="the connection that sends audio to it now")]
 
 
-class SessionAnswer(Answer):
+class SessionResponse(Response):
     session: str
     name: str
     t0_wall: str
-    now_ms: Annotated[int, Field(description="its time now, or when it ended")]
+    now_ms: Annotated[int, Field(description="the session's time now, or when it ended")]
     is_ended: bool
     ended_wall: str | None
-    is_held: Annotated[bool, Field(description="under a hold: nothing of it is removed")]
+    is_held: Annotated[bool, Field(description="under a hold: nothing of the session is removed")]
     head_seq: int
-    channels: list[ChannelAnswer]
+    channels: list[ChannelOfSession]
 
 
-class SessionsAnswer(Answer):
-    sessions: list[SessionAnswer]
-    next_before: Annotated[str | None, Field(description="`before` of the next page; null: the last one")]
+class SessionsResponse(Response):
+    sessions: list[SessionResponse]
+    next_before: Annotated[str | None, Field(description="`before` of the next page; null: the last page")]
 
 
-class EndAnswer(Answer):
+class SessionEndResponse(Response):
     session: str
     final_seq: int
 
 
-class RemovedAnswer(Answer):
+class SessionRemovedResponse(Response):
     session: str
     is_removed: bool
 
 
-class SegmentsAnswer(Answer):
+class SegmentsResponse(Response):
     session: str
-    segments: Annotated[list[dict[str, Any]], Field(description="segment.final events, as on the wire")]
-    next_after: Annotated[int | None, Field(description="`after` of the next page; null: the last one")]
+    segments: Annotated[list[dict[str, Any]], Field(description="segment.final events, as watchers get them")]
+    next_after: Annotated[int | None, Field(description="`after` of the next page; null: the last page")]
 
 
-class RunAnswer(Answer):
+class CoverageRun(Response):
     from_ms: int
     to_ms: int
     state: Literal["transcribed", "silence", "shed", "lost", "failed", "closed"]
     reason: str | None
 
 
-class ChannelCoverageAnswer(Answer):
+class ChannelCoverage(Response):
     channel: str
-    from_ms: Annotated[int, Field(description="where its ledger begins: the first opening")]
-    covered_to_ms: Annotated[
-        int, Field(description="the watermark: before it every millisecond has its state")
-    ]
-    totals_ms: Annotated[dict[str, int], Field(description="of the runs shown")]
-    runs: list[RunAnswer]
+    from_ms: Annotated[int, Field(description="where the coverage begins: the channel's first feed")]
+    covered_to_ms: Annotated[int, Field(description="before this time, every millisecond has its state")]
+    totals_ms: Annotated[dict[str, int], Field(description="of the runs in this response, by state")]
+    runs: list[CoverageRun]
 
 
-class CoverageAnswer(Answer):
+class CoverageResponse(Response):
     session: str
     now_ms: int
-    is_truncated: Annotated[bool, Field(description="more runs than one answer holds; ask for a range")]
-    channels: list[ChannelCoverageAnswer]
+    is_truncated: Annotated[
+        bool, Field(description="there are more runs than one response holds; request a range")
+    ]
+    channels: list[ChannelCoverage]
 
 
-class StatisticsAnswer(Answer):
+class StatisticsResponse(Response):
     session: str
     channels: list[dict[str, Any]]
 
 
-class PartAnswer(Answer):
+class HoldResponse(Response):
+    session: str
+    channel: str
+    is_held: bool
+
+
+class TextPart(Response):
     text: str
     hit: bool
 
 
-class HitAnswer(Answer):
+class SearchHit(Response):
     segment: str
     session: str
     session_name: str
@@ -115,16 +121,16 @@ class HitAnswer(Answer):
     raw: str
     language: str | None
     conf: float | None
-    parts: Annotated[list[PartAnswer], Field(description="`text` in pieces, the words asked for marked")]
-    raw_parts: list[PartAnswer]
+    parts: Annotated[list[TextPart], Field(description="`text` in parts; the words of the query have `hit`")]
+    raw_parts: list[TextPart]
 
 
-class SearchAnswer(Answer):
-    hits: Annotated[list[HitAnswer], Field(description="newest first")]
-    next_before: Annotated[str | None, Field(description="`before` of the next page; null: the last one")]
+class SearchResponse(Response):
+    hits: Annotated[list[SearchHit], Field(description="newest first")]
+    next_before: Annotated[str | None, Field(description="`before` of the next page; null: the last page")]
 
 
-class AuditLineAnswer(Answer):
+class AuditEntry(Response):
     id: int
     wall: str
     who: str
@@ -135,6 +141,6 @@ class AuditLineAnswer(Answer):
     detail: str | None
 
 
-class AuditAnswer(Answer):
-    lines: Annotated[list[AuditLineAnswer], Field(description="newest first")]
+class AuditResponse(Response):
+    lines: Annotated[list[AuditEntry], Field(description="newest first")]
     next_before: int | None

@@ -23,7 +23,8 @@ from host_stt_common.serving import EncodedBody, refuse_encoded_body
 from webrtc_host.errors import Overloaded, RequestError, StoreError
 from webrtc_host.http.audit import AUDIT, BROKEN_OFF, OUTCOME
 from webrtc_host.http.auth import GATE as GATE
-from webrtc_host.http.auth import SAFE_METHODS, Gate, Handler, is_open_to_all
+from webrtc_host.http.auth import SAFE_METHODS, Gate
+from webrtc_host.http.routes import Handler, needs_token
 from webrtc_host.transcript.event_log import encode_json
 
 logger = logging.getLogger(__name__)
@@ -180,8 +181,7 @@ async def check_caller(request: web.Request, handler: Handler) -> web.StreamResp
     is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
     if is_upgrade or request.method not in SAFE_METHODS:
         gate.check_origin(request)
-    matched = request.match_info
-    if matched.http_exception is None and not is_open_to_all(matched.handler):
+    if request.match_info.http_exception is None and needs_token(request):
         gate.check_token(request)
     return await handler(request)
 

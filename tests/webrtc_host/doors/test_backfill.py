@@ -91,7 +91,7 @@ class World:
         self.door = BackfillDoor(
             self.rig.registry, self.tokens, self.late.fill, seconds_max, BackfillLimits(**limits)
         )
-        app = app_of(self.door.routes())
+        app = app_of(self.door)
         app[GATE] = Gate()
         self.http = await self._aiohttp_client(app)
         return self

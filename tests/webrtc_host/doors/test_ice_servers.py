@@ -11,7 +11,7 @@ from webrtc_host.doors.offer import OfferDoor
 
 async def asked(aiohttp_client: Any, media: MediaConfig) -> Any:
     rig = Rig(LimitsConfig())
-    client = await aiohttp_client(app_of(OfferDoor(rig.registry, media, lambda *_: None).routes()))
+    client = await aiohttp_client(app_of(OfferDoor(rig.registry, media, lambda *_: None)))
     async with client.get("/api/ice") as response:
         assert response.status == 200
         body = await response.json()

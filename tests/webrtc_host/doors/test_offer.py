@@ -48,7 +48,7 @@ class World:
 async def world(aiohttp_client: Any) -> AsyncIterator[World]:
     rig = Rig(LimitsConfig(channels_per_process=100))
     door = OfferDoor(rig.registry, MediaConfig(), lambda *_: None)
-    yield World(rig, await aiohttp_client(app_of(door.routes())))
+    yield World(rig, await aiohttp_client(app_of(door)))
     await rig.registry.close()
 
 

@@ -57,7 +57,7 @@ class World:
         self.port = OnePort(HostAddresses(media.announce))
         self.port.open("127.0.0.1", 0)
         self.door = OfferDoor(self.rig.registry, media, self._attach, port=self.port)
-        self.http = await self._aiohttp_client(app_of(self.door.routes()))
+        self.http = await self._aiohttp_client(app_of(self.door))
         return self
 
     async def connect(self, *tracks: SoundTrack, **fields: Any) -> tuple[Client, dict[str, Any]]:

@@ -21,7 +21,7 @@ async def test_the_socket_takes_the_channel_from_the_offer_that_never_connected(
     rig, media, tokens = Rig(), MediaConfig(), ResumeTokens(900.0)
     offers = OfferDoor(rig.registry, media, lambda *_: None, tokens)
     sockets = PcmSocketDoor(rig.registry, media, tokens=tokens)
-    app = app_of([*offers.routes(), *sockets.routes()])
+    app = app_of(offers, sockets)
     app[GATE] = Gate()
     http = await aiohttp_client(app)
     client = Client([SoundTrack(tone_bursts(500, (0.1,), 1.0))])

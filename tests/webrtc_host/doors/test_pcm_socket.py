@@ -51,7 +51,7 @@ class World:
     ) -> None:
         self.rig = Rig(LimitsConfig(channels_per_process=100), make_keeper=make_keeper)
         self.door = PcmSocketDoor(self.rig.registry, media or MediaConfig(), limits)
-        app = app_of(self.door.routes())
+        app = app_of(self.door)
         app[GATE] = Gate()
         self.http = await self._aiohttp_client(app)
 

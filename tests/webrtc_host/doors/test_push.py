@@ -91,7 +91,7 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
     rig, engine, glossary = Rig(LimitsConfig(push_bytes=4_000_000)), Engine(), Glossary()
     glossary.replace({"version": 1, "terms": [{"canonical": "Alpha-1"}, {"canonical": "Bravo"}]})
     door = PushDoor(rig.registry, engine, glossary, Ids())
-    yield World(rig, await aiohttp_client(app_of(door.routes())), engine)
+    yield World(rig, await aiohttp_client(app_of(door)), engine)
     await rig.registry.close()
 
 
@@ -291,7 +291,7 @@ async def test_a_piece_without_room_in_the_archive_is_503_and_leaves_no_trace(
     rig, engine, archive = Rig(), Engine(), FullArchive()
     glossary = Glossary()
     door = PushDoor(rig.registry, engine, glossary, Ids(), archive=archive, room_wait_s=0.01)
-    world = World(rig, await aiohttp_client(app_of(door.routes())), engine)
+    world = World(rig, await aiohttp_client(app_of(door)), engine)
     session = await world.create()
     fields = {"session_id": session, "channel_id": "C01", "start_ts": "0"}
     assert archive.encoder.reserve(2 * 16_000)
@@ -313,7 +313,7 @@ async def test_a_piece_that_is_not_kept_says_so(aiohttp_client: Any) -> None:
     rig, engine, archive = Rig(), Engine(), FullArchive()
     archive.trouble = "the disk is full"
     door = PushDoor(rig.registry, engine, Glossary(), Ids(), archive=archive)
-    world = World(rig, await aiohttp_client(app_of(door.routes())), engine)
+    world = World(rig, await aiohttp_client(app_of(door)), engine)
     fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     assert (await world.push(wav(1), **fields))[1]["audio_kept"] is False
     await asyncio.to_thread(archive.encoder.close)

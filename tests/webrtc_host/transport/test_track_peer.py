@@ -47,7 +47,7 @@ class World:
         self.clients.append(client)
         if self._http is None:
             door = OfferDoor(self.rig.registry, MediaConfig(), lambda *_: None)
-            self._http = await self._aiohttp_client(app_of(door.routes()))
+            self._http = await self._aiohttp_client(app_of(door))
         return await client.connect(self._http)
 
     def feeds(self) -> list[TrackFeed]:
