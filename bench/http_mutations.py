@@ -11,7 +11,7 @@ import json
 import random
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Chance = random.Random
 
@@ -488,7 +488,7 @@ def odd_text(target: Target, chance: Chance) -> bytes:
     return request(target, method, path, headers=headers, body=body, token=chance.choice(target.tokens))
 
 
-VALUES = (
+VALUES: tuple[object, ...] = (
     None,
     True,
     -1,
@@ -638,14 +638,9 @@ def odd_file(target: Target, chance: Chance) -> bytes:
             file += chance.randbytes(chance.randint(0, 2000))
         case _:
             file[40:44] = struct.pack("<I", chance.choice((0, 1, 2**31, 2**32 - 1)))
-    changed = Target(**{**_as_dict(target), "file": bytes(file)})
-    body = form(changed, fields, "b")
+    body = form(replace(target, file=bytes(file)), fields, "b")
     headers = [("Content-Type", "multipart/form-data; boundary=b")]
     return request(target, "POST", path, headers=headers, body=body, token=chance.choice(target.tokens))
-
-
-def _as_dict(target: Target) -> dict[str, object]:
-    return {name: getattr(target, name) for name in target.__slots__}
 
 
 KINDS: dict[str, Callable[[Target, Chance], bytes | list[bytes]]] = {

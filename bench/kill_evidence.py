@@ -23,8 +23,10 @@ AFTER_MS = 30_000
 BESIDE_MS = 3000
 SUSPECTS_MAX = 10
 OF_CHANNEL = ("channel.opened", "channel.closed")
-TOLD_OF = ("seq", "wall", "type", "utterance", "from_ms", "to_ms", "start_ms", "end_ms", "state", "reason")
-TOLD_OF += ("rule", "code", "text", "source")
+TOLD_OF = (
+    *("seq", "wall", "type", "utterance", "from_ms", "to_ms", "start_ms", "end_ms", "state", "reason"),
+    *("rule", "code", "text", "source"),
+)
 
 Event = Mapping[str, Any]
 Kills = Sequence[tuple[str, float]]
