@@ -1,7 +1,7 @@
 """Holds: the sessions and channels whose audio may not be removed, as the record has them now.
 
-Owns the two ways of asking: from the event loop (`read`), and from the archive's writer thread when the disk
-is full (`read_from_thread`). Which file goes is `retention`'s.
+Two ways to read them: on the event loop (`read`), and in the archive's writer thread when the disk is full
+(`read_from_thread`). `retention` chooses the files to remove.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import asyncio
 import logging
 from concurrent.futures import CancelledError
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from webrtc_host.archive.retention import Holds
 from webrtc_host.archive.writer import Place
 from webrtc_host.errors import Overloaded, StoreError
-from webrtc_host.transcript import schema
+from webrtc_host.transcript import records
 from webrtc_host.transcript.store import Store
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class HoldsReader:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """On the event loop that other threads may ask from now on."""
+        """Call it on the event loop that `read_from_thread` will use."""
         self._loop = asyncio.get_running_loop()
 
     async def read(self) -> Holds:
@@ -38,7 +38,10 @@ class HoldsReader:
         return await self._store.read(_holds)
 
     def read_from_thread(self) -> Holds | None:
-        """The same, blocking, from any thread but the loop's. None: not known now, so nothing may go."""
+        """As `read`, but blocking, for any thread except the loop's.
+
+        None: the holds are not known now, so no audio may be removed.
+        """
         if self._loop is None or self._loop.is_closed():
             return None
         reading = asyncio.run_coroutine_threadsafe(self.read(), self._loop)
@@ -46,14 +49,10 @@ class HoldsReader:
             return reading.result(WAIT_S)
         except (StoreError, Overloaded, TimeoutError, CancelledError) as error:
             reading.cancel()
-            logger.warning("the disk is full and the holds are not known, so no sound is removed: %s", error)
+            logger.warning("the disk is full and the holds are not known, so no audio is removed: %s", error)
             return None
 
 
 def _holds(connection: Connection) -> Holds:
-    sessions, channels = schema.sessions, schema.channels
-    held = connection.execute(select(sessions.c.id).where(sessions.c.is_held)).scalars()
-    places = connection.execute(
-        select(channels.c.session, channels.c.channel).where(channels.c.is_held)
-    ).all()
-    return Holds(frozenset(held), frozenset(Place(row.session, row.channel) for row in places))
+    places = (Place(session, channel) for session, channel in records.held_channels(connection))
+    return Holds(frozenset(records.held_sessions(connection)), frozenset(places))

@@ -11,11 +11,9 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-
-from sqlalchemy import Connection, select, update
 
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.holds import HoldsReader
@@ -25,7 +23,7 @@ from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.services.record import RecordService
 from webrtc_host.session.registry import SessionRegistry
-from webrtc_host.transcript import records, schema
+from webrtc_host.transcript import records
 from webrtc_host.transcript.records import SegmentPlace
 
 logger = logging.getLogger(__name__)
@@ -101,43 +99,22 @@ class ArchiveService:
         if live is not None and place.channel in live.channels:
             return True
         is_kept = self.archive is not None and place in self.archive.places()
-        sessions, channels = schema.sessions, schema.channels
         if not SESSION.fullmatch(place.session):
             return None
-        known = await self._record.store.read(
-            lambda connection: connection.execute(
-                select(sessions.c.id).where(sessions.c.id == place.session)
-            ).first()
-        )
-        if known is None:
+        if await self._record.store.read(lambda c: records.session(c, place.session)) is None:
             return False if live is not None else None
-        opened = await self._record.store.read(
-            lambda connection: connection.execute(
-                select(channels.c.channel).where(
-                    channels.c.session == place.session, channels.c.channel == place.channel
-                )
-            ).first()
-        )
-        return is_kept or opened is not None
+        opened = await self._record.store.read(lambda c: records.has_channel(c, place.session, place.channel))
+        return is_kept or opened
 
     async def set_hold(self, place: Place, is_held: bool) -> None:
         """Raises StoreError."""
-        channels = schema.channels
         await self._record.store.write(
-            lambda connection: connection.execute(
-                update(channels)
-                .where(channels.c.session == place.session, channels.c.channel == place.channel)
-                .values(is_held=is_held)
-            )
+            lambda connection: records.hold_channel(connection, place.session, place.channel, is_held)
         )
 
     async def find_segment(self, segment: str) -> SegmentPlace | None:
         """Where a final lies, by its id."""
-        table = schema.segments
-        row = await self._record.store.read(
-            lambda connection: connection.execute(select(table).where(table.c.id == segment)).first()
-        )
-        return None if row is None else SegmentPlace(row.session, row.channel, row.start_ms, row.end_ms)
+        return await self._record.store.read(lambda connection: records.find_segment(connection, segment))
 
     async def _retain(self, archive: Archive) -> None:
         while True:
@@ -158,7 +135,9 @@ class ArchiveService:
             return
         ended_before_ms = round((time.time() - days * DAY_S) * 1000)
         held = holds.sessions | {place.session for place in holds.places}
-        for session in await self._record.store.read(lambda c: _ended_before(c, ended_before_ms, held)):
+        for session in await self._record.store.read(
+            lambda c: records.ended_before(c, ended_before_ms, held, SESSIONS_AT_ONCE)
+        ):
             await asyncio.to_thread(archive.remove, session)
             await self._record.store.write(partial(records.remove, session_id=session))
             self._registry.forget(session)
@@ -186,10 +165,3 @@ class ArchiveService:
         for session in self._registry:
             if not session.is_ended:
                 session.log.emit(EventType.ERROR, code=code, message=message)
-
-
-def _ended_before(connection: Connection, wall_ms: int, held: Collection[str]) -> list[str]:
-    table = schema.sessions
-    old = select(table.c.id).where(table.c.ended_wall_ms < wall_ms, table.c.id.not_in(held))
-    old = old.order_by(table.c.ended_wall_ms)
-    return list(connection.execute(old.limit(SESSIONS_AT_ONCE)).scalars())

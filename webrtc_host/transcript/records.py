@@ -1,14 +1,14 @@
-"""Questions to the record: sessions, their channels, finals, coverage, and how much there is of each.
+"""The queries of the record: sessions, their channels, finals, coverage, statistics, holds and the audit.
 
-Owns the SELECTs that the desk and the exports ask with, and the few changes people make (name, deletion,
-audit). Functions of a connection, for `Store.read` and `Store.write`. Invariant: whatever a page asks for,
-a bounded number of rows answers.
+The SELECTs of the HTTP interface, the exports and the archive, and the few changes that people make (name,
+hold, removal, audit). Functions of a connection, for `Store.read` and `Store.write`. Invariant: a request
+gets a limited number of rows.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ def channels_of(connection: Connection, session_ids: Iterable[str]) -> dict[str,
 
 
 def segment_page(connection: Connection, span: Span, after_seq: int, limit: int) -> list[tuple[int, str]]:
-    """Finals in the order they were said to watchers: (seq, JSON as on the wire)."""
+    """Finals in the order in which watchers got them: (seq, JSON as watchers got it)."""
     query = (
         select(segments.c.seq, events.c.data)
         .join_from(
@@ -91,7 +91,7 @@ def segment_page(connection: Connection, span: Span, after_seq: int, limit: int)
 
 
 def line_page(connection: Connection, span: Span, after: tuple[int, int], limit: int) -> Rows:
-    """Finals by the time they were spoken, behind (start_ms, seq), with their channel's label and JSON."""
+    """Finals after (start_ms, seq), by the time they were spoken, with their channel's label and JSON."""
     start_ms, seq = after
     query = (
         select(segments, channels.c.label, events.c.data)
@@ -114,7 +114,7 @@ def line_page(connection: Connection, span: Span, after: tuple[int, int], limit:
 def words_between(
     connection: Connection, session_id: str, channel: str, from_ms: int, to_ms: int
 ) -> list[dict[str, Any]]:
-    """The words of all finals that touch this time, as on the wire."""
+    """The words of all finals that overlap this time, as in the events."""
     query = select(segments.c.words).where(
         segments.c.session == session_id,
         segments.c.channel == channel,
@@ -153,7 +153,7 @@ def extents(connection: Connection, span: Span) -> list[tuple[str, int, int]]:
 
 
 def statistics(connection: Connection, session_id: str) -> list[dict[str, Any]]:
-    """How much there is of each channel: finals, words of them, time spoken, latency, coverage per state."""
+    """Of each channel: the number of finals, their characters, their time, latency, and coverage by state."""
     figures: dict[str, dict[str, Any]] = {}
     query = select(
         segments.c.channel,
@@ -198,10 +198,44 @@ def hold(connection: Connection, session_id: str, is_held: bool) -> bool:
 
 
 def is_held(connection: Connection, session_id: str) -> bool:
-    """The session, or a channel of it, is under a hold."""
+    """Whether the session, or one of its channels, is under a hold."""
     one = select(sessions.c.id).where(sessions.c.id == session_id, sessions.c.is_held)
     other = select(channels.c.session).where(channels.c.session == session_id, channels.c.is_held)
     return connection.execute(one.union(other).limit(1)).first() is not None
+
+
+def has_channel(connection: Connection, session_id: str, channel: str) -> bool:
+    query = select(channels.c.channel).where(channels.c.session == session_id, channels.c.channel == channel)
+    return connection.execute(query).first() is not None
+
+
+def hold_channel(connection: Connection, session_id: str, channel: str, is_held: bool) -> bool:
+    """False: the record has no such channel."""
+    of_channel = and_(channels.c.session == session_id, channels.c.channel == channel)
+    return connection.execute(update(channels).where(of_channel).values(is_held=is_held)).rowcount > 0
+
+
+def held_sessions(connection: Connection) -> list[str]:
+    """The sessions that are under a hold themselves."""
+    return list(connection.execute(select(sessions.c.id).where(sessions.c.is_held)).scalars())
+
+
+def held_channels(connection: Connection) -> list[tuple[str, str]]:
+    """(session, channel) of the channels that are under a hold themselves."""
+    query = select(channels.c.session, channels.c.channel).where(channels.c.is_held)
+    return [(row.session, row.channel) for row in connection.execute(query)]
+
+
+def ended_before(connection: Connection, wall_ms: int, but: Collection[str], limit: int) -> list[str]:
+    """The sessions that ended before this time, earliest end first. but: sessions to leave out."""
+    query = select(sessions.c.id).where(sessions.c.ended_wall_ms < wall_ms, sessions.c.id.not_in(but))
+    return list(connection.execute(query.order_by(sessions.c.ended_wall_ms).limit(limit)).scalars())
+
+
+def find_segment(connection: Connection, segment: str) -> SegmentPlace | None:
+    """Where the final with this id lies."""
+    row = connection.execute(select(segments).where(segments.c.id == segment)).first()
+    return None if row is None else SegmentPlace(row.session, row.channel, row.start_ms, row.end_ms)
 
 
 def remove(connection: Connection, session_id: str) -> bool:
@@ -228,7 +262,7 @@ def write_audit(connection: Connection, wall_ms: int, line: AuditLine) -> int:
 
 
 def end_audit(connection: Connection, number: int, detail: str | None) -> None:
-    """Say how it ended what this line was written about when it began."""
+    """Add the outcome to the line that was written when a response began."""
     connection.execute(update(audit).where(audit.c.id == number).values(detail=detail))
 
 

@@ -62,6 +62,17 @@ async def test_every_question_to_the_record(tmp_path: Path, url: str) -> None:
         assert await write(lambda c: records.hold(c, "s_1", True))
         assert await read(lambda c: records.is_held(c, "s_1"))
         assert not await read(lambda c: records.is_held(c, "s_2"))
+        assert await read(records.held_sessions) == ["s_1"]
+        assert await read(lambda c: records.ended_before(c, 1 << 50, (), 9)) == []
+        assert await read(lambda c: records.has_channel(c, "s_1", "C01"))
+        assert not await read(lambda c: records.has_channel(c, "s_2", "C01"))
+        assert await write(lambda c: records.hold_channel(c, "s_1", "C01", True))
+        assert not await write(lambda c: records.hold_channel(c, "s_1", "C64", True))
+        assert await read(records.held_channels) == [("s_1", "C01")]
+        place = await read(lambda c: records.find_segment(c, json.loads(segments[0][1])["segment"]))
+        assert place is not None and (place.session, place.channel, place.start_ms) == ("s_1", "C01", 5_000)
+        assert await read(lambda c: records.find_segment(c, "g_404")) is None
+
         line = AuditLine("wall", "127.0.0.1", "deleted", "s_1")
         await write(lambda c: records.write_audit(c, T0_WALL_MS, line))
         assert await write(lambda c: records.remove(c, "s_1"))
