@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from aiohttp import hdrs, web
-from aiohttp.test_utils import make_mocked_request
 from pytest_aiohttp.plugin import AiohttpClient
 
 from tests.support.desk import a_config, silent
@@ -18,8 +17,6 @@ from webrtc_host.http.routes import (
     Route,
     add_route,
     add_routes,
-    needed_role,
-    needs_token,
     route_of,
 )
 
@@ -107,8 +104,3 @@ async def test_a_route_without_a_declaration_needs_an_administrator(
     for token, status in (("", 401), ("supervisor-secret", 403), ("admin-secret", 200)):
         response = await client.get("/added", params={"token": token})
         assert response.status == status, token
-
-
-def test_a_request_that_no_route_matches_needs_a_token_of_any_role() -> None:
-    request = make_mocked_request("GET", "/nothing")
-    assert (needed_role(request), needs_token(request)) == (Role.VIEWER, True)
