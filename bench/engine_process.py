@@ -34,7 +34,7 @@ def main(settings: dict[str, Any]) -> int:
 def _empty() -> Backend:
     keep_freed_memory()  # as the engine does on a processor
     model = ResolvedModel(Path(), "fake", "chosen by the benchmark")
-    return Backend(lambda config, on_progress: model, lambda config, model: FakeEngine())
+    return Backend(lambda config, on_progress, on_measuring: model, lambda config, model: FakeEngine())
 
 
 def _whisper(
@@ -49,7 +49,7 @@ def _whisper(
     )
     model = ResolvedModel(folder, name, "chosen by the benchmark", is_starter=name == "starter")
     return Backend(
-        lambda config, on_progress: model,
+        lambda config, on_progress, on_measuring: model,
         lambda config, model: WhisperEngine.from_folder(
             folder,
             name,

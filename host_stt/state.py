@@ -12,11 +12,13 @@ from enum import StrEnum
 from typing import Any
 
 from host_stt.download import Progress
+from host_stt.model_cost import AvailableModel
 
 
 class Phase(StrEnum):
     STARTING = "starting"  # looking for the model
     DOWNLOADING = "downloading"
+    MEASURING = "measuring"  # what a model costs on this machine
     LOADING = "loading"  # into memory, and warming up
     READY = "ready"
     FAILED = "failed"
@@ -34,6 +36,8 @@ class ModelFacts:
     compute_type: str = ""
     languages: tuple[str, ...] = ()
     replicas: int = 1  # loaded copies of the model, one per GPU
+    available: tuple[AvailableModel, ...] = ()  # every model on this machine, this one among them
+    channels_expected: int = 1  # that the estimates of `available` are for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Snapshot:
                 "compute_type": self.model.compute_type,
                 "languages": list(self.model.languages),
                 "replicas": self.model.replicas,
+                "channels_expected": self.model.channels_expected,
+                "models": [one.body(self.model.channels_expected) for one in self.model.available],
             }
         return body
 
@@ -86,6 +92,9 @@ class EngineState:
         self._set(
             phase=Phase.DOWNLOADING, message=f"downloading {done:.0f} of {total:.0f} MB", progress=progress
         )
+
+    def measuring(self, name: str) -> None:
+        self._set(phase=Phase.MEASURING, message=f"measuring how fast {name} is on this machine")
 
     def loading(self, model: ModelFacts) -> None:
         self._set(phase=Phase.LOADING, message=f"loading {model.name}", model=model)

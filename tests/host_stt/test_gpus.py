@@ -116,7 +116,7 @@ def test_two_gpus_decode_at_the_same_time() -> None:
         loaded[number] = Meeting(both)
         return loaded[number]
 
-    backend = Backend(lambda config, on_progress: model, load, lambda config: (0, 3))
+    backend = Backend(lambda config, on_progress, on_measuring: model, load, lambda config: (0, 3))
     service = EngineService(EngineConfig(batch_max=1, stop_grace_s=5), backend)
     service.start()
     try:
@@ -148,7 +148,9 @@ def test_a_gpu_that_cannot_be_used_is_the_reason_in_ready() -> None:
     def refuse(config: EngineConfig) -> tuple[int, ...]:
         return chosen_gpus((5,), 1)
 
-    backend = Backend(lambda config, on_progress: model, lambda config, model: FakeEngine(), refuse)
+    backend = Backend(
+        lambda config, on_progress, on_measuring: model, lambda config, model: FakeEngine(), refuse
+    )
     service = EngineService(EngineConfig(), backend)
     service.start()
     try:

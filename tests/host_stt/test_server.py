@@ -255,7 +255,9 @@ class Slow:
         self.loaded = threading.Event()
         self.backend = Backend(self._resolve, self._load)
 
-    def _resolve(self, config: EngineConfig, on_progress: Callable[[Progress], None]) -> ResolvedModel:
+    def _resolve(
+        self, config: EngineConfig, on_progress: Callable[[Progress], None], on_measuring: object
+    ) -> ResolvedModel:
         on_progress(Progress("model.bin", 250_000_000, 484_000_000))
         self.resolved.wait(20)
         return ResolvedModel(STARTER_FOLDER, "starter", "the hub is away", is_starter=True)
@@ -305,7 +307,7 @@ async def test_a_window_that_comes_too_early_is_told_to_come_again() -> None:
 
 
 def failing(error: Exception) -> Backend:
-    def resolve(config: EngineConfig, on_progress: object) -> ResolvedModel:
+    def resolve(config: EngineConfig, on_progress: object, on_measuring: object) -> ResolvedModel:
         raise error
 
     return Backend(resolve, lambda config, model: FakeEngine())
@@ -327,7 +329,7 @@ async def test_a_model_that_cannot_be_had_is_said_in_a_sentence(error: Exception
 
 async def test_an_engine_that_hears_nothing_never_becomes_ready_when_it_must_hear() -> None:
     model = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
-    backend = Backend(lambda config, on_progress: model, lambda config, model: FakeEngine())
+    backend = Backend(lambda config, on_progress, on_measuring: model, lambda config, model: FakeEngine())
     async with serving(backend, wait=False) as client:
         _, message = await until_failed(client)
         assert "hears nothing in the test clip" in message
@@ -467,6 +469,8 @@ async def test_auto_downloads_small_shows_progress_and_serves_it(
     async with TestClient(TestServer(app)) as client:
         body = await until_ready(client)
         assert (body["model"], body["is_starter"]) == ("small", False)
+        assert [(one["name"], one["is_chosen"]) for one in body["models"]] == [("small", True)]
+        assert body["models"][0]["final_ms"] > 0 and body["channels_expected"] == 4
         async with client.ws_connect("/v1/windows") as ws:
             (read,) = await ask(
                 ws, window(samples=padded(say("alpha one proceed to gate seven")), language="en")

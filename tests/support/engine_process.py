@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 def fake_backend(engine: FakeEngine) -> Backend:
     model = ResolvedModel(STARTER_FOLDER, "fake", "a test asked for it")
-    return Backend(lambda config, on_progress: model, lambda config, model: engine)
+    return Backend(lambda config, on_progress, on_measuring: model, lambda config, model: engine)
 
 
 @contextmanager

@@ -1,0 +1,146 @@
+"""Costs of models that were measured before: `measured.json` in the models folder.
+
+Owns the file and its lock. An entry holds the sha256 of the weights and everything else that the cost depends
+on, so a changed model, machine or library is measured again. A file that cannot be read counts as empty.
+Invariant: a measurement is noted before it begins, so that a model whose measurement ends the process (no
+memory, a native crash) is not measured at every start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from host_stt.model_cost import ModelCost
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "measured.json"
+LOCK_NAME = "measured.json.lock"
+_FORMAT = "host-stt measured costs 1"
+_ENTRIES_MAX = 100
+_BYTES_MAX = 1 << 20
+
+
+def key_of(weights_sha256: str, conditions: Mapping[str, str]) -> str:
+    """What an entry is found by."""
+    text = json.dumps({"weights": weights_sha256, **conditions}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class MeasuredCosts:
+    """The remembered costs of the models below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / FILE_NAME
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[bool]:
+        """One process at a time measures, so that no measurement slows another. Waits for it.
+
+        Gives False where the folder cannot be written: then nothing is remembered.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._folder / LOCK_NAME)
+            lock.acquire()
+        except OSError as error:
+            logger.warning("measured costs cannot be kept in %s: %s", self._folder, error.strerror or error)
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def find(self, key: str) -> ModelCost | None:
+        """The cost, when it was measured under the same conditions."""
+        entry = self._read()["costs"].get(key, {})
+        try:
+            return ModelCost(entry["final_s"], entry["interim_s"], entry["speech_s"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def unfinished(self, key: str) -> int:
+        """How often a measurement began and did not end."""
+        number = self._read()["costs"].get(key, {}).get("unfinished", 0)
+        return number if isinstance(number, int) else 0
+
+    def begin(self, key: str, name: str, conditions: Mapping[str, str]) -> None:
+        """Note that a measurement begins. Call it with the lock."""
+        entry = {"model": name, **conditions, "unfinished": self.unfinished(key) + 1}
+        self._put("costs", key, entry)
+
+    def keep(self, key: str, name: str, conditions: Mapping[str, str], cost: ModelCost | None) -> None:
+        """Note the result; None: the measurement failed, and the process lives. Call it with the lock."""
+        entry: dict[str, Any] = {"model": name, **conditions, "measured_at": _now()}
+        if cost is not None:
+            entry |= {"final_s": cost.final_s, "interim_s": cost.interim_s, "speech_s": cost.speech_s}
+        self._put("costs", key, entry)
+
+    def weights_sha256(self, weights: Path) -> str:
+        """The sha256 of a model.bin, remembered too: 3 GB take seconds to read. Raises OSError."""
+        if known := self.known_sha256(weights):
+            return known
+        facts = weights.stat()
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        entry = {"size_bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns, "sha256": digest}
+        self._put("weights", str(weights.resolve()), entry)
+        return digest
+
+    def known_sha256(self, weights: Path) -> str | None:
+        """The remembered sha256 of a file that has its size and change time of then; else None."""
+        known = self._read()["weights"].get(str(weights.resolve()), {})
+        try:
+            facts = weights.stat()
+        except OSError:
+            return None
+        is_same = (known.get("size_bytes"), known.get("mtime_ns")) == (facts.st_size, facts.st_mtime_ns)
+        return str(known["sha256"]) if is_same and "sha256" in known else None
+
+    def _read(self) -> dict[str, dict[str, dict[str, Any]]]:
+        try:
+            with self._file.open("rb") as file:
+                body = json.loads(file.read(_BYTES_MAX))
+            if body["format"] != _FORMAT:
+                raise ValueError(f"its format is {body['format']!r}")
+            parts = {part: body[part] for part in ("costs", "weights")}
+            if not all(isinstance(entry, dict) for part in parts.values() for entry in part.values()):
+                raise ValueError("an entry is no object")
+            return parts
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("%s cannot be used, so models are measured again: %s", self._file, error)
+        return {"costs": {}, "weights": {}}
+
+    def _put(self, part: str, key: str, entry: dict[str, Any]) -> None:
+        """Add or replace an entry, the oldest making room. A disk that cannot be written is only logged."""
+        parts = self._read()
+        entries = parts[part]
+        entries.pop(key, None)
+        entries[key] = entry
+        parts[part] = dict(list(entries.items())[-_ENTRIES_MAX:])
+        text = json.dumps({"format": _FORMAT, **parts}, indent=1) + "\n"
+        fresh = self._file.with_suffix(f".{os.getpid()}")  # another process may write its own
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(self._file)
+        except OSError as error:
+            logger.debug("%s cannot be written: %s", self._file, error)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,152 @@
+"""Measure what a model costs on this machine: a real decode of a bundled clip, as the engine would do it.
+
+The clip is 6.6 s of speech by a synthesizer, one window. Each kind of window is decoded several times, and
+the least time counts: other work on the machine can only add to it. What was measured is remembered
+(`measured_costs`), and `model_cost` makes the estimate from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from host_stt.config import EngineConfig
+from host_stt.contract import SAMPLE_RATE, Priority, WindowError
+from host_stt.engines.base import Engine
+from host_stt.engines.configured import load_whisper
+from host_stt.errors import ModelDamaged, ModelError
+from host_stt.machine import decoding_conditions
+from host_stt.measured_costs import MeasuredCosts, key_of
+from host_stt.model_cost import ModelCost
+from host_stt.models import ResolvedModel, clip_window, warm_up
+from host_stt_common.plain import plain_error
+
+logger = logging.getLogger(__name__)
+
+OnMeasuring = Callable[[str], None]
+"""Takes the name of the model that is being measured."""
+CLIP = Path(__file__).with_name("measuring.wav")
+"""espeak-ng, see scripts/make_measuring_clip.py; no person's voice."""
+_DECODES_MAX = 4
+_DECODING_S = 3.0  # then the least time so far counts: a large model on a slow processor takes longer
+_UNFINISHED_MAX = 2
+_FAILURES = (RuntimeError, ValueError, OSError)
+"""How CTranslate2 and a model's files fail."""
+
+
+class ModelMeter:
+    """Gives the cost of models under one configuration, remembered or measured now."""
+
+    def __init__(self, config: EngineConfig, on_measuring: OnMeasuring | None = None) -> None:
+        self._config = config
+        self._on_measuring = on_measuring
+        self._costs = MeasuredCosts(config.models_dir.expanduser())
+
+    def remembered(self, model: ResolvedModel) -> ModelCost | None:
+        """The cost that was measured under these conditions before. Loads no model."""
+        weights_sha256 = self._costs.known_sha256(model.path / "model.bin")
+        if weights_sha256 is None:
+            return None
+        with contextlib.suppress(*_FAILURES):  # device: cuda on a machine without one
+            return self._costs.find(key_of(weights_sha256, self._conditions))
+        return None
+
+    def cost(self, model: ResolvedModel, *, again: bool = False) -> ModelCost:
+        """The remembered cost, else a measured one. Blocking, seconds.
+
+        again: measure a model that was measured before. Raises ModelError when the model cannot be used.
+        """
+        with _one_sentence(model):
+            key = self._key(model)
+            if not again and (known := self._costs.find(key)):
+                return known
+            with self._costs.locked() as is_kept:
+                if not again and (known := self._costs.find(key)):
+                    return known  # another process measured it meanwhile
+                if not is_kept:
+                    return self._measure(model)
+                if not again:
+                    self._check_tries(model, key)
+                return self._measure_and_keep(model, key)
+
+    def _check_tries(self, model: ResolvedModel, key: str) -> None:
+        if self._costs.unfinished(key) >= _UNFINISHED_MAX:
+            raise ModelError(
+                f"the measurement of {model.name} ended the process {_UNFINISHED_MAX} times; "
+                f"host-stt model list --measure tries again"
+            )
+
+    def _measure_and_keep(self, model: ResolvedModel, key: str) -> ModelCost:
+        self._costs.begin(key, model.name, self._conditions)
+        cost: ModelCost | None = None
+        try:
+            cost = self._measure(model)
+        finally:
+            self._costs.keep(key, model.name, self._conditions, cost)
+        return cost
+
+    def _measure(self, model: ResolvedModel) -> ModelCost:
+        if self._on_measuring:
+            self._on_measuring(model.name)
+        began_s = time.perf_counter()
+        engine = load_whisper(self._config.model_copy(update={"gpus": self._config.gpus[:1]}), model)
+        try:
+            cost = measure(engine)
+        finally:
+            engine.close()
+        logger.info("measured %s in %.1f s", model.name, time.perf_counter() - began_s)
+        return cost
+
+    @functools.cached_property
+    def _conditions(self) -> dict[str, str]:
+        return decoding_conditions(self._config)
+
+    def _key(self, model: ResolvedModel) -> str:
+        return key_of(self._costs.weights_sha256(model.path / "model.bin"), self._conditions)
+
+
+def measure(engine: Engine) -> ModelCost:
+    """Decode the clip as a final and as an interim. Raises ModelDamaged when nothing sensible comes back."""
+    warm_up(engine, must_hear=False)
+    language = engine.languages[0]  # English, where the model knows it
+    return ModelCost(
+        final_s=_least_s(engine, language, Priority.FINAL),
+        interim_s=_least_s(engine, language, Priority.INTERIM),
+        speech_s=len(clip_window(CLIP).samples) / SAMPLE_RATE,
+    )
+
+
+def _least_s(engine: Engine, language: str, priority: Priority) -> float:
+    """The least time of several decodes of the clip."""
+    window = clip_window(CLIP, priority, language)
+    least_s, spent_s = math.inf, 0.0
+    for _ in range(_DECODES_MAX):
+        began_s = time.perf_counter()
+        (answer,) = engine.decode([window])
+        took_s = time.perf_counter() - began_s
+        if isinstance(answer, WindowError):
+            raise ModelDamaged(f"the model {engine.model} cannot decode the measuring clip: {answer.message}")
+        least_s, spent_s = min(least_s, took_s), spent_s + took_s
+        if spent_s > _DECODING_S:
+            break
+    return least_s
+
+
+@contextlib.contextmanager
+def _one_sentence(model: ResolvedModel) -> Iterator[None]:
+    """What a model or its files can raise, as ModelError."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except _FAILURES as error:
+        logger.warning("the measurement of %s failed", model.name, exc_info=True)
+        # The native library raises RuntimeError with sentences of its own.
+        is_sentence = isinstance(error, RuntimeError) and " " in str(error)
+        why = str(error) if is_sentence else plain_error(error, "the log has the details")
+        raise ModelError(f"{model.name} cannot be measured: {why}") from error

@@ -1,0 +1,97 @@
+"""What a model costs on this machine, and how late final text would be with it. Pure.
+
+The estimate for `channels` channels that each speak half of the time:
+
+    load   = (channels - 1) x TALK_SHARE x final_s / speech_s
+    wait_s = final_s / (2 x (1 - load)) x ln(load / 0.05)    0 when load is 0.05 or less
+    p95_s  = final_s + interim_s + wait_s                    without interim_s for one channel
+
+`load` is the share of time that the engine needs for the finals of the other channels. `wait_s` is the time
+that 95 of 100 windows wait for those finals at most: a queue of calls of equal length that begin at random
+(M/D/1). `interim_s` stands for the call that is running when the window arrives. From a load of 1 the engine
+falls behind, and there is no estimate.
+
+The time begins when the engine has the window: the silence that ends an utterance comes before it
+(speech.endpointing.hangover_ms). The estimate ignores other work on the machine, the glossary, second
+decodes, recordings and windows that are longer than the measured one, which all make text later; and it
+ignores that several finals share one call, which makes text earlier, most of all on a GPU.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+P95_LIMIT_S = 1.0
+"""How late final text may be at p95 for `auto` to take a model."""
+TALK_SHARE = 0.5
+"""Of the time that each channel speaks; the load test's default too."""
+_LATE_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCost:
+    """Seconds that one window takes, decoded alone."""
+
+    final_s: float
+    interim_s: float
+    speech_s: float  # length of the window's audio, all of it speech
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(one) and one > 0 for one in (self.final_s, self.interim_s, self.speech_s)):
+            raise ValueError(f"a cost is a time above 0, not {self}")
+
+    def p95_s(self, channels: int) -> float | None:
+        """How late final text of so many channels is at p95, by the estimate above. None: it falls behind."""
+        load = (channels - 1) * TALK_SHARE * self.final_s / self.speech_s
+        if load >= 1:
+            return None
+        wait_s = self.final_s / (2 * (1 - load)) * math.log(load / _LATE_SHARE) if load > _LATE_SHARE else 0.0
+        return self.final_s + (self.interim_s if channels > 1 else 0.0) + wait_s
+
+    def keeps_limit(self, channels: int) -> bool:
+        p95_s = self.p95_s(channels)
+        return p95_s is not None and p95_s <= P95_LIMIT_S
+
+    def sentence(self, channels: int) -> str:
+        """The figures for a person."""
+        window = f"a window of {self.speech_s:.1f} s takes {self.final_s:.2f} s"
+        p95_s = self.p95_s(channels)
+        if p95_s is None:
+            return f"{window}; text of {_channels(channels)} would fall behind (estimate)"
+        return f"{window}; final text of {_channels(channels)} within {p95_s:.2f} s at p95 (estimate)"
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableModel:
+    """A model that can be used without a download, as far as it was measured."""
+
+    name: str
+    path: Path
+    cost: ModelCost | None = None
+    note: str = ""  # why it has no cost, or why `auto` does not take it
+    is_chosen: bool = False
+
+    def body(self, channels: int) -> dict[str, object]:
+        """As /ready shows it. Times in milliseconds; null where they are not known."""
+        p95_s = self.cost.p95_s(channels) if self.cost else None
+        return {
+            "name": self.name,
+            "is_chosen": self.is_chosen,
+            "final_ms": round(self.cost.final_s * 1000) if self.cost else None,
+            "final_p95_ms": None if p95_s is None else round(p95_s * 1000),
+            "keeps_limit": self.cost.keeps_limit(channels) if self.cost else None,
+            "note": self.note,
+        }
+
+    def sentence(self, channels: int) -> str:
+        """One line for the log and the terminal."""
+        said = self.cost.sentence(channels) if self.cost else "not measured"
+        is_slow = self.cost is not None and not self.cost.keeps_limit(channels)
+        parts = [said, f"over the limit of {P95_LIMIT_S:g} s" if is_slow else "", self.note]
+        return "; ".join(part for part in parts if part)
+
+
+def _channels(number: int) -> str:
+    return "1 channel" if number == 1 else f"{number} channels"
