@@ -22,7 +22,7 @@ from tests.support.rtp import a_receiver, coded
 from webrtc_host.config import MediaConfig
 from webrtc_host.seams import Block
 from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
-from webrtc_host.transport.direct_path import DirectPath, RefusedError
+from webrtc_host.transport.direct_path import DirectPath, RejectedPacketError
 from webrtc_host.transport.reception import Counts
 from webrtc_host.transport.tap import guard
 from webrtc_host.transport.track import TrackFeed
@@ -99,7 +99,7 @@ async def fuzz(packets: int, seed: int) -> Report:
                 report.direct += 1
             else:
                 await transport._handle_rtp_data(data, arrival_time_ms=0)
-        except RefusedError:
+        except RejectedPacketError:
             report.refused += 1
         except Exception:
             report.escaped += 1

@@ -138,7 +138,7 @@ async def test_a_crowd_costs_no_second_of_kept_audio(tmp_path: Path) -> None:
             while (message := await feed.receive()).type is aiohttp.WSMsgType.TEXT:
                 if json.loads(message.data)["type"] == "stopped":
                     break
-            assert set(statuses) == {200}, "newcomers are served"
+            assert set(statuses) == {200}, "new_address_budget are served"
             assert psutil.Process(server.process.pid).num_fds() < 1024 - 100
             kept = await _kept_ms(client, base, started["session"], seconds)
         assert kept == [1000] * (seconds - 1), "every second can be heard again"

@@ -32,7 +32,7 @@ def say(text: str, lang: str = "en", voice: str | None = None, wpm: int = 150) -
     """(n,) float32 at 16 kHz: `text` spoken, without silence at the ends. A fresh copy; cached per
     session.
     """
-    return _say(text, voice or VOICES[lang], wpm).copy()
+    return _log_limited(text, voice or VOICES[lang], wpm).copy()
 
 
 def say_words(
@@ -60,7 +60,7 @@ def padded(samples: Float32Array, before_s: float = 0.5, after_s: float = 0.5) -
 
 
 @cache
-def _say(text: str, voice: str, wpm: int) -> Float32Array:
+def _log_limited(text: str, voice: str, wpm: int) -> Float32Array:
     spoken = subprocess.run(
         ["espeak-ng", "-v", voice, "-s", str(wpm), "--stdout", "--", text],
         check=True,

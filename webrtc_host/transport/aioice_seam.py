@@ -1,9 +1,9 @@
-"""All that the one port uses of the inside of aioice and aiortc: every name, and a check that they are there.
+"""Everything that the one port uses of the internals of aioice and aiortc, with a check that it exists.
 
-aioice opens sockets of its own for each peer, has no setting for a port and no ICE over TCP. What replaces
-that: the method that gathers candidates, on the connections of this server alone, and the transport below its
-`StunProtocol`. Owns those two; who gets which packet is the one port's. Invariant: a version that has moved a
-name is refused at the start with a sentence, before any peer comes.
+aioice opens its own sockets for each peer, and has no setting for a port and no ICE over TCP. This module
+replaces two things, on the connections of this server only: the method that gathers candidates, and the
+transport below `StunProtocol`. `one_port.py` decides which peer gets which packet. Invariant: with a version
+that has changed a name, the server does not start, and says why.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from aiortc.rtcicetransport import RTCIceGatherer, RTCIceTransport
 from webrtc_host.errors import ConfigError
 from webrtc_host.transport.udp_socket import Address
 
-UFRAG_CHARS = 12  # aioice takes 4, which 200 peers would come to share by chance once in a thousand times
+UFRAG_CHARS = 12  # aioice uses 4; of 200 peers, two would have the same name in one of a thousand cases
 TCP_TYPE_PREFERENCE = 90  # below every UDP candidate (126), above relays (RFC 6544 section 4.2)
 STUN_HEADER_BYTES = 20
 STUN_COOKIE = b"\x21\x12\xa4\x42"
 STUN_S = 2.0
-IPV4 = socket.AF_INET  # aioice asks STUN servers of this family alone
+IPV4 = socket.AF_INET  # aioice contacts STUN servers over IPv4 only
 COMPONENT = 1  # RTP and RTCP share it
 
 Connection = aioice.ice.Connection
 Message = aioice.stun.Message
 StunProtocol = aioice.ice.StunProtocol
 Gather = Callable[..., Awaitable[list[Candidate]]]
-"""(component=…, addresses=…), as aioice calls it; its own takes a timeout too."""
+"""Called as (component=…, addresses=…); aioice's own method has a timeout too."""
 
 _SIGNATURES = (
     (aioice.ice.Connection, "get_component_candidates", ["self", "component", "addresses", "timeout"]),
@@ -66,7 +66,7 @@ _ATTRIBUTES = (
 
 
 def check_names() -> None:
-    """Raise ConfigError unless all that is used here is there. Needs a running loop, as aioice does."""
+    """Raise ConfigError unless every name that is used here exists. Needs a running loop, as aioice does."""
     missing = [
         f"{owner.__name__}.{name}"
         for owner, name, parameters in _SIGNATURES
@@ -81,8 +81,8 @@ def check_names() -> None:
         missing.append("RTCIceTransport._connection")
     if missing:
         raise ConfigError(
-            f"aioice {version('aioice')} and aiortc {version('aiortc')} have moved what the one port uses "
-            f"({', '.join(missing)}); install aioice 0.13 and aiortc 1.16."
+            f"aioice {version('aioice')} and aiortc {version('aiortc')} have changed names that the one port "
+            f"uses ({', '.join(missing)}); install aioice 0.13 and aiortc 1.16."
         )
 
 
@@ -91,14 +91,14 @@ def _parameters(function: object) -> list[str]:
 
 
 def ice_connection(pc: RTCPeerConnection) -> Any:
-    """The ICE connection of a peer that has an offer; all its media lines share it. None without any line."""
+    """The ICE connection of a peer that has an offer; its media lines share it. None without any line."""
     for transceiver in pc.getTransceivers():
         return transceiver.receiver.transport.transport._connection
     return None if pc.sctp is None else pc.sctp.transport.transport._connection
 
 
 def rename(connection: Any, is_taken: Callable[[str], bool]) -> str:
-    """Give the connection a user name that no other peer has; to be done before the answer is written."""
+    """Give the connection a user name that no other peer has; call it before the answer is written."""
     ufrag = random_string(UFRAG_CHARS)
     while is_taken(ufrag):
         ufrag = random_string(UFRAG_CHARS)
@@ -107,7 +107,7 @@ def rename(connection: Any, is_taken: Callable[[str], bool]) -> str:
 
 
 def replace_gathering(connection: Any, gather: Gather) -> Gather:
-    """From now on this connection's candidates come from `gather`. Returns what gathered them before."""
+    """From now on, `gather` finds this connection's candidates. Returns the method used before."""
     before: Gather = connection.get_component_candidates
 
     connection.get_component_candidates = gather
@@ -115,11 +115,12 @@ def replace_gathering(connection: Any, gather: Gather) -> Gather:
 
 
 def restore_gathering(connection: Any) -> None:
+    """Undo `replace_gathering`."""
     vars(connection).pop("get_component_candidates", None)
 
 
 def host_candidates(udp: tuple[str, ...], tcp: tuple[str, ...], port: int) -> list[Candidate]:
-    """Addresses as candidates: UDP first, then TCP; the first of each preferred."""
+    """Candidates of the addresses: UDP before TCP; the first address of each has the highest priority."""
     return [
         host_candidate(transport, address, port, 65_535 - i)
         for transport, addresses in (("udp", udp), ("tcp", tcp))
@@ -128,7 +129,7 @@ def host_candidates(udp: tuple[str, ...], tcp: tuple[str, ...], port: int) -> li
 
 
 def candidate_of_family(candidates: list[Candidate], family: int, own: Any) -> Candidate:
-    """What a socket of this family is to a peer; its own address where none of the family is told."""
+    """The candidate of a socket of this family; of its own address when no candidate has the family."""
     for candidate in candidates:
         if candidate.transport == "udp" and (":" in candidate.host) == (family == socket.AF_INET6):
             return candidate
@@ -139,7 +140,7 @@ def host_candidate(transport: str, host: str, port: int, preference: int) -> Can
     if transport == "udp":
         priority = candidate_priority(COMPONENT, "host", preference)
     else:
-        # RFC 6544 section 4.2: the direction (4: passive) stands above the rest of the preference.
+        # RFC 6544 section 4.2: the direction (4: passive) is in the highest bits of the preference.
         local = (4 << 13) | (preference & 0x1FFF)
         priority = (TCP_TYPE_PREFERENCE << 24) | (local << 8) | (256 - COMPONENT)
     return Candidate(
@@ -157,7 +158,7 @@ def host_candidate(transport: str, host: str, port: int, preference: int) -> Can
 def attach_protocol(
     connection: Any, local: Candidate, send: Callable[[bytes, Address], None], on_close: Callable[[], None]
 ) -> Any:
-    """A StunProtocol of this connection whose packets go out by `send`. on_close: the connection closes."""
+    """A StunProtocol of this connection that sends by `send`. on_close: called when the connection closes."""
     protocol = StunProtocol(connection)
     protocol.connection_made(MuxTransport(protocol, (local.host, local.port), send, on_close))
     protocol.local_candidate = local
@@ -165,8 +166,8 @@ def attach_protocol(
     return protocol
 
 
-async def ask_stun(protocol: Any, server: Address) -> Candidate | None:
-    """How a STUN server sees this protocol's socket; None when it does not say."""
+async def query_stun(protocol: Any, server: Address) -> Candidate | None:
+    """The address of this protocol's socket as the STUN server sees it; None without a reply."""
     try:
         async with asyncio.timeout(STUN_S):
             candidate, _ = await aioice.ice.server_reflexive_candidate(protocol, server)
@@ -180,18 +181,18 @@ def is_stun(data: bytes) -> bool:
 
 
 def read_signed(data: bytes, password: str | None) -> Message | None:
-    """The STUN message, if it is one and was signed with this password."""
+    """The STUN message, when the data is one and was signed with this password; else None."""
     if password is None:
         return None
     try:
         message = aioice.stun.parse_message(data)
-    except Exception:  # anybody's bytes; not one kind of error that they cannot cause
+    except Exception:  # anyone can send these bytes, and they can cause any kind of error in the parser
         return None
     return message if message.check_message_integrity(password.encode()) else None
 
 
 class MuxTransport(asyncio.DatagramTransport):
-    """What a StunProtocol takes for its socket."""
+    """The transport of a StunProtocol, in place of a socket."""
 
     def __init__(
         self,
@@ -234,7 +235,10 @@ def waiting_packets(connection: Any) -> int:
 
 
 def username_of(data: bytes) -> str | None:
-    """The local part of a STUN request's USERNAME, or None; cheap, for most strangers' packets end here."""
+    """The local part of the USERNAME of a STUN request, or None.
+
+    Cheap, because most junk packets end here.
+    """
     end = STUN_HEADER_BYTES + int.from_bytes(data[2:4], "big")
     at = STUN_HEADER_BYTES
     if end > len(data):

@@ -1,6 +1,6 @@
-"""The one place where aiortc and aioice are changed to fit this server. Both are pinned to the minor version.
+"""Changes module-level state of aiortc and aioice for this server. Both are pinned to the minor version.
 
-Owns every reach into their module state; peers of their own kind in the same process (tests) see it too.
+No other module does this. The changes apply to all peers of the process, also to clients in tests.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from aiortc.rtcdtlstransport import (
     certificate_digest,
 )
 
-OPUS_WISHES: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 1, "stereo": 0}
-"""What the answer asks of the sender: repair data for lost packets, one channel, packets of 10 ms or more.
+OPUS_PARAMETERS: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 1, "stereo": 0}
+"""What the answer requests of the sender: repair data for lost packets, one channel, at least 10 ms packets.
 
-No `usedtx`: with it pauses are not sent, and a silent source cannot be told from a dead one.
+No `usedtx`: with DTX, pauses are not sent, and a silent source looks like a dead one.
 """
 
 
 def fit_aiortc() -> None:
-    """Ask for Opus as speech needs it; let a machine without a network talk to itself. Twice is harmless.
+    """Request Opus with speech settings; allow peers on a machine without a network. May be called twice.
 
-    A codec keeps the number that the offer gave it, also one below 96 (RFC 8829, 5.1.2; browsers use 35-63).
+    A codec keeps the payload type of the offer, also one below 96 (RFC 8829, 5.1.2; browsers use 35-63).
     """
     rtp.DYNAMIC_PAYLOAD_TYPES = range(128)
     if RTCDtlsTransport._validate_peer_identity is not _check_certificate:
         RTCDtlsTransport._validate_peer_identity = _check_certificate  # type: ignore[method-assign]
     for codec in CODECS["audio"]:
         if codec.mimeType.lower() == "audio/opus":
-            codec.parameters.update(OPUS_WISHES)
+            codec.parameters.update(OPUS_PARAMETERS)
     if aioice.ice.get_host_addresses is not _host_addresses:
         aioice.ice.get_host_addresses = _host_addresses
 
 
 def _check_certificate(self: RTCDtlsTransport, remoteParameters: RTCDtlsParameters) -> None:
-    """The peer's certificate matches a fingerprint of every hash function; aiortc wants all of them to match.
+    """Accept a certificate that matches a fingerprint of every hash function; aiortc wants all to match.
 
     An offer may name several certificates and use any of them (RFC 8122, section 5).
     """
@@ -55,10 +55,10 @@ def _check_certificate(self: RTCDtlsTransport, remoteParameters: RTCDtlsParamete
         self._set_state(State.FAILED)
 
 
-_found_addresses = aioice.ice.get_host_addresses
+_aioice_host_addresses = aioice.ice.get_host_addresses
 
 
 def _host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
     """As aioice finds them; 127.0.0.1, which it leaves out, when there is nothing else."""
-    found: list[str] = _found_addresses(use_ipv4=use_ipv4, use_ipv6=use_ipv6)
+    found: list[str] = _aioice_host_addresses(use_ipv4=use_ipv4, use_ipv6=use_ipv6)
     return found or ["127.0.0.1"]

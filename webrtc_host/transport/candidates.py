@@ -1,7 +1,7 @@
-"""Remote ICE candidates: which of them can be used, in a form that every reader understands.
+"""Remote ICE candidates: decides which of them can be used, and writes them in a form that aiortc can read.
 
-Pure. Owns the rules for one `a=candidate` value (RFC 8839). A candidate that is left out costs nothing: the
-client is found by the packets that it sends.
+Pure: the rules for one `a=candidate` value (RFC 8839). Leaving a candidate out does no harm: the server finds
+the client by the packets that it sends.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ _BROADCAST = ipaddress.ip_address("255.255.255.255")
 def usable_candidate(text: str) -> str | None:
     """The value of an `a=candidate` line without its extensions; None when it cannot be used.
 
-    text: what follows `a=candidate:`. Left out are TCP, the component of RTCP (it is multiplexed), host names
-    (nothing is looked up), zone indexes (they mean something on their own machine only), and addresses
-    or ports that no client has. Transport and type are compared without regard to case, as RFC 8839 defines
-    them.
+    text: what follows `a=candidate:`. Not usable are: TCP, the component of RTCP (it is multiplexed), host
+    names (no name is resolved), zone indexes (they are valid on one machine only), and addresses or ports
+    that no client can have. Transport and type are compared without regard to case, as RFC 8839 defines them.
     """
     fields = text.split()
     if len(fields) < 8 or fields[6].lower() != "typ":
@@ -48,5 +47,5 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    is_nobodys = address.is_unspecified or address.is_multicast or address == _BROADCAST
-    return None if is_nobodys else address
+    is_unusable = address.is_unspecified or address.is_multicast or address == _BROADCAST
+    return None if is_unusable else address

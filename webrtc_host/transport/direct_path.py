@@ -1,10 +1,12 @@
-"""The direct path: SRTP of a source that is known goes from the one port to its tap in one call.
+"""The direct path: an SRTP packet of a known source goes from the one port to its tap in one call.
 
-aiortc's own way costs a queue, a task's turn and two coroutines for each packet. THIS MODULE USES PRIVATE
-NAMES OF AIORTC 1.16, listed in `PRIVATE_NAMES`; `self_test` and a test hold them. Owns the check of the SRTP
-signature, the RTP header, and what is refused; which track a packet is of is aiortc's router's, what it means
-the tap's. All else (DTLS, RTCP, a source's first packet) is left to aiortc.
-Invariant: what cannot be unprotected or read costs itself; no state changes before the signature is checked.
+In aiortc itself each packet costs a queue entry, a turn of a task and two coroutines. THIS MODULE USES
+PRIVATE NAMES OF AIORTC 1.16, listed in `PRIVATE_NAMES`; `self_test` and a test check them. This module checks
+the SRTP signature, reads the RTP header, and rejects bad packets. aiortc's router decides which track a
+packet belongs to; `tap.py` handles it. Everything else (DTLS, RTCP, the first packet of a source) is left to
+aiortc.
+Invariant: a packet that cannot be decrypted or read is dropped alone; no state changes before the signature
+is checked.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import pylibsrtp
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport, State
 
-from webrtc_host.transport.tap import Tap, TapError, moved, tap_of
+from webrtc_host.transport.tap import Tap, TapError, tap_of, unsupported
 
 PRIVATE_NAMES = (
     "_rx_srtp",
@@ -25,19 +27,22 @@ PRIVATE_NAMES = (
     "_RTCDtlsTransport__rx_bytes",
     "_RTCDtlsTransport__rx_packets",
 )
-"""Of RTCDtlsTransport."""
+"""Attributes of RTCDtlsTransport."""
 HEADER = struct.Struct("!BBHLL")
 _EXTENSION = struct.Struct("!HH")
 _RTP_FIRST, _RTP_LAST = 128, 191  # first byte of RTP and RTCP (RFC 7983)
-_RTCP_FIRST, _RTCP_LAST = 192, 208  # second byte of RTCP, as aiortc tells them apart (RFC 5761)
+_RTCP_FIRST, _RTCP_LAST = 192, 208  # second byte of RTCP; aiortc uses the same range (RFC 5761)
 
 
-class RefusedError(ValueError):
-    """A packet with a wrong signature, one that was there before, or no RTP; costs itself."""
+class RejectedPacketError(ValueError):
+    """A packet with a wrong signature, a repeated packet, or one that is not RTP.
+
+    Only this packet is lost.
+    """
 
 
 class Rtp(NamedTuple):
-    """The part of an RTP packet that is used."""
+    """The fields of an RTP packet that are used."""
 
     payload_type: int
     sequence_number: int
@@ -47,16 +52,16 @@ class Rtp(NamedTuple):
 
 
 class DirectPath:
-    """Of one peer; all its tracks share it."""
+    """The direct path of one peer; all its tracks share it."""
 
     def __init__(self, transport: RTCDtlsTransport) -> None:
         self._transport: Any = transport
         self._router: Any = transport._rtp_router
 
     def take(self, data: bytes) -> bool:
-        """Handle a datagram. False: it is not for here, and aiortc shall have it.
+        """Handle a datagram. False: aiortc has to handle it.
 
-        Raises RefusedError when it is neither signed by the peer nor new, or nothing to be read.
+        Raises RejectedPacketError when the signature is wrong, the packet came before, or it cannot be read.
         """
         if len(data) < HEADER.size or not _RTP_FIRST <= data[0] <= _RTP_LAST:
             return False
@@ -73,18 +78,18 @@ class DirectPath:
         try:
             packet = read_rtp(self._transport._rx_srtp.unprotect(data))
         except (pylibsrtp.Error, ValueError) as error:
-            raise RefusedError(f"a packet of source {ssrc}: {error}") from error
+            raise RejectedPacketError(f"a packet of source {ssrc}: {error}") from error
         tap.take(packet)
         return True
 
     def _count(self, size: int) -> None:
-        """For aiortc's own statistics."""
+        """Update aiortc's own statistics."""
         self._transport._RTCDtlsTransport__rx_bytes += size
         self._transport._RTCDtlsTransport__rx_packets += 1
 
 
 def read_rtp(data: bytes) -> Rtp:
-    """An RTP packet (RFC 3550, section 5.1); header extensions are left out. Raises ValueError."""
+    """An RTP packet (RFC 3550, section 5.1) without its header extensions. Raises ValueError."""
     if len(data) < HEADER.size:
         raise ValueError(f"{len(data)} bytes are no RTP packet")
     bits, marked_type, number, timestamp, ssrc = HEADER.unpack_from(data)
@@ -106,26 +111,26 @@ def read_rtp(data: bytes) -> Rtp:
 
 
 def direct_path(pc: RTCPeerConnection) -> DirectPath | None:
-    """For a peer that has an offer; None without any media line."""
+    """The direct path of a peer that has an offer; None when it has no media line."""
     for transceiver in pc.getTransceivers():
         return DirectPath(transceiver.receiver.transport)
     return None
 
 
 def self_test() -> None:
-    """Raise TapError when this aiortc is not the one the direct path was written for.
+    """Raise TapError when the internals of this aiortc are not those of the supported version.
 
-    A packet is signed, and must come out of the tap of a receiver; one signed with another key must not.
+    A signed packet must come out of the tap of a receiver; a packet signed with another key must not.
     """
     try:
-        taken = _try_out()
+        taken = _run_self_test()
     except Exception as error:
-        raise TapError(moved(str(error))) from error
+        raise TapError(unsupported(str(error))) from error
     if taken != [b"x"]:
-        raise TapError(moved("a packet did not come out of the direct path"))
+        raise TapError(unsupported("a packet did not come out of the direct path"))
 
 
-def _try_out() -> list[bytes]:
+def _run_self_test() -> list[bytes]:
     transport: Any = RTCDtlsTransport(None, [RTCCertificate.generateCertificate()])  # type: ignore[arg-type]
     for name in PRIVATE_NAMES:
         getattr(transport, name)
@@ -143,9 +148,9 @@ def _try_out() -> list[bytes]:
         data = pylibsrtp.Session(policy(key, policy.SSRC_ANY_OUTBOUND)).protect(packet)
         try:
             if not path.take(data):
-                raise TapError(moved("a packet was not taken"))
-        except RefusedError:
+                raise TapError(unsupported("a packet was not taken"))
+        except RejectedPacketError:
             taken += [b""] if key == bytes(30) else []
     if transport._RTCDtlsTransport__rx_packets != 2:
-        raise TapError(moved("its statistics are elsewhere"))
+        raise TapError(unsupported("its statistics are elsewhere"))
     return taken

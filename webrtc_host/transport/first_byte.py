@@ -1,9 +1,9 @@
-"""HTTP, HTTPS and ICE over TCP on one port: the first byte of a connection tells which it is.
+"""HTTP, HTTPS and ICE over TCP on one port: the first byte of a connection decides which of them it is.
 
-A framed ICE packet (RFC 4571) begins with the high byte of its length, which is 0; TLS begins with 0x16, HTTP
-with a letter. The byte is looked at, not taken, so whoever gets the connection reads it from the start, TLS
-too. Owns connections until their kind is known; then they are aiohttp's or `IceTcp`'s. How many there may
-be, and how long one may say nothing, is `host_stt_common.connections`'s.
+A framed ICE packet (RFC 4571) begins with the high byte of its length, which is 0. TLS begins with 0x16, HTTP
+with a letter. The byte is only peeked at, so the protocol that gets the connection reads it too. This module
+holds a connection until its kind is known; then aiohttp or `IceTcp` holds it. Limits on the number of
+connections, and on the time without a first byte, are in `host_stt_common.connections`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 _TLS = 0x16
 _SENTENCE = b"This port speaks https: write https:// in front of the address.\n"
-_SAY_HTTPS = (
+_HTTPS_HINT = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n%s"
 ) % (len(_SENTENCE), _SENTENCE)
@@ -34,7 +34,7 @@ Factory = Callable[[], asyncio.Protocol]
 
 
 class OnePortSite(web.BaseSite):
-    """As aiohttp's TCPSite, with a place for ICE on the same sockets."""
+    """Like aiohttp's TCPSite, but ICE uses the same sockets."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class OnePortSite(web.BaseSite):
         ssl_context: ssl.SSLContext | None,
         backlog: int,
     ) -> None:
-        """sockets: bound, not listening yet. ice: makes the protocol of one ICE connection."""
+        """sockets: bound, not yet listening. ice: makes the protocol of one ICE connection."""
         super().__init__(runner, ssl_context=ssl_context, backlog=backlog)
         self._sockets = sockets
         self._ice = ice
@@ -74,7 +74,7 @@ class OnePortSite(web.BaseSite):
 
 
 class FirstByteServer:
-    """What aiohttp asks of a server: its sockets, and to be closed."""
+    """The interface that aiohttp needs of a server: the sockets, and `close`."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class FirstByteServer:
         self._ice = ice
         self._tls = tls
         self._connections = connections
-        self._acceptor = Acceptor(sockets, connections, self._take)
+        self._acceptor = Acceptor(sockets, connections, self._on_connection)
         self._loop = asyncio.get_running_loop()
         self._undecided: set[asyncio.Task[None]] = set()
 
@@ -106,8 +106,8 @@ class FirstByteServer:
         for task in self._undecided:
             task.cancel()
 
-    def _take(self, connection: socket.socket, place: Place) -> None:
-        task = self._loop.create_task(self._decide(connection, place))
+    def _on_connection(self, connection: socket.socket, place: Place) -> None:
+        task = self._loop.create_task(self._dispatch(connection, place))
 
         def give_up() -> None:
             task.cancel()
@@ -115,16 +115,17 @@ class FirstByteServer:
         place.close = give_up
         self._undecided.add(task)
 
-        def decided(task: asyncio.Task[None]) -> None:
+        def on_done(task: asyncio.Task[None]) -> None:
             self._undecided.discard(task)
-            if task.cancelled():  # here, because a task that is cancelled before it ran runs nothing
+            # A task that is cancelled before its first step runs no `finally`, so this is done here
+            if task.cancelled():
                 self._connections.leave(place)
                 connection.close()
 
-        task.add_done_callback(decided)
+        task.add_done_callback(on_done)
 
-    async def _decide(self, connection: socket.socket, place: Place) -> None:
-        """Look at the first byte, then hand the connection over."""
+    async def _dispatch(self, connection: socket.socket, place: Place) -> None:
+        """Peek at the first byte, then give the connection to the protocol of that kind."""
         try:
             first = await self._first_byte(connection)
             self._connections.count_received(place, 0)
@@ -138,8 +139,8 @@ class FirstByteServer:
             elif first == _TLS:
                 await self._hand_over(self._http, connection, place, self._tls)
             else:
-                await self._hand_over(_SayHttps, connection, place)
-        except (OSError, TimeoutError) as error:  # ssl.SSLError too: a handshake that failed is the caller's
+                await self._hand_over(_HttpsHint, connection, place)
+        except (OSError, TimeoutError) as error:  # includes ssl.SSLError: the handshake failed
             logger.debug("x a connection ended before it began: %s", error)
             self._connections.leave(place)
             connection.close()
@@ -155,7 +156,7 @@ class FirstByteServer:
         )
 
     def _ice_of(self, place: Place) -> Factory:
-        """ICE over TCP: the connection is a stranger's until a peer's password was shown on it."""
+        """ICE over TCP: the connection counts as unknown until a peer's ICE password was shown on it."""
 
         def make() -> asyncio.Protocol:
             protocol = self._ice()
@@ -170,30 +171,31 @@ class FirstByteServer:
         return make
 
     async def _first_byte(self, connection: socket.socket) -> int | None:
-        """None when the caller left without a word."""
+        """The first byte, left in the socket. None when the caller closed the connection without sending."""
         try:
             peeked = connection.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
-            spoke = self._loop.create_future()
-            self._loop.add_reader(connection, _set, spoke)
+            readable = self._loop.create_future()
+            self._loop.add_reader(connection, _set, readable)
             try:
-                await spoke
+                await readable
             finally:
                 self._loop.remove_reader(connection)
             peeked = connection.recv(1, socket.MSG_PEEK)
         return peeked[0] if peeked else None
 
 
-class _SayHttps(asyncio.Protocol):
-    """Plain http on a port of https: one sentence, and nothing of the request is looked at."""
+class _HttpsHint(asyncio.Protocol):
+    """Plain HTTP on an HTTPS port: replies with one sentence, whatever the request is."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        # Only now: closing with the request unread would reset the connection before the answer is read.
+        # Not in connection_made: closing with unread data would reset the connection before the reply is
+        # read.
         assert isinstance(self._transport, asyncio.WriteTransport)
-        self._transport.write(_SAY_HTTPS)
+        self._transport.write(_HTTPS_HINT)
         self._transport.close()
 
 

@@ -1,7 +1,7 @@
-"""Which addresses of this machine a peer is told, and which sources are this machine itself.
+"""Finds the addresses of this machine: which ones peers are given, and which sources are on this machine.
 
-Owns the look at the network interfaces, kept for five seconds: a Wi-Fi that changed is noticed by the next
-peer.
+The list of network interfaces is read again after five seconds, so a peer that comes later gets the address
+of a Wi-Fi network that changed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ WILDCARDS = ("0.0.0.0", "::")
 
 
 def _interfaces() -> tuple[str, ...]:
-    """Every address of every interface, loopback too, link-local IPv6 without."""
+    """Every address of every interface, with loopback, without link-local IPv6."""
     found: list[str] = []
     for adapter in ifaddr.get_adapters():
         for entry in adapter.ips:
             if isinstance(entry.ip, str):
                 found.append(entry.ip)
-            elif entry.ip[2] == 0:  # a scope means link-local: of use only together with an interface's name
+            elif entry.ip[2] == 0:  # a scope means link-local: usable only with the name of an interface
                 found.append(entry.ip[0])
     return tuple(dict.fromkeys(found))
 
@@ -32,7 +32,7 @@ def _interfaces() -> tuple[str, ...]:
 @dataclass
 class HostAddresses:
     announced: Sequence[str] = ()
-    """In place of the found ones."""
+    """Addresses from the configuration, used in place of the found ones."""
     look: Callable[[], tuple[str, ...]] = _interfaces
     clock: Callable[[], float] = time.monotonic
     _found: tuple[str, ...] = ()
@@ -48,17 +48,17 @@ class HostAddresses:
         return ipaddress.ip_address(address.partition("%")[0]).is_loopback or address in self.found()
 
     def candidates(self, bound: Iterable[str], *, with_loopback: bool) -> tuple[str, ...]:
-        """What a peer is told of sockets bound to `bound`: networks first, loopback last.
+        """The addresses that a peer is given for sockets bound to `bound`: networks first, loopback last.
 
-        with_loopback: also when there are others. It is told anyhow where there is nothing else.
+        with_loopback: loopback also when there are others. When there are no others, it is always given.
         """
         if self.announced:
             return tuple(dict.fromkeys(self.announced))
-        told: dict[str, None] = {}
+        found: dict[str, None] = {}
         for address in bound:
-            told.update(dict.fromkeys(self._of_family(address) if address in WILDCARDS else (address,)))
-        networks = [a for a in told if not _is_loopback(a)]
-        loopback = [a for a in told if _is_loopback(a)]
+            found.update(dict.fromkeys(self._of_family(address) if address in WILDCARDS else (address,)))
+        networks = [a for a in found if not _is_loopback(a)]
+        loopback = [a for a in found if _is_loopback(a)]
         return tuple(networks + loopback) if with_loopback or not networks else tuple(networks)
 
     def _of_family(self, wildcard: str) -> list[str]:

@@ -1,8 +1,8 @@
-"""ICE over TCP: one connection that a peer opened to this server's port, its packets framed as in RFC 4571.
+"""ICE over TCP: one connection that a peer opened to this server's port, with packets framed as in RFC 4571.
 
-Owns the framing, the limits and the connection; whose it is says the one port, after the peer's first ICE
-request (RFC 6544, the passive side). Invariant: a connection that belongs to nobody after 10 s is closed, and
-what waits to be sent has a bound.
+This module frames the packets and limits the connection. `one_port.py` decides which peer it belongs to, by
+the first ICE request (RFC 6544, the passive side). Invariant: a connection without a peer is closed after
+10 s, and the data that waits to be sent is bounded.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ from webrtc_host.transport.udp_socket import DATAGRAM_MAX, Address
 
 logger = logging.getLogger(__name__)
 
-STRANGER_S = 10.0
-SEND_BYTES_MAX = 256 * 1024  # what waits to be sent; more is dropped, as a full network drops
+OWNER_S = 10.0  # time for the peer's first signed ICE request
+SEND_BYTES_MAX = 256 * 1024  # waiting to be sent; more is dropped, as a full network drops packets
 
 
 class IceTcp(asyncio.Protocol):
-    """A framed connection. `owner` is the one port's; None until the peer has shown its ICE password."""
+    """A framed connection.
+
+    `owner`: set by the one port when the peer has shown its ICE password; else None.
+    """
 
     def __init__(
         self, take: Callable[[bytes, IceTcp], None], on_lost: Callable[[IceTcp], None], own: str | None = None
     ) -> None:
-        self.on_owned: Callable[[], None] | None = None  # told once a peer's password was shown here
+        self.on_owned: Callable[[], None] | None = None  # called when a peer's password was shown here
         self._owner: object | None = None
         self.own = own
         self.address: Address = ("", 0)
@@ -51,7 +54,7 @@ class IceTcp(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer: tuple[Any, ...] = transport.get_extra_info("peername") or ("", 0)
         self.address = (peer[0], peer[1])
-        self._timer = asyncio.get_running_loop().call_later(STRANGER_S, self._give_up)
+        self._timer = asyncio.get_running_loop().call_later(OWNER_S, self._give_up)
         logger.debug("- %s opened ICE over TCP", self.address)
 
     def data_received(self, data: bytes) -> None:
@@ -95,5 +98,5 @@ class IceTcp(asyncio.Protocol):
 
     def _give_up(self) -> None:
         if self.owner is None:
-            logger.debug("x %s opened ICE over TCP and never said whose it is", self.address)
+            logger.debug("x %s opened ICE over TCP and did not show a peer's password", self.address)
             self.close()

@@ -1,8 +1,8 @@
-"""The sockets of the one port: TCP and UDP under the same number, on every address that `host` stands for.
+"""The sockets of the one port: TCP and UDP with the same number, on every address of the configured `host`.
 
-Owns binding; not what is read. A host of loopback gets its UDP socket on every address all the same, because
-browsers send from the address of their network, and some refuse to send to loopback from there; the one port
-then takes packets of this machine alone.
+This module only binds. For a host of loopback, the UDP socket is bound to every address all the same:
+browsers send from the address of their network, and some do not send to loopback from there. The one port
+then accepts packets of this machine only.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ class Listening:
     tcp: tuple[socket.socket, ...]
     udp: tuple[socket.socket, ...]
     is_local: bool
-    """Only this machine may come."""
+    """Peers must be on this machine."""
 
     def close(self) -> None:
         close_all((*self.tcp, *self.udp))
 
 
 def open_sockets(host: str, port: int) -> Listening:
-    """Bind, without listening. port 0: a number that both have free.
+    """Bind, without listening. port 0: a number that is free for both.
 
-    Raises OSError whose text says which of the two is taken.
+    Raises OSError; its text says whether TCP or UDP is in use.
     """
     addresses = resolve(host, port)
     for attempt in range(TRIES):
@@ -43,7 +43,7 @@ def open_sockets(host: str, port: int) -> Listening:
 
 
 def udp_address(family: socket.AddressFamily, address: str) -> str:
-    """Where the UDP socket beside a TCP socket on `address` is bound."""
+    """The address of the UDP socket that belongs to a TCP socket on `address`."""
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         return address
     return "::" if family == socket.AF_INET6 else "0.0.0.0"
@@ -57,14 +57,14 @@ def _bind_all(addresses: list[tuple[socket.AddressFamily, str]], port: int) -> L
             try:
                 tcp.append(bind(family, socket.SOCK_STREAM, address, port))
             except OSError as error:
-                # A name such as localhost may stand for an address of a family this machine does not have.
+                # A name such as localhost may have an address of a family that this machine does not use.
                 if error.errno not in NOT_HERE or len(addresses) == 1:
                     raise
                 continue
             port = tcp[-1].getsockname()[1]
             udp.append(bind(family, socket.SOCK_DGRAM, udp_address(family, address), port))
         if not tcp:
-            raise OSError(errno.EADDRNOTAVAIL, "none of the addresses is one of this machine")
+            raise OSError(errno.EADDRNOTAVAIL, "none of the addresses belongs to this machine")
     except OSError:
         close_all((*tcp, *udp))
         raise

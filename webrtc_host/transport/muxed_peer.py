@@ -1,7 +1,7 @@
-"""One peer as the one port sees it: its ICE connection, the addresses it came from, and how much it may send.
+"""One peer of the one port: its ICE connection, the addresses it sends from, and its limit of packets.
 
-Owns the gathering of the peer's candidates and the choice of its path back; the tables over all peers are the
-one port's.
+This module gathers the peer's candidates and chooses the path for packets to the peer. The tables of all
+peers are in `one_port.py`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from webrtc_host.transport.ice_tcp import IceTcp
 from webrtc_host.transport.packet_rate import rate_of_lines
 from webrtc_host.transport.udp_socket import Address
 
-ADDRESSES_MAX = 256  # that one peer may come from while it lasts; aioice keeps a pair for each
+ADDRESSES_MAX = 256  # addresses of one peer during its life; aioice keeps a candidate pair for each
 STREAMS_MAX = 8  # TCP connections of one peer
 WAITING_MAX = 16_384  # packets that wait for one peer: 5 s of 64 audio lines, 5 min of one
-MOVED_AFTER_S = 1.0  # an address in use sends fifty packets in this time
-GATHER_S = 2  # for relays and the look from outside; an answer waits for it
-NEWCOMER_PER_S, NEWCOMER_BURST = 50, 500
+MOVED_AFTER_S = 1.0  # an address without packets for so long is not in use; audio is 50 packets in this time
+GATHER_S = 2  # for relay and server-reflexive candidates; the answer waits for them
+NEW_ADDRESS_PER_S, NEW_ADDRESS_BURST = 50, 500
 
 
 @dataclass(slots=True)
@@ -34,14 +34,14 @@ class Path:
     """An address that has shown the peer's ICE password."""
 
     peer: MuxedPeer
-    protocol: Any  # the StunProtocol that answers it
+    protocol: Any  # the StunProtocol that sends to it
     address: Address
-    own: str | None  # our address it talks to, where that has to be said
-    heard_s: float
+    own: str | None  # our address that it sends to; None where the socket has only one
+    last_packet_s: float  # when its last packet came
 
 
 class Port(Protocol):
-    """What a peer asks of the one port."""
+    """The methods of the one port that a peer calls."""
 
     def attach(self, peer: MuxedPeer) -> list[Candidate]: ...
 
@@ -49,7 +49,7 @@ class Port(Protocol):
 
     def expects_relay(self, server: object) -> bool: ...
 
-    def miss_relay(self, server: object) -> None: ...
+    def note_missing_relay(self, server: object) -> None: ...
 
 
 class MuxedPeer:
@@ -72,15 +72,15 @@ class MuxedPeer:
         self.addresses_seen = 0
         self.is_cut = False
         self.direct: DirectPath | None = direct_path(pc)
-        # STUN from addresses that are not the peer's yet: signed or not, it costs.
-        self.newcomers = Bucket(NEWCOMER_PER_S, NEWCOMER_BURST)
+        # STUN requests from addresses that are not bound to the peer. Checking each signature costs time.
+        self.new_address_budget = Bucket(NEW_ADDRESS_PER_S, NEW_ADDRESS_BURST)
         self._pc = pc
         self._declined = declined
         self._lines = len(pc.getTransceivers()) + declined
         self.rate = rate_of_lines(self._lines)
 
     def may_send(self, now_s: float) -> bool:
-        """One more packet is not too many. Media lines may have been added meanwhile."""
+        """Count one packet; False when it is over the limit, which grows when media lines are added."""
         if self.rate.take(1, now_s):
             return True
         lines = len(self._pc.getTransceivers()) + self._declined
@@ -89,11 +89,12 @@ class MuxedPeer:
         self._lines, self.rate = lines, rate_of_lines(lines)
         return True
 
-    def gathers_through(self, port: Port) -> None:
+    def gather_through(self, port: Port) -> None:
+        """Replace the connection's gathering of candidates by one that uses the one port."""
         gather_relays: seam.Gather
 
         async def gather(component: int, addresses: list[str]) -> list[Candidate]:
-            """Ours, then what a TURN server gives (still aioice's own work) and a STUN server sees."""
+            """Host candidates of the one port, relays (aioice asks the TURN server), and reflexive ones."""
             candidates = port.attach(self)
             server = self.connection.turn_server
             if server is None or not port.expects_relay(server):
@@ -102,30 +103,31 @@ class MuxedPeer:
                 gather_relays(component, [], timeout=GATHER_S), port.reflexive(self)
             )
             if not relays:
-                port.miss_relay(server)
+                port.note_missing_relay(server)
             return [*candidates, *seen, *relays]
 
         gather_relays = seam.replace_gathering(self.connection, gather)
 
-    def let_go(self) -> None:
-        """It is closed. Whoever still holds a part of it shall not hold all."""
+    def detach(self) -> None:
+        """Drop the references to other parts of a closed peer: its holder must not keep them in memory."""
         self.on_flood = _nothing
         self.direct = None
         del self._pc
         seam.restore_gathering(self.connection)
 
-    def protocol_asking(self, transaction: bytes) -> Any:
-        """The protocol that has this STUN question open; None when none has."""
+    def protocol_of_transaction(self, transaction: bytes) -> Any:
+        """The protocol that sent the STUN request with this transaction ID; None when there is none."""
         for protocol in (*self.protocols.values(), self.tcp_protocol):
             if protocol is not None and transaction in protocol.transactions:
                 return protocol
         return None
 
-    def follow(self, message: seam.Message, path: Path, now_s: float) -> None:
-        """A signed request from another address than the one in use, which is silent: the peer has moved.
+    def follow_address(self, message: seam.Message, path: Path, now_s: float) -> None:
+        """Move to the address of a signed request when the address in use sends nothing any more.
 
-        A browser says so by nominating anew. Others only go on asking; sound from them would be heard, but
-        nothing of ours would reach them, and after 30 s both sides would give up.
+        Browsers ask for this move by nominating the new pair (USE-CANDIDATE). Other clients only go on
+        sending requests. Their audio would arrive, but our packets would go to the old address, and after
+        30 s both sides would give up. So such a request is treated as a nomination.
         """
         pair = self.connection._nominated.get(seam.COMPONENT)
         if pair is None or self.connection.ice_controlling or "USE-CANDIDATE" in message.attributes:
@@ -133,7 +135,7 @@ class MuxedPeer:
         if pair.protocol is path.protocol and pair.remote_addr == path.address:
             return
         used = self.paths.get(pair.remote_addr)
-        if used is not None and now_s - used.heard_s > MOVED_AFTER_S:
+        if used is not None and now_s - used.last_packet_s > MOVED_AFTER_S:
             message.attributes["USE-CANDIDATE"] = None
 
     def way(self) -> str:

@@ -1,7 +1,7 @@
-"""How many packets one peer may send, by the number of its audio lines.
+"""The limit of packets of one peer, from the number of its audio lines.
 
-Pure. The bucket holds ten seconds of packets, so that what waited during a stall of the network or of this
-process passes at once. A peer that empties it is flooding.
+Pure. The bucket holds ten seconds of packets, so packets that waited during a stall of the network or of this
+process pass at once. A peer that empties the bucket is flooding.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""One peer connection: negotiate, watch it, feed its channels, and leave nothing behind.
+"""One peer connection: negotiates, watches the connection, feeds its channels, and cleans up at the end.
 
-Owns an aiortc connection with its tracks and time-outs. aiortc never gives up on a client that does not come
-(still `connecting` after 46 s) and notices a vanished one after 31 s, so the watch is ours. Which channels it
-may feed is the registry's; what the audio becomes is the channels'.
-Invariant: `end` runs once, however many ask for it; after it no task, thread or socket of this peer is left.
+This module holds an aiortc connection with its tracks and time limits. aiortc never gives up on a client that
+does not come (it was still `connecting` after 46 s), and notices a vanished client only after 31 s, so this
+module watches the connection itself. `session.registry` decides which channels the peer may feed.
+Invariant: `end` runs once, however often it is called; after it, no task, thread or socket of the peer is
+left.
 """
 
 from __future__ import annotations
@@ -46,16 +47,18 @@ logger = logging.getLogger(__name__)
 DATA_CHANNEL = "transcript"
 TICK_S = 0.25
 CLOSE_TIMEOUT_S = 5.0  # aiortc's own close has been seen to hang in DTLS (its issues 413, 1143)
-PONG_BUFFER_BYTES_MAX = 64 * 1024  # a peer that does not read gets no more answers
-VANISHED_AFTER_S = 5.0  # a peer that closed while its packets came said goodbye; else consent ran out
+PONG_BUFFER_BYTES_MAX = 64 * 1024  # no more pongs for a client that does not read them
+VANISHED_AFTER_S = 5.0  # a close without packets for so long is a lost connection (ICE consent expired)
 
 DrainDataChannel = Callable[[], Awaitable[None]]
-"""Returns when what the desk had to say has left, or cannot; takes a second at most."""
+"""Returns when the last events were sent, or cannot be sent; takes at most one second."""
 AttachDataChannel = Callable[[RTCDataChannel, Session, tuple[str, ...]], DrainDataChannel | None]
-"""Hands the client's `transcript` channel to the desk: (channel, session, ids of the channels it carries)."""
+"""Gives the client's `transcript` channel to the desk: (data channel, session, ids of its audio channels)."""
 
 
 class Peer:
+    """One WebRTC client: its aiortc connection, its tracks, and the channels that they feed."""
+
     def __init__(
         self,
         registry: SessionRegistry,
@@ -63,7 +66,7 @@ class Peer:
         attach: AttachDataChannel,
         port: OnePort | None = None,
     ) -> None:
-        """port: through which its packets go; None: aioice's own sockets."""
+        """port: the one port for its packets; None: aioice's own sockets."""
         fit_aiortc()
         self._port = port
         self._registry = registry
@@ -72,20 +75,20 @@ class Peer:
         self._drain_data: DrainDataChannel | None = None
         self._connection: Connection | None = None
         self._feeds: list[TrackFeed] = []
-        self._pings = watcher_messages()  # a page sends one a second
-        self.mids: dict[str, Channel] = {}  # what feeds what, by the audio line's mid
-        self.ignored: dict[str, Tap] = {}  # audio lines that feed nothing: counted and thrown away
-        self.former: dict[str, str] = {}  # channel that a line fed which has ended, by its mid
+        self._pings = watcher_messages()  # limit of pings; a page sends one a second
+        self.mids: dict[str, Channel] = {}  # the channel of each audio line, by mid
+        self.ignored: dict[str, Tap] = {}  # audio lines without a channel: counted and discarded
+        self.former: dict[str, str] = {}  # ended audio lines: id of the channel that the line fed, by mid
         self._slots: dict[str, tuple[str, ...]] = {}  # every audio line that aiortc knows, in its order
-        self._transport: Transport | None = None  # the client's, of its newest offer
-        self._closing: dict[TrackFeed, asyncio.Task[int]] = {}  # those whose channel is closed or closing
+        self._transport: Transport | None = None  # the client's, from its newest offer
+        self._closing: dict[TrackFeed, asyncio.Task[int]] = {}  # feeds whose channel is closed or closing
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch_task: asyncio.Task[None] | None = None
         self._is_released = False
         self._ending: asyncio.Task[int] | None = None
         self._pc = RTCPeerConnection(
             RTCConfiguration(
-                # Never aiortc's default, which is a public STUN server.
+                # aiortc's default is a public STUN server; this server contacts only configured ones.
                 iceServers=[
                     RTCIceServer(list(s.urls), s.username or None, s.credential or None)
                     for s in issue(config.ice_servers, time.time())
@@ -95,11 +98,12 @@ class Peer:
         )
 
     async def answer(self, offer: Offer, connection: Connection, ignored: Collection[str] = ()) -> str:
-        """Negotiate and begin to wait for the client. Returns the answer with all candidates in it.
+        """Negotiate, and wait for the client from now on. Returns the answer with all candidates.
 
         ignored: mids of audio lines that feed no channel.
 
-        Raises RequestError 422 when aiortc cannot use the offer all the same; the caller then calls `end`.
+        Raises RequestError 422 when aiortc cannot use the offer although it was checked. The caller then
+        calls `end`.
         """
         self._connection = connection
         self._pc.on("connectionstatechange", self._on_state)
@@ -112,7 +116,7 @@ class Peer:
                 self._port.adopt(self._pc, lambda: self._spawn(self._end_quietly("flood")), declined)
             answer = await self._make_answer(offer)
         except Exception as error:
-            logger.warning("an offer that had passed its checks was refused: %r", error)
+            logger.warning("aiortc refused an offer that had passed the checks: %r", error)
             raise _unusable() from error
         self._watch_task = asyncio.create_task(self._watch(), name=f"watch {connection.id}")
         return answer
@@ -123,14 +127,14 @@ class Peer:
         wishes: Mapping[str, ChannelWish],
         ignored: Collection[str] = (),
     ) -> str:
-        """A later offer of the same connection. `wishes`: by mid, for the lines that send and are new.
+        """Answer a later offer of the same connection. wishes: by mid, for the new lines that send.
 
-        Raises RequestError: 409 while the connection is not up or another offer is in hand, 422 for too many
-        lines in all, or when aiortc cannot use this one.
+        Raises RequestError: 409 while the connection is not up or another offer is being answered, 422 for
+        too many lines in total, or when aiortc cannot use this offer.
         """
         connection = self._connection
         if connection is None or self._ending is not None or self._pc.connectionState != "connected":
-            raise RequestError("not_connected", "the connection does not stand; make a new one", 409)
+            raise RequestError("not_connected", "the connection is not up; make a new one", 409)
         self._check_slots(offer)
         if self._pc.signalingState != "stable":
             raise RequestError("offer_in_hand", "another offer of this connection is being answered", 409)
@@ -141,10 +145,9 @@ class Peer:
         except Exception as error:
             for channel in channels:
                 self._registry.give_back(connection, channel)
-            logger.warning("%s: a later offer that had passed its checks was refused: %r", self._name, error)
-            self._spawn(
-                self._end_quietly("renegotiation_failed")
-            )  # aiortc has no way back from half an offer
+            logger.warning("%s: aiortc refused a checked later offer: %r", self._name, error)
+            # aiortc cannot return to the state before an offer that failed half-way.
+            self._spawn(self._end_quietly("renegotiation_failed"))
             raise _unusable() from error
         self._follow(connection, offer, dict(zip(wishes, channels, strict=True)), ignored)
         return answer
@@ -152,7 +155,7 @@ class Peer:
     async def _take_offer(self, offer: Offer) -> None:
         transport = offer.transport or self._transport
         if transport is None:
-            raise ValueError("an offer without any transport")
+            raise ValueError("the offer has no transport")
         slots = self._slots | {line.mid: section_of(line) for line in offer.audio}
         description = RTCSessionDescription(for_aiortc(offer, slots, transport), "offer")
         await self._pc.setRemoteDescription(description)
@@ -163,16 +166,17 @@ class Peer:
         return answer_of(offer, self._pc.localDescription.sdp)
 
     async def trickle(self, fragment: Fragment) -> None:
-        """Candidates that the client found after its offer."""
+        """Add candidates that the client found after its offer."""
         await add_candidates(self._pc, fragment)
 
     def _check_slots(self, offer: Offer) -> None:
-        """aiortc never forgets a line, so their number is limited over all offers of a connection."""
+        """Limit the number of lines over all offers of a connection, because aiortc never removes a line."""
         most = self._registry.limits.media_lines_per_offer
         if len(self._slots.keys() | {line.mid for line in offer.audio}) > most:
             raise RequestError(
                 "too_many_media_lines",
-                f"this connection has had {len(self._slots)} audio lines, {most} at most; make a new one",
+                f"this connection has had {len(self._slots)} audio lines; at most {most} are allowed: "
+                "make a new connection",
                 422,
             )
 
@@ -183,7 +187,7 @@ class Peer:
         new: Mapping[str, Channel],
         ignored: Collection[str],
     ) -> None:
-        """Close the channels of lines that ended, start those of new ones and of those that send again."""
+        """Close the channels of lines that ended; start those of new lines, and of lines that send again."""
         sending = {line.mid for line in offer.audio}
         for mid in self.mids.keys() - sending:
             channel = self.mids.pop(mid)
@@ -202,19 +206,19 @@ class Peer:
                 self._add_feed(transceiver, new[mid]).start()
 
     def _leave_former_feed(self, transceiver: RTCRtpTransceiver) -> None:
-        """The line sends again: what read it before its pause no longer does."""
+        """Remove the feed that read the line before its pause: the line sends again, to a new feed."""
         for feed in [feed for feed in self._feeds if feed.receiver is transceiver.receiver]:
             feed.leave()
             self._feeds.remove(feed)
 
     async def end(self, reason: str) -> int:
-        """Drain, flush the last words, close. Returns the seq of the last event of its channels."""
+        """Drain, transcribe the last audio, close. Returns the seq of the last event of its channels."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(reason), name=f"end peer ({reason})")
         return await asyncio.shield(self._ending)
 
     def release(self, reason: str) -> None:
-        """The client is here again by another connection: give the channels up at once, then end."""
+        """The client has made another connection: free the channels at once, then end this one."""
         if self._is_released or self._connection is None:
             return
         self._is_released = True
@@ -226,7 +230,7 @@ class Peer:
         self._spawn(self._end_quietly(reason))
 
     def _assign_tracks(self, connection: Connection, ignored: Collection[str]) -> None:
-        """The lines that are taken feed the connection's channels in order."""
+        """Assign the connection's channels to the lines that are taken, in order."""
         channels = iter(connection.channels)
         for transceiver in self._pc.getTransceivers():
             mid = transceiver.mid or ""
@@ -255,7 +259,7 @@ class Peer:
             self._spawn(self._end_quietly(self._farewell()))
 
     def _farewell(self) -> str:
-        """Why a peer that is closed closed."""
+        """The close reason of a peer whose connection closed without a request."""
         vanished = all(feed.is_silent_for(VANISHED_AFTER_S) for feed in self._feeds)
         return "connection_lost" if vanished else "peer_closed"
 
@@ -270,26 +274,26 @@ class Peer:
             logger.exception("%s: the data channel could not be attached", self._name)
 
     def _answer_ping(self, channel: RTCDataChannel, message: object) -> None:
-        """`{"type":"ping","id":7}` -> `pong` with the same id, the session's time, and what was received."""
+        """Reply to `{"type":"ping","id":7}` with a pong: same id, the session's time, what was received."""
         connection = self._connection
         ping = read_ping(message)
         if ping is None or connection is None or channel.readyState != "open":
             return
         if not self._pings.take(1, asyncio.get_running_loop().time()):
-            return  # more are left without an answer
+            return  # pings over the limit get no reply
         if channel.bufferedAmount < PONG_BUFFER_BYTES_MAX:
             channel.send(json.dumps({"type": "pong", "id": ping, **standing(connection)}))
 
     def _on_track_over(self, feed: TrackFeed, reason: str) -> None:
-        if reason == "flood":  # a track cannot be kept from sending, its peer can
+        if reason == "flood":  # one track cannot be kept from sending, so its peer is ended
             self._spawn(self._end_quietly(reason))
-        elif feed.receiver.transport.state == "closed":  # not the track alone: the whole peer is gone
+        elif feed.receiver.transport.state == "closed":  # the whole peer is closed, not only the track
             self._spawn(self._end_quietly(self._farewell()))
         else:
             self._spawn(self._end_track(feed, reason))
 
     async def _end_track(self, feed: TrackFeed, reason: str) -> None:
-        """One track is over: its channel closes, the others go on; with the last one the peer ends."""
+        """End one track: its channel closes, the others continue; after the last one the peer ends."""
         await self._close_channel(feed, reason)
         if self._connection is not None:
             self._registry.give_back(self._connection, feed.channel)
@@ -311,8 +315,8 @@ class Peer:
     def _let_time_pass(self, feed: TrackFeed) -> None:
         try:
             feed.on_tick()
-        except Exception:  # one channel's trouble; the watch over the others goes on
-            logger.exception("%s: letting time pass failed", feed.name)
+        except Exception:  # the fault of one channel must not stop the watch over the others
+            logger.exception("%s: the regular check of the track failed", feed.name)
 
     async def _end_quietly(self, reason: str) -> None:
         await self.end(reason)
@@ -322,7 +326,7 @@ class Peer:
             self._watch_task.cancel()
             await asyncio.wait({self._watch_task})
         seqs = await asyncio.gather(*(self._drain(feed, reason) for feed in self._feeds))
-        # Only now: the last words reach the client over its data channel.
+        # After the channels: their last finals reach the client over its data channel.
         for step in (self._drain_data, self._pc.close, self._stop_receivers):
             try:
                 if step is not None:
@@ -342,19 +346,19 @@ class Peer:
         return await self._close_channel(feed, reason)
 
     async def _stop_receivers(self) -> None:
-        """Once more: a receiver whose handshake ended while we closed has begun after its stop."""
+        """Stop the receivers again: one whose handshake ended during the close has started after its stop."""
         for feed in self._feeds:
             await feed.receiver.stop()
 
     async def _close_channel(self, feed: TrackFeed, reason: str) -> int:
-        """Once per track, whoever asks: a channel that was closed may be another connection's by now."""
+        """Close the feed's channel, once per feed: later the channel may belong to another connection."""
         if feed not in self._closing:
             self._closing[feed] = asyncio.create_task(self._close_once(feed, reason))
         return await asyncio.shield(self._closing[feed])
 
     async def _close_once(self, feed: TrackFeed, reason: str) -> int:
         try:
-            if feed.channel.connection is not self._connection:  # let go of: its last words follow
+            if feed.channel.connection is not self._connection:  # detached: another connection feeds it
                 await feed.channel.settle()
                 return self._head_seq()
             return await feed.channel.close(reason)
@@ -376,7 +380,10 @@ class Peer:
 
 
 def _unusable() -> RequestError:
-    """For an offer that aiortc refuses after all our checks; its own words are of no use to a client."""
+    """The error for an offer that aiortc refuses after all checks.
+
+    aiortc's own text does not help a client.
+    """
     return RequestError(
         "unusable_sdp",
         "the offer could not be negotiated; send the local description of the client unchanged",

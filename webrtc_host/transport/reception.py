@@ -1,8 +1,8 @@
-"""Reception: what the tracks of this process received, lost and repaired, for `/metrics`.
+"""Reception: sums of what the tracks of this process received, lost and repaired, for `/metrics`.
 
-Owns the sums over tracks that are gone and the list of those that live. Like Prometheus's own registry there
-is one per process, `RECEPTION`: a track is made deep inside a door that knows nothing of figures.
-Invariant: a counter never falls, also when tracks, channels and sessions are forgotten.
+This module keeps the list of running tracks and the sums of ended ones. There is one object per process,
+`RECEPTION`, like the registry of Prometheus: a track is made deep inside an input that has no metrics.
+Invariant: a counter never falls, even when tracks, channels and sessions are removed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 @dataclass(slots=True)
 class Counts:
-    """Since a track began; packets but where the name says otherwise."""
+    """Counters since the start of a track. Packets, unless the name has another unit."""
 
     packets: int = 0
     lost: int = 0
@@ -22,12 +22,12 @@ class Counts:
     reordered: int = 0
     repaired: int = 0
     undecodable: int = 0
-    ignored: int = 0  # events, comfort noise, single packets of strangers
-    refused: int = 0  # beyond what one track may send
-    unread: int = 0  # of tracks nobody reads
-    failed: int = 0  # an exception of ours each
+    ignored: int = 0  # telephone events, comfort noise, single packets of other senders
+    refused: int = 0  # over the limit of one track
+    unread: int = 0  # of tracks whose channel is detached or closed
+    failed: int = 0  # packets that raised an exception in the server
     concealed_ms: int = 0
-    silence_ms: int = 0  # lost for good
+    silence_ms: int = 0  # lost and not repaired
     paused_ms: int = 0
     trimmed_ms: int = 0
     pauses: int = 0
@@ -40,52 +40,52 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a track is doing now."""
+class TrackCondition:
+    """Measurements of a track at this moment."""
 
     jitter_ms: float = 0.0
-    lag_ms: float = 0.0  # from a sound's place on the timeline to its arrival, the usual one
+    lag_ms: float = 0.0  # usual time from the end of audio on the timeline to its arrival
     wait_ms: float = 0.0  # for a missing packet
     drift_ppm: float | None = None  # None: not yet known
 
 
 class Source(Protocol):
-    """A track that is being read."""
+    """A track that is read now."""
 
     def counts(self) -> Counts: ...
 
-    def standing(self) -> Standing: ...
+    def condition(self) -> TrackCondition: ...
 
 
 class Reception:
     def __init__(self) -> None:
         self._sources: set[Source] = set()
-        self._gone = Counts()
+        self._ended = Counts()
 
     def add(self, source: Source) -> None:
         self._sources.add(source)
 
     def remove(self, source: Source) -> None:
-        """Keep what it counted, forget the rest. Twice is harmless."""
+        """Add its counters to the sums of ended tracks. Calling it twice changes nothing."""
         if source in self._sources:
             self._sources.remove(source)
-            self._gone.add(source.counts())
+            self._ended.add(source.counts())
 
     def statistics(self) -> dict[str, float]:
-        """Counters over all tracks that ever were; of the figures of now the worst."""
+        """Counters of all tracks since the start; of the present measurements the worst track."""
         total = Counts()
-        total.add(self._gone)
-        standings = []
+        total.add(self._ended)
+        conditions = []
         for source in self._sources:
             total.add(source.counts())
-            standings.append(source.standing())
+            conditions.append(source.condition())
         counters = {one.name: float(getattr(total, one.name)) for one in fields(total)}
         return counters | {
             "tracks": float(len(self._sources)),
-            "jitter_ms_max": max((s.jitter_ms for s in standings), default=0.0),
-            "lag_ms_max": max((s.lag_ms for s in standings), default=0.0),
-            "wait_ms_max": max((s.wait_ms for s in standings), default=0.0),
-            "drift_ppm_max": max((abs(s.drift_ppm or 0.0) for s in standings), default=0.0),
+            "jitter_ms_max": max((s.jitter_ms for s in conditions), default=0.0),
+            "lag_ms_max": max((s.lag_ms for s in conditions), default=0.0),
+            "wait_ms_max": max((s.wait_ms for s in conditions), default=0.0),
+            "drift_ppm_max": max((abs(s.drift_ppm or 0.0) for s in conditions), default=0.0),
         }
 
 

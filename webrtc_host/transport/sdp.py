@@ -1,8 +1,8 @@
-"""An offer as this server reads it, and what becomes of each of its media lines.
+"""Reads an offer and decides what becomes of each of its media lines (`Use`).
 
-Pure text work; the negotiation is aiortc's. Owns the decision for each line (`Use`): audio that can be read
-is taken, what cannot be used is declined without looking at its codecs, and only an offer of which no audio
-line can be taken is refused. Invariant: every line of the offer has one use, in the offer's order.
+Audio that can be decoded is taken. A line that cannot be used is declined without looking at its codecs. An
+offer is refused only when none of its audio lines can be taken. Pure text work; aiortc negotiates.
+Invariant: every line of the offer has one use, in the order of the offer.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _DATA_PROTOCOLS = ("UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP")
 
 
 class Use(StrEnum):
-    """What a media line is answered with."""
+    """How a media line is answered."""
 
     AUDIO = "audio"  # taken: it can feed a channel
     DATA = "data"  # taken: data channels
-    IDLE = "idle"  # `inactive`: it stays on the common transport and carries nothing
+    IDLE = "idle"  # `inactive`: it stays on the common transport without media
     REJECTED = "rejected"  # port 0
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why an audio line cannot feed a channel, for its error text."""
+    """The reason why an audio line cannot feed a channel, for the error text."""
 
     code: str
     message: str
@@ -60,7 +60,7 @@ class Offer:
         return tuple(line for line, its in zip(self.lines, self.uses, strict=True) if its is use)
 
     def fault_of(self, mid: str) -> Fault | None:
-        """Why the line with this mid feeds nothing; None when it is taken, or is no audio line."""
+        """The reason why the line with this mid feeds nothing; None when it is taken or not audio."""
         for line, fault in zip(self.lines, self.faults, strict=True):
             if line.mid == mid:
                 return fault
@@ -68,10 +68,11 @@ class Offer:
 
 
 def read_offer(sdp: str, lines_max: int, *, is_first: bool = True) -> Offer:
-    """Read an offer and decide about its lines. In a later offer of a connection no line may be left.
+    """Read an offer and decide about its lines. A later offer may take no audio line.
 
-    lines_max: media lines at most, not counting one for data channels.
-    Raises RequestError: 400 when it is no SDP, 422 when no audio line can be taken (the text names the line).
+    lines_max: the largest number of media lines, without one for data channels.
+    Raises RequestError: 400 when the text is not SDP, 422 when no audio line can be taken (the text names
+    it).
     """
     sdp = sdp.lstrip("\ufeff \t\r\n")
     if not sdp.startswith("v=0"):
@@ -95,7 +96,7 @@ def _decided(
     faults: Sequence[Fault | None],
     first: int | None,
 ) -> Offer:
-    """What becomes of each line, given the first audio line that is taken (None: none is)."""
+    """Decide about each line. first: index of the first audio line that can be taken; None: there is none."""
     shared = (
         next((n for n, line in enumerate(lines) if _is_answerable(line)), None) if first is None else first
     )
@@ -105,12 +106,12 @@ def _decided(
     uses: list[Use] = []
     found: list[Fault | None] = []
     for line, fault in zip(lines, faults, strict=True):
-        is_near = transport is not None and transports.is_near(line, group, transport)
-        if line.kind == "audio" and fault is None and not is_near:
+        shares_transport = transport is not None and transports.shares_transport(line, group, transport)
+        if line.kind == "audio" and fault is None and not shares_transport:
             fault = Fault(
                 "unusable_sdp", f"{line.name} has a transport of its own; put it into the BUNDLE group"
             )
-        uses.append(_use(line, fault, is_near=is_near, has_data=Use.DATA in uses))
+        uses.append(_use(line, fault, shares_transport=shares_transport, has_data=Use.DATA in uses))
         found.append(fault if line.kind == "audio" else None)
     return Offer(
         tuple(lines),
@@ -122,8 +123,8 @@ def _decided(
     )
 
 
-def _use(line: MediaLine, fault: Fault | None, *, is_near: bool, has_data: bool) -> Use:
-    if not is_near or line.is_rejected:
+def _use(line: MediaLine, fault: Fault | None, *, shares_transport: bool, has_data: bool) -> Use:
+    if not shares_transport or line.is_rejected:
         return Use.REJECTED
     if line.kind == "audio" and fault is None:
         return Use.AUDIO
@@ -133,7 +134,7 @@ def _use(line: MediaLine, fault: Fault | None, *, is_near: bool, has_data: bool)
 
 
 class _Transports:
-    """The transports of one offer's lines, each read once."""
+    """The transports of the lines of one offer; each is read once."""
 
     def __init__(self, head: Sequence[str], lines: Sequence[MediaLine]) -> None:
         self._head = head
@@ -143,11 +144,14 @@ class _Transports:
         self._of_groups: dict[tuple[str, ...], Transport | str] = {}
 
     def group_of(self, line: MediaLine) -> list[str]:
-        """The first BUNDLE group that names the line; empty: none does."""
+        """The first BUNDLE group that names the line; empty when there is none."""
         return next((group for group in self._groups if line.has_mid and line.mid in group), [])
 
     def of(self, line: MediaLine) -> Transport | str:
-        """The line's transport, or what it lacks. A group's is that of its first answerable line."""
+        """The line's transport, or what is missing in it.
+
+        A group has the transport of its first usable line.
+        """
         group = tuple(self.group_of(line))
         if not group:
             return transport_of(self._head, [line])
@@ -155,8 +159,8 @@ class _Transports:
             self._of_groups[group] = self._of_group(group)
         return self._of_groups[group]
 
-    def is_near(self, line: MediaLine, group: Sequence[str], transport: Transport) -> bool:
-        """It shares the transport: by its BUNDLE group, or, without one, by its ICE credentials."""
+    def shares_transport(self, line: MediaLine, group: Sequence[str], transport: Transport) -> bool:
+        """True when the line shares the transport: by BUNDLE, or without it by the same ICE credentials."""
         if group:
             return line.has_mid and line.mid in group
         own = self.of(line)
@@ -173,17 +177,17 @@ class _Transports:
 
 
 def _is_answerable(line: MediaLine) -> bool:
-    """It can stay in the answer, taken or idle."""
+    """True when the line can stay in the answer, taken or idle."""
     if line.kind in ("audio", "video"):
         return not line.is_rejected and line.is_rtp and bool(line.formats)
     return not line.is_rejected and sctp_port(line) is not None
 
 
 def sctp_port(line: MediaLine) -> int | None:
-    """Of a line for data channels (RFC 8841); None when it is none, or names no port. Port 0 means closed."""
+    """The SCTP port of a data channel line (RFC 8841); None for other lines, and for port 0 (closed)."""
     if line.kind != "application" or line.protocol not in _DATA_PROTOCOLS:
         return None
-    if line.protocol == "DTLS/SCTP":  # before RFC 8841 the port stood in the media line
+    if line.protocol == "DTLS/SCTP":  # before RFC 8841 the port was in the media line
         text = next(iter(line.formats), "")
     else:
         text = attribute(line.attributes, "sctp-port") or ""
@@ -191,14 +195,16 @@ def sctp_port(line: MediaLine) -> int | None:
 
 
 def _fault(line: MediaLine, transports: _Transports) -> Fault | None:
-    """Why this audio line cannot be taken, whatever the others are."""
+    """Why this audio line cannot be taken, without regard to the other lines; None when it can."""
     if line.is_rejected:
         return Fault("line_rejected", f"{line.name} is rejected by the offer itself (port 0)")
     if not line.is_sending:
         message = f"{line.name} is {line.direction}; it must be sendonly or sendrecv to feed a channel"
         return Fault("not_sending", message)
     if not line.is_rtp:
-        return Fault("unusable_sdp", f"{line.name} is {line.protocol[:40]}; send UDP/TLS/RTP/SAVPF")
+        return Fault(
+            "unusable_sdp", f"{line.name} has the protocol {line.protocol[:40]}; send UDP/TLS/RTP/SAVPF"
+        )
     if not line.usable:
         offered = ", ".join(line.codecs.values())[:100] or "no known codec"
         return Fault("no_opus", f"{line.name} offers {offered}; {TAKES}")
@@ -209,14 +215,14 @@ def _fault(line: MediaLine, transports: _Transports) -> Fault | None:
 
 
 def _refusal(lines: Sequence[MediaLine], faults: Sequence[Fault | None]) -> RequestError:
-    """Why none of the audio lines can be taken: what is wrong with the first one that was meant to send."""
+    """The error when no audio line can be taken: the fault of the first line that was meant to send."""
     audio = [fault for line, fault in zip(lines, faults, strict=True) if line.kind == "audio" and fault]
     if not audio:
         return RequestError("no_audio", "the offer has no audio line; add a microphone track", 422)
-    own_wish = ("line_rejected", "not_sending")
-    told = next((fault for fault in audio if fault.code not in own_wish), None)
-    told = told or next((fault for fault in audio if fault.code == "not_sending"), audio[0])
-    return RequestError(told.code, told.message, 422)
+    own_choice = ("line_rejected", "not_sending")
+    chosen = next((fault for fault in audio if fault.code not in own_choice), None)
+    chosen = chosen or next((fault for fault in audio if fault.code == "not_sending"), audio[0])
+    return RequestError(chosen.code, chosen.message, 422)
 
 
 def _check_count(lines: Sequence[MediaLine], lines_max: int) -> None:

@@ -1,9 +1,10 @@
-"""Between the offer and aiortc: what aiortc gets to see, and the answer made of what it says.
+"""Translates between the client's offer and aiortc: the offer that aiortc sees, and the answer to the client.
 
-Pure text work. aiortc sees only the lines that are taken, written anew from checked values, so that nothing
-an offer holds besides can stop it. It sees them in the order in which they were first taken, which is not
-the offer's: it cannot give a line's place to another one. Invariants: the answer has the offer's lines in
-number and order (RFC 3264); its BUNDLE group names accepted lines alone; its only fingerprint is SHA-256.
+Pure text work. aiortc sees only the lines that are taken, written again from checked values, so that nothing
+else in an offer can make aiortc fail. aiortc sees the lines in the order in which they were first taken, not
+in the order of the offer, because it cannot give the place of a line to another one. Invariants: the answer
+has the lines of the offer, in the same number and order (RFC 3264); its BUNDLE group names accepted lines
+only; its only fingerprint is SHA-256.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from webrtc_host.transport.sdp_lines import MediaLine, attribute, sections_of
 from webrtc_host.transport.sdp_transport import Transport
 
 DATA_MID = "__data"
-"""Of the line for data channels as aiortc knows it; the answer has the offer's."""
+"""mid of the data channel line towards aiortc; the answer has the mid of the client's offer."""
 MESSAGE_BYTES = 65_536
-"""The largest message where the offer names none (RFC 8841)."""
+"""The largest message when the offer names none (RFC 8841)."""
 EXTENSIONS = ("urn:ietf:params:rtp-hdrext:sdes:mid", "urn:ietf:params:rtp-hdrext:ssrc-audio-level")
 _EXTMAP = re.compile(r"a=extmap:([0-9]{1,3})(?:/[a-z]+)? +(\S+).*")
 _SSRC = re.compile(r"a=ssrc:([0-9]{1,10})(?: .*)?")
@@ -27,7 +28,7 @@ _NOWHERE = "c=IN IP4 0.0.0.0"
 
 
 def section_of(line: MediaLine) -> tuple[str, ...]:
-    """What aiortc needs to know of an audio line, without its direction and transport."""
+    """The description of an audio line for aiortc, without its direction and its transport."""
     usable = line.usable
     lines = [
         f"m=audio 9 UDP/TLS/RTP/SAVPF {' '.join(usable)}",
@@ -47,8 +48,8 @@ def section_of(line: MediaLine) -> tuple[str, ...]:
 def for_aiortc(offer: Offer, known: Mapping[str, Sequence[str]], transport: Transport) -> str:
     """The offer that aiortc negotiates.
 
-    known: mid -> section of every line that was ever taken, in that order, those of this offer with them;
-    a line that is not taken any more becomes inactive.
+    known: mid -> section of every line that was taken in this connection, in the order of taking, with those
+    of this offer. A line that is not taken any more becomes inactive.
     """
     taken = {line.mid: line.direction for line in offer.audio}
     sections = [[*section, f"a={taken.get(mid, 'inactive')}"] for mid, section in known.items()]
@@ -56,7 +57,7 @@ def for_aiortc(offer: Offer, known: Mapping[str, Sequence[str]], transport: Tran
     for line in offer.of(Use.DATA):
         sections.append(_data_section(line))
         mids.append(DATA_MID)
-    # aiortc keeps the candidates of the last line alone, for all lines share one transport.
+    # aiortc uses the candidates of the last line only, because all lines share one transport.
     sections[-1] += [f"a=candidate:{text}" for text in transport.candidates]
     head = ["v=0", "o=- 0 0 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(mids)}"]
     head += ["a=ice-lite"] if transport.is_lite else []
@@ -67,7 +68,7 @@ def for_aiortc(offer: Offer, known: Mapping[str, Sequence[str]], transport: Tran
 
 
 def answer_of(offer: Offer, local: str) -> str:
-    """The answer to `offer`, from aiortc's local description."""
+    """The answer to `offer`, made from aiortc's local description."""
     head, *sections = sections_of(local)
     by_mid = {attribute(section, "mid"): section for section in sections}
     carrier = sections[0]
@@ -102,7 +103,7 @@ def _data_section(line: MediaLine) -> list[str]:
 
 
 def _taken(line: MediaLine, section: Sequence[str]) -> list[str]:
-    """aiortc's section with the offer's protocol and mid."""
+    """aiortc's section with the protocol and the mid of the offer."""
     kind, port, _, *formats = section[0].split()
     lines = [" ".join([kind, port, line.protocol, *formats])]
     for text in section[1:]:
@@ -114,7 +115,7 @@ def _taken(line: MediaLine, section: Sequence[str]) -> list[str]:
 
 
 def _idle(line: MediaLine, carrier: Sequence[str]) -> list[str]:
-    """An inactive line on the transport of `carrier`, with one of the formats that were offered."""
+    """An inactive line on the transport of `carrier`, with one of the offered formats."""
     port = carrier[0].split()[1]
     payload = line.formats[0]
     lines = [f"m={line.kind} {port} {line.protocol} {payload}"]

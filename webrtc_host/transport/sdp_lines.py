@@ -1,6 +1,6 @@
-"""The media lines of an SDP, read one by one: kind, mid, direction, codecs, and whether they were rejected.
+"""Reads the media lines of an SDP one by one: kind, mid, direction, codecs, and whether a line is rejected.
 
-Pure text work. What becomes of a line is decided in sdp.py, what its transport is in sdp_transport.py.
+Pure text work. `sdp.py` decides what becomes of a line; `sdp_transport.py` finds its transport.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from webrtc_host.errors import RequestError
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 STATIC = {"0": "PCMU/8000", "8": "PCMA/8000"}
-"""Payload types that mean a codec without being told (RFC 3551): G.711, which aiortc knows by name alone."""
+"""Payload types with a fixed codec (RFC 3551): G.711. aiortc knows these codecs by name only."""
 _MEDIA = re.compile(r"m=([!-~]+) +([0-9]{1,5})(?:/[0-9]+)? +([!-~]+)((?: +[!-~]+)*)")
 _RTPMAP = re.compile(r"a=rtpmap: ?([0-9]{1,3}) +([!-~]+)")
 _TOKEN = re.compile(r"[!-~]+")
 _PAYLOAD_MAX = 127
 _RTCP_PAYLOADS = range(64, 96)
-"""Where RTP and RTCP share a port these would read as RTCP (RFC 5761)."""
+"""When RTP and RTCP share a port, these payload types would look like RTCP (RFC 5761)."""
 _RTP_PROTOCOL = re.compile(r"(?:(?:UDP|TCP)/TLS/|TCP/DTLS/)?RTP/S?AVPF?")
-"""Those that a WebRTC endpoint has to accept (RFC 8829, 5.1.2); DTLS follows from a fingerprint."""
+"""The protocols that a WebRTC endpoint has to accept (RFC 8829, 5.1.2); DTLS follows from a fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class MediaLine:
     port: int
     protocol: str
     formats: tuple[str, ...]
-    mid: str  # made up where the offer names none; unique
-    direction: str  # as the offerer means it
+    mid: str  # unique; generated when the offer names none
+    direction: str  # from the point of view of the client
     attributes: tuple[str, ...]  # every line below the m= line
     codecs: Mapping[str, str]  # payload type -> "name/rate" or "name/rate/channels" in lower case
     has_mid: bool = True
@@ -45,7 +45,7 @@ class MediaLine:
 
     @property
     def is_rejected(self) -> bool:
-        """Port 0 ends a line, unless it says that it lives in its BUNDLE group alone (RFC 8843)."""
+        """Port 0 rejects a line, unless it has `a=bundle-only` (RFC 8843)."""
         return self.port == 0 and "a=bundle-only" not in self.attributes
 
     @property
@@ -54,9 +54,9 @@ class MediaLine:
 
     @property
     def usable(self) -> dict[str, str]:
-        """Payload types that can be read, in their order -> the codec as aiortc writes it.
+        """Payload types that can be decoded, in the offer's order -> the codec as aiortc writes it.
 
-        Opus; G.711 where there is none.
+        Opus; G.711 only when there is no Opus.
         """
         opus, g711 = {}, {}
         for payload in self.formats:
@@ -71,12 +71,12 @@ class MediaLine:
 
     @property
     def name(self) -> str:
-        """How an error text calls it."""
+        """The name of the line in error texts."""
         return f"{self.kind[:20]} line {self.mid[:40] if self.has_mid else self.index}"
 
 
 def sections_of(sdp: str) -> list[list[str]]:
-    """The lines before the first media line, then each media line with its own."""
+    """The lines before the first media line, then one list for each media line with its attributes."""
     sections: list[list[str]] = [[]]
     for line in re.split(r"\r\n|\n|\r", sdp):
         text = line.strip(" \t\0")
@@ -88,8 +88,9 @@ def sections_of(sdp: str) -> list[list[str]]:
 
 
 def read_lines(head: Sequence[str], sections: Sequence[Sequence[str]]) -> list[MediaLine]:
-    """head: the lines of the session. Raises RequestError: 400 for an unreadable m= line, 422 for a mid
-    used twice.
+    """head: the lines of the session.
+
+    Raises RequestError: 400 for an m= line that cannot be read, 422 for a mid that is used twice.
     """
     mids = [attribute(section, "mid") or "" for section in sections]
     mids = [mid if _TOKEN.fullmatch(mid) else "" for mid in mids]
@@ -113,21 +114,21 @@ def _read(index: int, section: Sequence[str], default: str, mids: Sequence[str])
         raise RequestError("bad_sdp", f"media line {index} cannot be read: {section[0][:60]!r}", 400)
     formats = tuple(head[4].split())
     codecs = {pt: STATIC[pt].lower() for pt in formats if pt in STATIC}
-    told: dict[str, str] = {}
+    mapped: dict[str, str] = {}
     for text in section:
         if (match := _RTPMAP.match(text)) and match[1] in formats:
-            told.setdefault(match[1], match[2].lower())
-    made_up = str(index) if str(index) not in mids else f"line{index}"
+            mapped.setdefault(match[1], match[2].lower())
+    generated = str(index) if str(index) not in mids else f"line{index}"
     return MediaLine(
         index=index,
         kind=head[1],
         port=int(head[2]),
         protocol=head[3],
         formats=formats,
-        mid=mids[index] or made_up,
+        mid=mids[index] or generated,
         direction=_direction(section) or default,
         attributes=tuple(section[1:]),
-        codecs=codecs | told,
+        codecs=codecs | mapped,
         has_mid=bool(mids[index]),
     )
 

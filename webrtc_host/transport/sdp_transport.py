@@ -1,7 +1,7 @@
-"""Whom an offer's lines share a transport with, and what is needed to reach it: BUNDLE, ICE and DTLS.
+"""Finds the transport of media lines, and what is needed to reach the client: BUNDLE, ICE and DTLS.
 
-Pure. Owns where an attribute is looked for: in the line itself, in the line that carries the transport of
-its BUNDLE group (RFC 8843), in the session. Invariant: a Transport that is returned can be encrypted.
+Pure. An attribute is looked for in the line itself, in the line that carries the transport of its BUNDLE
+group (RFC 8843), then in the session. Invariant: a Transport that is returned can be encrypted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from webrtc_host.transport.candidates import CANDIDATES_MAX, usable_candidate
 from webrtc_host.transport.sdp_lines import MediaLine, attribute
 
 HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
-"""Functions that a certificate can be checked with, and how many bytes they give."""
+"""Hash functions for certificate fingerprints, with the number of bytes of each."""
 LOOKED_AT_MAX = 4 * CANDIDATES_MAX
-"""Candidate lines that are read at all, usable or not."""
+"""The number of candidate lines that are read, usable or not."""
 SETUPS = ("actpass", "active", "passive")
 _FINGERPRINT = re.compile(r"a=fingerprint: ?(\S+) +([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*)")
 _ICE_VALUE = re.compile(r"[!-~]{4,256}")
@@ -24,7 +24,7 @@ _ICE_VALUE = re.compile(r"[!-~]{4,256}")
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How the offerer is reached. fingerprints: (hash function, value), of known functions alone."""
+    """How the client is reached. fingerprints: (hash function, value), known functions only."""
 
     ufrag: str
     password: str
@@ -34,21 +34,21 @@ class Transport:
     is_lite: bool = False
 
     def is_shared_with(self, other: Transport) -> bool:
-        """Without BUNDLE: the same ICE credentials mean the same transport."""
+        """True without BUNDLE when both have the same ICE credentials: they are the same transport then."""
         return (self.ufrag, self.password) == (other.ufrag, other.password)
 
 
 def bundle_groups(head: Sequence[str]) -> list[list[str]]:
-    """The mids of each BUNDLE group, in its order. The semantics are compared without regard to case."""
+    """The mids of each BUNDLE group, in its order. The word BUNDLE is compared without regard to case."""
     found = [text[len("a=group:") :].split() for text in head if text.startswith("a=group:")]
     return [list(dict.fromkeys(words[1:])) for words in found if words and words[0].upper() == "BUNDLE"]
 
 
 def transport_of(head: Sequence[str], sources: Iterable[MediaLine]) -> Transport | str:
-    """The transport that the first complete one of `sources` describes, or what the first one lacks.
+    """The first complete transport of `sources`, or what is missing in the first one.
 
-    sources: the line itself, or the lines of its BUNDLE group, best first. Missing attributes are taken from
-    the session. A missing `a=setup` means actpass in an offer (RFC 8842).
+    sources: the line itself, or the lines of its BUNDLE group, the best first. Missing attributes are taken
+    from the session. Without `a=setup`, an offer means actpass (RFC 8842).
     """
     fault = "it is not part of the offer"
     for number, line in enumerate(sources):
@@ -65,10 +65,10 @@ def _read(head: Sequence[str], line: MediaLine) -> Transport | str:
         return "it has no usable a=ice-ufrag and a=ice-pwd, which ICE needs"
     fingerprints = _fingerprints(line.attributes) or _fingerprints(head)
     if not fingerprints:
-        return f"it has no a=fingerprint of {', '.join(HASHES)}; audio is taken encrypted only (DTLS-SRTP)"
+        return f"it has no a=fingerprint of {', '.join(HASHES)}; only encrypted audio is taken (DTLS-SRTP)"
     setup = (_value(head, line, "setup") or "actpass").lower()
     if setup == "holdconn":
-        return "it holds its connection back (a=setup:holdconn); offer actpass"
+        return "it has a=setup:holdconn, which delays the connection; offer actpass"
     return Transport(
         ufrag,
         password,

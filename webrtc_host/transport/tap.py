@@ -1,10 +1,10 @@
-"""The tap: RTP packets are taken out of aiortc before its jitter buffer and its decoder thread.
+"""The tap: takes RTP packets out of aiortc before its jitter buffer and its decoder thread.
 
-THIS MODULE USES PRIVATE NAMES OF AIORTC 1.16, listed in `PRIVATE_NAMES`, and a test holds them. aiortc's own
-way throws away about four good packets for each lost one.
-Owns the replaced methods, the receiver reports (RTCP) that depend on them, and that nothing raised by a
-packet reaches aiortc, which would close the whole peer without a word. What a packet means is its taker's.
-Invariant: an exception costs one packet; `self_test` says at start-up when a new aiortc has moved a name.
+THIS MODULE USES PRIVATE NAMES OF AIORTC 1.16, listed in `PRIVATE_NAMES`; a test checks them. aiortc's own
+jitter buffer discards about four good packets for each lost one. This module replaces methods of the
+receiver, feeds the receiver reports (RTCP) that depend on these methods, and stops exceptions of a packet: in
+aiortc they would close the whole peer without a message. The `take` callback decides what a packet means.
+Invariant: an exception costs one packet; `self_test` reports at the start when aiortc has changed a name.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ PRIVATE_NAMES = {
     "RtpRouter": ("route_rtp", "mid_table", "ssrc_table", "payload_type_table"),
 }
 SOURCES_MAX = 8
-"""SSRCs a track reports on; one is usual. A report has room for 31, and a sender can make up any number."""
+"""Senders (SSRCs) in the reports of one track; one is usual. A report has room for 31, and a sender can use
+any number of them.
+"""
 ROUTES_MAX = 256
-"""SSRCs the transport of a peer remembers the track of: four for each of 64 tracks."""
+"""SSRCs whose track a peer's transport remembers: four for each of 64 tracks."""
 UINT32_MAX = 0xFFFFFFFF
 
 
 class WirePacket(Protocol):
-    """What is used of an RTP packet, aiortc's or the direct path's."""
+    """The fields of an RTP packet that are used, whether aiortc or the direct path has read it."""
 
     @property
     def payload_type(self) -> int: ...
@@ -57,21 +59,21 @@ class WirePacket(Protocol):
 
 
 Take = Callable[[Codec, WirePacket], None]
-"""Told of each packet of a known codec, in the order of arrival. May raise: it costs this packet."""
+"""Called for each packet of a known codec, in the order of arrival. An exception costs this packet."""
 
 
 class TapError(ConfigError):
-    """aiortc does not have what this module needs; the text says what and which version does."""
+    """aiortc lacks something that this module needs; the text says what, and which version has it."""
 
 
 class Tap:
-    """On one receiver, from its making to its end."""
+    """The tap of one receiver, during the receiver's whole life."""
 
     def __init__(self, receiver: RTCRtpReceiver, take: Take | None) -> None:
-        """take: None counts the packets and throws them away, so that a track nobody reads costs nothing."""
+        """take: None counts and discards the packets; then a track without a channel costs nothing."""
         self.packets = 0
-        self.ignored = 0  # of payload types that are no audio codec: telephone events, comfort noise
-        self.failed = 0  # that raised something
+        self.ignored = 0  # payload types that are not audio codecs: telephone events, comfort noise
+        self.failed = 0  # packets that raised an exception
         self._take = take
         self._receiver: Any = receiver
         self._codecs: dict[int, Codec | None] = {}
@@ -81,17 +83,17 @@ class Tap:
         guard(receiver.transport)
 
     async def _handle(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        """In place of the receiver's own. arrival_time_ms is of the wall clock, which can step: not used."""
+        """Replaces the receiver's method. arrival_time_ms is wall-clock time, which can step: not used."""
         self.take(packet)
 
     def take(self, packet: WirePacket) -> None:
-        """A packet of this receiver's. Raises nothing."""
+        """Take a packet of this receiver. Does not raise."""
         try:
             self._receive(packet)
         except Exception:
             self.failed += 1
-            if self.failed.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: a broken sender fills no disk
-                logger.exception("x a packet was dropped, the %d. one that failed", self.failed)
+            if self.failed.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: the log must not fill the disk
+                logger.exception("x a packet failed and was dropped (%d so far)", self.failed)
 
     def _receive(self, packet: WirePacket) -> None:
         self.packets += 1
@@ -107,13 +109,13 @@ class Tap:
         if payload_type not in self._codecs:
             negotiated = self._negotiated.get(payload_type)
             if negotiated is None:
-                return None  # not remembered: aiortc fills its table when the receiver starts
+                return None  # not stored: aiortc fills its table only when the receiver starts
             name = negotiated.mimeType.lower().removeprefix("audio/")
             self._codecs[payload_type] = Codec(name) if name in set(Codec) else None
         return self._codecs[payload_type]
 
     def _report(self, packet: WirePacket, codec: Codec) -> None:
-        """Feed what aiortc's receiver reports are made of: without them the sender cannot see loss."""
+        """Feed the statistics of aiortc's receiver reports: without reports the sender cannot see loss."""
         stream = self._streams.get(packet.ssrc)
         if stream is None:
             while len(self._streams) >= SOURCES_MAX:
@@ -125,18 +127,18 @@ class Tap:
 class _Statistics(StreamStatistics):
     @property
     def jitter(self) -> int:
-        """Within its 32 bits: more would end aiortc's report task, and closing the peer would wait for it."""
+        """Within its 32 bits: a larger value ends aiortc's report task, and closing the peer waits for it."""
         return min(super().jitter, UINT32_MAX)
 
 
 def tap_of(receiver: Any) -> Tap | None:
-    """The tap on this receiver; None where aiortc handles the packets itself."""
+    """The tap of this receiver; None when aiortc handles the packets itself."""
     owner = getattr(receiver._handle_rtp_packet, "__self__", None)
     return owner if isinstance(owner, Tap) else None
 
 
 def guard(transport: RTCDtlsTransport) -> None:
-    """Keep what a packet's parsing raises from the transport's loop, mend its routing. Twice is harmless."""
+    """Stop exceptions of packets before the transport's loop, and repair its routing. May be called twice."""
     for name in PRIVATE_NAMES["RTCDtlsTransport"]:
         original = getattr(transport, name)
         if not isinstance(original, _Guarded):
@@ -147,9 +149,9 @@ def guard(transport: RTCDtlsTransport) -> None:
 
 
 class _Routing:
-    """Which track a packet is of, as RFC 8843 has it: aiortc knows the `mid` that a packet names, unused.
+    """Finds the track of a packet as RFC 8843 says, also by the `mid` in the packet, which aiortc ignores.
 
-    Without it a sender that starts over with another SSRC is not heard again beside other tracks.
+    Without this, a sender that starts again with another SSRC would get no audio through beside other tracks.
     """
 
     def __init__(self, router: Any) -> None:
@@ -169,7 +171,7 @@ class _Routing:
 
 
 class _Guarded:
-    """An asynchronous method that logs what it raises, but for a closed connection: that is for the loop."""
+    """An async method whose exceptions are logged, except ConnectionError, by which the loop ends."""
 
     def __init__(self, original: Callable[..., Awaitable[None]]) -> None:
         self._original = original
@@ -183,27 +185,27 @@ class _Guarded:
         except Exception:
             self.failed += 1
             if self.failed.bit_count() == 1:
-                logger.exception("x a datagram was dropped, the %d. one that failed", self.failed)
+                logger.exception("x a datagram failed and was dropped (%d so far)", self.failed)
 
 
 def self_test() -> None:
-    """Raise TapError when this aiortc is not the one the tap was written for.
+    """Raise TapError when the internals of this aiortc are not those of the supported version.
 
-    A receiver is made, tapped and given a packet: it must come out, and a report must count it.
+    A receiver is made, tapped and given a packet: the packet must come out, and a report must count it.
     """
     for owner, names in (("RTCRtpReceiver", RTCRtpReceiver), ("RTCDtlsTransport", RTCDtlsTransport)):
         for name in PRIVATE_NAMES[owner]:
             if not name.startswith("_RTC") and not hasattr(names, name):
-                raise TapError(moved(f"{owner}.{name}"))
+                raise TapError(unsupported(f"{owner}.{name}"))
     try:
-        taken = _try_out()
+        taken = _run_self_test()
     except Exception as error:
-        raise TapError(moved(str(error))) from error
+        raise TapError(unsupported(str(error))) from error
     if taken != [(Codec.OPUS, b"x")]:
-        raise TapError(moved("a packet did not come out of the tap"))
+        raise TapError(unsupported("a packet did not come out of the tap"))
 
 
-def _try_out() -> list[tuple[Codec, bytes]]:
+def _run_self_test() -> list[tuple[Codec, bytes]]:
     async def nothing(*_: Any, **__: Any) -> None: ...
 
     taken: list[tuple[Codec, bytes]] = []
@@ -230,7 +232,7 @@ def _try_out() -> list[tuple[Codec, bytes]]:
     return taken
 
 
-def moved(what: str) -> str:
+def unsupported(what: str) -> str:
     """What a TapError says."""
     return (
         f"aiortc {aiortc.__version__} is not the aiortc 1.16 this server was written for ({what}); "

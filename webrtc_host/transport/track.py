@@ -1,10 +1,10 @@
-"""One audio track of a peer: its packets become blocks in the event loop and go to its channel.
+"""One audio track of a peer: turns its packets into blocks in the event loop, and feeds them to its channel.
 
-Owns what becomes of a track: which stream its packets belong to, the end, the flood, the figures. Downstream
-sees only Blocks and, for the keeper, the packets they were decoded from. A track nobody reads is counted and
-thrown away. Its receiver is not stopped before the peer is: aiortc would route this track's packets to
-another one of the same payload type.
-Invariant: an error here costs this track, never the peer or the server; a bad packet costs itself.
+This module decides which stream a packet belongs to, ends the track, limits floods, and counts. The channel
+gets blocks only, and the archive gets the packets that they were decoded from. The receiver of a track
+without a channel is not stopped before the peer ends: aiortc would route its packets to another track with
+the same payload type. So they are counted and discarded.
+Invariant: an error here ends this track, never the peer or the server; a bad packet is dropped alone.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from webrtc_host.media.timeline import PacketBlock, TimelineConfig
 from webrtc_host.seams import SAMPLES_PER_MS, Block, ChannelState, ms_of
 from webrtc_host.session.channel import Channel
 from webrtc_host.transport.flood import PacketBudget
-from webrtc_host.transport.reception import RECEPTION, Counts, Standing
+from webrtc_host.transport.reception import RECEPTION, Counts, TrackCondition
 from webrtc_host.transport.tap import Tap, WirePacket
 
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 0.5
 EARLY_PACKETS_MAX = 100
-"""Packets that come between the handshake and `start`, two seconds of speech; the oldest give way."""
+"""Packets between the handshake and `start`: two seconds of speech; the oldest ones are dropped."""
 
 
 class TrackFeed:
+    """Feeds one channel from one receiver."""
+
     def __init__(
         self,
         receiver: RTCRtpReceiver,
@@ -45,19 +47,19 @@ class TrackFeed:
         config: MediaConfig,
         on_over: Callable[[TrackFeed, str], None],
     ) -> None:
-        """on_over: called once with the reason when the track ends or fails by itself."""
+        """on_over: called once with the reason, when the track ends or fails by itself."""
         self.receiver = receiver
         self.channel = channel
         self.is_over = False
         self._on_over = on_over
         quiet_samples = round(config.no_signal_after_s * 1000) * SAMPLES_PER_MS
         self._config = StreamConfig(timeline=TimelineConfig(quiet_samples=quiet_samples))
-        self._tap = Tap(receiver, self._take)
+        self._tap = Tap(receiver, self._on_packet)
         self._budget = PacketBudget()
         self._early: deque[tuple[Codec, RtpPacket]] = deque(maxlen=EARLY_PACKETS_MAX)
-        self._codec = Codec.OPUS  # what nearly all send; another one is seen by its first packet
+        self._codec = Codec.OPUS  # the usual codec; another one is recognized by its first packet
         self._stream: RtpStream | None = None  # None before `start`
-        self._before = Counts()  # of streams in other codecs
+        self._earlier_counts = Counts()  # counters of earlier streams with other codecs
         self._unread = 0
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
@@ -68,7 +70,7 @@ class TrackFeed:
         return f"{self.channel.session.id} {self.channel.id}"
 
     def start(self) -> None:
-        """Open the channel and begin to read. Starting twice changes nothing."""
+        """Open the channel and begin to read. A second call changes nothing."""
         if self._task is not None:
             return
         RECEPTION.add(self)
@@ -82,54 +84,54 @@ class TrackFeed:
             self._read(*self._early.popleft())
 
     def is_silent_for(self, seconds: float) -> bool:
-        """True when no packet came for so long, or none ever."""
+        """True when no packet came for so long, or never."""
         return time.monotonic() - self._last_packet_s > seconds
 
     def on_tick(self) -> None:
-        """Let time pass: give up holes, notice that packets stopped, account for the time without them."""
+        """Let time pass: give up missing packets, notice that packets stopped, and fill time without them."""
         if self._task is None or self.is_over or self._stream is None:
             return
         timeline = self._stream.timeline
         was_quiet = timeline.is_quiet
         try:
-            self._hand_on(self._stream.on_tick(self.channel.session.now_sample()))
+            self._feed_channel(self._stream.on_tick(self.channel.session.now_sample()))
             if timeline.is_quiet and not was_quiet:
                 self.channel.report(ChannelState.NO_SIGNAL, "no_packets")
         except Exception:
-            self._fail("letting time pass failed")
+            self._fail("the regular check of the track failed")
 
     def let_go(self) -> None:
-        """Its channel is another connection's from now on: hand on what came, then read for nothing."""
+        """Another connection gets the channel: pass on the last audio, then discard what comes."""
         if self._task is not None and not self.is_over:
             try:
                 self._flush()
             except Exception:
-                logger.exception("%s: its last packets could not be handed on", self.name)
+                logger.exception("%s: its last packets could not be passed on", self.name)
         self.is_over = True
 
     def leave(self) -> None:
-        """Another feed reads this track from now on; after `let_go`."""
+        """Another feed reads this track from now on; call it after `let_go`."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             RECEPTION.remove(self)
 
     async def stop(self) -> None:
-        """With the peer: hand on what was received so far. Afterwards nothing of this track runs."""
+        """Called when the peer ends: pass on what was received. Afterwards no task of this track runs."""
         self._is_stopping = True
-        await self.receiver.stop()  # then the track ends
+        await self.receiver.stop()  # this ends the track
         task, self._task = self._task, None
         if task is None:
             return
         _, pending = await asyncio.wait({task}, timeout=STOP_TIMEOUT_S)
-        for late in pending:  # connected, but its receiver had not begun
+        for late in pending:  # the peer was connected, but the receiver had not started
             late.cancel()
             await asyncio.wait({late})
         RECEPTION.remove(self)
 
     def counts(self) -> Counts:
         counts = Counts()
-        counts.add(self._before)
+        counts.add(self._earlier_counts)
         if self._stream is not None:
             counts.add(_counts_of(self._stream))
         counts.packets = self._tap.packets
@@ -138,11 +140,11 @@ class TrackFeed:
         counts.refused, counts.unread = self._budget.refused, self._unread
         return counts
 
-    def standing(self) -> Standing:
+    def condition(self) -> TrackCondition:
         if self._stream is None:
-            return Standing()
+            return TrackCondition()
         jitter, timeline = self._stream.jitter, self._stream.timeline
-        return Standing(
+        return TrackCondition(
             jitter.jitter_ms,
             timeline.lag_samples / SAMPLES_PER_MS,
             jitter.wait_samples / SAMPLES_PER_MS,
@@ -150,20 +152,20 @@ class TrackFeed:
         )
 
     async def _wait_for_end(self) -> None:
-        """aiortc says that a track is over by its `recv`; sound never comes that way any more."""
+        """Wait until aiortc reports the end of the track through `recv`; audio no longer comes that way."""
         try:
             while True:
                 await self.receiver.track.recv()
         except MediaStreamError:
             self._end()
 
-    def _take(self, codec: Codec, packet: WirePacket) -> None:
-        """From the tap, in the order of arrival."""
+    def _on_packet(self, codec: Codec, packet: WirePacket) -> None:
+        """Called by the tap, in the order of arrival."""
         now_sample = self.channel.session.now_sample()
         if not self._budget.take(now_sample):
             if self._budget.is_exhausted and not self.is_over:
-                logger.warning("%s: more packets than speech can have, the track is cut off", self.name)
-                self._be_over("flood")
+                logger.warning("%s: more packets than speech can have; the track is cut off", self.name)
+                self._finish("flood")
             return
         if self.is_over:
             self._unread += 1
@@ -183,13 +185,13 @@ class TrackFeed:
         assert self._stream is not None
         if self._stream.timeline.is_quiet:
             self.channel.report(ChannelState.IDLE)
-        self._hand_on_or_fail(self._stream.feed(packet))
+        self._feed_channel_or_fail(self._stream.feed(packet))
 
     def _change_codec(self, codec: Codec) -> None:
-        """The new stream begins where the old one ended."""
+        """Change the codec: the new stream begins where the old one ended."""
         if self._stream is not None:
-            self._hand_on_or_fail(self._stream.flush())
-            self._before.add(_counts_of(self._stream))
+            self._feed_channel_or_fail(self._stream.flush())
+            self._earlier_counts.add(_counts_of(self._stream))
         self._codec = codec
         self._stream = self._new_stream()
 
@@ -202,32 +204,33 @@ class TrackFeed:
         try:
             self._flush()
         except Exception:
-            self._fail("its last packets could not be handed on")
+            self._fail("its last packets could not be passed on")
         else:
-            self._be_over("track_ended")
+            self._finish("track_ended")
 
     def _flush(self) -> None:
         if self._stream is not None:
-            self._hand_on(self._stream.flush())
+            self._feed_channel(self._stream.flush())
 
     def _fail(self, what: str) -> None:
-        """Called while an exception is handled: one traceback, then the track is read for nothing."""
-        logger.exception("%s: %s, the channel is closed", self.name, what)
-        self._be_over("failed")
+        """End the track after an exception: one traceback in the log, then packets are only counted."""
+        logger.exception("%s: %s; the channel is closed", self.name, what)
+        self._finish("failed")
 
-    def _be_over(self, reason: str) -> None:
+    def _finish(self, reason: str) -> None:
         if not self.is_over and not self._is_stopping:
             self.is_over = True
             self._on_over(self, reason)
 
-    def _hand_on_or_fail(self, blocks: list[Block]) -> None:
+    def _feed_channel_or_fail(self, blocks: list[Block]) -> None:
         try:
-            self._hand_on(blocks)
+            self._feed_channel(blocks)
         except Exception:
-            self._fail("a block could not be handed on")
+            self._fail("a block could not be passed on")
 
-    def _hand_on(self, blocks: list[Block]) -> None:
+    def _feed_channel(self, blocks: list[Block]) -> None:
         for block in blocks:
+            # The packet goes first: the archive must have the audio before it is transcribed.
             if isinstance(block, PacketBlock) and block.packet is not None:
                 self.channel.keep(block.packet)
             self.channel.feed(block)

@@ -1,6 +1,6 @@
-"""Trickled candidates: SDP fragments (RFC 8840) read, and their candidates handed to a peer connection.
+"""Trickle ICE: reads SDP fragments (RFC 8840), and gives their candidates to a peer connection.
 
-Owns the reading; which candidates can be used is candidates.py's. A line that cannot be read is left out.
+`candidates.py` decides which candidates can be used. A line that cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _UFRAG = re.compile(r"a=ice-ufrag:(\S{4,256})")
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    ufrag: str | None  # the client's; None: not said
+    ufrag: str | None  # the client's; None: not in the fragment
     candidates: tuple[str, ...]  # without `a=candidate:`
 
 
 def read_fragment(text: str) -> Fragment:
-    """Raises RequestError 400 when it is no SDP fragment."""
+    """Raises RequestError 400 when the text is not an SDP fragment."""
     lines = [line.strip() for line in re.split(r"\r\n|\n|\r", text)]
     lines = [line for line in lines if _LINE.fullmatch(line)]
     if not lines:
-        raise RequestError("bad_fragment", "the body is no SDP fragment (RFC 8840)", 400)
+        raise RequestError("bad_fragment", "the body is not an SDP fragment (RFC 8840)", 400)
     head = "a=candidate:"
     return Fragment(
         ufrag=next((match[1] for line in lines if (match := _UFRAG.fullmatch(line))), None),
@@ -41,10 +41,10 @@ def read_fragment(text: str) -> Fragment:
 
 
 async def add_candidates(pc: RTCPeerConnection, fragment: Fragment) -> None:
-    """Those that can be used; also after the connection stands, or was closed meanwhile.
+    """Add the candidates that can be used. It may be called when the connection is up, or closed already.
 
-    That they are all (`a=end-of-candidates`) is not passed on: with none of them usable aioice would give up
-    before the client, which comes by itself, has sent its first packet.
+    `a=end-of-candidates` is not passed on: with no usable candidate aioice would give up before the first
+    packet of the client, which reaches the server without any candidate.
     """
     transceivers = pc.getTransceivers()
     if not transceivers:
@@ -64,5 +64,5 @@ def _usable(text: str) -> RTCIceCandidate | None:
 async def _add(pc: RTCPeerConnection, candidate: RTCIceCandidate) -> None:
     try:
         await pc.addIceCandidate(candidate)
-    except ValueError as error:  # an address family that is not in use
+    except ValueError as error:  # an address family that is not used here
         logger.debug("x candidate: %s", error)

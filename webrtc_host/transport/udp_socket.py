@@ -1,11 +1,11 @@
-"""One UDP socket for the packets of all peers, read by the loop, and by a thread while the loop is busy.
+"""One UDP socket for the packets of all peers. The event loop reads it, or a thread while the loop is busy.
 
-Owns the socket, its packets that wait, and their count; not what they mean. Every packet costs least when the
-loop reads it itself, and several at a time: while packets come closer than `GATHER_S`, they are fetched once
-in that time instead of one by one; a packet that comes alone is read at once. When the loop has not come
-round for 20 ms, the thread reads into a bounded queue instead, because the system's buffer is small (Linux by
-default: 0.6 s of 16 channels); the loop takes from there when it is back. Invariant: packets are handed over
-in the order they arrived, on the loop, with the address they were sent to.
+This module holds the socket, the packets that wait, and their counters; `one_port.py` handles the packets.
+Reading in the loop, several packets at a time, costs least. A packet that comes alone is read at once. When
+packets come closer than `GATHER_S`, they are read together, once in that time. The system's buffer is small
+(by default on Linux: 0.6 s of 16 channels), so when the loop has not read for 20 ms, a thread reads the
+packets into a bounded queue, and the loop takes them from there later.
+Invariant: packets are passed on in the order of arrival, in the loop, with the address they were sent to.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ logger = logging.getLogger(__name__)
 
 Address = tuple[str, int]
 
-WATCH_S = 0.02  # 200 channels of 50 packets fill Linux' default buffer in 25 ms
-WAITING_MAX = 65_536  # 5 s of 256 channels; about 20 MB. Beyond it the newest are lost, and counted
-GATHER_S = 0.01  # fewer wake-ups; a later look costs no sound, only these 10 ms
-BATCH = 64  # per turn of the loop, about 5 ms of work, so that other work gets its turns too
-RESCUE_BATCHES = 64  # 200,000 packets a second; more would keep the loop waiting for the lock
-DATAGRAM_MAX = 2048  # WebRTC keeps to 1200 and less
+WATCH_S = 0.02  # 200 channels with 50 packets a second fill Linux' default buffer in 25 ms
+WAITING_MAX = 65_536  # 5 s of 256 channels, about 20 MB; beyond it the newest packets are dropped and counted
+GATHER_S = 0.01  # fewer wake-ups of the loop, for a delay of at most 10 ms
+BATCH = 64  # packets per turn of the loop, about 5 ms of work, so that other tasks get their turns
+RESCUE_BATCHES = 64  # per WATCH_S: 200,000 packets a second; more would make the loop wait for the lock
+DATAGRAM_MAX = 2048  # WebRTC packets have at most about 1200 bytes
 BUFFER_BYTES = 4 * 1024 * 1024
 _CONTROL_BYTES = 64
 _IP_PKTINFO = getattr(
     socket, "IP_PKTINFO", 26 if sys.platform == "darwin" else 8
 )  # named from Python 3.12 on
-_SO_RCVBUFFORCE = 33  # Linux, root only: past net.core.rmem_max
-_SO_MEMINFO = 55  # Linux: nine 32-bit figures, the last is what the full buffer cost
+_SO_RCVBUFFORCE = 33  # Linux, for root only: a larger buffer than net.core.rmem_max
+_SO_MEMINFO = 55  # Linux: nine 32-bit figures; the last counts packets dropped by a full buffer
 _MEMINFO_BYTES = 36
 
 
@@ -48,34 +48,38 @@ class Packet(NamedTuple):
     data: bytes
     source: Address
     own: str | None
-    """The address of this machine it was sent to, where the socket listens on several."""
+    """The address of this machine that it was sent to, where the socket listens on several."""
 
 
 @dataclass
 class UdpFigures:
+    """Packets of one socket."""
+
     packets: int = 0
     rescued: int = 0  # read by the thread
-    dropped: int = 0  # too many waited
-    unsent: int = 0  # the system took none
+    dropped: int = 0  # the queue was full
+    unsent: int = 0  # the system did not accept them
 
 
 class UdpSocket:
+    """A bound UDP socket with its reader in the loop and its reader in a thread."""
+
     def __init__(self, sock: socket.socket, take: Callable[[list[Packet]], None]) -> None:
-        """sock: bound. take: called on the loop, with up to BATCH packets."""
+        """sock: bound. take: called in the loop, with up to BATCH packets."""
         self.sock = sock
         self.family = sock.family
         self.figures = UdpFigures()
         self._take = take
         self._waiting: deque[Packet] = deque()
-        self._lock = threading.Lock()  # held while reading, so that nobody overtakes
-        self._turns = 0
-        self._is_called = False
-        self._is_gathering = False  # read by the timer; else when the system says that there is something
+        self._lock = threading.Lock()  # held while reading, so that packets keep their order
+        self._turns = 0  # of the loop; the thread sees by it that the loop is not blocked
+        self._is_scheduled = False  # the loop will call `_readable`
+        self._is_gathering = False  # True: a timer reads; False: the loop reads when the socket is readable
         self._timer: asyncio.Handle | None = None
-        self._read_s = -math.inf  # when something was read last
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="udp reader", daemon=True)
-        self._origin: dict[str, list[tuple[int, int, bytes]]] = {}
+        self._read_s = -math.inf  # time of the last read
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run_thread, name="udp reader", daemon=True)
+        self._source_controls: dict[str, list[tuple[int, int, bytes]]] = {}
         own = sock.getsockname()[0]
         self._is_wildcard = own in ("0.0.0.0", "::")
         sock.setblocking(False)
@@ -89,7 +93,7 @@ class UdpSocket:
         self._thread.start()
 
     def close(self) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join()
         self._loop.remove_reader(self.sock)
         if self._timer is not None:
@@ -97,22 +101,22 @@ class UdpSocket:
         self.sock.close()
 
     def send(self, data: bytes, to: Address, own: str | None = None) -> None:
-        """own: the address to send from, as it stood in a packet from there; None: the system chooses.
+        """own: the address to send from, as it was in a packet received there; None: the system chooses.
 
-        Without it a machine with several addresses may answer from another one than it was asked at, and the
-        peer throws the answer away. What the system does not take now is lost, as on any network.
+        Without it a machine with several addresses may reply from another one than the packet was sent to,
+        and the peer discards the reply. What the system does not accept now is lost, as on any network.
         """
         try:
             if own is None or not self._is_wildcard:
                 self.sock.sendto(data, to)
             else:
-                self.sock.sendmsg([data], self._from(own), 0, to)
-        except OSError as error:  # full, unreachable, forbidden: the sender of a datagram gets no promise
+                self.sock.sendmsg([data], self._source_control(own), 0, to)
+        except OSError as error:  # buffer full, unreachable, forbidden: UDP promises no delivery
             self.figures.unsent += 1
             logger.debug("x %d bytes to %s: %s", len(data), to, error)
 
     def block(self, addresses: Iterable[Address]) -> None:
-        """Let the system drop what comes from these, and from no others any more."""
+        """Let the system drop packets from these addresses, and from no others."""
         is_ipv6 = self.family == socket.AF_INET6
         packet_filter.block(self.sock, [a for a in addresses if (":" in a[0]) == is_ipv6])
 
@@ -137,11 +141,11 @@ class UdpSocket:
         }
 
     def _readable(self) -> None:
-        """On the loop: the system has something, or the thread has."""
-        is_more = self._turn()
+        """In the loop: the socket has packets, or the thread has read some."""
+        is_more = self._pass_on_batch()
         now_s = self._loop.time()
         if is_more:
-            self._call_loop()
+            self._schedule()
         elif not self._is_gathering and now_s - self._read_s < GATHER_S:
             self._is_gathering = True
             self._loop.remove_reader(self.sock)
@@ -149,9 +153,9 @@ class UdpSocket:
         self._read_s = now_s
 
     def _gather(self) -> None:
-        """On the loop, by the timer: what came meanwhile. When nothing did, the system calls again."""
+        """In the loop, by the timer: read what came since. When nothing came, wait for the socket again."""
         before = self.figures.packets
-        if self._turn():
+        if self._pass_on_batch():
             self._timer = self._loop.call_soon(self._gather)
         elif self.figures.packets > before:
             self._timer = self._loop.call_later(GATHER_S, self._gather)
@@ -159,10 +163,10 @@ class UdpSocket:
             self._is_gathering, self._timer = False, None
             self._loop.add_reader(self.sock, self._readable)
 
-    def _turn(self) -> bool:
-        """Hand over what waits, else what the socket has, up to BATCH. True when there may be more."""
+    def _pass_on_batch(self) -> bool:
+        """Pass on packets that wait, else packets from the socket, up to BATCH. True: there may be more."""
         self._turns += 1
-        self._is_called = False
+        self._is_scheduled = False
         with self._lock:
             waiting = self._waiting
             batch = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
@@ -173,17 +177,17 @@ class UdpSocket:
             self._take(batch)
         return len(batch) == BATCH
 
-    def _watch(self) -> None:
-        """The thread: while the loop does not come round, keep the system's buffer empty."""
+    def _run_thread(self) -> None:
+        """The thread: while the loop does not read, keep the system's buffer empty."""
         seen = -1
-        while not self._over.wait(WATCH_S):
+        while not self._stopped.wait(WATCH_S):
             if self._turns != seen:
                 seen = self._turns
                 continue
             with self._lock:
-                self._rescue()
+                self._read_in_thread()
 
-    def _rescue(self) -> None:
+    def _read_in_thread(self) -> None:
         for _ in range(RESCUE_BATCHES):
             packets = self._read(BATCH)
             room = WAITING_MAX - len(self._waiting)
@@ -192,16 +196,16 @@ class UdpSocket:
             self.figures.dropped += max(0, len(packets) - room)
             if len(packets) < BATCH:
                 break
-        if self._waiting and not self._is_called:
-            self._is_called = True
+        if self._waiting and not self._is_scheduled:
+            self._is_scheduled = True
             try:
                 self._loop.call_soon_threadsafe(self._readable)
-            except RuntimeError:  # the loop has ended; so does this
-                self._over.set()
+            except RuntimeError:  # the event loop has ended, so the thread ends too
+                self._stopped.set()
 
-    def _call_loop(self) -> None:
-        if not self._is_called:
-            self._is_called = True
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
             self._loop.call_soon(self._readable)
 
     def _read(self, count: int) -> list[Packet]:
@@ -212,8 +216,8 @@ class UdpSocket:
                 packets.append(read())
             except (BlockingIOError, InterruptedError):
                 break
-            except OSError as error:  # a report that an earlier packet of ours found nobody
-                logger.debug("x the UDP socket says: %s", error)
+            except OSError as error:  # for example "connection refused" for an earlier packet of ours
+                logger.debug("x the UDP socket reports: %s", error)
                 break
         return packets
 
@@ -231,23 +235,23 @@ class UdpSocket:
         else:
             self.sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
-    def _from(self, own: str) -> list[tuple[int, int, bytes]]:
-        """The control message that makes `own` the sender."""
-        found = self._origin.get(own)
+    def _source_control(self, own: str) -> list[tuple[int, int, bytes]]:
+        """The control message that sets `own` as the source address."""
+        found = self._source_controls.get(own)
         if found is None:
             packed = socket.inet_pton(self.family, own)
             if self.family == socket.AF_INET6:
                 found = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed + struct.pack("@I", 0))]
             else:  # struct in_pktinfo: interface (0: by route), sender, unused
                 found = [(socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("@I4s4s", 0, packed, bytes(4)))]
-            self._origin[own] = found
+            self._source_controls[own] = found
         return found
 
     def _lost_by_system(self) -> int:
         try:
             figures = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_BYTES)
             return int(struct.unpack("=9I", figures)[8])
-        except (OSError, struct.error):  # not Linux: nobody counts
+        except (OSError, struct.error):  # not Linux: the system has no such counter
             return 0
 
 

@@ -25,7 +25,7 @@ def sound() -> SoundTrack:
     return SoundTrack(tone_bursts(500, ONSETS, 2.4))
 
 
-def heard_s(served: Served) -> float:
+def last_packet_s(served: Served) -> float:
     return sum(len(b.samples) for p in served.rig.pipelines for b in p.blocks) / 16_000
 
 
@@ -61,7 +61,7 @@ def queued(served: Served) -> list[tuple[bytes, bool]]:
 async def through(relay: Relay, served: Served, on_way_out: Callable[[bytes], list[bytes]]) -> None:
     """A peer whose sound goes through `on_way_out` from its second packet on."""
     await served.connect_through(relay, sound())
-    await until(lambda: heard_s(served) > 0.1)
+    await until(lambda: last_packet_s(served) > 0.1)
     relay.on_way_out = lambda data: on_way_out(data) if is_sound(data) else [data]
 
 
@@ -114,9 +114,9 @@ def test_packets_read_as_aiortc_reads_them() -> None:
 async def test_sound_passes_the_queue_by_and_rtcp_goes_through_it() -> None:
     async with serving() as served:
         client, _ = await served.connect(sound())
-        await until(lambda: heard_s(served) > 0.1)
+        await until(lambda: last_packet_s(served) > 0.1)
         through_queue = queued(served)
-        await until(lambda: heard_s(served) > 2.2)
+        await until(lambda: last_packet_s(served) > 2.2)
         assert_bursts_heard(served)
         assert not [data for data, is_behind in through_queue if is_sound(data) and not is_behind]
         assert [data for data, _ in through_queue if is_rtcp(data)], "the sender's reports"
@@ -130,7 +130,7 @@ async def test_sound_passes_the_queue_by_and_rtcp_goes_through_it() -> None:
 async def test_an_exception_costs_one_packet_not_the_peer() -> None:
     async with serving() as served:
         await served.connect(sound())
-        await until(lambda: heard_s(served) > 0.1)
+        await until(lambda: last_packet_s(served) > 0.1)
         tap: Any = tap_of(next(iter(the_peer(served).direct._router.receivers)))
         take, numbers = tap._take, []
 
@@ -141,7 +141,7 @@ async def test_an_exception_costs_one_packet_not_the_peer() -> None:
             take(codec, packet)
 
         tap._take = fail_sometimes
-        await until(lambda: heard_s(served) > 2.2)
+        await until(lambda: last_packet_s(served) > 2.2)
         assert tap.failed == len(numbers) // 10 > 5
         assert_bursts_heard(served, within_s=0.15)  # a packet that failed may be the first of a burst
 
@@ -157,7 +157,7 @@ async def test_what_is_forged_or_played_again_is_refused_and_counted() -> None:
             return [forged, data, data, sent[len(sent) // 2], data + bytes(1500)]
 
         await through(relay, served, attack)
-        await until(lambda: heard_s(served) > 2.2)
+        await until(lambda: last_packet_s(served) > 2.2)
         assert_bursts_heard(served)
         assert len(sent) > 80
         assert served.figure("refused") >= 4 * (len(sent) - 5)
@@ -170,7 +170,7 @@ async def test_nothing_overtakes_what_waits_for_aiortc() -> None:
         control = b"\x14" + bytes(40)  # of DTLS, and nothing that OpenSSL would take
         await through(relay, served, lambda data: [control, data])
         through_queue = queued(served)
-        await until(lambda: heard_s(served) > 2.2)
+        await until(lambda: last_packet_s(served) > 2.2)
         assert_bursts_heard(served)
         behind = [data for data, _ in through_queue if is_sound(data)]
         assert len(behind) > 20, "sound that came in one turn with it went the same way"

@@ -168,4 +168,4 @@ async def test_closing_ends_what_is_undecided() -> None:
         await until(lambda: port.undecided == 1)
     assert await asyncio.wait_for(reader.read(), 5) == b""
     writer.close()
-    assert not [task for task in asyncio.all_tasks() if "_decide" in str(task)]
+    assert not [task for task in asyncio.all_tasks() if "_dispatch" in str(task)]

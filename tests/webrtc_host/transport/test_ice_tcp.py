@@ -62,7 +62,7 @@ async def test_a_frame_that_no_packet_has_closes_the_connection() -> None:
 
 
 async def test_who_never_says_whose_it_is_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ice_tcp, "STRANGER_S", 0.05)
+    monkeypatch.setattr(ice_tcp, "OWNER_S", 0.05)
     async with connected() as (_, _, reader, _):
         assert await asyncio.wait_for(reader.read(), 5) == b""
     async with connected() as (stream, _, reader, _):

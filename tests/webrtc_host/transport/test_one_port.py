@@ -317,7 +317,7 @@ async def test_tables_are_empty_after_peers_came_and_went_in_every_way() -> None
                     await until(lambda c=client: c.pc.connectionState == "connected")  # type: ignore[misc]
                 await client.close()
         await until(lambda: not served.rig.registry.connections)
-        tables = ("peers", "addresses", "tcp_connections", "questions")
+        tables = ("peers", "addresses", "tcp_connections", "transactions")
         await until(lambda: not any(served.figure(name) for name in tables))
 
 
@@ -412,7 +412,7 @@ async def test_requests_mangled_in_every_way_are_dropped_and_never_an_error() ->
     async with serving() as served:
         ice = await offered(served)
         peer = served.port.came[0]
-        peer.newcomers = Bucket(1e6, 1e6)  # all of them are to be read
+        peer.new_address_budget = Bucket(1e6, 1e6)  # all of them are to be read
         good, random = binding_request(ice), Random(7)
         packets = []
         for _ in range(5000):
@@ -420,7 +420,7 @@ async def test_requests_mangled_in_every_way_are_dropped_and_never_an_error() ->
             for at in random.sample(range(len(data)), random.randint(1, 4)):
                 data[at] ^= random.randrange(1, 256)
             packets.append(Packet(bytes(data[: random.randint(1, len(data))]), ("127.0.0.1", 9), None))
-        served.port.take_udp(socket.AF_INET, packets)
+        served.port.on_udp_packets(socket.AF_INET, packets)
         assert served.figure("errors") == served.figure("addresses") == 0
         assert served.figure("unknown") + served.figure("unsigned") == 5000
 

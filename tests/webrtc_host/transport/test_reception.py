@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from webrtc_host.transport.reception import Counts, Reception, Standing
+from webrtc_host.transport.reception import Counts, Reception, TrackCondition
 
 
 class Track:
-    def __init__(self, counts: Counts, standing: Standing) -> None:
-        self._counts, self._standing = counts, standing
+    def __init__(self, counts: Counts, condition: TrackCondition) -> None:
+        self._counts, self._standing = counts, condition
 
     def counts(self) -> Counts:
         return self._counts
 
-    def standing(self) -> Standing:
+    def condition(self) -> TrackCondition:
         return self._standing
 
 
 def test_counters_add_up_and_of_the_present_the_worst_is_shown() -> None:
     reception = Reception()
-    calm = Track(Counts(packets=100, lost=1), Standing(jitter_ms=2.0, lag_ms=5.0, drift_ppm=None))
-    wild = Track(Counts(packets=50, repaired=3), Standing(jitter_ms=40.0, lag_ms=1.0, drift_ppm=-120.0))
+    calm = Track(Counts(packets=100, lost=1), TrackCondition(jitter_ms=2.0, lag_ms=5.0, drift_ppm=None))
+    wild = Track(Counts(packets=50, repaired=3), TrackCondition(jitter_ms=40.0, lag_ms=1.0, drift_ppm=-120.0))
     reception.add(calm)
     reception.add(wild)
     figures = reception.statistics()
@@ -29,7 +29,7 @@ def test_counters_add_up_and_of_the_present_the_worst_is_shown() -> None:
 
 def test_a_track_that_is_gone_keeps_its_counts_and_nothing_else() -> None:
     reception = Reception()
-    track = Track(Counts(packets=7), Standing(jitter_ms=9.0))
+    track = Track(Counts(packets=7), TrackCondition(jitter_ms=9.0))
     reception.add(track)
     reception.remove(track)
     reception.remove(track)

@@ -97,7 +97,7 @@ def test_fingerprints_of_known_functions_count(lines: list[str], expected: list[
             "a=fingerprint:sha-1 " + ":".join(["AB"] * 20),
             "audio line 0.*no a=fingerprint of sha-256, sha-384, sha-512",
         ),
-        (SHA256 + "\r\n", "", "audio line 0.*no a=fingerprint.*encrypted only"),
+        (SHA256 + "\r\n", "", "audio line 0.*no a=fingerprint.*only encrypted"),
         ("sha-256 ", "sha-256 not-hexadecimal", "audio line 0.*no a=fingerprint"),
         ("a=ice-pwd:", "a=x:", "audio line 0.*a=ice-ufrag and a=ice-pwd"),
         ("a=ice-ufrag:MOnP", "a=ice-ufrag:x", "audio line 0.*a=ice-ufrag and a=ice-pwd"),

@@ -55,7 +55,7 @@ class World:
         end: Any = next(iter(self.rig.registry.connections.values())).end
         return list(end.__self__._feeds)
 
-    def heard_s(self, channel: str = "C01") -> float:
+    def last_packet_s(self, channel: str = "C01") -> float:
         found = [pipeline for pipeline in self.rig.pipelines if pipeline.channel.id == channel]
         return sum(len(block.samples) for block in found[-1].blocks) / 16_000 if found else 0.0
 
@@ -80,7 +80,7 @@ async def test_a_sender_of_g711_is_heard_in_its_place(world: World, name: str) -
     wanted = [codec for codec in known.codecs if codec.mimeType == f"audio/{name}"]
     client.pc.getTransceivers()[0].setCodecPreferences(wanted)
     await world.connect(client)
-    await until(lambda: world.heard_s() > 2.3)
+    await until(lambda: world.last_packet_s() > 2.3)
     pipeline = world.rig.pipeline("C01")
     assert abs(pitch_of(pipeline.audio()) - 700) < 5
     onsets = onsets_of(pipeline.audio())
@@ -102,7 +102,7 @@ async def test_a_tenth_of_the_packets_lost_costs_a_tenth_of_the_sound_and_the_se
 
     drop_packets(client, is_lost)
     await world.connect(client)
-    await until(lambda: world.heard_s() > 3.0)
+    await until(lambda: world.last_packet_s() > 3.0)
     pipeline = world.rig.pipeline("C01")
     assert_contiguous(pipeline.blocks)
     assert pipeline.samples_of(BlockKind.LOST) == 0, "each hole is short enough to be concealed"
@@ -116,7 +116,7 @@ async def test_a_tenth_of_the_packets_lost_costs_a_tenth_of_the_sound_and_the_se
 
 async def test_the_transport_of_a_peer_is_guarded_and_routes_by_mid(world: World) -> None:
     await world.connect(Client([sound(), sound()]))
-    await until(lambda: world.heard_s("C02") > 0.2)
+    await until(lambda: world.last_packet_s("C02") > 0.2)
     for feed in world.feeds():
         transport: Any = feed.receiver.transport
         assert isinstance(transport._handle_rtp_data, _Guarded)
@@ -136,10 +136,10 @@ async def test_a_datagram_that_is_sent_again_is_refused_by_the_encryption(world:
 
     transport._send = twice
     await world.connect(client)
-    await until(lambda: world.heard_s() > 1.0)
+    await until(lambda: world.last_packet_s() > 1.0)
     feed = world.feeds()[0]
     assert feed.counts().duplicates == 0, "they never came through"
-    assert feed.counts().packets < 60 * world.heard_s() + 60
+    assert feed.counts().packets < 60 * world.last_packet_s() + 60
     assert_contiguous(world.rig.pipeline("C01").blocks)
 
 
@@ -150,7 +150,7 @@ async def test_a_flood_ends_its_peer_and_no_other(world: World, monkeypatch: pyt
     flooding, quiet = Client([sound()]), Client([sound()])
     await world.connect(flooding)
     await world.connect(quiet)
-    await until(lambda: world.heard_s("C01") > 0.3 and world.heard_s("C02") > 0.3)
+    await until(lambda: world.last_packet_s("C01") > 0.3 and world.last_packet_s("C02") > 0.3)
     sender: Any = flooding.pc.getSenders()[0]
     transport = sender.transport
     payload_type: Any = flooding.pc.getTransceivers()[0]._codecs[0].payloadType
@@ -173,8 +173,8 @@ async def test_a_flood_ends_its_peer_and_no_other(world: World, monkeypatch: pyt
     await until(lambda: len(world.rig.registry.connections) == 1, 20.0)
     log = next(iter(world.rig.logs.values()))
     assert [event["reason"] for event in log.of(EventType.CHANNEL_CLOSED)] == ["flood"]
-    before = world.heard_s("C02")
-    await until(lambda: world.heard_s("C02") > before + 0.5)
+    before = world.last_packet_s("C02")
+    await until(lambda: world.last_packet_s("C02") > before + 0.5)
     pipeline = world.rig.pipeline("C02")
     assert pipeline.samples_of(BlockKind.LOST) == 0
     assert_contiguous(pipeline.blocks)
