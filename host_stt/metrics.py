@@ -1,103 +1,90 @@
-"""What 8081 counts, in Prometheus form, in a registry of its own (docs/reference/metrics.md)."""
+"""The metrics of 8081: one declaration for each, and the counting (docs/reference/metrics.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from host_stt.contract import Answer, EndReason, Priority, Transcript
 from host_stt.pool import PoolStatistics
+from host_stt_common.metrics import (
+    counter,
+    gauge,
+    histogram,
+    info,
+    make_counter,
+    make_gauge,
+    make_histogram,
+    make_info,
+)
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 15, 30, 60)
 
+WINDOWS = counter(
+    "host_stt_engine_windows",
+    "Windows with a result, by priority and outcome (text, no_speech, or the code of the error)",
+    *("priority", "outcome"),
+)
+BAD_FRAMES = counter("host_stt_engine_bad_frames", "Messages that were no valid window", "code")
+WAIT = histogram(
+    "host_stt_engine_queue_wait_seconds",
+    "From the arrival of a window to the start of its decoding",
+    "priority",
+    buckets=_SECONDS,
+)
+DECODE = histogram("host_stt_engine_decode_seconds", "Decoding time of a batch", "priority", buckets=_SECONDS)
+BATCH = histogram(
+    "host_stt_engine_batch_windows", "Windows in a batch", "priority", buckets=(1, 2, 4, 8, 16, 32, 64)
+)
+BUSY = counter(
+    "host_stt_engine_busy_seconds",
+    "Decoding time of all replicas; its rate divided by the number of replicas is the busy share",
+)
+WAITING = gauge("host_stt_engine_waiting_windows", "Windows waiting now", "priority")
+LOAD = gauge(
+    "host_stt_engine_load", "Load level: 0 normal, 1 slower interims, 2 shorter interims, 3 only finals"
+)
+SHED = gauge("host_stt_engine_shed_windows", "Windows dropped since the start, by reason", "reason")
+HOLES = counter(
+    "host_stt_engine_holes",
+    "Holes: speech without words in the first result, by outcome of the second decode (filled, silent, "
+    "no_words, not_read_again)",
+    "outcome",
+)
+HOLE_SECONDS = counter("host_stt_engine_hole_seconds", "Seconds of speech in holes, by outcome", "outcome")
+OLDEST = gauge("host_stt_engine_oldest_wait_seconds", "Age of the oldest window without a result")
+CONNECTIONS = gauge("host_stt_engine_connections", "Open WebSockets of /v1/windows")
+READY = gauge("host_stt_engine_ready", "1 after the model has decoded a test clip")
+MODEL = info("host_stt_engine_model", "The model in use", *("model", "is_starter", "device", "compute_type"))
+
+METRICS = (
+    *(WINDOWS, BAD_FRAMES, WAIT, DECODE, BATCH, BUSY, WAITING, LOAD, SHED, HOLES, HOLE_SECONDS, OLDEST),
+    *(CONNECTIONS, READY, MODEL),
+)
+
 
 class EngineMetrics:
-    """Counts; implements the pool's observer. Safe from any thread."""
+    """The metrics of the process; the pool's observer. Safe from any thread."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)  # process_resident_memory_bytes and its like
-        self._windows = Counter(
-            "host_stt_engine_windows",
-            "Windows answered, by priority and outcome (text, no_speech, or the error's code)",
-            ["priority", "outcome"],
-            registry=self.registry,
-        )
-        self._refused_frames = Counter(
-            "host_stt_engine_bad_frames", "Frames that were no window", ["code"], registry=self.registry
-        )
-        self._wait = Histogram(
-            "host_stt_engine_queue_wait_seconds",
-            "From arrival to the start of decoding",
-            ["priority"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._decode = Histogram(
-            "host_stt_engine_decode_seconds",
-            "One batch",
-            ["priority"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._batch = Histogram(
-            "host_stt_engine_batch_windows",
-            "Windows per batch",
-            ["priority"],
-            buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=self.registry,
-        )
-        self._busy = Counter(
-            "host_stt_engine_busy_seconds",
-            "Time spent decoding, all replicas; its rate over the replicas is the busy share",
-            registry=self.registry,
-        )
-        self._waiting = Gauge(
-            "host_stt_engine_waiting_windows", "Windows waiting now", ["priority"], registry=self.registry
-        )
-        self._load = Gauge(
-            "host_stt_engine_load",
-            "Overload ladder: 0 normal, 1 slower interims, 2 shorter interims, 3 finals only",
-            registry=self.registry,
-        )
-        self._shed = Gauge(
-            "host_stt_engine_shed_windows",
-            "Windows shed since the start, by reason",
-            ["reason"],
-            registry=self.registry,
-        )
-        self._holes = Counter(
-            "host_stt_engine_holes",
-            "Stretches of speech that a first reading left without words, by outcome (filled, silent, "
-            "no_words, not_read_again)",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._hole_seconds = Counter(
-            "host_stt_engine_hole_seconds",
-            "Speech in those stretches, by outcome",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._oldest = Gauge(
-            "host_stt_engine_oldest_wait_seconds",
-            "Age of the oldest unanswered window",
-            registry=self.registry,
-        )
-        self._connections = Gauge(
-            "host_stt_engine_connections", "Open sockets of /v1/windows", registry=self.registry
-        )
-        self._ready = Gauge("host_stt_engine_ready", "1 after a real decode worked", registry=self.registry)
-        self._model = Info("host_stt_engine_model", "The model in use", registry=self.registry)
+        ProcessCollector(registry=self.registry)  # process_resident_memory_bytes and others
+        self._windows = make_counter(WINDOWS, self.registry)
+        self._bad_frames = make_counter(BAD_FRAMES, self.registry)
+        self._wait = make_histogram(WAIT, self.registry)
+        self._decode = make_histogram(DECODE, self.registry)
+        self._batch = make_histogram(BATCH, self.registry)
+        self._busy = make_counter(BUSY, self.registry)
+        self._waiting = make_gauge(WAITING, self.registry)
+        self._load = make_gauge(LOAD, self.registry)
+        self._shed = make_gauge(SHED, self.registry)
+        self._holes = make_counter(HOLES, self.registry)
+        self._hole_seconds = make_counter(HOLE_SECONDS, self.registry)
+        self._oldest = make_gauge(OLDEST, self.registry)
+        self._connections = make_gauge(CONNECTIONS, self.registry)
+        self._ready = make_gauge(READY, self.registry)
+        self._model = make_info(MODEL, self.registry)
 
     def answered(self, priority: Priority, answer: Answer) -> None:
         self._windows.labels(priority.value, _outcome(answer)).inc()
@@ -114,7 +101,7 @@ class EngineMetrics:
         self._hole_seconds.labels(outcome).inc(speech_s)
 
     def bad_frame(self, code: str) -> None:
-        self._refused_frames.labels(code).inc()
+        self._bad_frames.labels(code).inc()
 
     def connected(self, change: int) -> None:
         self._connections.inc(change)

@@ -6,20 +6,19 @@ Run it after a change of settings or options: `.venv/bin/python -m scripts.make_
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
-from prometheus_client import CollectorRegistry
 
-from host_stt.metrics import EngineMetrics
+from host_stt import metrics as engine_metrics
 from host_stt_cli.config import DERIVED, Config, packaged
 from host_stt_cli.main import main as command_line
 from host_stt_cli.schema import annotations_at, choices, fields_of, key_paths
 from host_stt_cli.yaml_source import KeyPath, dotted, read_yaml
-from webrtc_host.app import METRICS, build_app
-from webrtc_host.config import MediaProcessConfig
+from host_stt_common.metrics import Metric
+from webrtc_host.desk import metric_list
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -43,9 +42,11 @@ reason). SIGTERM, SIGINT and SIGHUP end it in order: last words become finals fi
 """
 METRICS_HEAD = """# Metrics
 
-What `GET /metrics` of each server tells, in Prometheus' text form. Made from the code by
-`scripts/make_reference.py`; a test compares. Channels are no labels: what happens on one channel is in its
-events. Counters are written with `_total`, histograms with `_bucket`, `_sum` and `_count`.
+The metrics in the response of `GET /metrics` of each server, in Prometheus' text format. The page is written
+from the declarations in the code by `scripts/make_reference.py`; tests compare it with the code and with
+running servers. Prometheus writes a counter with the ending `_total`, a histogram with `_bucket`, `_sum` and
+`_count`, and an info with `_info`. No metric has the channel as a label; the events of a channel say what
+happens on it. 8081 also has the metrics `process_...` of the Prometheus client.
 """
 
 
@@ -142,22 +143,15 @@ def _helps(context: click.Context) -> Iterator[str]:
 
 
 def metrics() -> str:
-    servers = {
-        "8082, the media server": build_app(MediaProcessConfig())[METRICS].registry,
-        "8081, the engine": EngineMetrics().registry,
-    }
-    return "".join([METRICS_HEAD, *(_metrics_of(name, registry) for name, registry in servers.items())])
+    servers = {"8082, the media server": metric_list.METRICS, "8081, the engine": engine_metrics.METRICS}
+    return "".join([METRICS_HEAD, *(_metrics_of(name, declared) for name, declared in servers.items())])
 
 
-def _metrics_of(server: str, registry: CollectorRegistry) -> str:
-    # A metric without a sample yet knows its labels only here.
-    labels_of = {getattr(c, "_name", ""): getattr(c, "_labelnames", ()) for c in registry._collector_to_names}
+def _metrics_of(server: str, declared: Sequence[Metric]) -> str:
     rows = []
-    for family in sorted(registry.collect(), key=lambda found: found.name):
-        if family.name.startswith("process_"):
-            continue
-        shown = ", ".join(f"`{label}`" for label in labels_of.get(family.name, ()))
-        rows.append(f"| `{family.name}` | {family.type} | {shown} | {family.documentation.rstrip('.')} |\n")
+    for metric in sorted(declared, key=lambda one: one.name):
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |\n")
     head = f"\n## {server}\n\n| name | kind | labels | |\n|---|---|---|---|\n"
     return head + "".join(rows)
 

@@ -28,13 +28,14 @@ from host_stt_common.serving import make_runner
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.holds import HoldsReader
 from webrtc_host.config import MediaProcessConfig
-from webrtc_host.desk import metrics
+from webrtc_host.desk import metric_list
 from webrtc_host.desk.api import StatusApi
 from webrtc_host.desk.audio_api import AudioApi
 from webrtc_host.desk.data_channel import DataChannels
 from webrtc_host.desk.export_api import ExportApi
 from webrtc_host.desk.glossary_api import GlossaryApi
 from webrtc_host.desk.health import EngineWatch, LoopLag, Readiness
+from webrtc_host.desk.metrics import Metrics
 from webrtc_host.desk.records_api import RecordsApi
 from webrtc_host.desk.search_api import SearchApi
 from webrtc_host.desk.sse import EventStream
@@ -93,7 +94,7 @@ CONFIG = web.AppKey("config", MediaProcessConfig)
 REGISTRY = web.AppKey("registry", SessionRegistry)
 SUBSCRIBERS = web.AppKey("subscribers", Subscribers)
 READINESS = web.AppKey("readiness", Readiness)
-METRICS = web.AppKey("metrics", metrics.Metrics)
+METRICS = web.AppKey("metrics", Metrics)
 SPEECH = web.AppKey("speech", SpeechService)
 RECORD = web.AppKey("record", RecordService)
 SEARCH = web.AppKey("search", SearchIndex)
@@ -121,7 +122,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     libopus_works()  # says at the start what decodes
     app = web.Application(client_max_size=config.limits.body_bytes)
     app[CONFIG] = config
-    app[METRICS] = metrics.Metrics()
+    app[METRICS] = Metrics()
     app[SPEECH] = SpeechService(config)
     gate = _make_gate(config)
     app[CONNECTIONS] = _make_connections(config, gate)
@@ -300,24 +301,24 @@ def _add_statistics(app: web.Application) -> None:
             "interims_dropped": figures.interims_dropped,
         }
 
-    add_room = app[METRICS].add_room
-    add_room("watchers", fan_out, metrics.WATCHERS)
-    add_room("port", app[ONE_PORT].statistics, metrics.ONE_PORT)
-    add_room("registry", app[REGISTRY].statistics, metrics.REGISTRY)
-    add_room("whip", app[WHIP].statistics, metrics.WHIP)
-    add_room("sockets", app[SOCKETS].statistics, metrics.SOCKETS)
-    add_room("backfill", app[BACKFILL].statistics, metrics.BACKFILL)
-    add_room("reception", RECEPTION.statistics, metrics.RECEPTION)
-    add_room("coverage", app[REGISTRY].coverage.statistics, metrics.COVERAGE)
-    add_room("connections", app[CONNECTIONS].statistics, metrics.CONNECTIONS)
-    add_room("callers", app[http.GATE].limits.statistics, metrics.CALLERS)
-    add_room("engine", app[SPEECH].engine_statistics, metrics.ENGINE)
-    add_room("speech", app[SPEECH].statistics, metrics.SPEECH)
-    add_room("record", app[RECORD].store.statistics, metrics.RECORD)
+    add = app[METRICS].add
+    add(metric_list.WATCHERS, fan_out)
+    add(metric_list.ONE_PORT, app[ONE_PORT].statistics)
+    add(metric_list.REGISTRY, app[REGISTRY].statistics)
+    add(metric_list.WHIP, app[WHIP].statistics)
+    add(metric_list.SOCKETS, app[SOCKETS].statistics)
+    add(metric_list.BACKFILL, app[BACKFILL].statistics)
+    add(metric_list.RECEPTION, RECEPTION.statistics)
+    add(metric_list.COVERAGE, app[REGISTRY].coverage.statistics)
+    add(metric_list.CONNECTIONS, app[CONNECTIONS].statistics)
+    add(metric_list.CALLERS, app[http.GATE].limits.statistics)
+    add(metric_list.ENGINE, app[SPEECH].engine_statistics)
+    add(metric_list.SPEECH, app[SPEECH].statistics)
+    add(metric_list.RECORD, app[RECORD].store.statistics)
     if (archive := app[ARCHIVE].archive) is not None:
-        add_room("archive", archive.statistics, metrics.ARCHIVE)
+        add(metric_list.ARCHIVE, archive.statistics)
     if (recovery := app.get(RECOVERY)) is not None:
-        add_room("recovery", recovery.statistics, metrics.RECOVERY)
+        add(metric_list.RECOVERY, recovery.statistics)
 
 
 async def _stop(app: web.Application) -> None:

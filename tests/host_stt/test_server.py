@@ -31,10 +31,12 @@ from host_stt.contract import (
 from host_stt.download import Progress
 from host_stt.engines.fake import FakeEngine, FakeFault, script_of
 from host_stt.errors import AddressInUse, AddressRefused, ModelNotFound
+from host_stt.metrics import METRICS
 from host_stt.models import STARTER_FOLDER, ResolvedModel
 from host_stt.server import check_address, create_app, engine_main, serve
 from host_stt.service import Backend
 from tests.support.engine_process import fake_backend
+from tests.support.exposition import differences
 from tests.support.hub import FakeHub
 from tests.support.polling import until
 from tests.support.speech import padded, say
@@ -362,6 +364,7 @@ async def test_models_warmup_and_metrics() -> None:
             "process_resident_memory_bytes",
         ):
             assert line in text
+        assert differences(text, METRICS) == []
 
 
 @pytest.mark.parametrize("name", ["whisper-1", "Systran/faster-whisper-small", "Systran%2Fsmall"])
