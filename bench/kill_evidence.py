@@ -15,7 +15,7 @@ import aiohttp
 
 from bench.kill_score import Spoken
 from webrtc_host.archive.files import packets_of, scan
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.seams import SAMPLES_PER_MS
 
 BEFORE_MS = 15_000
@@ -87,7 +87,7 @@ def _is_near(one: Spoken, event: Event) -> bool:
 def kept_ms(audio: Path, session: str, one: Spoken) -> int:
     """How much of the phrase's time lies in the archive, in finished files."""
     low, high = one.start_ms * SAMPLES_PER_MS, one.end_ms * SAMPLES_PER_MS
-    files = scan(audio, is_ours=False).of(Place(session, one.channel))
+    files = scan(audio, is_only_process=False).of(ChannelKey(session, one.channel))
     packets = [packet for file in files for packet in packets_of(audio, file)]
     samples = sum(max(0, min(high, p.end_sample) - max(low, p.start_sample)) for p in packets)
     return samples // SAMPLES_PER_MS

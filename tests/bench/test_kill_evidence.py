@@ -3,15 +3,13 @@ from typing import Any
 
 from bench.kill_evidence import events_around, kept_ms, kills_around
 from bench.kill_score import Spoken
-from tests.support.sound import PLACE, row_of_packets
+from tests.support.sound import KEY, row_of_packets
 from webrtc_host.archive.writer import AudioWriter, WriterConfig
 
-ONE = Spoken(PLACE.channel, "alpha one", 60_000, 2000, 2000, True, False)
+ONE = Spoken(KEY.channel, "alpha one", 60_000, 2000, 2000, True, False)
 
 
-def event(
-    kind: str, start_ms: int, end_ms: int | None = None, channel: str = PLACE.channel
-) -> dict[str, Any]:
+def event(kind: str, start_ms: int, end_ms: int | None = None, channel: str = KEY.channel) -> dict[str, Any]:
     body = {"seq": start_ms, "type": kind, "channel": channel, "start_ms": start_ms, "words": ["a lot"]}
     return body if end_ms is None else {**body, "end_ms": end_ms}
 
@@ -27,9 +25,9 @@ def test_the_record_is_told_of_the_phrases_time_and_channel_alone() -> None:
         event("channel.opened", 50_000),
         event("speech.started", 60_100),
         event("speech.started", 60_100, channel="C02"),
-        {"seq": 7, "type": "coverage", "channel": PLACE.channel, "from_ms": 50_000, "to_ms": 60_500},
-        {"seq": 8, "type": "channel.closed", "channel": PLACE.channel, "end_ms": 63_000},
-        {"seq": 9, "type": "channel.state", "channel": PLACE.channel, "state": "idle"},
+        {"seq": 7, "type": "coverage", "channel": KEY.channel, "from_ms": 50_000, "to_ms": 60_500},
+        {"seq": 8, "type": "channel.closed", "channel": KEY.channel, "end_ms": 63_000},
+        {"seq": 9, "type": "channel.state", "channel": KEY.channel, "state": "idle"},
     ]
     told = [(one["type"], one["seq"]) for one in events_around(ONE, events)]
     assert told == [
@@ -43,6 +41,6 @@ def test_the_record_is_told_of_the_phrases_time_and_channel_alone() -> None:
 
 def test_what_is_kept_of_a_phrase_is_counted(tmp_path: Path) -> None:
     writer = AudioWriter(WriterConfig(tmp_path))
-    writer.put(PLACE, [*row_of_packets(59_000, 60_400), *row_of_packets(61_000, 63_000)])
+    writer.put(KEY, [*row_of_packets(59_000, 60_400), *row_of_packets(61_000, 63_000)])
     writer.close()
-    assert kept_ms(tmp_path, PLACE.session, ONE) == 1400
+    assert kept_ms(tmp_path, KEY.session, ONE) == 1400

@@ -19,7 +19,7 @@ from tests.support.socket_sound import interleaved
 from tests.support.sound_files import encoded
 from tests.support.stereo import PHASES, hum, noise, sides, speech, stereo_packets
 from webrtc_host.archive.archive import Archive
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.doors.socket_audio import make_reader
 from webrtc_host.doors.socket_start import start_of
 from webrtc_host.doors.upload_tracks import read_recording
@@ -116,7 +116,7 @@ class Kept(Archive):
     def __init__(self, packets: Sequence[OpusPacket]) -> None:
         self._packets_held = packets
 
-    def packets(self, place: Place, from_sample: int, to_sample: int) -> list[OpusPacket]:
+    def packets(self, place: ChannelKey, from_sample: int, to_sample: int) -> list[OpusPacket]:
         return [p for p in self._packets_held if from_sample < p.end_sample and p.start_sample < to_sample]
 
 
@@ -128,7 +128,7 @@ def by_recovery(planes: Float32Array, rate: int, folder: Path) -> Float32Array:
     ]
     archive, decoder, parts = Kept(packets), PastDecoder(), []
     for at in range(0, packets[-1].end_sample, SAMPLE_RATE):
-        blocks = decoder.blocks(archive, Place("s_1", "C01"), at, at + SAMPLE_RATE)
+        blocks = decoder.blocks(archive, ChannelKey("s_1", "C01"), at, at + SAMPLE_RATE)
         parts += [block.samples for block in blocks]
     return np.concatenate(parts)
 

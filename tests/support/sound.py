@@ -7,12 +7,12 @@ from pathlib import Path
 from host_stt.contract import Float32Array
 from webrtc_host.archive import ogg
 from webrtc_host.archive.encoding import RunEncoder
-from webrtc_host.archive.files import KeptFile, packets_of
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.files import ArchiveFile, packets_of
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.seams import Block, OpusPacket
 
 MS = 16
-PLACE = Place("s_1", "C01")
+KEY = ChannelKey("s_1", "C01")
 
 
 def packet_at(ms: int, payload: bytes = ogg.SILENCE_20_MS) -> OpusPacket:
@@ -32,11 +32,11 @@ def encoded(samples: Float32Array, start: int = 0, piece: int = 777) -> list[Opu
     return packets + encoder.flush()
 
 
-def kept_in(folder: Path, place: Place = PLACE) -> list[OpusPacket]:
+def kept_in(folder: Path, place: ChannelKey = KEY) -> list[OpusPacket]:
     """Everything the files of a place hold, in order of the files."""
     found: list[OpusPacket] = []
     for path in sorted((folder / place.session / place.channel).iterdir()):
         if path.suffix in (".opus", ".part"):
             start = int(path.stem.partition("-")[0])
-            found += packets_of(folder, KeptFile(start, path.stem, place))
+            found += packets_of(folder, ArchiveFile(start, path.stem, place))
     return found

@@ -1,7 +1,7 @@
-"""The archive: the sound of every channel as it came, kept ahead of its decoding.
+"""The archive: stores the audio of every channel as it came, before it is decoded, and reads it back.
 
-Puts together the writer's thread, the encoder's thread and the files, and answers what is kept of a channel.
-Knows no event and no text; where there is no room it says so (`trouble`) and everything else goes on.
+This module connects the writer's thread, the encoder's thread and the files. It knows no events and no text.
+When audio cannot be stored, `trouble` says why, and everything else goes on.
 Invariant: `keep_packet` and `keep_block` never wait and never raise.
 """
 
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from host_stt.contract import SAMPLE_RATE
 from webrtc_host.archive.block_encoder import BlockEncoder
-from webrtc_host.archive.files import Index, KeptFile, end_of, packets_of, path_of, scan
+from webrtc_host.archive.files import ArchiveFile, Index, end_of, packets_of, path_of, scan
 from webrtc_host.archive.retention import SHED_BYTES, Holds, RetentionConfig, due, oldest
 from webrtc_host.archive.upload_reservations import UploadReservations
 from webrtc_host.archive.writer import (
@@ -26,7 +26,7 @@ from webrtc_host.archive.writer import (
     PART,
     SLACK_SAMPLES,
     AudioWriter,
-    Place,
+    ChannelKey,
     WriterConfig,
 )
 from webrtc_host.config import ArchiveConfig
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "audio"
 SHED_PART = 50
-"""At most a fiftieth of a full disk is cleared at one time, so that a small one keeps what it can."""
+"""At most one fiftieth of a full disk is freed at a time, so that on a small disk most audio stays."""
 
 
 class _Disk(Protocol):
@@ -47,22 +47,22 @@ class _Disk(Protocol):
     def free(self) -> int: ...
 
 
-class ChannelKeeper:
-    """`seams.AudioKeeper` of one channel."""
+class ChannelArchive:
+    """The archive of one channel, as `seams.AudioKeeper` defines it."""
 
-    def __init__(self, place: Place, archive: Archive) -> None:
-        self._place = place
+    def __init__(self, key: ChannelKey, archive: Archive) -> None:
+        self._key = key
         self._archive = archive
 
     def keep_packet(self, packet: OpusPacket) -> None:
-        self._archive.writer.put(self._place, (packet,))
+        self._archive.writer.put(self._key, (packet,))
 
     def keep_block(self, block: Block) -> None:
-        self._archive.encoder.put(self._place, block)
+        self._archive.encoder.put(self._key, block)
 
 
 class Archive:
-    """`open` and `close` block and belong in a thread, as all that reads or removes files."""
+    """All channels. Methods that read or remove files block, and so do `open` and `close`: use a thread."""
 
     def __init__(
         self,
@@ -72,55 +72,56 @@ class Archive:
         wall_s: Callable[[], float] = time.time,
         read_holds: Callable[[], Holds | None] = Holds,
     ) -> None:
-        """data_folder: the sound lies in its folder `audio`.
+        """data_folder: the audio is in its subfolder `audio`.
 
-        read_holds: called in the writer's thread when the disk is full; None: nothing may go.
+        read_holds: called in the writer's thread when the disk is full. None: the holds are not known, and no
+        file may be removed.
         """
         self.config = config
         self.folder = data_folder / FOLDER
         self._wall_s = wall_s
         self._lock = threading.Lock()
         self._index = Index()
-        self._writing: set[tuple[Place, str]] = set()
+        self._writing: set[tuple[ChannelKey, str]] = set()
         self._read_holds = read_holds
         self.removed_bytes = 0
-        self.shed_files = 0  # removed because the disk was full
-        self.shed_wall_s = 0.0  # when the last of them was
+        self.shed_files = 0  # files removed because the disk was full
+        self.shed_wall_s = 0.0  # time of the last such removal, since 1970
         self.writer = AudioWriter(
             WriterConfig(self.folder, config.flush_ms, config.segment_s),
-            on_opened=self._opened,
-            on_closed=self._closed,
-            make_room=self._shed,
+            on_opened=self._on_file_opened,
+            on_closed=self._on_file_closed,
+            free_space=self._free_space,
         )
         self.encoder = BlockEncoder(self.writer.put)
         self.uploads = UploadReservations(self.encoder)
 
     def open(self) -> None:
-        """Mend what a crash left, list what is there, begin to keep."""
+        """Repair the files that a crash left, list all files, and start the writer."""
         try:
             found = scan(self.folder)
             with self._lock:
                 self._index = found
         except OSError as error:
-            logger.error("the kept sound in %s cannot be listed: %s", self.folder, error)
+            logger.error("the archived audio in %s cannot be listed: %s", self.folder, error)
         self.writer.start()
 
     def close(self) -> None:
         self.encoder.close()
         self.writer.close()
 
-    def keeper(self, session: str, channel: str) -> ChannelKeeper:
-        return ChannelKeeper(Place(session, channel), self)
+    def keeper(self, session: str, channel: str) -> ChannelArchive:
+        return ChannelArchive(ChannelKey(session, channel), self)
 
     @property
     def trouble(self) -> str | None:
-        """Why sound is not being kept, in plain words; None while it is."""
+        """Why audio is not archived, in plain words; None while it is."""
         return self.writer.trouble or self.encoder.trouble
 
-    def packets(self, place: Place, from_sample: int, to_sample: int) -> list[OpusPacket]:
-        """What is kept of [from_sample, to_sample), in order; packets that only reach into it too."""
+    def packets(self, key: ChannelKey, from_sample: int, to_sample: int) -> list[OpusPacket]:
+        """The packets that overlap [from_sample, to_sample), in order."""
         found: list[OpusPacket] = []
-        for file in self._files_over(place, from_sample, to_sample):
+        for file in self._files_over(key, from_sample, to_sample):
             found += [
                 packet
                 for packet in packets_of(self.folder, file)
@@ -129,24 +130,25 @@ class Archive:
         found.sort(key=lambda packet: packet.start_sample)
         return found
 
-    def runs(self, place: Place, from_sample: int, to_sample: int) -> list[tuple[int, int]]:
-        """The unbroken stretches of it."""
+    def runs(self, key: ChannelKey, from_sample: int, to_sample: int) -> list[tuple[int, int]]:
+        """The contiguous stretches of archived audio in [from_sample, to_sample)."""
         runs: list[tuple[int, int]] = []
-        for packet in self.packets(place, from_sample, to_sample):
+        for packet in self.packets(key, from_sample, to_sample):
             if runs and packet.start_sample <= runs[-1][1] + SLACK_SAMPLES:
                 runs[-1] = (runs[-1][0], max(runs[-1][1], packet.end_sample))
             else:
                 runs.append((packet.start_sample, packet.end_sample))
         return runs
 
-    def end_before(self, place: Place, limit_sample: int) -> int:
-        """End of the newest packet that begins before `limit_sample`; 0 when none is kept.
+    def end_before(self, key: ChannelKey, limit_sample: int) -> int:
+        """End of the newest packet that begins before `limit_sample`; 0 when there is none.
 
-        It need not lie in the file that begins last: what is filled in behind other sound has its own.
+        It may not be in the file that begins last: audio that filled an earlier gap has a file of its own.
         """
         with self._lock:
-            files = self._index.of(place)
+            files = self._index.of(key)
         newest = 0
+        # A file that begins this long before `newest` cannot reach beyond it, nor can the files before it.
         for file in reversed([f for f in files if f.start_sample < limit_sample]):
             if file.start_sample + self._longest_samples <= newest:
                 break
@@ -158,19 +160,19 @@ class Archive:
                 newest = max(newest, end)
         return newest
 
-    def places(self) -> list[Place]:
+    def channels(self) -> list[ChannelKey]:
         with self._lock:
-            return self._index.places()
+            return self._index.channels()
 
     def remove(self, session: str) -> None:
-        """All sound of a session; the caller has seen to it that nothing holds it."""
+        """Remove all audio of a session. The caller has checked that no hold protects it."""
         with self._lock:
-            files = [f for f in self._index if f.place.session == session]
+            files = [f for f in self._index if f.key.session == session]
         self._delete(files)
         shutil.rmtree(self.folder / session, ignore_errors=True)
 
     def apply_retention(self, holds: Holds) -> int:
-        """Remove what is due; how many files. holds: as they are now."""
+        """Remove the files that the rules choose; returns their number. holds: as they are now."""
         keeping = self.config
         rules = RetentionConfig(
             keep_days=keeping.keep_days,
@@ -184,7 +186,9 @@ class Archive:
             files, rules, holds, now_s=self._wall_s(), free_bytes=self._disk().free, open_stems=writing
         )
         if chosen:
-            logger.info("%d files of sound are past their time, or no room is left for them", len(chosen))
+            logger.info(
+                "%d audio files are older than the rules keep them, or their space is needed", len(chosen)
+            )
         self._delete(chosen)
         return len(chosen)
 
@@ -209,46 +213,46 @@ class Archive:
 
     @property
     def _longest_samples(self) -> int:
-        """A file is no longer than `segment_s`; one of a server configured otherwise may be."""
+        """The longest file: `segment_s`, or an hour for files that were written with another setting."""
         return max(self.config.segment_s, 3600) * SAMPLE_RATE + GAP_SAMPLES_MAX
 
-    def _files_over(self, place: Place, from_sample: int, to_sample: int) -> list[KeptFile]:
+    def _files_over(self, key: ChannelKey, from_sample: int, to_sample: int) -> list[ArchiveFile]:
         with self._lock:
-            files = self._index.of(place)
+            files = self._index.of(key)
         return [f for f in files if from_sample - self._longest_samples < f.start_sample < to_sample]
 
-    def _opened(self, place: Place, start_sample: int, stem: str) -> None:
+    def _on_file_opened(self, key: ChannelKey, start_sample: int, stem: str) -> None:
         with self._lock:
-            self._index.add(KeptFile(start_sample, stem, place, 0, self._wall_s()))
-            self._writing.add((place, stem))
+            self._index.add(ArchiveFile(start_sample, stem, key, 0, self._wall_s()))
+            self._writing.add((key, stem))
 
-    def _closed(self, place: Place, stem: str, size: int) -> None:
+    def _on_file_closed(self, key: ChannelKey, stem: str, size: int) -> None:
         with self._lock:
-            self._writing.discard((place, stem))
-            known = next((f for f in self._index.of(place) if f.stem == stem), None)
+            self._writing.discard((key, stem))
+            known = next((f for f in self._index.of(key) if f.stem == stem), None)
             if known is not None:
-                self._index.replace(KeptFile(known.start_sample, stem, place, size, self._wall_s()))
+                self._index.replace(ArchiveFile(known.start_sample, stem, key, size, self._wall_s()))
 
-    def _shed(self) -> bool:
-        """The disk is full: the oldest sound outside holds goes. False when there is none to give."""
+    def _free_space(self) -> bool:
+        """Free space on a full disk: remove the oldest audio without a hold. False when there is none."""
         holds = self._read_holds()
         if holds is None:
             return False
         with self._lock:
             writing = self._writing
-            free = [f for f in self._index if f.place not in holds and (f.place, f.stem) not in writing]
-        free.sort(key=lambda file: (file.modified_s, file.start_sample))
-        chosen = oldest(free, min(SHED_BYTES, self._disk().total // SHED_PART))
+            unheld = [f for f in self._index if f.key not in holds and (f.key, f.stem) not in writing]
+        unheld.sort(key=lambda file: (file.modified_s, file.start_sample))
+        chosen = oldest(unheld, min(SHED_BYTES, self._disk().total // SHED_PART))
         if chosen:
-            logger.error("the disk is full: the %d oldest files of sound are removed", len(chosen))
+            logger.error("the disk is full: the %d oldest audio files are removed", len(chosen))
         freed = self._delete(chosen)
         if freed:
             self.shed_files += len(chosen)
             self.shed_wall_s = self._wall_s()
         return freed > 0
 
-    def _delete(self, files: Iterable[KeptFile]) -> int:
-        """How many bytes were given back."""
+    def _delete(self, files: Iterable[ArchiveFile]) -> int:
+        """Delete the files; returns the number of bytes that were freed."""
         freed = 0
         for file in files:
             for suffix in (DONE, PART):

@@ -1,9 +1,10 @@
-"""The thread that encodes what came without packets: blocks in, packets out, for all channels.
+"""Encodes audio that came without Opus packets: one thread for all channels, blocks in, packets out.
 
-Owns the runs being encoded and the bounded queue in front of them. A long recording takes turns with live
-channels. Policy when too much waits: the newest live block is not kept, counted and said (`trouble`). An
-upload is not live: it reserves its room first (`upload_reservations.py`), and uploads never get all of it.
-Invariants: the event loop never encodes and never waits; what was reserved is kept.
+This module holds the encoders of contiguous runs, and the bounded queue before them. A long recording takes
+turns with live channels. When the queue is full, the newest live block is dropped and counted, and `trouble`
+says so. An upload is not live: it reserves space in the queue first (`upload_reservations.py`), and uploads
+never get all of the queue.
+Invariants: the event loop never encodes and never waits; audio with a reservation is archived.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from dataclasses import dataclass
 
 from host_stt.contract import SAMPLE_RATE
 from webrtc_host.archive.encoding import RunEncoder
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.seams import SAMPLES_PER_MS, Block, BlockKind, Clock, OpusPacket
 
 logger = logging.getLogger(__name__)
 
 ROUND_S = 0.05
 PIECE_SAMPLES = SAMPLE_RATE
-"""Taken of one channel in one turn, about; 3 ms to encode."""
+"""Encoded for one channel per turn, about; takes 3 ms."""
 WAITING_SAMPLES_MAX = 1800 * SAMPLE_RATE
-"""115 MB: half an hour in all, such as seven seconds of 256 channels."""
+"""The queue: half an hour of audio in total (115 MB), for example 7 s of 256 channels."""
 UPLOAD_SAMPLES_MAX = 1200 * SAMPLE_RATE
-"""Of these for uploads: two of ten minutes. The other ten minutes are left to live channels."""
+"""The part of the queue for uploads: two of ten minutes. The other ten minutes are for live channels."""
 RECOVERED_SHARE = 0.5
-"""Audio is taken to be kept again when no more than this of the queue is in use."""
+"""Live audio counts as archived again when no more than this part of the queue is used."""
 IDLE_S = 0.5
-"""A run that got nothing for so long has ended."""
-RUNS_MAX = 4  # of one channel: live, and what is filled in behind it
+"""A run without new blocks for so long has ended."""
+RUNS_MAX = 4  # of one channel: live audio, and audio that fills earlier gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +44,29 @@ class _Piece:
 
 
 class BlockEncoder:
+    """The queue and its thread. The thread starts with the first block."""
+
     def __init__(
         self,
-        on_packets: Callable[[Place, Sequence[OpusPacket]], None],
+        on_packets: Callable[[ChannelKey, Sequence[OpusPacket]], None],
         clock: Clock = time.monotonic,
         *,
         waiting_samples_max: int = WAITING_SAMPLES_MAX,
         upload_samples_max: int = UPLOAD_SAMPLES_MAX,
     ) -> None:
-        """on_packets: called in the thread."""
+        """on_packets: called in the encoder's thread."""
         self._on_packets = on_packets
         self._clock = clock
         self._waiting_samples_max = waiting_samples_max
         self._upload_samples_max = upload_samples_max
         self._lock = threading.Lock()
-        self._waiting: dict[Place, deque[_Piece]] = {}
-        self._live_samples = 0  # waiting
-        self._upload_samples = 0  # reserved, and waiting
-        self.on_room: Callable[[], None] = lambda: None  # called in the thread when uploads gave room back
-        self._runs: dict[Place, list[RunEncoder]] = {}
+        self._waiting: dict[ChannelKey, deque[_Piece]] = {}
+        self._live_samples = 0  # live audio in the queue
+        self._upload_samples = 0  # uploads: reserved, or in the queue
+        self.on_space_freed: Callable[[], None] = lambda: (
+            None
+        )  # called in any thread when upload space was freed
+        self._runs: dict[ChannelKey, list[RunEncoder]] = {}
         self._fed_s: dict[RunEncoder, float] = {}
         self._lost_samples = 0
         self._is_losing = False
@@ -78,32 +83,30 @@ class BlockEncoder:
 
     @property
     def trouble(self) -> str | None:
-        """Why live audio is not being kept, in plain words; None while it is."""
+        """Why live audio is not archived, in plain words; None while it is."""
         return "the encoder is too far behind" if self._is_losing else None
 
     @property
     def _used_samples(self) -> int:
         return self._live_samples + self._upload_samples
 
-    def put(self, place: Place, block: Block) -> None:
-        """Take over live audio. Never waits, never raises. Silence that stands in for missing audio is not
-        kept.
-        """
+    def put(self, key: ChannelKey, block: Block) -> None:
+        """Queue live audio. Never waits, never raises. Silence in place of missing audio is not archived."""
         if block.kind is not BlockKind.AUDIO:
             return
         with self._lock:
             if self._used_samples + len(block.samples) > self._waiting_samples_max:
-                self._refuse(place, block)
+                self._drop(key, block)
                 return
             self._live_samples += len(block.samples)
-            self._append(place, block, is_upload=False)
+            self._append(key, block, is_upload=False)
         if self._thread is None:
             self._start()
 
     def reserve(self, samples: int) -> bool:
-        """Hold room for an upload of so many samples; False when there is none now.
+        """Reserve space for an upload of `samples` samples; False when there is not enough now.
 
-        One that is longer than the whole share gets all of it.
+        An upload that is longer than the whole upload share gets all of the share.
         """
         with self._lock:
             needed = self._upload_share_of(samples)
@@ -115,30 +118,30 @@ class BlockEncoder:
             return True
 
     def release(self, samples: int) -> None:
-        """Give back what `reserve` held for an upload of so many samples that is not kept after all."""
+        """Free the space that `reserve` took for an upload of `samples` samples which is not archived."""
         with self._lock:
             self._upload_samples -= self._upload_share_of(samples)
-        self.on_room()
+        self.on_space_freed()
 
-    def put_reserved(self, place: Place, block: Block) -> None:
-        """Take over an upload. Its room was reserved: `len(block.samples)`, no more and no less."""
+    def put_reserved(self, key: ChannelKey, block: Block) -> None:
+        """Queue an upload. Its space was reserved, for exactly `len(block.samples)` samples."""
         with self._lock:
             self._upload_samples += len(block.samples) - self._upload_share_of(len(block.samples))
-            self._append(place, block, is_upload=True)
+            self._append(key, block, is_upload=True)
         if self._thread is None:
             self._start()
 
     def _upload_share_of(self, samples: int) -> int:
         return min(samples, self._upload_samples_max)
 
-    def _append(self, place: Place, block: Block, *, is_upload: bool) -> None:
-        waiting = self._waiting.setdefault(place, deque())
+    def _append(self, key: ChannelKey, block: Block, *, is_upload: bool) -> None:
+        waiting = self._waiting.setdefault(key, deque())
         for at in range(0, len(block.samples), PIECE_SAMPLES):
             piece = Block(block.start_sample + at, block.samples[at : at + PIECE_SAMPLES])
             waiting.append(_Piece(piece, is_upload))
 
     def close(self) -> None:
-        """Encode what waits. Blocking."""
+        """Encode everything in the queue. Blocking."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -147,32 +150,32 @@ class BlockEncoder:
         self._end_runs(idle_s=-1.0)
 
     def step(self) -> None:
-        """One turn of every channel."""
+        """One round: encode about one second of every channel."""
         with self._lock:
-            turns = {place: self._turn(waiting) for place, waiting in self._waiting.items()}
-            self._waiting = {place: waiting for place, waiting in self._waiting.items() if waiting}
-        for place, pieces in turns.items():
+            turns = {key: self._take_turn(waiting) for key, waiting in self._waiting.items()}
+            self._waiting = {key: waiting for key, waiting in self._waiting.items() if waiting}
+        for key, pieces in turns.items():
             try:
                 packets: list[OpusPacket] = []
                 for piece in pieces:
-                    packets += self._encode(place, piece.block)
+                    packets += self._encode(key, piece.block)
                 if packets:
-                    self._on_packets(place, packets)
+                    self._on_packets(key, packets)
             finally:
                 self._done(pieces)
         self._end_runs(IDLE_S)
 
     def _done(self, pieces: list[_Piece]) -> None:
-        """They wait no longer, whatever became of them."""
+        """Remove the pieces from the counts of the queue, whether they were encoded or failed."""
         uploaded = sum(len(piece.block.samples) for piece in pieces if piece.is_upload)
         with self._lock:
             self._upload_samples -= uploaded
             self._live_samples -= sum(len(piece.block.samples) for piece in pieces) - uploaded
             if self._is_losing and self._used_samples <= RECOVERED_SHARE * self._waiting_samples_max:
                 self._is_losing = False
-                logger.info("live audio is kept again: the encoder has caught up")
+                logger.info("live audio is archived again: the encoder has caught up")
         if uploaded:
-            self.on_room()
+            self.on_space_freed()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="audio-encoder", daemon=True)
@@ -183,17 +186,17 @@ class BlockEncoder:
             try:
                 self.step()
             except Exception:
-                logger.exception("sound of a channel could not be encoded for the archive")
+                logger.exception("audio of a channel could not be encoded for the archive")
             if not self._waiting:
                 self._stop.wait(ROUND_S)
 
-    def _refuse(self, place: Place, block: Block) -> None:
+    def _drop(self, key: ChannelKey, block: Block) -> None:
         self._lost_samples += len(block.samples)
         if not self._is_losing:
             self._is_losing = True
-            logger.error("live audio of %s is not kept: the encoder is too far behind", place.channel)
+            logger.error("live audio of %s is not archived: the encoder is too far behind", key.channel)
 
-    def _turn(self, waiting: deque[_Piece]) -> list[_Piece]:
+    def _take_turn(self, waiting: deque[_Piece]) -> list[_Piece]:
         pieces: list[_Piece] = []
         samples = 0
         while waiting and samples < PIECE_SAMPLES:
@@ -201,28 +204,28 @@ class BlockEncoder:
             samples += len(pieces[-1].block.samples)
         return pieces
 
-    def _encode(self, place: Place, block: Block) -> list[OpusPacket]:
+    def _encode(self, key: ChannelKey, block: Block) -> list[OpusPacket]:
         packets: list[OpusPacket] = []
-        runs = self._runs.setdefault(place, [])
+        runs = self._runs.setdefault(key, [])
         run = next((run for run in runs if run.end_sample == block.start_sample), None)
         if run is None:
             if len(runs) >= RUNS_MAX:
-                packets += self._ended(place, min(runs, key=self._fed_s.__getitem__))
+                packets += self._end_run(key, min(runs, key=self._fed_s.__getitem__))
             run = RunEncoder(block.start_sample)
             runs.append(run)
         self._fed_s[run] = self._clock()
         return packets + run.feed(block)
 
-    def _ended(self, place: Place, run: RunEncoder) -> list[OpusPacket]:
-        self._runs[place].remove(run)
+    def _end_run(self, key: ChannelKey, run: RunEncoder) -> list[OpusPacket]:
+        self._runs[key].remove(run)
         del self._fed_s[run]
         return run.flush()
 
     def _end_runs(self, idle_s: float) -> None:
         now_s = self._clock()
-        for place, runs in list(self._runs.items()):
+        for key, runs in list(self._runs.items()):
             for run in list(runs):
                 if now_s - self._fed_s[run] > idle_s:
-                    self._on_packets(place, self._ended(place, run))
+                    self._on_packets(key, self._end_run(key, run))
             if not runs:
-                del self._runs[place]
+                del self._runs[key]

@@ -1,7 +1,8 @@
-"""Encoding: sound that came without Opus packets becomes some, once.
+"""Encodes audio that came without Opus packets (PCM sockets, uploads) into Opus, once.
 
-Blocking: belongs in a thread. Owns the encoder of one unbroken run of blocks; the next run has another.
-Invariant: what is heard at sample p of the packets' timeline was said at sample p of the blocks, to 1 ms.
+It holds the encoder of one contiguous run of blocks; the next run has another encoder. Blocking: use a
+thread.
+Invariant: a sound at sample p of the blocks is at sample p of the packets' timeline, to within 1 ms.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from webrtc_host.seams import Block, OpusPacket
 FRAME_SAMPLES = 320
 """20 ms."""
 LOOKAHEAD_SAMPLES = 104
-"""libopus gives a sound this much later than it took it (6.5 ms at 16 kHz: OPUS_GET_LOOKAHEAD)."""
+"""Delay of libopus: 6.5 ms at 16 kHz (OPUS_GET_LOOKAHEAD)."""
 BIT_RATE = 24_000
-"""Wideband speech needs 16 to 20 kb/s (RFC 7587, 3.1.1); a little more keeps the last consonants."""
+"""Wideband speech needs 16 to 20 kb/s (RFC 7587, 3.1.1); a little more keeps the last consonants clear."""
 
 
 class RunEncoder:
-    """One run of blocks without holes; `feed` refuses another place."""
+    """The encoder of one contiguous run of blocks. `feed` raises ValueError for a block elsewhere."""
 
     def __init__(self, start_sample: int) -> None:
         encoder = av.CodecContext.create("libopus", "w")
         assert isinstance(encoder, av.AudioCodecContext)
         encoder.sample_rate, encoder.layout, encoder.format = SAMPLE_RATE, "mono", "flt"
         encoder.bit_rate, encoder.time_base = BIT_RATE, Fraction(1, SAMPLE_RATE)
-        # 3 of 10: half the time of the default, and no difference to speech at this rate.
+        # 3 of 10: half the encoding time of the default, and no audible difference for speech at this rate.
         encoder.options = {"application": "voip", "compression_level": "3"}
         self._encoder = encoder
         self._rest = np.zeros(0, np.float32)
@@ -47,7 +48,7 @@ class RunEncoder:
         return self._encoded(samples[:whole])
 
     def flush(self) -> list[OpusPacket]:
-        """The rest of the run, filled up with silence."""
+        """The last packets of the run, padded with silence."""
         left = len(self._rest) + LOOKAHEAD_SAMPLES
         frames = -(-left // FRAME_SAMPLES)
         samples = np.pad(self._rest, (0, frames * FRAME_SAMPLES - len(self._rest)))

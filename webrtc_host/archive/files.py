@@ -1,8 +1,8 @@
-"""Kept sound as files: which there are, what is in them, and mending what a crash left.
+"""Archived audio as files: lists them, reads them, and repairs what a crash left.
 
-Blocking, for threads. A file is named by its first sample, and every page tells its own time, so the files
-are their own time index. Invariant: nothing here raises over a damaged file; it is mended, or set aside and
-named in the log.
+The name of a file is its first sample, and each page has its own time, so no other index is needed. All
+functions block; use a thread. Invariant: a damaged file raises no error here. It is repaired, or renamed with
+the ending `.corrupt`, and the log names it.
 """
 
 from __future__ import annotations
@@ -15,39 +15,42 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webrtc_host.archive import ogg
-from webrtc_host.archive.writer import CORRUPT, DONE, PART, TICKS, Place
+from webrtc_host.archive.writer import CORRUPT, DONE, PART, TICKS, ChannelKey
 from webrtc_host.seams import OpusPacket
 
 logger = logging.getLogger(__name__)
 
 HEAD_BYTES_MAX = 1024
-"""Both header pages together are about 200 bytes long."""
+"""Both header pages together have about 200 bytes."""
 TAIL_BYTES = 128 * 1024
-"""A page is at most half as long: the last whole one lies in it, and a torn one behind that."""
+"""Twice the largest page: it contains the last whole page, even with an incomplete one behind it."""
 SUFFIXES = (DONE, PART, DONE)
-"""Where a file is looked for: it may be finished, and so renamed, at this moment."""
+"""The endings to try, in this order: the writer may rename a file from `.part` to `.opus` at any moment."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class KeptFile:
-    """One file of a channel. modified_s: when it was last written, since 1970."""
+class ArchiveFile:
+    """One file of a channel. modified_s: time of the last write, seconds since 1970."""
 
     start_sample: int
     stem: str
-    place: Place
+    key: ChannelKey
     bytes: int = 0
     modified_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is whole in a file. is_whole: nothing else is. end: where its last whole page ends."""
+    """The whole pages of a file.
+
+    is_whole: the file has nothing else. end: offset behind the last whole page.
+    """
 
     pages: tuple[ogg.Page, ...]
     end: int
     is_whole: bool
     has_head: bool
-    has_holes: bool  # something unreadable lies in front of a readable page
+    has_holes: bool  # there are unreadable bytes before a readable page
 
 
 def inspect(data: bytes) -> Contents:
@@ -59,7 +62,7 @@ def inspect(data: bytes) -> Contents:
 
 
 def packets_in(contents: Contents, start_sample: int) -> Iterator[OpusPacket]:
-    """The packets with their places. A page's granule is where its last packet ends."""
+    """The packets with their positions. The granule of a page is the end of its last packet."""
     for page in contents.pages:
         if page.flags & ogg.FIRST_PAGE or page.packets[:1] and page.packets[0].startswith(b"OpusTags"):
             continue
@@ -70,8 +73,8 @@ def packets_in(contents: Contents, start_sample: int) -> Iterator[OpusPacket]:
             at += length
 
 
-def packets_of(folder: Path, file: KeptFile) -> list[OpusPacket]:
-    """What is in a file; empty, and the file set aside, when it is none of ours any more."""
+def packets_of(folder: Path, file: ArchiveFile) -> list[OpusPacket]:
+    """The packets of a file. When the file has lost its header, it is renamed, and the result is empty."""
     for suffix in SUFFIXES:
         path = path_of(folder, file, suffix)
         try:
@@ -82,16 +85,16 @@ def packets_of(folder: Path, file: KeptFile) -> list[OpusPacket]:
             logger.warning("the audio file %s cannot be read: %s", path, error)
             return []
         if not contents.has_head and suffix == DONE:
-            set_aside(path)
+            rename_corrupt(path)
             return []
         if contents.has_holes:
-            logger.warning("the audio file %s is damaged; what is whole of it is used", path)
+            logger.warning("the audio file %s is damaged; its undamaged pages are used", path)
         return list(packets_in(contents, file.start_sample))
     return []
 
 
-def end_of(folder: Path, file: KeptFile) -> int:
-    """Where its newest packet ends, by the tail of the file; its first sample when nothing is in it."""
+def end_of(folder: Path, file: ArchiveFile) -> int:
+    """The end of the newest packet, read from the end of the file; its first sample without any packet."""
     for suffix in SUFFIXES:
         try:
             with path_of(folder, file, suffix).open("rb") as data:
@@ -100,111 +103,112 @@ def end_of(folder: Path, file: KeptFile) -> int:
         except FileNotFoundError:
             continue
         except OSError as error:
-            logger.warning("the audio file %s of %s cannot be read: %s", file.stem, file.place, error)
+            logger.warning("the audio file %s of %s cannot be read: %s", file.stem, file.key, error)
             break
         if pages:
             return file.start_sample + max(page.granule for page in pages) // TICKS
-        break  # damaged over a long stretch: by all of it
+        break  # no page in the tail: read the whole file
     return max((packet.end_sample for packet in packets_of(folder, file)), default=file.start_sample)
 
 
-def path_of(folder: Path, file: KeptFile, suffix: str = DONE) -> Path:
-    return folder / file.place.session / file.place.channel / (file.stem + suffix)
+def path_of(folder: Path, file: ArchiveFile, suffix: str = DONE) -> Path:
+    return folder / file.key.session / file.key.channel / (file.stem + suffix)
 
 
-def set_aside(path: Path) -> None:
-    """Rename it, so that nothing reads it again and a person can look at it."""
+def rename_corrupt(path: Path) -> None:
+    """Rename a damaged file, so that the server does not read it again and a person can examine it."""
     aside = path.with_name(path.name + CORRUPT)
     try:
         os.replace(path, aside)
-        logger.error("the audio file %s is damaged and was set aside as %s", path, aside.name)
+        logger.error("the audio file %s is damaged and was renamed to %s", path, aside.name)
     except OSError as error:
-        logger.error("the audio file %s is damaged and could not be set aside: %s", path, error)
+        logger.error("the audio file %s is damaged and could not be renamed: %s", path, error)
 
 
-def mend(path: Path) -> bool:
-    """Make a file that was not finished a finished one. False: nothing was in it, or it was set aside."""
+def repair(path: Path) -> bool:
+    """Finish a file that a crash left unfinished. False: it had no packets, or it was renamed as damaged."""
     try:
         data = path.read_bytes()
         contents = inspect(data)
         if not any(True for _ in packets_in(contents, 0)):
-            return _without_sound(path, data)
+            return _remove_empty(path, data)
         done = path.with_suffix(DONE)
         if contents.has_holes or not contents.has_head:
-            _salvage(path, done, data, contents)
+            _save_undamaged(path, done, data, contents)
             return True
         if not contents.is_whole:
             os.truncate(path, contents.end)
-            logger.info("the audio file %s had a torn end of %d bytes", path, len(data) - contents.end)
+            cut = len(data) - contents.end
+            logger.info("the incomplete end of the audio file %s was cut off (%d bytes)", path, cut)
         os.rename(path, done)
         return True
     except OSError as error:
-        logger.error("the audio file %s cannot be mended: %s", path, error)
+        logger.error("the audio file %s cannot be repaired: %s", path, error)
         return False
 
 
-def _without_sound(path: Path, data: bytes) -> bool:
+def _remove_empty(path: Path, data: bytes) -> bool:
     is_begun = data.startswith(ogg.CAPTURE) and len(data) < HEAD_BYTES_MAX
     if data.strip(b"\0") == b"" or is_begun or inspect(data).has_head:
-        path.unlink()  # the crash came before its first packet
+        path.unlink()  # the crash came before the first packet was written
     else:
-        set_aside(path)
+        rename_corrupt(path)
     return False
 
 
-def _salvage(path: Path, done: Path, data: bytes, contents: Contents) -> None:
-    """Beside the damaged file, set aside, one with its whole pages."""
+def _save_undamaged(path: Path, done: Path, data: bytes, contents: Contents) -> None:
+    """Write the undamaged pages into a new file, then rename the damaged file."""
     head = b"" if contents.has_head else ogg.page([ogg.opus_head()], 0, 1, 0, ogg.FIRST_PAGE)
     temporary = path.with_suffix(".mending")
     temporary.write_bytes(head + b"".join(data[page.offset : page.end] for page in contents.pages))
     os.rename(temporary, done)
-    set_aside(path)
+    rename_corrupt(path)
 
 
 class Index:
-    """The files of every place, in order of their start. Not for several threads at one time."""
+    """The files of every channel, ordered by their first sample. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._files: dict[Place, list[KeptFile]] = {}
+        self._files: dict[ChannelKey, list[ArchiveFile]] = {}
 
-    def __iter__(self) -> Iterator[KeptFile]:
+    def __iter__(self) -> Iterator[ArchiveFile]:
         for files in list(self._files.values()):
             yield from list(files)
 
-    def places(self) -> list[Place]:
+    def channels(self) -> list[ChannelKey]:
         return sorted(self._files)
 
-    def of(self, place: Place) -> list[KeptFile]:
-        return list(self._files.get(place, ()))
+    def of(self, key: ChannelKey) -> list[ArchiveFile]:
+        return list(self._files.get(key, ()))
 
-    def add(self, file: KeptFile) -> None:
-        insort(self._files.setdefault(file.place, []), file)
+    def add(self, file: ArchiveFile) -> None:
+        insort(self._files.setdefault(file.key, []), file)
 
-    def replace(self, file: KeptFile) -> None:
-        """The same file with other figures."""
+    def replace(self, file: ArchiveFile) -> None:
+        """Replace the entry of the same file (other size or time)."""
         self.remove(file)
         self.add(file)
 
-    def remove(self, file: KeptFile) -> None:
-        files = self._files.get(file.place, [])
+    def remove(self, file: ArchiveFile) -> None:
+        files = self._files.get(file.key, [])
         files[:] = [known for known in files if known.stem != file.stem]
         if not files:
-            self._files.pop(file.place, None)
+            self._files.pop(file.key, None)
 
 
-def scan(folder: Path, is_ours: bool = True) -> Index:
-    """Look through the folder, mend what was left unfinished (only when it is ours alone), and list it."""
+def scan(folder: Path, is_only_process: bool = True) -> Index:
+    """List all files below the folder. is_only_process: also finish and repair files that a crash left."""
     index = Index()
     for session in _folders(folder):
         for channel in _folders(session):
-            place = Place(session.name, channel.name)
+            key = ChannelKey(session.name, channel.name)
             for path in sorted(channel.iterdir()):
-                if path.suffix == PART and is_ours and mend(path):
+                if path.suffix == PART and is_only_process and repair(path):
                     path = path.with_suffix(DONE)
                 start = path.stem.partition("-")[0]
                 if path.suffix == DONE and start.isdigit() and path.exists():
                     stat = path.stat()
-                    index.add(KeptFile(int(start), path.stem, place, stat.st_size, stat.st_mtime))
+                    index.add(ArchiveFile(int(start), path.stem, key, stat.st_size, stat.st_mtime))
     return index
 
 

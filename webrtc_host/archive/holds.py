@@ -1,4 +1,4 @@
-"""Holds: the sessions and channels whose audio may not be removed, as the record has them now.
+"""Holds: reads from the record which sessions and channels must keep their audio.
 
 Two ways to read them: on the event loop (`read`), and in the archive's writer thread when the disk is full
 (`read_from_thread`). `retention` chooses the files to remove.
@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from sqlalchemy import Connection
 
 from webrtc_host.archive.retention import Holds
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.transcript import records
 from webrtc_host.transcript.store import Store
@@ -25,6 +25,8 @@ WAIT_S = 2.0
 
 
 class HoldsReader:
+    """Reads the holds of all sessions and channels."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,5 +56,5 @@ class HoldsReader:
 
 
 def _holds(connection: Connection) -> Holds:
-    places = (Place(session, channel) for session, channel in records.held_channels(connection))
-    return Holds(frozenset(records.held_sessions(connection)), frozenset(places))
+    channels = (ChannelKey(session, channel) for session, channel in records.held_channels(connection))
+    return Holds(frozenset(records.held_sessions(connection)), frozenset(channels))

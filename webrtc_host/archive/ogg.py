@@ -1,8 +1,8 @@
-"""Ogg: Opus packets in pages, with their times (RFC 3533, RFC 7845).
+"""Ogg: packs Opus packets into pages with their times, and reads them back (RFC 3533, RFC 7845).
 
-Pure. Owns the bytes of a page, the two header packets, and finding whole pages again in a damaged file.
-Packets go in and come out as they are; one never spans two pages here. Granule positions are samples at
-48 kHz, whatever rate the sound had. Invariant: what `read` gives back passed its page's checksum.
+Pure: the bytes of a page, the two header packets, and the search for whole pages in a damaged file. Packets
+are not changed, and no packet spans two pages. Granule positions are samples at 48 kHz, whatever the sample
+rate of the audio. Invariant: every page that `read` returns has a correct checksum.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ CAPTURE = b"OggS"
 FIRST_PAGE, LAST_PAGE, CONTINUED = 0x02, 0x04, 0x01
 SEGMENTS_MAX = 255
 PACKET_BYTES_MAX = 255 * 254
-"""So long a packet still fits one page; RFC 6716's longest is 61,440 bytes."""
+"""The longest packet that fits one page; the longest one of RFC 6716 has 61,440 bytes."""
 PACKET_SAMPLES_MAX = MEDIA_RATE * 120 // 1000
 SILENCE_20_MS = b"\xf8\xff\xfe"
-"""A CELT frame whose silence flag is set: digital silence from any decoder."""
+"""A CELT frame with its silence flag: every decoder returns digital silence."""
 _SILENCES = ((960, SILENCE_20_MS), (480, b"\xf0\xff\xfe"), (240, b"\xe8\xff\xfe"), (120, b"\xe0\xff\xfe"))
 _HEAD = struct.Struct("<4sBBqIIIB")
 _REVERSED = bytes(int(f"{n:08b}"[::-1], 2) for n in range(256))
@@ -30,7 +30,7 @@ _CELT_SAMPLES = (120, 240, 480, 960)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """offset, size: where its bytes lie in what was read. granule: samples at the end of its last packet."""
+    """offset, size: position of its bytes in the data. granule: samples at the end of its last packet."""
 
     offset: int
     size: int
@@ -46,13 +46,13 @@ class Page:
 
 
 def checksum(page: bytes) -> int:
-    """Ogg's CRC-32, most significant bit first: zlib's, with the bits of every byte turned round."""
+    """Ogg's CRC-32, most significant bit first: the result of zlib, with the bits of every byte reversed."""
     raw = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(raw.to_bytes(4, "little").translate(_REVERSED), "big")
 
 
 def page(packets: Sequence[bytes], granule: int, serial: int, sequence: int, flags: int = 0) -> bytes:
-    """One page. Raises ValueError when the packets need more than 255 segments; see `segments_of`."""
+    """One page. Raises ValueError when the packets need more than 255 segments (`segments_of`)."""
     lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes((len(packet) % 255,)) for packet in packets)
     if len(lacing) > SEGMENTS_MAX:
         raise ValueError(f"{len(packets)} packets need {len(lacing)} segments; a page holds {SEGMENTS_MAX}")
@@ -66,7 +66,7 @@ def segments_of(packet: bytes) -> int:
 
 
 def read(data: bytes) -> Iterator[Page]:
-    """Every whole page with a right checksum, in order; what lies between is passed over."""
+    """Every whole page with a correct checksum, in order; other bytes are skipped."""
     at = data.find(CAPTURE)
     while at >= 0:
         found = _page_at(data, at)
@@ -102,16 +102,17 @@ def _packets(data: bytes, lacing: bytes, at: int) -> tuple[bytes, ...]:
 
 
 def opus_head(pre_skip: int = 0, channels: int = 2) -> bytes:
-    """The first packet of a file. pre_skip: samples at 48 kHz a player decodes and does not play.
+    """The first packet of a file. pre_skip: samples at 48 kHz that a player decodes and does not play.
 
-    channels: 1 or 2, to which a player decodes, whatever the packets hold. A stereo packet that is decoded to
-    one is the mean of its sides, which can be silence; so 2, unless every packet is known to be mono.
+    channels: 1 or 2: the number that a player decodes to, whatever the packets hold. A stereo packet that is
+    decoded to one channel becomes the mean of its sides, which can be silence. So use 2, unless every packet
+    is known to be mono.
     """
     return struct.pack("<8sBBHIhB", b"OpusHead", 1, channels, pre_skip, MEDIA_RATE, 0, 0)
 
 
 def is_stereo(packet: bytes) -> bool:
-    """Whether an Opus packet holds two channels (RFC 6716, 3.1)."""
+    """True when an Opus packet holds two channels (RFC 6716, 3.1)."""
     return bool(packet) and bool(packet[0] & 0x04)
 
 
@@ -125,7 +126,7 @@ def _counted(text: bytes) -> bytes:
 
 
 def samples_of(packet: bytes) -> int:
-    """Length of an Opus packet in samples at 48 kHz, by its first bytes; 0 when it is none (RFC 6716, 3)."""
+    """Length of an Opus packet in samples at 48 kHz, from its first bytes; 0 for other data (RFC 6716, 3)."""
     if not packet or len(packet) > PACKET_BYTES_MAX:
         return 0
     config, code = packet[0] >> 3, packet[0] & 3
@@ -144,7 +145,7 @@ def samples_of(packet: bytes) -> int:
 
 
 def silence(samples: int) -> list[bytes]:
-    """Packets of silence, at most so many samples at 48 kHz long: what is left over is under 2.5 ms."""
+    """Packets of silence, together at most `samples` at 48 kHz; less than 2.5 ms may be missing."""
     packets: list[bytes] = []
     for length, packet in _SILENCES:
         count, samples = divmod(samples, length)

@@ -1,7 +1,8 @@
-"""Playing: a range of kept packets as one Ogg Opus file, true to the sample, with silence where nothing is.
+"""Makes one Ogg Opus file of a range of archived packets, exact to the sample, with silence in the gaps.
 
-Pure. The packets go in as they were received; nothing is encoded. Invariant: sample p of what a player hears
-is sample from_sample + p of the channel; behind a hole, to 2.5 ms (Opus has no shorter silence).
+Pure. The packets are used as they were received; nothing is encoded. Invariant: sample p of the decoded file
+is sample from_sample + p of the channel; after a gap the error is at most 2.5 ms (Opus has no shorter
+silence).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from webrtc_host.archive import ogg
 from webrtc_host.seams import SAMPLES_PER_MS, OpusPacket
 
 ROLL_SAMPLES = 80 * SAMPLES_PER_MS
-"""Decoded before the range and not played: a decoder needs so long to hear right (RFC 7845, 4.6)."""
+"""Decoded before the range and not played: a decoder needs this time to converge (RFC 7845, 4.6)."""
 TICKS = ogg.MEDIA_RATE // SAMPLE_RATE
 STEP_SAMPLES = 40
 """2.5 ms, the shortest packet."""
@@ -24,7 +25,7 @@ SERIAL = 1
 def ogg_file(
     packets: Sequence[OpusPacket], from_sample: int, to_sample: int, comments: dict[str, str] | None = None
 ) -> bytes:
-    """packets: in order, from ROLL_SAMPLES before the range on where there are any."""
+    """packets: in order, starting ROLL_SAMPLES before the range where audio exists."""
     roll_sample = max(0, from_sample - ROLL_SAMPLES)
     inside = [p for p in packets if p.end_sample > roll_sample and p.start_sample < to_sample]
     begin = _begin(inside[0].start_sample, roll_sample) if inside else roll_sample
@@ -40,14 +41,15 @@ def ogg_file(
 
 
 def _begin(first_sample: int, roll_sample: int) -> int:
-    """At or before `roll_sample`, whole steps of silence before the first packet, so that it lies exactly."""
+    """The start of the file, at or before `roll_sample`: whole silence packets lead to the first packet."""
     steps = max(0, -(-(first_sample - roll_sample) // STEP_SAMPLES))
     return first_sample - steps * STEP_SAMPLES
 
 
 def _row(packets: Sequence[OpusPacket], begin: int, to_sample: int) -> Iterator[bytes]:
-    """The payloads in order, holes filled. A packet that begins before the end of the one before by half of
-    itself or more was kept twice and is left out.
+    """The payloads in order, with gaps filled.
+
+    A packet that overlaps the one before by half of itself or more is a duplicate and is left out.
     """
     at = begin * TICKS
     for packet in packets:
@@ -59,13 +61,13 @@ def _row(packets: Sequence[OpusPacket], begin: int, to_sample: int) -> Iterator[
             yield payload
         at += ogg.samples_of(packet.payload)
         yield packet.payload
-    for payload in ogg.silence(to_sample * TICKS - at + 119):  # at least to the end
+    for payload in ogg.silence(to_sample * TICKS - at + 119):  # rounded up: it must reach the end
         at += ogg.samples_of(payload)
         yield payload
 
 
 def _pages(row: Sequence[bytes], end: int) -> Iterator[bytes]:
-    """end: granule of the last page; a player stops there."""
+    """The pages of the file. end: granule of the last page, where a player stops."""
     granule, sequence, held, segments = 0, 2, list[bytes](), 0
     for payload in row:
         needed = ogg.segments_of(payload)

@@ -1,10 +1,11 @@
-"""The archive's writer: one thread that writes the packets of all channels, and one that syncs behind it.
+"""The archive's writer: one thread appends the packets of all channels to files, a second one syncs them.
 
-Owns the open files, when they are synced, and what happens while the disk takes nothing. Callers hand a
-packet over and go on. A packet is in the system's hands within WRITE_S, which outlives a killed process, and
-on the disk within `flush_ms`, which outlives a power cut; a disk slower than that is measured, not hidden.
-Writing never waits for a sync: while a disk takes its time, a killed process loses no more than otherwise.
-Invariant: a file is a row of whole pages with at most one torn page at its end, after whatever crash.
+This module opens and closes the files, syncs them to the disk, and handles a disk that accepts no data.
+Callers queue a packet and do not wait. Within WRITE_S the packet is written to the operating system, so it
+survives the end of this process. Within `flush_ms` it is synced to the disk, so it survives a power cut; how
+long the syncs really take is measured and reported. Writing never waits for a sync: a slow sync must not make
+the loss at a killed process larger.
+Invariant: after any crash, a file is a sequence of whole pages with at most one incomplete page at its end.
 """
 
 from __future__ import annotations
@@ -29,28 +30,28 @@ logger = logging.getLogger(__name__)
 
 WRITE_S = 0.05
 GAP_SAMPLES_MAX = 5 * SAMPLE_RATE
-"""A longer hole begins a new file; so long a file is kept open for what comes next."""
+"""A longer gap begins a new file. A file without new packets is closed after the same time."""
 SLACK_SAMPLES = 16
-"""Positions of neighbours that differ by less (1 ms) are neighbours."""
-OPEN_FILES_MAX = 4  # of one channel: live, and what is filled in behind it
+"""Packets whose positions differ from each other's end by less than this (1 ms) count as contiguous."""
+OPEN_FILES_MAX = 4  # of one channel: live audio, and audio that fills earlier gaps
 INBOX_BYTES_MAX = 64 * 1024 * 1024
-"""A minute of 256 channels; what comes beyond it, on a disk that stands still, is counted as lost."""
-PACKET_OVERHEAD = 200  # bytes a waiting packet takes besides its payload
+"""One minute of 256 channels. When the disk blocks for longer, further packets are counted as lost."""
+PACKET_OVERHEAD = 200  # bytes that a waiting packet takes besides its payload
 RETRY_S = 2.0
 SYNC_THREADS = 8
-"""Syncs of several files at one time share the disk's work."""
+"""Several files are synced at the same time: the disk can combine the work."""
 SPARE = 0.2
-"""Of `flush_ms`, kept free for a round of syncs however quick the last ones were."""
+"""The part of `flush_ms` that is kept free for a round of syncs, however fast the last rounds were."""
 FADE = 0.9
-"""What a slow round counts for in the next one."""
+"""Per round, the estimated sync time falls to this part, unless the round was slower."""
 PART, DONE, CORRUPT = ".part", ".opus", ".corrupt"
 TICKS = ogg.MEDIA_RATE // SAMPLE_RATE
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Whose sound it is."""
+class ChannelKey:
+    """The session and channel that audio belongs to."""
 
     session: str
     channel: str
@@ -65,23 +66,25 @@ class WriterConfig:
 
 @dataclass(frozen=True, slots=True)
 class WriterStatistics:
+    """Counters and measurements since the start."""
+
     packets: int
     bytes: int
     files: int  # begun
     files_open: int
-    lost_ms: int  # sound that could not be kept
+    lost_ms: int  # audio that could not be archived
     waiting_bytes: int
-    sync_ms: int  # the last round of syncs took
-    unsynced_ms_max: int  # the longest a packet was not on the disk, since the start
-    unwritten_ms_max: int  # and the longest it was in this process alone
+    sync_ms: int  # estimated time of a round of syncs: the last round, or a slower one shortly before
+    unsynced_ms_max: int  # the longest time from a packet's arrival to its sync
+    unwritten_ms_max: int  # the longest time from a packet's arrival to its write
     is_degraded: bool
-    rounds: int  # finished; what was put two rounds ago is written
+    rounds: int  # finished; packets that were put two rounds ago are written
 
 
 class SegmentFile:
-    """One file while it is written. Blocking."""
+    """One file that is being written. The methods block."""
 
-    def __init__(self, folder: Path, place: Place, start_sample: int, serial: int) -> None:
+    def __init__(self, folder: Path, key: ChannelKey, start_sample: int, serial: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.stem = _free_stem(folder, start_sample)
         self.folder = folder
@@ -89,9 +92,9 @@ class SegmentFile:
         self.size = self.synced_size = 0
         self._serial = serial
         self._sequence = 0
-        self._is_listed = False  # its name in the folder is on the disk
+        self._is_listed = False  # the folder entries that lead to the file are synced
         self._fd = os.open(folder / (self.stem + PART), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-        comments = {"TITLE": place.channel, "SESSION": place.session, "START_SAMPLE": str(start_sample)}
+        comments = {"TITLE": key.channel, "SESSION": key.session, "START_SAMPLE": str(start_sample)}
         try:
             self._append(ogg.page([ogg.opus_head()], 0, serial, 0, ogg.FIRST_PAGE))
             self._append(ogg.page([ogg.opus_tags(comments)], 0, serial, 1))
@@ -102,9 +105,7 @@ class SegmentFile:
         self._sequence = 2
 
     def takes(self, packet: OpusPacket, samples_max: int) -> bool:
-        """True when the packet belongs here: after the newest one, not long after, and the file is not
-        full.
-        """
+        """True when the packet follows the newest one after a short gap, and the file is not full."""
         gap = packet.start_sample - self.end_sample
         return (
             -SLACK_SAMPLES <= gap <= GAP_SAMPLES_MAX
@@ -112,7 +113,7 @@ class SegmentFile:
         )
 
     def write(self, packets: Sequence[OpusPacket]) -> None:
-        """Append them, all or none. A hole begins a page, so that every page tells its own time."""
+        """Append all packets, or none. A gap begins a new page: then the time of each page is exact."""
         pages, sequence, end = [], self._sequence, self.end_sample
         for run in _runs(packets):
             end = run[-1].end_sample
@@ -123,6 +124,7 @@ class SegmentFile:
         self._sequence, self.end_sample = sequence, end
 
     def sync(self) -> None:
+        """Sync the file, and at the first time the folders above it: a file without its name is lost too."""
         size = self.size
         os.fsync(self._fd)
         if not self._is_listed:
@@ -132,7 +134,7 @@ class SegmentFile:
         self.synced_size = size
 
     def finish(self) -> None:
-        """Sync, close, and give the file its lasting name."""
+        """Sync and close the file, and rename it from `.part` to its final name."""
         try:
             self.sync()
         finally:
@@ -140,10 +142,12 @@ class SegmentFile:
         os.rename(self.folder / (self.stem + PART), self.folder / (self.stem + DONE))
 
     def abandon(self) -> None:
-        """Close it as it is; the next start looks it over."""
+        """Close it as it is; the next start of the server checks and repairs it."""
         os.close(self._fd)
 
     def _append(self, data: bytes) -> None:
+        # `write` may take only a part of the data. After an error the part is cut off again, so that the
+        # next page begins at a page boundary.
         view = memoryview(data)
         try:
             while view:
@@ -165,7 +169,7 @@ def _free_stem(folder: Path, start_sample: int) -> str:
 
 
 def _runs(packets: Sequence[OpusPacket]) -> Iterator[list[OpusPacket]]:
-    """Neighbours that one page can hold."""
+    """The packets in groups that are contiguous and fit into one page."""
     run: list[OpusPacket] = []
     segments = 0
     for packet in packets:
@@ -189,31 +193,35 @@ def _sync_folder(folder: Path) -> None:
 
 
 class AudioWriter:
-    """`put` from any thread; the rest happens in the writer's."""
+    """Archives packets.
+
+    Call `put` in any thread; the callbacks and the file work run in the writer's threads.
+    """
 
     def __init__(
         self,
         config: WriterConfig,
         *,
-        on_opened: Callable[[Place, int, str], None] = lambda *_: None,
-        on_closed: Callable[[Place, str, int], None] = lambda *_: None,
-        make_room: Callable[[], bool] = lambda: False,
+        on_opened: Callable[[ChannelKey, int, str], None] = lambda *_: None,
+        on_closed: Callable[[ChannelKey, str, int], None] = lambda *_: None,
+        free_space: Callable[[], bool] = lambda: False,
         clock: Clock = time.monotonic,
     ) -> None:
-        """on_opened: told place, first sample and stem of a file; on_closed: place, stem and bytes.
-        make_room: asked once when the disk is full; True when something was removed. All in the thread.
+        """on_opened: called with key, first sample and stem of a file; on_closed: with key, stem and bytes.
+        free_space: called when the disk is full; True when it has removed something.
+        All callbacks run in the threads of the writer.
         """
         self._config = config
-        self._on_opened, self._on_closed, self._make_room = on_opened, on_closed, make_room
+        self._on_opened, self._on_closed, self._free_space_callback = on_opened, on_closed, free_space
         self._clock = clock
         self._samples_max = config.segment_s * SAMPLE_RATE
-        self._inbox: deque[tuple[Place, OpusPacket]] = deque()
+        self._inbox: deque[tuple[ChannelKey, OpusPacket]] = deque()
         self._inbox_bytes = 0
         self._inbox_since_s = 0.0
         self._lock = threading.Lock()
-        self._open: dict[Place, list[SegmentFile]] = {}
-        self._written_s: dict[SegmentFile, float] = {}
-        self._oldest_unsynced_s: float | None = None
+        self._open: dict[ChannelKey, list[SegmentFile]] = {}
+        self._written_s: dict[SegmentFile, float] = {}  # time of the last write
+        self._oldest_unsynced_s: float | None = None  # arrival of the oldest packet that no sync covers
         self._sync_s = 0.0
         self._is_syncing = False
         self._unsynced_s_max = self._unwritten_s_max = 0.0
@@ -224,48 +232,49 @@ class AudioWriter:
         self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="audio-sync")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._behind: ThreadPoolExecutor | None = None  # syncs and closes, one after the other; None: inline
+        # The second thread: it syncs and closes files, in order. None: the calling thread does it (tests).
+        self._second_thread: ThreadPoolExecutor | None = None
         self.trouble: str | None = None
-        """Why nothing is being kept, in plain words."""
+        """Why no audio is archived, for `/ready`; None while it is archived."""
 
     def start(self) -> None:
-        self._behind = ThreadPoolExecutor(1, thread_name_prefix="audio-behind")
+        self._second_thread = ThreadPoolExecutor(1, thread_name_prefix="audio-behind")
         self._thread = threading.Thread(target=self._run, name="audio-writer", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Write and sync what waits, close every file. Blocking."""
+        """Write and sync all waiting packets, and close every file. Blocking."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
         else:
             self._finish_all()
-        if self._behind is not None:
-            self._behind.shutdown()
+        if self._second_thread is not None:
+            self._second_thread.shutdown()
         self._pool.shutdown()
 
-    def put(self, place: Place, packets: Sequence[OpusPacket]) -> None:
-        """Take packets over. Never waits, never raises; when too much waits they are lost and counted."""
+    def put(self, key: ChannelKey, packets: Sequence[OpusPacket]) -> None:
+        """Queue packets. Never waits, never raises. When the queue is full, they are lost and counted."""
         needed = sum(len(packet.payload) + PACKET_OVERHEAD for packet in packets)
         with self._lock:
             if self._inbox_bytes + needed > INBOX_BYTES_MAX:
-                self._lose(packets)
-                self._degrade("the disk is too slow")  # until something can be written again
+                self._count_lost(packets)
+                self._degrade("the disk is too slow")  # until the next successful write
                 return
             if not self._inbox:
                 self._inbox_since_s = self._clock()
             self._inbox_bytes += needed
-            self._inbox.extend((place, packet) for packet in packets if ogg.samples_of(packet.payload))
+            self._inbox.extend((key, packet) for packet in packets if ogg.samples_of(packet.payload))
 
     def step(self) -> None:
-        """One round: write what waits, sync what is due, close what is idle."""
+        """One round: write the waiting packets, start a sync when it is due, close idle files."""
         now_s = self._clock()
-        batch, since_s = self._take()
+        batch, since_s = self._take_batch()
         if batch and self._oldest_unsynced_s is None:
-            self._oldest_unsynced_s = now_s - WRITE_S  # it may have waited for this round
-        for place, packets in batch.items():
-            self._write(place, packets, now_s)
+            self._oldest_unsynced_s = now_s - WRITE_S  # a packet may have waited up to a round in the queue
+        for key, packets in batch.items():
+            self._write(key, packets, now_s)
         if batch:
             self._unwritten_s_max = max(self._unwritten_s_max, self._clock() - since_s)
         self._sync_when_due()
@@ -297,49 +306,49 @@ class AudioWriter:
         self._safely(self._close_all)
 
     def _safely(self, act: Callable[[], None]) -> None:
-        """The thread outlives whatever happens: without it nothing more would be kept."""
+        """Run `act` and log its errors: the thread must not end, else no more audio would be archived."""
         try:
             act()
         except Exception:
             logger.exception("the audio archive failed in a round")
-            self._degrade("keeping audio failed; the log has the details")
+            self._degrade("archiving failed; the server's log has the details")
 
-    def _do_behind(self, act: Callable[[], None]) -> None:
-        """What may take the disk a while: by the second thread, in the order it is given here."""
-        if self._behind is None:
+    def _run_in_second_thread(self, act: Callable[[], None]) -> None:
+        """Run slow disk work in the second thread, in the order of the calls."""
+        if self._second_thread is None:
             act()
         else:
-            self._behind.submit(self._safely, act)
+            self._second_thread.submit(self._safely, act)
 
-    def _take(self) -> tuple[dict[Place, list[OpusPacket]], float]:
-        """What waits, and since when the first of it does."""
+    def _take_batch(self) -> tuple[dict[ChannelKey, list[OpusPacket]], float]:
+        """The waiting packets by channel, and the arrival time of the oldest."""
         with self._lock:
             waiting, self._inbox = self._inbox, deque()
             self._inbox_bytes = 0
             since_s = self._inbox_since_s
-        batch: dict[Place, list[OpusPacket]] = {}
-        for place, packet in waiting:
-            batch.setdefault(place, []).append(packet)
+        batch: dict[ChannelKey, list[OpusPacket]] = {}
+        for key, packet in waiting:
+            batch.setdefault(key, []).append(packet)
         return batch, since_s
 
-    def _write(self, place: Place, packets: list[OpusPacket], now_s: float) -> None:
+    def _write(self, key: ChannelKey, packets: list[OpusPacket], now_s: float) -> None:
         if self.trouble is not None and now_s < self._retry_s:
-            self._lose(packets)
+            self._count_lost(packets)
             return
         while packets:
             try:
-                packets = self._write_some(place, packets, now_s)
+                packets = self._write_some(key, packets, now_s)
                 self._recover()
             except OSError as error:
-                if error.errno in FULL and self._make_room():
+                if error.errno in FULL and self._free_space_callback():
                     continue
-                self._fail(place, error, now_s)
-                self._lose(packets)
+                self._fail(key, error, now_s)
+                self._count_lost(packets)
                 return
 
-    def _write_some(self, place: Place, packets: list[OpusPacket], now_s: float) -> list[OpusPacket]:
-        """Write the first ones, as many as go into one file; the others."""
-        file = self._file_for(place, packets[0], now_s)
+    def _write_some(self, key: ChannelKey, packets: list[OpusPacket], now_s: float) -> list[OpusPacket]:
+        """Write the first packets, as many as belong into one file; returns the others."""
+        file = self._file_for(key, packets[0], now_s)
         end, count = file.end_sample, 0
         for packet in packets:
             fits = -SLACK_SAMPLES <= packet.start_sample - end <= GAP_SAMPLES_MAX
@@ -353,99 +362,104 @@ class AudioWriter:
         self._bytes += file.size - before
         return packets[count:]
 
-    def _file_for(self, place: Place, packet: OpusPacket, now_s: float) -> SegmentFile:
-        files = self._open.setdefault(place, [])
+    def _file_for(self, key: ChannelKey, packet: OpusPacket, now_s: float) -> SegmentFile:
+        files = self._open.setdefault(key, [])
         for file in files:
             if file.takes(packet, self._samples_max):
                 return file
         full = [f for f in files if packet.end_sample - f.start_sample > self._samples_max > 0]
         for file in full if len(full) == 1 else []:
             if 0 <= packet.start_sample - file.end_sample <= GAP_SAMPLES_MAX:
-                self._finish(place, file)  # what follows it goes on in a new file
+                self._finish(key, file)  # full: the next packet begins a new file
         if len(files) >= OPEN_FILES_MAX:
-            self._finish(place, min(files, key=lambda f: self._written_s.get(f, 0.0)))
+            # Too many open files: close the one that was written longest ago.
+            self._finish(key, min(files, key=lambda f: self._written_s.get(f, 0.0)))
         self._serial = (self._serial + 1) & 0xFFFFFFFF
-        folder = self._config.folder / place.session / place.channel
-        file = SegmentFile(folder, place, packet.start_sample, self._serial)
-        self._open[place].append(file)
+        folder = self._config.folder / key.session / key.channel
+        file = SegmentFile(folder, key, packet.start_sample, self._serial)
+        self._open[key].append(file)
         self._written_s[file] = now_s
         self._files += 1
-        self._on_opened(place, file.start_sample, file.stem)
+        self._on_opened(key, file.start_sample, file.stem)
         return file
 
     def _sync_when_due(self) -> None:
-        """One round at a time, begun early enough to be done in time when it takes as long as the slowest of
-        the last few.
+        """Start a sync round early enough that it ends within `flush_ms`.
+
+        It is assumed to take as long as the slowest of the last rounds. Only one round runs at a time.
         """
         flush_s, oldest_s = self._config.flush_ms / 1000, self._oldest_unsynced_s
         if oldest_s is None or self._is_syncing:
             return
+        # At most half of `flush_ms`: on a slow disk an earlier start would only sync all the time.
         needed_s = WRITE_S + min(max(self._sync_s, flush_s * SPARE), flush_s / 2)
         if self._clock() - oldest_s + needed_s < flush_s:
             return
         dirty = [f for files in self._open.values() for f in files if f.size > f.synced_size]
+        # Reset before the round runs: what is written during the round needs the next one.
         self._oldest_unsynced_s, self._is_syncing = None, True
-        self._do_behind(partial(self._sync, dirty, oldest_s))
+        self._run_in_second_thread(partial(self._sync, dirty, oldest_s))
 
     def _sync(self, dirty: Sequence[SegmentFile], oldest_s: float) -> None:
         began_s = self._clock()
         try:
             list(self._pool.map(SegmentFile.sync, dirty))
         except OSError as error:
-            self._degrade(f"the disk does not keep what is written: {error.strerror}")
+            self._degrade(f"the disk reports an error for written data: {error.strerror}")
         finally:
             self._is_syncing = False
         ended_s = self._clock()
-        # One slow round (a checkpoint of something else) makes the next second's early, not all later ones.
+        # One slow round (another program's sync) makes the rounds of the next second start early, not all
+        # later.
         self._sync_s = max(ended_s - began_s, self._sync_s * FADE)
         self._unsynced_s_max = max(self._unsynced_s_max, ended_s - oldest_s)
 
     def _close_idle(self, now_s: float) -> None:
         idle_s = GAP_SAMPLES_MAX / SAMPLE_RATE
-        for place, files in list(self._open.items()):
+        for key, files in list(self._open.items()):
             for file in list(files):
                 if now_s - self._written_s[file] > idle_s:
-                    self._finish(place, file)
+                    self._finish(key, file)
             if not files:
-                del self._open[place]
+                del self._open[key]
 
     def _close_all(self) -> None:
-        for place, files in list(self._open.items()):
+        for key, files in list(self._open.items()):
             for file in list(files):
-                self._finish(place, file)
+                self._finish(key, file)
 
-    def _finish(self, place: Place, file: SegmentFile) -> None:
-        self._forget(place, file)
-        self._do_behind(partial(self._finish_behind, place, file))
+    def _finish(self, key: ChannelKey, file: SegmentFile) -> None:
+        self._remove_from_open(key, file)
+        self._run_in_second_thread(partial(self._close_file, key, file))
 
-    def _finish_behind(self, place: Place, file: SegmentFile) -> None:
+    def _close_file(self, key: ChannelKey, file: SegmentFile) -> None:
         try:
             file.finish()
         except OSError as error:
-            logger.warning("the audio file %s/%s could not be closed: %s", place.channel, file.stem, error)
-        self._on_closed(place, file.stem, file.size)
+            logger.warning("the audio file %s/%s could not be closed: %s", key.channel, file.stem, error)
+        self._on_closed(key, file.stem, file.size)
 
-    def _forget(self, place: Place, file: SegmentFile) -> None:
-        self._open[place].remove(file)
+    def _remove_from_open(self, key: ChannelKey, file: SegmentFile) -> None:
+        self._open[key].remove(file)
         self._written_s.pop(file, None)
 
-    def _fail(self, place: Place, error: OSError, now_s: float) -> None:
+    def _fail(self, key: ChannelKey, error: OSError, now_s: float) -> None:
         self._retry_s = now_s + RETRY_S
-        if error.errno not in FULL:  # this file may be broken for good; the next try begins another
-            for file in list(self._open.get(place, [])):
-                self._forget(place, file)
-                self._do_behind(file.abandon)
+        if error.errno not in FULL:  # the file may stay broken, so the next try begins another one
+            for file in list(self._open.get(key, [])):
+                self._remove_from_open(key, file)
+                self._run_in_second_thread(file.abandon)
         self._degrade("the disk is full" if error.errno in FULL else f"{error.strerror or error}")
 
     def _degrade(self, reason: str) -> None:
         if self.trouble is None:
-            logger.error("sound is not being kept: %s; text goes on", reason)
+            logger.error("audio is not being archived: %s; transcription continues", reason)
         self.trouble = reason
 
     def _recover(self) -> None:
         if self.trouble is not None:
-            logger.info("sound is being kept again")
+            logger.info("audio is archived again")
             self.trouble = None
 
-    def _lose(self, packets: Sequence[OpusPacket]) -> None:
+    def _count_lost(self, packets: Sequence[OpusPacket]) -> None:
         self._lost_samples += sum(packet.samples for packet in packets)

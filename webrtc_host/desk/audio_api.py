@@ -20,7 +20,7 @@ from host_stt_common.channel_ids import is_channel_id
 from host_stt_common.places import NoPlace, Places
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import BROKEN_OFF, OUTCOME
 from webrtc_host.http.auth import key_of
@@ -52,11 +52,11 @@ class Records(Protocol):
         """Raises StoreError, as the other methods do."""
         ...
 
-    async def has_channel(self, place: Place) -> bool | None:
+    async def has_channel(self, place: ChannelKey) -> bool | None:
         """None: there is no such session."""
         ...
 
-    async def set_hold(self, place: Place, is_held: bool) -> None: ...
+    async def set_hold(self, place: ChannelKey, is_held: bool) -> None: ...
 
 
 class SegmentQuery(Query):
@@ -97,7 +97,7 @@ class AudioApi:
         if place is None:
             raise RequestError("unknown_segment", f"there is no segment {segment[:40]!r}", 404)
         from_ms, to_ms = max(0, place.start_ms - query.lead_ms), place.end_ms + query.trail_ms
-        return await self._answer(request, Place(place.session, place.channel), from_ms, to_ms, segment)
+        return await self._answer(request, ChannelKey(place.session, place.channel), from_ms, to_ms, segment)
 
     @Route(
         "GET",
@@ -146,10 +146,10 @@ class AudioApi:
         await self._records.set_hold(place, hold.is_held)
         return json_response({"session": place.session, "channel": place.channel, "is_held": hold.is_held})
 
-    async def _place(self, request: web.Request) -> Place:
+    async def _place(self, request: web.Request) -> ChannelKey:
         """Raises RequestError 404."""
         session, channel = request.match_info["session"], request.match_info["channel"]
-        place = Place(session, channel)
+        place = ChannelKey(session, channel)
         known = await self._records.has_channel(place) if is_channel_id(channel) else False
         if known is None:
             raise RequestError("unknown_session", f"there is no session {session[:40]!r}", 404)
@@ -164,7 +164,7 @@ class AudioApi:
         return self._archive
 
     async def _answer(
-        self, request: web.Request, place: Place, from_ms: int, to_ms: int, name: str
+        self, request: web.Request, place: ChannelKey, from_ms: int, to_ms: int, name: str
     ) -> web.StreamResponse:
         archive = self._kept()
         # The place is held until the caller has taken the last byte: the rest of the audio is in memory.
@@ -185,7 +185,7 @@ class AudioApi:
             raise Overloaded("audio_busy", message, retry_after_s=RETRY_AFTER_S) from error
 
 
-def _ogg_of(archive: Archive, place: Place, from_ms: int, to_ms: int) -> bytes | None:
+def _ogg_of(archive: Archive, place: ChannelKey, from_ms: int, to_ms: int) -> bytes | None:
     """The range as a file. Blocking. None when none of its audio is kept."""
     from_sample, to_sample = from_ms * SAMPLES_PER_MS, to_ms * SAMPLES_PER_MS
     packets = archive.packets(place, max(0, from_sample - ROLL_SAMPLES), to_sample)

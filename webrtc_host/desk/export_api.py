@@ -17,7 +17,7 @@ from pydantic import Field
 from host_stt_common.places import NoPlace, Places
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.desk.records_api import known_session, span_of
 from webrtc_host.errors import Overloaded
 from webrtc_host.http.audit import BROKEN_OFF, OUTCOME
@@ -71,9 +71,9 @@ class KeptAudio:
         self._archive = archive
 
     async def ogg(self, session: str, channel: str, from_ms: int, to_ms: int) -> bytes | None:
-        return await asyncio.to_thread(self._read, Place(session, channel), from_ms, to_ms)
+        return await asyncio.to_thread(self._read, ChannelKey(session, channel), from_ms, to_ms)
 
-    def _read(self, place: Place, from_ms: int, to_ms: int) -> bytes | None:
+    def _read(self, place: ChannelKey, from_ms: int, to_ms: int) -> bytes | None:
         from_sample, to_sample = from_ms * SAMPLES_PER_MS, to_ms * SAMPLES_PER_MS
         packets = self._archive.packets(place, max(0, from_sample - ROLL_SAMPLES), to_sample)
         if not any(packet.end_sample > from_sample for packet in packets):

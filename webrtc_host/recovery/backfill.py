@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from webrtc_host.archive.archive import Archive
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import Overloaded, RequestError, StoreError
 from webrtc_host.recovery.gap_filling import (
     AROUND_SAMPLES,
@@ -98,12 +98,12 @@ class BackfillService:
             return
         self._noted = [note async for note in self._notes()]
 
-    def reserved(self, place: Place) -> Sequence[Gap]:
+    def reserved(self, place: ChannelKey) -> Sequence[Gap]:
         """What this room will read, so nobody else need."""
         return [
             gap
             for _, channel, gaps in self._noted
-            if Place(channel.session.id, channel.id) == place
+            if ChannelKey(channel.session.id, channel.id) == place
             for gap in gaps
         ]
 
@@ -189,7 +189,7 @@ class BackfillService:
     def _stretches_kept(self, channel: Channel, noted: Sequence[Gap]) -> list[Stretch]:
         """What of the noted gaps lies in the archive; the rest may be sent once more. Blocking."""
         assert self._archive is not None
-        place = Place(channel.session.id, channel.id)
+        place = ChannelKey(channel.session.id, channel.id)
         return [
             Stretch(max(low, start), min(high, end))
             for start, end in noted
@@ -199,7 +199,7 @@ class BackfillService:
     def _kept(self, channel: Channel, gaps: Sequence[Gap]) -> list[Run]:
         """The gaps' sound, and some around it, from the archive. Blocking."""
         assert self._archive is not None
-        place = Place(channel.session.id, channel.id)
+        place = ChannelKey(channel.session.id, channel.id)
         parts = []
         for start, end in gaps:
             low, high = max(0, start - AROUND_SAMPLES), end + AROUND_SAMPLES

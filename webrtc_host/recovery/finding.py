@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.recovery.plan import WANT_OF_ENGINE, Known, known_of
 from webrtc_host.seams import CoverageState, EventType
 from webrtc_host.session.channel import DoorKind
@@ -34,7 +34,7 @@ DONE_KEY = "recovered:{session}:{channel}:"
 class Failed:
     """A window that was given up for want of an engine."""
 
-    place: Place
+    place: ChannelKey
     utterance: str
     start_ms: int
 
@@ -64,7 +64,7 @@ class FailedWindows:
             return
         if json.loads(event.data)["code"] not in WANT_OF_ENGINE:
             return
-        place = Place(event.session, event.channel)
+        place = ChannelKey(event.session, event.channel)
         try:
             self._waiting.put_nowait(Failed(place, event.utterance, event.start_ms or 0))
         except asyncio.QueueFull:
@@ -98,19 +98,19 @@ def unrecovered_feeds(
     return feeds
 
 
-def known_to_its_end(connection: Connection, place: Place, feed: Feed) -> Known:
+def known_to_its_end(connection: Connection, place: ChannelKey, feed: Feed) -> Known:
     """The newest events of a feed, to its end."""
     return known_of(feed.opened_ms, _bodies(connection, place, feed.opened_seq), feed.next_ms)
 
 
-def known_around(connection: Connection, place: Place, start_ms: int) -> Known:
+def known_around(connection: Connection, place: ChannelKey, start_ms: int) -> Known:
     """The newest events of a channel, from a little before `start_ms` on."""
     floor_ms = max(0, start_ms - AROUND_MS)
     near = [body for body in _bodies(connection, place, 0) if body.get("start_ms", floor_ms) >= floor_ms]
     return known_of(floor_ms, near)
 
 
-def still_failed(connection: Connection, place: Place) -> list[Failed]:
+def still_failed(connection: Connection, place: ChannelKey) -> list[Failed]:
     """By the ledger: what was read later is no longer failed in it."""
     runs = schema.coverage
     failed = connection.execute(
@@ -139,7 +139,7 @@ def still_failed(connection: Connection, place: Place) -> list[Failed]:
     return list(found.values())
 
 
-def _bodies(connection: Connection, place: Place, after_seq: int) -> list[dict[str, Any]]:
+def _bodies(connection: Connection, place: ChannelKey, after_seq: int) -> list[dict[str, Any]]:
     table = schema.events
     kinds = (
         EventType.SPEECH_STARTED,

@@ -15,7 +15,7 @@ from typing import Any
 
 from host_stt.contract import EndReason, Float32Array, Priority, Transcript, Window
 from webrtc_host.archive.archive import Archive
-from webrtc_host.archive.writer import SLACK_SAMPLES, Place
+from webrtc_host.archive.writer import SLACK_SAMPLES, ChannelKey
 from webrtc_host.errors import EngineError
 from webrtc_host.media.opus import Codec, DecodeError, Decoder, make_decoder
 from webrtc_host.media.ranges import RangeSet
@@ -55,7 +55,7 @@ class PastDecoder:
         self._decoder: Decoder = make_decoder(Codec.OPUS)
         self._end: int | None = None
 
-    def blocks(self, archive: Archive, place: Place, from_sample: int, to_sample: int) -> list[Block]:
+    def blocks(self, archive: Archive, place: ChannelKey, from_sample: int, to_sample: int) -> list[Block]:
         """[from_sample, to_sample), cut at packets: one belongs where it begins."""
         blocks: list[Block] = []
         for packet in archive.packets(place, max(0, from_sample - ROLL_SAMPLES), to_sample):

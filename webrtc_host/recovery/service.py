@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from webrtc_host.archive.archive import Archive
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import EngineError, StoreError
 from webrtc_host.recovery.finding import (
     DONE_KEY,
@@ -66,8 +66,8 @@ class CutOff:
     plan: Plan
 
     @property
-    def place(self) -> Place:
-        return Place(self.channel.session.id, self.channel.id)
+    def place(self) -> ChannelKey:
+        return ChannelKey(self.channel.session.id, self.channel.id)
 
     def reads(self, failed: Failed) -> bool:
         at = failed.start_ms * SAMPLES_PER_MS
@@ -84,7 +84,7 @@ class RecoveryService:
         speech: SpeechService,
         registry: SessionRegistry,
         failed: FailedWindows,
-        reserved: Callable[[Place], Sequence[tuple[int, int]]],
+        reserved: Callable[[ChannelKey], Sequence[tuple[int, int]]],
         backlog_ms: int,
     ) -> None:
         """failed: hears of every event. reserved: the kept audio of a channel that somebody else reads, in
@@ -178,7 +178,7 @@ class RecoveryService:
             lambda connection: unrecovered_feeds(connection, session_id, channel_id, head_seq, recent_ms)
         )
         found: list[CutOff] = []
-        place = Place(session_id, channel_id)
+        place = ChannelKey(session_id, channel_id)
         for feed in feeds:
             limit = NEVER_SAMPLE if feed.next_ms is None else feed.next_ms * SAMPLES_PER_MS
             end = await asyncio.to_thread(self._archive.end_before, place, limit)
@@ -196,7 +196,7 @@ class RecoveryService:
         """What was given up for want of an engine, and not read again before the server ended."""
         for one in restarted:
             for channel_id in one.session.channels:
-                place = Place(one.session.id, channel_id)
+                place = ChannelKey(one.session.id, channel_id)
                 try:
                     failed = await self._store.read(partial(still_failed, place=place))
                 except StoreError:
@@ -252,7 +252,7 @@ class RecoveryService:
             self.figures.feeds_waiting -= 1
 
     async def _read_again(self, channel: Channel, plan: Plan) -> None:
-        place = Place(channel.session.id, channel.id)
+        place = ChannelKey(channel.session.id, channel.id)
         reserved = self._reserved(place)
         sink = PastSink(channel.session.log, plan, self.figures)
         notes = PastNotes(channel.coverage.repairing())

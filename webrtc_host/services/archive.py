@@ -18,7 +18,7 @@ from functools import partial
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.holds import HoldsReader
 from webrtc_host.archive.retention import DAY_S, Holds
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.services.record import RecordService
@@ -93,12 +93,12 @@ class ArchiveService:
             f"{archive.shed_files} files so far; free some space, or keep less (archive.keep_days)"
         )
 
-    async def has_channel(self, place: Place) -> bool | None:
+    async def has_channel(self, place: ChannelKey) -> bool | None:
         """None: there is no such session."""
         live = next((one for one in self._registry if one.id == place.session), None)
         if live is not None and place.channel in live.channels:
             return True
-        is_kept = self.archive is not None and place in self.archive.places()
+        is_kept = self.archive is not None and place in self.archive.channels()
         if not SESSION.fullmatch(place.session):
             return None
         if await self._record.store.read(lambda c: records.session(c, place.session)) is None:
@@ -106,7 +106,7 @@ class ArchiveService:
         opened = await self._record.store.read(lambda c: records.has_channel(c, place.session, place.channel))
         return is_kept or opened
 
-    async def set_hold(self, place: Place, is_held: bool) -> None:
+    async def set_hold(self, place: ChannelKey, is_held: bool) -> None:
         """Raises StoreError."""
         await self._record.store.write(
             lambda connection: records.hold_channel(connection, place.session, place.channel, is_held)
@@ -134,7 +134,7 @@ class ArchiveService:
         if not days:
             return
         ended_before_ms = round((time.time() - days * DAY_S) * 1000)
-        held = holds.sessions | {place.session for place in holds.places}
+        held = holds.sessions | {place.session for place in holds.channels}
         for session in await self._record.store.read(
             lambda c: records.ended_before(c, ended_before_ms, held, SESSIONS_AT_ONCE)
         ):

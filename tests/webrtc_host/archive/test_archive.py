@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from tests.support.polling import until, until_blocking
-from tests.support.sound import MS, PLACE, kept_in, packet_at, row_of_packets
+from tests.support.sound import KEY, MS, kept_in, packet_at, row_of_packets
 from tests.support.sound_files import decoded
 from tests.support.speech import say
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
 from webrtc_host.archive.retention import Holds
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.config import ArchiveConfig
 from webrtc_host.seams import Block, BlockKind
 
@@ -36,8 +36,8 @@ def opened(folder: Path, **config: object) -> Archive:
     return archive
 
 
-def put(archive: Archive, from_ms: int, to_ms: int, place: Place = PLACE) -> None:
-    keeper = archive.keeper(place.session, place.channel)
+def put(archive: Archive, from_ms: int, to_ms: int, key: ChannelKey = KEY) -> None:
+    keeper = archive.keeper(key.session, key.channel)
     for packet in row_of_packets(from_ms, to_ms):
         keeper.keep_packet(packet)
     settle(archive)
@@ -57,34 +57,34 @@ def finish(archive: Archive) -> None:
 
 def test_a_range_gives_the_packets_that_touch_it(archive: Archive) -> None:
     put(archive, 0, 2000)
-    found = archive.packets(PLACE, 510 * MS, 600 * MS)
+    found = archive.packets(KEY, 510 * MS, 600 * MS)
     assert [p.start_sample // MS for p in found] == [500, 520, 540, 560, 580]
-    assert archive.packets(Place("s_1", "C02"), 0, 1 << 40) == []
+    assert archive.packets(ChannelKey("s_1", "C02"), 0, 1 << 40) == []
 
 
 def test_runs_and_their_end_tell_where_sound_is(archive: Archive) -> None:
     put(archive, 0, 400)
     put(archive, 1000, 1200)
-    assert archive.runs(PLACE, 0, 9000 * MS) == [(0, 400 * MS), (1000 * MS, 1200 * MS)]
-    assert archive.end_before(PLACE, 1 << 40) == 1200 * MS
-    assert archive.end_before(PLACE, 1000 * MS) == 400 * MS
-    assert archive.end_before(Place("s_9", "C01"), 1 << 40) == 0
+    assert archive.runs(KEY, 0, 9000 * MS) == [(0, 400 * MS), (1000 * MS, 1200 * MS)]
+    assert archive.end_before(KEY, 1 << 40) == 1200 * MS
+    assert archive.end_before(KEY, 1000 * MS) == 400 * MS
+    assert archive.end_before(ChannelKey("s_9", "C01"), 1 << 40) == 0
 
 
 def test_the_end_need_not_lie_in_the_file_that_begins_last(archive: Archive) -> None:
     put(archive, 0, 20)
     put(archive, 500, 3000)
     put(archive, 20, 480)  # came late, and has a file of its own
-    assert archive.end_before(PLACE, 1 << 40) == 3000 * MS
-    assert archive.end_before(PLACE, 2000 * MS) == 2000 * MS
-    assert archive.end_before(PLACE, 490 * MS) == 480 * MS
+    assert archive.end_before(KEY, 1 << 40) == 3000 * MS
+    assert archive.end_before(KEY, 2000 * MS) == 2000 * MS
+    assert archive.end_before(KEY, 490 * MS) == 480 * MS
 
 
 def test_a_range_over_several_files_is_one(tmp_path: Path) -> None:
     archive = opened(tmp_path, segment_s=10)
     put(archive, 0, 35_000)
-    assert len(archive.packets(PLACE, 0, 35_000 * MS)) == 1750
-    assert archive.runs(PLACE, 0, 35_000 * MS) == [(0, 35_000 * MS)]
+    assert len(archive.packets(KEY, 0, 35_000 * MS)) == 1750
+    assert archive.runs(KEY, 0, 35_000 * MS) == [(0, 35_000 * MS)]
     archive.close()
 
 
@@ -94,8 +94,8 @@ def test_what_one_process_kept_the_next_one_finds(tmp_path: Path) -> None:
     finish(first)
     second = opened(tmp_path)
     put(second, 1000, 2000)
-    assert len(second.packets(PLACE, 0, 2000 * MS)) == 100
-    assert second.places() == [PLACE]
+    assert len(second.packets(KEY, 0, 2000 * MS)) == 100
+    assert second.channels() == [KEY]
     second.close()
 
 
@@ -109,13 +109,13 @@ def test_blocks_are_encoded_and_heard_at_their_time(archive: Archive) -> None:
     archive.encoder.close()
     settle(archive)
     end = start + len(said)
-    heard = decoded(ogg_file(archive.packets(PLACE, start - ROLL_SAMPLES, end), start, end), 60)
+    heard = decoded(ogg_file(archive.packets(KEY, start - ROLL_SAMPLES, end), start, end), 60)
     n = len(said) + len(heard)
     cross = np.fft.irfft(np.fft.rfft(heard, n) * np.conj(np.fft.rfft(said, n)), n)
     shift = int(cross.argmax())
     assert min(shift, n - shift) <= MS
     assert cross.max() / (np.linalg.norm(heard) * np.linalg.norm(said)) > 0.9
-    assert archive.end_before(PLACE, 1 << 40) < end + 700  # what was lost is not kept as silence
+    assert archive.end_before(KEY, 1 << 40) < end + 700  # what was lost is not kept as silence
 
 
 async def test_keeping_a_block_does_not_encode_in_the_loop(archive: Archive) -> None:
@@ -129,8 +129,8 @@ async def test_keeping_a_block_does_not_encode_in_the_loop(archive: Archive) -> 
     await asyncio.to_thread(archive.encoder.close)
 
 
-def age(archive: Archive, place: Place, days: float) -> None:
-    for path in (archive.folder / place.session / place.channel).iterdir():
+def age(archive: Archive, key: ChannelKey, days: float) -> None:
+    for path in (archive.folder / key.session / key.channel).iterdir():
         os.utime(path, (NOW_S - days * DAY_S, NOW_S - days * DAY_S))
 
 
@@ -138,10 +138,10 @@ def filled(folder: Path, days: dict[str, float]) -> None:
     """A file of ten seconds for each channel, so many days old."""
     archive = opened(folder)
     for channel in days:
-        put(archive, 0, 10_000, Place("s_1", channel))
+        put(archive, 0, 10_000, ChannelKey("s_1", channel))
     finish(archive)
     for channel, old in days.items():
-        age(archive, Place("s_1", channel), old)
+        age(archive, ChannelKey("s_1", channel), old)
 
 
 def reopened(folder: Path, *, read_holds: Callable[[], Holds | None] = Holds, **config: object) -> Archive:
@@ -156,13 +156,13 @@ def reopened(folder: Path, *, read_holds: Callable[[], Holds | None] = Holds, **
 
 
 def channels(archive: Archive) -> list[str]:
-    return [place.channel for place in archive.places()]
+    return [key.channel for key in archive.channels()]
 
 
 def test_sound_past_its_days_goes_by_channel_and_what_is_held_stays(tmp_path: Path) -> None:
     filled(tmp_path, {"C01": 40, "C02": 40, "C03": 40, "C04": 5})
     archive = reopened(tmp_path, keep_days=30, keep_days_of=[{"channel": "C02", "keep_days": 365}])
-    assert archive.apply_retention(Holds(places=frozenset((Place("s_1", "C03"),)))) == 1
+    assert archive.apply_retention(Holds(channels=frozenset((ChannelKey("s_1", "C03"),)))) == 1
     assert channels(archive) == ["C02", "C03", "C04"]
     assert archive.apply_retention(Holds()) == 1
     assert channels(archive) == ["C02", "C04"]
@@ -187,7 +187,7 @@ def test_a_full_disk_sheds_the_oldest_outside_holds_and_then_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(tmp_path, {"C01": 9, "C02": 5})
-    holds = Holds(places=frozenset((Place("s_1", "C01"),)))
+    holds = Holds(channels=frozenset((ChannelKey("s_1", "C01"),)))
     archive = reopened(tmp_path, read_holds=lambda: holds, keep_days=0)
     real, is_full = os.write, [True]
 
@@ -201,7 +201,7 @@ def test_a_full_disk_sheds_the_oldest_outside_holds_and_then_says_so(
         return real(fd, data)
 
     monkeypatch.setattr(os, "write", write)
-    put(archive, 0, 1000, Place("s_2", "C05"))
+    put(archive, 0, 1000, ChannelKey("s_2", "C05"))
     assert archive.trouble is None
     assert channels(archive) == ["C01", "C05"]  # C02 went, C01 is under a hold
     archive.close()
@@ -218,7 +218,7 @@ def test_when_the_holds_are_not_known_nothing_is_shed(
 
     with monkeypatch.context() as full:
         full.setattr(os, "write", write)
-        put(archive, 0, 1000, Place("s_2", "C05"))
+        put(archive, 0, 1000, ChannelKey("s_2", "C05"))
     assert channels(archive) == ["C01"]
     assert archive.trouble == "the disk is full"
     assert archive.statistics()["lost_ms"] == 1000
@@ -228,9 +228,9 @@ def test_when_the_holds_are_not_known_nothing_is_shed(
 def test_a_session_is_removed_whole(tmp_path: Path) -> None:
     filled(tmp_path, {"C01": 1, "C02": 1})
     archive = reopened(tmp_path)
-    put(archive, 0, 500, Place("s_2", "C01"))
+    put(archive, 0, 500, ChannelKey("s_2", "C01"))
     archive.remove("s_1")
-    assert archive.places() == [Place("s_2", "C01")]
+    assert archive.channels() == [ChannelKey("s_2", "C01")]
     assert not (archive.folder / "s_1").exists()
     archive.close()
 

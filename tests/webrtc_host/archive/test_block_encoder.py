@@ -15,11 +15,11 @@ import pytest
 from tests.support.polling import until
 from webrtc_host.archive.block_encoder import BlockEncoder
 from webrtc_host.archive.upload_reservations import UploadReservations
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.seams import Block, OpusPacket
 
 S = 16_000
-LIVE, UPLOAD = Place("s_1", "C01"), Place("s_1", "C02")
+LIVE, UPLOAD = ChannelKey("s_1", "C01"), ChannelKey("s_1", "C02")
 
 
 class Held:
@@ -28,7 +28,7 @@ class Held:
     def __init__(self) -> None:
         self._gate = threading.Lock()
         self._gate.acquire()
-        self.kept: dict[Place, int] = {}
+        self.kept: dict[ChannelKey, int] = {}
         self.encoder = BlockEncoder(self._take, waiting_samples_max=30 * S, upload_samples_max=20 * S)
         self.room = UploadReservations(self.encoder)
 
@@ -40,12 +40,12 @@ class Held:
             self.go()
         self.encoder.close()
 
-    def _take(self, place: Place, packets: Sequence[OpusPacket]) -> None:
+    def _take(self, key: ChannelKey, packets: Sequence[OpusPacket]) -> None:
         with self._gate:
-            self.kept[place] = self.kept.get(place, 0) + sum(packet.samples for packet in packets)
+            self.kept[key] = self.kept.get(key, 0) + sum(packet.samples for packet in packets)
 
-    def kept_s(self, place: Place) -> float:
-        return round(self.kept.get(place, 0) / S, 1)
+    def kept_s(self, key: ChannelKey) -> float:
+        return round(self.kept.get(key, 0) / S, 1)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_an_upload_waits_until_there_is_room_and_is_kept_whole(held: Held)
     await until(lambda: held.encoder.waiting_ms == 0, 20)
     held.encoder.close()
     assert held.kept_s(UPLOAD) == pytest.approx(15, abs=0.1)
-    assert held.kept_s(Place("s_1", "C03")) == pytest.approx(10, abs=0.1)
+    assert held.kept_s(ChannelKey("s_1", "C03")) == pytest.approx(10, abs=0.1)
     assert held.encoder.lost_ms == 0
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sound import PLACE, kept_in, row_of_packets
-from webrtc_host.archive.files import KeptFile, packets_of, scan
+from tests.support.sound import KEY, kept_in, row_of_packets
+from webrtc_host.archive.files import ArchiveFile, packets_of, scan
 from webrtc_host.archive.writer import AudioWriter, WriterConfig
 
 NAME = "00000000000000"
@@ -15,7 +15,7 @@ def part(tmp_path: Path) -> Path:
     """A file as a killed process leaves it: ten pages of 200 ms."""
     writer = AudioWriter(WriterConfig(tmp_path))
     for at in range(0, 2000, 200):
-        writer.put(PLACE, row_of_packets(at, at + 200))
+        writer.put(KEY, row_of_packets(at, at + 200))
         writer.step()
     writer.close()
     done = tmp_path / "s_1" / "C01" / f"{NAME}.opus"
@@ -90,4 +90,4 @@ def test_what_else_lies_about_is_left_alone(
 
 
 def test_a_file_that_is_gone_holds_nothing(tmp_path: Path) -> None:
-    assert packets_of(tmp_path, KeptFile(0, NAME, PLACE)) == []
+    assert packets_of(tmp_path, ArchiveFile(0, NAME, KEY)) == []

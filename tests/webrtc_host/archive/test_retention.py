@@ -1,20 +1,22 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webrtc_host.archive.files import KeptFile
+from webrtc_host.archive.files import ArchiveFile
 from webrtc_host.archive.retention import DAY_S, Holds, RetentionConfig, due
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 
 NOW_S = 1_000_000_000.0
 GB = 1_000_000_000
 
 
-def file(number: int, days: float, size: int = 100, channel: str = "C01", session: str = "s_1") -> KeptFile:
-    return KeptFile(number, f"{number:014d}", Place(session, channel), size, NOW_S - days * DAY_S)
+def file(
+    number: int, days: float, size: int = 100, channel: str = "C01", session: str = "s_1"
+) -> ArchiveFile:
+    return ArchiveFile(number, f"{number:014d}", ChannelKey(session, channel), size, NOW_S - days * DAY_S)
 
 
 def chosen(
-    files: list[KeptFile], holds: Holds | None = None, free_bytes: int = GB, **rules: object
+    files: list[ArchiveFile], holds: Holds | None = None, free_bytes: int = GB, **rules: object
 ) -> list[int]:
     config = RetentionConfig(**rules)  # type: ignore[arg-type]  # the rules of one test
     found = due(files, config, holds or Holds(), now_s=NOW_S, free_bytes=free_bytes)
@@ -49,14 +51,14 @@ def test_room_on_the_disk_is_made_oldest_first() -> None:
 
 def test_a_hold_stands_above_every_rule_and_its_bytes_count() -> None:
     files = [file(1, 90), file(2, 80, channel="C02"), file(3, 70, session="s_2"), file(4, 1)]
-    holds = Holds(frozenset({"s_2"}), frozenset({Place("s_1", "C01")}))
+    holds = Holds(frozenset({"s_2"}), frozenset({ChannelKey("s_1", "C01")}))
     assert chosen(files, holds, keep_days=30, keep_bytes=1, free_bytes=0, free_bytes_min=GB) == [2]
 
 
 def test_a_file_that_is_being_written_stays() -> None:
     files = [file(1, 90), file(2, 90)]
     config = RetentionConfig(keep_days=1)
-    open_stems = {(files[0].place, files[0].stem)}
+    open_stems = {(files[0].key, files[0].stem)}
     found = due(files, config, Holds(), now_s=NOW_S, free_bytes=GB, open_stems=open_stems)
     assert found == [files[1]]
 
@@ -72,10 +74,10 @@ def test_whatever_there_is_what_stays_fits_or_is_held(
     kept: list[tuple[float, int, str]], keep_bytes: int
 ) -> None:
     files = [file(n, days, size, channel) for n, (days, size, channel) in enumerate(kept)]
-    holds = Holds(places=frozenset({Place("s_1", "C02")}))
+    holds = Holds(channels=frozenset({ChannelKey("s_1", "C02")}))
     gone = set(chosen(files, holds, keep_bytes=keep_bytes))
     left = [f for f in files if f.start_sample not in gone]
-    assert all(f.place not in holds for f in files if f.start_sample in gone)
-    free = [f for f in left if f.place not in holds]
+    assert all(f.key not in holds for f in files if f.start_sample in gone)
+    free = [f for f in left if f.key not in holds]
     if keep_bytes:
         assert sum(f.bytes for f in left) <= keep_bytes or not any(f.bytes for f in free)

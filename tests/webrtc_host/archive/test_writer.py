@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.polling import until_blocking
-from tests.support.sound import PLACE, kept_in, packet_at, row_of_packets
+from tests.support.sound import KEY, kept_in, packet_at, row_of_packets
 from webrtc_host.archive import writer as archive_writer
-from webrtc_host.archive.files import inspect, mend, packets_in, scan
-from webrtc_host.archive.writer import AudioWriter, Place, WriterConfig
+from webrtc_host.archive.files import inspect, packets_in, repair, scan
+from webrtc_host.archive.writer import AudioWriter, ChannelKey, WriterConfig
 from webrtc_host.seams import OpusPacket
 
 
@@ -24,15 +24,15 @@ class Rig:
         self.now_s = 100.0
         self.room_asked = 0
         self.writer = AudioWriter(
-            WriterConfig(folder, **config), clock=lambda: self.now_s, make_room=self._make_room
+            WriterConfig(folder, **config), clock=lambda: self.now_s, free_space=self._free_space
         )
 
-    def _make_room(self) -> bool:
+    def _free_space(self) -> bool:
         self.room_asked += 1
         return False
 
-    def put(self, packets: list[OpusPacket], place: Place = PLACE) -> None:
-        self.writer.put(place, packets)
+    def put(self, packets: list[OpusPacket], key: ChannelKey = KEY) -> None:
+        self.writer.put(key, packets)
 
     def step(self, seconds: float = 0.05) -> None:
         self.writer.step()
@@ -41,8 +41,8 @@ class Rig:
     def trouble(self) -> str | None:
         return self.writer.trouble
 
-    def names(self, place: Place = PLACE) -> list[str]:
-        return sorted(path.name for path in (self.folder / place.session / place.channel).iterdir())
+    def names(self, key: ChannelKey = KEY) -> list[str]:
+        return sorted(path.name for path in (self.folder / key.session / key.channel).iterdir())
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_what_is_filled_in_behind_live_sound_has_a_file_of_its_own(rig: Rig) -> 
 
 
 def test_channels_and_sessions_are_kept_apart(rig: Rig) -> None:
-    other = Place("s_2", "C07")
+    other = ChannelKey("s_2", "C07")
     rig.put(row_of_packets(0, 100))
     rig.put(row_of_packets(500, 600), other)
     rig.step()
@@ -175,12 +175,12 @@ def test_a_full_disk_loses_sound_says_so_and_goes_on_when_there_is_room(
 def test_a_disk_that_gets_room_made_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = full_after(monkeypatch, 3000)
 
-    def make_room() -> bool:
+    def free_space() -> bool:
         left[0] = 1 << 30
         return True
 
-    writer = AudioWriter(WriterConfig(tmp_path), make_room=make_room)
-    writer.put(PLACE, row_of_packets(0, 1000))
+    writer = AudioWriter(WriterConfig(tmp_path), free_space=free_space)
+    writer.put(KEY, row_of_packets(0, 1000))
     writer.step()
     writer.close()
     assert writer.trouble is None
@@ -225,7 +225,7 @@ def test_the_thread_writes_by_itself_and_closing_it_loses_nothing(tmp_path: Path
     writer.start()
     packets = row_of_packets(0, 3000)
     for packet in packets:
-        writer.put(PLACE, (packet,))
+        writer.put(KEY, (packet,))
     writer.close()
     assert kept_in(tmp_path) == packets
     assert sorted(tmp_path.rglob("*.part")) == []
@@ -245,9 +245,9 @@ def test_what_comes_while_the_disk_syncs_is_written_all_the_same(
     writer.start()
     try:
         packets = row_of_packets(0, 1000)
-        writer.put(PLACE, packets[:25])
+        writer.put(KEY, packets[:25])
         assert began.wait(10)
-        writer.put(PLACE, packets[25:])
+        writer.put(KEY, packets[25:])
         rounds = writer.statistics().rounds
         until_blocking(lambda: writer.statistics().rounds >= rounds + 2)
         path = next(tmp_path.rglob("*.part"))
@@ -264,14 +264,14 @@ def test_after_a_power_cut_at_any_moment_at_most_flush_ms_of_sound_are_gone(
     """Every file cut to what was synced of it, or to anything between that and its whole length."""
     chance = random.Random(seed)
     rig = Rig(tmp_path, segment_s=10, flush_ms=250)
-    places = [Place("s_1", f"C{n:02d}") for n in range(1, 5)]
-    put: dict[Place, list[OpusPacket]] = {place: [] for place in places}
+    channels = [ChannelKey("s_1", f"C{n:02d}") for n in range(1, 5)]
+    put: dict[ChannelKey, list[OpusPacket]] = {key: [] for key in channels}
     for ms in range(0, chance.randrange(500, 15_000, 10), 10):
-        for place in places:
+        for key in channels:
             if ms % 20 == 0:
                 packet = row_of_packets(ms, ms + 20)[0]
-                put[place].append(packet)
-                rig.put([packet], place)
+                put[key].append(packet)
+                rig.put([packet], key)
         if ms % 50 == 40:
             rig.writer.step()
         rig.now_s += 0.01
@@ -281,10 +281,10 @@ def test_after_a_power_cut_at_any_moment_at_most_flush_ms_of_sound_are_gone(
             os.truncate(path, chance.randint(file.synced_size, file.size))
     index = scan(tmp_path)
     assert not list(tmp_path.rglob("*.part"))
-    for place in places:
-        kept = kept_in(tmp_path, place) if index.of(place) else []
-        assert kept == put[place][: len(kept)]
-        assert (len(put[place]) - len(kept)) * 20 <= 250 + 20  # and the packet that just came
+    for key in channels:
+        kept = kept_in(tmp_path, key) if index.of(key) else []
+        assert kept == put[key][: len(kept)]
+        assert (len(put[key]) - len(kept)) * 20 <= 250 + 20  # and the packet that just came
     rig.writer.close()
 
 
@@ -298,5 +298,5 @@ def test_a_header_alone_is_removed_and_zeros_too(tmp_path: Path) -> None:
     for n, data in enumerate((b"", whole[:50], whole[:90], bytes(4096))):
         path = folder / f"{n + 1:014d}.part"
         path.write_bytes(data)
-        assert not mend(path)
+        assert not repair(path)
     assert [p.name for p in folder.iterdir()] == ["00000000000000.opus"]

@@ -165,7 +165,7 @@ async def test_a_channel_can_be_held_and_freed(desk: Desk) -> None:
     for is_held in (True, False):
         async with desk.client.put(path, json={"is_held": is_held}) as answer:
             assert (answer.status, (await answer.json())["is_held"]) == (200, is_held)
-        places = (await desk.app[ARCHIVE].holds.read()).places
+        places = (await desk.app[ARCHIVE].holds.read()).channels
         assert [place.channel for place in places] == (["C01"] if is_held else [])
     async with desk.client.put(path, json={"is_held": "perhaps"}) as answer:
         assert answer.status == 422

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from webrtc_host.archive.writer import Place
+from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.recovery.finding import FAILED_MAX, FailedWindows
 from webrtc_host.recovery.plan import WANT_OF_ENGINE
 from webrtc_host.seams import EventType
@@ -25,7 +25,7 @@ async def test_a_window_that_failed_for_want_of_an_engine_waits_for_recovery() -
     told(failed)
     told(failed, utterance="u_2")
     first, second = await failed.next(), await failed.next()
-    assert (first.place, first.utterance, first.start_ms) == (Place("s_1", "C01"), "u_1", 500)
+    assert (first.place, first.utterance, first.start_ms) == (ChannelKey("s_1", "C01"), "u_1", 500)
     assert second.utterance == "u_2"
 
 

@@ -55,7 +55,7 @@ async def test_ended_sessions_past_their_days_go_whole_and_held_ones_stay(tmp_pa
         assert left == {held.id, by_channel.id, going_on.id}
         archive = desk.app[ARCHIVE].archive
         assert archive is not None
-        assert old.id not in {place.session for place in archive.places()}
+        assert old.id not in {place.session for place in archive.channels()}
 
 
 async def test_text_is_kept_for_ever_unless_somebody_says_otherwise(tmp_path: Path) -> None:
