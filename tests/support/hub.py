@@ -104,7 +104,7 @@ class FakeHub:
             body = bytes(len(body))
         if is_large and self.stall_at_byte is not None:
             await response.write(body[: max(0, self.stall_at_byte - first)])
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()  # until the server stops
         if is_large and self.cut_after_bytes is not None and self.cut_after_bytes < len(body):
             await response.write(body[: self.cut_after_bytes])
             if request.transport:

@@ -86,7 +86,7 @@ class FakeIndex:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if self.silent:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()  # until the server stops
         if self.status:
             return web.Response(status=self.status)
         _, kind, name, *_ = request.path.split("/")
@@ -114,7 +114,7 @@ class FakeIndex:
         if project in self.cut or project in self.stall:
             await response.write(data[: len(data) // 2])
             if project in self.stall:
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()  # until the server stops
             if request.transport:
                 request.transport.close()
             return response

@@ -36,9 +36,11 @@ class SlowToClose:
     def __init__(self, world: World, channel: str) -> None:
         self.pipeline = world.rig.pipeline(channel)
         self.may_close = asyncio.Event()
+        self.is_closing = asyncio.Event()
         close = self.pipeline.close
 
         async def slowly() -> None:
+            self.is_closing.set()
             await self.may_close.wait()
             await close()
 
@@ -82,7 +84,7 @@ async def test_a_channel_that_is_closing_is_taken_over_too(world: World) -> None
     await until(lambda: heard(world, "C01", 0.3))
     slow = SlowToClose(world, "C01")
     leaving = asyncio.create_task(world.hang_up(answer["connection"]))  # a page that is reloaded
-    await asyncio.sleep(0.1)
+    await slow.is_closing.wait()
     _, again = await world.connect(sound(), resume=answer["resume"])
     assert (fed(again), again["resumed"]) == ({"0": "C01"}, True)
     slow.may_close.set()

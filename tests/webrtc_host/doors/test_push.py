@@ -572,8 +572,9 @@ async def test_ending_the_session_waits_for_the_piece_being_read(world: World) -
     world.engine.is_free.clear()
     push = asyncio.create_task(world.push(wav(1), session_id=session, channel_id="C01", start_ts="0"))
     await until(lambda: bool(world.engine.windows))
-    ending = asyncio.create_task(world.rig.registry.end(world.rig.registry.get(session)))
-    await asyncio.sleep(0.02)
+    ended = world.rig.registry.get(session)
+    ending = asyncio.create_task(world.rig.registry.end(ended))
+    await until(lambda: ended.is_ended)
     world.engine.is_free.set()
     await ending
     assert (await push)[0] == 200
