@@ -1,6 +1,6 @@
 # host-stt without a graphics card.
 # Build from the root of the repository: docker build -f docker/cpu.Dockerfile -t host-stt:cpu .
-# The steps are docker/system.sh and docker/install.sh; the tests run both.
+# The steps are in docker/system.sh and docker/install.sh; the tests run both scripts.
 
 FROM debian:12-slim AS build
 WORKDIR /src

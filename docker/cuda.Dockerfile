@@ -1,6 +1,6 @@
-# host-stt with an NVIDIA card: the driver comes from the host (NVIDIA Container Toolkit), cuBLAS from the lock.
+# host-stt with an NVIDIA card. The driver comes from the host (NVIDIA Container Toolkit), cuBLAS from the lock file.
 # Build from the root of the repository: docker build -f docker/cuda.Dockerfile -t host-stt:cuda .
-# The steps are docker/system.sh and docker/install.sh; the tests run both.
+# The steps are in docker/system.sh and docker/install.sh; the tests run both scripts.
 
 FROM debian:12-slim AS build
 WORKDIR /src

@@ -1,4 +1,4 @@
-"""The images' health check: does 8082 answer, over http or https? Whose certificate is no matter here."""
+"""The health check of the images: does 8082 respond over http or https? Any certificate is accepted."""
 
 from __future__ import annotations
 

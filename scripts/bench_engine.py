@@ -1,4 +1,4 @@
-"""How many channels does this engine carry? Measures 8081 under synthetic load, and beside faster-whisper.
+"""How many channels can this engine handle? Measures 8081 under synthetic load, and compares faster-whisper.
 
   python scripts/bench_engine.py --model starter --channels 4 8 16 --talk 1.0 0.3 --interval 1.0 --seconds 30
   python scripts/bench_engine.py --model random:tiny --short --sweep
@@ -6,9 +6,8 @@
   python scripts/bench_engine.py --model starter --channels 8 16 --file --no-peers
   python scripts/bench_engine.py --overhead
 
-Random-weight models have the true architecture and say nothing of accuracy: their tokens are fixed at 3.5
-per second, retries and guards are off. All sides get the same sound, beam 1 and the same mallopt. Needs
-espeak-ng.
+Random-weight models have the real architecture but no accuracy: their token rate is fixed at 3.5 per second,
+and retries and guards are off. All sides get the same audio, beam 1 and the same mallopt. Needs espeak-ng.
 Results go to --json and, as a table, to standard output. The parts are in bench/: engine_case (load),
 engine_peers (faster-whisper), overhead.
 """
@@ -65,19 +64,24 @@ def _arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--model", default="starter", help="starter, random:SIZE or a folder")
-    add("--models", type=Path, help="where random models are kept; default: made anew and thrown away")
+    add("--models", type=Path, help="folder for random models; default: made each time in a temporary folder")
     add("--short", action="store_true", help="windows shorter than 30 s (starter: always)")
     add("--channels", type=int, nargs="+", default=[16], help="0: no load, only throughput")
-    add("--sweep", action="store_true", help="1, 2, 4, ... channels until it no longer holds")
+    add("--sweep", action="store_true", help="1, 2, 4, ... channels until the engine is too slow")
     add("--talk", type=float, nargs="+", default=[1.0], help="share of time each channel speaks")
     add("--interval", type=float, default=1.0, help="seconds between interims")
     add("--seconds", type=float, default=30.0, help="per case")
-    add("--file", action="store_true", help="each case again, while a recording of ten minutes is read")
-    add("--threads", type=int, default=0, help="all sides; with 1, processor seconds hold on a busy box too")
-    add("--windows", type=int, default=32, help="finals of the throughput comparison")
+    add("--file", action="store_true", help="each case again while a long recording is transcribed")
+    add(
+        "--threads",
+        type=int,
+        default=0,
+        help="for all sides; 1 gives valid CPU seconds on a busy machine",
+    )
+    add("--windows", type=int, default=32, help="number of finals in the throughput comparison")
     add("--rounds", type=int, default=3, help="of the throughput comparison; medians are compared")
-    add("--no-peers", action="store_true", help="leave faster-whisper's own ways out")
-    add("--overhead", action="store_true", help="only what /v1/windows costs by itself")
+    add("--no-peers", action="store_true", help="without faster-whisper")
+    add("--overhead", action="store_true", help="measure only the overhead of /v1/windows")
     add("--seed", type=int, default=1)
     add("--json", type=Path)
     return parser.parse_args()
@@ -93,7 +97,7 @@ def _subject(arguments: argparse.Namespace, models: Path) -> Subject:
 
 
 def _clips(seed: int) -> list[Float32Array]:
-    """Twenty utterances of 4 to 7 s: grammar phrases one after the other."""
+    """Twenty utterances of 4 to 7 s, made of phrases of the grammar."""
     rng = random.Random(seed)
     clips = []
     for _ in range(20):
@@ -163,8 +167,8 @@ def _about(arguments: argparse.Namespace, subject: Subject) -> dict[str, Any]:
         **machine(),
         "model": subject.name + (" (random weights)" if subject.tokens_per_s else ""),
         "short_windows": subject.is_short,
-        "tokens_per_s": fixed if subject.tokens_per_s else "as the model writes",
-        "all_sides": "beam 1, the same windows, the same mallopt, int8; only ours times the words",
+        "tokens_per_s": fixed if subject.tokens_per_s else "as the model generates them",
+        "all_sides": "beam 1, the same windows, the same mallopt, int8; only ours computes word times",
         "threads": arguments.threads or "as the engine chooses",
         "interval_s": arguments.interval,
         "seconds_per_case": arguments.seconds,
@@ -173,7 +177,7 @@ def _about(arguments: argparse.Namespace, subject: Subject) -> dict[str, Any]:
 
 def _command() -> str:
     words = sys.argv[:]
-    if "--models" in words:  # a folder of the machine it ran on
+    if "--models" in words:  # leave out a folder of the machine that ran it
         at = words.index("--models")
         del words[at : at + 2]
     return " ".join(["python", *words])

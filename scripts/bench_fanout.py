@@ -1,10 +1,10 @@
-"""How fast an event reaches everyone: real WebSocket clients on loopback, one of which never reads.
+"""How fast an event reaches all watchers: real WebSocket clients on loopback, one of which never reads.
 
     .venv/bin/python -m scripts.bench_fanout [--watchers 500] [--channels 4] [--seconds 20] [--json FILE]
 
-The server runs in a process of its own; the watchers are spread over `--clients` processes. Each channel
-emits two interims and, every third second, a final. Latency is from just before `emit` to the client's read,
-both on this machine's monotonic clock; it holds the client processes' own time too, so it is an upper bound.
+The server runs in its own process; the watchers are spread over `--clients` processes. Each channel emits two
+interims and, every third second, a final. Latency is from just before `emit` to the client's read, both on
+this machine's monotonic clock. It includes the time of the client processes, so it is an upper bound.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Load:
     channels: int = 4
     seconds: float = 20.0
     clients: int = 2
-    queue: int = 200  # limits.watcher_queue: small, so that the deaf one is seen to be cut
+    queue: int = 200  # limits.watcher_queue: small, so that the client that never reads is closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +58,17 @@ class Figures:
     events: int
     events_per_s: float
     deliveries: int
-    finals_missing: int  # of finals x reading watchers; 0 is the promise
+    finals_missing: int  # of finals x reading watchers; must be 0
     final_p50_ms: float
     final_p95_ms: float
     final_p99_ms: float
     interim_p50_ms: float
     interim_p95_ms: float
     server_cpu: float  # of one core
-    server_rss_mb_before: float  # before the first watcher came
+    server_rss_mb_before: float  # before the first watcher connected
     server_rss_mb_watched: float
     server_rss_mb_after: float
-    deaf_cut: int
+    never_reading_closed: int
 
 
 def run(load: Load) -> Figures:
@@ -77,13 +77,13 @@ def run(load: Load) -> Figures:
     ours, theirs = spawn.Pipe()
     server = spawn.Process(target=_server, args=(load, theirs), daemon=True)
     server.start()
-    theirs.close()  # so that a server that dies is seen as the end of the pipe
+    theirs.close()  # then the pipe ends if the server ends
     port = int(ours.recv())
     share = [load.watchers // load.clients + (n < load.watchers % load.clients) for n in range(load.clients)]
     pipes, clients = [], []
-    with socket.create_connection(("127.0.0.1", port)) as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.sendall(HANDSHAKE.format(port=port).encode())
+    with socket.create_connection(("127.0.0.1", port)) as never_reading:
+        never_reading.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        never_reading.sendall(HANDSHAKE.format(port=port).encode())
         for count in share:
             near, far = spawn.Pipe()
             clients.append(spawn.Process(target=_clients, args=(port, count, far), daemon=True))
@@ -91,17 +91,17 @@ def run(load: Load) -> Figures:
             far.close()
             pipes.append(near)
         for pipe in pipes:
-            pipe.recv()  # all its watchers are connected
+            pipe.recv()  # all watchers of this process are connected
         ours.send("go")
-        told: dict[str, Any] = ours.recv()
+        counts: dict[str, Any] = ours.recv()
         parts = [pipe.recv() for pipe in pipes]
     ours.send("end")
     for process in (*clients, server):
         process.join(30)
-    return _figures(load, told, parts)
+    return _figures(load, counts, parts)
 
 
-def _figures(load: Load, told: dict[str, Any], parts: list[dict[str, Any]]) -> Figures:
+def _figures(load: Load, counts: dict[str, Any], parts: list[dict[str, Any]]) -> Figures:
     finals = np.concatenate([np.asarray(part["final_ms"]) for part in parts])
     interims = np.concatenate([np.asarray(part["interim_ms"]) for part in parts])
     p50, p95, p99 = np.percentile(finals, [50, 95, 99])
@@ -109,20 +109,20 @@ def _figures(load: Load, told: dict[str, Any], parts: list[dict[str, Any]]) -> F
     return Figures(
         watchers=load.watchers,
         channels=load.channels,
-        events=told["events"],
-        events_per_s=round(told["events"] / load.seconds, 1),
+        events=counts["events"],
+        events_per_s=round(counts["events"] / load.seconds, 1),
         deliveries=len(finals) + len(interims),
-        finals_missing=told["finals"] * load.watchers - len(finals),
+        finals_missing=counts["finals"] * load.watchers - len(finals),
         final_p50_ms=round(float(p50), 1),
         final_p95_ms=round(float(p95), 1),
         final_p99_ms=round(float(p99), 1),
         interim_p50_ms=round(float(interim_p50), 1),
         interim_p95_ms=round(float(interim_p95), 1),
-        server_cpu=round(told["cpu_s"] / load.seconds, 2),
-        server_rss_mb_before=told["rss_before"],
-        server_rss_mb_watched=told["rss_watched"],
-        server_rss_mb_after=told["rss_after"],
-        deaf_cut=told["overflowed"],
+        server_cpu=round(counts["cpu_s"] / load.seconds, 2),
+        server_rss_mb_before=counts["rss_before"],
+        server_rss_mb_watched=counts["rss_watched"],
+        server_rss_mb_after=counts["rss_after"],
+        never_reading_closed=counts["overflowed"],
     )
 
 
@@ -137,7 +137,7 @@ async def _serve(load: Load, pipe: Connection) -> None:
             limits=LimitsConfig(
                 watchers=load.watchers + 10,
                 watcher_queue=load.queue,
-                requests_per_s=100_000,  # all of them come from one address
+                requests_per_s=100_000,  # all clients have one address
                 connections_per_address=load.watchers + 10,
                 connections=load.watchers + 10,
             ),
@@ -150,7 +150,12 @@ async def _serve(load: Load, pipe: Connection) -> None:
         rss_before = _rss_mb()
         await asyncio.to_thread(pipe.recv)
         log = app[REGISTRY].current().log
-        told: dict[str, Any] = {"rss_before": rss_before, "rss_watched": _rss_mb(), "finals": 0, "events": 0}
+        counts: dict[str, Any] = {
+            "rss_before": rss_before,
+            "rss_watched": _rss_mb(),
+            "finals": 0,
+            "events": 0,
+        }
         cpu_s, loop = time.process_time(), asyncio.get_running_loop()
         began_s, step_s = loop.time(), 1 / (INTERIMS_PER_S * load.channels)
         for number in range(int(load.seconds / step_s)):
@@ -161,15 +166,15 @@ async def _serve(load: Load, pipe: Connection) -> None:
                 if revision % FINAL_EVERY == FINAL_EVERY - 1
                 else EventType.SEGMENT_INTERIM
             )
-            told["finals"] += kind is EventType.SEGMENT_FINAL
-            told["events"] += 1
+            counts["finals"] += kind is EventType.SEGMENT_FINAL
+            counts["events"] += 1
             log.emit(kind, channel, **_fields(number, revision))
-        told["cpu_s"] = time.process_time() - cpu_s
+        counts["cpu_s"] = time.process_time() - cpu_s
         await asyncio.sleep(1.0)
         log.emit(EventType.SESSION_ENDED, reason="measured")
         statistics = app[SUBSCRIBERS].statistics()
-        told |= {"rss_after": _rss_mb(), "overflowed": statistics.overflowed}
-        pipe.send(told)
+        counts |= {"rss_after": _rss_mb(), "overflowed": statistics.overflowed}
+        pipe.send(counts)
         await asyncio.to_thread(pipe.recv)
         stop.set()
         await serving
@@ -210,7 +215,7 @@ async def _read(one: aiohttp.ClientWebSocketResponse, latencies: dict[str, list[
         if '"type":"session.ended"' in text:
             await one.close()
         elif '"sent_ns":' in text:
-            # Not parsed as JSON: 500 watchers in two processes would measure the parser.
+            # Not parsed as JSON: with 500 watchers in two processes this would measure the parser.
             sent_ns = int(text.rpartition('"sent_ns":')[2].partition("}")[0].partition(",")[0])
             name = "final_ms" if '"type":"segment.final"' in text else "interim_ms"
             latencies[name].append((now_ns - sent_ns) / 1e6)
@@ -231,14 +236,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=load.seconds)
     parser.add_argument("--clients", type=int, default=load.clients)
     parser.add_argument("--json", type=Path, help="write the figures there")
-    asked = parser.parse_args()
-    figures = run(Load(asked.watchers, asked.channels, asked.seconds, asked.clients))
+    options = parser.parse_args()
+    figures = run(Load(options.watchers, options.channels, options.seconds, options.clients))
     about = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     print(about)
     for name, value in asdict(figures).items():
         print(f"{name:22} {value}")
-    if asked.json:
-        asked.json.write_text(json.dumps({"about": about, **asdict(figures)}, indent=2), encoding="utf-8")
+    if options.json:
+        options.json.write_text(json.dumps({"about": about, **asdict(figures)}, indent=2), encoding="utf-8")
     sys.exit(figures.finals_missing != 0)
 
 

@@ -1,11 +1,11 @@
-"""The media path beside aiortc's own, in the same run: what is lost, how late it comes, what it costs.
+"""Compare the media path with aiortc's own in the same run: lost audio, delay and cost.
 
     .venv/bin/python -m scripts.bench_media                      the table of networks (a minute)
     .venv/bin/python -m scripts.bench_media --words 100          word errors of the starter model against loss
-    .venv/bin/python -m scripts.bench_media --cost 16,200        CPU of a server process with so many channels
-    .venv/bin/python -m scripts.bench_media --fuzz 100000        mutated RTP packets
+    .venv/bin/python -m scripts.bench_media --cost 16,200        CPU of a server process with these numbers of
+    channels .venv/bin/python -m scripts.bench_media --fuzz 100000        mutated RTP packets
 
-Deterministic in `--seed`, but for the times of `--cost`. The figures of `docs/benchmarks/media.md` and
+Deterministic for a `--seed`, except for the times of `--cost`. The figures of `docs/benchmarks/media.md` and
 `docs/explanation/loss.md` come from here.
 """
 
@@ -44,7 +44,7 @@ FIGURE = ROOT / "docs" / "images" / "loss.svg"
 
 
 def speech(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Phrases with pauses, over and over, a little noise so that no two packets are alike."""
+    """Repeated phrases with pauses, and a little noise so that no two packets are equal."""
     once = np.concatenate([piece for text in PHRASES for piece in (say(text), silence(1.0))])
     n = round(seconds * 16_000)
     whole = np.tile(once, -(-n // len(once)))[:n]
@@ -60,8 +60,8 @@ def packets(seconds: float, *, with_dtx: bool = False) -> list[bytes]:
 def table(seconds: float, seed: int) -> list[dict[str, object]]:
     plain, dtx = packets(seconds), packets(seconds, with_dtx=True)
     print(
-        "| network | lost on the way | ours: audio lost | above 200 ms | lag p50/p95 | place off by "
-        "| aiortc: audio lost | above 200 ms | lag p50/p95 | place off by |"
+        "| network | lost on the way | ours: audio lost | above 200 ms | lag p50/p95 | time error "
+        "| aiortc: audio lost | above 200 ms | lag p50/p95 | time error |"
     )
     print("|" + "---|" * 10)
     rows: list[dict[str, object]] = []
@@ -107,7 +107,7 @@ def words(count: int, model: Path) -> list[dict[str, object]]:
 
 
 def figure_of(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Both receivers, both kinds of loss, at the sender's usual coding."""
+    """Curves of both receivers and both kinds of loss, with the sender's usual coding."""
     curves: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:
         for name in ("ours", "aiortc"):
@@ -123,7 +123,7 @@ def figure_of(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 RECEIVERS = {"ours": ("ours", False), "aiortc": ("stock", False), "ours, sound kept": ("ours", True)}
-"""What reads the tracks, and whether the sound is written to disk too."""
+"""Which code receives the tracks, and whether the audio is also written to disk."""
 
 
 async def cost(channels: list[int], names: list[str], seconds: float) -> list[dict[str, object]]:

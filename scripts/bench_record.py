@@ -1,11 +1,11 @@
-"""What it costs to have every event on disk before it is seen, and what ten thousand reconnects do.
+"""Measure the delay of saving each event before it is sent, and the effect of ten thousand reconnects.
 
     .venv/bin/python -m scripts.bench_record [--seconds 10] [--rates 20,200,1000] [--url URL] [--folder DIR]
     .venv/bin/python -m scripts.bench_record --reconnects 10000
 
-Added latency is from `emit` to the moment watchers hear of it, on the event loop's clock. Finals have 15
-words with their times, about 1.6 kB each. The reconnects are real WebSockets on loopback, 500 at a time, each
-with a `since` that lies 100 events back, out of memory; a last watcher stays and takes the time of live ones.
+Added latency is from `emit` until watchers get the event, on the event loop's clock. Finals have 15 words
+with their times, about 1.6 kB each. The reconnects are real WebSockets on loopback, 500 at a time. Each has a
+`since` 100 events before the oldest one in memory. One more watcher stays connected and measures live events.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ AT_ONCE = 500
 BACK = 100
 HELD = 200
 PATIENCE_S = 60.0
-"""A client gives up when nothing comes for so long, or when it was refused for so long."""
+"""A client stops when it gets nothing, or is refused, for this long."""
 OUTSTANDING = 5000
-"""Events on their way to the disk while as many as possible are written."""
+"""Events that wait for the disk in the run at maximum speed."""
 
 
 @dataclass
 class Written:
-    """One run: a session whose events are saved, and how long each took."""
+    """One run: a session whose events are saved, and the delay of each event."""
 
     store: Store
     log: SavedLog = field(init=False)
@@ -62,7 +62,7 @@ class Written:
             f"s_{time.monotonic_ns()}",
             capacity=100,
             now_ms=lambda: 0,
-            listener=self._heard,
+            listener=self._on_event,
             journal=self.store.journal,
         )
         self.store.journal.add(self.log)
@@ -91,7 +91,7 @@ class Written:
             words=words,
         )
 
-    def _heard(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         self.added_ms.append((time.perf_counter() - self.emitted_s.popleft()) * 1000)
 
 
@@ -113,7 +113,7 @@ async def at_rate(store: Store, rate: float, seconds: float) -> str:
     return f"| {rate:.0f} a second | {p50:.1f} / {p95:.1f} / {p99:.1f} | {number / groups:.1f} | {number} |"
 
 
-async def as_fast_as_it_goes(store: Store, seconds: float) -> str:
+async def at_maximum_speed(store: Store, seconds: float) -> str:
     written = Written(store)
     before = store.statistics()
     began_s = time.perf_counter()
@@ -129,7 +129,7 @@ async def as_fast_as_it_goes(store: Store, seconds: float) -> str:
     p50, p95, p99 = np.percentile(written.added_ms, [50, 95, 99])
     rate = number / took_s
     return (
-        f"| as many as it takes: {rate:.0f} a second | {p50:.0f} / {p95:.0f} / {p99:.0f} "
+        f"| maximum speed: {rate:.0f} a second | {p50:.0f} / {p95:.0f} / {p99:.0f} "
         f"| {number / groups:.0f} | {number} |"
     )
 
@@ -141,7 +141,7 @@ async def write(arguments: argparse.Namespace, folder: Path) -> None:
     print("|---|---|---|---|")
     for rate in (float(rate) for rate in arguments.rates.split(",")):
         print(await at_rate(store, rate, arguments.seconds), flush=True)
-    print(await as_fast_as_it_goes(store, arguments.seconds), flush=True)
+    print(await at_maximum_speed(store, arguments.seconds), flush=True)
     await store.close()
 
 
@@ -150,7 +150,7 @@ def run_server(folder: str, url: str, pipe: Connection) -> None:
 
 
 async def _serve(folder: Path, url: str, pipe: Connection) -> None:
-    """A session with a past on disk, and a final every 50 ms that says when it was made."""
+    """Serve a session with 1,000 stored events, and emit a final with its time every 50 ms."""
     config = MediaProcessConfig(
         media=MediaConfig(port=0),
         limits=LimitsConfig(watchers=1000, events_in_memory=HELD),
@@ -184,22 +184,22 @@ def _emit(log: Any, number: int, **more: Any) -> None:
 
 @dataclass
 class Storm:
-    """The clients' side of the reconnects."""
+    """The client side of the reconnects."""
 
     url: str
     head: int
-    came_back: int = 0
-    asked_again: Counter[str] = field(default_factory=Counter)  # by what the client saw
+    reconnected: int = 0
+    tried_again: Counter[str] = field(default_factory=Counter)  # by the error at the client
     not_served: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
     live_ms: list[float] = field(default_factory=list)
 
-    async def come_back(self, http: aiohttp.ClientSession) -> None:
-        """As a page does it: who is refused asks again."""
+    async def reconnect_until_served(self, http: aiohttp.ClientSession) -> None:
+        """Reconnect as a page does: after a refusal it tries again."""
         until_s = time.monotonic() + PATIENCE_S
         while True:
             try:
-                await self._come_back_once(http)
+                await self._reconnect_once(http)
                 return
             except aiohttp.WSServerHandshakeError as error:
                 reason = f"status {error.status}"
@@ -209,14 +209,14 @@ class Storm:
             if time.monotonic() > until_s:
                 self.not_served[reason] += 1
                 return
-            self.asked_again[reason] += 1
+            self.tried_again[reason] += 1
             await asyncio.sleep(again_s * random.uniform(1, 2))
 
-    async def _come_back_once(self, http: aiohttp.ClientSession) -> None:
+    async def _reconnect_once(self, http: aiohttp.ClientSession) -> None:
         since = self.head - HELD - BACK
         async with http.ws_connect(self.url, params={"since": str(since)}) as socket:
             got = [(await socket.receive_json(timeout=PATIENCE_S))["seq"] for _ in range(BACK)]
-        self.came_back += 1
+        self.reconnected += 1
         self.wrong += got != list(range(since + 1, since + BACK + 1))
 
     async def stay(self, http: aiohttp.ClientSession) -> None:
@@ -233,7 +233,7 @@ async def storm(port: int, head: int, count: int) -> Storm:
 
     async def one(http: aiohttp.ClientSession) -> None:
         async with turns:
-            await seen.come_back(http)
+            await seen.reconnect_until_served(http)
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         staying = asyncio.create_task(seen.stay(http))
@@ -261,12 +261,12 @@ def reconnect(arguments: argparse.Namespace, folder: Path) -> None:
     server.join()
     p50, p95, p99 = np.percentile(seen.live_ms, [50, 95, 99])
     not_served = seen.not_served.total()
-    print(f"came back {seen.came_back}, not served {not_served}, wrong {seen.wrong}, in {took_s:.1f} s")
+    print(f"reconnected {seen.reconnected}, not served {not_served}, wrong {seen.wrong}, in {took_s:.1f} s")
     for reason, count in seen.not_served.most_common():
         print(f"  not served: {count} x {reason}")
-    for reason, count in seen.asked_again.most_common():
-        print(f"  asked again: {count} x {reason}")
-    print(f"events replayed {seen.came_back * BACK}, {seen.came_back * BACK / took_s:.0f} a second")
+    for reason, count in seen.tried_again.most_common():
+        print(f"  tried again: {count} x {reason}")
+    print(f"events replayed {seen.reconnected * BACK}, {seen.reconnected * BACK / took_s:.0f} a second")
     print(f"live final to another watcher: p50 {p50:.0f} / p95 {p95:.0f} / p99 {p99:.0f} ms")
     print(f"server memory {figures['rss_before_mb']:.0f} -> at most {figures['rss_max_mb']:.0f} MB")
     print(f"reads refused {figures['reads_refused']:.0f}, longest commit {figures['commit_ms_max']:.0f} ms")
@@ -284,7 +284,7 @@ def main() -> None:
     parser.add_argument("--rates", default="20,200,1000", help="finals a second")
     parser.add_argument("--url", default="", help="store.url")
     parser.add_argument("--folder", type=Path, help="on the disk to be measured; default: a temporary folder")
-    parser.add_argument("--reconnects", type=int, default=0, help="watchers that come back, instead")
+    parser.add_argument("--reconnects", type=int, default=0, help="measure so many reconnecting watchers")
     arguments = parser.parse_args()
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {load}, {arguments.url or 'SQLite'}")

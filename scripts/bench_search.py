@@ -1,9 +1,9 @@
-"""What an index of pairs costs and gains, beside FTS5's own trigrams and no index at all.
+"""Compare the search index of letter pairs with FTS5's trigrams and with no index.
 
     python -m scripts.bench_search [LINES]
 
-Makes LINES radio lines (half Korean, half English) in SQLite files of a temporary folder, asks each index the
-same questions and prints a table: build time, size, and the median of 20 answers of the newest 50 hits.
+Makes LINES radio lines (half Korean, half English) in SQLite files of a temporary folder, sends each index
+the same queries and prints a table: build time, size, and the median of 20 queries for the newest 50 hits.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def _pairs(question: str) -> tuple[str, list[str]]:
 
 
 def _trigrams(question: str) -> tuple[str, list[str]]:
-    """Words of three letters by the index; shorter ones it does not know: LIKE, over every line.
+    """Words of three letters and more by the index. Shorter ones are not in the index: LIKE over all lines.
 
-    `x LIKE` alone goes to the index as well, and finds nothing at all below three letters (SQLite 3.40).
+    A plain `x LIKE` would use the index too, and finds nothing below three letters (SQLite 3.40).
     """
     words = question.split()
     long = [word for word in words if len(word) >= 3]
@@ -116,11 +116,11 @@ def measure(index: Index, spoken: list[str], folder: Path) -> list[str]:
     cells = [index.name, f"{built_s:.1f}", f"{file.stat().st_size / 1e6:.0f}"]
     for question in QUESTIONS:
         where, given = index.where(question)
-        asking = f"SELECT rowid FROM t WHERE {where} ORDER BY rowid DESC LIMIT 50"
+        query = f"SELECT rowid FROM t WHERE {where} ORDER BY rowid DESC LIMIT 50"
         took_ms = []
         for _ in range(REPEATS):
             began_s = time.perf_counter()
-            connection.execute(asking, given).fetchall()
+            connection.execute(query, given).fetchall()
             took_ms.append((time.perf_counter() - began_s) * 1000)
         cells.append(f"{statistics.median(took_ms):.2f}")
     connection.close()

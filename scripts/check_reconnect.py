@@ -1,10 +1,9 @@
-"""How the microphone page comes back: a real Chromium, a real server, and a network that goes away.
+"""Check how the microphone page reconnects: a real Chromium, a real server, and a network that is cut.
 
-`python -m scripts.check_reconnect [--cut 5 20] [--across 20] [--reload]`. A phrase is spoken into each cut
-and one when the page is back; `--across`: that one while the network returns, so that its head comes late and
-its tail live. With `--reload` the page is loaded again just as the network returns. Judged by the text: every
-word once, every phrase at its true time.
-Needs Chromium and espeak-ng, as the tests do.
+`python -m scripts.check_reconnect [--cut 5 20] [--across 20] [--reload]`. A phrase is spoken during each cut,
+and one after it. `--across`: the last one begins before the network returns, so its start is sent late and
+its end live. `--reload`: the page is loaded again just when the network returns. The text is checked: every
+word once, every phrase at its true time. Needs Chromium and espeak-ng, as the tests do.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from tests.browser.test_first_words import BUSY_BOX_MS, lines_of, milliseconds, 
 from tests.browser.test_reconnect import PAUSE_S, PHRASES, TOLERANCE_MS, Stage, speaking
 from tests.support.speech import say
 
-INSIDE_S = 1.0  # the phrase begins so long after the cut
-CLEAR_S = 4.0  # a page that asks once a second is back by then, also on a busy machine
-ACROSS_S = -0.5  # the phrase after the cut begins so long after the network is back
+INSIDE_S = 1.0  # the phrase begins this long after the cut
+CLEAR_S = 4.0  # a page that tries each second has reconnected by then, also on a busy machine
+ACROSS_S = -0.5  # the phrase after the cut begins this long after the network is back
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +38,16 @@ class Case:
 
     @property
     def pause_s(self) -> float:
-        """Between two phrases, so that the last one begins when it shall."""
+        """The pause between two phrases that lets the last one begin at its planned time."""
         after_s = ACROSS_S if self.is_across else CLEAR_S
         inside_s = len(say(PHRASES[1])) / SAMPLE_RATE
         return max(PAUSE_S, self.cut_s - INSIDE_S + after_s - inside_s)
 
     @property
     def phrases(self) -> tuple[str, ...]:
-        """After a reload the fake microphone begins anew: what counts is the phrase of before."""
+        """The phrases to check. After a reload the fake microphone starts again, so only earlier ones
+        count.
+        """
         return PHRASES[:2] if self.is_reloaded else PHRASES
 
     def __str__(self) -> str:
@@ -57,10 +58,10 @@ class Case:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     case: Case
-    back_s: float  # from the return of the network to a connection that stands
+    back_s: float  # from the return of the network to a working connection
     filled_s: float  # to the last phrase on the page
     lines: list[str]
-    errors_ms: list[int | None]  # of each phrase's beginning, against the first; None: no line begins there
+    errors_ms: list[int | None]  # start of each phrase relative to the first; None: no line begins there
     channels: int
 
     @property
@@ -75,7 +76,7 @@ def words(lines: Sequence[str]) -> list[str]:
 
 
 def beginnings_ms(lines: list[tuple[str, str]], phrases: Sequence[str]) -> list[int | None]:
-    """When the line that begins with each phrase's first word begins; a phrase may stand in several lines."""
+    """Start time of each phrase, by its first word's line; None where no line begins with that word."""
     at, starts = 0, {}
     for time, text in lines:
         starts[at] = milliseconds(time)
@@ -110,7 +111,7 @@ async def one(server: LiveServer, folder: Path, case: Case) -> Outcome:
 
 
 async def until_said(stage: Stage, case: Case) -> list[tuple[str, str]]:
-    """The page's lines, as soon as all that was said is there; or, in the end, what there is."""
+    """The page's lines, once all spoken text is there, or after a time limit."""
     loop = asyncio.get_running_loop()
     give_up_s = loop.time() + BUSY_BOX_MS / 1000
     while True:
@@ -126,7 +127,7 @@ async def until_live(stage: Stage) -> float:
 
 
 async def run(cases: Sequence[Case]) -> list[Outcome]:
-    """Each on a server of its own: a reloaded page shows all that its channel ever said."""
+    """Run each case with its own server, because a reloaded page shows all earlier text of its channel."""
     outcomes = []
     for case in cases:
         with tempfile.TemporaryDirectory() as name, LiveServer(Path(name)).running() as server:

@@ -1,9 +1,9 @@
-"""Ours, WhisperLive and WhisperLiveKit: the same model, the same speech, one after the other on this machine.
+"""Compare host-stt, WhisperLive and WhisperLiveKit: same model and speech, one after the other, one machine.
 
     .venv/bin/python -m scripts.compare_rivals --json rivals.json
 
-Makes the others' environments below --folder (from PyPI, once), starts each server as a child, lets N
-channels speak in real time over its WebSocket, and prints what came and what it cost. Results:
+Makes the environments of the others below --folder (from PyPI, once), starts each server as a child, lets N
+channels speak in real time over its WebSocket, and prints the results and the cost. Results:
 docs/benchmarks/rivals.md.
 """
 
@@ -34,7 +34,7 @@ from host_stt_cli.loadtest.sending import LineError
 from tests.support.server import environment
 
 HOPELESS_MS = 15_000
-"""Median of the last word from which the next larger case would only show the same."""
+"""If the median delay of the last word is above this, larger cases are not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ async def compare(
 async def _all_cases(
     peer: Peer, chosen: argparse.Namespace, clips: Sequence[sounds.Clip], logs: Path
 ) -> list[dict[str, Any]]:
-    """One server for all numbers of channels, started anew only when it is still busy with the last."""
+    """All cases with one server process, restarted only if it is still busy with the last case."""
     cases: list[dict[str, Any]] = []
     left = list(peer.channels)
     while left:
@@ -109,7 +109,7 @@ async def _all_cases(
                     cases.append(await _case(peer, port, child, left.pop(0), chosen, clips))
                     print(table.rows(cases)[-1], flush=True)
                     if left and not _go_on(cases[-1]):
-                        cases += [_not_run(peer, n, "the case before was already hopeless") for n in left]
+                        cases += [_not_run(peer, n, "the previous case was already too slow") for n in left]
                         left = []
                     if not child.is_idle():
                         break
@@ -121,7 +121,7 @@ async def _all_cases(
 
 
 async def _ready(peer: Peer, port: int) -> None:
-    """Ours listens before its model is loaded, and says when."""
+    """Wait for /ready, because our server listens before its model is loaded."""
     if not peer.name.startswith(table.OURS):
         return
     async with aiohttp.ClientSession() as http:
@@ -154,7 +154,7 @@ def _not_run(peer: Peer, channels: int, why: str) -> dict[str, Any]:
 
 
 def _go_on(case: dict[str, Any]) -> bool:
-    """Whether a larger case could still say something."""
+    """True if a larger case can still give information."""
     return "not_run" not in case and float(case["last_word_ms"].get("p50", HOPELESS_MS)) < HOPELESS_MS
 
 
@@ -165,7 +165,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _keep(chosen: argparse.Namespace, began: str, cases: Sequence[dict[str, Any]]) -> None:
-    """After each server, so that an end in the middle loses little."""
+    """Write the report after each server, so that an interrupted run loses little."""
     if not chosen.json:
         return
     asked = {"seconds": chosen.seconds, "talk": chosen.talk, "seed": chosen.seed, "model": chosen.model.name}
@@ -176,20 +176,22 @@ def _keep(chosen: argparse.Namespace, began: str, cases: Sequence[dict[str, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--channels", type=int, nargs="+", default=[1, 4, 8, 16])
-    parser.add_argument("--ours-too", type=int, nargs="*", default=[32], help="more channels for ours alone")
+    parser.add_argument("--ours-too", type=int, nargs="*", default=[32], help="more cases, only for host-stt")
     parser.add_argument("--seconds", type=float, default=45.0, help="of speech in each case")
     parser.add_argument("--talk", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--language", default="en")
     parser.add_argument("--model", type=Path, default=STARTER_FOLDER, help="a CTranslate2 folder")
-    parser.add_argument("--folder", type=Path, default=Path("build/rivals"), help="of the environments")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/rivals"), help="folder of the environments"
+    )
     parser.add_argument("--only", nargs="+", metavar="SERVER", help="by the names of the table")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     chosen.folder, chosen.model = chosen.folder.absolute(), chosen.model.absolute()
     clips = sounds.spoken(chosen.language)
     for clip in clips:
-        assert len(clip.at_16k) and clip.packets  # made now, not while the first channel speaks
+        assert len(clip.at_16k) and clip.packets  # encode now, not while the first channel speaks
     began = datetime.now(UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory() as name:
         logs = Path(name)

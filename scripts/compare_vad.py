@@ -4,8 +4,8 @@
     scripts/compare_vad.py FILE [FILE ...]
 
 Prints a row per file and detector: share of frames at 0.5 and more, first and last speech, CPU microseconds
-per 32 ms frame. `silero 6.2` and `webrtc` are the settings of `speech.vad.detector`; `silero 6.0` is the file
-inside faster-whisper 1.2, for comparison only.
+per 32 ms frame. `silero 6.2` and `webrtc` are values of `speech.vad.detector`; `silero 6.0` is the file
+inside faster-whisper 1.2, only for comparison.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Measure the starter model on phrases that it never saw, and print the figures as a table.
+"""Measure the starter model on phrases outside its training data, and print the figures as a table.
 
     python scripts/evaluate_starter_model.py --model host_stt/starter --count 200
 
-The four parts can be run apart (`--part`). `--heads 1.0,2.0` measures other alignment heads than the model's
-own.
+The four parts can be run separately (`--part`). `--heads 1.0,2.0` tries other alignment heads than the
+model's.
 """
 
 import argparse

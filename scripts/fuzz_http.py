@@ -1,7 +1,7 @@
-"""Send spoilt HTTP and WebSocket bytes to a real server, both ports, and say what became of them.
+"""Send malformed HTTP and WebSocket bytes to a real server, both ports, and report the results.
 
-`.venv/bin/python -m scripts.fuzz_http --seconds 600`; exit status 1 when anything went wrong. `--seed` and
-the number in a failure's text give that request again (`--only`). Everything stays on loopback.
+`.venv/bin/python -m scripts.fuzz_http --seconds 600`; exit status 1 if there was a failure. `--seed` and the
+number in a failure's text reproduce that request (`--only`). All traffic stays on loopback.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="print the request with this number as bytes and end")
     parser.add_argument("--first", type=int, default=0, help="number of the first request")
-    parser.add_argument("--no-document", action="store_true", help="leave the OpenAPI document's calls out")
+    parser.add_argument("--no-document", action="store_true", help="no requests from the OpenAPI document")
     arguments = parser.parse_args()
     if arguments.only is not None:
         targets = (media_target(8082, "SESSION"), engine_target(8081))

@@ -1,7 +1,7 @@
-"""Send spoilt offers to the real doors on loopback and say what became of them.
+"""Send malformed offers to the real endpoints on loopback and report the results.
 
-`.venv/bin/python -m scripts.fuzz_offers --offers 10000`; exit status 1 when anything went wrong. `--seed` and
-the number in a failure's text give that offer again (`--only`).
+`.venv/bin/python -m scripts.fuzz_offers --offers 10000`; exit status 1 if there was a failure. `--seed` and
+the number in a failure's text reproduce that offer (`--only`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from webrtc_host.config import DataConfig, LimitsConfig, MediaProcessConfig
 
 OFFERS = Path(__file__).parent.parent / "tests" / "support" / "offers"
 SLOPE_KB_MAX = 2.0
-"""Memory gained for each offer; a leaked peer is 200 kB."""
+"""Allowed growth of memory for each offer; a leaked peer connection takes 200 kB."""
 
 
 def config(folder: Path) -> MediaProcessConfig:
-    """Without the limit of requests, behind which no offer would reach its door."""
+    """A configuration without a low request limit, which would refuse offers before they are handled."""
     limits = LimitsConfig(requests_per_s=100_000)
     return MediaProcessConfig(data=DataConfig(dir=folder), limits=limits, engine_url="http://127.0.0.1:9")
 

@@ -1,12 +1,12 @@
-"""Kill the server with speech in flight, again and again, and count: nothing missing, nothing twice.
+"""Kill the server again and again while speech arrives, and check that no text is missing or doubled.
 
   python scripts/kill_test.py --channels 4 --rounds 5
   python scripts/kill_test.py --channels 16 --rounds 50 --json kill-test.json --markdown kill-test.md
 
 Starts a real `host-stt serve` with the starter model on a free port, lets espeak-ng speak on every channel,
-and kills -9 the media process, the engine, or both at random moments. A phrase counts as received whole when
-its last packet was sent `--margin-ms` before the kill. Exit status 1 when a phrase is missing, doubled or
-more than 300 ms off.
+and kills (-9) the media process, the engine, or both at random times. A phrase counts as received if its last
+packet was sent `--margin-ms` before the kill. Exit status 1 if a phrase is missing, doubled or more than 300
+ms off.
 """
 
 from __future__ import annotations

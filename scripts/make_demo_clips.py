@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Speak the test clips of the microphone page: text in, demo/clips/*.mp3 and clips.json out.
+"""Make the test clips of the microphone page: text in, demo/clips/*.mp3 and clips.json out.
 
-Run by hand when a phrase changes; the clips are committed. Needs espeak-ng. MP3, because every browser
-decodes it (Safari learnt Ogg only in 2025) and two clips together stay under 100 kB.
+Run it by hand when a phrase changes; the clips are committed. Needs espeak-ng. The format is MP3, because
+every browser decodes it (Safari only decodes Ogg since 2025), and two clips together take under 100 kB.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import av
 CLIPS = Path(__file__).resolve().parent.parent / "demo" / "clips"
 BIT_RATE = 48_000
 SAMPLE_RATE = 24_000
-LEAD_MS = 400  # silence in front: a clip starts as abruptly as nobody speaks
+LEAD_MS = 400  # silence before the clip, because real speech does not begin at the first sample
 
 
 @dataclass(frozen=True, slots=True)

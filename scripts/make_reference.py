@@ -1,6 +1,7 @@
-"""Write three pages of docs/reference/ from the code: configuration, command line, metrics.
+"""Generate three pages of docs/reference/ from the code: configuration, command line, metrics.
 
-Run it after a change of settings or options: `.venv/bin/python -m scripts.make_reference`. A test compares.
+Run it after a change of settings, options or metrics: `.venv/bin/python -m scripts.make_reference`. A test
+compares the pages with the code.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ HELP_NAMES = ["-h", "--help"]
 
 CONFIGURATION_HEAD = """# Configuration
 
-Every setting, made from the code and from `config/host-stt.yaml` by `scripts/make_reference.py`; a test
-holds the three equal. Start with `host-stt serve --config FILE`; change one setting for one run with
-`--set KEY=VALUE` (the value is read as YAML); `host-stt check` names the key and the line of every mistake.
-`${NAME}` inside a value is taken from the environment. In place of the section `auth` may stand `auth: none`.
+All settings. `scripts/make_reference.py` makes this page from the code and `config/host-stt.yaml`; a test
+checks that the three agree. Start with `host-stt serve --config FILE`. Change one setting for one run with
+`--set KEY=VALUE` (the value is read as YAML). `host-stt check` names the key and the line of every mistake.
+`${NAME}` inside a value is taken from the environment. `auth: none` may replace the section `auth`.
 """
 CLI_HEAD = """# The command line
 
-Made from the code by `scripts/make_reference.py`; a test compares. `scripts/serve` sets up what is missing
-and runs `host-stt serve`; in a source tree the command is `.venv/bin/host-stt`.
+`scripts/make_reference.py` makes this page from the code; a test compares them. `scripts/serve` installs what
+is missing and runs `host-stt serve`. In a source tree the command is `.venv/bin/host-stt`.
 
-Exit status: 0 after an orderly end, 2 when it cannot start like this (one sentence on stderr for each
-reason). SIGTERM, SIGINT and SIGHUP end it in order: last words become finals first, within 8 s.
+Exit status: 0 after an orderly end, 2 if the command cannot start (one sentence on stderr for each reason).
+SIGTERM, SIGINT and SIGHUP end the server in order: it transcribes the last words first, within 8 s.
 """
 METRICS_HEAD = """# Metrics
 
@@ -69,7 +70,7 @@ def configuration() -> str:
 
 
 def _comments(lines: list[str], keys: dict[int, KeyPath]) -> Iterator[tuple[KeyPath, str]]:
-    """(path, its comment); a key right below another one shares the comment above both."""
+    """(path, its comment); a key directly below another one has the same comment."""
     comment: list[str] = []
     for number, line in enumerate(lines, start=1):
         stripped = line.strip()

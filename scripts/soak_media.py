@@ -1,8 +1,8 @@
-"""Let channels speak for long, then connections come and go, and see whether the server stays as it was.
+"""Let channels speak for a long time, then open and close many connections, and check for growth.
 
 `.venv/bin/python -m scripts.soak_media --minutes 30 --channels 16 --cycles 1000`; either may be 0. Exit
-status 1 when memory, tasks, threads or file descriptors grow, or the server logged an error.
-Results: docs/benchmarks/hardening.md.
+status 1 if memory, tasks, threads or file descriptors grow, or if the server logged an error. Results:
+docs/benchmarks/hardening.md.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Make the starter model from nothing: speak the phrases, train, export.
+"""Make the starter model: synthesise the phrases, train, export.
 
     python scripts/train_starter_model.py --work build/starter --out host_stt/starter
 
 Needs espeak-ng and flite, and torch, faster-whisper, tokenizers, scipy and av (`training/requirements.txt`).
-The same seed and steps give the same corpus and the same batches everywhere; the weights differ in the last
-digits with the processor. A training that was stopped goes on from its last checkpoint.
+The same seed and steps give the same corpus and the same batches on every machine; the weights differ in the
+last digits between processors. A stopped training continues from its last checkpoint.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-# Read when the libraries load, so before torch and numpy: cores are shared, and waiting threads shall sleep.
+# Set before torch and numpy are loaded, which read these: cores are shared, so waiting threads must sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -37,7 +37,7 @@ def make_dataset(work: Path, seed: int) -> BatchDataset:
 
 
 def train_model(work: Path, steps: int, seed: int) -> None:
-    """Train from the corpus in `work`; the checkpoint stays there."""
+    """Train from the corpus in `work`; the checkpoint is written to `work`."""
     torch.manual_seed(seed)
     characters = Corpus(work / "corpus").characters()
     vocabulary = learn_vocabulary(seed)
@@ -53,8 +53,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/starter"), help="corpus, checkpoint; 6 GB")
     parser.add_argument("--out", type=Path, default=Path("host_stt/starter"), help="the finished model")
     parser.add_argument("--stage", choices=("all", "corpus", "train", "export"), default="all")
-    parser.add_argument("--steps", type=int, default=STEPS, help="fewer only to try it out")
-    parser.add_argument("--shards", type=int, default=SHARDS, help="of 2,500 phrases")
+    parser.add_argument("--steps", type=int, default=STEPS, help="fewer only for a trial")
+    parser.add_argument("--shards", type=int, default=SHARDS, help="number of shards of 2,500 phrases")
     parser.add_argument("--seed", type=int, default=SEED)
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

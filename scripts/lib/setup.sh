@@ -1,5 +1,5 @@
-# Shared by the scripts beside it: a virtual environment with the locked packages, and Debian packages when root.
-# Sourced, after `set -euo pipefail`. Safe to run again: what is done is not done twice, and then nothing is fetched.
+# Shared by the scripts in scripts/: a virtual environment with the locked packages, and Debian packages if run as root.
+# Source it after `set -euo pipefail`. It can run again: finished steps are skipped, and then nothing is downloaded.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VENV=${HOST_STT_VENV:-$ROOT/.venv}
@@ -14,10 +14,10 @@ set_up() {
     make_environment
     wanted="$("$VENV/bin/python" -c 'import sys; print(sys.version)') $(sha256sum <"$lock")"
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-        say "installing the locked packages (requirements/$1.lock); a few minutes the first time"
+        say "installing the locked packages (requirements/$1.lock); this takes a few minutes the first time"
         "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
             --require-hashes -r "$lock" >&2 ||
-            die "the packages of requirements/$1.lock could not be installed; pip says why above (is the package index reachable?)"
+            die "the packages of requirements/$1.lock could not be installed; see pip's message above (is the package index reachable?)"
         printf '%s\n' "$wanted" >"$stamp"
     fi
     link_source
@@ -40,7 +40,7 @@ make_environment() {
     "$python" -m venv --clear "$VENV" || die "no virtual environment could be made in $VENV"
 }
 
-# The source tree itself, without building it: nothing to fetch, and an edit is in force at the next start.
+# Link the source tree instead of building it: nothing is downloaded, and an edit takes effect at the next start.
 link_source() {
     local packages
     packages=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
@@ -49,10 +49,10 @@ link_source() {
     chmod +x "$VENV/bin/host-stt"
 }
 
-# debian_packages NAME...: install those that are missing, or say which they are. Never fails: what needs them says so.
+# debian_packages NAME...: install missing packages, or print their names. Never fails: the program that needs one reports it.
 debian_packages() {
     local missing=() name
-    command -v dpkg-query >/dev/null || { say "this is no Debian; needed here: $*"; return 0; }
+    command -v dpkg-query >/dev/null || { say "this is not Debian; please install: $*"; return 0; }
     for name in "$@"; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
     done
@@ -63,7 +63,7 @@ debian_packages() {
     fi
     say "installing Debian packages: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
-    # RUNLEVEL=1: a package that brings a service (nginx) does not start it.
+    # RUNLEVEL=1: do not start a service that a package installs (nginx).
     { apt-get -qq update && RUNLEVEL=1 apt-get -qq -y --no-install-recommends \
         -o DPkg::Lock::Timeout=120 install "${missing[@]}"; } >/dev/null ||
         say "apt-get could not install: ${missing[*]}"

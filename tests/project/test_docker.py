@@ -136,7 +136,7 @@ def test_coturn_is_started_only_when_asked_for_and_only_with_a_secret_and_an_add
     nobody = coturn()
     assert (nobody.returncode, nobody.stderr) == (
         2,
-        "set TURN_SECRET to a secret that the server knows too\n",
+        "set TURN_SECRET to the secret that the server has too\n",
     )
     nowhere = coturn(TURN_SECRET="open")
     assert (nowhere.returncode, nowhere.stderr) == (

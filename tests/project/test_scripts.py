@@ -91,7 +91,7 @@ $(sha256sum <"$ROOT/requirements/serve.lock")" >"$VENV/.installed-serve"
     )
     assert changed.returncode == 2
     assert "installing the locked packages (requirements/serve.lock)" in changed.stderr
-    assert "could not be installed; pip says why above" in changed.stderr
+    assert "could not be installed; see pip's message above" in changed.stderr
     assert (venv / ".installed-serve").read_text(encoding="ascii") == "old\n"
 
 
@@ -103,4 +103,4 @@ def test_missing_debian_packages_are_named_for_those_who_are_not_root(tmp_path: 
 
 def test_on_another_system_the_needs_are_named(tmp_path: Path) -> None:
     done = setup("command() { return 1; }; debian_packages chromium", venv=tmp_path / "venv")
-    assert (done.returncode, done.stderr) == (0, "host-stt: this is no Debian; needed here: chromium\n")
+    assert (done.returncode, done.stderr) == (0, "host-stt: this is not Debian; please install: chromium\n")
