@@ -44,7 +44,7 @@ RSS_GAIN_MB = 150.0
 """Caches, threads and the record of the sessions made; a leak of 1 kB a request is past it in a long run."""
 FDS_LEFT_OVER = 20
 SETTLE_S = 60.0
-LOG_FAULT = re.compile(r" (?:ERROR|CRITICAL) |Traceback|never retrieved|never awaited|starting it again")
+LOG_FAULT = re.compile(r" (?:ERROR|CRITICAL) |Traceback|never retrieved|never awaited|restarting it")
 STAMPED = re.compile(r"\d{4}-\d\d-\d\dT|\S")
 """The first line of an entry: a traceback is indented below it."""
 KEPT_OF_A_KIND = 3

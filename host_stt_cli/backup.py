@@ -1,8 +1,8 @@
-"""`host-stt backup DEST`: a copy of the data folder, also while a server writes into it.
+"""`host-stt backup DEST`: copy the data folder, also while a server writes to it.
 
-Owns what is copied and in which order. The database first, as of one moment; then the sound, which only
-grows: what is newer than the database is read again when the copy is put to use, so nothing is missing in it.
-Invariant: DEST appears under its name only when it is complete, is a data folder itself, and private.
+Copies the database first, as it is at one moment, then the audio, which only grows. Audio that is newer than
+the database has no text in the copy; a server that starts on the copy transcribes it. So nothing is missing.
+Invariant: DEST gets its name only when it is complete; it is a data folder itself, and private.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from host_stt_cli.options import ConfigOptions, config_options
 from webrtc_host.transcript.database import FILE_NAME, MEMORY, copy_sqlite
 
 LEFT_OUT = ("models", LOCK_NAME, PID_NAME)
-"""Of the data folder's own entries: what can be fetched again, and what belongs to the running server."""
+"""Entries of the data folder that are not copied: models can be fetched again, the others belong to a
+process.
+"""
 UNFINISHED = ".unfinished"
 
 
@@ -29,9 +31,10 @@ UNFINISHED = ".unfinished"
 @click.argument("dest", type=click.Path(path_type=Path), metavar="DEST")
 @config_options
 def backup(options: ConfigOptions, dest: Path) -> None:
-    """Copy the record, the sound and the settings of the data folder to the new folder DEST.
+    """Copy the record, the audio and the settings of the data folder to the new folder DEST.
 
-    A server may be running on it. To restore, start one with --set data.dir=DEST, or on a copy of DEST.
+    A server may be running on the data folder. To restore, start a server with --set data.dir=DEST, or on a
+    copy of DEST.
     """
     keep_private()
     config = options.load().config
@@ -54,18 +57,18 @@ def backup(options: ConfigOptions, dest: Path) -> None:
 
 
 def refuse(source: Path, dest: Path) -> None:
-    """Raise StartError for what cannot be copied from or to."""
+    """Raise StartError if `source` cannot be copied, or not to `dest`."""
     if not source.is_dir():
         raise StartError(
-            f"there is no data folder {source}; say where it is with --set data.dir=FOLDER, or --config FILE."
+            f"there is no data folder {source}; name the folder with --set data.dir=FOLDER, or --config FILE."
         )
     if dest.exists():
-        raise StartError(f"{dest} is there already; name a folder that is not.")
+        raise StartError(f"{dest} exists already; name a new folder.")
     if dest.is_relative_to(source):
-        raise StartError(f"{dest} lies in the data folder itself; name a folder outside of {source}.")
+        raise StartError(f"{dest} is inside the data folder; name a folder outside of {source}.")
     unfinished = dest.with_name(dest.name + UNFINISHED)
     if unfinished.exists():
-        raise StartError(f"{unfinished} is left from a backup that did not end; remove it first.")
+        raise StartError(f"{unfinished} is left from a backup that did not finish; remove it first.")
 
 
 def copy_folder(source: Path, dest: Path) -> int:
@@ -79,9 +82,9 @@ def copy_folder(source: Path, dest: Path) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copy2(file, target)
-            target.chmod(target.stat().st_mode & 0o700)  # the copy's mode is the old file's
+            target.chmod(target.stat().st_mode & 0o700)  # copy2 copies the mode; keep only the owner's part
         except FileNotFoundError:
-            continue  # its time was over while we copied
+            continue  # retention removed the file during the copy
         copied += 1
     return copied
 

@@ -1,9 +1,9 @@
-"""HTTPS: a certificate of our own, made once, or the operator's two files.
+"""The certificate for HTTPS: made once by this program, or two files from the operator.
 
-A browser hands out the microphone only to https or to localhost. The self-signed certificate names every
-address this machine has, so that whichever of them is typed, only the one known warning appears. It is made
-again when an address is not named in it or it is about to end; not for an address that went away, since each
-remake asks every desk to accept a new one.
+A browser allows the microphone only on https or localhost. The self-signed certificate names all addresses of
+this machine, so with each of them the browser shows the same single warning. It is made again if an address
+is missing in it, or shortly before it expires. It is not made again when an address of this machine
+disappears, because every client has to accept a new certificate.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from host_stt_cli.errors import StartError
 
-VALID_DAYS = 397  # the longest that browsers accept of any certificate
+VALID_DAYS = 397  # the longest time that browsers accept
 RENEW_DAYS = 7
 CERT_NAME = "tls-cert.pem"
 KEY_NAME = "tls-key.pem"
@@ -35,7 +35,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a certificate is for."""
+    """The host names and addresses that a certificate is valid for."""
 
     hosts: frozenset[str]
     addresses: frozenset[IpAddress]
@@ -45,7 +45,7 @@ class Names:
 
 
 def local_names() -> Names:
-    """localhost, the host name and every address here; IPv6 link-local ones cannot stand in a URL."""
+    """localhost, the host name and all addresses; without link-local IPv6, which cannot be part of a URL."""
     addresses: set[IpAddress] = {ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")}
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
@@ -56,13 +56,15 @@ def local_names() -> Names:
 
 
 def _host_name() -> set[str]:
-    """The host's name, unless a certificate cannot hold it (over 64 characters, or not ASCII)."""
+    """The host's name, unless a certificate cannot contain it (over 64 characters, or not ASCII)."""
     name = socket.gethostname()
     return {name} if name.isascii() and 0 < len(name) <= 64 else set()
 
 
 def self_signed(folder: Path, now: datetime.datetime, names: Names | None = None) -> tuple[Path, Path]:
-    """(certificate, key) in `folder`, made when missing, broken, ending, or silent about one of `names`."""
+    """(certificate, key) in `folder`; made if missing, unreadable, about to expire, or if a name is
+    missing.
+    """
     names = names or local_names()
     cert, key = folder / CERT_NAME, folder / KEY_NAME
     if not _still_good(cert, key, now, names):
@@ -102,7 +104,7 @@ def _make(cert: Path, key: Path, now: datetime.datetime, names: Names) -> None:
         .issuer_name(subject)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))  # a desk whose clock is behind may still connect
+        .not_valid_before(now - datetime.timedelta(hours=1))  # for clients whose clock is slow
         .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -119,7 +121,7 @@ def _make(cert: Path, key: Path, now: datetime.datetime, names: Names) -> None:
 
 
 def _replace(path: Path, data: bytes, mode: int) -> None:
-    """Write whole or not at all; not readable by others even for a moment (mkstemp makes it 0600)."""
+    """Replace the file in one step. Other users cannot read it at any time (mkstemp makes it 0600)."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -134,7 +136,9 @@ def fingerprint(cert: Path) -> str:
 
 
 def server_context(cert: Path, key: Path) -> ssl.SSLContext:
-    """TLS 1.2 and up with these files. Raises StartError in words when they will not do."""
+    """A TLS context (1.2 and up) with these files. Raises StartError with a sentence if they cannot be
+    used.
+    """
     for name, path in (("tls.cert", cert), ("tls.key", key)):
         try:
             path.read_bytes()
@@ -145,7 +149,7 @@ def server_context(cert: Path, key: Path) -> ssl.SSLContext:
     try:
         context.load_cert_chain(cert, key, password=_no_password)
     except _PasswordAskedError as error:
-        raise StartError(f"tls.key {key} asks for a password; give a key without one.") from error
+        raise StartError(f"tls.key {key} is protected by a password; give a key without one.") from error
     except ssl.SSLError as error:
         raise StartError(_why_refused(cert, key, error)) from error
     return context
@@ -156,7 +160,7 @@ class _PasswordAskedError(Exception):
 
 
 def _no_password() -> str:
-    raise _PasswordAskedError  # without this OpenSSL asks on the terminal and the server waits for ever
+    raise _PasswordAskedError  # else OpenSSL asks on the terminal, and the server waits for ever
 
 
 def _why_refused(cert: Path, key: Path, error: ssl.SSLError) -> str:

@@ -1,6 +1,6 @@
-"""`host-stt check`: read the configuration and name every mistake, or say what it comes to.
+"""`host-stt check`: read the configuration and print every mistake, or a summary.
 
-Looks at the files that it names too, the glossary and the certificate, and starts nothing.
+Also reads the glossary and the certificate that the configuration names. Starts nothing.
 """
 
 from __future__ import annotations
@@ -36,4 +36,4 @@ def check(options: ConfigOptions) -> None:
         f"  engine  http://{config.engine.host}:{config.engine.port}/ (engine.model {config.engine.model})"
     )
     click.echo(f"  data    {config.data.dir.expanduser().absolute()}")
-    click.echo(f"  token   {'asked for' if config.asks_token else 'none'}")
+    click.echo(f"  token   {'required' if config.asks_token else 'none'}")

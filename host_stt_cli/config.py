@@ -1,9 +1,9 @@
-"""The whole configuration: one file, `--set` on top, checked before anything starts.
+"""The whole configuration: one file, with `--set` on top, checked before anything starts.
 
-Owns the root of the keys, where the file is looked for, and the rules that span sections (an open address
-needs a token). The sections belong to the packages that use them. `load` names the file, line and key of
-every mistake.
-Invariant: config/host-stt.yaml, the empty file and `Config()` are equal; a test holds it.
+Contains the top level of the keys, the search for the file, and the rules about several sections (an address
+open to others needs a token). The sections are defined in the packages that use them. `load` reports the
+file, line and key of every mistake. Invariant: config/host-stt.yaml, an empty file and `Config()` are equal;
+a test checks it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DERIVED = {
     ("engine", "tokens"): "auth.tokens",
     ("engine", "open_to_all"): "auth",
 }
-"""Fields that the engine gets from another section: no keys of the file."""
+"""Fields that the engine gets from another section; they are not keys of the file."""
 FILE_NAME = "host-stt.yaml"
 GLOSSARY_NAME = "glossary.yaml"
 
@@ -53,7 +53,7 @@ class LogConfig(Settings):
 
 
 class Config(Settings):
-    """Everything `config/host-stt.yaml` may say."""
+    """All keys of `config/host-stt.yaml`."""
 
     media: MediaConfig = Field(default_factory=MediaConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
@@ -69,12 +69,12 @@ class Config(Settings):
 
     @property
     def token(self) -> str:
-        """Empty when none is asked for."""
+        """Empty if no token is required."""
         return "" if self.auth == "none" else self.auth.token
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every token, for the log to strike out."""
+        """Every token, so that the log can remove them."""
         if self.auth == "none":
             return ()
         return tuple(one for one in (self.auth.token, *(each.token for each in self.auth.tokens)) if one)
@@ -84,9 +84,10 @@ class Config(Settings):
         return bool(self.secrets)
 
     def refuse_open(self, section: Literal["media", "engine"]) -> None:
-        """Raise StartError when others reach the section's port without a token or the word none.
+        """Raise StartError if others can reach the section's port, and neither a token nor `auth: none` is
+        set.
 
-        They do by its host, and on loopback through a proxy or through a page of an allowed origin.
+        Others can reach it by its host, or on loopback through a proxy or a page of an allowed origin.
         """
         is_guarded = bool(self.token) or self.auth == "none" or (section == "media" and self.asks_token)
         if section == "engine":
@@ -106,9 +107,9 @@ class Config(Settings):
     def media_process(
         self, data: Path, engine_port: int, pair_secret: str | None = None
     ) -> MediaProcessConfig:
-        """What 8082 runs with. data: the folder as held; engine_port: where the engine listens.
+        """The settings of 8082. data: the data folder as an absolute path; engine_port: the engine's port.
 
-        pair_secret: what it calls the engine with; None: a token of `auth`.
+        pair_secret: the token for requests to the engine; None: a token of `auth`.
         """
         return MediaProcessConfig(
             media=self.media,
@@ -125,10 +126,9 @@ class Config(Settings):
         )
 
     def engine_in_force(self, pair_secret: str | None = None) -> EngineConfig:
-        """The engine's settings with what it takes from other sections: the tokens, and a place in the data
-        folder.
+        """The engine's settings with values from other sections: the tokens, and a folder in the data folder.
 
-        pair_secret: a token of the two servers alone, where `serve` made one.
+        pair_secret: a token for requests between the two servers, if `serve` made one.
         """
         derived: dict[str, Any] = {"open_to_all": self.auth == "none"}
         if self.token:
@@ -137,21 +137,21 @@ class Config(Settings):
         derived["tokens"] = tuple(
             SecretStr(one) for one in (*admins, *([pair_secret] if pair_secret else []))
         )
-        if self.engine.models_dir == EngineConfig().models_dir:  # the default stands for "in the data folder"
+        if self.engine.models_dir == EngineConfig().models_dir:  # the default means "inside data.dir"
             derived["models_dir"] = self.data.dir / "models"
         return self.engine.model_copy(update=derived)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that could be read; `file` is where it came from."""
+    """A configuration that was read without mistakes, and the file that it came from."""
 
     config: Config
     file: Path
 
 
 class ConfigMistakes(StartError):
-    """Every mistake found, a line each."""
+    """All mistakes of a configuration, one line each."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
@@ -159,13 +159,13 @@ class ConfigMistakes(StartError):
 
 
 def packaged(name: str) -> Path:
-    """A default file that came with the program: inside the wheel, or config/ of a source tree."""
+    """A default file of the program: inside the wheel, or in config/ of a source tree."""
     inside = Path(__file__).parent / "defaults" / name
     return inside if inside.exists() else Path(__file__).parent.parent / "config" / name
 
 
 def find_file(asked: Path | None, name: str = FILE_NAME) -> Path:
-    """The file asked for, else config/`name` here, else the packaged one."""
+    """The file that was named, else config/`name` in the current folder, else the packaged one."""
     if asked is not None:
         return asked
     here = Path("config") / name
@@ -178,10 +178,10 @@ def load(
     options: Mapping[KeyPath, Any] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Loaded:
-    """The configuration in force.
+    """Read the configuration: the file, then the options of the command line on top.
 
     sets: `key.path=value` as typed; the value is read as YAML. options: values of other command line options.
-    Raises ConfigMistakes naming every mistake.
+    Raises ConfigMistakes with all mistakes.
     """
     path = find_file(file)
     source = read_yaml(_read(path), str(path), environ, _is_text)
@@ -215,7 +215,7 @@ def _is_text(path: KeyPath) -> bool:
 
 @dataclass(slots=True)
 class _Overlay:
-    """Values from the command line laid over a file, remembering where each came from."""
+    """Values of the command line on top of those of the file; remembers where each value came from."""
 
     source: Source
     origins: dict[KeyPath, str]
@@ -248,7 +248,7 @@ class _Overlay:
 
 
 def _tls_mode_from_files(overlay: _Overlay) -> None:
-    """Naming `tls.cert` and `tls.key` is enough, `mode: off` beside them or not; `--tls off` wins."""
+    """Set tls.mode to `files` if cert or key is given and mode is off, except after `--tls off`."""
     tls = overlay.source.data.get("tls")
     if not isinstance(tls, dict) or ("tls", "mode") in overlay.origins:
         return
@@ -257,7 +257,7 @@ def _tls_mode_from_files(overlay: _Overlay) -> None:
 
 
 def _derived_keys(overlay: _Overlay) -> list[Mistake]:
-    """Take the fields out that have their key elsewhere, and say where."""
+    """Remove fields that are set by another key, with a mistake that names that key."""
     mistakes = []
     for path, meant in DERIVED.items():
         section = overlay.source.data.get(str(path[0]))
@@ -269,7 +269,7 @@ def _derived_keys(overlay: _Overlay) -> list[Mistake]:
 
 
 def _validate(overlay: _Overlay, mistakes: list[Mistake]) -> Config | None:
-    """The configuration, or None with what is wrong added to `mistakes`: one for each place, the first."""
+    """The configuration; None if invalid. Adds one mistake, the first, for each place to `mistakes`."""
     try:
         return Config.model_validate(overlay.source.data)
     except ValidationError as error:
@@ -285,7 +285,7 @@ def _mistakes_of(error: ValidationError, overlay: _Overlay) -> list[Mistake]:
     for detail in error.errors(include_url=False):
         location = detail["loc"]
         if location[0] == "auth" and detail["type"] == "literal_error" and isinstance(detail["input"], dict):
-            continue  # the `none` half of the union; the other half says what is wrong
+            continue  # error of the `none` alternative; the other alternative has the real error
         path = _path_of(location, detail["type"] == "extra_forbidden")
         mistake = Mistake(
             overlay.where(path), _sentence(path, detail["type"], detail["msg"], detail["input"])
@@ -296,7 +296,7 @@ def _mistakes_of(error: ValidationError, overlay: _Overlay) -> list[Mistake]:
 
 
 def _path_of(location: tuple[int | str, ...], last_is_a_key: bool) -> KeyPath:
-    """Pydantic puts the names of union members into a location; they are no keys."""
+    """The key path. Pydantic adds the names of union members to a location; they are not keys."""
     last = len(location) - 1
     return tuple(
         part
@@ -311,7 +311,7 @@ def _sentence(path: KeyPath, kind: str, message: str, value: Any) -> str:
         meant = suggestion(Config, path)
         return f"{key}: there is no such key" + (f"; did you mean {meant}?" if meant else "")
     if path == ("auth",):
-        return "auth: write `auth: {token: ...}`, or `auth: none` to ask nobody for one"
+        return "auth: write `auth: {token: ...}`, or `auth: none` to require no token"
     shown = "the value" if path[-1] in SECRETS else _short(value)
     message = plain_mistake(message)
     return (

@@ -1,8 +1,9 @@
-"""The data folder: made for its owner alone, proved writable, and held by one process at a time.
+"""The data folder: made readable for its owner only, checked to be writable, and used by one process at a
+time.
 
-The lock is the operating system's, so a process that was killed leaves nothing to clean up. `host-stt.pid`
-beside it is only there to name the other process in the message. A full disk keeps no server from starting:
-text goes on, and `/ready` says what cannot be kept.
+The lock belongs to the operating system, so a killed process leaves no lock behind. `host-stt.pid` is only
+there to name the other process in an error. A full disk does not stop a server from starting: transcription
+continues, and `/ready` reports what cannot be stored.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def keep_private() -> None:
-    """Make every new file and folder of this process its owner's alone: they hold people's speech."""
+    """Make all new files and folders of this process private to its owner: they contain people's speech."""
     os.umask(0o077)
 
 
 @contextmanager
 def hold(folder: Path, *, is_needed: bool = True) -> Iterator[Path]:
-    """The absolute data folder, ours until the block ends. Raises StartError when it cannot be.
+    """Lock the data folder until the block ends; yields its absolute path. Raises StartError if it fails.
 
-    is_needed: False does with a folder that cannot be written: the record is in memory, and nothing is kept.
+    is_needed: False accepts a folder that cannot be written, because the record is in memory.
     """
     folder = folder.expanduser().absolute()
     try:
@@ -46,7 +47,7 @@ def hold(folder: Path, *, is_needed: bool = True) -> Iterator[Path]:
     except StartError as error:
         if is_needed:
             raise
-        logger.warning("%s The record is in memory, so this goes on; nothing is kept.", error.message)
+        logger.warning("%s The record is in memory, so the server starts; it stores nothing.", error.message)
         yield folder
         return
     lock = FileLock(folder / LOCK_NAME)
@@ -55,12 +56,12 @@ def hold(folder: Path, *, is_needed: bool = True) -> Iterator[Path]:
     except Timeout as error:
         raise StartError(
             f"another host-stt{_other(folder)} already uses the data folder {folder}; "
-            "stop it, or give this one its own with --set data.dir=FOLDER."
+            "stop it, or give this one another folder with --set data.dir=FOLDER."
         ) from error
     except OSError as error:
         if error.errno not in FULL:
             raise _unusable(folder, error) from error
-        logger.warning("the disk of %s is full; this goes on without a lock on the folder", folder)
+        logger.warning("the disk of %s is full; the server starts without a lock on the folder", folder)
     try:
         _write_pid(folder)
         yield folder
@@ -70,7 +71,7 @@ def hold(folder: Path, *, is_needed: bool = True) -> Iterator[Path]:
 
 
 def make_writable(folder: Path) -> None:
-    """Make the folder if it is not there, and write a file to be sure: root passes every permission check."""
+    """Make the folder if missing, and write a file as a test, because permission bits do not stop root."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -82,15 +83,15 @@ def make_writable(folder: Path) -> None:
 
 
 def warn_of_readers(folder: Path) -> None:
-    """Log a warning when other users of this machine can look into the folder."""
+    """Log a warning if other users of this machine can read the folder."""
     try:
         mode = stat.S_IMODE(folder.stat().st_mode)
     except OSError:
         return
     if mode & stat.S_IRWXO:
         logger.warning(
-            "every user of this machine can look into the data folder %s (mode %03o), which holds what was "
-            "said; `chmod -R go-rwx %s` ends that",
+            "every user of this machine can read the data folder %s (mode %03o), which contains what was "
+            "said; run `chmod -R go-rwx %s`",
             folder,
             mode,
             folder,
@@ -98,7 +99,7 @@ def warn_of_readers(folder: Path) -> None:
 
 
 def _write_pid(folder: Path) -> None:
-    """Keep the process number for the message to a second server. It may fail: nothing depends on it."""
+    """Write the process number for the error of a second server. A failure has no other consequence."""
     try:
         (folder / PID_NAME).write_text(f"{os.getpid()}\n", encoding="ascii")
     except OSError as error:
@@ -109,7 +110,7 @@ def _unusable(folder: Path, error: OSError) -> StartError:
     reason = (error.strerror or str(error)).lower()
     return StartError(
         f"the data folder {folder} cannot be written ({reason}); "
-        "mend that, or choose another with --set data.dir=FOLDER."
+        "make it writable, or choose another with --set data.dir=FOLDER."
     )
 
 

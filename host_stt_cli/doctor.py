@@ -1,4 +1,4 @@
-"""`host-stt doctor`: what this machine is, what the engine would choose, and whether it really decodes."""
+"""`host-stt doctor`: show this machine and the engine's choices, and test a real decode."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from host_stt_cli.window_chart import chart, clips_in, table
 @click.option(
     "--windows",
     is_flag=True,
-    help="Measure how short a window may be for this model, with the recordings of --audio. Takes minutes.",
+    help="Measure how short a window may be with this model, on the recordings of --audio. Takes minutes.",
 )
 @click.option(
     "--audio",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="For --windows: recordings with their words beside them (NAME.wav and NAME.txt), in folders named "
+    help="For --windows: recordings with their text beside them (NAME.wav and NAME.txt), in folders named "
     "after their language (en, ko).",
 )
 @config_options
 def doctor(options: ConfigOptions, windows: bool, audio: Path | None) -> None:
-    """Look this machine over and run a real decode; exit status 1 when the engine would not work."""
+    """Check this machine and run a real decode; exit status 1 if the engine would not work."""
     config = options.load().config.engine_in_force()
     if windows != (audio is not None):
-        raise click.UsageError("--windows and --audio DIR go together")
+        raise click.UsageError("--windows and --audio DIR are only allowed together")
     if audio is not None:
         _chart_windows(config, audio)
         return
@@ -49,7 +49,7 @@ def doctor(options: ConfigOptions, windows: bool, audio: Path | None) -> None:
     if model:
         click.echo(f"model        {model.name}: {model.reason}")
     if decode and not decode.error:
-        heard = "words heard" if decode.text else "no words"
+        heard = "with text" if decode.text else "no text"
         click.echo(f"decode       {decode.audio_s:.1f} s of speech in {decode.took_s * 1000:.0f} ms, {heard}")
     must_hear = bool(model and model.is_starter) or machine.device == "cuda"
     problems = [*refused, *diagnose(machine, decode, must_hear=must_hear)]
@@ -58,12 +58,14 @@ def doctor(options: ConfigOptions, windows: bool, audio: Path | None) -> None:
             f"{'PROBLEM' if problem.is_fatal else 'note':<12} {problem.what}\n{'':<12} fix: {problem.fix}"
         )
     is_well = not any(problem.is_fatal for problem in problems)
-    click.echo("This machine can serve." if is_well else "This machine cannot serve like this.")
+    click.echo(
+        "The engine works on this machine." if is_well else "The engine does not work on this machine."
+    )
     sys.exit(0 if is_well else 1)
 
 
 def _chart_windows(config: EngineConfig, folder: Path) -> None:
-    """Print a table for each language. Raises StartError when there is no model or no recording."""
+    """Print a table for each language. Raises StartError if there is no model or no recording."""
     try:
         model = resolve_model(config, None)
         loaded = load(model.path, config.device, config.compute_type, config.cpu_threads)

@@ -1,4 +1,4 @@
-"""`host-stt engine`: the speech engine (8081), alone or as the child of `serve`."""
+"""`host-stt engine`: run the speech engine (8081), alone or as the child of `serve`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def engine(options: ConfigOptions, from_parent: bool) -> None:
     except (errors.StartError, errors.ModelError) as error:
         raise StartError(str(error)) from error
     logging.shutdown()
-    # Not sys.exit: a thread that is still inside the model's library (loading it, say) would be torn down
-    # with the interpreter, and the library answers that with an abort. Nothing is left to clean up.
+    # Not sys.exit: the interpreter would end while a thread is still inside the model's library (for example
+    # loading it), and the library then aborts the process. There is nothing to clean up.
     os._exit(status)

@@ -1,11 +1,11 @@
-"""The engine child of `serve`: started, started again when it dies or falls silent, ended last.
+"""The engine as a child process of `serve`: start it, restart it when it ends or stops responding, end it
+last.
 
-Owns the process, not what it says: the child writes its log lines to the stderr it shares with us. It gets
-the configuration as one JSON line on its stdin, so it never sees another one than its parent, and then holds
-that pipe: when the parent is gone, killed outright too, the pipe closes and the child ends itself
-(`end_with_parent`). It stands in a session of its own, so that Ctrl-C reaches only the parent and the last
-words can still be decoded.
-Invariant: between `run` and its end at most one child lives, and none after `stop` returned.
+Controls the process, not its output: the child writes its log to the same stderr. The child gets the
+configuration as one JSON line on its stdin, so both processes use the same one. The parent keeps this pipe
+open. When the parent ends, even when it is killed, the pipe closes and the child ends itself
+(`end_with_parent`). The child has its own process session, so that Ctrl-C reaches only the parent, and the
+last words can be decoded. Invariant: during `run` at most one child exists, and after `stop` none.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ logger = logging.getLogger(__name__)
 
 ENGINE_COMMAND = (sys.executable, "-m", "host_stt_cli", "engine", "--from-parent")
 CANNOT_START = 2
-"""Exit status of a program that said why in one sentence; starting it again would say it again."""
+"""Exit status of a program that has printed why it cannot start; a restart would print the same again."""
 ORPHAN_GRACE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before the next start: doubling while children die young."""
+    """How long to wait before a restart. The time doubles while children end soon after their start."""
 
     first_s: float = 0.5
     max_s: float = 15.0
-    healthy_after_s: float = 30.0  # a child that lived this long is started again at once
+    healthy_after_s: float = 30.0  # a child that ran this long is restarted after first_s
 
     def after(self, previous_s: float, lived_s: float) -> float:
         if lived_s >= self.healthy_after_s or previous_s == 0:
@@ -45,19 +45,18 @@ class Backoff:
 
 
 class EngineCannotStartError(StartError):
-    """The engine has already said why on stderr."""
+    """The engine cannot start; it has printed the reason on stderr."""
 
     def __init__(self) -> None:
-        super().__init__("the engine cannot start like this; its sentence stands above.")
+        super().__init__("the engine cannot start; the line above says why.")
 
 
 class EngineProcess:
-    """One engine, kept alive.
+    """One engine process, restarted when it ends.
 
-    first_line: what the child reads from its stdin. ready: told True when the child may be taken as started
-    for good, so that an exit status 2 after it is a mishap to recover from, not a mistake in the
-    configuration.
-    silence: returns when the child has stopped answering; it is then ended by force and started again.
+    first_line: what the child reads from its stdin. was_ready: True once the engine was ready; from then on,
+    exit status 2 is a failure to recover from, not a mistake in the configuration. silence: returns when the
+    child has stopped responding; the child is then killed and started again.
     """
 
     def __init__(
@@ -80,11 +79,11 @@ class EngineProcess:
 
     @property
     def pid(self) -> int | None:
-        """Of the living child."""
+        """Process number of the running child, or None."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def run(self) -> None:
-        """Keep a child alive until `stop`. Raises EngineCannotStartError when the first one refused."""
+        """Keep a child running until `stop`. Raises EngineCannotStartError if the first one cannot start."""
         wait_s = 0.0
         while not self._stopping.is_set():
             began_s = time.monotonic()
@@ -94,11 +93,11 @@ class EngineProcess:
             if status == CANNOT_START and not self._was_ready():
                 raise EngineCannotStartError
             wait_s = self._backoff.after(wait_s, time.monotonic() - began_s)
-            logger.warning("the engine %s; starting it again in %.1f s", _how_it_ended(status), wait_s)
+            logger.warning("the engine %s; restarting it in %.1f s", _how_it_ended(status), wait_s)
             await self._pause(wait_s)
 
     async def _live(self) -> int:
-        """Start a child and wait for its end."""
+        """Start a child and wait until it ends."""
         process = await asyncio.create_subprocess_exec(
             *self._command, stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
@@ -106,7 +105,7 @@ class EngineProcess:
         self.starts += 1
         logger.info("engine started: process %d", process.pid)
         if self._stopping.is_set():
-            process.terminate()  # stop came while the child was being made
+            process.terminate()  # `stop` was called while the child was being created
         assert process.stdin is not None  # stdin=PIPE
         try:
             process.stdin.write(self._first_line.rstrip(b"\n") + b"\n")
@@ -126,8 +125,8 @@ class EngineProcess:
             return
         await self._silence()
         if process.returncode is None:
-            logger.error("the engine (process %d) no longer answers; ending it by force", process.pid)
-            process.kill()  # the one signal that a stopped process obeys
+            logger.error("the engine (process %d) no longer responds; killing it", process.pid)
+            process.kill()  # SIGKILL also ends a process that SIGSTOP has stopped
 
     async def _pause(self, wait_s: float) -> None:
         try:
@@ -136,9 +135,7 @@ class EngineProcess:
             return
 
     async def stop(self, grace_s: float = 1.5) -> None:
-        """End the child for good: SIGTERM, then SIGKILL when it still lives after `grace_s`. Safe to call
-        twice.
-        """
+        """End the child: SIGTERM, then SIGKILL if it still runs after `grace_s`. May be called twice."""
         self._stopping.set()
         process = self._process
         if process is None or process.returncode is not None:
@@ -147,7 +144,7 @@ class EngineProcess:
         try:
             await asyncio.wait_for(process.wait(), grace_s)
         except TimeoutError:
-            logger.warning("the engine did not end within %.1f s; ending it by force", grace_s)
+            logger.warning("the engine did not end within %.1f s; killing it", grace_s)
             process.kill()
             await process.wait()
 
@@ -162,15 +159,15 @@ def _how_it_ended(status: int) -> str:
 
 
 def end_with_parent(pipe: int, grace_s: float = ORPHAN_GRACE_S) -> None:
-    """In the child: end this process when `pipe`, a descriptor whose other end the parent holds, closes.
+    """In the child: end this process when `pipe` closes. The parent holds the other end of the pipe.
 
-    First as SIGTERM would, then, if a hang keeps it alive, at once. A thread: a stuck event loop cannot stop
-    it.
+    First sends SIGTERM to itself; if that does not end it within grace_s, ends at once. Runs in a thread,
+    because a blocked event loop could not do it.
     """
 
     def watch() -> None:
         while os.read(pipe, 4096):
-            pass  # the parent says nothing after the first line; only the end of the pipe matters
+            pass  # the parent sends nothing after the first line; wait for the end of the pipe
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace_s)
         os._exit(1)

@@ -1,8 +1,8 @@
-"""Is the engine still there? Asks its /health, and says when it has stopped answering.
+"""Request the engine's /health regularly, and return when the engine has stopped responding.
 
-A process can be alive and gone: stopped by a signal, swapped out, stuck where its own watch cannot run. Owns
-the asking; ending the process belongs to `engine_process`. Invariant: an engine that never answered is
-never called silent, so that a slow start is left alone.
+A process can exist and not work: stopped by a signal, swapped out, or blocked where its own watchdog cannot
+run. Only detects this; `engine_process` ends the process. Invariant: an engine that never responded is not
+reported, so a slow start is not interrupted.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ logger = logging.getLogger(__name__)
 
 EVERY_S = 2.0
 PATIENCE_S = 5.0
-"""For one answer. /health costs the engine no decode; a box so busy that it waits longer serves nobody."""
-MISSES = 2  # in a row: one may be our own fault, after this process was stopped itself
+"""Time limit of one response. /health needs no decode, so even a busy engine responds faster than this."""
+MISSES = 2  # in a row: one may happen because this process itself was stopped for a while
 
 
 async def until_silent(url: str, *, every_s: float = EVERY_S, patience_s: float = PATIENCE_S) -> None:
-    """Returns when the engine at `url` (http://host:port) had answered, and then did not, `MISSES` times."""
+    """Return when the engine at `url` (http://host:port) has responded before and then failed MISSES
+    times.
+    """
     was_heard, misses = False, 0
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=patience_s)) as http:
         while misses < MISSES:
@@ -32,5 +34,5 @@ async def until_silent(url: str, *, every_s: float = EVERY_S, patience_s: float 
             except TimeoutError:
                 misses += was_heard
             except aiohttp.ClientError as error:
-                # Not listening yet, or just ended: whoever waits for the process sees that.
-                logger.debug("the engine at %s refuses: %s", url, error)
+                # Not listening yet, or just ended; EngineProcess notices the end of the process itself.
+                logger.debug("the engine at %s cannot be reached: %s", url, error)

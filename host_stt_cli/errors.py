@@ -1,4 +1,4 @@
-"""The one error of the command line: a plain sentence on stderr and exit status 2."""
+"""The only error of the command line: a plain sentence on stderr and exit status 2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 class StartError(click.ClickException):
-    """Why this cannot start: a sentence naming the thing, the value and the way out. Never a traceback."""
+    """The command cannot start. The sentence names the thing, the value and the way out; no traceback."""
 
     exit_code = 2
 

@@ -1,7 +1,7 @@
-"""The engine's settings on their way from `serve` to its child: one line of JSON through a pipe.
+"""Pass the engine's settings from `serve` to its child: one line of JSON through a pipe.
 
-The tokens go this way too, so they never stand in a list of processes; among them the secret that `serve`
-makes for its own two servers.
+The tokens are sent this way too, so they never appear in a list of processes. One of them is the secret that
+`serve` makes for requests between its two servers.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from host_stt_cli.config import Config
 
 
 def pair_secret(config: Config) -> str | None:
-    """A token for 8082 to call the engine with, where callers are asked for one; else None.
+    """A token for the requests of 8082 to the engine; None if no token is required.
 
-    Without it an engine that knows no `auth.token` (only `auth.tokens` is set) would ask nobody.
+    If only `auth.tokens` is set and `auth.token` is not, the engine would have no token without this one and
+    would accept every caller.
     """
     return secrets.token_urlsafe(32) if config.asks_token else None
 
 
 def to_line(config: Config, port: int, pair_secret: str | None = None) -> bytes:
-    """What the parent writes. port: the one chosen, where the settings leave it open."""
+    """The line that the parent writes. port: the chosen port, because the settings may leave it open (0)."""
     settings = config.engine_in_force(pair_secret)
     body: dict[str, Any] = settings.model_dump(mode="json", exclude={"token", "tokens"})
     token = settings.token.get_secret_value() if settings.token else None
@@ -35,7 +36,7 @@ def to_line(config: Config, port: int, pair_secret: str | None = None) -> bytes:
 
 
 def from_line(line: bytes) -> tuple[EngineConfig, str]:
-    """(settings, log level) of `to_line`."""
+    """Read the line of `to_line`; returns (settings, log level)."""
     body = json.loads(line)
     settings = EngineConfig.model_validate(body["engine"])
     token = SecretStr(body["token"]) if body["token"] else None

@@ -1,7 +1,7 @@
-"""The command line, `host-stt`. One file per command; this one lists them.
+"""The command line, `host-stt`. Each command has its own file; this file lists them.
 
-A command's file is imported when it is called for: the engine's process never loads the media libraries, nor
-8082 the model's, which saves each a second and tens of megabytes.
+A command's file is imported only when the command runs: the engine's process never loads the media libraries,
+and 8082 never loads the model's. That saves each process a second and tens of megabytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import click
 from host_stt_cli import __version__
 
 COMMANDS = ("serve", "media", "engine", "transcribe", "check", "doctor", "model", "loadtest", "backup")
-"""In the order of --help. Each is the object of that name in the module of that name."""
+"""In the order of --help. Each is a command of this name in the module of this name."""
 
 
 class Commands(click.Group):
@@ -31,8 +31,9 @@ class Commands(click.Group):
 
 
 def write_utf8() -> None:
-    """Text in any language goes out as UTF-8, whatever the locale: else an hour's transcript may end in an
-    error of the codec. Pipes and files are read as UTF-8 everywhere today.
+    """Write UTF-8 in every locale. Otherwise the transcript of an hour could end with a codec error.
+
+    Pipes and files are read as UTF-8 on all systems today.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -43,7 +44,7 @@ _AS_GIVEN = "host-stt-as-given"
 
 
 def _as_given(error: UnicodeError) -> tuple[str | bytes, int]:
-    """A file name that Python could not decode goes out as its own bytes; others are escaped."""
+    """Write a file name that Python could not decode as its original bytes; escape other errors."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:

@@ -1,7 +1,7 @@
-"""`host-stt media`: the media server (8082) alone, and what `serve` has in common with it.
+"""`host-stt media`: run the media server (8082) alone; `serve` uses these functions too.
 
-Owns the order of a start: refuse an open address, hold the data folder, try the ports, make the certificate,
-then listen. Whatever cannot be is said in one sentence before anything runs.
+Contains the order of a start: refuse an open address, lock the data folder, test the ports, make the
+certificate, then listen. If a step fails, one sentence says why before anything runs.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from webrtc_host.transcript.database import MEMORY
 
 ANNOUNCE_S = 0.2
 STOP_S = 8.0
-"""From the signal to the end of the last process."""
+"""Time limit from the signal to the end of the last process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What was made sure of before the start."""
+    """The results of the steps before the start."""
 
     loaded: Loaded
     folder: Path
@@ -61,7 +61,7 @@ def media(options: ConfigOptions) -> None:
 
 
 class Stop(asyncio.Event):
-    """Set when the end is asked for; remembers when, so that all the steps together keep to STOP_S."""
+    """Set when the server must stop. Remembers the time, so that all steps together stay within STOP_S."""
 
     asked_s: float | None = None
 
@@ -71,7 +71,7 @@ class Stop(asyncio.Event):
         super().set()
 
     def left_s(self) -> float:
-        """Of STOP_S, once asked."""
+        """Seconds of STOP_S that are left."""
         return STOP_S if self.asked_s is None else STOP_S - (time.monotonic() - self.asked_s)
 
 
@@ -83,7 +83,7 @@ async def _run(ground: Ground) -> None:
 
 @contextlib.contextmanager
 def prepared(loaded: Loaded) -> Iterator[Ground]:
-    """The data folder held, the port free, the certificate there, the log set up. Raises StartError."""
+    """Lock the data folder, test the ports, make the certificate, set up the log. Raises StartError."""
     config = loaded.config
     config.refuse_open("media")
     data_folder.keep_private()
@@ -98,7 +98,7 @@ def prepared(loaded: Loaded) -> Iterator[Ground]:
 
 
 def _tls(config: Config, folder: Path) -> tuple[ssl.SSLContext | None, str]:
-    """(context, fingerprint of a certificate made here)."""
+    """(context, fingerprint of a certificate that this program made)."""
     if config.tls.mode == "self-signed":
         cert, key = certificate.self_signed(folder, datetime.datetime.now(datetime.UTC))
         return certificate.server_context(cert, key), certificate.fingerprint(cert)
@@ -108,12 +108,12 @@ def _tls(config: Config, folder: Path) -> tuple[ssl.SSLContext | None, str]:
 
 
 def make_app(ground: Ground, engine_port: int, pair_secret: str | None = None) -> web.Application:
-    """The application of 8082. pair_secret: what it calls the engine with; None: a token of `auth`."""
+    """The application of 8082. pair_secret: its token for the engine; None: a token of `auth`."""
     return host_app.build_app(ground.config.media_process(ground.folder, engine_port, pair_secret))
 
 
 async def listen(ground: Ground, app: web.Application, stop: asyncio.Event) -> None:
-    """Serve until `stop`, and say so on the terminal. Raises StartError when it cannot begin."""
+    """Serve until `stop`, and print the address. Raises StartError if the server cannot start."""
     media = ground.config.media
     announcer = asyncio.create_task(_announce_model(app))
 
@@ -137,7 +137,7 @@ async def listen(ground: Ground, app: web.Application, stop: asyncio.Event) -> N
 
 
 async def _announce_model(app: web.Application) -> None:
-    """Say which model is used, each time another one is ready."""
+    """Print the model each time another one is ready."""
     engine = app[host_app.READINESS].engine
     said = None
     while True:
@@ -150,10 +150,13 @@ async def _announce_model(app: web.Application) -> None:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
-    """SIGTERM, Ctrl-C and a closed terminal ask for an orderly end: last words first."""
+    """SIGTERM, Ctrl-C and a closed terminal set `stop`; the server then transcribes the last words and
+    ends.
+    """
     loop = asyncio.get_running_loop()
     numbers = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: a closed terminal is to change nothing
+    # with nohup, a closed terminal must not stop the server
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, stop.set)

@@ -1,4 +1,4 @@
-"""`host-stt model`: fetch a model, carry it to a machine without a network, and see which are here."""
+"""`host-stt model`: fetch a model, take it to a machine without a network, and list the local models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from host_stt_cli.options import ConfigOptions, config_options
 
 @click.group()
 def model() -> None:
-    """Fetch speech models, carry them by hand, and list those that are here."""
+    """Fetch speech models, export and add them by hand, and list the local ones."""
 
 
 @model.command("fetch")
@@ -39,18 +39,18 @@ def model() -> None:
 )
 @config_options
 def fetch(options: ConfigOptions, name: str, source: str) -> None:
-    """Download the model NAME to where the engine finds it, and verify every file by its hash."""
+    """Download the model NAME to the engine's folder for models, and verify every file by its hash."""
     config = options.load().config.engine_in_force()
     if source not in ("", HUB, INDEX) and not source.startswith(ADDRESS_SCHEMES):
         raise StartError(
-            f"--from {source}: say hub, index, or an address that begins with http:// or https://."
+            f"--from {source}: write hub, index, or an address that begins with http:// or https://."
         )
     if name in (AUTO, STARTER):
-        raise StartError(f"{name} is no model that can be fetched; name one, such as {AUTO_WITHOUT_HUB}.")
+        raise StartError(f"{name} is not a model that can be fetched; name one, such as {AUTO_WITHOUT_HUB}.")
     with _sentences(f"{name} cannot be fetched"):
         here = find_model(name, config.models_dir.expanduser())
         if here is not None:
-            click.echo(f"here already: {here}")
+            click.echo(f"already here: {here}")
         else:
             target = _fetched(name, config, source)
             check_folder(target)
@@ -60,10 +60,10 @@ def fetch(options: ConfigOptions, name: str, source: str) -> None:
 
 @model.command("export")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--name", help="Which model. Default: the one that engine.model gives here without a download.")
+@click.option("--name", help="Which model. Default: the choice of engine.model without a download.")
 @config_options
 def export(options: ConfigOptions, file: Path, name: str | None) -> None:
-    """Write one model that is here to FILE, to be carried to another machine and added there."""
+    """Write a local model to FILE, to take it to another machine and add it there."""
     config = options.load().config.engine_in_force()
     with _sentences(f"{file} cannot be written"):
         name, folder = _here(config, name or config.model)
@@ -77,12 +77,12 @@ def export(options: ConfigOptions, file: Path, name: str | None) -> None:
 @click.argument("source", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @click.option(
     "--name",
-    help="What engine.model will call it. Default: the name it was exported with, or the folder's own.",
+    help="The name for engine.model. Default: the name at its export, or the name of the folder.",
 )
 @config_options
 def add(options: ConfigOptions, source: Path, name: str | None) -> None:
-    """Copy a model to where the engine finds it: a FILE that `model export` wrote, or a FOLDER with the
-    files of a CTranslate2 Whisper.
+    """Copy a model into the engine's folder for models: a FILE written by `model export`, or a FOLDER with
+    the files of a CTranslate2 Whisper model.
     """
     models_dir = options.load().config.engine_in_force().models_dir
     with _sentences(f"the model cannot be copied to {models_dir}"):
@@ -95,7 +95,7 @@ def add(options: ConfigOptions, source: Path, name: str | None) -> None:
 @click.option(
     "--measure",
     is_flag=True,
-    help="Measure how fast each model is on this machine, again where it is known. Takes seconds each.",
+    help="Measure the speed of each model on this machine, even if it is known. Takes seconds per model.",
 )
 @config_options
 def list_(options: ConfigOptions, measure: bool) -> None:
@@ -115,7 +115,7 @@ def list_(options: ConfigOptions, measure: bool) -> None:
 
 @contextmanager
 def _sentences(task: str) -> Iterator[None]:
-    """Errors of the model and of the disk as one sentence and exit status 2."""
+    """Turn errors of the model and of the disk into one sentence and exit status 2."""
     try:
         yield
     except ModelError as error:
@@ -125,7 +125,7 @@ def _sentences(task: str) -> Iterator[None]:
 
 
 def _fetched(name: str, config: EngineConfig, source: str) -> Path:
-    """As `bring`; where no source can be reached, the error says the other ways."""
+    """Like `bring`. If no source can be reached, the error names the other ways to get the model."""
     try:
         return bring(name, config, source)
     except (HubUnreachable, IndexUnreachable) as error:
@@ -144,9 +144,9 @@ def _other_ways(name: str, source: str) -> str:
 
 
 def _here(config: EngineConfig, wanted: str) -> tuple[str, Path]:
-    """Name and folder of a model that is here. Raises ModelError when it is not."""
+    """Name and folder of a local model. Raises ModelError if it is not here."""
     names = (auto_default(config), AUTO_WITHOUT_HUB) if wanted == AUTO else (wanted,)
     for name in names:
         if found := find_model(name, config.models_dir.expanduser()):
             return (found.name if Path(name).expanduser().is_dir() else name), found
-    raise ModelError(f"no model {' or '.join(names)} is here; host-stt model list shows those that are")
+    raise ModelError(f"no model {' or '.join(names)} is here; `host-stt model list` shows the local models")

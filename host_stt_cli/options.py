@@ -1,4 +1,4 @@
-"""The options that `serve`, `media`, `engine` and `check` share, and the configuration they lead to."""
+"""The options that all commands with a configuration share, and how they are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from host_stt_cli.yaml_source import KeyPath
 
 @dataclass(frozen=True, slots=True)
 class ConfigOptions:
-    """What was typed; read with `load`, so that a mistake is told by the command, not by the parser."""
+    """The options as typed. `load` reads them, so that the command reports a mistake, not the parser."""
 
     file: Path | None
     sets: tuple[str, ...]
@@ -43,7 +43,7 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
         "config_file",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="The configuration. Default: config/host-stt.yaml here, else the packaged defaults.",
+        help="The configuration file. Default: config/host-stt.yaml here, else the packaged defaults.",
     )
     @click.option(
         "--set",
@@ -55,7 +55,7 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--tls",
         type=click.Choice(["off", "self-signed"]),
-        help="self-signed: serve https with a certificate made here once.",
+        help="self-signed: serve https with a certificate that is made once in the data folder.",
     )
     @click.option(
         "--tls-cert",

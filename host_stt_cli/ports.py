@@ -1,4 +1,4 @@
-"""Whether an address can be listened on, asked before anything is started; each refusal is one sentence."""
+"""Test before the start whether an address can be listened on; each failure is one sentence."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from webrtc_host.transport.listening import udp_address
 
 
 def check_free(section: str, host: str, port: int, *, with_udp: bool = False) -> None:
-    """Raise StartError unless `section`.host and .port can be bound now. Port 0 asks for any free one.
+    """Raise StartError unless `section`.host and .port can be bound now. Port 0 means any free port.
 
-    with_udp: the same number must be free for UDP as well.
+    with_udp: the same port number must be free for UDP too.
     """
     addresses = _addresses(section, host, port)
     for family, address in addresses:
@@ -29,7 +29,7 @@ def check_free(section: str, host: str, port: int, *, with_udp: bool = False) ->
 
 
 def free_port(host: str) -> int:
-    """A port that was free a moment ago on every address of `host`, for `port: 0`."""
+    """A port that is free at this moment on every address of `host`, for `port: 0`."""
     _addresses("engine", host, 0)
     probes = bind_tcp(host, 0)
     port = int(probes[0].getsockname()[1])
@@ -38,7 +38,7 @@ def free_port(host: str) -> int:
 
 
 def refusal(section: str, host: str, port: int, error: OSError) -> StartError:
-    """The sentence for a bind that failed."""
+    """The error for a bind that failed."""
     match error.errno:
         case errno.EADDRINUSE:
             protocol = "UDP " if "UDP" in (error.strerror or "") else ""
@@ -48,11 +48,11 @@ def refusal(section: str, host: str, port: int, error: OSError) -> StartError:
             )
         case errno.EACCES:
             return StartError(
-                f"port {port} may not be opened by this user; "
+                f"port {port} cannot be opened by this user; "
                 f"choose one from 1024 up with --set {section}.port=PORT."
             )
         case errno.EADDRNOTAVAIL:
-            return StartError(f"{section}.host is {host}, which is no address of this machine.")
+            return StartError(f"{section}.host is {host}, which is not an address of this machine.")
     return StartError(f"{section}.host {host} port {port} cannot be listened on: {error.strerror or error}.")
 
 
@@ -60,6 +60,4 @@ def _addresses(section: str, host: str, port: int) -> list[tuple[socket.AddressF
     try:
         return resolve(host, port)
     except OSError as error:
-        raise StartError(
-            f"{section}.host is {host!r}, a name that is not known: {error.strerror}."
-        ) from error
+        raise StartError(f"{section}.host is {host!r}, an unknown name: {error.strerror}.") from error

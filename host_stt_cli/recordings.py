@@ -1,7 +1,8 @@
-"""Which recordings a command line means, and where the text of each goes. Checked before a model is loaded.
+"""Find the recordings that a command line names, and the file for the text of each. Runs before a model
+loads.
 
-A folder stands for all recordings in it and in its subfolders, known by the ends of their names. Invariant:
-no two recordings are written to one file.
+A folder means all recordings in it and its subfolders, found by their endings. Invariant: no two recordings
+are written to the same file.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One recording. target: the file its text goes to; None: standard output."""
+    """One recording. target: the file for its text; None: standard output."""
 
     recording: Path
     target: Path | None
@@ -31,14 +32,14 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class _Found:
     path: Path
-    subfolder: Path  # below the folder that was named; nothing for a file that was named itself
+    subfolder: Path  # relative to the named folder; empty for a file that was named itself
 
 
 def jobs_of(named: Sequence[Path], suffix: str, output: Path | None) -> list[Job]:
-    """What to read and where to write it. suffix: of the texts, such as `srt`.
+    """The recordings, and the file for each text. suffix: the ending of the texts, such as `srt`.
 
-    With `output`, each text goes there as NAME.SUFFIX. Without, the text of a single file goes to standard
-    output, and those of folders beside their recordings as NAME.wav.SUFFIX. Raises StartError.
+    With `output`, each text goes there as NAME.SUFFIX. Without it, the text of a single file goes to standard
+    output, and texts for a folder go next to their recordings as NAME.wav.SUFFIX. Raises StartError.
     """
     missing = [str(path) for path in named if not path.exists()]
     if missing:
@@ -50,7 +51,7 @@ def jobs_of(named: Sequence[Path], suffix: str, output: Path | None) -> list[Job
     if has_folder:
         return [Job(one.path, one.path.with_name(f"{one.path.name}.{suffix}")) for one in found]
     if len(found) > 1:
-        raise StartError("several files need --output DIR: each gets a file of its own there.")
+        raise StartError("several files need --output DIR, where each one gets its own file.")
     return [Job(found[0].path, None)]
 
 
@@ -65,7 +66,7 @@ def _recordings(named: Path) -> Iterator[_Found]:
     ]
     if not found:
         raise StartError(
-            f"the folder {named} holds no recording (.wav, .mp3, .m4a, .ogg, .webm and the like)."
+            f"the folder {named} contains no recording (.wav, .mp3, .m4a, .ogg, .webm and the like)."
         )
     for path in found:
         yield _Found(path, path.parent.relative_to(named))
@@ -76,7 +77,7 @@ def _into(output: Path, found: Sequence[_Found], suffix: str) -> list[Job]:
     shared = {target for target, count in Counter(targets).items() if count > 1}
     jobs: dict[Path, Path] = {}
     for one, plain in zip(found, targets, strict=True):
-        # Two recordings of one name and different kinds: a.wav and a.mp3.
+        # Two recordings with the same name and different endings, such as a.wav and a.mp3.
         target = plain.with_name(f"{one.path.name}.{suffix}") if plain in shared else plain
         if target in jobs:
             raise StartError(

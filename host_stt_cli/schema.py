@@ -1,7 +1,7 @@
-"""Which keys a settings model has: pydantic models, dataclasses inside them, and tuples of either.
+"""The keys of a settings model: pydantic models, dataclasses inside them, and tuples of either.
 
-Pure. Used for suggestions, for reading text as text, and by the test that holds config/host-stt.yaml to the
-code.
+Pure. Used to suggest keys, to read values as text, and by the test that compares config/host-stt.yaml with
+the code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from host_stt_cli.yaml_source import KeyPath, dotted
 
 
 def fields_of(kind: Any) -> dict[str, Any]:
-    """name -> annotation of a settings class; empty when `kind` is no such class."""
+    """(field name -> annotation) of a settings class; empty if `kind` is not one."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return {name: info.annotation for name, info in kind.model_fields.items()}
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
@@ -29,7 +29,7 @@ def fields_of(kind: Any) -> dict[str, Any]:
 
 
 def choices(annotation: Any) -> list[Any]:
-    """The plain types an annotation allows: `Path | None` gives [Path, NoneType]."""
+    """The plain types that an annotation allows: `Path | None` gives [Path, NoneType]."""
     if get_origin(annotation) is Annotated:
         return choices(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
@@ -38,7 +38,7 @@ def choices(annotation: Any) -> list[Any]:
 
 
 def annotations_at(kind: Any, path: KeyPath) -> list[Any]:
-    """The types allowed at `path` inside `kind`; empty when there is no such key."""
+    """The types allowed at `path` inside `kind`; empty if there is no such key."""
     if not path:
         return choices(kind)
     found: list[Any] = []
@@ -52,7 +52,7 @@ def annotations_at(kind: Any, path: KeyPath) -> list[Any]:
 
 
 def holds_text(kind: Any, path: KeyPath) -> bool:
-    """Whether a plain scalar at `path` is meant as text, and so is not to be read as a number."""
+    """True if a plain scalar at `path` is text and must not be read as a number."""
     allowed = annotations_at(kind, path)
     textual = any(
         get_origin(a) is Literal or (isinstance(a, type) and issubclass(a, (str, Path, SecretStr)))
@@ -62,7 +62,7 @@ def holds_text(kind: Any, path: KeyPath) -> bool:
 
 
 def key_paths(kind: Any, prefix: KeyPath = ()) -> Iterator[KeyPath]:
-    """Every key below `kind`, sections too, without what stands inside lists."""
+    """All keys below `kind`, including sections, without keys inside lists."""
     for choice in choices(kind):
         for name, annotation in fields_of(choice).items():
             yield (*prefix, name)
@@ -70,7 +70,7 @@ def key_paths(kind: Any, prefix: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 def suggestion(kind: Any, path: KeyPath) -> str | None:
-    """The key a mistyped `path` was probably meant to be: a sibling first, else the same word elsewhere."""
+    """The key that a mistyped `path` probably means: a key of the same section, else of another section."""
     wrong = str(path[-1])
     siblings = {name for choice in annotations_at(kind, path[:-1]) for name in fields_of(choice)}
     if close := difflib.get_close_matches(wrong, siblings, n=1, cutoff=0.6):

@@ -1,6 +1,6 @@
-"""`host-stt serve`: everything. This process is 8082 and owns the engine (8081) as its child.
+"""`host-stt serve`: run everything. This process is 8082; the engine (8081) is its child process.
 
-Invariant of the end: 8082 stops first, with the engine still there to read the last words; then the engine
+Invariant of the end: 8082 stops first, while the engine can still decode the last words; then the engine
 ends.
 """
 
@@ -21,13 +21,13 @@ from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, free_port
 from webrtc_host.app import READINESS
 
-MARGIN_S = 1.2  # kept of the time to stop for our own end; on a busy box Python takes a second to leave
+MARGIN_S = 1.2  # reserved for the end of this process; on a busy machine Python needs a second to exit
 
 
 @click.command()
 @config_options
 def serve(options: ConfigOptions) -> None:
-    """Run everything: the media server (port 8082) and, watched over by it, the speech engine (port 8081)."""
+    """Run everything: the media server (port 8082) and its child process, the speech engine (port 8081)."""
     with prepared(options.load()) as ground:
         engine = ground.config.engine
         ground.config.refuse_open("engine")
@@ -47,7 +47,8 @@ async def _run(ground: Ground, engine_port: int) -> None:
     )
     with stop_on_signals(stop):
         watching = asyncio.create_task(engine.run(), name="engine process")
-        watching.add_done_callback(lambda _: stop.set())  # it only ends by itself when it cannot start at all
+        # this task ends by itself only if the engine cannot start
+        watching.add_done_callback(lambda _: stop.set())
         loading = asyncio.create_task(_model_failed(app), name="model loading")
         loading.add_done_callback(lambda _: stop.set())
         try:
@@ -61,9 +62,10 @@ async def _run(ground: Ground, engine_port: int) -> None:
 
 
 async def _model_failed(app: web.Application) -> str:
-    """Returns when the model cannot be used, with the engine's sentence.
+    """Return the engine's sentence when the model cannot be used.
 
-    Only before it was ready once: what happens to a later engine is no matter of the start, and may mend.
+    Only before the model was ready once. A later failure does not concern the start, and a restart of the
+    engine may solve it.
     """
     engine = app[READINESS].engine
     while engine.was_ready or engine.reading.body.get("state") != "failed":  # noqa: ASYNC110  # polled

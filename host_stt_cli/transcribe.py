@@ -1,6 +1,6 @@
-"""`host-stt transcribe`: recordings in, text or subtitles out, without any server.
+"""`host-stt transcribe`: turn recordings into text or subtitles, without a server.
 
-Loads the model as the engine does and reads each file as the engine's `POST /v1/audio/transcriptions` does.
+Loads the model as the engine does, and transcribes each file as the engine's `POST /v1/audio/transcriptions`.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _WAIT_S = 0.05
     type=click.Choice(list(FORMATS)),
     default="txt",
     show_default=True,
-    help="verbose_json holds segments and words with times.",
+    help="verbose_json has segments and words with times.",
 )
-@click.option("--language", default=AUTO, help="A code (en, ko, pt-BR) or a name (Korean). Default: heard.")
-@click.option("--hotwords", default="", metavar="LIST", help="Terms to listen for, with commas between.")
+@click.option("--language", default=AUTO, help="Code (en, ko, pt-BR) or name (Korean). Default: detected.")
+@click.option("--hotwords", default="", metavar="LIST", help="Terms to prefer, separated by commas.")
 @click.option(
     "--track", type=click.IntRange(0, 999), help="Audio track, from 0. Default: the first with speech."
 )
@@ -58,7 +58,7 @@ _WAIT_S = 0.05
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write NAME.FORMAT there for each recording. Default: standard output for one FILE, beside the "
+    help="Write NAME.FORMAT there for each recording. Default: standard output for one FILE, next to the "
     "recordings (NAME.wav.FORMAT) for a FOLDER.",
 )
 @config_options
@@ -71,10 +71,10 @@ def transcribe(
     track: int | None,
     output: Path | None,
 ) -> None:
-    """Write down what is said in recordings: text or subtitles, in this process, no server needed.
+    """Transcribe recordings to text or subtitles, in this process; no server is needed.
 
-    A FOLDER stands for all recordings in it and its subfolders. A recording that cannot be read is told on
-    stderr and does not stop the others; the exit status is then 2.
+    A FOLDER means all recordings in it and its subfolders. A recording that cannot be transcribed is reported
+    on stderr and does not stop the others; the exit status is then 2.
     """
     jobs = jobs_of(files, "json" if form == "verbose_json" else form, output)
     asked = FileOptions(_language(language), _terms(hotwords), track=track)
@@ -84,7 +84,7 @@ def transcribe(
     with _running(service):
         failed = [_one(service, job, asked, FORMATS[form]) for job in jobs].count(False)
     if failed:
-        raise StartError(f"{failed} of {len(jobs)} recordings could not be read.")
+        raise StartError(f"{failed} of {len(jobs)} recordings could not be transcribed.")
 
 
 def _language(given: str) -> str:
@@ -103,7 +103,7 @@ def _terms(hotwords: str) -> tuple[str, ...]:
 
 @contextmanager
 def _running(service: EngineService) -> Iterator[None]:
-    """The model loaded, for as long as the block lasts. Raises StartError when it cannot be."""
+    """Load the model; it is available inside the block. Raises StartError if it cannot be loaded."""
     service.start()
     try:
         while not (now := service.state.now).is_ready:
@@ -116,7 +116,9 @@ def _running(service: EngineService) -> Iterator[None]:
 
 
 def _one(service: EngineService, job: Job, asked: FileOptions, form: Format) -> bool:
-    """True when it was read and written; else the reason is on stderr, and the next file may do better."""
+    """True if it was transcribed and written. Otherwise prints the reason on stderr; the next file may
+    work.
+    """
     file = job.recording
     try:
         recording = _read(service, file, asked)
@@ -137,7 +139,7 @@ def _one(service: EngineService, job: Job, asked: FileOptions, form: Format) -> 
 
 
 def _read(service: EngineService, file: Path, asked: FileOptions) -> Recording:
-    # disable=None: no bar where stderr is no terminal.
+    # disable=None: no progress bar if stderr is not a terminal.
     with tqdm(desc=file.name, unit="s", disable=None, file=sys.stderr) as bar:
 
         def on_progress(done_s: float, announced_s: float | None) -> None:

@@ -1,8 +1,8 @@
-"""`host-stt doctor --windows`: how short may a window be for this model? Error rates against the window form.
+"""`host-stt doctor --windows`: how short may a window be for this model? Error rates for each window form.
 
-Each recording is read alone, greedily and once, in every form; no guard and no second reading hides a loop.
-A reading is *flagged* when it ran into the token cap or compresses more than 2.4 times: such readings the
-engine reads again in full. Owns the forms, the measuring and the table.
+Each recording is decoded alone, once and greedily, in every form. No guard and no second decode hides a loop.
+A result is *flagged* if it reached the token limit or compresses more than 2.4 times; the engine decodes such
+windows again at full length. Contains the forms, the measurement and the table.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest.measures import error_rate
 from host_stt_common.languages import read_language
 
-SECONDS_MAX = 27.0  # longer recordings are left out: every form is to hold the whole recording
+SECONDS_MAX = 27.0  # longer recordings are left out, because every form must contain the whole recording
 TOKENS_PER_S, TOKENS_EXTRA = 8, 10
 COMPRESSION_MAX = 2.4
 _AUDIO = (".flac", ".wav", ".mp3", ".ogg", ".m4a")
 
 
 class Padding(StrEnum):
-    """What fills a window behind its audio."""
+    """What fills a window after its audio."""
 
     MEL = "log-mel zeros"  # as faster-whisper and the engine do
     AUDIO = "silent audio"
@@ -42,7 +42,7 @@ class Padding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A window of speech + slack_s, rounded up to 1 s, at least least_s."""
+    """A window of speech + slack_s, rounded up to 1 s, and at least least_s."""
 
     slack_s: float
     least_s: float
@@ -80,7 +80,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class ChartRow:
-    """One form and padding over all recordings of a language. Rates are shares, costs seconds a recording."""
+    """One form and padding over all recordings of a language. Rates are shares; costs are seconds per
+    recording.
+    """
 
     form: Form
     padding: Padding
@@ -93,11 +95,11 @@ class ChartRow:
 
 
 def clips_in(folder: Path, languages: Sequence[str]) -> dict[str, list[Clip]]:
-    """Recordings below `folder` that have their words in NAME.txt beside them, by language.
+    """Recordings below `folder` that have their text in NAME.txt, by language.
 
-    The language of a recording is the name of its folder where that is a code or a name of a language, else
-    the first of `languages`. Recordings in a language that the model does not know, and those of more than
-    27 s, are left out. Raises StartError when none is left.
+    The language is the name of the folder if that is a code or a name of a language, else the first of
+    `languages`. Recordings in a language that the model does not have, and those over 27 s, are left out.
+    Raises StartError if none is left.
     """
     found: dict[str, list[Clip]] = {}
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _AUDIO):
@@ -111,14 +113,14 @@ def clips_in(folder: Path, languages: Sequence[str]) -> dict[str, list[Clip]]:
             found.setdefault(language, []).append(clip)
     if not found:
         raise StartError(
-            f"{folder} holds no recording of up to {SECONDS_MAX:g} s with its words beside it: NAME.wav (or "
+            f"{folder} contains no recording of up to {SECONDS_MAX:g} s with its text: NAME.wav (or "
             f"flac, mp3, ogg, m4a) and NAME.txt, in a folder named after its language, such as en or ko."
         )
     return found
 
 
 def chart(loaded: LoadedModel, clips: Sequence[Clip]) -> Iterator[ChartRow]:
-    """A row for each form and padding; the full window once, since nothing is longer. clips: one language."""
+    """A row for each form and padding. clips: all of one language."""
     for form in FORMS:
         for padding in Padding:
             readings = [read_alone(loaded, clip, form.frames(clip.seconds), padding) for clip in clips]
@@ -126,7 +128,7 @@ def chart(loaded: LoadedModel, clips: Sequence[Clip]) -> Iterator[ChartRow]:
 
 
 def read_alone(loaded: LoadedModel, clip: Clip, frames: int, padding: Padding) -> Reading:
-    """One greedy reading without timestamps. frames: length of the window, 10 ms each."""
+    """One greedy decode without timestamps. frames: length of the window, 10 ms each."""
     features = _features(loaded, clip.samples, frames, padding)
     storage = ctranslate2.StorageView.from_array(np.ascontiguousarray(features[np.newaxis]))
     tokenizer = loaded.tokenizers[clip.language]
@@ -135,7 +137,7 @@ def read_alone(loaded: LoadedModel, clip: Clip, frames: int, padding: Padding) -
     began = time.perf_counter()
     encoded = loaded.whisper.encode(storage)
     between = time.perf_counter()
-    # CTranslate2 makes half of max_length at most when the prompt is short, so twice the cap is asked for.
+    # With a short prompt CTranslate2 makes at most half of max_length, so request twice the limit.
     (result,) = loaded.whisper.generate(
         encoded, [prompt], beam_size=1, max_length=min(448, max(2 * cap, cap + len(prompt)))
     )

@@ -1,7 +1,7 @@
-"""YAML as written by people: values, the line of every key, and `${NAME}` from the environment.
+"""Read YAML written by people: values, the line of every key, and `${NAME}` from the environment.
 
-Owns reading only; which keys exist is `host_stt_cli.config`'s. Booleans are `true` and `false` alone (YAML
-1.2): `off`, `no` and `on` stay text, so `tls.mode: off` and the language code `no` mean what they say.
+Only reads; `host_stt_cli.config` defines which keys exist. Only `true` and `false` are booleans (YAML 1.2):
+`off`, `no` and `on` stay text, so `tls.mode: off` and the language code `no` keep their meaning.
 Invariant: every key and list item that was read has its 1-based line in `Source.lines`.
 """
 
@@ -17,13 +17,15 @@ import yaml
 KeyPath = tuple[str | int, ...]
 IsText = Callable[[KeyPath], bool]
 SECRETS = ("token", "credential", "secret")
-"""Keys that an option may not empty: `--set auth.token=$T` with T unset would ask nobody for a token."""
+"""Keys that an option may not empty: with T unset, `--set auth.token=$T` would open the server to all
+callers.
+"""
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing wrong in a file or an option. `where` is "FILE:LINE" or the option as it was typed."""
+    """One mistake in a file or an option. `where` is "FILE:LINE", or the option as typed."""
 
     where: str
     message: str
@@ -34,7 +36,7 @@ class Mistake:
 
 @dataclass(slots=True)
 class Source:
-    """What one file said: plain data, where each key stands, and what could not be read."""
+    """The content of one file: plain data, the line of each key, and what could not be read."""
 
     name: str
     data: dict[str, Any] = field(default_factory=dict)
@@ -42,7 +44,7 @@ class Source:
     mistakes: list[Mistake] = field(default_factory=list)
 
     def where(self, path: KeyPath) -> str:
-        """ "FILE:LINE" of a key, or of the nearest key around it."""
+        """ "FILE:LINE" of a key, or of the section around it."""
         while path and path not in self.lines:
             path = path[:-1]
         return f"{self.name}:{self.lines.get(path, 1)}"
@@ -62,9 +64,9 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(text: str, name: str, environ: Mapping[str, str], is_text: IsText) -> Source:
-    """The settings in `text`. Mistakes of form are collected in the Source, with their lines, not raised.
+    """The settings in `text`. Mistakes are not raised but collected in the Source, with their lines.
 
-    is_text: whether the key at a path holds text, so that `token: 0123` stays "0123".
+    is_text: whether the key at a path is text, so that `token: 0123` stays "0123".
     """
     source = Source(name)
     try:
@@ -79,7 +81,7 @@ def read_yaml(text: str, name: str, environ: Mapping[str, str], is_text: IsText)
     if node is None:
         return source
     if not isinstance(node, yaml.MappingNode):
-        source.mistakes.append(Mistake(f"{name}:1", "the file must hold `key: value` lines"))
+        source.mistakes.append(Mistake(f"{name}:1", "the file must contain `key: value` lines"))
         return source
     source.data = _Builder(source, environ, is_text).mapping(node, ())
     return source
@@ -88,7 +90,7 @@ def read_yaml(text: str, name: str, environ: Mapping[str, str], is_text: IsText)
 def read_value(
     text: str, name: str, path: KeyPath, environ: Mapping[str, str], is_text: IsText
 ) -> tuple[Any, list[Mistake]]:
-    """The value of `--set key=text`, read as YAML. `name` is what mistakes are called by."""
+    """The value of `--set key=text`, read as YAML. `name` is the place that mistakes name."""
     source = Source(name)
     try:
         node = yaml.compose(text, Loader=_Loader)
@@ -100,7 +102,7 @@ def read_value(
             return "", [Mistake(name, f"{dotted(path)} is empty; give it a value, or leave the option out")]
         return ("" if is_text(path) else None), []
     if isinstance(node, yaml.MappingNode) and not node.flow_style and is_text(path):
-        # `::`, an address, is a mapping to YAML.
+        # YAML reads the address `::` as a mapping.
         node = yaml.ScalarNode("tag:yaml.org,2002:str", text, node.start_mark, node.end_mark)
     value = _Builder(source, environ, is_text).value(node, path)
     return value, [Mistake(name, mistake.message) for mistake in source.mistakes]
@@ -131,7 +133,7 @@ class _Builder:
                 continue
             key = str(key_node.value)
             if key in data:
-                self._mistake(line, f"{dotted((*path, key))} stands here a second time; keep one")
+                self._mistake(line, f"{dotted((*path, key))} is set a second time here; keep one")
             self.source.lines[*path, key] = line
             data[key] = self.value(value_node, (*path, key))
         return data
@@ -166,7 +168,7 @@ class _Builder:
         value = _NAME.sub(lambda found: self.environ.get(found[1], ""), text)
         if not value.strip() and not missing:
             names = ", ".join(_NAME.findall(text))
-            # Taken as it is, an empty token would mean that nobody is asked for one.
+            # Accepting an empty token would mean that no token is required.
             said = f"{dotted(path)}: the environment variable {names} is empty"
             self._mistake(line, f"{said}; give it a value, or leave the key out")
         return value

@@ -1,4 +1,4 @@
-"""`host-stt loadtest`: does this machine carry my channels? Real connections, real speech, one report."""
+"""`host-stt loadtest`: can this machine handle my channels? Real connections, real speech, one report."""
 
 from host_stt_cli.loadtest.command import loadtest
 

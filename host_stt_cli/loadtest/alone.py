@@ -1,4 +1,4 @@
-"""The same clips read one at a time by an idle engine: what the model can do, before any load."""
+"""Transcribe the same clips one at a time on an idle engine: the accuracy of the model without load."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from host_stt.contract import Priority, Transcript, Window, decode_answer, encod
 from host_stt_cli.loadtest.sounds import Clip
 
 EDGE_SAMPLES = 4800
-"""300 ms of silence around each, as 8082 leaves around speech."""
+"""300 ms of silence before and after each clip, as 8082 has around speech."""
 WITHIN_S = 60.0
 
 
 async def read_alone(
     http: aiohttp.ClientSession, engine: str, clips: Sequence[Clip], language: str
 ) -> list[str]:
-    """The text of each clip, "" where nothing was heard; [] where the engine did not read all in time."""
+    """The text of each clip, "" for a clip without text; [] if the engine did not decode all in time."""
     texts: list[str] = []
     with contextlib.suppress(aiohttp.ClientError, TimeoutError, TypeError):
         async with asyncio.timeout(WITHIN_S), http.ws_connect(f"{engine}/v1/windows") as ws:

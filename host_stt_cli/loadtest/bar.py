@@ -1,4 +1,4 @@
-"""How a run goes on, on standard error: a bar on a terminal, a line a minute in a file."""
+"""Show the progress of a run on standard error: a bar on a terminal, else a line per minute."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The command: options in, a progress bar while it runs, files and one sentence out.
+"""The command `host-stt loadtest`: read the options, show progress, write the files and one sentence.
 
 Exit status: 0 the verdict is yes, 1 it is no, 2 it could not be measured. Ctrl-C ends the run early; what was
-measured by then is reported and judged like any other.
+measured until then is reported and judged like any other run.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ from host_stt_cli.loadtest.verdict import Answer, Limits, Verdict, judge
 TOKEN_VARIABLE = "HOST_STT_TOKEN"
 SECONDS, STEP_SECONDS, SOAK_SECONDS = 60.0, 40.0, 3600.0
 HOPELESS_S, HOPELESS = 15.0, 3.0
-"""A step of a sweep whose text is this many times too late after so long is over: it will not catch up."""
+"""A step of a sweep ends early if its text is this many times too late after this time: it will not catch
+up.
+"""
 _PATH = click.Path(path_type=Path, dir_okay=False)
 _LENGTH = "60; a step of --sweep: 40; --soak: 3600"
 
 
 @click.command()
 @click.option("--base", default="http://127.0.0.1:8082", show_default=True, metavar="URL", help="The server.")
-@click.option(
-    "--engine", metavar="URL", help="Its engine, where that is not on this machine. Default: found."
-)
+@click.option("--engine", metavar="URL", help="Its engine, if it is on another machine. Default: found.")
 @click.option("--channels", default=16, show_default=True, type=click.IntRange(1, 64))
 @click.option("--seconds", type=click.FloatRange(min=5), show_default=_LENGTH, help="How long they speak.")
 @click.option("--talk", default=0.5, show_default=True, help="Share of time that each channel speaks.")
 @click.option("--overlap", default=0.0, show_default=True, help="0: each at its own times; 1: all at once.")
 @click.option("--loss", default=0.0, show_default=True, help="Share of packets lost on the way.")
-@click.option("--jitter", default=0, show_default=True, metavar="MS", help="Packets come up to MS later.")
+@click.option("--jitter", default=0, show_default=True, metavar="MS", help="Packets arrive up to MS later.")
 @click.option("--reconnects", default=0, show_default=True, help="Connections broken per channel.")
 @click.option(
     "--door",
     default="webrtc",
     show_default=True,
     type=click.Choice([d.value for d in Door]),
-    help="How the sound comes: a page's peer connection, WHIP, or samples over a WebSocket.",
+    help="How audio is sent: a page's peer connection, WHIP, or samples over a WebSocket.",
 )
 @click.option("--tracks", default=1, show_default=True, help="Channels in one peer connection (webrtc).")
 @click.option(
     "--audio",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Recordings to say instead of phrases, each with its words in a .txt beside it.",
+    help="Recordings to send instead of phrases, each with its text in a .txt file beside it.",
 )
 @click.option("--language", default="en", show_default=True, help="Of the built-in phrases, or of DIR.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same load.")
@@ -71,9 +71,9 @@ _LENGTH = "60; a step of --sweep: 40; --soak: 3600"
     default=0,
     type=click.IntRange(0, 64),
     metavar="[MOST]",
-    help="Find the largest number of channels that holds, up to MOST (64); five to seven runs.",
+    help="Find the largest number of channels with a yes, up to MOST (64); five to seven runs.",
 )
-@click.option("--soak", is_flag=True, help="Judge what creeps too: memory, threads, files, timecodes.")
+@click.option("--soak", is_flag=True, help="Also judge slow growth: memory, threads, files, timecodes.")
 @click.option("--json", "json_file", type=_PATH, metavar="FILE", help="The whole report.")
 @click.option("--html", "html_file", type=_PATH, metavar="FILE", help="The report as a page; opens offline.")
 @click.option("--compare", nargs=2, type=_PATH, metavar="BEFORE AFTER", help="Two reports, no run.")
@@ -99,10 +99,10 @@ def loadtest(
     html_file: Path | None,
     compare: tuple[Path, Path] | None,
 ) -> None:
-    """Find out whether this machine carries your channels.
+    """Find out whether this machine can handle your channels.
 
-    Opens real connections to a running server, speaks into them, and tells how fast and how right the text
-    comes. --sweep finds the largest number of channels that holds. The token, if one is needed, is taken from
+    Opens real connections to a running server, sends speech, and reports how fast and how accurate the text
+    is. --sweep finds the largest number of channels with a yes. The token, if one is needed, is taken from
     HOST_STT_TOKEN. Ctrl-C ends a run early and still reports.
 
     Exit status: 0 the verdict is yes, 1 it is no, 2 it could not be measured.
@@ -112,7 +112,7 @@ def loadtest(
             click.echo(row)
         return
     if sweep_to and soak:
-        raise StartError("--sweep and --soak are two runs: give one of them.")
+        raise StartError("--sweep and --soak cannot be combined; give one of them.")
     length_s = seconds or (STEP_SECONDS if sweep_to else SOAK_SECONDS if soak else SECONDS)
     try:
         load = Load(channels, length_s, talk, overlap, loss, jitter, reconnects, Door(door), tracks, seed)
@@ -128,7 +128,7 @@ def loadtest(
     except Unmeasured as error:
         raise StartError(f"could not be measured: {error}") from error
     except KeyboardInterrupt:
-        raise StartError("dropped: nothing was reported.") from None
+        raise StartError("stopped; there is no report.") from None
     _write(found, json_file, html_file)
     sys.exit(verdict.answer.exit_status)
 
@@ -185,7 +185,7 @@ class _Measuring:
     async def _sweep(self, most: int) -> tuple[dict[str, Any], Verdict]:
         async def holds(channels: int) -> bool:
             if self._stop.is_set():
-                return False  # Ctrl-C: no further run, and the edge is where we are
+                return False  # Ctrl-C: no further run; the result is the best so far
             try:
                 found, verdict = await self._one(channels, is_step=True)
             except Unmeasured as error:
@@ -202,14 +202,16 @@ class _Measuring:
     def _end_early(self) -> None:
         self._stop.set()
         asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-        click.echo("\nEnding early; waiting for the last words. Ctrl-C again drops the report.", err=True)
+        click.echo(
+            "\nEnding early; waiting for the last words. Ctrl-C again ends without a report.", err=True
+        )
 
 
 # --- files ------------------------------------------------------------------------------------------------
 
 
 def _check_writable(file: Path | None) -> None:
-    """Before an hour's run, not after it."""
+    """Check this before a long run, not after it."""
     if file and not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
         raise StartError(f"{file} cannot be written.")
 
@@ -230,5 +232,5 @@ def _read(file: Path) -> dict[str, Any]:
         except OSError as error:
             raise StartError(f"{file} cannot be read: {error.strerror}.") from error
     if not isinstance(found, dict) or found.get("version") != report.VERSION:
-        raise StartError(f"{file} is no report of this load test (made with --json).")
+        raise StartError(f"{file} is not a report of this load test (made with --json).")
     return found

@@ -1,4 +1,4 @@
-"""Two reports, before and after: every figure that both have, with its ratio. Pure."""
+"""Compare two reports, before and after: every figure that both have, with its ratio. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MADE_SO = "channels seconds talk overlap loss jitter_ms reconnects door tracks s
 
 
 def flat(report: dict[str, Any], under: str = "") -> dict[str, float]:
-    """Every number of a report's measures and processes by its path."""
+    """All numbers of a report's measures and processes, by their path."""
     found: dict[str, float] = {}
     for key, value in report.items():
         path = f"{under}.{key}" if under else key
@@ -27,7 +27,7 @@ def compared(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, f
 
 
 def unlike(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What makes the two no fair pair: another load, machine or model, in words."""
+    """Differences that make the comparison unfair: another load, machine or model, in words."""
     pairs = [(key, before["load"].get(key), after["load"].get(key)) for key in MADE_SO]
     pairs += [("processor", *(report["machine"].get("processor") for report in (before, after)))]
     pairs += [("model", *(report["server"].get("model") for report in (before, after)))]
@@ -36,7 +36,7 @@ def unlike(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def _differ(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float):
-        return abs(a - b) > 0.02 * max(abs(a), abs(b))  # a run of 60 s ends after 60.1
+        return abs(a - b) > 0.02 * max(abs(a), abs(b))  # a run of 60 s may last 60.1 s
     return bool(a != b)
 
 

@@ -1,7 +1,8 @@
-"""What may creep in a server that runs for days: each slope of a run with its limit and its verdict.
+"""Slow growth in a server that runs for days: each slope of a run with its limit and its verdict.
 
-Pure. A slope counts where it is sure (three standard errors) and where the run itself grew by more than what
-such a figure wavers by anyway: two minutes' noise taken for an hour would be alarming.
+Pure. A slope counts only if it is certain (over three standard errors) and if the growth during the run is
+larger than the normal variation of the figure. Otherwise the noise of two minutes would look like a trend per
+hour.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ class Creep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    figure: str  # its name in the report's growth, without `_per_hour`
+    figure: str  # its name under `growth` in the report, without `_per_hour`
     most: float  # per hour
-    wavers: float  # in the figure's unit: less growth than this over a whole run says nothing
+    wavers: float  # normal variation: smaller growth over the whole run is not judged
     sentence: str  # with {slope}
     is_either_way: bool = False
 
@@ -33,19 +34,19 @@ LIMITS = (
         limit
         for name, said in SERVERS.items()
         for limit in (
-            # What a first hour's caches take passes.
+            # Above the growth of the caches in a first hour.
             Limit(f"{name} rss_mb", 60.0, 10.0, f"memory of {said} grows by {{slope:z.0f}} MB an hour"),
             Limit(f"{name} threads", 4.0, 2.0, f"{said} gains {{slope:z.0f}} threads an hour"),
             Limit(f"{name} fds", 8.0, 4.0, f"{said} gains {{slope:z.0f}} open files an hour"),
         )
     ),
-    # Half a second would be lost in a night shift.
+    # Half a second per hour would add up to several seconds in a night shift.
     Limit("timecode_ms", 30.0, 5.0, "timecodes drift by {slope:z.0f} ms an hour", is_either_way=True),
 )
 
 
 def judged(report: dict[str, Any], ttfs_growth_ms: float) -> list[dict[str, Any]]:
-    """Each slope, as the report keeps it. ttfs_growth_ms: how much later final text may come at the end."""
+    """Each slope as the report stores it. ttfs_growth_ms: how much later final text may be at the end."""
     hours = report["load"]["seconds"] / 3600
     sentence = "time to final text grows by {slope:z.0f} ms an hour"
     ttfs = Limit("ttfs_ms", ttfs_growth_ms / hours, ttfs_growth_ms, sentence)

@@ -1,4 +1,4 @@
-/* Draws the report R of a load test into its page. Runs after plots.js, whose functions it uses, as a plain script. */
+/* Draws the report R of a load test into its page. A plain script; it runs after plots.js and uses its functions. */
 
 const M = R.measures, S = R.series, load = R.load, body = document.getElementById("body");
 const LIMIT_MS = R.limits?.ttfs_p95_ms ?? null;
@@ -17,7 +17,7 @@ function tile(list, name, value, more) {
 }
 
 function verdict() {
-  const said = R.verdict ?? { answer: "unmeasured", sentence: "This report was not judged." };
+  const said = R.verdict ?? { answer: "unmeasured", sentence: "This report has no verdict." };
   const place = document.getElementById("verdict");
   place.classList.add(said.answer);
   make("strong", { yes: "Yes", no: "No" }[said.answer] ?? "Not measured", place);
@@ -44,7 +44,7 @@ function tiles() {
   const read = (M.coverage_s.transcribed ?? 0) + (M.coverage_s.silence ?? 0);
   tile(list, "End of speech to final text", ms(t.p95), `p95 of ${shown(t.n)}; p50 ${ms(t.p50)}`);
   tile(list, "Start of speech to first text", ms(first.p95), `p95 of ${shown(first.n)}; p50 ${ms(first.p50)}`);
-  tile(list, `${M.accuracy.kind ?? "Error rate"} under load`, percent(M.accuracy.rate), `${shown(M.accuracy.n)} words; alone ${percent(M.alone.rate)}`);
+  tile(list, `${M.accuracy.kind ?? "Error rate"} under load`, percent(M.accuracy.rate), `${shown(M.accuracy.n)} words; without load ${percent(M.alone.rate)}`);
   tile(list, "Transcribed or silence", percent(read / total), `of ${shown(total, "s")} of all channels`);
   tile(list, "Utterances without text", shown(M.missed), `of ${shown(M.utterances)}`);
   if (M.engine_busy !== undefined) tile(list, "Engine busy", percent(M.engine_busy), `${shown(M.rtf)} s for each second of speech`);
@@ -66,13 +66,13 @@ function times() {
 function counts() {
   const two = make("div", null, body, "two");
   table(section("How right", two), ["", ""], [
-    [`${M.accuracy.kind ?? "Error rate"} under load`, percent(M.accuracy.rate)], ["The same phrases read alone", percent(M.alone.rate)],
-    ["Words or characters counted", M.accuracy.n], ["Words taken back per word of final text", M.erasure],
+    [`${M.accuracy.kind ?? "Error rate"} under load`, percent(M.accuracy.rate)], ["The same phrases without load", percent(M.alone.rate)],
+    ["Words or characters counted", M.accuracy.n], ["Words removed again per word of final text", M.erasure],
     ["Utterances", M.utterances], ["Of them without any text", M.missed],
   ]);
-  table(section("What was given up", two), ["", ""], [
+  table(section("What was dropped", two), ["", ""], [
     ["Windows that failed", M.windows_failed], ["Finals refused", M.finals_refused], ["Interims shed", M.interims_shed],
-    ["Windows shed by the engine", M.windows_shed], ["Sound shed", shown(M.audio_shed_s, "s")], ["Packets the load test did not send", R.generator.packets_not_sent],
+    ["Windows shed by the engine", M.windows_shed], ["Audio shed", shown(M.audio_shed_s, "s")], ["Packets the load test did not send", R.generator.packets_not_sent],
   ]);
 }
 
@@ -80,7 +80,7 @@ function overTime() {
   const plots = make("div", null, section("Over time"), "plots"), limit = LIMIT_MS;
   const of = (suffix) => Object.fromEntries(Object.entries(S).filter(([name]) => name.endsWith(` ${suffix}`)).map(([name, v]) => [name.slice(0, -suffix.length - 1), v]));
   plot(plots, "End of speech to final text", { utterances: S.ttfs_ms, "p50 over time": S["ttfs_ms p50"], "p95 over time": S["ttfs_ms p95"] }, { unit: "ms", points: ["utterances"], limit });
-  distribution(plots, "Share of utterances whose text was there within", R.distribution, limit);
+  distribution(plots, "Share of utterances with final text within", R.distribution, limit);
   plot(plots, "Start of speech to first text", { "first text": S.first_text_ms }, { unit: "ms", points: ["first text"] });
   plot(plots, "Age of interims", { interims: S.interim_age_ms }, { unit: "ms", points: ["interims"] });
   plot(plots, "CPU, % of one core (machine: of all)", of("cpu_percent"), { unit: "%" });
@@ -94,7 +94,7 @@ function overTime() {
 
 function sweep() {
   if (!R.sweep) return;
-  const place = section(R.sweep.largest ? `The most that held: ${R.sweep.largest} channels` : "No number of channels held");
+  const place = section(R.sweep.largest ? `Largest number that worked: ${R.sweep.largest} channels` : "No number of channels worked");
   table(place, ["channels", "verdict", "final text p50", "p95", "count", "engine busy", "machine", "shed interims", ""], R.sweep.runs.map((r) => [
     r.channels, r.answer, ms(r.ttfs_ms.p50), ms(r.ttfs_ms.p95), r.ttfs_ms.n, percent(r.engine_busy), shown(r.machine_percent, "%"), r.interims_shed, r.reasons.join("; "),
   ]));
@@ -113,7 +113,7 @@ function growth() {
   if (R.slopes) {
     table(place, ["", "slope", "± 3 standard errors", "at most", "verdict"], R.slopes.map((s) => [s.name, s.slope, 3 * s.standard_error, s.most, s.verdict]));
   } else if (load.seconds < 300) {
-    make("p", "The run was too short for slopes to mean anything: five minutes at least, better an hour with --soak.", place, "dim");
+    make("p", "The run was too short to judge slopes: at least five minutes, better an hour with --soak.", place, "dim");
   } else {
     const lines = Object.entries(M.growth).filter(([, g]) => g.slope !== undefined);
     table(place, ["", "slope", "± 3 standard errors", "count"], lines.map(([name, g]) => [name.replace("_per_hour", ""), g.slope, 3 * g.standard_error, g.n]));
@@ -121,6 +121,6 @@ function growth() {
 }
 
 for (const draw of [verdict, tiles, sweep, times, counts]) draw();
-coverageBar(section("What became of every second"), M.coverage_s);
+coverageBar(section("Coverage: what happened to every second"), M.coverage_s);
 for (const draw of [overTime, processes, growth]) draw();
 make("p", "Made by ", body, "dim").append(make("code", R.command));

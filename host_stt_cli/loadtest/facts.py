@@ -1,6 +1,6 @@
-"""The facts of a run: what the run collects and the report is made from.
+"""The facts of a run: the run collects them, and the report is made from them.
 
-Owns no behaviour. It lies below both, so that neither `run` nor `report` needs the other's module for it.
+Only data. Both `run` and `report` import this module, so neither needs the other.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from host_stt_cli.loadtest.sounds import Clip
 
 @dataclass(slots=True)
 class Facts:
-    """All that a run leaves behind for the report."""
+    """All facts that a run passes to the report."""
 
     load: Load
     language: str
     parts: Sequence[Part]
     clips: Sequence[Clip]
     ready: dict[str, Any] = field(default_factory=dict)
-    alone: Sequence[str] = ()  # what each clip is read as when nothing else is; empty: not known
+    alone: Sequence[str] = ()  # the text of each clip decoded without load; empty: not known
     spoken: list[Spoken] = field(default_factory=list)
     from_ms: float = 0.0
     to_ms: float = 0.0

@@ -1,7 +1,7 @@
-"""What a run says: latencies, errors and coverage, from what was truly spoken and the events that came.
+"""The measures of a run: latencies, errors and coverage, from the sent speech and the received events.
 
-Pure. All times are milliseconds on the session's timeline. Each measure's docstring is its definition, as in
-docs/explanation/loadtest.md. Owns no limits: what is good enough is `verdict`.
+Pure. All times are milliseconds on the session's timeline. The docstring of each measure is its definition,
+as in docs/explanation/loadtest.md. Contains no limits: `verdict` decides what is good enough.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ import jiwer
 import numpy as np
 
 NEAR_MS = 400
-"""A final belongs to an utterance that it overlaps, or misses by less than this."""
+"""A final belongs to an utterance that it overlaps, or that is less than this away."""
 CELL_MS = 10  # of the coverage count
 UNSPACED = frozenset({"ko", "ja", "zh", "th"})
-"""Languages judged by characters: where a space stands is taste."""
+"""Languages judged by characters, because spaces between words are optional or a matter of style."""
 _DIGITS = "zero one two three four five six seven eight nine".split()
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One utterance as it was truly said."""
+    """One utterance as it was sent."""
 
     channel: str
     start_ms: float
     end_ms: float
     text: str
-    is_whole: bool = True  # false where a reconnect or the run's end fell into it: nothing is asked of it
-    alone: str = ""  # what its phrases are read as one at a time
+    is_whole: bool = True  # False if a reconnect or the end of the run cut it; then it is not judged
+    alone: str = ""  # the text of its phrases, each decoded without load
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An event and when it reached the watcher."""
+    """An event, and when the watcher received it."""
 
     at_ms: float
     event: dict[str, Any]
@@ -46,7 +46,7 @@ class Arrived:
 
 @dataclass(slots=True)
 class Heard:
-    """What came of one utterance."""
+    """The results for one utterance."""
 
     spoken: Spoken
     finals: list[Arrived] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Heard:
 
     @property
     def ttfs_ms(self) -> float | None:
-        """Time to the final segment: arrival of the last final minus the true end of speech."""
+        """Time to the final segment: arrival of the last final minus the end of speech."""
         return max(f.at_ms for f in self.finals) - self.spoken.end_ms if self.finals else None
 
     @property
@@ -65,14 +65,14 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """For a plot: a value at a time."""
+    """A value at a time, for a plot."""
 
     at_ms: float
     value: float
 
 
 def heard_of(spoken: Sequence[Spoken], arrived: Iterable[Arrived]) -> list[Heard]:
-    """Each utterance with the finals that overlap it most, and when its first text came."""
+    """Each utterance with the finals that overlap it most, and the time of its first text."""
     by_channel: dict[str, list[Heard]] = defaultdict(list)
     heard = [Heard(one) for one in spoken]
     for one in sorted(heard, key=lambda one: one.spoken.start_ms):
@@ -92,7 +92,10 @@ def heard_of(spoken: Sequence[Spoken], arrived: Iterable[Arrived]) -> list[Heard
 
 
 def _owner(in_order: list[Heard], event: dict[str, Any]) -> Heard | None:
-    """in_order: of one channel, by start, none over another; an hour's, so only the near ones are asked."""
+    """The utterance that an event belongs to. in_order: of one channel, by start, without overlaps.
+
+    An hour has many utterances, so only those near the event are compared.
+    """
     first = bisect_left(in_order, event["start_ms"] - NEAR_MS, key=lambda one: one.spoken.end_ms)
     last = bisect_left(in_order, event["end_ms"] + NEAR_MS, lo=first, key=lambda one: one.spoken.start_ms)
 
@@ -108,7 +111,7 @@ def _owner(in_order: list[Heard], event: dict[str, Any]) -> Heard | None:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """n, p50, p95, p99 and max; only n where there is nothing."""
+    """n, p50, p95, p99 and max; only n if there are no values."""
     if not len(values):
         return {"n": 0}
     p50, p95, p99 = np.percentile(values, [50, 95, 99])
@@ -117,12 +120,12 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def ttfs(heard: Sequence[Heard]) -> list[Point]:
-    """Of whole utterances that got a final, at the moment they ended."""
+    """Time to final text of whole utterances with a final, at the time when each ended."""
     return [Point(h.spoken.end_ms, h.ttfs_ms) for h in heard if h.spoken.is_whole and h.ttfs_ms is not None]
 
 
 def first_text(heard: Sequence[Heard]) -> list[Point]:
-    """First text, interim or final, minus the true start of speech."""
+    """Arrival of the first text, interim or final, minus the start of speech."""
     return [
         Point(h.spoken.start_ms, h.first_text_ms - h.spoken.start_ms)
         for h in heard
@@ -131,7 +134,7 @@ def first_text(heard: Sequence[Heard]) -> list[Point]:
 
 
 def interim_age(arrived: Iterable[Arrived]) -> list[Point]:
-    """Arrival of an interim minus the end of what it covers: how old the newest text on the screen is."""
+    """Arrival of an interim minus the end of its audio: the age of the newest text on the screen."""
     return [
         Point(a.at_ms, a.at_ms - a.event["end_ms"]) for a in arrived if a.event["type"] == "segment.interim"
     ]
@@ -143,7 +146,7 @@ def missed(heard: Sequence[Heard]) -> int:
 
 
 def timecode_error(heard: Sequence[Heard]) -> dict[str, list[float]]:
-    """The first final's start, and the last one's end, minus the truth: above 0 is too late."""
+    """Start of the first final and end of the last one, minus the true times: above 0 is too late."""
     whole = [h for h in heard if h.spoken.is_whole and h.finals]
     return {
         "start": [min(f.event["start_ms"] for f in h.finals) - h.spoken.start_ms for h in whole],
@@ -152,16 +155,16 @@ def timecode_error(heard: Sequence[Heard]) -> dict[str, list[float]]:
 
 
 def off_by(errors: Sequence[float]) -> dict[str, float]:
-    """Percentiles of how far off, either way, and `bias`: the median with its sign, above 0 too late."""
+    """Percentiles of the absolute errors, and `bias`: the median error with its sign, above 0 is too late."""
     figures = percentiles([abs(error) for error in errors])
     return figures | ({"bias": round(float(np.median(errors)), 1)} if len(errors) else {})
 
 
 def erasure(arrived: Iterable[Arrived]) -> float | None:
-    """Words shown and taken back, per word of final text.
+    """Words that were shown and removed again, per word of final text.
 
-    From each interim to the next, and to the final that takes its place, the words after the longest common
-    beginning are erased. 0 is text that only grows.
+    From each interim to the next one, and to the final that replaces it, the words after the longest common
+    beginning count as removed. 0 means that text only grows.
     """
     shown: dict[str, list[str]] = {}
     erased = final = 0
@@ -171,7 +174,7 @@ def erasure(arrived: Iterable[Arrived]) -> float | None:
             continue
         words, before = plain(event["text"]).split(), shown.get(event["utterance"], [])
         if event["type"] == "segment.final":
-            # What stands after this final's words is still shown, as the next interim's beginning.
+            # The text after this final's words stays on the screen, as the beginning of the next interim.
             erased += max(0, min(len(before), len(words)) - _common(before, words))
             shown[event["utterance"]] = before[len(words) :]
             final += len(words)
@@ -191,7 +194,9 @@ def _common(one: Sequence[str], two: Sequence[str]) -> int:
 
 
 def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> dict[str, float | int | str]:
-    """WER over (said, read) pairs after `plain`; CER, without spaces, where spaces are taste. With counts."""
+    """WER of (spoken, transcribed) pairs after `plain`; CER without spaces for UNSPACED languages. With
+    counts.
+    """
     by_character = language in UNSPACED
     said = [plain(a).replace(" ", "") if by_character else plain(a) for a, _ in pairs]
     read = [plain(b).replace(" ", "") if by_character else plain(b) for _, b in pairs]
@@ -212,13 +217,13 @@ def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> dict[str, flo
 
 
 def plain(text: str) -> str:
-    """Lower case, punctuation as spaces, digits as words."""
+    """Lower case, with punctuation as spaces and digits as words."""
     words = re.sub(r"[^\w\s]", " ", text.lower())
     return " ".join(re.sub(r"\d", lambda d: f" {_DIGITS[int(d[0])]} ", words).split())
 
 
 def coverage(events: Iterable[dict[str, Any]], from_ms: float, to_ms: float) -> dict[str, float]:
-    """Seconds of all channels by state, between the two moments; `unknown` is what no event spoke of."""
+    """Seconds of all channels by state, between the two times; `unknown`: no event covered them."""
     first, last = int(from_ms // CELL_MS), int(to_ms // CELL_MS)
     states = ["unknown"]
     by_channel: dict[str, Any] = {}
@@ -236,7 +241,7 @@ def coverage(events: Iterable[dict[str, Any]], from_ms: float, to_ms: float) -> 
 
 
 def over_time(points: Sequence[Point], every_ms: float, share: float) -> list[Point]:
-    """The value that a share (0 to 100) of the points lies under, for each stretch of time; for a plot."""
+    """For each period: the percentile `share` (0 to 100) of its points; for a plot."""
     stretches: dict[int, list[float]] = defaultdict(list)
     for point in points:
         stretches[int(point.at_ms // every_ms)].append(point.value)

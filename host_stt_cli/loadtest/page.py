@@ -1,4 +1,4 @@
-"""The report as one HTML file: the page draws its plots from figures it carries and fetches nothing."""
+"""The report as one HTML file. The page contains its figures, draws its plots itself and loads nothing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FIGURES = "/*FIGURES*/null"
 
 
 def html(found: dict[str, Any]) -> str:
-    # "<" would let a string end the script element it stands in.
+    # A "<" in a string could end the script element.
     figures = json.dumps(found, ensure_ascii=False).replace("<", "\\u003c")
-    # The same code as /health-page, as a plain script: a file opened from disk may not import modules.
+    # The same code as /health-page, as a plain script: a page that is opened as a file cannot import modules.
     demo = files("demo")
     parts = {
         "/*STYLE*/": (demo / "figures.css").read_text(encoding="utf-8"),

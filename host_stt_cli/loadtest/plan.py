@@ -1,7 +1,7 @@
-"""Who speaks when: the load of a run, and the script that follows from it.
+"""Plan who speaks when: the load of a run, and the script for each channel.
 
-Pure. Owns the options of the load and the times of every utterance, which are the truth that the measures
-compare with. Invariant: the same options and clips give the same script.
+Pure. Contains the options of the load and the times of every utterance. The measures compare with these
+times. Invariant: the same options and clips give the same script.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from enum import StrEnum
 
 FRAME_MS = 20
 GAP_MS = 240
-"""Between the phrases of one utterance: less than any hangover, so that they stay one."""
+"""Between the phrases of one utterance: shorter than any hangover, so they stay one utterance."""
 PAUSE_MS = 900
-"""Between utterances: more than the default hangover of 500 ms, so that they are two."""
-LEAD_MS = 1000  # of silence before anybody speaks
-BUSY = 0.7  # from this share of talk on, an utterance is three phrases: pauses alone would take the rest
+"""Between utterances: longer than the default hangover of 500 ms, so they are two."""
+LEAD_MS = 1000  # of silence before the first utterance
+BUSY = 0.7  # from this share of talk on, an utterance has three phrases, because pauses would take too much
 
 
 class Door(StrEnum):
@@ -32,10 +32,10 @@ class Load:
 
     channels: int = 16
     seconds: float = 60.0
-    talk: float = 0.5  # share of time that a channel speaks; 1: with the shortest pauses only
-    overlap: float = 0.0  # 0: each channel at its own times; 1: all at the same
+    talk: float = 0.5  # share of time with speech on a channel; 1: with the shortest pauses
+    overlap: float = 0.0  # 0: each channel at its own times; 1: all at the same times
     loss: float = 0.0  # share of packets that are not sent
-    jitter_ms: int = 0  # each packet is held back by up to this much
+    jitter_ms: int = 0  # each packet is delayed by up to this
     reconnects: int = 0  # per channel, spread over the run
     door: Door = Door.WEBRTC
     tracks: int = 1  # per peer connection
@@ -53,14 +53,14 @@ class Load:
         ):
             value = getattr(self, name)
             if not low <= value <= high:
-                raise ValueError(f"{name} is {value}; it lies between {low} and {high}")
+                raise ValueError(f"{name} is {value}; it must be between {low} and {high}")
         if not 0 < self.talk <= 1:
-            raise ValueError(f"talk is {self.talk}; it is more than 0 and at most 1")
+            raise ValueError(f"talk is {self.talk}; it must be more than 0 and at most 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """A clip at its place on a channel, in frames of 20 ms from the channel's first."""
+    """A clip and its place on a channel, in frames of 20 ms from the channel's first frame."""
 
     clip: int
     frame: int
@@ -68,23 +68,23 @@ class Saying:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One stretch of speech; its phrases are closer together than any hangover."""
+    """One stretch of speech; its phrases have pauses shorter than any hangover."""
 
     sayings: tuple[Saying, ...]
     start_ms: int
-    end_ms: int  # of the last sound, to the sample
+    end_ms: int  # the end of its audio, exact to the sample
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one channel says."""
+    """The utterances and reconnects of one channel."""
 
     utterances: tuple[Utterance, ...]
     reconnect_ms: tuple[int, ...]
 
 
 def script(load: Load, clip_ms: Sequence[int]) -> list[Part]:
-    """The part of each channel. clip_ms: length of each clip, which is sound from end to end."""
+    """The part of each channel. clip_ms: length of each clip, which has speech from its start to its end."""
     return [_part(load, clip_ms, channel) for channel in range(load.channels)]
 
 

@@ -1,7 +1,7 @@
-"""What the processes of a run cost: CPU, memory, threads, files, event-loop lag, the engine's queue, the GPU.
+"""Measure the processes of a run: CPU, memory, threads, files, event-loop lag, the engine's queue, the GPU.
 
-Owns the looking, once a second; judging is `verdict`. Processes are found by the port they listen on, so
-those of another machine are not measured, and the report says so.
+Takes a sample each second; `verdict` judges them. Finds processes by the port that they listen on, so
+processes of another machine are not measured; the report says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Samples = dict[str, float]
 
 
 async def scrape(http: aiohttp.ClientSession, url: str) -> Samples:
-    """The samples of a /metrics by name{labels}; empty when it cannot be read."""
+    """The samples of a /metrics page by name{labels}; empty if it cannot be read."""
     try:
         async with http.get(f"{url}/metrics") as response:
             return parsed(await response.text()) if response.status == 200 else {}
@@ -46,7 +46,7 @@ def difference(after: Samples, before: Samples) -> Samples:
 
 
 def quantiles(spent: Samples, name: str, **labels: str) -> dict[str, float]:
-    """n, p50, p95, p99 of a histogram's growth; each the upper bound of the bucket it falls into."""
+    """n, p50, p95, p99 of a histogram's growth; each is the upper bound of its bucket."""
     wanted = {f"{key}={value}" for key, value in labels.items()}
     buckets: dict[float, float] = {}
     for key, value in spent.items():
@@ -68,7 +68,7 @@ def quantiles(spent: Samples, name: str, **labels: str) -> dict[str, float]:
 
 
 def listener(url: str) -> psutil.Process | None:
-    """The process of this machine that listens where `url` points; None where there is none to be seen."""
+    """The process of this machine that listens at `url`; None if none can be seen."""
     port = urlsplit(url).port
     for process in psutil.process_iter():
         try:
@@ -80,7 +80,7 @@ def listener(url: str) -> psutil.Process | None:
 
 
 def engine_of(media: psutil.Process) -> tuple[psutil.Process, str] | None:
-    """The engine that `serve` runs as its child, and where it listens."""
+    """The engine that `serve` runs as its child, and its URL."""
     for child in media.children():
         for connection in _tcp(child):
             if connection.status == psutil.CONN_LISTEN:
@@ -98,12 +98,12 @@ class Sample:
     at_s: float
     processes: dict[str, dict[str, float]] = field(default_factory=dict)
     machine_percent: float = 0.0  # of all cores
-    loop_lag_ms: float | None = None  # mean of 8082's over the second
+    loop_lag_ms: float | None = None  # mean of 8082 in this second
     gpu: dict[str, float] = field(default_factory=dict)
 
 
 class Probe:
-    """Takes a sample a second until it is stopped."""
+    """Takes a sample each second until it is stopped."""
 
     def __init__(self, http: aiohttp.ClientSession, base: str, engine: str | None) -> None:
         self._http, self._base = http, base
@@ -126,7 +126,7 @@ class Probe:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for process in self._processes.values():
-            _percent(process)  # the first call only sets the mark
+            _percent(process)  # the first call only starts the measurement
         psutil.cpu_percent()
         while True:
             await asyncio.sleep(1.0)
@@ -161,7 +161,7 @@ def _percent(process: psutil.Process) -> float:
 
 
 def _figures(process: psutil.Process) -> dict[str, float]:
-    """Empty for one that has ended."""
+    """Figures of a process; empty if it has ended."""
     try:
         with process.oneshot():
             return {
@@ -175,7 +175,7 @@ def _figures(process: psutil.Process) -> dict[str, float]:
 
 
 async def gpu_now() -> dict[str, float]:
-    """Load and memory of the first GPU by nvidia-smi; empty where there is none."""
+    """Load and memory of the first GPU by nvidia-smi; empty if there is none."""
     if not shutil.which("nvidia-smi"):
         return {}
     query = "--query-gpu=utilization.gpu,memory.used"

@@ -1,7 +1,7 @@
-"""The report of a run: one plain dictionary, the same for JSON, for the page and for a comparison.
+"""Build the report of a run: one plain dictionary for JSON, for the page and for a comparison.
 
-Pure but for the machine's name and the hour. Owns the names of the figures, which
-docs/explanation/loadtest.md lists; a figure that could not be measured is left out, never zero.
+Pure except for the machine's name and the time. Defines the names of the figures, which
+docs/explanation/loadtest.md lists. A figure that could not be measured is left out, never zero.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from host_stt_cli.loadtest.probing import Probe, Sample, Samples, difference, qu
 from host_stt_cli.loadtest.sending import Beat
 
 VERSION = 1
-POINTS_MAX = 1200  # of one series in a report, so that one of a night still opens; see `thinned`
+POINTS_MAX = 1200  # of one series in a report, so the report of a whole night can be opened; see `thinned`
 WARM_SHARE, WARM_S = 0.2, 300.0
-"""Memory, threads and files grow while a server first fills its pools: slopes leave out so much of a run."""
+"""Memory, threads and files grow when a server starts, so slopes leave out this part of a run."""
 Series = list[tuple[float, float]]
 
 
@@ -86,7 +86,7 @@ def _texts(heard: Sequence[Heard], arrived: Sequence[Arrived], language: str) ->
 
 
 def _alone(heard: Sequence[Heard], facts: Facts) -> dict[str, Any]:
-    """Of the same phrases, as often as they were said: what no load at all would have made of them."""
+    """Error rate of the same phrases, as often as they were sent, without any load."""
     if not facts.alone:
         return {"n": 0}
     pairs = [(one.spoken.text, one.spoken.alone) for one in heard if one.spoken.is_whole]
@@ -99,7 +99,7 @@ def _coverage(facts: Facts, arrived: Sequence[Arrived]) -> dict[str, float]:
 
 
 def _given(facts: Facts, seconds: float) -> dict[str, Any]:
-    """What the load turned out to be."""
+    """The load that was actually sent."""
     speech_s = sum(one.end_ms - one.start_ms for one in facts.spoken) / 1000
     return {
         "speech_s": round(speech_s, 1),
@@ -113,7 +113,7 @@ def _given(facts: Facts, seconds: float) -> dict[str, Any]:
 
 
 def _engine(engine: Samples, media: Samples, facts: Facts, seconds: float) -> dict[str, Any]:
-    """From the two /metrics; what the engine would say is left out where it cannot be asked."""
+    """Figures from both /metrics pages; without those of the engine if it could not be reached."""
     figures: dict[str, Any] = {
         "interims_shed": int(media.get("host_stt_speech_interims_shed_total", 0)),
         "audio_shed_s": round(media.get("host_stt_speech_shed_ms_total", 0.0) / 1000, 2),
@@ -189,7 +189,7 @@ def _gpu(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _growth(heard: Sequence[Heard], samples: Sequence[Sample], facts: Facts) -> dict[str, Any]:
-    """Slopes per hour: what a soak is about."""
+    """Slopes per hour, which a soak test judges."""
     warm_s = min(WARM_S, WARM_SHARE * (facts.to_ms - facts.from_ms) / 1000)
     warm = [one for one in samples if one.at_s - facts.begin_s >= warm_s]
     growth: dict[str, Any] = {"ttfs_ms_per_hour": measures.growth_per_hour(measures.ttfs(heard))}
@@ -212,7 +212,7 @@ def _growth(heard: Sequence[Heard], samples: Sequence[Sample], facts: Facts) -> 
 def _series(
     heard: Sequence[Heard], arrived: Sequence[Arrived], probe: Probe, facts: Facts
 ) -> dict[str, Series]:
-    """(seconds since the beginning, value) each."""
+    """For each figure: (seconds since the start, value)."""
     series = {
         "ttfs_ms": _since(measures.ttfs(heard), facts.from_ms),
         **{f"ttfs_ms p{share}": _ttfs_over_time(heard, facts, share) for share in (50, 95)},
@@ -234,7 +234,7 @@ def _ttfs_over_time(heard: Sequence[Heard], facts: Facts, share: int) -> Series:
 
 
 def _distribution(heard: Sequence[Heard]) -> list[float]:
-    """Time to final text in ms that 0, 1 ... 100 % of the utterances stayed within."""
+    """Time to final text in ms, for 0, 1 ... 100 % of the utterances."""
     values = [point.value for point in measures.ttfs(heard)]
     return [round(float(v), 1) for v in np.percentile(values, range(101))] if values else []
 
@@ -253,7 +253,7 @@ def _sampled(samples: Sequence[Sample], facts: Facts, value: Callable[[Sample], 
 
 
 def thinned(series: Series) -> Series:
-    """At most POINTS_MAX: of each group of neighbours the first and the largest, which nobody may miss."""
+    """At most POINTS_MAX points: the first and the largest of each group, because peaks must stay visible."""
     if len(series) <= POINTS_MAX:
         return series
     step = -(-len(series) // (POINTS_MAX // 2))

@@ -1,7 +1,7 @@
-"""One run: open the channels, let them speak, watch the text come, count.
+"""Run the load test once: open the channels, send speech, watch the text arrive, count.
 
-Owns the order of a run and its ways to end: the time is over, Ctrl-C (then what was measured is reported), or
-something that makes measuring senseless (`Unmeasured`). Figures are `report`'s.
+Contains the order of a run and the ways in which it ends: its time is over, Ctrl-C (what was measured is
+reported), or a fault that makes measuring useless (`Unmeasured`). `report` computes the figures.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from host_stt_common.channel_ids import channel_id_of
 
 READY_S = 120.0
 DRAIN_S = 12.0
-"""For the last finals; a server that needs longer has failed anyway."""
+"""How long to wait for the last finals; a server that needs longer has failed anyway."""
 RECENT_S = 60.0
-RECONNECT_S = 20.0  # doors without resume tokens keep a channel for a lost client for some seconds
-OPEN_AT_ONCE = 4  # connections: sixteen handshakes at once would be a load of their own
+RECONNECT_S = 20.0  # inputs without resume tokens reserve a lost client's channel for some seconds
+OPEN_AT_ONCE = 4  # connections at once, because sixteen handshakes at once would be a load themselves
 
 
 class Unmeasured(Exception):
-    """The run could not be made, in one plain sentence."""
+    """The run could not be measured; the text is one plain sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     base: str  # http://host:port of 8082
     token: str = ""
-    engine: str | None = None  # of 8081, where it is not the child of a `serve` on this machine
+    engine: str | None = None  # of 8081, if it is not the child of a `serve` on this machine
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     done_s: float
-    lag_ms: float | None  # of the latest finals, as the server says it
+    lag_ms: float | None  # of the latest finals, as the server reports it
     finals: int
 
 
@@ -67,9 +67,10 @@ async def run(
     drain_s: float = DRAIN_S,
     alone: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The report of one run. Raises Unmeasured.
+    """Run once and return the report. Raises Unmeasured.
 
-    drain_s: how long the last finals are waited for. alone: what each clip is read as, from an earlier run.
+    drain_s: how long to wait for the last finals. alone: the text of each clip without load, from an earlier
+    run.
     """
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
     timeout = aiohttp.ClientTimeout(total=30, sock_connect=10)
@@ -84,20 +85,20 @@ async def run(
 
 
 def unreachable(base: str, error: Exception) -> str:
-    """Why a server cannot be asked, and the way out."""
+    """Why a server cannot be reached, and what to do."""
     match error:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return f"{base!r} is no address of a server; give --base http://HOST:PORT."
+            return f"{base!r} is not the address of a server; give --base http://HOST:PORT."
         case aiohttp.ClientConnectorCertificateError():
             return f"the certificate of {base} is not trusted here; name it with SSL_CERT_FILE=cert.pem."
         case aiohttp.ClientSSLError():
             return f"{base} does not speak https; try http."
         case aiohttp.ClientConnectorDNSError():
-            return f"no machine is known by the name in {base}."
+            return f"the name in {base} is not known."
         case aiohttp.ClientConnectorError():
-            return f"nothing answers at {base}: is the server running (scripts/serve)?"
+            return f"no server responds at {base}: is it running (scripts/serve)?"
         case TimeoutError():
-            return f"{base} did not answer in time."
+            return f"{base} did not respond in time."
     return f"{base} cannot be measured: {str(error) or type(error).__name__}."
 
 
@@ -155,7 +156,7 @@ class _Run:
         return beat
 
     async def _ready(self) -> dict[str, Any]:
-        """What /ready says of the engine once it says yes."""
+        """The engine's part of /ready, once the server is ready."""
         deadline_s = time.monotonic() + READY_S
         said: dict[str, Any] = {}
         while time.monotonic() < deadline_s and not self._stop.is_set():
@@ -237,14 +238,14 @@ class _Run:
         self._on_progress(Progress(done_s, lag_ms, watcher.count("segment.final")))
 
     async def _drain(self, beat: Beat, watcher: Watcher, spoken_to_s: float) -> None:
-        """Silence goes on until every utterance has its final, or long enough."""
+        """Send silence until every utterance has its final, or until drain_s is over."""
         loop = asyncio.get_running_loop()
         while loop.time() < spoken_to_s + self._drain_s:
             await asyncio.sleep(0.25)
             if not watcher.is_started:
                 continue
             t0_s = watcher.t0_s(loop.time(), time.time())
-            # Only the last minute: an hour's events would hold the beat up.
+            # Only the last minute: the events of a whole hour would delay the sending.
             since_s = spoken_to_s - RECENT_S
             lately = self._truth(beat, spoken_to_s, t0_s, since_s)
             heard = heard_of(lately, watcher.arrived(t0_s, since_s))
@@ -255,9 +256,9 @@ class _Run:
     def _truth(
         self, beat: Beat, spoken_to_s: float, t0_s: float, since_s: float = float("-inf")
     ) -> list[Spoken]:
-        """What was said, on the session's timeline, whose t = 0 the loop's clock calls t0_s.
+        """What was spoken, on the session's timeline. t0_s: its t = 0 on the loop's clock.
 
-        since_s: only what began after it, on the loop's clock.
+        since_s: leave out what began earlier, on the loop's clock.
         """
         truth: list[Spoken] = []
         parts = iter(self._facts.parts)
@@ -303,7 +304,9 @@ class _Run:
                     self._down.setdefault(channel, []).append((lost_s, back_s))
 
     async def _again(self, line: Lines) -> None:
-        """As a client does that lost its network: until the server sees that the old connection is dead."""
+        """Reconnect like a client that lost its network: retry until the server has ended the old
+        connection.
+        """
         loop = asyncio.get_running_loop()
         until_s = loop.time() + RECONNECT_S
         while True:
@@ -317,7 +320,7 @@ class _Run:
     # --- the end --------------------------------------------------------------------------------------
 
     async def _end(self, session: str, watcher: Watcher) -> None:
-        """The session's end brings the coverage of its last moments."""
+        """End the session, which sends the coverage of its last moments."""
         async with self._http.post(f"{self._target.base}/api/sessions/{session}/end"):
             pass
         for _ in range(50):
@@ -330,7 +333,7 @@ class _Run:
 
 
 async def _sentence(response: aiohttp.ClientResponse) -> str:
-    """What the server says of its refusal."""
+    """The server's message in an error response."""
     text = await response.text()
     try:
         said = str(json.loads(text)["error"]["message"])

@@ -1,13 +1,13 @@
-"""A report for a terminal: the figures that a person looks for first.
+"""The report as text for a terminal: the most important figures.
 
-Pure. Every figure has its unit, and how many it was taken from.
+Pure. Every figure has its unit, and the number of values behind it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-SEEN_S = 0.05  # of coverage; less is the rounding of a run's ends
+SEEN_S = 0.05  # of coverage; less comes from rounding at the ends of a run
 
 
 def lines(report: dict[str, Any]) -> list[str]:
@@ -21,7 +21,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         _row("end off by", _spread(m["end_error_ms"])),
         _row("utterances", f"{m['utterances']}, {m['missed']} without text"),
         _row("words taken back", "-" if m["erasure"] is None else f"{m['erasure']} per word of final text"),
-        _row("accuracy", f"{_rate(m['accuracy'])}; the same phrases read alone: {_rate(m['alone'])}"),
+        _row("accuracy", f"{_rate(m['accuracy'])}; the same phrases without load: {_rate(m['alone'])}"),
         _row("coverage", _coverage(m["coverage_s"])),
         _row("shed", _shed(m)),
     ]
@@ -43,7 +43,7 @@ def _row(name: str, what: str) -> str:
 
 
 def _spread(figures: dict[str, float]) -> str:
-    """`max` is missing where only the buckets of a histogram are known; -1 is beyond the last of them."""
+    """p50, p95, p99 and max. A histogram has no `max`; -1 means above its last bucket."""
     if not figures.get("n"):
         return "-"
     keys = [key for key in ("p50", "p95", "p99", "max") if key in figures]
@@ -63,7 +63,7 @@ def _coverage(seconds: dict[str, float]) -> str:
 
 
 def _shed(m: dict[str, Any]) -> str:
-    shed = f"{m['interims_shed']} interims, {m['finals_refused']} finals, {m['audio_shed_s']} s of sound"
+    shed = f"{m['interims_shed']} interims, {m['finals_refused']} finals, {m['audio_shed_s']} s of audio"
     return f"{shed}; {m['windows_failed']} windows failed"
 
 
@@ -83,7 +83,7 @@ def _machine(machine: dict[str, Any], gpu: dict[str, float] | None) -> str:
 
 
 def slopes(found: list[dict[str, Any]]) -> list[str]:
-    """What a soak is judged by, a line each."""
+    """The slopes that a soak test judges, one line each."""
     if not found:
         return []
     rows = ["", f"{'growth per hour':<22} {'slope':>9} {'± 3 errors':>11} {'at most':>9}   verdict"]

@@ -1,8 +1,8 @@
-"""The beat that all channels send to, and what a line must be able to do.
+"""Send frames of all channels at the right time, and define what a line must be able to do.
 
-Owns time: frame n of a line is due at a moment that follows from the beginning alone, so a late tick is made
-up for and never adds up. How late it was is kept: a generator that cannot keep time measures itself.
-Invariant: a frame is sent at most once, in order.
+Controls the time: frame n of a line is due at a fixed time after the start, so a late tick does not delay the
+next ones. Stores how late each tick was, because a load generator that is late measures itself. Invariant: a
+frame is sent at most once, in order.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from typing import Protocol
 
 FRAME_S = 0.02
 PHASES = 4
-"""Lines are spread over the 20 ms in so many groups: real ones do not send in step."""
+"""The lines are spread over the 20 ms in this many groups, because real clients do not send at the same
+instant.
+"""
 
 
 class LineError(Exception):
-    """A line could not be opened, in one plain sentence."""
+    """A line could not be opened; the text is one plain sentence."""
 
 
 class Lines(Protocol):
-    """One connection with one channel or more."""
+    """One connection with one or more channels."""
 
     @property
     def channels(self) -> Sequence[str]: ...
@@ -31,17 +33,17 @@ class Lines(Protocol):
         """Raises LineError."""
 
     async def send(self, frame: int) -> None:
-        """Frame n of each channel; returns at once, and does nothing while the connection is down."""
+        """Send frame n of each channel. Returns at once; does nothing while the connection is down."""
 
     async def reconnect(self) -> None:
-        """Lose the connection and get the same channels again. Raises LineError."""
+        """Close the connection without notice and get the same channels again. Raises LineError."""
 
     async def hang_up(self) -> None:
-        """Let the server read the last words, then close. Never raises."""
+        """Wait until the server has transcribed the last words, then close. Never raises."""
 
 
 class Beat:
-    """Runs lines until it is told to stop."""
+    """Sends the frames of all lines until `stop` is set."""
 
     def __init__(self, lines: Sequence[Lines]) -> None:
         self._groups = [list(lines[n::PHASES]) for n in range(PHASES)]

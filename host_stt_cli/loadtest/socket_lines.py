@@ -1,4 +1,4 @@
-"""A channel over `/ws/pcm/{channel}`: 16 kHz samples, 40 ms in each message."""
+"""Send a channel over `/ws/pcm/{channel}`: 16 kHz samples, 40 ms in each message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from host_stt_cli.loadtest.sending import LineError
 from host_stt_cli.loadtest.sounds import Voice
 
 WAITING_MAX = 250
-"""Messages that a server may leave unread, 10 s; then the oldest are thrown away and counted."""
+"""Messages that the server may leave unread, 10 s; then the oldest are dropped and counted."""
 STOP_S = 15.0
 
 
@@ -79,7 +79,7 @@ class SocketLine:
                     while (await ws.receive()).type is aiohttp.WSMsgType.TEXT:
                         continue
             except (aiohttp.ClientError, TimeoutError, ConnectionError):
-                self.lost += 1  # the server has gone; nothing is left to say to it
+                self.lost += 1  # the server has closed the connection already
         await self._close()
 
     async def _close(self) -> None:

@@ -1,7 +1,7 @@
-"""What is said: clips with their words, spoken by espeak-ng or given as recordings, and as Opus made once.
+"""The speech of a run: clips with their text, from espeak-ng or from recordings, encoded to Opus once.
 
-Owns the sound and its encoding; who says what and when is `plan`. Invariant: a clip begins and ends with
-sound, so its length is the truth of when speech ends.
+Contains the audio and its encoding; `plan` decides who speaks when. Invariant: a clip begins and ends with
+speech, so the end of the clip is the true end of speech.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ FRAME = RATE // 50
 VOICES = {"en": ("en-gb", "en-us"), "ko": ("ko",)}
 WORDS_PER_MINUTE = (140, 160)
 NOISE_DBFS = -66.0
-"""Under everything lies noise: digital silence is what a dead line sends, and is taken for one."""
+"""There is noise under all audio, because digital silence is what a dead line sends and is treated as one."""
 NOISE_FRAMES = 50
-EDGE_DB = 40.0  # under a clip's loudest: what is quieter at its ends is cut off
+EDGE_DB = 40.0  # below the clip's peak: quieter audio at its ends is cut off
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
 Sound = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """samples: (n,) int16 at 48 kHz, from the first sound to the last."""
+    """samples: (n,) int16 at 48 kHz, from the first to the last audible sample."""
 
     text: str
     language: str
@@ -55,7 +55,7 @@ class Clip:
 
     @cached_property
     def framed(self) -> Sound:
-        """(frames, 960), with noise under it."""
+        """(frames, 960), with noise added."""
         whole = np.pad(self.samples, (0, -len(self.samples) % FRAME)).reshape(-1, FRAME)
         return (whole + np.resize(noise(), whole.shape)).astype(np.int16)
 
@@ -65,19 +65,19 @@ class Clip:
 
     @cached_property
     def at_16k(self) -> Sound:
-        """(frames, 320), for doors that take samples."""
+        """(frames, 320), for inputs that take samples."""
         return to_16k(self.framed)
 
 
 def noise() -> Sound:
-    """(NOISE_FRAMES, 960): one second, for between the clips."""
+    """(NOISE_FRAMES, 960): one second of noise, for the time between the clips."""
     rng = np.random.default_rng(7)
     level = 32768 * 10 ** (NOISE_DBFS / 20)
     return np.round(rng.standard_normal((NOISE_FRAMES, FRAME)) * level).astype(np.int16)
 
 
 def opus_packets(frames: Sound) -> tuple[bytes, ...]:
-    """frames: (n, 960) int16. One packet for each."""
+    """One Opus packet for each frame. frames: (n, 960) int16."""
     encoder = av.CodecContext.create("libopus", "w")
     assert isinstance(encoder, av.AudioCodecContext)
     encoder.sample_rate, encoder.layout, encoder.format = RATE, "mono", "s16"
@@ -91,7 +91,7 @@ def opus_packets(frames: Sound) -> tuple[bytes, ...]:
 
 
 def to_16k(frames: Sound) -> Sound:
-    """(n, 960) at 48 kHz -> (n, 320) at 16 kHz, by dropping the bins above 8 kHz."""
+    """(n, 960) at 48 kHz -> (n, 320) at 16 kHz, by removing the frequencies above 8 kHz."""
     flat = frames.reshape(-1).astype(np.float64)
     spectrum = np.fft.rfft(flat)[: len(flat) // 6 + 1]
     thin = np.fft.irfft(spectrum, len(flat) // 3) / 3
@@ -100,7 +100,7 @@ def to_16k(frames: Sound) -> Sound:
 
 @dataclass(frozen=True)
 class Voice:
-    """What one channel sends, frame by frame."""
+    """The audio that one channel sends, frame by frame."""
 
     sayings: Sequence[Saying]  # in order
     starts: Sequence[int]  # the first frame of each
@@ -120,7 +120,9 @@ class Voice:
         return bytes(self.silence_16k[frame % len(self.silence_16k)].tobytes())
 
     def place(self, frame: int) -> tuple[Clip, int] | None:
-        """The clip that sounds at a frame, and the frame within it. A table of an hour would be 300 MB."""
+        """The clip at a frame, and the frame within it. Computed, because a table for an hour takes 300
+        MB.
+        """
         index = bisect_right(self.starts, frame) - 1
         if index < 0:
             return None
@@ -139,7 +141,7 @@ def voices(parts: Sequence[Part], clips: Sequence[Clip]) -> list[Voice]:
 
 
 def spoken(language: str = "en", count: int = 48) -> list[Clip]:
-    """The built-in phrases, spoken anew. Raises StartError where espeak-ng is missing."""
+    """The built-in phrases, spoken by espeak-ng. Raises StartError if espeak-ng is missing."""
     if not shutil.which("espeak-ng"):
         raise StartError(
             "espeak-ng, which speaks the test's phrases, is not installed: apt-get install espeak-ng, "
@@ -160,10 +162,10 @@ def _speak(text: str, language: str, number: int) -> Clip:
 
 
 def given(folder: Path, language: str) -> list[Clip]:
-    """Recordings of `folder`, each with its words in a .txt beside it. Raises StartError."""
+    """The recordings in `folder`, each with its text in a .txt file. Raises StartError."""
     files = sorted(f for f in folder.glob("*") if f.suffix.lower() in AUDIO_SUFFIXES)
     if not files:
-        raise StartError(f"{folder} holds no recordings ({', '.join(AUDIO_SUFFIXES)}).")
+        raise StartError(f"{folder} contains no recordings ({', '.join(AUDIO_SUFFIXES)}).")
     missing = [file.name for file in files if not file.with_suffix(".txt").is_file()]
     if missing:
         raise StartError(
@@ -180,7 +182,7 @@ def _given(file: Path, language: str) -> Clip:
     with file.open("rb") as opened:
         clip = Clip(text, language, trimmed(_decoded(opened, file.name)))
     if not 200 <= clip.ms <= 25_000:
-        raise StartError(f"{file} holds {clip.ms / 1000:.1f} s of sound; a clip is 0.2 to 25 s long.")
+        raise StartError(f"{file} has {clip.ms / 1000:.1f} s of audio; a clip must be 0.2 to 25 s long.")
     return clip
 
 
@@ -193,12 +195,12 @@ def _decoded(file: io.BytesIO | io.BufferedReader, name: str) -> Sound:
             for frame in (*container.decode(audio=0), None):
                 pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
     except (av.FFmpegError, IndexError) as error:
-        raise StartError(f"{name} cannot be read as sound: {error}") from error
+        raise StartError(f"{name} cannot be read as audio: {error}") from error
     return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
 
 
 def trimmed(samples: Sound) -> Sound:
-    """Without what is quiet at the ends."""
+    """The samples without the quiet parts at both ends."""
     loud = np.abs(samples.astype(np.int32))
     over = np.flatnonzero(loud > loud.max(initial=0) * 10 ** (-EDGE_DB / 20))
     return samples[over[0] : over[-1] + 1] if len(over) else samples

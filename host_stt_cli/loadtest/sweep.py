@@ -1,6 +1,7 @@
-"""The largest number of channels that holds, by doubling and then by halving, and what is said of it.
+"""Find the largest number of channels with the verdict yes, by doubling and then by halving, and report it.
 
-Pure but for the runs it is given. Invariant: no number is tried twice; every one lies in the bounds.
+Pure except for the runs that are passed in. Invariant: no number is tried twice; each one is within the
+bounds.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from host_stt_cli.loadtest.verdict import Answer, Limits, Verdict, judge
 Holds = Callable[[int], Awaitable[bool]]
 Runs = Sequence[tuple[dict[str, Any], Verdict]]
 FINE = 10
-"""The edge is found to a tenth of itself: two runs of the same number differ by as much."""
+"""The result is exact to a tenth: two runs with the same number of channels differ by about as much."""
 
 
 async def largest(holds: Holds, first: int, most: int) -> int:
-    """The largest number up to `most` for which `holds`, to a tenth; 0 when not even one does.
+    """The largest number up to `most` for which `holds` is true, exact to a tenth; 0 if not even 1 holds.
 
-    Takes it that what holds for a number holds for any smaller one. first: where to begin.
+    Assumes that if a number holds, every smaller one holds too. first: the number to begin with.
     """
     low, high = 0, most + 1  # low holds, high does not
     trial = min(max(1, first), most)
@@ -37,7 +38,9 @@ async def largest(holds: Holds, first: int, most: int) -> int:
 
 
 def judged(runs: Runs, asked: int, most: int, edge: int, limits: Limits) -> tuple[dict[str, Any], Verdict]:
-    """The run that was asked for (or the smallest, if it was never made), with the sweep in its report."""
+    """The run with the requested number (else the smallest one that was made), with the sweep in its
+    report.
+    """
     made = {found["load"]["channels"]: (found, verdict) for found, verdict in runs}
     found, verdict = made.get(asked) or made[min(made)]
     over = min((n for n in made if n > edge), default=None)
@@ -53,11 +56,11 @@ def judged(runs: Runs, asked: int, most: int, edge: int, limits: Limits) -> tupl
 
 def _edge(made: dict[int, tuple[dict[str, Any], Verdict]], edge: int, over: int | None, most: int) -> str:
     if over is None:
-        ended = "no more were asked for" if edge == most else "beyond it nothing could be measured"
-        return f"The most that held is {edge} channels; {ended}."
+        ended = "no larger number was requested" if edge == most else "no larger number could be measured"
+        return f"The largest number that worked is {edge} channels; {ended}."
     why = made[over][1]
     return (
-        f"The most that held is {edge} channels; at {over}: {'; '.join(why.reasons)}. "
+        f"The largest number that worked is {edge} channels; at {over}: {'; '.join(why.reasons)}. "
         f"The limiting part there is {why.limiting}."
     )
 
@@ -76,7 +79,7 @@ def _step(found: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
 
 
 def line(found: dict[str, Any], verdict: Verdict) -> str:
-    """One step, for a terminal."""
+    """One step of the sweep, as a line for a terminal."""
     ttfs = found["measures"]["ttfs_ms"]
     times = f"{ttfs['p50']:.0f}/{ttfs['p95']:.0f} ms (p50/p95 of {ttfs['n']})" if ttfs.get("n") else "-"
     why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""

@@ -1,6 +1,6 @@
-"""Is it good enough, and what would give way first? One sentence from the figures of a run.
+"""Judge a run: is it good enough, and which part reaches its limit first? One sentence from the figures.
 
-Pure. Owns the limits. Accuracy by itself is the model's and not judged; only what the load takes from it is.
+Pure. Contains the limits. The model's own accuracy is not judged, only how much the load reduces it.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a run must hold."""
+    """The limits that a run must meet."""
 
     ttfs_p95_ms: float = 1500.0
-    missed_share: float = 0.01  # of utterances without any final; a model may hear nothing in one
-    error_points: float = 2.0  # of WER or CER more than the same phrases read alone
-    error_words: float = 4.0  # and at least so many words: one of sixteen is six points and says nothing
-    unread: float = 0.5  # error rate of the phrases read alone from which on it is not judged
-    growth_ms: float = 250.0  # of TTFS over the whole run, where it is sure to be growth
-    late_p95_ms: float = 60.0  # of the generator; beyond it the run measures the generator
-    is_soak: bool = False  # then what must not creep is judged too, see `creep`
-    unknown_share: float = 0.02  # of coverage that no event spoke of: the last moments of a run
+    missed_share: float = 0.01  # of utterances without any final; a model may find no text in one
+    error_points: float = 2.0  # of WER or CER above that of the same phrases without load
+    # and at least this many words: one error in sixteen words is six points by chance
+    error_words: float = 4.0
+    unread: float = 0.5  # if the error rate without load is above this, accuracy is not judged
+    growth_ms: float = 250.0  # of time to final text over the whole run, if the growth is certain
+    late_p95_ms: float = 60.0  # of the load generator; above this, the run measures the generator
+    is_soak: bool = False  # then slow growth is judged too, see `creep`
+    unknown_share: float = 0.02  # of the audio without a coverage event, for the last moments of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,11 @@ class Verdict:
 
 
 def judge(report: dict[str, Any], limits: Limits, largest: int | None = None) -> Verdict:
-    """report: as `report.build` makes it. largest: the most channels that a sweep held, if one was made."""
+    """Judge a report of `report.build`. largest: the largest number of channels in a sweep, if one was
+    made.
+    """
     load, busiest = report["load"], limiting_part(report)
-    what = f"this machine carries {load['channels']} channels at {100 * load['talk']:.0f} % talk"
+    what = f"this machine handles {load['channels']} channels at {100 * load['talk']:.0f} % talk"
     if unfit := _unmeasured(report, limits):
         return Verdict(Answer.UNMEASURED, f"{what}: could not be measured: {unfit}", (unfit,), busiest)
     reasons = tuple(_reasons(report, limits))
@@ -70,7 +73,7 @@ def _unmeasured(report: dict[str, Any], limits: Limits) -> str:
             "was the bottleneck; run it on another machine, or with fewer channels"
         )
     if not report["measures"]["utterances"]:
-        return "nobody spoke a whole utterance; let it run longer"
+        return "no utterance was sent as a whole; let it run longer"
     return str(report["generator"].get("broken", ""))
 
 
@@ -83,13 +86,13 @@ def _reasons(report: dict[str, Any], limits: Limits) -> list[str]:
     elif p95 > limits.ttfs_p95_ms:
         reasons.append(f"time to final text p95 is {p95:.0f} ms, over {limits.ttfs_p95_ms:.0f} ms")
     share = measures["missed"] / measures["utterances"]
-    # Lost packets take words with them, which is no fault of the server.
+    # Lost packets remove words, which is not the server's fault.
     if share > limits.missed_share + report["load"]["loss"]:
         reasons.append(f"{measures['missed']} of {measures['utterances']} utterances got no text")
     if measures["windows_failed"]:
-        reasons.append(f"{measures['windows_failed']} windows could not be read")
+        reasons.append(f"{measures['windows_failed']} windows could not be transcribed")
     if measures["finals_refused"]:
-        reasons.append(f"{measures['finals_refused']} finals were refused for want of room")
+        reasons.append(f"{measures['finals_refused']} finals were refused because the queue was full")
     reasons += _coverage(report, limits)
     reasons += _growth(report, limits)
     reasons += _creeping(report, limits) if limits.is_soak else []
@@ -97,7 +100,7 @@ def _reasons(report: dict[str, Any], limits: Limits) -> list[str]:
 
 
 def _accuracy(report: dict[str, Any], limits: Limits) -> list[str]:
-    """A model that cannot read the phrases at all has nothing that a load could take from it."""
+    """Errors added by the load. Not judged if the model cannot transcribe the phrases even without load."""
     accuracy, alone = report["measures"]["accuracy"], report["measures"]["alone"].get("rate")
     rate = accuracy.get("rate")
     if alone is None or rate is None or alone > limits.unread or report["load"]["loss"]:
@@ -105,7 +108,7 @@ def _accuracy(report: dict[str, Any], limits: Limits) -> list[str]:
     points = 100 * (rate - alone)
     if points <= limits.error_points or (rate - alone) * accuracy["n"] < limits.error_words:
         return []
-    return [f"{accuracy['kind']} is {points:.1f} points above that of no load"]
+    return [f"{accuracy['kind']} is {points:.1f} points higher than without load"]
 
 
 def _coverage(report: dict[str, Any], limits: Limits) -> list[str]:
@@ -113,11 +116,11 @@ def _coverage(report: dict[str, Any], limits: Limits) -> list[str]:
     total = sum(seconds.values())
     if not total:
         return []
-    reasons = [f"{seconds[s]:.1f} s of sound were {s}" for s in ("shed", "failed") if seconds.get(s)]
+    reasons = [f"{seconds[s]:.1f} s of audio were {s}" for s in ("shed", "failed") if seconds.get(s)]
     if seconds.get("unknown", 0.0) / total > limits.unknown_share:
-        reasons.append(f"of {seconds['unknown']:.0f} s nothing was said of what became of them")
+        reasons.append(f"{seconds['unknown']:.0f} s of audio have no coverage event")
     if seconds.get("lost") and not report["load"]["loss"] and not report["load"]["reconnects"]:
-        reasons.append(f"{seconds['lost']:.1f} s of sound were lost, though none was on the way")
+        reasons.append(f"{seconds['lost']:.1f} s of audio were lost, although the load test lost no packets")
     return reasons
 
 
@@ -133,7 +136,7 @@ def _growth(report: dict[str, Any], limits: Limits) -> list[str]:
 
 
 def _creeping(report: dict[str, Any], limits: Limits) -> list[str]:
-    """Memory, threads, files and timecodes that go one way for as long as the server runs."""
+    """Memory, threads, files and timecodes that grow steadily while the server runs."""
     return [
         one["sentence"]
         for one in creep.judged(report, limits.growth_ms)
@@ -142,7 +145,7 @@ def _creeping(report: dict[str, Any], limits: Limits) -> list[str]:
 
 
 def limiting_part(report: dict[str, Any]) -> str:
-    """The part nearest to its end, with how near."""
+    """The part that is closest to its limit, with its figure."""
     shares: list[tuple[float, str]] = []
     busy = report["measures"].get("engine_busy")
     if busy is not None:

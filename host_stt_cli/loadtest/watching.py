@@ -1,7 +1,8 @@
-"""The watcher of a run: every event with the moment it came, on the session's own timeline.
+"""The watcher of a run: receives every event and notes its time of arrival on the session's timeline.
 
-Owns the clock between the two machines. The server says when it sent an event; the quickest event of all came
-with next to no delay, so the smallest difference between the two clocks is how far they are apart.
+Also estimates the difference between the clocks of two machines. Each event has the server's time of sending.
+The fastest event arrives with almost no delay, so the smallest difference is the difference between the
+clocks.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from host_stt_cli.loadtest.measures import Arrived
 
 
 class Watcher:
-    """Reads `/ws` of one session from its first event on."""
+    """Receives `/ws` of one session from its first event on."""
 
     def __init__(self, http: aiohttp.ClientSession, base: str, session: str) -> None:
         self._http, self._base, self._session = http, base, session
         self._events: list[tuple[float, dict[str, Any]]] = []  # arrival on the loop's clock
         self._counts: Counter[str] = Counter()
         self._t0_wall_s: float | None = None
-        self._apart_s = float("inf")  # our wall clock minus the server's, at most
+        self._apart_s = float("inf")  # this machine's wall clock minus the server's, at most
         self._task: asyncio.Task[None] | None = None
         self.is_broken = False
 
@@ -42,10 +43,10 @@ class Watcher:
         async for message in ws:
             if message.type is aiohttp.WSMsgType.TEXT:
                 self.take(loop.time(), time.time(), json.loads(message.data))
-        self.is_broken = True  # it is closed by us only by ending this task
+        self.is_broken = True  # this program closes it only by cancelling this task
 
     def take(self, at_s: float, wall_s: float, event: dict[str, Any]) -> None:
-        """at_s: arrival on a monotonic clock; wall_s: the same moment on our wall clock."""
+        """Store an event. at_s: arrival on a monotonic clock; wall_s: the same moment on the wall clock."""
         self._apart_s = min(self._apart_s, wall_s - _wall(event["wall"]))
         if event["type"] == "session.started":
             self._t0_wall_s = _wall(event["t0_wall"])
@@ -57,17 +58,17 @@ class Watcher:
         return self._t0_wall_s is not None
 
     def t0_s(self, now_s: float, now_wall_s: float) -> float:
-        """The session's t = 0 on the monotonic clock. now_s, now_wall_s: one moment on our two clocks."""
+        """The session's t = 0 on the monotonic clock. now_s, now_wall_s: the present on both clocks."""
         assert self._t0_wall_s is not None, "the session has not said when it started"
         return self._t0_wall_s + self._apart_s - (now_wall_s - now_s)
 
     def arrived(self, t0_s: float, since_s: float = float("-inf")) -> list[Arrived]:
-        """What came from since_s on, a moment on the monotonic clock."""
+        """The events that arrived from since_s on, on the monotonic clock."""
         first = bisect_left(self._events, since_s, key=lambda one: one[0])
         return [Arrived((at_s - t0_s) * 1000, event) for at_s, event in self._events[first:]]
 
     def recent_lag_ms(self, seconds: float, now_s: float) -> float | None:
-        """Median latency, as the server says it, of the finals that came lately."""
+        """Median latency, as the server reports it, of the finals of the last `seconds`."""
         found = sorted(
             float(event["latency_ms"])
             for at_s, event in self._events[-400:]

@@ -1,8 +1,9 @@
-"""Channels over WebRTC, by `/offer` or by WHIP: real ICE, DTLS and SRTP from aiortc, packets made beforehand.
+"""Channels over WebRTC, by `/offer` or WHIP: real ICE, DTLS and SRTP from aiortc, with packets made in
+advance.
 
-aiortc's own sender would encode each frame again, or spend a task and a header's construction on each packet;
-here a packet is twelve bytes and its Opus, handed to the connection's own encryption. That is five to ten
-times cheaper, so that sixty-four channels fit beside the server they test.
+aiortc's own sender would encode each frame again and use a task for each packet. Here a packet is a header of
+twelve bytes and its Opus data, given to the connection's own encryption. That is five to ten times cheaper,
+so sixty-four channels can run on the same machine as the tested server.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ HEADER = struct.Struct("!BBHLL")
 
 
 class _Unheard(MediaStreamTrack):
-    """Stands for a microphone in the offer; its packets are sent past it."""
+    """Stands for a microphone in the offer; it never produces a frame, because packets are sent directly."""
 
     kind = "audio"
 
@@ -63,7 +64,7 @@ class _Stream:
 
 
 class WebRtcLines:
-    """One peer connection; channels[n] says voices[n]."""
+    """One peer connection; channels[n] sends voices[n]."""
 
     def __init__(
         self,
@@ -132,7 +133,7 @@ class WebRtcLines:
         try:
             await stream.send(packet)
         except ConnectionError:
-            self.failed += 1  # the connection is going down; whoever hung up knows
+            self.failed += 1  # the connection is closing, which another part of the test has started
 
     async def reconnect(self) -> None:
         await self._close()
@@ -144,7 +145,7 @@ class WebRtcLines:
                 async with self._http.delete(self._resource()):
                     pass
             except (aiohttp.ClientError, TimeoutError):
-                self.failed += 1  # the server has gone; nothing is left to say to it
+                self.failed += 1  # the server has closed the connection already
         await self._close()
 
     async def _close(self) -> None:
@@ -152,12 +153,12 @@ class WebRtcLines:
         for task in self._delayed:
             task.cancel()
         if self._pc is not None:
-            # aiortc waits for ever for a sender that was cancelled before it began.
+            # aiortc waits for ever for a sender that was cancelled before it started.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._pc.close(), CLOSE_S)
 
     async def _signal(self) -> str:
-        """Send the offer; the answer's SDP. Raises LineError."""
+        """Send the offer; returns the SDP of the answer. Raises LineError."""
         assert self._pc is not None
         body: dict[str, Any] = {
             "sdp": self._pc.localDescription.sdp,
@@ -177,7 +178,7 @@ class WebRtcLines:
 
 
 class WhipLines(WebRtcLines):
-    """The same, by WHIP: one channel for each connection."""
+    """The same over WHIP: one connection for each channel."""
 
     _location = ""
 
@@ -198,7 +199,7 @@ class WhipLines(WebRtcLines):
 
 
 async def _body(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    """The JSON of a 200. Raises LineError with the server's sentence."""
+    """The JSON body of a 200 response. Raises LineError with the server's sentence."""
     try:
         body = await response.json()
     except (ValueError, aiohttp.ClientError):
@@ -206,7 +207,7 @@ async def _body(response: aiohttp.ClientResponse) -> dict[str, Any]:
     if response.status == 200 and isinstance(body, dict):
         return body
     said = body.get("error", {}).get("message", "") if isinstance(body, dict) else ""
-    raise LineError(f"{response.method} {response.url.path} was answered with {response.status}: {said}")
+    raise LineError(f"{response.method} {response.url.path} got the response {response.status}: {said}")
 
 
 def _opus(pc: RTCPeerConnection) -> int:

@@ -33,7 +33,7 @@ def soak() -> dict[str, Any]:
         limits={"ttfs_p95_ms": 1500.0},
         generator__packets_not_sent=0,
         distribution=[500.0 + 8 * n for n in range(101)],
-        verdict={"answer": "yes", "sentence": "this machine carries 16 channels at 50 % talk: yes."},
+        verdict={"answer": "yes", "sentence": "this machine handles 16 channels at 50 % talk: yes."},
     )
     dots = [[3.0 * n, 700 + 300 * rng.random()] for n in range(1200)]
     made["series"] = dict.fromkeys(
@@ -97,7 +97,9 @@ async def test_a_report_of_a_sweep_shows_every_step(browser: Browser, tmp_path: 
     page = await browser.new_page()
     try:
         await page.goto(file.as_uri())
-        await expect(page.get_by_role("heading", name="The most that held: 16 channels")).to_be_visible()
+        await expect(
+            page.get_by_role("heading", name="Largest number that worked: 16 channels")
+        ).to_be_visible()
         await expect(page.locator("body")).to_contain_text("time to final text p95 is 1900 ms")
         await expect(page.locator("svg")).to_have_count(8)
     finally:

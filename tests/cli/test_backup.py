@@ -77,12 +77,12 @@ def test_what_cannot_be_backed_up_is_one_sentence(tmp_path: Path) -> None:
     source.mkdir()
     (tmp_path / "taken").mkdir()
     taken = back_up(source, tmp_path / "taken")
-    assert (taken.exit_code, "is there already" in taken.stderr) == (2, True)
+    assert (taken.exit_code, "exists already" in taken.stderr) == (2, True)
     inside = back_up(source, source / "copy")
-    assert (inside.exit_code, "lies in the data folder itself" in inside.stderr) == (2, True)
+    assert (inside.exit_code, "is inside the data folder" in inside.stderr) == (2, True)
     (tmp_path / "b.unfinished").mkdir()
     left = back_up(source, tmp_path / "b")
-    assert (left.exit_code, "did not end; remove it" in left.stderr) == (2, True)
+    assert (left.exit_code, "did not finish; remove it" in left.stderr) == (2, True)
 
 
 def test_a_backup_that_fails_leaves_nothing_under_its_name(tmp_path: Path) -> None:

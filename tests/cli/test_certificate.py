@@ -120,7 +120,7 @@ def test_files_that_will_not_do_are_told_apart(tmp_path: Path) -> None:
         ((text, key), "text.pem is not a PEM certificate"),
         ((cert, text), "text.pem is not a PEM private key"),
         ((cert, other_key), "does not belong to tls.cert"),
-        ((cert, locked), "asks for a password"),
+        ((cert, locked), "is protected by a password"),
     ]:
         with pytest.raises(StartError, match=sentence):
             server_context(*pair)

@@ -42,8 +42,8 @@ def test_check_names_every_mistake_with_its_line_and_ends_with_2(cli: CliRunner)
 def test_doctor_decodes_for_real_and_ends_with_0(cli: CliRunner) -> None:
     done = cli.invoke(main, ["doctor", "--set", "engine.model=starter", "--set", "engine.device=cpu"])
     assert done.exit_code == 0, done.output
-    assert "words heard" in done.output
-    assert done.output.splitlines()[-1] == "This machine can serve."
+    assert "with text" in done.output
+    assert done.output.splitlines()[-1] == "The engine works on this machine."
 
 
 def test_doctor_names_the_problem_and_its_fix_and_ends_with_1(cli: CliRunner) -> None:
@@ -51,7 +51,7 @@ def test_doctor_names_the_problem_and_its_fix_and_ends_with_1(cli: CliRunner) ->
     done = cli.invoke(main, ["doctor", "--set", "engine.model=./empty", "--set", "engine.device=cpu"])
     assert done.exit_code == 1, done.output
     assert "PROBLEM" in done.output and "empty" in done.output and "fix: " in done.output
-    assert done.output.splitlines()[-1] == "This machine cannot serve like this."
+    assert done.output.splitlines()[-1] == "The engine does not work on this machine."
 
 
 def test_check_looks_at_the_files_that_are_named(cli: CliRunner) -> None:
@@ -102,9 +102,9 @@ def test_a_model_is_exported_to_a_file_and_added_from_it(cli: CliRunner, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("small", "--from", "ftp://x"), "say hub, index, or an address"),
+        (("small", "--from", "ftp://x"), "write hub, index, or an address"),
         (("small", "--from", "index"), "no wheels of small are known"),
-        (("auto",), "auto is no model that can be fetched"),
+        (("auto",), "auto is not a model that can be fetched"),
         (("smol",), "'smol' is no model"),
         (("small", "--from", "http://127.0.0.1:9/x"), "http://127.0.0.1:9/x/manifest.json cannot be read"),
     ],
@@ -156,7 +156,7 @@ def test_a_model_that_is_here_is_not_fetched_again(cli: CliRunner, tmp_path: Pat
     data = ["--set", f"data.dir={tmp_path}"]
     cli.invoke(main, ["model", "add", str(STARTER_FOLDER), "--name", "small", *data])
     done = cli.invoke(main, ["model", "fetch", "small", *data])
-    assert (done.exit_code, "here already" in done.output) == (0, True)
+    assert (done.exit_code, "already here" in done.output) == (0, True)
 
 
 def test_the_version_is_told(cli: CliRunner) -> None:

@@ -90,7 +90,7 @@ def test_auth_none_is_a_word_and_anything_else_is_not(write: Path) -> None:
     write.write_text("auth: none\n", encoding="utf-8")
     assert load(write).config.auth == "none"
     assert mistakes_in(write, "auth: nobody\n") == [
-        "1: auth: write `auth: {token: ...}`, or `auth: none` to ask nobody for one"
+        "1: auth: write `auth: {token: ...}`, or `auth: none` to require no token"
     ]
 
 

@@ -70,6 +70,6 @@ def test_a_record_in_memory_does_with_a_folder_that_takes_nothing(
     (tmp_path / "file").write_text("", encoding="ascii")
     with hold(tmp_path / "file" / "data", is_needed=False) as folder:
         assert folder == tmp_path / "file" / "data"
-    assert "nothing is kept" in caplog.text
+    assert "it stores nothing" in caplog.text
     with hold(tmp_path / "data", is_needed=False), pytest.raises(StartError), hold(tmp_path / "data"):
         pass

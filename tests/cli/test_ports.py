@@ -32,7 +32,7 @@ def test_a_udp_port_in_use_is_said_to_be_one() -> None:
 
 
 def test_an_address_of_another_machine_is_one_sentence() -> None:
-    with pytest.raises(StartError, match=r"media.host is 192.0.2.77, which is no address of this machine"):
+    with pytest.raises(StartError, match=r"192.0.2.77, which is not an address of this machine"):
         check_free("media", "192.0.2.77", 0)
 
 

@@ -55,7 +55,7 @@ async def test_an_engine_that_is_killed_comes_back(tmp_path: Path) -> None:
         await until(lambda: any(child.pid != engine.pid for child in server.children()))
         status, _ = await server.get("/health")
         assert status == 200
-        server.wait_for("the engine was ended by SIGKILL; starting it again", lambda s: s.err)
+        server.wait_for("the engine was ended by SIGKILL; restarting it", lambda s: s.err)
         await until(server.is_ready, 60)
         assert server.process.poll() is None
 

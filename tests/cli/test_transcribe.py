@@ -48,7 +48,7 @@ def test_several_files_are_written_and_a_bad_one_is_told_and_does_not_stop_the_o
     assert done.stdout == ""
     first, last = [line for line in done.stderr.splitlines() if line.startswith("host-stt: ")]
     assert first.startswith("host-stt: bad.mp3: the file cannot be read as a recording")
-    assert last == "host-stt: 1 of 3 recordings could not be read."
+    assert last == "host-stt: 1 of 3 recordings could not be transcribed."
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in (folder / "out/new").iterdir()) == ["a.srt", "ko.srt"]
     (cue,) = srt.parse((folder / "out/new/a.srt").read_text(encoding="utf-8"))
@@ -85,7 +85,7 @@ def test_a_folder_is_all_its_recordings_each_with_a_text_beside_it(shift: Path) 
     told = [line for line in done.stderr.splitlines() if line.startswith("host-stt: ")]
     assert (done.returncode, done.stdout, len(told)) == (2, "", 2)
     assert told[0].startswith("host-stt: shift/bad.mp3: ")
-    assert told[1] == "host-stt: 1 of 4 recordings could not be read."
+    assert told[1] == "host-stt: 1 of 4 recordings could not be transcribed."
     texts = {str(path.relative_to(shift)): path.read_text() for path in shift.rglob("*.txt")}
     assert texts.pop("a.txt") == "notes"
     assert texts == dict.fromkeys(("a.wav.txt", "a.WAVE.txt", "night/b.wav.txt"), CALL + "\n")
@@ -158,7 +158,7 @@ def test_verbose_json_holds_words(folder: Path) -> None:
     ("arguments", "sentence"),
     [
         (("none.wav",), "there is no file none.wav."),
-        (("empty",), "the folder empty holds no recording"),
+        (("empty",), "the folder empty contains no recording"),
         (("a.wav", "a.wav"), "several files need --output DIR"),
         (("a.wav", "./a.wav", "--output", "out"), "two files would both be written to out/a.wav.txt"),
         (("a.wav", "--hotwords", "x" * 300), "--hotwords: the hotword"),

@@ -58,7 +58,7 @@ def test_recordings_have_their_words_beside_them_and_their_language_as_folder(tm
 
 
 def test_a_folder_without_recordings_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match=r"holds no recording .* with its words beside it"):
+    with pytest.raises(StartError, match=r"contains no recording .* with its text"):
         clips_in(tmp_path, ("en",))
 
 
@@ -88,4 +88,4 @@ def test_the_two_options_go_together(tmp_path: Path) -> None:
     for words in (["--windows"], ["--audio", str(tmp_path)]):
         done = CliRunner().invoke(main, ["doctor", *words])
         assert done.exit_code == 2
-        assert "--windows and --audio DIR go together" in done.output
+        assert "--windows and --audio DIR are only allowed together" in done.output

@@ -66,7 +66,7 @@ def test_a_control_character_is_a_mistake_not_a_crash() -> None:
 
 
 def test_a_file_that_is_no_mapping_is_told_so() -> None:
-    assert read("- a\n- b\n").mistakes[0].message == "the file must hold `key: value` lines"
+    assert read("- a\n- b\n").mistakes[0].message == "the file must contain `key: value` lines"
 
 
 def test_an_empty_file_is_fine() -> None:
@@ -77,7 +77,7 @@ def test_an_empty_file_is_fine() -> None:
 def test_a_key_that_stands_twice_is_a_mistake() -> None:
     source = read("media:\n  port: 1\n  port: 2\n")
     assert [str(m) for m in source.mistakes] == [
-        "here.yaml:3: media.port stands here a second time; keep one"
+        "here.yaml:3: media.port is set a second time here; keep one"
     ]
 
 

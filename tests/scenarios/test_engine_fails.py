@@ -64,7 +64,7 @@ async def test_no_end_of_the_engine_takes_words_away(tmp_path: Path) -> None:
             await desk.socket.open(http, server.url, since="0")
             for fault, said in (
                 ("segv", "was ended by SIGSEGV"),
-                ("stop", "no longer answers; ending it by force"),
+                ("stop", "no longer responds; killing it"),
                 ("hang", "a decode has taken more than 1 s"),
             ):
                 before = desk.engine_pid()

@@ -46,7 +46,7 @@ def test_the_record_the_sound_and_a_backup_are_their_owners_alone(tmp_path: Path
     assert open_to_others(kept) == []
     assert (tmp_path / "copies" / "monday" / "old.ogg").exists()
     assert open_to_others(tmp_path / "copies") == []
-    assert not [line for line in server.err if "can look into the data folder" in line]
+    assert not [line for line in server.err if "can read the data folder" in line]
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o701])
@@ -54,7 +54,7 @@ def test_a_folder_that_others_can_look_into_is_warned_of(tmp_path: Path, mode: i
     (tmp_path / "data").mkdir()
     (tmp_path / "data").chmod(mode)
     with Server(tmp_path, command_name="media", argv=[*command("media")]) as server:
-        server.wait_for(r"look into the data folder", lambda one: one.err)
+        server.wait_for(r"can read the data folder", lambda one: one.err)
         assert any("chmod -R go-rwx" in line and f"mode {mode:o}" in line for line in server.err)
 
 

@@ -39,7 +39,7 @@ def test_two_reports_are_compared_figure_by_figure() -> None:
 def test_the_figures_of_a_terminal_name_the_counts() -> None:
     said = "\n".join(lines(report()))
     assert "700/900/1000/1200 ms (p50/p95/p99/max of 160)" in said
-    assert "WER 5.0% of 900; the same phrases read alone: WER 4.0% of 300" in said
+    assert "WER 5.0% of 900; the same phrases without load: WER 4.0% of 300" in said
     assert re.search(r"interim age +-", said)
 
 
@@ -113,21 +113,19 @@ def test_a_file_that_is_no_report_is_named(tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text('{"version": 99}')
     done = CliRunner().invoke(main, ["loadtest", "--compare", str(other), str(other)])
-    assert done.exit_code == 2 and "other.json is no report" in done.output
+    assert done.exit_code == 2 and "other.json is not a report" in done.output
 
 
 def test_a_server_that_is_not_there_could_not_be_measured() -> None:
     done = CliRunner().invoke(main, ["loadtest", "--base", "http://127.0.0.1:9", "--channels", "1"])
-    assert (
-        done.exit_code == 2 and "nothing answers at http://127.0.0.1:9: is the server running" in done.output
-    )
+    assert done.exit_code == 2 and "no server responds at http://127.0.0.1:9: is it running" in done.output
 
 
 def test_a_load_that_makes_no_sense_is_told_in_a_sentence() -> None:
     done = CliRunner().invoke(main, ["loadtest", "--loss", "0.9"])
-    assert done.exit_code == 2 and "loss is 0.9; it lies between 0 and 0.5" in done.output
+    assert done.exit_code == 2 and "loss is 0.9; it must be between 0 and 0.5" in done.output
 
 
 def test_an_address_that_is_none_is_told_with_the_way_out() -> None:
     done = CliRunner().invoke(main, ["loadtest", "--base", "127.0.0.1:8082", "--channels", "1"])
-    assert done.exit_code == 2 and "no address of a server; give --base http://HOST:PORT" in done.output
+    assert done.exit_code == 2 and "not the address of a server; give --base http://HOST:PORT" in done.output

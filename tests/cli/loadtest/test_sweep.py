@@ -51,7 +51,10 @@ def test_the_verdict_names_what_is_to_spare_and_what_gives_way_beyond() -> None:
     found, verdict = judged(runs, 16, 64, 24, Limits())
     assert found["load"]["channels"] == 16
     assert "16 channels at 50 % talk: yes, with 33 % to spare" in verdict.sentence
-    assert "The most that held is 24 channels; at 32: time to final text p95 is 1900 ms" in verdict.sentence
+    assert (
+        "The largest number that worked is 24 channels; at 32: time to final text p95 is 1900 ms"
+        in verdict.sentence
+    )
     assert verdict.limiting == "the machine, with 99 % of its cores in use"
     assert [one["channels"] for one in found["sweep"]["runs"]] == [16, 24, 32]
 
@@ -60,9 +63,11 @@ def test_a_sweep_whose_channels_do_not_hold_is_a_no_that_names_what_does() -> No
     found, verdict = judged([step(16, 1900.0), step(8, 900.0)], 16, 64, 8, Limits())
     assert verdict.answer.exit_status == 1 and found["load"]["channels"] == 16
     assert "16 channels at 50 % talk: no" in verdict.sentence
-    assert "The most that held is 8 channels" in verdict.sentence
+    assert "The largest number that worked is 8 channels" in verdict.sentence
 
 
 def test_a_sweep_that_all_of_them_hold_says_that_no_more_were_asked_for() -> None:
     _, verdict = judged([step(16, 900.0), step(20, 900.0)], 16, 20, 20, Limits())
-    assert "The most that held is 20 channels; no more were asked for." in verdict.sentence
+    assert (
+        "The largest number that worked is 20 channels; no larger number was requested." in verdict.sentence
+    )

@@ -14,7 +14,7 @@ def test_a_run_that_holds_everything_is_a_yes_with_the_busiest_part() -> None:
     verdict = judge(report(), LIMITS)
     assert verdict.answer is Answer.YES and verdict.answer.exit_status == 0
     assert verdict.sentence == (
-        "this machine carries 16 channels at 50 % talk: yes. "
+        "this machine handles 16 channels at 50 % talk: yes. "
         "The busiest part is the engine, decoding 62 % of the time."
     )
 
@@ -30,13 +30,13 @@ def test_what_a_sweep_held_tells_how_much_is_to_spare() -> None:
         ({"measures__ttfs_ms": {"n": 160, "p50": 900.0, "p95": 2310.0}}, "p95 is 2310 ms, over 1500 ms"),
         ({"measures__ttfs_ms": {"n": 0}}, "no utterance got its final text"),
         ({"measures__missed": 5}, "5 of 160 utterances got no text"),
-        ({"measures__windows_failed": 1}, "1 windows could not be read"),
+        ({"measures__windows_failed": 1}, "1 windows could not be transcribed"),
         ({"measures__finals_refused": 2}, "2 finals were refused"),
-        ({"measures__coverage_s__shed": 3.0}, "3.0 s of sound were shed"),
-        ({"measures__coverage_s__failed": 3.0}, "3.0 s of sound were failed"),
-        ({"measures__coverage_s__lost": 3.0}, "lost, though none was on the way"),
-        ({"measures__coverage_s__unknown": 100.0}, "of 100 s nothing was said"),
-        ({"measures__accuracy__rate": 0.09}, "WER is 5.0 points above that of no load"),
+        ({"measures__coverage_s__shed": 3.0}, "3.0 s of audio were shed"),
+        ({"measures__coverage_s__failed": 3.0}, "3.0 s of audio were failed"),
+        ({"measures__coverage_s__lost": 3.0}, "lost, although the load test lost no packets"),
+        ({"measures__coverage_s__unknown": 100.0}, "100 s of audio have no coverage event"),
+        ({"measures__accuracy__rate": 0.09}, "WER is 5.0 points higher than without load"),
         (
             {"measures__growth__ttfs_ms_per_hour": {"n": 160, "slope": 60_000.0, "standard_error": 900.0}},
             "grew by 1000 ms over the run",
@@ -84,7 +84,7 @@ def test_growth_that_may_be_chance_is_not_held_against_it() -> None:
             {"generator__late_ms": {"n": 9, "p50": 20.0, "p95": 132.0}},
             "the load test itself was late by 132 ms",
         ),
-        ({"measures__utterances": 0}, "nobody spoke a whole utterance"),
+        ({"measures__utterances": 0}, "no utterance was sent as a whole"),
         ({"generator__broken": "a reconnect failed"}, "a reconnect failed"),
     ],
 )
