@@ -1,5 +1,5 @@
-"""How the starter model is made: phrases, synthetic speech, training, export and evaluation.
+"""Make the starter model: phrases, synthetic speech, training, export and evaluation.
 
-Nothing here is imported by the server. `training.grammar` needs only the standard library, so tests and demos
-can draw the same phrases that the model knows.
+The server imports nothing from here. `training.grammar` needs only the standard library, so tests and demos
+can draw the phrases that the model knows.
 """

@@ -1,7 +1,7 @@
 """Test samples, and the finished model that decodes them through `faster_whisper.WhisperModel`.
 
-Sentences are of the held-out part of the grammar; voices are the trained ones or those held out. All is drawn
-from a seed of its own.
+The sentences are from the held-out part of the grammar; the voices are the trained ones or held-out ones.
+Everything is drawn from its own seed.
 """
 
 import random
@@ -36,7 +36,7 @@ VoiceDraw = Callable[[random.Random], Voice]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Sound, and what may be written for it: the first text, or another where a word is half heard."""
+    """Audio, and its allowed texts: the first one, or another one if a word is only partly audible."""
 
     samples: Samples
     language: Language
@@ -56,7 +56,7 @@ class Bench:
     def decode(
         self, samples: Samples, language: Language | None, **options: Any
     ) -> tuple[str, list[Any], str]:
-        """Return the text, its segments and the language."""
+        """Decode the samples; return the text, its segments and the language."""
         options = {"without_timestamps": False, "temperature": 0.0, **options}
         segments, about = self.model.transcribe(
             samples,
@@ -75,7 +75,7 @@ class Bench:
         return next((token - first) * 0.02 for token in tokens if token >= first)
 
     def decode_short(self, samples: Samples, language: Language, window_s: int) -> str:
-        """Decode one window of `window_s` without padding it to 30 s."""
+        """Decode one window of `window_s` seconds without padding it to 30 s."""
         features = pad_or_trim(self.model.feature_extractor(samples), window_s * 100)
         tokenizer = Tokenizer(self.model.hf_tokenizer, True, task="transcribe", language=language)
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
@@ -94,14 +94,14 @@ class Bench:
                 yield speech
 
     def whole(self, speech: Speech, rng: random.Random) -> Sample:
-        """The phrase as it is, with up to a second around it and a little noise."""
+        """The whole phrase, with up to a second of silence around it and a little noise."""
         lead = rng.uniform(0.1, 1.0)
         samples = _with_silence(_sound(speech, rng), lead, rng.uniform(0.1, 1.0))
         samples = samples + _hiss(rng, len(samples))
         return Sample(samples, speech.phrase.language, (speech.phrase.text,), (speech,), (lead,))
 
     def cut(self, speech: Speech, rng: random.Random, at_start: bool) -> Sample:
-        """The phrase without its first or last part; a word that is half heard may be written or not."""
+        """The phrase without its first or last part; a partly audible word may be in the text or not."""
         seconds = len(speech.samples) / SAMPLE_RATE
         cut_s = rng.uniform(0.2, 0.8) * seconds
         sound = _sound(speech, rng)

@@ -1,8 +1,8 @@
-"""Training clips: windows of sound with the tokens that the model shall write for them.
+"""Training clips: windows of audio with the tokens that the model must write for them.
 
-A clip is what a live server decodes: a phrase, part of a phrase, several phrases in up to 30 s, or nothing at
-all. The label holds exactly the words that are heard whole. Batch k of a seed is always the same, whoever
-makes it.
+A clip is what a live server decodes: a phrase, part of a phrase, several phrases in up to 30 s, or no speech
+at all. The label has exactly the words that are completely audible. Batch k of a seed is always the same, in
+every process.
 """
 
 import random
@@ -22,23 +22,23 @@ from training.synthesis import SAMPLE_RATE
 from training.vocabulary import Vocabulary
 
 MEL_BANDS = 80
-POSITION_S = 0.02  # one encoder position
+POSITION_S = 0.02  # length of one encoder position
 WINDOW_S = 30
 IGNORED = -100
-_WORD_TOLERANCE_S = 0.03  # a word that loses no more than this is heard whole
+_WORD_TOLERANCE_S = 0.03  # a word that loses at most this counts as complete
 
-# Clips of a window length per batch: about the same work for each.
+# Clips of each window length in a batch, so that every batch takes about the same work.
 BATCH_CLIPS = {4: 16, 6: 12, 10: 8, 15: 4, 20: 4, 30: 2}
-# Windows that hold two to eight phrases; the others hold one or two.
+# Share of windows with two to eight phrases; the others have one or two.
 SHARE_OF_SEVERAL = {4: 0.0, 6: 0.0, 10: 0.5, 15: 0.8, 20: 0.85, 30: 0.75}
-# Up to this step, the lengths are drawn with these weights. Cross-attention starts on short windows; 30 s
-# windows must be there at the end. In steps, not in shares of the training, so that a longer training begins
-# like a shorter one.
+# Up to this step, the window lengths are drawn with these weights. Cross-attention starts on short windows;
+# the end of the training must have windows of 30 s. The limits are steps, not shares of the training, so a
+# longer training begins like a shorter one.
 CURRICULUM: tuple[tuple[float, dict[int, float]], ...] = (
     (800, {4: 0.8, 6: 0.2}),
     (2_000, {4: 0.5, 6: 0.2, 10: 0.25, 30: 0.05}),
     (4_000, {4: 0.25, 6: 0.15, 10: 0.35, 15: 0.08, 20: 0.07, 30: 0.1}),
-    # By then the first 10 s of a window were read well, and what came later was guessed.
+    # At this point the first 10 s of a window were decoded well, and later parts were guessed.
     (4_660, {6: 0.08, 10: 0.17, 15: 0.2, 20: 0.25, 30: 0.3}),
     (5_250, {4: 0.35, 6: 0.2, 10: 0.25, 15: 0.08, 20: 0.06, 30: 0.06}),
     (float("inf"), {4: 0.2, 6: 0.18, 10: 0.26, 15: 0.13, 20: 0.11, 30: 0.12}),
@@ -47,15 +47,15 @@ CURRICULUM: tuple[tuple[float, dict[int, float]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How often a clip is of the harder kinds."""
+    """How often a clip has one of the harder forms."""
 
     cut_start: float
     cut_end: float
-    listed: float  # of the spoken call signs, where there is a list
-    lists: tuple[float, float, float]  # batches without a list, with short ones, with long ones
+    listed: float  # share of the spoken call signs that are in the list, if there is one
+    lists: tuple[float, float, float]  # batches without a list, with a short one, with a long one
 
 
-# Up to this step. After 4,660 steps, 31 % of the words were wrong in phrases without their beginning, and
+# Up to this step. After 4,660 steps, 31 % of the words were wrong in phrases without their start, and
 # unlisted call signs were written as if they were listed.
 MIXES: tuple[tuple[float, Mix], ...] = (
     (4_660, Mix(0.2, 0.25, 0.75, (0.45, 0.48, 0.07))),
@@ -67,7 +67,7 @@ MIXES: tuple[tuple[float, Mix], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The words of one phrase that are heard whole; times in seconds from the start of the window."""
+    """The completely audible words of one phrase; times in seconds from the start of the window."""
 
     words: list[str]
     bounds: list[tuple[float, float]]
@@ -75,7 +75,7 @@ class Heard:
 
 @dataclass(slots=True)
 class Scene:
-    """Sound and what is said in it."""
+    """Audio and its words."""
 
     samples: npt.NDArray[np.float32]
     language: Language
@@ -85,7 +85,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the decoder reads and writes: labels[i] follows inputs[i] and is heard at spans[i]."""
+    """Input and output of the decoder: labels[i] follows inputs[i] and is audible at spans[i]."""
 
     inputs: list[int]
     labels: list[int]
@@ -94,7 +94,7 @@ class Target:
 
 
 class SceneMaker:
-    """Lays phrases from the corpus into windows."""
+    """Places phrases from the corpus into windows."""
 
     def __init__(self, corpus: Corpus, sounds: SoundBank) -> None:
         self._corpus = corpus
@@ -138,7 +138,7 @@ class SceneMaker:
         if cut_end and end - max(0, start) > SAMPLE_RATE // 5:
             end = max(0, start) + int(rng.uniform(0.15, 1.0) * (end - max(0, start)))
             kept = end
-            if rng.random() < 0.3:  # the speaker falls silent in mid-word while the window goes on
+            if rng.random() < 0.3:  # the speaker stops inside a word, and the window continues
                 kept = min(limit, end + int(rng.uniform(0, window_s) * SAMPLE_RATE))
         else:
             kept = min(limit, end + int(rng.uniform(0, 1.2) * SAMPLE_RATE))
@@ -179,7 +179,7 @@ def heard_whole(speech: Any, begin_s: float, end_s: float) -> Heard:
 
 
 class TargetMaker:
-    """Writes the tokens for a scene, in about half of them after a glossary or earlier text."""
+    """Makes the tokens for a scene; in about half of them after a glossary or earlier text."""
 
     def __init__(self, vocabulary: Vocabulary, corpus: Corpus) -> None:
         self._vocabulary = vocabulary
@@ -244,7 +244,7 @@ class TargetMaker:
     def _prompt(
         self, rng: random.Random, spoken: set[str], language: Language, names_max: int, mix: Mix
     ) -> tuple[set[str], list[int]]:
-        """Draw what stands before the start: listed call signs, earlier text, both or nothing."""
+        """Draw the text before the start token: listed call signs, earlier text, both or nothing."""
         kind, listed, text = rng.random(), set[str](), ""
         if kind < 0.1:
             return listed, []
@@ -265,7 +265,7 @@ class TargetMaker:
 
 
 class LogMel:
-    """faster-whisper's features, with the frequency response of a random radio channel on the way."""
+    """faster-whisper's features, after the frequency response of a random radio channel."""
 
     def __init__(self) -> None:
         self._filters = FeatureExtractor(feature_size=MEL_BANDS).mel_filters
@@ -288,7 +288,7 @@ class LogMel:
     def __call__(
         self, samples: npt.NDArray[np.float32], gain: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Return (80, frames): one frame per 10 ms, one more at the end as faster-whisper has it."""
+        """Return (80, frames): one frame per 10 ms, and one more at the end as in faster-whisper."""
         padded = np.pad(np.pad(samples, (0, 160)), 200, mode="reflect")
         frames = np.lib.stride_tricks.sliding_window_view(padded, 400)[::160][:-1]
         spectrum = scipy_fft.rfft(frames * self._window, axis=1)
@@ -302,7 +302,7 @@ class LogMel:
 
 
 class BatchDataset:
-    """Batch number -> tensors. Everything in a batch follows from the seed and its number."""
+    """Batch number -> tensors. The seed and the number determine everything in a batch."""
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, characters: str, seed: int) -> None:
         self._scenes = SceneMaker(corpus, SoundBank(seed))
@@ -313,7 +313,7 @@ class BatchDataset:
         self._seed = seed
 
     def half(self, step: int, rank: int) -> dict[str, torch.Tensor]:
-        """One process's half of batch `step`; both halves have windows of the same length."""
+        """The half of batch `step` for one process; both halves have windows of the same length."""
         weights = next(weights for until, weights in CURRICULUM if step < until)
         mix = next(mix for until, mix in MIXES if step < until)
         window_s = random.Random(f"{self._seed}/{step}").choices(list(weights), list(weights.values()))[0]
@@ -324,12 +324,12 @@ class BatchDataset:
         clips, positions = BATCH_CLIPS[window_s] // 2, window_s * 50
         mel = np.zeros((clips, MEL_BANDS, window_s * 100), np.float32)
         offsets, targets = np.zeros(clips, np.int64), list[Target]()
-        # Glossaries together, and long ones together: the longest prompt decides what a batch costs.
+        # Draw one kind of glossary per batch, because the longest prompt decides the cost of a batch.
         names_max = rng.choices((None, 6, 24), mix.lists)[0]
         for index in range(clips):
             scene = self._scenes.draw(rng, noise_rng, window_s, mix)
-            # A quarter of the short windows stand late in an imagined 30 s window, so that late positions and
-            # stamps are learnt at the price of early ones.
+            # A quarter of the short windows get late positions of a 30 s window, so that late positions and
+            # timestamps are learnt at the cost of early ones.
             if window_s <= 10 and rng.random() < 0.25:
                 offsets[index] = rng.randint(0, WINDOW_S * 50 - positions)
             features = self._mel(scene.samples, self._mel.channel(rng) if rng.random() < 0.7 else None)
@@ -349,7 +349,7 @@ class BatchDataset:
         length = max(len(target.inputs) for target in targets)
         inputs = torch.full((len(targets), length), self._end)
         labels = torch.full((len(targets), length), IGNORED)
-        spans = torch.zeros((len(targets), length, 2), dtype=torch.int32)  # empty where nothing is known
+        spans = torch.zeros((len(targets), length, 2), dtype=torch.int32)  # empty where no span is known
         for row, target in enumerate(targets):
             inputs[row, : len(target.inputs)] = torch.tensor(target.inputs)
             labels[row, : len(target.labels)] = torch.tensor(target.labels)

@@ -1,8 +1,8 @@
-"""The spoken corpus: thousands of phrases synthesised once, kept as flat arrays that every process can map.
+"""The spoken corpus: thousands of phrases, synthesised once and stored as flat arrays that processes can map.
 
-A corpus folder holds shards `NNN.npz` (offsets, words) and `NNN.npy` (the sound, int16 at 16 kHz). Shard k of
-seed s is the same on every machine with the same synthesizers, so shards may be made in any order by any
-number of processes.
+A corpus folder contains shards `NNN.npz` (offsets, words) and `NNN.npy` (audio, int16 at 16 kHz). Shard k of
+seed s is the same on every machine with the same synthesizers, so any number of processes may make the shards
+in any order.
 """
 
 import io
@@ -23,12 +23,12 @@ from training.synthesis import SAMPLE_RATE, Speaker, Speech, Voice, draw_voice
 logger = logging.getLogger(__name__)
 
 PHRASES_PER_SHARD = 2_500
-OPUS_SHARE = 0.25  # of the phrases, at 14-40 kb/s: browsers send Opus
+OPUS_SHARE = 0.25  # of the phrases, at 14-40 kb/s, because browsers send Opus
 PHRASE_SECONDS_MAX = 9.0
 
 
 def opus_coded(samples: npt.NDArray[np.float32], bits_per_second: int) -> npt.NDArray[np.float32]:
-    """`samples` (16 kHz, float in [-1, 1]) through Opus and back, as long as before."""
+    """`samples` (16 kHz, float in [-1, 1]) encoded to Opus and decoded again, with the same length."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="ogg") as sink:
         stream = sink.add_stream("libopus", rate=48_000, layout="mono")
@@ -53,7 +53,7 @@ def opus_coded(samples: npt.NDArray[np.float32], bits_per_second: int) -> npt.ND
 
 
 def make_shard(folder: Path, number: int, seed: int) -> float:
-    """Speak one shard and write it; return its seconds of sound. A shard that is there already is kept."""
+    """Make one shard; return its seconds of audio. An existing shard is kept (0 s)."""
     target = folder / f"{number:03d}.npz"
     if target.exists():
         return 0.0
@@ -86,9 +86,9 @@ def make_shard(folder: Path, number: int, seed: int) -> float:
 
 
 def make_corpus(folder: Path, shards: int, seed: int, processes: int) -> None:
-    """Make shards 0 to `shards` - 1; in processes, since neither synthesizer can speak twice at once."""
+    """Make shards 0 to `shards` - 1, in processes, because neither synthesizer can be used twice in one."""
     folder.mkdir(parents=True, exist_ok=True)
-    # One task per process: flite and espeak-ng keep a little memory with every voice change.
+    # One task per process, because flite and espeak-ng lose a little memory with every change of voice.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         jobs = [pool.submit(make_shard, folder, number, seed) for number in range(shards)]
         for number, job in enumerate(jobs):
@@ -96,7 +96,7 @@ def make_corpus(folder: Path, shards: int, seed: int, processes: int) -> None:
 
 
 class Corpus:
-    """The spoken phrases of a folder, mapped rather than read."""
+    """The spoken phrases of a folder. The audio is memory-mapped, not read."""
 
     def __init__(self, folder: Path) -> None:
         self._sounds: list[npt.NDArray[np.int16]] = []
@@ -127,7 +127,7 @@ class Corpus:
         )
 
     def characters(self) -> str:
-        """Every character that is written, sorted."""
+        """All characters of the texts, sorted."""
         return "".join(
             sorted({character for shard in self._phrases for phrase in shard for character in phrase.text})
         )

@@ -1,7 +1,7 @@
-"""How good the finished model is: words, cuts, glossary, silence, times.
+"""Measure the finished model: words, cut phrases, glossary, silence, times.
 
-Each measure returns its figures by name, as text with the counts. Figures for Korean cover one synthesizer's
-variants: no other was at hand.
+Each measure returns its figures by name, as text with the counts. The figures for Korean use variants of one
+synthesizer, because no other one was available.
 """
 
 import random
@@ -27,8 +27,8 @@ Report = dict[str, str]
 
 
 def measure_words(bench: Bench, count: int) -> Report:
-    """Word and character errors of whole phrases: by voice, after Opus, in short windows; and the language
-    found.
+    """Word and character errors of whole phrases, by voice, after Opus, and in short windows; and errors of
+    the detected language.
     """
     report: Report = {}
     groups: list[tuple[str, Language, VoiceDraw]] = [
@@ -96,8 +96,8 @@ def measure_cuts(bench: Bench, count: int) -> Report:
 
 
 def measure_glossary(bench: Bench, count: int) -> Report:
-    """Listed call signs in their listed form, unlisted ones as spoken, nothing out of the list that was not
-    said.
+    """Errors with a glossary: listed call signs must be in their listed form, unlisted ones as spoken, and no
+    listed name may be inserted.
     """
     report: Report = {}
     for language in ("en", "ko"):
@@ -128,7 +128,7 @@ def measure_glossary(bench: Bench, count: int) -> Report:
 
 
 def measure_silence(bench: Bench, seconds: int = 60) -> Report:
-    """Words written for sounds that hold none."""
+    """Words that the model writes for audio without speech."""
     count, rng = seconds * SAMPLE_RATE, np.random.default_rng(7)
     time = np.arange(count, dtype=np.float32) / SAMPLE_RATE
     overtones = np.arange(1, 8)[:, None]
@@ -162,7 +162,7 @@ def measure_silence(bench: Bench, seconds: int = 60) -> Report:
 
 
 def measure_times(bench: Bench, count: int) -> Report:
-    """Times of phrases and words against the synthesizers' own marks, for one phrase and for several."""
+    """Errors of phrase and word times against the synthesizers' own marks, for one phrase and for several."""
     return _times(bench, count, several=False) | _times(bench, count // 3, several=True)
 
 
@@ -176,13 +176,13 @@ def _times(bench: Bench, count: int, *, several: bool) -> Report:
         sample = bench.window(chosen, rng) if several else bench.whole(chosen[0], rng)
         text, segments, _ = bench.decode(sample.samples, "en")
         if text != sample.texts[0] or len(segments) != len(sample.phrases):
-            continue  # without the right words there is no time to compare
+            continue  # wrong words have no times to compare
         right += 1
         _, timed, _ = bench.decode(sample.samples, "en", word_timestamps=True)
         words = iter([word for segment in timed for word in segment.words])
         for segment, phrase, start in zip(segments, sample.phrases, sample.starts_s, strict=True):
             end = start + len(phrase.samples) / SAMPLE_RATE
-            # Not `segment.start`: faster-whisper calls it 0 when the window holds a single segment.
+            # Not `segment.start`: faster-whisper sets it to 0 if the window has a single segment.
             spreads["start, stamp"].add(bench.first_stamp_s(segment.tokens), start)
             spreads["end, stamp"].add(segment.end, end)
             heard = [next(words) for _ in phrase.word_starts]

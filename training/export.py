@@ -1,6 +1,6 @@
-"""Checkpoint -> the folder that faster-whisper loads: int8 weights, token table, tokenizer.
+"""Convert a checkpoint to the folder that faster-whisper loads: int8 weights, token table, tokenizer.
 
-CTranslate2's specification is filled in directly, without a Hugging Face model in between.
+Fills in CTranslate2's specification directly, without a Hugging Face model in between.
 """
 
 import json
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_learner(checkpoint: Path, vocabulary: Vocabulary) -> Learner:
-    """The learner as it stood at a checkpoint."""
+    """The learner in the state of a checkpoint."""
     state = torch.load(checkpoint, weights_only=True)
     learner = Learner(Shape(), len(vocabulary), vocabulary.first_stamp, len(state["characters"]))
     learner.load_state_dict(state["learner"])
@@ -35,7 +35,7 @@ def export(
     out: Path,
     alignment_heads: tuple[tuple[int, int], ...] = ALIGNMENT_HEADS,
 ) -> None:
-    """Write the weights, their config, the token table, the tokenizer and the features' config into `out`."""
+    """Write the weights, their config, the token table, the tokenizer and the features' config to `out`."""
     whisper = load_learner(checkpoint, vocabulary).whisper
     shape = whisper.shape
     spec = WhisperSpec(shape.encoder_layers, shape.heads, shape.decoder_layers, shape.heads)
@@ -43,8 +43,8 @@ def export(
     _fill_decoder(spec.decoder, whisper)
     spec.register_vocabulary(list(vocabulary.tokens))
     spec.config.suppress_ids = []
-    # Stock models may begin neither with the end of the text nor with a bare space. This one must: silence
-    # without timestamps is an end, and a listed name that is spelt in pieces begins with a space.
+    # Stock models may not begin with the end of the text or a bare space. This model must be able to: without
+    # timestamps, silence is the end token, and a listed name that is spelt in pieces begins with a space.
     spec.config.suppress_ids_begin = []
     spec.config.lang_ids = [vocabulary.ids[f"<|{language}|>"] for language in LANGUAGES]
     spec.config.alignment_heads = [list(head) for head in alignment_heads]

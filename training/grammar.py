@@ -1,8 +1,8 @@
 """The phrases that the starter model knows: radio and intercom traffic in English and Korean.
 
-Standard library only, so tests and demos may draw phrases from here without a training environment. Owns the
-words, the call signs and the split between training and test; nothing about sound. A phrase is lower case,
-without punctuation, one space between words: what is spoken is what is written.
+Standard library only, so tests and demos can draw phrases without a training environment. Contains the words,
+the call signs and the split between training and test; nothing about audio. A phrase is in lower case,
+without punctuation, with single spaces: the written text is exactly the spoken text.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Literal
 Language = Literal["en", "ko"]
 
 HELD_OUT_MODULUS = 16
-"""One sentence in so many never enters the training set."""
+"""One in this many sentences is never used for training."""
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NATO = (
@@ -241,19 +241,19 @@ _CHANNELS_KO = "일 이 삼 사 오 육 칠 팔 구".split()
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One utterance as it is spoken, and as it is written without a glossary."""
+    """One utterance: the spoken text, which is also the written text without a glossary."""
 
     text: str
     language: Language
 
 
 def normalised(text: str) -> str:
-    """Lower case, letters and digits only, single spaces: the form that is counted and split by."""
+    """Lower case, letters and digits only, single spaces: the form for counting and for the split."""
     return " ".join(re.sub(r"[^\w\s]", " ", text.lower()).split())
 
 
 def is_held_out(text: str) -> bool:
-    """Whether the sentence is kept for tests; by its hash, so that it holds for every seed and machine."""
+    """True if the sentence is only for tests. Decided by its hash, so it is the same for all seeds."""
     digest = hashlib.sha256(normalised(text).encode()).digest()
     return int.from_bytes(digest[:4], "big") % HELD_OUT_MODULUS == 0
 
@@ -270,9 +270,7 @@ def korean_call(rng: random.Random) -> str:
 
 
 def call_signs(text: str) -> dict[str, str]:
-    """The call signs spoken in `text`: as spoken (`alpha one`, `알파원`) -> as a glossary lists them
-    (`Alpha-1`).
-    """
+    """The call signs in `text`: spoken form (`alpha one`, `알파원`) -> form in a glossary (`Alpha-1`)."""
     found = {
         match[0]: f"{match[1].capitalize()}-{_DIGIT_OF[match[2]]}{_DIGIT_OF.get(match[3] or '', '')}"
         for match in _CALL_EN.finditer(text)
@@ -283,12 +281,12 @@ def call_signs(text: str) -> dict[str, str]:
 
 
 def random_canonical_call(rng: random.Random) -> str:
-    """A call sign in its listed form, for lists of names that nobody says."""
+    """A call sign in its listed form, for lists with names that are not spoken."""
     return next(iter(call_signs(english_call(rng)).values()))
 
 
 def written_words(words: Sequence[str], listed: Collection[str]) -> list[tuple[str, int]]:
-    """The words as the model shall write them when a glossary lists the call signs `listed` (as `Alpha-1`).
+    """The words that the model must write if a glossary lists the call signs `listed` (as `Alpha-1`).
 
     Each written word comes with the number of spoken words that it stands for.
     """
@@ -307,7 +305,7 @@ def written_words(words: Sequence[str], listed: Collection[str]) -> list[tuple[s
 
 
 def written(text: str, listed: Collection[str]) -> str:
-    """`text` as the model shall write it when a glossary lists the call signs `listed` (as `Alpha-1`)."""
+    """The text that the model must write if a glossary lists the call signs `listed` (as `Alpha-1`)."""
     return " ".join(word for word, _ in written_words(text.split(), listed))
 
 
@@ -350,7 +348,7 @@ def _english(rng: random.Random) -> str:
 
 
 def _towards(place: str) -> str:
-    """The place with 로 or 으로: 으로 after a final consonant other than ㄹ."""
+    """The place with the particle 로 or 으로: 으로 after a final consonant other than ㄹ."""
     final = (ord(place[-1]) - ord("가")) % 28
     return place + ("로" if final in (0, 8) else "으로")
 
@@ -376,7 +374,7 @@ def _korean(rng: random.Random) -> str:
 
 
 def draw_phrase(rng: random.Random, language: Language | None = None, *, held_out: bool = False) -> Phrase:
-    """Draw one phrase; from the test half of the split when `held_out`, else from the training half.
+    """Draw one phrase: from the test part of the split if `held_out`, else from the training part.
 
     language: one language, or None for three English phrases to one Korean.
     """

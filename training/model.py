@@ -1,8 +1,8 @@
-"""The model: Whisper's architecture, small, with a CTC head and two guided attention heads while it learns.
+"""The model: Whisper's architecture, small, with a CTC head and two guided attention heads during training.
 
-Only `Whisper` is kept at export. The CTC head makes the encoder useful before the decoder can read it:
-without it the cross-attention did not start in 2,400 steps. The guided heads look at the word that is being
-written, so that CTranslate2's `align` gives its time.
+The export contains only `Whisper`. The CTC head makes the encoder's output useful before the decoder can use
+it: without it the cross-attention did not start in 2,400 steps. The guided heads attend to the word that is
+being written, so that CTranslate2's `align` can compute its time.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from training.clips import MEL_BANDS
 
 GUIDED_HEADS = ((1, 0), (2, 0))
-"""(decoder layer, head) that are taught to look at the word being written."""
+"""(decoder layer, head) that are trained to attend to the word being written."""
 ALIGNMENT_HEADS = ((2, 0),)
-"""Those that CTranslate2 aligns by. Of 190 starts of words, 95 % were within 82 ms by this head, 108 ms by
-(1, 0), 400 ms by all heads of both layers.
+"""The heads that CTranslate2 uses for alignment. Of 190 word starts, 95 % were within 82 ms with this head,
+108 ms with (1, 0), and 400 ms with all heads of both layers.
 """
 
 
@@ -42,7 +42,7 @@ def sinusoids(length: int, width: int) -> Tensor:
 
 
 class Norm(nn.LayerNorm):
-    """Layer norm that hands on what the next products take, converted once instead of once for each."""
+    """Layer norm that converts its output once for all following products, instead of once for each."""
 
     def forward(self, x: Tensor) -> Tensor:
         normal = super().forward(x)
@@ -65,7 +65,7 @@ class Attention(nn.Module):
         query, key, value = (
             self._split(part) for part in (self.query(x), self.key(context), self.value(context))
         )
-        # Spelt out: on a CPU the fused attention's backward pass took a quarter of the whole step.
+        # Written out, because the backward pass of the fused attention took a quarter of a step on a CPU.
         logits = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
         if causal:
             future = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1)
@@ -120,7 +120,8 @@ class Whisper(nn.Module):
         self.decoder = nn.ModuleList(Layer(shape, cross=True) for _ in range(shape.decoder_layers))
         self.decoder_norm = Norm(width)
         nn.init.normal_(self.tokens.weight, 0, 0.05)
-        with torch.no_grad():  # neighbouring times begin alike: each stamp is seen too seldom to learn alone
+        # start with similar vectors for near times: each timestamp is too rare to learn alone
+        with torch.no_grad():
             self.tokens.weight[first_stamp:] = sinusoids(tokens - first_stamp, width) * 0.07
 
     def encode(self, mel: Tensor, offsets: Tensor) -> Tensor:
@@ -147,7 +148,7 @@ class Whisper(nn.Module):
 
 
 class Learner(nn.Module):
-    """The model with what only training needs."""
+    """The model and the parts that only training needs."""
 
     def __init__(self, shape: Shape, tokens: int, first_stamp: int, characters: int) -> None:
         super().__init__()
@@ -155,7 +156,7 @@ class Learner(nn.Module):
         self.ctc = nn.Linear(shape.width, characters + 1)
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the losses of the text, the CTC head and the guided attention, each in nats per token or
+        """Return the losses of the text, the CTC head and the guided attention, in nats per token or
         character.
         """
         audio = self.whisper.encode(batch["mel"], batch["offsets"])
@@ -172,7 +173,7 @@ class Learner(nn.Module):
 
 
 def _guidance_loss(guided: list[Tensor], spans: Tensor) -> Tensor:
-    """Cross-entropy between the guided heads and an even look at the span where the token is heard."""
+    """Cross-entropy between the guided heads and uniform attention over the span of the token's audio."""
     first, last = spans[..., 0], spans[..., 1]
     known = last > first
     frames = torch.arange(guided[0].shape[-1], dtype=torch.int32)

@@ -1,4 +1,4 @@
-"""Counting errors: edit distances, tallies, percentiles."""
+"""Count errors: edit distances, tallies, percentiles."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from training.grammar import Language, normalised
 
 
 def edit_distance(reference: Sequence[str], heard: Sequence[str]) -> int:
-    """Substitutions, deletions and insertions that turn one into the other."""
+    """Substitutions, deletions and insertions that turn one sequence into the other."""
     row = list(range(len(heard) + 1))
     for number, wanted in enumerate(reference, 1):
         diagonal, row[0] = row[0], number
@@ -21,20 +21,22 @@ def edit_distance(reference: Sequence[str], heard: Sequence[str]) -> int:
 
 
 def units(text: str, language: Language) -> list[str]:
-    """What is counted: words in English, characters without spaces in Korean."""
+    """The counted units: words in English, characters without spaces in Korean."""
     plain = normalised(text)
     return plain.split() if language == "en" else list(plain.replace(" ", ""))
 
 
 @dataclass(slots=True)
 class Tally:
-    """Errors of so many units."""
+    """Number of errors in a number of units."""
 
     errors: int = 0
     total: int = 0
 
     def add(self, references: Sequence[str], heard: str, language: Language) -> int:
-        """Count the errors against the nearest reference, and return them; the first gives the total."""
+        """Add and return the errors against the closest reference; the first reference counts for the
+        total.
+        """
         got = units(heard, language)
         errors = min(edit_distance(units(reference, language), got) for reference in references)
         self.errors += errors

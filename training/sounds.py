@@ -1,6 +1,6 @@
-"""Sounds that are not speech, and what a radio channel does to those that are.
+"""Sounds that are not speech, as background or alone.
 
-Everything is drawn from the random generator handed in, so that a seed gives the same sound everywhere.
+Everything is drawn from the random generator that is passed in, so a seed gives the same audio everywhere.
 """
 
 import math
@@ -21,7 +21,7 @@ def _full_scale(sound: npt.NDArray[np.floating[Any]]) -> Samples:
 
 
 def noise(rng: np.random.Generator, count: int) -> Samples:
-    """Noise from white to brown: hiss, air, a far motor."""
+    """Noise from white to brown: like hiss, air, or a distant motor."""
     white = rng.standard_normal(count, dtype=np.float32)
     colour = rng.uniform(0, 0.98) if rng.random() < 0.6 else 0.0
     coloured = signal.lfilter([1.0], [1.0, -colour], white)
@@ -71,7 +71,7 @@ def clicks(rng: np.random.Generator, count: int) -> Samples:
         )
         piece = sound[start : start + length]
         piece += burst[: len(piece)] * rng.uniform(0.2, 1)
-    if rng.random() < 0.3:  # single samples, as from a digital fault
+    if rng.random() < 0.3:  # single samples, like a digital fault
         sound = (rng.random(count) < rng.uniform(1e-5, 1e-3)).astype(np.float32)
     return _full_scale(sound)
 
@@ -95,7 +95,7 @@ def music(rng: np.random.Generator, count: int) -> Samples:
 
 
 def bursts(rng: np.random.Generator, count: int) -> Samples:
-    """Noise that opens and closes: squelch tails, wind, breath."""
+    """Noise that starts and stops: squelch tails, wind, breath."""
     edges = np.interp(np.arange(count), np.sort(rng.integers(0, count, 16)), rng.choice([0.0, 0.02, 1.0], 16))
     sound: Samples = (noise(rng, count) * edges).astype(np.float32)
     return sound
@@ -105,7 +105,7 @@ _KINDS = (noise, noise, hum, hum, tones, clicks, music, bursts)
 
 
 class SoundBank:
-    """Half a minute of many sounds, made once, from which pieces are cut."""
+    """Many sounds of half a minute, made once; pieces are cut from them."""
 
     SECONDS = 31
     SILENT = 6
@@ -121,7 +121,7 @@ class SoundBank:
         return self._piece(rng, self._steady, count)
 
     def not_speech(self, rng: np.random.Generator, count: int) -> Samples:
-        """Anything that holds no word, at any level down to digital silence."""
+        """Any sound without words, at any level down to digital silence."""
         if rng.random() < 0.2:
             return np.zeros(count, np.float32)
         sound = self._piece(rng, self._sounds, count) * _gain(rng.uniform(-60, 0))
@@ -130,7 +130,7 @@ class SoundBank:
         return sound
 
     def other(self, rng: np.random.Generator, count: int) -> Samples:
-        """A sound to lay under speech, peak 1."""
+        """A sound to add to speech, peak 1."""
         return self._piece(rng, self._sounds, count)
 
     @staticmethod

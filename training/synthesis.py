@@ -1,8 +1,8 @@
-"""Speak phrases with espeak-ng and flite, in this process, and keep the time of every word.
+"""Speak phrases with espeak-ng and flite inside this process, and get the time of every word.
 
-Owns the two foreign libraries and the list of voices. Both synthesizers are called through ctypes: a process
-per phrase costs ten times the speech itself, and only the libraries tell when each word begins. Not
-thread-safe, because neither library is: one process, one speaker.
+Contains the bindings of both libraries and the list of voices. Both synthesizers are called through ctypes,
+because a process per phrase takes ten times as long as the speech itself, and only the libraries report word
+starts. Not thread-safe, because neither library is: use one speaker per process.
 """
 
 import ctypes
@@ -33,35 +33,35 @@ VARIANTS = (
 HELD_OUT_VARIANTS = (
     "m6 f3 klatt4 edward2 linda marcelo steph2 grandma Lee pablo quincy anika Alicia Hugo".split()
 )
-"""espeak-ng variants that are never trained on."""
+"""espeak-ng variants that are never used for training."""
 FLITE_VOICES = "kal kal16 awb slt".split()
 HELD_OUT_FLITE_VOICES = ["rms"]
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Who speaks and how."""
+    """The voice and its settings."""
 
     synthesizer: str
     name: str
     rate_wpm: int = 150  # espeak-ng only
     pitch: int = 50  # espeak-ng only, 0-99
     stretch: float = 1.0  # flite only, longer above 1
-    warp: float = 1.0  # played faster and higher above 1; it makes speakers that no synthesizer has
+    warp: float = 1.0  # above 1: faster and higher; gives voices that no synthesizer has
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """One spoken phrase, without silence at either end beyond some 10 ms."""
+    """One spoken phrase, with at most some 10 ms of silence at both ends."""
 
     phrase: Phrase
     voice: Voice
     samples: npt.NDArray[np.int16]  # 16 kHz
-    word_starts: npt.NDArray[np.int32]  # one per word, in samples; a word ends where the next begins
+    word_starts: npt.NDArray[np.int32]  # one per word, in samples; a word ends where the next one begins
 
 
 def draw_voice(rng: random.Random, language: Language) -> Voice:
-    """Draw a voice to train on; a quarter of espeak-ng's are its default voices as they are."""
+    """Draw a voice for training; a quarter of the espeak-ng voices are its unchanged default voices."""
     if language == "en" and rng.random() < 0.4:
         name, stretch = rng.choice(FLITE_VOICES), rng.uniform(0.8, 1.25)
         return Voice("flite", name, stretch=stretch, warp=rng.choice((1.0, rng.uniform(0.85, 1.18))))
@@ -106,7 +106,7 @@ class Espeak:
             raise RuntimeError("espeak-ng did not start: install the package espeak-ng-data")
         self._blocks: list[npt.NDArray[np.int16]] = []
         self._words: list[tuple[int, int]] = []  # character, time in ms
-        self._callback = _CALLBACK(self._on_audio)  # kept: the library holds no reference
+        self._callback = _CALLBACK(self._on_audio)  # stored, because the library has no reference to it
         self._library.espeak_SetSynthCallback(self._callback)
 
     def _on_audio(self, samples: Any, count: int, events: Any) -> int:
@@ -133,8 +133,8 @@ class Espeak:
 
 
 def _word_starts(text: str, events: list[tuple[int, int]], seconds: float) -> list[float]:
-    """One start for each word; a word that espeak-ng runs into its neighbour (`to the`) is placed by its
-    letters.
+    """One start time for each word. If espeak-ng joins a word with the next one (`to the`), its start is
+    estimated from its letters.
     """
     known = {character: milliseconds / 1000 for character, milliseconds in events}
     points = sorted({**{0: 0.0}, **known, len(text) + 1: seconds}.items())
@@ -210,13 +210,15 @@ class Flite:
 
 
 class Speaker:
-    """Both synthesizers behind one call."""
+    """Both synthesizers with one method."""
 
     def __init__(self) -> None:
         self._synthesizers: dict[str, Espeak | Flite] = {"espeak-ng": Espeak(), "flite": Flite()}
 
     def speak(self, phrase: Phrase, voice: Voice) -> Speech | None:
-        """Speak the phrase at full scale, silence trimmed; None when the voice gives too little sound."""
+        """Speak the phrase at full scale without silence at the ends; None if the voice gives too little
+        audio.
+        """
         raw, rate_hz, starts = self._synthesizers[voice.synthesizer].speak(phrase.text, voice)
         if len(starts) != len(phrase.text.split()) or len(raw) < rate_hz // 5:
             return None
@@ -233,8 +235,8 @@ class Speaker:
 
 
 def _resampled(samples: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
-    """`samples` stretched to about `count` samples, band-limited; the ends are silence, so wrapping does no
-    harm.
+    """`samples` stretched to about `count` samples, band-limited. Both ends are silent, so the circular
+    effect of the FFT does no harm.
     """
     if count == len(samples):
         return samples

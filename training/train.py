@@ -1,8 +1,8 @@
 """The training loop: batches in order, two optimizers, checkpoints that resume exactly.
 
-Two processes of one thread each take half of every batch and keep the weights in shared memory. Threads
-inside each product would wait for each other thousands of times a step, which halves the speed on a machine
-with other work; so they meet only twice a step. Steps set the schedule, never the clock.
+Two processes with one thread each take half of every batch; the weights are in shared memory. Threads inside
+each matrix product would wait for each other thousands of times per step, which halves the speed on a busy
+machine. The two processes synchronise only twice per step. The schedule depends on steps, never on the clock.
 """
 
 import logging
@@ -25,16 +25,17 @@ logger = logging.getLogger(__name__)
 
 RANKS = 2
 STEPS = 12_500
-# Step and share of the full learning rates, straight lines between. The first 5,250 steps were a training of
-# their own, on a machine that was shared: its bends are where longer plans were given up. The rest is one
-# level and one fall from the weights it left; at 9,500 the fall was made steeper.
+# (step, share of the full learning rates), with straight lines in between. The first 5,250 steps were a
+# separate training on a shared machine; the bends are where longer plans were stopped. The rest is one
+# constant part and one decrease, from the weights of that training; at step 9,500 the decrease was made
+# steeper.
 _RATE = (
     *((-1, 0.0), (199, 1.0), (1_300, 1.0)),
     *((1_750, 0.8636), (2_250, 0.5915), (2_500, 0.3717), (2_750, 0.2461), (3_000, 0.1969)),
     *((4_000, 0.0608), (4_040, 0.3), (4_500, 0.1305), (4_660, 0.02), (4_680, 0.18), (5_250, 0.01)),
     *((5_350, 0.5), (9_000, 0.5), (9_500, 0.4444), (STEPS, 0.0)),
 )
-_MATRIX_RATE = 2e-3  # 6e-3 from step 1,000 on cost 0.4 nats at once and did not come back in 75 steps
+_MATRIX_RATE = 2e-3  # 6e-3 from step 1,000 on cost 0.4 nats at once, which 75 steps did not regain
 _OTHER_RATE = 1.5e-3
 _CTC_WEIGHT = ((2_000, 0.5), (float("inf"), 0.2))  # up to this step
 _GUIDANCE_WEIGHT = ((2_000, 0.3), (float("inf"), 0.1))
@@ -44,17 +45,18 @@ _REPORT_STEPS = 25
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One training."""
+    """The settings of one training."""
 
     steps: int
     folder: Path
-    about: dict[str, Any]  # kept in the checkpoint
+    about: dict[str, Any]  # stored in the checkpoint
 
 
 class Muon:
-    """Momentum made orthogonal, for weight matrices (Jordan et al. 2024), equal shapes in one product.
+    """Momentum made orthogonal, for weight matrices (Jordan et al. 2024); matrices of equal shape in one
+    product.
 
-    The step has the root mean square of AdamW's (0.2), so that one learning rate suits both.
+    Its step has the root mean square of AdamW's step (0.2), so one learning rate suits both.
     """
 
     def __init__(self, parameters: list[nn.Parameter], momentum: float = 0.95, decay: float = 0.05) -> None:
@@ -80,7 +82,9 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
 
 
 def _orthogonal(matrices: Tensor) -> Tensor:
-    """The nearest (semi-)orthogonal matrices, roughly: five Newton-Schulz steps with Muon's coefficients."""
+    """Approximately the nearest (semi-)orthogonal matrices: five Newton-Schulz steps with Muon's
+    coefficients.
+    """
     tall = matrices.shape[1] > matrices.shape[2]
     x = (matrices.transpose(1, 2) if tall else matrices).bfloat16()
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -92,15 +96,15 @@ def _orthogonal(matrices: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the processes have in common."""
+    """The data that the processes share."""
 
-    learner: Learner  # its weights are shared, its gradients are each process's own
+    learner: Learner  # shared weights; each process has its own gradients
     gradients: Tensor  # (ranks, all parameters in a row)
     barrier: Any
 
 
 class Trainer:
-    """One process's half: half of each batch, and the update of every second parameter."""
+    """The work of one process: half of each batch, and the update of every second parameter."""
 
     def __init__(self, rank: int, plan: Plan, shared: Shared) -> None:
         self._rank, self._plan, self._shared = rank, plan, shared
@@ -117,7 +121,7 @@ class Trainer:
         self.step = self._restore()
 
     def run(self, dataset: BatchDataset) -> None:
-        """Train up to the planned step, from where the checkpoint stands."""
+        """Train from the step of the checkpoint up to the planned step."""
         began, first, means = time.monotonic(), self.step, dict.fromkeys(("text", "ctc", "guide"), 0.0)
         while self.step < self._plan.steps:
             losses = self._learn(dataset.half(self.step, self._rank))
@@ -149,7 +153,7 @@ class Trainer:
                 group["lr"] = _OTHER_RATE * scale
             self._adam.step()
         else:
-            logger.warning("step %d left out: its gradient is not finite", self.step)
+            logger.warning("step %d is skipped: its gradient is not finite", self.step)
         self._shared.barrier.wait()
         return text.item(), ctc.item(), guidance.item()
 
@@ -171,7 +175,7 @@ class Trainer:
         return self._plan.folder / ("checkpoint.pt" if self._rank == 0 else f"checkpoint.{self._rank}.pt")
 
     def _save(self) -> None:
-        """Write this process's part; the first process's part holds the weights too."""
+        """Write this process's part; the part of the first process has the weights too."""
         state: dict[str, Any] = {
             "step": self.step,
             "adam": self._adam.state_dict(),
@@ -208,12 +212,12 @@ def _work(rank: int, plan: Plan, shared: Shared, make_dataset: Callable[[], Batc
     keep_freed_memory()
     trainer = Trainer(rank, plan, shared)
     dataset = make_dataset()
-    shared.barrier.wait()  # the weights of the checkpoint are in place
+    shared.barrier.wait()  # wait until the weights of the checkpoint are loaded
     trainer.run(dataset)
 
 
 def train(learner: Learner, plan: Plan, make_dataset: Callable[[], BatchDataset]) -> None:
-    """Train `learner` in `RANKS` processes; the checkpoint is left in the plan's folder."""
+    """Train `learner` in `RANKS` processes; the checkpoint is written to the plan's folder."""
     context = get_context("spawn")
     learner.share_memory()
     count = sum(parameter.numel() for parameter in learner.parameters())

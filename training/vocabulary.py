@@ -1,7 +1,7 @@
-"""The starter model's token table: byte-level BPE, the special tokens of Whisper for two languages, the
+"""The token table of the starter model: byte-level BPE, Whisper's special tokens for two languages,
 timestamps.
 
-Small on purpose (about 2,500 rows instead of 51,865) and still what CTranslate2 and faster-whisper take for a
+Small on purpose (about 2,500 rows instead of 51,865). CTranslate2 and faster-whisper still accept it as a
 multilingual Whisper: the empty token is in the table, and id(<|nospeech|>) - id(<|startoftranscript|>) - 5 is
 the number of languages.
 """
@@ -30,8 +30,9 @@ _SPECIAL = (
     "<|nospeech|>",
     "<|notimestamps|>",
 )
-# faster-whisper forbids the first token of each of these at every step. Were that the bare space token, the
-# model could not write a word that begins with a rare letter pair; so each gets merges of its own.
+# faster-whisper forbids the first token of each of these texts at every step. If that token were the bare
+# space, the model could not write a word that begins with a rare pair of letters; so each text gets its own
+# merges.
 _FORBIDDEN_STARTS = (" -", " '", *(f" {note}" for note in "♩♪♫♬♭♮♯"))
 
 
@@ -52,7 +53,7 @@ class Vocabulary:
         return len(self.tokens)
 
     def word(self, written: str) -> list[int]:
-        """The ids of one word with the space before it."""
+        """The ids of one word, with the space before it."""
         if written not in self._cache:
             self._cache[written] = self.bpe.encode(f" {written}").ids
         return self._cache[written]
@@ -64,7 +65,7 @@ class Vocabulary:
         return self.first_stamp + min(STAMPS - 1, max(0, round(seconds / SECONDS_PER_STAMP)))
 
     def save(self, path: Path) -> None:
-        """Write a tokenizer.json that holds the whole table."""
+        """Write a tokenizer.json with the whole table."""
         tokenizer = json.loads(self.bpe.to_str())
         last_plain = self.ids[""] + 1
         tokenizer["model"]["vocab"] = {token: index for index, token in enumerate(self.tokens[:last_plain])}
@@ -85,7 +86,7 @@ class Vocabulary:
 
 
 def learn_vocabulary(seed: int, phrases: int = 30_000) -> Vocabulary:
-    """Learn the BPE merges from freshly drawn training phrases and every call sign of one digit."""
+    """Learn the BPE merges from newly drawn training phrases and all call signs of one digit."""
     rng = random.Random(seed)
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -109,5 +110,5 @@ def learn_vocabulary(seed: int, phrases: int = 30_000) -> Vocabulary:
 
 
 def load_vocabulary(path: Path) -> Vocabulary:
-    """Read the BPE part that `learn_vocabulary` learnt, saved with `Tokenizer.save`."""
+    """Load the BPE part that `learn_vocabulary` made, saved with `Tokenizer.save`."""
     return Vocabulary(Tokenizer.from_file(str(path)))
