@@ -1,8 +1,8 @@
-"""One case of the engine's benchmark: 8081 in a process of its own, N channels of load on it, and figures.
+"""Run one case of the engine's benchmark: 8081 as a process, N channels of load, and the figures.
 
-Owns the engine's process and what is read from it: `/metrics` before and after, processor time, peak memory.
-A case may have a recording read beside it (`/v1/audio/transcriptions`, one after the other without a pause),
-which live channels are not to feel.
+Controls the engine's process and reads its figures: `/metrics` before and after, CPU time, peak memory. A
+case may also transcribe a recording at the same time (`/v1/audio/transcriptions`, again and again without a
+pause); live channels should not notice that.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from host_stt.contract import SAMPLE_RATE, Float32Array, Priority
 
 ROOT = Path(__file__).resolve().parent.parent
 FINAL_P95_S = 0.5
-"""What "holds" means: no final lost or shed, and 95 of 100 answered within this."""
+"""A case holds if no final is lost or shed, and 95 of 100 finals get their result within this time."""
 FILE_S = 600
-"""Of speech and pauses: the recording that is read beside a case, again and again until the case ends."""
+"""Length of the recording, speech and pauses, that is transcribed during a case again and again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model under measurement. tokens_per_s: fixed for random weights, which never end a text."""
+    """A model to measure. tokens_per_s: fixed for random weights, which do not end a text by themselves."""
 
     name: str
     folder: Path
@@ -45,7 +45,7 @@ class Subject:
 
 
 class EngineProcess:
-    """8081 with `subject`, started by the constructor, ended by `end`."""
+    """8081 with `subject`. The constructor starts it, `end` stops it."""
 
     def __init__(self, subject: Subject, threads: int) -> None:
         settings = {
@@ -91,7 +91,7 @@ class EngineProcess:
 async def run_case(
     subject: Subject, clips: list[Float32Array], load: Load, *, threads: int = 0, with_file: bool = False
 ) -> dict[str, Any]:
-    """The figures of one load on a fresh engine."""
+    """The figures of one load on a newly started engine."""
     engine = EngineProcess(subject, threads)
     try:
         await engine.ready()
@@ -145,12 +145,12 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
     return {"n": len(seconds), "p50": p50, "p95": p95, "p99": p99}
 
 
-# --- a recording beside it --------------------------------------------------------------------------
+# --- a recording at the same time --------------------------------------------------------------------------
 
 
 @asynccontextmanager
 async def _reading_a_file(url: str, clips: list[Float32Array]) -> AsyncIterator[None]:
-    """A recording is being read inside; nothing is without clips."""
+    """Transcribe a recording while the block runs; without clips, do nothing."""
     if not clips:
         yield
         return
@@ -168,7 +168,7 @@ async def _reading_a_file(url: str, clips: list[Float32Array]) -> AsyncIterator[
 
 
 async def _read_on(url: str, sound: bytes, began: asyncio.Event) -> None:
-    """Send the recording, read its text as it comes, and begin again, until cancelled."""
+    """Send the recording and read its text, again and again, until cancelled."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as http:
         while True:
             form = aiohttp.FormData({"model": "whisper-1", "language": "en", "stream": "true"})
@@ -181,7 +181,7 @@ async def _read_on(url: str, sound: bytes, began: asyncio.Event) -> None:
 
 
 def _recording(clips: list[Float32Array]) -> bytes:
-    """A WAV of FILE_S seconds: the clips over and over, 0.8 s between them."""
+    """A WAV file of FILE_S seconds: the clips repeated, with pauses of 0.8 s."""
     pause = np.zeros(round(0.8 * SAMPLE_RATE), np.float32)
     once = np.concatenate([part for clip in clips for part in (clip, pause)])
     samples = np.resize(once, FILE_S * SAMPLE_RATE)

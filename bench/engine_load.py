@@ -1,8 +1,9 @@
-"""Synthetic load for 8081: N channels that talk, ask for interims and finals in real time, and count answers.
+"""Synthetic load for 8081: N channels speak and request interims and finals in real time; results are
+counted.
 
-Owns the schedule of a channel and the figures; knows the engine only by its WebSocket. A channel speaks
-utterances from a pool of clips; it asks for an interim every `interval_s` while it speaks and for a final
-`HANGOVER_S` after it stopped, as 8082 does. Latency is from handing the window over to its answer.
+Contains the schedule of a channel and the figures; uses only the engine's WebSocket. A channel speaks
+utterances from a set of clips. It requests an interim every `interval_s` during speech and a final
+`HANGOVER_S` after the end, as 8082 does. Latency is from the sending of a window to its result.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ TRAILING_S = 0.3
 class Load:
     channels: int
     talk: float  # share of time that a channel speaks, in (0, 1]
-    interval_s: float  # between interims while somebody speaks
+    interval_s: float  # between interims during speech
     seconds: float
     seed: int = 0
 
 
 @dataclass(slots=True)
 class Tally:
-    """latencies_s: by priority, of windows that got a transcript."""
+    """latencies_s: of windows that got a transcript, by priority."""
 
     latencies_s: dict[Priority, list[float]] = field(default_factory=lambda: {p: [] for p in Priority})
     asked: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
@@ -60,31 +61,31 @@ class Tally:
 
 
 async def run_load(url: str, load: Load, clips: Sequence[Float32Array]) -> Tally:
-    """Put the load on the engine at `url` (http://host:port) and count. clips: speech, 16 kHz float32."""
+    """Run the load on the engine at `url` (http://host:port) and count. clips: speech, 16 kHz float32."""
     tally = Tally()
     async with aiohttp.ClientSession() as http:
         async with http.ws_connect(f"{url}/v1/windows", max_msg_size=FRAME_BYTES_MAX) as ws:
-            asker = _Asker(ws, tally)
-            reader = asyncio.create_task(asker.read())
-            talkers = [_Talker(n, load, clips, asker).talk() for n in range(load.channels)]
+            sender = _WindowSender(ws, tally)
+            reader = asyncio.create_task(sender.read())
+            talkers = [_Talker(n, load, clips, sender).talk() for n in range(load.channels)]
             await asyncio.gather(*talkers)
-            await asker.drain(15.0)
+            await sender.drain(15.0)
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
     return tally
 
 
 async def send_all(url: str, windows: Sequence[Float32Array]) -> float:
-    """Hand all windows over at once, as finals of sixteen channels; seconds until the last answer."""
+    """Send all windows at once, as finals of sixteen channels; returns the seconds until the last result."""
     tally = Tally()
     async with aiohttp.ClientSession() as http:
         async with http.ws_connect(f"{url}/v1/windows", max_msg_size=FRAME_BYTES_MAX) as ws:
-            asker = _Asker(ws, tally)
-            reader = asyncio.create_task(asker.read())
+            sender = _WindowSender(ws, tally)
+            reader = asyncio.create_task(sender.read())
             began_s = asyncio.get_running_loop().time()
             for n, samples in enumerate(windows):
-                await asker.ask(f"C{n % 16 + 1:02}", samples, 0, Priority.FINAL)
-            await asker.all_answered.wait()
+                await sender.send(f"C{n % 16 + 1:02}", samples, 0, Priority.FINAL)
+            await sender.all_answered.wait()
             took_s = asyncio.get_running_loop().time() - began_s
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
@@ -93,7 +94,7 @@ async def send_all(url: str, windows: Sequence[Float32Array]) -> float:
     return took_s
 
 
-class _Asker:
+class _WindowSender:
     def __init__(self, ws: aiohttp.ClientWebSocketResponse, tally: Tally) -> None:
         self._ws = ws
         self._tally = tally
@@ -102,7 +103,7 @@ class _Asker:
         self.all_answered.set()
         self._number = 0
 
-    async def ask(self, channel: str, samples: Float32Array, start_sample: int, priority: Priority) -> None:
+    async def send(self, channel: str, samples: Float32Array, start_sample: int, priority: Priority) -> None:
         self._number += 1
         pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16)
         window = Window(f"w{self._number}", channel, pcm, start_sample, priority, language="en")
@@ -128,11 +129,11 @@ class _Asker:
 
 
 class _Talker:
-    def __init__(self, number: int, load: Load, clips: Sequence[Float32Array], asker: _Asker) -> None:
+    def __init__(self, number: int, load: Load, clips: Sequence[Float32Array], sender: _WindowSender) -> None:
         self._channel = f"C{number + 1:02}"
         self._load = load
         self._clips = clips
-        self._asker = asker
+        self._sender = sender
         self._random = random.Random(load.seed * 1000 + number)
 
     async def talk(self) -> None:
@@ -154,11 +155,11 @@ class _Talker:
         while due_s < speech_s:
             await _until(at_s + due_s)
             heard = clip[: round(due_s * SAMPLE_RATE)]
-            await self._asker.ask(self._channel, heard, start, Priority.INTERIM)
+            await self._sender.send(self._channel, heard, start, Priority.INTERIM)
             due_s += self._load.interval_s
         await _until(at_s + speech_s + HANGOVER_S)
         tail = np.zeros(round(TRAILING_S * SAMPLE_RATE), np.float32)
-        await self._asker.ask(self._channel, np.concatenate([clip, tail]), start, Priority.FINAL)
+        await self._sender.send(self._channel, np.concatenate([clip, tail]), start, Priority.FINAL)
 
 
 async def _until(moment_s: float) -> None:

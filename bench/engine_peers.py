@@ -1,8 +1,8 @@
-"""The same finals as fast as each can: ours in batches, faster-whisper's two ways one by one, in one run.
+"""Compare speed on the same finals in one run: our batches, and faster-whisper's two methods one by one.
 
-faster-whisper pads every window to 30 s, so a model that ours reads in short windows is measured by ours
-at 30 s too. Ours also times the words, theirs does not. Rounds are interleaved, so that other work on the
-machine hits all of them.
+faster-whisper pads every window to 30 s. So a model that our engine decodes in short windows is also measured
+with ours at 30 s. Our engine also computes word times, faster-whisper here does not. Rounds alternate, so
+that other work on the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from bench.one_by_one import seconds_for
 from host_stt.contract import Float32Array
 
 Took = tuple[float, float]
-"""(seconds, processor seconds)"""
+"""(seconds, CPU seconds)"""
 
 
 async def throughput(
     subject: Subject, clips: list[Float32Array], *, windows: int, rounds: int, threads: int = 0
 ) -> dict[str, Any]:
-    """`windows` finals of 16 channels, `rounds` times each way."""
+    """Decode `windows` finals of 16 channels, `rounds` times with each method."""
     sounds = (clips * (1 + windows // len(clips)))[:windows]
     threads = threads or len(psutil.Process().cpu_affinity())
     ways: dict[str, list[Took]] = {}
@@ -34,7 +34,7 @@ async def throughput(
         for name, took in (await _round(subject, sounds, threads)).items():
             ways.setdefault(name, []).append(took)
     middle = {name: median(t for t, _ in took) for name, took in ways.items()}
-    # On a box that others use too, the processor's time is what can be compared.
+    # On a machine with other work, only CPU times can be compared.
     cpu = {name: median(t for _, t in took) for name, took in ways.items()}
     return {
         "windows": windows,

@@ -1,7 +1,8 @@
-"""8081 with a model folder of the benchmark's choice, in a process of its own so that its memory can be read.
+"""8081 with a model folder that the benchmark chooses, as its own process, so that its memory can be
+measured.
 
-`python -m bench.engine_process JSON`: `folder` (null: an engine that reads nothing and answers at once),
-`name`, `short` (windows shorter than 30 s), `tokens_per_s` (null: as the model likes), and keys of
+`python -m bench.engine_process JSON`: `folder` (null: an engine that decodes nothing and responds at once),
+`name`, `short` (windows shorter than 30 s), `tokens_per_s` (null: as the model generates), and keys of
 EngineConfig. Prints `port N` once it listens.
 """
 
@@ -32,7 +33,7 @@ def main(settings: dict[str, Any]) -> int:
 
 
 def _empty() -> Backend:
-    keep_freed_memory()  # as the engine does on a processor
+    keep_freed_memory()  # as the engine does on a CPU
     model = ResolvedModel(Path(), "fake", "chosen by the benchmark")
     return Backend(lambda config, on_progress, on_measuring: model, lambda config, model: FakeEngine())
 

@@ -1,4 +1,4 @@
-"""What the engine's benchmark says: machine, model, a table of cases, the ratios beside faster-whisper."""
+"""The report of the engine's benchmark: machine, model, a table of cases, ratios to faster-whisper."""
 
 from __future__ import annotations
 

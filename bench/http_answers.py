@@ -1,6 +1,6 @@
-"""What a server wrote on a connection, taken apart and judged: statuses, error bodies, WebSocket frames.
+"""Parse and judge the bytes that a server wrote on a connection: statuses, error bodies, WebSocket frames.
 
-Pure. A fault is a sentence; none is the empty list.
+Pure. A fault is a sentence; an empty list means no fault.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Answer:
 
 
 def answers_of(data: bytes, *, with_head: bool = False) -> tuple[list[Answer], bytes]:
-    """The answers in order, and what follows the last one (a WebSocket's frames).
+    """(the responses in order, the bytes after the last one, such as a WebSocket's frames).
 
-    with_head: an announced body may be missing, since HEAD was asked. Raises ValueError for bytes that are
-    no answer.
+    with_head: an announced body may be missing, because the request was HEAD. Raises ValueError for bytes
+    that are not a response.
     """
     found: list[Answer] = []
     while data:
@@ -51,7 +51,7 @@ def answers_of(data: bytes, *, with_head: bool = False) -> tuple[list[Answer], b
 
 
 def _body(status: int, headers: dict[str, str], rest: bytes, with_head: bool) -> tuple[bytes, bytes, bool]:
-    """The body, what follows it, and whether it is all there."""
+    """(the body, the bytes after it, whether the body is complete)."""
     if status in (204, 304) or (with_head and (not rest or STATUS_LINE.match(rest))):
         return b"", rest, True
     if headers.get("transfer-encoding") == "chunked":
@@ -75,7 +75,7 @@ def _chunked(rest: bytes) -> tuple[bytes, bytes, bool]:
 
 
 def faults_of(answer: Answer) -> list[str]:
-    """What is wrong with one answer."""
+    """The faults of one response."""
     faults = []
     if answer.status >= 500 and answer.status != 503:
         faults.append(f"status {answer.status}: {answer.body[:300]!r}")
@@ -100,7 +100,7 @@ def _error_faults(answer: Answer) -> list[str]:
 
 
 def socket_faults(data: bytes) -> list[str]:
-    """What is wrong with the frames that the server sent after its 101."""
+    """The faults of the frames that the server sent after its 101."""
     faults = []
     while len(data) >= 2:
         first, size = data[0], data[1]

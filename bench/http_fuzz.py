@@ -1,9 +1,9 @@
-"""A real server, both ports, under spoilt requests, while a live channel is fed beside them.
+"""Send malformed requests to both ports of a real server, while a live channel sends audio.
 
-Owns the server's configuration, the sending and the counting; what is sent is `http_mutations` and
-`socket_mutations`, what may come back is `http_answers`, the calls of the OpenAPI document are `schema_fuzz`.
-A failure is a status, a body or a frame that no door answers with, an error in the log, a process that ended,
-memory or descriptors that do not come back, or a second that the live channel lost.
+Contains the server's configuration, the sending and the counting. The requests are made in `http_mutations`
+and `socket_mutations`, the responses are judged in `http_answers`, and `schema_fuzz` makes requests from the
+OpenAPI document. A failure is an invalid status, body or frame, an error in the log, an ended process, memory
+or descriptors that are not released, or a lost second of the live channel.
 """
 
 from __future__ import annotations
@@ -35,18 +35,20 @@ ROLES = ("viewer", "listener", "operator", "supervisor", "admin")
 TOKENS = {role: f"fuzz-token-of-the-{role}" for role in ROLES}
 WRITE_S = 5.0
 QUIET_S = 0.4
-"""A connection on which nothing more comes for so long has said what it says."""
+"""A connection without new data for this long has sent its whole response."""
 ANSWER_S = 8.0
 FIRST_BYTE_S = 2.0
-"""A request that waits for its rest gets none; nor, then, does one that a busy server has not come to."""
+"""A request that waits for its rest gets no response; nor does one that a busy server has not read yet."""
 AT_ONCE = 32
 RSS_GAIN_MB = 150.0
-"""Caches, threads and the record of the sessions made; a leak of 1 kB a request is past it in a long run."""
+"""Allowed growth: caches, threads and the record of the sessions. A leak of 1 kB a request exceeds it in a
+long run.
+"""
 FDS_LEFT_OVER = 20
 SETTLE_S = 60.0
 LOG_FAULT = re.compile(r" (?:ERROR|CRITICAL) |Traceback|never retrieved|never awaited|restarting it")
 STAMPED = re.compile(r"\d{4}-\d\d-\d\dT|\S")
-"""The first line of an entry: a traceback is indented below it."""
+"""The first line of a log entry; the lines of a traceback are indented."""
 KEPT_OF_A_KIND = 3
 
 CONFIG = """
@@ -61,7 +63,7 @@ limits: {{requests_per_s: 100000}}
 
 @dataclass
 class Findings:
-    """What went wrong, and what was counted on the way."""
+    """The failures, and the counts of responses."""
 
     answers: Counter[str] = field(default_factory=Counter)  # "8082 odd form: 422"
     failures: list[str] = field(default_factory=list)
@@ -70,7 +72,7 @@ class Findings:
     kinds: Counter[str] = field(default_factory=Counter)  # of failures
 
     def fail(self, sentence: str, kind: str = "") -> None:
-        """kind: failures alike; the first few of each are kept in words, all are counted."""
+        """Count a failure. kind: similar failures; only the first few of each kind are stored as text."""
         kind = kind or sentence[:60]
         self.kinds[kind] += 1
         if self.kinds[kind] <= KEPT_OF_A_KIND:
@@ -78,7 +80,7 @@ class Findings:
 
 
 class Rig:
-    """The server with a token for each role, its two ports, and a session to be spoilt."""
+    """The server with a token for each role, its two ports, and a session for malformed requests."""
 
     def __init__(self, folder: Path) -> None:
         config = folder / "fuzz.yaml"
@@ -164,7 +166,7 @@ def engine_target(port: int) -> Target:
 
 
 def case(targets: Sequence[Target], seed: int, number: int) -> tuple[Target, Spoilt]:
-    """The request with this number: the same for the same seed, ports and session."""
+    """The request with this number; the same for the same seed, ports and session."""
     chance = random.Random(f"{seed}:{number}")
     target = chance.choice(targets)
     is_socket = chance.random() < 0.25
@@ -172,11 +174,12 @@ def case(targets: Sequence[Target], seed: int, number: int) -> tuple[Target, Spo
 
 
 async def send(port: int, one: Spoilt) -> bytes:
-    """Write it and read until the server ends, or has said nothing more for a while."""
+    """Send the request and read until the server closes, or sends nothing for a while."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     reading = asyncio.create_task(_read(reader))
     try:
-        with contextlib.suppress(OSError, TimeoutError):  # the server may end it in the middle
+        # the server may close the connection during the request
+        with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(WRITE_S):
                 for piece in one.pieces:
                     writer.write(piece)
@@ -241,7 +244,7 @@ class Fuzzer:
 async def fuzz_raw(
     targets: Sequence[Target], seed: int, findings: Findings, until_s: float, first: int = 0
 ) -> None:
-    """Send spoilt requests, some at once, until the clock (time.monotonic) says `until_s`."""
+    """Send malformed requests, several at once, until time.monotonic() reaches `until_s`."""
     fuzzer = Fuzzer(targets, seed, findings)
     numbers = iter(range(first, 1 << 60))
 
@@ -262,7 +265,7 @@ async def make_session(http: aiohttp.ClientSession, url: str, name: str) -> str:
 
 
 async def settled(rig: Rig, fds: int) -> tuple[float, int]:
-    """Memory and descriptors when the connections of the requests have ended, or after a minute."""
+    """Memory and descriptors once the connections of the requests have ended, or after a minute."""
     ends_s = time.monotonic() + SETTLE_S
     now = rig.figures()
     while time.monotonic() < ends_s and now[1] > fds:
@@ -272,7 +275,9 @@ async def settled(rig: Rig, fds: int) -> tuple[float, int]:
 
 
 def judge_log(lines: Sequence[str], findings: Findings) -> None:
-    """A failure for each error in the log, told apart by the exception at the end of its traceback."""
+    """Add a failure for each error in the log; errors are distinguished by the last line of their
+    traceback.
+    """
     for number, line in enumerate(lines):
         if not line.isascii() and any("\udc80" <= character <= "\udcff" for character in line):
             findings.fail(f"log: bytes that are no UTF-8: {line[:600]!a}", "log no UTF-8")
@@ -300,7 +305,7 @@ def judge_growth(before: tuple[float, int], after: tuple[float, int], findings: 
 async def run(
     folder: Path, seconds: float, seed: int, *, with_schema: bool = True, first: int = 0
 ) -> Findings:
-    """The whole run. folder: empty; the server's data stay in it."""
+    """The whole run. folder: empty; the server's data are stored in it."""
     from bench.schema_fuzz import fuzz_schema  # schemathesis takes seconds to import
 
     findings = Findings()

@@ -1,7 +1,7 @@
-"""Spoilt requests as bytes: heads, bodies and forms broken in the ways that strangers and faulty programs do.
+"""Malformed requests as bytes: heads, bodies and forms broken as attackers and faulty programs break them.
 
-Pure: a random number generator in, bytes out; the same seed gives the same bytes. Sending and judging is
-`http_fuzz`; WebSocket frames are `socket_mutations`.
+Pure: a random number generator in, bytes out; the same seed gives the same bytes. `http_fuzz` sends and
+judges; `socket_mutations` makes WebSocket frames.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Chance = random.Random
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What good requests to one port look like. tokens: of every role, and none."""
+    """The valid requests of one port. tokens: of every role, and the empty token."""
 
     host: str
     tokens: Sequence[str]
@@ -32,12 +32,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Spoilt:
-    """A request in the pieces in which it is written. with_head: some answer to it may have no body."""
+    """A request, in the pieces in which it is sent. with_head: a response to it may have no body."""
 
     kind: str
     pieces: list[bytes]
     is_socket: bool = False
-    half_close: bool = True  # say that nothing more comes
+    half_close: bool = True  # close the sending side of the connection
     with_head: bool = False
     pauses_ms: tuple[float, ...] = field(default=())
 
@@ -47,7 +47,7 @@ class Spoilt:
 
 
 def spoilt(target: Target, chance: Chance) -> Spoilt:
-    """One request of a kind drawn by chance."""
+    """One request of a random kind."""
     kind = chance.choice(tuple(KINDS))
     made = KINDS[kind](target, chance)
     pieces = made if isinstance(made, list) else [made]
@@ -80,7 +80,7 @@ def request(
 
 
 def good(target: Target, chance: Chance, *, close: bool = True) -> bytes:
-    """A request that is in order, of any kind and role."""
+    """A valid request of any kind and role."""
     token = chance.choice(target.tokens)
     draw = chance.random()
     if draw < 0.5:
@@ -121,7 +121,7 @@ def cut_off(target: Target, chance: Chance) -> bytes:
 
 
 def flipped(target: Target, chance: Chance) -> bytes:
-    """A few bytes changed, left out or doubled, in the head mostly."""
+    """A few bytes changed, removed or doubled, mostly in the head."""
     data = bytearray(good(target, chance))
     for _ in range(chance.randint(1, 6)):
         at = chance.randrange(min(len(data), 600))
@@ -226,7 +226,7 @@ def odd_target(target: Target, chance: Chance) -> bytes:
 
 
 def odd_line(target: Target, chance: Chance) -> bytes:
-    """Request lines that are none, or of another protocol."""
+    """Invalid request lines, or lines of another protocol."""
     line = chance.choice(
         (
             b"",
@@ -355,7 +355,7 @@ def noise(target: Target, chance: Chance) -> bytes:
 
 
 def _post(target: Target, chance: Chance) -> tuple[str, str, str, bytes]:
-    """Method, path, type and body of a call that takes a body."""
+    """Method, path, content type and body of a request with a body."""
     if target.json_posts and chance.random() < 0.6:
         method, path, text = chance.choice(target.json_posts)
         return method, path, "application/json", text.encode()
@@ -455,7 +455,7 @@ CHARSETS = (
 
 
 def odd_text(target: Target, chance: Chance) -> bytes:
-    """Bodies of JSON in the wrong encoding, of the wrong shape, or of numbers past any bound."""
+    """JSON bodies in a wrong encoding, of a wrong shape, or with numbers beyond all limits."""
     if not target.json_posts:
         return odd_form(target, chance)
     method, path, text = chance.choice(target.json_posts)
@@ -518,7 +518,7 @@ VALUES: tuple[object, ...] = (
 
 
 def odd_json(text: str, chance: Chance) -> str:
-    """The same JSON with values, names or levels changed."""
+    """The same JSON with changed values, names or levels."""
     value = json.loads(text)
     if not isinstance(value, dict) or chance.random() < 0.1:
         return json.dumps(chance.choice(VALUES))
@@ -535,7 +535,7 @@ def odd_json(text: str, chance: Chance) -> str:
 
 
 def odd_form(target: Target, chance: Chance) -> bytes:
-    """Multipart broken in its boundary, its parts' heads, its encodings or its end."""
+    """A multipart form with a broken boundary, part head, encoding or end."""
     path, fields = chance.choice(target.form_posts)
     fields = dict(fields)
     if fields and chance.random() < 0.5:
@@ -624,7 +624,7 @@ def _broken_form(target: Target, body: bytes, chance: Chance) -> bytes:
 
 
 def odd_file(target: Target, chance: Chance) -> bytes:
-    """A form in order whose file is no audio, or audio that is cut or spoilt."""
+    """A valid form whose file is not audio, or is cut or damaged audio."""
     path, fields = chance.choice(target.form_posts)
     file = bytearray(target.file)
     match chance.randrange(4):

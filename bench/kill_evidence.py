@@ -1,8 +1,8 @@
-"""What became of a phrase that the kill test misses: the evidence, gathered while the server still runs.
+"""Collect evidence about phrases that the kill test misses, while the server still runs.
 
-For each suspect: the kills around it, what the record tells of its channel at that time, how much of its
-sound the archive keeps, and what the model reads from that sound now. So a loss can be told from another:
-sound that never came, sound that was not kept, or sound that was kept and not read.
+For each one: the kills around it, the events of its channel at that time, how much of its audio is in the
+archive, and the text that the model gives for that audio now. This distinguishes three kinds of loss: audio
+that never arrived, audio that was not stored, and audio that was stored and not transcribed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ AFTER_MS = 30_000
 BESIDE_MS = 3000
 SUSPECTS_MAX = 10
 OF_CHANNEL = ("channel.opened", "channel.closed")
-TOLD_OF = (
+SHOWN_FIELDS = (
     *("seq", "wall", "type", "utterance", "from_ms", "to_ms", "start_ms", "end_ms", "state", "reason"),
     *("rule", "code", "text", "source"),
 )
@@ -42,7 +42,7 @@ async def evidence(
     events: Sequence[Event],
     kills: Kills,
 ) -> list[dict[str, Any]]:
-    """audio: the archive's folder. events: all of the session, in order."""
+    """The evidence for each suspect. audio: the archive's folder. events: all of the session, in order."""
     found = []
     for one in suspects[:SUSPECTS_MAX]:
         found.append(
@@ -65,9 +65,9 @@ def kills_around(one: Spoken, kills: Kills) -> list[str]:
 
 
 def events_around(one: Spoken, events: Iterable[Event]) -> list[dict[str, Any]]:
-    """Those of the phrase's time, whenever they were told, and the coming and going of the channel."""
+    """The events about the phrase's time, whenever they were sent, and channel.opened and channel.closed."""
     return [
-        {name: event[name] for name in TOLD_OF if name in event}
+        {name: event[name] for name in SHOWN_FIELDS if name in event}
         for event in events
         if event.get("channel") == one.channel and _is_near(one, event)
     ]
@@ -85,7 +85,7 @@ def _is_near(one: Spoken, event: Event) -> bool:
 
 
 def kept_ms(audio: Path, session: str, one: Spoken) -> int:
-    """How much of the phrase's time lies in the archive, in finished files."""
+    """How much of the phrase's time is in finished files of the archive, in milliseconds."""
     low, high = one.start_ms * SAMPLES_PER_MS, one.end_ms * SAMPLES_PER_MS
     files = scan(audio, is_only_process=False).of(ChannelKey(session, one.channel))
     packets = [packet for file in files for packet in packets_of(audio, file)]
@@ -94,7 +94,9 @@ def kept_ms(audio: Path, session: str, one: Spoken) -> int:
 
 
 async def _read_now(http: aiohttp.ClientSession, url: str, session: str, one: Spoken) -> str:
-    """The archive's sound of that time, read as an upload; why not, when it cannot be."""
+    """The text of the archive's audio of that time, sent as an upload; or the reason if that is
+    impossible.
+    """
     span = {"from_ms": str(max(0, one.start_ms - 500)), "to_ms": str(one.end_ms + 500)}
     place = f"{url}/api/sessions/{session}/channels/{one.channel}/audio"
     async with http.get(place, params=span) as answer:

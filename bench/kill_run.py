@@ -1,7 +1,7 @@
-"""The kill test: speakers, a real `host-stt serve`, and a killer; then what the record holds is scored.
+"""The kill test: clients that speak, a real `host-stt serve`, and random kills; then the record is scored.
 
-Rounds of: speak, kill -9 the media process, the engine or both at a random moment, start again when the media
-process died. In the end everything is asked back from the record and compared with what was said.
+Each round: speak, kill -9 the media process, the engine or both at a random time, and restart if the media
+process was killed. At the end all events are requested from the record and compared with the sent speech.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ TEXTS = (
 )
 TARGETS = ("media", "engine", "both")
 QUIET_S = 3.0
-"""Nothing waits for so long: everything has been read."""
+"""If no window waits for this long, everything has been transcribed."""
 SETTLE_S = 600.0
 LAST_WORDS_S = 1.0
-"""For the figures of a server that is about to be killed; a busy one may not answer in time."""
+"""Time limit for the figures of a server before its kill; a busy server may not respond in time."""
 LONGEST = ("unsynced_ms_max", "unwritten_ms_max")
 Say = Callable[[str], None]
 
@@ -52,25 +52,25 @@ class Plan:
     rounds: int = 50
     seed: int = 1
     speak_s: tuple[float, float] = (3.0, 9.0)  # from the last (re)start to the next kill
-    margin_ms: int = 300  # sound sent so shortly before a kill may not have been received
+    margin_ms: int = 300  # audio sent this shortly before a kill may not have been received
     texts: tuple[str, ...] = TEXTS
-    targets: tuple[str, ...] = TARGETS  # one of them a round, by chance
-    alike: float = ALIKE  # from which a reading is that of the phrase
+    targets: tuple[str, ...] = TARGETS  # one of them per round, at random
+    alike: float = ALIKE  # from this similarity on, a text counts as that of the phrase
     options: tuple[str, ...] = ()  # more of `--set`
     argv: tuple[str, ...] = ()  # in place of `host-stt serve`
 
 
 @dataclass(slots=True)
 class Course:
-    """What happened, on the wall clock."""
+    """The events of a run, on the wall clock."""
 
     kills: list[tuple[str, float]] = field(default_factory=list)
     down_s: list[float] = field(default_factory=list)
     recovered: dict[str, float] = field(default_factory=dict)
-    longest: dict[str, float] = field(default_factory=dict)  # of all lives
+    longest: dict[str, float] = field(default_factory=dict)  # over all processes
 
     def note(self, archive: dict[str, float]) -> None:
-        """archive: a life's figures."""
+        """Store the maxima. archive: the figures of one process."""
         for name in LONGEST:
             self.longest[name] = max(self.longest.get(name, 0.0), archive.get(name, 0.0))
 
@@ -82,7 +82,7 @@ class Course:
 
 
 class Host:
-    """One server after the other on the same port and the same data."""
+    """Several servers one after the other, with the same port and the same data."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.port = _free_port()
@@ -101,7 +101,7 @@ class Host:
         self._server.wait_ready()
 
     def kill(self, target: str) -> None:
-        """SIGKILL; for the media process wait until it is gone."""
+        """SIGKILL; for the media process, wait until it has ended."""
         assert self._server is not None
         if target in ("engine", "both"):
             for engine in self._server.children():
@@ -112,7 +112,7 @@ class Host:
             self._server.__exit__()
 
     def close(self) -> list[str]:
-        """End in order; what was written on stderr."""
+        """Stop in order; returns the lines on stderr."""
         if self._server is None:
             return []
         self._server.__exit__()
@@ -128,7 +128,7 @@ class Host:
 
 
 async def run(folder: Path, plan: Plan, tell: Say = lambda line: None) -> dict[str, Any]:
-    """The report. folder: empty; the server's data stay in it."""
+    """Run the test and return the report. folder: empty; the server's data are stored in it."""
     chance = random.Random(plan.seed)
     phrases = [phrase_of(text, await asyncio.to_thread(say, text)) for text in plan.texts]
     host, course = Host(folder, plan), Course()
@@ -192,7 +192,7 @@ async def run(folder: Path, plan: Plan, tell: Say = lambda line: None) -> dict[s
 async def _round(
     host: Host, http: aiohttp.ClientSession, chance: random.Random, plan: Plan, course: Course
 ) -> list[str]:
-    """Speak, kill, and have it run again. Returns the errors that the killed process had logged."""
+    """Speak, kill and restart. Returns the errors that the killed process had logged."""
     await asyncio.sleep(chance.uniform(*plan.speak_s))
     target = chance.choice(plan.targets)
     errors = host.errors
@@ -212,7 +212,7 @@ async def _round(
 async def _undisturbed(
     http: aiohttp.ClientSession, url: str, phrases: Sequence[Phrase]
 ) -> dict[str, Reading]:
-    """How each phrase is read when nothing happens: each on a channel of its own, in a session of its own."""
+    """The text of each phrase without any kill, each on its own channel of a separate session."""
     async with http.post(f"{url}/sessions/create", json={"name": "undisturbed"}) as answer:
         session = (await answer.json())["session_id"]
     sent = await asyncio.gather(
@@ -233,7 +233,7 @@ async def _undisturbed(
 async def _say_once(
     http: aiohttp.ClientSession, url: str, session: str, channel: str, phrase: Phrase
 ) -> tuple[str, int]:
-    """(channel, when its first packet was sent on the session's clock)."""
+    """(channel, time of its first packet on the session's clock)."""
     speaker = Speaker(channel, [phrase], 0)
 
     async def stop_soon() -> None:
@@ -249,18 +249,18 @@ async def _say_once(
 
 
 async def _current(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
-    """The session that the speakers are in: the one that is not called undisturbed."""
+    """The session of the speakers: the one that is not named undisturbed."""
     async with http.get(f"{url}/api/sessions") as answer:
         sessions = (await answer.json())["sessions"]
     return next(one for one in sessions if one["name"] != "undisturbed")
 
 
 async def _settled(http: aiohttp.ClientSession, url: str) -> None:
-    """Until recovery is done and nothing waits for the engine any more."""
+    """Wait until recovery is done and no window waits for the engine."""
     deadline_s, quiet_s = time.monotonic() + SETTLE_S, 0.0
     while quiet_s < QUIET_S:
         if time.monotonic() > deadline_s:
-            raise TimeoutError("windows still wait after ten minutes")
+            raise TimeoutError("windows are still waiting after ten minutes")
         figures = await _metrics(http, url, "host_stt_")
         waiting = (
             figures.get("recovery_feeds_waiting", 0)

@@ -1,7 +1,7 @@
-"""What became of phrases that were spoken while servers were killed: whole, missing, doubled, at their times.
+"""Score phrases that were spoken while servers were killed: complete, missing, doubled, at the right times.
 
-Pure. A phrase is compared with how the same model read the same sound undisturbed, so that a model's own
-mistakes count for nothing here. Times are milliseconds of the session.
+Pure. A phrase is compared with the text of the same model for the same audio without a kill, so the model's
+own errors do not count. Times are milliseconds of the session.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from statistics import quantiles
 from typing import Any
 
 AROUND_MS = 700
-"""Words so close around a phrase are its own; phrases lie at least twice as far apart."""
+"""Words this close to a phrase belong to it; phrases are at least twice as far apart."""
 ALIKE = 0.6
-"""Similarity, in characters, from which a reading is that of the phrase."""
+"""From this similarity of characters on, a text counts as that of the phrase."""
 TIME_MS = 300
 OVERLAP_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A phrase read undisturbed: its words, first and last of them from its first sample."""
+    """A phrase transcribed without a kill: its text, and the times of its first and last word from its
+    start.
+    """
 
     text: str
     first_ms: int
@@ -31,7 +33,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One phrase sent. sent_ms: how much of it went out before its connection broke."""
+    """One sent phrase. sent_ms: how much of it was sent before its connection broke."""
 
     channel: str
     phrase: str
@@ -48,13 +50,13 @@ class Spoken:
 
 @dataclass(slots=True)
 class Score:
-    phrases: int = 0  # received whole
-    cut: int = 0  # not sent whole, or on the way at the moment of the kill
-    same: int = 0  # read exactly as undisturbed
+    phrases: int = 0  # received completely
+    cut: int = 0  # not sent completely, or on the way during the kill
+    same: int = 0  # same text as without a kill
     missing: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     misplaced: list[str] = field(default_factory=list)
-    suspects: list[Spoken] = field(default_factory=list)  # of all three
+    suspects: list[Spoken] = field(default_factory=list)  # the phrases of the three lists above
     time_errors_ms: list[int] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def score(
     readings: Mapping[str, Reading],
     alike: float = ALIKE,
 ) -> Score:
-    """finals: bodies of all `segment.final` events of the session."""
+    """Score all phrases. finals: bodies of all `segment.final` events of the session."""
     by_channel: dict[str, list[Mapping[str, Any]]] = {}
     for final in finals:
         by_channel.setdefault(final["channel"], []).append(final)
@@ -126,7 +128,7 @@ def _count(
 
 
 def _is_doubled(finals: Sequence[Mapping[str, Any]], text: str, reading: Reading) -> bool:
-    """Twice the words, or two finals of the same time."""
+    """True for twice the words, or for two finals at the same time."""
     if len(plain(text)) > 1.5 * len(plain(reading.text)) + 4:
         return True
     return any(a["end_ms"] - b["start_ms"] > OVERLAP_MS for a, b in zip(finals, finals[1:], strict=False))

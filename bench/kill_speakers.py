@@ -1,7 +1,7 @@
-"""People who go on speaking whatever happens to the server: one per channel, over `/ws/pcm` as Opus packets.
+"""Clients that keep speaking during kills: one per channel, over `/ws/pcm` with Opus packets.
 
-They note when each phrase was sent, on the wall clock, and how much of it. Encoded once: the load of sixteen
-speakers is a few packets every 40 ms.
+They store the wall clock time of each phrase, and how much of it was sent. The audio is encoded once, so
+sixteen speakers only send a few packets every 40 ms.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from webrtc_host.archive.encoding import RunEncoder
 from webrtc_host.seams import Block
 
 PACKET_MS = 20
-BUNCH = 2  # packets in one go
+BUNCH = 2  # packets sent at once
 RETRY_S = 0.2
 PAUSE_MS = (1500, 2600)
 LEAD_MS = 600  # of silence, before the first phrase of a connection
@@ -47,7 +47,7 @@ def phrase_of(text: str, samples: Float32Array) -> Phrase:
 
 @dataclass(slots=True)
 class Sent:
-    """One phrase on its way. wall_ms: when its first packet was due."""
+    """One phrase during sending. wall_ms: when its first packet was due."""
 
     channel: str
     phrase: Phrase
@@ -57,7 +57,7 @@ class Sent:
 
 
 class Speaker:
-    """Speaks until told to stop; connects again whenever it is cut off."""
+    """Speaks until it is stopped; reconnects whenever its connection ends."""
 
     def __init__(self, channel: str, phrases: Sequence[Phrase], seed: int) -> None:
         self.channel = channel
@@ -68,7 +68,7 @@ class Speaker:
         self.connections = 0
 
     def stop(self) -> None:
-        """After the phrase that is being said."""
+        """Stop after the current phrase."""
         self._stop.set()
 
     async def run(
@@ -101,7 +101,7 @@ class Speaker:
 
 
 class _Line:
-    """Packets at the pace of sound."""
+    """Sends packets in real time."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -131,7 +131,9 @@ class _Line:
 def spoken_of(
     sent: Sequence[Sent], t0_wall_ms: float, kills_wall_ms: Sequence[float], margin_ms: int
 ) -> list[Spoken]:
-    """margin_ms: what may be on its way, in our process and in the system, when the server is killed."""
+    """The phrases as sent. margin_ms: how long packets may be on the way, in this process and in the
+    system.
+    """
     found: list[Spoken] = []
     for one in sent:
         end_wall_ms = one.wall_ms + one.phrase.length_ms

@@ -1,6 +1,7 @@
-"""A channel fed at the speed of speech beside whatever else happens, and what became of its seconds.
+"""Send audio to a channel in real time during another test, and check afterwards what happened to its
+seconds.
 
-The sender runs in a thread of its own, so that a busy event loop of the bench does not starve it.
+The sender runs in its own thread, so that a busy event loop of the benchmark does not delay it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LAST_WORDS_S = 60.0
 
 
 class LiveChannel:
-    """One channel of a session of its own."""
+    """One channel in its own session."""
 
     def __init__(self, url: str, operator: str, admin: str, channel: str = "C64") -> None:
         self._url, self._channel = url, channel
@@ -51,13 +52,15 @@ class LiveChannel:
             await asyncio.to_thread(thread.join, LAST_WORDS_S + 10)
 
     async def lost(self, fail: Callable[[str], None]) -> dict[str, float]:
-        """End the feed and ask the ledger; seconds in each state. Calls `fail` for a second that was lost."""
+        """End the feed and request its coverage; returns seconds per state. Calls `fail` for lost seconds."""
         self._stop.set()
         ends_s = time.monotonic() + LAST_WORDS_S
         while not self._trouble and time.monotonic() < ends_s:  # noqa: ASYNC110  # another thread's
             await asyncio.sleep(0.2)
         if self._trouble != "stopped":
-            fail(f"the live channel's feed ended otherwise than asked: {self._trouble or 'it did not'}")
+            fail(
+                f"the live channel's feed did not end as requested: {self._trouble or 'it is still running'}"
+            )
         path = f"{self._url}/api/sessions/{self._session}/coverage"
         async with aiohttp.ClientSession(headers=self._admin) as http, http.get(path) as answer:
             (channel,) = (await answer.json())["channels"]
@@ -65,7 +68,7 @@ class LiveChannel:
         if sum(totals.get(state, 0) for state in LOST) * 1000 > LOST_MS_MAX:
             fail(f"the live channel lost time: {totals}")
         if sum(totals.values()) < self._fed_s - 1.5:
-            fail(f"the live channel was fed {self._fed_s:.1f} s and its ledger has {totals}")
+            fail(f"the live channel got {self._fed_s:.1f} s of audio and its coverage has {totals}")
         return {"live channel fed, s": round(self._fed_s, 1)} | {
             f"live channel {state}, s": round(seconds, 1) for state, seconds in totals.items() if seconds
         }
@@ -101,7 +104,7 @@ class LiveChannel:
 
 
 def _clip() -> bytes:
-    """The page's own English clip as 16-bit samples at 16 kHz."""
+    """The page's English clip as 16-bit samples at 16 kHz."""
     resampler = av.AudioResampler("s16", "mono", RATE)
     with av.open(CLIP) as container:
         frames = [f for frame in container.decode(audio=0) for f in resampler.resample(frame)]

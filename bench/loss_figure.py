@@ -1,4 +1,4 @@
-"""Word errors against loss as an SVG that needs no program to make it; readable on light and dark pages."""
+"""Draw word errors against packet loss as SVG text; readable on light and dark pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 680, 360
 LEFT, RIGHT, TOP, BOTTOM = 60, 170, 20, 50
 
 At = Callable[[float, float], tuple[float, float]]
-"""Where a loss and a share of wrong words lie on the page."""
+"""(loss, share of wrong words) -> position on the page."""
 
 
 @dataclass(frozen=True, slots=True)

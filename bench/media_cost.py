@@ -1,7 +1,7 @@
-"""What receiving costs: many channels from one generator into a server process on a core of its own.
+"""Measure the cost of receiving: many channels from one generator to a server process on its own core.
 
-The generator makes real peer connections, then writes packets that were coded beforehand straight into them,
-each channel at its own moment of the 20 ms. CPU is the server's, all threads, per audio second and channel.
+The generator makes real peer connections, then sends packets that were encoded before. Each channel sends at
+its own moment of the 20 ms. The CPU figure is of all threads of the server, per second of audio and channel.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Cost:
     ms_per_audio_s: float
     core: float  # share of one core
     received: float  # of the audio that was sent
-    sent: float  # of what the channels have to say: less than 1 when the generator could not keep up
+    sent: float  # of the planned audio: less than 1 if the generator was too slow
     lag_p50_ms: float
     lag_p99_ms: float
     lag_max_ms: float
@@ -44,7 +44,7 @@ class Cost:
 
 
 class Sender:
-    """One peer connection; `send` writes its next packet."""
+    """One peer connection; `send` sends its next packet."""
 
     def __init__(self, payloads: Sequence[bytes], offset: int) -> None:
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
@@ -99,7 +99,7 @@ class Sender:
 async def measure(
     receiver: str, channels: int, seconds: float, payloads: Sequence[bytes], *, with_archive: bool = False
 ) -> Cost:
-    """One server process with so many channels, for so long."""
+    """Measure one server process with this number of channels for this long."""
     fit_aiortc()
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
@@ -164,14 +164,15 @@ async def _figures(http: aiohttp.ClientSession, url: str) -> dict[str, float]:
 
 
 async def _tick(senders: Sequence[Sender], stop: asyncio.Event) -> None:
-    """Every 20 ms a packet of each, in groups spread over that time."""
+    """Send a packet of each channel every 20 ms, in groups spread over that time."""
     groups = [senders[start::SUB_TICKS] for start in range(SUB_TICKS)]
     began, count = time.perf_counter(), 0
     while not stop.is_set():
         for group in groups:
             due = began + count * 0.02 / SUB_TICKS
             behind = time.perf_counter() - due
-            if behind > BEHIND_S_MAX:  # a starved generator leaves packets out, it does not flood
+            # a generator that is late skips packets instead of sending them all at once
+            if behind > BEHIND_S_MAX:
                 began += behind
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             for sender in group:

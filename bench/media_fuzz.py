@@ -1,7 +1,8 @@
-"""Mutated RTP packets into everything from the datagram's parser to the channel: a drop, never more.
+"""Send mutated RTP packets through everything from the datagram parser to the channel; each must only be
+dropped.
 
-The packets are what a client could send inside its encryption: good ones whose bytes were flipped, cut, grown
-or replaced, between good ones. Deterministic in the seed.
+The packets are what a client could send inside its encryption: valid ones, mixed with ones whose bytes were
+flipped, cut, extended or replaced. Deterministic for a seed.
 """
 
 from __future__ import annotations
@@ -27,27 +28,27 @@ from webrtc_host.transport.reception import Counts
 from webrtc_host.transport.tap import guard
 from webrtc_host.transport.track import TrackFeed
 
-WARM_UP = 2_000  # packets before memory is looked at
-MUTATED = 0.5  # share
+WARM_UP = 2_000  # packets before memory is measured
+MUTATED = 0.5  # share of mutated packets
 
 
 @dataclass(slots=True)
 class Report:
     sent: int = 0
     escaped: int = 0  # exceptions that reached aiortc's loop
-    direct: int = 0  # taken by the direct path; the others, of new sources, went through aiortc
-    refused: int = 0  # by the direct path, as no RTP
-    guarded: int = 0  # exceptions of aiortc's own parsing that the guard kept from it
+    direct: int = 0  # received by the direct path; packets of new sources went through aiortc
+    refused: int = 0  # by the direct path, because they are not RTP
+    guarded: int = 0  # exceptions in aiortc's parser that the guard caught
     blocks: int = 0
     overlaps: int = 0
-    seconds: float = 0.0  # of sound handed on
+    seconds: float = 0.0  # of audio passed to the pipeline
     growth_mb: float = 0.0
-    over: str = ""  # why the track ended, when it did
+    over: str = ""  # why the track ended, if it did
     counts: Counts | None = None
 
 
 class Listener:
-    """A pipeline that checks its blocks and keeps none."""
+    """A pipeline that checks its blocks and stores none."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -66,7 +67,7 @@ class Listener:
 
 
 async def fuzz(packets: int, seed: int) -> Report:
-    """Send so many packets, about half of them mutated."""
+    """Send this many packets, about half of them mutated."""
     rng, report, clock = random.Random(seed), Report(), SimpleNamespace(now_s=1000.0)
     rig = Rig(clock=lambda: clock.now_s)
     listeners: list[Listener] = []
@@ -121,7 +122,7 @@ async def fuzz(packets: int, seed: int) -> Report:
 
 
 def _transport() -> Any:
-    """aiortc's own parsing and routing of a datagram that was decrypted, guarded as ours are."""
+    """aiortc's own parsing and routing of a decrypted datagram, with our guard."""
     transport: Any = SimpleNamespace(
         _state=State.CONNECTED,
         _rx_srtp=SimpleNamespace(unprotect=lambda data: data),
@@ -149,7 +150,7 @@ def _packet(number: int, payload: bytes) -> bytes:
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
-    """One to three changes of the kinds a broken or hostile sender makes."""
+    """One to three changes, as a broken or hostile sender could make them."""
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         data = rng.choice((_flip, _cut, _grow, _replace, _header, _number))(data, rng)
     return data
@@ -172,19 +173,19 @@ def _grow(data: bytes, rng: random.Random) -> bytes:
 
 
 def _replace(data: bytes, rng: random.Random) -> bytes:
-    """The payload is anything at all."""
+    """Replace the payload with random bytes."""
     return data[:12] + rng.randbytes(rng.randrange(120))
 
 
 def _header(data: bytes, rng: random.Random) -> bytes:
-    """Version, padding, extension, contributors, payload type."""
+    """Change version, padding, extension, contributors and payload type."""
     if len(data) < 2:
         return data
     return bytes([rng.choice((0x80, 0x90, 0xA0, 0x8F, 0xB3, 0xC0, 0x40)), rng.randrange(256)]) + data[2:]
 
 
 def _number(data: bytes, rng: random.Random) -> bytes:
-    """Sequence, time or source: near, far, the other end."""
+    """Change sequence, time or source by a small, a large or the largest amount."""
     if len(data) < 12:
         return data
     out = bytearray(data)

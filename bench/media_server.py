@@ -1,9 +1,10 @@
-"""The 8082 process as it is, without speech detection and engine: for measuring what the media plane costs.
+"""The 8082 process without speech detection and engine, to measure the cost of the media path.
 
     python -m bench.media_server --receiver ours|stock --folder DIR [--archive]
 
-Prints its port, then serves; `GET /bench` gives CPU seconds, samples received and the loop's lag since the
-last call. `stock` reads tracks as every aiortc example does: sockets of its own, `recv()`, PyAV's resampler.
+Prints its port, then serves. `GET /bench` returns CPU seconds, received samples and the event loop's lag
+since the last request. `stock` reads tracks like every aiortc example: own sockets, `recv()`, PyAV's
+resampler.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ PROBE_S = 0.02
 
 
 class Counting:
-    """A pipeline that counts what reaches it."""
+    """A pipeline that counts the samples that reach it."""
 
     samples = 0
     lost = 0
@@ -52,7 +53,7 @@ class Counting:
 
 
 class StockFeed(TrackFeed):
-    """As the examples have it: a frame at a time from `recv`, through a resampler."""
+    """Like the aiortc examples: one frame at a time from `recv`, through a resampler."""
 
     def __init__(
         self, receiver: Any, channel: Channel, config: MediaConfig, on_over: Callable[..., None]
@@ -73,7 +74,7 @@ class StockFeed(TrackFeed):
 
 
 class Probe:
-    """How late the loop comes back to a sleeper."""
+    """Measures how late the event loop wakes a sleeping task."""
 
     def __init__(self) -> None:
         self.late_s: list[float] = []
@@ -104,7 +105,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--receiver", choices=("ours", "stock"), default="ours")
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--archive", action="store_true", help="keep the sound too")
+    parser.add_argument("--archive", action="store_true", help="store the audio too")
     parser.add_argument("--core", type=int)
     chosen = parser.parse_args()
     if chosen.core is not None:

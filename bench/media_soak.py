@@ -1,8 +1,9 @@
-"""Soak: many channels for long, or many connections one after the other, and what the server holds meanwhile.
+"""Soak test: many channels for a long time, or many connections one after the other; checks the server for
+growth.
 
-Owns the clients, the samples and their slopes. The server is a process of its own, so what the clients hold
-does not count. Flat means: over the second half of the run memory gains less than `FLAT_MB`, by a straight
-line through the samples, and nothing else grows.
+Contains the clients, the samples and their slopes. The server is a separate process, so the clients' memory
+does not count. Flat means: in the second half of the run, memory grows by less than `FLAT_MB` (a straight
+line through the samples), and nothing else grows.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from webrtc_host.transport.aiortc_settings import fit_aiortc
 FLAT_MB = 5.0
 COUNTED = ("fds", "threads", "tasks")
 SLACK = 3
-"""Of each of them: a kept HTTP connection more, the loop's pool of threads."""
+"""Allowed growth of each count: one more HTTP connection, threads of the event loop's pool."""
 CONNECT_S = 60.0
 LATE_S = 0.5
 NAMED_FROM, NAMED = 33, 32
-"""Channels that cycles name; an offer without a name takes the lowest free one, and keeps it for a while."""
+"""Channels that `cycles` names. An offer without a name takes the lowest free channel and reserves it for a
+while.
+"""
 Sample = dict[str, float]
 
 
@@ -43,23 +46,23 @@ class Soaked:
     channels: int
     cycles: int
     samples: list[Sample]  # in order; the first ones belong to the warm-up
-    reconnected: int = 0  # clients that lost their connection on the way
+    reconnected: int = 0  # clients that lost their connection during the run
 
     def half(self) -> list[Sample]:
         return self.samples[len(self.samples) // 2 :]
 
     def gained(self, name: str) -> float:
-        """By a straight line through the second half."""
+        """Growth by a straight line through the second half."""
         values = [sample[name] for sample in self.half()]
         if len(values) < 3:
             return 0.0
         at = np.arange(len(values))
         return float(np.polyfit(at, values, 1)[0] * at[-1])
 
-    def troubles(self) -> list[str]:
+    def problems(self) -> list[str]:
         found = []
         if len(self.samples) < 2:
-            return [f"{len(self.samples)} samples are too few to judge by"]
+            return [f"{len(self.samples)} samples are too few to judge"]
         if self.gained("rss_mb") > FLAT_MB:
             found.append(f"memory grows: {self.gained('rss_mb'):+.1f} MB over the second half")
         half = self.half()
@@ -73,7 +76,7 @@ class Soaked:
         return found
 
     def audio_share(self) -> float:
-        """Of the sound that should have come in the second half, how much did."""
+        """Share of the expected audio that arrived in the second half."""
         half = self.half()
         wall = half[-1]["at_s"] - half[0]["at_s"]
         return (half[-1]["samples"] - half[0]["samples"]) / 16_000 / (wall * self.channels)
@@ -110,7 +113,7 @@ async def sample(http: aiohttp.ClientSession, url: str, began_s: float) -> Sampl
 
 
 def speech_packets(count: int = 250) -> list[bytes]:
-    """Five seconds of something like a voice, as Opus packets of 20 ms."""
+    """Five seconds of a signal like a voice, as Opus packets of 20 ms."""
     rng = np.random.default_rng(7)
     t = np.arange(count * 320) / 16_000
     loudness = 0.2 * (0.5 + 0.5 * np.sin(2 * np.pi * 3 * t))
@@ -120,9 +123,11 @@ def speech_packets(count: int = 250) -> list[bytes]:
 
 
 async def soak(
-    seconds: float, channels: int, *, every_s: float, tell: Callable[[Sample], None] = lambda _: None
+    seconds: float, channels: int, *, every_s: float, on_sample: Callable[[Sample], None] = lambda _: None
 ) -> Soaked:
-    """Half of the channels by WebRTC, a quarter each by sockets of Opus packets and of PCM."""
+    """Run half of the channels over WebRTC, and a quarter each over sockets with Opus packets and with
+    PCM.
+    """
     fit_aiortc()
     packets = speech_packets()
     began_s = time.monotonic()
@@ -137,11 +142,11 @@ async def soak(
         sockets = [await _socket(http, url, channels - n, "opus", session) for n in range(by_socket)]
         for n in range(by_socket):
             sockets.append(await _socket(http, url, channels - by_socket - n, "pcm_s16le", session))
-        began_s = time.monotonic()  # connecting takes its time on a busy machine
+        began_s = time.monotonic()  # connecting may take long on a busy machine
         lost: list[Sender] = []
 
         async def again(sender: Sender) -> None:
-            """A machine that starves the client costs it its connection; no fault of the server's."""
+            """Reconnect a client that lost its connection because the machine was too busy for the client."""
             lost.append(sender)
             await sender.close()
             senders[senders.index(sender)] = fresh = Sender(packets, 31 * len(lost))
@@ -153,7 +158,7 @@ async def soak(
             if ticking.done():
                 ticking.result()
             samples.append(await sample(http, url, began_s))
-            tell(samples[-1])
+            on_sample(samples[-1])
         ticking.cancel()
         await asyncio.wait({ticking})
         for socket in sockets:
@@ -179,7 +184,7 @@ async def _speak(
     opus_sockets: int,
     again: Callable[[Sender], Awaitable[None]],
 ) -> None:
-    """Every 20 ms a packet of each for ever. What a starved client is late with is left out."""
+    """Send a packet of each channel every 20 ms, without end. Packets that are too late are skipped."""
     began_s, number, pcm = time.monotonic(), 0, bytes(640)
     while True:
         for sender in list(senders):
@@ -196,8 +201,8 @@ async def _speak(
         await asyncio.sleep(max(0.0, -late_s))
 
 
-async def cycles(count: int, *, every: int, tell: Callable[[Sample], None] = lambda _: None) -> Soaked:
-    """Connections that come and go, of four kinds in turn; see `_cycle`."""
+async def cycles(count: int, *, every: int, on_sample: Callable[[Sample], None] = lambda _: None) -> Soaked:
+    """Open and close connections of four kinds in turn; see `_cycle`."""
     fit_aiortc()
     packets = speech_packets(50)
     began_s = time.monotonic()
@@ -208,7 +213,7 @@ async def cycles(count: int, *, every: int, tell: Callable[[Sample], None] = lam
             if (number + 1) % every == 0:
                 await _until_free(http, url, began_s)
                 samples.append(await sample(http, url, began_s))
-                tell(samples[-1])
+                on_sample(samples[-1])
     return Soaked("connections that come and go", time.monotonic() - began_s, 0, count, samples)
 
 
@@ -233,7 +238,7 @@ async def _cycle(http: aiohttp.ClientSession, url: str, number: int, packets: Se
 async def _publish(
     http: aiohttp.ClientSession, url: str, number: int, *, is_whip: bool, connects: bool
 ) -> None:
-    """An offer that is given up at once, or a connection that stands and is closed by its client."""
+    """Send an offer and abandon it, or connect and let the client close the connection."""
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
     pc.addTransceiver("audio", direction="sendonly")
     await pc.setLocalDescription(await pc.createOffer())
@@ -269,17 +274,17 @@ async def _over_socket(
     await socket.close()
 
 
-def told(soaked: Soaked) -> str:
-    """One table row of docs/benchmarks/hardening.md."""
+def report_line(soaked: Soaked) -> str:
+    """One row of a table in docs/benchmarks/hardening.md."""
     if not soaked.samples:
         return f"{soaked.what}: no samples"
     first, last = soaked.half()[0], soaked.samples[-1]
     counts = ", ".join(f"{name} {first[name]:.0f} → {last[name]:.0f}" for name in COUNTED)
-    share = f", {soaked.audio_share():.3f} of the sound arrived" if soaked.channels else ""
+    share = f", {soaked.audio_share():.3f} of the audio arrived" if soaked.channels else ""
     size = f"{soaked.channels} channels" if soaked.channels else f"{soaked.cycles} connections"
     return (
         f"{soaked.what}: {size}, {soaked.seconds / 60:.1f} min, load {os.getloadavg()[0]:.1f}{share}"
-        f"{f', {soaked.reconnected} clients starved and reconnected' if soaked.reconnected else ''}\n"
+        f"{f', {soaked.reconnected} clients reconnected' if soaked.reconnected else ''}\n"
         f"  second half: memory {first['rss_mb']:.1f} → {last['rss_mb']:.1f} MB "
         f"({soaked.gained('rss_mb'):+.2f} MB by the slope), {counts}, errors {last['errors']:.0f}"
     )

@@ -1,7 +1,7 @@
-"""Words that the starter model gets wrong after a network, through our media path and through aiortc's.
+"""Count wrong words of the starter model after a lossy network, through our media path and through aiortc's.
 
-The same phrases, the same losses; the model reads each phrase as one window. Placing aiortc's frames by their
-`pts` and filling the holes with silence is the best its users can do.
+Same phrases, same losses; the model decodes each phrase as one window. For aiortc, frames are placed by their
+`pts` and gaps are filled with silence, which is the best that its users can do.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from webrtc_host.seams import Block
 
 LOSSES = (0.0, 0.01, 0.02, 0.05, 0.10)
 BURST = 4.0
-LEAD = 25  # packets of silence around a phrase: a stream does not begin with a word
+LEAD = 25  # packets of silence around a phrase, because a stream does not begin with a word
 SEED = 2026
 VOICES = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan")
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How the sender codes: Chromium's defaults, or what it does when asked for 16 kHz."""
+    """How the sender encodes: Chromium's defaults, or its settings for a request of 16 kHz."""
 
     name: str
     bitrate: int
@@ -61,7 +61,7 @@ class Phrase:
 
 
 class Reader:
-    """The model, reading one phrase at a time as English."""
+    """The model; decodes one phrase at a time as English."""
 
     def __init__(self, model: Path) -> None:
         self._model = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1)
@@ -79,7 +79,7 @@ class Reader:
 
 
 def phrases(count: int) -> list[Phrase]:
-    """Phrases that the model was not trained on, in espeak-ng's voices, at different paces."""
+    """Phrases outside the model's training data, with espeak-ng's voices at different speeds."""
     rng = random.Random(SEED)
     drawn = [draw_phrase(rng, "en", held_out=True).text for _ in range(count)]
     return [Phrase(text, say(text, voice=rng.choice(VOICES), wpm=rng.randint(130, 165))) for text in drawn]
@@ -105,12 +105,12 @@ def measure(
 
 
 def networks(burst: float) -> list[Network]:
-    """One for each loss; without loss there are no bursts."""
+    """One network for each loss; without loss there are no bursts."""
     return [Network(f"{100 * loss:g} %/{burst:g}", loss=loss, burst=burst) for loss in LOSSES]
 
 
 def encode(samples: Float32Array, coding: Coding) -> list[bytes]:
-    """20 ms packets at 48 kHz, as a browser makes them, with silence around the phrase."""
+    """20 ms packets at 48 kHz, as a browser sends them, with silence around the phrase."""
     quiet = np.zeros(LEAD * PACKET, np.float32)
     sound = at_48k(np.concatenate([quiet, samples, quiet]))
     encoder = OpusEncoder(
@@ -125,7 +125,7 @@ def encode(samples: Float32Array, coding: Coding) -> list[bytes]:
 
 
 def at_48k(samples: Float32Array) -> Float32Array:
-    """By zeros added to one long Fourier transform."""
+    """Resample to 48 kHz by adding zeros to one long Fourier transform."""
     spectrum, n = np.fft.rfft(samples), 3 * len(samples)
     padded = np.pad(spectrum, (0, n // 2 + 1 - len(spectrum)))
     return (np.fft.irfft(padded, n) * 3).astype(np.float32)
@@ -136,7 +136,7 @@ def sound_of(blocks: Sequence[Block]) -> Float32Array:
 
 
 def placed(heard: Iterator[tuple[Heard, Float32Array]], packets: int) -> Float32Array:
-    """aiortc's frames where their `pts` says, 48 to 16 kHz, silence between."""
+    """aiortc's frames placed by their `pts`, 48 to 16 kHz, with silence in the gaps."""
     whole = np.zeros(3 * PACKET * (packets + 50), np.float32)
     for one, samples in heard:
         start = one.place * 3

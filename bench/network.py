@@ -1,8 +1,8 @@
-"""A network and a sender that are made up: what is sent when, and what of it arrives when.
+"""Simulate a sender and a network: which packet is sent when, and which one arrives when.
 
-Deterministic in its seed. Times are seconds of the sender's clock from its first sample; a packet is sent
-when its 20 ms are over. Loss is random or comes in bursts (two states, Gilbert's model); jitter is a delay of
-each packet's own, so packets overtake each other.
+Deterministic for its seed. Times are seconds of the sender's clock from its first sample; a packet is sent at
+the end of its 20 ms. Loss is random or in bursts (two states, Gilbert's model). Jitter is a separate delay
+for each packet, so packets can overtake each other.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ class Network:
     loss: float = 0.0
     burst: float = 1.0
     jitter_ms: float = 0.0  # the longest extra delay; uniform from 0
-    reordered: float = 0.0  # these come 30 ms later than the others
+    reordered: float = 0.0  # these arrive 30 ms later than the others
     doubled: float = 0.0
-    outage_s: float = 0.0  # once, in the middle: all packets of so long are held up and come at once
-    pause_s: float = 0.0  # once, in the middle: the source stands still, RTP time with it
-    restart: str = ""  # once, in the middle: "ssrc" (all numbers anew) or "timestamp" (numbers jump back)
+    outage_s: float = 0.0  # once, in the middle: all packets of this time are delayed and arrive at once
+    pause_s: float = 0.0  # once, in the middle: the source and its RTP time stop for this long
+    restart: str = (
+        ""  # once, in the middle: "ssrc" (all numbers start again) or "timestamp" (numbers jump back)
+    )
     dtx: bool = False  # packets of no more than 2 bytes are sent once in 400 ms
     first_sequence: int = 30_000
     first_timestamp: int = 1_000_000
@@ -39,7 +41,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One packet as it was sent. true_sample: of its first sample, had nothing been lost or paused away."""
+    """One sent packet. true_sample: index of its first sample as if nothing had been lost or paused."""
 
     number: int
     true_sample: int
@@ -62,7 +64,7 @@ class Arrival:
 
 
 def send(payloads: Sequence[bytes], network: Network) -> list[Sent]:
-    """Number the packets as a sender does."""
+    """Number the packets like a real sender."""
     middle, skipped, since = len(payloads) // 2, 0, 0
     sequence, base, ssrc = network.first_sequence, network.first_timestamp, 1
     out: list[Sent] = []
@@ -91,7 +93,7 @@ def send(payloads: Sequence[bytes], network: Network) -> list[Sent]:
 
 
 def carry(sent: Sequence[Sent], network: Network, seed: int) -> tuple[list[Arrival], int]:
-    """What arrives, in the order of arrival; and how many packets were lost."""
+    """(the arriving packets in order of arrival, number of lost packets)."""
     rng = random.Random(f"{seed}/{network.name}")
     out: list[Arrival] = []
     lost = 0

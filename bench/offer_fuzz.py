@@ -1,7 +1,7 @@
-"""Spoilt offers against the real application on loopback: what it answers, what it leaves behind.
+"""Send malformed offers to the real application on loopback; check its responses and what it leaves behind.
 
-Owns the server under test, the requests and the counting. What counts as a failure: a status that no door
-answers with, an answer that is none, an exception out of a task, an error in the log, something left over.
+Contains the server under test, the requests and the counting. A failure is an invalid status, an SDP answer
+that is not SDP, an exception outside of a request, an error in the log, or something left over.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from webrtc_host.session.channel import Channel
 from webrtc_host.session.registry import SessionRegistry
 
 REFUSALS = frozenset((400, 404, 409, 413, 415, 422, 503))
-"""Not 429: an offer that the limit of requests turned away has spoilt nothing."""
+"""Without 429: an offer that the request limit refused has not been tested."""
 REQUEST_S = 30.0
 SETTLE_S = 60.0
 
 
 class NoSpeech:
-    """A pipeline that hears nothing: the doors are under test."""
+    """A pipeline without speech detection: only the endpoints are tested."""
 
     def start(self) -> None: ...
 
@@ -52,19 +52,19 @@ def no_speech(_: Channel) -> NoSpeech:
 
 @dataclass
 class Findings:
-    """What went wrong, and what was counted on the way."""
+    """The failures, and the counts of responses."""
 
     answers: Counter[str] = field(default_factory=Counter)  # "POST /offer 422"
     failures: list[str] = field(default_factory=list)
     left_over: Counter[str] = field(default_factory=Counter)
-    rss_mb: list[tuple[int, float]] = field(default_factory=list)  # after so many offers
+    rss_mb: list[tuple[int, float]] = field(default_factory=list)  # (number of offers, MB)
 
     @property
     def is_clean(self) -> bool:
         return not self.failures and not self.left_over
 
     def rss_slope_kb(self) -> float:
-        """Kilobytes gained for each offer over the second half; the first one fills caches."""
+        """Kilobytes of growth per offer in the second half; the first half fills caches."""
         half = self.rss_mb[len(self.rss_mb) // 2 :]
         if len(half) < 3:
             return 0.0
@@ -76,7 +76,7 @@ class Findings:
 
 @asynccontextmanager
 async def server_under_test(config: MediaProcessConfig) -> AsyncIterator[tuple[str, SessionRegistry]]:
-    """Its address and its registry."""
+    """(URL of the server, its session registry)."""
     app: web.Application = build_app(config, make_pipeline=no_speech)
     stop = asyncio.Event()
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -92,7 +92,7 @@ async def server_under_test(config: MediaProcessConfig) -> AsyncIterator[tuple[s
 
 
 class Watch(logging.Handler):
-    """Notes every error in the log and every exception that no task's owner took."""
+    """Stores every error in the log and every exception that no task handled."""
 
     def __init__(self, findings: Findings) -> None:
         super().__init__(logging.ERROR)
@@ -117,12 +117,12 @@ class Watch(logging.Handler):
 
 
 def recorded(folder: Path) -> list[str]:
-    """The offers kept in a folder: Chromium's and FFmpeg's."""
+    """The offers stored in a folder: from Chromium and FFmpeg."""
     return [path.read_bytes().decode() for path in sorted(folder.glob("*.sdp"))]
 
 
 async def seeds(folder: Path) -> list[str]:
-    """The recorded offers, and aiortc's with one track, four, video, none."""
+    """The recorded offers, and offers of aiortc with one track, four tracks, video, and no track."""
     found = recorded(folder)
     for kinds in (("audio",), ("audio",) * 4, ("video", "audio"), ()):
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -144,7 +144,7 @@ class Fuzzer:
         self.findings = Findings()
 
     async def one(self, number: int) -> None:
-        """The offer with this number, to one of the two doors; what is accepted is hung up again."""
+        """Send the offer with this number to one of the two endpoints; close an accepted connection again."""
         rng = random.Random(f"{self._seed}:{number}")
         sdp = mutate(rng.choice(self._offers), rng)
         try:
@@ -202,20 +202,20 @@ class Fuzzer:
         if status == good:
             return
         if status not in REFUSALS | also:
-            raise ValueError(f"{call} was answered with {status}: {str(body)[:300]}")
+            raise ValueError(f"{call} got the status {status}: {str(body)[:300]}")
         if not body["error"]["code"] or not body["error"]["message"]:
-            raise ValueError(f"{call} {status} says nothing")
+            raise ValueError(f"{call} {status} has no code or message")
 
 
 def leftovers() -> Counter[str]:
-    """What requests could leave, by name; the loop's own pool of threads grows as it likes."""
+    """Everything that requests could leave behind, by name. Threads of the event loop's pool do not count."""
     threads = [f"thread {t.name}" for t in threading.enumerate() if not t.name.startswith("asyncio_")]
     tasks = [f"task {str(task.get_coro()).split(' at ')[0]}" for task in asyncio.all_tasks()]
     return Counter({"file descriptors": psutil.Process().num_fds()}) + Counter(threads) + Counter(tasks)
 
 
 async def settle(registry: SessionRegistry, before: Counter[str] | None = None) -> Counter[str]:
-    """What is left when everything has had time to end. before: None: whatever is there now is expected."""
+    """What is left after everything had time to end. before: expected leftovers; None: accept all."""
     deadline_s = asyncio.get_running_loop().time() + SETTLE_S
     while asyncio.get_running_loop().time() < deadline_s:
         if not registry.connections and (before is None or not leftovers() - before):
@@ -236,7 +236,7 @@ async def fuzz(
     seed: int,
     on_progress: Callable[[int, Findings], None] = lambda number, findings: None,
 ) -> Findings:
-    """Send so many spoilt offers, one after the other. What the first ones leave is taken for caches."""
+    """Send this many malformed offers, one after the other. Leftovers of the first ones count as caches."""
     warm_up = min(50, max(1, offers // 10))
     every = max(1, offers // 100)
     async with (

@@ -1,6 +1,6 @@
-"""Offers spoilt in the ways that a broken or hostile client may find. Pure; the same seed, the same offer.
+"""Malformed offers, as a broken or hostile client may send them. Pure; the same seed gives the same offer.
 
-Addresses in candidates stay on loopback, so that no test sends packets to strangers.
+Addresses in candidates are changed to loopback, so that no test sends packets to other machines.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ REAL_CLIENTS: dict[str, Callable[[str], str]] = {
     "capital candidates": lambda sdp: sdp.replace(" udp ", " UDP "),
     "plain profile": lambda sdp: sdp.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
 }
-"""What clients write that is no mistake: an offer changed so is still to be answered."""
+"""Differences between real clients that are not errors: an offer with such a change must be accepted."""
 
 
 def mutate(sdp: str, rng: random.Random) -> str:
-    """One to four mutations, then, now and then, other line endings or an early end."""
+    """One to four mutations, and sometimes other line endings or an early end."""
     lines = sdp.splitlines()
     for _ in range(rng.randint(1, 4)):
         if lines:
@@ -87,7 +87,7 @@ def mutate(sdp: str, rng: random.Random) -> str:
 
 
 def on_loopback(text: str) -> str:
-    """Every candidate's address that could be somebody's becomes our own."""
+    """Replace each candidate address that could belong to another machine by loopback."""
 
     def harmless(found: re.Match[str]) -> str:
         address = found[2]
@@ -98,7 +98,7 @@ def on_loopback(text: str) -> str:
 
 
 def spoil_body(body: dict[str, object], rng: random.Random) -> dict[str, object]:
-    """The JSON around an offer, spoilt as well in one of five."""
+    """The JSON around an offer; one in five is malformed too."""
     if rng.random() < 0.8:
         return body
     field = rng.choice(("sdp", "type", "session", "channels", "resume", "connection", "language", "x"))
@@ -137,7 +137,7 @@ def _drop(lines: list[str], rng: random.Random) -> list[str]:
 
 
 def _drop_like(lines: list[str], rng: random.Random) -> list[str]:
-    """Every line that begins like one of them."""
+    """Remove all lines with the same beginning as a random line."""
     head = rng.choice(lines).partition(":")[0]
     return [line for line in lines if not line.startswith(head)]
 
@@ -185,7 +185,7 @@ def _sections(lines: list[str]) -> list[list[str]]:
 
 
 def _many_sections(lines: list[str], rng: random.Random) -> list[str]:
-    """A media line again and again, each with a mid of its own or all with the same."""
+    """Repeat a media line many times, with separate mids or all with the same mid."""
     head, *media = _sections(lines)
     if not media:
         return lines

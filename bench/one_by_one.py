@@ -1,8 +1,8 @@
-"""The same windows through faster-whisper's own two ways: one call per window, and its batched pipeline.
+"""Decode the same windows with faster-whisper's two methods: one call per window, and its batched pipeline.
 
-Both get what ours gets: the same windows, beam 1, no temperature ladder, no previous text, the same mallopt.
-Neither can put windows of different channels into one call: `transcribe` reads one recording at a time, and
-`BatchedInferencePipeline` batches the pieces of one recording, so a window is its batch.
+Both get the same as our engine: windows, beam 1, no temperature ladder, no previous text, the same mallopt.
+Neither can decode windows of different channels in one call. `transcribe` takes one recording at a time, and
+`BatchedInferencePipeline` batches the pieces of one recording, so here a batch is one window.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from host_stt.memory import keep_freed_memory
 def seconds_for(
     folder: Path, windows: Sequence[Float32Array], *, batched: bool, tokens_per_s: float | None, threads: int
 ) -> tuple[float, float]:
-    """(seconds, processor seconds) to read all windows, after one warm-up. The model is loaded before."""
+    """(seconds, CPU seconds) to decode all windows, after one warm-up. The model is loaded before."""
     keep_freed_memory()
     model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
     reader: Any = BatchedInferencePipeline(model) if batched else model
@@ -38,7 +38,7 @@ def seconds_for(
         if tokens_per_s is not None:
             tokens = max(1, round(tokens_per_s * len(samples) / SAMPLE_RATE))
             options |= {"suppress_tokens": [-1, eot], "compression_ratio_threshold": None}
-            # faster-whisper gives max_length = prompt + max_new_tokens and CTranslate2 makes half of it.
+            # faster-whisper sets max_length = prompt + max_new_tokens, and CTranslate2 generates half of it.
             options |= {"log_prob_threshold": None, "no_speech_threshold": None, "max_new_tokens": 2 * tokens}
         if batched:
             options |= {"clip_timestamps": [{"start": 0.0, "end": len(samples) / SAMPLE_RATE}]}

@@ -1,8 +1,8 @@
-"""What `/v1/windows` costs by itself: 320 kB there and a small answer back, beside a raw socket.
+"""Measure the overhead of `/v1/windows`: 320 kB there and a small response back, compared with a raw socket.
 
-Both servers are processes of their own on loopback and answer at once: ours with an engine that reads
-nothing, the other after the last byte. Rounds alternate, so that other work on the machine hits both. A round
-of ours begins before the window is made a frame and ends when its answer is a Transcript again.
+Both servers are separate processes on loopback and respond at once: ours with an engine that decodes nothing,
+the other one after the last byte. Rounds alternate, so that other work on the machine affects both. A round
+of ours includes making the frame from the window and parsing the response to a Transcript.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ asyncio.run(main())
 
 async def round_trips(rounds: int, warm_up: int = 30) -> dict[str, list[float]]:
     """Seconds of each round, for `windows` and `raw socket`."""
-    keep_window_memory()  # as 8082 does; the raw socket gains by it too
+    keep_window_memory()  # as 8082 does; this helps the raw socket too
     window = Window("w", "C01", np.zeros(WINDOW_S * SAMPLE_RATE, np.int16), 0, Priority.FINAL, language="en")
     size = len(encode_window(window))
     took: dict[str, list[float]] = {"raw socket": [], "windows": []}
@@ -78,7 +78,7 @@ async def _ready(http: aiohttp.ClientSession, port: int) -> None:
 
 @asynccontextmanager
 async def _child(command: list[str]) -> AsyncIterator[int]:
-    """A process that prints `port N`, ended afterwards."""
+    """Start a process that prints `port N`; end it afterwards."""
     process = await asyncio.to_thread(subprocess.Popen, command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

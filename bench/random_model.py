@@ -1,8 +1,8 @@
-"""Whisper models of the true architecture with random weights, made on the spot for measuring speed.
+"""Make Whisper models with the real architecture and random weights, to measure speed.
 
-Every matrix has the size of the published model, so encode, generate and align cost what they cost in life;
-the text is noise. Owns the table of sizes and a tokenizer of the true length (byte pairs, not Whisper's
-words). A random model never ends a text by itself in a useful way: measure it with a fixed number of tokens.
+Every matrix has the size of the published model, so encode, generate and align have their real cost; the text
+is meaningless. Contains the table of sizes and a tokenizer of the real size (byte pairs, not Whisper's
+words). A random model does not end a text in a useful way, so measure it with a fixed number of tokens.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ SIZES = {
     "large-v3-turbo": Size(1280, 32, 4, 20, mels=128, languages=100),
     "large-v3": Size(1280, 32, 32, 20, mels=128, languages=100),
 }
-"""The published shapes of Whisper (openai/whisper, model cards)."""
+"""The published sizes of Whisper (openai/whisper, model cards)."""
 
 
 def make(name: str, folder: Path, *, quantization: str = "int8", seed: int = 0) -> Path:
-    """Write model `name` into folder/name-quantization and return that path; an existing one is kept.
+    """Write the model `name` to folder/random-NAME-QUANTIZATION and return that path; an existing one is
+    kept.
 
-    Raises KeyError for a name that is not in SIZES. large-v3 needs about 7 GB of memory while it is made.
+    Raises KeyError for a name that is not in SIZES. Making large-v3 needs about 7 GB of memory.
     """
     size = SIZES[name]
     target = folder / f"random-{name}-{quantization}"

@@ -1,7 +1,7 @@
-"""The same arrivals through our media path and through aiortc's own: what is lost, how late, where it lies.
+"""Send the same arrivals through our media path and through aiortc's: loss, delay and position of the audio.
 
-aiortc's way is built from its own classes as `RTCRtpReceiver` uses them: JitterBuffer, TimestampMapper and,
-when sound is wanted, OpusDecoder; a position is the frame's `pts`, which its users are told to trust.
+aiortc's path uses its own classes like `RTCRtpReceiver`: JitterBuffer, TimestampMapper and, if audio is
+needed, OpusDecoder. A position is the frame's `pts`, which aiortc tells its users to rely on.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from webrtc_host.media.rtp import RtpStream
 from webrtc_host.media.timeline import PacketBlock
 from webrtc_host.seams import Block
 
-TICK_S = 0.25  # as `transport/peer.py` ticks
+TICK_S = 0.25  # the interval of `transport/peer.py`
 RATE = 16_000
 TARGET_S = 0.2
-"""Lag that the receiver may add while it waits for missing packets, and must be back under."""
-EDGE = 30  # packets at the end that a receiver may still hold
+"""Delay that the receiver may add while it waits for missing packets; it must return below this."""
+EDGE = 30  # packets at the end that may still be in the receiver
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came out. Shares are of the audio sent; times in milliseconds."""
+    """The results. Shares are of the sent audio; times are in milliseconds."""
 
     lost: float = 0.0  # neither decoded from a packet nor from a copy of one
-    error_ms: float = 0.0  # worst difference of a packet's place from the truth, beside the first one's
+    error_ms: float = 0.0  # largest error of a packet's position, relative to the first packet
     lag_p50_ms: float = 0.0  # what the receiver adds to the network's delay
     lag_p95_ms: float = 0.0
     above_target_s: float = 0.0  # longest stretch with more than TARGET_S added
@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One packet that was decoded: at this moment, to this place."""
+    """One decoded packet: when, and at which position."""
 
     number: int
     out_s: float
@@ -53,7 +53,7 @@ class Heard:
 
 
 def compare(payloads: Sequence[bytes], network: Network, seed: int) -> tuple[float, Outcome, Outcome]:
-    """Share of packets lost on the way, then ours and aiortc's."""
+    """(share of packets lost in the network, our outcome, aiortc's outcome)."""
     sent = send(payloads, network)
     arrivals, _ = carry(sent, network, seed)
     ours, blocks, repaired = through_ours(arrivals)
@@ -65,7 +65,7 @@ def compare(payloads: Sequence[bytes], network: Network, seed: int) -> tuple[flo
 
 
 def through_ours(arrivals: Sequence[Arrival]) -> tuple[list[Heard], list[Block], int]:
-    """Packets heard, all blocks, and how many packets came back from copies."""
+    """(decoded packets, all blocks, number of packets recovered from copies)."""
     stream = RtpStream(Codec.OPUS)
     queue = _Numbers(arrivals)
     heard: list[Heard] = []
@@ -87,7 +87,7 @@ def through_ours(arrivals: Sequence[Arrival]) -> tuple[list[Heard], list[Block],
 
 
 def through_stock(arrivals: Sequence[Arrival], decoder: StockDecoder | None = None) -> Iterator[Heard]:
-    """As `RTCRtpReceiver._handle_rtp_packet` and its decoder thread have it."""
+    """The frames like `RTCRtpReceiver._handle_rtp_packet` and its decoder thread handle them."""
     for heard, _ in stock_frames(arrivals, decoder):
         yield heard
 
@@ -119,7 +119,9 @@ def stock_frames(
 
 
 class _Numbers:
-    """Which packet a payload is: receivers hand the very object on, in order. Equal 1-byte ones are one."""
+    """Finds the number of a payload. Receivers pass on the same object, in order; equal 1-byte payloads are
+    one.
+    """
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
         self._known: dict[int, list[int]] = {}
@@ -163,14 +165,14 @@ def _counted(sent: Sequence[Sent]) -> set[int]:
 
 
 def _error(sent: Sequence[Sent], heard: Sequence[Heard]) -> float:
-    """The first half second anchors; what counts is how far the rest moves from it."""
+    """The largest change of the position error; the first packet is the reference."""
     truth = {one.number: one.true_sample for one in sent}
     offsets = [h.place - truth[h.number] for h in heard]
     return max(abs(offset - offsets[0]) for offset in offsets) * 1000 / RATE
 
 
 def _lag(arrivals: Sequence[Arrival], heard: Sequence[Heard]) -> tuple[np.ndarray[Any, Any], float]:
-    """Every 10 ms: how much older the newest sound out is than the newest that arrived."""
+    """Every 10 ms: how much older the newest decoded audio is than the newest received audio."""
     step = 0.01
     end = arrivals[-1].arrival_s - EDGE * PACKET_S
     times = np.arange(1.0, end, step)
@@ -185,7 +187,7 @@ def _lag(arrivals: Sequence[Arrival], heard: Sequence[Heard]) -> tuple[np.ndarra
 
 
 def _newest(times: np.ndarray[Any, Any], events: list[tuple[float, int]]) -> np.ndarray[Any, Any]:
-    """The highest number seen by each time."""
+    """The highest number seen until each time."""
     events.sort()
     at = np.array([time for time, _ in events])
     best = np.maximum.accumulate(np.array([number for _, number in events]))

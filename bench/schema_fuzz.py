@@ -1,4 +1,4 @@
-"""The calls of the OpenAPI document, with values as it allows them and as it does not, by every role."""
+"""Make requests from the OpenAPI document, with allowed and forbidden values, with every role."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from schemathesis.core.result import Ok
 from bench.http_answers import Answer, faults_of
 
 EXAMPLES = 6
-"""Of each call in each round."""
+"""Number of examples per operation in each round."""
 ENDLESS = frozenset(("/events", "/ws", "/ws/pcm/{channel}", "/ws/backfill/{channel}"))
-"""Streams: what they refuse is tried with raw bytes."""
+"""Streams; their errors are tested with raw bytes."""
 ANSWER_S = 30.0
 
 
 def fuzz_schema(
     url: str, tokens: dict[str, str], session: str, number: int, until_s: float, findings: Any
 ) -> None:
-    """Rounds over all calls until the clock (time.monotonic) says `until_s`. Blocking."""
+    """Run rounds over all operations until time.monotonic() reaches `until_s`. Blocking."""
     headers = {"Authorization": f"Bearer {tokens['admin']}"}
     schema = schemathesis.openapi.from_url(f"{url}/api/openapi.json", headers=headers)
     operations = [r.ok() for r in schema.get_all_operations() if isinstance(r, Ok)]
@@ -63,7 +63,7 @@ def _ask(
         try:
             response = case.call(headers=headers, timeout=ANSWER_S)
         except requests.exceptions.InvalidHeader:
-            return  # requests refuses to send it; raw bytes try such heads
+            return  # `requests` refuses to send it; the raw byte tests have such heads
         except Exception as error:
             findings.fail(f"{name}: {error!r}"[:1000])
             return
@@ -71,7 +71,7 @@ def _ask(
 
     try:
         call()
-    except Exception as error:  # the document cannot be followed, or the answer is not as it says
+    except Exception as error:  # the operation cannot be called, or the response does not match the document
         findings.fail(f"{name}: {type(error).__name__}: {error}"[:1500])
 
 

@@ -1,8 +1,8 @@
-"""The 8082 process as it is, without speech and engine, that tells what it holds: for soaks.
+"""The 8082 process without speech detection and engine, with a report of its resources, for soak tests.
 
     python -m bench.soak_server --folder DIR [--connect-timeout SECONDS]
 
-Prints its port, then serves; `GET /soak` gives memory, file descriptors, threads, tasks, and errors so far.
+Prints its port, then serves. `GET /soak` returns memory, file descriptors, threads, tasks, and errors so far.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def counting(_: Channel) -> Counting:
 
 
 class Errors(logging.Handler):
-    """Counts what is logged as an error, and what no task's owner took."""
+    """Counts errors in the log and exceptions that no task handled."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What sound over WebSockets costs the server, by encoding: CPU of all its threads, channels at their pace.
+"""Measure the server's cost of audio over WebSockets, by encoding: CPU of all threads, channels in real time.
 
     python -m bench.socket_cost [--channels 16] [--seconds 10]
 
@@ -31,7 +31,7 @@ KINDS = (
 
 
 def frames_of(encoding: str, rate: int, frame_ms: int, seconds: float) -> list[bytes]:
-    """What one channel sends, a frame for each `frame_ms`."""
+    """The frames that one channel sends, one for each `frame_ms`."""
     count = round(seconds * 1000 / frame_ms)
     if encoding == "opus":
         packets = speech_packets()
@@ -58,7 +58,7 @@ def _webm(seconds: float) -> bytes:
 
 
 async def cost(encoding: str, rate: int, frame_ms: int, channels: int, seconds: float) -> tuple[float, float]:
-    """(milliseconds of CPU for a second of a channel's sound, share of the sound that arrived)."""
+    """(milliseconds of CPU for a second of a channel's audio, share of the audio that arrived)."""
     frames = frames_of(encoding, rate, frame_ms, seconds)
     async with a_server() as url, aiohttp.ClientSession() as http:
         sockets = []
@@ -90,7 +90,7 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     chosen = parser.parse_args()
     print(f"{chosen.channels} channels, {chosen.seconds:.0f} s each, load {os.getloadavg()[0]:.1f}")
-    print("| | ms of CPU for a second of sound | share that arrived |\n|---|---|---|")
+    print("| | ms of CPU for a second of audio | share that arrived |\n|---|---|---|")
     for name, encoding, rate, frame_ms in KINDS:
         ms, share = await cost(encoding, rate, frame_ms, chosen.channels, chosen.seconds)
         print(f"| {name} | {ms:.2f} | {share:.3f} |", flush=True)

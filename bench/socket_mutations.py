@@ -1,6 +1,6 @@
-"""WebSocket handshakes and frames broken in every way: first bytes, lengths, masks, opcodes, texts, closes.
+"""Malformed WebSocket handshakes and frames: first bytes, lengths, masks, opcodes, texts, closes.
 
-Pure, as `http_mutations` is.
+Pure, like `http_mutations`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
 def spoilt_socket(target: Target, chance: Chance) -> Spoilt:
-    """A handshake, mostly in order, and frames, mostly not; or a whole conversation with one thing wrong."""
+    """A handshake, mostly valid, and frames, mostly malformed; or a whole conversation with one error."""
     path, first = chance.choice(target.sockets)
     token = chance.choice(target.tokens)
     hello = _handshake(target, path, token, chance)
@@ -85,7 +85,7 @@ def frame(
     masked: bool = True,
     length: int | None = None,
 ) -> bytes:
-    """length: announced, in place of the true one; as a 64 bit number when it is given."""
+    """One frame. length: a false length, written as a 64-bit number, in place of the true one."""
     first = (0x80 if fin else 0) | reserved << 4 | opcode
     bit = 0x80 if masked else 0
     if length is not None:

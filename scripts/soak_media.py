@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from bench.media_soak import Sample, Soaked, cycles, soak, told
+from bench.media_soak import Sample, Soaked, cycles, report_line, soak
 
 
 def show(figures: Sample) -> None:
@@ -21,9 +21,9 @@ def show(figures: Sample) -> None:
 async def run(minutes: float, channels: int, count: int) -> list[Soaked]:
     done = []
     if minutes:
-        done.append(await soak(minutes * 60, channels, every_s=max(1.0, minutes * 60 / 120), tell=show))
+        done.append(await soak(minutes * 60, channels, every_s=max(1.0, minutes * 60 / 120), on_sample=show))
     if count:
-        done.append(await cycles(count, every=max(4, count // 25), tell=show))
+        done.append(await cycles(count, every=max(4, count // 25), on_sample=show))
     return done
 
 
@@ -34,13 +34,13 @@ def main() -> int:
     parser.add_argument("--cycles", type=int, default=1000)
     chosen = parser.parse_args()
     done = asyncio.run(run(chosen.minutes, chosen.channels, chosen.cycles))
-    troubles = []
+    problems = []
     for soaked in done:
-        print(told(soaked))
-        troubles += soaked.troubles()
-    for trouble in troubles:
-        print(f"x {trouble}")
-    return 1 if troubles else 0
+        print(report_line(soaked))
+        problems += soaked.problems()
+    for problem in problems:
+        print(f"x {problem}")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

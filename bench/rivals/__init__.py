@@ -1,1 +1,3 @@
-"""Ours and other live servers under one load, judged by their screens: `scripts/compare_rivals.py`."""
+"""Compare host-stt and other live servers under one load by the text on their screens:
+`scripts/compare_rivals.py`.
+"""

@@ -1,4 +1,4 @@
-"""A server as a child process, and what it and its children cost."""
+"""Run a server as a child process, and measure the cost of it and its children."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import psutil
 START_S = 120.0
 STOP_S = 10.0
 IDLE_PERCENT = 15.0
-"""Of a core: a server that uses more still works on the case before."""
+"""Per cent of a core: a server that uses more is still busy with the previous case."""
 
 
 class NotStarted(Exception):
-    """A server ended by itself or did not listen in time; with the end of its log."""
+    """A server ended by itself or did not listen in time; the text has the end of its log."""
 
 
 def free_port() -> int:
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def offline() -> dict[str, str]:
-    """What another server's environment adds: it downloads nothing, and imports nothing of this tree."""
+    """Environment variables for another server: it downloads nothing, and imports nothing of this project."""
     return {
         "PYTHONPATH": "",
         "HF_HUB_OFFLINE": "1",
@@ -50,7 +50,7 @@ class Child:
         return []
 
     def cpu_s(self) -> float:
-        """Processor seconds of the tree so far."""
+        """CPU seconds of the process and its children so far."""
         total = 0.0
         for one in self.tree():
             with suppress(psutil.NoSuchProcess):
@@ -77,7 +77,7 @@ class Child:
 def running(
     command: Sequence[str], port: int, folder: Path, name: str, environ: Mapping[str, str]
 ) -> Iterator[Child]:
-    """The server, listening on `port`. folder: its working folder, which keeps its log."""
+    """Start the server and wait until it listens on `port`. folder: its working folder, which has its log."""
     log = folder / f"{name}.log"
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(

@@ -1,6 +1,6 @@
-"""One case: N channels speak to a running server in real time, and what their screens showed is scored.
+"""Run one case: N channels speak to a running server in real time, and the text on their screens is scored.
 
-Owns the order of a case. Voices, beat, truth and statistics are the load test's.
+Contains the order of a case. Voices, timing, true text and statistics are those of the load test.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import psutil
 from bench.rivals import ours
 from bench.rivals.child import Child
 from bench.rivals.line import RivalLine
-from bench.rivals.screens import Screen, Told, figures, told
+from bench.rivals.screens import Screen, UtteranceTimes, figures, utterance_times
 from host_stt_cli.loadtest.measures import Spoken, percentiles
 from host_stt_cli.loadtest.plan import Load, Part, script
 from host_stt_cli.loadtest.sending import Beat, Lines
@@ -26,16 +26,16 @@ from host_stt_cli.loadtest.sounds import Clip, Voice, voices
 from host_stt_cli.loadtest.watching import Watcher
 
 DRAIN_S = 20
-"""Silence after the speech, for text that is still to come; what needs longer is lost."""
+"""Silence after the speech, to wait for late text; later text counts as lost."""
 QUIET_S = 8.0
 SETTLE_S = 1.5
 OPEN_EVERY_S = 0.25
-"""Slower than WhisperLive's batch mode admits clients, five a second."""
+"""Slower than the five clients per second that WhisperLive's batch mode admits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """What is said in a case."""
+    """The speech of a case."""
 
     load: Load
     clips: Sequence[Clip]
@@ -51,7 +51,7 @@ class Talk:
         return voices(self.parts(), self.clips)
 
     def spoken(self, offsets_ms: Sequence[float]) -> list[list[Spoken]]:
-        """By channel. offsets_ms: of each channel's first frame."""
+        """The utterances by channel. offsets_ms: time of each channel's first frame."""
         return [
             [
                 Spoken(name, offset_ms + u.start_ms, offset_ms + u.end_ms, self._words(u.sayings))
@@ -65,7 +65,7 @@ class Talk:
 
 
 class Doorway(ABC):
-    """How a server's channels are opened and what they showed is asked back."""
+    """How a server's channels are opened, and how their text is collected."""
 
     def __init__(self) -> None:
         self.lines: list[Lines] = []
@@ -131,7 +131,7 @@ class OurDoorway(Doorway):
         return ours.screens(f"C{number + 1:02}", self._watcher.arrived(began_s))
 
     def extra(self, talk: Talk, beat: Beat) -> dict[str, Any]:
-        """The load test's own figure, to hold ours against."""
+        """The load test's own figure, to compare with ours."""
         assert self._watcher is not None
         t0_s = self._watcher.t0_s(asyncio.get_running_loop().time(), time.time())
         spoken = talk.spoken([(beat.due_s(line) - t0_s) * 1000 for line in self.lines])
@@ -147,17 +147,17 @@ class OurDoorway(Doorway):
 
 
 async def measure(doorway: Doorway, child: Child, talk: Talk) -> dict[str, Any]:
-    """The figures of one case. Raises LineError where a channel does not open."""
+    """The figures of one case. Raises LineError if a channel does not open."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
         try:
             await doorway.open(http, talk)
             beat, costs = Beat(doorway.lines), _Costs(child)
-            all_told, shown = await _speak(doorway, beat, talk, costs)
+            all_times, shown = await _speak(doorway, beat, talk, costs)
             return {
                 "channels": talk.load.channels,
                 "load": {**asdict(talk.load), "door": talk.load.door.value},
-                **figures(all_told, shown, talk.language),
+                **figures(all_times, shown, talk.language),
                 **costs.figures(),
                 "generator_late_ms": percentiles(beat.late_ms),
                 **doorway.extra(talk, beat),
@@ -167,7 +167,7 @@ async def measure(doorway: Doorway, child: Child, talk: Talk) -> dict[str, Any]:
 
 
 class _Costs:
-    """Of the server and of this process, while the channels speak."""
+    """CPU and memory of the server and of this process, while the channels speak."""
 
     def __init__(self, child: Child) -> None:
         self._child, self._me = child, Child(psutil.Process(), child.log)
@@ -191,7 +191,7 @@ class _Costs:
 
 async def _speak(
     doorway: Doorway, beat: Beat, talk: Talk, costs: _Costs
-) -> tuple[list[Told], list[tuple[str, str]]]:
+) -> tuple[list[UtteranceTimes], list[tuple[str, str]]]:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     sending = asyncio.create_task(beat.run(ended), name="rivals-beat")
     await asyncio.sleep(0)
@@ -212,7 +212,7 @@ async def _speak(
 
 
 def _is_over(doorway: Doorway, beat: Beat, spoken: Sequence[Sequence[Spoken]], now_s: float) -> bool:
-    """Every word stands there in final text, or nothing has changed for long."""
+    """True if every word is in final text, or if nothing has changed for a long time."""
     last = [doorway.screens(number, beat.began_s)[-1:] for number in range(len(spoken))]
     changed_ms = max((screen.at_ms for screens in last for screen in screens), default=0.0)
     if now_s - beat.began_s > changed_ms / 1000 + QUIET_S:
@@ -221,18 +221,18 @@ def _is_over(doorway: Doorway, beat: Beat, spoken: Sequence[Sequence[Spoken]], n
     return all(
         one.words == one.of
         for said, screens in zip(spoken, finals, strict=True)
-        for one in told(said, screens)
+        for one in utterance_times(said, screens)
     )
 
 
 def _scored(
     doorway: Doorway, beat: Beat, spoken: Sequence[Sequence[Spoken]]
-) -> tuple[list[Told], list[tuple[str, str]]]:
-    all_told: list[Told] = []
+) -> tuple[list[UtteranceTimes], list[tuple[str, str]]]:
+    all_times: list[UtteranceTimes] = []
     shown: list[tuple[str, str]] = []
     for number, said in enumerate(spoken):
         screens = doorway.screens(number, beat.began_s)
-        all_told += told(said, screens)
+        all_times += utterance_times(said, screens)
         last = f"{screens[-1].final} {screens[-1].tentative}" if screens else ""
         shown.append((" ".join(one.text for one in said), last))
-    return all_told, shown
+    return all_times, shown

@@ -1,7 +1,7 @@
-"""The other servers' environments: each its own, with the package and what its server imports, no more.
+"""The environments of the other servers: one each, with only the package and the imports of its server.
 
-Owns the versions. Their full requirements hold whatever their other engines want (OpenVINO, CUDA,
-diarization), so each is installed with --no-deps and the list beside it, found by starting the server.
+Contains the versions. Their full requirements include all their other engines (OpenVINO, CUDA, diarization),
+so each package is installed with --no-deps and with the list below, which was found by starting the server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Environment:
     imports: Sequence[str]
 
     def made(self, folder: Path) -> Path:
-        """Its Python; the environment is made below `folder` where it is not there yet."""
+        """The path of its Python; makes the environment below `folder` if it is not there."""
         home = folder / self.name
         python, done = home / "bin" / "python", home / "made-of.txt"
         wanted = "\n".join([self.package, *self.imports])
@@ -35,7 +35,7 @@ class Environment:
         return python
 
 
-# faster-whisper and tokenizers as WhisperLive itself pins them.
+# faster-whisper and tokenizers in the versions that WhisperLive pins.
 WHISPER_LIVE = Environment(
     "whisper-live",
     "whisper-live==0.10.0",

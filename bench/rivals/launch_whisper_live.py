@@ -1,4 +1,4 @@
-"""Starts WhisperLive's server in its own environment: its `run_server.py` is not part of what PyPI holds.
+"""Start WhisperLive's server in its own environment; its `run_server.py` is not in the PyPI package.
 
 One argument: the settings of `TranscriptionServer.run` as JSON.
 """
@@ -6,7 +6,8 @@ One argument: the settings of `TranscriptionServer.run` as JSON.
 import json
 import sys
 
-from whisper_live.server import TranscriptionServer  # type: ignore[import-not-found]  # in its own environment
+# in its own environment
+from whisper_live.server import TranscriptionServer  # type: ignore[import-not-found]
 
 if __name__ == "__main__":
     TranscriptionServer().run("127.0.0.1", **json.loads(sys.argv[1]))

@@ -1,7 +1,7 @@
-"""A channel into another live server over its WebSocket: what all of them have in common.
+"""A channel to another live server over its WebSocket: the common part for all servers.
 
-Owns the pace of the audio, the reading of answers with the moment they came, and the connection's end. What
-is sent and what an answer means is each peer's own, in its module.
+Contains the pace of the audio, the reading of messages with their time of arrival, and the end of the
+connection. Each server's own module defines what is sent and what a message means.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ class RivalLine(ABC):
     """One connection with one channel; a `Lines` of the load test."""
 
     piece_samples: int
-    """Sent in one message, as the peer's own client does."""
+    """Samples in one message, as in the server's own client."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, channel: str, voice: Voice) -> None:
         self.channels: Sequence[str] = [channel]
         self._http, self._url, self._voice = http, url, voice
         self._ws: aiohttp.ClientWebSocketResponse | None = None
-        self._waiting: asyncio.Queue[bytes] = asyncio.Queue()  # a case is a minute of sound at most
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue()  # a case has at most a minute of audio
         self._piece = b""
         self._tasks: list[asyncio.Task[None]] = []
         self._shown: list[tuple[float, str, str]] = []
         self.ended = ""
 
-    # --- what a peer says how -------------------------------------------------------------------------
+    # --- the protocol of a server -------------------------------------------------------------------------
 
     @abstractmethod
     async def greet(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        """Until the server takes sound. Raises LineError."""
+        """Do the handshake until the server accepts audio. Raises LineError."""
 
     @abstractmethod
     def encode(self, samples: bytes) -> bytes:
-        """samples: 16 bit at 16 kHz."""
+        """One message. samples: 16 bit at 16 kHz."""
 
     @abstractmethod
     def read(self, message: dict[str, Any]) -> tuple[str, str] | None:
-        """The channel's final and tentative text after this message; None where it says nothing of text."""
+        """The channel's final and tentative text after this message; None if the message has no text."""
 
     @abstractmethod
     def goodbye(self) -> bytes: ...
@@ -75,7 +75,7 @@ class RivalLine(ABC):
             self._piece = self._piece[size:]
 
     async def _write(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        with contextlib.suppress(aiohttp.ClientError, ConnectionError):  # `_read` tells how it ended
+        with contextlib.suppress(aiohttp.ClientError, ConnectionError):  # `_read` stores how it ended
             while True:
                 await ws.send_bytes(await self._waiting.get())
 
@@ -89,7 +89,7 @@ class RivalLine(ABC):
         self.ended = f"{self.channels[0]}: the server closed the connection ({ws.close_code})"
 
     async def reconnect(self) -> None:
-        raise LineError("these lines do not come back")
+        raise LineError("these lines cannot reconnect")
 
     async def hang_up(self) -> None:
         ended = self.ended
@@ -101,13 +101,13 @@ class RivalLine(ABC):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.ended = ended  # an end that we asked for is none
+        self.ended = ended  # the close of this method itself must not count as an end
 
     def screens(self, began_s: float) -> list[Screen]:
-        """began_s: the load's first frame on the loop's clock."""
+        """The screens by time. began_s: the load's first frame on the loop's clock."""
         return [Screen((at_s - began_s) * 1000, *texts) for at_s, *texts in self._shown]
 
     @property
     def unsent_s(self) -> float:
-        """Sound that the connection did not take."""
+        """Seconds of audio that the connection did not accept."""
         return self._waiting.qsize() * self.piece_samples / 16_000

@@ -1,4 +1,4 @@
-"""Our own server, through the load test's own lines and watcher."""
+"""Our own server, with the lines and the watcher of the load test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lines(
     load: Load,
     language: str,
 ) -> list[Lines]:
-    """One connection a channel."""
+    """One connection per channel."""
     if load.door is Door.SOCKET:
         return [
             SocketLine(http, base, session, [n], [v], language) for n, v in zip(names, voices, strict=True)

@@ -1,8 +1,8 @@
-"""What a channel's screen shows from moment to moment, and when each utterance stood on it.
+"""The text on a channel's screen over time, and when each utterance was on it.
 
-Pure. Peers mean different things by "final", and their segments hold several utterances or half of one, so
-nothing is taken from their timestamps: the words of the screen are laid against the words that were said.
-Times are milliseconds on the load's own clock, whose zero is the first frame.
+Pure. Servers use "final" in different ways, and their segments may have several utterances or half of one. So
+their timestamps are not used: the words on the screen are aligned with the spoken words. Times are
+milliseconds on the load's own clock, which starts at the first frame.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from host_stt_cli.loadtest import measures
 from host_stt_cli.loadtest.measures import Point, Spoken
 
 LOST_BELOW = 0.5
-"""An utterance of which fewer words than this share ever stood on the screen is lost."""
+"""An utterance counts as lost if fewer words than this share were ever on the screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +24,19 @@ class Screen:
     """All text of one channel from `at_ms` on."""
 
     at_ms: float
-    final: str  # what the server calls final, completed, committed
+    final: str  # what the server calls final, completed or committed
     tentative: str = ""  # what may still change, after it
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What came of one utterance; a moment is None where it never came."""
+class UtteranceTimes:
+    """The times of one utterance; None for a time that did not occur."""
 
     spoken: Spoken
     first_ms: float | None  # its first word, tentative or final
-    last_ms: float | None  # the last of its words that ever came, tentative or final
+    last_ms: float | None  # the last of its words that appeared, tentative or final
     final_ms: float | None  # the same, in final text
-    words: int  # of it that stand on the last screen
+    words: int  # number of its words on the last screen
     of: int
 
     @property
@@ -44,12 +44,12 @@ class Told:
         return self.words < self.of * LOST_BELOW
 
 
-def told(spoken: Sequence[Spoken], screens: Sequence[Screen]) -> list[Told]:
-    """Of one channel. spoken and screens are in the order of time."""
+def utterance_times(spoken: Sequence[Spoken], screens: Sequence[Screen]) -> list[UtteranceTimes]:
+    """The results of one channel. spoken and screens are in order of time."""
     every = _Course([(s.at_ms, f"{s.final} {s.tentative}") for s in screens], spoken)
     final = _Course([(s.at_ms, s.final) for s in screens], spoken)
     return [
-        Told(
+        UtteranceTimes(
             one,
             every.first_ms(number, 1),
             every.first_ms(number, every.last[number]),
@@ -62,7 +62,7 @@ def told(spoken: Sequence[Spoken], screens: Sequence[Screen]) -> list[Told]:
 
 
 class _Course:
-    """How many words of each utterance stood there, each time the text changed."""
+    """The number of words of each utterance on the screen, at each change of the text."""
 
     def __init__(self, texts: Sequence[tuple[float, str]], spoken: Sequence[Spoken]) -> None:
         self._steps: list[tuple[float, list[int]]] = []
@@ -75,14 +75,14 @@ class _Course:
         self.last = self._steps[-1][1] if self._steps else [0] * len(spoken)
 
     def first_ms(self, number: int, words: int) -> float | None:
-        """When so many words of the utterance stood there for the first time."""
+        """When this many words of the utterance were on the screen for the first time."""
         if not words:
             return None
         return next((at_ms for at_ms, counts in self._steps if counts[number] >= words), None)
 
 
 def _words_there(words: Sequence[str], spoken: Sequence[Spoken], at_ms: float) -> list[int]:
-    """Of each utterance; one that has not begun has none. The longest common stretches are matched first."""
+    """Words of each utterance that has begun. The longest common sequences are matched first."""
     said = [
         (number, word)
         for number, one in enumerate(spoken)
@@ -97,19 +97,21 @@ def _words_there(words: Sequence[str], spoken: Sequence[Spoken], at_ms: float) -
     return counts
 
 
-def figures(all_told: Sequence[Told], shown: Sequence[tuple[str, str]], language: str) -> dict[str, Any]:
-    """The measures of a case. shown: (what was said, what stands there in the end) of each channel."""
-    last = [Point(t.spoken.end_ms, t.last_ms - t.spoken.end_ms) for t in all_told if t.last_ms is not None]
+def figures(
+    all_times: Sequence[UtteranceTimes], shown: Sequence[tuple[str, str]], language: str
+) -> dict[str, Any]:
+    """The measures of a case. shown: (spoken text, text at the end) of each channel."""
+    last = [Point(t.spoken.end_ms, t.last_ms - t.spoken.end_ms) for t in all_times if t.last_ms is not None]
     growth = measures.growth_per_hour(last)
     return {
-        "utterances": len(all_told),
-        "lost": sum(one.is_lost for one in all_told),
+        "utterances": len(all_times),
+        "lost": sum(one.is_lost for one in all_times),
         "first_text_ms": measures.percentiles(
-            [t.first_ms - t.spoken.start_ms for t in all_told if t.first_ms is not None]
+            [t.first_ms - t.spoken.start_ms for t in all_times if t.first_ms is not None]
         ),
         "last_word_ms": measures.percentiles([point.value for point in last]),
         "final_ms": measures.percentiles(
-            [t.final_ms - t.spoken.end_ms for t in all_told if t.final_ms is not None]
+            [t.final_ms - t.spoken.end_ms for t in all_times if t.final_ms is not None]
         ),
         "growth_s_per_minute": {
             key: value if key == "n" else round(value / 60_000, 3) for key, value in growth.items()

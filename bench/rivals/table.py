@@ -1,4 +1,4 @@
-"""The figures of a comparison as text: one table of all cases, one of ratios to ours."""
+"""The figures of a comparison as text: one table of all cases, one of ratios to host-stt."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 OURS = "host-stt"
-"""The ratios are to this one."""
+"""The server that the ratios refer to."""
 HEAD = (
     "| server | channels | phrases, lost | first text | last word | final text | growth | CPU | MB | WER |",
     "|---|---|---|---|---|---|---|---|---|---|",
@@ -46,7 +46,7 @@ def _seconds(figures: dict[str, float]) -> str:
 
 
 def ratios(cases: Sequence[dict[str, Any]]) -> list[str]:
-    """Each peer's figure over ours with as many channels."""
+    """Each server's figure divided by ours with the same number of channels."""
     base = {case["channels"]: case for case in cases if case["server"] == OURS and "not_run" not in case}
     found = [
         _ratios(case, base[case["channels"]])

@@ -1,7 +1,7 @@
-"""WhisperLive (PyPI `whisper-live`): its WebSocket protocol as its own client speaks it, and its server.
+"""WhisperLive (PyPI `whisper-live`): its WebSocket protocol as in its own client, and its server.
 
-The client sends one JSON of options, waits for SERVER_READY, then sends float32 samples in pieces of 4096.
-The server answers with its latest segments, of which all but the last are `completed`.
+The client sends one JSON with options, waits for SERVER_READY, then sends float32 samples in pieces of 4096.
+The server sends its latest segments; all except the last one are `completed`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LAUNCHER = Path(__file__).with_name("launch_whisper_live.py")
 
 
 class Segments:
-    """The transcript its client keeps: every completed segment once, then the one that may still change."""
+    """The transcript in its client: each completed segment once, then the segment that may still change."""
 
     def __init__(self) -> None:
         self._completed: dict[tuple[str, str, str], str] = {}
@@ -66,7 +66,7 @@ class WhisperLiveLine(RivalLine):
 
 
 def options(uid: str, model: str, language: str) -> dict[str, Any]:
-    """As its client's `on_open` sends them, with its client's defaults."""
+    """The options of its client's `on_open`, with its defaults."""
     return {
         "uid": uid,
         "language": language,

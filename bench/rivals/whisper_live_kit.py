@@ -1,7 +1,7 @@
-"""WhisperLiveKit (PyPI `whisperlivekit`): its `/asr` protocol as its test client speaks it, and its server.
+"""WhisperLiveKit (PyPI `whisperlivekit`): its `/asr` protocol as in its test client, and its server.
 
-With `--pcm-input` the server takes 16 bit samples. It sends the whole state at each change: `lines` of
-committed text and `buffer_transcription`, which may still change. An empty message ends the sound.
+With `--pcm-input` the server accepts 16-bit samples. It sends its whole state at each change: `lines` of
+committed text, and `buffer_transcription`, which may still change. An empty message ends the audio.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def state(message: dict[str, Any]) -> tuple[str, str] | None:
 
 class WhisperLiveKitLine(RivalLine):
     piece_samples = 1600
-    """0.1 s, as its page's recorder; its test client sends 0.5 s."""
+    """0.1 s, as in its page's recorder; its test client sends 0.5 s."""
 
     async def greet(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         said = await ws.receive_json()
@@ -43,7 +43,7 @@ class WhisperLiveKitLine(RivalLine):
 
 
 def command(python: Path, model: Path, port: int, language: str) -> list[str]:
-    """LocalAgreement: the default policy, AlignAtt, decodes in PyTorch and refuses a CTranslate2 folder."""
+    """Uses LocalAgreement, because the default policy, AlignAtt, decodes in PyTorch, not with CTranslate2."""
     return [
         *(str(python), "-m", "whisperlivekit.basic_server", "--host", "127.0.0.1", "--port", str(port)),
         *("--backend-policy", "localagreement", "--backend", "faster-whisper", "--model-path", str(model)),

@@ -1,7 +1,7 @@
 from typing import Any
 
 from bench.rivals import ours, table, whisper_live_kit
-from bench.rivals.screens import Screen, Told, figures, told
+from bench.rivals.screens import Screen, UtteranceTimes, figures, utterance_times
 from bench.rivals.whisper_live import Segments
 from host_stt_cli.loadtest.measures import Arrived, Spoken
 
@@ -9,8 +9,8 @@ ONE = Spoken("C01", 1000, 3000, "alpha one hold at gate seven over")
 TWO = Spoken("C01", 5000, 7000, "alpha one return to base over")
 
 
-def only(spoken: Spoken, screens: list[Screen]) -> Told:
-    (one,) = told([spoken], screens)
+def only(spoken: Spoken, screens: list[Screen]) -> UtteranceTimes:
+    (one,) = utterance_times([spoken], screens)
     return one
 
 
@@ -26,14 +26,16 @@ def test_the_last_word_counts_when_it_is_first_shown_and_final_text_when_it_is_f
 
 def test_a_phrase_in_one_segment_with_the_next_is_found_in_it() -> None:
     both = "alpha one hold at gate seven over alpha one return to base over"
-    one, two = told([ONE, TWO], [Screen(4000, ONE.text), Screen(8000, both)])
+    one, two = utterance_times([ONE, TWO], [Screen(4000, ONE.text), Screen(8000, both)])
     assert (one.last_ms, two.last_ms) == (4000, 8000)
 
 
 def test_words_that_both_phrases_hold_do_not_bring_the_second_before_it_is_read() -> None:
-    _, two = told([ONE, TWO], [Screen(4000, ONE.text), Screen(6000, ONE.text + " "), Screen(8500, "")])
+    _, two = utterance_times(
+        [ONE, TWO], [Screen(4000, ONE.text), Screen(6000, ONE.text + " "), Screen(8500, "")]
+    )
     assert two.is_lost
-    _, two = told([ONE, TWO], [Screen(6000, ONE.text), Screen(8500, f"{ONE.text} {TWO.text}")])
+    _, two = utterance_times([ONE, TWO], [Screen(6000, ONE.text), Screen(8500, f"{ONE.text} {TWO.text}")])
     assert two.first_ms == two.last_ms == 8500
 
 
@@ -49,7 +51,7 @@ def test_a_phrase_nobody_showed_is_lost_and_one_misread_word_loses_none() -> Non
 
 
 def test_a_case_counts_what_was_lost_and_measures_what_came() -> None:
-    found = figures(told([ONE, TWO], [Screen(3500, ONE.text)]), [("a b", "a c")], "en")
+    found = figures(utterance_times([ONE, TWO], [Screen(3500, ONE.text)]), [("a b", "a c")], "en")
     assert (found["utterances"], found["lost"], found["last_word_ms"]["n"]) == (2, 1, 1)
     assert found["last_word_ms"]["p50"] == 500
     assert found["accuracy"]["rate"] == 0.5
@@ -107,7 +109,7 @@ def test_ours_shows_an_interim_until_its_final_and_finals_in_their_order() -> No
 
 
 def case(server: str, last_ms: float, cpu: float) -> dict[str, Any]:
-    found = figures(told([ONE], [Screen(ONE.end_ms + last_ms, ONE.text)]), [("a", "a")], "en")
+    found = figures(utterance_times([ONE], [Screen(ONE.end_ms + last_ms, ONE.text)]), [("a", "a")], "en")
     return {"server": server, "channels": 4, **found, "cpu_percent": cpu, "rss_mb": 100}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.media_soak import Sample, Soaked, cycles, soak, told
+from bench.media_soak import Sample, Soaked, cycles, report_line, soak
 
 pytestmark = [pytest.mark.peer, pytest.mark.net, pytest.mark.timeout(300)]
 
@@ -30,19 +30,19 @@ def samples(**slopes: float) -> list[Sample]:
 )
 def test_what_grows_is_seen(slopes: dict[str, float], words: str) -> None:
     soaked = Soaked("a soak", 20.0, 0, 20, samples(**slopes))
-    assert [trouble for trouble in soaked.troubles() if words in trouble]
-    assert "a soak" in told(soaked)
+    assert [trouble for trouble in soaked.problems() if words in trouble]
+    assert "a soak" in report_line(soaked)
 
 
 def test_what_is_flat_passes_and_too_little_to_judge_does_not() -> None:
-    assert Soaked("a soak", 20.0, 0, 20, samples(rss_mb=0.1, fds=0.05)).troubles() == []
-    assert Soaked("a soak", 20.0, 0, 20, []).troubles()
+    assert Soaked("a soak", 20.0, 0, 20, samples(rss_mb=0.1, fds=0.05)).problems() == []
+    assert Soaked("a soak", 20.0, 0, 20, []).problems()
 
 
 async def test_eight_channels_that_stay_and_twelve_connections_that_do_not_leave_the_server_flat() -> None:
     stayed = await soak(6.0, 8, every_s=0.5)
-    assert stayed.troubles() == []
+    assert stayed.problems() == []
     assert stayed.audio_share() > 0.8
     came_and_went = await cycles(12, every=4)
-    assert came_and_went.troubles() == []
+    assert came_and_went.problems() == []
     assert came_and_went.samples[-1]["connections"] == 0
