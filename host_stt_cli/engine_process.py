@@ -28,6 +28,7 @@ ENGINE_COMMAND = (sys.executable, "-m", "host_stt_cli", "engine", "--from-parent
 CANNOT_START = 2
 """Exit status of a program that has printed why it cannot start; a restart would print the same again."""
 ORPHAN_GRACE_S = 5.0
+RESTART_GRACE_S = 8.0  # engine.stop_grace_s for the windows that wait, and the end of the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class EngineProcess:
         self._silence = silence
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
+        self._is_restarting = False
         self.starts = 0
 
     @property
@@ -90,6 +92,10 @@ class EngineProcess:
             status = await self._live()
             if self._stopping.is_set():
                 return
+            if self._is_restarting:
+                self._is_restarting, wait_s = False, 0.0
+                logger.info("the engine %s, as asked; starting it again", _how_it_ended(status))
+                continue
             if status == CANNOT_START and not self._was_ready():
                 raise EngineCannotStartError
             wait_s = self._backoff.after(wait_s, time.monotonic() - began_s)
@@ -134,9 +140,22 @@ class EngineProcess:
         except TimeoutError:
             return
 
+    async def restart(self, first_line: bytes, grace_s: float = RESTART_GRACE_S) -> None:
+        """End the child in order, so that it decodes what waits; `run` starts the next one with `first_line`.
+
+        grace_s: after it, a child that still lives is ended by force.
+        """
+        self._first_line = first_line
+        if self.pid is not None:
+            self._is_restarting = True
+            await self._end(grace_s)
+
     async def stop(self, grace_s: float = 1.5) -> None:
         """End the child: SIGTERM, then SIGKILL if it still runs after `grace_s`. May be called twice."""
         self._stopping.set()
+        await self._end(grace_s)
+
+    async def _end(self, grace_s: float) -> None:
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -1,4 +1,7 @@
-"""`host-stt model`: fetch a model, take it to a machine without a network, and list the local models."""
+"""`host-stt model`: fetch a model, take it to a machine without a network, and list the local models.
+
+`model use` is in `model_use`.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,13 @@ from host_stt.models import add_model, check_folder, find_model, list_models
 from host_stt.resolving import AUTO_WITHOUT_HUB, auto_default
 from host_stt.sources import ADDRESS_SCHEMES, HUB, INDEX, bring
 from host_stt_cli.errors import StartError
+from host_stt_cli.model_use import use
 from host_stt_cli.options import ConfigOptions, config_options
 
 
 @click.group()
 def model() -> None:
-    """Fetch speech models, export and add them by hand, and list the local ones."""
+    """Fetch speech models, export and add them by hand, list the local ones, and change the one in use."""
 
 
 @model.command("fetch")
@@ -111,6 +115,9 @@ def list_(options: ConfigOptions, measure: bool) -> None:
             one = measured_again(one, meter)
         size = f"{(one.path / 'model.bin').stat().st_size / 1e6:9.1f} MB"
         click.echo(f"{one.name:<32} {size}  {one.path}  ({one.sentence(config.channels_expected)})")
+
+
+model.add_command(use)
 
 
 @contextmanager

@@ -7,12 +7,16 @@ ends.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import click
 from aiohttp import web
 
 from host_stt_cli.addresses import url
+from host_stt_cli.config import Config
 from host_stt_cli.engine_process import EngineProcess
+from host_stt_cli.engine_restart import answer_requests
 from host_stt_cli.engine_watch import until_silent
 from host_stt_cli.errors import StartError
 from host_stt_cli.handover import pair_secret, to_line
@@ -32,10 +36,10 @@ def serve(options: ConfigOptions) -> None:
         engine = ground.config.engine
         ground.config.refuse_open("engine")
         check_free("engine", engine.host, engine.port)
-        asyncio.run(_run(ground, engine.port or free_port(engine.host)))
+        asyncio.run(_run(ground, engine.port or free_port(engine.host), options))
 
 
-async def _run(ground: Ground, engine_port: int) -> None:
+async def _run(ground: Ground, engine_port: int, options: ConfigOptions) -> None:
     stop = Stop()
     secret = pair_secret(ground.config)
     app = make_app(ground, engine_port, secret)
@@ -45,20 +49,57 @@ async def _run(ground: Ground, engine_port: int) -> None:
         was_ready=lambda: app[READINESS].engine.was_ready,
         silence=lambda: until_silent(address),
     )
+    change = ModelChange(ground.config, options, lambda config: to_line(config, engine_port, secret), engine)
     with stop_on_signals(stop):
         watching = asyncio.create_task(engine.run(), name="engine process")
         # this task ends by itself only if the engine cannot start
         watching.add_done_callback(lambda _: stop.set())
         loading = asyncio.create_task(_model_failed(app), name="model loading")
         loading.add_done_callback(lambda _: stop.set())
+        requests = asyncio.create_task(answer_requests(ground.folder, change.restart), name="restarts")
         try:
             await listen(ground, app, stop)
         finally:
+            requests.cancel()
             loading.cancel()
             await engine.stop(grace_s=max(0.5, stop.left_s() - MARGIN_S))
         await watching
     if loading.done() and not loading.cancelled():
         raise StartError(loading.result())
+
+
+AUTO = "auto"  # not from host_stt.model_names, which imports the model's libraries
+
+
+@dataclass(slots=True)
+class ModelChange:
+    """Starts the engine again with the model that the configuration names by then. Nothing else of it is read
+    again.
+    """
+
+    config: Config  # in force
+    options: ConfigOptions
+    line_of: Callable[[Config], bytes]  # what the engine reads
+    engine: EngineProcess
+
+    async def restart(self) -> str:
+        """Do it, and say what was done. Channels keep their audio meanwhile, and their text waits."""
+        try:
+            model = self.options.load().config.engine.model
+        except StartError as error:
+            return f"the engine was not restarted: {'; '.join(error.message.splitlines())}"
+        if model == self.config.engine.model and model != AUTO:
+            return (
+                f"the engine was not restarted: engine.model is {model} for this server already. A --set "
+                f"engine.model on its command line counts more than the file"
+            )
+        engine = self.config.engine.model_copy(update={"model": model})
+        self.config = self.config.model_copy(update={"engine": engine})
+        await self.engine.restart(self.line_of(self.config))
+        return (
+            f"the engine is restarted with engine.model: {model}; channels keep their audio, and their text "
+            f"waits for some seconds"
+        )
 
 
 async def _model_failed(app: web.Application) -> str:

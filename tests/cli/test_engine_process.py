@@ -73,6 +73,40 @@ async def test_one_that_was_ready_once_is_started_again_whatever_its_status() ->
     await running
 
 
+async def test_a_restart_gives_the_next_child_another_configuration(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    code = "import sys, time; open(sys.argv[1], 'a').write(sys.stdin.readline()); time.sleep(60)"
+    engine = child(code, str(said))
+    running = asyncio.create_task(engine.run())
+    await until(lambda: said.exists() and said.read_text(encoding="ascii") != "")
+    first = engine.pid
+    await engine.restart(b'{"b": 2}')
+    await until(lambda: said.read_text(encoding="ascii") == '{"a": 1}\n{"b": 2}\n')
+    assert engine.pid != first and engine.starts == 2
+    await engine.stop()
+    await running
+
+
+async def test_a_restart_before_the_first_child_needs_no_child() -> None:
+    engine = child(LIVE)
+    await engine.restart(b"{}")
+    running = asyncio.create_task(engine.run())
+    await until(lambda: engine.pid is not None)
+    assert engine.starts == 1
+    await engine.stop()
+    await running
+
+
+async def test_a_child_that_does_not_end_for_a_restart_is_ended_by_force(tmp_path: Path) -> None:
+    engine = child(STUBBORN, str(tmp_path / "ignores"))
+    running = asyncio.create_task(engine.run())
+    await until((tmp_path / "ignores").exists)
+    await engine.restart(b"{}", grace_s=0.1)
+    await until(lambda: engine.starts == 2)
+    await engine.stop(grace_s=0.1)
+    await running
+
+
 async def test_a_child_that_ignores_sigterm_is_ended_by_force(tmp_path: Path) -> None:
     engine = child(STUBBORN, str(tmp_path / "ignores"))
     running = asyncio.create_task(engine.run())

@@ -58,21 +58,25 @@ def run(
 
 
 class Server:
-    """`host-stt COMMAND` in `folder`, its own working and data folder, until the block ends."""
+    """`host-stt COMMAND` in `folder`, its own working and data folder, until the block ends.
+
+    model: engine.model on the command line; None leaves it to the configuration file.
+    """
 
     def __init__(
         self,
         folder: Path,
         *options: str,
         command_name: str = "serve",
-        model: str = "starter",
+        model: str | None = "starter",
         argv: Sequence[str] | None = None,
         **environ: str,
     ) -> None:
         self.folder = folder
         self._argv = [
             *(argv or command(command_name)),
-            *("--set", "media.port=0", "--set", "engine.port=0", "--set", f"engine.model={model}"),
+            *("--set", "media.port=0", "--set", "engine.port=0"),
+            *(() if model is None else ("--set", f"engine.model={model}")),
             *options,
         ]
         self._environ = environment(**environ)

@@ -1,0 +1,90 @@
+"""`host-stt model use NAME`: change the model, with the price shown before anything is changed.
+
+Owns the steps: measure the model in use and the wanted one, write the configuration, ask a running server to
+restart its engine. A model that is not here, or that cannot decode, changes nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from host_stt.auto_choice import available_models, candidates, choose, measured
+from host_stt.config import EngineConfig
+from host_stt.errors import ModelError
+from host_stt.measuring import ModelMeter
+from host_stt.model_cost import AvailableModel
+from host_stt.model_names import AUTO, STARTER, is_hub_name
+from host_stt.models import STARTER_FOLDER, ResolvedModel, find_model
+from host_stt_cli.config import Loaded
+from host_stt_cli.config_writer import config_to_change, write_model
+from host_stt_cli.engine_restart import request_restart
+from host_stt_cli.errors import StartError
+from host_stt_cli.options import ConfigOptions, config_options
+
+
+@click.command("use")
+@click.argument("name", metavar="NAME|auto")
+@config_options
+def use(options: ConfigOptions, name: str) -> None:
+    """Change engine.model in the configuration to NAME, a model that is here, or to auto.
+
+    Shows what the model costs on this machine, before and after. A `host-stt serve` that runs on the same
+    data folder restarts its engine: channels keep their audio, and their text waits for some seconds.
+    """
+    loaded = options.load()
+    config = loaded.config.engine_in_force()
+    wanted = _as_written(name)
+    meter = ModelMeter(config, lambda model: click.echo(f"measuring {model} ..."))
+    try:
+        after = _price(wanted, config, meter)
+    except (ModelError, OSError) as error:
+        raise StartError(f"{name} cannot be used, and nothing was changed: {error}.") from error
+    click.echo(f"before   {_price_if_known(config.model, config, meter)}")
+    click.echo(f"after    {after}")
+    file = config_to_change(loaded.file)
+    write_model(file, wanted)
+    click.echo(f"written  {file}: engine.model: {wanted}")
+    click.echo(f"restart  {_restarted(loaded)}")
+
+
+def _as_written(name: str) -> str:
+    """A folder becomes an absolute path: the server may start elsewhere."""
+    is_folder = name.startswith((".", "~", "/")) and Path(name).expanduser().is_dir()
+    return str(Path(name).expanduser().resolve()) if is_folder else name
+
+
+def _price(name: str, config: EngineConfig, meter: ModelMeter) -> str:
+    """The model and what it costs here. Raises ModelError when it is not here or cannot be used."""
+    if name == AUTO:
+        models = measured(candidates(available_models(config, meter)), meter)
+        if not models:
+            return "auto: no model is here, so the next start downloads one"
+        return f"auto: {choose(models, config.channels_expected)[1]}"
+    path = STARTER_FOLDER if name == STARTER else find_model(name, config.models_dir.expanduser())
+    if path is None:
+        way = (
+            f"host-stt model fetch {name} brings it" if is_hub_name(name) else "host-stt model list shows all"
+        )
+        raise ModelError(f"it is not on this machine; {way}")
+    cost = meter.cost(ResolvedModel(path, name, "to be measured", is_starter=name == STARTER))
+    return f"{name}: {AvailableModel(name, path, cost).sentence(config.channels_expected)}"
+
+
+def _price_if_known(name: str, config: EngineConfig, meter: ModelMeter) -> str:
+    try:
+        return _price(name, config, meter)
+    except (ModelError, OSError) as error:
+        return f"{name}: its cost is not known: {error}"
+
+
+def _restarted(loaded: Loaded) -> str:
+    folder = loaded.config.data.dir.expanduser().absolute()
+    try:
+        sentence = request_restart(folder)
+    except OSError as error:
+        return f"{folder} cannot be written ({error.strerror}): restart the server to use the model"
+    if sentence is None:
+        return f"no host-stt serve runs on {folder}; its next start uses the model"
+    return sentence
