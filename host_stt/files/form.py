@@ -1,7 +1,7 @@
-"""The form of `POST /v1/audio/transcriptions`: the file to disk, the fields checked one by one.
+"""The form of `POST /v1/audio/transcriptions`: write the file to the disk, and check the fields one by one.
 
-Owns the multipart body and every rule on a field; knows no engine. Nothing of the file is held in memory.
-Every error says which field it is about (`FormError.param`).
+`host_stt_common.multipart` reads the parts. At most `_WRITE_BYTES` of the file are in memory. Every error
+names the field that it is about (`FormError.param`).
 """
 
 from __future__ import annotations
@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from aiohttp import BodyPartReader, web
-from aiohttp.http import HttpProcessingError
+from aiohttp import hdrs, web
 
 from host_stt.contract import HISTORY_CHARS_MAX, TERM_CHARS_MAX, TERMS_MAX, RequestError
 from host_stt.files.config import FilesConfig
 from host_stt.files.formats import Format
 from host_stt.files.job import FileOptions
 from host_stt_common.languages import HOW, read_language
-
-BAD_PARTS = "it ends too early, or its parts cannot be told apart; does Content-Type name their boundary?"
+from host_stt_common.multipart import MULTIPART, BrokenForm, FormParser, PartHead, boundary_of, read_parts
 
 GRANULARITIES = frozenset({"segment", "word"})
 _WRITE_BYTES = 1024 * 1024
@@ -41,7 +39,7 @@ class FormError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A form that was found good."""
+    """A form that was checked."""
 
     options: FileOptions
     form: Format
@@ -51,15 +49,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An upload on the disk. name: as the caller named it."""
+    """An upload on the disk. name: as the client named the file."""
 
     path: Path
     name: str
 
 
 async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tuple[Stored, Asked]:
-    """The file, stored in `folder`, and what is asked of it. Raises FormError."""
-    if not request.content_type.startswith("multipart/form-data"):
+    """The file, stored in `folder`, and the checked fields. Raises FormError."""
+    if request.content_type != MULTIPART:
         raise FormError("wrong_type", "send multipart/form-data with a part named file", 415)
     if (
         request.content_length is not None
@@ -68,14 +66,13 @@ async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tu
         raise _too_large(config)
     try:
         fields, stored = await _receive_parts(request, folder / "recording", config)
-    # aiohttp asserts on some broken boundaries.
-    except (ValueError, AssertionError, HttpProcessingError) as error:
-        raise FormError("bad_form", f"the multipart body is malformed: {BAD_PARTS}") from error
+    except BrokenForm as error:
+        raise FormError("bad_form", f"the multipart form is broken: {error}") from error
     except TimeoutError as error:
-        text = f"nothing came for {config.upload_stall_s:g} s; send the file again"
+        text = f"no data arrived for {config.upload_stall_s:g} s; send the file again"
         raise FormError("upload_stalled", text, 408) from error
     except ConnectionError:
-        raise  # the caller has left: no matter of this machine's disk
+        raise  # the caller closed the connection: no fault of this machine's disk
     except OSError as error:
         raise FormError("no_room", f"the file cannot be stored: {error.strerror or error}", 507) from error
     asked = checked(fields)
@@ -87,55 +84,79 @@ async def receive(request: web.Request, folder: Path, config: FilesConfig) -> tu
 async def _receive_parts(
     request: web.Request, path: Path, config: FilesConfig
 ) -> tuple[Fields, Stored | None]:
-    reader = await request.multipart()
-    fields: Fields = {}
+    parser = FormParser(boundary_of(request.headers[hdrs.CONTENT_TYPE]), parts_max=config.fields_max)
+    values: list[tuple[str, bytearray]] = []
     stored: Stored | None = None
-    left, count = config.field_bytes_max, 0
-    while (part := await asyncio.wait_for(reader.next(), config.upload_stall_s)) is not None:
-        count += 1
-        if not isinstance(part, BodyPartReader) or count > config.fields_max:
-            raise ValueError("it is nested, or has too many parts")
-        if part.name == "file":
-            if stored is not None:
-                raise FormError("bad_form", "one file at a time", param="file")
-            await _store(part, path, config)
-            stored = Stored(path, part.filename or "")
-        else:
-            value = await _text_of(part, left, config.upload_stall_s)
-            left -= len(value)
-            fields.setdefault(part.name or "", []).append(value.decode("utf-8", "replace"))
+    left, part = config.field_bytes_max, PartHead("")
+    with _Upload(path, config) as upload:
+        async for item in read_parts(_pieces(request, config.upload_stall_s), parser):
+            if isinstance(item, PartHead):
+                part = item
+                if part.name != "file":
+                    values.append((part.name, bytearray()))
+                elif stored is not None:
+                    raise FormError("bad_form", "one file at a time", param="file")
+                else:
+                    stored = Stored(path, part.filename)
+                    await upload.begin()
+            elif part.name == "file":
+                await upload.add(item)
+            else:
+                left -= len(item)
+                if left < 0:
+                    raise FormError("too_large", "the form's fields are too large", 413, param=part.name)
+                values[-1][1].extend(item)
+        await upload.finish()
+    fields: Fields = {}
+    for name, value in values:
+        fields.setdefault(name, []).append(value.decode("utf-8", "replace"))
     return fields, stored
 
 
-async def _store(part: BodyPartReader, path: Path, config: FilesConfig) -> None:
-    held, size = bytearray(), 0
-    file = await asyncio.to_thread(path.open, "wb")
-    try:
-        while chunk := await asyncio.wait_for(part.read_chunk(256 * 1024), config.upload_stall_s):
-            size += len(chunk)
-            if size > config.bytes_max:
-                raise _too_large(config)
-            held += chunk
-            if len(held) >= _WRITE_BYTES:
-                await asyncio.to_thread(file.write, bytes(held))
-                held.clear()
-        await asyncio.to_thread(_finish, file, bytes(held))
-    finally:
-        file.close()
+async def _pieces(request: web.Request, stall_s: float) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises TimeoutError when no data arrives for `stall_s`."""
+    while data := await asyncio.wait_for(request.content.readany(), stall_s):
+        yield data
 
 
-def _finish(file: IO[bytes], rest: bytes) -> None:
-    file.write(rest)
-    file.flush()
+class _Upload:
+    """The file of a form, on its way to the disk. Writes in a thread, `_WRITE_BYTES` at a time."""
 
+    def __init__(self, path: Path, config: FilesConfig) -> None:
+        self._path, self._config = path, config
+        self._file: IO[bytes] | None = None
+        self._held = bytearray()
+        self._size = 0
 
-async def _text_of(part: BodyPartReader, bytes_max: int, stall_s: float) -> bytes:
-    value = bytearray()
-    while chunk := await asyncio.wait_for(part.read_chunk(8192), stall_s):
-        value += chunk
-        if len(value) > bytes_max:
-            raise FormError("too_large", "the form's fields are too large", 413, param=part.name)
-    return bytes(value)
+    def __enter__(self) -> _Upload:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    async def begin(self) -> None:
+        self._file = await asyncio.to_thread(self._path.open, "wb")
+
+    async def add(self, data: bytes) -> None:
+        """Raises FormError when the file is too large."""
+        self._size += len(data)
+        if self._size > self._config.bytes_max:
+            raise _too_large(self._config)
+        self._held += data
+        if len(self._held) >= _WRITE_BYTES:
+            await self._write()
+
+    async def finish(self) -> None:
+        if self._file is not None:
+            await self._write()
+            await asyncio.to_thread(self._file.flush)
+
+    async def _write(self) -> None:
+        assert self._file is not None
+        data = bytes(self._held)
+        self._held.clear()
+        await asyncio.to_thread(self._file.write, data)
 
 
 def _too_large(config: FilesConfig) -> FormError:

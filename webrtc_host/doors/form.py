@@ -1,62 +1,36 @@
-"""The multipart form of `POST /push`: read within bounds, taken apart, checked field by field.
+"""The form of `POST /push`: read within limits, and checked field by field.
 
-The parts are split here: aiohttp's own reader (3.14) raises a warning of its own making on bodies that arrive
-in unlucky pieces. Invariant: no more than `audio_bytes_max` and a little is ever read.
+`host_stt_common.multipart` reads the parts. Invariant: the server reads at most `audio_bytes_max` and the
+limit of two fields.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from email import policy
-from email.headerregistry import HeaderRegistry
-from email.message import EmailMessage
-from email.parser import BytesHeaderParser
 from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 
 from host_stt.contract import HISTORY_CHARS_MAX, SAMPLE_RATE, TERM_CHARS_MAX
+from host_stt_common.multipart import MULTIPART, BrokenForm, FormParser, PartHead, boundary_of, read_parts
 from webrtc_host.doors.languages import language_of
 from webrtc_host.errors import RequestError
-from webrtc_host.http.body import read_body
+from webrtc_host.http.body import pieces_of, read_body
 from webrtc_host.http.fields import check_fields
 
-MULTIPART = "multipart/form-data"
 FORM_TYPES = (MULTIPART, "application/x-www-form-urlencoded")
 FIELDS = ("session_id", "channel_id", "start_ts", "initial_prompt", "lang", "track")
 FIELD_BYTES_MAX = 64 * 1024
 PARTS_MAX = 32
-HEAD_BYTES_MAX = 8 * 1024  # of one part
 START_S_MAX = 30 * 24 * 3600
 TERM_WORDS_MAX = 4
 
 
-class _HeaderClasses(HeaderRegistry):
-    """Makes each class of headers once. The standard library makes one for each header that it reads: about
-    1 kB each, which only Python's cycle collector frees.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._made: dict[type, type] = {}
-
-    def __getitem__(self, name: str) -> type:
-        kind = self.registry.get(name.lower(), self.default_class)
-        if kind not in self._made:
-            self._made[kind] = super().__getitem__(name)
-        return self._made[kind]
-
-
-_POLICY = policy.HTTP.clone(header_factory=_HeaderClasses())
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Of a multipart body. filename: as the caller named the file; empty for a field."""
+    """One part of the form. filename: as the client named the file; empty for a field."""
 
     content: bytes
     filename: str = ""
@@ -70,15 +44,15 @@ class PushForm:
     audio: Part
     track: int | None  # audio track, from 0; None: the first with speech
     language: str | None
-    terms: tuple[str, ...]  # of the prompt, when it reads like a list
-    history: str  # the prompt otherwise
+    terms: tuple[str, ...]  # the prompt, when it is a list of terms
+    history: str  # the prompt, when it is not a list
 
 
-async def read_form(request: web.Request, audio_bytes_max: int, executor: Executor | None = None) -> PushForm:
-    """Raises RequestError: 400 malformed, 413 too large, 415 no form, 422 a field missing or wrong."""
+async def read_form(request: web.Request, audio_bytes_max: int) -> PushForm:
+    """Raises RequestError: 400 malformed, 413 too large, 415 no form, 422 a field is missing or invalid."""
     if request.content_type != MULTIPART:
         raise RequestError("wrong_type", "send multipart/form-data with the file in `audio`", 415)
-    parts = await _read_parts(request, audio_bytes_max + 2 * FIELD_BYTES_MAX, executor)
+    parts = await _read_parts(request, audio_bytes_max + 2 * FIELD_BYTES_MAX)
     check_fields(parts, (*FIELDS, "audio"), "the form")
     audio = parts.pop("audio", None)
     if audio is not None and len(audio.content) > audio_bytes_max:
@@ -86,16 +60,14 @@ async def read_form(request: web.Request, audio_bytes_max: int, executor: Execut
     return _checked({name: _text(name, part) for name, part in parts.items()}, audio)
 
 
-async def read_fields(
-    request: web.Request, bytes_max: int, executor: Executor | None = None
-) -> dict[str, str]:
+async def read_fields(request: web.Request, bytes_max: int) -> dict[str, str]:
     """The fields of a small form, as text; of two with the same name the last.
 
-    aiohttp's own `request.post()` unpacks parts with a Content-Encoding, so it is not used.
+    aiohttp's own `request.post()` decompresses parts with a Content-Encoding, so it is not used.
     Raises RequestError: 400 malformed, 413 too large, 422 a field that is no text.
     """
     if request.content_type == MULTIPART:
-        parts = await _read_parts(request, bytes_max, executor)
+        parts = await _read_parts(request, bytes_max)
         return {name: _text(name, part) for name, part in parts.items()}
     body = await read_body(request, bytes_max)
     try:
@@ -106,33 +78,23 @@ async def read_fields(
         ) from error
 
 
-async def _read_parts(request: web.Request, bytes_max: int, executor: Executor | None) -> dict[str, Part]:
-    boundary = _parameter("content-type", request.headers[hdrs.CONTENT_TYPE], "boundary")
-    if not 0 < len(boundary) <= 70:  # RFC 2046
-        raise _broken("the content type names no boundary")
-    body = await read_body(request, bytes_max)
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(executor, split_parts, body, boundary.encode())
-
-
-def split_parts(body: bytes, boundary: bytes) -> dict[str, Part]:
-    """The parts by name; of two with the same name the last. Raises RequestError 400 when it is no form."""
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary, PARTS_MAX + 2)
-    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
-        raise _broken("its end is missing")
-    parts: dict[str, Part] = {}
-    for piece in pieces[1:-1]:
-        head, separator, content = piece.partition(b"\r\n\r\n")
-        if not separator or len(head) > HEAD_BYTES_MAX:
-            raise _broken("a part has no head")
-        fields = BytesHeaderParser(policy=_POLICY).parsebytes(head.lstrip())
-        # No place for the one here (RFC 7578); the other would have to be unpacked.
-        if "content-transfer-encoding" in fields or "content-encoding" in fields:
-            raise _broken("a part is encoded")
-        disposition = str(fields.get("content-disposition", ""))
-        name, filename = (_parameter("content-disposition", disposition, key) for key in ("name", "filename"))
-        parts[name] = Part(content, filename)
-    return parts
+async def _read_parts(request: web.Request, bytes_max: int) -> dict[str, Part]:
+    """The parts by name; of two with the same name the last. Raises RequestError 400 or 413."""
+    heads: list[PartHead] = []
+    contents: list[bytearray] = []
+    try:
+        parser = FormParser(boundary_of(request.headers[hdrs.CONTENT_TYPE]), parts_max=PARTS_MAX)
+        async for item in read_parts(pieces_of(request, bytes_max), parser):
+            if isinstance(item, PartHead):
+                heads.append(item)
+                contents.append(bytearray())
+            else:
+                contents[-1] += item
+    except BrokenForm as error:
+        raise RequestError("bad_form", f"the multipart form is broken: {error}", 400) from error
+    return {
+        head.name: Part(bytes(content), head.filename) for head, content in zip(heads, contents, strict=True)
+    }
 
 
 def _checked(texts: dict[str, str], audio: Part | None) -> PushForm:
@@ -161,17 +123,6 @@ def _text(name: str, part: Part) -> str:
         return part.content.decode()
     except UnicodeDecodeError as error:
         raise RequestError("bad_field", f"`{name}` is not UTF-8", 422) from error
-
-
-def _parameter(header: str, value: str, name: str) -> str:
-    """A parameter of a header such as `form-data; name="audio"`; empty when it has none."""
-    message = EmailMessage(_POLICY)
-    try:
-        message[header] = value
-        found = message[header].params.get(name, "")
-    except (ValueError, IndexError, AttributeError):  # the standard library's parser on broken headers
-        return ""
-    return str(found)
 
 
 def terms_of(prompt: str) -> tuple[str, ...]:
@@ -216,7 +167,3 @@ def _start_sample(text: str) -> int:
 
 def _missing(name: str) -> RequestError:
     return RequestError("missing_field", f"the form has no `{name}`", 422)
-
-
-def _broken(why: str) -> RequestError:
-    return RequestError("bad_form", f"the multipart form is broken: {why}", 400)

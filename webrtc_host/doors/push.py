@@ -114,7 +114,7 @@ class PushDoor:
     async def create(self, request: web.Request) -> web.Response:
         body: dict[str, Any] = {}
         if request.content_type in FORM_TYPES:
-            body = dict(await read_fields(request, self._registry.limits.body_bytes, self._executor))
+            body = dict(await read_fields(request, self._registry.limits.body_bytes))
         elif request.can_read_body:
             body = await read_json_object(request, self._registry.limits.body_bytes)
         check_fields(body, ("name",), "the body")
@@ -132,7 +132,7 @@ class PushDoor:
     async def push(self, request: web.Request) -> web.Response:
         try:
             with self._places.take(key_of(request)):
-                form = await read_form(request, self._registry.limits.push_bytes, self._executor)
+                form = await read_form(request, self._registry.limits.push_bytes)
                 answer = await self._read(form, token_name(request))
         except NoPlace as error:
             message = f"{error.held} files {error.who} are being read already"

@@ -1,8 +1,9 @@
-"""Request bodies: read with a bound, refused with a plain sentence when they are not what a door takes."""
+"""Read request bodies within a limit, and refuse invalid ones with a plain sentence."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import web
@@ -11,20 +12,28 @@ from host_stt_common.names import name_of
 from webrtc_host.errors import RequestError
 
 
-async def read_body(request: web.Request, limit_bytes: int) -> bytes:
-    """The whole body. Raises RequestError 413 as soon as it is known to be longer."""
+async def pieces_of(request: web.Request, limit_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises RequestError 413 as soon as the body is known to be longer."""
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
-    body = bytearray()
+    size = 0
     async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > limit_bytes:
+        size += len(piece)
+        if size > limit_bytes:
             raise _too_large(limit_bytes)
+        yield piece
+
+
+async def read_body(request: web.Request, limit_bytes: int) -> bytes:
+    """The whole body. Raises RequestError 413, as `pieces_of`."""
+    body = bytearray()
+    async for piece in pieces_of(request, limit_bytes):
+        body += piece
     return bytes(body)
 
 
 async def read_json_object(request: web.Request, limit_bytes: int) -> dict[str, Any]:
-    """The body as a JSON object, whatever its content type says. Raises RequestError 400 or 413."""
+    """The body as a JSON object, with any content type. Raises RequestError 400 or 413."""
     raw = await read_body(request, limit_bytes)
     try:
         body = json.loads(raw)
@@ -36,7 +45,7 @@ async def read_json_object(request: web.Request, limit_bytes: int) -> dict[str, 
 
 
 def text_field(body: dict[str, Any], name: str, chars_max: int) -> str | None:
-    """An optional text. Raises RequestError 422 when it is something else or too long."""
+    """An optional text. Raises RequestError 422 when the value is no text, or too long."""
     value = body.get(name)
     if value is None:
         return None
@@ -46,9 +55,9 @@ def text_field(body: dict[str, Any], name: str, chars_max: int) -> str | None:
 
 
 def name_field(body: dict[str, Any], name: str, chars_max: int) -> str | None:
-    """An optional name that people give, with its spaces folded; blank text is none.
+    """An optional name, with spaces and line breaks as one space each; blank text counts as no name.
 
-    Raises RequestError 422 when it is something else, too long, or holds what cannot be printed.
+    Raises RequestError 422 when the value is no text, too long, or has characters that are not printable.
     """
     text = text_field(body, name, chars_max)
     if text is None or not text.strip():

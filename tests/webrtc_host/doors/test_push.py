@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import io
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -12,8 +11,6 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from host_stt.contract import Segment, Transcript, Window, Word
 from tests.host_stt_common.test_audio_tracks import with_tracks
@@ -24,9 +21,9 @@ from tests.support.sound_files import encoded, wav_header
 from webrtc_host.archive.block_encoder import BlockEncoder
 from webrtc_host.archive.upload_reservations import UploadReservations
 from webrtc_host.config import LimitsConfig
-from webrtc_host.doors.form import Part, split_parts, terms_of
+from webrtc_host.doors.form import terms_of
 from webrtc_host.doors.push import PUSHES_MAX, PushDoor
-from webrtc_host.errors import EngineError, RequestError
+from webrtc_host.errors import EngineError
 from webrtc_host.seams import EventType
 from webrtc_host.session.channel import ChannelWish, DoorKind
 from webrtc_host.speech.glossary import Glossary
@@ -445,70 +442,6 @@ async def test_bodies_that_are_no_form_are_refused(world: World) -> None:
             assert (response.status, body["error"]["code"]) == (status, code), (data, body)
     async with world.http.get("/push") as response:
         assert response.status == 405
-
-
-def form_of(*parts: bytes) -> bytes:
-    return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + b"--x--\r\n"
-
-
-def test_a_form_is_taken_apart_whatever_its_parts_hold() -> None:
-    sound = b"\r\n--\r\n\r\n--y\x00" * 3
-    body = form_of(
-        b'Content-Disposition: form-data; name="audio"; filename="a;b.wav"\r\nContent-Type: audio/wav\r\n\r\n'
-        + sound,
-        b"content-disposition: form-data; name=lang\r\n\r\nko",
-        b'Content-Disposition: form-data; name="empty"\r\n\r\n',
-    )
-    assert split_parts(b"preamble\r\n" + body + b"epilogue", b"x") == {
-        "audio": Part(sound, "a;b.wav"),
-        "lang": Part(b"ko"),
-        "empty": Part(b""),
-    }
-
-
-def test_a_form_makes_no_classes_that_only_the_collector_frees() -> None:
-    part = (
-        b'\r\n--x\r\nContent-Disposition: form-data; name="a"\r\nContent-Type: text/plain\r\nX-Y: z\r\n\r\n1'
-    )
-    split_parts(part[2:] + b"\r\n--x--", b"x")
-    gc.collect()
-    gc.disable()
-    try:
-        before = len(gc.get_objects())
-        for _ in range(10):
-            split_parts(part[2:] * 2 + b"\r\n--x--", b"x")
-        assert len(gc.get_objects()) - before < 10
-    finally:
-        gc.enable()
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"--x",
-        b"--x--",
-        form_of(b"no head"),
-        form_of(b'Content-Disposition: form-data; name="a"\r\n\r\nb')[:-8],
-        form_of(b"Content-Transfer-Encoding: base64\r\n\r\naGk="),
-        form_of(b"X: " + b"y" * 10_000 + b"\r\n\r\nb"),
-        form_of(*[b'Content-Disposition: form-data; name="a"\r\n\r\nb'] * 40),
-    ],
-)
-def test_a_form_that_is_none_is_a_plain_400(body: bytes) -> None:
-    try:
-        assert split_parts(body, b"x") == {}
-    except RequestError as error:
-        assert (error.code, error.status) == ("bad_form", 400)
-
-
-@given(st.binary(max_size=200), st.binary(max_size=80))
-def test_no_body_at_all_breaks_the_splitting(noise: bytes, head: bytes) -> None:
-    for body in (noise, form_of(head + b"\r\n\r\n" + noise)):
-        try:
-            assert all(isinstance(part, Part) for part in split_parts(body, b"x").values())
-        except RequestError as error:
-            assert error.status == 400
 
 
 async def test_a_channel_that_is_fed_live_takes_no_pieces(world: World) -> None:
