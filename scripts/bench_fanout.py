@@ -30,7 +30,7 @@ import numpy as np
 
 from webrtc_host.app import REGISTRY, SUBSCRIBERS, build_app, serve
 from webrtc_host.config import DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig
-from webrtc_host.seams import EventType
+from webrtc_host.events import Event, SegmentFinal, SegmentInterim, SessionEnded, TimedWord
 
 NOWHERE = "http://127.0.0.1:9"
 INTERIMS_PER_S = 2.0
@@ -161,17 +161,13 @@ async def _serve(load: Load, pipe: Connection) -> None:
         for number in range(int(load.seconds / step_s)):
             await asyncio.sleep(max(0.0, began_s + number * step_s - loop.time()))
             channel, revision = f"C{number % load.channels + 1:02d}", number // load.channels
-            kind = (
-                EventType.SEGMENT_FINAL
-                if revision % FINAL_EVERY == FINAL_EVERY - 1
-                else EventType.SEGMENT_INTERIM
-            )
-            counts["finals"] += kind is EventType.SEGMENT_FINAL
+            event = _event(channel, number, revision)
+            counts["finals"] += isinstance(event, SegmentFinal)
             counts["events"] += 1
-            log.emit(kind, channel, **_fields(number, revision))
+            log.emit(event)
         counts["cpu_s"] = time.process_time() - cpu_s
         await asyncio.sleep(1.0)
-        log.emit(EventType.SESSION_ENDED, reason="measured")
+        log.emit(SessionEnded(reason="measured"))
         statistics = app[SUBSCRIBERS].statistics()
         counts |= {"rss_after": _rss_mb(), "overflowed": statistics.overflowed}
         pipe.send(counts)
@@ -180,18 +176,29 @@ async def _serve(load: Load, pipe: Connection) -> None:
         await serving
 
 
-def _fields(number: int, revision: int) -> dict[str, Any]:
-    words = [{"text": word, "start_ms": 0, "end_ms": 400, "p": 0.93} for word in WORDS]
-    return {
-        "utterance": f"u_{revision // FINAL_EVERY}",
-        "segment": f"g_{number + 1}",
-        "revision": revision,
-        "text": " ".join(WORDS),
-        "start_ms": 0,
-        "end_ms": 0,
-        "words": words,
-        "sent_ns": time.monotonic_ns(),
-    }
+def _event(channel: str, number: int, revision: int) -> Event:
+    """A final after FINAL_EVERY - 1 interims. Its monotonic time of emission travels in `language`."""
+    utterance, text, sent_ns = f"u_{revision // FINAL_EVERY}", " ".join(WORDS), str(time.monotonic_ns())
+    if revision % FINAL_EVERY == FINAL_EVERY - 1:
+        return SegmentFinal(
+            channel=channel,
+            utterance=utterance,
+            segment=f"g_{number + 1}",
+            start_ms=0,
+            end_ms=0,
+            text=text,
+            language=sent_ns,
+            words=tuple(TimedWord(word, 0, 400, 0.93) for word in WORDS),
+        )
+    return SegmentInterim(
+        channel=channel,
+        utterance=utterance,
+        revision=revision,
+        start_ms=0,
+        end_ms=0,
+        text=text,
+        language=sent_ns,
+    )
 
 
 def _clients(port: int, count: int, pipe: Connection) -> None:
@@ -214,9 +221,9 @@ async def _read(one: aiohttp.ClientWebSocketResponse, latencies: dict[str, list[
         text: str = message.data
         if '"type":"session.ended"' in text:
             await one.close()
-        elif '"sent_ns":' in text:
+        elif '"language":"' in text:
             # Not parsed as JSON: with 500 watchers in two processes this would measure the parser.
-            sent_ns = int(text.rpartition('"sent_ns":')[2].partition("}")[0].partition(",")[0])
+            sent_ns = int(text.rpartition('"language":"')[2].partition('"')[0])
             name = "final_ms" if '"type":"segment.final"' in text else "interim_ms"
             latencies[name].append((now_ns - sent_ns) / 1e6)
 

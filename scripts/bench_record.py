@@ -23,17 +23,17 @@ import tempfile
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import numpy as np
 
 from webrtc_host.app import RECORD, REGISTRY, build_app, serve
 from webrtc_host.config import DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig, StoreSettings
-from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.events import Event, EventSink, SegmentFinal, SessionStarted, TimedWord
+from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
 
@@ -66,32 +66,28 @@ class Written:
             journal=self.store.journal,
         )
         self.store.journal.add(self.log)
-        self.emit(EventType.SESSION_STARTED, name="bench", t0_wall="2026-11-21T06:10:01.234Z")
+        self.emit(SessionStarted(name="bench", t0_wall=datetime(2026, 11, 21, 6, 10, tzinfo=UTC)))
 
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> None:
+    def emit(self, event: Event) -> None:
         self.emitted_s.append(time.perf_counter())
-        self.log.emit(kind, channel, **fields)
+        self.log.emit(event)
 
     def final(self, number: int) -> None:
-        words = [
-            {"text": word, "start_ms": at * 300, "end_ms": at * 300 + 250, "p": 0.93}
-            for at, word in enumerate(WORDS)
-        ]
-        segment = f"g_{self.log.session}{number}"
-        ids = {"utterance": f"u_{number}", "segment": segment}
         text = " ".join(WORDS)
-        times = {"start_ms": number * 10, "end_ms": number * 10 + 4500}
         self.emit(
-            EventType.SEGMENT_FINAL,
-            f"C{number % 16 + 1:02d}",
-            **ids,
-            **times,
-            text=text,
-            raw=text,
-            words=words,
+            SegmentFinal(
+                channel=f"C{number % 16 + 1:02d}",
+                utterance=f"u_{number}",
+                segment=f"g_{self.log.session}{number}",
+                start_ms=number * 10,
+                end_ms=number * 10 + 4500,
+                text=text,
+                raw=text,
+                words=tuple(TimedWord(word, at * 300, at * 300 + 250, 0.93) for at, word in enumerate(WORDS)),
+            )
         )
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: LoggedEvent) -> None:
         self.added_ms.append((time.perf_counter() - self.emitted_s.popleft()) * 1000)
 
 
@@ -176,10 +172,19 @@ async def _serve(folder: Path, url: str, pipe: Connection) -> None:
     pipe.send(figures)
 
 
-def _emit(log: Any, number: int, **more: Any) -> None:
-    ids = {"utterance": f"u_{number}", "segment": f"g_{number}"}
-    times = {"start_ms": number, "end_ms": number + 1}
-    log.emit(EventType.SEGMENT_FINAL, "C01", **ids, **times, text=" ".join(WORDS), **more)
+def _emit(log: EventSink, number: int, made_ns: int | None = None) -> None:
+    """made_ns: the monotonic time of emission; it travels in `language`, where the clients find it."""
+    log.emit(
+        SegmentFinal(
+            channel="C01",
+            utterance=f"u_{number}",
+            segment=f"g_{number}",
+            start_ms=number,
+            end_ms=number + 1,
+            text=" ".join(WORDS),
+            language=None if made_ns is None else str(made_ns),
+        )
+    )
 
 
 @dataclass
@@ -223,8 +228,8 @@ class Storm:
         async with http.ws_connect(self.url) as socket:
             async for message in socket:
                 body = json.loads(message.data)
-                if "made_ns" in body:
-                    self.live_ms.append((time.monotonic_ns() - body["made_ns"]) / 1e6)
+                if "language" in body:
+                    self.live_ms.append((time.monotonic_ns() - int(body["language"])) / 1e6)
 
 
 async def storm(port: int, head: int, count: int) -> Storm:

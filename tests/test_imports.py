@@ -35,6 +35,7 @@ PURE = (
     "host_stt.ladder",
     "host_stt.planner",
     "host_stt.sound",
+    "webrtc_host.events",
     "webrtc_host.seams",
     "webrtc_host.media.drift",
     "webrtc_host.transport.flood",
@@ -52,6 +53,7 @@ PURE = (
     "webrtc_host.speech.windowing",
     "webrtc_host.speech.words",
     "webrtc_host.transcript.coverage",
+    "webrtc_host.transcript.event_codec",
     "webrtc_host.transcript.event_log",
     "webrtc_host.transcript.export_formats",
     "webrtc_host.transcript.search_text",
@@ -60,6 +62,7 @@ PURE = (
 """Cores: no task, no socket, no clock of their own; they import the standard library, numpy, each other."""
 LAYERS = (
     {"errors", "life", "seams"},
+    {"events"},
     {"media", "speech"},
     {"config"},
     {"transcript"},

@@ -47,6 +47,7 @@ from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
 from webrtc_host.doors.whip import WhipDoor
+from webrtc_host.events import ErrorReported
 from webrtc_host.http import server as http
 from webrtc_host.http.audit import AUDIT, Audit
 from webrtc_host.http.auth import Gate, Key
@@ -60,7 +61,6 @@ from webrtc_host.media.opus import libopus_works
 from webrtc_host.recovery.backfill import BackfillService
 from webrtc_host.recovery.finding import FailedWindows
 from webrtc_host.recovery.service import RecoveryService
-from webrtc_host.seams import EventType
 from webrtc_host.services.archive import ArchiveService
 from webrtc_host.services.record import RecordService, make_history, make_store
 from webrtc_host.services.resume_tokens import ClaimChanges, ResumeTokenService
@@ -331,7 +331,7 @@ async def _stop(app: web.Application) -> None:
     for session in app[REGISTRY]:
         if not session.is_ended:
             message = "the server is stopping; the last words follow"
-            session.log.emit(EventType.ERROR, code="server_stopping", message=message)
+            session.log.emit(ErrorReported(code="server_stopping", message=message))
     try:
         async with asyncio.timeout(FLUSH_S):
             await app[REGISTRY].close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from host_stt.contract import SAMPLE_RATE, Float32Array, Transcript, Window
 
@@ -71,6 +71,7 @@ class EventType(StrEnum):
     SPEECH_ENDED = "speech.ended"
     SEGMENT_INTERIM = "segment.interim"
     SEGMENT_FINAL = "segment.final"
+    SEGMENT_REVISED = "segment.revised"
     WINDOW_FAILED = "window.failed"
     COVERAGE = "coverage"
     ERROR = "error"
@@ -122,18 +123,6 @@ class CoverageNotes(Protocol):
         self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
     ) -> None:
         """Later knowledge on any time (late decode, backfill, upload): overrules lost, shed and failed."""
-        ...
-
-
-class EventSink(Protocol):
-    """Where rooms report what happened. The event log implements it; tests pass a list-keeping one."""
-
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        """Append one event; returns its seq when it is a stored one.
-
-        fields: the wire fields of that type with integer milliseconds (`start_ms`, `end_ms`, ...). The log
-        adds v, seq, session, wall, and derives `start`/`end` text and `latency_ms` (interim and final only).
-        """
         ...
 
 

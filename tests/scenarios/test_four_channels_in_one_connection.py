@@ -26,7 +26,7 @@ from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.speech import padded, say
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import FIELDS
+from webrtc_host.transcript.event_codec import FIELDS
 
 pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model]
 

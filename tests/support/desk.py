@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from tests.support.events import an_event
 from webrtc_host.app import RECORD, REGISTRY, SUBSCRIBERS, build_app, serve
 from webrtc_host.config import AuthConfig, LimitsConfig, MediaConfig, MediaProcessConfig
 from webrtc_host.desk.subscribers import Subscribers
@@ -75,27 +76,31 @@ class Desk:
     def final(self, text: str = "alpha", channel: str = "C01", at_ms: int = 0, **more: Any) -> int:
         self.finals += 1
         seq = self.session.log.emit(
-            EventType.SEGMENT_FINAL,
-            channel,
-            utterance="u_1",
-            segment=f"g_{self.finals}",
-            text=text,
-            start_ms=at_ms,
-            end_ms=at_ms + 500,
-            **more,
+            an_event(
+                EventType.SEGMENT_FINAL,
+                channel,
+                utterance="u_1",
+                segment=f"g_{self.finals}",
+                text=text,
+                start_ms=at_ms,
+                end_ms=at_ms + 500,
+                **more,
+            )
         )
         assert seq is not None
         return seq
 
     def interim(self, text: str = "al", channel: str = "C01", revision: int = 1) -> None:
         self.session.log.emit(
-            EventType.SEGMENT_INTERIM,
-            channel,
-            utterance="u_1",
-            revision=revision,
-            text=text,
-            start_ms=0,
-            end_ms=500,
+            an_event(
+                EventType.SEGMENT_INTERIM,
+                channel,
+                utterance="u_1",
+                revision=revision,
+                text=text,
+                start_ms=0,
+                end_ms=500,
+            )
         )
 
     async def settled(self) -> int:

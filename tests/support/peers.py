@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from host_stt.contract import RequestError, error_body
 from webrtc_host.config import LimitsConfig
+from webrtc_host.events import Event
 from webrtc_host.http.routes import add_routes
 from webrtc_host.seams import Block, BlockKind, EventType
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.transcript.event_codec import wire_fields
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transport.aiortc_settings import fit_aiortc
 
@@ -31,7 +33,7 @@ fit_aiortc()  # the clients too must find an address on a machine without a netw
 
 
 class ListLog(SavedLog):
-    """The session's log in memory, which also keeps what it was told as it was told."""
+    """The session's log in memory, which also keeps the fields of every event that was emitted."""
 
     def __init__(
         self, session: str = "s_1", now_ms: Callable[[], int] = lambda: 0, head_seq: int = 0
@@ -39,9 +41,9 @@ class ListLog(SavedLog):
         super().__init__(session, capacity=100_000, now_ms=now_ms, head_seq=head_seq)
         self.events: list[tuple[EventType, str | None, dict[str, Any]]] = []
 
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        self.events.append((kind, channel, fields))
-        return super().emit(kind, channel, **fields)
+    def emit(self, event: Event) -> int | None:
+        self.events.append((event.kind, event.channel, wire_fields(event)))
+        return super().emit(event)
 
     def of(self, kind: EventType, channel: str | None = None) -> list[dict[str, Any]]:
         return [f for k, c, f in self.events if k is kind and channel in (None, c)]

@@ -10,15 +10,16 @@ import os
 import sys
 from pathlib import Path
 
+from tests.support.events import an_event
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
 
 BURST = 5  # events emitted together; their groups are of every size below
 
 
-def say_seen(event: Event) -> None:
+def say_seen(event: LoggedEvent) -> None:
     if event.seq is not None:
         os.write(1, b"SEEN %d\n" % event.seq)
 
@@ -28,11 +29,13 @@ async def write(folder: Path, events: int) -> None:
     await store.open()
     log = SavedLog("s_1", capacity=100, now_ms=lambda: 0, listener=say_seen, journal=store.journal)
     store.journal.add(log)
-    log.emit(EventType.SESSION_STARTED, name="night", t0_wall="2026-11-21T06:10:01.234Z")
+    log.emit(an_event(EventType.SESSION_STARTED, name="night", t0_wall="2026-11-21T06:10:01.234Z"))
     for number in range(1, events):
         ids = {"utterance": f"u_{number}", "segment": f"g_{number}"}
         text = f"alpha {number} proceed to gate seven " * 8
-        log.emit(EventType.SEGMENT_FINAL, "C01", **ids, text=text, start_ms=number, end_ms=number + 1)
+        log.emit(
+            an_event(EventType.SEGMENT_FINAL, "C01", **ids, text=text, start_ms=number, end_ms=number + 1)
+        )
         if number % BURST == 0:
             await log.settled()
     await log.settled()

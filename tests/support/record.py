@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.support.events import an_event
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import EventLog
 from webrtc_host.transcript.store import Store, StoreConfig
@@ -30,18 +31,20 @@ class Record:
 
         log = EventLog(session_id, capacity=100_000, now_ms=lambda: 0, wall=lambda: T0, listener=listen)
         self.logs[session_id] = log
-        log.emit(EventType.SESSION_STARTED, name=name, t0_wall="2026-11-21T06:10:00.000Z")
+        log.emit(an_event(EventType.SESSION_STARTED, name=name, t0_wall="2026-11-21T06:10:00.000Z"))
         return log
 
     def channel(self, log: EventLog, channel: str, label: str | None = None) -> None:
         log.emit(
-            EventType.CHANNEL_OPENED,
-            channel,
-            connection=f"c_{channel}",
-            label=label or channel,
-            language="ko",
-            door="webrtc",
-            start_ms=0,
+            an_event(
+                EventType.CHANNEL_OPENED,
+                channel,
+                connection=f"c_{channel}",
+                label=label or channel,
+                language="ko",
+                door="webrtc",
+                start_ms=0,
+            )
         )
 
     def final(self, log: EventLog, text: str, start_ms: int = 0, channel: str = "C01", **more: Any) -> str:
@@ -50,18 +53,20 @@ class Record:
         fields: dict[str, Any] = {"end_ms": start_ms + 1500, "raw": text, "language": "ko", "conf": -0.27}
         fields |= {"words": [], "edits": [], **more}
         log.emit(
-            EventType.SEGMENT_FINAL,
-            channel,
-            utterance=f"u_{self.segments}",
-            segment=segment,
-            start_ms=start_ms,
-            text=text,
-            **fields,
+            an_event(
+                EventType.SEGMENT_FINAL,
+                channel,
+                utterance=f"u_{self.segments}",
+                segment=segment,
+                start_ms=start_ms,
+                text=text,
+                **fields,
+            )
         )
         return segment
 
     def coverage(self, log: EventLog, from_ms: int, to_ms: int, state: str, channel: str = "C01") -> None:
-        log.emit(EventType.COVERAGE, channel, from_ms=from_ms, to_ms=to_ms, state=state)
+        log.emit(an_event(EventType.COVERAGE, channel, from_ms=from_ms, to_ms=to_ms, state=state))
 
     async def written(self) -> None:
         """Everything said so far can be read."""

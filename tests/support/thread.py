@@ -7,6 +7,7 @@ import threading
 from typing import Self
 
 from tests.support.desk import running_desk
+from tests.support.events import an_event
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.seams import EventType
 
@@ -43,7 +44,7 @@ class ThreadedDesk:
             await desk.registry.end(ended)
             desk.final("알파원 이동", "C01", 1000)
             desk.session.log.emit(
-                EventType.COVERAGE, "C01", from_ms=0, to_ms=1500, state="transcribed", reason=None
+                an_event(EventType.COVERAGE, "C01", from_ms=0, to_ms=1500, state="transcribed", reason=None)
             )
             await desk.written()
             self.url, self.session = desk.url, desk.session.id

@@ -21,6 +21,7 @@ from tests.support.desk import (
     received,
     running_desk,
 )
+from tests.support.events import an_event
 from tests.support.polling import until
 from webrtc_host import app as host_app
 from webrtc_host.app import build_app, serve
@@ -56,7 +57,7 @@ class LastWords(SilentPipeline):
     async def close(self) -> None:
         await asyncio.sleep(self.takes_s)
         self.channel.session.log.emit(
-            EventType.SEGMENT_FINAL, self.channel.id, text="last words", start_ms=0, end_ms=1
+            an_event(EventType.SEGMENT_FINAL, self.channel.id, text="last words", start_ms=0, end_ms=1)
         )
 
 

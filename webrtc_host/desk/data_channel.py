@@ -19,7 +19,7 @@ from webrtc_host.desk.subscribers import LAST_WORDS_S, Subscribers, Watcher
 from webrtc_host.desk.watching import SEQ_MAX, pump
 from webrtc_host.errors import Overloaded
 from webrtc_host.session.registry import Session
-from webrtc_host.transcript.event_log import Event, ReadableLog
+from webrtc_host.transcript.event_log import EncodedEvent, ReadableLog
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class _Link:
         self._channel.bufferedAmountLowThreshold = BUFFER_BYTES_MAX // 2
         self._channel.on("bufferedamountlow", lambda *_: drained.set())
 
-        async def send(event: Event) -> None:
+        async def send(event: EncodedEvent) -> None:
             if self._channel.bufferedAmount > BUFFER_BYTES_MAX:
                 drained.clear()
                 await drained.wait()

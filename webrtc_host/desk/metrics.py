@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from host_stt_common.metrics import Group, Statistics, StatisticsCollector, make_counter, make_histogram
 from webrtc_host.desk.metric_list import EVENTS, LATENCY, LOOP_LAG
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import LoggedEvent
 
 
 class Metrics:
@@ -31,10 +31,11 @@ class Metrics:
         """statistics: read at each request; it has a value for each member of the group."""
         self._statistics.add(group, statistics)
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: LoggedEvent) -> None:
         self._events.labels(event.kind.value).inc()
-        if event.latency_ms is not None:
-            self._latency.labels(event.kind.value).observe(event.latency_ms / 1000)
+        latency_ms = event.envelope.latency_ms
+        if latency_ms is not None:
+            self._latency.labels(event.kind.value).observe(latency_ms / 1000)
 
     def observe_lag(self, lag_s: float) -> None:
         self._lag.observe(lag_s)

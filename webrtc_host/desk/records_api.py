@@ -39,7 +39,7 @@ from webrtc_host.seams import CoverageState
 from webrtc_host.session.registry import Session, SessionRegistry
 from webrtc_host.transcript import records
 from webrtc_host.transcript.coverage import CoverageRun
-from webrtc_host.transcript.event_log import iso_ms
+from webrtc_host.transcript.event_codec import iso_ms
 from webrtc_host.transcript.records import Span
 from webrtc_host.transcript.store import Store
 

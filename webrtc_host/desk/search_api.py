@@ -20,7 +20,7 @@ from webrtc_host.http.responses import SearchResponse
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
-from webrtc_host.transcript.event_log import iso_ms
+from webrtc_host.transcript.event_codec import iso_ms
 from webrtc_host.transcript.search import Hit, Question, SearchIndex
 from webrtc_host.transcript.search_text import Part, parts
 from webrtc_host.transcript.timecode import timecode

@@ -14,7 +14,7 @@ from webrtc_host.desk.watching import Watching, Wish, pump
 from webrtc_host.http.auth import key_of
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import EncodedEvent
 
 COMMENT_S = 15.0
 RETRY_MS = 2000
@@ -53,7 +53,7 @@ class EventStream:
         response.charset = "utf-8"
         await response.prepare(request)
 
-        async def send(event: Event) -> None:
+        async def send(event: EncodedEvent) -> None:
             await response.write(framed(event))
 
         async def comment() -> None:
@@ -70,7 +70,7 @@ class EventStream:
         return response
 
 
-def framed(event: Event) -> bytes:
+def framed(event: EncodedEvent) -> bytes:
     """One event of the stream; JSON has no line breaks, so one `data:` line is enough."""
     if event.seq is None:
         return b"data: %b\n\n" % event.data

@@ -24,8 +24,8 @@ from enum import StrEnum
 from host_stt_common.callers import LOOPBACK
 from host_stt_common.places import share_of
 from webrtc_host.errors import Overloaded, StoreError
-from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import Event, ReadableLog
+from webrtc_host.events import ErrorReported, SegmentInterim
+from webrtc_host.transcript.event_log import EncodedEvent, LoggedEvent, ReadableLog
 from webrtc_host.transcript.replay import History
 
 logger = logging.getLogger(__name__)
@@ -70,11 +70,11 @@ class Watcher:
         self._log = log
         self._channels = channels
         self._history = history
-        self._page: deque[Event] = deque()
+        self._page: deque[EncodedEvent] = deque()
         self._page_up_to = 0
         self._came_meanwhile = 0  # stored events since a replay last moved
-        self._notes: list[Event] = []
-        self._interims: dict[str, Event] = {}
+        self._notes: list[EncodedEvent] = []
+        self._interims: dict[str, EncodedEvent] = {}
         self._cursor = self._start(since)
         self._is_replaying = history is not None and self._is_behind_memory
         self._waiting = 0 if self._is_replaying else log.count(self._cursor, channels)
@@ -132,7 +132,7 @@ class Watcher:
             self._page.extend(page.events)
             self._page_up_to = page.up_to
 
-    def take(self, most: int) -> list[Event]:
+    def take(self, most: int) -> list[EncodedEvent]:
         """Up to `most` events in the order of their emission; none once it has overflowed."""
         if self._end is End.OVERFLOW:
             return []
@@ -147,7 +147,7 @@ class Watcher:
         self._taken += len(events)
         return events
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: LoggedEvent) -> None:
         """Hear of an event that was just emitted. Called by `Subscribers` alone."""
         if self._end is not None or not event.concerns(self._channels):
             return
@@ -187,15 +187,15 @@ class Watcher:
             return log.visible_seq
         if since > log.head_seq:
             message = f"this session has {log.head_seq} events, not {since}; it is sent from its beginning"
-            self._notes.append(log.note(EventType.ERROR, code="since_ahead", message=message))
+            self._notes.append(log.note(ErrorReported(code="since_ahead", message=message)))
             since = 0
         if since + 1 < log.first_seq and self._history is None:
             message = f"events up to {log.first_seq - 1} are no longer held in memory; the rest follows"
-            self._notes.append(log.note(EventType.ERROR, code="history_truncated", message=message))
+            self._notes.append(log.note(ErrorReported(code="history_truncated", message=message)))
             return log.first_seq - 1
         return since
 
-    def _next(self) -> Event | None:
+    def _next(self) -> EncodedEvent | None:
         """The earliest event not yet taken: an interim goes after the stored event it followed."""
         if self._waiting and self._is_behind_memory:  # slower than memory is long: on with the record
             self._is_replaying, self._waiting = True, 0
@@ -212,7 +212,7 @@ class Watcher:
             self._waiting -= 1
         return stored
 
-    def _next_replayed(self) -> Event | None:
+    def _next_replayed(self) -> EncodedEvent | None:
         """The next of the page in hand; None when another is to be read, or memory takes over."""
         if self._page:
             event = self._page.popleft()
@@ -225,16 +225,19 @@ class Watcher:
             self._allowance = self._waiting + self._queue
         return None
 
-    def _next_stored(self) -> Event | None:
+    def _next_stored(self) -> EncodedEvent | None:
         for event in self._log.since(self._cursor, self._channels):
             return event
         return None
 
-    def _keep_interim(self, event: Event) -> None:
-        key = f"{event.channel} {event.utterance or event.data!r}"
+    def _keep_interim(self, logged: LoggedEvent) -> None:
+        event = logged.event
+        # An error has no newer version, so its own text is its key: none replaces another.
+        of_what = event.utterance if isinstance(event, SegmentInterim) else repr(logged.data)
+        key = f"{event.channel} {of_what}"
         if self._interims.pop(key, None) is not None:
             self._interims_dropped += 1
-        self._interims[key] = event
+        self._interims[key] = logged
         if len(self._interims) > INTERIMS_MAX:
             del self._interims[next(iter(self._interims))]
             self._interims_dropped += 1
@@ -321,7 +324,7 @@ class Subscribers:
         self._interims_dropped += watcher.statistics().interims_dropped
         watcher.close(End.LEFT)
 
-    def publish(self, event: Event) -> None:
+    def publish(self, event: LoggedEvent) -> None:
         for watcher in self._watchers.get(event.session, ()):
             watcher.offer(event)
 

@@ -16,7 +16,7 @@ from webrtc_host.desk.subscribers import End, Subscribers, Watcher
 from webrtc_host.errors import RequestError
 from webrtc_host.http.fields import check_fields
 from webrtc_host.session.registry import SessionRegistry
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import EncodedEvent
 
 BATCH_EVENTS = 32
 """Taken at once; small, so that a replay to one watcher leaves room for live events to others."""
@@ -73,7 +73,7 @@ class Watching:
 
 async def pump(
     watcher: Watcher,
-    send: Callable[[Event], Awaitable[None]],
+    send: Callable[[EncodedEvent], Awaitable[None]],
     *,
     idle_s: float | None = None,
     on_idle: Callable[[], Awaitable[None]] | None = None,
@@ -98,7 +98,7 @@ async def pump(
 
 async def _pump(
     watcher: Watcher,
-    send: Callable[[Event], Awaitable[None]],
+    send: Callable[[EncodedEvent], Awaitable[None]],
     idle_s: float | None,
     on_idle: Callable[[], Awaitable[None]] | None,
 ) -> End:

@@ -29,7 +29,7 @@ from webrtc_host.http.auth import key_of
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import GATE, check_upgrade
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import EncodedEvent
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class _Conversation:
         code, reason = (CLOSE_FLOOD, FLOOD) if self._is_flooding else (CLOSE_OF_END[end], REASON_OF_END[end])
         await _close(self._request, self._socket, code, reason)
 
-    async def _send(self, event: Event) -> None:
+    async def _send(self, event: EncodedEvent) -> None:
         await self._socket.send_frame(event.data, WSMsgType.TEXT)
 
 

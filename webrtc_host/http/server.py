@@ -25,7 +25,7 @@ from webrtc_host.http.audit import AUDIT, BROKEN_OFF, OUTCOME
 from webrtc_host.http.auth import GATE as GATE
 from webrtc_host.http.auth import SAFE_METHODS, Gate
 from webrtc_host.http.routes import Handler, needs_token
-from webrtc_host.transcript.event_log import encode_json
+from webrtc_host.transcript.event_codec import encode_json
 
 logger = logging.getLogger(__name__)
 

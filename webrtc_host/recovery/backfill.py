@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import Overloaded, RequestError, StoreError
+from webrtc_host.events import TimedWord
 from webrtc_host.recovery.gap_filling import (
     AROUND_SAMPLES,
     EDGE_MS,
@@ -131,7 +132,7 @@ class BackfillService:
         return task
 
     async def _read(self, channel: Channel, runs: Sequence[Run], gaps: Sequence[Gap]) -> Filled:
-        known: list[dict[str, Any]] = []
+        known: list[TimedWord] = []
         span_ms = ms_of(gaps[0][0]) - EDGE_MS, ms_of(gaps[-1][1]) + EDGE_MS
         with contextlib.suppress(StoreError, Overloaded):
             known = await self._store.read(

@@ -8,19 +8,27 @@ says that it was read, a failed window only when the ledger does.
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, select
 
 from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.events import (
+    ChannelClosed,
+    CoverageChanged,
+    Event,
+    SegmentFinal,
+    SpeechEnded,
+    SpeechStarted,
+    WindowFailed,
+)
 from webrtc_host.recovery.plan import WANT_OF_ENGINE, Known, known_of
-from webrtc_host.seams import CoverageState, EventType
+from webrtc_host.seams import CoverageState
 from webrtc_host.session.channel import DoorKind
 from webrtc_host.session.restore import CRASHED
 from webrtc_host.transcript import schema
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_codec import decode_readable
+from webrtc_host.transcript.event_log import LoggedEvent
 
 EVENTS_MAX = 4000
 """Of one feed, the newest: days of one channel's speech that is not dealt with would not fill it."""
@@ -58,15 +66,14 @@ class FailedWindows:
         self.refused = 0
         """Too many at once: the next start finds them."""
 
-    def observe(self, event: Event) -> None:
+    def observe(self, logged: LoggedEvent) -> None:
         """A listener of every event log. Never waits."""
-        if event.kind is not EventType.WINDOW_FAILED or event.utterance is None or event.channel is None:
+        event = logged.event
+        if not isinstance(event, WindowFailed) or event.code not in WANT_OF_ENGINE:
             return
-        if json.loads(event.data)["code"] not in WANT_OF_ENGINE:
-            return
-        place = ChannelKey(event.session, event.channel)
+        place = ChannelKey(logged.session, event.channel)
         try:
-            self._waiting.put_nowait(Failed(place, event.utterance, event.start_ms or 0))
+            self._waiting.put_nowait(Failed(place, event.utterance, event.start_ms))
         except asyncio.QueueFull:
             self.refused += 1
 
@@ -100,13 +107,13 @@ def unrecovered_feeds(
 
 def known_to_its_end(connection: Connection, place: ChannelKey, feed: Feed) -> Known:
     """The newest events of a feed, to its end."""
-    return known_of(feed.opened_ms, _bodies(connection, place, feed.opened_seq), feed.next_ms)
+    return known_of(feed.opened_ms, _events(connection, place, feed.opened_seq), feed.next_ms)
 
 
 def known_around(connection: Connection, place: ChannelKey, start_ms: int) -> Known:
     """The newest events of a channel, from a little before `start_ms` on."""
     floor_ms = max(0, start_ms - AROUND_MS)
-    near = [body for body in _bodies(connection, place, 0) if body.get("start_ms", floor_ms) >= floor_ms]
+    near = [e for e in _events(connection, place, 0) if getattr(e, "start_ms", floor_ms) >= floor_ms]
     return known_of(floor_ms, near)
 
 
@@ -128,36 +135,31 @@ def still_failed(connection: Connection, place: ChannelKey) -> list[Failed]:
         select(events.c.data).where(
             events.c.session == place.session,
             events.c.channel == place.channel,
-            events.c.type == EventType.WINDOW_FAILED.value,
+            events.c.type == WindowFailed.kind.value,
         )
     ).scalars()
     found: dict[str, Failed] = {}
-    for body in map(json.loads, windows):
-        is_open = any(run.from_ms < body["end_ms"] and body["start_ms"] < run.to_ms for run in failed)
-        if is_open and body["code"] in WANT_OF_ENGINE:
-            found.setdefault(body["utterance"], Failed(place, body["utterance"], body["start_ms"]))
+    for event in (envelope.event for envelope in decode_readable(windows)):
+        if not isinstance(event, WindowFailed) or event.code not in WANT_OF_ENGINE:
+            continue
+        if any(run.from_ms < event.end_ms and event.start_ms < run.to_ms for run in failed):
+            found.setdefault(event.utterance, Failed(place, event.utterance, event.start_ms))
     return list(found.values())
 
 
-def _bodies(connection: Connection, place: ChannelKey, after_seq: int) -> list[dict[str, Any]]:
+def _events(connection: Connection, place: ChannelKey, after_seq: int) -> list[Event]:
+    """The newest EVENTS_MAX of them that say what was read, in the order of their seq."""
     table = schema.events
-    kinds = (
-        EventType.SPEECH_STARTED,
-        EventType.SPEECH_ENDED,
-        EventType.SEGMENT_FINAL,
-        EventType.WINDOW_FAILED,
-        EventType.COVERAGE,
-        EventType.CHANNEL_CLOSED,
-    )
+    classes = (SpeechStarted, SpeechEnded, SegmentFinal, WindowFailed, CoverageChanged, ChannelClosed)
     rows = connection.execute(
         select(table.c.data)
         .where(
             table.c.session == place.session,
             table.c.channel == place.channel,
             table.c.seq > after_seq,
-            table.c.type.in_([kind.value for kind in kinds]),
+            table.c.type.in_([one.kind.value for one in classes]),
         )
         .order_by(table.c.seq.desc())
         .limit(EVENTS_MAX)
     ).all()
-    return [json.loads(row.data) for row in reversed(rows)]
+    return [envelope.event for envelope in decode_readable(row.data for row in reversed(rows))]

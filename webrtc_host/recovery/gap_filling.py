@@ -8,23 +8,31 @@ sound. Invariant: no word and no verdict is written for time that was received a
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
+from webrtc_host.events import (
+    Edit,
+    ErrorReported,
+    Event,
+    EventSink,
+    SegmentFinal,
+    SpeechEnded,
+    SpeechStarted,
+    TimedWord,
+    WindowFailed,
+)
 from webrtc_host.media.ranges import RangeSet
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
     Block,
     CoverageNotes,
     CoverageState,
-    EventSink,
-    EventType,
     Source,
     ms_of,
 )
@@ -96,11 +104,11 @@ async def read_gaps(
     runs: Sequence[Run],
     gaps: Sequence[Gap],
     make_pipeline: MakePastPipeline,
-    known: Sequence[dict[str, Any]] = (),
+    known: Sequence[TimedWord] = (),
 ) -> Filled:
     """Read the runs' sound of gaps that were claimed. Returns when its last words are in the log.
 
-    runs: in order. known: words (as on the wire) around the gaps that the log does not hold in memory.
+    runs: in order. known: words around the gaps that the log does not hold in memory.
     """
     sink = GapSink(channel, gaps, known)
     pipeline = make_pipeline(channel, sink, GapNotes(channel.coverage.repairing(), gaps))
@@ -201,7 +209,7 @@ class GapNotes:
 class GapSink:
     """`seams.EventSink` for the pipeline: events of time that was heard live are cut off."""
 
-    def __init__(self, channel: Channel, gaps: Sequence[Gap], known: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, channel: Channel, gaps: Sequence[Gap], known: Sequence[TimedWord] = ()) -> None:
         """known: words heard live that the log does not hold in memory."""
         self._channel = channel
         self._known = known
@@ -210,73 +218,69 @@ class GapSink:
         self._started: dict[str, int] = {}  # utterance -> start_ms, not yet said
         self.segments = 0
 
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+    def emit(self, event: Event) -> int | None:
         if self.is_over:
             return None
-        match kind:
-            case EventType.SPEECH_STARTED:
-                self._started[fields["utterance"]] = fields["start_ms"]
-            case EventType.SPEECH_ENDED:
-                self._ended(fields)
-            case EventType.SEGMENT_FINAL:
-                return self._final(fields)
-            case EventType.WINDOW_FAILED if self._inside(fields["start_ms"], fields["end_ms"]) is not None:
-                return self._tell(kind, fields)
-            case EventType.ERROR:
-                return self._tell(kind, fields)
+        match event:
+            case SpeechStarted():
+                self._started[event.utterance] = event.start_ms
+            case SpeechEnded():
+                self._ended(event)
+            case SegmentFinal():
+                return self._final(event)
+            case WindowFailed() if self._inside(event.start_ms, event.end_ms) is not None:
+                return self._channel.session.log.emit(event)
+            case ErrorReported():
+                return self._channel.session.log.emit(event)
             case _:  # interims and states are of the present; coverage has its own way
                 pass
         return None
 
-    def _ended(self, fields: dict[str, Any]) -> None:
+    def _ended(self, event: SpeechEnded) -> None:
         """Both bounds at once, when it is known how much of the utterance lies in a gap."""
-        start_ms = self._started.pop(fields["utterance"], fields["start_ms"])
-        inside = self._inside(start_ms, fields["end_ms"])
+        start_ms = self._started.pop(event.utterance, event.start_ms)
+        inside = self._inside(start_ms, event.end_ms)
         if inside is None:
             return
-        bounds = {"start_ms": inside[0], "end_ms": inside[1]}
-        utterance = fields["utterance"]
-        self._tell(EventType.SPEECH_STARTED, {"utterance": utterance, "start_ms": inside[0]})
-        self._tell(EventType.SPEECH_ENDED, {**fields, **bounds})
+        log = self._channel.session.log
+        log.emit(SpeechStarted(channel=event.channel, utterance=event.utterance, start_ms=inside[0]))
+        log.emit(replace(event, start_ms=inside[0], end_ms=inside[1]))
 
-    def _final(self, fields: dict[str, Any]) -> int | None:
-        words = fields.get("words") or []
-        from_ms, to_ms = fields["start_ms"] - EDGE_MS, fields["end_ms"] + EDGE_MS
+    def _final(self, final: SegmentFinal) -> int | None:
+        words = final.words
+        from_ms, to_ms = final.start_ms - EDGE_MS, final.end_ms + EDGE_MS
         heard = [*self._known, *heard_live(self._channel, from_ms, to_ms)]
-        kept = [
+        kept: Sequence[TimedWord] = [
             word
             for at, word in enumerate(words)
             if (self._holds(_middle(word)) or self._is_cut_off(words, at, heard))
             and not is_double(word, heard)
         ]
-        if not words and self._inside(fields["start_ms"], fields["end_ms"]) is not None:
+        if not words and self._inside(final.start_ms, final.end_ms) is not None:
             kept = words
         elif not kept:
             return None
         elif len(kept) < len(words):
-            fields = cut_words(fields, kept)
+            final = cut_words(final, kept)
         self.segments += 1
-        return self._tell(EventType.SEGMENT_FINAL, {**fields, "source": Source.BACKFILL})
-
-    def _tell(self, kind: EventType, fields: dict[str, Any]) -> int | None:
-        return self._channel.session.log.emit(kind, self._channel.id, **fields)
+        return self._channel.session.log.emit(replace(final, source=Source.BACKFILL))
 
     def _holds(self, ms: int) -> bool:
         return any(start <= ms < end for start, end in self._gaps)
 
-    def _is_cut_off(self, words: Sequence[dict[str, Any]], at: int, heard: Sequence[dict[str, Any]]) -> bool:
+    def _is_cut_off(self, words: Sequence[TimedWord], at: int, heard: Sequence[TimedWord]) -> bool:
         """The greater part of the word came live, but not all of it, and nobody could make it out: the word
         beyond it was heard live, and right up to that one nothing.
         """
         word = words[at]
         for start, end in self._gaps:
-            if word["start_ms"] < end + LOOSE_MS and end <= _middle(word) and at + 1 < len(words):
+            if word.start_ms < end + LOOSE_MS and end <= _middle(word) and at + 1 < len(words):
                 beyond = doubles(words[at + 1], heard)
-                if beyond and not _spoken(heard, word["start_ms"], beyond[0]["start_ms"]):
+                if beyond and not _spoken(heard, word.start_ms, beyond[0].start_ms):
                     return True
-            if start - LOOSE_MS < word["end_ms"] and _middle(word) < start and at > 0:
+            if start - LOOSE_MS < word.end_ms and _middle(word) < start and at > 0:
                 beyond = doubles(words[at - 1], heard)
-                if beyond and not _spoken(heard, beyond[-1]["end_ms"], word["end_ms"]):
+                if beyond and not _spoken(heard, beyond[-1].end_ms, word.end_ms):
                     return True
         return False
 
@@ -286,35 +290,35 @@ class GapSink:
         return (parts[0][0], parts[-1][1]) if parts else None
 
 
-def heard_live(channel: Channel, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
+def heard_live(channel: Channel, from_ms: int, to_ms: int) -> list[TimedWord]:
     """The words of this time that are in the log already."""
-    log = channel.session.log
-    finals = [json.loads(event.data) for event in log.segments(channel.id, from_ms=from_ms, to_ms=to_ms)]
-    return [
-        word for final in finals if final.get("source") != Source.BACKFILL for word in final.get("words", [])
-    ]
+    heard: list[TimedWord] = []
+    for logged in channel.session.log.segments(channel.id, from_ms=from_ms, to_ms=to_ms):
+        final = logged.event
+        if isinstance(final, SegmentFinal) and final.source is not Source.BACKFILL:
+            heard += final.words
+    return heard
 
 
-def is_double(word: dict[str, Any], heard: Sequence[dict[str, Any]]) -> bool:
+def is_double(word: TimedWord, heard: Sequence[TimedWord]) -> bool:
     """A word cut by the gap's edge can be read on both sides; its times then differ by the part cut off."""
     return bool(doubles(word, heard))
 
 
-def doubles(word: dict[str, Any], heard: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def doubles(word: TimedWord, heard: Sequence[TimedWord]) -> list[TimedWord]:
     """The same word, as it was heard live."""
     return [
         other
         for other in heard
-        if _bare(word["text"]) == _bare(other["text"])
-        and abs(word["start_ms"] - other["start_ms"]) <= EDGE_MS
+        if _bare(word.text) == _bare(other.text) and abs(word.start_ms - other.start_ms) <= EDGE_MS
     ]
 
 
-def _middle(word: dict[str, Any]) -> int:
-    return int(word["start_ms"] + word["end_ms"]) // 2
+def _middle(word: TimedWord) -> int:
+    return int(word.start_ms + word.end_ms) // 2
 
 
-def _spoken(heard: Sequence[dict[str, Any]], from_ms: int, to_ms: int) -> bool:
+def _spoken(heard: Sequence[TimedWord], from_ms: int, to_ms: int) -> bool:
     """Was any word heard live whose middle lies in [from_ms, to_ms)?"""
     return any(from_ms <= _middle(word) < to_ms for word in heard)
 
@@ -323,21 +327,26 @@ def _bare(text: str) -> str:
     return "".join(char for char in text.lower() if char.isalnum())
 
 
-def cut_words(fields: dict[str, Any], kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A final's fields with only these of its words."""
+def cut_words(final: SegmentFinal, kept: Sequence[TimedWord]) -> SegmentFinal:
+    """The final with only these of its words."""
     first, last = kept[0], kept[-1]
-    words = fields["words"]
-    before = [word["text"] for word in words[: words.index(first)]]
-    inside = [word["text"] for word in words[words.index(first) : words.index(last) + 1]]
-    return {
-        **fields,
-        "start_ms": first["start_ms"],
-        "end_ms": last["end_ms"],
-        "words": [word for word in words if first["start_ms"] <= word["start_ms"] <= last["start_ms"]],
-        "text": _cut_text(fields["text"], before, inside),
-        "raw": _cut_text(fields["raw"], before, inside),
-        "edits": [edit for edit in fields.get("edits", []) if edit.get("to", "") in " ".join(inside)],
-    }
+    words = final.words
+    before = [word.text for word in words[: words.index(first)]]
+    inside = [word.text for word in words[words.index(first) : words.index(last) + 1]]
+    text = _cut_text(final.text, before, inside)
+    return replace(
+        final,
+        start_ms=first.start_ms,
+        end_ms=max(first.start_ms, last.end_ms),
+        words=tuple(word for word in words if first.start_ms <= word.start_ms <= last.start_ms),
+        text=text,
+        raw=text if final.raw is None else _cut_text(final.raw, before, inside),
+        edits=tuple(edit for edit in final.edits if _is_in(edit, inside)),
+    )
+
+
+def _is_in(edit: Edit, words: Sequence[str]) -> bool:
+    return edit.after in " ".join(words)
 
 
 def _cut_text(text: str, before: Sequence[str], inside: Sequence[str]) -> str:

@@ -9,12 +9,20 @@ Invariant: a word that watchers have seen is not given again; a stretch that may
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from host_stt.contract import Segment, Transcript, Word
-from webrtc_host.seams import SAMPLES_PER_MS, EventType
+from webrtc_host.events import (
+    ChannelClosed,
+    CoverageChanged,
+    Event,
+    SegmentFinal,
+    SpeechEnded,
+    SpeechStarted,
+    WindowFailed,
+)
+from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.joining import Overlap, align
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity, text_of, tokens_of, words_of
 
@@ -66,8 +74,8 @@ class Known:
     lines: tuple[tuple[int, int], ...]  # (start_sample, end_sample) of the finals
 
 
-def known_of(opened_ms: int, events: Iterable[Mapping[str, Any]], until_ms: int | None = None) -> Known:
-    """events: bodies of the channel's stored events since it was opened, in the order of their seq.
+def known_of(opened_ms: int, events: Iterable[Event], until_ms: int | None = None) -> Known:
+    """events: the channel's stored events since it was opened, in the order of their seq.
 
     until_ms: when the channel was opened again; what happened from then on is another feed's. So is what lies
     before `opened_ms`: an earlier feed's sound may have been read, and told, since this one was opened.
@@ -78,50 +86,55 @@ def known_of(opened_ms: int, events: Iterable[Mapping[str, Any]], until_ms: int 
     covered_to_ms = opened_ms
     is_closed = False
     for event in events:
-        kind = event["type"]
-        if kind == EventType.CHANNEL_CLOSED:
-            is_closed = True
-            continue
-        if kind == EventType.COVERAGE:
-            if not is_closed:  # later the restart called the unread time lost, and a recovery may have begun
-                covered_to_ms = max(covered_to_ms, int(event["to_ms"]))
-            continue
-        if not opened_ms - NEAR_MS <= event["start_ms"] < (math.inf if until_ms is None else until_ms):
-            continue
-        known = utterances.get(event.get("utterance", ""))
-        if kind == EventType.SPEECH_STARTED:
-            utterances[event["utterance"]] = KnownUtterance(event["utterance"], event["start_ms"])
-        elif kind == EventType.SPEECH_ENDED and known is not None:
-            utterances[known.id] = replace(known, end_ms=event["end_ms"])
-        elif kind == EventType.WINDOW_FAILED and known is not None:
-            is_want = event["code"] in WANT_OF_ENGINE
-            utterances[known.id] = replace(
-                known, has_failed=known.has_failed or not is_want, lacks_engine=known.lacks_engine or is_want
-            )
-        elif kind == EventType.SEGMENT_FINAL:
-            words += _words_of_event(event)
-            lines.append((event["start_ms"] * SAMPLES_PER_MS, event["end_ms"] * SAMPLES_PER_MS))
-            if known is not None:
-                utterances[known.id] = _with_text(known, event["start_ms"], event["end_ms"])
+        match event:
+            case ChannelClosed():
+                is_closed = True
+            case CoverageChanged():
+                # After the close, the restart called the unread time lost, and a recovery may have begun.
+                if not is_closed:
+                    covered_to_ms = max(covered_to_ms, event.to_ms)
+            case SpeechStarted() | SpeechEnded() | WindowFailed() | SegmentFinal():
+                if not opened_ms - NEAR_MS <= event.start_ms < (math.inf if until_ms is None else until_ms):
+                    continue
+                known = _with_event(utterances.get(event.utterance), event)
+                if known is not None:
+                    utterances[known.id] = known
+                if isinstance(event, SegmentFinal):
+                    words += _words_of_event(event)
+                    lines.append((event.start_ms * SAMPLES_PER_MS, event.end_ms * SAMPLES_PER_MS))
     words.sort(key=mid_sample)
     return Known(opened_ms, covered_to_ms, tuple(utterances.values()), tuple(words), tuple(sorted(lines)))
 
 
-def _with_text(known: KnownUtterance, start_ms: int, end_ms: int) -> KnownUtterance:
-    first_ms = start_ms if known.text_start_ms is None else min(known.text_start_ms, start_ms)
-    return replace(known, text_start_ms=first_ms, text_end_ms=max(known.text_end_ms or 0, end_ms))
+def _with_event(
+    known: KnownUtterance | None, event: SpeechStarted | SpeechEnded | WindowFailed | SegmentFinal
+) -> KnownUtterance | None:
+    """The utterance with what the event adds. None: the record does not have its beginning."""
+    if isinstance(event, SpeechStarted):
+        return KnownUtterance(event.utterance, event.start_ms)
+    if known is None:
+        return None
+    if isinstance(event, SpeechEnded):
+        return replace(known, end_ms=event.end_ms)
+    if isinstance(event, WindowFailed):
+        is_want = event.code in WANT_OF_ENGINE
+        return replace(
+            known, has_failed=known.has_failed or not is_want, lacks_engine=known.lacks_engine or is_want
+        )
+    first_ms = event.start_ms if known.text_start_ms is None else min(known.text_start_ms, event.start_ms)
+    return replace(known, text_start_ms=first_ms, text_end_ms=max(known.text_end_ms or 0, event.end_ms))
 
 
-def _words_of_event(event: Mapping[str, Any]) -> list[Word]:
+def _words_of_event(event: SegmentFinal) -> list[Word]:
     """The words as the engine read them; spread over the line where the event has none."""
-    if event.get("words"):
+    if event.words:
         return [
-            Word(w["text"], w["start_ms"] * SAMPLES_PER_MS, w["end_ms"] * SAMPLES_PER_MS, w.get("p", 0.0))
-            for w in event["words"]
+            Word(w.text, w.start_ms * SAMPLES_PER_MS, w.end_ms * SAMPLES_PER_MS, w.p or 0.0)
+            for w in event.words
         ]
-    tokens = tokens_of(event.get("raw") or event.get("text", ""))
-    start = event["start_ms"] * SAMPLES_PER_MS
-    each = (event["end_ms"] * SAMPLES_PER_MS - start) // max(1, len(tokens))
+    tokens = tokens_of(event.raw or event.text)
+    start = event.start_ms * SAMPLES_PER_MS
+    each = (event.end_ms * SAMPLES_PER_MS - start) // max(1, len(tokens))
     return [Word(text, start + n * each, start + (n + 1) * each, 0.0) for n, (text, _) in enumerate(tokens)]
 
 

@@ -11,12 +11,21 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from host_stt.contract import EndReason, Float32Array, Priority, Transcript, Window
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.writer import SLACK_SAMPLES, ChannelKey
 from webrtc_host.errors import EngineError
+from webrtc_host.events import (
+    ChannelStateChanged,
+    Event,
+    EventSink,
+    SegmentFinal,
+    SegmentInterim,
+    SpeechEnded,
+    SpeechStarted,
+    WindowFailed,
+)
 from webrtc_host.media.opus import Codec, DecodeError, Decoder, make_decoder
 from webrtc_host.media.ranges import RangeSet
 from webrtc_host.recovery.plan import WANT_OF_ENGINE, Plan
@@ -26,8 +35,6 @@ from webrtc_host.seams import (
     Clock,
     CoverageNotes,
     CoverageState,
-    EventSink,
-    EventType,
     OpusPacket,
     Source,
     Transcriber,
@@ -119,26 +126,32 @@ class PastSink:
         self._log, self._plan, self._figures = log, plan, figures
         self.is_over = False
 
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        if self.is_over:
-            return None
-        utterance = fields.get("utterance", "")
-        match kind:
-            case EventType.CHANNEL_STATE | EventType.SEGMENT_INTERIM:
+    def emit(self, event: Event) -> int | None:
+        known = None if self.is_over else self._with_known(event)
+        return None if known is None else self._log.emit(known)
+
+    def _with_known(self, event: Event) -> Event | None:
+        """The event with the utterance as watchers know it; None for what they must not be told."""
+        plan = self._plan
+        match event:
+            case ChannelStateChanged() | SegmentInterim():
                 return None  # of the present
-            case EventType.SPEECH_STARTED:
-                if not self._plan.utterance_began(utterance, fields["start_ms"]):
+            case SpeechStarted():
+                if not plan.utterance_began(event.utterance, event.start_ms):
                     return None
-            case EventType.SPEECH_ENDED:
-                if not self._plan.utterance_ended(utterance):
+                return replace(event, utterance=plan.name_of(event.utterance))
+            case SpeechEnded():
+                if not plan.utterance_ended(event.utterance):
                     return None
-                fields["start_ms"] = self._plan.start_of(utterance, fields["start_ms"])
-            case EventType.SEGMENT_FINAL:
-                fields["source"] = Source.RECOVERY
+                start_ms = plan.start_of(event.utterance, event.start_ms)
+                return replace(event, utterance=plan.name_of(event.utterance), start_ms=start_ms)
+            case SegmentFinal():
                 self._figures.finals += 1
-        if utterance:
-            fields["utterance"] = self._plan.name_of(utterance)
-        return self._log.emit(kind, channel, **fields)
+                name = plan.name_of(event.utterance)
+                return replace(event, utterance=name, source=Source.RECOVERY)
+            case WindowFailed():
+                return replace(event, utterance=plan.name_of(event.utterance))
+        return event
 
 
 class PastNotes:

@@ -19,6 +19,7 @@ from typing import Any
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import EngineError, StoreError
+from webrtc_host.events import SpeechEnded
 from webrtc_host.recovery.finding import (
     DONE_KEY,
     Failed,
@@ -30,7 +31,7 @@ from webrtc_host.recovery.finding import (
 )
 from webrtc_host.recovery.plan import RESTART_RULE, Plan
 from webrtc_host.recovery.reading import PastDecoder, PastNotes, PastSink, PastTranscriber, RecoveryFigures
-from webrtc_host.seams import SAMPLES_PER_MS, EventType, ms_of
+from webrtc_host.seams import SAMPLES_PER_MS, ms_of
 from webrtc_host.services.record import RecordService
 from webrtc_host.services.speech import SpeechService
 from webrtc_host.session.channel import Channel
@@ -284,12 +285,13 @@ class RecoveryService:
             raise EngineError("unreachable", "there was no engine for half an hour")
         for utterance in plan.broken_off():
             channel.session.log.emit(
-                EventType.SPEECH_ENDED,
-                channel.id,
-                utterance=utterance.id,
-                start_ms=utterance.start_ms,
-                end_ms=max(utterance.start_ms, ms_of(plan.to_sample)),
-                rule=RESTART_RULE,
+                SpeechEnded(
+                    channel=channel.id,
+                    utterance=utterance.id,
+                    start_ms=utterance.start_ms,
+                    end_ms=max(utterance.start_ms, ms_of(plan.to_sample)),
+                    rule=RESTART_RULE,
+                )
             )
 
 

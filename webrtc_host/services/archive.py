@@ -20,7 +20,7 @@ from webrtc_host.archive.holds import HoldsReader
 from webrtc_host.archive.retention import DAY_S, Holds
 from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import Overloaded, StoreError
-from webrtc_host.seams import EventType
+from webrtc_host.events import ErrorReported
 from webrtc_host.services.record import RecordService
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript import records
@@ -164,4 +164,4 @@ class ArchiveService:
     def _tell(self, code: str, message: str) -> None:
         for session in self._registry:
             if not session.is_ended:
-                session.log.emit(EventType.ERROR, code=code, message=message)
+                session.log.emit(ErrorReported(code=code, message=message))

@@ -20,7 +20,7 @@ from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.restore import Restarted, go_on
 from webrtc_host.speech.ids import Ids
 from webrtc_host.transcript.database import MEMORY
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import Listener, LoggedEvent
 from webrtc_host.transcript.meta import forget_meta, put_meta
 from webrtc_host.transcript.replay import History, Replay
 from webrtc_host.transcript.restart import FormerRecord, read_former
@@ -53,7 +53,11 @@ class RecordService:
     """Made once for the process."""
 
     def __init__(
-        self, config: MediaProcessConfig, ids: Ids, store: Store, listeners: Sequence[Callable[[Event], None]]
+        self,
+        config: MediaProcessConfig,
+        ids: Ids,
+        store: Store,
+        listeners: Sequence[Listener],
     ) -> None:
         """listeners: hear of every event of every session, as soon as watchers may."""
         limits = config.limits
@@ -125,7 +129,7 @@ class RecordService:
             logger.error("the end could not be written into the record: %s", error)
         await self.store.close()
 
-    def _listen(self, event: Event) -> None:
+    def _listen(self, event: LoggedEvent) -> None:
         for listener in self._listeners:
             listener(event)
 

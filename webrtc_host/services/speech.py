@@ -13,18 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from host_stt.contract import TERMS_MAX
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.errors import ConfigError
+from webrtc_host.events import ChannelStateChanged, Event, EventSink
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
     Block,
     ChannelState,
     CoverageNotes,
-    EventSink,
-    EventType,
     Transcriber,
 )
 from webrtc_host.session.channel import Channel, Pipeline
@@ -181,10 +179,10 @@ class _ChannelSink:
         self._channel = channel
         self._opening = channel.opening
 
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        if kind is EventType.CHANNEL_STATE and not self._is_news(ChannelState(fields["state"])):
+    def emit(self, event: Event) -> int | None:
+        if isinstance(event, ChannelStateChanged) and not self._is_news(event.state):
             return None
-        return self._channel.session.log.emit(kind, channel, **fields)
+        return self._channel.session.log.emit(event)
 
     def _is_news(self, state: ChannelState) -> bool:
         return self._opening == self._channel.opening and self._channel.heed(state)

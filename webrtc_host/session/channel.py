@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from host_stt.contract import AUTO
+from webrtc_host.events import ChannelClosed, ChannelOpened, ChannelStateChanged, EventSink
 from webrtc_host.media.ranges import RangeSet, RangeView
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
@@ -26,8 +27,6 @@ from webrtc_host.seams import (
     BlockKind,
     ChannelState,
     CoverageState,
-    EventSink,
-    EventType,
     OpusPacket,
     ms_of,
 )
@@ -295,13 +294,8 @@ class Channel:
         if state is self.state:
             return
         self.state = state
-        self.session.log.emit(
-            EventType.CHANNEL_STATE,
-            self.id,
-            state=state.value,
-            reason=reason,
-            at_ms=self.session.now_ms(),
-        )
+        at_ms = self.session.now_ms()
+        self.session.log.emit(ChannelStateChanged(channel=self.id, state=state, reason=reason, at_ms=at_ms))
 
     def heed(self, state: ChannelState) -> bool:
         """Take the pipeline's view of the state. False: a lost signal stands above it, it is no news."""
@@ -364,15 +358,16 @@ class Channel:
     def _write_opened(self, start_sample: int) -> None:
         connection = self._held_by()
         self.session.log.emit(
-            EventType.CHANNEL_OPENED,
-            self.id,
-            connection=connection.id,
-            label=self.label,
-            language=self.language,
-            door=connection.door.value,
-            glossary=None if self.terms is None else list(self.terms),
-            start_ms=ms_of(start_sample),
-            **({} if connection.by is None else {"by": connection.by}),
+            ChannelOpened(
+                channel=self.id,
+                connection=connection.id,
+                label=self.label,
+                language=self.language,
+                door=connection.door.value,
+                glossary=None if self.terms is None else tuple(self.terms),
+                start_ms=ms_of(start_sample),
+                by=connection.by,
+            )
         )
 
     def announce_closed(self, reason: str, end_sample: int | None = None) -> int:
@@ -381,11 +376,7 @@ class Channel:
         end_sample = self.end_sample if end_sample is None else end_sample
         self.coverage.ended(end_sample, is_orderly=reason in ORDERLY_ENDS)
         seq = self.session.log.emit(
-            EventType.CHANNEL_CLOSED,
-            self.id,
-            connection=connection.id,
-            reason=reason,
-            end_ms=ms_of(end_sample),
+            ChannelClosed(channel=self.id, connection=connection.id, reason=reason, end_ms=ms_of(end_sample))
         )
         return seq or self.session.log.head_seq
 

@@ -20,7 +20,8 @@ from host_stt.contract import SAMPLE_RATE
 from host_stt_common.channel_ids import channel_id_of
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
-from webrtc_host.seams import AudioKeeper, Clock, EventType, ms_of
+from webrtc_host.events import SessionEnded, SessionStarted
+from webrtc_host.seams import AudioKeeper, Clock, ms_of
 from webrtc_host.session.channel import Channel, ChannelWish, DoorKind, MakePipeline, SessionLog
 from webrtc_host.transcript.coverage_keeper import CoverageBook
 
@@ -140,12 +141,8 @@ class SessionRegistry:
             make_log=self._make_log,
         )
         self._sessions[session_id] = session
-        t0_wall = session.started_wall.astimezone(UTC).isoformat(timespec="milliseconds")
         session.log.emit(
-            EventType.SESSION_STARTED,
-            name=session.name,
-            t0_wall=t0_wall.replace("+00:00", "Z"),
-            is_current=is_current or None,
+            SessionStarted(name=session.name, t0_wall=session.started_wall, is_current=is_current)
         )
         logger.info("session %s opened", session_id)
         return session
@@ -196,7 +193,7 @@ class SessionRegistry:
         await asyncio.gather(*(channel.settle() for channel in session.channels.values()))
         for channel in session.channels.values():
             channel.coverage.absent(session.now_ms())
-        session.log.emit(EventType.SESSION_ENDED, reason=reason)
+        session.log.emit(SessionEnded(reason=reason))
         logger.info("session %s ended (%s)", session.id, reason)
         return await session.log.settled()
 

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from webrtc_host.errors import RequestError
-from webrtc_host.seams import ChannelState, EventType
+from webrtc_host.events import ChannelClosed
+from webrtc_host.seams import ChannelState
 from webrtc_host.session.channel import Channel, SessionLog
 from webrtc_host.session.registry import Session, SessionRegistry
 from webrtc_host.transcript.coverage_keeper import SERVER_DOWN
@@ -107,11 +108,8 @@ def _close_feeds(channel: Channel, former: FormerChannel, was_stopped: bool) -> 
     reason = STOPPED if was_stopped else CRASHED
     for feed in former.feeds:
         if feed.closed_ms is None:
+            end_ms = max(former.end_ms, feed.opened_ms)
             channel.session.log.emit(
-                EventType.CHANNEL_CLOSED,
-                channel.id,
-                connection=feed.connection,
-                reason=reason,
-                end_ms=max(former.end_ms, feed.opened_ms),
+                ChannelClosed(channel=channel.id, connection=feed.connection, reason=reason, end_ms=end_ms)
             )
     channel.report(ChannelState.DISCONNECTED, reason)

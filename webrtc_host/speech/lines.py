@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from host_stt.contract import Word
 from webrtc_host.errors import EngineError
-from webrtc_host.seams import EventSink, EventType, ms_of
+from webrtc_host.events import EventSink, SegmentFinal, SegmentInterim, TimedWord, WindowFailed
+from webrtc_host.seams import ms_of
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.merge import Committed, InterimText
 from webrtc_host.speech.segments import SegmentsConfig, in_order, split, to_the_end
@@ -46,19 +46,19 @@ class FinalText:
 def write_final(sink: EventSink, channel_id: str, segment_id: str, final: FinalText) -> None:
     """Write `segment.final`. Every door and every source of audio writes its finals here."""
     sink.emit(
-        EventType.SEGMENT_FINAL,
-        channel_id,
-        utterance=final.utterance,
-        segment=segment_id,
-        start_ms=ms_of(final.start_sample),
-        end_ms=ms_of(final.end_sample),
-        text=final.text,
-        raw=final.text,
-        language=final.language,
-        conf=final.conf,
-        words=[_word(w) for w in final.words],
-        edits=[],
-        glossary_version=final.glossary_version,
+        SegmentFinal(
+            channel=channel_id,
+            utterance=final.utterance,
+            segment=segment_id,
+            start_ms=ms_of(final.start_sample),
+            end_ms=ms_of(final.end_sample),
+            text=final.text,
+            raw=final.text,
+            language=final.language,
+            conf=final.conf,
+            words=tuple(_timed(word) for word in final.words),
+            glossary_version=final.glossary_version,
+        )
     )
 
 
@@ -73,14 +73,15 @@ def write_failed(
 ) -> None:
     """Write `window.failed`: the engine could not read [start_sample, end_sample) of this utterance."""
     sink.emit(
-        EventType.WINDOW_FAILED,
-        channel_id,
-        utterance=utterance,
-        window=window_id,
-        start_ms=ms_of(start_sample),
-        end_ms=ms_of(end_sample),
-        code=error.code,
-        reason=error.message,
+        WindowFailed(
+            channel=channel_id,
+            utterance=utterance,
+            window=window_id,
+            start_ms=ms_of(start_sample),
+            end_ms=ms_of(end_sample),
+            code=error.code,
+            reason=error.message,
+        )
     )
 
 
@@ -99,15 +100,16 @@ class LineWriter:
     def interim(self, interim: InterimText) -> None:
         start = max(self._floor_sample, interim.start_sample)
         self._sink.emit(
-            EventType.SEGMENT_INTERIM,
-            self._channel_id,
-            utterance=interim.utterance_id,
-            revision=interim.revision,
-            text=interim.text,
-            stable_chars=interim.stable_chars,
-            start_ms=ms_of(start),
-            end_ms=ms_of(max(start, interim.end_sample)),
-            language=interim.language,
+            SegmentInterim(
+                channel=self._channel_id,
+                utterance=interim.utterance_id,
+                revision=interim.revision,
+                text=interim.text,
+                stable_chars=interim.stable_chars,
+                start_ms=ms_of(start),
+                end_ms=ms_of(max(start, interim.end_sample)),
+                language=interim.language,
+            )
         )
 
     def finals(self, commit: Committed, last_sample: int, glossary_version: int) -> int:
@@ -140,10 +142,5 @@ class LineWriter:
         write_final(self._sink, self._channel_id, self._ids.segment(), final)
 
 
-def _word(word: Word) -> dict[str, Any]:
-    return {
-        "text": word.text,
-        "start_ms": ms_of(word.start_sample),
-        "end_ms": ms_of(word.end_sample),
-        "p": round(word.probability, 3),
-    }
+def _timed(word: Word) -> TimedWord:
+    return TimedWord(word.text, ms_of(word.start_sample), ms_of(word.end_sample), round(word.probability, 3))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from webrtc_host import events
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
     Block,
@@ -20,8 +21,6 @@ from webrtc_host.seams import (
     Clock,
     CoverageNotes,
     CoverageState,
-    EventSink,
-    EventType,
     Transcriber,
     ms_of,
 )
@@ -62,7 +61,7 @@ class ChannelPipeline:
         channel_id: str,
         config: SpeechConfig,
         transcriber: Transcriber,
-        sink: EventSink,
+        sink: events.EventSink,
         terms: Terms,
         language: str,
         executor: Executor | None,
@@ -165,7 +164,7 @@ class ChannelPipeline:
         except Exception:
             logger.exception("channel %s: the speech pipeline failed", self._channel_id)
             message = f"speech on {self._channel_id} stopped; the server's log has the details"
-            self._sink.emit(EventType.ERROR, self._channel_id, code="internal", message=message)
+            self._sink.emit(events.ErrorReported(channel=self._channel_id, code="internal", message=message))
 
     async def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_closing:
@@ -205,9 +204,12 @@ class ChannelPipeline:
         self._settle(event.start_sample)
         age_s = max(0, self._hearing.position - event.start_sample) / (1000 * SAMPLES_PER_MS)
         self._readings.started(event, age_s)
-        start_ms = ms_of(event.start_sample)
         self._sink.emit(
-            EventType.SPEECH_STARTED, self._channel_id, utterance=event.utterance_id, start_ms=start_ms
+            events.SpeechStarted(
+                channel=self._channel_id,
+                utterance=event.utterance_id,
+                start_ms=ms_of(event.start_sample),
+            )
         )
         self._tell_state()
 
@@ -215,12 +217,13 @@ class ChannelPipeline:
         self._readings.ended(event)
         self._settled_sample = max(self._settled_sample, event.end_sample)
         self._sink.emit(
-            EventType.SPEECH_ENDED,
-            self._channel_id,
-            utterance=event.utterance_id,
-            start_ms=ms_of(event.start_sample),
-            end_ms=ms_of(event.end_sample),
-            rule=event.rule.value,
+            events.SpeechEnded(
+                channel=self._channel_id,
+                utterance=event.utterance_id,
+                start_ms=ms_of(event.start_sample),
+                end_ms=ms_of(event.end_sample),
+                rule=event.rule.value,
+            )
         )
 
     def _language_locked(self) -> None:
@@ -241,7 +244,11 @@ class ChannelPipeline:
         return ChannelState.TALKING if self._hearing.is_speaking else ChannelState.IDLE
 
     def _emit_state(self) -> None:
-        fields: dict[str, object] = {"state": self._state.value, "at_ms": ms_of(self._hearing.position)}
-        if self._language.is_locked:
-            fields["language"] = self._language.language
-        self._sink.emit(EventType.CHANNEL_STATE, self._channel_id, **fields)
+        self._sink.emit(
+            events.ChannelStateChanged(
+                channel=self._channel_id,
+                state=self._state,
+                language=self._language.language if self._language.is_locked else None,
+                at_ms=ms_of(self._hearing.position),
+            )
+        )

@@ -15,7 +15,8 @@ from typing import Protocol
 
 from host_stt.contract import Priority, Transcript, Window
 from webrtc_host.errors import EngineError
-from webrtc_host.seams import Clock, CoverageNotes, CoverageState, EventSink, Transcriber
+from webrtc_host.events import EventSink
+from webrtc_host.seams import Clock, CoverageNotes, CoverageState, Transcriber
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
 from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.hearing import WindowHeard

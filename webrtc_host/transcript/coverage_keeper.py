@@ -11,7 +11,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from webrtc_host.seams import Block, BlockKind, CoverageState, EventSink, EventType, ms_of
+from webrtc_host.events import CoverageChanged, EventSink
+from webrtc_host.seams import Block, BlockKind, CoverageState, ms_of
 from webrtc_host.transcript.coverage import (
     AT_REST,
     NETWORK,
@@ -136,12 +137,13 @@ class CoverageKeeper:
         for run in runs:
             self._book.events += 1
             self._sink.emit(
-                EventType.COVERAGE,
-                self._channel_id,
-                from_ms=run.from_ms,
-                to_ms=run.to_ms,
-                state=run.state.value,
-                reason=run.reason,
+                CoverageChanged(
+                    channel=self._channel_id,
+                    from_ms=run.from_ms,
+                    to_ms=run.to_ms,
+                    state=run.state,
+                    reason=run.reason,
+                )
             )
             self._count()
             if self._book.is_checking:

@@ -111,8 +111,13 @@ def _alembic() -> Config:
     return config
 
 
+def _engine(url: str | URL, **more: Any) -> Engine:
+    """An engine whose errors do not show the values of a statement: they are logged, and text is private."""
+    return create_engine(url, hide_parameters=True, **more)
+
+
 def _in_memory() -> Database:
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    engine = _engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     _control_transactions(engine)
     metadata.create_all(engine)  # equal to the migrations' outcome, and 50 ms quicker; a test holds it
     return Database(engine, None, None, is_memory=True)
@@ -135,7 +140,7 @@ def _sqlite_as_it_is(file: Path, readers_max: int) -> Database:
     _check_version(file)
     url = URL.create("sqlite", database=str(file))
     arguments = {"timeout": BUSY_S, "check_same_thread": False}
-    writer = create_engine(url, poolclass=NullPool, connect_args=arguments)
+    writer = _engine(url, poolclass=NullPool, connect_args=arguments)
     _on_connect(
         writer,
         "PRAGMA journal_mode=WAL",
@@ -149,9 +154,7 @@ def _sqlite_as_it_is(file: Path, readers_max: int) -> Database:
     except BaseException:
         writer.dispose()
         raise
-    readers = create_engine(
-        url, poolclass=QueuePool, pool_size=readers_max, max_overflow=0, connect_args=arguments
-    )
+    readers = _engine(url, poolclass=QueuePool, pool_size=readers_max, max_overflow=0, connect_args=arguments)
     _on_connect(readers, "PRAGMA query_only=ON")
     _control_transactions(readers, "BEGIN")
     return Database(writer, readers, file)
@@ -277,9 +280,9 @@ def _postgresql(url: str, readers_max: int) -> Database:
 
 def _postgresql_engines(url: URL, readers_max: int) -> Database:
     arguments: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5}
-    writer = create_engine(url, poolclass=NullPool, connect_args=arguments)
+    writer = _engine(url, poolclass=NullPool, connect_args=arguments)
     _on_connect(writer, "SET synchronous_commit TO on", "SET lock_timeout TO '10s'")
-    readers = create_engine(
+    readers = _engine(
         url,
         poolclass=QueuePool,
         pool_size=readers_max,

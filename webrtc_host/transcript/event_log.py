@@ -13,63 +13,30 @@ is dropped from memory.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
+from webrtc_host.events import ErrorReported, Event, SegmentFinal, SegmentInterim
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.timecode import timecode
+from webrtc_host.transcript.event_codec import Envelope, encode, mark_not_durable
 
-WIRE_VERSION = 1
 INTERIMS_PENDING_MAX = 1000
 """Waiting behind stored events that are being saved; that takes milliseconds, or `degrade` ends it."""
 
-FIELDS: dict[EventType, tuple[str, ...]] = {
-    EventType.SESSION_STARTED: ("name", "t0_wall", "is_current"),
-    EventType.SESSION_ENDED: ("reason",),
-    EventType.CHANNEL_OPENED: (
-        *("connection", "label", "language", "door", "glossary", "start_ms", "start", "by"),
-    ),
-    EventType.CHANNEL_CLOSED: ("connection", "reason", "end_ms", "end"),
-    EventType.CHANNEL_STATE: ("state", "language", "reason", "at_ms"),
-    EventType.SPEECH_STARTED: ("utterance", "start_ms", "start"),
-    EventType.SPEECH_ENDED: ("utterance", "start_ms", "end_ms", "start", "end", "rule"),
-    EventType.SEGMENT_INTERIM: (
-        *("utterance", "revision", "start_ms", "end_ms", "start", "end"),
-        *("text", "stable_chars", "language", "latency_ms"),
-    ),
-    EventType.SEGMENT_FINAL: (
-        *("utterance", "segment", "start_ms", "end_ms", "start", "end", "text", "raw"),
-        *("language", "conf", "words", "edits", "glossary_version", "source", "latency_ms"),
-    ),
-    EventType.WINDOW_FAILED: ("utterance", "window", "start_ms", "end_ms", "start", "end", "code", "reason"),
-    EventType.COVERAGE: ("from_ms", "to_ms", "state", "reason"),
-    EventType.ERROR: ("code", "message", "retry_after_ms"),
-}
-"""The fields of each event after those of `_HEAD`, in the order they are written."""
-
-_TIMED_TEXT = (EventType.SEGMENT_INTERIM, EventType.SEGMENT_FINAL)
-_HEAD = ("v", "seq", "session", "type", "wall", "channel")
-
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class EncodedEvent:
     """One event as every watcher gets it. `data` is its JSON, UTF-8, encoded exactly once."""
 
     session: str
-    kind: EventType
     seq: int | None  # None: never stored (interim, error)
     after_seq: int  # newest stored event at emission; its own seq when it is stored
     channel: str | None  # None concerns the whole session
     data: bytes
-    utterance: str | None = None
-    start_ms: int | None = None
-    end_ms: int | None = None
-    latency_ms: int | None = None
 
     @property
     def text(self) -> str:
@@ -81,6 +48,21 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedEvent(EncodedEvent):
+    """An event of a log: encoded for watchers, and as it was emitted, so that nothing has to decode it."""
+
+    envelope: Envelope
+
+    @property
+    def event(self) -> Event:
+        return self.envelope.event
+
+    @property
+    def kind(self) -> EventType:
+        return self.envelope.event.kind
+
+
+@dataclass(frozen=True, slots=True)
 class LogStatistics:
     held: int
     limit: int
@@ -88,7 +70,7 @@ class LogStatistics:
     head_seq: int
 
 
-Listener = Callable[[Event], None]
+Listener = Callable[[LoggedEvent], None]
 
 
 class Journal(Protocol):
@@ -97,7 +79,7 @@ class Journal(Protocol):
     @property
     def is_degraded(self) -> bool: ...
 
-    def append(self, event: Event) -> None:
+    def append(self, event: LoggedEvent) -> None:
         """Never waits."""
         ...
 
@@ -131,11 +113,11 @@ class ReadableLog(Protocol):
         """The newest stored event that is on disk."""
         ...
 
-    def note(self, kind: EventType, **fields: Any) -> Event:
+    def note(self, event: ErrorReported) -> EncodedEvent:
         """An event that is never stored, made for one watcher alone; no listener hears of it."""
         ...
 
-    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[Event]:
+    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[LoggedEvent]:
         """Held and visible events after `seq` that concern these channels (None: all), in order."""
         ...
 
@@ -151,7 +133,7 @@ class ReadableLog(Protocol):
         to_ms: int | None = None,
         after: int = 0,
         limit: int = 1000,
-    ) -> list[Event]:
+    ) -> list[LoggedEvent]:
         """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, `limit` at most."""
         ...
 
@@ -184,17 +166,19 @@ class EventLog:
         self._wall = wall
         self._listener = listener
         self._journal = journal
-        self._pending: deque[Event] = deque()  # not yet handed on: begins with a stored event, if any
-        self._unmarked: dict[int, Event] = {}  # what is held with a mark, as it will be on disk
-        self._held: dict[int, Event] = {}
+        self._pending: deque[LoggedEvent] = deque()  # not yet handed on: begins with a stored event, if any
+        self._unmarked: dict[int, LoggedEvent] = {}  # what is held with a mark, as it will be on disk
+        self._held: dict[int, LoggedEvent] = {}
         self._of_channel: dict[str | None, list[int]] = {}  # held seqs, ascending
         self._finals: list[int] = []
         self.first_seq = head_seq + 1
         self.head_seq = self.visible_seq = self.saved_seq = head_seq
 
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+    def emit(self, event: Event) -> int | None:
         """Append one event; the listener gets it once it is saved. Returns the seq of a stored one."""
-        event = self._encoded(kind, channel, fields)
+        return self._append(self._logged(event))
+
+    def _append(self, event: LoggedEvent) -> int | None:
         if event.seq is not None:
             self._keep(event, event.seq)
         if self._journal is None:
@@ -229,17 +213,15 @@ class EventLog:
         while self._pending:
             self._hand_on(self._marked(self._pending.popleft()))
 
-    def note(self, kind: EventType, **fields: Any) -> Event:
+    def note(self, event: ErrorReported) -> EncodedEvent:
         """An event that is never stored, made for one watcher alone; no listener hears of it."""
-        if kind.is_stored:
-            raise ValueError(f"{kind} is a stored event; use emit")
-        return self._encoded(kind, None, fields)
+        return self._logged(event)
 
-    def get(self, seq: int) -> Event | None:
+    def get(self, seq: int) -> LoggedEvent | None:
         """The stored event, or None when it is not (or no longer) held."""
         return self._held.get(seq)
 
-    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[Event]:
+    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[LoggedEvent]:
         """Held and visible events after `seq` that concern these channels (None: all), in order."""
         for number in range(max(seq + 1, self.first_seq), self.visible_seq + 1):
             event = self._held[number]
@@ -262,9 +244,9 @@ class EventLog:
         to_ms: int | None = None,
         after: int = 0,
         limit: int = 1000,
-    ) -> list[Event]:
+    ) -> list[LoggedEvent]:
         """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, `limit` at most."""
-        found: list[Event] = []
+        found: list[LoggedEvent] = []
         for position in range(bisect_right(self._finals, after), len(self._finals)):
             event = self._held[self._finals[position]]
             if channel in (None, event.channel) and _overlaps(event, from_ms, to_ms):
@@ -276,14 +258,14 @@ class EventLog:
     def statistics(self) -> LogStatistics:
         return LogStatistics(len(self._held), self._capacity, self.first_seq - 1, self.head_seq)
 
-    def _keep(self, event: Event, seq: int) -> None:
+    def _keep(self, event: LoggedEvent, seq: int) -> None:
         self._held[seq] = event
         self._of_channel.setdefault(event.channel, []).append(seq)
         if event.kind is EventType.SEGMENT_FINAL:
             self._finals.append(seq)
         self.head_seq = seq
 
-    def _hand_on(self, event: Event) -> None:
+    def _hand_on(self, event: LoggedEvent) -> None:
         if event.seq is not None:
             self.visible_seq = event.seq
         if self._listener is not None:
@@ -294,12 +276,12 @@ class EventLog:
     def _became_visible(self, seq: int) -> None:
         """For those who wait for it: `saved_log`."""
 
-    def _marked(self, event: Event) -> Event:
+    def _marked(self, event: LoggedEvent) -> LoggedEvent:
         """A stored event as watchers get it while it is not on disk, from memory too."""
         if event.seq is None:
             return event
         self._unmarked[event.seq] = event
-        marked = replace(event, data=event.data[:-1] + b',"durable":false}')
+        marked = replace(event, data=mark_not_durable(event.data))
         self._held[event.seq] = marked
         return marked
 
@@ -314,56 +296,20 @@ class EventLog:
             del self._finals[0]
         self.first_seq += 1
 
-    def _encoded(self, kind: EventType, channel: str | None, fields: dict[str, Any]) -> Event:
-        seq = self.head_seq + 1 if kind.is_stored else None
-        known = _with_derived(kind, fields, self._now_ms)
-        body: dict[str, Any] = {"v": WIRE_VERSION}
-        if seq is not None:
-            body["seq"] = seq
-        body |= {"session": self.session, "type": kind.value, "wall": iso_ms(self._wall())}
-        if channel is not None:
-            body["channel"] = channel
-        body |= {name: known[name] for name in FIELDS[kind] if name in known}
-        # Additions nobody listed yet go out at the end: the wire may grow, a final may not be lost over it.
-        body |= {name: value for name, value in known.items() if name not in body and name not in _HEAD}
-        return Event(
-            session=self.session,
-            kind=kind,
-            seq=seq,
-            after_seq=self.head_seq if seq is None else seq,
-            channel=channel,
-            data=encode_json(body),
-            utterance=known.get("utterance"),
-            start_ms=known.get("start_ms"),
-            end_ms=known.get("end_ms"),
-            latency_ms=known.get("latency_ms"),
-        )
+    def _logged(self, event: Event) -> LoggedEvent:
+        seq = self.head_seq + 1 if event.kind.is_stored else None
+        envelope = Envelope(event, self.session, seq, self._wall(), self._latency_ms(event))
+        after_seq = self.head_seq if seq is None else seq
+        return LoggedEvent(self.session, seq, after_seq, event.channel, encode(envelope), envelope)
+
+    def _latency_ms(self, event: Event) -> int | None:
+        if isinstance(event, SegmentInterim) or (isinstance(event, SegmentFinal) and event.source is None):
+            return max(0, self._now_ms() - event.end_ms)
+        return None
 
 
-def _with_derived(kind: EventType, fields: dict[str, Any], now_ms: Callable[[], int]) -> dict[str, Any]:
-    known = {name: value for name, value in fields.items() if value is not None}
-    if "start_ms" in known:
-        known["start"] = timecode(known["start_ms"])
-    if "end_ms" in known:
-        known["end"] = timecode(known["end_ms"])
-    if kind in _TIMED_TEXT and "end_ms" in known and "source" not in known:  # late sound has no delay of ours
-        known["latency_ms"] = max(0, now_ms() - known["end_ms"])
-    return known
-
-
-def _overlaps(event: Event, from_ms: int, to_ms: int | None) -> bool:
-    if event.start_ms is None or event.end_ms is None:
+def _overlaps(logged: LoggedEvent, from_ms: int, to_ms: int | None) -> bool:
+    final = logged.event
+    if not isinstance(final, SegmentFinal):
         return False
-    return event.end_ms > from_ms and (to_ms is None or event.start_ms < to_ms)
-
-
-def encode_json(body: Any) -> bytes:
-    """Compact JSON as UTF-8. A lone surrogate (a label may hold one) becomes `?`, so it stops no watcher."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
-        errors="replace"
-    )
-
-
-def iso_ms(moment: datetime) -> str:
-    """ISO 8601 UTC with milliseconds: 2026-11-21T06:10:01.234Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return final.end_ms > from_ms and (to_ms is None or final.start_ms < to_ms)

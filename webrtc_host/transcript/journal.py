@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.event_log import EventLog, LoggedEvent
 from webrtc_host.transcript.store_writer import WriterState
 
 
 class Journal:
     """Made by the store, one for each; implements `event_log.Journal`."""
 
-    def __init__(self, append: Callable[[Event], None], state: Callable[[], WriterState]) -> None:
+    def __init__(self, append: Callable[[LoggedEvent], None], state: Callable[[], WriterState]) -> None:
         """append: hands an event to the writer. state: the writer's, at this moment."""
         self._append, self._state = append, state
         self._logs: WeakValueDictionary[str, EventLog] = WeakValueDictionary()
@@ -28,10 +28,10 @@ class Journal:
     def add(self, log: EventLog) -> None:
         self._logs[log.session] = log
 
-    def append(self, event: Event) -> None:
+    def append(self, event: LoggedEvent) -> None:
         self._append(event)
 
-    def saved(self, events: list[Event]) -> None:
+    def saved(self, events: list[LoggedEvent]) -> None:
         """These are on disk: the logs that they came from hand them to watchers."""
         newest = {event.session: event.seq for event in events}
         for session, seq in newest.items():

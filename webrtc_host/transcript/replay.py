@@ -1,5 +1,6 @@
 """Replay: pages of a session's earlier events, read from the record for watchers that come back.
 
+The stored JSON is passed on as it is, so also an event of a type that this version does not know.
 Owns the query and its bounds: a page holds PAGE_EVENTS at most and looks at SCAN_EVENTS at most, so that
 a thousand watchers coming back at once take a turn each and a rare channel holds nobody up.
 """
@@ -11,8 +12,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, or_, select
 
-from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import EncodedEvent
 from webrtc_host.transcript.schema import events
 from webrtc_host.transcript.store import Store
 
@@ -24,7 +24,7 @@ SCAN_EVENTS = 5000
 class Page:
     """The events of a stretch of the log, in order. up_to: nothing is missing up to this seq."""
 
-    events: tuple[Event, ...]
+    events: tuple[EncodedEvent, ...]
     up_to: int
 
 
@@ -53,7 +53,7 @@ def _page(
 ) -> Page:
     last = min(last, after + SCAN_EVENTS)
     statement = (
-        select(events.c.seq, events.c.type, events.c.channel, events.c.data)
+        select(events.c.seq, events.c.channel, events.c.data)
         .where(events.c.session == session, events.c.seq > after, events.c.seq <= last)
         .order_by(events.c.seq)
         .limit(PAGE_EVENTS)
@@ -61,7 +61,7 @@ def _page(
     if channels is not None:
         statement = statement.where(or_(events.c.channel.is_(None), events.c.channel.in_(sorted(channels))))
     found = tuple(
-        Event(session, EventType(row.type), row.seq, row.seq, row.channel, row.data.encode())
+        EncodedEvent(session, row.seq, row.seq, row.channel, row.data.encode())
         for row in connection.execute(statement)
     )
     is_full = len(found) == PAGE_EVENTS

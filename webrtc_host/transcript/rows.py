@@ -9,18 +9,25 @@ Statements are made once and kept: making one anew takes SQLAlchemy longer than 
 from __future__ import annotations
 
 import functools
-import json
 import logging
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Table, bindparam, case, delete, select, update
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
-from webrtc_host.seams import EventType
+from webrtc_host.events import (
+    ChannelClosed,
+    ChannelOpened,
+    CoverageChanged,
+    Event,
+    SegmentFinal,
+    SessionEnded,
+    SessionStarted,
+)
 from webrtc_host.transcript import schema
-from webrtc_host.transcript.event_log import Event, encode_json
+from webrtc_host.transcript.event_codec import Envelope, encode_edits, encode_json, encode_words, wall_ms
+from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.meta import get_meta, put_meta
 from webrtc_host.transcript.runs import Run, laid
 from webrtc_host.transcript.schema import insert_of
@@ -28,7 +35,6 @@ from webrtc_host.transcript.schema import insert_of
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
-Body = dict[str, Any]
 Marks = dict[str, int]
 """What the writer knows of `meta` without asking; to be emptied when a transaction fails."""
 
@@ -38,7 +44,7 @@ ALIVE_WALL_MS = "alive_wall_ms"  # when the server was last known to run
 STOPPED_WALL_MS = "stopped_wall_ms"  # when it stopped in order; absent while it runs and after a crash
 
 
-def insert_events(connection: Connection, events: list[Event], marks: Marks) -> tuple[list[Row], int]:
+def insert_events(connection: Connection, events: list[LoggedEvent], marks: Marks) -> tuple[list[Row], int]:
     """Write events and all that follows from them. Returns the rows of the finals, and how many were refused.
 
     An event that the database does not take is written without what follows from it, or, when even that is
@@ -83,29 +89,32 @@ def forget_events(connection: Connection, session: str, up_to_seq: int) -> None:
         connection.execute(delete(table).where(table.c.session == session, table.c.seq <= up_to_seq))
 
 
-def _insert(connection: Connection, events: list[Event], marks: Marks) -> list[Row]:
-    bodies = [json.loads(event.data) for event in events]
-    for body in bodies:
-        if body["type"] == EventType.SESSION_STARTED:
-            _session_started(connection, body)
-    _add(connection, schema.events, [_event_row(e, b) for e, b in zip(events, bodies, strict=True)])
-    finals = [_segment_row(body) for body in bodies if body["type"] == EventType.SEGMENT_FINAL]
+def _insert(connection: Connection, events: list[LoggedEvent], marks: Marks) -> list[Row]:
+    envelopes = [event.envelope for event in events]
+    for envelope in envelopes:
+        if isinstance(envelope.event, SessionStarted):
+            _session_started(connection, envelope, envelope.event)
+    _add(connection, schema.events, [_event_row(event) for event in events])
+    finals = [_segment_row(one, one.event) for one in envelopes if isinstance(one.event, SegmentFinal)]
     _add(connection, schema.segments, finals)
-    for body in bodies:
-        change = _CHANGES.get(body["type"])
-        if change is not None:
-            change(connection, body)
-    _lay_coverage(connection, [body for body in bodies if body["type"] == EventType.COVERAGE])
+    for envelope in envelopes:
+        match envelope.event:
+            case SessionEnded():
+                _session_ended(connection, envelope)
+            case ChannelOpened() as event:
+                _channel_opened(connection, envelope, event)
+            case ChannelClosed() as event:
+                _channel_closed(connection, envelope, event)
+    _lay_coverage(connection, envelopes)
     _raise_heads(connection, events)
-    _raise_ids(connection, bodies, marks)
+    _raise_ids(connection, [envelope.event for envelope in envelopes], marks)
     return finals
 
 
-def _insert_alone(connection: Connection, event: Event) -> bool:
+def _insert_alone(connection: Connection, event: LoggedEvent) -> bool:
     try:
         with connection.begin_nested():
-            body = {"type": event.kind.value, "channel": event.channel}
-            _add(connection, schema.events, [_event_row(event, body)])
+            _add(connection, schema.events, [_event_row(event)])
             _raise_heads(connection, [event])
         return True
     except Exception as error:
@@ -115,45 +124,44 @@ def _insert_alone(connection: Connection, event: Event) -> bool:
         return False
 
 
-def _event_row(event: Event, body: Body) -> Row:
+def _event_row(event: LoggedEvent) -> Row:
     return {
         "session": event.session,
         "seq": event.seq,
-        "type": body["type"],
+        "type": event.kind.value,
         "channel": event.channel,
         "data": event.text,
     }
 
 
-def _segment_row(body: Body) -> Row:
-    text = body.get("text", "")
+def _segment_row(envelope: Envelope, final: SegmentFinal) -> Row:
     return {
-        "id": body["segment"],
-        "session": body["session"],
-        "seq": body["seq"],
-        "channel": body["channel"],
-        "utterance": body.get("utterance", ""),
-        "start_ms": body["start_ms"],
-        "end_ms": body["end_ms"],
-        "wall_ms": wall_ms_of(body["wall"]),
-        "text": _storable(text),
-        "raw": _storable(str(body.get("raw", text))),
-        "language": body.get("language"),
-        "conf": body.get("conf"),
-        "words": encode_json(body.get("words", [])).decode(),
-        "edits": encode_json(body.get("edits", [])).decode(),
-        "glossary_version": body.get("glossary_version"),
-        "latency_ms": body.get("latency_ms"),
+        "id": final.segment,
+        "session": envelope.session,
+        "seq": envelope.seq,
+        "channel": final.channel,
+        "utterance": final.utterance,
+        "start_ms": final.start_ms,
+        "end_ms": final.end_ms,
+        "wall_ms": envelope.wall_ms,
+        "text": _storable(final.text),
+        "raw": _storable(final.text if final.raw is None else final.raw),
+        "language": final.language,
+        "conf": final.conf,
+        "words": encode_words(final.words).decode(),
+        "edits": encode_edits(final.edits).decode(),
+        "glossary_version": final.glossary_version,
+        "latency_ms": envelope.latency_ms,
     }
 
 
-def _session_started(connection: Connection, body: Body) -> None:
+def _session_started(connection: Connection, envelope: Envelope, started: SessionStarted) -> None:
     row = {
-        "id": body["session"],
-        "name": _storable(str(body.get("name") or body["session"])),
-        "t0_wall_ms": wall_ms_of(str(body.get("t0_wall") or body["wall"])),
+        "id": envelope.session,
+        "name": _storable(started.name or envelope.session),
+        "t0_wall_ms": wall_ms(started.t0_wall),
         "ended_wall_ms": None,
-        "is_current": bool(body.get("is_current")),
+        "is_current": started.is_current,
         "is_held": False,
         "head_seq": 0,
         "alive_ms": 0,
@@ -161,65 +169,59 @@ def _session_started(connection: Connection, body: Body) -> None:
     _add(connection, schema.sessions, [row])
 
 
-def _session_ended(connection: Connection, body: Body) -> None:
+def _session_ended(connection: Connection, envelope: Envelope) -> None:
     sessions = schema.sessions
-    ended = {"ended_wall_ms": wall_ms_of(body["wall"]), "is_current": False}
-    connection.execute(update(sessions).where(sessions.c.id == body["session"]).values(**ended))
+    ended = {"ended_wall_ms": envelope.wall_ms, "is_current": False}
+    connection.execute(update(sessions).where(sessions.c.id == envelope.session).values(**ended))
 
 
-def _channel_opened(connection: Connection, body: Body) -> None:
+def _channel_opened(connection: Connection, envelope: Envelope, opened: ChannelOpened) -> None:
     row = {
-        "session": body["session"],
-        "channel": body["channel"],
-        "label": _storable(str(body.get("label") or body["channel"])),
-        "language": _storable(body.get("language") or "auto"),
-        "first_opened_ms": body["start_ms"],
+        "session": envelope.session,
+        "channel": opened.channel,
+        "label": _storable(opened.label or opened.channel),
+        "language": _storable(opened.language or "auto"),
+        "first_opened_ms": opened.start_ms,
         "is_held": False,
-        "glossary": encode_json(body["glossary"]).decode() if "glossary" in body else None,
+        "glossary": None if opened.glossary is None else encode_json(opened.glossary).decode(),
     }
     connection.execute(_putting_channel(connection.dialect.name), [row])
     feed = {
-        "session": body["session"],
-        "opened_seq": body["seq"],
-        "channel": body["channel"],
-        "connection": body["connection"],
-        "door": body.get("door", ""),
-        "opened_ms": body["start_ms"],
+        "session": envelope.session,
+        "opened_seq": envelope.seq,
+        "channel": opened.channel,
+        "connection": opened.connection,
+        "door": opened.door,
+        "opened_ms": opened.start_ms,
         "closed_ms": None,
         "reason": None,
     }
     _add(connection, schema.feeds, [feed])
 
 
-def _channel_closed(connection: Connection, body: Body) -> None:
+def _channel_closed(connection: Connection, envelope: Envelope, closed: ChannelClosed) -> None:
     feeds = schema.feeds
     connection.execute(
         update(feeds)
         .where(
-            feeds.c.session == body["session"],
-            feeds.c.channel == body["channel"],
-            feeds.c.connection == body["connection"],
-            feeds.c.opened_seq < body["seq"],
+            feeds.c.session == envelope.session,
+            feeds.c.channel == closed.channel,
+            feeds.c.connection == closed.connection,
+            feeds.c.opened_seq < envelope.seq,
             feeds.c.closed_ms.is_(None),
         )
-        .values(closed_ms=body["end_ms"], reason=_storable(body.get("reason") or ""))
+        .values(closed_ms=closed.end_ms, reason=_storable(closed.reason))
     )
 
 
-_CHANGES: dict[str, Callable[[Connection, Body], None]] = {
-    EventType.SESSION_ENDED: _session_ended,
-    EventType.CHANNEL_OPENED: _channel_opened,
-    EventType.CHANNEL_CLOSED: _channel_closed,
-}
-
-
-def _lay_coverage(connection: Connection, bodies: Iterable[Body]) -> None:
+def _lay_coverage(connection: Connection, envelopes: Iterable[Envelope]) -> None:
     """Bring each channel's runs up to date with its coverage events, in their order."""
     by_channel: dict[tuple[str, str], list[Run]] = {}
-    for body in bodies:
-        run = Run(body["from_ms"], body["to_ms"], body["state"], body.get("reason"))
-        if run.from_ms < run.to_ms:
-            by_channel.setdefault((body["session"], body["channel"]), []).append(run)
+    for envelope in envelopes:
+        event = envelope.event
+        if isinstance(event, CoverageChanged) and event.from_ms < event.to_ms:
+            run = Run(event.from_ms, event.to_ms, event.state.value, event.reason)
+            by_channel.setdefault((envelope.session, event.channel), []).append(run)
     table = schema.coverage
     for (session, channel), news in by_channel.items():
         from_ms, to_ms = min(run.from_ms for run in news), max(run.to_ms for run in news)
@@ -254,16 +256,16 @@ def _coverage_row(session: str, channel: str, run: Run) -> Row:
     }
 
 
-def _raise_heads(connection: Connection, events: list[Event]) -> None:
+def _raise_heads(connection: Connection, events: list[LoggedEvent]) -> None:
     heads = {event.session: event.seq or 0 for event in events}
     connection.execute(_HEAD, [{"of_session": session, "to_seq": seq} for session, seq in heads.items()])
 
 
-def _raise_ids(connection: Connection, bodies: list[Body], marks: Marks) -> None:
+def _raise_ids(connection: Connection, events: list[Event], marks: Marks) -> None:
     """Remember the highest ids given out, so that a restarted server goes on behind them."""
     raised: dict[str, str] = {}
     for key, field in ((UTTERANCE_MAX, "utterance"), (SEGMENT_MAX, "segment")):
-        number = max((number_of(body.get(field)) for body in bodies), default=0)
+        number = max((number_of(getattr(event, field, None)) for event in events), default=0)
         if key not in marks:
             marks[key] = int(get_meta(connection, key) or 0)
         if number > marks[key]:
@@ -279,13 +281,9 @@ def number_of(name: object) -> int:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else 0
 
 
-def wall_ms_of(iso: str) -> int:
-    return round(datetime.fromisoformat(iso).timestamp() * 1000)
-
-
 def _storable(text: str) -> str:
-    """PostgreSQL takes every character but NUL."""
-    return text.replace("\0", "\ufffd")
+    """PostgreSQL takes every character but NUL. A lone surrogate becomes `?`, as on the wire."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def _add(connection: Connection, table: Table, rows: list[Row]) -> None:

@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError
 
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.transcript.database import MEMORY, Database, DiskFull, open_database
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.store_writer import StoreWriter, WriterConfig, WriterState
 
@@ -102,7 +102,7 @@ class Store:
             raise StoreError("the record is not open")
         return self._database
 
-    def append(self, event: Event) -> None:
+    def append(self, event: LoggedEvent) -> None:
         """Write a stored event soon, in order. Never waits; the journal's log hears when it is on disk."""
         self.writer.append(event)
 

@@ -28,7 +28,7 @@ from webrtc_host.errors import ConfigError, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import rows
 from webrtc_host.transcript.database import hold, plain
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import LoggedEvent
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class StoreWriter:
         self,
         config: WriterConfig = WriterConfig(),
         *,
-        on_saved: Callable[[list[Event]], None],
+        on_saved: Callable[[list[LoggedEvent]], None],
         on_state: Callable[[WriterState], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -103,7 +103,7 @@ class StoreWriter:
         self.state = WriterState()
         self._config = config
         self._clock = clock
-        self._queue: deque[Event | _Job] = deque()
+        self._queue: deque[LoggedEvent | _Job] = deque()
         self._events_waiting = 0
         self._works_waiting = 0
         self._changed = threading.Condition()
@@ -139,7 +139,7 @@ class StoreWriter:
         if self._events_waiting:
             logger.error("%s events could not be written before the end", self._events_waiting)
 
-    def append(self, event: Event) -> None:
+    def append(self, event: LoggedEvent) -> None:
         with self._changed:
             if self._events_waiting >= self._config.unsaved_max:
                 self._give_up_some()
@@ -191,7 +191,7 @@ class StoreWriter:
             self._busy_since_s = None
         self._drop_connection()
 
-    def _next_group(self) -> list[Event | _Job] | None:
+    def _next_group(self) -> list[LoggedEvent | _Job] | None:
         """What waits, oldest first; nothing after a while, for the heartbeat; None at the end."""
         with self._changed:
             if not self._queue and not self._is_stopping:
@@ -203,18 +203,20 @@ class StoreWriter:
             self._works_waiting -= sum(isinstance(item, _Job) for item in group)
         # A caller who has gone cannot be answered: his work is left out, and from here on he cannot go.
         return [
-            item for item in group if isinstance(item, Event) or item.future.set_running_or_notify_cancel()
+            item
+            for item in group
+            if isinstance(item, LoggedEvent) or item.future.set_running_or_notify_cancel()
         ]
 
-    def _commit(self, group: list[Event | _Job]) -> None:
+    def _commit(self, group: list[LoggedEvent | _Job]) -> None:
         """One transaction. Neighbouring events are written together, work in its turn between them."""
         if self._connection is None:
             self._connection = self._engine.connect()
             hold(self._connection)
         with self._connection.begin():
-            events: list[Event] = []
+            events: list[LoggedEvent] = []
             for item in group:
-                if isinstance(item, Event):
+                if isinstance(item, LoggedEvent):
                     events.append(item)
                     continue
                 self._write_events(self._connection, events)
@@ -227,13 +229,13 @@ class StoreWriter:
                 rows.note_alive(self._connection, int(time.time() * 1000))
                 self._alive_s = self._clock()
 
-    def _forget(self, connection: Connection, group: list[Event | _Job], keep: int) -> None:
+    def _forget(self, connection: Connection, group: list[LoggedEvent | _Job], keep: int) -> None:
         """A record in memory is bounded; now and then what is over the bound goes."""
         for item in group:
-            if isinstance(item, Event) and item.seq is not None and item.seq % FORGET_EVERY == 0:
+            if isinstance(item, LoggedEvent) and item.seq is not None and item.seq % FORGET_EVERY == 0:
                 rows.forget_events(connection, item.session, item.seq - keep)
 
-    def _write_events(self, connection: Connection, events: list[Event]) -> None:
+    def _write_events(self, connection: Connection, events: list[LoggedEvent]) -> None:
         if not events:
             return
         finals, refused = rows.insert_events(connection, events, self._marks)
@@ -242,8 +244,8 @@ class StoreWriter:
             for after in self.after_segments:
                 after(connection, finals)
 
-    def _saved(self, group: list[Event | _Job]) -> None:
-        events = [item for item in group if isinstance(item, Event)]
+    def _saved(self, group: list[LoggedEvent | _Job]) -> None:
+        events = [item for item in group if isinstance(item, LoggedEvent)]
         took_ms = (self._clock() - (self._busy_since_s or 0.0)) * 1000
         self._totals.events += len(events)
         self._totals.groups += bool(group)
@@ -256,7 +258,7 @@ class StoreWriter:
             if isinstance(item, _Job):
                 _answer(item)
 
-    def _failed(self, group: list[Event | _Job], error: Exception) -> None:
+    def _failed(self, group: list[LoggedEvent | _Job], error: Exception) -> None:
         """Put the events back in front, in their order; refuse the work; wait a moment."""
         self._drop_connection()
         self._totals.failures += 1
@@ -266,7 +268,7 @@ class StoreWriter:
         self._call(self._degrade, reason)
         refusal = StoreError(f"the record cannot be written now: {reason}")
         with self._changed:
-            self._queue.extendleft(item for item in reversed(group) if isinstance(item, Event))
+            self._queue.extendleft(item for item in reversed(group) if isinstance(item, LoggedEvent))
         for item in group:
             if isinstance(item, _Job):
                 item.future.set_exception(refusal)
@@ -278,7 +280,7 @@ class StoreWriter:
         with self._changed:
             jobs = [item for item in self._queue if isinstance(item, _Job)]
             if jobs:
-                self._queue = deque(item for item in self._queue if isinstance(item, Event))
+                self._queue = deque(item for item in self._queue if isinstance(item, LoggedEvent))
                 self._works_waiting = 0
         for job in jobs:
             if job.future.set_running_or_notify_cancel():
@@ -299,7 +301,7 @@ class StoreWriter:
         """Make room, with `_changed` held: a sweep of what holds no text, else the oldest event."""
         kept = deque(item for item in self._queue if isinstance(item, _Job) or item.kind not in WORDLESS)
         if len(kept) == len(self._queue):
-            oldest = next((item for item in kept if isinstance(item, Event)), None)
+            oldest = next((item for item in kept if isinstance(item, LoggedEvent)), None)
             if oldest is None:
                 return  # all of them are in the group being tried
             kept.remove(oldest)
@@ -325,7 +327,7 @@ class StoreWriter:
 
     # The event loop's thread.
 
-    def _tell(self, events: list[Event], is_recovered: bool) -> None:
+    def _tell(self, events: list[LoggedEvent], is_recovered: bool) -> None:
         if events:
             self._on_saved(events)
         if is_recovered and self.state.is_degraded:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.desk import a_config, received, running_desk
+from tests.support.events import an_event
 from webrtc_host.desk import records_api
 from webrtc_host.seams import EventType
 
@@ -144,4 +145,4 @@ async def test_a_session_body_shows_its_channels(tmp_path: Path) -> None:
             "state": None,
             "connection": None,
         }
-        assert desk.session.log.emit(EventType.SESSION_ENDED, reason="test") == 2
+        assert desk.session.log.emit(an_event(EventType.SESSION_ENDED, reason="test")) == 2

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.support.events import an_event
 from tests.support.polling import until
 from webrtc_host.config import LimitsConfig
 from webrtc_host.desk.data_channel import BUFFER_BYTES_MAX, DataChannels
@@ -66,7 +67,7 @@ class World:
         return SavedLog(session_id, capacity=10_000, now_ms=now_ms, listener=self.subscribers.publish)
 
     def final(self, channel: str = "C01", text: str = "x") -> None:
-        self.session.log.emit(EventType.SEGMENT_FINAL, channel, text=text, start_ms=0, end_ms=1)
+        self.session.log.emit(an_event(EventType.SEGMENT_FINAL, channel, text=text, start_ms=0, end_ms=1))
 
 
 def _no_pipeline(channel: object) -> Any:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.events import an_event
 from webrtc_host.desk.subscribers import INTERIMS_MAX, End, Subscribers, Watcher
 from webrtc_host.errors import Overloaded
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import Event, EventLog
+from webrtc_host.transcript.event_log import EncodedEvent, EventLog
 
 
 def a_desk(queue: int = 1000, watchers: int = 1000, capacity: int = 10_000) -> tuple[Subscribers, EventLog]:
@@ -18,11 +21,11 @@ def a_desk(queue: int = 1000, watchers: int = 1000, capacity: int = 10_000) -> t
 
 
 def final(log: EventLog, channel: str = "C01") -> None:
-    log.emit(EventType.SEGMENT_FINAL, channel, utterance="u_1", text="x", start_ms=0, end_ms=1)
+    log.emit(an_event(EventType.SEGMENT_FINAL, channel, utterance="u_1", text="x", start_ms=0, end_ms=1))
 
 
 def interim(log: EventLog, channel: str = "C01", utterance: str = "u_1", revision: int = 1) -> None:
-    log.emit(EventType.SEGMENT_INTERIM, channel, utterance=utterance, revision=revision, text="x")
+    log.emit(an_event(EventType.SEGMENT_INTERIM, channel, utterance=utterance, revision=revision, text="x"))
 
 
 def taken(watcher: Watcher, most: int = 10_000) -> list[int | None]:
@@ -65,7 +68,7 @@ def test_over_any_reconnects_every_stored_event_comes_once_in_order(
     for _ in range(before):
         final(log)
     watcher = desk.join(log, channels, since=0)
-    got: list[Event] = []
+    got: list[EncodedEvent] = []
     for step in steps:
         what, _, rest = step.partition(" ")
         if what == "final":
@@ -92,7 +95,7 @@ async def test_a_newer_interim_replaces_the_one_still_waiting() -> None:
         interim(log, revision=revision)
     final(log)
     events = watcher.take(10)
-    assert [event.kind for event in events] == [EventType.SEGMENT_INTERIM, EventType.SEGMENT_FINAL]
+    assert [json.loads(event.data)["type"] for event in events] == ["segment.interim", "segment.final"]
     assert '"revision":5' in events[0].text
     assert watcher.statistics().interims_dropped == 4
 

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.support.desk import a_config, closed_with, received, running_desk
+from tests.support.events import an_event
 from tests.support.polling import until
 from webrtc_host.desk.ws import WatchSocket
 from webrtc_host.seams import EventType
@@ -168,5 +169,5 @@ async def test_an_interim_is_not_sent_to_a_watcher_of_another_session(tmp_path: 
         other = desk.registry.create("other")
         socket = await desk.watch(session=other.id, since=0)
         desk.final("elsewhere")
-        other.log.emit(EventType.CHANNEL_STATE, "C01", state="idle")
+        other.log.emit(an_event(EventType.CHANNEL_STATE, "C01", state="idle"))
         assert [event["type"] for event in await received(socket, 2)] == ["session.started", "channel.state"]

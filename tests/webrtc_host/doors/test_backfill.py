@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from tests.support.events import an_event
 from tests.support.peers import BlockKeeper, Rig, app_of
 from tests.support.polling import until
 from tests.webrtc_host.recovery.test_gap_filling import AUDIO, LOST, SECOND, fed_channel
 from webrtc_host.doors.backfill import BackfillDoor, BackfillLimits
 from webrtc_host.doors.control import UNREADABLE_MAX
+from webrtc_host.events import EventSink
 from webrtc_host.http.auth import Gate
 from webrtc_host.http.server import GATE
 from webrtc_host.recovery.backfill import BackfillService
-from webrtc_host.seams import Block, CoverageNotes, CoverageState, EventSink, EventType, OpusPacket
+from webrtc_host.seams import Block, CoverageNotes, CoverageState, EventType, OpusPacket
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.resume import ResumeTokens
 from webrtc_host.transcript import schema
@@ -49,14 +51,16 @@ class PastReader(BlockKeeper):
             start, end = block.start_sample // 16, block.end_sample // 16
             word = {"text": "word", "start_ms": start, "end_ms": end, "p": 0.9}
             self._sink.emit(
-                EventType.SEGMENT_FINAL,
-                utterance="u_1",
-                segment=f"g_{start}",
-                start_ms=start,
-                end_ms=end,
-                text="word",
-                raw="word",
-                words=[word],
+                an_event(
+                    EventType.SEGMENT_FINAL,
+                    utterance="u_1",
+                    segment=f"g_{start}",
+                    start_ms=start,
+                    end_ms=end,
+                    text="word",
+                    raw="word",
+                    words=[word],
+                )
             )
             self._notes.decide(block.start_sample, block.end_sample, CoverageState.TRANSCRIBED)
         await super().close()

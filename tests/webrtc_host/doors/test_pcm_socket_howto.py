@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support.desk import a_config, running_desk
+from tests.support.events import an_event
 from tests.support.recordings import write_wav
 from tests.support.server import ROOT
 from tests.support.speech import silence
@@ -31,13 +32,15 @@ class SpeakingPipeline:
 
     async def close(self) -> None:
         self.channel.session.log.emit(
-            EventType.SEGMENT_FINAL,
-            self.channel.id,
-            utterance="u_1",
-            segment="g_1",
-            text=f"{self.samples} samples",
-            start_ms=0,
-            end_ms=500,
+            an_event(
+                EventType.SEGMENT_FINAL,
+                self.channel.id,
+                utterance="u_1",
+                segment="g_1",
+                text=f"{self.samples} samples",
+                start_ms=0,
+                end_ms=500,
+            )
         )
 
 

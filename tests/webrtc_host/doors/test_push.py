@@ -161,7 +161,7 @@ async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(worl
         (EventType.COVERAGE, "C03"),
         (EventType.CHANNEL_CLOSED, "C03"),
     ]
-    coverage = {"from_ms": 12_500, "to_ms": 15_500, "state": "transcribed", "reason": None}
+    coverage = {"from_ms": 12_500, "to_ms": 15_500, "state": "transcribed"}
     assert log.of(EventType.COVERAGE) == [coverage]
     final = log.of(EventType.SEGMENT_FINAL)[0]
     assert final == {
@@ -169,6 +169,8 @@ async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(worl
         "segment": "g_1",
         "start_ms": 13_000,
         "end_ms": 15_000,
+        "start": "00:13.000",
+        "end": "00:15.000",
         "text": "piece at 12",
         "raw": "piece at 12",
         "language": "en",

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host_stt.contract import Float32Array
+from tests.support.events import an_event
 from tests.support.peers import BlockKeeper, Rig
 from webrtc_host.config import LimitsConfig
+from webrtc_host.events import SegmentFinal
 from webrtc_host.recovery.gap_filling import (
     AROUND_SAMPLES,
     GapNotes,
@@ -112,20 +114,28 @@ def final(*words: tuple[str, int, int], text: str) -> dict[str, Any]:
     }
 
 
+def a_final(*words: tuple[str, int, int], text: str) -> SegmentFinal:
+    made = an_event(EventType.SEGMENT_FINAL, "C01", **final(*words, text=text))
+    assert isinstance(made, SegmentFinal)
+    return made
+
+
 def test_words_that_were_heard_live_are_not_written_again() -> None:
     channel, rig = a_channel((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
     sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
     sink.emit(
-        EventType.SEGMENT_FINAL,
-        **final(
-            ("Hold", 4500, 4900),
-            ("at", 4950, 5150),
-            ("gate", 5200, 5600),
-            ("7.", 5700, 6000),
-            text="Hold at gate 7.",
-        ),
+        an_event(
+            EventType.SEGMENT_FINAL,
+            **final(
+                ("Hold", 4500, 4900),
+                ("at", 4950, 5150),
+                ("gate", 5200, 5600),
+                ("7.", 5700, 6000),
+                text="Hold at gate 7.",
+            ),
+        )
     )
-    sink.emit(EventType.SEGMENT_FINAL, **final(("over", 9200, 9500), text="over"))
+    sink.emit(an_event(EventType.SEGMENT_FINAL, **final(("over", 9200, 9500), text="over")))
     [written] = rig.logs[channel.session.id].of(EventType.SEGMENT_FINAL)
     assert (written["text"], written["start_ms"], written["end_ms"]) == ("at gate 7.", 4950, 6000)
     assert written["source"] == "backfill"
@@ -137,10 +147,10 @@ def test_a_word_that_was_read_on_both_sides_of_the_edge_is_written_once() -> Non
     registry = SessionRegistry(LimitsConfig(), lambda *_: log, BlockKeeper)
     channel = registry.channel(registry.current(), "C01")
     live = final(("hold", 4300, 4600), ("at", 4700, 4800), ("gate", 4850, 5000), text="hold at gate")
-    log.emit(EventType.SEGMENT_FINAL, "C01", **live)
+    log.emit(an_event(EventType.SEGMENT_FINAL, "C01", **live))
     sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
     late = final(("gate", 4900, 5300), ("gate", 5600, 5900), ("seven", 6000, 6400), text="Gate gate seven")
-    sink.emit(EventType.SEGMENT_FINAL, **late)
+    sink.emit(an_event(EventType.SEGMENT_FINAL, **late))
     written = json.loads(list(log.since(0))[-1].data)
     assert (written["text"], written["start_ms"]) == ("gate seven", 5600)
 
@@ -148,7 +158,9 @@ def test_a_word_that_was_read_on_both_sides_of_the_edge_is_written_once() -> Non
 def heard_live(*words: tuple[str, int, int]) -> tuple[Channel, SavedLog]:
     log = SavedLog("s_1", capacity=100, now_ms=lambda: 12_000)
     registry = SessionRegistry(LimitsConfig(), lambda *_: log, BlockKeeper)
-    log.emit(EventType.SEGMENT_FINAL, "C01", **final(*words, text=" ".join(text for text, _, _ in words)))
+    log.emit(
+        an_event(EventType.SEGMENT_FINAL, "C01", **final(*words, text=" ".join(text for text, _, _ in words)))
+    )
     return registry.channel(registry.current(), "C01"), log
 
 
@@ -166,7 +178,7 @@ def test_a_word_whose_head_was_lost_is_read_late_when_nobody_made_it_out_live() 
         ("at", 9130, 9290),
         ("ch", 9300, 9700),
     )
-    sink.emit(EventType.SEGMENT_FINAL, **final(*late, text="four we are at ch"))
+    sink.emit(an_event(EventType.SEGMENT_FINAL, **final(*late, text="four we are at ch")))
     assert last_text(log) == "four we are"
 
 
@@ -174,7 +186,7 @@ def test_a_word_whose_tail_was_lost_is_read_late_when_nobody_made_it_out_live() 
     channel, log = heard_live(("proceed", 4000, 4500), ("to", 4520, 4700))
     sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
     late = (("proceed", 4010, 4500), ("to", 4500, 4690), ("gate", 4700, 5060), ("seven", 5100, 5500))
-    sink.emit(EventType.SEGMENT_FINAL, **final(*late, text="proceed to gate seven"))
+    sink.emit(an_event(EventType.SEGMENT_FINAL, **final(*late, text="proceed to gate seven")))
     assert last_text(log) == "gate seven"
 
 
@@ -182,7 +194,7 @@ def test_a_word_that_was_cut_and_read_otherwise_live_is_not_written_beside_it() 
     channel, log = heard_live(("car", 9000, 9120), ("at", 9130, 9300))
     sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
     late = (("we", 8830, 8980), ("are", 8980, 9110), ("at", 9130, 9290))
-    sink.emit(EventType.SEGMENT_FINAL, **final(*late, text="we are at"))
+    sink.emit(an_event(EventType.SEGMENT_FINAL, **final(*late, text="we are at")))
     assert last_text(log) == "we"
 
 
@@ -190,11 +202,14 @@ def test_an_utterance_is_told_as_far_as_it_lies_in_the_gap() -> None:
     channel, rig = a_channel((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
     sink = GapSink(channel, [(5 * SECOND, 9 * SECOND)])
     for utterance, start, end in (("u_1", 4000, 6000), ("u_2", 9100, 9900)):
-        sink.emit(EventType.SPEECH_STARTED, utterance=utterance, start_ms=start)
-        sink.emit(EventType.SPEECH_ENDED, utterance=utterance, start_ms=start, end_ms=end, rule="gap")
-    sink.emit(EventType.SEGMENT_INTERIM, text="at", start_ms=5000, end_ms=5100)
+        sink.emit(an_event(EventType.SPEECH_STARTED, utterance=utterance, start_ms=start))
+        sink.emit(
+            an_event(EventType.SPEECH_ENDED, utterance=utterance, start_ms=start, end_ms=end, rule="gap")
+        )
+    sink.emit(an_event(EventType.SEGMENT_INTERIM, text="at", start_ms=5000, end_ms=5100))
     log = rig.logs[channel.session.id]
-    assert log.of(EventType.SPEECH_STARTED) == [{"utterance": "u_1", "start_ms": 5000}]
+    started = {"utterance": "u_1", "start_ms": 5000, "start": "00:05.000"}
+    assert log.of(EventType.SPEECH_STARTED) == [started]
     assert [(e["utterance"], e["start_ms"], e["end_ms"]) for e in log.of(EventType.SPEECH_ENDED)] == [
         ("u_1", 5000, 6000)
     ]
@@ -222,13 +237,13 @@ def test_verdicts_hold_inside_the_gaps_alone() -> None:
 
 
 def test_korean_words_are_cut_without_changing_what_stands_between_them() -> None:
-    fields = final(
+    line = a_final(
         ("알파원", 0, 500), ("정문으로", 500, 900), ("이동하라.", 900, 1500), text="알파원 정문으로 이동하라."
     )
-    cut = cut_words(fields, fields["words"][1:])
-    assert (cut["text"], cut["start_ms"]) == ("정문으로 이동하라.", 500)
+    cut = cut_words(line, line.words[1:])
+    assert (cut.text, cut.start_ms) == ("정문으로 이동하라.", 500)
 
 
 def test_words_the_text_does_not_hold_stand_for_themselves() -> None:
-    fields = final(("alpha", 0, 400), ("one", 400, 700), ("go", 700, 900), text="Alpha-1 go")
-    assert cut_words(fields, fields["words"][1:])["text"] == "one go"
+    line = a_final(("alpha", 0, 400), ("one", 400, 700), ("go", 700, 900), text="Alpha-1 go")
+    assert cut_words(line, line.words[1:]).text == "one go"

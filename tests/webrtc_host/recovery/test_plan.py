@@ -7,62 +7,74 @@ from hypothesis import strategies as st
 
 from host_stt.contract import Segment, Transcript, Word
 from tests.support.sound import MS
+from webrtc_host.events import (
+    ChannelClosed,
+    CoverageChanged,
+    Event,
+    SegmentFinal,
+    SpeechEnded,
+    SpeechStarted,
+    TimedWord,
+    WindowFailed,
+)
 from webrtc_host.recovery.plan import LEAD_MS, Known, Plan, known_of
+from webrtc_host.seams import CoverageState
 
 TAIL_MS = 15_000
-Body = dict[str, Any]
 
 
-def started(utterance: str, start_ms: int) -> Body:
-    return {"type": "speech.started", "utterance": utterance, "start_ms": start_ms}
+def started(utterance: str, start_ms: int) -> Event:
+    return SpeechStarted(channel="C01", utterance=utterance, start_ms=start_ms)
 
 
-def ended(utterance: str, start_ms: int, end_ms: int) -> Body:
-    return {"type": "speech.ended", "utterance": utterance, "start_ms": start_ms, "end_ms": end_ms}
+def ended(utterance: str, start_ms: int, end_ms: int) -> Event:
+    return SpeechEnded(channel="C01", utterance=utterance, start_ms=start_ms, end_ms=end_ms, rule="hangover")
 
 
-def final(utterance: str, text: str, start_ms: int, word_ms: int = 300) -> Body:
-    words = [
-        {"text": word, "start_ms": start_ms + n * word_ms, "end_ms": start_ms + (n + 1) * word_ms, "p": 0.9}
+def final(utterance: str, text: str, start_ms: int, word_ms: int = 300) -> SegmentFinal:
+    words = tuple(
+        TimedWord(word, start_ms + n * word_ms, start_ms + (n + 1) * word_ms, 0.9)
         for n, word in enumerate(text.split())
-    ]
-    end_ms = words[-1]["end_ms"]
-    return {
-        "type": "segment.final",
-        "utterance": utterance,
-        "start_ms": start_ms,
-        "end_ms": end_ms,
-        "text": text,
-        "raw": text,
-        "words": words,
-    }
+    )
+    return SegmentFinal(
+        channel="C01",
+        utterance=utterance,
+        segment="g_1",
+        start_ms=start_ms,
+        end_ms=words[-1].end_ms,
+        text=text,
+        raw=text,
+        words=words,
+    )
 
 
-def failed(utterance: str, start_ms: int, end_ms: int, code: str) -> Body:
-    return {
-        "type": "window.failed",
-        "utterance": utterance,
-        "start_ms": start_ms,
-        "end_ms": end_ms,
-        "code": code,
-    }
+def failed(utterance: str, start_ms: int, end_ms: int, code: str) -> Event:
+    return WindowFailed(
+        channel="C01",
+        utterance=utterance,
+        window="w_1",
+        start_ms=start_ms,
+        end_ms=end_ms,
+        code=code,
+        reason="it failed",
+    )
 
 
-def covered(to_ms: int) -> Body:
-    return {"type": "coverage", "from_ms": 0, "to_ms": to_ms, "state": "silence"}
+def covered(to_ms: int) -> Event:
+    return CoverageChanged(channel="C01", from_ms=0, to_ms=to_ms, state=CoverageState.SILENCE)
 
 
-def closed() -> Body:
-    return {"type": "channel.closed", "end_ms": 0}
+def closed() -> Event:
+    return ChannelClosed(channel="C01", connection="c_1", reason="server_crashed", end_ms=0)
 
 
-def said(utterance: str, text: str, start_ms: int) -> list[Body]:
+def said(utterance: str, text: str, start_ms: int) -> list[Event]:
     """An utterance from beginning to end, with its text."""
     line = final(utterance, text, start_ms)
-    return [started(utterance, start_ms), ended(utterance, start_ms, line["end_ms"] + 20), line]
+    return [started(utterance, start_ms), ended(utterance, start_ms, line.end_ms + 20), line]
 
 
-def plan(events: Sequence[Body], end_ms: int, opened_ms: int = 0, **more: Any) -> Plan:
+def plan(events: Sequence[Event], end_ms: int, opened_ms: int = 0, **more: Any) -> Plan:
     return Plan(known_of(opened_ms, events), end_ms * MS, TAIL_MS, **more)
 
 

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from host_stt.contract import Answer, Float32Array, Priority, Segment, Transcript, Window, WindowError, Word
 from tests.support.desk import Desk, a_config, running_desk
+from tests.support.events import an_event
 from tests.support.polling import until
 from tests.support.record import a_record
 from tests.support.speech import say, silence
@@ -308,7 +309,9 @@ async def test_feeds_are_done_one_by_one_in_any_order(tmp_path: Path) -> None:
         for n in range(3):
             record.channel(log, "C01")
             reason = "server_crashed" if n < 2 else "peer_closed"
-            log.emit(EventType.CHANNEL_CLOSED, "C01", connection="c_C01", reason=reason, end_ms=n * 1000)
+            log.emit(
+                an_event(EventType.CHANNEL_CLOSED, "C01", connection="c_C01", reason=reason, end_ms=n * 1000)
+            )
         await record.written()
 
         async def left() -> list[int]:

@@ -13,23 +13,25 @@ import numpy as np
 from host_stt.contract import SAMPLE_RATE, Answer, Float32Array, Transcript, Window, WindowError, Word
 from host_stt.engines.base import Engine
 from webrtc_host.errors import EngineError
+from webrtc_host.events import Event
 from webrtc_host.seams import Block, EventType
 from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.windowing import WindowWanted
+from webrtc_host.transcript.event_codec import wire_fields
 
 S = SAMPLE_RATE
 MS = SAMPLE_RATE // 1000
 
 
 class ListSink:
-    """Keeps what was emitted: (type, channel, fields)."""
+    """Keeps what was emitted: (type, channel, fields as on the wire)."""
 
     def __init__(self) -> None:
         self.events: list[tuple[EventType, str | None, dict[str, Any]]] = []
 
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        self.events.append((kind, channel, fields))
-        return len(self.events) if kind.is_stored else None
+    def emit(self, event: Event) -> int | None:
+        self.events.append((event.kind, event.channel, wire_fields(event)))
+        return len(self.events) if event.kind.is_stored else None
 
     def of(self, kind: EventType) -> list[dict[str, Any]]:
         return [fields for k, _, fields in self.events if k is kind]

@@ -8,8 +8,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.events import an_event
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import INTERIMS_PENDING_MAX, Event
+from webrtc_host.transcript.event_log import INTERIMS_PENDING_MAX, LoggedEvent
 from webrtc_host.transcript.saved_log import SavedLog
 
 
@@ -18,9 +19,9 @@ class Disk:
 
     def __init__(self) -> None:
         self.is_degraded = False
-        self.waiting: list[Event] = []
+        self.waiting: list[LoggedEvent] = []
 
-    def append(self, event: Event) -> None:
+    def append(self, event: LoggedEvent) -> None:
         self.waiting.append(event)
 
     def save(self, log: SavedLog, count: int = 1000) -> None:
@@ -32,7 +33,7 @@ class Disk:
 class Saved:
     def __init__(self, capacity: int = 100, head_seq: int = 0) -> None:
         self.disk = Disk()
-        self.heard: list[Event] = []
+        self.heard: list[LoggedEvent] = []
         self.log = SavedLog(
             "s_1",
             capacity=capacity,
@@ -43,12 +44,14 @@ class Saved:
         )
 
     def final(self) -> int:
-        seq = self.log.emit(EventType.SEGMENT_FINAL, "C01", utterance="u_1", text="x", start_ms=0, end_ms=1)
+        seq = self.log.emit(
+            an_event(EventType.SEGMENT_FINAL, "C01", utterance="u_1", text="x", start_ms=0, end_ms=1)
+        )
         assert seq is not None
         return seq
 
     def interim(self) -> None:
-        self.log.emit(EventType.SEGMENT_INTERIM, "C01", utterance="u_1", revision=1, text="x")
+        self.log.emit(an_event(EventType.SEGMENT_INTERIM, "C01", utterance="u_1", revision=1, text="x"))
 
     def degrade(self) -> None:
         self.disk.is_degraded = True
@@ -59,7 +62,7 @@ class Saved:
         return [event.seq for event in self.heard]
 
 
-def is_marked(event: Event) -> bool:
+def is_marked(event: LoggedEvent) -> bool:
     return json.loads(event.data).get("durable") is False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from webrtc_host.transcript.event_log import FIELDS
+from webrtc_host.transcript.event_codec import FIELDS
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "events.md"
 

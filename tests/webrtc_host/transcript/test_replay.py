@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.events import an_event
 from tests.webrtc_host.conftest import OpenStore
 from webrtc_host.desk.subscribers import End, Subscribers, Watcher
 from webrtc_host.desk.watching import pump
 from webrtc_host.errors import StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import replay
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import EncodedEvent
 from webrtc_host.transcript.replay import Page, Replay
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
@@ -39,7 +40,7 @@ class Desk:
         for number in range(count):
             channel = channels[number % len(channels)] if channels else "C01"
             ids = {"utterance": f"u_{number}", "segment": f"g_{self.log.head_seq + 1}"}
-            self.log.emit(EventType.SEGMENT_FINAL, channel, **ids, text="x", start_ms=0, end_ms=1)
+            self.log.emit(an_event(EventType.SEGMENT_FINAL, channel, **ids, text="x", start_ms=0, end_ms=1))
         await self.log.settled()
 
     async def since(self, seq: int, channels: frozenset[str] | None = None) -> list[int]:
@@ -60,7 +61,7 @@ async def a_desk(store: Store, queue: int = 1000, watchers: int = 20_000) -> Asy
         "s_1", capacity=HELD, now_ms=lambda: 0, listener=subscribers.publish, journal=store.journal
     )
     store.journal.add(log)
-    log.emit(EventType.SESSION_STARTED, name="night", t0_wall="2026-11-21T06:10:01.234Z")
+    log.emit(an_event(EventType.SESSION_STARTED, name="night", t0_wall="2026-11-21T06:10:01.234Z"))
     yield Desk(store, log, subscribers)
 
 
@@ -97,14 +98,14 @@ async def test_what_comes_during_a_replay_follows_it_once(open_store: OpenStore)
     async with open_store() as store, a_desk(store) as desk:
         await desk.say(200)
         watcher = desk.subscribers.join(desk.log, None, 0)
-        taken: list[Event] = []
+        taken: list[EncodedEvent] = []
         emitted = 0
         while watcher.has_waiting or emitted < 150:
             if emitted < 150 and rng.random() < 0.7:
                 await desk.say(rng.randrange(1, 9))
                 emitted += 8
             fields = {"utterance": f"i_{emitted}", "revision": 1, "text": "al"}
-            desk.log.emit(EventType.SEGMENT_INTERIM, "C01", **fields)
+            desk.log.emit(an_event(EventType.SEGMENT_INTERIM, "C01", **fields))
             await watcher.refill()
             taken += watcher.take(rng.randrange(1, 40))
         stored = [event.seq for event in taken if event.seq is not None]
@@ -167,7 +168,7 @@ async def test_a_since_from_the_future_is_told_and_sent_from_the_beginning(open_
 async def test_what_waits_to_be_saved_reaches_a_new_watcher_once(open_store: OpenStore) -> None:
     async with open_store() as store, a_desk(store) as desk:
         await desk.say(5)
-        desk.log.emit(EventType.CHANNEL_STATE, "C01", state="idle", at_ms=0)
+        desk.log.emit(an_event(EventType.CHANNEL_STATE, "C01", state="idle", at_ms=0))
         assert desk.log.visible_seq == 6
         without, behind = desk.subscribers.join(desk.log), desk.subscribers.join(desk.log, since=4)
         knows_all = desk.subscribers.join(desk.log, since=7)
@@ -191,7 +192,7 @@ async def test_a_crowd_that_comes_back_at_once_is_served_in_turns(tmp_path: Path
             seqs: list[int] = []
             everything = asyncio.Event()
 
-            async def send(event: Event) -> None:
+            async def send(event: EncodedEvent) -> None:
                 nonlocal reading_most
                 reading_most = max(reading_most, threads_reading())
                 seqs.append(event.seq or 0)

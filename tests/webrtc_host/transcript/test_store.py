@@ -13,11 +13,12 @@ import pytest
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
+from tests.support.events import an_event
 from tests.webrtc_host.conftest import OpenStore
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import schema
-from webrtc_host.transcript.event_log import Event
+from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.restart import read_former
 from webrtc_host.transcript.runs import Run, laid
 from webrtc_host.transcript.saved_log import SavedLog
@@ -33,7 +34,7 @@ class Kept:
 
     def __init__(self, store: Store, session: str = "s_1") -> None:
         self.store = store
-        self.heard: list[Event] = []
+        self.heard: list[LoggedEvent] = []
         self.log = SavedLog(
             session,
             capacity=1000,
@@ -43,24 +44,28 @@ class Kept:
             journal=store.journal,
         )
         store.journal.add(self.log)
-        self.log.emit(EventType.SESSION_STARTED, **STARTED)
+        self.log.emit(an_event(EventType.SESSION_STARTED, **STARTED))
 
     def opened(self, channel: str = "C01", connection: str = "c_1", at_ms: int = 0, **more: Any) -> None:
         fields = {"label": "Gate", "language": "ko", "door": "webrtc", **more}
-        self.log.emit(EventType.CHANNEL_OPENED, channel, connection=connection, start_ms=at_ms, **fields)
+        self.log.emit(
+            an_event(EventType.CHANNEL_OPENED, channel, connection=connection, start_ms=at_ms, **fields)
+        )
 
     def closed(self, channel: str = "C01", connection: str = "c_1", at_ms: int = 9000) -> None:
         self.log.emit(
-            EventType.CHANNEL_CLOSED, channel, connection=connection, reason="hung_up", end_ms=at_ms
+            an_event(EventType.CHANNEL_CLOSED, channel, connection=connection, reason="hung_up", end_ms=at_ms)
         )
 
     def final(self, number: int = 1, channel: str = "C01", **more: Any) -> None:
         fields = {"start_ms": 1000, "end_ms": 2000, "text": "관제 Alpha-1", "raw": "관제 alpha one", **more}
         ids = {"utterance": f"u_{number}", "segment": f"g_{number}"}
-        self.log.emit(EventType.SEGMENT_FINAL, channel, **ids, **fields)
+        self.log.emit(an_event(EventType.SEGMENT_FINAL, channel, **ids, **fields))
 
     def covered(self, from_ms: int, to_ms: int, state: str, reason: str | None = None) -> None:
-        self.log.emit(EventType.COVERAGE, "C01", from_ms=from_ms, to_ms=to_ms, state=state, reason=reason)
+        self.log.emit(
+            an_event(EventType.COVERAGE, "C01", from_ms=from_ms, to_ms=to_ms, state=state, reason=reason)
+        )
 
     async def rows(self, table: Any) -> list[dict[str, Any]]:
         await self.log.settled()
@@ -121,7 +126,7 @@ async def test_sessions_channels_and_feeds_follow_from_their_events(open_store: 
         (session,) = await kept.rows(schema.sessions)
         (channel,) = await kept.rows(schema.channels)
         feeds = await kept.rows(schema.feeds)
-        kept.log.emit(EventType.SESSION_ENDED, reason="requested")
+        kept.log.emit(an_event(EventType.SESSION_ENDED, reason="requested"))
         (ended,) = await kept.rows(schema.sessions)
     assert (session["name"], session["t0_wall_ms"], session["head_seq"]) == ("night", WALL_MS, 4)
     assert (session["ended_wall_ms"], session["is_current"]) == (None, True)
@@ -150,10 +155,10 @@ async def test_interims_keep_their_place_behind_events_that_are_being_saved(open
         kept = Kept(store)
         for number in range(1, 20):
             interim = {"utterance": f"u_{number}", "revision": 1, "text": "al"}
-            kept.log.emit(EventType.SEGMENT_INTERIM, "C01", **interim)
+            kept.log.emit(an_event(EventType.SEGMENT_INTERIM, "C01", **interim))
             kept.final(number)
         await kept.log.settled()
-    order = [(event.utterance, event.seq is None) for event in kept.heard[1:]]
+    order = [(json.loads(event.data)["utterance"], event.seq is None) for event in kept.heard[1:]]
     assert order == [(f"u_{number}", is_interim) for number in range(1, 20) for is_interim in (True, False)]
 
 
@@ -221,14 +226,23 @@ async def test_an_event_that_fits_no_table_stops_none_behind_it(
 ) -> None:
     async with open_store() as store:
         kept = Kept(store)
-        kept.log.emit(EventType.SEGMENT_FINAL, "C01", utterance="u_1", segment="g_1", text="no times")
+        kept.log.emit(
+            an_event(
+                EventType.SEGMENT_FINAL,
+                "C01",
+                utterance="u_1",
+                segment="g_1",
+                text="the end of time",
+                end_ms=2**70,
+            )
+        )
         kept.final(2)
         events = await kept.rows(schema.events)
         segments = await kept.rows(schema.segments)
     assert [row["seq"] for row in events] == [1, 2, 3]
     assert [row["id"] for row in segments] == ["g_2"]
     assert "event 2 of s_1 has no place" in caplog.text
-    assert "no times" not in caplog.text
+    assert "the end of time" not in caplog.text
 
 
 async def test_events_of_a_session_that_was_deleted_are_left_out(open_store: OpenStore) -> None:
@@ -297,7 +311,7 @@ async def test_a_restarted_server_finds_what_it_needs_to_go_on(open_store: OpenS
         kept.covered(100, 800, "silence")
         kept.final(52, end_ms=2500)
         other = Kept(store, "s_2")
-        other.log.emit(EventType.SESSION_ENDED, reason="requested")
+        other.log.emit(an_event(EventType.SESSION_ENDED, reason="requested"))
         await asyncio.gather(other.log.settled(), store.write(lambda connection: None))
     async with open_store() as store:
         former = await store.read(lambda connection: read_former(connection, 10))

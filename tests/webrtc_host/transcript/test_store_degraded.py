@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, make_url, select
 
+from tests.support.events import an_event
 from tests.support.polling import until
 from tests.webrtc_host.conftest import OpenStore
 from tests.webrtc_host.transcript.test_store import Kept
@@ -87,7 +88,7 @@ async def test_text_goes_on_marked_and_is_written_in_order_when_the_disk_returns
             assert seqs(kept) == list(range(1, 41))
             assert marks(kept) == list(range(2, 41))
             assert [json.loads(event.data).get("durable") for event in kept.log.since(1)] == [False] * 39
-            kept.log.emit(EventType.SEGMENT_INTERIM, "C01", utterance="u_9", revision=1, text="al")
+            kept.log.emit(an_event(EventType.SEGMENT_INTERIM, "C01", utterance="u_9", revision=1, text="al"))
             kept.final(40)
             assert seqs(kept)[-2:] == [None, 41]  # at once, nobody waits for the disk
             with pytest.raises(StoreError, match="cannot be written now"):
@@ -115,11 +116,11 @@ async def test_what_waited_is_handed_on_in_its_order_when_the_disk_goes(
         with out_of_reach():
             for number in range(1, 6):
                 kept.log.emit(
-                    EventType.SEGMENT_INTERIM, "C01", utterance=f"u_{number}", revision=1, text="al"
+                    an_event(EventType.SEGMENT_INTERIM, "C01", utterance=f"u_{number}", revision=1, text="al")
                 )
                 kept.final(number)
             await until_state(store, is_degraded=True)
-            utterances = [event.utterance for event in kept.heard[1:]]
+            utterances = [json.loads(event.data)["utterance"] for event in kept.heard[1:]]
             assert utterances == [f"u_{number}" for number in range(1, 6) for _ in range(2)]
 
 
@@ -177,7 +178,7 @@ async def test_beyond_its_bound_the_buffer_gives_up_wordless_events_first_and_sa
             await until_state(store, is_degraded=True)
             for number in range(2, 32):
                 kept.final(number)
-                kept.log.emit(EventType.CHANNEL_STATE, "C01", state="idle", at_ms=number)
+                kept.log.emit(an_event(EventType.CHANNEL_STATE, "C01", state="idle", at_ms=number))
             # One more: the newest, while all others are in the group that is being tried.
             assert store.statistics()["events_waiting"] <= 51
             for number in range(32, 72):
