@@ -44,6 +44,7 @@ class Clip:
     text: str
     language: str
     samples: Sound
+    has_noise: bool = True  # noise is added before it is sent
 
     @property
     def ms(self) -> int:
@@ -55,8 +56,10 @@ class Clip:
 
     @cached_property
     def framed(self) -> Sound:
-        """(frames, 960), with noise added."""
+        """(frames, 960), with noise added where `has_noise` says so."""
         whole = np.pad(self.samples, (0, -len(self.samples) % FRAME)).reshape(-1, FRAME)
+        if not self.has_noise:
+            return whole
         return (whole + np.resize(noise(), whole.shape)).astype(np.int16)
 
     @cached_property
@@ -158,7 +161,7 @@ def _speak(text: str, language: str, number: int) -> Clip:
     wpm = WORDS_PER_MINUTE[number // 2 % len(WORDS_PER_MINUTE)]
     command = ["espeak-ng", "-v", voice, "-s", str(wpm), "--stdout", "--", text]
     said = subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return Clip(text, language, trimmed(_decoded(io.BytesIO(said.stdout), f"espeak-ng's {text!r}")))
+    return Clip(text, language, trimmed(decoded(io.BytesIO(said.stdout), f"espeak-ng's {text!r}")))
 
 
 def given(folder: Path, language: str) -> list[Clip]:
@@ -180,13 +183,13 @@ def given(folder: Path, language: str) -> list[Clip]:
 def _given(file: Path, language: str) -> Clip:
     text = " ".join(file.with_suffix(".txt").read_text(encoding="utf-8").split())
     with file.open("rb") as opened:
-        clip = Clip(text, language, trimmed(_decoded(opened, file.name)))
+        clip = Clip(text, language, trimmed(decoded(opened, file.name)))
     if not 200 <= clip.ms <= 25_000:
         raise StartError(f"{file} has {clip.ms / 1000:.1f} s of audio; a clip must be 0.2 to 25 s long.")
     return clip
 
 
-def _decoded(file: io.BytesIO | io.BufferedReader, name: str) -> Sound:
+def decoded(file: io.BytesIO | io.BufferedReader, name: str) -> Sound:
     """(n,) int16 at 48 kHz, mono."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
     pieces: list[Sound] = []

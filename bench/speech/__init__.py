@@ -1,0 +1,1 @@
+"""Evaluation of live transcription with recorded speech: play, score, report."""

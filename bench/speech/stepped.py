@@ -1,0 +1,160 @@
+"""Play a recording through the speech pipeline of the media server, faster than real time.
+
+The code is the live one from the speech detector to the merge, with a real engine process behind it; WebRTC,
+the record and the event stream are left out. Time is the audio's own: the next 100 ms are given once every
+window that was asked has its result. So results do not depend on the machine's load, and times say how long
+text waits for audio, not for the processor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from bench.speech.clips import Recording
+from bench.speech.played import Listener, Played
+from host_stt.contract import SAMPLE_RATE, Float32Array
+from host_stt_cli.errors import StartError
+from host_stt_cli.loadtest.measures import Arrived
+from host_stt_cli.loadtest.sounds import NOISE_DBFS
+from webrtc_host.seams import SAMPLES_PER_MS, Block, EventType, Transcriber, ms_of
+from webrtc_host.speech.glossary import PromptTerms
+from webrtc_host.speech.ids import Ids
+from webrtc_host.speech.pipeline import ChannelPipeline
+from webrtc_host.speech.settings import SpeechConfig
+from webrtc_host.speech.transcriber import EngineClient, TranscriberConfig
+
+CHANNEL = "C01"
+BLOCK_SAMPLES = SAMPLE_RATE // 10
+LEAD_S, TAIL_S = 1.0, 1.5
+POLL_S = 0.001
+
+
+@dataclass(slots=True)
+class _Sink:
+    """Keeps events with the audio time at which they came."""
+
+    now_samples: int = 0
+    arrived: list[Arrived] = field(default_factory=list)
+
+    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
+        event = {"type": kind.value, "channel": channel, **fields}
+        self.arrived.append(Arrived(self.now_samples / SAMPLES_PER_MS, event))
+        return len(self.arrived) if kind.is_stored else None
+
+
+class _NoTerms:
+    def prompt_for(self, channel: str) -> PromptTerms:
+        return PromptTerms((), 0)
+
+
+class SteppedPipeline(ChannelPipeline):
+    """The pipeline without its task: each step runs to its end before the next begins."""
+
+    async def step(self, block: Block) -> None:
+        self._act(self._hearing.decide(self._hearing.analyse([block]), self._clock()))
+        await self._answers()
+
+    async def end(self) -> None:
+        self._act(self._hearing.flush(self._clock()))
+        await self._answers()
+        await self.close()
+
+    async def _answers(self) -> None:
+        while self._readings.in_flight:  # noqa: ASYNC110  # a count of tasks; this is a bench
+            await asyncio.sleep(POLL_S)
+
+
+class Stepper:
+    """Plays recordings one after the other, each on a channel of its own."""
+
+    def __init__(self, transcriber: Transcriber, config: SpeechConfig, *, has_interims: bool) -> None:
+        limit = config.pipeline.interims_in_flight_max if has_interims else 0
+        pipeline = replace(config.pipeline, interims_in_flight_max=limit)
+        self._config = config.model_copy(update={"pipeline": pipeline})
+        self._transcriber = transcriber
+        self._ids = Ids()
+
+    async def play(self, recording: Recording, language: str) -> Played:
+        """language: a code, or "auto"."""
+        lead, tail = _noise(LEAD_S, seed=1), _noise(TAIL_S, seed=2)
+        samples = np.concatenate([lead, recording.samples, tail])
+        sink = _Sink()
+        pipeline = SteppedPipeline(
+            CHANNEL,
+            self._config,
+            self._transcriber,
+            sink,
+            _NoTerms(),
+            language,
+            None,
+            self._ids,
+            lambda: sink.now_samples / SAMPLE_RATE,
+        )
+        for block in _blocks(samples):
+            sink.now_samples = block.end_sample
+            await pipeline.step(block)
+        await pipeline.end()
+        starts_ms = ms_of(len(lead))
+        return Listener(CHANNEL, sink.arrived).played(recording, starts_ms, len(samples) / SAMPLES_PER_MS)
+
+
+def _blocks(samples: Float32Array) -> Iterator[Block]:
+    for start in range(0, len(samples), BLOCK_SAMPLES):
+        yield Block(start, samples[start : start + BLOCK_SAMPLES])
+
+
+def _noise(seconds: float, seed: int) -> Float32Array:
+    """What a quiet line sends before and after the recording."""
+    level = 10 ** (NOISE_DBFS / 20)
+    values = np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE)) * level
+    return values.astype(np.float32)
+
+
+async def play_stepped(
+    engine_url: str,
+    recordings: Sequence[Recording],
+    languages: Sequence[str],
+    on_played: Callable[[Recording], None] = lambda recording: None,
+    *,
+    config: SpeechConfig | None = None,
+    has_interims: bool = False,
+) -> list[Played]:
+    """What came of each recording. languages: what each one's channel is opened with."""
+    client = EngineClient(TranscriberConfig(url=engine_url))
+    await client.start()
+    try:
+        stepper = Stepper(client, config or SpeechConfig(), has_interims=has_interims)
+        played = []
+        for recording, language in zip(recordings, languages, strict=True):
+            played.append(await stepper.play(recording, language))
+            on_played(recording)
+        return played
+    finally:
+        await client.close()
+
+
+def speech_settings(settings: Sequence[str]) -> tuple[SpeechConfig, list[str]]:
+    """Settings KEY=VALUE: those of `speech` in force, and the rest, which are the engine's.
+
+    Raises StartError for a setting of `speech` that does not exist or is out of bounds.
+    """
+    sections: dict[str, dict[str, str]] = {}
+    rest: list[str] = []
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        area, *path = key.split(".")
+        if area != "speech":
+            rest.append(setting)
+        elif len(path) != 2:
+            raise StartError(f"{setting!r} names no setting; give speech.SECTION.KEY=VALUE.")
+        else:
+            sections.setdefault(path[0], {})[path[1]] = value
+    try:
+        return SpeechConfig.model_validate(sections), rest
+    except ValueError as error:
+        raise StartError(f"{', '.join(settings)}: {error}") from error

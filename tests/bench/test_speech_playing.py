@@ -1,0 +1,75 @@
+"""Recordings played both ways: over WebRTC into a server, and through the pipeline alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.speech.clips import recordings_in
+from bench.speech.live import LivePlayer
+from bench.speech.scoring import errors, time_errors
+from bench.speech.stepped import Stepper, speech_settings
+from host_stt.engines.fake import FakeEngine
+from host_stt_cli.errors import StartError
+from tests.support.recordings import write_wav
+from tests.support.server import Server
+from tests.support.speech import say_words
+from tests.webrtc_host.speech.helpers import EngineTranscriber, S, script
+from webrtc_host.speech.settings import SpeechConfig
+
+PHRASE = "alpha one proceed to gate seven and hold there"
+
+
+def spoken(folder: Path) -> Path:
+    """A folder with one English recording: the phrase, without silence around it."""
+    (folder / "en").mkdir(parents=True)
+    write_wav(folder / "en" / "en-read-phrase.wav", say_words(PHRASE).samples)
+    (folder / "en" / "en-read-phrase.txt").write_text(PHRASE, encoding="utf-8")
+    return folder
+
+
+async def test_the_pipeline_alone_gives_the_lines_of_a_recording_on_its_own_time(tmp_path: Path) -> None:
+    (recording,) = recordings_in(spoken(tmp_path))
+    words = say_words(PHRASE).words
+    engine = EngineTranscriber(FakeEngine(script(words, S)))  # the recording begins 1 s after the channel
+    played = await Stepper(engine, SpeechConfig(), has_interims=True).play(recording, "en")
+    assert played.text == PHRASE
+    (line,) = played.lines
+    assert abs(line.end_ms - words[-1][2] / 16) < 200
+    hangover_ms = SpeechConfig().endpointing.hangover_ms
+    assert hangover_ms <= line.at_ms - line.end_ms < hangover_ms + 400, "text waits for audio alone"
+    assert len(played.utterances) == 1 and played.late == 0 and played.failed == 0
+
+
+async def test_without_interims_only_finals_are_asked(tmp_path: Path) -> None:
+    (recording,) = recordings_in(spoken(tmp_path))
+    engine = EngineTranscriber(FakeEngine(script(say_words(PHRASE).words, S)))
+    await Stepper(engine, SpeechConfig(), has_interims=False).play(recording, "en")
+    assert [window.priority.is_final for window in engine.windows] == [True]
+
+
+def test_settings_of_speech_are_told_from_those_of_the_engine() -> None:
+    config, rest = speech_settings(["speech.endpointing.hangover_ms=800", "engine.beam_size=5"])
+    assert config.endpointing.hangover_ms == 800
+    assert rest == ["engine.beam_size=5"]
+    with pytest.raises(StartError, match="hangover_ms is 1"):
+        speech_settings(["speech.endpointing.hangover_ms=1"])
+    with pytest.raises(StartError, match="names no setting"):
+        speech_settings(["speech.hangover_ms=500"])
+
+
+@pytest.mark.net
+@pytest.mark.peer
+@pytest.mark.model
+@pytest.mark.timeout(300)
+async def test_a_server_is_played_to_over_webrtc_and_its_lines_are_found(tmp_path: Path) -> None:
+    recordings = recordings_in(spoken(tmp_path / "audio"))
+    with Server(tmp_path) as server:
+        server.wait_ready()
+        played = await LivePlayer(server.url, "", channels=1).play([*recordings, *recordings], ["en", "en"])
+    assert len(played) == 2
+    for one in played:
+        assert errors(PHRASE, one.text, "de").rate < 0.5, one.text
+        assert one.failed == 0
+    assert time_errors(played)["start_ms"]["p50"] < 1000
