@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -21,12 +20,14 @@ from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest.measures import Arrived
 from host_stt_cli.loadtest.sounds import NOISE_DBFS
-from webrtc_host.seams import SAMPLES_PER_MS, Block, EventType, Transcriber, ms_of
+from webrtc_host.events import Event
+from webrtc_host.seams import SAMPLES_PER_MS, Block, Transcriber, ms_of
 from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import SpeechConfig
 from webrtc_host.speech.transcriber import EngineClient, TranscriberConfig
+from webrtc_host.transcript.event_codec import wire_fields
 
 CHANNEL = "C01"
 BLOCK_SAMPLES = SAMPLE_RATE // 10
@@ -41,10 +42,10 @@ class _Sink:
     now_samples: int = 0
     arrived: list[Arrived] = field(default_factory=list)
 
-    def emit(self, kind: EventType, channel: str | None = None, **fields: Any) -> int | None:
-        event = {"type": kind.value, "channel": channel, **fields}
-        self.arrived.append(Arrived(self.now_samples / SAMPLES_PER_MS, event))
-        return len(self.arrived) if kind.is_stored else None
+    def emit(self, event: Event) -> int | None:
+        fields = {"type": event.kind.value, "channel": event.channel, **wire_fields(event)}
+        self.arrived.append(Arrived(self.now_samples / SAMPLES_PER_MS, fields))
+        return len(self.arrived) if event.kind.is_stored else None
 
 
 class _NoTerms:
