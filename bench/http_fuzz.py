@@ -134,7 +134,7 @@ def media_target(port: int, session: str) -> Target:
         ),
         json_posts=(
             ("POST", "/offer", '{"sdp": "v=0", "type": "offer", "session": "' + session + '"}'),
-            ("PUT", "/api/glossary", '{"terms": [{"term": "Alpha-1", "sounds_like": ["alpha one"]}]}'),
+            ("PUT", "/api/glossary", '{"terms": [{"canonical": "Alpha-1", "channels": ["C01"]}]}'),
             ("PATCH", one, '{"name": "night", "is_held": false}'),
             ("PUT", f"{one}/channels/C01/hold", '{"is_held": true}'),
             ("POST", "/whip/C03", '"v=0"'),

@@ -52,8 +52,7 @@ class StubServer:
         self.last_words: list[dict[str, Any]] = []
         self.glossary: dict[str, Any] = {
             "version": 1,
-            "terms": [{"canonical": "Alpha-1", "class": "callsign"}],
-            "patterns": [{"class": "callsign", "base": {"Blue": []}}],
+            "terms": [{"canonical": "Alpha-1", "channels": ["C01"]}],
             "glossary_version": 1,
         }
         self.events: list[dict[str, Any]] = []

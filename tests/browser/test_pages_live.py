@@ -260,8 +260,7 @@ async def test_the_glossary_is_changed_and_keeps_what_it_does_not_show(
     await page.fill("#terms", "Alpha-1\n\n 알파원 \nAlpha-1")
     await page.keyboard.press("Control+Enter")
     await expect(page.locator("#glossary .status")).to_contain_text("version 2", timeout=BUSY_BOX_MS)
-    assert stub.glossary["patterns"] == [{"class": "callsign", "base": {"Blue": []}}]
-    assert stub.glossary["terms"] == [{"canonical": "Alpha-1", "class": "callsign"}, {"canonical": "알파원"}]
+    assert stub.glossary["terms"] == [{"canonical": "Alpha-1", "channels": ["C01"]}, {"canonical": "알파원"}]
 
 
 async def test_the_level_is_judged_as_a_person_would(open_page: OpenPage) -> None:

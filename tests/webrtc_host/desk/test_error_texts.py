@@ -50,9 +50,9 @@ async def test_wrong_json_is_refused_in_words(desk: Desk) -> None:
     calls = [
         ("POST", "/sessions/create", bodies("name", "label", "x")),
         ("PATCH", f"/api/sessions/{session}", bodies("name", "is_held", "x")),
-        ("PUT", "/api/glossary", bodies("terms", "version", "patterns", "x")),
+        ("PUT", "/api/glossary", bodies("terms", "version", "x")),
         ("PUT", "/api/glossary", [{"version": 1, "terms": [value]} for value in JUNK]),
-        ("PUT", "/api/glossary", [{"terms": [{**term, "aliases": value}]} for value in JUNK]),
+        ("PUT", "/api/glossary", [{"terms": [{**term, "channels": value}]} for value in JUNK]),
         ("POST", "/offer", bodies("sdp", "type", "session", "channels", "resume", "connection", **offer)),
         ("POST", "/offer", [{**offer, "channels": [value]} for value in JUNK]),
         (

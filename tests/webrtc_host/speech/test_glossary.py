@@ -12,22 +12,7 @@ from webrtc_host.speech.glossary import FILE_BYTES_MAX, Glossary, GlossaryError,
 
 FULL: dict[str, Any] = {
     "version": 1,
-    "defaults": {"boost": 1.0, "post": {"min_similarity": 0.86, "min_jamo": 5}, "echo_guard": True},
-    "terms": [
-        {
-            "canonical": "Alpha-1",
-            "display": {"en": "Alpha-1", "ko": "알파원"},
-            "aliases": ["alpha one", "알파 원"],
-            "sounds_like": ["알바원"],
-            "never": ["알파원산지"],
-            "class": "callsign",
-            "channels": ["C01", "C02"],
-            "active": {"from": "06:00", "to": "18:00"},
-            "alert": {"level": "info"},
-        },
-        {"canonical": "Gate 7"},
-    ],
-    "patterns": [{"class": "callsign", "base": {"Blue": ["블루"]}, "number": "1-9", "join": "-"}],
+    "terms": [{"canonical": "알파-1", "channels": ["C01", "C02"]}, {"canonical": "Gate 7"}],
 }
 
 
@@ -40,7 +25,7 @@ def test_terms_of_a_channel_feed_its_prompt_in_the_files_order() -> None:
     glossary = Glossary()
     assert glossary.prompt_for("C01") == PromptTerms((), 0)
     assert glossary.replace(FULL) == 1
-    assert glossary.prompt_for("C01").terms == ("Alpha-1", "Gate 7")
+    assert glossary.prompt_for("C01").terms == ("알파-1", "Gate 7")
     assert glossary.prompt_for("C03").terms == ("Gate 7",)
     assert glossary.prompt_for("C03").version == 1
 
@@ -51,7 +36,7 @@ def test_the_whole_schema_is_kept_through_disk_and_back(path: Path) -> None:
     again.load()
     assert again.as_dict() == FULL
     assert yaml.safe_load(path.read_text(encoding="utf-8")) == FULL
-    assert "알파원" in path.read_text(encoding="utf-8")
+    assert "알파-1" in path.read_text(encoding="utf-8")
 
 
 def test_a_missing_or_empty_file_is_an_empty_list(path: Path) -> None:
@@ -73,12 +58,18 @@ def test_a_missing_or_empty_file_is_an_empty_list(path: Path) -> None:
         ({"terms": [{"canonical": ""}]}, "terms[0].canonical"),
         ({"terms": [{"canonical": "a\nb"}]}, "control character"),
         ({"terms": [{"canonical": "x" * 201}]}, "terms[0].canonical"),
-        ({"terms": [{"canonical": "A", "channels": ["C65"]}]}, "terms[0].channels[0]"),
-        ({"terms": [{"canonical": "A", "colour": "red"}]}, "terms[0].colour"),
-        ({"terms": [{"canonical": "A"}, {"canonical": "a"}]}, "'a' stands twice"),
-        ({"terms": [{"canonical": "A", "active": {"from": "25:00", "to": "18:00"}}]}, "active"),
+        ({"terms": [{"canonical": "A", "channels": ["C1"]}]}, "terms[0].channels[0]: a channel is C01"),
+        (
+            {"terms": [{"canonical": "A", "aliases": ["a"]}]},
+            "terms[0].aliases: this version does not use this key; it uses canonical and channels",
+        ),
+        (
+            {"defaults": {"boost": 2.0}},
+            "defaults: this version does not use this key; it uses version and terms",
+        ),
+        ({"patterns": []}, "patterns: this version does not use this key"),
+        ({"terms": [{"canonical": "A"}, {"canonical": "a"}]}, "'a' is in the list twice"),
         ({"terms": [{"canonical": f"T{i}"} for i in range(TERMS_MAX + 1)]}, "terms"),
-        ({"terms": [{"canonical": "A", "aliases": ["x"] * 51}]}, "terms[0].aliases"),
     ],
 )
 def test_a_list_that_does_not_validate_says_where_and_changes_nothing(
@@ -91,8 +82,23 @@ def test_a_list_that_does_not_validate_says_where_and_changes_nothing(
         glossary.replace(body)
     assert says in str(caught.value)
     assert glossary.version == 1
-    assert glossary.prompt_for("C01").terms == ("Alpha-1", "Gate 7")
+    assert glossary.prompt_for("C01").terms == ("알파-1", "Gate 7")
     assert path.read_bytes() == before
+
+
+def test_the_unused_keys_of_the_former_file_are_ignored(path: Path) -> None:
+    """The first start of an earlier version has copied them into the data folder."""
+    path.parent.mkdir()
+    former = (
+        "version: 1\ndefaults: {boost: 1.0, post: {min_similarity: 0.86, min_jamo: 5}, echo_guard: true}\n"
+    )
+    path.write_text(former + "terms: [{canonical: Alpha-1}]\npatterns: []\n")
+    glossary = Glossary(path)
+    glossary.load()
+    assert glossary.as_dict() == {"version": 1, "terms": [{"canonical": "Alpha-1"}]}
+    path.write_text(former.replace("boost: 1.0", "boost: 2.0"))
+    with pytest.raises(GlossaryError, match="defaults: this version does not use this key"):
+        glossary.load()
 
 
 @pytest.mark.parametrize(
