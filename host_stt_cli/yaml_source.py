@@ -3,6 +3,9 @@
 Only reads; `host_stt_cli.config` defines which keys exist. Only `true` and `false` are booleans (YAML 1.2):
 `off`, `no` and `on` stay text, so `tls.mode: off` and the language code `no` keep their meaning.
 Invariant: every key and list item that was read has its 1-based line in `Source.lines`.
+
+Why not `ruamel.yaml`: it would replace only the rule for booleans. It gives `token: 0123` as the number 123
+and stops at the first key that is there twice, so the values would still be built from the nodes here.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ PURE = (
     "host_stt_common.levels",
     "host_stt_common.likeness",
     "host_stt_common.mixdown",
+    "host_stt_common.multipart",
     "host_stt_common.names",
     "host_stt_common.ranges",
     "host_stt_common.rates",
