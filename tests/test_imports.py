@@ -47,6 +47,7 @@ PURE = (
     "webrtc_host.media.ranges",
     "webrtc_host.media.timeline",
     "webrtc_host.speech.endpointing",
+    "webrtc_host.speech.final_text",
     "webrtc_host.speech.joining",
     "webrtc_host.speech.language",
     "webrtc_host.speech.merge",

@@ -284,7 +284,11 @@ def _add_routes(app: web.Application) -> None:
         app[BACKFILL],
         app[WHIP],
         app[SOCKETS],
-        PushDoor(registry, speech.engine, speech.glossary, speech.ids, archive=archive),
+        PushDoor(
+            *(registry, speech.engine, speech.glossary, speech.ids),
+            archive=archive,
+            stages=speech.stages,
+        ),
         OpenApi(__version__),
     )
     add_pages(app)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,8 +36,9 @@ from webrtc_host.media.cutting import cut_at_quiet
 from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, Transcriber
 from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
 from webrtc_host.session.registry import NAME_CHARS_MAX, Connection, SessionRegistry
+from webrtc_host.speech.final_text import FinalText, TextStage
 from webrtc_host.speech.glossary import PromptTerms
-from webrtc_host.speech.lines import FinalText, write_failed, write_final
+from webrtc_host.speech.lines import write_failed, write_final
 from webrtc_host.speech.unread import split_window
 
 logger = logging.getLogger(__name__)
@@ -96,10 +97,13 @@ class PushDoor:
         executor: Executor | None = None,
         archive: Archive | None = None,
         room_wait_s: float = ROOM_WAIT_S,
+        stages: Sequence[TextStage] = (),
     ) -> None:
         """executor: where files are decoded; None: the loop's own threads. archive: None where audio is not
-        kept. room_wait_s: how long a piece waits for room in it.
+        kept. room_wait_s: how long a piece waits for room in it. stages: change the text of the finals, as
+        on the live path.
         """
+        self._stages = tuple(stages)
         self._registry = registry
         self._transcriber = transcriber
         self._terms = terms
@@ -296,18 +300,20 @@ class PushDoor:
             start = min(max(segment.start_sample, floor), last)
             floor = end = min(max(segment.end_sample, start), last)
             final = FinalText(
+                channel=channel.id,
                 utterance=utterance,
                 start_sample=start,
                 end_sample=end,
                 text=text,
+                raw=text,
                 language=transcript.language,
                 avg_logprob=segment.avg_logprob,
                 words=segment.words,
                 glossary_version=glossary_version,
             )
-            write_final(channel.session.log, channel.id, self._ids.segment(), final)
+            written = write_final(channel.session.log, self._ids.segment(), final, self._stages)
             answered.append(
-                {"start": _seconds(start), "end": _seconds(end), "text": text, "conf": final.conf}
+                {"start": _seconds(start), "end": _seconds(end), "text": written.text, "conf": written.conf}
             )
         return answered
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +26,7 @@ from webrtc_host.seams import (
     Transcriber,
 )
 from webrtc_host.session.channel import Channel, Pipeline
+from webrtc_host.speech.final_text import TextStage
 from webrtc_host.speech.glossary import Glossary, GlossaryError, PromptTerms
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
@@ -54,8 +55,10 @@ class Totals:
 class SpeechService:
     """Made once for the process; `running` is a step of its life."""
 
-    def __init__(self, config: MediaProcessConfig) -> None:
+    def __init__(self, config: MediaProcessConfig, stages: Sequence[TextStage] = ()) -> None:
+        """stages: change the text of every final, in this order, before it is written."""
         self._config = config
+        self.stages = tuple(stages)
         self.ids = Ids()
         self.executor = ThreadPoolExecutor(VAD_THREADS, thread_name_prefix="vad")
         self.pipelines: set[ChannelPipeline] = set()
@@ -149,6 +152,7 @@ class _CountedPipeline(ChannelPipeline):
             time.monotonic,
             engine_channel=f"{channel.session.id}/{channel.id}{engine_suffix}",
             notes=notes,
+            stages=room.stages,
         )
         self._room = room
 

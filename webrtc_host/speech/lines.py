@@ -7,59 +7,48 @@ utterance lie inside its speech, in order, without overlapping.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from host_stt.contract import Word
 from webrtc_host.errors import EngineError
 from webrtc_host.events import EventSink, SegmentFinal, SegmentInterim, TimedWord, WindowFailed
 from webrtc_host.seams import ms_of
+from webrtc_host.speech.final_text import FinalText, TextStage, apply_stages
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.merge import Committed, InterimText
 from webrtc_host.speech.segments import SegmentsConfig, in_order, split, to_the_end
 from webrtc_host.speech.windowing import WindowWanted
 from webrtc_host.speech.words import text_of
 
+logger = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class FinalText:
-    """One line of text that will not change, as it stands before it is written as `segment.final`.
 
-    words: may be empty, when the engine gave none; their times are samples of the session, as the line's own.
+def write_final(
+    sink: EventSink, segment_id: str, final: FinalText, stages: Sequence[TextStage] = ()
+) -> FinalText:
+    """Write `segment.final` and return the final as it was written, after the text stages.
+
+    Every door and every source of audio writes its finals here.
     """
-
-    utterance: str
-    start_sample: int
-    end_sample: int
-    text: str
-    language: str | None
-    avg_logprob: float
-    words: Sequence[Word]
-    glossary_version: int
-
-    @property
-    def conf(self) -> float:
-        """The confidence on the wire: the mean log probability, rounded."""
-        return round(self.avg_logprob, 3)
-
-
-def write_final(sink: EventSink, channel_id: str, segment_id: str, final: FinalText) -> None:
-    """Write `segment.final`. Every door and every source of audio writes its finals here."""
+    final = apply_stages(stages, final, _log_failure)
     sink.emit(
         SegmentFinal(
-            channel=channel_id,
+            channel=final.channel,
             utterance=final.utterance,
             segment=segment_id,
             start_ms=ms_of(final.start_sample),
             end_ms=ms_of(final.end_sample),
             text=final.text,
-            raw=final.text,
+            raw=final.raw,
             language=final.language,
             conf=final.conf,
             words=tuple(_timed(word) for word in final.words),
+            edits=final.edits,
             glossary_version=final.glossary_version,
         )
     )
+    return final
 
 
 def write_failed(
@@ -89,12 +78,19 @@ class LineWriter:
     """One utterance's lines."""
 
     def __init__(
-        self, channel_id: str, start_sample: int, sink: EventSink, ids: Ids, config: SegmentsConfig
+        self,
+        channel_id: str,
+        start_sample: int,
+        sink: EventSink,
+        ids: Ids,
+        config: SegmentsConfig,
+        stages: Sequence[TextStage] = (),
     ) -> None:
         self._channel_id = channel_id
         self._sink = sink
         self._ids = ids
         self._config = config
+        self._stages = stages
         self._floor_sample = start_sample  # end of the line before
 
     def interim(self, interim: InterimText) -> None:
@@ -129,17 +125,24 @@ class LineWriter:
         write_failed(self._sink, self._channel_id, window.utterance_id, window_id, start, end, error)
 
     def _final(self, commit: Committed, line: Sequence[Word], glossary_version: int) -> None:
+        text = text_of(line)
         final = FinalText(
+            channel=self._channel_id,
             utterance=commit.utterance_id,
             start_sample=line[0].start_sample,
             end_sample=line[-1].end_sample,
-            text=text_of(line),
+            text=text,
+            raw=text,
             language=commit.language,
             avg_logprob=commit.avg_logprob,
             words=line,
             glossary_version=glossary_version,
         )
-        write_final(self._sink, self._channel_id, self._ids.segment(), final)
+        write_final(self._sink, self._ids.segment(), final, self._stages)
+
+
+def _log_failure(stage: TextStage, error: Exception) -> None:
+    logger.error("the text stage %s failed; its finals keep the text they had", stage, exc_info=error)
 
 
 def _timed(word: Word) -> TimedWord:

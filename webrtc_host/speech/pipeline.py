@@ -25,6 +25,7 @@ from webrtc_host.seams import (
     ms_of,
 )
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
+from webrtc_host.speech.final_text import TextStage
 from webrtc_host.speech.hearing import Heard, Hearing, WindowHeard
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.intake import Intake
@@ -70,10 +71,11 @@ class ChannelPipeline:
         *,
         engine_channel: str | None = None,
         notes: CoverageNotes | None = None,
+        stages: Sequence[TextStage] = (),
     ) -> None:
         """executor: threads for the VAD; None: the loop's own. engine_channel: the channel's name towards
         the engine, which must differ between sessions (an interim replaces the older one of its name);
-        channel_id when not given. notes: told what became of the audio.
+        channel_id when not given. notes: told what became of the audio. stages: change the text of finals.
         """
         self._channel_id = channel_id
         self._config = config
@@ -87,7 +89,9 @@ class ChannelPipeline:
         self._hearing = Hearing(config, ids.utterance)
         self._language = LanguageLock(config.language, language)
         self._readings = Readings(
-            Surroundings(channel_id, engine_channel or channel_id, transcriber, sink, terms, ids, clock),
+            Surroundings(
+                channel_id, engine_channel or channel_id, transcriber, sink, terms, ids, clock, stages
+            ),
             config,
             self._language,
             commit=self._hearing.commit,

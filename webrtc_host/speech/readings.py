@@ -18,6 +18,7 @@ from webrtc_host.errors import EngineError
 from webrtc_host.events import EventSink
 from webrtc_host.seams import Clock, CoverageNotes, CoverageState, Transcriber
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
+from webrtc_host.speech.final_text import TextStage
 from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.hearing import WindowHeard
 from webrtc_host.speech.ids import Ids
@@ -48,6 +49,7 @@ class Surroundings:
     terms: Terms
     ids: Ids
     clock: Clock
+    stages: Sequence[TextStage] = ()  # of the text, between the merge and `segment.final`
 
 
 @dataclass(slots=True)
@@ -126,7 +128,14 @@ class Readings:
         around = self._around
         self._utterances[event.utterance_id] = _Utterance(
             UtteranceMerge(event.utterance_id, event.start_sample),
-            LineWriter(around.channel_id, event.start_sample, around.sink, around.ids, self._config.segments),
+            LineWriter(
+                around.channel_id,
+                event.start_sample,
+                around.sink,
+                around.ids,
+                self._config.segments,
+                around.stages,
+            ),
             event.start_sample,
             around.clock() - age_s,
         )

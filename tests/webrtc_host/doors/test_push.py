@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from webrtc_host.doors.push import PUSHES_MAX, PushDoor
 from webrtc_host.errors import EngineError
 from webrtc_host.seams import EventType
 from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.speech.final_text import FinalText
 from webrtc_host.speech.glossary import Glossary
 from webrtc_host.speech.ids import Ids
 
@@ -182,6 +184,22 @@ async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(worl
     window = world.engine.windows[0]
     assert (window.language, window.terms, window.history) == ("en", ("Alpha-1", "Bravo"), "")
     assert not world.rig.registry.connections
+
+
+async def test_a_text_stage_changes_the_answer_and_the_log(aiohttp_client: Any) -> None:
+    def loud(final: FinalText) -> FinalText:
+        return replace(final, text=f"{final.channel} {final.text.upper()}")
+
+    rig, engine = Rig(LimitsConfig(push_bytes=4_000_000)), Engine()
+    door = PushDoor(rig.registry, engine, Glossary(), Ids(), stages=[loud])
+    world = World(rig, await aiohttp_client(app_of(door)), engine)
+    session = await world.create()
+    status, body = await world.push(wav(3.0), session_id=session, channel_id="C03", start_ts="12.5")
+    assert status == 200
+    assert [segment["text"] for segment in body["segments"]] == ["C03 PIECE AT 12"]
+    (final,) = rig.logs[session].of(EventType.SEGMENT_FINAL)
+    assert (final["text"], final["raw"]) == ("C03 PIECE AT 12", "piece at 12")
+    await rig.registry.close()
 
 
 @pytest.mark.parametrize(
