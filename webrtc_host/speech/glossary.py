@@ -184,7 +184,7 @@ def read_file(path: Path) -> GlossaryList:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise GlossaryError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from error
     if isinstance(body, dict):
-        body = {key: value for key, value in body.items() if FORMER_KEYS.get(key) != value}
+        body = {key: value for key, value in body.items() if (key, value) not in FORMER_KEYS.items()}
     try:
         return parse(body if body is not None else {})
     except GlossaryError as error:

@@ -107,6 +107,8 @@ def test_the_unused_keys_of_the_former_file_are_ignored(path: Path) -> None:
         (b"terms: [", "not valid YAML"),
         (b"\xff\xfe\xff", "not valid YAML"),
         (b"terms: 3", "terms"),
+        (b"terms:", "terms: should be a list"),
+        (b"words:", "words: this version does not use this key"),
         (b" " * (FILE_BYTES_MAX + 1), "over the limit"),
     ],
 )
