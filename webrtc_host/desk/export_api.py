@@ -18,7 +18,7 @@ from host_stt_common.places import NoPlace, Places
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
 from webrtc_host.archive.writer import ChannelKey
-from webrtc_host.desk.records_api import known_session, span_of
+from webrtc_host.desk.session_view import find_session, span_of
 from webrtc_host.errors import Overloaded
 from webrtc_host.http.audit import BROKEN_OFF, OUTCOME
 from webrtc_host.http.auth import key_of
@@ -117,8 +117,8 @@ class ExportApi:
 
     async def _wish(self, request: web.Request) -> ExportWish:
         query = read_query(request, ExportQuery)
-        known = await known_session(self._registry, self._store, request.match_info["session"])
-        return ExportWish(span_of(known.id, query), query.clock, known.t0_wall_ms, known.name)
+        found = await find_session(self._registry, self._store, request.match_info["session"])
+        return ExportWish(span_of(found.id, query), query.clock, found.t0_wall_ms, found.name)
 
     async def _send(
         self,

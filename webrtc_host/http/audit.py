@@ -48,7 +48,6 @@ class Audit:
     def __init__(self, store: Writes) -> None:
         self._store = store
         self._writing: set[asyncio.Task[int | None]] = set()
-        self.unwritten = 0
 
     async def begin(self, request: web.Request) -> None:
         """Write a line before the first byte of a response that is sent in pieces."""
@@ -96,7 +95,6 @@ class Audit:
         try:
             return await self._store.write(write)
         except StoreError as error:
-            self.unwritten += 1
             logger.warning("the audit line above is only in this log, not in the record: %s", error)
             return None
 

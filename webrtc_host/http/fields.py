@@ -1,6 +1,6 @@
-"""Fields that callers send by name: unknown ones are refused, two that differ are a contradiction. Pure.
+"""Checks of fields by name: unknown fields are refused, and so are two different values of one field. Pure.
 
-A field that is silently left out is found out too late: audio read at half speed, text in another session.
+A field that is silently ignored is noticed too late: audio at half speed, or text in another session.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SHOWN_CHARS = 40
 def check_fields(given: Collection[str], known: Collection[str], where: str) -> None:
     """Raises RequestError 422 `unknown_field` for the first of `given` that is not known.
 
-    where: what carries the fields, as the sentence needs it: "the body", "the first message".
+    where: the place of the fields, for the message: "the body", "the first message".
     """
     for name in given:
         if name not in known:
@@ -28,9 +28,9 @@ def check_fields(given: Collection[str], known: Collection[str], where: str) -> 
 
 
 def merged(address: Mapping[str, Any], message: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an address and of the message after it. None and "" in the message say nothing.
+    """The fields of a query and of the message after it. None and "" in the message count as no value.
 
-    Raises RequestError 422 `contradiction` when both name a field and differ.
+    Raises RequestError 422 `contradiction` when both have a field with different values.
     """
     both = dict(address)
     for name, value in message.items():

@@ -1,7 +1,7 @@
-"""How much one caller may ask: requests a second, requests in hand, wrong tokens.
+"""Limits for one caller: requests per second, requests in progress, wrong tokens.
 
-Owns the counting and its bounds; `http` asks before anything else is done for a caller. Time is passed in.
-Invariant: what is remembered of callers is bounded, whatever addresses they come from.
+Counts callers by address. `http.server` checks the limits before a request is handled. Time is passed in.
+Invariant: the memory for callers is limited, for any number of addresses.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from host_stt_common.rates import Bucket
 from webrtc_host.errors import Overloaded
 
 REMEMBERED_S = 86_400.0
-"""A token that was right from an address stays known there for a day."""
+"""How long a valid token is remembered for the address that sent it: one day."""
 ADDRESSES_MAX = 10_000
-"""Remembered at a time; the one not heard of for longest is forgotten, with a full allowance."""
+"""The number of addresses that are remembered. The one that was silent for longest is dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitsOfCallers:
-    """requests_per_s: of one address; it may save up `burst_s` seconds of them."""
+    """requests_per_s: of one address, which may also send those of `burst_s` idle seconds at once."""
 
     requests_per_s: float = 100.0
     burst_s: float = 10.0
@@ -32,7 +32,7 @@ class LimitsOfCallers:
 
 
 class Allowance:
-    """A bucket for each key; the key not used for longest is forgotten first."""
+    """A token bucket for each key. The key that was not used for longest is dropped first."""
 
     def __init__(self, per_s: float, most: float, keys_max: int = ADDRESSES_MAX) -> None:
         self._per_s = per_s
@@ -44,11 +44,11 @@ class Allowance:
         return len(self._buckets)
 
     def wait_s(self, key: str, now_s: float) -> float:
-        """How long until one more is allowed; 0 when it is."""
+        """Seconds until one more is allowed; 0 when it is allowed now."""
         return self._of(key).wait_s(1, now_s)
 
     def take(self, key: str, now_s: float) -> float:
-        """One more, if it is allowed: 0, else the seconds to wait."""
+        """Count one more if it is allowed, and return 0; otherwise return the seconds to wait."""
         bucket = self._of(key)
         if not bucket.take(1, now_s):
             return bucket.wait_s(1, now_s)
@@ -59,12 +59,12 @@ class Allowance:
         return 0.0
 
     def _of(self, key: str) -> Bucket:
-        """The bucket of this key; a new one is remembered only once something was taken from it."""
+        """The bucket of this key. A new bucket is kept only after something was taken from it."""
         return self._buckets.get(key) or Bucket(self._per_s, self._most)
 
 
 class CallerLimits:
-    """Of the whole server."""
+    """The limits of the whole server."""
 
     def __init__(self, config: LimitsOfCallers) -> None:
         self.config = config
@@ -77,12 +77,12 @@ class CallerLimits:
 
     @contextmanager
     def request(self, address: str, now_s: float) -> Iterator[None]:
-        """While a request of this address is in hand, sockets and streams too. Raises Overloaded 429, 503."""
+        """Counts a request, socket or stream while it is in progress. Raises Overloaded 429 or 503."""
         config = self.config
         if (wait_s := self._requests.take(address, now_s)) > 0:
             raise self._refusal(
                 "too_many_requests",
-                f"more than {config.requests_per_s:g} requests a second come from {address} "
+                f"{address} sends more than {config.requests_per_s:g} requests per second "
                 "(limits.requests_per_s)",
                 wait_s,
                 429,
@@ -98,7 +98,7 @@ class CallerLimits:
         if self._total >= config.in_hand:
             raise self._refusal(
                 "server_full",
-                f"{self._total} requests and streams are open, which is what this server takes "
+                f"{self._total} requests and streams are open, and this server accepts no more "
                 "(limits.connections)",
                 5.0,
                 503,
@@ -114,27 +114,28 @@ class CallerLimits:
                 del self._in_hand[address]
 
     def remember(self, address: str, digest: bytes, now_s: float) -> None:
-        """The token with this digest was right from this address."""
+        """Note that this address has sent the valid token with this digest."""
         self._right[address, digest] = now_s
         self._right.move_to_end((address, digest))
         while len(self._right) > ADDRESSES_MAX:
             self._right.popitem(last=False)
 
     def is_remembered(self, address: str, digest: bytes, now_s: float) -> bool:
-        """Whether it was right from this address within the last day: then wrong tokens that others send from
-        there do not lock it out.
+        """Whether this address has sent the token within the last day.
+
+        If so, wrong tokens from the same address do not lock the token out.
         """
         seen_s = self._right.get((address, digest))
         return seen_s is not None and now_s - seen_s <= REMEMBERED_S
 
     def check_guess(self, address: str, now_s: float) -> None:
-        """Raises Overloaded 429 after too many wrong tokens; then no new one is let in, right or wrong."""
+        """Raises Overloaded 429 after too many wrong tokens; then a new valid token is refused too."""
         if (wait_s := self._guesses.wait_s(address, now_s)) > 0:
             message = f"too many wrong tokens came from {address}"
             raise self._refusal("too_many_guesses", message, wait_s, 429)
 
     def count_guess(self, address: str, now_s: float) -> None:
-        """A token was wrong."""
+        """Count a wrong token."""
         self._guesses.take(address, now_s)
 
     def statistics(self) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""What every HTTP answer of 8082 has in common: the shape of errors, CORS, security headers, the access log.
+"""What all HTTP responses of 8082 share: the form of errors, CORS, security headers, the access log.
 
-Owns the middleware and the access logger; knows no route. Every error is `{"error":{"code","message"}}`
-with a matching status. A bug is one traceback in the log and a 500 without details.
-Invariant: no query string is ever logged; it may hold the token.
+The middlewares and the access logger. Every error is `{"error":{"code","message"}}` with a matching status. A
+bug is one traceback in the log and a 500 without details.
+Invariant: no query string is logged, because it may contain the token.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ CORS_HEADERS = "Authorization, Content-Type, If-Match, Last-Event-ID"
 CORS_EXPOSED = "Location, ETag, Link, Retry-After, Accept-Post, Accept-Patch"
 STORE_RETRY_S = 5.0
 LEFT_STATUS = 499
-"""Of a caller that left before it was answered, in the access log; nginx' number."""
-PREFLIGHT_S = 600  # a browser asks again after this long
+"""The status in the access log when the caller left before the response; nginx uses the same number."""
+PREFLIGHT_S = 600  # how long a browser may keep the response to a preflight
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "wrong_type"}
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """JSON as this server writes it; never cached."""
+    """A JSON response that is never cached."""
     response = web.Response(body=encode_json(body), status=status, headers=headers)
     response.content_type = "application/json"
     response.headers.setdefault("Cache-Control", "no-store")
@@ -74,7 +74,7 @@ def json_response(body: object, status: int = 200, headers: dict[str, str] | Non
 
 
 def check_upgrade(request: web.Request) -> None:
-    """Raise RequestError 400 when a WebSocket's route is called without asking for the upgrade."""
+    """Raises RequestError 400 when a request to a WebSocket does not have the headers for the upgrade."""
     connection = [part.strip() for part in request.headers.get("Connection", "").lower().split(",")]
     if request.headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in connection:
         raise RequestError(
@@ -96,7 +96,7 @@ def error_response(error: RequestError) -> web.Response:
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every error into its JSON answer. Streams that have begun handle their own."""
+    """Turn every error into a JSON response. A stream that has begun handles its own errors."""
     try:
         return await handler(request)
     except RequestError as error:
@@ -116,10 +116,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         raise
     except Exception as error:
         if isinstance(error, OSError) and has_left(request):
-            # Not raised on: aiohttp writes a traceback of it. The access log has the line, with this status.
+            # Not raised again, because aiohttp would log a traceback. The access log shows this status.
             return web.Response(status=LEFT_STATUS)
         logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
-        message = "the server made a mistake; its log has the details"
+        message = "the server failed on this request; its log has the details"
         return json_response(error_body("internal", message), 500)
 
 
@@ -129,12 +129,12 @@ def has_left(request: web.Request) -> bool:
 
 
 def _standard_error(request: web.Request, error: web.HTTPException) -> web.Response:
-    """aiohttp's own refusals in our shape."""
+    """An error response of aiohttp in the form of this server."""
     message = {
         404: f"there is nothing at {request.rel_url.raw_path[:200]}",
         405: f"{request.method} is not possible here; {error.headers.get('Allow', 'nothing')} is",
-        413: "the body is larger than this server takes (limits.body_bytes)",
-        415: "this content type is not understood here",
+        413: "the body is larger than this server accepts (limits.body_bytes)",
+        415: "this content type is not accepted here",
     }.get(error.status, HTTPStatus(error.status).phrase.lower())
     code = _CODES.get(error.status, "bad_request" if error.status < 500 else "internal")
     response = json_response(error_body(code, message), error.status)
@@ -145,7 +145,7 @@ def _standard_error(request: web.Request, error: web.HTTPException) -> web.Respo
 
 @web.middleware
 async def limit_callers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse a caller who asks too much, before anything is done for it."""
+    """Refuse a caller that is over a limit, before the request is handled."""
     gate = request.app[GATE]
     with gate.limits.request(gate.caller_key(request), time.monotonic()):
         return await handler(request)
@@ -153,7 +153,7 @@ async def limit_callers(request: web.Request, handler: Handler) -> web.StreamRes
 
 @web.middleware
 async def leave_audit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A line for what was done, and for what broke off on the way; none for what was refused."""
+    """Write an audit line for a request that did not fail, or that was cut off; none for a refused one."""
     audit = request.app.get(AUDIT)
     if audit is None:
         return await handler(request)
@@ -170,12 +170,14 @@ async def leave_audit(request: web.Request, handler: Handler) -> web.StreamRespo
 
 @web.middleware
 async def check_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer preflights; refuse foreign pages where a call could change or open something, and bad tokens."""
+    """Respond to preflights. Refuse invalid tokens, and requests from pages of another origin that open a
+    WebSocket or change something.
+    """
     gate = request.app[GATE]
     gate.check_host(request)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         gate.check_origin(request)
-        if request.match_info.http_exception is None:  # the route has an answer of its own (WHIP)
+        if request.match_info.http_exception is None:  # the route has its own response (WHIP)
             return await handler(request)
         return web.Response(status=204, headers={"Access-Control-Max-Age": str(PREFLIGHT_S)})
     is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
@@ -187,7 +189,7 @@ async def check_caller(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 async def begin_audit(request: web.Request, response: web.StreamResponse) -> None:
-    """Signal `on_response_prepare`: what is sent piece by piece is written down before its first byte."""
+    """Signal `on_response_prepare`: the audit line of a response in pieces, before its first byte."""
     audit = request.app.get(AUDIT)
     if audit is not None and response.status < 400 and not isinstance(response, web.Response):
         await audit.begin(request)
@@ -211,12 +213,12 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 class AccessLogger(AbstractAccessLogger):
-    """One line per request, without its query. Streams are logged when they end."""
+    """One line for each request, without its query. A stream is logged when it ends."""
 
     gate = Gate()
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        # raw_path keeps a line break in the path escaped: a caller cannot write lines of its own.
+        # In raw_path a line break stays escaped, so a caller cannot write its own lines into the log.
         path = request.rel_url.raw_path[:200]
         remote, elapsed_ms = self.gate.remote(request), time * 1000
         self.logger.info(
@@ -225,16 +227,16 @@ class AccessLogger(AbstractAccessLogger):
 
 
 def access_logger(gate: Gate) -> type[AccessLogger]:
-    """The access logger that believes this gate's proxies."""
+    """The access logger that trusts the proxies of this gate."""
     return type("GatedAccessLogger", (AccessLogger,), {"gate": gate})
 
 
 server_logger = logging.getLogger(f"{__name__}.server")
-"""For aiohttp's own server, in place of `aiohttp.server`."""
+"""The logger of aiohttp's server, in place of `aiohttp.server`."""
 
 
 def install(app: web.Application, gate: Gate) -> None:
-    """Put all of it onto an application."""
+    """Add the middlewares and signals to an application."""
     app[GATE] = gate
     app.middlewares.extend(
         (

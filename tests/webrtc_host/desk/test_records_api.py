@@ -18,7 +18,7 @@ import srt
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.polling import until
 from webrtc_host.app import SEARCH
-from webrtc_host.desk import records_api
+from webrtc_host.desk import coverage_view
 from webrtc_host.seams import Block, CoverageState
 from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
 
@@ -332,7 +332,7 @@ async def test_a_body_that_is_too_large_is_413(tmp_path: Path) -> None:
 
 
 async def test_a_long_ledger_is_cut_and_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records_api, "RUNS_MAX", 3)
+    monkeypatch.setattr(coverage_view, "RUNS_MAX", 3)
     channel = opened(desk)
     start = channel.session.now_sample() // MS * MS
     for number in range(6):

@@ -102,7 +102,7 @@ async def test_a_bug_is_one_traceback_and_a_500_that_tells_nothing(
     response = await client.get("/broken?token=secret")
     assert response.status == 500
     assert await response.json() == {
-        "error": {"code": "internal", "message": "the server made a mistake; its log has the details"}
+        "error": {"code": "internal", "message": "the server failed on this request; its log has the details"}
     }
     (record,) = [r for r in caplog.records if r.exc_info]
     assert record.getMessage() == "GET /broken failed"
