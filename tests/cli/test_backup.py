@@ -67,7 +67,7 @@ async def test_a_stopped_server_goes_on_where_it_was(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, **ON_DISK)) as again:
         assert (again.session.id, again.final("good morning")) == (session, seq + 1)
         assert again.session.now_ms() >= before_ms
-        assert [one.was_stopped for one in again.app[RECORD].restarted] == [True]
+        assert [one.was_stopped for one in again.app[RECORD].restored] == [True]
 
 
 def test_what_cannot_be_backed_up_is_one_sentence(tmp_path: Path) -> None:

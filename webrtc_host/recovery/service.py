@@ -36,7 +36,7 @@ from webrtc_host.services.record import RecordService
 from webrtc_host.services.speech import SpeechService
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.registry import SessionRegistry
-from webrtc_host.session.restore import Restarted
+from webrtc_host.session.restore import RestoredSession
 from webrtc_host.transcript.meta import put_meta
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class RecoveryService:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        await self._begin(self._record.restarted)
+        await self._begin(self._record.restored)
         hearing = asyncio.create_task(self._hear_of_failed(), name="failed windows")
         try:
             yield
@@ -111,7 +111,7 @@ class RecoveryService:
             await asyncio.wait((hearing,))
             await self._end()
 
-    async def _begin(self, restarted: Sequence[Restarted]) -> None:
+    async def _begin(self, restarted: Sequence[RestoredSession]) -> None:
         """Before callers: find what there is to read, set each channel's clock behind it, begin to read."""
         cut_off: list[CutOff] = []
         for one in restarted:
@@ -193,7 +193,7 @@ class RecoveryService:
             found.append(CutOff(channel, feed.opened_seq, plan))
         return found
 
-    async def _find_failed(self, restarted: Sequence[Restarted], waiting: Sequence[CutOff]) -> None:
+    async def _find_failed(self, restarted: Sequence[RestoredSession], waiting: Sequence[CutOff]) -> None:
         """What was given up for want of an engine, and not read again before the server ended."""
         for one in restarted:
             for channel_id in one.session.channels:

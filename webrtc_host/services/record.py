@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.errors import StoreError
 from webrtc_host.session.registry import SessionRegistry
-from webrtc_host.session.restore import Restarted, go_on
+from webrtc_host.session.restore import RestoredSession, restore_sessions
 from webrtc_host.speech.ids import Ids
 from webrtc_host.transcript.database import MEMORY
 from webrtc_host.transcript.event_log import Listener, LoggedEvent
@@ -62,7 +62,7 @@ class RecordService:
         """listeners: hear of every event of every session, as soon as watchers may."""
         limits = config.limits
         self.store = store
-        self.restarted: tuple[Restarted, ...] = ()  # sessions that go on; whoever recovers sound begins here
+        self.restored: tuple[RestoredSession, ...] = ()  # sessions that continue; recovery starts from them
         self.former = FormerRecord()
         self._listeners = tuple(listeners)
         self._capacity = limits.events_in_memory
@@ -117,7 +117,7 @@ class RecordService:
     async def _restore(self, registry: SessionRegistry) -> None:
         self.former = await self.store.read(lambda connection: read_former(connection, self._sessions_max))
         self._ids.go_on(self.former.utterance_max, self.former.segment_max)
-        self.restarted = go_on(registry, self.former, self.make_log, time.time())
+        self.restored = restore_sessions(registry, self.former, self.make_log, time.time())
 
     async def _close(self) -> None:
         stopped_wall_ms = str(int(time.time() * 1000))

@@ -1,8 +1,9 @@
-"""Going on after a restart: the sessions of the record, made live again.
+"""Session restore: after a restart, the sessions of the record continue.
 
-Owns what a restart says: connections that a crash cut off are closed, the time the server was down is lost.
-Nobody is called before it is done. Invariant: a session keeps its id, its t = 0 (by the wall clock) and its
-seq, and its time never runs backwards, even when the wall clock was set back meanwhile.
+Owns the events of a restart: feeds that the end of the server cut off are closed, and the time without a
+server is lost. It is complete before the server accepts clients. Invariant: a session keeps its id, its
+t = 0 (by the wall clock) and its seq, and its time never goes back, even when the wall clock was set back
+meanwhile.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ class MakeFormerLog(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Restarted:
-    """A session that goes on, and the time nobody listened, on its own timeline."""
+class RestoredSession:
+    """A session that continues, and the time without a server, on the session's own timeline."""
 
     session: Session
     down_from_ms: int
     down_to_ms: int
-    was_stopped: bool  # in order; False: a crash, and sound may wait to be read
-    cut_off: tuple[str, ...]  # channels that were fed at that moment
+    was_stopped: bool  # in order; False: the server crashed, and archived audio may lack its text
+    cut_off: tuple[str, ...]  # channels that were fed when the server ended
 
 
-def go_on(
+def restore_sessions(
     registry: SessionRegistry, former: FormerRecord, make_log: MakeFormerLog, now_wall_s: float
-) -> tuple[Restarted, ...]:
-    """Put every former session into the registry; those that go on are returned."""
-    restarted = []
+) -> tuple[RestoredSession, ...]:
+    """Put every former session into the registry. Returns those that continue; ended ones do not."""
+    restored = []
     for session in former.sessions:
         live = _made_live(registry, session, make_log, now_wall_s)
         if session.is_ended:
@@ -54,15 +55,15 @@ def go_on(
         down_from_ms = max(session.alive_ms, (former.down_from_wall_ms or 0) - session.t0_wall_ms)
         down_to_ms = live.now_ms()
         cut_off = _open_channels(registry, live, session, min(down_from_ms, down_to_ms), former.was_stopped)
-        restarted.append(Restarted(live, down_from_ms, down_to_ms, former.was_stopped, cut_off))
+        restored.append(RestoredSession(live, down_from_ms, down_to_ms, former.was_stopped, cut_off))
         logger.info(
-            "session %s goes on at seq %s after %.1f s (%s)",
+            "session %s continues at seq %s after %.1f s (%s)",
             session.id,
             session.head_seq + 1,
             max(0, down_to_ms - down_from_ms) / 1000,
             "the server was stopped" if former.was_stopped else "the server had crashed",
         )
-    return tuple(restarted)
+    return tuple(restored)
 
 
 def _made_live(
@@ -85,13 +86,13 @@ def _made_live(
 def _open_channels(
     registry: SessionRegistry, session: Session, former: FormerSession, down_from_ms: int, was_stopped: bool
 ) -> tuple[str, ...]:
-    """Give the session its channels back. Returns those that were being fed."""
+    """Restore the channels of a session. Returns the ids of those that were being fed."""
     cut_off = []
     for known in former.channels:
         try:
             channel = registry.channel(session, known.channel)
         except RequestError as error:
-            logger.warning("session %s: a channel of the record is not taken up: %s", session.id, error)
+            logger.warning("session %s: a channel of the record cannot be restored: %s", session.id, error)
             continue
         channel.restore(known)
         if any(feed.closed_ms is None for feed in known.feeds):
@@ -104,7 +105,7 @@ def _open_channels(
 
 
 def _close_feeds(channel: Channel, former: FormerChannel, was_stopped: bool) -> None:
-    """Say of each connection that fed it that it no longer does."""
+    """Write `channel.closed` for each feed that was open when the server ended."""
     reason = STOPPED if was_stopped else CRASHED
     for feed in former.feeds:
         if feed.closed_ms is None:

@@ -1,4 +1,4 @@
-"""Going on after a restart: time, channels, and what is said of the time nobody listened."""
+"""Session restore: time, channels, and the events about the time without a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webrtc_host.config import LimitsConfig
 from webrtc_host.seams import CoverageState, EventType
 from webrtc_host.session.channel import ChannelWish, DoorKind
 from webrtc_host.session.registry import SessionRegistry
-from webrtc_host.session.restore import go_on
+from webrtc_host.session.restore import restore_sessions
 from webrtc_host.transcript.restart import (
     FormerChannel,
     FormerFeed,
@@ -61,9 +61,9 @@ class World:
         self.logs[session_id] = ListLog(session_id, now_ms, head_seq)
         return self.logs[session_id]
 
-    def go_on(self, *sessions: FormerSession, after_s: float = 60.0, was_stopped: bool = False) -> Any:
+    def restore(self, *sessions: FormerSession, after_s: float = 60.0, was_stopped: bool = False) -> Any:
         former = FormerRecord(sessions, 7, 9, T0_WALL_MS + 5500, was_stopped)
-        return go_on(self.registry, former, self.make_log, T0_WALL_S + after_s)
+        return restore_sessions(self.registry, former, self.make_log, T0_WALL_S + after_s)
 
     def coverage(self) -> list[tuple[Any, ...]]:
         told = self.logs["s_1"].of(EventType.COVERAGE)
@@ -72,26 +72,26 @@ class World:
 
 def test_a_session_keeps_its_clock_its_number_and_its_place_as_the_current_one() -> None:
     world = World()
-    (restarted,) = world.go_on(a_session(a_channel()))
+    (restored,) = world.restore(a_session(a_channel()))
     session = world.registry.current()
-    assert session is restarted.session is world.registry.get("s_1")
+    assert session is restored.session is world.registry.get("s_1")
     assert (session.name, session.now_ms()) == ("night", 60_000)
     assert session.started_wall == datetime.fromtimestamp(T0_WALL_S, UTC)
-    assert (restarted.down_from_ms, restarted.down_to_ms, restarted.cut_off) == (5500, 60_000, ("C01",))
+    assert (restored.down_from_ms, restored.down_to_ms, restored.cut_off) == (5500, 60_000, ("C01",))
     world.now_s += 1.5
     assert session.now_ms() == 61_500
 
 
 def test_time_does_not_run_backwards_when_the_wall_clock_was_set_back() -> None:
     world = World()
-    (restarted,) = world.go_on(a_session(a_channel(), alive_ms=90_000), after_s=-3600.0)
-    assert restarted.session.now_ms() == 90_000
+    (restored,) = world.restore(a_session(a_channel(), alive_ms=90_000), after_s=-3600.0)
+    assert restored.session.now_ms() == 90_000
     assert world.coverage() == [(3000, 90_000, "lost", "server_down")]
 
 
 def test_what_a_crash_cut_off_is_closed_and_the_time_until_now_is_lost() -> None:
     world = World()
-    world.go_on(a_session(a_channel("C01"), a_channel("C02", closed_ms=4000)))
+    world.restore(a_session(a_channel("C01"), a_channel("C02", closed_ms=4000)))
     closed = world.logs["s_1"].of(EventType.CHANNEL_CLOSED)
     assert closed == [{"connection": "c_1", "reason": "server_crashed", "end_ms": 4000, "end": "00:04.000"}]
     assert world.coverage() == [
@@ -104,15 +104,15 @@ def test_what_a_crash_cut_off_is_closed_and_the_time_until_now_is_lost() -> None
 def test_a_channel_that_was_closed_in_order_stays_closed_over_a_restart() -> None:
     world = World()
     feeds = (FormerFeed("c_1", 1000, 4000, "hung_up"),)
-    (restarted,) = world.go_on(a_session(a_channel(feeds=feeds)))
+    (restored,) = world.restore(a_session(a_channel(feeds=feeds)))
     assert world.coverage() == [(3000, 5500, "closed", None), (5500, 60_000, "lost", "server_down")]
-    assert restarted.session.channels["C01"].coverage.gap.state is CoverageState.CLOSED
+    assert restored.session.channels["C01"].coverage.gap.state is CoverageState.CLOSED
 
 
 def test_channels_come_back_with_what_they_knew_and_can_be_fed_again() -> None:
     world = World()
-    (restarted,) = world.go_on(a_session(a_channel(closed_ms=4000)))
-    channel = restarted.session.channels["C01"]
+    (restored,) = world.restore(a_session(a_channel(closed_ms=4000)))
+    channel = restored.session.channels["C01"]
     assert (channel.label, channel.language, channel.terms) == ("Gate", "ko", ("Alpha-1",))
     assert (channel.end_sample, list(channel.taken)) == (64_000, [(16_000, 64_000)])
     assert channel.missing(0, 64_000) == [(48_000, 64_000)]
@@ -121,20 +121,20 @@ def test_channels_come_back_with_what_they_knew_and_can_be_fed_again() -> None:
         return 0
 
     wishes = [ChannelWish("C01")]
-    (fed,) = world.registry.connect(restarted.session, DoorKind.WEBRTC, wishes, end).channels
+    (fed,) = world.registry.connect(restored.session, DoorKind.WEBRTC, wishes, end).channels
     assert fed is channel
 
 
 def test_a_stop_in_order_is_no_crash() -> None:
     world = World()
-    (restarted,) = world.go_on(a_session(a_channel()), was_stopped=True)
-    assert restarted.was_stopped
+    (restored,) = world.restore(a_session(a_channel()), was_stopped=True)
+    assert restored.was_stopped
     assert world.logs["s_1"].of(EventType.CHANNEL_CLOSED)[0]["reason"] == "server_stopping"
 
 
 def test_an_ended_session_can_be_found_and_nothing_is_said_of_it() -> None:
     world = World()
-    assert world.go_on(a_session(is_ended=True, is_current=False)) == ()
+    assert world.restore(a_session(is_ended=True, is_current=False)) == ()
     assert world.registry.get("s_1").is_ended
     assert world.logs["s_1"].events == []
     assert world.registry.current().id != "s_1"
@@ -142,5 +142,5 @@ def test_an_ended_session_can_be_found_and_nothing_is_said_of_it() -> None:
 
 def test_a_channel_beyond_a_lowered_limit_is_left_out() -> None:
     world = World()
-    (restarted,) = world.go_on(a_session(a_channel("C09"), a_channel("C02")))
-    assert list(restarted.session.channels) == ["C02"]
+    (restored,) = world.restore(a_session(a_channel("C09"), a_channel("C02")))
+    assert list(restored.session.channels) == ["C02"]
