@@ -22,7 +22,7 @@ from tests.support.peers import Rig
 from tests.support.rtp import a_receiver, coded
 from webrtc_host.config import MediaConfig
 from webrtc_host.seams import Block
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 from webrtc_host.transport.direct_path import DirectPath, RejectedPacketError
 from webrtc_host.transport.reception import Counts
 from webrtc_host.transport.tap import guard
@@ -81,7 +81,7 @@ async def fuzz(packets: int, seed: int) -> Report:
     async def end(reason: str) -> int:
         return 0
 
-    connection = rig.registry.connect(rig.registry.current(), DoorKind.WEBRTC, [ChannelWish()], end)
+    connection = rig.registry.connect(rig.registry.current(), DoorKind.WEBRTC, [ChannelSpec()], end)
     receiver, transport = a_receiver(), _transport()
     path = DirectPath(transport)
     transport._rtp_router.register_receiver(receiver, [5], [0, 8, 9, 96])

@@ -1,9 +1,9 @@
-"""The 8082 process put together: every room built once, started, and stopped in the right order (`_steps`).
+"""Builds the 8082 process: makes every service once, and starts and stops them in order (`_steps`).
 
-Owns the composition and the shutdown; no behaviour of its own. `build_app` makes the application, `serve`
-runs it on a socket until it is told to stop.
-Invariant: a stop takes 8 s at most: no new callers, last words of every channel as finals, watchers told and
-closed.
+This module connects the services and has no other behaviour. `build_app` makes the application; `serve` runs
+it on a port until it is stopped.
+Invariant: a stop takes at most 8 s. New requests are refused, the last audio of every channel becomes finals,
+and watchers get these finals before their connections are closed.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ from webrtc_host.session.channel import MakePipeline
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.resume import ResumeTokens
 from webrtc_host.transcript.coverage import CoverageConfig
-from webrtc_host.transcript.coverage_keeper import CoverageBook
+from webrtc_host.transcript.coverage_tracker import CoverageBook
 from webrtc_host.transcript.search import SearchIndex
 from webrtc_host.transport import direct_path as direct
 from webrtc_host.transport import tap
@@ -81,14 +81,14 @@ from webrtc_host.transport.reception import RECEPTION
 logger = logging.getLogger(__name__)
 
 FLUSH_S = 5.5
-"""For the last words of every channel when the process stops; with the rest it stays under 8 s."""
+"""Time to transcribe the last audio of every channel at a stop; with everything else it stays under 8 s."""
 SAVE_S = 0.5
-"""For the disk to take them, before watchers are told goodbye."""
+"""Time to save the last events, before the watchers' connections are closed."""
 HANDLERS_S = 0.3
-"""For requests still in hand when everything else has ended."""
+"""Time for open requests, after everything else has ended."""
 BACKLOG = 1024
 BETWEEN_REQUESTS = 1000
-"""Connections that may be open besides those with a request in hand (limits.connections)."""
+"""Connections that may be open in addition to those with an open request (limits.connections)."""
 
 CONFIG = web.AppKey("config", MediaProcessConfig)
 REGISTRY = web.AppKey("registry", SessionRegistry)
@@ -106,20 +106,21 @@ RESUME_TOKENS = web.AppKey("resume_tokens", ResumeTokenService)
 BACKFILL = web.AppKey("backfill", BackfillDoor)
 BACKFILL_SERVICE = web.AppKey("backfill_service", BackfillService)
 RECOVERY = web.AppKey("recovery", RecoveryService)
-"""Only where the configuration asks for it."""
+"""Only when the configuration enables it."""
 WHIP = web.AppKey("whip", WhipDoor)
 ONE_PORT = web.AppKey("one_port", OnePort)
 
 
 def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None = None) -> web.Application:
-    """The application with all its rooms, not yet listening.
+    """The application with all its services, not listening yet.
 
-    Each room is made whole by its constructor, from rooms made before it. make_pipeline: what reads a
-    channel's audio; None: the speech room with the engine of the configuration.
+    Each service is complete after its constructor, which gets the services made before it. make_pipeline:
+    makes the pipeline of a channel; None: the speech service's, with the engine of the configuration.
     """
-    tap.self_test()  # rather no server than one that loses every packet
+    # Without the tap every packet would be lost, so with an unknown aiortc the server does not start.
+    tap.self_test()
     direct.self_test()
-    libopus_works()  # says at the start what decodes
+    libopus_works()  # the log says at the start which decoder is used
     app = web.Application(client_max_size=config.limits.body_bytes)
     app[CONFIG] = config
     app[METRICS] = Metrics()
@@ -149,33 +150,34 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
 
 
 def _steps(app: web.Application) -> Sequence[Step]:
-    """The life of the server. It starts from the top down, before the first caller is let in; it stops from
-    the bottom up, after `_stop` has said goodbye and the last request has ended.
+    """The start and stop steps of the server.
 
-    Why in this order: a step needs the steps above it from its start to its end.
+    They start from the first to the last, before any client is accepted. They stop from the last to the
+    first, after `_stop` has run and the last request has ended. A step needs the steps before it for its
+    whole life.
     """
     record, archive = app[RECORD], app[ARCHIVE]
     recovery = app.get(RECOVERY)
     return (
-        # All others read from the record, or write their last words into it.
+        # All other steps read from the record, or write their last events into it.
         Step("record", record.running),
-        # Tokens, late audio and recovery speak of sessions and channels, so these are restored first.
+        # Tokens, backfill and recovery refer to sessions and channels, so these are restored first.
         Step("restored sessions", partial(record.restoring, app[REGISTRY])),
         Step("resume tokens", app[RESUME_TOKENS].running),
-        # Before anything writes finals, so that each is indexed with the transaction that saves it.
+        # Before any step writes finals: a final is indexed in the transaction that saves it.
         Step("search index", app[SEARCH].running),
-        # Recovery and late audio send windows to the engine; its client ends when they have ended.
+        # Backfill and recovery send windows to the engine, so its client is closed after they have ended.
         Step("speech", app[SPEECH].running),
-        # Mended and listed before anybody looks for audio in it; closed when nobody keeps any more.
+        # The start repairs and lists the files before any step reads them; it closes after the last writer.
         Step("archive", archive.running),
-        # Late audio claims what it will read before recovery plans: recovery leaves those stretches out, else
-        # they would be transcribed twice.
-        once("late audio of before", app[BACKFILL_SERVICE].prepare),
-        # Before callers: recovery moves the clocks of cut-off channels behind the audio that is kept.
+        # Before recovery makes its plan: recovery leaves out what backfill has reserved, else that audio
+        # would be transcribed twice.
+        once("backfill notes", app[BACKFILL_SERVICE].prepare),
+        # Before clients: recovery moves the clocks of interrupted channels behind the archived audio.
         *([] if recovery is None else [Step("recovery", recovery.running)]),
-        # Retention begins when the audio that a crash left is found, and ends before the archive closes.
-        Step("care of the archive", archive.caring),
-        Step("late audio", app[BACKFILL_SERVICE].running),
+        # Retention starts after recovery has found the audio of a crash; it stops before the archive closes.
+        Step("archive retention", archive.maintaining),
+        Step("backfill", app[BACKFILL_SERVICE].running),
         task("loop lag", app[READINESS].lag.run),
         task("engine watch", app[READINESS].engine.run),
     )
@@ -209,10 +211,10 @@ def _make_connections(config: MediaProcessConfig, gate: Gate) -> Connections:
 
 
 def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
-    """The record, the archive, the sessions that are written to them, and what reads past audio.
+    """Make the record, the archive, the sessions, and the services for past audio.
 
-    Logs tell listeners of their events, and some listeners need the sessions that own the logs. So what
-    listens is made first and knows no session: metrics, watchers, and the queue of failed windows.
+    Logs call listeners with their events, and some listeners need the sessions, which have the logs. So the
+    listeners are made first and know no session: metrics, watchers, and the queue of failed windows.
     """
     config, speech = app[CONFIG], app[SPEECH]
     store = make_store(config)
@@ -239,7 +241,7 @@ def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
         coverage=CoverageBook(
             CoverageConfig(round(config.coverage.report_every_s * 1000)), config.coverage.check
         ),
-        make_keeper=None if archive is None else archive.keeper,
+        make_archive=None if archive is None else archive.of_channel,
     )
     app[ARCHIVE] = ArchiveService(registry, record, archive, holds)
     app[BACKFILL_SERVICE] = BackfillService(registry, store, archive, speech.make_past_pipeline)
@@ -326,21 +328,21 @@ def _add_statistics(app: web.Application) -> None:
 
 
 async def _stop(app: web.Application) -> None:
-    """Flush, then say goodbye. The listening sockets are closed already.
+    """Transcribe and save the last audio, then close the watchers. The listening sockets are closed already.
 
-    Watchers stay to the last: they are told that the server stops, get the last words of every channel once
-    these are saved, and only then are sent away. The steps of `_steps` stop afterwards.
+    Watchers are closed last: they get the message that the server stops, then the last finals of every
+    channel after these are saved. The steps of `_steps` stop after this function.
     """
     app[READINESS].stop()
     for session in app[REGISTRY]:
         if not session.is_ended:
-            message = "the server is stopping; the last words follow"
+            message = "the server is stopping; the last finals follow"
             session.log.emit(ErrorReported(code="server_stopping", message=message))
     try:
         async with asyncio.timeout(FLUSH_S):
             await app[REGISTRY].close()
     except TimeoutError:
-        logger.error("the last words of some channels were not read within %.1f s", FLUSH_S)
+        logger.error("the last audio of some channels was not transcribed within %.1f s", FLUSH_S)
     try:
         async with asyncio.timeout(SAVE_S):
             for session in app[REGISTRY]:
@@ -360,10 +362,10 @@ async def serve(
     stop: asyncio.Event | None = None,
     on_listening: Callable[[int], None] | None = None,
 ) -> None:
-    """Listen until `stop` is set, or SIGTERM or SIGINT where no `stop` is given; then end in order.
+    """Listen until `stop` is set, or until SIGTERM or SIGINT when there is no `stop`; then stop in order.
 
-    port: TCP for all calls and UDP for sound. on_listening: told the port, which the system chose when it is
-    0. Raises OSError when it is taken.
+    port: TCP for requests, UDP for audio; 0: the system chooses. on_listening: called with the port. Raises
+    OSError when the port is in use.
     """
     runner = make_runner(
         app,
@@ -388,14 +390,14 @@ async def serve(
             on_listening(listening.port)
         with contextlib.ExitStack() as stack:
             await (stop or _signalled(stack)).wait()
-        logger.info("stopping: last words first")
+        logger.info("stopping: the last audio is transcribed first")
     finally:
         await runner.cleanup()
         app[ONE_PORT].close()
 
 
 def _signalled(stack: contextlib.ExitStack) -> asyncio.Event:
-    """Set at SIGTERM or SIGINT."""
+    """An event that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,7 +1,7 @@
-"""Settings of the 8082 process, as `config/host-stt.yaml` documents them, checked at birth.
+"""Settings of the 8082 process, as `config/host-stt.yaml` documents them, with checks of every value.
 
-Owns shapes, defaults and limits; reading files, `${NAME}` and `--set` is `host_stt_cli.config`'s. The speech
-cores keep their own frozen dataclasses; they are fields here, so one file configures all.
+`host_stt_cli.config` reads the file, `${NAME}` and `--set`. The speech stages have their own frozen
+dataclasses, which are fields here, so that one file configures everything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _address(text: str) -> str:
     try:
         ipaddress.ip_address(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no IP address") from error
+        raise ValueError(f"{text!r} is not an IP address") from error
     return text
 
 
@@ -32,14 +32,14 @@ def _network(text: str) -> str:
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no address or network, such as 10.0.0.0/8") from error
+        raise ValueError(f"{text!r} is not an address or a network, such as 10.0.0.0/8") from error
     return text
 
 
 def _ice_url(text: str) -> str:
     scheme, _, rest = text.partition(":")
     if scheme not in ("stun", "stuns", "turn", "turns") or not rest:
-        raise ValueError(f"{text!r} is no STUN or TURN address, such as turn:turn.example:3478")
+        raise ValueError(f"{text!r} is not a STUN or TURN address, such as turn:turn.example:3478")
     return text
 
 
@@ -48,32 +48,35 @@ class Settings(BaseModel):
 
 
 class MediaConfig(Settings):
-    """The door of 8082: where it listens and how peers reach it."""
+    """Where 8082 listens, and how peers reach it."""
 
     host: str = "127.0.0.1"
     port: Port = 8082
     announce: tuple[
         Annotated[str, AfterValidator(_address)], ...
-    ] = ()  # addresses put into ICE candidates in place of the found ones
-    ice_servers: tuple[IceServer, ...] = ()  # none by default: a desk on one network needs none
-    connect_timeout_s: float = Field(20.0, gt=0, le=300)  # an offer that never connects is closed
-    no_signal_after_s: float = Field(3.0, gt=0, le=300)  # no packets for so long: channel.state no_signal
-    resume_s: float = Field(900.0, ge=0, le=86_400)  # a lost client's channels are its own for so long
-    backfill_s: float = Field(60.0, ge=1, le=3600)  # audio one client may send after a gap, in one go
+    ] = ()  # addresses for ICE candidates, in place of the found ones
+    ice_servers: tuple[IceServer, ...] = ()  # empty by default: clients on the same network need none
+    # An offer whose client does not connect in time is closed
+    connect_timeout_s: float = Field(20.0, gt=0, le=300)
+    # Without packets for so long: channel.state no_signal
+    no_signal_after_s: float = Field(3.0, gt=0, le=300)
+    # A client that lost its connection can get its channels back for so long
+    resume_s: float = Field(900.0, ge=0, le=86_400)
+    backfill_s: float = Field(60.0, ge=1, le=3600)  # audio that one client may send after a gap, at once
     trusted_proxies: tuple[
         Annotated[str, AfterValidator(_network)], ...
-    ] = ()  # networks whose X-Forwarded-For and -Proto are believed
+    ] = ()  # networks whose X-Forwarded-For and -Proto are trusted
     allowed_origins: tuple[
         Annotated[str, AfterValidator(checked_origin)], ...
-    ] = ()  # pages of other origins that may call; same origin always may
+    ] = ()  # other origins whose pages may call; the same origin always may
 
 
 class IceServer(Settings):
     urls: Annotated[tuple[Annotated[str, AfterValidator(_ice_url)], ...], Field(min_length=1)]
     username: str = ""
     credential: str = ""
-    secret: str = ""  # shared with the TURN server: credentials are then made here and end by themselves
-    credential_s: int = Field(86_400, ge=60, le=2_592_000)  # how long such a credential opens new relays
+    secret: str = ""  # shared with the TURN server: the server makes credentials from it that expire
+    credential_s: int = Field(86_400, ge=60, le=2_592_000)  # how long such a credential can open new relays
 
     @model_validator(mode="after")
     def _one_kind_of_password(self) -> IceServer:
@@ -94,24 +97,26 @@ class LimitsConfig(Settings):
     push_s: int = Field(600, ge=1, le=7200)  # its length
     events_in_memory: int = Field(10_000, ge=100)  # per session; older ones are read from the record
     events_unsaved: int = Field(100_000, ge=1000)  # waiting for a record that cannot be written
-    requests_per_s: float = Field(100.0, ge=1, le=100_000)  # of one address; ten seconds' worth may be saved
-    connections_before_token: int = Field(128, ge=1, le=100_000)  # open from one address, no token shown
-    connections_per_address: int = Field(1100, ge=1, le=1_000_000)  # requests and streams in hand
-    connections: int = Field(4000, ge=1, le=1_000_000)  # the same, of all
+    # Per address; up to ten seconds' worth may be saved up
+    requests_per_s: float = Field(100.0, ge=1, le=100_000)
+    # Open connections of one address without a valid token
+    connections_before_token: int = Field(128, ge=1, le=100_000)
+    connections_per_address: int = Field(1100, ge=1, le=1_000_000)  # open requests and streams of one address
+    connections: int = Field(4000, ge=1, le=1_000_000)  # the same, of all addresses
 
 
 TOKEN_CHARS_MIN, TOKEN_CHARS_MAX = 8, 500
 
 
 def _token(text: str) -> str:
-    """A token as callers can send it: long enough not to be guessed, and without spaces at its ends."""
+    """A token that callers can send: long enough that nobody can guess it, without spaces at its ends."""
     if not TOKEN_CHARS_MIN <= len(text) <= TOKEN_CHARS_MAX:
         raise ValueError(
             f"it has {len(text)} characters; a token has at least {TOKEN_CHARS_MIN} and at most "
             f"{TOKEN_CHARS_MAX} (openssl rand -base64 24 makes one)"
         )
     if text != text.strip() or not text.isprintable():
-        raise ValueError("it has a blank at an end, or a character that cannot be printed; leave that out")
+        raise ValueError("it has a space at an end, or a character that cannot be printed; remove that")
     return text
 
 
@@ -120,7 +125,7 @@ def _token_or_none(text: str) -> str:
 
 
 class AccessToken(Settings):
-    """A token for somebody, with what it may do."""
+    """A token of one person or program, with its role."""
 
     name: Annotated[str, Field(pattern=r"^[\w .@-]{1,40}$"), AfterValidator(name_of)]  # for the audit
     token: Annotated[str, AfterValidator(_token), Field(repr=False)]
@@ -138,17 +143,17 @@ class AuthConfig(Settings):
         names = [one.name for one in self.tokens]
         secrets = [*(one.token for one in self.tokens), *([self.token] if self.token else [])]
         if len(set(names)) < len(names):
-            raise ValueError("two of `tokens` have one name; the audit could not tell them apart")
+            raise ValueError("two of `tokens` have the same name; the audit log could not distinguish them")
         if len(set(secrets)) < len(secrets):
-            raise ValueError("a token stands twice in `token` and `tokens`; give each its own")
+            raise ValueError("a token is given twice in `token` and `tokens`; each needs its own")
         return self
 
 
 class CoverageSettings(Settings):
-    """The ledger of what became of every second of every channel."""
+    """Coverage: the state of every millisecond of every channel."""
 
-    report_every_s: float = Field(10.0, ge=0.1, le=600)  # a run that goes on is told in such pieces
-    check: bool = False  # look after every change whether the ledger is whole; for development
+    report_every_s: float = Field(10.0, ge=0.1, le=600)  # a longer run is reported in pieces of this length
+    check: bool = False  # check the coverage after every change; for development
 
 
 class TlsConfig(Settings):
@@ -173,29 +178,29 @@ class StoreSettings(Settings):
 
 
 class ChannelKeeping(Settings):
-    """How long one channel's sound is kept, in place of `keep_days`."""
+    """How long the audio of one channel is archived, in place of `keep_days`."""
 
     channel: Annotated[str, Field(pattern=f"^{CHANNEL_PATTERN}$")]
     keep_days: float = Field(ge=0, le=36_500)
 
 
 class ArchiveConfig(Settings):
-    """The sound of every channel, as it came, on disk."""
+    """The archive: the audio of every channel, as it came, on disk."""
 
     enabled: bool = True
-    flush_ms: int = Field(250, ge=100, le=10_000)  # sound that a power cut may take
+    flush_ms: int = Field(250, ge=100, le=10_000)  # audio that a power cut may destroy
     segment_s: int = Field(300, ge=10, le=3600)  # length of a file
-    keep_days: float = Field(30.0, ge=0, le=36_500)  # 0: for ever
+    keep_days: float = Field(30.0, ge=0, le=36_500)  # 0: no limit
     keep_days_of: tuple[ChannelKeeping, ...] = ()
-    keep_days_text: float = Field(0.0, ge=0, le=36_500)  # of ended sessions, sound too; 0: for ever
-    keep_bytes: int = Field(0, ge=0)  # of all sound; 0: no limit
-    free_bytes_min: int = Field(1_073_741_824, ge=0)  # of the disk, left free for everything else
-    range_s_max: int = Field(3600, ge=1, le=86_400)  # one answer of the audio routes
-    recover: bool = True  # after a crash, read what was not yet read
+    keep_days_text: float = Field(0.0, ge=0, le=36_500)  # ended sessions with text and audio; 0: no limit
+    keep_bytes: int = Field(0, ge=0)  # of all audio; 0: no limit
+    free_bytes_min: int = Field(1_073_741_824, ge=0)  # of the disk, kept free for everything else
+    range_s_max: int = Field(3600, ge=1, le=86_400)  # longest range of one response of the audio routes
+    recover: bool = True  # after a crash, transcribe archived audio without text
 
 
 class MediaProcessConfig(Settings):
-    """All that the 8082 process needs to run; the command line puts it together from the one file."""
+    """The whole configuration of the 8082 process; the command line makes it from the configuration file."""
 
     media: MediaConfig = Field(default_factory=lambda: MediaConfig())
     limits: LimitsConfig = LimitsConfig()
@@ -207,16 +212,16 @@ class MediaProcessConfig(Settings):
     coverage: CoverageSettings = CoverageSettings()
     engine_url: str = "http://127.0.0.1:8081"
     engine_token: SecretStr | None = None  # None: the token of `auth`, or the first administrator's
-    glossary_file: Path | None = None  # the glossary to begin with, while data.dir holds none
+    glossary_file: Path | None = None  # the first glossary, used while data.dir has none
 
     @property
     def token(self) -> str:
-        """What callers of 8082 must carry; empty asks for none."""
+        """The administrator's token; empty: the server requires no token."""
         return "" if self.auth == "none" else self.auth.token
 
     @property
     def tokens(self) -> tuple[AccessToken, ...]:
-        """Further ones, with their roles."""
+        """Further tokens, with their roles."""
         return () if self.auth == "none" else self.auth.tokens
 
     @property

@@ -1,12 +1,13 @@
-"""Errors of 8082 by whose they are.
+"""The errors of 8082, by scope.
 
-    RequestError   theirs: a code, a status, a plain sentence (host_stt.contract)
-     └ Overloaded  ours for the moment: 429 or 503 with Retry-After
-    EngineError    one window could not be decoded; the channel goes on
-    StoreError     the record is degraded; text still flows
-    ConfigError    the server cannot start like this; one sentence, exit status 2
+    RequestError   the caller's: a code, a status, a plain sentence (host_stt.contract)
+     └ Overloaded  the server's, for the moment: 429 or 503 with Retry-After
+    EngineError    one window could not be decoded; the channel continues
+    StoreError     the record cannot be written; transcription continues
+    ConfigError    the server cannot start with this configuration; one sentence, exit status 2
 
-Anything else is a bug: one traceback, that connection closes with an error event, the others live.
+Every other exception is a fault of the server: the log gets one traceback, the connection closes with an
+error event, and all others continue.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Overloaded(RequestError):
 
 
 class EngineError(Exception):
-    """code: as `host_stt.contract.WindowError.code`, or `unreachable`, `deadline` from this side."""
+    """code: as in `host_stt.contract.WindowError.code`; or `unreachable`, `deadline`, set on this side."""
 
     def __init__(self, code: str, message: str, *, is_retryable: bool = False) -> None:
         super().__init__(message)
@@ -36,4 +37,4 @@ class StoreError(Exception):
 
 
 class ConfigError(Exception):
-    """Text is one sentence that names the key, the value and the way out."""
+    """The text is one sentence that names the key, the value and the way out."""

@@ -1,8 +1,8 @@
-"""The life of the server as steps: each starts something and stops it again.
+"""Starts and stops the parts of the server in order: each step starts something, and stops it again.
 
-Owns only the rule: steps start in order, and stop in the reverse order, so a step may use all steps before it
-for as long as it runs. When one cannot start, those before it stop. Which steps there are, and why in this
-order, is `app.py`'s.
+Steps start in order and stop in the reverse order, so a step may use all earlier steps for as long as it
+runs. When a step cannot start, the earlier ones stop. `app.py` has the list of steps, with the reasons for
+its order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Step:
 
 @asynccontextmanager
 async def living(steps: Sequence[Step]) -> AsyncIterator[None]:
-    """All steps, started; stopped on the way out, also when one of them raises."""
+    """Start all steps; stop them at the exit, also when one of them raises."""
     async with AsyncExitStack() as stack:
         for step in steps:
             logger.debug("- start: %s", step.name)
@@ -36,7 +36,7 @@ async def living(steps: Sequence[Step]) -> AsyncIterator[None]:
 
 
 def once(name: str, start: Callable[[], Awaitable[None]]) -> Step:
-    """A step that does something before the next one starts, and has nothing to stop."""
+    """A step that finishes its work before the next step starts, and has nothing to stop."""
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -47,7 +47,7 @@ def once(name: str, start: Callable[[], Awaitable[None]]) -> Step:
 
 
 def task(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> Step:
-    """A step that is one task, cancelled at the stop. An error of the task is logged, and ends it alone."""
+    """A step that runs one task, and cancels it at the stop. An error of the task is logged."""
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:

@@ -1,8 +1,7 @@
-"""The seams between the rooms of 8082: the few shapes and Protocols that one room hands to the next.
+"""Data types and interfaces that several packages of 8082 share.
 
-Owns no behaviour. Cores and shells import it; it imports only numpy, the standard library and
-`host_stt.contract`. Every position is a sample index at 16 kHz on the session's timeline (sample 0 is the
-session's t = 0).
+No behaviour. This module imports only the standard library and `host_stt.contract`. Every position is a
+sample index at 16 kHz on the session's timeline (sample 0 is the session's t = 0).
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ SAMPLES_PER_MS = SAMPLE_RATE // 1000
 
 
 def ms_of(sample: int) -> int:
-    """Whole milliseconds since t = 0 of a sample index, rounded down."""
+    """Milliseconds since t = 0 of a sample index, rounded down."""
     return sample // SAMPLES_PER_MS
 
 
 class BlockKind(StrEnum):
-    AUDIO = "audio"  # decoded from what arrived
-    LOST = "lost"  # never came: silence stands in for it
-    PAUSED = "paused"  # the source stood still (RTP clock frozen), silence stands in for it
+    AUDIO = "audio"  # decoded from audio that arrived
+    LOST = "lost"  # the audio never arrived; the samples are silence
+    PAUSED = "paused"  # the source was stopped (its RTP clock stood still); the samples are silence
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of one channel. Blocks never overlap and never go backwards; a hole between two is `lost`.
+    """A piece of one channel. Blocks never overlap or go back in time; a gap between two blocks is `lost`.
 
     samples: (n,) float32 in [-1, 1], 16 kHz mono, n >= 1.
     """
@@ -45,9 +44,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class OpusPacket:
-    """One Opus packet as it came, with its place on the channel's timeline.
+    """One Opus packet as it came, with its position on the channel's timeline.
 
-    start_sample: of its first decoded sample, at 16 kHz. Packets of a channel arrive in order, never overlap.
+    start_sample: of its first decoded sample, at 16 kHz. The packets of a channel are in order, without
+    overlap.
     """
 
     start_sample: int
@@ -60,7 +60,7 @@ class OpusPacket:
 
 
 class EventType(StrEnum):
-    """The wire's event names (docs/reference/events.md). Interims and errors are not stored, have no seq."""
+    """The event names of the wire (docs/reference/events.md). Interims and errors are not stored: no seq."""
 
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"
@@ -84,77 +84,77 @@ class EventType(StrEnum):
 class ChannelState(StrEnum):
     IDLE = "idle"
     TALKING = "talking"
-    BEHIND = "behind"  # the engine lags more than the configured limit
-    NO_SIGNAL = "no_signal"  # packets stopped or digital silence
+    BEHIND = "behind"  # the engine is later than the configured limit
+    NO_SIGNAL = "no_signal"  # no packets, or digital silence
     DISCONNECTED = "disconnected"
 
 
 class Source(StrEnum):
-    """Where the audio of a final came from when it was not live; live finals carry no source."""
+    """Where the audio of a final came from when it was not live. Live finals have no source."""
 
-    BACKFILL = "backfill"  # sent by the page after a break of the connection
-    RECOVERY = "recovery"  # read again from the archive, after a crash or for want of an engine
+    BACKFILL = "backfill"  # sent by the client after a network gap
+    RECOVERY = "recovery"  # transcribed from the archive, after a crash or when there was no engine
 
 
 class CoverageState(StrEnum):
-    """What became of a millisecond of a channel; exactly one for each."""
+    """The state of a millisecond of a channel; each has exactly one."""
 
-    TRANSCRIBED = "transcribed"  # speech that was read; its text may be empty
-    SILENCE = "silence"  # nobody spoke, or the source stood still
-    SHED = "shed"  # it came and was refused: we were too slow
-    LOST = "lost"  # it never came
-    FAILED = "failed"  # the engine could not read it
-    CLOSED = "closed"  # its sender had ended in good order: nothing was to come
+    TRANSCRIBED = "transcribed"  # speech that was decoded; its text may be empty
+    SILENCE = "silence"  # no speech, or the source was stopped
+    SHED = "shed"  # it arrived, and was dropped because too much was waiting
+    LOST = "lost"  # it never arrived
+    FAILED = "failed"  # the engine could not decode it
+    CLOSED = "closed"  # the sender had ended on purpose, so no audio was expected
 
 
 class CoverageNotes(Protocol):
-    """Where the rooms that read a channel say what its audio was; `transcript.coverage_keeper` keeps it.
+    """Where the stages of a channel report coverage; `transcript.coverage_tracker` implements it.
 
-    Audio that came awaits its verdict until one of these names it. Neither ever waits or raises.
+    Audio that arrived has no state until a stage reports one. The methods never wait and never raise.
     """
 
     def decide(
         self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
     ) -> None:
-        """The verdict on live audio: of this stretch, what still awaits one takes it."""
+        """Set the state of live audio, for the parts of the range that have no state yet."""
         ...
 
     def repair(
         self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
     ) -> None:
-        """Later knowledge on any time (late decode, backfill, upload): overrules lost, shed and failed."""
+        """Set a better state later, at any time (backfill, recovery): replaces lost, shed and failed."""
         ...
 
 
-class AudioKeeper(Protocol):
-    """Where a channel's sound is kept, ahead of its decoding. `archive.archive` implements it.
+class AudioArchive(Protocol):
+    """Archives the audio of a channel, before it is decoded. `archive.archive` implements it.
 
-    A door that has Opus packets gives `keep_packet` for each, before the Block decoded from it goes to the
-    pipeline; what is never given as a packet (PCM doors, uploads) is given as a Block and encoded once.
+    An input with Opus packets calls `archive_packet` for each, before the block decoded from it goes to the
+    pipeline. Audio without packets (PCM sockets, uploads) goes to `archive_block`, and is encoded once.
     """
 
-    def keep_packet(self, packet: OpusPacket) -> None:
+    def archive_packet(self, packet: OpusPacket) -> None:
         """Never waits, never raises."""
         ...
 
-    def keep_block(self, block: Block) -> None:
+    def archive_block(self, block: Block) -> None:
         """Never waits, never raises."""
         ...
 
 
 class Transcriber(Protocol):
-    """The way to the engine (8081). `speech.transcriber` implements it; tests may wrap `engines.fake`."""
+    """The way to the engine (8081). `speech.transcriber` implements it."""
 
     async def transcribe(self, window: Window) -> Transcript:
-        """The engine's reading. Waits through engine restarts up to the window's deadline.
+        """Send the window; returns the engine's result. Waits through engine restarts, up to the deadline.
 
-        Raises EngineError (errors.py) with code `shed` (a newer interim took its place, or overload), or any
-        other code when the engine could not decode it.
+        Raises EngineError (errors.py): with code `shed` when a newer interim replaced the window or there is
+        too much load, with another code when the engine could not decode it.
         """
         ...
 
 
 class Clock(Protocol):
-    """Seconds that only grow; `time.monotonic` in life, a number in tests."""
+    """Seconds that never decrease; `time.monotonic` in the server, a settable number in tests."""
 
     def __call__(self) -> float: ...

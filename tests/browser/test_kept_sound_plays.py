@@ -13,7 +13,7 @@ from tests.support.polling import until
 from tests.support.sound import encoded
 from tests.support.speech import say
 from webrtc_host.app import ARCHIVE
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -47,11 +47,11 @@ async def nothing(reason: str) -> int:
 async def test_chromium_plays_a_range_with_a_hole_in_it(browser: Browser, tmp_path: Path) -> None:
     said = say("alpha one")
     async with running_desk(a_config(tmp_path)) as desk:
-        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelWish("C01")], nothing)
+        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelSpec("C01")], nothing)
         channel = desk.registry.channel(desk.session, "C01")
         channel.open()
         for packet in (*encoded(said, START), *encoded(said, START + 48_000)):
-            channel.keep(packet)
+            channel.archive_packet(packet)
         archive = desk.app[ARCHIVE].archive
         assert archive is not None
         rounds = archive.writer.statistics().rounds

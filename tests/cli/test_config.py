@@ -173,12 +173,12 @@ def test_an_address_is_written_as_a_browser_takes_it() -> None:
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ("media.trusted_proxies=[foo]", "media.trusted_proxies[0]: 'foo' is no address or network"),
-        ("media.announce=[desk.example]", "media.announce[0]: 'desk.example' is no IP address"),
+        ("media.trusted_proxies=[foo]", "media.trusted_proxies[0]: 'foo' is not an address or a network"),
+        ("media.announce=[desk.example]", "media.announce[0]: 'desk.example' is not an IP address"),
         ("media.allowed_origins=[foo]", "media.allowed_origins[0]: 'foo' is not an origin"),
         (
             "media.ice_servers=[{urls: [http:x]}]",
-            "media.ice_servers[0].urls[0]: 'http:x' is no STUN or TURN address",
+            "media.ice_servers[0].urls[0]: 'http:x' is not a STUN or TURN address",
         ),
         ("media.ice_servers=[{urls: []}]", "media.ice_servers[0].urls: "),
     ],

@@ -21,12 +21,12 @@ from tests.webrtc_host.speech.helpers import MS, EngineTranscriber, NoTerms, S, 
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import EngineError
 from webrtc_host.seams import Block, BlockKind, CoverageState, EventType, Transcriber
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import PipelineConfig, SpeechConfig
-from webrtc_host.transcript.coverage_keeper import CoverageBook
+from webrtc_host.transcript.coverage_tracker import CoverageBook
 
 SPOKEN = say_words("alpha one proceed to gate seven and hold there")
 SPOKEN_MS = len(SPOKEN.samples) // MS
@@ -63,7 +63,7 @@ class Desk:
             return seq
 
         connection = self.registry.connect(
-            self.registry.current(), DoorKind.WEBRTC, [ChannelWish("C01")], end
+            self.registry.current(), DoorKind.WEBRTC, [ChannelSpec("C01")], end
         )
         channel = connection.channels[0]
         channel.open()
@@ -193,12 +193,12 @@ async def test_a_reconnect_while_the_lost_connection_closes_leaves_its_last_word
     closing = asyncio.create_task(channel.close("connection_lost"))
     await held.is_asked_finally.wait()
 
-    channel.let_go("resumed")
+    channel.detach("resumed")
     desk.open()
     await hear(channel, silence(3.0), channel.end_sample)
     assert told_of_speech(desk) == set()
     held.answers.set()
-    await asyncio.gather(closing, channel.settle())
+    await asyncio.gather(closing, channel.wait_detached())
     await channel.close("hung_up")
 
     assert told_of_speech(desk) == {"transcribed"}
@@ -211,7 +211,7 @@ async def test_a_short_connection_that_ends_first_says_nothing_of_what_the_one_b
     desk = Desk(held)
     channel = desk.open()
     await hear(channel, padded(SPOKEN.samples, 0.5, 0.1))
-    channel.let_go("resumed")
+    channel.detach("resumed")
     await held.is_asked_finally.wait()
 
     desk.open()
@@ -219,7 +219,7 @@ async def test_a_short_connection_that_ends_first_says_nothing_of_what_the_one_b
     await channel.close("hung_up")
     assert told_of_speech(desk) == set()
     held.answers.set()
-    await channel.settle()
+    await channel.wait_detached()
 
     assert told_of_speech(desk) == {"transcribed"}
     assert states(channel) == [("silence", None), ("transcribed", None), ("silence", None)]

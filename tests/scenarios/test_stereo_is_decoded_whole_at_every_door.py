@@ -44,7 +44,7 @@ class Sink:
     async def put(self, piece: Piece) -> None:
         self.parts.append(piece.samples)
 
-    def keep(self, timestamp: int, samples: int, payload: bytes) -> None: ...
+    def archive_packet(self, timestamp: int, samples: int, payload: bytes) -> None: ...
 
 
 def over_socket(frames: Sequence[bytes], **start: object) -> Float32Array:

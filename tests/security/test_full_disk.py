@@ -22,7 +22,7 @@ from tests.webrtc_host.archive.test_archive import filled
 from tests.webrtc_host.desk.test_audio_api import SAID, START, nothing
 from tests.webrtc_host.transcript.test_store_degraded import full_disk
 from webrtc_host.services.speech import copy_once
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 
 ON_DISK: dict[str, Any] = {"store": {"url": ""}}
 SMALL_DISK = (
@@ -89,12 +89,12 @@ async def test_audio_that_is_removed_for_a_full_disk_is_told_to_everyone(
         _, ready = await desk.get("/ready")
         assert "archive" not in ready.get("troubles", {})
         watcher = await desk.watch()
-        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelWish("C01")], nothing)
+        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelSpec("C01")], nothing)
         channel = desk.registry.channel(desk.session, "C01")
         channel.open()
         monkeypatch.setattr(os, "write", write)
         for packet in encoded(say(SAID), START):
-            channel.keep(packet)
+            channel.archive_packet(packet)
         async with asyncio.timeout(20):
             while (event := await watcher.receive_json())["type"] != "error":
                 pass

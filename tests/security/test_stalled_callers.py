@@ -23,7 +23,7 @@ from webrtc_host.desk.audio_api import READS_MAX
 from webrtc_host.desk.export_api import EXPORTS_MAX
 from webrtc_host.doors.push import PUSHES_MAX
 from webrtc_host.seams import OpusPacket
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 
 SHORT = {"stall_s": 0.5}
 PATIENT = {"stall_s": 600}
@@ -44,14 +44,14 @@ async def with_text_and_audio(folder: Path, connections: dict[str, Any]) -> Asyn
         assert desk is not None
         for _ in range(1500):
             desk.final("x" * 2000)
-        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelWish("C01")], nothing)
+        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelSpec("C01")], nothing)
         channel = desk.registry.channel(desk.session, "C01")
         channel.open()
         archive = desk.app[ARCHIVE].archive
         assert archive is not None
         for number in range(PACKETS):
             payload = bytes((0x78, *(number.to_bytes(2, "big")))) * (PAYLOAD_BYTES // 3)
-            channel.keep(OpusPacket(number * 320, 320, payload))
+            channel.archive_packet(OpusPacket(number * 320, 320, payload))
         rounds = archive.writer.statistics().rounds
         await until(lambda: archive.writer.statistics().rounds >= rounds + 2)
         await desk.written()

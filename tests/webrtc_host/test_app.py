@@ -27,7 +27,7 @@ from webrtc_host import app as host_app
 from webrtc_host.app import build_app, serve
 from webrtc_host.errors import ConfigError
 from webrtc_host.seams import EventType
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 from webrtc_host.session.registry import Connection
 
 
@@ -72,7 +72,7 @@ def open_channels(desk: Any, count: int) -> None:
             desk.registry.disconnect(connection)
             return seq
 
-        made.append(desk.registry.connect(desk.session, DoorKind.WEBRTC, [ChannelWish()], end))
+        made.append(desk.registry.connect(desk.session, DoorKind.WEBRTC, [ChannelSpec()], end))
         made[0].channels[0].open()
 
 
@@ -102,7 +102,7 @@ async def test_a_channel_that_never_ends_does_not_hold_up_the_stop(
         desk.stop.set()
         assert (await closed_with(socket))[0] == 1001
         await asyncio.wait_for(desk.stopped, 5)
-    assert any("were not read within" in record.getMessage() for record in caplog.records)
+    assert any("was not transcribed within" in record.getMessage() for record in caplog.records)
 
 
 async def test_nobody_new_is_let_in_while_it_stops(tmp_path: Path) -> None:

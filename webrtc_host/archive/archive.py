@@ -2,7 +2,7 @@
 
 This module connects the writer's thread, the encoder's thread and the files. It knows no events and no text.
 When audio cannot be stored, `trouble` says why, and everything else goes on.
-Invariant: `keep_packet` and `keep_block` never wait and never raise.
+Invariant: `archive_packet` and `archive_block` never wait and never raise.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ class _Disk(Protocol):
 
 
 class ChannelArchive:
-    """The archive of one channel, as `seams.AudioKeeper` defines it."""
+    """The archive of one channel, as `seams.AudioArchive` defines it."""
 
     def __init__(self, key: ChannelKey, archive: Archive) -> None:
         self._key = key
         self._archive = archive
 
-    def keep_packet(self, packet: OpusPacket) -> None:
+    def archive_packet(self, packet: OpusPacket) -> None:
         self._archive.writer.put(self._key, (packet,))
 
-    def keep_block(self, block: Block) -> None:
+    def archive_block(self, block: Block) -> None:
         self._archive.encoder.put(self._key, block)
 
 
@@ -110,7 +110,7 @@ class Archive:
         self.encoder.close()
         self.writer.close()
 
-    def keeper(self, session: str, channel: str) -> ChannelArchive:
+    def of_channel(self, session: str, channel: str) -> ChannelArchive:
         return ChannelArchive(ChannelKey(session, channel), self)
 
     @property

@@ -36,7 +36,7 @@ from webrtc_host.media.resample import MEDIA_RATE, Piece
 from webrtc_host.recovery.gap_filling import Filled, Run, joined
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
 from webrtc_host.session.channel import Channel
-from webrtc_host.session.publisher_status import channel_standing
+from webrtc_host.session.publisher_status import channel_status
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.resume import Refusal, ResumeTokens
 
@@ -151,7 +151,7 @@ class _Conversation:
             note_feed(self._request, "fed", channel.session.id, [channel.id], "backfill")
             seconds_max = self._door.samples_max / SAMPLE_RATE
             now_ms = ms_of(now_sample)
-            await self._say(type="ready", seconds_max=seconds_max, now_ms=now_ms, **channel_standing(channel))
+            await self._say(type="ready", seconds_max=seconds_max, now_ms=now_ms, **channel_status(channel))
             try:
                 await self._listen(start, channel)
             finally:
@@ -293,7 +293,7 @@ class _Kept:
         at = self._start_sample + piece.timestamp * SAMPLE_RATE // MEDIA_RATE
         self._parts.append((at, piece.samples))
 
-    def keep(self, timestamp: int, samples: int, payload: bytes) -> None:
+    def archive_packet(self, timestamp: int, samples: int, payload: bytes) -> None:
         """Not kept as they came: what lies in a gap is kept, and a packet cannot be cut."""
 
     def runs(self) -> list[Run]:

@@ -15,15 +15,15 @@ from typing import Any
 from aiohttp import web
 
 from webrtc_host.config import MediaConfig
-from webrtc_host.doors.wishes import wish_of
+from webrtc_host.doors.channel_specs import channel_spec_of
 from webrtc_host.errors import RequestError
 from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.body import read_json_object, text_field
 from webrtc_host.http.fields import check_fields
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
-from webrtc_host.session.publisher_status import standing
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.publisher_status import publisher_status
 from webrtc_host.session.registry import Connection, Session, SessionRegistry
 from webrtc_host.session.resume import Claim, Refusal, ResumeTokens
 from webrtc_host.transport.ice_servers import issue
@@ -40,11 +40,11 @@ CHANNEL_FIELDS = ("mid", "channel", "label", "language", "glossary", "ignore")
 
 @dataclass(frozen=True, slots=True)
 class OfferBody:
-    """A checked request body. wishes: by mid, or in the order of the audio lines where mid is None."""
+    """A checked request body. specs: by mid, or in the order of the audio lines where mid is None."""
 
     sdp: str
     session: str | None
-    wishes: tuple[tuple[str | None, ChannelWish], ...]
+    specs: tuple[tuple[str | None, ChannelSpec], ...]
     resume: str | None
     connection: str | None = None  # one that stands already and now has other tracks
     ignored: frozenset[str] = frozenset()  # mids of audio lines that shall feed nothing
@@ -55,7 +55,7 @@ class Resumed:
     """What became of the wish to come back. claim: the token's, when it brought its channels back."""
 
     session: Session
-    wishes: list[ChannelWish]
+    specs: list[ChannelSpec]
     claim: Claim | None = None
     refusal: Refusal | None = None
 
@@ -99,11 +99,11 @@ class OfferDoor:
         if not feeding:
             message = "every audio line is to be ignored; send one that feeds a channel"
             raise RequestError("all_ignored", message, 422)
-        resumed = await self._resumed(body, match_lines(offer, feeding, body.wishes))
+        resumed = await self._resumed(body, match_lines(offer, feeding, body.specs))
         peer = Peer(self._registry, self._media, self._attach, self._port)
         try:
             connection = self._registry.connect(
-                *(resumed.session, DoorKind.WEBRTC, resumed.wishes, peer.end, peer.release),
+                *(resumed.session, DoorKind.WEBRTC, resumed.specs, peer.end, peer.release),
                 by=token_name(request),
             )
             answer = await peer.answer(offer, connection, body.ignored)
@@ -132,30 +132,30 @@ class OfferDoor:
             raise RequestError("line_feeds", message, 422)
         known = peer.mids.keys() | peer.ignored.keys()
         new = [line for line in without(offer, body.ignored) if line.mid not in known]
-        wishes = {
-            line.mid: self._as_before(connection, peer, line, wish)
-            for line, wish in zip(new, match_lines(offer, new, body.wishes), strict=True)
+        specs = {
+            line.mid: self._as_before(connection, peer, line, spec)
+            for line, spec in zip(new, match_lines(offer, new, body.specs), strict=True)
         }
-        answer = await peer.answer_again(offer, wishes, body.ignored)
-        if added := [peer.mids[mid] for mid in wishes if mid in peer.mids]:
+        answer = await peer.answer_again(offer, specs, body.ignored)
+        if added := [peer.mids[mid] for mid in specs if mid in peer.mids]:
             self._note(request, connection, added)
         return self._answered(answer, peer, connection, self._tokens.give(connection), {})
 
     def _as_before(
-        self, connection: Connection, peer: Peer, line: MediaLine, wish: ChannelWish
-    ) -> ChannelWish:
+        self, connection: Connection, peer: Peer, line: MediaLine, spec: ChannelSpec
+    ) -> ChannelSpec:
         """A line that sends again feeds the channel that it fed before, unless another is wished for."""
         former = peer.former.get(line.mid)
-        if former is None or wish.channel is not None:
-            return wish
+        if former is None or spec.channel is not None:
+            return spec
         is_free = self._registry.channel(connection.session, former).connection is None
-        return replace(wish, channel=former) if is_free else wish
+        return replace(spec, channel=former) if is_free else spec
 
     def _answered(
         self, answer: str, peer: Peer, connection: Connection, token: str, fields: dict[str, Any]
     ) -> web.Response:
         mids = {channel.id: mid for mid, channel in peer.mids.items()}
-        stands = standing(connection)
+        stands = publisher_status(connection)
         return web.json_response(
             {
                 "sdp": answer,
@@ -180,7 +180,7 @@ class OfferDoor:
     async def stands(self, request: web.Request) -> web.Response:
         """What a client's pings on the data channel are answered with, over HTTP."""
         connection = self._connection(request.match_info["connection"])
-        body = {"session": connection.session.id, "connection": connection.id, **standing(connection)}
+        body = {"session": connection.session.id, "connection": connection.id, **publisher_status(connection)}
         return web.json_response(body, headers={"Cache-Control": "no-store"})
 
     @Route(
@@ -206,42 +206,42 @@ class OfferDoor:
             )
         return connection
 
-    async def _resumed(self, offer: OfferBody, wishes: list[ChannelWish]) -> Resumed:
+    async def _resumed(self, offer: OfferBody, specs: list[ChannelSpec]) -> Resumed:
         """The session, and wishes for the channels of the connection whose token came back.
 
         When a connection with this token still holds them it is dead, for its client is here: they are taken
         from it. A token that brings nothing back costs nothing but new channels.
         """
         if offer.resume is None:
-            return Resumed(self._registry.get_live(offer.session), wishes)
+            return Resumed(self._registry.get_live(offer.session), specs)
         claim = self._tokens.find(offer.resume)
         if isinstance(claim, Refusal):
-            return Resumed(self._registry.get_live(offer.session), wishes, refusal=claim)
+            return Resumed(self._registry.get_live(offer.session), specs, refusal=claim)
         try:
             session = self._registry.get_live(offer.session or claim.session)
         except RequestError:
             if offer.session is not None:
                 raise
-            return Resumed(self._registry.current(), wishes, refusal=Refusal.SESSION_ENDED)
-        asked = {wish.channel for wish in wishes if wish.channel is not None}
-        if claim.session != session.id or len(claim.channels) != len(wishes):
-            return Resumed(session, wishes, refusal=Refusal.OTHER_CHANNELS)
+            return Resumed(self._registry.current(), specs, refusal=Refusal.SESSION_ENDED)
+        asked = {spec.channel for spec in specs if spec.channel is not None}
+        if claim.session != session.id or len(claim.channels) != len(specs):
+            return Resumed(session, specs, refusal=Refusal.OTHER_CHANNELS)
         if not asked <= set(claim.channels):
-            return Resumed(session, wishes, refusal=Refusal.OTHER_CHANNELS)
+            return Resumed(session, specs, refusal=Refusal.OTHER_CHANNELS)
         connection = self._registry.connections.get(claim.connection)
         if connection is not None:
             await self._registry.take_over(connection)
         channels = [self._registry.channel(session, channel_id) for channel_id in claim.channels]
         if any(channel.connection is not None for channel in channels):
-            return Resumed(session, wishes, refusal=Refusal.CHANNEL_TAKEN)
-        return Resumed(session, named(wishes, claim.channels), claim)
+            return Resumed(session, specs, refusal=Refusal.CHANNEL_TAKEN)
+        return Resumed(session, named(specs, claim.channels), claim)
 
 
-def named(wishes: Sequence[ChannelWish], channels: Sequence[str]) -> list[ChannelWish]:
+def named(specs: Sequence[ChannelSpec], channels: Sequence[str]) -> list[ChannelSpec]:
     """The wishes, those without a channel in the order of the ones nobody named."""
-    asked = {wish.channel for wish in wishes}
+    asked = {spec.channel for spec in specs}
     rest = iter([channel for channel in channels if channel not in asked])
-    return [wish if wish.channel is not None else replace(wish, channel=next(rest)) for wish in wishes]
+    return [spec if spec.channel is not None else replace(spec, channel=next(rest)) for spec in specs]
 
 
 def parse_offer(body: dict[str, Any]) -> OfferBody:
@@ -262,8 +262,8 @@ def parse_offer(body: dict[str, Any]) -> OfferBody:
     return OfferBody(
         sdp=sdp,
         session=text_field(body, "session", 64),
-        wishes=tuple(
-            (text_field(entry, "mid", 64), wish_of(entry))
+        specs=tuple(
+            (text_field(entry, "mid", 64), channel_spec_of(entry))
             for entry in channels
             if entry.get("ignore") is not True
         ),
@@ -286,11 +286,11 @@ def without(offer: Offer, ignored: Set[str]) -> list[MediaLine]:
 
 
 def match_lines(
-    offer: Offer, lines: Sequence[MediaLine], wishes: Sequence[tuple[str | None, ChannelWish]]
-) -> list[ChannelWish]:
+    offer: Offer, lines: Sequence[MediaLine], specs: Sequence[tuple[str | None, ChannelSpec]]
+) -> list[ChannelSpec]:
     """One wish for each of `lines`: by mid where it is given, else in order. Raises RequestError 422."""
-    by_mid = {mid: wish for mid, wish in wishes if mid is not None}
-    in_order = [wish for mid, wish in wishes if mid is None]
+    by_mid = {mid: spec for mid, spec in specs if mid is not None}
+    in_order = [spec for mid, spec in specs if mid is None]
     unknown = by_mid.keys() - {line.mid for line in lines}
     if unknown:
         mid = min(unknown)
@@ -298,13 +298,13 @@ def match_lines(
         if fault is not None:
             raise RequestError(fault.code, fault.message, 422)
         raise RequestError("unknown_mid", f"the offer has no new audio line with mid {mid!r}", 422)
-    if len(by_mid) + len(in_order) != len(wishes):
+    if len(by_mid) + len(in_order) != len(specs):
         raise RequestError("duplicate_mid", "`channels` names an audio line twice", 422)
-    if len(wishes) > len(lines):
+    if len(specs) > len(lines):
         raise RequestError(
             "too_many_wishes",
-            f"`channels` has {len(wishes)} entries for {len(lines)} audio lines that can feed a channel",
+            f"`channels` has {len(specs)} entries for {len(lines)} audio lines that can feed a channel",
             422,
         )
     rest = iter(in_order)
-    return [by_mid[line.mid] if line.mid in by_mid else next(rest, ChannelWish()) for line in lines]
+    return [by_mid[line.mid] if line.mid in by_mid else next(rest, ChannelSpec()) for line in lines]

@@ -184,7 +184,7 @@ class _Conversation:
         if self._connection is None or self._feed is None or self._feed.is_over:
             return
         self._feed.is_over = True
-        self._connection.channels[0].let_go(reason)
+        self._connection.channels[0].detach(reason)
         self._door.registry.disconnect(self._connection)
         self._ending = self._ending or asyncio.create_task(self._end(reason), name=f"end socket ({reason})")
 
@@ -207,11 +207,11 @@ class _Conversation:
         registry = self._door.registry
         session = registry.get_live(start.session)
         check_start(start.start_sample, session.now_sample())
-        channel = registry.channel(session, str(start.wish.channel))
+        channel = registry.channel(session, str(start.spec.channel))
         claim = await self._claimed(start, channel)
         await take_over_dead(registry, channel)
         connection = registry.connect(
-            session, DoorKind.SOCKET, [start.wish], self.end, self.release, by=token_name(self._request)
+            session, DoorKind.SOCKET, [start.spec], self.end, self.release, by=token_name(self._request)
         )
         self._connection = connection
         if claim is not None and self._door.tokens is not None:

@@ -34,7 +34,7 @@ from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.media.cutting import cut_at_quiet
 from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, Transcriber
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 from webrtc_host.session.registry import NAME_CHARS_MAX, Connection, SessionRegistry
 from webrtc_host.speech.final_text import FinalText, TextStage
 from webrtc_host.speech.glossary import PromptTerms
@@ -234,7 +234,7 @@ class PushDoor:
                     await asyncio.wait({late})
             return session.log.head_seq
 
-        return self._registry.connect(session, DoorKind.PUSH, [ChannelWish(channel.id)], end, by=by)
+        return self._registry.connect(session, DoorKind.PUSH, [ChannelSpec(channel.id)], end, by=by)
 
     async def _transcribe(
         self, channel: Channel, form: PushForm, samples: Float32Array

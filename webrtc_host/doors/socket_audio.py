@@ -38,7 +38,7 @@ class PieceSink(Protocol):
         """Returns when it may be given more."""
         ...
 
-    def keep(self, timestamp: int, samples: int, payload: bytes) -> None:
+    def archive_packet(self, timestamp: int, samples: int, payload: bytes) -> None:
         """An Opus packet as it came, before the piece decoded from it is put."""
         ...
 
@@ -176,7 +176,7 @@ class OpusReader:
                 raise RequestError("bad_audio", message, 415) from error
             return
         self._bad = 0
-        self._feed.keep(at, len(samples), data)
+        self._feed.archive_packet(at, len(samples), data)
         await self._feed.put(Piece(at, samples))
 
     async def finish(self) -> None:

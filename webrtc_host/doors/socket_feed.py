@@ -76,9 +76,9 @@ class SocketFeed:
             await self._wait(len(samples))
             self._place(Piece(piece.timestamp + at * TICKS_PER_SAMPLE, samples))
 
-    def keep(self, timestamp: int, samples: int, payload: bytes) -> None:
+    def archive_packet(self, timestamp: int, samples: int, payload: bytes) -> None:
         """An Opus packet whose decoded piece will be put next; the keeper gets it once its place is known."""
-        if self._channel.keeper is not None and len(self._packets) < UNPLACED_PACKETS_MAX:
+        if self._channel.archive is not None and len(self._packets) < UNPLACED_PACKETS_MAX:
             self._packets.append((timestamp, samples, payload))
 
     def on_tick(self) -> None:
@@ -147,7 +147,7 @@ class SocketFeed:
         packets, self._packets = self._packets, []
         for timestamp, samples, payload in packets:
             start = end_sample + (timestamp - self._end_ticks) // TICKS_PER_SAMPLE
-            self._channel.keep(OpusPacket(max(0, start), samples, payload))
+            self._channel.archive_packet(OpusPacket(max(0, start), samples, payload))
 
     def _hand_on(self, blocks: list[Block]) -> None:
         for block in blocks:

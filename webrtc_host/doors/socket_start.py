@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import Any
 
 from host_stt_common.plain import shown
-from webrtc_host.doors.wishes import wish_of
+from webrtc_host.doors.channel_specs import channel_spec_of
 from webrtc_host.errors import RequestError
 from webrtc_host.http.body import text_field
 from webrtc_host.http.fields import check_fields, merged
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.session.channel import ChannelWish
+from webrtc_host.session.channel import ChannelSpec
 
 TEXTS = ("encoding", "session", "language", "label", "resume")
 NUMBERS = ("sample_rate", "channels", "start_ms")
@@ -58,7 +58,7 @@ class AudioStart:
     encoding: Encoding
     sample_rate: int  # Hz; of raw samples
     session: str | None
-    wish: ChannelWish
+    spec: ChannelSpec
     start_sample: int | None  # of the first sample on the session's timeline; None: where it arrives
     channels: int = 1  # of raw samples, interleaved
     resume: str | None = None  # the token of a client that fed the channel before
@@ -96,7 +96,7 @@ def start_of(fields: dict[str, Any], channel_id: str) -> AudioStart:
         encoding=encoding,
         sample_rate=_rate(fields.get("sample_rate"), encoding),
         session=text_field(fields, "session", 64),
-        wish=wish_of({**fields, "channel": channel_id}),
+        spec=channel_spec_of({**fields, "channel": channel_id}),
         start_sample=_start(fields.get("start_ms")),
         channels=_channels(fields.get("channels"), encoding),
         resume=text_field(fields, "resume", 200),

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from webrtc_host.config import MediaConfig
-from webrtc_host.doors.wishes import wish_of
+from webrtc_host.doors.channel_specs import channel_spec_of
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.body import read_body
@@ -115,26 +115,26 @@ class WhipDoor:
         offer = _read(text, self._registry.limits.media_lines_per_offer)
         self._check_connecting()
         query = {name: request.query.get(name) for name in ("label", "language")}
-        wish = wish_of({**query, "channel": request.match_info["channel"]})
+        spec = channel_spec_of({**query, "channel": request.match_info["channel"]})
         session = self._registry.get_live(request.query.get("session") or None)
-        await take_over_dead(self._registry, self._registry.channel(session, str(wish.channel)))
+        await take_over_dead(self._registry, self._registry.channel(session, str(spec.channel)))
         peer = Peer(self._registry, self._media, self._attach, self._port)
         try:
             connection = self._registry.connect(
-                session, DoorKind.WHIP, [wish], peer.end, peer.release, by=token_name(request)
+                session, DoorKind.WHIP, [spec], peer.end, peer.release, by=token_name(request)
             )
             answer = await peer.answer(offer, connection)
         except BaseException:
             await asyncio.shield(peer.end("refused"))
             raise
-        note_feed(request, "fed", session.id, [str(wish.channel)], f"whip {connection.id}")
-        path = f"/whip/{wish.channel}/{secrets.token_urlsafe(24)}"
+        note_feed(request, "fed", session.id, [str(spec.channel)], f"whip {connection.id}")
+        path = f"/whip/{spec.channel}/{secrets.token_urlsafe(24)}"
         publisher = _Publisher(path, peer, connection, offer.ufrags)
         self._publishers[path] = publisher
         if connection.id not in self._registry.connections:  # it ended while it was answered
             self._closed(connection)
         self.totals["published"] += 1
-        return self._created(publisher, answer, session, str(wish.channel))
+        return self._created(publisher, answer, session, str(spec.channel))
 
     def _created(self, publisher: _Publisher, answer: str, session: Session, channel_id: str) -> web.Response:
         response = web.Response(status=201, text=answer, content_type=SDP)

@@ -151,10 +151,10 @@ def claim_gaps(channel: Channel, runs: Sequence[Span]) -> tuple[Gap, ...]:
 
 def keep(channel: Channel, runs: Sequence[Run], gaps: Sequence[Gap]) -> None:
     """Hand the gaps' sound to the channel's archive, where the rest of it lies already."""
-    if channel.keeper is None:
+    if channel.archive is None:
         return
     for block in stretches(runs, gaps, around=0):
-        channel.keeper.keep_block(block)
+        channel.archive.archive_block(block)
 
 
 def joined(parts: Sequence[tuple[int, Float32Array]]) -> list[Run]:

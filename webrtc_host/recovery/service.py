@@ -111,10 +111,10 @@ class RecoveryService:
             await asyncio.wait((hearing,))
             await self._end()
 
-    async def _begin(self, restarted: Sequence[RestoredSession]) -> None:
+    async def _begin(self, restored: Sequence[RestoredSession]) -> None:
         """Before callers: find what there is to read, set each channel's clock behind it, begin to read."""
         cut_off: list[CutOff] = []
-        for one in restarted:
+        for one in restored:
             for channel in one.session.channels.values():
                 try:
                     recent_ms = one.down_from_ms - RECENT_MS
@@ -123,7 +123,7 @@ class RecoveryService:
                     logger.exception("%s %s cannot be recovered", one.session.id, channel.id)
                     self.figures.feeds_failed += 1
         waiting = [one for one in cut_off if not one.plan.is_empty]
-        await self._find_failed(restarted, waiting)
+        await self._find_failed(restored, waiting)
         if not waiting:
             return
         self.figures.feeds_waiting = len(waiting)
@@ -184,7 +184,7 @@ class RecoveryService:
             limit = NEVER_SAMPLE if feed.next_ms is None else feed.next_ms * SAMPLES_PER_MS
             end = await asyncio.to_thread(self._archive.end_before, place, limit)
             if feed.next_ms is None:
-                channel.restore_kept(feed.opened_ms * SAMPLES_PER_MS, end)
+                channel.restore_archived(feed.opened_ms * SAMPLES_PER_MS, end)
             known = await self._store.read(partial(known_to_its_end, place=place, feed=feed))
             plan = Plan(known, end, self._tail_ms)
             runs = await asyncio.to_thread(self._archive.runs, place, plan.from_sample, plan.to_sample)
@@ -193,9 +193,9 @@ class RecoveryService:
             found.append(CutOff(channel, feed.opened_seq, plan))
         return found
 
-    async def _find_failed(self, restarted: Sequence[RestoredSession], waiting: Sequence[CutOff]) -> None:
+    async def _find_failed(self, restored: Sequence[RestoredSession], waiting: Sequence[CutOff]) -> None:
         """What was given up for want of an engine, and not read again before the server ended."""
-        for one in restarted:
+        for one in restored:
             for channel_id in one.session.channels:
                 place = ChannelKey(one.session.id, channel_id)
                 try:

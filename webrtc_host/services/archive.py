@@ -1,8 +1,8 @@
-"""The archive put together: kept audio, its retention and its alarm.
+"""The archive as a service: opens and closes it, applies retention, and reports when audio is not archived.
 
-Owns their lifetimes. Two steps of the server's life: `running` mends what a crash left and opens the archive,
-`caring` removes what is due and tells when no audio is kept. Invariant: without an archive, or with one in
-trouble, text goes on.
+It has two of the server's start steps: `running` repairs files that a crash left and opens the archive;
+`maintaining` removes old files and watches for trouble. `archive/` reads and writes the files.
+Invariant: without an archive, or with one that fails, transcription continues.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ logger = logging.getLogger(__name__)
 RETENTION_S = 60.0
 ALARM_S = 0.5
 SHED_EVENT_S = 10.0
-"""Between two events about removed audio: a full disk loses files several times a second."""
-SHED_TOLD_S = 600.0
-"""`/ready` speaks of it for so long after the last file."""
+"""Time between two events about removed audio: on a full disk, files are removed several times a second."""
+SHED_REPORT_S = 600.0
+"""For so long after the last removed file, `/ready` reports the removal."""
 SESSIONS_AT_ONCE = 20
 SESSION = re.compile(r"s_[0-9a-z]{1,40}")
 
 
 class ArchiveService:
-    """Made once for the process."""
+    """One per process."""
 
     def __init__(
         self, registry: SessionRegistry, record: RecordService, archive: Archive | None, holds: HoldsReader
     ) -> None:
-        """archive: None where the configuration keeps no audio."""
+        """archive: None when the configuration archives no audio."""
         self._registry, self._record = registry, record
         self.archive, self.holds = archive, holds
 
@@ -61,7 +61,7 @@ class ArchiveService:
             await asyncio.to_thread(self.archive.close)
 
     @asynccontextmanager
-    async def caring(self) -> AsyncIterator[None]:
+    async def maintaining(self) -> AsyncIterator[None]:
         if self.archive is None:
             yield
             return
@@ -77,43 +77,43 @@ class ArchiveService:
             await asyncio.wait(tasks)
 
     def trouble(self) -> str | None:
-        """For `/ready`."""
+        """Why audio is not archived, or is being removed, for `/ready`; None otherwise."""
         reason = self.archive.trouble if self.archive is not None else None
         if reason is not None:
-            return f"sound is not being kept: {reason}; text goes on"
-        return self._making_room()
+            return f"audio is not being archived: {reason}; transcription continues"
+        return self._removal_report()
 
-    def _making_room(self) -> str | None:
-        """Told while old audio is removed for a full disk, and for a while after."""
+    def _removal_report(self) -> str | None:
+        """The report while old audio is removed because of a full disk, and for a while after that."""
         archive = self.archive
-        if archive is None or not archive.shed_files or time.time() - archive.shed_wall_s > SHED_TOLD_S:
+        if archive is None or not archive.shed_files or time.time() - archive.shed_wall_s > SHED_REPORT_S:
             return None
         return (
-            "the disk is full: room is made by removing the oldest sound of all sessions, "
+            "the disk is full: to free space, the oldest audio of all sessions is removed, "
             f"{archive.shed_files} files so far; free some space, or keep less (archive.keep_days)"
         )
 
-    async def has_channel(self, place: ChannelKey) -> bool | None:
-        """None: there is no such session."""
-        live = next((one for one in self._registry if one.id == place.session), None)
-        if live is not None and place.channel in live.channels:
+    async def has_channel(self, key: ChannelKey) -> bool | None:
+        """Whether the session has this channel; None: there is no such session."""
+        live = next((one for one in self._registry if one.id == key.session), None)
+        if live is not None and key.channel in live.channels:
             return True
-        is_kept = self.archive is not None and place in self.archive.channels()
-        if not SESSION.fullmatch(place.session):
+        is_archived = self.archive is not None and key in self.archive.channels()
+        if not SESSION.fullmatch(key.session):
             return None
-        if await self._record.store.read(lambda c: records.session(c, place.session)) is None:
+        if await self._record.store.read(lambda c: records.session(c, key.session)) is None:
             return False if live is not None else None
-        opened = await self._record.store.read(lambda c: records.has_channel(c, place.session, place.channel))
-        return is_kept or opened
+        opened = await self._record.store.read(lambda c: records.has_channel(c, key.session, key.channel))
+        return is_archived or opened
 
-    async def set_hold(self, place: ChannelKey, is_held: bool) -> None:
-        """Raises StoreError."""
+    async def set_hold(self, key: ChannelKey, is_held: bool) -> None:
+        """Set or clear the hold of a channel. Raises StoreError."""
         await self._record.store.write(
-            lambda connection: records.hold_channel(connection, place.session, place.channel, is_held)
+            lambda connection: records.hold_channel(connection, key.session, key.channel, is_held)
         )
 
     async def find_segment(self, segment: str) -> SegmentPlace | None:
-        """Where a final lies, by its id."""
+        """The position of a final, by its id."""
         return await self._record.store.read(lambda connection: records.find_segment(connection, segment))
 
     async def _retain(self, archive: Archive) -> None:
@@ -123,45 +123,45 @@ class ArchiveService:
                 await self._remove_old_sessions(archive, holds)
                 await asyncio.to_thread(archive.apply_retention, holds)
             except (StoreError, Overloaded) as error:
-                logger.warning("no sound is removed, the holds are not known: %s", error)
+                logger.warning("the holds cannot be read, so no audio is removed: %s", error)
             except Exception:
-                logger.exception("retention failed; it is tried again in %.0f s", RETENTION_S)
+                logger.exception("retention failed; the next try is in %.0f s", RETENTION_S)
             await asyncio.sleep(RETENTION_S)
 
     async def _remove_old_sessions(self, archive: Archive, holds: Holds) -> None:
-        """Those that ended `keep_days_text` ago, whole; a few at a time."""
+        """Remove sessions that ended `keep_days_text` days ago, with audio and text; a few at a time."""
         days = archive.config.keep_days_text
         if not days:
             return
         ended_before_ms = round((time.time() - days * DAY_S) * 1000)
-        held = holds.sessions | {place.session for place in holds.channels}
+        held = holds.sessions | {key.session for key in holds.channels}
         for session in await self._record.store.read(
             lambda c: records.ended_before(c, ended_before_ms, held, SESSIONS_AT_ONCE)
         ):
             await asyncio.to_thread(archive.remove, session)
             await self._record.store.write(partial(records.remove, session_id=session))
             self._registry.forget(session)
-            logger.info("session %s is past its days and was removed", session)
+            logger.info("session %s ended more than keep_days_text ago and was removed", session)
 
     async def _alarm(self, archive: Archive) -> None:
-        """Tell every live session when sound stops being kept, when it is kept again, and when old sound is
-        removed for a full disk.
+        """Report to every open session: audio is no longer archived, is archived again, or old audio is
+        removed because the disk is full.
         """
-        told: str | None = None
-        told_files, told_s = 0, float("-inf")
+        reported: str | None = None
+        reported_files, reported_s = 0, float("-inf")
         while True:
-            if archive.shed_files > told_files and time.monotonic() - told_s > SHED_EVENT_S:
-                told_files, told_s = archive.shed_files, time.monotonic()
-                self._tell("archive_shed", self._making_room() or "")
+            if archive.shed_files > reported_files and time.monotonic() - reported_s > SHED_EVENT_S:
+                reported_files, reported_s = archive.shed_files, time.monotonic()
+                self._report("archive_shed", self._removal_report() or "")
             trouble = archive.trouble
-            if (trouble is None) != (told is None):
-                message = "sound is being kept again" if trouble is None else str(self.trouble())
+            if (trouble is None) != (reported is None):
+                message = "audio is being archived again" if trouble is None else str(self.trouble())
                 code = "archive_degraded" if trouble else "archive_recovered"
-                self._tell(code, message)
-                told = trouble
+                self._report(code, message)
+                reported = trouble
             await asyncio.sleep(ALARM_S)
 
-    def _tell(self, code: str, message: str) -> None:
+    def _report(self, code: str, message: str) -> None:
         for session in self._registry:
             if not session.is_ended:
                 session.log.emit(ErrorReported(code=code, message=message))

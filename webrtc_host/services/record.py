@@ -1,7 +1,7 @@
-"""The record put together: store, journal, and the sessions of the process before this one.
+"""The record as a service: opens and closes the database, and restores the sessions of the former process.
 
-Owns their lifetimes. Two steps of the server's life: `running` opens the record and closes it as the last of
-all, `restoring` makes its sessions live again before callers come in.
+It has two of the server's start steps. `running` opens the record first, and closes it last. `restoring`
+makes the sessions of the record live again before clients are accepted.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from webrtc_host.transcript.store_writer import WriterConfig
 
 logger = logging.getLogger(__name__)
 
-FORGET_AGAIN_S = 5.0
+DELETE_RETRY_S = 5.0
 
 
 def make_store(config: MediaProcessConfig) -> Store:
-    """The record's database, not yet open."""
+    """The record's database, not opened yet."""
     limits = config.limits
     writer = WriterConfig(
         unsaved_max=limits.events_unsaved,
@@ -45,12 +45,12 @@ def make_store(config: MediaProcessConfig) -> Store:
 
 
 def make_history(config: MediaProcessConfig, store: Store) -> History | None:
-    """Where watchers read events that no log holds any more; None when the memory is all there is."""
+    """Where watchers read older events than the log holds; None when events are only in memory."""
     return None if config.store.url == MEMORY else Replay(store)
 
 
 class RecordService:
-    """Made once for the process."""
+    """One per process."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class RecordService:
         store: Store,
         listeners: Sequence[Listener],
     ) -> None:
-        """listeners: hear of every event of every session, as soon as watchers may."""
+        """listeners: called with every event of every session, at the moment when watchers may get it."""
         limits = config.limits
         self.store = store
         self.restored: tuple[RestoredSession, ...] = ()  # sessions that continue; recovery starts from them
@@ -70,7 +70,7 @@ class RecordService:
         self._ids = ids
 
     def trouble(self) -> str | None:
-        """Why it cannot be written now, for /ready."""
+        """Why the record cannot be written now, for `/ready`; None while it can."""
         state = self.store.state
         return f"the record cannot be written: {state.reason}" if state.is_degraded else self.store.trouble
 
@@ -79,7 +79,7 @@ class RecordService:
             session_id,
             capacity=self._capacity,
             now_ms=now_ms,
-            listener=self._listen,
+            listener=self._call_listeners,
             journal=self.store.journal,
             head_seq=head_seq,
         )
@@ -96,27 +96,27 @@ class RecordService:
 
     @asynccontextmanager
     async def restoring(self, registry: SessionRegistry) -> AsyncIterator[None]:
-        """Put the sessions of the record into the registry, then forget how the process before this ended."""
+        """Restore the sessions of the record, then delete the note how the last process ended."""
         await self._restore(registry)
-        forgetting = asyncio.create_task(self._forget_stop(), name="forget the former end")
+        deleting = asyncio.create_task(self._delete_stop_note(), name="forget the former end")
         try:
             yield
         finally:
-            forgetting.cancel()
-            await asyncio.wait((forgetting,))
+            deleting.cancel()
+            await asyncio.wait((deleting,))
 
-    async def _forget_stop(self) -> None:
-        """Once the record can be written: on a full disk that may take a while, and nothing waits for it."""
+    async def _delete_stop_note(self) -> None:
+        """Delete the note as soon as the record can be written; on a full disk this can take a while."""
         while True:
             try:
-                return await self.store.write(_forget_stop)
+                return await self.store.write(_delete_stop_note)
             except StoreError as error:
-                logger.warning("the former end cannot be taken out of the record yet: %s", error)
-            await asyncio.sleep(FORGET_AGAIN_S)
+                logger.warning("the note of the last stop cannot be deleted from the record yet: %s", error)
+            await asyncio.sleep(DELETE_RETRY_S)
 
     async def _restore(self, registry: SessionRegistry) -> None:
         self.former = await self.store.read(lambda connection: read_former(connection, self._sessions_max))
-        self._ids.go_on(self.former.utterance_max, self.former.segment_max)
+        self._ids.continue_after(self.former.utterance_max, self.former.segment_max)
         self.restored = restore_sessions(registry, self.former, self.make_log, time.time())
 
     async def _close(self) -> None:
@@ -126,14 +126,14 @@ class RecordService:
                 lambda connection: put_meta(connection, {STOPPED_WALL_MS: stopped_wall_ms})
             )
         except StoreError as error:
-            logger.error("the end could not be written into the record: %s", error)
+            logger.error("the stop of the server could not be written into the record: %s", error)
         await self.store.close()
 
-    def _listen(self, event: LoggedEvent) -> None:
+    def _call_listeners(self, event: LoggedEvent) -> None:
         for listener in self._listeners:
             listener(event)
 
 
-def _forget_stop(connection: Connection) -> None:
-    """From here on an end without a word is a crash."""
+def _delete_stop_note(connection: Connection) -> None:
+    """Without this note, the next start treats the end of this process as a crash."""
     forget_meta(connection, STOPPED_WALL_MS)

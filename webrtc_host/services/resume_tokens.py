@@ -1,9 +1,9 @@
-"""Resume tokens kept: what a client was given holds over a restart of the server.
+"""Saves resume tokens in the record, so that they are valid after a restart of the server.
 
-Owns the way between the claims in memory and their rows in the record: read and taken up before callers come
-in, written behind the doors' backs when they change. Nobody waits for it; while the record cannot be written
-it is tried again, and a crash then costs clients their channels' names, no sound and no text.
-Invariant: a token's time runs from the end of its connection by the wall clock, whatever was restarted.
+At the start the saved claims are loaded before clients are accepted. Later changes are written in the
+background, so no client waits for the disk. While the record cannot be written, the write is repeated. After
+a crash in that time, clients lose the right to their channels, but no audio and no text.
+Invariant: the validity of a token counts from the end of its connection, by the wall clock, over restarts.
 """
 
 from __future__ import annotations
@@ -27,47 +27,47 @@ from webrtc_host.transcript.resumes import KeptResume, forget_resumes, put_resum
 logger = logging.getLogger(__name__)
 
 RETRY_S = 1.0
-FORGET_S = 60.0
-"""Those whose time is over are removed from the record as often."""
+REMOVE_S = 60.0
+"""Expired claims are removed from the record once in this time."""
 
 
 class ClaimChanges:
-    """Claims that changed since they were last written. The doors tell it (`ResumeTokens`) and never wait."""
+    """The claims that changed since the last write. `ResumeTokens` reports changes here, and never waits."""
 
     def __init__(self) -> None:
         self._changed: dict[str, Claim] = {}
         self._forgotten: set[str] = set()
-        self._is_due = asyncio.Event()
+        self._has_changes = asyncio.Event()
 
     def note(self, claim: Claim) -> None:
         self._changed[claim.token_hash] = claim
-        self._is_due.set()
+        self._has_changes.set()
 
     def drop(self, claim: Claim) -> None:
         self._changed.pop(claim.token_hash, None)
         self._forgotten.add(claim.token_hash)
-        self._is_due.set()
+        self._has_changes.set()
 
     async def wait(self) -> None:
-        """Until there is something to write."""
-        await self._is_due.wait()
+        """Wait until there is something to write."""
+        await self._has_changes.wait()
 
     def take(self) -> tuple[dict[str, Claim], set[str]]:
-        """All of it, by the token's hash: changed, and forgotten."""
+        """Take all changes, by the token's hash: changed claims, and removed ones."""
         changed, forgotten = self._changed, self._forgotten
         self._changed, self._forgotten = {}, set()
-        self._is_due.clear()
+        self._has_changes.clear()
         return changed, forgotten
 
     def put_back(self, changed: dict[str, Claim], forgotten: set[str]) -> None:
-        """It could not be written; what changed meanwhile is newer."""
+        """Put changes back that could not be written; newer changes have precedence."""
         self._changed = changed | self._changed
         self._forgotten |= forgotten
-        self._is_due.set()
+        self._has_changes.set()
 
 
 class ResumeTokenService:
-    """Made once for the process; `running` is a step of its life, after the record's."""
+    """One per process; `running` is a start step after the record's."""
 
     def __init__(
         self,
@@ -77,13 +77,13 @@ class ResumeTokenService:
         clock: Clock = time.monotonic,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
-        """changes: told by these tokens. clock: the tokens' own."""
+        """changes: the object that `tokens` reports to. clock: the same clock as that of `tokens`."""
         self._tokens, self._changes, self._record = tokens, changes, record
         self._clock, self._wall_s = clock, wall_s
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        await self._take_up()
+        await self._load()
         task = asyncio.create_task(self._run(), name="resume tokens")
         try:
             yield
@@ -93,13 +93,13 @@ class ResumeTokenService:
             try:
                 await self._write()
             except (StoreError, Overloaded) as error:
-                logger.warning("resume tokens are not kept over this restart: %s", error)
+                logger.warning("resume tokens could not be saved for the next start: %s", error)
 
-    async def _take_up(self) -> None:
-        """What stood when the server went away closed then."""
-        kept = await self._record.store.read(read_resumes)
+    async def _load(self) -> None:
+        """Load the saved claims. A connection that was open when the server ended counts as closed then."""
+        saved = await self._record.store.read(read_resumes)
         down_wall_ms = self._record.former.down_from_wall_ms
-        for one in kept:
+        for one in saved:
             closed_wall_ms = one.closed_wall_ms
             is_new = closed_wall_ms is None
             if closed_wall_ms is None:
@@ -108,47 +108,45 @@ class ResumeTokenService:
             claim = Claim(
                 one.token_hash, "", one.session, one.channels, one.connection, self._clock() - ago_s
             )
-            self._tokens.take_up(claim)
+            self._tokens.load(claim)
             if is_new:
                 self._changes.note(claim)
 
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FORGET_S):
+                async with asyncio.timeout(REMOVE_S):
                     await self._changes.wait()
             try:
                 await self._write()
             except (StoreError, Overloaded) as error:
-                logger.debug("resume tokens wait for the record: %s", error)
+                logger.debug("resume tokens wait until the record can be written: %s", error)
                 await asyncio.sleep(RETRY_S)
             except Exception:
                 logger.exception("resume tokens could not be written")
                 await asyncio.sleep(RETRY_S)
 
     async def _write(self) -> None:
-        """Bring the record up to date. Raises StoreError; then it is still to be done."""
+        """Write all changes. Raises StoreError; the changes are kept then."""
         changed, forgotten = self._changes.take()
-        rows = [self._kept(claim) for claim in changed.values()]
+        rows = [self._row_of(claim) for claim in changed.values()]
         over_ms = round((self._wall_s() - self._tokens.resume_s) * 1000)
         try:
             await self._record.store.write(
-                partial(_bring_up_to_date, rows=rows, over_ms=over_ms, forgotten=sorted(forgotten))
+                partial(_save, rows=rows, over_ms=over_ms, forgotten=sorted(forgotten))
             )
         except BaseException:
             self._changes.put_back(changed, forgotten)
             raise
 
-    def _kept(self, claim: Claim) -> KeptResume:
+    def _row_of(self, claim: Claim) -> KeptResume:
         closed_wall_ms = None
         if claim.closed_s is not None:
             closed_wall_ms = round((self._wall_s() - (self._clock() - claim.closed_s)) * 1000)
         return KeptResume(claim.token_hash, claim.session, claim.channels, claim.connection, closed_wall_ms)
 
 
-def _bring_up_to_date(
-    connection: Connection, rows: list[KeptResume], over_ms: int, forgotten: list[str]
-) -> None:
+def _save(connection: Connection, rows: list[KeptResume], over_ms: int, forgotten: list[str]) -> None:
     if rows:
         put_resumes(connection, rows)
     forget_resumes(connection, over_ms, forgotten)

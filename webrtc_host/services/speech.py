@@ -1,6 +1,6 @@
-"""The speech room put together: the way to the engine, the glossary, and a pipeline for every open channel.
+"""The speech service: the connection to the engine, the glossary, and a pipeline for every open channel.
 
-Owns their lifetimes and nothing of what they do.
+It makes these objects, starts and stops them, and sums their statistics; `speech/` does the work.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ logger = logging.getLogger(__name__)
 
 GLOSSARY_FILE = "glossary.yaml"
 VAD_THREADS = 4
-"""Silero takes 1-2 ms per second of audio and channel; four threads serve all that one engine can read."""
+"""Silero takes 1-2 ms per second of audio and channel; four threads are enough for one engine's channels."""
 PAST_CLOSE_MS = 60_000
-"""Given to the last finals of late sound: a minute of it may have come at once."""
+"""Time for the last finals of a pipeline that reads past audio: a minute of audio may come at once."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """Since the start of the process, over all channels that ever were."""
+    """Sums since the start of the process, over all channels."""
 
     blocks: int = 0
     samples: int = 0
@@ -53,7 +53,7 @@ class Totals:
 
 
 class SpeechService:
-    """Made once for the process; `running` is a step of its life."""
+    """One per process; `running` is one of the server's start steps."""
 
     def __init__(self, config: MediaProcessConfig, stages: Sequence[TextStage] = ()) -> None:
         """stages: change the text of every final, in this order, before it is written."""
@@ -77,7 +77,7 @@ class SpeechService:
             self.executor.shutdown(wait=False)
 
     def make_pipeline(self, channel: Channel) -> Pipeline:
-        """What reads the audio of a channel that has just opened."""
+        """The pipeline for the live audio of a channel that has just opened."""
         return _CountedPipeline(self, channel, self._config.speech, _ChannelSink(channel), channel.notes)
 
     def make_past_pipeline(
@@ -87,7 +87,7 @@ class SpeechService:
         notes: CoverageNotes,
         transcriber: Transcriber | None = None,
     ) -> ChannelPipeline:
-        """What reads sound of a channel's past, beside the live one: no interims, and time for its finals.
+        """A pipeline for past audio of a channel, beside the live one: no interims, more time for finals.
 
         transcriber: None: the engine.
         """
@@ -114,12 +114,12 @@ class SpeechService:
         }
 
     def _load_glossary(self) -> None:
-        """The glossary of the data folder; on a first start, a copy of the one that came with the program."""
+        """Load the glossary of the data folder; on the first start, copy the program's glossary there."""
         path = self._config.data.dir / GLOSSARY_FILE
         try:
             copy_once(self._config.glossary_file, path)
         except OSError as error:
-            logger.warning("the glossary that came with the program cannot be kept in %s: %s", path, error)
+            logger.warning("the program's glossary cannot be copied to %s: %s", path, error)
         try:
             self.glossary.load()
         except (GlossaryError, OSError) as error:
@@ -127,11 +127,11 @@ class SpeechService:
 
 
 class _CountedPipeline(ChannelPipeline):
-    """A pipeline of this room, counted while it lives and afterwards."""
+    """A pipeline whose figures are added to the service's totals."""
 
     def __init__(
         self,
-        room: SpeechService,
+        service: SpeechService,
         channel: Channel,
         config: SpeechConfig,
         sink: EventSink,
@@ -143,57 +143,57 @@ class _CountedPipeline(ChannelPipeline):
         super().__init__(
             channel.id,
             config,
-            transcriber or room.engine,
+            transcriber or service.engine,
             sink,
-            _ChannelTerms(room.glossary, channel),
+            _ChannelTerms(service.glossary, channel),
             channel.language,
-            room.executor,
-            room.ids,
+            service.executor,
+            service.ids,
             time.monotonic,
             engine_channel=f"{channel.session.id}/{channel.id}{engine_suffix}",
             notes=notes,
             stages=room.stages,
         )
-        self._room = room
+        self._service = service
 
     def start(self) -> None:
-        self._room.pipelines.add(self)
+        self._service.pipelines.add(self)
         super().start()
 
     def feed(self, block: Block) -> None:
-        self._room.totals.blocks += 1
-        self._room.totals.samples += len(block.samples)
+        self._service.totals.blocks += 1
+        self._service.totals.samples += len(block.samples)
         super().feed(block)
 
     async def close(self) -> None:
         try:
             await super().close()
         finally:
-            if self in self._room.pipelines:
-                self._room.pipelines.remove(self)
+            if self in self._service.pipelines:
+                self._service.pipelines.remove(self)
                 figures = self.statistics()
-                self._room.totals.shed_ms += figures.shed_ms
-                self._room.totals.interims_shed += figures.interims_shed
+                self._service.totals.shed_ms += figures.shed_ms
+                self._service.totals.interims_shed += figures.interims_shed
 
 
 class _ChannelSink:
-    """The session's log, with the channel kept aware of the state its pipeline reports."""
+    """Writes a pipeline's events to the session's log, and keeps the channel's state up to date."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._opening = channel.opening
 
     def emit(self, event: Event) -> int | None:
-        if isinstance(event, ChannelStateChanged) and not self._is_news(event.state):
+        if isinstance(event, ChannelStateChanged) and not self._accepts(event.state):
             return None
         return self._channel.session.log.emit(event)
 
-    def _is_news(self, state: ChannelState) -> bool:
-        return self._opening == self._channel.opening and self._channel.heed(state)
+    def _accepts(self, state: ChannelState) -> bool:
+        return self._opening == self._channel.opening and self._channel.accept_state(state)
 
 
 class _ChannelTerms:
-    """The terms a connection gave for its channel in front of the server's glossary."""
+    """The terms of a channel's connection, followed by the server's glossary."""
 
     def __init__(self, glossary: Glossary, channel: Channel) -> None:
         self._glossary = glossary
@@ -216,4 +216,4 @@ def copy_once(source: Path | None, path: Path) -> None:
         shutil.copyfile(source, part)
         part.replace(path)
     finally:
-        part.unlink(missing_ok=True)  # on a full disk an empty glossary would stay for good
+        part.unlink(missing_ok=True)  # on a full disk, an empty glossary file would stay for ever

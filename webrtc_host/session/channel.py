@@ -1,10 +1,11 @@
-"""A channel: one lasting strip of a session, fed by one connection after another.
+"""A channel: one audio line of a session, fed by one connection after another.
 
-Owns what a channel remembers, the order of its blocks and the events of its coming and going. The registry
-(`session/registry.py`) owns the limits, the pipeline owns the speech. A channel lies below the session: of
-its session and of the connection that holds it, it knows the few things that `ChannelSession` and `Holder`
-name. Invariant: the blocks it hands on never overlap and never go backwards, also over reconnects. Only the
-channel writes its own attributes; others call `claim`, `release`, `restore` and `reserve`.
+This module keeps what a channel knows about its audio, keeps its blocks in order, and writes its
+`channel.opened` and `channel.closed` events. `session/registry.py` applies the limits; the pipeline turns
+blocks into text. A channel does not import the session: `ChannelSession` and `Holder` name the few things
+that it needs of its session and of the connection that feeds it.
+Invariants: the blocks that it passes on never overlap and never go back in time, also over reconnects. Only
+the channel sets its own attributes; other code calls `claim`, `release`, `restore` and `reserve`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from webrtc_host.events import ChannelClosed, ChannelOpened, ChannelStateChanged
 from webrtc_host.media.ranges import RangeSet, RangeView
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
-    AudioKeeper,
+    AudioArchive,
     Block,
     BlockKind,
     ChannelState,
@@ -31,7 +32,7 @@ from webrtc_host.seams import (
     ms_of,
 )
 from webrtc_host.transcript.coverage import WITHOUT_AUDIO, CoverageRun
-from webrtc_host.transcript.coverage_keeper import CoverageBook, CoverageKeeper, OpeningNotes
+from webrtc_host.transcript.coverage_tracker import CoverageBook, CoverageTracker, OpeningNotes
 from webrtc_host.transcript.event_log import ReadableLog
 from webrtc_host.transcript.restart import FormerChannel
 
@@ -41,21 +42,21 @@ logger = logging.getLogger(__name__)
 ORDERLY_ENDS = frozenset(
     ("hung_up", "stopped", "peer_closed", "track_removed", "track_ended", "read", "session_ended")
 )
-"""Why a channel closed whose sender said that it was done; every other reason is a loss."""
+"""Close reasons of a sender that ended on purpose. Every other reason means that audio may be missing."""
 RANGES_MAX = 10_000
-"""Received stretches remembered for each channel: hours of a bad network. Older gaps are then final."""
+"""Received ranges remembered per channel: hours of a bad network. Older gaps are no longer reported."""
 
 
 class SessionLog(EventSink, ReadableLog, Protocol):
-    """The whole log of a session: written to, read, and waited for. `transcript.saved_log` implements it."""
+    """The log of a session: to write, to read, and to wait for. `transcript.saved_log` implements it."""
 
     async def settled(self, seq: int | None = None) -> int:
-        """Until event `seq` (None: the newest) is on disk, or the disk is known to fail. Returns that seq."""
+        """Wait until event `seq` (None: the newest) is saved, or known not to be. Returns that seq."""
         ...
 
 
 class Pipeline(Protocol):
-    """What turns a channel's blocks into events; `speech.pipeline.ChannelPipeline` in life."""
+    """Turns the blocks of a channel into events; `speech.pipeline.ChannelPipeline` implements it."""
 
     def start(self) -> None: ...
 
@@ -64,7 +65,7 @@ class Pipeline(Protocol):
         ...
 
     async def close(self) -> None:
-        """Returns when the last words are in the log; to whoever calls again, too."""
+        """Return when the last events are in the log. A second call waits for the same."""
         ...
 
 
@@ -76,8 +77,8 @@ class DoorKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelWish:
-    """What a connection asks of a channel. None: as it is; for `channel`: the next free one."""
+class ChannelSpec:
+    """What a connection requests for one channel. None: unchanged; `channel` None: the next free channel."""
 
     channel: str | None = None
     label: str | None = None
@@ -86,7 +87,7 @@ class ChannelWish:
 
 
 class ChannelSession(Protocol):
-    """What a channel needs of its session; `sessions.Session` implements it."""
+    """The parts of a session that a channel uses; `registry.Session` implements it."""
 
     @property
     def id(self) -> str: ...
@@ -102,7 +103,7 @@ class ChannelSession(Protocol):
 
 
 class Holder(Protocol):
-    """What a channel needs of the connection that holds it; `sessions.Connection` implements it."""
+    """The parts of a connection that a channel uses; `registry.Connection` implements it."""
 
     @property
     def id(self) -> str: ...
@@ -112,12 +113,15 @@ class Holder(Protocol):
 
     @property
     def by(self) -> str | None:
-        """The name of the token it came with; None: the server asks for none."""
+        """The name of the caller's token; None when the server requires no token."""
         ...
 
 
 class Channel:
-    """A lasting strip of a session: reserved by a connection, opened, fed, closed; again and again."""
+    """An audio line of a session.
+
+    Connections reserve it, open it, feed it and close it, one after another.
+    """
 
     def __init__(
         self,
@@ -125,68 +129,69 @@ class Channel:
         session: ChannelSession,
         make_pipeline: MakePipeline,
         coverage_book: CoverageBook | None = None,
-        keeper: AudioKeeper | None = None,
+        archive: AudioArchive | None = None,
     ) -> None:
-        """keeper: where the channel's audio is kept; None: nowhere."""
+        """archive: archives the channel's audio; None: it is not archived."""
         self.id = channel_id
         self.session = session
         self.label = channel_id
         self.language = AUTO
-        self.terms: tuple[str, ...] | None = None  # None: the glossary of the server
-        self.pipeline: Pipeline | None = None  # None: not open
-        self.keeper = keeper
+        self.terms: tuple[str, ...] | None = None  # None: only the server's glossary
+        self.pipeline: Pipeline | None = None  # None: the channel is not open
+        self.archive = archive
         self._holder: Holder | None = None
         self._end_sample = 0
         self._taken = RangeSet()
-        self._received = RangeSet()  # audio that came, live or later (backfill); the rest is missing
-        self.coverage = CoverageKeeper(channel_id, session.log, coverage_book)
-        self.notes = self.coverage.opening(0)  # what the pipeline of this opening says of its sound
+        self._received = RangeSet()  # audio that arrived, live or by backfill; the rest is missing
+        self.coverage = CoverageTracker(channel_id, session.log, coverage_book)
+        self.notes = self.coverage.opening(0)  # where the pipeline of this opening reports coverage
         self.state: ChannelState | None = None
-        self.opening = 0  # counts openings: what a pipeline of an older one says of the state is no news
-        self._known_from: int | None = None  # `_received` says nothing of what lies before
-        self._leaving: set[asyncio.Task[None]] = set()  # pipelines let go of, saying their last words
+        self.opening = 0  # number of the opening; states from the pipeline of an earlier one are ignored
+        self._known_from: int | None = None  # before this sample, `_received` is not complete
+        self._detached: set[asyncio.Task[None]] = set()  # detached pipelines that finish their last windows
         self._make_pipeline = make_pipeline
-        self._has_packets = False  # this opening's sound comes with the packets it was decoded from
+        self._has_packets = False  # in this opening, the archive gets packets, so not the blocks
         self._opened_sample = 0  # of this opening
         self._fed_from: int | None = None  # first sample of this opening
 
     @property
     def connection(self) -> Holder | None:
-        """The connection that holds the channel, feeding it or about to; None: the channel is free."""
+        """The connection that holds the channel, feeding or about to feed it; None: the channel is free."""
         return self._holder
 
     @property
     def end_sample(self) -> int:
-        """End of the newest block that was handed on."""
+        """End of the newest block that was passed on."""
         return self._end_sample
 
     @property
     def taken(self) -> RangeView:
-        """What closed connections, uploads and filled gaps have covered: uploads may not lie there."""
+        """Ranges of closed connections, uploads and filled gaps. An upload must not overlap them."""
         return self._taken
 
-    def claim(self, connection: Holder, wish: ChannelWish) -> None:
-        """The connection holds the channel from now on, with the settings that it wishes for.
+    def claim(self, connection: Holder, spec: ChannelSpec) -> None:
+        """Reserve the channel for the connection, with the requested settings.
 
-        One connection at most holds a channel: raises RuntimeError when another one does. Callers are
-        refused before, with a sentence of their own (`SessionRegistry.connect`).
+        Raises RuntimeError when another connection holds it. Clients get their error before this, from
+        `SessionRegistry.connect`.
         """
         if self._holder is not None and self._holder is not connection:
             raise RuntimeError(f"channel {self.id} of {self.session.id} is held by {self._holder.id}")
         self._holder = connection
-        self.label = self.label if wish.label is None else wish.label
-        self.language = self.language if wish.language is None else wish.language
-        self.terms = self.terms if wish.terms is None else wish.terms
+        self.label = self.label if spec.label is None else spec.label
+        self.language = self.language if spec.language is None else spec.language
+        self.terms = self.terms if spec.terms is None else spec.terms
 
     def release(self, connection: Holder) -> None:
-        """The connection holds the channel no longer. Changes nothing when another one holds it by now: a
-        connection that ends late must not free what its successor feeds.
+        """Free the channel. Changes nothing when another connection holds it by now.
+
+        A connection that ends late must not free the channel that its successor feeds.
         """
         if self._holder is connection:
             self._holder = None
 
     def restore(self, former: FormerChannel) -> None:
-        """Go on as the channel that an earlier process knew. Only before anything is fed."""
+        """Continue the channel of an earlier process. Call it before anything is fed."""
         self.label, self.language, self.terms = former.label, former.language, former.terms
         self._end_sample = former.end_ms * SAMPLES_PER_MS
         self._known_from = former.first_opened_ms * SAMPLES_PER_MS
@@ -199,17 +204,17 @@ class Channel:
             end_ms = former.end_ms if feed.closed_ms is None else feed.closed_ms
             self._taken.add(feed.opened_ms * SAMPLES_PER_MS, end_ms * SAMPLES_PER_MS)
 
-    def restore_kept(self, from_sample: int, end_sample: int) -> None:
-        """Audio of an earlier process is kept up to `end_sample`, further than its record says.
+    def restore_archived(self, from_sample: int, end_sample: int) -> None:
+        """The archive has audio of an earlier process up to `end_sample`, beyond the end in the record.
 
-        Live audio continues behind it, and the time from `from_sample` on is taken: it will be read from the
-        archive, so nothing else may be written there.
+        Live audio continues after it. The range from `from_sample` is taken, because recovery will transcribe
+        it from the archive: no upload may use this time.
         """
         self._end_sample = max(self._end_sample, end_sample)
         self._taken.add(from_sample, end_sample)
 
     def open(self) -> None:
-        """The reserved connection starts to feed. Opening an open channel changes nothing."""
+        """The reserved connection starts to feed. On an open channel this changes nothing."""
         if self.pipeline is not None:
             return
         self._fed_from, self._has_packets = None, False
@@ -224,7 +229,7 @@ class Channel:
         self.report(ChannelState.IDLE)
 
     def feed(self, block: Block) -> None:
-        """Hand a block to the pipeline; what lies before `end_sample` is cut off. Never waits."""
+        """Pass a block to the pipeline, without the part before `end_sample`. Never waits."""
         if self.pipeline is None:
             raise RuntimeError(f"channel {self.id} is fed but not open")
         overlap = self.end_sample - block.start_sample
@@ -235,31 +240,34 @@ class Channel:
         if self._fed_from is None:
             self._fed_from = block.start_sample
         self._end_sample = block.end_sample
+        # Coverage first: the pipeline may report on this block at once.
         self.coverage.take(block)
         if block.kind is not BlockKind.LOST:
             self.note_received(block.start_sample, block.end_sample)
-        if self.keeper is not None and not self._has_packets:
-            self.keeper.keep_block(block)
+        # The archive before the pipeline: after a crash, recovery transcribes archived audio without text.
+        if self.archive is not None and not self._has_packets:
+            self.archive.archive_block(block)
         self.pipeline.feed(block)
 
     def note_received(self, start_sample: int, end_sample: int) -> None:
-        """Sound of this stretch has come, so nothing of it is missing any more."""
+        """Note that audio of this range has arrived, so it is no longer missing."""
         self._received.add(start_sample, end_sample)
         forgotten = self._received.forget_oldest(RANGES_MAX)
         self._known_from = self._known_from if forgotten is None else forgotten
 
     def claim_gap(self, start_sample: int, end_sample: int) -> None:
-        """A missing stretch will be filled by this caller: it is received and taken, so no second caller
-        fills it.
+        """Reserve a missing range for the caller, who will fill it.
+
+        It counts as received and as taken, so no second caller fills it.
         """
         self.note_received(start_sample, end_sample)
         self._taken.add(start_sample, end_sample)
 
     @contextmanager
     def reserve(self, start_sample: int, end_sample: int) -> Iterator[None]:
-        """The stretch is taken for an upload while the body reads it, and afterwards.
+        """Take the range for an upload while the body runs, and keep it afterwards.
 
-        When the body raises, the stretch is free again, but for what was taken before.
+        When the body raises, the range is free again, except for parts that were taken before.
         """
         before = list(self._taken)
         self._taken.add(start_sample, end_sample)
@@ -272,40 +280,44 @@ class Channel:
             raise
 
     def missing(self, from_sample: int, to_sample: int) -> list[tuple[int, int]]:
-        """The stretches of [from_sample, to_sample) whose sound never came and will not come live."""
+        """The parts of [from_sample, to_sample) whose audio did not arrive and will not arrive live."""
         if self._known_from is None:
             return []
         edge = self.session.now_sample()
         if self.pipeline is not None:
+            # An open channel may still get live audio after this point, so it is not missing yet.
             edge = self._opened_sample if self._fed_from is None else self.end_sample
         return self._received.gaps(max(from_sample, self._known_from), min(to_sample, edge))
 
-    def keep(self, packet: OpusPacket) -> None:
-        """Hand a packet to the keeper, before the block decoded from it is fed.
+    def archive_packet(self, packet: OpusPacket) -> None:
+        """Archive a packet; call it before `feed` with the block that was decoded from it.
 
-        A packet cannot be cut: one that begins before `end_sample` is left out.
+        A packet cannot be cut: one that begins before `end_sample` is not archived.
         """
         self._has_packets = True
-        if self.keeper is not None and packet.start_sample >= self.end_sample:
-            self.keeper.keep_packet(packet)
+        if self.archive is not None and packet.start_sample >= self.end_sample:
+            self.archive.archive_packet(packet)
 
     def report(self, state: ChannelState, reason: str | None = None) -> None:
-        """Write `channel.state` when it is news."""
+        """Write `channel.state` when the state has changed."""
         if state is self.state:
             return
         self.state = state
         at_ms = self.session.now_ms()
         self.session.log.emit(ChannelStateChanged(channel=self.id, state=state, reason=reason, at_ms=at_ms))
 
-    def heed(self, state: ChannelState) -> bool:
-        """Take the pipeline's view of the state. False: a lost signal stands above it, it is no news."""
+    def accept_state(self, state: ChannelState) -> bool:
+        """Take over the state from the pipeline. False: ignored, because a lost signal has precedence."""
         if self.state is ChannelState.NO_SIGNAL and state is ChannelState.IDLE:
             return False
         self.state = state
         return True
 
     async def close(self, reason: str) -> int:
-        """Flush the last words, write `channel.closed`, free the channel. Returns the seq of that event."""
+        """Finish the last windows, write `channel.closed`, free the channel.
+
+        Returns the seq of that event.
+        """
         pipeline = self.pipeline
         if pipeline is None:
             self._holder = None
@@ -314,36 +326,36 @@ class Channel:
             await pipeline.close()
         except Exception:
             logger.exception("%s %s: the pipeline failed while it closed", self.session.id, self.id)
-        if self.pipeline is not pipeline:  # let go of meanwhile, perhaps somebody else's by now
+        if self.pipeline is not pipeline:  # detached meanwhile; another connection may feed it by now
             return self.session.log.head_seq
         self.notes.closed(self.end_sample)
-        return await self.session.log.settled(self._be_closed(reason))
+        return await self.session.log.settled(self._mark_closed(reason))
 
-    def let_go(self, reason: str) -> None:
-        """As `close`, but the channel is free at once: the last words follow while the next one feeds it."""
+    def detach(self, reason: str) -> None:
+        """Close, but free the channel at once: the last windows finish while another connection feeds it."""
         pipeline = self.pipeline
         if pipeline is None:
             self._holder = None
             return
-        self._be_closed(reason)
-        hearing_out = self._hear_out(pipeline, self.notes, self.end_sample)
-        task = asyncio.create_task(hearing_out, name=f"last words of {self.id}")
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._mark_closed(reason)
+        finishing = self._finish_detached(pipeline, self.notes, self.end_sample)
+        task = asyncio.create_task(finishing, name=f"last words of {self.id}")
+        self._detached.add(task)
+        task.add_done_callback(self._detached.discard)
 
-    async def settle(self) -> None:
-        """Wait for the last words of what was let go of."""
-        if self._leaving:
-            await asyncio.wait(set(self._leaving))
+    async def wait_detached(self) -> None:
+        """Wait until detached pipelines have finished their last windows."""
+        if self._detached:
+            await asyncio.wait(set(self._detached))
 
-    async def _hear_out(self, pipeline: Pipeline, notes: OpeningNotes, end_sample: int) -> None:
+    async def _finish_detached(self, pipeline: Pipeline, notes: OpeningNotes, end_sample: int) -> None:
         try:
             await pipeline.close()
         except Exception:
             logger.exception("%s %s: the pipeline failed while it closed", self.session.id, self.id)
         notes.closed(end_sample)
 
-    def _be_closed(self, reason: str) -> int:
+    def _mark_closed(self, reason: str) -> int:
         self.pipeline = None
         if self._fed_from is not None:
             self._taken.add(self._fed_from, self._end_sample)
@@ -351,12 +363,12 @@ class Channel:
         return self.announce_closed(reason)
 
     def announce_opened(self, start_sample: int) -> None:
-        """Write `channel.opened` for the upload that holds the channel and begins at `start_sample`."""
+        """Write `channel.opened` for an upload that holds the channel and begins at `start_sample`."""
         self.coverage.opened(start_sample)
         self._write_opened(start_sample)
 
     def _write_opened(self, start_sample: int) -> None:
-        connection = self._held_by()
+        connection = self._require_holder()
         self.session.log.emit(
             ChannelOpened(
                 channel=self.id,
@@ -372,7 +384,7 @@ class Channel:
 
     def announce_closed(self, reason: str, end_sample: int | None = None) -> int:
         """Write `channel.closed` and free the channel."""
-        connection, self._holder = self._held_by(), None
+        connection, self._holder = self._require_holder(), None
         end_sample = self.end_sample if end_sample is None else end_sample
         self.coverage.ended(end_sample, is_orderly=reason in ORDERLY_ENDS)
         seq = self.session.log.emit(
@@ -380,14 +392,14 @@ class Channel:
         )
         return seq or self.session.log.head_seq
 
-    def _held_by(self) -> Holder:
+    def _require_holder(self) -> Holder:
         if self._holder is None:
             raise RuntimeError(f"channel {self.id} of {self.session.id} is held by no connection")
         return self._holder
 
 
 def _closed_ms(former: FormerChannel) -> int | None:
-    """Where the newest connection of a former channel ended in good order; None: it did not."""
+    """The end of the channel's newest feed, when its sender ended on purpose; else None."""
     last = former.feeds[-1] if former.feeds else None
     return last.closed_ms if last is not None and last.reason in ORDERLY_ENDS else None
 

@@ -1,7 +1,7 @@
-"""Standing: what the server tells a client of its own channels, so that the client can make up for losses.
+"""What the server reports to a publisher about its own channels, so that it can send missing audio again.
 
-Owns the answer's shape and which gaps are worth naming; the channels know what came (`Channel.missing`).
-How a client turns it into times of its own recording: docs/reference/resume.md.
+This module makes the JSON of the report, and chooses which gaps are named; `Channel.missing` finds the gaps.
+How a client converts them into times of its own recording: docs/reference/resume.md.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from webrtc_host.session.channel import Channel
 from webrtc_host.session.registry import Connection
 
 LOOK_BACK_MS = 60_000
-"""Gaps further back are not named: no page keeps so much audio."""
+"""Older gaps are not named: no page stores that much audio."""
 GAP_MS_MIN = 200
-"""Shorter ones are concealed and cannot be heard; a word is longer."""
+"""Shorter gaps are concealed and not audible; a word is longer."""
 GAPS_MAX = 16
 PING_CHARS_MAX = 200
 PING_ID_MAX = 2**53
 
 
-def standing(connection: Connection) -> dict[str, Any]:
+def publisher_status(connection: Connection) -> dict[str, Any]:
     """`now_ms` on the session's timeline, and for each channel what was received and what is missing."""
-    channels = [channel_standing(channel) for channel in connection.channels]
+    channels = [channel_status(channel) for channel in connection.channels]
     return {"now_ms": connection.session.now_ms(), "channels": channels}
 
 
-def channel_standing(channel: Channel) -> dict[str, Any]:
+def channel_status(channel: Channel) -> dict[str, Any]:
     return {
         "channel": channel.id,
         "received_to_ms": ms_of(channel.end_sample),
@@ -37,14 +37,14 @@ def channel_standing(channel: Channel) -> dict[str, Any]:
 
 
 def gaps_of(channel: Channel) -> list[tuple[int, int]]:
-    """The newest gaps that are worth sending again, in samples, in order."""
+    """The newest gaps that are worth a backfill, in samples, in order."""
     now = channel.session.now_sample()
     found = channel.missing(now - LOOK_BACK_MS * SAMPLES_PER_MS, now)
     return [(a, b) for a, b in found if b - a >= GAP_MS_MIN * SAMPLES_PER_MS][-GAPS_MAX:]
 
 
 def read_ping(message: object) -> int | None:
-    """The id of a `ping`, None for anything else."""
+    """The id of a `ping`; None for every other message."""
     if not isinstance(message, str) or len(message) > PING_CHARS_MAX:
         return None
     try:

@@ -1,8 +1,8 @@
-"""Sessions: the registry of sessions and of the connections that feed their channels.
+"""The registry of sessions, and of the connections that feed their channels.
 
-Owns who feeds what, the limits on it, and each session's t = 0. Owns no socket and no text: doors make
-connections, an injected factory makes a channel's pipeline, the event log keeps what happened.
-Invariant: one connection at most holds a channel. Everything runs on the event loop's thread.
+This module decides which connection feeds which channel, applies the limits, and sets each session's t = 0.
+Inputs (`doors/`) make the connections, an injected factory makes a channel's pipeline, and the event log
+stores the events. Invariant: at most one connection holds a channel. Everything runs in the event loop.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from host_stt_common.channel_ids import channel_id_of
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.events import SessionEnded, SessionStarted
-from webrtc_host.seams import AudioKeeper, Clock, ms_of
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind, MakePipeline, SessionLog
-from webrtc_host.transcript.coverage_keeper import CoverageBook
+from webrtc_host.seams import AudioArchive, Clock, ms_of
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind, MakePipeline, SessionLog
+from webrtc_host.transcript.coverage_tracker import CoverageBook
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ NAME_CHARS_MAX = 200
 
 
 MakeLog = Callable[[str, Callable[[], int]], SessionLog]
-"""(session id, milliseconds since its t = 0) -> its log."""
-MakeKeeper = Callable[[str, str], AudioKeeper]
-"""(session id, channel id) -> where the channel's audio is kept."""
+"""(session id, function that returns milliseconds since its t = 0) -> the session's log."""
+MakeArchive = Callable[[str, str], AudioArchive]
+"""(session id, channel id) -> the archive of the channel's audio."""
 
 
 class Session:
-    """One monitoring run with one timeline. Its channels come into being when somebody asks for them."""
+    """One monitoring run with one timeline. A channel is made when it is first requested."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Session:
         make_log: MakeLog,
         age_s: float = 0.0,
     ) -> None:
-        """age_s: time since its t = 0, of a session that goes on after a restart."""
+        """age_s: time since its t = 0, for a session that is restored after a restart."""
         self.id = session_id
         self.name = name
         self.started_wall = started_wall
@@ -70,7 +70,7 @@ class Session:
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One peer connection, socket or upload. `end(reason)` drains it, returns its last seq."""
+    """One peer connection, socket or upload. `end(reason)` drains it and returns its last seq."""
 
     id: str
     session: Session
@@ -78,15 +78,15 @@ class Connection:
     opened_s: float  # of the registry's clock
     end: Callable[[str], Awaitable[int]]
     channels: tuple[Channel, ...] = ()
-    by: str | None = None  # the name of the token it came with; None: nobody was asked for one
-    release: Callable[[str], None] | None = None  # gives its channels up at once, then ends by itself
+    by: str | None = None  # the name of the caller's token; None when the server requires no token
+    release: Callable[[str], None] | None = None  # frees its channels at once, and ends in the background
 
     def add(self, channels: Sequence[Channel]) -> None:
-        """It feeds these too, behind those it has."""
+        """Add channels behind the present ones."""
         self.channels += tuple(channels)
 
     def drop(self, channel: Channel) -> None:
-        """It goes on without this channel; who holds the channel is the channel's own."""
+        """Remove a channel from this connection. `Channel.release` frees the channel itself."""
         self.channels = tuple(one for one in self.channels if one is not channel)
 
 
@@ -102,34 +102,34 @@ class SessionRegistry:
         clock: Clock = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         coverage: CoverageBook | None = None,
-        make_keeper: MakeKeeper | None = None,
+        make_archive: MakeArchive | None = None,
     ) -> None:
-        """make_keeper: of each new channel; None: no audio is kept."""
+        """make_archive: called for each new channel; None: no audio is archived."""
         self.limits = limits
         self.connections: dict[str, Connection] = {}
         self.coverage = coverage or CoverageBook()
-        self.on_disconnect: list[Callable[[Connection], None]] = []  # told of each that is over
+        self.on_disconnect: list[Callable[[Connection], None]] = []  # called for each ended connection
         self._sessions: dict[str, Session] = {}
         self._current: Session | None = None
         self._make_log = make_log
         self._make_pipeline = make_pipeline
-        self._make_keeper = make_keeper
+        self._make_archive = make_archive
         self.clock = clock
         self._wall = wall
 
     def __iter__(self) -> Iterator[Session]:
-        """Oldest first."""
+        """All sessions, oldest first."""
         return iter(list(self._sessions.values()))
 
     def adopt(self, session: Session, *, is_current: bool) -> None:
-        """Take in a session of an earlier process; older ones first."""
+        """Add a session of an earlier process; older sessions first."""
         self._sessions[session.id] = session
         if is_current and not session.is_ended:
             self._current = session
 
     def create(self, name: str | None = None, *, is_current: bool = False) -> Session:
-        """A new session, beside the current one. Raises Overloaded when the process holds too many."""
-        self._make_room()
+        """Make a new session beside the current one. Raises Overloaded when there are too many."""
+        self._remove_oldest_ended()
         session_id = f"s_{secrets.token_hex(4)}"
         while session_id in self._sessions:
             session_id = f"s_{secrets.token_hex(4)}"
@@ -148,7 +148,7 @@ class SessionRegistry:
         return session
 
     def current(self) -> Session:
-        """The session for everyone who names none: made at first need, kept until it is ended."""
+        """The session for callers who name none: made when first needed, and used until it ends."""
         if self._current is None or self._current.is_ended:
             self._current = self.create(is_current=True)
         return self._current
@@ -167,20 +167,23 @@ class SessionRegistry:
         return session
 
     def get_live(self, session_id: str | None) -> Session:
-        """As `get`, for doors: raises RequestError 409 when the session has ended."""
+        """Like `get`, for inputs: raises RequestError 409 when the session has ended."""
         session = self.get(session_id)
         if session.is_ended:
             raise RequestError("session_ended", f"session {session.id} has ended; open another one", 409)
         return session
 
     def forget(self, session_id: str) -> None:
-        """An ended session was removed from the record. Watchers who are still there see nothing more."""
+        """Remove an ended session that was removed from the record. Its watchers get no more events."""
         session = self._sessions.get(session_id)
         if session is not None and session.is_ended:
             del self._sessions[session_id]
 
     async def end(self, session: Session, reason: str = "requested") -> int:
-        """Close every connection of the session, write `session.ended`, return its seq. Twice is harmless."""
+        """Close the session's connections, write `session.ended`, return its seq.
+
+        A second call does nothing.
+        """
         if session.is_ended:
             return session.log.head_seq
         session.is_ended = True
@@ -190,7 +193,7 @@ class SessionRegistry:
             if connection.session is session
         )
         await asyncio.gather(*ends)
-        await asyncio.gather(*(channel.settle() for channel in session.channels.values()))
+        await asyncio.gather(*(channel.wait_detached() for channel in session.channels.values()))
         for channel in session.channels.values():
             channel.coverage.absent(session.now_ms())
         session.log.emit(SessionEnded(reason=reason))
@@ -201,46 +204,46 @@ class SessionRegistry:
         self,
         session: Session,
         door: DoorKind,
-        wishes: Sequence[ChannelWish],
+        specs: Sequence[ChannelSpec],
         end: Callable[[str], Awaitable[int]],
         release: Callable[[str], None] | None = None,
         *,
         by: str | None = None,
     ) -> Connection:
-        """A new connection that holds the wished channels, in the order of the wishes. All of them or none.
+        """Make a connection that holds the requested channels, in the order of `specs`: all or none.
 
-        release: see `Connection`; None: the door can only `end`. by: the name of the caller's token.
+        release: see `Connection`; None: the input can only `end`. by: the name of the caller's token.
 
-        Raises RequestError 422 (a bad id, a channel twice), 409 (already fed), Overloaded 429.
+        Raises RequestError 422 (a bad id, a channel twice), 409 (fed by another connection), Overloaded 429.
         """
         connection_id = f"c_{secrets.token_hex(8)}"
         connection = Connection(connection_id, session, door, self.clock(), end, by=by, release=release)
-        self.extend(connection, wishes)
+        self.extend(connection, specs)
         self.connections[connection.id] = connection
         return connection
 
-    def extend(self, connection: Connection, wishes: Sequence[ChannelWish]) -> tuple[Channel, ...]:
-        """More channels for a connection; all of them or none, with the errors of `connect`."""
-        channels = tuple(self._choose(connection.session, wishes))
-        for channel, wish in zip(channels, wishes, strict=True):
-            channel.claim(connection, wish)
+    def extend(self, connection: Connection, specs: Sequence[ChannelSpec]) -> tuple[Channel, ...]:
+        """Add channels to a connection: all or none, with the errors of `connect`."""
+        channels = tuple(self._choose(connection.session, specs))
+        for channel, spec in zip(channels, specs, strict=True):
+            channel.claim(connection, spec)
         connection.add(channels)
         return channels
 
     def age_s(self, connection: Connection) -> float:
-        """Since the connection was made."""
+        """Seconds since the connection was made."""
         return self.clock() - connection.opened_s
 
-    def give_back(self, connection: Connection, channel: Channel) -> None:
-        """The connection goes on without this channel, which is closed or was only reserved."""
+    def release_channel(self, connection: Connection, channel: Channel) -> None:
+        """Remove a channel from the connection and free it; it is closed, or was only reserved."""
         connection.drop(channel)
         channel.release(connection)
 
     def disconnect(self, connection: Connection) -> None:
-        """Forget a connection whose channels are closed; frees those it only reserved."""
+        """Remove a connection whose channels are closed. Channels that it only reserved are freed."""
         if self.connections.pop(connection.id, None) is not None:
-            for told in self.on_disconnect:
-                told(connection)
+            for listener in self.on_disconnect:
+                listener(connection)
         for channel in connection.channels:
             channel.release(connection)
 
@@ -257,8 +260,9 @@ class SessionRegistry:
             return connection.session.log.head_seq
 
     async def take_over(self, connection: Connection, reason: str = "resumed") -> None:
-        """Free the channels of a connection whose client is here again by another one: at once where its
-        door can do that, else after its last words.
+        """Free the channels of a connection whose client has made another connection.
+
+        They are free at once when the input supports it, else after the last windows are transcribed.
         """
         if connection.release is None:
             await self.end_connection(connection, reason)
@@ -266,13 +270,13 @@ class SessionRegistry:
             connection.release(reason)
 
     async def close(self) -> None:
-        """The server stops: drain every connection. Sessions stay un-ended; a record can go on."""
+        """Drain every connection when the server stops. Sessions do not end: a restart can restore them."""
         ends = (
             self.end_connection(connection, "server_stopping") for connection in self.connections.values()
         )
         await asyncio.gather(*ends)
         channels = [channel for session in self for channel in session.channels.values()]
-        await asyncio.gather(*(channel.settle() for channel in channels))
+        await asyncio.gather(*(channel.wait_detached() for channel in channels))
 
     def statistics(self) -> dict[str, int]:
         doors = Counter(connection.door.value for connection in self.connections.values())
@@ -284,7 +288,7 @@ class SessionRegistry:
         }
 
     def channel(self, session: Session, channel_id: str) -> Channel:
-        """The strip with this id, made at first need. Raises RequestError 422 outside C01-C64."""
+        """The channel with this id, made when first needed. Raises RequestError 422 outside C01-C64."""
         known = session.channels.get(channel_id)
         if known is not None:
             return known
@@ -294,8 +298,8 @@ class SessionRegistry:
                 f"channel {channel_id[:20]} is outside C01-C{self.limits.channels_per_session:02d}",
                 422,
             )
-        keeper = None if self._make_keeper is None else self._make_keeper(session.id, channel_id)
-        channel = Channel(channel_id, session, self._make_pipeline, self.coverage, keeper)
+        archive = None if self._make_archive is None else self._make_archive(session.id, channel_id)
+        channel = Channel(channel_id, session, self._make_pipeline, self.coverage, archive)
         session.channels[channel_id] = channel
         return channel
 
@@ -305,8 +309,8 @@ class SessionRegistry:
     def _fed(self) -> int:
         return sum(len(connection.channels) for connection in self.connections.values())
 
-    def _make_room(self) -> None:
-        """Forget the oldest ended session when the table is full."""
+    def _remove_oldest_ended(self) -> None:
+        """Remove the oldest ended session when the table is full."""
         if len(self._sessions) < self.limits.sessions:
             return
         oldest_ended = next((s.id for s in self._sessions.values() if s.is_ended), None)
@@ -320,30 +324,30 @@ class SessionRegistry:
             )
         del self._sessions[oldest_ended]
 
-    def _choose(self, session: Session, wishes: Sequence[ChannelWish]) -> list[Channel]:
-        """The channels of the wishes: the named ones, then the lowest free ids for the others."""
-        if self._fed() + len(wishes) > self.limits.channels_per_process:
+    def _choose(self, session: Session, specs: Sequence[ChannelSpec]) -> list[Channel]:
+        """The channels for the requests: the named ones, and the lowest free ids for the others."""
+        if self._fed() + len(specs) > self.limits.channels_per_process:
             raise Overloaded(
                 "too_many_channels",
-                f"{self._fed()} channels are fed and {len(wishes)} more are asked for; this server takes "
+                f"{self._fed()} channels are fed and {len(specs)} more are requested; this server accepts "
                 f"{self.limits.channels_per_process}",
                 retry_after_s=RETRY_AFTER_S,
                 status=429,
             )
-        named = [wish.channel for wish in wishes if wish.channel is not None]
+        named = [spec.channel for spec in specs if spec.channel is not None]
         for channel_id, times in Counter(named).items():
             self._check_free(self.channel(session, channel_id), times)
         free = [i for i in self._ids() if i not in named and not self._is_held(session, i)]
-        if len(wishes) - len(named) > len(free):
+        if len(specs) - len(named) > len(free):
             raise Overloaded(
                 "no_free_channel",
-                f"{len(wishes)} channels are asked for, {len(free) + len(named)} of "
+                f"{len(specs)} channels are requested, {len(free) + len(named)} of "
                 f"{self.limits.channels_per_session} are free in {session.id}; close a connection first",
                 retry_after_s=RETRY_AFTER_S,
                 status=429,
             )
         rest = iter(free)
-        return [self.channel(session, wish.channel or next(rest)) for wish in wishes]
+        return [self.channel(session, spec.channel or next(rest)) for spec in specs]
 
     def _check_free(self, channel: Channel, times: int) -> None:
         if times > 1:

@@ -1,10 +1,10 @@
-"""Resume tokens: how a client that lost its network proves which channels were its own.
+"""Resume tokens: with its token, a client that lost its network proves which channels it had.
 
-Pure but for the randomness of the tokens; the clock is handed in. A client keeps one token through all its
-connections: it holds as long as the newest of them lives, and `resume_s` after that, also over a restart of
-the server (`services.resume_tokens` keeps the claims on disk). Owns ids alone: a token keeps no closed peer
-in memory, and the claims are found by the token's SHA-256. Invariant: at most TOKENS_MAX are kept, the
-oldest are forgotten first.
+A client has one token for all its connections. The token is valid while the newest of them is open and for
+`resume_s` after that, also over a restart of the server (`services.resume_tokens` saves the claims). Only ids
+are stored here, so a token keeps no closed peer in memory; a claim is found by the SHA-256 of its token.
+Pure, except for the randomness of the tokens; the caller passes the clock.
+Invariant: at most TOKENS_MAX claims are held; the oldest are removed first.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ TOKENS_MAX = 4096
 
 
 class Refusal(StrEnum):
-    """Why a token brings nothing back: `resume_refused` in answers."""
+    """Why a token does not restore channels: the field `resume_refused` of responses."""
 
-    UNKNOWN = "unknown"  # never given out, or forgotten
+    UNKNOWN = "unknown"  # never issued, or removed
     EXPIRED = "expired"  # its last connection closed more than media.resume_s ago
     SESSION_ENDED = "session_ended"
-    OTHER_CHANNELS = "other_channels"  # the offer asks for other ones, or for more or fewer
-    CHANNEL_TAKEN = "channel_taken"  # somebody else feeds one by now
+    OTHER_CHANNELS = "other_channels"  # the offer requests other channels, or more, or fewer
+    CHANNEL_TAKEN = "channel_taken"  # another connection feeds one of them now
 
 
 @dataclass(slots=True)
 class Claim:
-    """What a token stands for. connection: the newest one that carried it. token: empty after a restart,
-    until its client has shown it.
+    """The channels that a token stands for. connection: the newest connection with this token.
+
+    token: empty after a restart, until the client has sent it.
     """
 
     token_hash: str
@@ -48,6 +49,8 @@ class Claim:
 
 
 class ResumeTokens:
+    """The claims of all tokens, in memory."""
+
     def __init__(
         self,
         resume_s: float,
@@ -56,7 +59,7 @@ class ResumeTokens:
         on_change: Callable[[Claim], None] = lambda _: None,
         on_forgotten: Callable[[Claim], None] = lambda _: None,
     ) -> None:
-        """on_change, on_forgotten: told of each claim that is to be written, or removed, on disk."""
+        """on_change, on_forgotten: called for each claim that has to be saved, or removed from the record."""
         self.resume_s = resume_s
         self._clock = clock
         self._claims: OrderedDict[str, Claim] = OrderedDict()
@@ -67,7 +70,7 @@ class ResumeTokens:
         return len(self._claims)
 
     def give(self, connection: Connection, claim: Claim | None = None) -> str:
-        """The token of a connection. claim: the one it came back with, which goes on with this connection."""
+        """Issue the token of a connection. claim: the claim that it resumes, which continues with it."""
         ids = tuple(channel.id for channel in connection.channels)
         claim = claim or self._of_connection.get(connection.id)
         if claim is None:
@@ -77,12 +80,12 @@ class ResumeTokens:
         claim.session, claim.channels, claim.connection = connection.session.id, ids, connection.id
         claim.closed_s = None
         self._of_connection[connection.id] = claim
-        self.take_up(claim)
+        self.load(claim)
         self._on_change(claim)
         return claim.token
 
-    def take_up(self, claim: Claim) -> None:
-        """Heed a claim from now on: a new one, or one that an earlier process kept."""
+    def load(self, claim: Claim) -> None:
+        """Add a claim: a new one, or one that was saved by an earlier process."""
         self._claims[claim.token_hash] = claim
         self._claims.move_to_end(claim.token_hash)
         while len(self._claims) > TOKENS_MAX:
@@ -91,7 +94,7 @@ class ResumeTokens:
             self._on_forgotten(oldest)
 
     def closed(self, connection: Connection) -> None:
-        """The connection is over: its token holds for `resume_s` from now."""
+        """The connection has ended: from now on, its token is valid for `resume_s`."""
         claim = self._of_connection.get(connection.id)
         if claim is not None and claim.closed_s is None:
             claim.closed_s = self._clock()
@@ -99,6 +102,7 @@ class ResumeTokens:
 
     def find(self, token: str) -> Claim | Refusal:
         claim = self._claims.get(hash_of(token))
+        """The claim of a token, or why there is none."""
         if claim is None:
             return Refusal.UNKNOWN
         claim.token = token
@@ -108,5 +112,5 @@ class ResumeTokens:
 
 
 def hash_of(token: str) -> str:
-    """A token is 128 random bits: nobody finds it from its plain hash, and no salt would make that harder."""
+    """The hash by which a token is stored. A token has 128 random bits, so the plain hash needs no salt."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,7 +1,8 @@
-"""When a second publisher may have a channel that is still held: only when the first one is plainly dead.
+"""Decides when a second publisher gets a channel that is still held: only when the first one is clearly dead.
 
-Doors without resume tokens (WHIP, sockets) name their channel outright, and one token opens them all; so a
-client that lost its network and is here again, and a stranger, look the same. Who is heard keeps the channel.
+Clients of inputs without resume tokens (WHIP, sockets) name their channel, and one token may open all
+channels. So a client that lost its network and reconnects looks like any other client. As long as the first
+connection sends audio, it keeps the channel.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from webrtc_host.session.registry import Connection, SessionRegistry
 logger = logging.getLogger(__name__)
 
 DOORS = (DoorKind.WHIP, DoorKind.SOCKET)
-"""A page holds a resume token and does it by that."""
+"""Not WEBRTC: a page uses its resume token for this."""
 CONNECTING_S = 5.0
-"""A connection that has not begun to feed by then is taken for dead; a good one needs less than a second."""
+"""A connection that does not feed after this time counts as dead; a working one needs less than 1 s."""
 
 
 async def take_over_dead(registry: SessionRegistry, channel: Channel) -> None:
-    """Free the channel when the connection that holds it has no signal or never began."""
+    """Free the channel when the connection that holds it has no signal, or never began to feed."""
     holder = registry.holder_of(channel)
     if holder is None or holder.door not in DOORS:
         return
     if _is_dead(registry, channel, holder):
-        logger.info("%s %s changes hands: its connection was dead", channel.session.id, channel.id)
+        logger.info("%s %s is handed over: its connection was dead", channel.session.id, channel.id)
         await registry.take_over(holder, "taken_over")
 
 

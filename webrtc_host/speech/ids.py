@@ -1,6 +1,6 @@
 """Ids of utterances, segments and windows, unique on the server.
 
-One `Ids` is shared by all channels of a process. `go_on` lets a record on disk go on where it ended.
+One `Ids` is shared by all channels of a process. `continue_after` lets a record on disk go on where it ended.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import itertools
 class Ids:
     def __init__(self) -> None:
         self._windows = itertools.count(1)
-        self.go_on(0, 0)
+        self.continue_after(0, 0)
 
-    def go_on(self, utterance_max: int, segment_max: int) -> None:
+    def continue_after(self, utterance_max: int, segment_max: int) -> None:
         """Begin behind the highest ids of an earlier process. Before the first id is given out."""
         self._utterances = itertools.count(utterance_max + 1)
         self._segments = itertools.count(segment_max + 1)

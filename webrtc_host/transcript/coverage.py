@@ -2,7 +2,8 @@
 
 Pure: no clock, no I/O. Owns the runs of one state each from the channel's first opening on, which of them the
 wire has been told, and the rule of who may overrule whom. Knows neither samples nor blocks
-(coverage_keeper.py turns them into milliseconds). Invariants: runs follow each other without hole or overlap;
+(coverage_tracker.py turns them into milliseconds). Invariants:
+runs follow each other without hole or overlap;
 audio that came is `awaiting` until the speech rooms say what it was; up to the watermark nothing awaits, and
 the runs told, applied in their order, are the ledger's.
 """

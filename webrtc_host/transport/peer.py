@@ -29,8 +29,8 @@ from aiortc import (
 from host_stt_common.rates import watcher_messages
 from webrtc_host.config import MediaConfig
 from webrtc_host.errors import RequestError
-from webrtc_host.session.channel import Channel, ChannelWish
-from webrtc_host.session.publisher_status import read_ping, standing
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.publisher_status import publisher_status, read_ping
 from webrtc_host.session.registry import Connection, Session, SessionRegistry
 from webrtc_host.transport.aiortc_settings import fit_aiortc
 from webrtc_host.transport.ice_servers import issue
@@ -124,10 +124,10 @@ class Peer:
     async def answer_again(
         self,
         offer: Offer,
-        wishes: Mapping[str, ChannelWish],
+        specs: Mapping[str, ChannelSpec],
         ignored: Collection[str] = (),
     ) -> str:
-        """Answer a later offer of the same connection. wishes: by mid, for the new lines that send.
+        """Answer a later offer of the same connection. specs: by mid, for the new lines that send.
 
         Raises RequestError: 409 while the connection is not up or another offer is being answered, 422 for
         too many lines in total, or when aiortc cannot use this offer.
@@ -138,18 +138,18 @@ class Peer:
         self._check_slots(offer)
         if self._pc.signalingState != "stable":
             raise RequestError("offer_in_hand", "another offer of this connection is being answered", 409)
-        channels = self._registry.extend(connection, list(wishes.values()))
+        channels = self._registry.extend(connection, list(specs.values()))
         try:
             await self._take_offer(offer)
             answer = await self._make_answer(offer)
         except Exception as error:
             for channel in channels:
-                self._registry.give_back(connection, channel)
+                self._registry.release_channel(connection, channel)
             logger.warning("%s: aiortc refused a checked later offer: %r", self._name, error)
             # aiortc cannot return to the state before an offer that failed half-way.
             self._spawn(self._end_quietly("renegotiation_failed"))
             raise _unusable() from error
-        self._follow(connection, offer, dict(zip(wishes, channels, strict=True)), ignored)
+        self._follow(connection, offer, dict(zip(specs, channels, strict=True)), ignored)
         return answer
 
     async def _take_offer(self, offer: Offer) -> None:
@@ -195,7 +195,7 @@ class Peer:
             connection.drop(channel)
             for feed in self._feeds:
                 if feed.channel is channel and not feed.is_over:
-                    feed.let_go()
+                    feed.detach()
                     self._spawn(self._end_track(feed, "track_removed"))
         for transceiver in self._pc.getTransceivers():
             mid = transceiver.mid or ""
@@ -223,9 +223,9 @@ class Peer:
             return
         self._is_released = True
         for feed in self._feeds:
-            feed.let_go()
+            feed.detach()
             if feed.channel.connection is self._connection:
-                feed.channel.let_go(reason)
+                feed.channel.detach(reason)
         self._registry.disconnect(self._connection)
         self._spawn(self._end_quietly(reason))
 
@@ -282,7 +282,7 @@ class Peer:
         if not self._pings.take(1, asyncio.get_running_loop().time()):
             return  # pings over the limit get no reply
         if channel.bufferedAmount < PONG_BUFFER_BYTES_MAX:
-            channel.send(json.dumps({"type": "pong", "id": ping, **standing(connection)}))
+            channel.send(json.dumps({"type": "pong", "id": ping, **publisher_status(connection)}))
 
     def _on_track_over(self, feed: TrackFeed, reason: str) -> None:
         if reason == "flood":  # one track cannot be kept from sending, so its peer is ended
@@ -296,7 +296,7 @@ class Peer:
         """End one track: its channel closes, the others continue; after the last one the peer ends."""
         await self._close_channel(feed, reason)
         if self._connection is not None:
-            self._registry.give_back(self._connection, feed.channel)
+            self._registry.release_channel(self._connection, feed.channel)
         if all(other.is_over for other in self._feeds):
             await self._end_quietly(reason)
 
@@ -359,7 +359,7 @@ class Peer:
     async def _close_once(self, feed: TrackFeed, reason: str) -> int:
         try:
             if feed.channel.connection is not self._connection:  # detached: another connection feeds it
-                await feed.channel.settle()
+                await feed.channel.wait_detached()
                 return self._head_seq()
             return await feed.channel.close(reason)
         except Exception:

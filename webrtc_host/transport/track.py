@@ -100,7 +100,7 @@ class TrackFeed:
         except Exception:
             self._fail("the regular check of the track failed")
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Another connection gets the channel: pass on the last audio, then discard what comes."""
         if self._task is not None and not self.is_over:
             try:
@@ -110,7 +110,7 @@ class TrackFeed:
         self.is_over = True
 
     def leave(self) -> None:
-        """Another feed reads this track from now on; call it after `let_go`."""
+        """Another feed reads this track from now on; call it after `detach`."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -232,7 +232,7 @@ class TrackFeed:
         for block in blocks:
             # The packet goes first: the archive must have the audio before it is transcribed.
             if isinstance(block, PacketBlock) and block.packet is not None:
-                self.channel.keep(block.packet)
+                self.channel.archive_packet(block.packet)
             self.channel.feed(block)
 
 

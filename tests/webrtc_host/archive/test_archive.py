@@ -37,9 +37,9 @@ def opened(folder: Path, **config: object) -> Archive:
 
 
 def put(archive: Archive, from_ms: int, to_ms: int, key: ChannelKey = KEY) -> None:
-    keeper = archive.keeper(key.session, key.channel)
+    of_channel = archive.of_channel(key.session, key.channel)
     for packet in row_of_packets(from_ms, to_ms):
-        keeper.keep_packet(packet)
+        of_channel.archive_packet(packet)
     settle(archive)
 
 
@@ -101,11 +101,11 @@ def test_what_one_process_kept_the_next_one_finds(tmp_path: Path) -> None:
 
 def test_blocks_are_encoded_and_heard_at_their_time(archive: Archive) -> None:
     said = say("alpha one proceed to gate seven")
-    keeper = archive.keeper("s_1", "C01")
+    of_channel = archive.of_channel("s_1", "C01")
     start = 12_345
     for at in range(0, len(said), 320):
-        keeper.keep_block(Block(start + at, said[at : at + 320]))
-    keeper.keep_block(Block(start + len(said), np.zeros(1600, np.float32), BlockKind.LOST))
+        of_channel.archive_block(Block(start + at, said[at : at + 320]))
+    of_channel.archive_block(Block(start + len(said), np.zeros(1600, np.float32), BlockKind.LOST))
     archive.encoder.close()
     settle(archive)
     end = start + len(said)
@@ -119,11 +119,11 @@ def test_blocks_are_encoded_and_heard_at_their_time(archive: Archive) -> None:
 
 
 async def test_keeping_a_block_does_not_encode_in_the_loop(archive: Archive) -> None:
-    keeper = archive.keeper("s_1", "C01")
+    of_channel = archive.of_channel("s_1", "C01")
     minute = np.zeros(15 * 16_000, np.float32)
     began_s = time.thread_time()
     for n in range(2):
-        keeper.keep_block(Block(n * len(minute), minute))
+        of_channel.archive_block(Block(n * len(minute), minute))
     assert time.thread_time() - began_s < 0.05  # encoding takes 100 times as long
     await until(lambda: archive.statistics()["packets"] > 100, 30)
     await asyncio.to_thread(archive.encoder.close)
@@ -246,6 +246,6 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 
 def test_a_packet_at_the_very_end_is_there_when_the_server_stops(tmp_path: Path) -> None:
     archive = opened(tmp_path)
-    archive.keeper("s_1", "C01").keep_packet(packet_at(0))
+    archive.of_channel("s_1", "C01").archive_packet(packet_at(0))
     archive.close()
     assert kept_in(archive.folder) == [packet_at(0)]

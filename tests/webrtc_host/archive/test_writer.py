@@ -234,11 +234,11 @@ def test_the_thread_writes_by_itself_and_closing_it_loses_nothing(tmp_path: Path
 def test_what_comes_while_the_disk_syncs_is_written_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began, go_on = threading.Event(), threading.Event()
+    began, continue_after = threading.Event(), threading.Event()
 
     def stands_still(fd: int) -> None:
         began.set()
-        assert go_on.wait(30)
+        assert continue_after.wait(30)
 
     monkeypatch.setattr(os, "fsync", stands_still)
     writer = AudioWriter(WriterConfig(tmp_path))
@@ -253,7 +253,7 @@ def test_what_comes_while_the_disk_syncs_is_written_all_the_same(
         path = next(tmp_path.rglob("*.part"))
         assert list(packets_in(inspect(path.read_bytes()), 0)) == packets  # a kill would leave all of it
     finally:
-        go_on.set()
+        continue_after.set()
         writer.close()
 
 

@@ -16,7 +16,7 @@ from tests.support.speech import say
 from webrtc_host.app import ARCHIVE, RECORD
 from webrtc_host.archive import ogg
 from webrtc_host.archive.archive import Archive
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 
 START = 32_000
 """Two seconds into the session."""
@@ -30,8 +30,8 @@ async def nothing(reason: str) -> int:
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with running_desk(a_config(tmp_path, archive={"range_s_max": 60})) as desk:
-        wish = ChannelWish("C01", language="en")
-        desk.registry.connect(desk.session, DoorKind.SOCKET, [wish], nothing)
+        spec = ChannelSpec("C01", language="en")
+        desk.registry.connect(desk.session, DoorKind.SOCKET, [spec], nothing)
         desk.registry.channel(desk.session, "C01").open()
         yield desk
 
@@ -47,7 +47,7 @@ async def keep(desk: Desk, sound: Float32Array) -> list[bytes]:
     packets = encoded(sound, START)
     channel = desk.registry.channel(desk.session, "C01")
     for packet in packets:
-        channel.keep(packet)
+        channel.archive_packet(packet)
     rounds = archive_of(desk).writer.statistics().rounds
     await until(lambda: archive_of(desk).writer.statistics().rounds >= rounds + 2)
     return [packet.payload for packet in packets]
@@ -187,21 +187,21 @@ async def test_a_disk_that_keeps_nothing_is_told_to_everyone_and_text_goes_on(tm
     (tmp_path / "audio").write_text("a file stands where the folder should be")
     async with running_desk(a_config(tmp_path)) as desk:
         socket = await desk.watch()
-        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelWish("C01")], nothing)
+        desk.registry.connect(desk.session, DoorKind.SOCKET, [ChannelSpec("C01")], nothing)
         channel = desk.registry.channel(desk.session, "C01")
         channel.open()
         for packet in encoded(say(SAID), START):
-            channel.keep(packet)
+            channel.archive_packet(packet)
         async with asyncio.timeout(20):
             while True:
                 event = await socket.receive_json()
                 if event["type"] == "error":
                     break
         assert event["code"] == "archive_degraded"
-        assert "text goes on" in event["message"]
+        assert "transcription continues" in event["message"]
         _, ready = await desk.get("/ready")
         assert ready["degraded"] is True
-        assert "sound is not being kept" in ready["troubles"]["archive"]
+        assert "audio is not being archived" in ready["troubles"]["archive"]
         async with desk.client.get(f"{desk.url}/metrics") as answer:
             figures = await answer.text()
         assert "host_stt_archive_is_degraded 1.0" in figures

@@ -20,7 +20,7 @@ from tests.support.polling import until
 from webrtc_host.app import SEARCH
 from webrtc_host.desk import coverage_view
 from webrtc_host.seams import Block, CoverageState
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 
 MS = 16
 
@@ -38,8 +38,8 @@ def opened(desk: Desk, channel_id: str = "C01", label: str | None = None) -> Cha
         desk.registry.disconnect(connection)
         return seq
 
-    wish = ChannelWish(channel_id, label)
-    connection = desk.registry.connect(desk.session, DoorKind.WEBRTC, [wish], end)
+    spec = ChannelSpec(channel_id, label)
+    connection = desk.registry.connect(desk.session, DoorKind.WEBRTC, [spec], end)
     channel = connection.channels[0]
     channel.open()
     return channel

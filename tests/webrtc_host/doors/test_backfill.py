@@ -72,7 +72,7 @@ class World:
     def __init__(self, aiohttp_client: Any) -> None:
         self._aiohttp_client = aiohttp_client
         self.now = [0.0]
-        self.rig = Rig(clock=lambda: self.now[0], make_keeper=lambda *_: self)
+        self.rig = Rig(clock=lambda: self.now[0], make_archive=lambda *_: self)
         self.tokens = ResumeTokens(RESUME_S, clock=lambda: self.now[0])
         self.readers: list[PastReader] = []
         self.is_held = False
@@ -118,9 +118,9 @@ class World:
         assert (message["type"], message["code"], socket.close_code) == ("error", code, close_code), message
         return str(message["message"])
 
-    def keep_packet(self, packet: OpusPacket) -> None: ...
+    def archive_packet(self, packet: OpusPacket) -> None: ...
 
-    def keep_block(self, block: Block) -> None:
+    def archive_block(self, block: Block) -> None:
         self.kept.append(block)
 
     def finals(self) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from tests.support.peers import Rig, app_of
 from tests.support.polling import until
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 
 pytestmark = pytest.mark.peer
 
@@ -171,7 +171,7 @@ async def test_channels_that_cannot_be_had_are_refused(world: World) -> None:
         registry.disconnect(feeder)
         return 0
 
-    feeder = registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelWish("C03")], end)
+    feeder = registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelSpec("C03")], end)
     message = await world.refused(409, "channel_fed", **body_of(sdp, channels=[{"channel": "C03"}]))
     assert "C03" in message
     message = await world.refused(422, "unknown_channel", **body_of(sdp, channels=[{"channel": "C65"}]))
@@ -191,10 +191,10 @@ async def test_a_full_session_and_a_full_server_say_when_to_try_again(world: Wor
     async def end(reason: str) -> int:
         return 0
 
-    registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelWish()] * 64, end)
+    registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelSpec()] * 64, end)
     sdp = await sdp_of(("audio", "sendonly"))
     await world.refused(429, "no_free_channel", **body_of(sdp))
-    registry.connect(registry.create(), DoorKind.WEBRTC, [ChannelWish()] * 36, end)
+    registry.connect(registry.create(), DoorKind.WEBRTC, [ChannelSpec()] * 36, end)
     async with world.http.post("/offer", **body_of(sdp, session=registry.create().id)) as response:
         assert (response.status, response.headers["Retry-After"]) == (429, "5.0")
         assert (await response.json())["error"]["code"] == "too_many_channels"

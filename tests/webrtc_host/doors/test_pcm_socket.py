@@ -25,8 +25,8 @@ from webrtc_host.doors.pcm_socket import PcmSocketDoor, SocketLimits
 from webrtc_host.http.auth import Gate
 from webrtc_host.http.server import GATE
 from webrtc_host.seams import BlockKind, ChannelState, CoverageState, EventType, OpusPacket
-from webrtc_host.session.channel import ChannelWish, DoorKind
-from webrtc_host.session.registry import MakeKeeper
+from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.registry import MakeArchive
 
 ONSETS = (0.1, 0.5)
 SECONDS = 0.8
@@ -47,9 +47,9 @@ class World:
         self,
         limits: SocketLimits | None = None,
         media: MediaConfig | None = None,
-        make_keeper: MakeKeeper | None = None,
+        make_archive: MakeArchive | None = None,
     ) -> None:
-        self.rig = Rig(LimitsConfig(channels_per_process=100), make_keeper=make_keeper)
+        self.rig = Rig(LimitsConfig(channels_per_process=100), make_archive=make_archive)
         self.door = PcmSocketDoor(self.rig.registry, media or MediaConfig(), limits)
         app = app_of(self.door)
         app[GATE] = Gate()
@@ -343,7 +343,7 @@ async def test_a_page_keeps_its_channel(world: World) -> None:
         return 0
 
     registry = world.rig.registry
-    registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelWish("C01")], end)
+    registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelSpec("C01")], end)
     registry.current().channels["C01"].state = ChannelState.NO_SIGNAL
     socket = await world.connect()
     await socket.send_json(RAW)
@@ -412,13 +412,13 @@ async def test_opus_packets_reach_the_keeper_before_their_sound_and_in_its_place
     kept: list[OpusPacket] = []
 
     class Keeper:
-        def keep_packet(self, packet: OpusPacket) -> None:
+        def archive_packet(self, packet: OpusPacket) -> None:
             assert packet.start_sample >= channel.end_sample
             kept.append(packet)
 
-        def keep_block(self, block: Any) -> None: ...
+        def archive_block(self, block: Any) -> None: ...
 
-    await world.start(make_keeper=lambda *_: Keeper())
+    await world.start(make_archive=lambda *_: Keeper())
     registry = world.rig.registry
     channel = registry.channel(registry.current(), "C01")
     socket = await world.begin(encoding="opus")

@@ -26,7 +26,7 @@ from webrtc_host.doors.form import terms_of
 from webrtc_host.doors.push import PUSHES_MAX, PushDoor
 from webrtc_host.errors import EngineError
 from webrtc_host.seams import EventType
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 from webrtc_host.speech.final_text import FinalText
 from webrtc_host.speech.glossary import Glossary
 from webrtc_host.speech.ids import Ids
@@ -471,7 +471,7 @@ async def test_a_channel_that_is_fed_live_takes_no_pieces(world: World) -> None:
         world.rig.registry.disconnect(live)
         return 0
 
-    live = world.rig.registry.connect(session, DoorKind.WEBRTC, [ChannelWish("C01")], end)
+    live = world.rig.registry.connect(session, DoorKind.WEBRTC, [ChannelSpec("C01")], end)
     status, body = await world.push(wav(1), session_id=session.id, channel_id="C01", start_ts="0")
     assert (status, body["error"]["code"]) == (409, "channel_fed")
 

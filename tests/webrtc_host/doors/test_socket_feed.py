@@ -9,8 +9,8 @@ from tests.support.peers import BlockKeeper, Rig
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
 from webrtc_host.media.resample import Piece
 from webrtc_host.seams import Block, BlockKind, EventType, OpusPacket
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
-from webrtc_host.session.registry import MakeKeeper
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.registry import MakeArchive
 
 TWENTY_MS = SAMPLE_RATE // 50
 
@@ -18,9 +18,9 @@ TWENTY_MS = SAMPLE_RATE // 50
 class World:
     """A channel fed by hand; `now_s` is the registry's clock."""
 
-    def __init__(self, start_ms: int | None = None, make_keeper: MakeKeeper | None = None) -> None:
+    def __init__(self, start_ms: int | None = None, make_archive: MakeArchive | None = None) -> None:
         self.now_s = 100.0
-        self.rig = Rig(clock=lambda: self.now_s, make_keeper=make_keeper)
+        self.rig = Rig(clock=lambda: self.now_s, make_archive=make_archive)
         self.channel = self._channel()
         self.count = 0
         self.now_s += 2.0
@@ -32,7 +32,7 @@ class World:
             return 0
 
         registry = self.rig.registry
-        connection = registry.connect(registry.current(), DoorKind.SOCKET, [ChannelWish("C01")], end)
+        connection = registry.connect(registry.current(), DoorKind.SOCKET, [ChannelSpec("C01")], end)
         connection.channels[0].open()
         return connection.channels[0]
 
@@ -102,21 +102,21 @@ class Keeper:
         self.packets: list[OpusPacket] = []
         self.blocks: list[Block] = []
 
-    def keep_packet(self, packet: OpusPacket) -> None:
+    def archive_packet(self, packet: OpusPacket) -> None:
         self.packets.append(packet)
 
-    def keep_block(self, block: Block) -> None:
+    def archive_block(self, block: Block) -> None:
         self.blocks.append(block)
 
 
 async def test_packets_are_kept_whoever_ends_the_decision_on_their_place() -> None:
-    keeper = Keeper()
-    world = World(make_keeper=lambda *_: keeper)
+    archive = Keeper()
+    world = World(make_archive=lambda *_: archive)
 
     async def packet(seconds_later: float) -> None:
         world.now_s += seconds_later
         payload = world.count.to_bytes(4, "big")
-        world.feed.keep(world.count * 3, TWENTY_MS, payload)
+        world.feed.archive_packet(world.count * 3, TWENTY_MS, payload)
         await world.feed.put(Piece(world.count * 3, np.full(TWENTY_MS, 0.1, np.float32)))
         world.count += TWENTY_MS
 
@@ -131,12 +131,12 @@ async def test_packets_are_kept_whoever_ends_the_decision_on_their_place() -> No
     for _ in range(60):
         await packet(0.02)
     world.feed.flush()
-    assert keeper.blocks == []
-    assert [int.from_bytes(p.payload, "big") for p in keeper.packets] == list(
+    assert archive.blocks == []
+    assert [int.from_bytes(p.payload, "big") for p in archive.packets] == list(
         range(0, world.count, TWENTY_MS)
     )
     audio = [block for block in world.pipeline.blocks if block.kind is BlockKind.AUDIO]
-    assert [p.start_sample for p in keeper.packets] == [block.start_sample for block in audio]
+    assert [p.start_sample for p in archive.packets] == [block.start_sample for block in audio]
 
 
 async def test_after_ten_seconds_without_sound_the_time_is_lost() -> None:

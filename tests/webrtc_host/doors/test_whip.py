@@ -20,7 +20,7 @@ from tests.support.polling import until
 from webrtc_host.doors.whip import CONNECTING_MAX, WhipDoor
 from webrtc_host.seams import ChannelState
 from webrtc_host.session import takeover
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 
 pytestmark = pytest.mark.peer
 
@@ -351,7 +351,7 @@ async def test_a_page_that_feeds_the_channel_is_never_pushed_aside(desk: Desk) -
     async def end(reason: str) -> int:
         return 0
 
-    page = desk.registry.connect(desk.session, DoorKind.WEBRTC, [ChannelWish("C01")], end)
+    page = desk.registry.connect(desk.session, DoorKind.WEBRTC, [ChannelSpec("C01")], end)
     desk.session.channels["C01"].state = ChannelState.NO_SIGNAL
     async with desk.client.post(f"{desk.url}/whip/C01", data=await sdp_of("audio"), headers=SDP) as response:
         assert response.status == 409
@@ -363,7 +363,7 @@ async def test_a_full_server_says_503_and_when_to_come_again(desk: Desk) -> None
         return 0
 
     full = [
-        desk.registry.connect(desk.registry.create(), DoorKind.WEBRTC, [ChannelWish()] * 50, end)
+        desk.registry.connect(desk.registry.create(), DoorKind.WEBRTC, [ChannelSpec()] * 50, end)
         for _ in "ab"
     ]
     async with desk.client.post(f"{desk.url}/whip/C01", data=await sdp_of("audio"), headers=SDP) as response:

@@ -125,13 +125,13 @@ async def test_too_many_wrong_tokens_are_not_looked_at_any_more(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("tokens", "complaint"),
     [
-        ([{"name": "a", "token": "12345678", "role": "viewer"}] * 2, "one name"),
+        ([{"name": "a", "token": "12345678", "role": "viewer"}] * 2, "same name"),
         (
             [
                 {"name": "a", "token": "12345678", "role": "viewer"},
                 {"name": "b", "token": "12345678", "role": "admin"},
             ],
-            "stands twice",
+            "given twice",
         ),
         ([{"name": "a", "token": "short", "role": "viewer"}], "at least 8"),
         ([{"name": "a\nb", "token": "12345678", "role": "viewer"}], "pattern"),

@@ -9,7 +9,7 @@ import numpy as np
 from tests.support.peers import Rig
 from webrtc_host.media.timeline import Timeline
 from webrtc_host.seams import Block, BlockKind, EventType
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 
 PACKET = 320
 TICKS = 960
@@ -27,7 +27,7 @@ async def test_a_step_of_the_wall_clock_moves_no_sample_time() -> None:
         return 0
 
     session = rig.registry.current()
-    connection = rig.registry.connect(session, DoorKind.WEBRTC, [ChannelWish("C01")], end)
+    connection = rig.registry.connect(session, DoorKind.WEBRTC, [ChannelSpec("C01")], end)
     channel = connection.channels[0]
     channel.open()
     for number in range(100):

@@ -24,7 +24,7 @@ from webrtc_host.recovery.gap_filling import (
     stretches,
 )
 from webrtc_host.seams import Block, BlockKind, CoverageState, EventType
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript.saved_log import SavedLog
 
@@ -42,7 +42,7 @@ def fed_channel(rig: Rig, now: list[float], *pieces: tuple[float, float, BlockKi
     async def end(reason: str) -> int:
         return 0
 
-    connection = rig.registry.connect(session, DoorKind.WEBRTC, [ChannelWish("C01")], end)
+    connection = rig.registry.connect(session, DoorKind.WEBRTC, [ChannelSpec("C01")], end)
     channel = connection.channels[0]
     channel.open()
     for start_s, seconds, kind in pieces:

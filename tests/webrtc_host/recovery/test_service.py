@@ -30,7 +30,7 @@ from webrtc_host.app import ARCHIVE, RECOVERY
 from webrtc_host.recovery import service
 from webrtc_host.recovery.finding import DONE_KEY, unrecovered_feeds
 from webrtc_host.seams import Block, EventType
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 from webrtc_host.session.registry import Session
 from webrtc_host.transcript.meta import put_meta
 
@@ -87,7 +87,7 @@ async def speak(desk: Desk, sound: Float32Array, channel_id: str = "C01") -> Cha
     session = desk.session
     channel = desk.registry.channel(session, channel_id)
     if channel.pipeline is None:
-        desk.registry.connect(session, DoorKind.SOCKET, [ChannelWish(channel_id, language="en")], end_nothing)
+        desk.registry.connect(session, DoorKind.SOCKET, [ChannelSpec(channel_id, language="en")], end_nothing)
         channel.open()
     pipeline: Any = channel.pipeline
     start = max(channel.end_sample, 1)

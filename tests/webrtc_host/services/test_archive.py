@@ -4,7 +4,7 @@ from pathlib import Path
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.sound import row_of_packets
 from webrtc_host.app import ARCHIVE, RECORD
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 from webrtc_host.session.registry import Session
 
 A_MOMENT_IN_DAYS = 1e-7
@@ -17,11 +17,11 @@ async def nothing(reason: str) -> int:
 async def ended_session(desk: Desk, name: str) -> Session:
     """A session with a final and a little sound on C01, which has ended."""
     session = desk.registry.create(name)
-    connection = desk.registry.connect(session, DoorKind.SOCKET, [ChannelWish("C01")], nothing)
+    connection = desk.registry.connect(session, DoorKind.SOCKET, [ChannelSpec("C01")], nothing)
     channel = desk.registry.channel(session, "C01")
     channel.open()
     for packet in row_of_packets(0, 500):
-        channel.keep(packet)
+        channel.archive_packet(packet)
     await channel.close("over")
     desk.registry.disconnect(connection)
     await desk.registry.end(session)

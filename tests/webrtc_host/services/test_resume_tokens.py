@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.desk import Desk, a_config, running_desk
 from webrtc_host.app import RESUME
 from webrtc_host.config import MediaProcessConfig
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 from webrtc_host.session.registry import Connection
 from webrtc_host.session.resume import Claim, Refusal, hash_of
 
@@ -23,8 +23,8 @@ def connect(desk: Desk, *channels: str) -> Connection:
         desk.registry.disconnect(connection)
         return 0
 
-    wishes = [ChannelWish(channel) for channel in channels]
-    connection = desk.registry.connect(desk.session, DoorKind.WEBRTC, wishes, end)
+    specs = [ChannelSpec(channel) for channel in channels]
+    connection = desk.registry.connect(desk.session, DoorKind.WEBRTC, specs, end)
     return connection
 
 

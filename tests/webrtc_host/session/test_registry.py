@@ -15,8 +15,8 @@ from tests.support.peers import BlockKeeper, Rig
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType, OpusPacket
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
-from webrtc_host.session.registry import Connection, MakeKeeper, Session
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.registry import Connection, MakeArchive, Session
 
 MS = 16
 
@@ -27,7 +27,7 @@ class World(Rig):
     def __init__(
         self,
         limits: LimitsConfig | None = None,
-        make_keeper: MakeKeeper | None = None,
+        make_archive: MakeArchive | None = None,
         keeper: type[BlockKeeper] = BlockKeeper,
     ) -> None:
         self.now_s = 1000.0
@@ -35,12 +35,12 @@ class World(Rig):
             limits,
             clock=lambda: self.now_s,
             wall=lambda: datetime(2026, 11, 21, 6, 10, tzinfo=UTC),
-            make_keeper=make_keeper,
+            make_archive=make_archive,
             keeper=keeper,
         )
         self.ended: list[str] = []
 
-    def connect(self, *wishes: ChannelWish, session: Session | None = None) -> Connection:
+    def connect(self, *specs: ChannelSpec, session: Session | None = None) -> Connection:
         async def end(reason: str) -> int:
             self.ended.append(reason)
             seqs = [await channel.close(reason) for channel in connection.channels]
@@ -48,12 +48,12 @@ class World(Rig):
             return max(seqs)
 
         connection = self.registry.connect(
-            session or self.registry.current(), DoorKind.WEBRTC, wishes or [ChannelWish()], end
+            session or self.registry.current(), DoorKind.WEBRTC, specs or [ChannelSpec()], end
         )
         return connection
 
-    def open(self, *wishes: ChannelWish) -> Channel:
-        channel = self.connect(*wishes).channels[0]
+    def open(self, *specs: ChannelSpec) -> Channel:
+        channel = self.connect(*specs).channels[0]
         channel.open()
         return channel
 
@@ -118,8 +118,8 @@ async def test_the_table_of_sessions_is_bounded_and_forgets_ended_ones_first() -
 
 def test_free_channels_are_taken_from_the_lowest_up_around_the_named_ones() -> None:
     world = World()
-    named = ChannelWish("C02", "Tower", "ko", ("Alpha-1",))
-    connection = world.connect(ChannelWish(), named, ChannelWish())
+    named = ChannelSpec("C02", "Tower", "ko", ("Alpha-1",))
+    connection = world.connect(ChannelSpec(), named, ChannelSpec())
     assert ids(connection) == ["C01", "C02", "C03"]
     tower = connection.channels[1]
     assert (tower.label, tower.language, tower.terms) == ("Tower", "ko", ("Alpha-1",))
@@ -133,36 +133,36 @@ def test_free_channels_are_taken_from_the_lowest_up_around_the_named_ones() -> N
 @pytest.mark.parametrize("channel_id", ["C65", "C00", "C1", "c01", "C001", "", "C0١"])
 def test_ids_outside_the_strip_are_refused(channel_id: str) -> None:
     with pytest.raises(RequestError, match="is outside C01-C64") as caught:
-        World().connect(ChannelWish(channel_id))
+        World().connect(ChannelSpec(channel_id))
     assert caught.value.status == 422
 
 
 def test_a_refused_connection_holds_nothing() -> None:
     world = World()
-    world.connect(ChannelWish("C02"))
-    for wishes in ([ChannelWish("C01"), ChannelWish("C02")], [ChannelWish("C01"), ChannelWish("C01")]):
+    world.connect(ChannelSpec("C02"))
+    for specs in ([ChannelSpec("C01"), ChannelSpec("C02")], [ChannelSpec("C01"), ChannelSpec("C01")]):
         with pytest.raises(RequestError):
-            world.connect(*wishes)
-    assert ids(world.connect(ChannelWish("C01"))) == ["C01"]
+            world.connect(*specs)
+    assert ids(world.connect(ChannelSpec("C01"))) == ["C01"]
 
 
 def test_a_fed_channel_is_409_and_the_sentence_names_it() -> None:
     world = World()
-    world.connect(ChannelWish("C02"))
+    world.connect(ChannelSpec("C02"))
     with pytest.raises(RequestError, match="channel C02 is already fed") as caught:
-        world.connect(ChannelWish("C02"))
+        world.connect(ChannelSpec("C02"))
     assert (caught.value.code, caught.value.status) == ("channel_fed", 409)
 
 
 def test_the_session_and_the_process_take_so_many_channels() -> None:
     world = World(LimitsConfig(channels_per_session=3, channels_per_process=4))
-    world.connect(*[ChannelWish()] * 3)
+    world.connect(*[ChannelSpec()] * 3)
     with pytest.raises(Overloaded) as caught:
         world.connect()
     assert caught.value.code == "no_free_channel"
     other = world.registry.create()
     with pytest.raises(Overloaded) as caught:
-        world.connect(ChannelWish(), ChannelWish(), session=other)
+        world.connect(ChannelSpec(), ChannelSpec(), session=other)
     assert caught.value.code == "too_many_channels"
     assert ids(world.connect(session=other)) == ["C01"]
     with pytest.raises(RequestError, match="C04 is outside C01-C03"):
@@ -171,7 +171,7 @@ def test_the_session_and_the_process_take_so_many_channels() -> None:
 
 async def test_the_events_of_a_channel_that_comes_and_goes() -> None:
     world = World()
-    channel = world.open(ChannelWish("C03", "Tower", "en"))
+    channel = world.open(ChannelSpec("C03", "Tower", "en"))
     channel.open()
     channel.feed(block(0))
     seq = await channel.close("hung_up")
@@ -225,11 +225,11 @@ async def test_a_state_is_reported_when_it_is_news() -> None:
 
 async def test_a_lost_signal_stands_above_the_silence_that_follows_from_it() -> None:
     channel = World().open()
-    assert channel.heed(ChannelState.TALKING)
+    assert channel.accept_state(ChannelState.TALKING)
     channel.report(ChannelState.NO_SIGNAL, "no_packets")
-    assert not channel.heed(ChannelState.IDLE)
+    assert not channel.accept_state(ChannelState.IDLE)
     assert channel.state is ChannelState.NO_SIGNAL
-    assert channel.heed(ChannelState.BEHIND)
+    assert channel.accept_state(ChannelState.BEHIND)
 
 
 async def test_time_nobody_fed_is_accounted_for() -> None:
@@ -241,7 +241,7 @@ async def test_time_nobody_fed_is_accounted_for() -> None:
     channel.feed(block(1_200))
     await channel.close("hung_up")
     world.now_s += 5.0
-    world.open(ChannelWish(channel.id)).feed(block(6_000))
+    world.open(ChannelSpec(channel.id)).feed(block(6_000))
     holes = world.logs[session.id].of(EventType.COVERAGE)
     assert [(hole["from_ms"], hole["to_ms"], hole["state"], hole.get("reason")) for hole in holes] == [
         (1_000, 1_200, "lost", "not_fed"),
@@ -265,7 +265,7 @@ async def test_a_pipeline_that_fails_while_closing_costs_one_traceback(
         await channel.close("hung_up")
     assert len(caplog.records) == 1
     assert world.logs[channel.session.id].of(EventType.CHANNEL_CLOSED)
-    assert ids(world.connect(ChannelWish(channel.id))) == [channel.id]
+    assert ids(world.connect(ChannelSpec(channel.id))) == [channel.id]
 
 
 async def test_stopping_the_server_drains_every_connection_and_ends_no_session() -> None:
@@ -294,14 +294,14 @@ async def test_a_connection_that_is_slow_to_end_holds_up_no_other() -> None:
         return 0
 
     for end in (slow, quick):
-        world.registry.connect(world.registry.current(), DoorKind.WEBRTC, [ChannelWish()], end)
+        world.registry.connect(world.registry.current(), DoorKind.WEBRTC, [ChannelSpec()], end)
     await world.registry.close()
     assert order == ["quick", "slow"]
 
 
 def test_statistics_count_what_is_there() -> None:
     world = World()
-    world.connect(ChannelWish(), ChannelWish())
+    world.connect(ChannelSpec(), ChannelSpec())
     assert world.registry.statistics() == {
         "sessions": 1,
         "connections": 1,
@@ -329,7 +329,7 @@ async def test_blocks_never_overlap_and_never_go_back_over_reconnects(
         if is_reconnect:
             await channel.close("hung_up")
             world.registry.connections.clear()
-            world.open(ChannelWish(channel.id))
+            world.open(ChannelSpec(channel.id))
         channel.feed(block(start_ms, ms))
     fed = [b for pipeline in world.pipelines for b in pipeline.blocks]
     for before, after in zip(fed, fed[1:], strict=False):
@@ -339,40 +339,40 @@ async def test_blocks_never_overlap_and_never_go_back_over_reconnects(
 
 
 class PacketKeeper:
-    """An AudioKeeper that keeps packets in a list."""
+    """An AudioArchive that keeps packets in a list."""
 
     def __init__(self) -> None:
         self.packets: list[OpusPacket] = []
 
-    def keep_packet(self, packet: OpusPacket) -> None:
+    def archive_packet(self, packet: OpusPacket) -> None:
         self.packets.append(packet)
 
-    def keep_block(self, block: Block) -> None: ...
+    def archive_block(self, block: Block) -> None: ...
 
 
 async def test_packets_go_to_the_keeper_as_they_came_unless_they_overlap_what_was_fed() -> None:
-    World().open().keep(OpusPacket(0, 320, b"nobody keeps"))
-    keeper = PacketKeeper()
-    channel = World(make_keeper=lambda *_: keeper).open()
+    World().open().archive_packet(OpusPacket(0, 320, b"nobody keeps"))
+    archive = PacketKeeper()
+    channel = World(make_archive=lambda *_: archive).open()
     for start_ms in (0, 20, 30, 60):
         packet = OpusPacket(start_ms * MS, 20 * MS, b"%d" % start_ms)
-        channel.keep(packet)
+        channel.archive_packet(packet)
         channel.feed(block(start_ms))
-    assert [packet.payload for packet in keeper.packets] == [b"0", b"20", b"60"]
+    assert [packet.payload for packet in archive.packets] == [b"0", b"20", b"60"]
 
 
 def test_a_channel_is_claimed_by_one_connection_and_released_by_that_one_alone() -> None:
     world = World()
-    first = world.connect(ChannelWish("C01"))
+    first = world.connect(ChannelSpec("C01"))
     channel = first.channels[0]
-    second = world.connect(ChannelWish("C02"))
+    second = world.connect(ChannelSpec("C02"))
     with pytest.raises(RuntimeError, match=f"channel C01 of .* is held by {first.id}"):
-        channel.claim(second, ChannelWish("C01"))
+        channel.claim(second, ChannelSpec("C01"))
     channel.release(second)
     assert world.registry.holder_of(channel) is first
     channel.release(first)
     assert world.registry.holder_of(channel) is channel.connection is None
-    channel.claim(second, ChannelWish("C01", label="Tower", language="de", terms=("QNH",)))
+    channel.claim(second, ChannelSpec("C01", label="Tower", language="de", terms=("QNH",)))
     assert (channel.label, channel.language, channel.terms) == ("Tower", "de", ("QNH",))
     assert world.registry.holder_of(channel) is second
 
@@ -388,6 +388,6 @@ def test_time_reserved_for_an_upload_is_free_again_when_it_could_not_be_read() -
 
 def test_audio_kept_beyond_the_record_moves_the_channel_on_and_never_back() -> None:
     channel = World().connect().channels[0]
-    channel.restore_kept(1_000, 5_000)
-    channel.restore_kept(2_000, 1_500)
+    channel.restore_archived(1_000, 5_000)
+    channel.restore_archived(2_000, 1_500)
     assert (channel.end_sample, list(channel.taken)) == (5_000, [(1_000, 5_000)])

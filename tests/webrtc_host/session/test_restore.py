@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.peers import BlockKeeper, ListLog
 from webrtc_host.config import LimitsConfig
 from webrtc_host.seams import CoverageState, EventType
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.restore import restore_sessions
 from webrtc_host.transcript.restart import (
@@ -120,8 +120,8 @@ def test_channels_come_back_with_what_they_knew_and_can_be_fed_again() -> None:
     async def end(reason: str) -> int:
         return 0
 
-    wishes = [ChannelWish("C01")]
-    (fed,) = world.registry.connect(restored.session, DoorKind.WEBRTC, wishes, end).channels
+    specs = [ChannelSpec("C01")]
+    (fed,) = world.registry.connect(restored.session, DoorKind.WEBRTC, specs, end).channels
     assert fed is channel
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.peers import Rig
-from webrtc_host.session.channel import ChannelWish, DoorKind
+from webrtc_host.session.channel import ChannelSpec, DoorKind
 from webrtc_host.session.registry import Connection
 from webrtc_host.session.resume import TOKENS_MAX, Claim, Refusal, ResumeTokens
 
@@ -20,7 +20,7 @@ class World:
             return 0
 
         registry = self.rig.registry
-        return registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelWish(channel)], end)
+        return registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelSpec(channel)], end)
 
     def is_good(self, token: str) -> bool:
         return isinstance(self.tokens.find(token), Claim)

@@ -16,8 +16,8 @@ from tests.support.rtp import PACKET, a_receiver, assert_contiguous, coded, rece
 from webrtc_host.config import MediaConfig
 from webrtc_host.media.opus import OpusDecoder
 from webrtc_host.seams import Block, BlockKind, ChannelState, OpusPacket
-from webrtc_host.session.channel import Channel, ChannelWish, DoorKind
-from webrtc_host.session.registry import Connection, MakeKeeper
+from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.registry import Connection, MakeArchive
 from webrtc_host.transport.reception import RECEPTION
 from webrtc_host.transport.track import EARLY_PACKETS_MAX, TrackFeed
 
@@ -27,14 +27,14 @@ PAYLOADS = coded(120)
 class World:
     """One channel fed by one track, on a clock that is moved by hand."""
 
-    def __init__(self, make_keeper: MakeKeeper | None = None) -> None:
+    def __init__(self, make_archive: MakeArchive | None = None) -> None:
         self.now_s = 100.0
-        self.rig = Rig(clock=lambda: self.now_s, make_keeper=make_keeper)
+        self.rig = Rig(clock=lambda: self.now_s, make_archive=make_archive)
         self.receiver = a_receiver()
         self.over: list[str] = []
         session = self.rig.registry.current()
         self.connection: Connection = self.rig.registry.connect(
-            session, DoorKind.WEBRTC, [ChannelWish()], self._end
+            session, DoorKind.WEBRTC, [ChannelSpec()], self._end
         )
         self.channel: Channel = self.connection.channels[0]
         self.feed = TrackFeed(
@@ -78,31 +78,31 @@ class Keeper:
     def __init__(self) -> None:
         self.packets: list[OpusPacket] = []
 
-    def keep_packet(self, packet: OpusPacket) -> None:
+    def archive_packet(self, packet: OpusPacket) -> None:
         self.packets.append(packet)
 
-    def keep_block(self, block: Block) -> None: ...
+    def archive_block(self, block: Block) -> None: ...
 
 
 async def test_packets_become_blocks_and_are_kept_as_they_came() -> None:
-    keeper = Keeper()
-    world = World(lambda *_: keeper)
+    archive = Keeper()
+    world = World(lambda *_: archive)
     world.feed.start()
     await world.play(0, 100)
-    world.feed.let_go()
+    world.feed.detach()
     decoder = OpusDecoder()
     truth = np.concatenate([decoder.decode(payload) for payload in PAYLOADS[:100]])
     np.testing.assert_array_equal(world.pipeline.audio(), truth)
     assert_contiguous(world.pipeline.blocks)
-    assert [packet.payload for packet in keeper.packets] == list(PAYLOADS[:100])
-    assert [p.start_sample for p in keeper.packets] == [b.start_sample for b in world.pipeline.blocks]
+    assert [packet.payload for packet in archive.packets] == list(PAYLOADS[:100])
+    assert [p.start_sample for p in archive.packets] == [b.start_sample for b in world.pipeline.blocks]
 
 
 async def test_what_comes_before_the_start_is_not_lost(world: World) -> None:
     await world.play(0, 5)
     world.feed.start()
     await world.play(5, 40)
-    world.feed.let_go()
+    world.feed.detach()
     assert samples_of(world.pipeline.blocks, BlockKind.AUDIO) == 40 * PACKET
 
 
@@ -148,7 +148,7 @@ async def test_g711_and_opus_may_follow_each_other_on_one_track(world: World) ->
     await world.play(0, 60)
     await world.play(60, 120, payload_type=0, payload=bytes(range(160)))
     await world.play(120, 180)
-    world.feed.let_go()
+    world.feed.detach()
     assert_contiguous(world.pipeline.blocks)
     assert samples_of(world.pipeline.blocks, BlockKind.AUDIO) >= 178 * PACKET
     assert world.feed.counts().packets == 180

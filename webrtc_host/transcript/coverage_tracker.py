@@ -45,7 +45,7 @@ class CoverageBook:
         return {**totals, "events": self.events, "violations": self.violations}
 
 
-class CoverageKeeper:
+class CoverageTracker:
     """One channel's, for as long as the channel lasts."""
 
     def __init__(self, channel_id: str, sink: EventSink, book: CoverageBook | None = None) -> None:
@@ -168,7 +168,7 @@ class OpeningNotes:
     be reading it.
     """
 
-    keeper: CoverageKeeper
+    keeper: CoverageTracker
     start_sample: int
 
     def decide(
@@ -191,7 +191,7 @@ class OpeningNotes:
 class RepairNotes:
     """`seams.CoverageNotes` for a pipeline that reads a channel's past (backfill, recovery)."""
 
-    keeper: CoverageKeeper
+    keeper: CoverageTracker
 
     def decide(
         self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None

@@ -8,14 +8,14 @@ from host_stt.contract import TERM_CHARS_MAX, TERMS_MAX
 from webrtc_host.doors.languages import language_of
 from webrtc_host.errors import RequestError
 from webrtc_host.http.body import name_field, text_field
-from webrtc_host.session.channel import ChannelWish
+from webrtc_host.session.channel import ChannelSpec
 
 LABEL_CHARS_MAX = 200
 
 
-def wish_of(entry: dict[str, Any]) -> ChannelWish:
+def channel_spec_of(entry: dict[str, Any]) -> ChannelSpec:
     """`channel`, `label`, `language` and `glossary` of a JSON object. Raises RequestError 422."""
-    return ChannelWish(
+    return ChannelSpec(
         channel=text_field(entry, "channel", 20),
         label=name_field(entry, "label", LABEL_CHARS_MAX),
         language=language_of(entry.get("language")),
