@@ -46,8 +46,8 @@ def _line(case: dict[str, Any]) -> str:
     cells = (
         case["channels"],
         f"{case['talk']:.0%}",
-        f"{_triple(final)} ({final['n']}/{case['finals_asked']})",
-        f"{_triple(interim)} ({interim['n']}/{case['interims_asked']})",
+        f"{_triple(final)} ({final['n']}/{case['finals_sent']})",
+        f"{_triple(interim)} ({interim['n']}/{case['interims_sent']})",
         case["interims_shed"],
         f"{rows['final']} / {rows['interim']}",
         f"{case['busy_share']:.0%}",

@@ -57,16 +57,16 @@ class SteppedPipeline(ChannelPipeline):
     """The pipeline without its task: each step runs to its end before the next begins."""
 
     async def step(self, block: Block) -> None:
-        self._act(self._hearing.decide(self._hearing.analyse([block]), self._clock()))
+        self._handle(self._analysis.decide(self._analysis.analyse([block]), self._clock()))
         await self._answers()
 
     async def end(self) -> None:
-        self._act(self._hearing.flush(self._clock()))
+        self._handle(self._analysis.flush(self._clock()))
         await self._answers()
         await self.close()
 
     async def _answers(self) -> None:
-        while self._readings.in_flight:  # noqa: ASYNC110  # a count of tasks; this is a bench
+        while self._requests.in_flight:  # noqa: ASYNC110  # a count of tasks; this is a bench
             await asyncio.sleep(POLL_S)
 
 

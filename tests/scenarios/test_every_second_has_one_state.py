@@ -76,7 +76,7 @@ class Desk:
 async def hear(channel: Channel, samples: Float32Array, start_sample: int = 0) -> None:
     assert isinstance(channel.pipeline, ChannelPipeline)
     for block in blocks_of(samples, start_sample):
-        await channel.pipeline.room()
+        await channel.pipeline.wait_for_space()
         channel.feed(block)
         await asyncio.sleep(0.0005)
 
@@ -329,7 +329,7 @@ async def test_a_minute_of_silence_are_few_events() -> None:
     channel = desk.open()
     for block in blocks_of(silence(60.0), block_ms=500):
         assert isinstance(channel.pipeline, ChannelPipeline)
-        await channel.pipeline.room()
+        await channel.pipeline.wait_for_space()
         channel.feed(block)
     await channel.close("hung_up")
     assert len(desk.log.of(EventType.COVERAGE)) <= 7

@@ -71,7 +71,7 @@ class Stretch(NamedTuple):
 
 
 class PastPipeline(Pipeline, Protocol):
-    async def room(self) -> None:
+    async def wait_for_space(self) -> None:
         """Waits while the queue is too full for a source that is faster than real time."""
         ...
 
@@ -115,7 +115,7 @@ async def read_gaps(
     pipeline.start()
     try:
         for block in stretches(runs, gaps):
-            await pipeline.room()
+            await pipeline.wait_for_space()
             pipeline.feed(block)
         await pipeline.close()
     except asyncio.CancelledError:  # the server stops and cannot wait a minute for words of the past

@@ -268,7 +268,7 @@ class RecoveryService:
                 for block in blocks:
                     if any(a < block.end_sample and block.start_sample < b for a, b in reserved):
                         continue
-                    await pipeline.room()
+                    await pipeline.wait_for_space()
                     notes.read.add(block.start_sample, block.end_sample)
                     pipeline.feed(block)
                     channel.note_received(block.start_sample, block.end_sample)

@@ -152,7 +152,7 @@ class _CountedPipeline(ChannelPipeline):
             time.monotonic,
             engine_channel=f"{channel.session.id}/{channel.id}{engine_suffix}",
             notes=notes,
-            stages=room.stages,
+            stages=service.stages,
         )
         self._service = service
 

@@ -101,8 +101,8 @@ class ResumeTokens:
             self._on_change(claim)
 
     def find(self, token: str) -> Claim | Refusal:
-        claim = self._claims.get(hash_of(token))
         """The claim of a token, or why there is none."""
+        claim = self._claims.get(hash_of(token))
         if claim is None:
             return Refusal.UNKNOWN
         claim.token = token

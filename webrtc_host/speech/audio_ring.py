@@ -1,7 +1,7 @@
-"""The last seconds of one channel's audio, read by sample position.
+"""A buffer of the last seconds of one channel's audio, read by sample index.
 
-Owns a fixed buffer; what is older than its length is forgotten, what never came reads as silence. Invariant:
-a sample read at position p is the one written for position p, or silence, never one of another position.
+Its size is fixed: older audio is dropped, and audio that never arrived reads as silence. Invariant: the
+sample read at position p was written for position p, or it is silence.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PCM_SCALE = 32767
 
 
 class AudioRing:
-    """int16 inside: half the memory and half the wire, and no codec we take carries more."""
+    """Stores int16: half the memory and half the data to the engine; no accepted codec has more precision."""
 
     def __init__(self, capacity_samples: int) -> None:
         self._buffer = np.zeros(capacity_samples, dtype=np.int16)
@@ -24,7 +24,7 @@ class AudioRing:
 
     @property
     def start_sample(self) -> int:
-        """The oldest position still held."""
+        """The oldest position that is still in the buffer."""
         return self._start
 
     @property
@@ -32,15 +32,15 @@ class AudioRing:
         return self._end
 
     def write(self, samples: Float32Array, start_sample: int) -> None:
-        """Append (n,) float32 in [-1, 1]; start_sample never lies before the end of what was written."""
+        """Append (n,) float32 in [-1, 1]. start_sample must not be before the end of the audio so far."""
         if start_sample < self._end:
             raise ValueError(f"audio at sample {start_sample} comes after sample {self._end}")
         capacity = len(self._buffer)
-        hole = start_sample - self._end
-        if self._end == 0 or hole >= capacity:
+        gap = start_sample - self._end
+        if self._end == 0 or gap >= capacity:
             self._start = start_sample
         else:
-            self._put(np.zeros(hole, dtype=np.int16), self._end)
+            self._put(np.zeros(gap, dtype=np.int16), self._end)
         pcm = (np.clip(samples, -1.0, 1.0) * PCM_SCALE).astype(np.int16)[-capacity:]
         self._end = start_sample + len(samples)
         self._put(pcm, self._end - len(pcm))

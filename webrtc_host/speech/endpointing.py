@@ -1,8 +1,8 @@
-"""Endpointing: turn speech probabilities into utterance boundaries.
+"""Endpointing: turns speech probabilities into the starts and ends of utterances.
 
-Pure: no clock, no I/O. `now_s` comes from the caller. Owns the four-state table below and nothing of the
-audio itself. Invariant: every SpeechStarted is followed by exactly one SpeechEnded with the same
-utterance_id.
+It is the four-state table below, plus the times around it. Pure: no clock, no I/O; the caller passes `now_s`.
+Invariant: every SpeechStarted is followed by exactly one SpeechEnded with the same utterance_id.
+Explanation: docs/explanation/endpointing.md.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from webrtc_host.speech.vad import FRAME_SAMPLES, TRAITS, DetectorName, Detector
 
 class State(StrEnum):
     QUIET = "quiet"
-    STARTING = "starting"  # sounds like speech, not yet long enough to say so
+    STARTING = "starting"  # speech, but not for min_speech_ms yet
     SPEAKING = "speaking"
-    STOPPING = "stopping"  # silent, but the speaker may only be drawing breath
+    STOPPING = "stopping"  # silence, but perhaps only a breath
 
 
 class Signal(StrEnum):
@@ -28,7 +28,7 @@ class Signal(StrEnum):
     SILENCE = "silence"
     LONG_ENOUGH = "long_enough"  # speech has lasted min_speech_ms
     HANGOVER_OVER = "hangover_over"  # silence has lasted hangover_ms
-    CUT = "cut"  # the audio itself ends here: gap, no packets, channel closed
+    CUT = "cut"  # the audio ends here: gap, no packets, channel closed
 
 
 TABLE: dict[tuple[State, Signal], State] = {
@@ -47,16 +47,17 @@ TABLE: dict[tuple[State, Signal], State] = {
     (State.STOPPING, Signal.HANGOVER_OVER): State.QUIET,
     (State.STOPPING, Signal.CUT): State.QUIET,
 }
-"""A missing pair is an illegal move and raises. docs/explanation/endpointing.md draws this table; a test
-compares."""
+"""A pair that is not in the table is an error and raises. docs/explanation/endpointing.md shows the table; a
+test compares both.
+"""
 
 
 class Rule(StrEnum):
-    """Why an utterance ended: on the wire in speech.ended."""
+    """Why an utterance ended; the field `rule` of speech.ended."""
 
     HANGOVER = "hangover"  # enough silence
-    GAP = "gap"  # the timeline jumps: audio that never came
-    NO_PACKETS = "no_packets"  # nothing arrives any more
+    GAP = "gap"  # a gap in the timeline: audio that never arrived
+    NO_PACKETS = "no_packets"  # no audio arrives any more
     CHANNEL_CLOSED = "channel_closed"
 
 
@@ -64,11 +65,11 @@ class Rule(StrEnum):
 class EndpointingConfig:
     on_probability: float | None = None  # None: the detector's own (Silero 0.5)
     off_probability: float | None = None  # None: the detector's own (Silero 0.35)
-    min_speech_ms: int = 96  # shorter sounds are clicks; "yes" lasts 200 ms and more
-    hangover_ms: int = 500  # silence waited for
-    pre_roll_ms: int = 300  # audio kept in front of the first frame, so that first syllables live
-    gap_ms: int = 1000  # a longer hole in the timeline ends an utterance
-    no_packets_ms: int = 1000  # so long without any audio ends it too
+    min_speech_ms: int = 96  # shorter sounds are clicks; "yes" lasts 200 ms or more
+    hangover_ms: int = 500  # silence that ends an utterance
+    pre_roll_ms: int = 300  # audio before the first frame of speech, so that first syllables are complete
+    gap_ms: int = 1000  # a longer gap in the timeline ends an utterance
+    no_packets_ms: int = 1000  # so much time without any audio ends it too
 
     def __post_init__(self) -> None:
         on, off = self.thresholds(TRAITS[DetectorName.SILERO])
@@ -94,15 +95,15 @@ class EndpointingConfig:
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
     utterance_id: str
-    start_sample: int  # where speech begins
-    audio_sample: int  # where its audio should begin: the pre-roll, never inside the utterance before
+    start_sample: int  # start of speech
+    audio_sample: int  # where its audio should begin: with pre-roll, but after the last utterance
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
     utterance_id: str
     start_sample: int
-    end_sample: int  # where speech ends, not where the waiting for more of it ended
+    end_sample: int  # end of speech, without the hangover
     rule: Rule
 
 
@@ -110,8 +111,10 @@ SpeechEvent = SpeechStarted | SpeechEnded
 
 
 class Endpointing:
-    """One channel's table. Positions are samples of the channel's timeline; `now_s` only serves
-    `no_packets`."""
+    """The state of one channel.
+
+    Positions are samples of its timeline; `now_s` is used for `no_packets` only.
+    """
 
     def __init__(
         self,
@@ -126,11 +129,11 @@ class Endpointing:
         self._state = State.QUIET
         self._utterance_id = ""
         self._first_speech_sample = 0  # start of the first frame of speech
-        self._last_speech_sample = 0  # end of the last one
-        self._start_sample = 0  # the same, lag taken off
-        self._floor_sample = 0  # end of the utterance before
+        self._last_speech_sample = 0  # end of the last frame of speech
+        self._start_sample = 0  # start of speech, with the detector's lag subtracted
+        self._floor_sample = 0  # end of the last utterance
         self._position: int | None = None
-        self._heard_at_s = 0.0
+        self._audio_at_s = 0.0
 
     @property
     def state(self) -> State:
@@ -142,26 +145,27 @@ class Endpointing:
 
     @property
     def last_speech_sample(self) -> int:
-        """End of the newest frame that was speech."""
+        """End of the newest frame with speech."""
         return self._last_speech_sample
 
     @property
     def settled_sample(self) -> int:
-        """What lies before it, outside of utterances told of, is silence for good."""
+        """Audio before this sample is in an utterance that was reported, or it is silence for good."""
         if self._state in (State.SPEAKING, State.STOPPING):
             return self._start_sample
         first = self._first_speech_sample if self._state is State.STARTING else self._position or 0
         return max(self._floor_sample, first - self._samples(self._traits.onset_lag_ms))
 
     def feed(self, values: Float32Array, start_sample: int, now_s: float) -> list[SpeechEvent]:
-        """Take the next probabilities and return what they decide.
+        """Take the next probabilities; returns the events that they cause.
 
-        values: (n,) in [0, 1], one per 512 samples. start_sample: of the first of them; never goes backwards
-        (ValueError). A hole of up to gap_ms counts as silence, a longer one ends the utterance.
+        values: (n,) in [0, 1], one per 512 samples. start_sample: of the first one; ValueError when it is
+        before the end of the last call. A gap of up to gap_ms counts as silence; a longer one ends the
+        utterance.
         """
         if self._position is not None and start_sample < self._position:
             raise ValueError(f"probabilities at sample {start_sample} come after {self._position}")
-        self._heard_at_s = now_s
+        self._audio_at_s = now_s
         events: list[SpeechEvent] = []
         if self._position is not None and start_sample - self._position > self._samples(self._config.gap_ms):
             events += self._cut(Rule.GAP)
@@ -172,8 +176,8 @@ class Endpointing:
         return events
 
     def on_tick(self, now_s: float) -> list[SpeechEvent]:
-        """Ends the utterance when audio has stopped coming altogether."""
-        if self._state is State.QUIET or (now_s - self._heard_at_s) * 1000 < self._config.no_packets_ms:
+        """End the utterance when no audio has arrived for no_packets_ms."""
+        if self._state is State.QUIET or (now_s - self._audio_at_s) * 1000 < self._config.no_packets_ms:
             return []
         return self._cut(Rule.NO_PACKETS)
 
@@ -182,8 +186,9 @@ class Endpointing:
 
     def _frame(self, value: float, at: int) -> list[SpeechEvent]:
         end = at + FRAME_SAMPLES
-        going = self._state in (State.STARTING, State.SPEAKING)
-        if value >= (self._off if going else self._on):
+        # Two thresholds (hysteresis): during speech a lower probability is enough to continue.
+        is_continuing = self._state in (State.STARTING, State.SPEAKING)
+        if value >= (self._off if is_continuing else self._on):
             if self._state is State.QUIET:
                 self._first_speech_sample = at
             self._move(Signal.SPEECH)

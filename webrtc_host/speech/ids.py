@@ -1,6 +1,6 @@
-"""Ids of utterances, segments and windows, unique on the server.
+"""Makes the ids of utterances, segments and windows, unique on this server.
 
-One `Ids` is shared by all channels of a process. `continue_after` lets a record on disk go on where it ended.
+All channels of a process share one `Ids`. After a restart, `continue_after` continues the ids of the record.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import itertools
 
 
 class Ids:
+    """Counters for ids of the form u_1, g_1 and w_1."""
+
     def __init__(self) -> None:
         self._windows = itertools.count(1)
         self.continue_after(0, 0)
 
     def continue_after(self, utterance_max: int, segment_max: int) -> None:
-        """Begin behind the highest ids of an earlier process. Before the first id is given out."""
+        """Start after the highest ids of an earlier process. Call it before the first id is used."""
         self._utterances = itertools.count(utterance_max + 1)
         self._segments = itertools.count(segment_max + 1)
 
@@ -25,5 +27,5 @@ class Ids:
         return f"g_{next(self._segments)}"
 
     def window(self) -> str:
-        """Only between 8082 and 8081; need not outlive the process."""
+        """Used between 8082 and 8081 only, so it need not be unique after a restart."""
         return f"w_{next(self._windows)}"

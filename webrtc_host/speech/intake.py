@@ -1,7 +1,8 @@
-"""Intake: the bounded queue between a channel's source, which never waits, and the thread that listens.
+"""Intake: the bounded queue between a channel's source, which never waits, and the analysis thread.
 
-Pure but for `room`, which file sources may wait on. Owns the policy when full: the newest sound is refused,
-counted as shed, and said once. Invariant: what waits is never longer than `backlog_ms_max`.
+When the queue is full, the newest audio is dropped: counted as shed, reported to coverage, and logged once.
+Pure, except for waiting: the pipeline waits for a batch, file sources wait for free space.
+Invariant: the waiting audio is never longer than `backlog_ms_max`.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from webrtc_host.seams import SAMPLES_PER_MS, Block, BlockKind, CoverageNotes, C
 logger = logging.getLogger(__name__)
 
 PIECE_SAMPLES = 1000 * SAMPLES_PER_MS
-"""Audio is taken in pieces of this length at most: one hop to the thread stays short, and the ring of past
-audio does not run ahead of the windows cut from it.
+"""Audio is taken in pieces of at most this length: then one call of the thread is short, and the audio
+buffer does not get ahead of the windows that are cut from it.
 """
 
 TOO_SLOW = "too_slow"
 
 
 class Intake:
+    """The queue of one channel."""
+
     def __init__(
         self, channel_id: str, limit_ms: int, batch_ms: int, notes: CoverageNotes | None = None
     ) -> None:
@@ -34,8 +37,8 @@ class Intake:
         self._samples = 0
         self._is_shedding = False
         self._has_batch = asyncio.Event()
-        self._has_room = asyncio.Event()
-        self._has_room.set()
+        self._has_space = asyncio.Event()
+        self._has_space.set()
         self.shed_samples = 0
 
     def __bool__(self) -> bool:
@@ -43,31 +46,32 @@ class Intake:
 
     @property
     def samples(self) -> int:
-        """What waits."""
+        """Samples that wait."""
         return self._samples
 
     @property
     def is_shedding(self) -> bool:
-        """Something was refused, and the queue has not been empty since."""
+        """True after audio was dropped, until the queue has been empty."""
         return self._is_shedding
 
     def put(self, block: Block) -> None:
-        is_sound = block.kind is BlockKind.AUDIO
-        # A long loss comes in one block. What of it is left out is a hole, as silent; the rest is for sound.
-        limit = self._limit if is_sound else self._limit // 2
+        is_audio = block.kind is BlockKind.AUDIO
+        # A long loss comes as one block of silence. Half of the queue stays free for real audio; silence that
+        # is left out becomes a gap, which is as silent.
+        limit = self._limit if is_audio else self._limit // 2
         for piece in _pieces(block):
             if self._samples + len(piece.samples) > limit:
-                if is_sound:
-                    self.refuse(piece)
+                if is_audio:
+                    self.shed(piece)
             else:
                 self._blocks.append(piece)
                 self._samples += len(piece.samples)
         if self._samples >= self._batch:
             self._has_batch.set()
         if self._samples > self._limit // 2:
-            self._has_room.clear()
+            self._has_space.clear()
 
-    def refuse(self, block: Block) -> None:
+    def shed(self, block: Block) -> None:
         self.shed_samples += len(block.samples)
         if self._notes is not None:
             self._notes.decide(block.start_sample, block.end_sample, CoverageState.SHED, TOO_SLOW)
@@ -77,7 +81,7 @@ class Intake:
             logger.warning("channel %s: audio is shed, %s ms already wait", self._channel_id, waiting)
 
     def take(self) -> list[Block]:
-        """The oldest blocks, about a second at most."""
+        """The oldest blocks, at most about one second."""
         taken: list[Block] = []
         samples = 0
         while self._blocks and samples < PIECE_SAMPLES:
@@ -88,13 +92,13 @@ class Intake:
         if self._samples < self._batch:
             self._has_batch.clear()
         if self._samples <= self._limit // 2:
-            self._has_room.set()
+            self._has_space.set()
         if not self._blocks:
             self._is_shedding = False
         return taken
 
-    async def batch(self, timeout_s: float) -> None:
-        """Until a batch waits, `wake` is called or the time is over."""
+    async def wait_for_batch(self, timeout_s: float) -> None:
+        """Wait until a batch is there, `wake` is called, or the time is over."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._has_batch.wait()
@@ -104,9 +108,9 @@ class Intake:
     def wake(self) -> None:
         self._has_batch.set()
 
-    async def room(self) -> None:
-        """Until at most half of the queue is taken."""
-        await self._has_room.wait()
+    async def wait_for_space(self) -> None:
+        """Wait until at most half of the queue is used."""
+        await self._has_space.wait()
 
 
 def _pieces(block: Block) -> list[Block]:

@@ -1,9 +1,11 @@
-"""Joining: the words of two overlapping windows become one row of words, none twice and none lost.
+"""Joining: merges the words of two overlapping windows into one list, without duplicate or missing words.
 
-Pure functions. Whisper misreads what a window's edge cuts, so neither window is trusted near its own edge:
-the words of the overlap are aligned by text and by time, and one joint is chosen well inside it. Left of the
-joint the earlier window is right, right of it the later one. Knows nothing of commit points; `fixed` only
-says what cannot change any more.
+Whisper makes errors in words that a window's edge cuts. So no window is trusted near its own edge: the words
+of the overlap are aligned by text and by time, and a merge point is chosen well inside the overlap. Before
+the merge point the words of the earlier window are used, after it those of the later one. Pure functions;
+`merge.py` decides what is committed, and passes it here as `fixed`.
+Invariant: the words left[:fixed] are not changed and not returned again.
+Explanation: docs/explanation/windows.md.
 """
 
 from __future__ import annotations
@@ -17,16 +19,15 @@ from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity
 
 EDGE_SAMPLES = 400 * SAMPLES_PER_MS
-"""A word this close to its window's edge may be cut: Whisper's word times are off by up to about 200 ms."""
+"""A word this close to its window's edge may be cut: Whisper's word times are wrong by up to about 200 ms."""
 APART_SAMPLES_MAX = 900 * SAMPLES_PER_MS
-"""Readings of one word in two windows are never further apart than this: both times off, one of them cut."""
+"""The largest distance of the same word in two windows: both times may be wrong, and one word may be cut."""
 NEAR_SAMPLES = 350 * SAMPLES_PER_MS
-"""Readings that look unlike may still be one word when they lie so close together and an edge cut one of
-them."""
+"""Two unlike words that are closer than this may be the same word, when an edge has cut one of them."""
 TOUCH_SAMPLES = 100 * SAMPLES_PER_MS
-"""Words may overlap by this much and still follow each other."""
+"""Words may overlap by this much and still count as one after the other."""
 SPARE_PROBABILITY_MIN = 0.3
-"""Below this a word that only one window heard is taken for an invention."""
+"""A word of one window only is left out below this probability: it is probably a hallucination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +41,41 @@ class Overlap:
 
 
 Column = tuple[int | None, int | None]
-"""One place in the row: index in the earlier window, index in the later one, None where it heard nothing."""
+"""One position of the alignment: index in the earlier window, index in the later one; None: not in it."""
 
 
 def join(left: Sequence[Word], right: Sequence[Word], overlap: Overlap, fixed: int = 0) -> list[Word]:
-    """The words that follow left[:fixed].
+    """Merge two windows; returns the words that follow left[:fixed].
 
-    left: the earlier window's words from a little before the overlap on, the first `fixed` of them already
+    left: the words of the earlier window from shortly before the overlap; the first `fixed` of them are
     final. right: all words of the later window.
     """
-    left = _without_heard_once(left, right, overlap, fixed)
+    left = _without_false_repeat(left, right, overlap, fixed)
     columns, _ = align(left, right, overlap)
     after = _after_fixed(columns, fixed)
-    at = _joint(columns[after:], left, right, overlap)
+    at = _merge_point(columns[after:], left, right, overlap)
     if at is None:
-        row = _join_by_time(columns[after:], left, right, overlap)
+        merged = _join_by_time(columns[after:], left, right, overlap)
     else:
         at += after
-        row = [left[i] for i, _ in columns[after:at] if i is not None]
-        row.append(_better(left, right, columns[at], overlap))
-        row += [right[j] for _, j in columns[at + 1 :] if j is not None]
-    said = list(left[max(0, fixed - 1) : fixed])  # what a word at the row's head must not run into
-    return _with_holes_filled([*said, *row], columns[after:], left, right, overlap)[len(said) :]
+        merged = [left[i] for i, _ in columns[after:at] if i is not None]
+        merged.append(_farther_from_edge(left, right, columns[at], overlap))
+        merged += [right[j] for _, j in columns[at + 1 :] if j is not None]
+    # The last fixed word takes part: an added word must not overlap it.
+    before = list(left[max(0, fixed - 1) : fixed])
+    return _with_missed_words([*before, *merged], columns[after:], left, right, overlap)[len(before) :]
 
 
 def align(left: Sequence[Word], right: Sequence[Word], overlap: Overlap) -> tuple[list[Column], float]:
-    """The best pairing in order, and its score: as many likely pairs as there are, by likeness and by
-    time."""
+    """The best alignment in order, and its score: as many likely pairs as possible, by text and by time.
+
+    A dynamic program over the ends of both lists (a longest common subsequence with weights). An overlap has
+    few words, so the quadratic cost does not matter.
+    """
     n, m = len(left), len(right)
     left_keys, right_keys = keys_of(left), keys_of(right)
     best = [[0.0] * (m + 1) for _ in range(n + 1)]
+    # From the end to the start, so that `columns` can be built forwards, in the order of speech.
     pair = [[0.0] * m for _ in range(n)]
     for i in range(n - 1, -1, -1):
         for j in range(m - 1, -1, -1):
@@ -92,26 +98,30 @@ def align(left: Sequence[Word], right: Sequence[Word], overlap: Overlap) -> tupl
     return columns, best[0][0]
 
 
-def _without_heard_once(
+def _without_false_repeat(
     left: Sequence[Word], right: Sequence[Word], overlap: Overlap, fixed: int
 ) -> Sequence[Word]:
-    """The earlier window's words without a repeated tail, unless the later window heard it twice as well."""
+    """The earlier window's words without a repeated tail, unless the later window has it twice as well.
+
+    Whisper often repeats the last words of a window. The later window has the same speech well inside, so it
+    shows how often the words were spoken.
+    """
     for n in (3, 2, 1):
         shorter = left[: len(left) - n]
         if not _repeats_tail(left, n) or len(shorter) < fixed:
             continue
         _, once = align(shorter, right, overlap)
         _, twice = align(left, right, overlap)
-        if twice - once < 1.0:  # a second pair would be worth up to 2
+        if twice - once < 1.0:  # a matching second copy adds a pair, which scores up to 2
             return shorter
     return left
 
 
 def without_repeated_tail(words: Sequence[Word], end_sample: int) -> list[Word]:
-    """Without the one to three last words when they only repeat those before them.
+    """The words without the last one to three, when these only repeat the words before them.
 
-    Whisper likes to say the end of a window twice. "Mayday mayday" stays: there was time to speak both before
-    end_sample, the end of speech, and the second does not begin before the first is over.
+    A real repetition ("mayday mayday") stays: there was time to speak it twice before `end_sample`, the end
+    of speech, and the second copy begins after the first one has ended.
     """
     for n in (3, 2, 1):
         if _repeats_tail(words, n) and not _had_time(words, n, end_sample):
@@ -124,10 +134,10 @@ def _had_time(words: Sequence[Word], n: int, end_sample: int) -> bool:
     start = first[0].start_sample
     if len(words) > 2 * n:
         start = max(start, min(words[-2 * n - 1].end_sample, second[0].start_sample))
-    room = max(0, min(end_sample, second[-1].end_sample) - start)
+    available = max(0, min(end_sample, second[-1].end_sample) - start)
     left_over = end_sample - first[-1].end_sample
     return (
-        room >= 0.7 * _pace(words[:-n]) * 2 * n
+        available >= 0.7 * _pace(words[:-n]) * 2 * n
         and left_over >= 0.4 * (first[-1].end_sample - first[0].start_sample)
         and second[0].start_sample >= first[-1].end_sample - TOUCH_SAMPLES
     )
@@ -139,7 +149,7 @@ def _repeats_tail(words: Sequence[Word], n: int) -> bool:
 
 
 def _pace(words: Sequence[Word]) -> float:
-    """Samples from the start of one word to that of the next."""
+    """Samples from the start of one word to the start of the next, as a median; 300 ms when unknown."""
     steps = [b.start_sample - a.start_sample for a, b in zip(words, words[1:], strict=False)]
     return median(steps) if len(steps) >= 3 else 300 * SAMPLES_PER_MS
 
@@ -153,22 +163,24 @@ def _pair_score(a: Word, b: Word, likeness: float, overlap: Overlap) -> float:
     if apart > APART_SAMPLES_MAX:
         return 0.0
     if likeness >= ALIKE:
+        # Text outweighs time: times of equal words differ by the errors of both windows.
         return 2.0 * likeness - 0.8 * apart / APART_SAMPLES_MAX
     is_at_edge = _left_margin(a, overlap) < EDGE_SAMPLES or _right_margin(b, overlap) < EDGE_SAMPLES
     return 0.3 * likeness + 0.1 if is_at_edge and apart <= NEAR_SAMPLES else 0.0
 
 
 def _left_margin(a: Word, overlap: Overlap) -> int:
-    """How far a word of the earlier window is from that window's end."""
+    """The distance of a word in the earlier window from that window's end."""
     return overlap.end_sample - a.end_sample
 
 
 def _right_margin(b: Word, overlap: Overlap) -> int:
+    """The distance of a word in the later window from that window's start."""
     return b.start_sample - overlap.start_sample
 
 
 def _after_fixed(columns: Sequence[Column], fixed: int) -> int:
-    """Where the columns behind the last fixed word begin."""
+    """The index of the first column after the last fixed word."""
     at = 0
     for k, (i, _) in enumerate(columns):
         if i is not None and i < fixed:
@@ -176,10 +188,10 @@ def _after_fixed(columns: Sequence[Column], fixed: int) -> int:
     return at
 
 
-def _joint(
+def _merge_point(
     columns: Sequence[Column], left: Sequence[Word], right: Sequence[Word], overlap: Overlap
 ) -> int | None:
-    """The pair best fit to change sides at: read alike by both, nearest the middle."""
+    """The best pair to change windows at: the same word in both, nearest to the middle of the overlap."""
     best: int | None = None
     best_cost = 0.0
     for k, (i, j) in enumerate(columns):
@@ -189,67 +201,72 @@ def _joint(
         if likeness < ALIKE:
             continue
         middle = (mid_sample(left[i]) + mid_sample(right[j])) // 2
+        # The middle is farthest from both edges. A less similar pair counts as a farther one.
         cost = abs(middle - overlap.middle_sample) + (1.0 - likeness) * 4 * EDGE_SAMPLES
         if best is None or cost < best_cost:
             best, best_cost = k, cost
     return best
 
 
-def _better(left: Sequence[Word], right: Sequence[Word], column: Column, overlap: Overlap) -> Word:
-    """The reading further from its own window's edge."""
+def _farther_from_edge(left: Sequence[Word], right: Sequence[Word], column: Column, overlap: Overlap) -> Word:
+    """The word of a pair that is farther from its own window's edge."""
     i, j = column
     if i is None or j is None:
-        raise ValueError("a joint is a pair")
+        raise ValueError("the merge point must be a pair")
     return left[i] if _left_margin(left[i], overlap) >= _right_margin(right[j], overlap) else right[j]
 
 
 def _join_by_time(
     columns: Sequence[Column], left: Sequence[Word], right: Sequence[Word], overlap: Overlap
 ) -> list[Word]:
-    """No word of the overlap reads alike in both: change sides in its middle. A pair still gives one word,
-    and what one side heard where the other has ended, or not begun, stays.
+    """Merge without a merge point: no word of the overlap is alike in both, so change at its middle.
+
+    A pair still gives one word. A word of one window stays when the other window has ended before it, or has
+    not begun.
     """
-    row: list[Word] = []
+    merged: list[Word] = []
     left_end = max((w.end_sample for w in left), default=0) - TOUCH_SAMPLES
     right_start = min((w.start_sample for w in right), default=overlap.end_sample) + TOUCH_SAMPLES
     for i, j in columns:
         if i is not None and j is not None:
-            row.append(_better(left, right, (i, j), overlap))
+            merged.append(_farther_from_edge(left, right, (i, j), overlap))
         elif i is not None:
             if mid_sample(left[i]) < overlap.middle_sample or left[i].end_sample <= right_start:
-                row.append(left[i])
+                merged.append(left[i])
         elif j is not None:
             if mid_sample(right[j]) >= overlap.middle_sample or right[j].start_sample >= left_end:
-                row.append(right[j])
-    return row
+                merged.append(right[j])
+    return merged
 
 
-def _with_holes_filled(
-    row: list[Word],
+def _with_missed_words(
+    merged: list[Word],
     columns: Sequence[Column],
     left: Sequence[Word],
     right: Sequence[Word],
     overlap: Overlap,
 ) -> list[Word]:
-    """Words that only the side not chosen heard, well inside its window, where the row has nothing."""
-    spare = [left[i] for i, j in columns if i is not None and j is None and left[i] not in row]
-    spare = [w for w in spare if _left_margin(w, overlap) >= EDGE_SAMPLES]
-    missed = [right[j] for i, j in columns if i is None and j is not None and right[j] not in row]
-    spare += [w for w in missed if _right_margin(w, overlap) >= EDGE_SAMPLES]
-    for word in sorted(spare, key=lambda w: w.start_sample):
+    """Add words that only the window not chosen has, well inside that window, where the list has a gap."""
+    candidates = [left[i] for i, j in columns if i is not None and j is None and left[i] not in merged]
+    candidates = [w for w in candidates if _left_margin(w, overlap) >= EDGE_SAMPLES]
+    only_right = [right[j] for i, j in columns if i is None and j is not None and right[j] not in merged]
+    candidates += [w for w in only_right if _right_margin(w, overlap) >= EDGE_SAMPLES]
+    for word in sorted(candidates, key=lambda w: w.start_sample):
         if word.probability >= SPARE_PROBABILITY_MIN:
-            row = _fitted(row, word)
-    return row
+            merged = _with_word(merged, word)
+    return merged
 
 
-def _fitted(row: list[Word], word: Word) -> list[Word]:
-    at = sum(1 for w in row if mid_sample(w) <= mid_sample(word))
-    if at == 0 or at == len(row):
-        return row  # beyond the row's ends it was left out on purpose
-    room = row[at].start_sample - row[at - 1].end_sample
+def _with_word(merged: list[Word], word: Word) -> list[Word]:
+    """The list with `word` in it, when there is a gap for it and the word is not there already."""
+    at = sum(1 for w in merged if mid_sample(w) <= mid_sample(word))
+    if at == 0 or at == len(merged):
+        return merged  # beyond the first and last word it was left out on purpose
+    available = merged[at].start_sample - merged[at - 1].end_sample
     (key,) = keys_of((word,))
-    is_known = any(similarity(key, k) >= ALIKE for k in keys_of(row[max(0, at - 4) : at + 4]))
+    # The word may be in the list at another time, so its neighbours are compared too.
+    is_known = any(similarity(key, k) >= ALIKE for k in keys_of(merged[max(0, at - 4) : at + 4]))
     spoken = max(word.end_sample - word.start_sample, 150 * SAMPLES_PER_MS)
-    if is_known or room < 0.6 * spoken:
-        return row
-    return [*row[:at], word, *row[at:]]
+    if is_known or available < 0.6 * spoken:
+        return merged
+    return [*merged[:at], word, *merged[at:]]

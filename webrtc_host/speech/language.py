@@ -1,7 +1,7 @@
-"""The language of a channel: given, or found out in the first seconds of speech and then kept.
+"""The language of a channel: given, or detected in the first seconds of speech and then fixed.
 
-Pure. Whisper's guess on a second of speech is unsafe, so `auto` stays open until enough speech was read with
-confidence in one language. Invariant: once locked, never changes.
+Pure. Whisper's guess on one second of speech is not reliable. So `auto` stays open until enough speech was
+decoded with confidence in one language. Invariant: a fixed language never changes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from webrtc_host.seams import SAMPLES_PER_MS
 
 @dataclass(frozen=True, slots=True)
 class LanguageConfig:
-    lock_after_ms: int = 3000  # of speech read with confidence
-    lock_probability: float = 0.8  # what counts as confidence
+    lock_after_ms: int = 3000  # speech decoded with confidence in one language
+    lock_probability: float = 0.8  # a result counts as confident from this probability
 
     def __post_init__(self) -> None:
         if not 500 <= self.lock_after_ms <= 60_000:
@@ -26,6 +26,8 @@ class LanguageConfig:
 
 
 class LanguageLock:
+    """The language of one channel."""
+
     def __init__(self, config: LanguageConfig, language: str = AUTO) -> None:
         self._config = config
         self._language = language
@@ -34,7 +36,7 @@ class LanguageLock:
 
     @property
     def language(self) -> str:
-        """What to ask the engine for: a code, or "auto"."""
+        """The language for requests to the engine: a code, or "auto"."""
         return self._language
 
     @property
@@ -42,10 +44,10 @@ class LanguageLock:
         return self._language != AUTO
 
     def feed(self, transcript: Transcript, start_sample: int, end_sample: int) -> bool:
-        """One reading of [start_sample, end_sample). True when it locks the language.
+        """Take the result for [start_sample, end_sample). True when it fixes the language.
 
-        Audio counts once, however many windows read it; twice as much of one language as of all others is
-        wanted.
+        Audio counts once, however many windows contain it. There must be twice as much speech of one language
+        as of all others.
         """
         if self.is_locked or not transcript.text or transcript.end_reason is EndReason.NO_SPEECH:
             return False

@@ -1,8 +1,8 @@
-"""Lines: what the merge decided, written as events of the wire.
+"""Writes the text of an utterance as events: `segment.interim`, `segment.final` and `window.failed`.
 
-Owns the cutting of commits into segments and the shape of `segment.interim`, `segment.final` and
-`window.failed`, for live channels and for uploads; decides nothing about words. Invariant: segments of one
-utterance lie inside its speech, in order, without overlapping.
+It cuts committed words into segments (lines of text), for live channels and for uploads. `merge.py` decides
+which words are committed. Invariant: the segments of one utterance lie inside its speech, in order, without
+overlap.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from webrtc_host.speech.final_text import FinalText, TextStage, apply_stages
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.merge import Committed, InterimText
 from webrtc_host.speech.segments import SegmentsConfig, in_order, split, to_the_end
-from webrtc_host.speech.windowing import WindowWanted
+from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.speech.words import text_of
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def write_final(
 ) -> FinalText:
     """Write `segment.final` and return the final as it was written, after the text stages.
 
-    Every door and every source of audio writes its finals here.
+    All inputs and all sources of audio write their finals with this function.
     """
     final = apply_stages(stages, final, _log_failure)
     sink.emit(
@@ -60,7 +60,7 @@ def write_failed(
     end_sample: int,
     error: EngineError,
 ) -> None:
-    """Write `window.failed`: the engine could not read [start_sample, end_sample) of this utterance."""
+    """Write `window.failed`: the engine could not decode [start_sample, end_sample) of this utterance."""
     sink.emit(
         WindowFailed(
             channel=channel_id,
@@ -75,7 +75,7 @@ def write_failed(
 
 
 class LineWriter:
-    """One utterance's lines."""
+    """Writes the segments of one utterance."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class LineWriter:
         self._ids = ids
         self._config = config
         self._stages = stages
-        self._floor_sample = start_sample  # end of the line before
+        self._floor_sample = start_sample  # end of the last line
 
     def interim(self, interim: InterimText) -> None:
         start = max(self._floor_sample, interim.start_sample)
@@ -109,7 +109,7 @@ class LineWriter:
         )
 
     def finals(self, commit: Committed, last_sample: int, glossary_version: int) -> int:
-        """One `segment.final` for each line of the commit; how many. last_sample: no speech after this."""
+        """Write one `segment.final` per line of the commit; returns how many. last_sample: end of speech."""
         words = in_order(commit.words, self._floor_sample, max(self._floor_sample, last_sample))
         if commit.is_last and words:
             words = to_the_end(words, last_sample)
@@ -119,7 +119,7 @@ class LineWriter:
             self._floor_sample = line[-1].end_sample
         return len(lines)
 
-    def failed(self, window: WindowWanted, window_id: str, error: EngineError) -> None:
+    def failed(self, window: WindowSpec, window_id: str, error: EngineError) -> None:
         start = max(self._floor_sample, window.start_sample)
         end = max(start, window.end_sample)
         write_failed(self._sink, self._channel_id, window.utterance_id, window_id, start, end, error)

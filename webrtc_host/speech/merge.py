@@ -1,9 +1,10 @@
-"""Merge: the transcripts of one utterance's windows become committed words and an interim tail.
+"""Merge: turns the results of one utterance's windows into committed words and an interim.
 
-Pure. Owns the commit point of an utterance, the order of its windows (answers may come in any) and the words
-held back inside an overlap until the next window has read them too. Knows no engine and no events of the
-wire. Invariants: the commit point only moves forward; a word is committed once; an interim holds only text
-after the commit point.
+This module moves the commit point of an utterance, puts the windows into order (results may come in any
+order), and holds back the words of an overlap until the next window has its result. `joining.py` merges the
+words. Pure; the engine and the events are not known here.
+Invariants: the commit point only moves forward; a word is committed once; an interim contains only text after
+the commit point.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ from dataclasses import dataclass
 from host_stt.contract import Priority, Transcript, Word
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.joining import Overlap, join, without_repeated_tail
-from webrtc_host.speech.windowing import WindowWanted
+from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity, text_of, words_of
 
 CONTEXT_SAMPLES = 600 * SAMPLES_PER_MS
-"""Committed words this close before a window take part in aligning it: its first word may be the end of the
-last."""
+"""Committed words this close before a window take part in the alignment: its first word may be the end of the
+last committed one.
+"""
 TAIL_WORDS = 60
-"""Committed words kept to find them again in an interim that was asked before they were final."""
+"""Committed words kept, to find them again in an interim that was sent before they were final."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """Words that will not change. Empty words still move the commit point."""
+    """Words that do not change any more. Without words, it still moves the commit point."""
 
     utterance_id: str
     words: tuple[Word, ...]
@@ -39,9 +41,11 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class InterimText:
+    """Text that may still change: what the utterance says after the commit point."""
+
     utterance_id: str
     text: str
-    stable_chars: int  # a prefix that has not changed since the last revision
+    stable_chars: int  # length of the prefix that is the same as in the last revision
     revision: int
     start_sample: int
     end_sample: int
@@ -52,16 +56,16 @@ MergeEvent = Committed | InterimText
 
 
 class UtteranceMerge:
-    """Windows of one utterance in, in any order; what may be shown out."""
+    """Takes results of one utterance's windows in any order; returns the text that may be shown."""
 
     def __init__(self, utterance_id: str, start_sample: int) -> None:
         self._id = utterance_id
         self._commit_sample = start_sample
-        self._waiting: dict[int, tuple[WindowWanted, Transcript | None]] = {}
+        self._waiting: dict[int, tuple[WindowSpec, Transcript | None]] = {}
         self._next_number = 0
         self._tail: list[Word] = []  # the newest committed words
-        self._held: list[Word] = []  # read by one window, waiting for the next
-        self._held_end = start_sample  # where the window that read them ends
+        self._held: list[Word] = []  # words of an overlap that wait for the next window
+        self._held_end = start_sample  # end of the window that they are from
         self._logprob = 0.0
         self._language = ""
         self._shown: list[Word] = []
@@ -75,34 +79,36 @@ class UtteranceMerge:
 
     @property
     def is_done(self) -> bool:
-        """The last final was committed, or failed."""
+        """True when the last final window was committed or has failed."""
         return self._is_done
 
     def history(self, words: int) -> str:
-        """The newest committed words, for the prompt of the next window."""
+        """The newest committed words, as history in the prompt of the next window."""
         return text_of(self._tail[-words:]) if words else ""
 
-    def feed(self, window: WindowWanted, transcript: Transcript) -> list[MergeEvent]:
+    def feed(self, window: WindowSpec, transcript: Transcript) -> list[MergeEvent]:
+        """Take the result of a window; returns what it commits, and the interim to show."""
         if window.priority is Priority.INTERIM:
             return self._interim(window, transcript)
         return self._final(window, transcript)
 
-    def fail(self, window: WindowWanted) -> list[MergeEvent]:
-        """A final window that will never be answered: what was held for it is committed as it is."""
+    def fail(self, window: WindowSpec) -> list[MergeEvent]:
+        """A final window has failed: the words that were held for it are committed as they are."""
         return self._final(window, None)
 
-    def _final(self, window: WindowWanted, transcript: Transcript | None) -> list[MergeEvent]:
+    def _final(self, window: WindowSpec, transcript: Transcript | None) -> list[MergeEvent]:
         self._waiting[window.number] = (window, transcript)
         events: list[MergeEvent] = []
         while self._next_number in self._waiting and not self._is_done:
-            ready, reading = self._waiting.pop(self._next_number)
+            # Windows are merged in order: a later result waits until the windows before it have one.
+            ready, result = self._waiting.pop(self._next_number)
             self._next_number += 1
-            events += self._skip(ready) if reading is None else self._take(ready, reading)
+            events += self._skip(ready) if result is None else self._take(ready, result)
         if events and not self._is_done:
-            events += self._rest_as_interim()
+            events += self._interim_of_rest()
         return events
 
-    def _take(self, window: WindowWanted, transcript: Transcript) -> list[MergeEvent]:
+    def _take(self, window: WindowSpec, transcript: Transcript) -> list[MergeEvent]:
         row = self._joined(window, words_of(transcript))
         self._language = transcript.language
         self._logprob = transcript.avg_logprob
@@ -110,13 +116,14 @@ class UtteranceMerge:
             row = without_repeated_tail(row, window.speech_end_sample)
             self._held = []
             return [self._commit(row, window.end_sample, is_last=True)]
+        # Words after the start of the next window are held back: there the next window may be better.
         self._held = [w for w in row if mid_sample(w) >= window.next_start_sample]
         ready = row[: len(row) - len(self._held)]
         self._held = row[len(ready) :]
         self._held_end = window.end_sample
         return [self._commit(ready, window.next_start_sample, is_last=False)]
 
-    def _joined(self, window: WindowWanted, words: list[Word]) -> list[Word]:
+    def _joined(self, window: WindowSpec, words: list[Word]) -> list[Word]:
         context = [w for w in self._tail if w.end_sample > window.start_sample - CONTEXT_SAMPLES]
         left = [*context, *self._held]
         if not left:
@@ -124,7 +131,7 @@ class UtteranceMerge:
         overlap = Overlap(window.start_sample, max(self._held_end, window.start_sample))
         return join(left, words, overlap, fixed=len(context))
 
-    def _skip(self, window: WindowWanted) -> list[MergeEvent]:
+    def _skip(self, window: WindowSpec) -> list[MergeEvent]:
         row = without_repeated_tail([*self._tail[-3:], *self._held], self._held_end)[len(self._tail[-3:]) :]
         self._held = []
         end = window.end_sample if window.is_last else window.next_start_sample
@@ -143,17 +150,17 @@ class UtteranceMerge:
             self._id, tuple(words), start, self._commit_sample, self._logprob, self._language, is_last
         )
 
-    def _rest_as_interim(self) -> list[MergeEvent]:
-        """What is left of the line after a commit, so that nobody reads the final words twice until the next
-        interim."""
+    def _interim_of_rest(self) -> list[MergeEvent]:
+        """The rest of the interim after a commit, so that no watcher sees the final words twice."""
         rest = self._shown if len(self._shown) >= len(self._held) else self._held
         return [self._show(list(rest), self._shown_to)] if self._revision and rest else []
 
-    def _interim(self, window: WindowWanted, transcript: Transcript) -> list[MergeEvent]:
+    def _interim(self, window: WindowSpec, transcript: Transcript) -> list[MergeEvent]:
         if self._is_done or window.end_sample <= self._shown_to:
             return []
         words = words_of(transcript)
-        # Only what the window could hear: a sliver of a word is heard by nobody.
+        # Words before the window's start are not in it; of a word with less than 60 ms in it, nothing is
+        # audible.
         audible = window.start_sample + 60 * SAMPLES_PER_MS
         words = words[_repeated_head([w for w in self._tail if w.end_sample > audible], words) :]
         if not words:
@@ -172,7 +179,7 @@ class UtteranceMerge:
 
 
 def _common_prefix(before: str, now: str) -> int:
-    """Length in characters of the common prefix, back to a word's end."""
+    """Length in characters of the common prefix, up to the end of a word."""
     if now.startswith(before):
         return len(before)
     same = next((i for i, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), len(now))
@@ -181,18 +188,19 @@ def _common_prefix(before: str, now: str) -> int:
     return now.rfind(" ", 0, same + 1) if " " in now[: same + 1] else 0
 
 
-def _repeated_head(said: Sequence[Word], words: Sequence[Word]) -> int:
-    """How many of the first words are a reading of `said`, the words just before them.
+def _repeated_head(before: Sequence[Word], words: Sequence[Word]) -> int:
+    """The number of first `words` that repeat `before`, the words directly before them.
 
-    Edit distance in words against every head of `words`; times play no part, an interim's are guesses.
+    Edit distance in words between `before` and every prefix of `words`. Times are not used, because the times
+    of an interim's words are estimates.
     """
-    if not said or not words:
+    if not before or not words:
         return 0
-    said_keys, keys = keys_of(said), keys_of(words[: 2 * len(said) + 4])
-    # row[p]: cost of reading said[:i] as keys[:p]. Leaving out a word of either side costs 0.7, a likely pair
-    # its unlikeness.
+    before_keys, keys = keys_of(before), keys_of(words[: 2 * len(before) + 4])
+    # row[p]: cost of matching before[:i] with keys[:p]. A word without a partner costs 0.7, a likely pair its
+    # unlikeness.
     row = [0.7 * p for p in range(len(keys) + 1)]
-    for spoken in said_keys:
+    for spoken in before_keys:
         above, row = row, [row[0] + 0.7]
         for p, key in enumerate(keys, 1):
             likeness = similarity(spoken, key)

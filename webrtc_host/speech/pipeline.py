@@ -1,8 +1,9 @@
-"""The speech pipeline of one channel: blocks in, events out.
+"""The speech pipeline of one channel: takes blocks, writes events.
 
-Owns the channel's task and its state (`talking`, `idle`, `behind`); carries blocks to a thread (intake.py,
-hearing.py), windows to the engine and texts to the sink (readings.py). Invariants: `feed` never waits; the
-event loop never computes; when `close` returns, the last words are finals or `window.failed`.
+This module runs the channel's task and keeps its state (`talking`, `idle`, `behind`). It passes blocks to a
+thread (`intake.py`, `analysis.py`), and windows to the engine (`window_requests.py`).
+Invariants: `feed` never waits; the event loop does no heavy computation; when `close` returns, the last audio
+has become finals or `window.failed`.
 """
 
 from __future__ import annotations
@@ -24,38 +25,40 @@ from webrtc_host.seams import (
     Transcriber,
     ms_of,
 )
+from webrtc_host.speech.analysis import AnalysisEvent, SpeechAnalysis, WindowAudio
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
 from webrtc_host.speech.final_text import TextStage
-from webrtc_host.speech.hearing import Heard, Hearing, WindowHeard
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.intake import Intake
 from webrtc_host.speech.language import LanguageLock
-from webrtc_host.speech.readings import Readings, Surroundings, Terms
 from webrtc_host.speech.settings import SpeechConfig
+from webrtc_host.speech.window_requests import ChannelContext, Terms, WindowRequests
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
-STOPPED = "stopped"  # why audio failed whose pipeline has stopped
+STOPPED = "stopped"  # coverage reason of audio that came after the pipeline had stopped
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineStatistics:
+    """Counters of one pipeline, and what waits in it now."""
+
     queued_ms: int
-    shed_ms: int  # audio refused because the queue was full
-    finals_asked: int
-    finals_answered: int
+    shed_ms: int  # audio dropped because the queue was full
+    finals_sent: int
+    finals_decoded: int
     finals_failed: int
-    interims_asked: int
-    interims_answered: int
+    interims_sent: int
+    interims_decoded: int
     interims_shed: int
     interims_failed: int
     in_flight: int
-    first_interim_ms: int | None  # speech began -> its first interim emitted; newest utterance that had one
+    first_interim_ms: int | None  # start of speech -> its first interim, of the newest utterance
 
 
 class ChannelPipeline:
-    """`start`, `feed` from the event loop's thread, `close`. One per opening of a channel."""
+    """One per opening of a channel. Call `start`, `feed` (in the event loop), and `close`."""
 
     def __init__(
         self,
@@ -73,9 +76,10 @@ class ChannelPipeline:
         notes: CoverageNotes | None = None,
         stages: Sequence[TextStage] = (),
     ) -> None:
-        """executor: threads for the VAD; None: the loop's own. engine_channel: the channel's name towards
-        the engine, which must differ between sessions (an interim replaces the older one of its name);
-        channel_id when not given. notes: told what became of the audio. stages: change the text of finals.
+        """executor: threads for the VAD; None: the loop's default ones. stages: change the text of finals.
+
+        engine_channel: the channel's name in requests to the engine; None: channel_id. It must differ between
+        sessions, because an interim replaces an older one with the same name. notes: gets the coverage.
         """
         self._channel_id = channel_id
         self._config = config
@@ -84,17 +88,17 @@ class ChannelPipeline:
         self._clock = clock
         pipeline = config.pipeline
         self._notes = notes
-        self._settled_sample = 0  # before it, audio is silence or belongs to an utterance
+        self._silence_to = 0  # audio before it is in an utterance, or was reported as silence
         self._intake = Intake(channel_id, pipeline.backlog_ms_max, pipeline.batch_ms, notes)
-        self._hearing = Hearing(config, ids.utterance)
+        self._analysis = SpeechAnalysis(config, ids.utterance)
         self._language = LanguageLock(config.language, language)
-        self._readings = Readings(
-            Surroundings(
+        self._requests = WindowRequests(
+            ChannelContext(
                 channel_id, engine_channel or channel_id, transcriber, sink, terms, ids, clock, stages
             ),
             config,
             self._language,
-            commit=self._hearing.commit,
+            commit=self._analysis.commit,
             locked=self._language_locked,
             notes=notes,
         )
@@ -112,21 +116,21 @@ class ChannelPipeline:
             self._task = asyncio.create_task(self._run(), name=f"speech {self._channel_id}")
 
     def feed(self, block: Block) -> None:
-        """Take a block; never waits. When the queue is full the block is shed: counted, and said."""
+        """Take a block; never waits. When the queue is full, the block is shed: dropped, counted, logged."""
         if self._is_closing or (self._task is not None and self._task.done()):
-            self._intake.shed_samples += len(block.samples)  # nobody listens any more
+            self._intake.shed_samples += len(block.samples)  # the pipeline has ended
             self._note(block.start_sample, block.end_sample, CoverageState.FAILED, STOPPED)
         else:
             self._intake.put(block)
 
-    async def room(self) -> None:
-        """For sources faster than real time (files): waits while more than half of the queue is taken."""
-        await self._intake.room()
+    async def wait_for_space(self) -> None:
+        """For sources faster than real time (files): wait while more than half of the queue is used."""
+        await self._intake.wait_for_space()
 
     async def close(self) -> None:
-        """Hear out what is queued, end the utterance, wait up to close_timeout_ms for its last words.
+        """Process the queue, end the utterance, and wait up to close_timeout_ms for the last results.
 
-        Whoever calls again waits for the same end; one who stops waiting does not stop it.
+        A second call waits for the same end. Cancelling a caller does not cancel the closing itself.
         """
         if self._closing is None:
             self._is_closing = True
@@ -137,23 +141,23 @@ class ChannelPipeline:
     async def _close(self) -> None:
         if self._task is not None:
             await self._task
-        await self._readings.close(self._config.pipeline.close_timeout_ms / 1000)
-        self._tell_state()
-        self._hearing.release()
+        await self._requests.close(self._config.pipeline.close_timeout_ms / 1000)
+        self._update_state()
+        self._analysis.release()
 
     def statistics(self) -> PipelineStatistics:
-        counts = self._readings.counts
+        counts = self._requests.counts
         return PipelineStatistics(
             queued_ms=ms_of(self._intake.samples),
             shed_ms=ms_of(self._intake.shed_samples),
-            finals_asked=counts.finals_asked,
-            finals_answered=counts.finals_answered,
+            finals_sent=counts.finals_sent,
+            finals_decoded=counts.finals_decoded,
             finals_failed=counts.finals_failed,
-            interims_asked=counts.interims_asked,
-            interims_answered=counts.interims_answered,
+            interims_sent=counts.interims_sent,
+            interims_decoded=counts.interims_decoded,
             interims_shed=counts.interims_shed,
             interims_failed=counts.interims_failed,
-            in_flight=self._readings.in_flight,
+            in_flight=self._requests.in_flight,
             first_interim_ms=counts.first_interim_ms,
         )
 
@@ -162,9 +166,9 @@ class ChannelPipeline:
         try:
             while not self._is_closing or self._intake:
                 await self._step(loop)
-            heard = await loop.run_in_executor(self._executor, self._hearing.flush, self._clock())
-            self._act(heard)
-            self._settle(self._hearing.position)
+            found = await loop.run_in_executor(self._executor, self._analysis.flush, self._clock())
+            self._handle(found)
+            self._note_silence(self._analysis.position)
         except Exception:
             logger.exception("channel %s: the speech pipeline failed", self._channel_id)
             message = f"speech on {self._channel_id} stopped; the server's log has the details"
@@ -172,31 +176,31 @@ class ChannelPipeline:
 
     async def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_closing:
-            await self._intake.batch(TICK_S)
+            await self._intake.wait_for_batch(TICK_S)
         blocks = self._intake.take()
         if blocks:
-            runs = await loop.run_in_executor(self._executor, self._hearing.analyse, blocks)
-            self._act(self._hearing.decide(runs, self._clock()))
+            runs = await loop.run_in_executor(self._executor, self._analysis.analyse, blocks)
+            self._handle(self._analysis.decide(runs, self._clock()))
         else:
-            self._act(self._hearing.on_tick(self._clock()))
-        self._settle(self._hearing.settled_sample)
-        self._tell_state()
+            self._handle(self._analysis.on_tick(self._clock()))
+        self._note_silence(self._analysis.settled_sample)
+        self._update_state()
 
-    def _act(self, heard: Sequence[Heard]) -> None:
-        for item in heard:
+    def _handle(self, found: Sequence[AnalysisEvent]) -> None:
+        for item in found:
             match item:
                 case SpeechStarted():
                     self._started(item)
                 case SpeechEnded():
                     self._ended(item)
-                case WindowHeard():
-                    self._readings.ask(item)
+                case WindowAudio():
+                    self._requests.send(item)
 
-    def _settle(self, sample: int) -> None:
-        """Audio before `sample` that is in no utterance was silence."""
-        if sample > self._settled_sample:
-            self._note(self._settled_sample, sample, CoverageState.SILENCE)
-            self._settled_sample = sample
+    def _note_silence(self, sample: int) -> None:
+        """Report audio before `sample` that is in no utterance as silence."""
+        if sample > self._silence_to:
+            self._note(self._silence_to, sample, CoverageState.SILENCE)
+            self._silence_to = sample
 
     def _note(
         self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
@@ -205,9 +209,9 @@ class ChannelPipeline:
             self._notes.decide(start_sample, end_sample, state, reason)
 
     def _started(self, event: SpeechStarted) -> None:
-        self._settle(event.start_sample)
-        age_s = max(0, self._hearing.position - event.start_sample) / (1000 * SAMPLES_PER_MS)
-        self._readings.started(event, age_s)
+        self._note_silence(event.start_sample)
+        age_s = max(0, self._analysis.position - event.start_sample) / (1000 * SAMPLES_PER_MS)
+        self._requests.started(event, age_s)
         self._sink.emit(
             events.SpeechStarted(
                 channel=self._channel_id,
@@ -215,11 +219,11 @@ class ChannelPipeline:
                 start_ms=ms_of(event.start_sample),
             )
         )
-        self._tell_state()
+        self._update_state()
 
     def _ended(self, event: SpeechEnded) -> None:
-        self._readings.ended(event)
-        self._settled_sample = max(self._settled_sample, event.end_sample)
+        self._requests.ended(event)
+        self._silence_to = max(self._silence_to, event.end_sample)
         self._sink.emit(
             events.SpeechEnded(
                 channel=self._channel_id,
@@ -234,18 +238,18 @@ class ChannelPipeline:
         logger.info("channel %s: language locked to %s", self._channel_id, self._language.language)
         self._emit_state()
 
-    def _tell_state(self) -> None:
-        state = self._wanted_state()
+    def _update_state(self) -> None:
+        state = self._current_state()
         if state is not self._state:
             self._state = state
             self._emit_state()
 
-    def _wanted_state(self) -> ChannelState:
-        oldest_s = self._readings.oldest_final_s()
+    def _current_state(self) -> ChannelState:
+        oldest_s = self._requests.oldest_final_s()
         is_late = oldest_s is not None and oldest_s * 1000 > self._config.pipeline.behind_after_ms
         if is_late or (self._intake.is_shedding and not self._is_closing):
             return ChannelState.BEHIND
-        return ChannelState.TALKING if self._hearing.is_speaking else ChannelState.IDLE
+        return ChannelState.TALKING if self._analysis.is_speaking else ChannelState.IDLE
 
     def _emit_state(self) -> None:
         self._sink.emit(
@@ -253,6 +257,6 @@ class ChannelPipeline:
                 channel=self._channel_id,
                 state=self._state,
                 language=self._language.language if self._language.is_locked else None,
-                at_ms=ms_of(self._hearing.position),
+                at_ms=ms_of(self._analysis.position),
             )
         )

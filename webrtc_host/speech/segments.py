@@ -1,6 +1,6 @@
-"""Segments: cutting a row of final words into lines with useful timecodes.
+"""Segments: cuts a list of final words into lines with useful times.
 
-Pure. Invariant: segments of a channel neither overlap nor go back, and lie inside the bounds they are given.
+Pure. Invariant: the segments of a channel are in order, do not overlap, and lie inside the given bounds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from webrtc_host.seams import SAMPLES_PER_MS
 SENTENCE_ENDS = ".?!。？！…"
 CLOSERS = "\"'”’»)」』"
 REACH_SAMPLES = 250 * SAMPLES_PER_MS
-"""What lies farther behind the last word is some other sound, which no word shall cover."""
+"""A longer rest after the last word is another sound; the last word is not extended over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class SegmentsConfig:
 
 
 def split(words: Sequence[Word], config: SegmentsConfig) -> list[list[Word]]:
-    """The words in lines, broken at pauses and at sentence ends."""
+    """The words in lines, cut at pauses and at ends of sentences."""
     lines: list[list[Word]] = []
     for word in words:
         if lines and not _breaks(lines[-1], word, config):
@@ -51,7 +51,7 @@ def _breaks(line: Sequence[Word], word: Word, config: SegmentsConfig) -> bool:
 
 
 def in_order(words: Sequence[Word], first_sample: int, last_sample: int) -> list[Word]:
-    """The words with their times inside [first_sample, last_sample], none before the one in front of it."""
+    """The words with times inside [first_sample, last_sample]; no word starts before the one before it."""
     timed: list[Word] = []
     floor = first_sample
     for word in words:
@@ -63,10 +63,10 @@ def in_order(words: Sequence[Word], first_sample: int, last_sample: int) -> list
 
 
 def to_the_end(words: Sequence[Word], last_sample: int) -> list[Word]:
-    """The words of an utterance's end, the last one reaching to where speech ended, if it nearly does.
+    """The last words of an utterance, the very last one extended to the end of speech when it is near.
 
-    last_sample: where the detector says that speech ended. It is right to 46 ms (p95 of 48 phrases of the
-    load test, 2026-11-27), while the model's attention leaves a last syllable early by up to 180 ms.
+    last_sample: the end of speech by the speech detector, right to 46 ms (p95 of 48 phrases of the load test,
+    2026-11-27). The model's alignment ends a last syllable up to 180 ms early.
     """
     *before, last = words
     is_near = 0 < last_sample - last.end_sample <= REACH_SAMPLES
@@ -74,7 +74,7 @@ def to_the_end(words: Sequence[Word], last_sample: int) -> list[Word]:
 
 
 def _not_overlapping(words: list[Word]) -> list[Word]:
-    """Where a word runs into the next, it ends where that one begins."""
+    """Where a word overlaps the next one, it ends at the start of the next one."""
     cut = [
         replace(a, end_sample=max(a.start_sample, min(a.end_sample, b.start_sample)))
         for a, b in zip(words, words[1:], strict=False)

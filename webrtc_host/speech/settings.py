@@ -1,7 +1,4 @@
-"""The speech room's settings, side by side, as the config file's section `speech` holds them.
-
-Each core keeps its own frozen dataclass; this only puts them together. Knows no file.
-"""
+"""The settings of the section `speech` in the configuration file, put together from those of each stage."""
 
 from __future__ import annotations
 
@@ -18,15 +15,18 @@ from webrtc_host.speech.windowing import WindowingConfig
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    batch_ms: int = 100  # audio taken at a time from a channel's queue; less costs more thread hops
-    backlog_ms_max: int = 10_000  # audio waiting in front of the VAD; more is refused and counted as shed
-    behind_after_ms: int = 5000  # a final unanswered for so long makes the channel `behind`
-    final_deadline_ms: int = 120_000  # then a final is given up: window.failed
+    """Limits and times of a channel's pipeline."""
+
+    batch_ms: int = 100  # audio taken from a channel's queue at a time; less means more calls of the thread
+    backlog_ms_max: int = 10_000  # audio that may wait for the VAD; more is dropped and counted as shed
+    behind_after_ms: int = 5000  # a final without a result for so long makes the channel `behind`
+    final_deadline_ms: int = 120_000  # a final without a result for so long becomes window.failed
     interim_deadline_ms: int = 5000
-    interims_in_flight_max: int = 2  # asked and not answered; further ones are not asked
-    close_timeout_ms: int = 5000  # given to the last finals when a channel closes
-    history_words: int = 0  # final words of the utterance given to the next window as its prompt; 0: none
-    # 20 made base skip speech that follows: deletions 35 -> 61 of 937 words, short windows (2026-11-29).
+    interims_in_flight_max: int = 2  # further interims are not sent
+    close_timeout_ms: int = 5000  # time for the last finals when a channel closes
+    # Final words of the utterance in the prompt of the next window; 0: none. With 20, base skipped speech
+    # that followed: deletions 35 -> 61 of 937 words, short windows (2026-11-29).
+    history_words: int = 0
 
     def __post_init__(self) -> None:
         for name, low, high in (

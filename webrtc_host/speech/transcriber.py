@@ -1,8 +1,8 @@
-"""The way to the engine: windows out to 8081, transcripts back, across its restarts.
+"""The client of the engine: sends windows to 8081 and receives results, across restarts of the engine.
 
-Owns one WebSocket to `GET /v1/windows` and the windows not answered yet. Knows no channels beyond their name
-and no text. Invariants: every `transcribe` ends with a transcript or an EngineError; a final is sent again
-after a lost connection until it is answered, has failed three times or its deadline is over; of one channel's
+This module holds one WebSocket to `GET /v1/windows`, and the windows without a result.
+Invariants: every call of `transcribe` ends with a transcript or an EngineError. A final is sent again after a
+lost connection until it has a result, has failed three times, or its deadline has passed. Of one channel's
 interims only the newest waits.
 """
 
@@ -35,26 +35,34 @@ logger = logging.getLogger(__name__)
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 SUSPECT_AFTER = 2
-"""Engines lost with a window before it goes alone: so the one that ends engines is found, and those that were
-merely there do not fail with it."""
+"""A window that was in flight at this many engine losses is sent alone. So a window that crashes engines is
+found, and the other windows do not fail with it.
+"""
 TRIED = "engine_failed"
-"""The one refusal that says the engine tried to read the window; every other retryable one asks to wait."""
+"""The only retryable error code that means the engine tried to decode the window.
+
+The others mean: try later.
+"""
 
 
-UNNOTICED_ATTEMPTS = 8
-"""At the default backoff about 5 s, by when an engine that starts beside this process listens."""
+QUIET_ATTEMPTS = 8
+"""Failed connection attempts before a warning: about 5 s with the default backoff. An engine that starts with
+this process listens by then.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriberConfig:
+    """Limits and times of the client."""
+
     url: str = "http://127.0.0.1:8081"  # of the engine
     token: str = ""  # its auth.token, when it has one
-    windows_max: int = 2048  # unanswered ones; at 16 bit a window of 10 s is 320 kB
-    attempts_max: int = 3  # of one final, counting only those the engine really tried
+    windows_max: int = 2048  # windows without a result; 10 s at 16 bit are 320 kB
+    attempts_max: int = 3  # per final; only attempts that the engine really made are counted
     retry_ms: int = 500  # between two attempts
-    backoff_ms_max: int = 2000  # between two attempts to connect; the first follows at once
+    backoff_ms_max: int = 2000  # longest wait between two connection attempts
     connect_timeout_ms: int = 5000
-    heartbeat_ms: int = 10_000  # a connection that does not answer a ping for so long is given up
+    heartbeat_ms: int = 10_000  # a connection without a reply to a ping for so long is closed
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -74,11 +82,13 @@ class TranscriberConfig:
 
 @dataclass(frozen=True, slots=True)
 class TranscriberStatistics:
+    """Counters since the start, and what waits now."""
+
     is_connected: bool
-    waiting: int  # accepted, not on the wire
-    in_flight: int  # on the wire, not answered
+    waiting: int  # accepted, not sent
+    in_flight: int  # sent, without a result
     answered: int
-    shed: int  # interims a newer one replaced, here or in the engine
+    shed: int  # interims that a newer one replaced, here or in the engine
     failed: int
     retried: int  # windows sent again after an error
     resent: int  # windows sent again after a lost connection
@@ -95,7 +105,7 @@ class _Pending:
     is_sent: bool = False
     attempts: int = 0
     not_before_s: float = 0.0
-    losses: int = 0  # engines that ended while they had it
+    losses: int = 0  # connections that were lost while it was in flight
 
     @property
     def is_suspect(self) -> bool:
@@ -121,7 +131,7 @@ class _State:
 
 
 class EngineClient:
-    """`start`, any number of `transcribe` at once, `close`."""
+    """Call `start`, then `transcribe` any number of times at once, and `close`."""
 
     def __init__(self, config: TranscriberConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
@@ -134,26 +144,26 @@ class EngineClient:
         self._is_closed = False
 
     async def start(self) -> None:
-        """Begin connecting, for as long as it takes; returns at once."""
+        """Start connecting in the background, for as long as it takes; returns at once."""
         if self._task is None:
-            self._task = asyncio.create_task(self._connect_for_ever(), name="engine-client")
+            self._task = asyncio.create_task(self._stay_connected(), name="engine-client")
 
     async def close(self) -> None:
-        """Windows still waiting fail with `engine_stopping`."""
+        """Close the connection. Windows that still wait fail with `engine_stopping`."""
         self._is_closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         for pending in list(self._state.pending.values()):
-            self._fail(pending, EngineError("engine_stopping", "the way to the engine was closed"))
+            self._fail(pending, EngineError("engine_stopping", "the connection to the engine was closed"))
 
     async def transcribe(self, window: Window) -> Transcript:
-        """The engine's reading of a window; see seams.Transcriber."""
+        """The engine's result for a window; see `seams.Transcriber`."""
         if self._is_closed:
-            raise EngineError("engine_stopping", "the way to the engine was closed")
+            raise EngineError("engine_stopping", "the connection to the engine was closed")
         if window.id in self._state.pending:
-            raise ValueError(f"window {window.id} is already on its way")
-        self._make_room(window)
+            raise ValueError(f"window {window.id} is already in flight")
+        self._drop_replaced(window)
         deadline = self._clock() + window.deadline_ms / 1000
         future: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
         pending = _Pending(window, future, deadline, next(self._order))
@@ -164,10 +174,10 @@ class EngineClient:
                 return await future
         except TimeoutError:
             self._counts.failed += 1
-            raise self._late(pending) from None
+            raise self._deadline_error(pending) from None
         finally:
             self._state.pending.pop(window.id, None)
-            self._work.set()  # others may have waited for a suspect
+            self._work.set()  # the end of a suspect lets the other windows be sent
 
     @property
     def is_connected(self) -> bool:
@@ -190,16 +200,17 @@ class EngineClient:
             last_error=self._state.last_error,
         )
 
-    def _late(self, pending: _Pending) -> EngineError:
+    def _deadline_error(self, pending: _Pending) -> EngineError:
         seconds = pending.window.deadline_ms / 1000
         if self.is_connected:
             return EngineError("deadline", f"the engine did not answer within {seconds:g} s")
         why = self._state.last_error or "no connection"
         return EngineError("unreachable", f"the engine was not reached within {seconds:g} s: {why}")
 
-    def _make_room(self, window: Window) -> None:
-        """A newer interim takes the place of its channel's unsent one; finals push out interims when all is
-        full."""
+    def _drop_replaced(self, window: Window) -> None:
+        """Drop what the new window replaces: an unsent interim of the same channel, and, when the client is
+        full, an interim for a final.
+        """
         waiting = [
             p
             for p in self._state.pending.values()
@@ -216,13 +227,13 @@ class EngineClient:
             return
         self._counts.failed += 1
         limit = self._config.windows_max
-        raise EngineError("overloaded", f"{limit} windows already wait for the engine", is_retryable=True)
+        raise EngineError("overloaded", f"{limit} windows wait for the engine already", is_retryable=True)
 
     def _shed(self, pending: _Pending) -> None:
         self._state.pending.pop(pending.window.id, None)
         self._counts.shed += 1
         if not pending.answer.done():
-            pending.answer.set_exception(EngineError("shed", "a newer interim took its place"))
+            pending.answer.set_exception(EngineError("shed", "a newer interim replaced it"))
 
     def _fail(self, pending: _Pending, error: EngineError) -> None:
         self._state.pending.pop(pending.window.id, None)
@@ -232,7 +243,7 @@ class EngineClient:
 
     # --- the connection -------------------------------------------------------------------------------------
 
-    async def _connect_for_ever(self) -> None:
+    async def _stay_connected(self) -> None:
         delay_s = 0.0
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._config.connect_timeout_ms / 1000)
         async with aiohttp.ClientSession(timeout=timeout, headers=self._headers()) as session:
@@ -242,7 +253,7 @@ class EngineClient:
                 self._lost(why)
                 was_up = self._clock() - began > 5.0
                 delay_s = 0.05 if was_up else min(max(delay_s * 2, 0.05), self._backoff_s)
-                # Spread, so that several media processes do not meet a starting engine in step.
+                # A random wait, so that several media processes do not reach a starting engine at once.
                 await asyncio.sleep(delay_s * random.uniform(0.8, 1.2))
 
     @property
@@ -253,7 +264,7 @@ class EngineClient:
         return {"Authorization": f"Bearer {self._config.token}"} if self._config.token else {}
 
     async def _connect_once(self, session: aiohttp.ClientSession) -> str:
-        """One connection until it breaks; why it did, in plain words."""
+        """Keep one connection until it ends; returns the reason in plain words."""
         url = self._config.url.rstrip("/") + "/v1/windows"
         heartbeat_s = self._config.heartbeat_ms / 1000
         try:
@@ -280,19 +291,22 @@ class EngineClient:
                 sender.cancel()
                 await asyncio.gather(sender, return_exceptions=True)
 
-    def _tell(self, why: str, was_connected: bool) -> None:
-        """Both processes start together: that the engine is not there yet is news only when it lasts."""
+    def _log_lost(self, why: str, was_connected: bool) -> None:
+        """Log a failed connection.
+
+        Both processes start together, so the first failures are not worth a warning.
+        """
         self._state.attempts += 1
-        if was_connected or self._state.attempts == UNNOTICED_ATTEMPTS:
+        if was_connected or self._state.attempts == QUIET_ATTEMPTS:
             logger.warning("%s; trying again", why)
         elif why != self._state.last_error:
             logger.debug("%s; trying again", why)
 
     def _lost(self, why: str) -> None:
-        """Everything unanswered will be sent again; a final that was on the wire has used up an attempt."""
+        """Prepare all windows in flight for sending again. For a final, the attempt counts."""
         was_connected = self._state.socket is not None
         self._state.socket = None
-        self._tell(why, was_connected)
+        self._log_lost(why, was_connected)
         self._state.last_error = why
         for pending in list(self._state.pending.values()):
             if not pending.is_sent:
@@ -300,15 +314,15 @@ class EngineClient:
             pending.is_sent = False
             pending.losses += 1
             if pending.window.priority is Priority.INTERIM:
-                self._shed(pending)  # by the time the engine is back nobody wants it
+                self._shed(pending)  # when the engine is back, a newer interim will be due
             elif pending.attempts >= self._config.attempts_max:
-                text = f"the engine was lost {pending.attempts} times while it read this window"
+                text = f"the engine was lost {pending.attempts} times while it decoded this window"
                 self._fail(pending, EngineError("engine_failed", text))
             else:
                 self._counts.resent += 1
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Finals first in their order, then interims; waits when the socket does."""
+        """Send finals in their order, then interims; waits when the socket is full."""
         while True:
             pending, wait_s = self._next()
             if pending is None:
@@ -324,17 +338,17 @@ class EngineClient:
             try:
                 await socket.send_bytes(frame)
             except (aiohttp.ClientError, ConnectionError):
-                await socket.close()  # the reader sees it and says why
+                await socket.close()  # the reading side logs the reason
                 return
 
     def _next(self) -> tuple[_Pending | None, float | None]:
-        """What to send now, or how long to wait for a retry that is not due.
+        """The window to send now, or how long to wait for a retry that is not due yet.
 
-        Suspects first, each with nothing else on the wire.
+        Suspects come first, each with no other window in flight.
         """
         now = self._clock()
         if any(p.is_sent and p.is_suspect for p in self._state.pending.values()):
-            return None, None  # its answer, or the engine's end, goes on from here
+            return None, None  # wait for its result, or for the loss of the connection
         unsent = [p for p in self._state.pending.values() if not p.is_sent and not p.answer.done()]
         due = [p for p in unsent if p.not_before_s <= now]
         if due:
@@ -345,16 +359,16 @@ class EngineClient:
 
     def _received(self, message: aiohttp.WSMessage) -> None:
         if message.type is not aiohttp.WSMsgType.TEXT:
-            logger.warning("the engine sent a %s message, which means nothing here", message.type.name)
+            logger.warning("the engine sent an unexpected message of type %s", message.type.name)
             return
         try:
             answer = decode_answer(message.data)
         except ContractError as error:
-            logger.warning("the engine sent an answer that cannot be read: %s", error)
+            logger.warning("the engine sent a response that cannot be read: %s", error)
             return
         pending = self._state.pending.get(answer.id)
         if pending is None:
-            return  # shed or late: its caller has gone
+            return  # shed, or past its deadline: no caller waits for it
         self._work.set()
         if isinstance(answer, Transcript):
             self._state.pending.pop(answer.id)
@@ -367,7 +381,7 @@ class EngineClient:
     def _refused(self, pending: _Pending, answer: WindowError) -> None:
         is_final = pending.window.priority is Priority.FINAL
         if answer.code != TRIED:
-            pending.attempts -= 1  # starting, stopping or full: it never read the window
+            pending.attempts -= 1  # starting, stopping or full: the engine did not decode the window
         if answer.code == "shed" and not is_final:
             self._shed(pending)
         elif answer.is_retryable and is_final and pending.attempts < self._config.attempts_max:
@@ -381,5 +395,5 @@ class EngineClient:
 
 def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return "it does not answer"
-    return plain_error(error, "it speaks no HTTP, or closed the connection")
+        return "it does not respond"
+    return plain_error(error, "it does not speak HTTP, or closed the connection")

@@ -1,7 +1,7 @@
-"""Unread speech: what the windows of one utterance say was spoken and has no words, window over window.
+"""Finds the speech of one utterance that no window has words for (the holes), over overlapping windows.
 
-Pure. Where two windows overlap, speech is read when either of them read it. Times are samples of the
-channel's timeline.
+Pure. Where two windows overlap, speech counts as transcribed when one of them has words for it. Times are
+samples of the channel's timeline.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from itertools import pairwise
 from host_stt.contract import Unread, UnreadReason
 
 Stretch = tuple[int, int, UnreadReason | None]
-"""(first sample, end, why it has no words; None: it was read)."""
+"""(first sample, end, why it has no words; None: it has words)."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _Result:
     start_sample: int
     end_sample: int
     unread: tuple[Unread, ...]
@@ -27,37 +27,37 @@ class _Reading:
 
 
 class UnreadSpeech:
-    """One utterance's."""
+    """The speech without words of one utterance."""
 
     def __init__(self) -> None:
-        self._readings: list[_Reading] = []
+        self._results: list[_Result] = []
 
     def read(self, start_sample: int, end_sample: int, unread: Sequence[Unread]) -> None:
-        """A window was read, but for `unread`."""
-        self._readings.append(_Reading(start_sample, end_sample, tuple(unread)))
+        """Add the result of a window: it has words for everything but `unread`."""
+        self._results.append(_Result(start_sample, end_sample, tuple(unread)))
 
     def split(self, start_sample: int, end_sample: int) -> list[Stretch]:
-        """[start_sample, end_sample) in stretches that were read and that were not, in order."""
+        """[start_sample, end_sample) as stretches with words and without words, in order."""
         return list(_joined(self._pieces(start_sample, end_sample))) if start_sample < end_sample else []
 
     def forget(self, before_sample: int) -> None:
-        """Nobody asks for time before this any more."""
-        self._readings = [r for r in self._readings if r.end_sample > before_sample]
+        """Drop windows that end before this sample: `split` is not called for that time any more."""
+        self._results = [r for r in self._results if r.end_sample > before_sample]
 
     def _pieces(self, start: int, end: int) -> Iterator[Stretch]:
         bounds = {start, end}
-        for reading in self._readings:
-            bounds |= {reading.start_sample, reading.end_sample}
-            for u in reading.unread:
+        for result in self._results:
+            bounds |= {result.start_sample, result.end_sample}
+            for u in result.unread:
                 bounds |= {u.start_sample, u.end_sample}
         for a, b in pairwise(sorted(bound for bound in bounds if start <= bound <= end)):
-            reasons = [r.reason_at(a) for r in self._readings if r.start_sample <= a < r.end_sample]
+            reasons = [r.reason_at(a) for r in self._results if r.start_sample <= a < r.end_sample]
             is_unread = bool(reasons) and None not in reasons
             yield a, b, reasons[0] if is_unread else None
 
 
 def split_window(start_sample: int, end_sample: int, unread: Sequence[Unread]) -> list[Stretch]:
-    """The same for a window that overlaps no other."""
+    """Like `UnreadSpeech.split`, for one window that overlaps no other."""
     speech = UnreadSpeech()
     speech.read(start_sample, end_sample, unread)
     return speech.split(start_sample, end_sample)

@@ -1,7 +1,6 @@
-"""Words as the merge compares them: normalised, measured against each other, counted out of plain text.
+"""Words as the merge compares them: normalised, with a measure of similarity, and split from plain text.
 
-Pure functions over `host_stt.contract.Word`. Knows no windows and no order; nothing here changes what is
-shown.
+Pure functions over `host_stt.contract.Word`. They do not change what is shown.
 """
 
 from __future__ import annotations
@@ -29,8 +28,10 @@ def text_of(words: Iterable[Word]) -> str:
 
 
 def words_of(transcript: Transcript) -> list[Word]:
-    """The transcript's words in order of time; where a segment has none, its text spread evenly over its
-    time."""
+    """The words of the transcript in order of time.
+
+    A segment without words is split, evenly over its time.
+    """
     words: list[Word] = []
     for segment in transcript.segments:
         words += segment.words or _spread(segment)
@@ -52,8 +53,10 @@ def _spread(segment: Segment) -> list[Word]:
 
 
 def tokens_of(text: str) -> list[tuple[str, bool]]:
-    """(text, leading_space) for each word; scripts without spaces fall into characters, as the engine gives
-    them."""
+    """(text, leading_space) of each word.
+
+    Scripts without spaces are split into characters, as in the engine.
+    """
     tokens: list[tuple[str, bool]] = []
     for chunk in text.split():
         run = ""
@@ -73,7 +76,7 @@ def tokens_of(text: str) -> list[tuple[str, bool]]:
 
 
 def _stands_alone(character: str) -> bool:
-    """Kana, Han and their full stops and commas; Hangul has spaces."""
+    """Kana, Han and their full stops and commas. Hangul uses spaces, so it is not included."""
     return any(first <= character <= last for first, last in _NO_SPACES)
 
 

@@ -43,7 +43,7 @@ class PastReader(BlockKeeper):
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
 
-    async def room(self) -> None:
+    async def wait_for_space(self) -> None:
         await self.may_go_on.wait()
 
     async def close(self) -> None:

@@ -92,7 +92,7 @@ async def speak(desk: Desk, sound: Float32Array, channel_id: str = "C01") -> Cha
     pipeline: Any = channel.pipeline
     start = max(channel.end_sample, 1)
     for at in range(0, len(sound), 1600):
-        await pipeline.room()
+        await pipeline.wait_for_space()
         channel.feed(Block(start + at, sound[at : at + 1600]))
     return channel
 

@@ -16,7 +16,7 @@ from webrtc_host.errors import EngineError
 from webrtc_host.events import Event
 from webrtc_host.seams import Block, EventType
 from webrtc_host.speech.glossary import PromptTerms
-from webrtc_host.speech.windowing import WindowWanted
+from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.transcript.event_codec import wire_fields
 
 S = SAMPLE_RATE
@@ -98,14 +98,14 @@ def script(words: Iterable[tuple[str, int, int]], offset: int = 0) -> list[Word]
     return [Word(text, offset + start, offset + end, 1.0) for text, start, end in words]
 
 
-def window_for(wanted: WindowWanted, channel: str = "C01") -> Window:
-    samples = np.zeros(max(1, wanted.end_sample - wanted.start_sample), dtype=np.int16)
+def window_for(windows: WindowSpec, channel: str = "C01") -> Window:
+    samples = np.zeros(max(1, windows.end_sample - windows.start_sample), dtype=np.int16)
     return Window(
-        id=f"{wanted.priority}{wanted.number}",
+        id=f"{windows.priority}{windows.number}",
         channel=channel,
         samples=samples,
-        start_sample=wanted.start_sample,
-        priority=wanted.priority,
+        start_sample=windows.start_sample,
+        priority=windows.priority,
     )
 
 

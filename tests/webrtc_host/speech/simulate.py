@@ -14,7 +14,7 @@ from tests.webrtc_host.speech.helpers import MS, transcript_of, window_for
 from webrtc_host.speech.endpointing import Rule, SpeechEnded, SpeechStarted
 from webrtc_host.speech.merge import Committed, InterimText, MergeEvent, UtteranceMerge
 from webrtc_host.speech.vad import FRAME_SAMPLES
-from webrtc_host.speech.windowing import Windowing, WindowingConfig, WindowWanted
+from webrtc_host.speech.windowing import Windowing, WindowingConfig, WindowSpec
 
 PRE_ROLL = 300 * MS
 HANGOVER = 500 * MS
@@ -23,7 +23,7 @@ HANGOVER = 500 * MS
 @dataclass
 class Outcome:
     events: list[MergeEvent] = field(default_factory=list)
-    windows: list[WindowWanted] = field(default_factory=list)
+    windows: list[WindowSpec] = field(default_factory=list)
     asked_at: list[int] = field(default_factory=list)  # audio position when each window was asked
 
     @property
@@ -39,11 +39,11 @@ class Outcome:
         return [e for e in self.events if isinstance(e, InterimText)]
 
     @property
-    def finals(self) -> list[WindowWanted]:
+    def finals(self) -> list[WindowSpec]:
         return [w for w in self.windows if w.priority is Priority.FINAL]
 
 
-Deliver = Callable[[WindowWanted], Transcript | None]
+Deliver = Callable[[WindowSpec], Transcript | None]
 
 
 def probabilities(script: Sequence[Word], start_sample: int, end_sample: int) -> Float32Array:
@@ -61,7 +61,7 @@ def speak(
     engine: Engine,
     config: WindowingConfig | None = None,
     *,
-    fails: Callable[[WindowWanted], bool] = lambda _: False,
+    fails: Callable[[WindowSpec], bool] = lambda _: False,
     delay: int = 0,
     hears_pauses: bool = False,
 ) -> Outcome:
@@ -73,18 +73,18 @@ def speak(
     start, end = script[0].start_sample, script[-1].end_sample
     merge = UtteranceMerge("u_1", start)
     outcome = Outcome()
-    waiting: list[WindowWanted] = []
+    waiting: list[WindowSpec] = []
 
-    def answer(wanted: WindowWanted) -> None:
-        if fails(wanted):
-            outcome.events += merge.fail(wanted)
+    def answer(windows: WindowSpec) -> None:
+        if fails(windows):
+            outcome.events += merge.fail(windows)
         else:
-            (reading,) = engine.decode([window_for(wanted)])
-            outcome.events += merge.feed(wanted, transcript_of(reading))
+            (reading,) = engine.decode([window_for(windows)])
+            outcome.events += merge.feed(windows, transcript_of(reading))
         windowing.commit("u_1", merge.commit_sample)
 
-    def ask(wanted: Sequence[WindowWanted], at: int) -> None:
-        for one in wanted:
+    def ask(windows: Sequence[WindowSpec], at: int) -> None:
+        for one in windows:
             outcome.windows.append(one)
             outcome.asked_at.append(at)
             if one.priority is Priority.INTERIM:

@@ -70,7 +70,7 @@ async def test_the_change_of_a_stage_reaches_the_log_the_record_the_search_and_t
         pipeline.start()
         with caplog.at_level(logging.ERROR):
             for block in blocks_of(padded(SPOKEN.samples, 0.5, 1.0)):
-                await pipeline.room()
+                await pipeline.wait_for_space()
                 pipeline.feed(block)
             await pipeline.close()
         await record.written()

@@ -16,13 +16,13 @@ def block(start: int, count: int) -> Block:
 async def test_a_batch_waits_for_enough_audio_or_for_the_time() -> None:
     intake = Intake("C01", 1000, 100)
     intake.put(block(0, 50 * MS))
-    waiting = asyncio.create_task(intake.batch(30.0))
+    waiting = asyncio.create_task(intake.wait_for_batch(30.0))
     await asyncio.sleep(0)
     assert not waiting.done()
     intake.put(block(50 * MS, 50 * MS))
     await waiting
     assert len(intake.take()) == 2
-    await intake.batch(0.01)  # nothing there: the time decides
+    await intake.wait_for_batch(0.01)  # nothing there: the time decides
     assert not intake
 
 
@@ -55,7 +55,7 @@ async def test_a_source_faster_than_real_time_waits_until_half_is_free() -> None
     intake = Intake("C01", 4000, 100)
     for i in range(3):
         intake.put(block(i * S, S))
-    waiting = asyncio.create_task(intake.room())
+    waiting = asyncio.create_task(intake.wait_for_space())
     await asyncio.sleep(0)
     assert not waiting.done()
     intake.take()

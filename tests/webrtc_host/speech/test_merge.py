@@ -13,7 +13,7 @@ from host_stt.engines.fake import WHISPER_LIKE, FakeEngine, FakeErrors, script_o
 from tests.webrtc_host.speech.helpers import MS, S, texts
 from tests.webrtc_host.speech.simulate import speak
 from webrtc_host.speech.merge import Committed, InterimText, UtteranceMerge
-from webrtc_host.speech.windowing import WindowWanted
+from webrtc_host.speech.windowing import WindowSpec
 
 VOCABULARY = (
     "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa "
@@ -113,8 +113,8 @@ def test_a_word_misread_at_one_edge_comes_out_as_the_other_window_read_it() -> N
         6 * S, 12 * S, [*at(6.0, "eco"), *at(7.1, "then"), *at(7.7, "foxtrot"), *at(8.3, "golf")]
     )
     events = [
-        *merge.feed(wanted(0, 0, 8 * S, 6 * S), first),
-        *merge.feed(wanted(1, 6 * S, 12 * S, 12 * S, is_last=True), second),
+        *merge.feed(windows(0, 0, 8 * S, 6 * S), first),
+        *merge.feed(windows(1, 6 * S, 12 * S, 12 * S, is_last=True), second),
     ]
     assert words_of(events) == "alpha bravo echo then foxtrot golf"
 
@@ -155,7 +155,7 @@ def test_a_repeated_tail_is_dropped_and_a_spoken_repetition_stays() -> None:
 def test_silence_commits_nothing_and_still_ends_the_utterance() -> None:
     merge = UtteranceMerge("u_1", 0)
     nothing = Transcript("w", (), "en", 1.0, 0.0, 0.98, 1.0, EndReason.NO_SPEECH)
-    (event,) = merge.feed(wanted(0, 0, S, S, is_last=True), nothing)
+    (event,) = merge.feed(windows(0, 0, S, S, is_last=True), nothing)
     assert isinstance(event, Committed)
     assert event.words == ()
     assert merge.is_done
@@ -173,7 +173,7 @@ def test_an_interim_asked_before_a_commit_loses_the_words_that_became_final() ->
     script = script_of(
         "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november"
     )
-    merge.feed(wanted(0, 0, 5 * S, 4 * S), reading(0, 5 * S, [w for w in script if w.end_sample < 5 * S]))
+    merge.feed(windows(0, 0, 5 * S, 4 * S), reading(0, 5 * S, [w for w in script if w.end_sample < 5 * S]))
     (event,) = merge.feed(interim(0, 6 * S), reading(0, 6 * S, script, with_words=False))
     assert isinstance(event, InterimText)
     assert event.text == "kilo lima mike november"
@@ -184,7 +184,7 @@ def test_korean_particles_keep_no_space_in_front(count: int) -> None:
     words = [Word("알파", 0, S // 2, 0.9), Word("원이", S // 2, S, 0.9, leading_space=False)][:count]
     merge = UtteranceMerge("u_1", 0)
     merge.feed(interim(0, S), reading(0, S, words))
-    (event,) = merge.feed(wanted(0, 0, S, S, is_last=True), reading(0, S, words))
+    (event,) = merge.feed(windows(0, 0, S, S, is_last=True), reading(0, S, words))
     assert isinstance(event, Committed)
     assert len(event.words) == len(words)
 
@@ -194,12 +194,12 @@ def at(seconds: float, text: str, length_s: float = 0.4) -> list[Word]:
     return [Word(text, start, start + int(length_s * S), 0.9)]
 
 
-def wanted(number: int, start: int, end: int, next_start: int, *, is_last: bool = False) -> WindowWanted:
-    return WindowWanted("u_1", number, start, end, Priority.FINAL, next_start, end, is_last)
+def windows(number: int, start: int, end: int, next_start: int, *, is_last: bool = False) -> WindowSpec:
+    return WindowSpec("u_1", number, start, end, Priority.FINAL, next_start, end, is_last)
 
 
-def interim(start: int, end: int) -> WindowWanted:
-    return WindowWanted("u_1", 0, start, end, Priority.INTERIM, end, end)
+def interim(start: int, end: int) -> WindowSpec:
+    return WindowSpec("u_1", 0, start, end, Priority.INTERIM, end, end)
 
 
 def reading(start: int, end: int, words: Sequence[Word], *, with_words: bool = True) -> Transcript:

@@ -31,9 +31,9 @@ from webrtc_host.errors import EngineError
 from webrtc_host.seams import Block, BlockKind, ChannelState, Clock, EventType, Transcriber
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
-from webrtc_host.speech.readings import Terms
 from webrtc_host.speech.settings import PipelineConfig, SpeechConfig
 from webrtc_host.speech.vad import SileroDetector
+from webrtc_host.speech.window_requests import Terms
 
 PHRASE = "alpha one proceed to gate seven and hold there"
 SPOKEN = say_words(PHRASE)
@@ -63,7 +63,7 @@ async def pipeline_of(
 async def hear(pipeline: ChannelPipeline, samples: Float32Array, start_sample: int = 0) -> None:
     """Feed faster than real time, as a file would, and let the windows be read meanwhile."""
     for block in blocks_of(samples, start_sample):
-        await pipeline.room()
+        await pipeline.wait_for_space()
         pipeline.feed(block)
         await asyncio.sleep(0.001)
 
@@ -203,7 +203,7 @@ async def test_a_final_without_words_emits_no_text() -> None:
     sink = ListSink()
     async with pipeline_of(EngineTranscriber(FakeEngine(())), sink) as pipeline:
         await hear(pipeline, padded(SPOKEN.samples))
-        assert pipeline.statistics().finals_asked >= 0
+        assert pipeline.statistics().finals_sent >= 0
     assert sink.of(EventType.SEGMENT_FINAL) == []
     assert sink.of(EventType.SEGMENT_INTERIM) == []
     assert len(sink.of(EventType.SPEECH_ENDED)) == 1
@@ -221,7 +221,7 @@ async def test_a_window_that_cannot_be_read_is_told_and_the_channel_goes_on() ->
     assert failed["utterance"] == "u_1"
     assert failed["start_ms"] <= 500 < failed["end_ms"]
     assert statistics.finals_failed == 1
-    assert statistics.interims_failed == statistics.interims_asked > 0
+    assert statistics.interims_failed == statistics.interims_sent > 0
     assert sink.states[-1] == "idle"
 
 
@@ -252,7 +252,7 @@ async def test_no_more_interims_are_asked_than_are_answered() -> None:
     async with pipeline_of(deaf, sink, config=config) as pipeline:
         await hear(pipeline, padded(SPOKEN.samples, 0.5, 1.0))
         statistics = pipeline.statistics()
-    assert statistics.interims_asked == 2
+    assert statistics.interims_sent == 2
     assert statistics.interims_shed >= 2
     assert sum(w.priority is Priority.INTERIM for w in deaf.windows) == 2
 
@@ -275,7 +275,7 @@ async def test_a_source_faster_than_real_time_can_wait_for_room() -> None:
     sink = ListSink()
     async with pipeline_of(engine(), sink) as pipeline:
         for block in blocks_of(silence(30.0), block_ms=500):
-            await pipeline.room()
+            await pipeline.wait_for_space()
             pipeline.feed(block)
         assert pipeline.statistics().shed_ms == 0
 
@@ -371,7 +371,7 @@ async def test_statistics_tell_the_first_interims_latency() -> None:
         statistics = pipeline.statistics()
     assert statistics.first_interim_ms is not None
     assert 100 <= statistics.first_interim_ms <= 2000
-    assert statistics.interims_answered > 0
+    assert statistics.interims_decoded > 0
 
 
 async def test_a_closed_pipeline_keeps_no_model_even_while_someone_holds_it() -> None:
@@ -398,7 +398,7 @@ async def test_whoever_closes_a_second_time_waits_for_the_last_words_too() -> No
     async with pipeline_of(Late(), sink) as pipeline:
         await hear(pipeline, padded(SPOKEN.samples, 0.5, 0.1))
         first = asyncio.create_task(pipeline.close())
-        await until(lambda: pipeline.statistics().finals_asked)
+        await until(lambda: pipeline.statistics().finals_sent)
         second = asyncio.create_task(pipeline.close())
         third = asyncio.create_task(pipeline.close())
         await asyncio.sleep(0)  # it waits

@@ -13,8 +13,8 @@ from faster_whisper import decode_audio
 
 from host_stt.contract import Float32Array, Priority
 from tests.webrtc_host.speech.helpers import S, blocks_of
+from webrtc_host.speech.analysis import AnalysisEvent, SpeechAnalysis, WindowAudio
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
-from webrtc_host.speech.hearing import Heard, Hearing, WindowHeard
 from webrtc_host.speech.settings import SpeechConfig
 
 FOLDER = os.environ.get("HOST_STT_SPEECH_DIR", "")
@@ -46,13 +46,13 @@ def recording(name: str, side: int | None) -> Float32Array:
     return np.asarray(decode_audio(path, sampling_rate=S, split_stereo=True)[side], dtype=np.float32)
 
 
-def hear(samples: Float32Array) -> list[Heard]:
+def hear(samples: Float32Array) -> list[AnalysisEvent]:
     counter = itertools.count(1)
-    hearing = Hearing(SpeechConfig(), lambda: f"u_{next(counter)}")
-    heard: list[Heard] = []
+    analysis = SpeechAnalysis(SpeechConfig(), lambda: f"u_{next(counter)}")
+    found: list[AnalysisEvent] = []
     for block in blocks_of(samples):
-        heard += hearing.decide(hearing.analyse([block]), block.end_sample / S)
-    return [*heard, *hearing.flush(len(samples) / S)]
+        found += analysis.decide(analysis.analyse([block]), block.end_sample / S)
+    return [*found, *analysis.flush(len(samples) / S)]
 
 
 def joined(spans: Spans, gap_s: float) -> Spans:
@@ -70,8 +70,8 @@ def joined(spans: Spans, gap_s: float) -> Spans:
 def test_the_utterances_agree_with_the_spans_of_speech_at_their_outer_ends(
     name: str, side: int | None
 ) -> None:
-    heard = hear(recording(name, side))
-    utterances = [(e.start_sample / S, e.end_sample / S) for e in heard if isinstance(e, SpeechEnded)]
+    found = hear(recording(name, side))
+    utterances = [(e.start_sample / S, e.end_sample / S) for e in found if isinstance(e, SpeechEnded)]
     expected = joined(SPANS[name, side], 0.5)
     for start, end in expected:
         inside = [u for u in utterances if u[0] < end and u[1] > start]
@@ -93,16 +93,16 @@ def test_every_recording_starts_ends_and_asks_in_order(name: str, side: int | No
                 assert event.utterance_id == open_id
                 last = open_id
                 open_id = ""
-            case WindowHeard():
-                assert event.wanted.utterance_id == (open_id or last)
-                assert event.wanted.priority is Priority.FINAL or open_id
-                assert len(event.samples) == event.wanted.end_sample - event.start_sample
+            case WindowAudio():
+                assert event.spec.utterance_id == (open_id or last)
+                assert event.spec.priority is Priority.FINAL or open_id
+                assert len(event.samples) == event.spec.end_sample - event.start_sample
     assert not open_id
 
 
 @pytest.mark.parametrize("name", ["ko-read-dan-a-00038", "ko-read-air-a-00045"])
 def test_speech_that_is_the_first_audio_is_heard(name: str) -> None:
     """Both begin with 1.2 s of loud speech; a model whose state had not settled missed all of it."""
-    heard = hear(recording(f"real/ko/{name}.flac", None))
-    first = next(event for event in heard if isinstance(event, SpeechStarted))
+    found = hear(recording(f"real/ko/{name}.flac", None))
+    first = next(event for event in found if isinstance(event, SpeechStarted))
     assert first.start_sample < 0.5 * S

@@ -1,0 +1,301 @@
+"""The windows of a channel that were sent to the engine, and the handling of their results.
+
+This module holds the utterances that still wait for text, and one task per sent window. `analysis.py` makes
+the windows, `merge.py` joins the results, `lines.py` writes the events. Invariant: every final window that is
+sent ends as text, as an empty result, or as `window.failed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from host_stt.contract import Priority, Transcript, Window
+from webrtc_host.errors import EngineError
+from webrtc_host.events import EventSink
+from webrtc_host.seams import Clock, CoverageNotes, CoverageState, Transcriber
+from webrtc_host.speech.analysis import WindowAudio
+from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
+from webrtc_host.speech.final_text import TextStage
+from webrtc_host.speech.glossary import PromptTerms
+from webrtc_host.speech.ids import Ids
+from webrtc_host.speech.language import LanguageLock
+from webrtc_host.speech.lines import LineWriter
+from webrtc_host.speech.merge import Committed, MergeEvent, UtteranceMerge
+from webrtc_host.speech.settings import SpeechConfig
+from webrtc_host.speech.unread import UnreadSpeech
+from webrtc_host.speech.windowing import WindowSpec
+
+logger = logging.getLogger(__name__)
+
+
+class Terms(Protocol):
+    """Gives the glossary terms of a window; `speech.glossary.Glossary` implements it."""
+
+    def prompt_for(self, channel: str) -> PromptTerms: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelContext:
+    """What the windows of a channel need: names, engine, event log, terms, ids and clock."""
+
+    channel_id: str
+    engine_channel: str  # the channel's name in requests to the engine, unique among all sessions
+    transcriber: Transcriber
+    sink: EventSink
+    terms: Terms
+    ids: Ids
+    clock: Clock
+    stages: Sequence[TextStage] = ()  # change the text of finals before they are written
+
+
+@dataclass(slots=True)
+class WindowCounts:
+    """Counters of one channel's windows."""
+
+    finals_sent: int = 0
+    finals_decoded: int = 0
+    finals_failed: int = 0
+    interims_sent: int = 0
+    interims_decoded: int = 0
+    interims_shed: int = 0  # replaced by newer ones, or not sent because enough were in flight
+    interims_failed: int = 0
+    first_interim_ms: int | None = None  # start of speech -> its first interim, of the newest utterance
+
+
+@dataclass(slots=True)
+class _Utterance:
+    merge: UtteranceMerge
+    lines: LineWriter
+    start_sample: int  # of its speech
+    began_s: float  # on the clock: when its speech began
+    speech_end_sample: int | None = None  # None: speech continues
+    has_interim: bool = False
+    decoded_to: dict[int, int] = field(default_factory=dict)  # number of a final with a result -> its end
+    unread: UnreadSpeech = field(default_factory=UnreadSpeech)
+
+
+@dataclass(frozen=True, slots=True)
+class _SentWindow:
+    window: Window
+    spec: WindowSpec
+    glossary_version: int
+    sent_s: float
+
+    @property
+    def is_final(self) -> bool:
+        return self.spec.priority is Priority.FINAL
+
+
+class WindowRequests:
+    """commit: called when a commit point moves. locked: called when the language is known."""
+
+    def __init__(
+        self,
+        context: ChannelContext,
+        config: SpeechConfig,
+        language: LanguageLock,
+        *,
+        commit: Callable[[str, int], None],
+        locked: Callable[[], None],
+        notes: CoverageNotes | None = None,
+    ) -> None:
+        self._context = context
+        self._config = config
+        self._language = language
+        self._commit = commit
+        self._locked = locked
+        self._notes = notes
+        self._utterances: dict[str, _Utterance] = {}
+        self._sent: dict[asyncio.Task[None], _SentWindow] = {}
+        self.counts = WindowCounts()
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._sent)
+
+    def oldest_final_s(self) -> float | None:
+        """How long the oldest final without a result has waited; None when there is none."""
+        sent = [a.sent_s for a in self._sent.values() if a.is_final]
+        return self._context.clock() - min(sent) if sent else None
+
+    def started(self, event: SpeechStarted, age_s: float) -> None:
+        """Speech has started. age_s: seconds since its start."""
+        context = self._context
+        self._utterances[event.utterance_id] = _Utterance(
+            UtteranceMerge(event.utterance_id, event.start_sample),
+            LineWriter(
+                context.channel_id,
+                event.start_sample,
+                context.sink,
+                context.ids,
+                self._config.segments,
+                context.stages,
+            ),
+            event.start_sample,
+            context.clock() - age_s,
+        )
+
+    def ended(self, event: SpeechEnded) -> None:
+        """Speech has ended."""
+        self._utterances[event.utterance_id].speech_end_sample = event.end_sample
+
+    def send(self, window_audio: WindowAudio) -> None:
+        """Send a window to the engine. An interim is not sent while enough interims are in flight."""
+        is_final = window_audio.spec.priority is Priority.FINAL
+        if is_final:
+            self.counts.finals_sent += 1
+        else:
+            on_their_way = sum(not a.is_final for a in self._sent.values())
+            if on_their_way >= self._config.pipeline.interims_in_flight_max:
+                self.counts.interims_shed += 1
+                return
+            self.counts.interims_sent += 1
+        prompt = self._context.terms.prompt_for(self._context.channel_id)
+        window = self._window(window_audio, prompt)
+        sent = _SentWindow(window, window_audio.spec, prompt.version, self._context.clock())
+        task = asyncio.create_task(self._transcribe(sent), name=f"window {window.id}")
+        self._sent[task] = sent
+        task.add_done_callback(self._on_task_done)
+
+    async def close(self, timeout_s: float) -> None:
+        """Wait for the finals. Windows without a result then fail; each final writes `window.failed`."""
+        finals = [task for task, sent in self._sent.items() if sent.is_final]
+        if finals:
+            await asyncio.wait(finals, timeout=timeout_s)
+        unanswered = dict(self._sent)
+        self._sent.clear()
+        for task in unanswered:
+            task.cancel()
+        await asyncio.gather(*unanswered, return_exceptions=True)
+        for sent in unanswered.values():
+            if sent.is_final:
+                self._on_failure(
+                    sent, EngineError("deadline", "the channel closed before the engine responded")
+                )
+
+    def _window(self, window_audio: WindowAudio, prompt: PromptTerms) -> Window:
+        spec, pipeline = window_audio.spec, self._config.pipeline
+        is_interim = spec.priority is Priority.INTERIM
+        merge = self._utterances[spec.utterance_id].merge
+        return Window(
+            id=self._context.ids.window(),
+            channel=self._context.engine_channel,
+            samples=window_audio.samples,
+            start_sample=window_audio.start_sample,
+            priority=spec.priority,
+            language=self._language.language,
+            terms=prompt.terms,
+            history=merge.history(pipeline.history_words),
+            deadline_ms=pipeline.interim_deadline_ms if is_interim else pipeline.final_deadline_ms,
+        )
+
+    async def _transcribe(self, sent: _SentWindow) -> None:
+        try:
+            transcript = await self._context.transcriber.transcribe(sent.window)
+        except EngineError as error:
+            self._on_failure(sent, error)
+        else:
+            self._on_result(sent, transcript)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        sent = self._sent.pop(task, None)
+        if task.cancelled() or sent is None:
+            return
+        error = task.exception()
+        if error is not None:  # a fault of this process: the window fails, the channel continues
+            logger.error(
+                "channel %s: handling a window's result failed", self._context.channel_id, exc_info=error
+            )
+            self._on_failure(
+                sent,
+                EngineError("internal", "the result could not be used; the server's log has the details"),
+            )
+
+    def _on_result(self, sent: _SentWindow, transcript: Transcript) -> None:
+        spec = sent.spec
+        if sent.is_final:
+            self.counts.finals_decoded += 1
+        else:
+            self.counts.interims_decoded += 1
+        if self._language.feed(transcript, spec.start_sample, spec.speech_end_sample):
+            self._locked()
+        utterance = self._utterances.get(spec.utterance_id)
+        if utterance is not None:  # None: an interim came after the last final
+            if sent.is_final:
+                utterance.decoded_to[spec.number] = spec.end_sample
+                utterance.unread.read(spec.start_sample, spec.end_sample, transcript.unread)
+            self._write_events(sent, utterance, utterance.merge.feed(spec, transcript))
+
+    def _on_failure(self, sent: _SentWindow, error: EngineError) -> None:
+        if not sent.is_final:
+            if error.code == "shed":
+                self.counts.interims_shed += 1
+            else:
+                self.counts.interims_failed += 1
+            return
+        self.counts.finals_failed += 1
+        spec = sent.spec
+        where = (self._context.channel_id, sent.window.id, spec.utterance_id)
+        logger.warning("channel %s: window %s of %s failed: %s (%s)", *where, error.message, error.code)
+        utterance = self._utterances.get(spec.utterance_id)
+        if utterance is not None:
+            utterance.lines.failed(spec, sent.window.id, error)
+            # Only time that no neighbouring window transcribed is failed: the window before covers its start.
+            decoded_to = utterance.decoded_to.get(spec.number - 1, 0)
+            self._note_failed(utterance, spec, decoded_to, error)
+            self._write_events(sent, utterance, utterance.merge.fail(spec))
+            self._note(max(utterance.start_sample, spec.start_sample), decoded_to)
+
+    def _write_events(self, sent: _SentWindow, utterance: _Utterance, events: Sequence[MergeEvent]) -> None:
+        for event in events:
+            if isinstance(event, Committed):
+                end = utterance.speech_end_sample
+                last_sample = event.end_sample if end is None else end
+                utterance.lines.finals(event, last_sample, sent.glossary_version)
+                to_sample = last_sample if event.is_last else min(event.end_sample, last_sample)
+                self._note_transcribed(utterance, max(event.start_sample, utterance.start_sample), to_sample)
+            else:
+                utterance.lines.interim(event)
+                self._note_first_interim(utterance)
+        utterance_id = sent.spec.utterance_id
+        if utterance.merge.is_done:
+            self._utterances.pop(utterance_id, None)
+        else:
+            self._commit(utterance_id, utterance.merge.commit_sample)
+
+    def _note_transcribed(self, utterance: _Utterance, start_sample: int, end_sample: int) -> None:
+        """Report the range as transcribed, except for speech without words."""
+        for start, end, reason in utterance.unread.split(start_sample, end_sample):
+            if reason is None:
+                self._note(start, end)
+            else:
+                self._note(start, end, CoverageState.FAILED, reason.value)
+        utterance.unread.forget(end_sample)
+
+    def _note_failed(
+        self, utterance: _Utterance, spec: WindowSpec, decoded_to: int, error: EngineError
+    ) -> None:
+        end = spec.next_start_sample
+        if utterance.speech_end_sample is not None:
+            end = min(end, utterance.speech_end_sample)
+        start = max(utterance.start_sample, spec.start_sample, decoded_to)
+        self._note(start, end, CoverageState.FAILED, error.code)
+
+    def _note(
+        self,
+        start_sample: int,
+        end_sample: int,
+        state: CoverageState = CoverageState.TRANSCRIBED,
+        reason: str | None = None,
+    ) -> None:
+        if self._notes is not None and start_sample < end_sample:
+            self._notes.decide(start_sample, end_sample, state, reason)
+
+    def _note_first_interim(self, utterance: _Utterance) -> None:
+        if not utterance.has_interim:
+            utterance.has_interim = True
+            self.counts.first_interim_ms = round((self._context.clock() - utterance.began_s) * 1000)
