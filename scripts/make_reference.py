@@ -19,7 +19,10 @@ from host_stt_cli.main import main as command_line
 from host_stt_cli.schema import annotations_at, choices, fields_of, key_paths
 from host_stt_cli.yaml_source import KeyPath, dotted, read_yaml
 from host_stt_common.metrics import Metric
+from webrtc_host.app import build_app
+from webrtc_host.config import MediaProcessConfig
 from webrtc_host.desk import metric_list
+from webrtc_host.http.routes import ROUTES
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -48,6 +51,15 @@ from the declarations in the code by `scripts/make_reference.py`; tests compare 
 running servers. Prometheus writes a counter with the ending `_total`, a histogram with `_bucket`, `_sum` and
 `_count`, and an info with `_info`. No metric has the channel as a label; the events of a channel say what
 happens on it. 8081 also has the metrics `process_...` of the Prometheus client.
+"""
+REQUESTS_HEAD = """# Requests of 8082
+
+Every request of 8082 except the pages: the role that it needs, and its action in the audit. The page is
+written from the declarations in the code by `scripts/make_reference.py`; a test compares. [HTTP](http.md)
+describes the requests, [Tokens and roles](../howto/access.md) the roles and the audit. A request that sends
+audio writes its audit line when the feed begins (`fed`; `made` for a new session). To change the hold of a
+session, `PATCH` also needs the role `supervisor`. HEAD works where GET does, except for event streams and
+WebSockets.
 """
 
 
@@ -157,7 +169,19 @@ def _metrics_of(server: str, declared: Sequence[Metric]) -> str:
     return head + "".join(rows)
 
 
-PAGES = {"configuration.md": configuration, "cli.md": cli, "metrics.md": metrics}
+def requests() -> str:
+    routes = build_app(MediaProcessConfig())[ROUTES].values()
+    rows = [REQUESTS_HEAD, "\n| request | role | action in the audit | |\n|---|---|---|---|\n"]
+    for route in sorted(routes, key=lambda one: (one.path, one.method)):
+        if route.is_documented:
+            role, action = (f"`{text}`" if text else "" for text in (route.role, route.audit))
+            rows.append(
+                f"| `{route.method} {route.path}` | {role or 'none'} | {action} | {route.summary} |\n"
+            )
+    return "".join(rows)
+
+
+PAGES = {"configuration.md": configuration, "cli.md": cli, "metrics.md": metrics, "requests.md": requests}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():

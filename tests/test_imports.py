@@ -180,3 +180,23 @@ def _circles(graph: dict[str, set[str]]) -> list[list[str]]:
         left = {name: imported for name, imported in left.items() if name not in done}
     used = {name for imported in left.values() for name in imported}
     return [[name, *sorted(left[name] & left.keys())] for name in left if name in used]
+
+
+SQL_OUTSIDE = {"webrtc_host.recovery.finding"}
+"""Modules outside `transcript` that still make queries of their own."""
+
+
+@pytest.mark.parametrize(("name", "path"), HOST, ids=[name for name, _ in HOST])
+def test_only_the_transcript_package_makes_queries(name: str, path: Path) -> None:
+    """Other packages pass connections and rows on, so they import these types and nothing else."""
+    if name.split(".")[1] == "transcript" or name in SQL_OUTSIDE:
+        return
+    from_sqlalchemy = {i for i in imports_of(path) if i.partition(".")[0] == "sqlalchemy"}
+    names = {
+        alias.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "sqlalchemy"
+        for alias in node.names
+    }
+    assert from_sqlalchemy <= {"sqlalchemy"}
+    assert names <= {"Connection", "Row"}

@@ -27,7 +27,7 @@ class OpenApi:
         self._version = version
         self._document: dict[str, Any] | None = None
 
-    @Route("GET", "/api/openapi.json", Role.VIEWER, "This document")
+    @Route("GET", "/api/openapi.json", Role.VIEWER, "The OpenAPI document")
     async def show(self, request: web.Request) -> web.Response:
         if self._document is None:
             self._document = document_of(request.app, self._version)
