@@ -1,7 +1,10 @@
-/* Plots and tables of figures, drawn as SVG. Styled by figures.css. Shared by /health-page and by the load test's report, which carries this
- * file inside itself. Owns shapes and scales; knows nothing of what is measured. */
+/* Plots (as SVG) and tables of figures, with the styles of figures.css.
+ *
+ * Used by the Health page and by the load test's report, which contains a copy of this file. Owns shapes and scales;
+ * knows nothing of what is measured.
+ */
 
-export const COLOURS = ["#0a7ac2", "#c2570c", "#2e8540", "#8250df", "#6e7781"];
+const COLOURS = ["#0a7ac2", "#c2570c", "#2e8540", "#8250df", "#6e7781"];
 const WIDTH = 460, HEIGHT = 220, LEFT = 58, LOW = 26;
 
 export function make(tag, text, parent, name) {
@@ -12,13 +15,13 @@ export function make(tag, text, parent, name) {
   return node;
 }
 
-/** A number for a person: thousands apart, three digits that count, never an exponent. */
+/** A number as text: spaces between thousands, about three significant digits, no exponent. */
 export function shown(value, unit = "") {
   if (value === undefined || value === null || Number.isNaN(value)) return "–";
   if (typeof value !== "number") return String(value);
   const digits = Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : Math.abs(value) >= 10 ? 1 : 2;
-  const said = value.toLocaleString("en", { maximumFractionDigits: digits }).replaceAll(",", "\u202f");
-  return unit ? `${said}\u00a0${unit}` : said;
+  const text = value.toLocaleString("en", { maximumFractionDigits: digits }).replaceAll(",", "\u202f");
+  return unit ? `${text}\u00a0${unit}` : text;
 }
 
 export function table(parent, heads, rows) {
@@ -42,21 +45,21 @@ function svg(tag, values, parent) {
   return node;
 }
 
-/** Round numbers from 0 to `most` or beyond, five or six of them. */
-export function ticks(most) {
+/** About five round numbers, from 0 to `most` or a little more. */
+function ticks(most) {
   const rough = (most || 1) / 4, ten = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((n) => n * ten).find((n) => n >= rough * 0.999);
   const count = Math.ceil((most || 1) / step - 1e-9);
   return Array.from({ length: count + 1 }, (_, n) => Number((n * step).toPrecision(12)));
 }
 
-/** Seconds in the unit that suits their whole: s, min or h. */
+/** The unit for an axis of `most` seconds: [seconds in it, its name]. */
 function clock(most) {
   if (most > 3 * 3600) return [3600, "h"];
   return most > 300 ? [60, "min"] : [1, "s"];
 }
 
-/** A frame with lines along and labels at both sides; x and y turn a value into its place. */
+/** A figure with horizontal lines and labels on both axes. The returned x() and y() convert values to positions. */
 function grid(parent, title, last, most, { across, scale = 1, up = "" }) {
   const figure = make("figure", null, parent);
   make("figcaption", title, figure);
@@ -89,9 +92,9 @@ function bounds(values) {
   return [low, high];
 }
 
-/** series: {name: [[seconds, value], ...]}, as lines; those in `points` as dots. limit: a line not to be crossed.
- * along: the unit of the first values where they are no seconds.
- * Says so where there is nothing yet. */
+/** series: {name: [[seconds, value], ...]}, drawn as lines; those named in `points` are drawn as dots.
+ *  limit: a value that is drawn as a line. along: the unit of the first values if they are not seconds.
+ *  Without values it shows "No data yet." */
 export function plot(parent, title, series, { unit = "", points = [], limit = null, along = "" } = {}) {
   const names = Object.keys(series).filter((name) => series[name]?.length);
   if (!names.length) return empty(parent, title);
@@ -131,7 +134,7 @@ function empty(parent, title) {
   make("p", "No data yet.", figure, "none");
 }
 
-/** values: milliseconds that 0, 1 ... 100 % stayed within. */
+/** values: at index n the milliseconds that n % of the measured values do not exceed, from 0 to 100 %. */
 export function distribution(parent, title, values, limit = null) {
   if (!values?.length) return empty(parent, title);
   const most = Math.max(values.at(-1), limit !== null && limit < 4 * values.at(-1) ? limit : 0);
@@ -143,16 +146,23 @@ export function distribution(parent, title, values, limit = null) {
   svg("polyline", { points: line.join(" "), stroke: COLOURS[0], class: "curve" }, area);
 }
 
-const SHADES = { transcribed: "#2e8540", silence: "#9aa5b1", shed: "#c2570c", lost: "#b42318", failed: "#8250df", closed: "#d0d7de" };
+const STATE_COLOURS = {
+  transcribed: "#2e8540",
+  silence: "#9aa5b1",
+  shed: "#c2570c",
+  lost: "#b42318",
+  failed: "#8250df",
+  closed: "#d0d7de",
+};
 
-/** Seconds by state as one bar, with the same in words under it. */
+/** seconds: {state: seconds}, drawn as one bar, and below it as text. */
 export function coverageBar(parent, seconds) {
   const states = Object.entries(seconds).filter(([, value]) => value >= 0.05);
   if (!states.length) return void make("p", "No audio has arrived yet.", parent, "dim");
   const total = states.reduce((sum, [, value]) => sum + value, 0);
   const bar = make("div", null, parent, "cover"), list = make("div", null, parent, "legend");
   for (const [state, value] of states) {
-    const colour = SHADES[state] ?? "#57606a", share = (100 * value) / total;
+    const colour = STATE_COLOURS[state] ?? "#57606a", share = (100 * value) / total;
     Object.assign(make("span", null, bar).style, { width: `${share}%`, background: colour });
     const one = make("span", null, list);
     make("i", null, one).style.background = colour;

@@ -157,10 +157,10 @@ async def test_the_health_page_says_plainly_what_is_wrong(health: Page, live_ser
     await health.route("**/metrics", without_engine)
     await health.goto(f"{live_server.url}/health-page")
     notes = health.locator("#notes")
-    await expect(notes).to_contain_text("The speech engine does not answer", timeout=FIGURES_MS)
+    await expect(notes).to_contain_text("The speech engine does not respond", timeout=FIGURES_MS)
     await expect(notes).to_contain_text("record: the disk is full")
     await expect_clean(health)
     await health.route("**/metrics", lambda route: route.abort())
     await expect(health.locator("#state")).to_have_text(
-        "The server does not answer. These are the last figures that came.", timeout=FIGURES_MS
+        "The server does not respond. These are the last figures.", timeout=FIGURES_MS
     )
