@@ -1,13 +1,13 @@
-/* The server over HTTP: addresses, the access token, and errors as codes the pages can explain.
+/* HTTP requests to the server: addresses, the access token, and errors with a code that the pages can explain.
  *
- * Owns the token (kept for this tab only) and turns every failed answer into a ServerError.
- * Addresses are relative to the page, so the pages also work behind a proxy that adds a path.
+ * Owns the token (stored for this tab only). Every failed request throws a ServerError. Addresses are relative to the
+ * page, so the pages also work behind a proxy that adds a path.
  */
 
 const TOKEN_KEY = "host-stt.token";
 
 export class ServerError extends Error {
-  /** code: a key of the error texts; status: HTTP, 0 when no answer came; detail: the server's own sentence. */
+  /** code: a key of the error texts; status: of HTTP, 0 without a response; detail: the server's sentence. */
   constructor(code, { status = 0, detail = "", retryAfterS = null } = {}) {
     super(detail || code);
     this.name = "ServerError";
@@ -37,13 +37,14 @@ export function address(path, parameters = {}) {
   return url;
 }
 
-/** The same for WebSocket and EventSource, which cannot send headers: the token goes into the query. */
+/** The same for WebSocket and EventSource. They cannot send headers, so the token is in the query. */
 export function streamAddress(path, parameters = {}, scheme = "http") {
   const url = address(path, { ...parameters, token: token() });
   if (scheme === "ws") url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return url;
 }
 
+/** Send a request with the token and return the JSON of its response. Throws ServerError. */
 export async function request(method, path, body, options = {}) {
   const headers = { Accept: "application/json" };
   if (token()) headers.Authorization = `Bearer ${token()}`;
@@ -61,16 +62,16 @@ export async function request(method, path, body, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new ServerError("unreachable", { detail: error.message });
   }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw refusal(response, answer);
-  return answer;
+  const result = await response.json().catch(() => ({}));
+  if (!response.ok) throw errorOf(response, result);
+  return result;
 }
 
-function refusal(response, answer) {
+function errorOf(response, result) {
   const wait = Number.parseFloat(response.headers.get("Retry-After") ?? "");
   return new ServerError(codeOf(response.status), {
     status: response.status,
-    detail: answer?.error?.message ?? `HTTP ${response.status}`,
+    detail: result?.error?.message ?? `HTTP ${response.status}`,
     retryAfterS: Number.isFinite(wait) ? wait : null,
   });
 }

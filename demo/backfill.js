@@ -1,25 +1,26 @@
-/* What the network lost, sent afterwards: asks the server what it misses, and sends what this page still has of it.
+/* Backfill: gets from the server the ranges that it misses, and sends the audio of these that this page still has.
  *
- * Owns one conversation on /ws/backfill at a time. The server ignores what it has, so sending twice does no harm.
+ * Uses one WebSocket on /ws/backfill for each attempt. The server ignores audio that it has, so audio may be sent twice.
  */
 
 import { streamAddress } from "./api.js";
 import { cut } from "./kept-audio.js";
 
-const AROUND_MS = 1000; // sent around a gap, so that words on its edges are heard whole
-const JOIN_MS = 30; // pieces this close follow each other
-const ANSWER_MS = 90_000; // a minute of sound is read before the server answers
+const AROUND_MS = 1000; // sent before and after a gap, so that words at its edges are complete
+const JOIN_MS = 30; // pieces that are this close are continuous
+const RESPONSE_MS = 90_000; // the server transcribes up to a minute of audio before it responds
 const FRAME_SAMPLES = 16_000;
 
-/** pieces(): [{startMs, samples}] on the session's clock, once that is known. onSending: called when there is something.
- *  Returns {filled, segments}; null when the server misses nothing that is here. */
+/** pieces(): resolves to [{startMs, samples}] on the session's clock; called after `clock` got a measurement.
+ *  onSending(): called once before the first audio is sent.
+ *  Resolves to the server's {filled, segments}; to null if this page has no audio that the server misses. */
 export async function backfill({ resume, channel, session, clock, pieces, onSending, signal }) {
-  const talk = new Talk(channel, signal);
+  const socket = new BackfillSocket(channel, signal);
   try {
-    await talk.opened;
+    await socket.opened;
     const sentMs = performance.now();
-    talk.say({ resume, start_ms: 0, encoding: "pcm_s16le", sample_rate: 16_000 });
-    const ready = await talk.hear();
+    socket.sendMessage({ resume, start_ms: 0, encoding: "pcm_s16le", sample_rate: 16_000 });
+    const ready = await socket.receive();
     clock.add(session, ready.now_ms, sentMs, performance.now());
     const have = await pieces();
     let isAny = false;
@@ -27,28 +28,29 @@ export async function backfill({ resume, channel, session, clock, pieces, onSend
       if (cut(have, from, to).length === 0) continue;
       if (!isAny) onSending();
       isAny = true;
-      send(talk, cut(have, from - AROUND_MS, to + AROUND_MS));
+      send(socket, cut(have, from - AROUND_MS, to + AROUND_MS));
     }
     if (!isAny) return null;
-    talk.say({ type: "stop" });
-    return await talk.hear();
+    socket.sendMessage({ type: "stop" });
+    return await socket.receive();
   } finally {
-    talk.close();
+    socket.close();
   }
 }
 
-function send(talk, pieces) {
+function send(socket, pieces) {
   let endMs = null;
   for (const { startMs, samples } of pieces) {
-    if (endMs === null || Math.abs(startMs - endMs) > JOIN_MS) talk.say({ type: "at", start_ms: startMs });
-    for (let at = 0; at < samples.length; at += FRAME_SAMPLES) talk.send(samples.slice(at, at + FRAME_SAMPLES));
+    if (endMs === null || Math.abs(startMs - endMs) > JOIN_MS) socket.sendMessage({ type: "at", start_ms: startMs });
+    for (let at = 0; at < samples.length; at += FRAME_SAMPLES) socket.sendAudio(samples.slice(at, at + FRAME_SAMPLES));
     endMs = startMs + samples.length / 16;
   }
 }
 
-class Talk {
-  #heard = [];
-  #wanted = null;
+/** A WebSocket with JSON messages that are received one at a time. */
+class BackfillSocket {
+  #received = []; // messages that receive() has not returned yet
+  #waiting = null; // resolves a receive() that waits
 
   constructor(channel, signal) {
     const path = `ws/backfill/${encodeURIComponent(channel)}`;
@@ -65,29 +67,29 @@ class Talk {
   }
 
   #take(message) {
-    if (this.#wanted) this.#wanted(message);
-    else this.#heard.push(message);
-    this.#wanted = null;
+    if (this.#waiting) this.#waiting(message);
+    else this.#received.push(message);
+    this.#waiting = null;
   }
 
-  say(message) {
+  sendMessage(message) {
     this.socket.send(JSON.stringify(message));
   }
 
-  send(samples) {
+  sendAudio(samples) {
     this.socket.send(samples);
   }
 
-  /** The next message of the server; throws when it is an error or does not come. */
-  async hear() {
+  /** The next message of the server. Throws if it is an error, or if no message comes in RESPONSE_MS. */
+  async receive() {
     const message =
-      this.#heard.shift() ??
+      this.#received.shift() ??
       (await Promise.race([
-        new Promise((done) => (this.#wanted = done)),
-        new Promise((done) => setTimeout(() => done({ type: "error", code: "no answer" }), ANSWER_MS)),
+        new Promise((done) => (this.#waiting = done)),
+        new Promise((done) => setTimeout(() => done({ type: "error", code: "no response" }), RESPONSE_MS)),
       ]));
-    if (message.type === "error") throw Object.assign(new Error(message.message ?? message.code), { code: message.code });
-    return message;
+    if (message.type !== "error") return message;
+    throw Object.assign(new Error(message.message ?? message.code), { code: message.code });
   }
 
   close() {

@@ -1,8 +1,8 @@
-/* Where the sound comes from: a microphone, or a bundled test clip. Both end in the same Source.
+/* Sources of audio: a microphone or a bundled test clip.
  *
- * Owns the audio context, the device list and the meaning of the browser's errors. A Source has `track` (goes into the
- * peer connection as it is: no processing in the page), `node` (for the recorder), `analyser` (for the level meter),
- * `label` and `stop()`.
+ * Owns the audio context, the device list and the codes of the browser's errors. A source has `kind`, `track` (sent by
+ * WebRTC without any processing in the page), `node` (for the recorder), `analyser` (for the level meter), `label` and
+ * `stop()`; a clip also has `play()`.
  */
 
 export class CaptureError extends Error {
@@ -15,7 +15,7 @@ export class CaptureError extends Error {
   }
 }
 
-// getUserMedia's names, from the Media Capture specification; the last two are older spellings.
+// Error names of getUserMedia in the Media Capture specification; the last two are older names.
 const CODES = {
   NotAllowedError: "blocked",
   SecurityError: "blocked",
@@ -27,16 +27,17 @@ const CODES = {
   DevicesNotFoundError: "noDevice",
 };
 
-const WAKE_MS = 1500;
+const RESUME_MS = 1500; // a browser without a click does not resume the context, and never says so
 
 let context = null;
 
-/** One audio context for the page; must first be asked for inside a click, or the browser keeps it suspended. */
+/** The audio context of the page. The first call must be inside a click, or the browser keeps the context suspended. */
 export async function audioContext() {
   context ??= new AudioContext();
-  // Without a click (a reloaded page that goes on) a strict browser lets it wait: then the next click wakes it.
+  // After a reload there is no click. A strict browser then keeps the context suspended until the next click.
   addEventListener("pointerdown", () => context.resume(), { once: true });
-  if (context.state === "suspended") await Promise.race([context.resume(), new Promise((done) => setTimeout(done, WAKE_MS))]);
+  if (context.state !== "suspended") return context;
+  await Promise.race([context.resume(), new Promise((done) => setTimeout(done, RESUME_MS))]);
   return context;
 }
 
@@ -44,6 +45,7 @@ export function isSecure() {
   return globalThis.isSecureContext && Boolean(navigator.mediaDevices?.getUserMedia);
 }
 
+/** The microphone as a source. Throws CaptureError. */
 export async function openMicrophone({ deviceId = "", echo = false, noise = false, gain = false } = {}) {
   if (!isSecure()) throw new CaptureError("insecure");
   const audio = {
@@ -62,41 +64,42 @@ export async function openMicrophone({ deviceId = "", echo = false, noise = fals
   const track = stream.getAudioTracks()[0];
   const ctx = await audioContext();
   const node = ctx.createMediaStreamSource(stream);
-  const analyser = listenTo(ctx, node);
+  const analyser = analyserOf(ctx, node);
   const stop = () => {
     track.stop();
     node.disconnect();
   };
-  return { kind: "microphone", track, node, analyser, label: track.label, deviceId: track.getSettings().deviceId, stop };
+  return { kind: "microphone", track, node, analyser, label: track.label, stop };
 }
 
-function listenTo(ctx, node) {
+function analyserOf(ctx, node) {
   const analyser = ctx.createAnalyser();
-  analyser.fftSize = 2048; // 43 ms at 48 kHz: longer than a picture lasts, so no peak is missed
+  analyser.fftSize = 2048; // 43 ms at 48 kHz: longer than a frame of the screen, so no peak is missed
   node.connect(analyser);
   return analyser;
 }
 
-/** The microphones, named only after permission. */
+/** The microphones. Browsers give their names only after the permission. */
 export async function microphones() {
   const devices = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
   return devices.filter((device) => device.kind === "audioinput" && device.deviceId !== "");
 }
 
+/** The bundled clips: [{language, file, text}]. Throws CaptureError. */
 export async function listClips() {
-  const answer = await fetch(new URL("clips/clips.json", import.meta.url));
-  if (!answer.ok) throw new CaptureError("clip", `clips.json: HTTP ${answer.status}`);
-  return answer.json();
+  const response = await fetch(new URL("clips/clips.json", import.meta.url));
+  if (!response.ok) throw new CaptureError("clip", `clips.json: HTTP ${response.status}`);
+  return response.json();
 }
 
-/** A clip as if it were a microphone. `play()` resolves when its last sample was sent; silence follows until stop(). */
+/** A clip as a source. play() resolves at the end of the clip; then the source is silent until stop(). */
 export async function openClip(clip) {
   const ctx = await audioContext();
   let buffer;
   try {
-    const answer = await fetch(new URL(`clips/${clip.file}`, import.meta.url));
-    if (!answer.ok) throw new Error(`${clip.file}: HTTP ${answer.status}`);
-    buffer = await ctx.decodeAudioData(await answer.arrayBuffer());
+    const response = await fetch(new URL(`clips/${clip.file}`, import.meta.url));
+    if (!response.ok) throw new Error(`${clip.file}: HTTP ${response.status}`);
+    buffer = await ctx.decodeAudioData(await response.arrayBuffer());
   } catch (error) {
     throw new CaptureError("clip", error.message);
   }
@@ -105,7 +108,7 @@ export async function openClip(clip) {
   const player = ctx.createBufferSource();
   player.buffer = buffer;
   player.connect(out);
-  const analyser = listenTo(ctx, player);
+  const analyser = analyserOf(ctx, player);
   const track = out.stream.getAudioTracks()[0];
   return {
     kind: "clip",

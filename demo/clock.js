@@ -1,35 +1,35 @@
-/* The session's time as this page can know it: session milliseconds of a moment of performance.now().
+/* The session's clock in this page: converts a time of performance.now() to session milliseconds.
  *
- * Pure; every answer of the server that carries `now_ms` is a sample. The promptest of the last minute is believed, for
- * its way here and back can have hidden the least.
+ * Pure. Every response of the server with `now_ms` is a measurement. The measurement with the shortest round trip of the
+ * last minute counts, because its error is the smallest: at most half of the round trip.
  */
 
-const SAMPLES_MAX = 60;
+const MEASUREMENTS_MAX = 60;
 const KEEP_MS = 60_000;
 
 export class SessionClock {
   session = "";
-  #samples = []; // {atMs, rttMs, offsetMs}
+  #measurements = []; // {atMs, rttMs, offsetMs}
 
-  /** A question sent and answered at these moments of performance.now(); nowMs: the server's answer. */
+  /** nowMs: the server's session time; sentMs, answeredMs: when the request left and the response came. */
   add(session, nowMs, sentMs, answeredMs) {
     if (session !== this.session) {
       this.session = session;
-      this.#samples = [];
+      this.#measurements = [];
     }
     const rttMs = answeredMs - sentMs;
     const offsetMs = nowMs - (sentMs + answeredMs) / 2;
-    this.#samples.push({ atMs: answeredMs, rttMs, offsetMs });
-    this.#samples = this.#samples.filter((one) => answeredMs - one.atMs < KEEP_MS).slice(-SAMPLES_MAX);
+    this.#measurements.push({ atMs: answeredMs, rttMs, offsetMs });
+    this.#measurements = this.#measurements.filter((one) => answeredMs - one.atMs < KEEP_MS).slice(-MEASUREMENTS_MAX);
   }
 
   get isKnown() {
-    return this.#samples.length > 0;
+    return this.#measurements.length > 0;
   }
 
-  /** Where the server would have placed sound captured at that moment: by its arrival, half a round trip later. */
+  /** pageMs: when audio was captured. Adds half a round trip, because the server dates audio by its arrival. */
   toSession(pageMs) {
-    const best = this.#samples.reduce((a, b) => (b.rttMs < a.rttMs ? b : a));
+    const best = this.#measurements.reduce((a, b) => (b.rttMs < a.rttMs ? b : a));
     return Math.round(pageMs + best.offsetMs + best.rttMs / 2);
   }
 }

@@ -1,32 +1,32 @@
-/* One peer connection to the server: one audio track out, the data channel `transcript` back.
+/* One WebRTC connection to the server: sends one audio track, receives events on the data channel `transcript`.
  *
- * Owns GET /api/ice, POST /offer and DELETE /offer/{connection}, never the sound and never the page. Emits "event"
- * (detail: the wire's JSON), "weak" (answers are late), "pong" (detail: what the server has) and "lost" (once, when the
- * connection broke after it stood; detail: the reason).
+ * Owns GET /api/ice, POST /offer and DELETE /offer/{connection}; knows nothing of the microphone and the page. Emits
+ * "event" (detail: the event), "weak" (responses to pings are late), "pong" (detail: what the server received) and
+ * "lost" (once, if an open connection breaks; detail: the reason).
  */
 
 import { ServerError, request } from "./api.js";
-import { Pulse } from "./pulse.js";
+import { Heartbeat } from "./heartbeat.js";
 
-const GATHERING_MS = 2000; // host candidates come at once; a dead network card must not hold us up
-const ANSWER_MS = 10_000; // an offer is answered in 0.1 s; a request into a path that died hangs for minutes
+const GATHERING_MS = 2000; // host candidates come at once; a broken network card must not delay the offer
+const RESPONSE_MS = 10_000; // a response takes 0.1 s; on a broken path a request would wait for minutes
 const CONNECT_MS = 12_000; // ICE on a good path takes 0.1 s; browsers themselves give up after about 15 s
-const CONNECT_AGAIN_MS = 6000; // it went before; a path that died again is better tried anew
-const SHAKY_MS = 5000; // "disconnected" heals by itself on a short radio hole
-const DELETE_MS = 10_000; // the server flushes its last window first
+const RECONNECT_MS = 6000; // the path worked before, so a new attempt is better than a long wait
+const DISCONNECTED_MS = 5000; // after a short gap of a radio network, ICE connects again by itself
+const DELETE_MS = 10_000; // the server transcribes the last window first
 
 export class Connection extends EventTarget {
   id = "";
   session = "";
   channels = [];
   resume = null;
-  isResumed = false; // the channels of before are ours again
+  isResumed = false; // true if the server gave the channels of the earlier connection again
   transport = "webrtc";
   #pc = null;
-  #pulse = null;
+  #heartbeat = null;
   #data = null;
   #closing = false;
-  #shaky = 0;
+  #disconnectedTimer = 0;
 
   /** track: a live audio track; language: en, ko, auto; resume: the token of an earlier connection, or null. */
   constructor(track, { language = "auto", resume = null, since = null } = {}) {
@@ -35,8 +35,9 @@ export class Connection extends EventTarget {
     this.options = { language, resume, since };
   }
 
+  /** aborted: an AbortSignal that gives up. Throws ServerError. */
   async open(aborted) {
-    const signal = within(ANSWER_MS, aborted);
+    const signal = within(RESPONSE_MS, aborted);
     if (!("RTCPeerConnection" in globalThis)) throw new ServerError("noWebRtc");
     const pc = new RTCPeerConnection({ iceServers: await iceServers(signal) });
     this.#pc = pc;
@@ -46,16 +47,16 @@ export class Connection extends EventTarget {
       await pc.setLocalDescription(await pc.createOffer());
       await gathered(pc);
       aborted?.throwIfAborted();
-      const answer = await request("POST", "offer", this.#offer(pc), { signal });
-      ({ connection: this.id, session: this.session, channels: this.channels } = answer);
-      this.resume = answer.resume ?? null;
-      this.isResumed = answer.resumed === true;
-      await pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
-      await connected(pc, aborted, this.options.resume ? CONNECT_AGAIN_MS : CONNECT_MS);
+      const response = await request("POST", "offer", this.#offer(pc), { signal });
+      ({ connection: this.id, session: this.session, channels: this.channels } = response);
+      this.resume = response.resume ?? null;
+      this.isResumed = response.resumed === true;
+      await pc.setRemoteDescription({ type: "answer", sdp: response.sdp });
+      await connected(pc, aborted, this.options.resume ? RECONNECT_MS : CONNECT_MS);
       pc.onconnectionstatechange = () => this.#watch();
-      this.#data.onclose = () => this.#lose("data channel closed"); // an orderly end; ICE would notice 10 s later
+      this.#data.onclose = () => this.#lose("data channel closed"); // the server ended it; ICE would notice 10 s later
       this.#watch();
-      this.#pulse.start();
+      this.#heartbeat.start();
     } catch (error) {
       this.abandon();
       throw error;
@@ -72,9 +73,9 @@ export class Connection extends EventTarget {
 
   #openData(pc) {
     const data = pc.createDataChannel("transcript", { ordered: true });
-    this.#pulse = this.#watchPulse(data);
+    this.#heartbeat = this.#makeHeartbeat(data);
     data.onopen = () => {
-      // Only after a break: the first connection of a page shall not show what others said on this channel before.
+      // Only after a break: the first connection of a page must not show earlier text of others on this channel.
       if (this.options.since !== null) data.send(JSON.stringify({ type: "resume", since: this.options.since }));
     };
     data.onmessage = (message) => {
@@ -82,32 +83,33 @@ export class Connection extends EventTarget {
       try {
         event = JSON.parse(message.data);
       } catch {
-        return; // not ours; the server speaks JSON only
+        return; // not of this server, which sends JSON only
       }
-      if (this.#pulse.take(event)) return;
+      if (this.#heartbeat.take(event)) return;
       this.dispatchEvent(new CustomEvent("event", { detail: event }));
     };
     return data;
   }
 
-  #watchPulse(data) {
-    const pulse = new Pulse(data);
-    pulse.addEventListener("pong", (e) => this.dispatchEvent(new CustomEvent("pong", { detail: e.detail })));
-    pulse.addEventListener("weak", () => this.dispatchEvent(new Event("weak")));
-    pulse.addEventListener("gone", () => this.#lose("no answer"));
-    return pulse;
+  #makeHeartbeat(data) {
+    const heartbeat = new Heartbeat(data);
+    heartbeat.addEventListener("pong", (e) => this.dispatchEvent(new CustomEvent("pong", { detail: e.detail })));
+    heartbeat.addEventListener("weak", () => this.dispatchEvent(new Event("weak")));
+    heartbeat.addEventListener("gone", () => this.#lose("no response"));
+    return heartbeat;
   }
 
   #watch() {
-    clearTimeout(this.#shaky);
+    clearTimeout(this.#disconnectedTimer);
     const state = this.#pc.connectionState;
     if (state === "failed" || state === "closed") this.#lose(state);
-    if (state === "disconnected") this.#shaky = setTimeout(() => this.#lose(state), SHAKY_MS);
+    if (state !== "disconnected") return;
+    this.#disconnectedTimer = setTimeout(() => this.#lose(state), DISCONNECTED_MS);
   }
 
-  /** The network is another one, or was away: if nothing was heard since, this connection is dead. */
-  doubt() {
-    if (this.#pulse?.isLate) this.#lose("network changed");
+  /** The browser has another network. If a response to a ping is late as well, the connection is lost. */
+  networkChanged() {
+    if (this.#heartbeat?.isLate) this.#lose("network changed");
   }
 
   #lose(reason) {
@@ -125,40 +127,42 @@ export class Connection extends EventTarget {
     return this.#pc?.getStats() ?? Promise.resolve(new Map());
   }
 
-  /** Ask the server to flush and close. Returns its final_seq, or null when it did not say. The data channel stays. */
+  /** End the connection at the server, which transcribes the rest first. Resolves to final_seq, the number of the last
+   *  event, or to null if the response has none. The data channel stays open for the last events. */
   async finish() {
     this.#closing = true;
     if (!this.id) return null;
     const signal = AbortSignal.timeout(DELETE_MS);
-    const answer = await request("DELETE", `offer/${encodeURIComponent(this.id)}`, undefined, { signal });
-    return answer.final_seq ?? null;
+    const response = await request("DELETE", `offer/${encodeURIComponent(this.id)}`, undefined, { signal });
+    return response.final_seq ?? null;
   }
 
-  /** Leave at once: the page is going away. */
+  /** End the connection without a wait, because the page closes. */
   leave() {
     this.#closing = true;
-    if (this.id) request("DELETE", `offer/${encodeURIComponent(this.id)}`, undefined, { keepalive: true }).catch(() => {});
+    if (!this.id) return;
+    request("DELETE", `offer/${encodeURIComponent(this.id)}`, undefined, { keepalive: true }).catch(() => {});
   }
 
   abandon() {
     this.#closing = true;
-    clearTimeout(this.#shaky);
-    this.#pulse?.stop();
+    clearTimeout(this.#disconnectedTimer);
+    this.#heartbeat?.stop();
     this.#data?.close();
     this.#pc?.close();
   }
 }
 
-/** Aborted by `signal`, or when the time is over. */
+/** An AbortSignal that is aborted by `signal`, or after this time. */
 function within(ms, signal) {
   const timeout = AbortSignal.timeout(ms);
   return signal && AbortSignal.any ? AbortSignal.any([signal, timeout]) : (signal ?? timeout);
 }
 
-/** STUN and TURN servers as the operator configured them; usually none. */
+/** The STUN and TURN servers of the configuration; usually none. */
 async function iceServers(signal) {
-  const answer = await request("GET", "api/ice", undefined, { signal });
-  return answer.ice_servers.map(({ urls, username, credential }) =>
+  const response = await request("GET", "api/ice", undefined, { signal });
+  return response.ice_servers.map(({ urls, username, credential }) =>
     username ? { urls, username, credential } : { urls },
   );
 }
@@ -184,11 +188,12 @@ function connected(pc, signal, withinMs) {
       settle(value);
     };
     const onAbort = () => end(fail, signal.reason);
-    const timer = setTimeout(() => end(fail, new ServerError("iceFailed", { detail: `ICE: ${pc.iceConnectionState}` })), withinMs);
+    const iceFailed = (state) => new ServerError("iceFailed", { detail: `ICE: ${state}` });
+    const timer = setTimeout(() => end(fail, iceFailed(pc.iceConnectionState)), withinMs);
     signal?.addEventListener("abort", onAbort);
     pc.onconnectionstatechange = () => {
       if (pc.connectionState === "connected") end(done);
-      if (pc.connectionState === "failed") end(fail, new ServerError("iceFailed", { detail: "ICE: failed" }));
+      if (pc.connectionState === "failed") end(fail, iceFailed("failed"));
     };
     pc.onconnectionstatechange();
   });

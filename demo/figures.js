@@ -1,11 +1,11 @@
-/* The figures beside the text: how late the words are, and how the connection is doing. */
+/* The figures beside the text: the latency of the finals, and facts about the connection. */
 
 import { t } from "./i18n.js";
 
 const LATENCIES_MAX = 500;
 
-/** Nearest-rank percentile of numbers; null when there are none. */
-export function percentile(values, rank) {
+/** The percentile of numbers by nearest rank; null without numbers. */
+function percentile(values, rank) {
   if (values.length === 0) return null;
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil((rank / 100) * sorted.length) - 1)];
@@ -37,7 +37,7 @@ export class Latency {
   }
 }
 
-/** The few facts of getStats that a person can use: {codec, rttMs, lost, lossPercent}; null where unknown. */
+/** The facts of getStats that the page shows: {codec, rttMs, lost, lossPercent}, each null if unknown. */
 export function summary(report) {
   const entries = [...report.values()];
   const transport = entries.find((entry) => entry.type === "transport");

@@ -1,14 +1,14 @@
-/* The glossary box: canonical terms, one on each line. The server owns the list; this is a window onto it. */
+/* The glossary box: shows the server's canonical terms, one on each line, and saves changes. */
 
 import { request } from "./api.js";
 import { language, t } from "./i18n.js";
 import { canonical } from "./terms.js";
 
 export class Glossary {
-  #known = null; // the server's last answer; what this box does not show is sent back as it came
+  #known = null; // the last glossary of the server; a save sends back unchanged what this box does not show
   #status = ["", {}];
 
-  /** onList: told the server's list whenever it was read or written. */
+  /** onList(glossary): called after each load and save. */
   constructor(form, onList = () => {}) {
     this.onList = onList;
     this.area = form.querySelector("textarea");
@@ -18,43 +18,43 @@ export class Glossary {
       event.preventDefault();
       this.save();
     });
-    this.area.addEventListener("input", () => this.#say("glossary.unsaved"));
+    this.area.addEventListener("input", () => this.#showStatus("glossary.unsaved"));
     this.area.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.save();
     });
-    language.addEventListener("language", () => this.#say(...this.#status));
+    language.addEventListener("language", () => this.#showStatus(...this.#status));
   }
 
-  async read() {
+  async load() {
     try {
       this.#take(await request("GET", "api/glossary"));
-      this.#say("");
+      this.#showStatus("");
     } catch (error) {
       this.#known = null;
-      this.#say("glossary.unread", { detail: error.message });
+      this.#showStatus("glossary.unread", { detail: error.message });
     }
   }
 
   async save() {
-    this.#say("glossary.saving");
+    this.#showStatus("glossary.saving");
     this.button.disabled = true;
     try {
-      this.#known ??= await request("GET", "api/glossary"); // never write over what was not read
+      this.#known ??= await request("GET", "api/glossary"); // a save must not delete what was not loaded
       const body = this.#body();
-      const answer = await request("PUT", "api/glossary", body);
-      this.#take({ ...body, ...answer });
-      this.#say("glossary.saved", { version: answer.glossary_version });
+      const saved = await request("PUT", "api/glossary", body);
+      this.#take({ ...body, ...saved });
+      this.#showStatus("glossary.saved", { version: saved.glossary_version });
     } catch (error) {
-      this.#say("glossary.failed", { detail: error.message });
+      this.#showStatus("glossary.failed", { detail: error.message });
     } finally {
       this.button.disabled = false;
     }
   }
 
-  #take(answer) {
-    this.#known = answer;
-    this.onList(answer);
-    this.area.value = (answer.terms ?? []).map(canonical).join("\n");
+  #take(glossary) {
+    this.#known = glossary;
+    this.onList(glossary);
+    this.area.value = (glossary.terms ?? []).map(canonical).join("\n");
   }
 
   #body() {
@@ -62,13 +62,13 @@ export class Glossary {
     return { ...this.#known, terms: lines(this.area.value).map((name) => before.get(name) ?? { canonical: name }) };
   }
 
-  #say(key, values = {}) {
+  #showStatus(key, values = {}) {
     this.#status = [key, values];
     this.status.textContent = key ? t(key, values) : "";
   }
 }
 
-/** Trimmed, without empty lines and repeats. */
-export function lines(text) {
+/** The lines of a text, trimmed, without empty and repeated ones. */
+function lines(text) {
   return [...new Set(text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean))];
 }

@@ -1,7 +1,8 @@
-/* Two languages for the pages themselves (what is spoken is chosen elsewhere). Owns the choice and where it is kept.
+/* The language of the pages, English or Korean (not the spoken language). Owns the choice and its storage.
  *
- * Elements carry data-i18n="key" (text) or data-i18n-label="key" (aria-label); scripts call t(key, values) and listen to
- * "language" on `language` to draw again. A missing key shows itself, and a test compares the two lists.
+ * Elements have data-i18n="key" (text), data-i18n-label="key" (aria-label) or data-i18n-placeholder="key". Scripts call
+ * t(key, values), and draw again on the event "language" of `language`. A missing key is shown as it is; a test compares
+ * the keys of the two languages.
  */
 
 import en from "./strings-en.js";
@@ -14,8 +15,8 @@ class Language extends EventTarget {
   current = "en";
 
   begin() {
-    const wished = localStorage.getItem(KEY) ?? navigator.language ?? "en";
-    this.set(wished.toLowerCase().startsWith("ko") ? "ko" : "en");
+    const wanted = localStorage.getItem(KEY) ?? navigator.language ?? "en";
+    this.set(wanted.toLowerCase().startsWith("ko") ? "ko" : "en");
   }
 
   set(name) {
@@ -34,7 +35,7 @@ class Language extends EventTarget {
 
 export const language = new Language();
 
-/** The text of a key, with {names} filled in. */
+/** The text of a key; {name} in it is replaced by values.name. */
 export function t(key, values = {}) {
   const text = STRINGS[language.current][key] ?? STRINGS.en[key] ?? key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
@@ -44,7 +45,7 @@ export function has(key) {
   return key in STRINGS.en;
 }
 
-export function translate(root) {
+function translate(root) {
   for (const element of root.querySelectorAll("[data-i18n]")) element.textContent = t(element.dataset.i18n);
   for (const element of root.querySelectorAll("[data-i18n-label]"))
     element.setAttribute("aria-label", t(element.dataset.i18nLabel));

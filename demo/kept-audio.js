@@ -1,7 +1,7 @@
-/* The last 30 seconds of sound in the browser's own store, in small pieces, so that a reloaded page still has them.
+/* The last 30 seconds of audio in the browser's database, so that a reloaded page still has them.
  *
- * Owns one IndexedDB store. Pieces lie on the session's clock, which outlives the page. Nothing here may fail the page:
- * without the store (private windows) a reload loses the sound, and nothing else. Emptied when the person stops.
+ * Owns one IndexedDB store. The times of the pieces are session milliseconds, which are the same after a reload. Errors
+ * stay here: without the database (private windows) a reload loses this audio and nothing else. A stop empties the store.
  */
 
 import { KEEP_MS, RATE } from "./recorder.js";
@@ -15,7 +15,7 @@ export class KeptAudio {
   #waiting = [];
   #timer = 0;
 
-  /** samples: Int16Array at 16 kHz that begins at startMs of the session. */
+  /** samples: Int16Array at 16 kHz; its first sample is at startMs of the session. */
   add(session, channel, startMs, samples) {
     this.#waiting.push({ session, channel, startMs, samples });
     this.#timer ||= setTimeout(() => this.#flush(), FLUSH_MS);
@@ -52,7 +52,7 @@ export class KeptAudio {
       const transaction = (await this.#opened).transaction(STORE, mode);
       return await work(transaction.objectStore(STORE));
     } catch (error) {
-      console.warn("sound is not kept over a reload:", error.name);
+      console.warn("The audio of the last 30 s cannot be kept over a reload:", error.name);
       return null;
     }
   }
@@ -71,13 +71,14 @@ function asked(request) {
   });
 }
 
-/** The parts of the pieces that lie in [fromMs, toMs): [{startMs, samples}], whole milliseconds. */
+/** The parts of the pieces inside [fromMs, toMs): [{startMs, samples}], with whole milliseconds. */
 export function cut(pieces, fromMs, toMs) {
   const found = [];
   for (const { startMs, samples } of pieces) {
     const from = Math.max(0, Math.ceil((fromMs - startMs) * (RATE / 1000)));
     const to = Math.min(samples.length, Math.floor((toMs - startMs) * (RATE / 1000)));
-    if (from < to) found.push({ startMs: Math.round(startMs + (from * 1000) / RATE), samples: samples.subarray(from, to) });
+    if (from >= to) continue;
+    found.push({ startMs: Math.round(startMs + (from * 1000) / RATE), samples: samples.subarray(from, to) });
   }
   return found;
 }

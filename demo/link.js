@@ -1,156 +1,156 @@
-/* A connection that comes back: opens again after a break, resumes its channel, makes up for what was lost, and ends
- * without losing words.
+/* A connection that reconnects: after a break it connects again, resumes its channel and sends the missing audio.
  *
- * Owns the tries and the wait for `final_seq`; the ways to the server are connection.js and socket-connection.js, what is
- * sent again is repair.js. Emits "event", "state" (detail: connecting, live, weak, reconnecting, fallback), "repair"
- * (detail: {state, seconds}) and "dead" (detail: the error; no more tries).
+ * Owns the attempts, and at the end the wait for the event `final_seq`. The transports are connection.js (WebRTC) and
+ * socket-connection.js (WebSocket); repair.js sends missing audio. Emits "event", "state" (detail: connecting, live,
+ * weak, reconnecting, fallback), "repair" (detail: {state, seconds}) and "failed" (detail: the error; no more attempts).
  */
 
 import { address } from "./api.js";
-import { forgetClaim, rememberClaim } from "./claim.js";
 import { Connection } from "./connection.js";
 import { Repair } from "./repair.js";
+import { forgetResume, keepResume } from "./resume-token.js";
 import { SocketConnection } from "./socket-connection.js";
 import { Watcher } from "./watch.js";
 
-const PROBE_MS = 3000; // enough for a slow path and its TLS handshake; three are on their way at most
-const AGAIN_MS = [250, 500, 1000]; // between probes; the last for ever: the network is back within a second of it
-const AGAIN_S = 1; // after an offer that failed
-const LAST_WORDS_MS = 8000; // for final_seq to arrive after the server said it
-const HOPELESS = new Set(["bad_token", "forbidden", "noWebRtc"]);
-const BLOCKED = new Set(["iceFailed", "noWebRtc"]); // HTTP goes, WebRTC does not
+const PROBE_MS = 3000; // enough for a slow path and its TLS handshake
+const PROBE_AGAIN_MS = [250, 500, 1000]; // between probes; the last value repeats
+const OFFER_AGAIN_S = 1; // after an offer that failed
+const LAST_EVENTS_MS = 8000; // for the last events to arrive after the server named final_seq
+const PERMANENT = new Set(["bad_token", "forbidden", "noWebRtc"]); // errors that another attempt cannot change
+const BLOCKED = new Set(["iceFailed", "noWebRtc"]); // HTTP works, WebRTC does not
 
 export class Link extends EventTarget {
   connection = null;
   #source;
-  #claim;
+  #kept; // of the last connection, see resume-token.js; null before the first one
   #isFallback = false;
   #isLive = false;
   #aborter = new AbortController();
   #wake = () => {};
 
-  /** claim: of an earlier connection, also of this tab's page before a reload; null for a new start. */
-  constructor(source, transcript, { language = "auto", recorder, claim = null } = {}) {
+  /** source: see capture.js; transcript: supplies `lastSeq`; kept: what keptResume() returned, null for a new start. */
+  constructor(source, transcript, { language = "auto", recorder, kept = null } = {}) {
     super();
     this.#source = source;
-    this.#claim = claim;
+    this.#kept = kept;
     this.transcript = transcript;
     this.language = language;
     this.recorder = recorder;
     this.repair = new Repair(recorder, this.#aborter.signal);
-    this.repair.addEventListener("repair", (e) => this.#tell("repair", e.detail));
+    this.repair.addEventListener("repair", (e) => this.#emit("repair", e.detail));
     const { signal } = this.#aborter;
     addEventListener("online", () => this.#networkChanged(), { signal });
-    addEventListener("offline", () => this.#isLive && this.#state("weak"), { signal });
+    addEventListener("offline", () => this.#isLive && this.#setState("weak"), { signal });
     navigator.connection?.addEventListener?.("change", () => this.#networkChanged(), { signal });
   }
 
   async open() {
-    this.#state("connecting");
+    this.#setState("connecting");
     try {
-      this.#isFallback = this.#claim?.transport === "socket";
+      this.#isFallback = this.#kept?.transport === "socket";
       await this.#connect();
     } catch (error) {
       if (!BLOCKED.has(error.code) || !this.#canFallBack()) throw error;
-      await this.#fallBack().catch(() => Promise.reject(error)); // the first reason is the one to be mended
+      await this.#fallBack().catch(() => Promise.reject(error)); // the first error is the one to show
     }
     this.#live();
   }
 
   async #connect() {
     const connection = this.#isFallback ? this.#socketConnection() : this.#peerConnection();
-    connection.addEventListener("event", (e) => this.#tell("event", e.detail));
-    connection.addEventListener("lost", (e) => connection === this.connection && this.#recover(e.detail));
-    connection.addEventListener("weak", () => this.#state("weak"));
+    connection.addEventListener("event", (e) => this.#emit("event", e.detail));
+    connection.addEventListener("lost", (e) => connection === this.connection && this.#reconnect(e.detail));
+    connection.addEventListener("weak", () => this.#setState("weak"));
     connection.addEventListener("pong", (e) => this.#onPong(connection, e.detail));
     try {
       await connection.open(this.#aborter.signal);
     } finally {
-      if (connection.resume) this.#keepClaim(connection); // also of one that was answered and never came about
+      if (connection.resume) this.#keep(connection); // also if the server responded and the media path failed
     }
     this.connection = connection;
   }
 
   #peerConnection() {
-    const again = this.#claim ? { resume: this.#claim.resume, since: this.transcript.lastSeq } : {};
-    return new Connection(this.#source.track, { language: this.language, ...again });
+    const resumed = this.#kept ? { resume: this.#kept.resume, since: this.transcript.lastSeq } : {};
+    return new Connection(this.#source.track, { language: this.language, ...resumed });
   }
 
   #socketConnection() {
-    const { channels, session, resume } = this.#claim;
+    const { channels, session, resume } = this.#kept;
     const [channel] = channels;
     const { language, transcript } = this;
     return new SocketConnection(this.recorder, { channel, session, resume, language, transcript });
   }
 
-  #keepClaim({ resume, session, channels, transport }) {
-    this.#claim = { resume, session, channels: channels.map((one) => one.channel), transport };
-    if (!this.#aborter.signal.aborted) rememberClaim({ resume, session, channels, language: this.language, transport });
+  #keep({ resume, session, channels, transport }) {
+    const names = channels.map((one) => one.channel);
+    this.#kept = { resume, session, channels: names, language: this.language, transport };
+    if (!this.#aborter.signal.aborted) keepResume(this.#kept);
   }
 
-  /** WebRTC was answered and cannot pass: the same channel over a WebSocket. */
+  /** A WebSocket continues a channel, so the server must have given one before. */
   #canFallBack() {
-    return Boolean(this.#claim?.channels?.length) && this.recorder.isRecording && "WebSocket" in globalThis;
+    return Boolean(this.#kept?.channels?.length) && this.recorder.isRecording && "WebSocket" in globalThis;
   }
 
   async #fallBack() {
-    this.#state("fallback");
+    this.#setState("fallback");
     this.#isFallback = true;
     await this.#connect();
   }
 
   #live() {
     this.#isLive = true;
-    this.#state("live");
-    this.repair.follow(this.connection);
+    this.#setState("live");
+    this.repair.use(this.connection);
   }
 
   #onPong(connection, pong) {
     if (connection !== this.connection && this.connection !== null) return;
     this.repair.onPong(connection, pong);
-    if (this.#isLive && connection === this.connection) this.#state("live");
+    if (this.#isLive && connection === this.connection) this.#setState("live");
   }
 
   #networkChanged() {
     this.#wake();
-    this.connection?.doubt();
+    this.connection?.networkChanged();
   }
 
-  async #recover(reason) {
+  async #reconnect(reason) {
     this.#isLive = false;
-    this.#state("reconnecting");
+    this.#setState("reconnecting");
     let last = new Error(reason);
-    while (await this.#isThereAgain()) {
+    while (await this.#serverResponds()) {
       try {
         await this.#connect();
         return this.#live();
       } catch (error) {
         last = error;
-        if (HOPELESS.has(error.code)) break;
+        if (PERMANENT.has(error.code)) break;
         if (BLOCKED.has(error.code) && this.#canFallBack()) this.#isFallback = true;
-        await this.#pause((error.retryAfterS ?? AGAIN_S) * 1000);
+        await this.#pause((error.retryAfterS ?? OFFER_AGAIN_S) * 1000);
       }
     }
-    return this.#aborter.signal.aborted ? undefined : this.#tell("dead", last);
+    return this.#aborter.signal.aborted ? undefined : this.#emit("failed", last);
   }
 
-  /** Resolves to true when the server answers, false when nobody waits for it any more. The next question does not
-   *  wait for the one before: what was sent into a dead network may never be answered. */
-  async #isThereAgain() {
+  /** Resolves to true when the server responds, to false when this link was abandoned. A probe does not wait for the
+   *  probe before it, because a request into a broken network may never get a response. */
+  async #serverResponds() {
     let isFound = false;
-    const ask = async () => {
-      if (!(await isThere()) || isFound) return;
+    const sendProbe = async () => {
+      if (!(await probe()) || isFound) return;
       isFound = true;
       this.#wake();
     };
-    for (let tries = 0; !isFound && !this.#aborter.signal.aborted; tries += 1) {
-      ask();
-      await this.#pause(AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)]);
+    for (let n = 0; !isFound && !this.#aborter.signal.aborted; n += 1) {
+      sendProbe();
+      await this.#pause(PROBE_AGAIN_MS[Math.min(n, PROBE_AGAIN_MS.length - 1)]);
     }
     return !this.#aborter.signal.aborted;
   }
 
-  /** Wait, or until the browser says that the network is another one. */
+  /** Wait for this time, or until the browser reports another network. */
   #pause(ms) {
     return new Promise((done) => {
       this.#wake = done;
@@ -163,18 +163,18 @@ export class Link extends EventTarget {
     await this.connection?.replaceTrack(source.track);
   }
 
-  /** Flush, wait for the last event, close. Returns true when every word is known to have arrived. */
+  /** End the connection and wait for its last events. Resolves to true if all events are known to have arrived. */
   async finish() {
     const connection = this.connection;
     let seq = null;
-    forgetClaim();
+    forgetResume();
     try {
       if (this.#isLive) await this.repair.finish();
       seq = (await connection?.finish()) ?? null;
-      if (seq !== null && !(await this.#arrived(seq, LAST_WORDS_MS / 4))) await this.#fetchRest(connection, seq);
+      if (seq !== null && !(await this.#arrived(seq, LAST_EVENTS_MS / 4))) await this.#fetchRest(connection, seq);
     } catch (error) {
       if (error.code === "bad_token") throw error;
-      // The connection was already gone on the server: what it flushed by itself is in the log.
+      // The server had ended the connection already. It has transcribed the rest: get those events.
       if (connection?.session) await this.#fetchRest(connection, this.transcript.lastSeq + 1);
     } finally {
       this.abandon();
@@ -182,13 +182,13 @@ export class Link extends EventTarget {
     return seq !== null && this.transcript.lastSeq >= seq;
   }
 
-  /** The data channel closed before the last events: read them as a watcher would. */
+  /** The data channel closed before the last events came: get them as a watcher does. */
   async #fetchRest(connection, seq) {
     const channels = connection.channels.map((c) => c.channel);
     const watcher = new Watcher(this.transcript, { session: connection.session, channels });
-    watcher.addEventListener("event", (e) => this.#tell("event", e.detail));
+    watcher.addEventListener("event", (e) => this.#emit("event", e.detail));
     watcher.start();
-    await this.#arrived(seq, (LAST_WORDS_MS * 3) / 4);
+    await this.#arrived(seq, (LAST_EVENTS_MS * 3) / 4);
     watcher.stop();
   }
 
@@ -198,7 +198,7 @@ export class Link extends EventTarget {
     return this.transcript.lastSeq >= seq;
   }
 
-  /** The page is going away; it may be a reload, so the claim stays. */
+  /** The page closes. It may be a reload, so the resume token stays. */
   leave() {
     this.connection?.leave();
   }
@@ -211,20 +211,20 @@ export class Link extends EventTarget {
     this.connection?.abandon();
   }
 
-  #state(name) {
-    this.#tell("state", name);
+  #setState(name) {
+    this.#emit("state", name);
   }
 
-  #tell(name, detail) {
+  #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
 
-/** Does anything answer? Asked before an offer is made, for a dead network swallows a request for long. */
-async function isThere() {
+/** True if the server responds. In a broken network this fails sooner than an offer does. */
+async function probe() {
   try {
-    const answer = await fetch(address("health"), { cache: "no-store", signal: AbortSignal.timeout(PROBE_MS) });
-    return answer.status < 500; // a proxy says 502 for a server that is away
+    const response = await fetch(address("health"), { cache: "no-store", signal: AbortSignal.timeout(PROBE_MS) });
+    return response.status < 500; // a proxy sends 502 while the server is down
   } catch {
     return false;
   }

@@ -1,12 +1,11 @@
-/* The microphone page: one button, and everything between a closed page and text, shown as it happens.
+/* The microphone page: a button that starts and stops, the steps to a connection, and the text.
  *
- * Owns the phase of the page and wires the parts together; each part draws itself.
- *   idle -> starting -> live <-> reconnecting, each of them -> stopping -> idle
- * A reloaded page that was live goes on by itself.
+ * Owns the phase of the page and connects the parts; each part draws itself.
+ *   idle -> starting -> live <-> reconnecting; from each of them -> stopping -> idle
+ * A page that is reloaded while it is live starts again by itself.
  */
 
 import { needsToken } from "./notice.js";
-import { claim as keptClaim, forgetClaim } from "./claim.js";
 import { CaptureError, audioContext, isSecure, listClips, openClip, openMicrophone } from "./capture.js";
 import { Latency, LinkFigures, summary } from "./figures.js";
 import { Glossary } from "./glossary.js";
@@ -15,13 +14,14 @@ import { Link } from "./link.js";
 import { Meter } from "./meter.js";
 import { $, askToken, beginPage } from "./page.js";
 import { Recorder } from "./recorder.js";
+import { forgetResume, keptResume } from "./resume-token.js";
 import { Settings } from "./settings.js";
 import { Steps } from "./steps.js";
 import { Terms } from "./terms.js";
 import { TextPanel } from "./text-panel.js";
 
 const STATS_MS = 1000;
-const CLIP_TAIL_MS = 1200; // silence after a clip, so that its last words end like a person's
+const CLIP_TAIL_MS = 1200; // silence after a clip, so that its last utterance ends as in live speech
 
 const main = document.querySelector("main");
 const notice = beginPage();
@@ -39,8 +39,8 @@ let link = null;
 let recorder = null;
 let ticker = 0;
 let hadGoodLevel = false; // in this run
-let isShaky = false; // answers are late
-let run = 0; // counts starts; what an older one still has to say is not listened to
+let isWeak = false; // responses to pings are late
+let run = 0; // counts the starts; events and errors of an earlier run are ignored
 
 function enter(next) {
   phase = next;
@@ -53,15 +53,15 @@ function enter(next) {
   panel.isLive = next === "live";
 }
 
-/** clip: a test clip in place of the microphone; claim: what the page held before it was reloaded. */
-async function start(clip, claim = null) {
+/** clip: a test clip in place of the microphone, or null; kept: what keptResume() returned, after a reload. */
+async function start(clip, kept = null) {
   const mine = ++run;
   const isMine = () => mine === run;
   notice.clear();
   steps.reset();
   hadGoodLevel = false;
   enter("starting");
-  audioContext().catch(() => {}); // made inside the click, or it stays suspended; asked for again where it is needed
+  audioContext().catch(() => {}); // must begin inside the click, or it stays suspended; its errors show below
   try {
     if ((await needsToken()) && !(await askToken())) throw Object.assign(new Error(), { code: "bad_token" });
     if (!isMine()) return;
@@ -72,7 +72,7 @@ async function start(clip, claim = null) {
     steps.set("level", "working");
     recorder = new Recorder();
     await recorder.attach(source.node);
-    await openLink(clip?.language ?? settings.language, claim);
+    await openLink(clip?.language ?? settings.language, kept);
     if (!isMine()) return;
     enter("live");
     panel.begin();
@@ -101,9 +101,9 @@ async function openTestClip(clip) {
   steps.set("device", "working", "detail.clip");
   const opened = await openClip(clip);
   steps.set("device", "done", "detail.clip");
-  $("clip-says").hidden = false;
-  $("clip-says").dataset.text = clip.text;
-  sayClip();
+  $("clip-text").hidden = false;
+  $("clip-text").dataset.text = clip.text;
+  showClipText();
   return opened;
 }
 
@@ -113,21 +113,21 @@ async function playThrough(isMine) {
   if (isMine() && (phase === "live" || phase === "reconnecting")) await stop();
 }
 
-async function openLink(spoken, claim) {
+async function openLink(spoken, kept) {
   const mine = run;
-  link = new Link(source, panel.transcript, { language: spoken, recorder, claim });
+  link = new Link(source, panel.transcript, { language: spoken, recorder, kept });
   link.addEventListener("event", (e) => panel.feed(e.detail));
   link.addEventListener("repair", (e) => mine === run && onRepair(e.detail));
   link.addEventListener("state", (e) => mine === run && onLinkState(e.detail));
-  link.addEventListener("dead", (e) => mine === run && stop({ code: "lost", detail: e.detail.message }));
+  link.addEventListener("failed", (e) => mine === run && stop({ code: "lost", detail: e.detail.message }));
   await link.open();
 }
 
 function onLinkState(state) {
   if (state === "live") {
-    if (phase === "live" && !isShaky) return; // an answer to a ping
-    isShaky = false;
-    steps.set("connection", ...way());
+    if (phase === "live" && !isWeak) return; // a response to a ping
+    isWeak = false;
+    steps.set("connection", ...connectionStep());
     if (steps.state("text") !== "done") steps.set("text", "working", "detail.listening");
     panel.remember(link.connection);
     figures.channel(link.connection.channels.map((c) => c.channel).join(", "));
@@ -141,16 +141,16 @@ function onLinkState(state) {
     tick();
     return;
   }
-  isShaky = state === "weak";
-  steps.set("connection", isShaky ? "warning" : "working", `detail.${state}`);
-  if (isShaky && phase === "live") panel.advise("text.weak");
+  isWeak = state === "weak";
+  steps.set("connection", isWeak ? "warning" : "working", `detail.${state}`);
+  if (isWeak && phase === "live") panel.advise("text.weak");
   if (state !== "reconnecting") return;
   enter("reconnecting");
-  panel.advise(recorder.isRecording ? "text.reconnecting" : "text.reconnectingDeaf");
+  panel.advise(recorder.isRecording ? "text.reconnecting" : "text.reconnectingUnrecorded");
 }
 
-/** How the step shows a connection that stands. */
-function way() {
+/** State and detail of the connection step while connected. */
+function connectionStep() {
   return link.connection?.transport === "socket" ? ["warning", "detail.socket"] : ["done"];
 }
 
@@ -165,23 +165,23 @@ async function tick() {
   if (phase !== "live") return;
   figures.show(facts);
   const rtt = facts.rttMs === null ? "" : ` · ${facts.rttMs}\u00a0ms`;
-  if (facts.codec && !isShaky) steps.set("connection", "done", { text: facts.codec + rtt });
+  if (facts.codec && !isWeak) steps.set("connection", "done", { text: facts.codec + rtt });
   panel.tick(performance.now(), meter.verdict);
 }
 
 function fail(error) {
-  const blamed = { insecure: "secure", blocked: "permission", inUse: "device", noDevice: "device", clip: "device" };
-  steps.fail(blamed[error.code] ?? (source ? "connection" : undefined));
+  const stepOf = { insecure: "secure", blocked: "permission", inUse: "device", noDevice: "device", clip: "device" };
+  steps.fail(stepOf[error.code] ?? (source ? "connection" : undefined));
   close();
   enter("idle");
   notice.show(error);
 }
 
-/** On a phone the words come below the fold; move so that the button and the words are both seen. */
+/** On a phone the text is below the visible part: scroll so that the button and the text are both visible. */
 function bringTextIntoView() {
-  const isSeen = $("interim").getBoundingClientRect().bottom <= innerHeight;
-  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (!isSeen) document.querySelector(".stage").scrollIntoView({ behavior: isCalm ? "auto" : "smooth" });
+  const isVisible = $("interim").getBoundingClientRect().bottom <= innerHeight;
+  const isReduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (!isVisible) document.querySelector(".stage").scrollIntoView({ behavior: isReduced ? "auto" : "smooth" });
 }
 
 function close() {
@@ -189,7 +189,7 @@ function close() {
   clearInterval(ticker);
   link?.abandon();
   link?.repair.forget();
-  forgetClaim();
+  forgetResume();
   source?.stop();
   recorder?.stop();
   meter.detach();
@@ -197,7 +197,7 @@ function close() {
   link = source = recorder = null;
 }
 
-/** Stop capture, let the server flush, wait for the last event. error: why, when it was not the person's wish. */
+/** Stop capture and wait for the last event. error: the reason if the user did not stop. */
 async function stop(error = null) {
   if (phase === "stopping" || phase === "idle") return;
   if (phase === "starting") {
@@ -227,8 +227,8 @@ async function stop(error = null) {
   if (error) notice.show(error);
 }
 
-/** Another microphone or switch while live: open it first, then swap, so that no word falls between. */
-async function swapSource() {
+/** Another microphone or switch while live: open the new source before the old one stops, so that no audio is lost. */
+async function replaceSource() {
   if ((phase !== "live" && phase !== "reconnecting") || source?.kind !== "microphone") return;
   try {
     const before = source;
@@ -253,9 +253,9 @@ meter.addEventListener("verdict", (e) => {
   if (e.detail !== "off") steps.set("level", isJustPause ? "done" : state);
 });
 
-function sayClip() {
-  const says = $("clip-says");
-  if (!says.hidden) says.textContent = t("clip.says", { text: says.dataset.text });
+function showClipText() {
+  const place = $("clip-text");
+  if (!place.hidden) place.textContent = t("clip.text", { text: place.dataset.text });
 }
 
 async function startClip(name) {
@@ -270,28 +270,28 @@ async function startClip(name) {
 $("go").addEventListener("click", () => (phase === "idle" ? start(null) : stop()));
 for (const button of document.querySelectorAll("[data-clip]"))
   button.addEventListener("click", () => startClip(button.dataset.clip));
-settings.addEventListener("source", swapSource);
+settings.addEventListener("source", replaceSource);
 addEventListener("pagehide", () => link?.leave());
 language.addEventListener("language", () => {
   steps.redraw();
   meter.redraw();
   latency.redraw();
   panel.redraw();
-  sayClip();
+  showClipText();
   enter(phase);
 });
 
-/** After a reload in the middle of speech: the microphone is allowed already, so no click is asked for. */
-async function goOn() {
-  const claim = keptClaim();
-  if (!claim) return;
-  const answer = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
-  if (answer?.state === "granted" && phase === "idle") await start(null, claim);
+/** After a reload while live: the microphone is allowed already, so this needs no click. */
+async function continueAfterReload() {
+  const kept = keptResume();
+  if (!kept) return;
+  const permission = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
+  if (permission?.state === "granted" && phase === "idle") await start(null, kept);
 }
 
 enter("idle");
 if (!isSecure()) notice.show(new CaptureError("insecure"));
-glossary.read();
+glossary.load();
 panel.restore();
-goOn();
+continueAfterReload();
 document.documentElement.dataset.ready = "";

@@ -1,16 +1,16 @@
-/* What the page says when something is wrong: banners about the server, one explained error, the question for a token. */
+/* Messages about problems: banners about the server, an explained error, and the dialog for the access token. */
 
 import { rememberToken, request, token } from "./api.js";
 import { has, language, t } from "./i18n.js";
 
-const ASK_EVERY_MS = 15_000;
-const ASK_SOON_MS = 3000; // while something is wrong: the good news should not be late
+const CHECK_EVERY_MS = 15_000;
+const CHECK_SOON_MS = 3000; // while there is a problem, so that its end shows soon
 
-/** One error at a time, in plain words: what happened, what to do, and the detail for whoever must fix it. */
+/** One error at a time: what happened, what to do, and the technical detail. */
 export class Notice {
   #shown = null;
 
-  /** onShow: called after each error, so that the banner can say soon whether the server is well. */
+  /** onShow: called after each error, so that the banner soon shows the state of the server. */
   constructor(box, onShow = () => {}) {
     this.box = box;
     this.onShow = onShow;
@@ -32,9 +32,9 @@ export class Notice {
     this.box.dataset.code = code;
     this.box.querySelector("h2").textContent = t(`error.${code}.title`);
     this.box.querySelector(".way").textContent = t(`error.${code}.way`, values);
-    const [label, words] = this.box.querySelectorAll(".detail span");
+    const [label, text] = this.box.querySelectorAll(".detail span");
     label.textContent = t("error.detail");
-    words.textContent = detail; // the server's or the browser's own
+    text.textContent = detail; // the sentence of the server or of the browser
     this.box.querySelector(".detail").hidden = !detail;
     this.box.hidden = false;
   }
@@ -49,7 +49,7 @@ function secureAddress() {
   return `https://${location.host}${location.pathname}`;
 }
 
-/** The banner over every page: the model in use when it is only the starter, and a server that is not well. */
+/** The banner at the top of a page: shows a server that is not ready, and a server that uses the starter model. */
 export class ServerBanner {
   #last = null;
   #timer = 0;
@@ -60,30 +60,30 @@ export class ServerBanner {
   }
 
   begin() {
-    this.ask();
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.ask());
+    this.check();
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.check());
   }
 
-  async ask() {
+  async check() {
     clearTimeout(this.#timer);
     this.#last = await readiness();
     this.#draw();
-    const isWell = this.#last.isAnswering && this.#last.status === "ready";
-    this.#timer = setTimeout(() => this.ask(), isWell ? ASK_EVERY_MS : ASK_SOON_MS);
+    const isWell = this.#last.isReachable && this.#last.status === "ready";
+    this.#timer = setTimeout(() => this.check(), isWell ? CHECK_EVERY_MS : CHECK_SOON_MS);
   }
 
   #draw() {
     if (!this.#last) return;
     const rows = bannersFor(this.#last);
     const key = JSON.stringify(rows);
-    if (this.box.dataset.key === key) return; // the same words again would be read out again
+    if (this.box.dataset.key === key) return; // screen readers read every change, also to the same text
     this.box.dataset.key = key;
     this.box.replaceChildren(...rows.map(bannerRow));
   }
 }
 
-function bannersFor({ isAnswering, status, isStarter, reason, modelReason }) {
-  if (!isAnswering) return [{ kind: "bad", head: t("banner.unreachable"), body: t("banner.unreachableMore") }];
+function bannersFor({ isReachable, status, isStarter, reason, modelReason }) {
+  if (!isReachable) return [{ kind: "bad", head: t("banner.unreachable"), body: t("banner.unreachableMore") }];
   const rows = [];
   if (status !== "ready") {
     const head = status === "degraded" ? "banner.degraded" : "banner.notReady";
@@ -100,15 +100,15 @@ function bannerRow({ kind, head, body, reason = "" }) {
   row.className = `banner ${kind}`;
   const strong = document.createElement("strong");
   strong.textContent = head;
-  const words = document.createElement("p");
-  words.append(strong, ` ${body} `);
+  const text = document.createElement("p");
+  text.append(strong, ` ${body} `);
   if (reason) {
     const why = document.createElement("span");
-    why.lang = "en"; // the server's own words
+    why.lang = "en"; // a sentence of the server
     why.textContent = reason;
-    words.append(`${t("banner.reason")} `, why);
+    text.append(`${t("banner.reason")} `, why);
   }
-  row.append(icon(), words);
+  row.append(icon(), text);
   return row;
 }
 
@@ -119,19 +119,19 @@ function icon() {
   return holder.firstElementChild;
 }
 
-/** GET /ready in one flat shape, whether the answer is 200 or 503. */
+/** GET /ready as a flat object, the same for status 200 and 503. */
 async function readiness() {
   let response;
   try {
     const headers = token() ? { Authorization: `Bearer ${token()}` } : {};
     response = await fetch(new URL("ready", document.baseURI), { headers, cache: "no-store" });
   } catch {
-    return { isAnswering: false };
+    return { isReachable: false };
   }
   const body = await response.json().catch(() => null);
-  if (body === null) return { isAnswering: false }; // a proxy's own page: the server behind it is away
+  if (body === null) return { isReachable: false }; // a page of a proxy: the server behind it is down
   return {
-    isAnswering: true,
+    isReachable: true,
     status: response.ok ? "ready" : (body.status ?? "starting"),
     isStarter: body.engine?.is_starter === true,
     reason: body.reason ?? "",
@@ -139,7 +139,7 @@ async function readiness() {
   };
 }
 
-/** Ask for the token. Resolves to true when one was given and the server takes it or has not judged it yet. */
+/** Show the dialog for the token. Resolves to true if a token was typed; the server has not checked it yet. */
 export function askForToken(dialog) {
   if (dialog.open) return Promise.resolve(false);
   dialog.querySelector("input").value = "";
@@ -159,7 +159,7 @@ export function askForToken(dialog) {
   });
 }
 
-/** Does the server want a token that we do not have? One cheap question, asked before anything is started. */
+/** True if the server needs a token and this tab has no valid one. Costs one small request. */
 export async function needsToken() {
   try {
     await request("GET", "api/ice");

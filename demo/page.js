@@ -1,4 +1,4 @@
-/* What both pages have: the language button, the server banner, the notice, the question for a token, the text tools. */
+/* Parts of both the microphone page and the Watch page: language button, banner, notice, token dialog, text tools. */
 
 import { save, asText } from "./export.js";
 import { language, t } from "./i18n.js";
@@ -6,7 +6,7 @@ import { Notice, ServerBanner, askForToken } from "./notice.js";
 
 export const $ = (id) => document.getElementById(id);
 
-/** Wire the frame of the page and return its notice. */
+/** Start the common parts of the page and return its notice. */
 export function beginPage() {
   const retitle = () => (document.title = t(document.body.dataset.title));
   language.addEventListener("language", retitle);
@@ -18,7 +18,7 @@ export function beginPage() {
   button.addEventListener("click", () => language.toggle());
   const banner = new ServerBanner($("banners"));
   banner.begin();
-  return new Notice($("notice"), () => banner.ask());
+  return new Notice($("notice"), () => banner.check());
 }
 
 export function askToken() {
@@ -46,9 +46,9 @@ export function wireTools({ lines, session, onClear }) {
   relabel();
 }
 
-/** The tools make no sense while there is nothing to take. */
-export function enableTools(isThereText) {
-  for (const button of document.querySelectorAll("[data-tool]")) button.disabled = !isThereText;
+/** Enable the text tools if there is text. */
+export function enableTools(hasText) {
+  for (const button of document.querySelectorAll("[data-tool]")) button.disabled = !hasText;
 }
 
 async function copy(button, lines) {
@@ -62,11 +62,11 @@ async function toClipboard(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copyTheOldWay(text); // no clipboard on pages without https
+    return copyWithoutClipboard(text); // pages without https have no clipboard
   }
 }
 
-function copyTheOldWay(text) {
+function copyWithoutClipboard(text) {
   const area = document.createElement("textarea");
   area.value = text;
   document.body.append(area);

@@ -1,23 +1,23 @@
-/* Runs in the audio thread: the microphone at 16 kHz, as 16-bit samples, in pieces of 100 ms.
+/* Runs in the audio thread: resamples the microphone to 16 kHz and posts 16-bit samples in pieces of 100 ms.
  *
- * Owns the filter: a windowed sinc, the same for every rate of the sound card, centred, so that no sample moves in
- * time. A source that is exchanged leaves zeros, never a hole: the count of samples is the clock.
+ * Owns the filter, a windowed sinc. The filter is centred, so it moves no sample in time. Without a source the input is
+ * zeros, so the number of samples is a clock, also while the source is replaced.
  */
 
 const RATE = 16_000;
 const PIECE = RATE / 10;
-const CUTOFF_HZ = 7400; // speech ends below; what lies over 8 kHz would fold back
+const CUTOFF_HZ = 7400; // speech needs no more, and frequencies above 8 kHz would alias
 const HALF_WIDTH = 16; // taps to each side, in samples of the output
-const PHASES = 32; // places between two samples of the input; 48 kHz needs one, 44.1 kHz these
+const PHASES = 32; // positions between two input samples: 48 kHz needs only one, 44.1 kHz needs many
 
 class Recorder extends AudioWorkletProcessor {
   #ratio = sampleRate / RATE;
   #half = Math.ceil(HALF_WIDTH * Math.max(1, sampleRate / RATE));
   #kernels = [];
-  #input = new Float32Array(0); // not yet used up
+  #input = new Float32Array(0); // samples that the filter still needs
   #inputStart = null; // frame of #input[0]
-  #made = 0; // samples made since #first
-  #first = 0; // frame of the first sample
+  #made = 0; // output samples since #first
+  #first = 0; // frame of the first output sample
   #piece = new Int16Array(PIECE);
   #filled = 0;
 
@@ -50,13 +50,13 @@ class Recorder extends AudioWorkletProcessor {
     joined.set(this.#input);
     joined.set(frames, this.#input.length);
     this.#input = joined;
-    this.#make();
+    this.#resample();
     return true;
   }
 
-  #make() {
+  #resample() {
     for (;;) {
-      const at = this.#first + this.#made * this.#ratio - this.#inputStart; // place in #input
+      const at = this.#first + this.#made * this.#ratio - this.#inputStart; // position in #input
       const phase = Math.round((at - Math.floor(at)) * PHASES);
       const centre = Math.floor(at) + (phase === PHASES ? 1 : 0);
       if (centre + this.#half >= this.#input.length) break;

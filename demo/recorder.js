@@ -1,21 +1,21 @@
-/* The last 30 seconds of the microphone, for what the network loses: kept in memory, 16 kHz, 16 bits.
+/* Keeps the last 30 seconds of the microphone in memory (16 kHz, 16 bits) for a backfill after a network gap.
  *
- * Owns the pieces and their place on the page's own clock (performance.now() when they were captured). Knows nothing of
- * the server: clock.js translates. Emits "piece" (detail: {startMs, samples}).
+ * Owns the pieces and their capture times in milliseconds of performance.now(); clock.js converts them to session time.
+ * Emits "piece" (detail: {startMs, samples}).
  */
 
 import { audioContext } from "./capture.js";
 
 export const RATE = 16_000;
 export const KEEP_MS = 30_000;
-const EPOCH_MS = 10_000; // the promptest message of one to two such spans tells the audio clock's offset
+const EPOCH_MS = 10_000; // the audio clock's offset is measured over one to two such spans
 
-let module = null; // the worklet is loaded once for the page
+let module = null; // the promise of the worklet, which is loaded once for the page
 
 export class Recorder extends EventTarget {
   #pieces = [];
   #node = null;
-  #offset = new Envelope(EPOCH_MS);
+  #offset = new MovingMinimum(EPOCH_MS);
 
   /** node: an audio node of the page's context. Resolves to false where there is no AudioWorklet. */
   async attach(node) {
@@ -26,7 +26,7 @@ export class Recorder extends EventTarget {
       await module;
     } catch {
       module = null;
-      return false; // nothing can be sent again later; all else works
+      return false; // only the backfill is missing then
     }
     this.#node ??= this.#make(context);
     node.connect(this.#node);
@@ -49,30 +49,31 @@ export class Recorder extends EventTarget {
     const piece = { endMs, samples };
     this.#pieces.push(piece);
     while (endMs - this.#pieces[0].endMs > KEEP_MS) this.#pieces.shift();
-    this.dispatchEvent(new CustomEvent("piece", { detail: this.#placed(piece) }));
+    this.dispatchEvent(new CustomEvent("piece", { detail: this.#onPageClock(piece) }));
   }
 
-  #placed({ endMs, samples }) {
+  #onPageClock({ endMs, samples }) {
     return { startMs: endMs - (samples.length * 1000) / RATE + this.#offset.value, samples };
   }
 
-  /** What is kept, oldest first: [{startMs, samples}]. */
+  /** The kept pieces, oldest first: [{startMs, samples}]. */
   pieces() {
-    return this.#pieces.map((piece) => this.#placed(piece));
+    return this.#pieces.map((piece) => this.#onPageClock(piece));
   }
 
-  /** The microphone is off: nothing more comes, and nothing is kept. */
+  /** Stop recording and remove all pieces. */
   stop() {
     this.#node?.port.close();
     this.#node?.disconnect();
     this.#node = null;
     this.#pieces = [];
-    this.#offset = new Envelope(EPOCH_MS);
+    this.#offset = new MovingMinimum(EPOCH_MS);
   }
 }
 
-/** The smallest of the newest values: messages between threads can be late, never early. */
-class Envelope {
+/** The smallest value of the last one to two spans. Messages between threads can be late but not early, so the
+ *  smallest difference of two clocks is the true one. */
+class MovingMinimum {
   #older = Infinity;
   #newer = Infinity;
   #since = -Infinity;

@@ -1,6 +1,6 @@
-/* Making up for losses: keeps the sound of the last half minute, and sends what the server says it misses.
+/* Decides when to backfill: compares what the server misses with the audio of the last half minute, and sends it.
  *
- * Owns when that is done. The sound is the recorder's, over a reload the browser's store's; the sending is backfill.js's.
+ * The audio comes from recorder.js, after a reload also from kept-audio.js; backfill.js sends it.
  * Emits "repair" (detail: {state: "sending" | "done" | "failed", seconds}).
  */
 
@@ -8,9 +8,9 @@ import { backfill } from "./backfill.js";
 import { SessionClock } from "./clock.js";
 import { KeptAudio } from "./kept-audio.js";
 
-const SETTLE_MS = 1500; // a connection that just came back lets its first packets arrive
-const AGAIN_MS = 3000; // after a try that failed
-const TRIES_MAX = 5; // for the same gaps: what could not be filled by then is not here any more
+const SETTLE_MS = 1500; // after a reconnect, the first packets may still be on their way
+const AGAIN_MS = 3000; // between two attempts
+const ATTEMPTS_MAX = 5; // for the same gaps: after these, their audio is no longer here
 
 export class Repair extends EventTarget {
   #clock = new SessionClock();
@@ -18,7 +18,7 @@ export class Repair extends EventTarget {
   #connection = null;
   #running = null;
   #notBeforeMs = 0;
-  #tried = new Map(); // gaps, as the server names them -> how often
+  #tried = new Map(); // gaps as JSON -> number of attempts
   #onPiece = ({ detail }) => this.#keep(detail);
 
   constructor(recorder, signal) {
@@ -28,11 +28,11 @@ export class Repair extends EventTarget {
     recorder?.addEventListener("piece", this.#onPiece);
   }
 
-  /** A connection stands: its channel is where the sound belongs from now on. */
-  follow(connection) {
+  /** A connection is open: from now on the audio belongs to its channel. */
+  use(connection) {
     this.#connection = connection;
     this.#notBeforeMs = performance.now() + SETTLE_MS;
-    if (connection.transport === "socket") setTimeout(() => this.#repair("socket"), SETTLE_MS); // it has no pings
+    if (connection.transport === "socket") setTimeout(() => this.#repair("socket"), SETTLE_MS); // no pings report gaps
   }
 
   onPong(connection, { now_ms, sentMs, answeredMs, channels }) {
@@ -53,7 +53,7 @@ export class Repair extends EventTarget {
   #repair(gaps) {
     const tried = this.#tried.get(gaps) ?? 0;
     const isTime = performance.now() >= this.#notBeforeMs;
-    if (this.#running || !isTime || tried >= TRIES_MAX || !this.#connection?.resume || this.signal.aborted) return;
+    if (this.#running || !isTime || tried >= ATTEMPTS_MAX || !this.#connection?.resume || this.signal.aborted) return;
     this.#tried.set(gaps, tried + 1);
     this.#running = this.#send().finally(() => (this.#running = null));
   }
@@ -66,30 +66,31 @@ export class Repair extends EventTarget {
     this.#clock.session ||= session;
     this.#notBeforeMs = performance.now() + AGAIN_MS;
     try {
-      const onSending = () => this.#tell("sending");
-      const filled = await backfill({ resume, channel, session, clock: this.#clock, pieces, onSending, signal: this.signal });
-      if (filled) this.#tell("done", filled.filled.reduce((sum, [from, to]) => sum + to - from, 0) / 1000);
+      const onSending = () => this.#report("sending");
+      const { signal } = this;
+      const filled = await backfill({ resume, channel, session, clock: this.#clock, pieces, onSending, signal });
+      if (filled) this.#report("done", filled.filled.reduce((sum, [from, to]) => sum + to - from, 0) / 1000);
     } catch (error) {
-      if (!this.signal.aborted) this.#tell("failed", 0, error);
+      if (!this.signal.aborted) this.#report("failed", 0, error);
     }
   }
 
-  /** Everything there is of the channel, on the session's clock: what a reload left, then this page's own. */
+  /** All audio of the channel on the session's clock: first that of before a reload, then that of this page. */
   async #pieces(session, channel) {
     const own = (this.recorder?.pieces() ?? []).map(({ startMs, samples }) => ({
       startMs: this.#clock.toSession(startMs),
       samples,
     }));
     const firstMs = own[0]?.startMs ?? Infinity;
-    const left = await this.#kept.read(session, channel);
-    return [...left.filter(({ startMs, samples }) => startMs + samples.length / 16 <= firstMs), ...own];
+    const kept = await this.#kept.read(session, channel);
+    return [...kept.filter(({ startMs, samples }) => startMs + samples.length / 16 <= firstMs), ...own];
   }
 
-  #tell(state, seconds = 0, error = null) {
+  #report(state, seconds = 0, error = null) {
     this.dispatchEvent(new CustomEvent("repair", { detail: { state, seconds, error } }));
   }
 
-  /** The person stops: what is on its way arrives first. */
+  /** Wait for the attempt that is running. */
   async finish() {
     await this.#running;
   }
@@ -98,7 +99,7 @@ export class Repair extends EventTarget {
     this.recorder?.removeEventListener("piece", this.#onPiece);
   }
 
-  /** Nothing of the sound stays in this browser. */
+  /** Remove the audio from this browser. */
   forget() {
     return this.#kept.clear();
   }

@@ -1,9 +1,9 @@
-/* The sound panel: spoken language, microphone, processing switches. Owns the choices and remembers them. */
+/* The audio panel: spoken language, microphone, switches for processing. Owns the choices and stores them. */
 
 import { microphones } from "./capture.js";
 import { language, t } from "./i18n.js";
 
-const KEY = "host-stt.sound";
+const KEY = "host-stt.sound"; // choices of earlier versions are stored under this name
 const SWITCHES = ["echo", "noise", "gain"];
 
 export class Settings extends EventTarget {
@@ -11,14 +11,14 @@ export class Settings extends EventTarget {
   #chosen = "";
   #isLive = false;
 
-  /** Emits "source" when the microphone or a switch changed: a live capture has to be opened again. */
-  constructor(root = document) {
+  /** Emits "source" when the microphone or a switch changes: then a running capture must be opened again. */
+  constructor() {
     super();
-    this.spoken = root.getElementById("spoken");
-    this.device = root.getElementById("device");
-    this.spokenNote = root.getElementById("spoken-note");
-    this.deviceNote = root.getElementById("device-note");
-    this.switches = Object.fromEntries(SWITCHES.map((name) => [name, root.getElementById(name)]));
+    this.spoken = document.getElementById("spoken");
+    this.device = document.getElementById("device");
+    this.spokenNote = document.getElementById("spoken-note");
+    this.deviceNote = document.getElementById("device-note");
+    this.switches = Object.fromEntries(SWITCHES.map((name) => [name, document.getElementById(name)]));
     this.#restore();
     this.spoken.addEventListener("change", () => this.#changed(false));
     this.device.addEventListener("change", () => ((this.#chosen = this.device.value), this.#changed(true)));
@@ -28,7 +28,7 @@ export class Settings extends EventTarget {
     this.list();
   }
 
-  /** What openMicrophone takes. */
+  /** The options for openMicrophone(). */
   get capture() {
     const switches = Object.fromEntries(SWITCHES.map((name) => [name, this.switches[name].checked]));
     return { deviceId: this.device.value, ...switches };
@@ -43,7 +43,7 @@ export class Settings extends EventTarget {
     this.spokenNote.textContent = "";
   }
 
-  /** Names are empty before the permission, so this is called again after it. */
+  /** Names are empty before the permission, so this must be called again after it. */
   async list() {
     this.#devices = await microphones().catch(() => []);
     this.#draw();
@@ -78,7 +78,7 @@ export class Settings extends EventTarget {
     try {
       kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
     } catch {
-      localStorage.removeItem(KEY); // an older page wrote it
+      localStorage.removeItem(KEY); // not JSON: start with the defaults
     }
     if ([...this.spoken.options].some((option) => option.value === kept.spoken)) this.spoken.value = kept.spoken;
     this.#chosen = kept.device ?? "";

@@ -1,7 +1,7 @@
-/* The way that always goes: sound over a WebSocket where WebRTC cannot pass, events over another one.
+/* The fallback where a network blocks WebRTC: sends audio over one WebSocket and receives events over another one.
  *
- * Has the face of connection.js, so that link.js need not know which it holds. Sends Opus where the browser can encode
- * it (WebCodecs), else 16-bit samples. Emits "event" and "lost".
+ * Has the same interface as connection.js, so link.js uses both in the same way. Sends Opus if the browser can encode it
+ * (WebCodecs), otherwise 16-bit samples. Emits "event" and "lost".
  */
 
 import { ServerError, streamAddress } from "./api.js";
@@ -9,12 +9,11 @@ import { RATE } from "./recorder.js";
 import { Watcher } from "./watch.js";
 
 const OPEN_MS = 6000;
-const STOP_MS = 10_000; // the server flushes its last window first
-const BACKLOG_S = 5; // so much unsent sound means that the way is dead
+const STOP_MS = 10_000; // the server transcribes the last window first
+const BACKLOG_S = 5; // with this much unsent audio the connection counts as broken
 const OPUS = { codec: "opus", sampleRate: RATE, numberOfChannels: 1, bitrate: 32_000, opus: { frameDuration: 20_000 } };
 
 export class SocketConnection extends EventTarget {
-  id = "";
   session = "";
   channels = [];
   resume = null;
@@ -25,9 +24,10 @@ export class SocketConnection extends EventTarget {
   #watcher = null;
   #closing = false;
   #onPiece = (event) => this.#send(event.detail.samples);
-  #hear = () => {};
+  #onMessage = () => {};
 
-  /** recorder: where the sound comes from; channel, session, resume: as an offer was answered; transcript: for `since`. */
+  /** recorder: supplies the audio; channel, session, resume: of an earlier response to an offer; transcript: supplies
+   *  `lastSeq` for the events. */
   constructor(recorder, { channel, session, resume, language = "auto", transcript }) {
     super();
     this.recorder = recorder;
@@ -49,10 +49,10 @@ export class SocketConnection extends EventTarget {
     });
     try {
       await opened;
-      const answered = this.#answer();
+      const response = this.#nextMessage();
       this.#socket.send(JSON.stringify({ encoding, sample_rate: RATE, session, language, resume: this.resume }));
-      const started = await answered;
-      ({ connection: this.id, session: this.session } = started);
+      const started = await response;
+      this.session = started.session;
       this.channels = [{ mid: "0", channel }];
       this.isResumed = true;
     } catch (error) {
@@ -64,17 +64,17 @@ export class SocketConnection extends EventTarget {
     this.#watch(channel);
   }
 
-  /** The server's next word on the socket. */
-  #answer(withinMs = OPEN_MS) {
+  /** The next message of the server. Rejects if it is an error, or if none comes in this time. */
+  #nextMessage(withinMs = OPEN_MS) {
     return new Promise((done, fail) => {
       const timer = setTimeout(() => fail(new ServerError("unreachable")), withinMs);
-      this.#hear = (message) => {
+      this.#onMessage = (message) => {
         clearTimeout(timer);
         if (message.type === "error") fail(new ServerError("refused", { detail: message.message, status: 409 }));
         else done(message);
       };
-      this.#socket.onmessage = (message) => this.#hear(JSON.parse(message.data));
-      this.#socket.onclose = (closing) => this.#hear({ type: "error", message: `closed ${closing.code}` });
+      this.#socket.onmessage = (message) => this.#onMessage(JSON.parse(message.data));
+      this.#socket.onclose = (closing) => this.#onMessage({ type: "error", message: `closed ${closing.code}` });
     });
   }
 
@@ -86,7 +86,7 @@ export class SocketConnection extends EventTarget {
 
   #send(samples) {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
-    if (this.#socket.bufferedAmount > BACKLOG_S * RATE * (this.#encoder ? 0.3 : 2)) this.#lose("the way is blocked");
+    if (this.#socket.bufferedAmount > BACKLOG_S * RATE * (this.#encoder ? 0.3 : 2)) this.#lose("the connection is too slow");
     else if (this.#encoder) this.#encoder.feed(samples);
     else this.#socket.send(samples);
   }
@@ -97,9 +97,9 @@ export class SocketConnection extends EventTarget {
     this.dispatchEvent(new CustomEvent("lost", { detail: reason }));
   }
 
-  doubt() {} // TCP finds out by itself, and tells by its backlog
+  networkChanged() {} // a broken TCP connection shows as a close or as a backlog
 
-  async replaceTrack() {} // the recorder has the new source
+  async replaceTrack() {} // the recorder gets the new source
 
   stats() {
     return Promise.resolve(new Map());
@@ -109,9 +109,9 @@ export class SocketConnection extends EventTarget {
     this.#closing = true;
     this.recorder.removeEventListener("piece", this.#onPiece);
     await this.#encoder?.flush();
-    const answered = this.#answer(STOP_MS);
+    const response = this.#nextMessage(STOP_MS);
     this.#socket.send(JSON.stringify({ type: "stop" }));
-    const { final_seq } = await answered;
+    const { final_seq } = await response;
     return final_seq ?? null;
   }
 
@@ -142,7 +142,8 @@ async function opusEncoder(onPacket) {
     chunk.copyTo(packet);
     onPacket(packet);
   };
-  const encoder = new AudioEncoder({ output, error: () => {} }); // a dead encoder sends nothing; the server says so
+  // After an error the encoder sends nothing, and the server reports that no audio comes.
+  const encoder = new AudioEncoder({ output, error: () => {} });
   encoder.configure(OPUS);
   let made = 0;
   return {

@@ -1,12 +1,12 @@
-/* The six steps from a closed page to text: each with an icon, a state word and a detail, never colour alone.
+/* The six steps to the first text. Each step has an icon, a word for its state and a detail, so colour is not needed.
  *
- * Owns only the picture. States: idle, working, done, warning, failed, over. A failed step leaves the later ones idle.
+ * Owns only the drawing. States: idle, working, done, warning, failed, over. After a failed step the later ones are idle.
  */
 
 import { t } from "./i18n.js";
 
-export const STEPS = ["secure", "permission", "device", "level", "connection", "text"];
-// One path each, drawn in a 24-unit square: ring, arc, tick, exclamation mark, cross.
+const STEPS = ["secure", "permission", "device", "level", "connection", "text"];
+// One SVG path for each state, in a square of 24 units: ring, arc, tick, exclamation mark, dash, cross.
 const ICONS = {
   idle: "M12 4a8 8 0 1 0 0 16a8 8 0 0 0 0-16z",
   working: "M12 4a8 8 0 0 1 8 8",
@@ -39,7 +39,7 @@ export class Steps {
     for (const name of STEPS) this.set(name, "idle");
   }
 
-  /** detail: a key of the strings, or {text} for words that are no string of ours (a device's name). */
+  /** detail: a key of the strings, or {text} for other text, such as the name of a device. */
   set(name, state, detail = "", values = {}) {
     this.#state.set(name, { state, detail, values });
     this.#draw(name);
@@ -49,7 +49,7 @@ export class Steps {
     return this.#state.get(name).state;
   }
 
-  /** The step that was being worked on takes the blame. */
+  /** name: the step that failed; without it, the step that is "working". */
   fail(name) {
     const at = name ?? STEPS.find((step) => this.state(step) === "working") ?? "connection";
     this.set(at, "failed");

@@ -15,14 +15,14 @@
 import { isLate } from "./events.js";
 
 const ENTRIES_MAX = 5000; // one night of one channel; the server keeps the full record
-const GAP_MIN_MS = 200; // the decoder conceals shorter losses, and nobody notices them
+const GAP_MIN_MS = 200; // the decoder conceals shorter losses so that they cannot be heard
 const GAP_STATES = new Set(["lost", "shed", "failed"]);
 
 export class Transcript {
   session = null;
   lastSeq = 0;
   entries = []; // {kind: "line", ...final} and {kind: "gap", session, channel, state, reason, from_ms, to_ms}
-  channels = new Map(); // name -> {name, label, state, isOpen}
+  channels = new Map(); // name -> {state}
   #interims = new Map(); // channel -> the newest interim of its current utterance
   #committedMs = new Map(); // channel -> end of its last final
   #segments = new Set();
@@ -74,7 +74,7 @@ export class Transcript {
   }
 
   _channel(name) {
-    if (!this.channels.has(name)) this.channels.set(name, { name, label: "", state: "idle", isOpen: true });
+    if (!this.channels.has(name)) this.channels.set(name, { state: "idle" });
     return this.channels.get(name);
   }
 
@@ -150,27 +150,25 @@ export class Transcript {
   }
 
   _onState(event) {
-    const channel = this._channel(event.channel);
-    channel.state = event.state;
+    this._channel(event.channel).state = event.state;
     // The interim stays: "idle" comes at the end of the utterance, before the final that replaces the interim.
     return [{ type: "state", channel: event.channel, state: event.state }];
   }
 
   _onOpenedOrClosed(event) {
-    const channel = this._channel(event.channel);
-    channel.isOpen = event.type === "channel.opened";
-    channel.label = event.label ?? channel.label;
-    channel.state = channel.isOpen ? "idle" : "disconnected";
-    const changes = [{ type: "state", channel: event.channel, state: channel.state }];
-    return channel.isOpen ? changes : changes.concat(this._setInterim(event.channel, null));
+    const isOpen = event.type === "channel.opened";
+    const state = isOpen ? "idle" : "disconnected";
+    this._channel(event.channel).state = state;
+    const changes = [{ type: "state", channel: event.channel, state }];
+    return isOpen ? changes : changes.concat(this._setInterim(event.channel, null));
   }
 
   _onCoverage(event) {
     const changes = this.#removeGaps(event);
     if (!GAP_STATES.has(event.state) || event.to_ms - event.from_ms < GAP_MIN_MS) return changes;
     const { channel, state, reason = "", from_ms, to_ms } = event;
-    const continues = (other) => other.channel === channel && other.state === state && Math.abs(from_ms - other.to_ms) <= 1;
-    const longer = this.gaps.find(continues);
+    const isSame = (gap) => gap.channel === channel && gap.state === state;
+    const longer = this.gaps.find((gap) => isSame(gap) && Math.abs(from_ms - gap.to_ms) <= 1);
     if (longer) {
       longer.to_ms = to_ms;
       return [...changes, { type: "gap", gap: longer }];
@@ -209,7 +207,7 @@ export class Transcript {
 const bare = (word) => word.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
 
 /** The part of `text` after `prefix`. Compares words without case and punctuation. Null if `text` begins differently. */
-export function withoutPrefix(text, prefix) {
+function withoutPrefix(text, prefix) {
   const expected = prefix.split(/\s+/).map(bare).filter(Boolean);
   const words = [...text.matchAll(/\S+/g)];
   let matched = 0;

@@ -1,23 +1,23 @@
-/* Reading a session live: WebSocket first, Server-Sent Events where a proxy lets no WebSocket through.
+/* Receives the events of a session: over a WebSocket, or over Server-Sent Events if a proxy blocks WebSockets.
  *
- * Owns the reconnects: every new attempt asks for what came after the last sequence number, so no final is lost.
- * Knows nothing of the page. Emits "event" (detail: the wire's JSON), "state" (detail: connecting, live, waiting,
- * stopped), "denied" (the token is missing or wrong) and "gone" (there is no such session); after the last two it
- * watches no more until `start` is called again.
+ * Owns the reconnects. Each attempt requests the events after the last sequence number, so no final is lost. Knows
+ * nothing of the page. Emits "event" (detail: the event), "state" (detail: connecting, live, waiting, stopped), "denied"
+ * (the token is missing or wrong) and "gone" (there is no such session). After "denied" and "gone" it makes no more
+ * attempts until start() is called again.
  */
 
 import { request, streamAddress } from "./api.js";
 
 const BACKOFF_MS = [300, 1000, 2000, 5000, 10_000];
 const SOCKET_TRIES = 2; // attempts that never opened before SSE is tried
-const OPEN_MS = 6000; // a handshake that takes longer is stuck in a proxy
+const OPEN_MS = 6000; // a handshake that takes longer is blocked by a proxy
 const CLOSE = { token: 4401, unknownSession: 4404 };
 
 export class Watcher extends EventTarget {
   #stream = null;
   #timer = 0;
-  #failures = 0; // attempts in a row that brought no event
-  #unopened = 0; // attempts in a row that never opened
+  #failures = 0; // consecutive attempts without an event
+  #unopened = 0; // consecutive attempts that did not open
   #opened = false;
   #generation = 0;
   transport = "";
@@ -41,7 +41,7 @@ export class Watcher extends EventTarget {
     clearTimeout(this.#timer);
     this.#stream?.close();
     this.#stream = null;
-    this.#state("stopped");
+    this.#setState("stopped");
   }
 
   #parameters() {
@@ -56,7 +56,7 @@ export class Watcher extends EventTarget {
     const generation = ++this.#generation;
     const isCurrent = () => generation === this.#generation;
     this.#opened = false;
-    this.#state("connecting");
+    this.#setState("connecting");
     this.transport = this.useSocket ? "ws" : "sse";
     if (this.useSocket) this.#openSocket(isCurrent);
     else this.#openEvents(isCurrent);
@@ -74,7 +74,7 @@ export class Watcher extends EventTarget {
   }
 
   #openEvents(isCurrent) {
-    // A fresh EventSource each time: its own reconnect would keep the first `since` for ever.
+    // A new EventSource each time: its own reconnect would send the first `since` again.
     const events = new EventSource(streamAddress("events", this.#parameters()));
     this.#stream = events;
     events.onopen = () => isCurrent() && this.#live();
@@ -85,7 +85,7 @@ export class Watcher extends EventTarget {
   #live() {
     this.#opened = true;
     this.#unopened = 0;
-    this.#state("live");
+    this.#setState("live");
   }
 
   #take(text) {
@@ -93,15 +93,15 @@ export class Watcher extends EventTarget {
     try {
       event = JSON.parse(text);
     } catch {
-      return; // not ours: a proxy's page, say; the sequence numbers keep us safe
+      return; // not of this server, for example a page of a proxy; the next `since` gets what is missing
     }
     this.#failures = 0;
     this.dispatchEvent(new CustomEvent("event", { detail: event }));
-    if (event.type === "session.ended") this.#sessionOver();
+    if (event.type === "session.ended") this.#onSessionEnded();
   }
 
-  /** Nothing more comes from it. A page that asked for no session by name goes on with the one that is current. */
-  #sessionOver() {
+  /** The session ended. A page without a session in its address continues with the current session. */
+  #onSessionEnded() {
     if (this.session) return this.stop();
     this.#forgetSession();
     return this.#lost(0);
@@ -115,12 +115,12 @@ export class Watcher extends EventTarget {
     this.#failures += 1;
     if (!this.#opened) this.#unopened += 1;
     if (code === CLOSE.unknownSession && this.session) return this.#gone();
-    this.#state("waiting");
+    this.#setState("waiting");
     if (code === CLOSE.unknownSession) this.#forgetSession();
     const isDenied = code === CLOSE.token || (!this.#opened && (await this.#isDenied()));
     if (generation !== this.#generation) return;
     if (isDenied) {
-      this.#state("stopped");
+      this.#setState("stopped");
       this.dispatchEvent(new CustomEvent("denied"));
       return;
     }
@@ -129,7 +129,7 @@ export class Watcher extends EventTarget {
     this.#timer = setTimeout(() => this.#connect(), wait * (0.75 + Math.random() / 2));
   }
 
-  /** The session that was asked for by name is not there: showing another would be wrong. */
+  /** The session of the address does not exist. Another session must not be shown in its place. */
   #gone() {
     this.stop();
     this.dispatchEvent(new CustomEvent("gone"));
@@ -140,14 +140,14 @@ export class Watcher extends EventTarget {
     else if (this.#unopened >= SOCKET_TRIES) this.useSocket = false;
   }
 
-  /** The session is gone, with the server's memory or for good: begin with the current one, from its first event. */
+  /** Begin with the current session, from its first event. */
   #forgetSession() {
     this.session = "";
     this.transcript.session = null;
     this.transcript.lastSeq = 0;
   }
 
-  /** A refused handshake looks like a dead server from in here; an ordinary request tells them apart. */
+  /** True if the token is missing or wrong. A page cannot see why a handshake failed, so this needs a request. */
   async #isDenied() {
     try {
       await request("GET", "api/ice");
@@ -157,7 +157,7 @@ export class Watcher extends EventTarget {
     return false;
   }
 
-  #state(name) {
+  #setState(name) {
     this.dispatchEvent(new CustomEvent("state", { detail: name }));
   }
 }

@@ -172,7 +172,7 @@ async def test_the_test_clip_is_read_without_a_microphone(live_server: LiveServe
         await page.click(f"[data-clip={language}]")
         done = "finished, nothing lost"
         await expect(page.locator("[data-step=text] .detail")).to_have_text(done, timeout=BUSY_BOX_MS)
-        says = await page.inner_text("#clip-says")
+        says = await page.inner_text("#clip-text")
         lines = await lines_of(page)
         await expect(watching.locator(".line p", has_text=lines[-1][1]).last).to_be_visible(
             timeout=BUSY_BOX_MS

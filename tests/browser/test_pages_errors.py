@@ -35,7 +35,7 @@ async def test_the_test_clip_works_without_https_and_without_a_microphone(stub: 
         await page.goto(f"http://stt.example:{stub.port}/")
         stub.last_words = [{"text": "alpha one proceed to gate seven over", "start_ms": 500, "end_ms": 3000}]
         await page.click("[data-clip=en]")
-        await expect(page.locator("#clip-says")).to_contain_text("alpha one proceed")
+        await expect(page.locator("#clip-text")).to_contain_text("alpha one proceed")
         await expect(page.locator(".line p")).to_have_text(
             "alpha one proceed to gate seven over", timeout=BUSY_BOX_MS
         )
@@ -60,7 +60,7 @@ async def test_no_microphone_at_all(stub: StubServer) -> None:
         page = await browser.new_page()
         await page.goto(stub.url)
         await page.click("#go")
-        await expect_error(page, "noDevice", "Plug one in")
+        await expect_error(page, "noDevice", "Connect a microphone")
         await expect(page.locator("[data-step=device]")).to_have_attribute("data-state", "failed")
 
 
@@ -72,7 +72,7 @@ async def test_a_microphone_that_another_program_holds(open_page: OpenPage) -> N
             Promise.reject(new DOMException("Could not start audio source", "NotReadableError")); }"""
     )
     await page.click("#go")
-    await expect_error(page, "inUse", "Another program probably holds it")
+    await expect_error(page, "inUse", "Another program probably uses it")
     await expect(page.locator("#notice .detail")).to_contain_text("NotReadableError")
 
 
@@ -91,8 +91,8 @@ async def test_a_server_that_is_gone(open_page: OpenPage, stub: StubServer) -> N
     page = await open_page()
     await stub.stop()
     await page.click("#go")
-    await expect_error(page, "unreachable", "Is it still running?")
-    await expect(page.locator("#banners .bad")).to_contain_text("does not answer", timeout=BUSY_BOX_MS)
+    await expect_error(page, "unreachable", "Check that the server is running")
+    await expect(page.locator("#banners .bad")).to_contain_text("does not respond", timeout=BUSY_BOX_MS)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ async def test_a_server_that_is_gone(open_page: OpenPage, stub: StubServer) -> N
     [
         (429, "busy", "Try again in 7 seconds"),
         (503, "not_ready", "in 7 seconds"),
-        (422, "refused", "It says: no room"),
+        (422, "refused", "message: no room"),
     ],
 )
 async def test_a_refusal_is_explained(

@@ -132,7 +132,7 @@ async def test_glossary_terms_are_marked_and_changed_words_tell_what_was_heard(
     unsure = [{"text": "over", "start_ms": 1, "end_ms": 2, "p": 0.2}]
     stub.final("Alpha-1 to Gate-7 not Alpha-12 over", 1000, 2000, edits=[edit], words=unsure)
     await expect(page.locator(".line .term")).to_have_text(["Alpha-1", "Gate-7"], timeout=BUSY_BOX_MS)
-    await expect(page.locator(".line .edited")).to_have_attribute("title", "heard as “gate seven”")
+    await expect(page.locator(".line .edited")).to_have_attribute("title", "transcribed as “gate seven”")
     await expect(page.locator(".line .unsure")).to_have_text("over")
 
 
@@ -147,7 +147,7 @@ async def test_a_line_read_from_the_recording_says_so_and_counts_for_no_delay(
     lines = page.locator(".line p")
     await expect(lines).to_have_text(["one", "two", "three"], timeout=BUSY_BOX_MS)
     await expect(page.locator(".line.late .source")).to_have_text(
-        "Read from the recording, after a restart or while there was no engine"
+        "Transcribed later from the archive, after a restart or while no engine was available"
     )
     await expect(page.locator(".line.late")).to_have_count(1)
     await expect(page.locator("[data-figure=count]")).to_have_text("2")
