@@ -2,7 +2,7 @@
  * written as JSON literals: no trailing comma, no expression.
  */
 
-/** Every event type. transcript.js has one handler for each. `segment.revised` replaces the text of a final. */
+/** Every event type. transcript.js has one handler for each. */
 export const EVENT_TYPES = [
   "session.started",
   "session.ended",

@@ -116,15 +116,14 @@ export class Transcript {
     return [{ type: "line", line }, ...changes];
   }
 
-  /** Another text for a line. The line keeps its place and its first text. */
+  /** Another text for a line; the highest revision counts. The line keeps its place and its first text. */
   _onRevised(event) {
     const line = this.entries.findLast((entry) => entry.kind === "line" && entry.segment === event.segment);
-    if (!line || typeof event.text !== "string") return [];
+    if (!line || event.revision <= line.revision) return [];
     line.original ??= line.text;
     // Words and edits belong to the text they came with, so those of the old text would mark wrong places.
-    const { text, words = [], edits = [] } = event;
-    const { language = line.language, glossary_version = line.glossary_version } = event;
-    Object.assign(line, { text, words, edits, language, glossary_version });
+    const { text, revision, words = [], edits = [], glossary_version = line.glossary_version } = event;
+    Object.assign(line, { text, revision, words, edits, glossary_version });
     return [{ type: "revised", line }];
   }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -15,6 +16,11 @@ from tests.browser.test_pages_access import expect_clean
 pytestmark = [pytest.mark.browser, pytest.mark.peer, pytest.mark.asyncio(loop_scope="session")]
 
 BUSY_BOX_MS = 30_000
+
+
+def revise(stub: StubServer, segment: str, revision: int, old_text: str, text: str, **fields: Any) -> None:
+    names = {"channel": "C01", "segment": segment, "revision": revision, "by": "glossary"}
+    stub.say("segment.revised", **names, old_text=old_text, text=text, **fields)
 
 
 async def page_with_two_lines(open_page: OpenPage, stub: StubServer, path: str) -> Page:
@@ -34,12 +40,12 @@ async def test_a_revised_line_shows_the_new_text_and_the_first_one(
     open_page: OpenPage, stub: StubServer, path: str
 ) -> None:
     page = await page_with_two_lines(open_page, stub, path)
-    stub.say("segment.revised", channel="C01", segment="g_first", text="alpha one proceed")
+    revise(stub, "g_first", 1, "alfa one proceed", "alpha one proceed")
     first = page.locator(".line[data-segment=g_first]")
     await expect(first.locator("p")).to_have_text("alpha one proceed", timeout=BUSY_BOX_MS)
     await expect(first.locator(".revised")).to_have_text("Revised. Before: “alfa one proceed”")
     edit = {"from": "alpha one", "to": "Alpha-1", "term": "Alpha-1", "kind": "alias"}
-    stub.say("segment.revised", channel="C01", segment="g_first", text="Alpha-1 proceed", edits=[edit])
+    revise(stub, "g_first", 2, "alpha one proceed", "Alpha-1 proceed", edits=[edit])
     await expect(page.locator(".line p")).to_have_text(["Alpha-1 proceed", "over"], timeout=BUSY_BOX_MS)
     await expect(first.locator(".edited")).to_have_text("Alpha-1")
     await expect(page.locator(".revised")).to_have_text(["Revised. Before: “alfa one proceed”"])
@@ -52,7 +58,7 @@ async def test_a_withdrawn_text_stays_in_sight_but_is_not_downloaded(
     open_page: OpenPage, stub: StubServer, path: str, tmp_path: Path
 ) -> None:
     page = await page_with_two_lines(open_page, stub, path)
-    stub.say("segment.revised", channel="C01", segment="g_first", text="")
+    revise(stub, "g_first", 1, "alfa one proceed", "")
     await expect(page.locator(".revised")).to_have_text(
         "Withdrawn. Before: “alfa one proceed”", timeout=BUSY_BOX_MS
     )
@@ -85,7 +91,7 @@ async def test_the_page_still_shows_the_newest_line_after_a_revision(
         stub.final(f"line {i}", i * 1000, i * 1000 + 500, segment=f"g_line{i}")
     page = await open_page("/watch")
     await expect(page.locator(".line")).to_have_count(60, timeout=BUSY_BOX_MS)
-    stub.say("segment.revised", channel="C01", segment="g_line59", text="proceed to gate seven " * 40)
+    revise(stub, "g_line59", 1, "line 59", "proceed to gate seven " * 40)
     await expect(page.locator(".revised")).to_be_in_viewport(timeout=BUSY_BOX_MS)
     rest = "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)"
     assert await page.evaluate(f"{rest}(document.getElementById('log'))") < 2

@@ -139,9 +139,13 @@ async def test_a_revision_replaces_the_text_and_keeps_the_first_one(open_page: O
     page = await open_page()
     lines = [final("alfa one", 1), final("over", 2)]
     revisions = [
-        {"type": "segment.revised", "seq": 3, "segment": "g_1", "text": "alpha one"},
-        {"type": "segment.revised", "seq": 4, "segment": "g_1", "text": "Alpha-1"},
-        {"type": "segment.revised", "seq": 5, "segment": "g_unknown", "text": "nothing"},
+        {"type": "segment.revised", "seq": seq, "segment": segment, "revision": number, "text": text}
+        for seq, segment, number, text in (
+            (3, "g_1", 1, "alpha one"),
+            (4, "g_1", 3, "Alpha-1"),
+            (5, "g_1", 2, "alpha won"),
+            (6, "g_unknown", 1, "nothing"),
+        )
     ]
     result = await fed(page, [*lines, *revisions])
     assert result["lines"] == ["Alpha-1", "over"]
