@@ -1,7 +1,7 @@
 """Phrases that Whisper writes where nobody speaks, and when a segment is taken for one.
 
-Pure but for its list, ghosts.json beside this file, read once. People do say these phrases, so the words
-alone never condemn a segment: its sound must be faint too, or the model must doubt that there is speech.
+Pure but for its lists, ghosts.json beside this file, read once. People do say these phrases, so the words
+alone never condemn a segment: its audio must be faint too, or the model must doubt it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,31 @@ FAINT_DBFS = -50.0
 FAINT_BELOW_DB = 25.0
 """Under the window's loudest sound. Words are drawn in to what lies within 28 dB of it."""
 NO_SPEECH = 0.6  # OpenAI's threshold
+UNSURE_NO_SPEECH, UNSURE_LOGPROB = 0.4, -1.0
+"""The model doubts both that there is speech and its own words."""
+SNEEZE_NO_SPEECH, SNEEZE_LOGPROB = 0.2, -0.5
+"""Base is surer than this of what it writes for a sneeze where a person does say it clearly."""
 
 
 def is_ghost(segment: Segment, language: str, samples: Float32Array, start_sample: int) -> bool:
     """samples: (n,) float32, the window; start_sample: of samples[0]."""
-    if _plain(segment.text) not in _phrases().get(language, ()):
+    text, no_speech, logprob = _plain(segment.text), segment.no_speech_prob, segment.avg_logprob
+    if text in _phrases("sneezes", language):
+        return no_speech > SNEEZE_NO_SPEECH and logprob < SNEEZE_LOGPROB
+    is_phrase = text in _phrases("phrases", language)
+    if is_phrase or text in _phrases("sounds", language):
+        if no_speech > UNSURE_NO_SPEECH and logprob < UNSURE_LOGPROB:
+            return True
+    if not is_phrase:
         return False
-    if segment.no_speech_prob > NO_SPEECH:
-        return True
     level = loudest_dbfs(samples[segment.start_sample - start_sample : segment.end_sample - start_sample])
-    return level < max(FAINT_DBFS, loudest_dbfs(samples) - FAINT_BELOW_DB)
+    return no_speech > NO_SPEECH or level < max(FAINT_DBFS, loudest_dbfs(samples) - FAINT_BELOW_DB)
 
 
 @cache
-def _phrases() -> dict[str, frozenset[str]]:
-    listed = json.loads(LIST.read_text(encoding="utf-8"))["phrases"]
-    return {language: frozenset(map(_plain, phrases)) for language, phrases in listed.items()}
+def _phrases(name: str, language: str) -> frozenset[str]:
+    listed = json.loads(LIST.read_text(encoding="utf-8"))[name]
+    return frozenset(map(_plain, listed.get(language, ())))
 
 
 def _plain(text: str) -> str:

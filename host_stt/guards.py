@@ -29,6 +29,7 @@ NO_SPEECH = 0.6
 SYLLABLES_MIN = 6
 """People say a syllable five times ("no no no no no"), and laugh; more often is a loop."""
 _SYLLABLES = re.compile(rf"(.{{1,6}}?)\1{{{SYLLABLES_MIN - 1},}}")
+_LAUGHTER = re.compile(r"(?:h[aeiou]){2,}h?|[아하허호흐히후핫핳흑흫ㅋㅎ]*[하허호흐히후핫핳흑흫ㅋㅎ]")
 
 
 class Verdict(StrEnum):
@@ -70,6 +71,19 @@ RULES: tuple[Rule, ...] = (
     # On hiss the starter model says no_speech 0.99 and yet writes, with log probability -0.3 to -0.7
     # (measured 2026-11-21); on speech it says under 0.02.
     Rule("no speech", lambda r: r.no_speech_prob > 0.9 and r.avg_logprob < -0.3, Verdict.NO_SPEECH),
+    # Music, telephone keys: base writes a word and doubts it and the speech alike (-2.6 to -1.5 with 0.56 to
+    # 0.59); of 246 windows of speech and single words none comes near (2026-11-29).
+    Rule(
+        "doubtful words",
+        lambda r: r.no_speech_prob > 0.5 and r.avg_logprob < -1.5,
+        Verdict.NO_SPEECH,
+    ),
+    # People do laugh, and "haha" is no word: it is kept where the model is sure of it.
+    Rule(
+        "laughter",
+        lambda r: r.no_speech_prob > 0.2 and r.avg_logprob < -0.7 and is_laughter(r.text),
+        Verdict.NO_SPEECH,
+    ),
     Rule("token cap", lambda r: r.is_capped, Verdict.RETRY),
     Rule("compresses", lambda r: r.compression_ratio > 2.4, Verdict.RETRY),  # faster-whisper's threshold
     Rule("repeats", lambda r: loop_length(r.text.split()) > 0, Verdict.RETRY),
@@ -85,6 +99,11 @@ def judge(reading: Reading) -> Rule | None:
 def has_letters(text: str) -> bool:
     """A text of dots, dashes and notes alone says nothing."""
     return any(character.isalnum() for character in text)
+
+
+def is_laughter(text: str) -> bool:
+    """Nothing but the syllables of laughing: "Haha!", "하하하", "흐흐"."""
+    return _LAUGHTER.fullmatch("".join(c for c in text.casefold() if c.isalpha())) is not None
 
 
 def repeats_syllables(text: str) -> bool:

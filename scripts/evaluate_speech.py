@@ -3,6 +3,7 @@
   python scripts/evaluate_speech.py --audio DIR --model base
   python scripts/evaluate_speech.py --audio DIR --model /models/base --channels 4 --limit 3
   python scripts/evaluate_speech.py --audio DIR --model /models/base --pipeline --kinds nonspeech
+  python scripts/evaluate_speech.py --noise 60 --model /models/base --pipeline
 
 DIR holds a folder for each language (en/NAME.flac with its words in en/NAME.txt) and nonspeech/ for
 recordings in which nothing is said. Each recording is played over WebRTC at the speed of speech into a
@@ -32,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 from bench.speech import report, servers  # noqa: E402
 from bench.speech.clips import Recording, recordings_in  # noqa: E402
 from bench.speech.live import LivePlayer  # noqa: E402
+from bench.speech.noises import noises  # noqa: E402
 from bench.speech.normalise import normaliser  # noqa: E402
 from bench.speech.offline import Offline  # noqa: E402
 from bench.speech.played import Played  # noqa: E402
@@ -42,7 +44,7 @@ from host_stt.resolving import resolve_model  # noqa: E402
 from host_stt_cli.errors import StartError  # noqa: E402
 from host_stt_cli.loadtest.run import Unmeasured  # noqa: E402
 
-AUTO = "auto"
+GIVEN = "given"
 TOKEN_VARIABLE = "HOST_STT_TOKEN"
 
 
@@ -57,7 +59,7 @@ class Texts:
 def main() -> int:
     options = _options()
     try:
-        recordings = recordings_in(options.audio, options.limit, options.kinds)
+        recordings = _recordings(options)
         for one in recordings:
             if one.is_speech:
                 normaliser(one.language)("")  # fails now rather than after an hour
@@ -77,9 +79,25 @@ def main() -> int:
     return 0
 
 
+def _language(recording: Recording, wanted: str) -> str:
+    """What the channel is opened with; a recording without speech counts as English unless told."""
+    return (recording.language or "en") if wanted == GIVEN else wanted
+
+
+def _recordings(options: argparse.Namespace) -> list[Recording]:
+    """Raises StartError when the options name none."""
+    if options.noise:
+        if not options.pipeline:
+            raise StartError("--noise needs --pipeline: generated audio is no file to be sent.")
+        return noises(options.noise)
+    if options.audio is None:
+        raise StartError("give --audio DIR, or --noise MINUTES.")
+    return recordings_in(options.audio, options.limit, options.kinds)
+
+
 async def _texts(recordings: Sequence[Recording], options: argparse.Namespace) -> Texts:
     model = resolve_model(EngineConfig(model=options.model, models_dir=ROOT / "data" / "models")).path
-    languages = [AUTO if options.language == AUTO else one.language or "en" for one in recordings]
+    languages = [_language(one, options.language) for one in recordings]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evaluate-speech-")))
         if options.pipeline:
@@ -102,12 +120,13 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--audio", type=Path, required=True, metavar="DIR", help="recordings with their words")
+    add("--audio", type=Path, metavar="DIR", help="recordings with their words")
+    add("--noise", type=int, default=0, metavar="MINUTES", help="generated noise instead; with --pipeline")
     add("--model", default="base", help="a model's name or folder, for the server and offline; default base")
     add("--server", metavar="URL", help="a running server with the same model; its token: HOST_STT_TOKEN")
     add("--pipeline", action="store_true", help="no WebRTC: the pipeline alone, faster than real time")
     add("--channels", type=int, default=1, help="recordings played at once; default 1, for two cores")
-    add("--language", choices=("given", AUTO), default="given", help="what channels are opened with")
+    add("--language", default=GIVEN, help="what channels are opened with: given (default), auto or a code")
     add("--kinds", nargs="+", default=[], metavar="KIND", help="only these, such as telephone, nonspeech")
     add("--limit", type=int, metavar="N", help="at most N recordings of each language and kind")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for the server")

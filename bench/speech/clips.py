@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Recording:
     language: str  # a code; empty for non-speech
     kind: str
     words: str = ""  # what is said; empty for non-speech
+    audio: Float32Array | None = field(default=None, compare=False)  # generated, in place of a file
 
     @property
     def name(self) -> str:
@@ -57,6 +58,8 @@ class Recording:
     @cached_property
     def samples(self) -> Float32Array:
         """(n,) float32 at 16 kHz."""
+        if self.audio is not None:
+            return self.audio
         samples: Float32Array = decode_audio(str(self.path), sampling_rate=SAMPLE_RATE)
         return samples
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.speech import report
 from bench.speech.clips import Recording, recordings_in
+from bench.speech.noises import KINDS, noises
 from bench.speech.normalise import plain, spelled
 from bench.speech.played import Line, Listener, Played, Utterance
 from bench.speech.scoring import errors, ghosts, joins, languages, waits_ms
@@ -156,6 +158,17 @@ def test_the_report_has_a_row_for_each_group_and_one_for_each_language() -> None
     text = report.markdown(json.loads(json.dumps(found)))
     assert "| de read | 1 | WER | 2 | 0.0 % (0, 0, 0) | 50.0 % (0, 1, 0) | 0.0 % (0, 0, 0) |" in text
     assert "1.0 minutes in 1 recordings, 1 lines with words: “Thank you.”" in text
+
+
+def test_generated_noise_is_the_same_each_time_and_never_clips_or_breaks() -> None:
+    first, second = noises(len(KINDS)), noises(len(KINDS))
+    assert len({one.name for one in first}) == len(KINDS)
+    for one, again in zip(first, second, strict=True):
+        assert not one.is_speech and one.seconds == 60
+        assert np.array_equal(one.samples, again.samples)
+        assert np.isfinite(one.samples).all() and np.abs(one.samples).max() <= 1
+    assert not first[-1].samples.any(), "digital silence"
+    assert all(one.samples.any() for one in first[:-1])
 
 
 # --- which recordings -------------------------------------------------------------------------------------

@@ -22,9 +22,15 @@ def noise(dbfs: float, seconds: float = 2.0) -> Float32Array:
     return np.random.default_rng(3).standard_normal(round(seconds * S)).astype(np.float32) * rms
 
 
-def segment(text: str, no_speech_prob: float = 0.1, first_s: float = 0.0, last_s: float = 2.0) -> Segment:
+def segment(
+    text: str,
+    no_speech_prob: float = 0.1,
+    first_s: float = 0.0,
+    last_s: float = 2.0,
+    avg_logprob: float = -0.3,
+) -> Segment:
     start, end = (START + round(at_s * S) for at_s in (first_s, last_s))
-    return Segment(text, start, end, -0.3, no_speech_prob, 1.0)
+    return Segment(text, start, end, avg_logprob, no_speech_prob, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +67,32 @@ def test_a_phrase_is_a_ghost_in_its_own_language_only() -> None:
     assert not is_ghost(segment("Thank you."), "de", noise(-60), START), "a language without a list"
 
 
+@pytest.mark.parametrize(
+    ("text", "language", "no_speech_prob", "avg_logprob"),
+    [
+        ("Yeah.", "en", 0.53, -1.06),  # a throat being cleared
+        ("Uh, hmm.", "en", 0.5, -1.2),
+        ("응", "ko", 0.53, -1.06),
+        ("Thank you very much.", "en", 0.54, -1.24),  # a cough
+        ("Let's do it!", "en", 0.31, -0.89),  # a sneeze
+        ("Let's do!", "en", 0.23, -0.55),
+    ],
+)
+def test_what_is_written_for_a_throat_or_a_sneeze_is_a_ghost_while_the_model_doubts_it(
+    text: str, language: str, no_speech_prob: float, avg_logprob: float
+) -> None:
+    loud = noise(-25)
+    doubted = segment(text, no_speech_prob, avg_logprob=avg_logprob)
+    assert is_ghost(doubted, language, loud, START)
+    assert not is_ghost(segment(text, 0.1, avg_logprob=avg_logprob), language, loud, START)
+    assert not is_ghost(segment(text, no_speech_prob, avg_logprob=-0.3), language, loud, START)
+
+
+@pytest.mark.parametrize("text", ["Yeah.", "Let's do it!"])
+def test_a_faint_yeah_is_kept(text: str) -> None:
+    assert not is_ghost(segment(text), "en", noise(-60), START)
+
+
 def test_a_phrase_far_below_the_speech_of_its_window_is_a_ghost() -> None:
     samples = np.concatenate([noise(-18), noise(-46)])
     said, phantom = segment("thank you", last_s=2.0), segment("thank you", first_s=2.1, last_s=3.5)
@@ -95,3 +127,6 @@ def test_the_list_names_its_sources_and_has_no_phrase_twice() -> None:
     assert len(listed["sources"]) >= 3 and set(listed["phrases"]) == {"en", "ko"}
     for phrases in listed["phrases"].values():
         assert len(phrases) == len(set(phrases)) >= 15
+    for language, phrases in listed["phrases"].items():
+        others = [*listed["sounds"].get(language, ()), *listed["sneezes"].get(language, ())]
+        assert len(others) == len(set(others)) and not set(others) & set(phrases)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_stt.guards import RULES, Reading, Verdict, is_quiet, judge, loop_length, without_loop
+from host_stt.guards import RULES, Reading, Verdict, is_laughter, is_quiet, judge, loop_length, without_loop
 
 
 def reading(
@@ -28,6 +28,9 @@ def test_a_sure_reading_is_kept() -> None:
         (reading(text="... ... -"), "no letters", Verdict.NO_SPEECH),
         (reading(no_speech_prob=0.7, avg_logprob=-1.2), "doubtful speech", Verdict.NO_SPEECH),
         (reading(no_speech_prob=0.99, avg_logprob=-0.5), "no speech", Verdict.NO_SPEECH),
+        (reading("I'm", avg_logprob=-2.2, no_speech_prob=0.58), "doubtful words", Verdict.NO_SPEECH),
+        (reading("Haha!", avg_logprob=-1.4, no_speech_prob=0.56), "laughter", Verdict.NO_SPEECH),
+        (reading("아하", avg_logprob=-0.85, no_speech_prob=0.53), "laughter", Verdict.NO_SPEECH),
         (reading(is_capped=True), "token cap", Verdict.RETRY),
         (reading(text="thank you very much " * 20), "compresses", Verdict.RETRY),
         (reading(text="go to gate go to gate go to gate"), "repeats", Verdict.RETRY),
@@ -45,6 +48,8 @@ def test_every_rule_has_a_case_above() -> None:
         "no letters",
         "doubtful speech",
         "no speech",
+        "doubtful words",
+        "laughter",
         "token cap",
         "compresses",
         "repeats",
@@ -102,3 +107,13 @@ def test_one_loud_moment_is_not_quiet() -> None:
     samples = np.zeros(160_000, np.float32)
     samples[80_000:80_800] = 0.1
     assert not is_quiet(samples)
+
+
+def test_laughter_that_the_model_is_sure_of_is_kept() -> None:
+    assert judge(reading("Haha!", avg_logprob=-0.3, no_speech_prob=0.5)) is None
+    assert judge(reading("Haha!", avg_logprob=-0.9, no_speech_prob=0.05)) is None
+
+
+@pytest.mark.parametrize("text", ["hi", "he", "hello", "아", "hahaha funny", "호랑이", "7"])
+def test_words_are_no_laughter(text: str) -> None:
+    assert not is_laughter(text)

@@ -42,7 +42,8 @@ class SpeechAnalysis:
         self._config = config
         self._vad: VoiceActivity | None = None  # made in the thread at first use, because it loads a model
         self._endpointing = Endpointing(config.endpointing, new_utterance_id, TRAITS[config.vad.detector])
-        self._windowing = Windowing(config.windowing)
+        on_probability, _ = config.endpointing.thresholds(TRAITS[config.vad.detector])
+        self._windowing = Windowing(config.windowing, on_probability)
         windowing, endpointing = config.windowing, config.endpointing
         kept_ms = windowing.window_ms_max * 13 // 10 + endpointing.hangover_ms + endpointing.pre_roll_ms
         backlog_ms = config.pipeline.backlog_ms_max  # one call may bring this much audio

@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from host_stt.contract import Priority, Transcript, Window
+from host_stt.contract import EndReason, Priority, Transcript, Window
 from webrtc_host.errors import EngineError
 from webrtc_host.events import EventSink
 from webrtc_host.seams import Clock, CoverageNotes, CoverageState, Transcriber
 from webrtc_host.speech.analysis import WindowAudio
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
+from webrtc_host.speech.evidence import is_believable
 from webrtc_host.speech.final_text import TextStage
 from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.ids import Ids
@@ -221,6 +222,8 @@ class WindowRequests:
             self.counts.finals_decoded += 1
         else:
             self.counts.interims_decoded += 1
+        if not is_believable(transcript, spec.voiced_ms):
+            transcript = replace(transcript, segments=(), end_reason=EndReason.NO_SPEECH)
         if self._language.feed(transcript, spec.start_sample, spec.speech_end_sample):
             self._locked()
         utterance = self._utterances.get(spec.utterance_id)

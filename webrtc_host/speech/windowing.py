@@ -67,6 +67,7 @@ class WindowSpec:
     next_start_sample: int  # start of the next final; for the last final and for interims: its own end
     speech_end_sample: int  # end of speech in the window; speech may continue after the window
     is_last: bool = False  # the utterance's last final
+    voiced_ms: int | None = None  # how long the detector heard a voice in it; None: not known
 
 
 @dataclass(slots=True)
@@ -84,8 +85,10 @@ class _Utterance:
 class Windowing:
     """The windows of one channel. Pass probabilities before the speech events that they caused."""
 
-    def __init__(self, config: WindowingConfig) -> None:
+    def __init__(self, config: WindowingConfig, on_probability: float = 0.5) -> None:
+        """on_probability: a frame with this probability of speech or more counts as voice."""
         self._config = config
+        self._on_probability = on_probability
         self._utterance: _Utterance | None = None
         self._floor_sample = 0  # end of speech of the last utterance
         # One entry per frame: (start_sample, p). 7 s more than the longest window, for a hangover of up to 5
@@ -185,13 +188,28 @@ class Windowing:
         self._floor_sample = event.end_sample
         return [self._final(utterance, start, end, end, event.end_sample, is_last=True)]
 
-    @staticmethod
     def _final(
-        utterance: _Utterance, start: int, end: int, next_start: int, speech_end: int, is_last: bool = False
+        self,
+        utterance: _Utterance,
+        start: int,
+        end: int,
+        next_start: int,
+        speech_end: int,
+        is_last: bool = False,
     ) -> WindowSpec:
         number = utterance.finals
         utterance.finals += 1
-        return WindowSpec(utterance.id, number, start, end, Priority.FINAL, next_start, speech_end, is_last)
+        return WindowSpec(
+            utterance.id,
+            number,
+            start,
+            end,
+            Priority.FINAL,
+            next_start,
+            speech_end,
+            is_last,
+            self._voiced_ms(start, end),
+        )
 
     def _interim(self, utterance: _Utterance, end: int) -> WindowSpec:
         back = self._samples(self._config.interim_back_ms)
@@ -201,7 +219,13 @@ class Windowing:
         start = max(start, end - self._samples(self._config.window_ms_max) * 13 // 10)
         number = utterance.interims
         utterance.interims += 1
-        return WindowSpec(utterance.id, number, start, end, Priority.INTERIM, end, end)
+        voiced_ms = self._voiced_ms(start, end)
+        return WindowSpec(utterance.id, number, start, end, Priority.INTERIM, end, end, voiced_ms=voiced_ms)
+
+    def _voiced_ms(self, start: int, end: int) -> int:
+        """For how long the detector heard a voice in [start, end), samples."""
+        voiced = sum(p >= self._on_probability for at, p in self._frames if start <= at < end)
+        return voiced * FRAME_SAMPLES // SAMPLES_PER_MS
 
     def _quietest(self, low: int, high: int) -> int:
         """The middle of the quietest 96 ms in [low, high]; of equals the last; `high` without any frame."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from host_stt.contract import Float32Array, Priority, Transcript, Window
+from host_stt.contract import EndReason, Float32Array, Priority, Segment, Transcript, Window
 from host_stt.engines.fake import FakeEngine
 from tests.support.polling import until
 from tests.support.speech import padded, say_words, silence
@@ -94,6 +94,35 @@ class Deaf:
         self.windows.append(window)
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
+
+
+class Inventing:
+    """An engine that writes the same words for every window, as unsure of them as it is told to be."""
+
+    def __init__(self, no_speech_prob: float, avg_logprob: float) -> None:
+        self._figures = avg_logprob, no_speech_prob, 0.5
+        self.windows: list[Window] = []
+
+    async def transcribe(self, window: Window) -> Transcript:
+        self.windows.append(window)
+        end = window.start_sample + len(window.samples)
+        segment = Segment("I'm sorry.", window.start_sample, end, *self._figures)
+        return Transcript(window.id, (segment,), "en", 1.0, *self._figures, EndReason.COMPLETE, "fake")
+
+
+@pytest.mark.parametrize(
+    ("no_speech_prob", "avg_logprob", "text"),
+    [(0.5, -1.6, ""), (0.5, -0.4, "I'm sorry."), (0.05, -1.6, "I'm sorry.")],
+)
+async def test_a_short_noise_gets_no_words_that_the_engine_doubts(
+    no_speech_prob: float, avg_logprob: float, text: str
+) -> None:
+    inventing, sink = Inventing(no_speech_prob, avg_logprob), ListSink()
+    async with pipeline_of(inventing, sink, language="auto") as pipeline:
+        await hear(pipeline, padded(SPOKEN.samples[: S // 4], 0.5, 1.0))
+    assert len(inventing.windows) == 1
+    assert sink.text == text
+    assert len(sink.of(EventType.SPEECH_ENDED)) == 1
 
 
 async def test_a_phrase_becomes_interims_and_a_final_with_its_times() -> None:

@@ -138,6 +138,13 @@ def test_widening_never_takes_in_the_words_of_the_utterance_before() -> None:
     assert window.end_sample == end
 
 
+def test_a_window_says_for_how_long_a_voice_was_heard_in_it() -> None:
+    script = [Word("yes", 2 * S, 2 * S + 320 * MS, 1.0)]
+    (only,) = speak(script, FakeEngine(script)).finals
+    assert only.end_sample - only.start_sample > 1000 * MS, "widened"
+    assert only.voiced_ms == 320
+
+
 def test_an_end_without_a_start_is_a_bug() -> None:
     with pytest.raises(ValueError, match="never started"):
         Windowing(WindowingConfig()).on_speech(SpeechEnded("u_9", 0, S, Rule.HANGOVER), S)
