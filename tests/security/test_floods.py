@@ -137,7 +137,7 @@ async def test_tiny_frames_are_read_more_slowly_and_others_are_served(kind: str,
             await asyncio.sleep(0.1)
         await asyncio.to_thread(flooder.close)
     elapsed_s = asyncio.get_running_loop().time() - began_s  # the stop has closed the socket
-    assert desk.app[SOCKETS].totals["frames"] <= 1600 + 800 * elapsed_s
+    assert desk.app[SOCKETS].statistics()["frames"] <= 1600 + 800 * elapsed_s
 
 
 @pytest.mark.parametrize("kind", FLOODS)
@@ -172,4 +172,4 @@ async def test_a_gateway_of_sixteen_channels_is_not_slowed(tmp_path: Path) -> No
             await socket.send_str('{"type": "stop"}')
         for socket in sockets:
             await until_closed(socket)
-        assert desk.app[SOCKETS].totals["audio_ms"] == 16 * 150 * 20
+        assert desk.app[SOCKETS].statistics()["audio_ms"] == 16 * 150 * 20
