@@ -5,6 +5,7 @@
  */
 
 import { address, rememberToken, token } from "./api.js";
+import { ModelList } from "./model-list.js";
 import { coverageBar, make, plot, shown, table } from "./plots.js";
 
 const EVERY_MS = 2000;
@@ -19,6 +20,7 @@ const COVERAGE = {
   closed: "host_stt_coverage_closed_ms",
 };
 const measurements = []; // {at, samples}; at: of performance.now()
+const models = new ModelList(document.getElementById("models"));
 
 /** A Prometheus text as {"name{labels}": value}. */
 function samplesOf(text) {
@@ -126,6 +128,7 @@ function draw(ready) {
     return value === null ? null : value * 1000;
   });
   const gauge = (name) => series((one) => one.samples[name]);
+  models.show(ready.engine ?? {});
   redraw("plots", (place) => {
     const finals = p95("host_stt_latency_seconds", FINAL);
     const interims = p95("host_stt_latency_seconds", INTERIM);

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Window, WindowError
@@ -111,7 +111,7 @@ class EngineService:
     def _load(self) -> None:
         try:
             model = self._backend.resolve(self.config, self.state.downloading, self.state.measuring)
-            self.state.loading(ModelFacts(model.name, model.reason, model.is_starter))
+            self.state.loading(_facts(model, [], self.config.channels_expected))
             engines = self._load_replicas(model)
             facts = _facts(model, engines, self.config.channels_expected)
         except ModelError as error:
@@ -204,17 +204,23 @@ def _device_of(engine: Engine) -> Device:
 
 
 def _facts(model: ResolvedModel, engines: list[Engine], channels_expected: int) -> ModelFacts:
-    engine = engines[0]
-    return ModelFacts(
+    """engines: none while the model loads."""
+    facts = ModelFacts(
         name=model.name,
         reason=model.reason,
         is_starter=model.is_starter,
+        available=model.available,
+        channels_expected=channels_expected,
+    )
+    if not engines:
+        return facts
+    engine = engines[0]
+    return replace(
+        facts,
         device=_device_of(engine).value,
         compute_type=engine.compute_type if isinstance(engine, WhisperEngine) else "none",
         languages=engine.languages,
         replicas=len(engines),
-        available=model.available,
-        channels_expected=channels_expected,
     )
 
 

@@ -28,6 +28,7 @@ from host_stt_cli.ports import check_free, refusal
 from host_stt_common.descriptors import raise_limit
 from host_stt_common.garbage import freeze_startup_objects
 from webrtc_host import app as host_app
+from webrtc_host.desk.model_api import ChangeModel
 from webrtc_host.errors import ConfigError
 from webrtc_host.transcript.database import MEMORY
 
@@ -107,9 +108,16 @@ def _tls(config: Config, folder: Path) -> tuple[ssl.SSLContext | None, str]:
     return None, ""
 
 
-def make_app(ground: Ground, engine_port: int, pair_secret: str | None = None) -> web.Application:
+def make_app(
+    ground: Ground,
+    engine_port: int,
+    pair_secret: str | None = None,
+    change_model: ChangeModel | None = None,
+) -> web.Application:
     """The application of 8082. pair_secret: its token for the engine; None: a token of `auth`."""
-    return host_app.build_app(ground.config.media_process(ground.folder, engine_port, pair_secret))
+    return host_app.build_app(
+        ground.config.media_process(ground.folder, engine_port, pair_secret), change_model=change_model
+    )
 
 
 async def listen(ground: Ground, app: web.Application, stop: asyncio.Event) -> None:

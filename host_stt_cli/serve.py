@@ -7,20 +7,18 @@ ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import click
 from aiohttp import web
 
 from host_stt_cli.addresses import url
-from host_stt_cli.config import Config
 from host_stt_cli.engine_process import EngineProcess
 from host_stt_cli.engine_restart import answer_requests
 from host_stt_cli.engine_watch import until_silent
 from host_stt_cli.errors import StartError
 from host_stt_cli.handover import pair_secret, to_line
 from host_stt_cli.media import ANNOUNCE_S, Ground, Stop, listen, make_app, prepared, stop_on_signals
+from host_stt_cli.model_change import ModelChange
 from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, free_port
 from webrtc_host.app import READINESS
@@ -42,14 +40,20 @@ def serve(options: ConfigOptions) -> None:
 async def _run(ground: Ground, engine_port: int, options: ConfigOptions) -> None:
     stop = Stop()
     secret = pair_secret(ground.config)
-    app = make_app(ground, engine_port, secret)
     address = url("http", ground.config.engine.host, engine_port)
     engine = EngineProcess(
         to_line(ground.config, engine_port, secret),
         was_ready=lambda: app[READINESS].engine.was_ready,
         silence=lambda: until_silent(address),
     )
-    change = ModelChange(ground.config, options, lambda config: to_line(config, engine_port, secret), engine)
+    change = ModelChange(
+        ground.config,
+        ground.loaded.file,
+        options,
+        lambda config: to_line(config, engine_port, secret),
+        engine,
+    )
+    app = make_app(ground, engine_port, secret, change.use)
     with stop_on_signals(stop):
         watching = asyncio.create_task(engine.run(), name="engine process")
         # this task ends by itself only if the engine cannot start
@@ -66,40 +70,6 @@ async def _run(ground: Ground, engine_port: int, options: ConfigOptions) -> None
         await watching
     if loading.done() and not loading.cancelled():
         raise StartError(loading.result())
-
-
-AUTO = "auto"  # not from host_stt.model_names, which imports the model's libraries
-
-
-@dataclass(slots=True)
-class ModelChange:
-    """Starts the engine again with the model that the configuration names by then. Nothing else of it is read
-    again.
-    """
-
-    config: Config  # in force
-    options: ConfigOptions
-    line_of: Callable[[Config], bytes]  # what the engine reads
-    engine: EngineProcess
-
-    async def restart(self) -> str:
-        """Do it, and say what was done. Channels keep their audio meanwhile, and their text waits."""
-        try:
-            model = self.options.load().config.engine.model
-        except StartError as error:
-            return f"the engine was not restarted: {'; '.join(error.message.splitlines())}"
-        if model == self.config.engine.model and model != AUTO:
-            return (
-                f"the engine was not restarted: engine.model is {model} for this server already. A --set "
-                f"engine.model on its command line counts more than the file"
-            )
-        engine = self.config.engine.model_copy(update={"model": model})
-        self.config = self.config.model_copy(update={"engine": engine})
-        await self.engine.restart(self.line_of(self.config))
-        return (
-            f"the engine is restarted with engine.model: {model}; channels keep their audio, and their text "
-            f"waits for some seconds"
-        )
 
 
 async def _model_failed(app: web.Application) -> str:

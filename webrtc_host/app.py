@@ -36,6 +36,7 @@ from webrtc_host.desk.export_api import ExportApi
 from webrtc_host.desk.glossary_api import GlossaryApi
 from webrtc_host.desk.health import EngineWatch, LoopLag, Readiness
 from webrtc_host.desk.metrics import Metrics
+from webrtc_host.desk.model_api import ChangeModel, ModelApi
 from webrtc_host.desk.records_api import RecordsApi
 from webrtc_host.desk.search_api import SearchApi
 from webrtc_host.desk.sse import EventStream
@@ -111,11 +112,17 @@ WHIP = web.AppKey("whip", WhipDoor)
 ONE_PORT = web.AppKey("one_port", OnePort)
 
 
-def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None = None) -> web.Application:
+def build_app(
+    config: MediaProcessConfig,
+    *,
+    make_pipeline: MakePipeline | None = None,
+    change_model: ChangeModel | None = None,
+) -> web.Application:
     """The application with all its services, not listening yet.
 
     Each service is complete after its constructor, which gets the services made before it. make_pipeline:
     makes the pipeline of a channel; None: the speech service's, with the engine of the configuration.
+    change_model: changes the engine's model; None: the engine runs elsewhere.
     """
     # Without the tap every packet would be lost, so with an unknown aiortc the server does not start.
     tap.self_test()
@@ -137,7 +144,7 @@ def build_app(config: MediaProcessConfig, *, make_pipeline: MakePipeline | None 
     app[ONE_PORT] = OnePort(
         HostAddresses(config.media.announce), is_proxied=bool(config.media.trusted_proxies)
     )
-    _add_routes(app)
+    _add_routes(app, ModelApi(app[READINESS].engine, change_model))
     _add_statistics(app)
 
     async def life(app: web.Application) -> AsyncIterator[None]:
@@ -261,7 +268,7 @@ def _add_readiness(app: web.Application) -> None:
     )
 
 
-def _add_routes(app: web.Application) -> None:
+def _add_routes(app: web.Application, model_api: ModelApi) -> None:
     """Make the services that have routes; each declares its routes beside their handlers (`http.routes`)."""
     registry, speech, config = app[REGISTRY], app[SPEECH], app[CONFIG]
     store, archive = app[RECORD].store, app[ARCHIVE].archive
@@ -282,6 +289,7 @@ def _add_routes(app: web.Application) -> None:
         StatusApi(app[READINESS], app[METRICS], __version__),
         AudioApi(archive, app[ARCHIVE]),
         GlossaryApi(speech.glossary),
+        model_api,
         OfferDoor(registry, config.media, attach, app[RESUME], port),
         app[BACKFILL],
         app[WHIP],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import aiohttp
 import pytest
 from click.testing import CliRunner, Result
 
@@ -94,6 +95,17 @@ def test_a_request_without_a_server_gets_no_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.net
+async def test_a_model_on_the_command_line_counts_more_and_the_page_is_told(here: Path) -> None:
+    with Server(here, *CPU, model="base") as server:
+        server.wait_ready()
+        async with aiohttp.ClientSession() as client:
+            async with client.put(f"{server.url}/api/model", json={"model": "small"}) as response:
+                assert response.status == 409
+                assert "--set engine.model" in (await response.json())["error"]["message"]
+        assert load(here / "config" / "host-stt.yaml").config.engine.model == "base"
+
+
+@pytest.mark.net
 async def test_a_running_server_restarts_its_engine_and_nothing_else(here: Path) -> None:
     with Server(here, *CPU, model=None) as server:
         server.wait_ready()
@@ -105,5 +117,13 @@ async def test_a_running_server_restarts_its_engine_and_nothing_else(here: Path)
         await until(server.is_ready, 60)
         assert [child.pid for child in server.children()] != [engine.pid]
         assert server.process.poll() is None
+        async with aiohttp.ClientSession() as client:
+            async with client.put(f"{server.url}/api/model", json={"model": "base"}) as response:
+                assert response.status == 200, await response.text()
+                assert "restarted with engine.model: base" in (await response.json())["message"]
+        assert load(here / "config" / "host-stt.yaml").config.engine.model == "base"
+        server.wait_for(r"Model +base on cpu int8")
+        await until(server.is_ready, 60)
+        run("model", "use", "small", *CPU, cwd=here)
         again = run("model", "use", "small", *CPU, cwd=here)
-        assert re.search(r"not restarted: engine.model is small for this server already", again.stdout)
+        assert re.search(r"not restarted: this server uses engine.model small already$", again.stdout, re.M)

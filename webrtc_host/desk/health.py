@@ -34,6 +34,8 @@ ENGINE_KEYS = (
     "device",
     "compute_type",
     "replicas",
+    "channels_expected",
+    "models",
 )
 """What of the engine's own `/ready` is passed on."""
 

@@ -16,7 +16,7 @@ class Role(StrEnum):
     LISTENER = "listener"  # also listens to audio
     OPERATOR = "operator"  # also sends audio and names sessions
     SUPERVISOR = "supervisor"  # also changes the glossary and ends sessions
-    ADMIN = "admin"  # also removes sessions and reads the audit
+    ADMIN = "admin"  # also removes sessions, changes the model and reads the audit
 
     @property
     def rank(self) -> int:

@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from host_stt_common import __version__
 from tests.support.desk import NOWHERE, a_config, running_desk
 from tests.support.polling import until
+from tests.support.ready_engine import an_engine
 from webrtc_host.app import READINESS
 from webrtc_host.desk.health import EngineReading, EngineWatch, LoopLag, Readiness
 
-READY = {"ready": True, "state": "ready", "model": "starter", "model_reason": "no hub", "is_starter": True}
-LOADING = {
-    "error": {"code": "engine_downloading", "message": "downloading 5 of 480 MB"},
-    "state": "downloading",
-    "progress": {"done_bytes": 5},
-    "languages": ["en"],
+MODELS = [{"name": "starter", "is_chosen": True, "final_ms": 31}]
+READY = {
+    "ready": True,
+    "state": "ready",
+    "model": "starter",
+    "model_reason": "no hub",
+    "is_starter": True,
+    "channels_expected": 4,
+    "models": MODELS,
 }
-
-
-@dataclass
-class Engine:
-    """What 8081 answers to /ready."""
-
-    status: int = 503
-    body: Any = field(default_factory=lambda: dict(LOADING))
-    asked: int = 0
-    token: str | None = None
-
-    async def ready(self, request: web.Request) -> web.Response:
-        self.asked += 1
-        self.token = request.headers.get("Authorization")
-        if isinstance(self.body, str):
-            return web.Response(text=self.body, status=self.status)
-        return web.json_response(self.body, status=self.status)
-
-
-@asynccontextmanager
-async def an_engine() -> AsyncIterator[tuple[Engine, str]]:
-    engine = Engine()
-    app = web.Application()
-    app.router.add_get("/ready", engine.ready)
-    async with TestServer(app) as server:
-        yield engine, str(server.make_url("")).rstrip("/")
 
 
 async def test_ready_follows_the_engine_and_passes_on_its_model(
@@ -79,6 +51,7 @@ async def test_ready_follows_the_engine_and_passes_on_its_model(
         assert (status, body["ready"], body["status"]) == (200, True, "ready")
         assert body["engine"]["model_reason"] == "no hub"
         assert body["engine"]["is_starter"] is True
+        assert (body["engine"]["models"], body["engine"]["channels_expected"]) == (MODELS, 4)
 
         engine.status, engine.body = 500, "not even JSON"
         await until(lambda: not watch.reading.is_ready)
