@@ -30,7 +30,7 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.transcript.records import SegmentPlace
+from webrtc_host.transcript.records import SegmentLocation
 
 LEAD_MS = 300
 """Audio before the first word of a segment and after its last one; word times are off by up to 200 ms."""
@@ -48,7 +48,7 @@ CHANNEL = "/api/sessions/{session}/channels/{channel}"
 class Records(Protocol):
     """The parts of the record that the audio routes use."""
 
-    async def find_segment(self, segment: str) -> SegmentPlace | None:
+    async def find_segment(self, segment: str) -> SegmentLocation | None:
         """Raises StoreError, as the other methods do."""
         ...
 

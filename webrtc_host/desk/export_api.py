@@ -27,7 +27,7 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route, route_of
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.session.registry import SessionRegistry
-from webrtc_host.transcript.export import Exporter, ExportWish
+from webrtc_host.transcript.export import Exporter, ExportRequest
 from webrtc_host.transcript.export_formats import Clock, Format
 from webrtc_host.transcript.store import Store
 
@@ -65,7 +65,7 @@ def _text_route(kind: Format) -> Route:
 
 
 class KeptAudio:
-    """Implements `export.SoundReader` with the archive."""
+    """Implements `export.AudioReader` with the archive."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -98,8 +98,8 @@ class ExportApi:
         route = route_of(request)
         assert route is not None
         kind = Format(route.path.rpartition(".")[2])
-        wish = await self._wish(request)
-        return await self._send(request, self._exporter.text(wish, kind), kind, CONTENT_TYPES[kind], wish)
+        export = await self._export_request(request)
+        return await self._send(request, self._exporter.text(export, kind), kind, CONTENT_TYPES[kind], export)
 
     @Route(
         "GET",
@@ -112,13 +112,13 @@ class ExportApi:
         errors=(404, 422, 503),
     )
     async def zip(self, request: web.Request) -> web.StreamResponse:
-        wish = await self._wish(request)
-        return await self._send(request, self._exporter.zip(wish), "zip", "application/zip", wish)
+        export = await self._export_request(request)
+        return await self._send(request, self._exporter.zip(export), "zip", "application/zip", export)
 
-    async def _wish(self, request: web.Request) -> ExportWish:
+    async def _export_request(self, request: web.Request) -> ExportRequest:
         query = read_query(request, ExportQuery)
         found = await find_session(self._registry, self._store, request.match_info["session"])
-        return ExportWish(span_of(found.id, query), query.clock, found.t0_wall_ms, found.name)
+        return ExportRequest(span_of(found.id, query), query.clock, found.t0_wall_ms, found.name)
 
     async def _send(
         self,
@@ -126,7 +126,7 @@ class ExportApi:
         pieces: AsyncIterator[bytes],
         ending: str,
         content_type: str,
-        wish: ExportWish,
+        export: ExportRequest,
     ) -> web.StreamResponse:
         with self._one_more(key_of(request)):
             response = web.StreamResponse()
@@ -135,7 +135,7 @@ class ExportApi:
                 response.charset = "utf-8"
             response.headers["Cache-Control"] = "private, no-store"
             # The id and not the name, because the name of a session may need quoting.
-            response.headers["Content-Disposition"] = f'attachment; filename="{wish.span.session}.{ending}"'
+            response.headers["Content-Disposition"] = f'attachment; filename="{export.span.session}.{ending}"'
             await response.prepare(request)
             try:
                 if request.method != "HEAD":

@@ -21,7 +21,7 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.transcript.event_codec import iso_ms
-from webrtc_host.transcript.search import Hit, Question, SearchIndex
+from webrtc_host.transcript.search import Hit, SearchIndex, TextSearch
 from webrtc_host.transcript.search_text import Part, parts
 from webrtc_host.transcript.timecode import timecode
 
@@ -67,8 +67,8 @@ class SearchApi:
         return json_response({"hits": [body_of(hit, query.q) for hit in shown], "next_before": next_before})
 
 
-def question_of(query: SearchQuery) -> Question:
-    return Question(
+def question_of(query: SearchQuery) -> TextSearch:
+    return TextSearch(
         query.q,
         session=_storable(query.session),
         channels=query.channel,

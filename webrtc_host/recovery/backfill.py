@@ -37,7 +37,7 @@ from webrtc_host.recovery.reading import PastDecoder
 from webrtc_host.seams import ms_of
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.registry import SessionRegistry
-from webrtc_host.transcript.meta import forget_meta, meta_with_prefix, put_meta
+from webrtc_host.transcript.meta import delete_meta, meta_with_prefix, put_meta
 from webrtc_host.transcript.records import words_between
 from webrtc_host.transcript.store import Store
 
@@ -152,7 +152,7 @@ class BackfillService:
 
     async def _forget(self, key: str) -> None:
         try:
-            await self._store.write(lambda connection: forget_meta(connection, key))
+            await self._store.write(lambda connection: delete_meta(connection, key))
         except (StoreError, Overloaded) as error:
             logger.warning("late sound that was read will be looked at again at the next start: %s", error)
 

@@ -24,7 +24,7 @@ from webrtc_host.events import ErrorReported
 from webrtc_host.services.record import RecordService
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript import records
-from webrtc_host.transcript.records import SegmentPlace
+from webrtc_host.transcript.records import SegmentLocation
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class ArchiveService:
             lambda connection: records.hold_channel(connection, key.session, key.channel, is_held)
         )
 
-    async def find_segment(self, segment: str) -> SegmentPlace | None:
+    async def find_segment(self, segment: str) -> SegmentLocation | None:
         """The position of a final, by its id."""
         return await self._record.store.read(lambda connection: records.find_segment(connection, segment))
 

@@ -21,7 +21,7 @@ from webrtc_host.session.restore import RestoredSession, restore_sessions
 from webrtc_host.speech.ids import Ids
 from webrtc_host.transcript.database import MEMORY
 from webrtc_host.transcript.event_log import Listener, LoggedEvent
-from webrtc_host.transcript.meta import forget_meta, put_meta
+from webrtc_host.transcript.meta import delete_meta, put_meta
 from webrtc_host.transcript.replay import History, Replay
 from webrtc_host.transcript.restart import FormerRecord, read_former
 from webrtc_host.transcript.rows import STOPPED_WALL_MS
@@ -136,4 +136,4 @@ class RecordService:
 
 def _delete_stop_note(connection: Connection) -> None:
     """Without this note, the next start treats the end of this process as a crash."""
-    forget_meta(connection, STOPPED_WALL_MS)
+    delete_meta(connection, STOPPED_WALL_MS)

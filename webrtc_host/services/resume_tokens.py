@@ -22,7 +22,7 @@ from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.seams import Clock
 from webrtc_host.services.record import RecordService
 from webrtc_host.session.resume import Claim, ResumeTokens
-from webrtc_host.transcript.resumes import KeptResume, forget_resumes, put_resumes, read_resumes
+from webrtc_host.transcript.resumes import SavedClaim, delete_claims, put_claims, read_claims
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class ResumeTokenService:
 
     async def _load(self) -> None:
         """Load the saved claims. A connection that was open when the server ended counts as closed then."""
-        saved = await self._record.store.read(read_resumes)
+        saved = await self._record.store.read(read_claims)
         down_wall_ms = self._record.former.down_from_wall_ms
         for one in saved:
             closed_wall_ms = one.closed_wall_ms
@@ -139,14 +139,14 @@ class ResumeTokenService:
             self._changes.put_back(changed, forgotten)
             raise
 
-    def _row_of(self, claim: Claim) -> KeptResume:
+    def _row_of(self, claim: Claim) -> SavedClaim:
         closed_wall_ms = None
         if claim.closed_s is not None:
             closed_wall_ms = round((self._wall_s() - (self._clock() - claim.closed_s)) * 1000)
-        return KeptResume(claim.token_hash, claim.session, claim.channels, claim.connection, closed_wall_ms)
+        return SavedClaim(claim.token_hash, claim.session, claim.channels, claim.connection, closed_wall_ms)
 
 
-def _save(connection: Connection, rows: list[KeptResume], over_ms: int, forgotten: list[str]) -> None:
+def _save(connection: Connection, rows: list[SavedClaim], over_ms: int, forgotten: list[str]) -> None:
     if rows:
-        put_resumes(connection, rows)
-    forget_resumes(connection, over_ms, forgotten)
+        put_claims(connection, rows)
+    delete_claims(connection, over_ms, forgotten)

@@ -1,9 +1,10 @@
-"""Opening the record's database: SQLite beside everything else, PostgreSQL by URL, or memory alone.
+"""Opens the record's database: SQLite in the data folder, PostgreSQL by URL, or memory.
 
-Owns engines, pragmas, the migrations' run and the refusals at the start. Knows no events. Blocking; called
-from threads. Invariant: a database that this version does not understand is never written to.
+This module makes the engines, sets the pragmas, runs the migrations, and refuses databases that it must not
+use. Blocking: use a thread. Events are not known here.
+Invariant: a database that this version does not understand is never written to.
 
-A commit that returned has been synced: SQLite in WAL mode with synchronous=FULL, PostgreSQL with
+A commit that has returned is synced to the disk: SQLite in WAL mode with synchronous=FULL, PostgreSQL with
 synchronous_commit on.
 """
 
@@ -36,11 +37,12 @@ logger = logging.getLogger(__name__)
 FILE_NAME = "record.sqlite3"
 MEMORY = "memory"
 BUSY_S = 10.0
-"""SQLite waits so long for another process's lock (a backup, somebody's shell)."""
+"""SQLite waits so long for the lock of another process (a backup, a person's sqlite3 shell)."""
 WAL_BYTES_KEPT = 64 * 1024 * 1024
+"""A longer WAL file is cut to this length after a checkpoint."""
 LOCK_WAIT_S = 2.0
 PROBE_BYTES = 64 * 1024
-"""The first page of a database, its WAL's first frames and the index beside it."""
+"""The first page of a database, the first frames of its WAL, and the index file of the WAL."""
 ADVISORY_LOCK = 0x686F7374737474  # "hoststt": one server for each PostgreSQL database
 
 _BROKEN = ("malformed", "not a database", "file is encrypted", "unsupported file format")
@@ -48,18 +50,21 @@ _BROKEN = ("malformed", "not a database", "file is encrypted", "unsupported file
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An open, migrated database. writer: one connection at a time; readers: None when only it may read."""
+    """An open, migrated database.
+
+    writer: one connection at a time; readers: None: only the writer may read.
+    """
 
     writer: Engine
     readers: Engine | None
-    file: Path | None  # SQLite's
+    file: Path | None  # of SQLite; else None
     is_memory: bool = False
 
     @property
     def name(self) -> str:
-        """For messages, without a password."""
+        """The name for messages, without a password."""
         if self.is_memory:
-            return "memory: nothing is kept"
+            return "memory: nothing is stored"
         return str(self.file) if self.file else self.writer.url.render_as_string(hide_password=True)
 
     def dispose(self) -> None:
@@ -69,7 +74,7 @@ class Database:
 
 
 def open_database(url: str, folder: Path, readers_max: int) -> Database:
-    """url: empty for SQLite in `folder`, `memory`, or a PostgreSQL URL. Raises ConfigError, one sentence."""
+    """url: empty for SQLite in `folder`, `memory`, or a PostgreSQL URL. Raises ConfigError (one sentence)."""
     if url == MEMORY:
         return _in_memory()
     if not url:
@@ -78,7 +83,7 @@ def open_database(url: str, folder: Path, readers_max: int) -> Database:
 
 
 def is_broken(error: BaseException) -> bool:
-    """SQLite says that the file is damaged."""
+    """True when SQLite reports that the file is damaged."""
     text_of_it = str(error).lower()
     return isinstance(error, DBAPIError | sqlite3.DatabaseError) and any(
         word in text_of_it for word in _BROKEN
@@ -86,7 +91,7 @@ def is_broken(error: BaseException) -> bool:
 
 
 def known_revisions() -> list[str]:
-    """Oldest first."""
+    """The revisions of the schema that this version knows, oldest first."""
     scripts = ScriptDirectory.from_config(_alembic())
     return [script.revision for script in reversed(list(scripts.walk_revisions()))]
 
@@ -119,7 +124,7 @@ def _engine(url: str | URL, **more: Any) -> Engine:
 def _in_memory() -> Database:
     engine = _engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     _control_transactions(engine)
-    metadata.create_all(engine)  # equal to the migrations' outcome, and 50 ms quicker; a test holds it
+    metadata.create_all(engine)  # the same result as the migrations, 50 ms faster; a test compares both
     return Database(engine, None, None, is_memory=True)
 
 
@@ -129,7 +134,7 @@ def _sqlite(file: Path, readers_max: int) -> Database:
     except (DBAPIError, sqlite3.DatabaseError) as error:
         if not is_broken(error):
             raise _unusable(file, error) from error
-        _set_aside(file, error)
+        _rename_damaged(file, error)
     try:
         return _sqlite_as_it_is(file, readers_max)
     except (DBAPIError, sqlite3.DatabaseError) as error:
@@ -161,29 +166,35 @@ def _sqlite_as_it_is(file: Path, readers_max: int) -> Database:
 
 
 def _check_version(file: Path) -> None:
-    """Look before anything is written. Raises ConfigError for a database that is newer, or none of ours."""
+    """Check before anything is written. ConfigError for a newer database, and for one of another program."""
     if not file.exists() or file.stat().st_size == 0:
         return
-    # Without a WAL the file is all there is; immutable reads it and makes no files beside it.
+        # Without a WAL the file is complete; `immutable` reads it without making files beside it.
     has_wal = file.with_name(f"{file.name}-wal").exists()
     how = "mode=ro" if has_wal else "mode=ro&immutable=1"
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_S)) as looking:
-        for (verdict,) in looking.execute("PRAGMA quick_check(1)"):
+    with closing(
+        sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_S)
+    ) as connection:
+        for (verdict,) in connection.execute("PRAGMA quick_check(1)"):
             if verdict != "ok":
                 raise sqlite3.DatabaseError(f"malformed: {verdict}")
-        tables = {name for (name,) in looking.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
         if "alembic_version" in tables:
-            found = [revision for (revision,) in looking.execute("SELECT version_num FROM alembic_version")]
+            found = [
+                revision for (revision,) in connection.execute("SELECT version_num FROM alembic_version")
+            ]
             refuse_newer(str(file), found)
         elif tables:
             raise ConfigError(
-                f"{file} is a database, but no record of host-stt; move it away, or choose another data "
+                f"{file} is a database, but not a record of host-stt; move it away, or choose another data "
                 "folder with --set data.dir=FOLDER."
             )
 
 
 def refuse_newer(name: str, found: list[str]) -> None:
-    """Raise ConfigError when one of a database's revisions is unknown here."""
+    """Raise ConfigError when the database has a revision that this version does not know."""
     known = known_revisions()
     for revision in found:
         if revision not in known:
@@ -194,8 +205,8 @@ def refuse_newer(name: str, found: list[str]) -> None:
             )
 
 
-def _set_aside(file: Path, error: Exception) -> Path:
-    """Rename a damaged database with what belongs to it; the record begins anew beside it."""
+def _rename_damaged(file: Path, error: Exception) -> Path:
+    """Rename a damaged database and its WAL files; a new record is made in its place."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = file.with_name(f"{file.name}.damaged-{stamp}")
     for suffix in ("", "-wal", "-shm"):
@@ -203,8 +214,8 @@ def _set_aside(file: Path, error: Exception) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     logger.error(
-        "the record %s is damaged (%s); it was set aside as %s and a new one is begun. "
-        "What can still be read of it: sqlite3 %s .recover",
+        "the record %s is damaged (%s); it was renamed to %s, and a new record was made. "
+        "To recover what is readable in the old one: sqlite3 %s .recover",
         file,
         plain(error),
         aside.name,
@@ -219,6 +230,7 @@ def _migrate(engine: Engine, file: Path | None) -> None:
             current = MigrationContext.configure(connection).get_current_revision()
         if current == known_revisions()[-1]:
             return
+        # A downgrade is not possible, so the file is copied first.
         if current is not None and file is not None:
             copy_sqlite(file, file.with_name(f"{file.stem}-before-upgrade-from-{current}{file.suffix}"))
         with connection.begin():
@@ -227,13 +239,13 @@ def _migrate(engine: Engine, file: Path | None) -> None:
 
 
 def copy_sqlite(file: Path, copy: Path) -> None:
-    """A consistent copy, also while the database is being written."""
+    """Make a consistent copy, also while the database is being written."""
     with (
         closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as source,
         closing(sqlite3.connect(copy)) as target,
     ):
-        # All in one step: that reads one snapshot, which the server's writes neither disturb nor wait for;
-        # a copy in several steps begins anew with every write of another process.
+        # In one step: it reads one snapshot, and the server's writes neither disturb it nor wait for it. A
+        # copy in several steps starts again at every write of another process.
         source.backup(target, pages=-1)
 
 
@@ -242,7 +254,7 @@ def _postgresql(url: str, readers_max: int) -> Database:
         parsed = make_url(url)
     except ArgumentError as error:
         raise ConfigError(
-            "store.url is no database URL; write `memory`, or postgresql://USER:PASSWORD@HOST/DATABASE, "
+            "store.url is not a database URL; write `memory`, or postgresql://USER:PASSWORD@HOST/DATABASE, "
             "or leave it empty for SQLite in the data folder."
         ) from error
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
@@ -270,7 +282,7 @@ def _postgresql(url: str, readers_max: int) -> Database:
         database.dispose()
         raise ConfigError(
             f"the database of store.url ({database.name}) cannot be used: {plain(error)}; "
-            "mend that, or leave store.url empty for SQLite in the data folder."
+            "repair that, or leave store.url empty for SQLite in the data folder."
         ) from error
     except BaseException:
         database.dispose()
@@ -295,9 +307,9 @@ def _postgresql_engines(url: URL, readers_max: int) -> Database:
 
 
 def _lock_out_others(connection: Connection) -> None:
-    """Hold the database for this process, as long as the connection lives. Raises ConfigError.
+    """Lock the database for this process, for as long as the connection lives. Raises ConfigError.
 
-    A connection that was closed a moment ago may still hold it: PostgreSQL ends it in its own time.
+    It tries for LOCK_WAIT_S: after a connection was closed, PostgreSQL may hold its lock for a moment longer.
     """
     deadline_s = time.monotonic() + LOCK_WAIT_S
     trying = text("SELECT pg_try_advisory_lock(:key)")
@@ -307,13 +319,13 @@ def _lock_out_others(connection: Connection) -> None:
         time.sleep(0.02)
     if not is_held:
         raise ConfigError(
-            "another host-stt keeps its record in the database of store.url; stop it, or give this one a "
+            "another host-stt uses the database of store.url for its record; stop it, or give this one a "
             "database of its own."
         )
 
 
 def hold(connection: Connection) -> None:
-    """What a writer's new connection does first: PostgreSQL has no data folder that keeps others out."""
+    """Lock a writer's new connection. SQLite needs no lock: the data folder is locked instead."""
     if connection.dialect.name == "postgresql":
         with connection.begin():
             _lock_out_others(connection)
@@ -330,7 +342,11 @@ def _on_connect(engine: Engine, *statements: str) -> None:
 
 
 def _control_transactions(engine: Engine, begin_with: str = "BEGIN IMMEDIATE") -> None:
-    """Let SQLAlchemy begin transactions: Python's sqlite3 begins them late and knows no savepoints."""
+    """Let SQLAlchemy begin transactions: Python's sqlite3 begins them late and has no savepoints.
+
+    BEGIN IMMEDIATE takes the write lock at once. A transaction that first reads and then needs the lock could
+    fail when another process has written in between.
+    """
 
     @event.listens_for(engine, "connect")
     def take_over(connection: Any, _: Any) -> None:
@@ -342,11 +358,11 @@ def _control_transactions(engine: Engine, begin_with: str = "BEGIN IMMEDIATE") -
 
 
 class DiskFull(ConfigError):
-    """The record cannot be opened because its disk is full, which may end by itself."""
+    """The record cannot be opened because its disk is full. This may end without a change of the server."""
 
 
 def _is_disk_full(folder: Path) -> bool:
-    """Whether not even a few pages of a database can be written into the folder."""
+    """True when the folder has no space for a few pages of a database."""
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(PROBE_BYTES))
@@ -359,12 +375,12 @@ def _unusable(file: Path, error: Exception) -> ConfigError:
     if _is_disk_full(file.parent):
         return DiskFull(f"the record {file} cannot be used: the disk is full ({plain(error)})")
     return ConfigError(
-        f"the record {file} cannot be used ({plain(error)}); mend that, choose another data folder with "
+        f"the record {file} cannot be used ({plain(error)}); repair that, choose another data folder with "
         "--set data.dir=FOLDER, or keep the record in memory with --set store.url=memory."
     )
 
 
 def plain(error: Exception) -> str:
-    """The database's own words, without SQLAlchemy's statement and links."""
+    """The database's own message, without SQLAlchemy's statement and links."""
     origin = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return " ".join(str(origin).split())[:300]

@@ -1,8 +1,8 @@
-"""Exports: one session, or a part of it, as a file that is read from the record while it is sent.
+"""Exports: writes one session, or a part of it, as a file, while reading it from the record.
 
-Owns the walk through the record in pages and what a zip holds; the forms of text are `export_formats`'s, the
-sound is whoever implements `SoundReader`. Invariant: no more than a page of lines and one piece of sound lie
-in memory, however long the session is.
+This module reads the record in pages, and fills zip files. `export_formats.py` has the text formats; a
+`AudioReader` gives the audio. Invariant: at most one page of lines and one piece of audio are in memory,
+however long the session is.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from webrtc_host.transcript.store import Store
 PAGE_LINES = 500
 RUNS_MAX = 200_000
 PIECE_MS = 600_000
-"""Sound is put into the zip in files of ten minutes: 2.4 MB at 32 kbit/s."""
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same export gives the same bytes
+"""Audio is put into the zip in files of ten minutes: 2.4 MB at 32 kbit/s."""
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same export gives the same bytes
 
 
-class SoundReader(Protocol):
-    """The archive, as exports need it."""
+class AudioReader(Protocol):
+    """Reads the archive for exports."""
 
     async def ogg(self, session: str, channel: str, from_ms: int, to_ms: int) -> bytes | None:
-        """The original Opus of a range in Ogg, silence where nothing is kept; None when nothing is."""
+        """The archived Opus of a range as Ogg, with silence in gaps; None when there is no audio at all."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class ExportWish:
-    """What to write, of which part. The span's session is known to exist."""
+class ExportRequest:
+    """What to export, of which part. The caller has checked that the session exists."""
 
     span: Span
     clock: Clock
     t0_wall_ms: int
     name: str
-    zone: tzinfo | None = None  # of Clock.LOCAL; None: this machine's
+    zone: tzinfo | None = None  # for Clock.LOCAL; None: the time zone of this machine
 
     @property
     def times(self) -> Times:
@@ -60,35 +60,35 @@ class ExportWish:
 
 
 class Exporter:
-    def __init__(self, store: Store, sound: SoundReader | None = None) -> None:
-        """sound: None leaves the audio out of zips."""
+    def __init__(self, store: Store, audio: AudioReader | None = None) -> None:
+        """audio: None: zip files get no audio."""
         self._store = store
-        self._sound = sound
+        self._audio = audio
 
-    async def text(self, wish: ExportWish, kind: Format) -> AsyncIterator[bytes]:
-        """The file, a page at a time."""
-        writer = Writer(kind, wish.times, is_merged=wish.is_merged)
+    async def text(self, request: ExportRequest, kind: Format) -> AsyncIterator[bytes]:
+        """The text file, one page of lines at a time."""
+        writer = Writer(kind, request.times, is_merged=request.is_merged)
         if head := writer.head():
             yield head.encode()
-        async for lines in self._pages(wish.span):
+        async for lines in self._pages(request.span):
             if text := await asyncio.to_thread(writer.lines, lines):
                 yield text.encode(errors="replace")
 
-    async def zip(self, wish: ExportWish) -> AsyncIterator[bytes]:
-        """Every form of the text, the coverage, a description, and the sound of each channel."""
+    async def zip(self, request: ExportRequest) -> AsyncIterator[bytes]:
+        """A zip file with all text formats, the coverage, a description, and the audio of each channel."""
         sink = _Sink()
         with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-            await self._put(archive, "session.json", await self._description(wish))
+            await self._put(archive, "session.json", await self._description(request))
             for kind in Format:
                 entry = zipfile.ZipInfo(f"transcript.{kind}", ZIP_TIME)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 with archive.open(entry, "w", force_zip64=True) as file:
-                    async for piece in self.text(wish, kind):
+                    async for piece in self.text(request, kind):
                         await asyncio.to_thread(file.write, piece)
                         yield sink.take()
-            await self._put(archive, "coverage.csv", await self._coverage(wish))
-            async for name, sound in self._sounds(wish):
-                await self._put(archive, name, sound, zipfile.ZIP_STORED)
+            await self._put(archive, "coverage.csv", await self._coverage(request))
+            async for name, audio in self._audio_files(request):
+                await self._put(archive, name, audio, zipfile.ZIP_STORED)
                 yield sink.take()
         yield sink.take()
 
@@ -109,43 +109,47 @@ class Exporter:
             if len(rows) < PAGE_LINES:
                 return
 
-    async def _description(self, wish: ExportWish) -> bytes:
-        known = await self._store.read(lambda c: records.channels_of(c, [wish.span.session]))
+    async def _description(self, request: ExportRequest) -> bytes:
+        known = await self._store.read(lambda c: records.channels_of(c, [request.span.session]))
         body: dict[str, Any] = {
-            "session": wish.span.session,
-            "name": one_line(wish.name),
-            "t0_wall": datetime.fromtimestamp(wish.t0_wall_ms / 1000, UTC).isoformat(timespec="milliseconds"),
-            "from_ms": wish.span.from_ms,
-            "to_ms": wish.span.to_ms,
-            "clock": wish.clock.value,
+            "session": request.span.session,
+            "name": one_line(request.name),
+            "t0_wall": datetime.fromtimestamp(request.t0_wall_ms / 1000, UTC).isoformat(
+                timespec="milliseconds"
+            ),
+            "from_ms": request.span.from_ms,
+            "to_ms": request.span.to_ms,
+            "clock": request.clock.value,
             "channels": [
                 {"channel": row.channel, "label": one_line(row.label or ""), "language": row.language}
-                for row in known.get(wish.span.session, [])
-                if wish.span.channels is None or row.channel in wish.span.channels
+                for row in known.get(request.span.session, [])
+                if request.span.channels is None or row.channel in request.span.channels
             ],
         }
         return json.dumps(body, ensure_ascii=False, indent=2).encode(errors="replace")
 
-    async def _coverage(self, wish: ExportWish) -> bytes:
-        rows = await self._store.read(lambda c: records.coverage_runs(c, wish.span, RUNS_MAX))
+    async def _coverage(self, request: ExportRequest) -> bytes:
+        rows = await self._store.read(lambda c: records.coverage_runs(c, request.span, RUNS_MAX))
         runs = [(row.channel, row.from_ms, row.to_ms, row.state, row.reason) for row in rows]
-        return coverage_csv(runs, wish.times).encode(errors="replace")
+        return coverage_csv(runs, request.times).encode(errors="replace")
 
-    async def _sounds(self, wish: ExportWish) -> AsyncIterator[tuple[str, bytes]]:
-        """Each channel's sound between the ends of its coverage, in pieces; a piece nobody kept is left
-        out."""
-        if self._sound is None:
+    async def _audio_files(self, request: ExportRequest) -> AsyncIterator[tuple[str, bytes]]:
+        """The audio of each channel between the ends of its coverage, in pieces; empty ones are left out."""
+        if self._audio is None:
             return
-        for channel, from_ms, to_ms in await self._store.read(partial(records.extents, span=wish.span)):
+        for channel, from_ms, to_ms in await self._store.read(partial(records.extents, span=request.span)):
             for start in range(from_ms, to_ms, PIECE_MS):
                 end = min(to_ms, start + PIECE_MS)
-                sound = await self._sound.ogg(wish.span.session, channel, start, end)
-                if sound is not None:
-                    yield f"audio/{channel}/{start:09d}.ogg", sound
+                audio = await self._audio.ogg(request.span.session, channel, start, end)
+                if audio is not None:
+                    yield f"audio/{channel}/{start:09d}.ogg", audio
 
 
 class _Sink(io.RawIOBase):
-    """What a zip is written to: bytes until somebody takes them. It cannot seek, so the zip streams."""
+    """The zip is written into this buffer, and taken out of it in parts.
+
+    It cannot seek, so the zip streams.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""Transcripts as files: plain text, SRT, WebVTT, CSV and JSON lines.
+"""Transcripts as text: plain text, SRT, WebVTT, CSV and JSON lines.
 
-Pure: lines in, text out, a piece at a time, so that a whole night never lies in memory. Owns the forms and
-what each of them forbids in a text; where lines come from is `export`'s. Invariants: no text can end a
-subtitle early or begin a markup tag, and no cell of a CSV file is taken for a formula. Each line in is one
-line or one cue out, also for labels of old records, which could hold any character.
+Pure: takes lines, returns text, in pieces, so that a long session is never in memory as a whole. This module
+has the formats, and what each of them must not contain; `export.py` reads the lines. Invariants: no text can
+end a subtitle early or begin a markup tag, and no CSV cell is taken for a formula. Each line gives exactly
+one line or one cue, even with labels of old records, which may contain any character.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Line:
     raw: str
     language: str = ""
     conf: float | None = None
-    event: str = ""  # its JSON, as on the wire
+    event: str = ""  # its JSON, as watchers got it
 
     @property
     def plain(self) -> str:
-        """On one line, without control characters."""
+        """The text on one line, without control characters."""
         return one_line(self.text)
 
     @property
@@ -67,12 +67,12 @@ class Line:
 
 
 _ESCAPED_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Allowed raw in JSON, but some readers end a line at them, and terminals obey them."""
+"""Valid in JSON without an escape, but some readers end a line at them, and terminals execute them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """A session's clock: milliseconds since t = 0 as text. zone: of Clock.LOCAL; None: this machine's."""
+    """Milliseconds since t = 0 as text. zone: for Clock.LOCAL; None: the time zone of this machine."""
 
     clock: Clock
     t0_wall_ms: int
@@ -90,7 +90,7 @@ class Times:
         return utc if self.clock is Clock.UTC else utc.astimezone(self.zone)
 
     def subtitle_ms(self, ms: int) -> int:
-        """A player's time: since t = 0, or since midnight of the day the session began."""
+        """The time in a subtitle file: since t = 0, or since midnight of the day of the start."""
         if self.clock is Clock.SESSION:
             return ms
         start = self.moment(0)
@@ -99,10 +99,10 @@ class Times:
 
 
 class Writer:
-    """One file of one format: `head`, then `lines` any number of times."""
+    """Writes one file in one format: call `head`, then `lines` any number of times."""
 
     def __init__(self, kind: Format, times: Times, *, is_merged: bool) -> None:
-        """is_merged: lines of several channels, so each says whose it is."""
+        """is_merged: lines of several channels, so each line names its channel."""
         self._kind = kind
         self._times = times
         self._is_merged = is_merged
@@ -111,7 +111,7 @@ class Writer:
     def head(self) -> str:
         if self._kind is Format.VTT:
             return VTT_HEAD
-        # The mark makes Excel read UTF-8; without it Hangul becomes noise.
+        # The byte order mark makes Excel read UTF-8; without it, Hangul is garbled.
         return "\ufeff" + _csv([CSV_COLUMNS]) if self._kind is Format.CSV else ""
 
     def lines(self, lines: Iterable[Line]) -> str:
@@ -133,7 +133,7 @@ class Writer:
         return vtt_cue(*self._span(line), line.plain, identifier=line.segment, voice=who)
 
     def _csv(self, line: Line) -> str:
-        # A probability, since a log probability begins with a minus.
+        # A probability, because a log probability begins with a minus sign, as a formula can.
         times, confidence = self._times, "" if line.conf is None else f"{math.exp(min(line.conf, 0)):.3f}"
         row = [
             line.channel,
@@ -170,16 +170,16 @@ CSV_COLUMNS = [
 ]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What makes a spreadsheet calculate a cell: OWASP's list, and their wide forms."""
+"""First characters of a cell that a spreadsheet calculates: OWASP's list, and their full-width forms."""
 
 
 def neutral(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe in front makes it text."""
+    """A cell that no spreadsheet takes for a formula: a leading apostrophe makes it text."""
     return f"'{cell}" if cell.lstrip(" \u3000\xa0").startswith(FORMULA) else cell
 
 
 def coverage_csv(runs: Iterable[tuple[str, int, int, str, str | None]], times: Times) -> str:
-    """What became of every second: (channel, from_ms, to_ms, state, reason) each."""
+    """The coverage: one row (channel, from_ms, to_ms, state, reason) per run."""
     rows = [["channel", "from", "to", "from_ms", "to_ms", "state", "reason"]]
     for channel, from_ms, to_ms, state, reason in runs:
         row = [channel, times.text(from_ms), times.text(to_ms), str(from_ms), str(to_ms)]
@@ -194,5 +194,5 @@ def _csv(rows: Iterable[Iterable[str]]) -> str:
 
 
 def _escaped(event: str) -> str:
-    """JSON that means the same, with the characters of `_ESCAPED_IN_JSON` written as \\uXXXX."""
+    """The same JSON, with the characters of `_ESCAPED_IN_JSON` written as \\uXXXX."""
     return _ESCAPED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", event)

@@ -1,6 +1,6 @@
-"""Notes of the server to its next start: rows of the table `meta`, text by key.
+"""Notes of the server for its next start: rows of the table `meta`, text by key.
 
-Pure SQL on a connection handed in. Whoever writes a note owns its key and what its value means.
+SQL only, on a connection that the caller passes. The module that writes a note defines its key and its value.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from webrtc_host.transcript.schema import insert_of, meta
 
 
 def put_meta(connection: Connection, values: dict[str, str]) -> None:
-    """Write the values, over what is there."""
+    """Insert or replace the values."""
     connection.execute(
-        _putting(connection.dialect.name), [{"key": key, "value": value} for key, value in values.items()]
+        _upsert(connection.dialect.name), [{"key": key, "value": value} for key, value in values.items()]
     )
 
 
@@ -25,17 +25,17 @@ def get_meta(connection: Connection, key: str) -> str | None:
 
 
 def meta_with_prefix(connection: Connection, prefix: str) -> dict[str, str]:
-    """Every note whose key begins so."""
+    """All notes whose key begins with `prefix`."""
     query = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(prefix, autoescape=True))
     return {row.key: row.value for row in connection.execute(query)}
 
 
-def forget_meta(connection: Connection, key: str) -> None:
+def delete_meta(connection: Connection, key: str) -> None:
     connection.execute(delete(meta).where(meta.c.key == key))
 
 
 @functools.cache
-def _putting(dialect: str) -> Any:
+def _upsert(dialect: str) -> Any:
     statement = insert_of(dialect, meta)
     replaced = {"value": statement.excluded.value}
     return statement.on_conflict_do_update(index_elements=[meta.c.key], set_=replaced)

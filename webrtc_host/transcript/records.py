@@ -22,7 +22,7 @@ Rows = Sequence[Row[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which part of a session: channels (None: all), and times that overlap [from_ms, to_ms)."""
+    """A part of a session: channels (None: all), and finals or runs that overlap [from_ms, to_ms)."""
 
     session: str
     channels: frozenset[str] | None = None
@@ -31,8 +31,8 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentPlace:
-    """Where a final segment lies on its channel's timeline."""
+class SegmentLocation:
+    """The position of a final on its channel's timeline."""
 
     session: str
     channel: str
@@ -42,6 +42,8 @@ class SegmentPlace:
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
+    """One line of the audit log."""
+
     who: str  # name of the token, never the token
     remote: str
     action: str
@@ -55,7 +57,7 @@ def session(connection: Connection, session_id: str) -> Row[Any] | None:
 
 
 def session_page(connection: Connection, limit: int, before: tuple[int, str] | None = None) -> Rows:
-    """Newest first; `before`: (t0_wall_ms, id) of the last one of the page before."""
+    """Sessions, newest first. before: (t0_wall_ms, id) of the last one on the page before."""
     query = select(sessions).order_by(sessions.c.t0_wall_ms.desc(), sessions.c.id.desc()).limit(limit)
     if before is not None:
         wall_ms, session_id = before
@@ -69,7 +71,7 @@ def session_page(connection: Connection, limit: int, before: tuple[int, str] | N
 
 
 def channels_of(connection: Connection, session_ids: Iterable[str]) -> dict[str, Rows]:
-    """Each session's channels, in their order."""
+    """The channels of each session, ordered by id."""
     query = select(channels).where(channels.c.session.in_(list(session_ids)))
     found: dict[str, list[Row[Any]]] = {}
     for row in connection.execute(query.order_by(channels.c.session, channels.c.channel)):
@@ -78,7 +80,7 @@ def channels_of(connection: Connection, session_ids: Iterable[str]) -> dict[str,
 
 
 def segment_page(connection: Connection, span: Span, after_seq: int, limit: int) -> list[tuple[int, str]]:
-    """Finals in the order in which watchers got them: (seq, JSON as watchers got it)."""
+    """Finals in the order of their events: (seq, the JSON that watchers got)."""
     query = (
         select(segments.c.seq, events.c.data)
         .join_from(
@@ -92,7 +94,7 @@ def segment_page(connection: Connection, span: Span, after_seq: int, limit: int)
 
 
 def line_page(connection: Connection, span: Span, after: tuple[int, int], limit: int) -> Rows:
-    """Finals after (start_ms, seq), by the time they were spoken, with their channel's label and JSON."""
+    """Finals after (start_ms, seq), ordered by time, with their channel's label and JSON."""
     start_ms, seq = after
     query = (
         select(segments, channels.c.label, events.c.data)
@@ -135,7 +137,7 @@ def coverage_runs(connection: Connection, span: Span, limit: int) -> Rows:
 
 
 def extents(connection: Connection, span: Span) -> list[tuple[str, int, int]]:
-    """(channel, from_ms, to_ms): from where to where each channel has coverage, within the span."""
+    """(channel, from_ms, to_ms): the first and the last time with coverage, cut to the span."""
     query = select(
         coverage.c.channel,
         func.min(coverage.c.from_ms).label("low"),
@@ -154,7 +156,7 @@ def extents(connection: Connection, span: Span) -> list[tuple[str, int, int]]:
 
 
 def statistics(connection: Connection, session_id: str) -> list[dict[str, Any]]:
-    """Of each channel: the number of finals, their characters, their time, latency, and coverage by state."""
+    """Per channel: number of finals, their characters and time, latency, and coverage by state."""
     figures: dict[str, dict[str, Any]] = {}
     query = select(
         segments.c.channel,
@@ -188,18 +190,19 @@ def statistics(connection: Connection, session_id: str) -> list[dict[str, Any]]:
 
 
 def rename(connection: Connection, session_id: str, name: str) -> bool:
-    """False: there is no such session."""
+    """Change the name. False: there is no such session."""
     done = connection.execute(update(sessions).where(sessions.c.id == session_id).values(name=name))
     return done.rowcount > 0
 
 
 def hold(connection: Connection, session_id: str, is_held: bool) -> bool:
+    """Set or clear the hold of a session. False: there is no such session."""
     done = connection.execute(update(sessions).where(sessions.c.id == session_id).values(is_held=is_held))
     return done.rowcount > 0
 
 
 def is_held(connection: Connection, session_id: str) -> bool:
-    """Whether the session, or one of its channels, is under a hold."""
+    """True when the session, or one of its channels, is under a hold."""
     one = select(sessions.c.id).where(sessions.c.id == session_id, sessions.c.is_held)
     other = select(channels.c.session).where(channels.c.session == session_id, channels.c.is_held)
     return connection.execute(one.union(other).limit(1)).first() is not None
@@ -211,7 +214,7 @@ def has_channel(connection: Connection, session_id: str, channel: str) -> bool:
 
 
 def hold_channel(connection: Connection, session_id: str, channel: str, is_held: bool) -> bool:
-    """False: the record has no such channel."""
+    """Set or clear the hold of a channel. False: the record has no such channel."""
     of_channel = and_(channels.c.session == session_id, channels.c.channel == channel)
     return connection.execute(update(channels).where(of_channel).values(is_held=is_held)).rowcount > 0
 
@@ -233,20 +236,20 @@ def ended_before(connection: Connection, wall_ms: int, but: Collection[str], lim
     return list(connection.execute(query.order_by(sessions.c.ended_wall_ms).limit(limit)).scalars())
 
 
-def find_segment(connection: Connection, segment: str) -> SegmentPlace | None:
-    """Where the final with this id lies."""
+def find_segment(connection: Connection, segment: str) -> SegmentLocation | None:
+    """The position of the final with this id."""
     row = connection.execute(select(segments).where(segments.c.id == segment)).first()
-    return None if row is None else SegmentPlace(row.session, row.channel, row.start_ms, row.end_ms)
+    return None if row is None else SegmentLocation(row.session, row.channel, row.start_ms, row.end_ms)
 
 
 def remove(connection: Connection, session_id: str) -> bool:
-    """The session with all of its rows; the audit stays. False: there is no such session."""
+    """Delete the session with all of its rows; audit lines stay. False: there is no such session."""
     done = connection.execute(delete(sessions).where(sessions.c.id == session_id))
     return done.rowcount > 0
 
 
 def write_audit(connection: Connection, wall_ms: int, line: AuditLine) -> int:
-    """The number of the new line."""
+    """Add a line; returns its number."""
     done = connection.execute(
         insert(audit).values(
             wall_ms=wall_ms,
@@ -268,7 +271,7 @@ def end_audit(connection: Connection, number: int, detail: str | None) -> None:
 
 
 def audit_page(connection: Connection, limit: int, before_id: int | None = None) -> Rows:
-    """Newest first."""
+    """Audit lines, newest first."""
     query = select(audit).order_by(audit.c.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(audit.c.id < before_id)

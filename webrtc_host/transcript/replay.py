@@ -1,8 +1,8 @@
-"""Replay: pages of a session's earlier events, read from the record for watchers that come back.
+"""Replay: reads pages of a session's earlier events from the record, for watchers that reconnect.
 
-The stored JSON is passed on as it is, so also an event of a type that this version does not know.
-Owns the query and its bounds: a page holds PAGE_EVENTS at most and looks at SCAN_EVENTS at most, so that
-a thousand watchers coming back at once take a turn each and a rare channel holds nobody up.
+A page has at most PAGE_EVENTS events, and the query reads at most SCAN_EVENTS. So a thousand watchers that
+reconnect at once take turns, and a channel with few events does not block the others. The stored JSON is
+passed on unchanged, also for an event of a type that this version does not know.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ SCAN_EVENTS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The events of a stretch of the log, in order. up_to: nothing is missing up to this seq."""
+    """The events of a part of the log, in order. up_to: no event up to this seq is missing."""
 
     events: tuple[EncodedEvent, ...]
     up_to: int
 
 
 class History(Protocol):
-    """Reads events that a log no longer holds in memory. `Replay` is the one that reads the record."""
+    """Reads events that a log no longer has in memory. `Replay` reads them from the record."""
 
     async def page(self, session: str, after: int, last: int, channels: frozenset[str] | None) -> Page:
-        """The earliest events in (after, last] that concern these channels. Raises StoreError, Overloaded."""
+        """The earliest events in (after, last] of these channels. Raises StoreError, Overloaded."""
         ...
 
 
@@ -41,9 +41,9 @@ class Replay:
         self._store = store
 
     async def page(self, session: str, after: int, last: int, channels: frozenset[str] | None) -> Page:
-        """Events in (after, last] that concern these channels, the earliest of them.
+        """The earliest events in (after, last] of these channels.
 
-        Raises StoreError when the record cannot be read, Overloaded when too many reads wait.
+        Raises StoreError when the record cannot be read, Overloaded when too many reads are waiting.
         """
         return await self._store.read(lambda connection: _page(connection, session, after, last, channels))
 

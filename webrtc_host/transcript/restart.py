@@ -1,6 +1,6 @@
-"""What a restarted server finds in its record: the sessions as they were, to go on with them.
+"""Reads from the record what a restarted server needs to restore its sessions.
 
-Owns the queries. Makes no session (`sessions.SessionRegistry` does) and writes nothing.
+Queries only: `session/restore.py` makes the sessions.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from webrtc_host.transcript.rows import (
 
 @dataclass(frozen=True, slots=True)
 class FormerFeed:
+    """The time for which one connection fed a channel."""
+
     connection: str
     opened_ms: int
     closed_ms: int | None  # None: it was feeding when the server ended
@@ -32,6 +34,8 @@ class FormerFeed:
 
 @dataclass(frozen=True, slots=True)
 class FormerRun:
+    """A coverage run, as the record has it."""
+
     from_ms: int
     to_ms: int
     state: str
@@ -40,31 +44,38 @@ class FormerRun:
 
 @dataclass(frozen=True, slots=True)
 class FormerChannel:
+    """A channel of a session that had not ended."""
+
     channel: str
     label: str
     language: str
     first_opened_ms: int
-    end_ms: int  # of the newest thing known of it
-    terms: tuple[str, ...] | None  # None: the glossary of the server
+    end_ms: int  # end of its feeds, its coverage and its text
+    terms: tuple[str, ...] | None  # None: only the server's glossary
     feeds: tuple[FormerFeed, ...]
     coverage: tuple[FormerRun, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FormerSession:
+    """A session of the record. Channels are read only for sessions that had not ended."""
+
     id: str
     name: str
     t0_wall_ms: int
     is_ended: bool
     is_current: bool
     head_seq: int
-    alive_ms: int  # at which the server was last known to run
+    alive_ms: int  # session time at which the server was last known to run
     channels: tuple[FormerChannel, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FormerRecord:
-    """was_stopped: the last process ended in order; False after a crash, and for a record that is new."""
+    """All sessions to restore.
+
+    was_stopped: the last process ended in order; False: a crash, or a new record.
+    """
 
     sessions: tuple[FormerSession, ...] = ()  # oldest first
     utterance_max: int = 0
@@ -74,7 +85,7 @@ class FormerRecord:
 
 
 def read_former(connection: Connection, sessions_max: int) -> FormerRecord:
-    """All sessions that go on, and the newest of the ended ones up to `sessions_max` together."""
+    """All sessions that had not ended, and the newest ended ones, together at most `sessions_max`."""
     stopped, alive = get_meta(connection, STOPPED_WALL_MS), get_meta(connection, ALIVE_WALL_MS)
     down_from = stopped or alive
     return FormerRecord(
@@ -88,8 +99,8 @@ def read_former(connection: Connection, sessions_max: int) -> FormerRecord:
 
 def _sessions(connection: Connection, most: int) -> list[FormerSession]:
     table = schema.sessions
-    going_on = table.c.ended_wall_ms.is_(None)
-    newest = select(table).order_by(going_on.desc(), table.c.t0_wall_ms.desc()).limit(most)
+    is_open = table.c.ended_wall_ms.is_(None)
+    newest = select(table).order_by(is_open.desc(), table.c.t0_wall_ms.desc()).limit(most)
     found = sorted(connection.execute(newest).all(), key=lambda row: row.t0_wall_ms)
     live = [row.id for row in found if row.ended_wall_ms is None]
     channels = _channels(connection, live)

@@ -1,6 +1,7 @@
-"""Resume tokens on disk: their rows, read at a start and written as they change.
+"""Resume tokens in the record: their rows, read at a start and written when they change.
 
-Pure SQL on a connection handed in. Knows hashes alone; a record that somebody copies opens no channel.
+SQL only, on a connection that the caller passes. Only hashes of tokens are stored, so a copy of the record
+gives access to no channel.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from webrtc_host.transcript import schema
 
 
 @dataclass(frozen=True, slots=True)
-class KeptResume:
-    """What one token stands for. closed_wall_ms: since 1970; None: its connection stands."""
+class SavedClaim:
+    """The claim of one token. closed_wall_ms: since 1970; None: its connection is open."""
 
     token_hash: str
     session: str
@@ -26,22 +27,22 @@ class KeptResume:
     closed_wall_ms: int | None
 
 
-def read_resumes(connection: Connection) -> list[KeptResume]:
-    """Those that closed first, first; then those that had not closed."""
+def read_claims(connection: Connection) -> list[SavedClaim]:
+    """All claims: in the order in which their connections closed, then the open ones."""
     table = schema.resumes
     rows = connection.execute(
         select(table).order_by(table.c.closed_wall_ms.is_(None), table.c.closed_wall_ms)
     )
     return [
-        KeptResume(
+        SavedClaim(
             row.token_hash, row.session, tuple(json.loads(row.channels)), row.connection, row.closed_wall_ms
         )
         for row in rows
     ]
 
 
-def put_resumes(connection: Connection, resumes: Iterable[KeptResume]) -> None:
-    """Write them, over what is there. Those of a session that is not in the record are left out."""
+def put_claims(connection: Connection, resumes: Iterable[SavedClaim]) -> None:
+    """Insert or replace the claims. Claims of a session that is not in the record are left out."""
     rows = [asdict(one) | {"channels": json.dumps(one.channels)} for one in resumes]
     known = set(
         connection.execute(
@@ -50,11 +51,11 @@ def put_resumes(connection: Connection, resumes: Iterable[KeptResume]) -> None:
     )
     rows = [row for row in rows if row["session"] in known]
     if rows:
-        connection.execute(_putting(connection.dialect.name), rows)
+        connection.execute(_upsert(connection.dialect.name), rows)
 
 
-def forget_resumes(connection: Connection, closed_before_ms: int, token_hashes: Sequence[str] = ()) -> None:
-    """Those that closed before this moment, and those named."""
+def delete_claims(connection: Connection, closed_before_ms: int, token_hashes: Sequence[str] = ()) -> None:
+    """Delete the claims that closed before this moment, and the named ones."""
     table = schema.resumes
     connection.execute(
         delete(table).where(
@@ -63,7 +64,7 @@ def forget_resumes(connection: Connection, closed_before_ms: int, token_hashes: 
     )
 
 
-def _putting(dialect: str) -> Any:
+def _upsert(dialect: str) -> Any:
     table = schema.resumes
     statement = schema.insert_of(dialect, table)
     new = statement.excluded

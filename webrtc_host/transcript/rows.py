@@ -29,7 +29,7 @@ from webrtc_host.transcript import schema
 from webrtc_host.transcript.event_codec import Envelope, encode_edits, encode_json, encode_words, wall_ms
 from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.meta import get_meta, put_meta
-from webrtc_host.transcript.runs import Run, laid
+from webrtc_host.transcript.runs import Run, apply_runs
 from webrtc_host.transcript.schema import insert_of
 
 logger = logging.getLogger(__name__)
@@ -234,7 +234,7 @@ def _lay_coverage(connection: Connection, envelopes: Iterable[Envelope]) -> None
         )
         found = connection.execute(select(table).where(*touched).order_by(table.c.from_ms)).all()
         before = [Run(row.from_ms, row.to_ms, row.state, row.reason) for row in found]
-        after = laid(before, news)
+        after = apply_runs(before, news)
         gone = [run.from_ms for run in before if run not in after]
         if gone:
             connection.execute(delete(table).where(*touched[:2], table.c.from_ms.in_(gone)))

@@ -1,4 +1,4 @@
-"""Runs of coverage as the record has them: laying new ones over those that are there."""
+"""Coverage runs as the record stores them: applies newer runs to the stored ones. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Run:
     reason: str | None = None
 
 
-def laid(runs: Iterable[Run], news: Iterable[Run]) -> list[Run]:
-    """The runs with each of `news`, in their order, in place of whatever was said of its time.
+def apply_runs(runs: Iterable[Run], newer: Iterable[Run]) -> list[Run]:
+    """The stored runs with each of `newer` applied in order: a newer run replaces older ones at its time.
 
-    Sorted, without overlap; neighbours that say the same are one.
+    Sorted, without overlap; neighbours with the same state and reason become one run.
     """
-    laid_so_far = RangeMap[tuple[str, str | None]]()
-    for run in (*runs, *news):
-        laid_so_far.put(run.from_ms, run.to_ms, (run.state, run.reason))
-    return [Run(start, end, *said) for start, end, said in laid_so_far]
+    applied = RangeMap[tuple[str, str | None]]()
+    for run in (*runs, *newer):
+        applied.put(run.from_ms, run.to_ms, (run.state, run.reason))
+    return [Run(start, end, *mark) for start, end, mark in applied]

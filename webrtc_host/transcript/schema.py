@@ -1,10 +1,10 @@
-"""The tables of the record, for SQLite and PostgreSQL alike.
+"""The tables of the record, for SQLite and PostgreSQL.
 
-Owns names, columns and keys; what is in force in a database is the migrations' (`migrations/versions`), and a
-test holds both equal. A change is a new migration, never an edit of one that was released. Times are whole
-milliseconds since the session's t = 0 (`_ms`), since 1970 in UTC (`_wall_ms`), or 16 kHz samples since t = 0.
-Invariant: everything but `resumes`, `audit` and `meta` can be told from `events`, whose `data` is the very
-JSON that watchers got. What sound there is, its files tell.
+This module has names, columns and keys. The migrations (`migrations/versions`) make the tables of a database;
+a test checks that both are equal. To change a table, add a migration; never edit a released one. Times are
+whole milliseconds since the session's t = 0 (`_ms`), since 1970 in UTC (`_wall_ms`), or 16 kHz samples.
+Invariant: everything except `resumes`, `audit` and `meta` can be derived from `events`, whose `data` is the
+same JSON that watchers got. Which audio is archived is known from the files.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ metadata = MetaData(
     }
 )
 
-# SQLite counts an INTEGER PRIMARY KEY by itself, a BIGINT one it does not.
+# SQLite numbers the rows of an INTEGER PRIMARY KEY by itself, but not those of a BIGINT one.
 _Counted = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _of_session() -> ForeignKeyConstraint:
-    """Rows go with their session; SQLite heeds it because `store` switches foreign keys on."""
+    """Rows are deleted with their session. In SQLite this needs foreign keys to be on (`database.py`)."""
     return ForeignKeyConstraint(["session"], ["sessions.id"], ondelete="CASCADE")
 
 
@@ -49,9 +49,9 @@ sessions = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("t0_wall_ms", BigInteger, nullable=False),  # the wall clock at t = 0
-    Column("ended_wall_ms", BigInteger),  # NULL: goes on
-    Column("is_current", Boolean, nullable=False),  # the one for everyone who names none; one at most
-    Column("is_held", Boolean, nullable=False),  # legal hold: no text and no sound of it is removed
+    Column("ended_wall_ms", BigInteger),  # NULL: not ended
+    Column("is_current", Boolean, nullable=False),  # the session for callers who name none; at most one
+    Column("is_held", Boolean, nullable=False),  # legal hold: none of its text and audio is removed
     Column("head_seq", BigInteger, nullable=False),  # newest stored event
     Column("alive_ms", BigInteger, nullable=False),  # session time at which the server was last known to run
 )
@@ -64,13 +64,13 @@ channels = Table(
     Column("label", Text, nullable=False),
     Column("language", Text, nullable=False),
     Column("first_opened_ms", BigInteger, nullable=False),  # where its coverage begins
-    Column("is_held", Boolean, nullable=False),  # legal hold of this channel alone
-    Column("glossary", Text),  # JSON list of its own terms; NULL: the glossary of the server
+    Column("is_held", Boolean, nullable=False),  # legal hold of this channel only
+    Column("glossary", Text),  # JSON list of its own terms; NULL: only the server's glossary
     _of_session(),
 )
 
 feeds = Table(
-    "feeds",  # who fed a channel, and when: one row for each time a connection opened it
+    "feeds",  # which connection fed a channel, and when: one row for each opening
     metadata,
     Column("session", Text, primary_key=True),
     Column("opened_seq", BigInteger, primary_key=True),  # of its channel.opened
@@ -90,7 +90,7 @@ events = Table(
     Column("session", Text, primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("type", Text, nullable=False),
-    Column("channel", Text),  # NULL concerns the whole session
+    Column("channel", Text),  # NULL: of the whole session
     Column("data", Text, nullable=False),  # JSON, as on the wire
     _of_session(),
     sqlite_with_rowid=False,
@@ -108,7 +108,7 @@ segments = Table(
     Column("end_ms", BigInteger, nullable=False),
     Column("wall_ms", BigInteger, nullable=False),  # when it was emitted
     Column("text", Text, nullable=False),  # corrected
-    Column("raw", Text, nullable=False),  # as the engine read it
+    Column("raw", Text, nullable=False),  # as decoded by the engine
     Column("language", Text),
     Column("conf", Float),  # mean log probability
     Column("words", Text, nullable=False),  # JSON list, as on the wire
@@ -121,7 +121,7 @@ segments = Table(
 )
 
 coverage = Table(
-    "coverage",  # each channel's present runs: they never overlap, neighbours of one state are one run
+    "coverage",  # the present runs of each channel; they never overlap, neighbours with one state are one run
     metadata,
     Column("session", Text, primary_key=True),
     Column("channel", Text, primary_key=True),
@@ -133,18 +133,18 @@ coverage = Table(
 )
 
 resumes = Table(
-    "resumes",  # resume tokens that hold: who has one is given these channels again
+    "resumes",  # valid resume tokens: a client with the token gets these channels again
     metadata,
-    Column("token_hash", Text, primary_key=True),  # SHA-256, hexadecimal; the token itself is not kept
+    Column("token_hash", Text, primary_key=True),  # SHA-256, hexadecimal; the token itself is not stored
     Column("session", Text, nullable=False),
     Column("channels", Text, nullable=False),  # JSON list
-    Column("connection", Text, nullable=False),  # the newest one that carried it
-    Column("closed_wall_ms", BigInteger),  # when that ended; NULL: it had not
+    Column("connection", Text, nullable=False),  # the newest connection with this token
+    Column("closed_wall_ms", BigInteger),  # when that connection ended; NULL: it is open
     _of_session(),
 )
 
 audit = Table(
-    "audit",  # who exported, deleted, listened; outlives the sessions it speaks of
+    "audit",  # who exported, deleted, listened; its lines stay when a session is removed
     metadata,
     Column("id", _Counted, primary_key=True, autoincrement=True),
     Column("wall_ms", BigInteger, nullable=False),
@@ -158,7 +158,7 @@ audit = Table(
 )
 
 meta = Table(
-    "meta",  # single facts of the whole record; the names are `MetaKey`
+    "meta",  # single facts about the whole record
     metadata,
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
@@ -166,5 +166,5 @@ meta = Table(
 
 
 def insert_of(dialect: str, table: Table) -> Any:
-    """An INSERT that can have ON CONFLICT: both databases know it, SQLAlchemy has it for each apart."""
+    """An INSERT that can have ON CONFLICT. Both databases support it, SQLAlchemy only per database."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

@@ -1,9 +1,9 @@
-"""Search: finals by their words, in SQLite (FTS5) and PostgreSQL (tsvector) alike.
+"""Search: finds finals by their words, in SQLite (FTS5) and PostgreSQL (tsvector) with the same results.
 
-Owns the index beside the tables of the record and the question to it; what the tokens of a text are is
-`search_text`'s. The index is derived: it is made at the start when it is missing or of another version, in
-steps, and an error of its own costs findings, never the record. Invariant: a question is data to the
-database, whatever stands in it.
+This module keeps the index beside the tables of the record, and runs the queries; `search_text.py` turns
+texts into tokens. The index is derived data: when it is missing or has another version, the start makes it
+again in steps. An error of the index costs search results, but never the record. Invariant: the words of a
+query reach the database as data only, whatever they contain.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from webrtc_host.transcript.store import Store
 logger = logging.getLogger(__name__)
 
 VERSION = "1"
-"""Of the tokens. Another one makes the index anew at the next start."""
+"""Version of the tokens. With another version, the next start makes the index again."""
 INDEX_VERSION = "search_version"  # keys of `meta`
-INDEX_TO = "search_indexed_to"  # highest segment number that is indexed; all below it are
+INDEX_TO = "search_indexed_to"  # all finals up to this segment number are indexed
 STEP = 500
 RETRY_S = 5.0
 HITS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """`words` as somebody typed them. None: not asked. before: number of the last hit of the page before."""
+class TextSearch:
+    """A search. words: as the person typed them. before: number of the last hit on the page before."""
 
     words: str
     session: str | None = None
     channels: frozenset[str] | None = None
     from_wall_ms: int | None = None
     to_wall_ms: int | None = None
-    from_ms: int | None = None  # of the session's own time
+    from_ms: int | None = None  # on the session's timeline
     to_ms: int | None = None
     term: str | None = None  # a glossary term that the text was corrected to
     conf_min: float | None = None
@@ -57,7 +57,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    number: int  # of the segment: grows with the time it was written
+    """A final that was found."""
+
+    number: int  # of the segment; later finals have higher numbers
     segment: str
     session: str
     session_name: str
@@ -74,7 +76,7 @@ class Hit:
 
 
 class SearchIndex:
-    """`start` once the store is open; soon every final is indexed in the transaction that saves it."""
+    """Call `start` when the store is open. Then each final is indexed in the transaction that saves it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -83,13 +85,13 @@ class SearchIndex:
         self.failures = 0
 
     def start(self) -> None:
-        """Make the index when there is none, and index in the background what is not in it yet."""
+        """Make the index when there is none, and index older finals in the background."""
         self._store.writer.after_segments.append(self.add)
         self._catching_up = asyncio.create_task(self._catch_up(), name="search index")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """A step of the server's life."""
+        """One of the server's start steps."""
         self.start()
         try:
             yield
@@ -102,37 +104,40 @@ class SearchIndex:
             await asyncio.wait((self._catching_up,))
 
     async def caught_up(self) -> None:
-        """Until what was there at the start is indexed."""
+        """Wait until all finals that were there at the start are indexed."""
         if self._catching_up is not None:
             await asyncio.wait((self._catching_up,))
 
     def add(self, connection: Connection, finals: list[dict[str, Any]]) -> None:
-        """In the writer's thread and transaction. An error of the index is not the record's."""
+        """Index new finals, in the writer's thread and transaction.
+
+        Does not raise for errors of the index.
+        """
         if not self._is_ready:
-            return  # it will be caught up with
+            return  # the background task will index them
         try:
             with connection.begin_nested():
                 _index(connection, finals)
         except DBAPIError:
-            # A disk that is full fails the commit that follows, and is told there.
+            # When the disk is full, the commit that follows fails too, and the writer reports it.
             self.failures += 1
             if self.failures == 1:
                 logger.exception("%s finals were not indexed; further ones are only counted", len(finals))
 
-    async def find(self, question: Question) -> list[Hit]:
-        """Newest first; one more than `limit` tells that there are more. Nothing asked: nothing found.
+    async def find(self, query: TextSearch) -> list[Hit]:
+        """Find finals, newest first; one more than `limit` when there are more. No words: no results.
 
         Raises StoreError and Overloaded.
         """
         if not self._is_ready:
-            raise StoreError("texts cannot be searched: their index is not made yet")
-        asked = phrases(question.words)
-        if not asked:
+            raise StoreError("texts cannot be searched yet: the search index is being made")
+        wanted = phrases(query.words)
+        if not wanted:
             return []
-        return await self._store.read(partial(_find, question=question, asked=asked))
+        return await self._store.read(partial(_find, query=query, wanted=wanted))
 
     async def _catch_up(self) -> None:
-        """Until all is indexed; while the record cannot be written, again after a while."""
+        """Index everything; while the record cannot be written, try again after a while."""
         is_more = True
         while is_more:
             try:
@@ -145,15 +150,15 @@ class SearchIndex:
                 await asyncio.sleep(RETRY_S)
 
 
-def match_sqlite(asked: Sequence[Phrase]) -> str:
-    """FTS5's language, made of letters and digits in quotes."""
-    return " ".join(f'"{" ".join(one.tokens)}"{" *" if one.is_open else ""}' for one in asked)
+def match_sqlite(wanted: Sequence[Phrase]) -> str:
+    """The phrases in FTS5's query language: letters and digits in quotes only."""
+    return " ".join(f'"{" ".join(one.tokens)}"{" *" if one.is_open else ""}' for one in wanted)
 
 
-def match_postgresql(asked: Sequence[Phrase]) -> str:
-    """A tsquery: <-> is "next to", :* a beginning."""
+def match_postgresql(wanted: Sequence[Phrase]) -> str:
+    """The phrases as a tsquery: <-> means "next to", :* means a prefix."""
     ands = [
-        " <-> ".join(f"'{token}'" for token in one.tokens) + (":*" if one.is_open else "") for one in asked
+        " <-> ".join(f"'{token}'" for token in one.tokens) + (":*" if one.is_open else "") for one in wanted
     ]
     return " & ".join(f"({one})" for one in ands)
 
@@ -170,7 +175,7 @@ _MAKING = {
     "sqlite": (
         "DROP TRIGGER IF EXISTS search_removed",
         "DROP TABLE IF EXISTS search",
-        # `ascii` leaves our tokens as they are. Nothing ranks, so no column sizes.
+        # `ascii` does not change our tokens. There is no ranking, so no column sizes are needed.
         "CREATE VIRTUAL TABLE search USING fts5(tokens, tokenize = 'ascii', columnsize = 0)",
         "CREATE TRIGGER search_removed AFTER DELETE ON segments BEGIN "
         "DELETE FROM search WHERE rowid = CAST(substr(old.id, 3) AS INTEGER); END",
@@ -189,7 +194,7 @@ def _index(connection: Connection, finals: Sequence[dict[str, Any]]) -> None:
     is_sqlite = connection.dialect.name == "sqlite"
     values = []
     for final in finals:
-        number = rows.number_of(final["id"])  # every id of ours is g_ and a number
+        number = rows.number_of(final["id"])  # ids have the form g_NUMBER
         if number:
             words = _tokens_of(final["text"], final["raw"])
             indexed = " ".join(words) if is_sqlite else _tsvector(words)
@@ -199,7 +204,7 @@ def _index(connection: Connection, finals: Sequence[dict[str, Any]]) -> None:
 
 
 _INSERTING: dict[str, TextClause] = {
-    # A final written twice (a commit whose answer was lost) is indexed once.
+    # A final may be written twice, when the reply to a commit was lost; it is indexed once.
     "sqlite": text(
         "INSERT INTO search (rowid, tokens) SELECT :number, :tokens "
         "WHERE NOT EXISTS (SELECT 1 FROM search WHERE rowid = :number)"
@@ -212,18 +217,18 @@ _INSERTING: dict[str, TextClause] = {
 
 
 def _tokens_of(corrected: str, raw: str) -> list[str]:
-    """Of both readings; a phrase does not reach from one into the other."""
+    """The tokens of the corrected and of the raw text. A phrase cannot reach from one into the other."""
     words = tokens(corrected)
     return words if raw == corrected else [*words, SEPARATOR, *tokens(raw)]
 
 
 def _tsvector(words: Sequence[str]) -> str:
-    """PostgreSQL counts positions up to 16383; a final has a few hundred."""
+    """PostgreSQL has positions up to 16383; a final has a few hundred words."""
     return " ".join(f"'{word}':{place}" for place, word in enumerate(words[:16_000], 1))
 
 
 def _index_step(connection: Connection) -> bool:
-    """Index some finals that were there before the index; True when there may be more."""
+    """Index some of the older finals; True when there may be more."""
     done = int(get_meta(connection, INDEX_TO) or 0)
     last = int(get_meta(connection, rows.SEGMENT_MAX) or 0)
     if done >= last:
@@ -268,35 +273,35 @@ _FILTERS = {
 }
 
 
-def _find(connection: Connection, *, question: Question, asked: Sequence[Phrase]) -> list[Hit]:
+def _find(connection: Connection, *, query: TextSearch, wanted: Sequence[Phrase]) -> list[Hit]:
     is_sqlite = connection.dialect.name == "sqlite"
     values: dict[str, Any] = {
-        "match": match_sqlite(asked) if is_sqlite else match_postgresql(asked),
-        "limit": min(question.limit, HITS_MAX) + 1,
+        "match": match_sqlite(wanted) if is_sqlite else match_postgresql(wanted),
+        "limit": min(query.limit, HITS_MAX) + 1,
     }
     filters: list[str] = []
     for name, condition in _FILTERS.items():
-        if (value := getattr(question, name)) is not None:
+        if (value := getattr(query, name)) is not None:
             filters.append(condition)
             values[name] = value
-    if question.before is not None:
+    if query.before is not None:
         filters.append("search.rowid < :before" if is_sqlite else "search.number < :before")
-        values["before"] = question.before
-    if question.channels is not None:
+        values["before"] = query.before
+    if query.channels is not None:
         filters.append("segments.channel IN :channels")
-        values["channels"] = sorted(question.channels)
-    if question.term is not None:
+        values["channels"] = sorted(query.channels)
+    if query.term is not None:
         filters.append("(segments.edits LIKE :edit ESCAPE '\\' OR segments.text LIKE :term ESCAPE '\\')")
-        values["edit"] = f'%"term":"{_like(question.term)}"%'
-        values["term"] = f"%{_like(question.term)}%"
+        values["edit"] = f'%"term":"{_like(query.term)}"%'
+        values["term"] = f"%{_like(query.term)}%"
     wheres = "".join(f" AND {condition}" for condition in filters)
     form = _FROM[connection.dialect.name]
     statement = text(form.format(columns=_COLUMNS, joins=_JOINS, filters=wheres))
-    if question.channels is not None:
+    if query.channels is not None:
         statement = statement.bindparams(bindparam("channels", expanding=True))
     return [Hit(**row) for row in connection.execute(statement, values).mappings()]
 
 
 def _like(text_of_it: str) -> str:
-    """A text that LIKE takes as it stands."""
+    """Escape a text for LIKE, so that it matches itself."""
     return text_of_it.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

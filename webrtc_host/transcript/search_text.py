@@ -1,10 +1,10 @@
-"""Words for searching: a text as tokens, a question as phrases of them, and where one stands in a text.
+"""Words for the search: splits texts and queries into tokens, and finds the words of a query in a text.
 
-Pure. Scripts that write words apart (Latin, digits) give one token a word. Hangul, Han and Kana give pairs of
-neighbouring letters, also over spaces: Korean glues particles to words and is spaced as people please, and a
-call sign of two syllables must be found. Owns this rule alone; both databases index the same tokens.
-Invariants: a token is letters and digits, so nothing of a question is ever syntax; what a phrase of a text's
-own words asks for, the text's tokens hold.
+Scripts with spaces between words (Latin, digits) give one token per word. Hangul, Han and Kana give pairs of
+neighbouring letters, also across spaces: Korean joins particles to words and is spaced in different ways, and
+a call sign of two syllables must be found. Both databases index the same tokens. Pure.
+Invariants: a token has letters and digits only, so no part of a query is syntax for the database. A phrase
+made of a text's own words is found in the text's tokens.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 TERMS_MAX = 16
 TOKENS_MAX = 64  # of one question
 TOKEN_CHARS_MAX = 64
-SEPARATOR = "\u241e"  # a token that nobody can ask for: no phrase reaches over it
+SEPARATOR = "\u241e"  # a token that no query contains, so no phrase reaches across it
 
 _DENSE = "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _LETTER = rf"(?:(?=[^\W_])[{_DENSE}])"
@@ -28,7 +28,7 @@ _SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Tokens next to each other; of the last one its beginning is enough when `is_open`."""
+    """Tokens that must be next to each other. is_open: of the last one, a prefix is enough."""
 
     tokens: tuple[str, ...]
     is_open: bool
@@ -36,19 +36,19 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a text, and whether it is what was asked for."""
+    """A piece of a text; is_hit: it is one of the words of the query."""
 
     text: str
     is_hit: bool
 
 
 def normal(text: str) -> str:
-    """One spelling for what is one: composed letters, no width, no case."""
+    """One form for equal spellings: composed letters, normal width, no case."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
 def tokens(text: str) -> list[str]:
-    """What is indexed of a text, in its order; then the letters that begin no pair, each once."""
+    """The tokens to index: in the order of the text; then single letters that begin no pair, each once."""
     found: list[str] = []
     last: dict[str, None] = {}
     for run, is_dense in _runs(normal(text)):
@@ -60,28 +60,28 @@ def tokens(text: str) -> list[str]:
     return [*found, SEPARATOR, *last] if last else found
 
 
-def phrases(question: str) -> list[Phrase]:
-    """Every one must stand in a text for it to be found. Empty when nothing is asked for."""
+def phrases(query: str) -> list[Phrase]:
+    """The phrases of a query; a text must contain all of them. Empty without any word."""
     found: list[Phrase] = []
-    room = TOKENS_MAX
-    for term in normal(question).split()[:TERMS_MAX]:
-        row: list[str] = []
+    tokens_left = TOKENS_MAX
+    for term in normal(query).split()[:TERMS_MAX]:
+        phrase: list[str] = []
         is_open = False
         for run, is_dense in _runs(term):
-            row += _pairs(run) if is_dense and len(run) > 1 else [run[:TOKEN_CHARS_MAX]]
+            phrase += _pairs(run) if is_dense and len(run) > 1 else [run[:TOKEN_CHARS_MAX]]
             is_open = not is_dense or len(run) == 1
-            if is_dense and len(run) == 1:  # the text may have it inside a pair: nothing stands behind it
-                found.append(Phrase(tuple(row[:room]), True))
-                room, row = room - len(row), []
-        if row and room > 0:
-            found.append(Phrase(tuple(row[:room]), is_open))
-            room -= len(row)
+            if is_dense and len(run) == 1:  # in the text it may begin a pair: nothing may follow it
+                found.append(Phrase(tuple(phrase[:tokens_left]), True))
+                tokens_left, phrase = tokens_left - len(phrase), []
+        if phrase and tokens_left > 0:
+            found.append(Phrase(tuple(phrase[:tokens_left]), is_open))
+            tokens_left -= len(phrase)
     return [one for one in found if one.tokens]
 
 
-def parts(text: str, question: str) -> list[Part]:
-    """The text in pieces, the words asked for marked; joined they are the text."""
-    pattern = _pattern(question)
+def parts(text: str, query: str) -> list[Part]:
+    """The text in pieces, with the words of the query marked; joined, they are the text."""
+    pattern = _pattern(query)
     found: list[Part] = []
     at = 0
     for hit in pattern.finditer(text) if pattern else ():
@@ -105,10 +105,10 @@ def _pairs(run: str) -> list[str]:
     return [run[at : at + 2] for at in range(len(run) - 1)]
 
 
-def _pattern(question: str) -> re.Pattern[str] | None:
-    """Matches the question's terms in a text as it was written: any case, and spaced as it pleases."""
+def _pattern(query: str) -> re.Pattern[str] | None:
+    """Matches the query's words in the original text, in any case and with any spacing."""
     terms: list[str] = []
-    for term in unicodedata.normalize("NFC", question).split()[:TERMS_MAX]:
+    for term in unicodedata.normalize("NFC", query).split()[:TERMS_MAX]:
         pieces = [
             _spaced(run) if is_dense else _WORD_BEGINS + re.escape(run) for run, is_dense in _runs(term)
         ]

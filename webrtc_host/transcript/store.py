@@ -1,16 +1,16 @@
-"""The store: the one door to the record's database, for events and for every other room.
+"""The store: all access to the record's database, for events and for other data.
 
-Owns the life of the database, its one writer and its readers. What the tables are is `schema`'s, how a
-database is opened `database`'s, the writer's thread `store_writer`'s.
+This module opens and closes the database, and runs its one writer and its readers. `schema.py` has the
+tables, `database.py` opens a database, `store_writer.py` is the writer's thread.
 
-Rooms hand in work, a function that is given a SQLAlchemy connection and uses the tables of `schema`:
+Callers pass a function that gets a SQLAlchemy connection and uses the tables of `schema`:
 
     rows = await store.read(lambda connection: connection.execute(select(sessions)).all())
     await store.write(lambda connection: connection.execute(insert(audit).values(...)))
 
-Work runs in a thread, so it touches nothing but its connection and its own arguments. `write` returns when
-it is on disk; keep it short (delete in portions), events wait behind it. Invariant: readers never wait for
-the writer, nor it for them; both kinds of waiting are bounded.
+The function runs in a thread, so it must use only its connection and its own arguments. `write` returns when
+the change is on disk. Keep it short (delete in portions), because events wait behind it. Invariant: readers
+never wait for the writer, nor the writer for readers; the number of waiting reads and writes is limited.
 """
 
 from __future__ import annotations
@@ -40,15 +40,17 @@ Work = Callable[[Connection], T]
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
+    """Where the record is, and limits of its readers."""
+
     folder: Path  # data.dir
     url: str = ""  # empty: SQLite in the folder; `memory`; postgresql://...
     readers_max: int = 4  # threads that read
-    reads_waiting_max: int = 2000  # beyond it a read is refused
+    reads_waiting_max: int = 2000  # further reads are refused
     writer: WriterConfig = WriterConfig()
 
 
 class Store:
-    """Made at the start of the process, `open`ed before the first request, `close`d as the last room."""
+    """One per process: `open` it before the first request, `close` it last."""
 
     def __init__(self, config: StoreConfig) -> None:
         self._config = config
@@ -57,7 +59,7 @@ class Store:
         self._reading = 0
         self._refused = 0
         self.trouble: str | None = (
-            None  # why the record is not where it should be, as long as this process lives
+            None  # why the record is not where it should be, during the life of this process
         )
         self.journal = Journal(self.append, lambda: self.state)
         self.writer = StoreWriter(
@@ -65,16 +67,17 @@ class Store:
         )
 
     async def open(self) -> None:
-        """Open or make the database and start its writer. Raises ConfigError.
+        """Open or make the database, and start the writer. Raises ConfigError.
 
-        On a full disk the record is in memory, and `trouble` says so: text is worth more than its record.
+        When the disk is full, the record is kept in memory, and `trouble` says so: the server should
+        transcribe even when it cannot store the text.
         """
         config = self._config
         try:
             database = await asyncio.to_thread(open_database, config.url, config.folder, config.readers_max)
         except DiskFull as error:
             self.trouble = (
-                f"{error}; the record of this run is in memory and lost at its end. Make room and restart"
+                f"{error}; the record of this run is in memory and will be lost. Free some space and restart"
             )
             logger.error("%s", self.trouble)
             database = await asyncio.to_thread(open_database, MEMORY, config.folder, config.readers_max)
@@ -83,7 +86,7 @@ class Store:
         logger.info("the record: %s", database.name)
 
     async def close(self) -> None:
-        """Write what waits, as far as the disk takes it, and close. Idempotent."""
+        """Write what waits, as far as the disk allows, and close. A second call does nothing."""
         database, self._database = self._database, None
         if database is None:
             return
@@ -97,26 +100,26 @@ class Store:
 
     @property
     def database(self) -> Database:
-        """Raises StoreError before `open` and after `close`."""
+        """The open database. Raises StoreError before `open` and after `close`."""
         if self._database is None:
             raise StoreError("the record is not open")
         return self._database
 
     def append(self, event: LoggedEvent) -> None:
-        """Write a stored event soon, in order. Never waits; the journal's log hears when it is on disk."""
+        """Queue a stored event for writing, in order. Never waits; the journal reports when it is on disk."""
         self.writer.append(event)
 
     async def read(self, work: Work[T]) -> T:
-        """What `work` returns from a read-only connection.
+        """Run `work` with a read-only connection; returns its result.
 
-        Raises StoreError when the database cannot be read, Overloaded when too many reads wait already.
+        Raises StoreError when the database cannot be read, Overloaded when too many reads are waiting.
         """
         database = self.database
         if database.readers is None:
             return await self.write(work)
         if self._reading >= self._config.reads_waiting_max:
             self._refused += 1
-            message = f"{self._reading} readers of the record wait already; come back in a moment"
+            message = f"{self._reading} reads of the record are waiting already; try again in a moment"
             raise Overloaded("record_busy", message, retry_after_s=2)
         self._reading += 1
         try:
@@ -126,10 +129,10 @@ class Store:
             self._reading -= 1
 
     async def write(self, work: Work[T]) -> T:
-        """What `work` returns, once its changes are on disk.
+        """Run `work`; returns its result when its changes are on disk.
 
-        It shares a transaction with others, in a savepoint of its own: an error it raises is raised here and
-        undoes its own changes alone. It may run a second time when the transaction could not be committed.
+        It shares a transaction with other work, in a savepoint of its own: an error that it raises is raised
+        here, and undoes its own changes only. It may run twice, when the transaction could not be committed.
         Raises StoreError while the record cannot be written.
         """
         self.database  # noqa: B018  # raises when it is closed

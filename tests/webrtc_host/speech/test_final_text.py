@@ -19,10 +19,10 @@ from webrtc_host.events import Edit
 from webrtc_host.services.speech import SpeechService
 from webrtc_host.speech.final_text import FinalText, apply_stages
 from webrtc_host.transcript import records
-from webrtc_host.transcript.export import Exporter, ExportWish
+from webrtc_host.transcript.export import Exporter, ExportRequest
 from webrtc_host.transcript.export_formats import Clock, Format
 from webrtc_host.transcript.records import Span
-from webrtc_host.transcript.search import Question, SearchIndex
+from webrtc_host.transcript.search import SearchIndex, TextSearch
 
 SPOKEN = say_words("alpha one proceed to gate seven")
 FINAL = FinalText("C01", "u_1", 0, 16_000, "alpha one", "alpha one", "en", -0.25, (), 1)
@@ -83,11 +83,12 @@ async def test_the_change_of_a_stage_reaches_the_log_the_record_the_search_and_t
         assert wire["edits"] == [{"from": "alpha one", "to": "Alpha-1", "term": "Alpha-1", "kind": "alias"}]
         (row,) = await record.store.read(lambda c: records.line_page(c, Span("s_1"), (-1, 0), 10))
         assert (row.text, row.raw) == (text, "alpha one proceed to gate seven")
-        assert [hit.text for hit in await index.find(Question("alpha-1"))] == [text]
-        wish = ExportWish(Span("s_1"), Clock.SESSION, T0_WALL_MS, "night shift")
+        assert [hit.text for hit in await index.find(TextSearch("alpha-1"))] == [text]
+        export = ExportRequest(Span("s_1"), Clock.SESSION, T0_WALL_MS, "night shift")
         for kind in Format:
             assert (
-                text in b"".join([piece async for piece in Exporter(record.store).text(wish, kind)]).decode()
+                text
+                in b"".join([piece async for piece in Exporter(record.store).text(export, kind)]).decode()
             )
         await index.close()
     speech.executor.shutdown()

@@ -32,24 +32,24 @@ def a_ledger(at_ms: int = 0, config: CoverageConfig = PROMPT) -> Coverage:
 
 def test_silence_speech_and_silence_become_three_runs() -> None:
     coverage = a_ledger()
-    told = coverage.received(0, 5000)
-    told += coverage.decide(0, 1000, SILENCE)
-    told += coverage.decide(3000, 5000, SILENCE)
+    reported = coverage.received(0, 5000)
+    reported += coverage.decide(0, 1000, SILENCE)
+    reported += coverage.decide(3000, 5000, SILENCE)
     assert coverage.covered_to_ms == 1000
-    told += coverage.decide(1000, 3000, T)
-    told += coverage.flush()
-    assert told == [run(0, 1000, SILENCE), run(1000, 3000, T), run(3000, 5000, SILENCE)]
+    reported += coverage.decide(1000, 3000, T)
+    reported += coverage.flush()
+    assert reported == [run(0, 1000, SILENCE), run(1000, 3000, T), run(3000, 5000, SILENCE)]
     assert coverage.totals_ms[T] == 2000
     assert coverage.covered_to_ms == coverage.end_ms == 5000
 
 
 def test_a_run_that_goes_on_is_told_in_long_pieces_and_one_that_is_over_at_once() -> None:
     coverage = a_ledger(config=CoverageConfig(report_every_ms=10_000))
-    told: list[CoverageRun] = []
+    reported: list[CoverageRun] = []
     for at in range(0, 25_000, 20):
-        told += coverage.received(at, at + 20)
-        told += coverage.decide(at, at + 20, SILENCE)
-    assert told == [run(0, 10_000, SILENCE), run(10_000, 20_000, SILENCE)]
+        reported += coverage.received(at, at + 20)
+        reported += coverage.decide(at, at + 20, SILENCE)
+    assert reported == [run(0, 10_000, SILENCE), run(10_000, 20_000, SILENCE)]
     assert coverage.missing(25_000, 25_020, LOST, "network") == [run(20_000, 25_000, SILENCE)]
 
 
@@ -79,9 +79,9 @@ def test_the_time_after_an_orderly_end_is_closed_until_the_next_opening() -> Non
     coverage.closed()
     coverage.ended(1000, is_orderly=True)
     assert coverage.opened(4000) == [run(1000, 4000, CLOSED)]
-    told = coverage.received(4200, 4300)
+    reported = coverage.received(4200, 4300)
     coverage.decide(4200, 4300, T)
-    assert told == [run(4000, 4200, LOST, "not_fed")], "the new connection has not sent yet"
+    assert reported == [run(4000, 4200, LOST, "not_fed")], "the new connection has not sent yet"
     coverage.ended(4300, is_orderly=False)
     assert coverage.opened(9000) == []
     coverage.received(9000, 9100)
@@ -160,9 +160,9 @@ def test_what_was_heard_is_not_taken_back_by_a_repair() -> None:
 
 def test_an_upload_before_and_one_far_behind_stretch_the_ledger() -> None:
     coverage = a_ledger(5000)
-    told = coverage.repair(5000, 6000, T)
-    told += coverage.repair(1000, 2000, T)
-    told += coverage.repair(8000, 9000, SILENCE)
+    reported = coverage.repair(5000, 6000, T)
+    reported += coverage.repair(1000, 2000, T)
+    reported += coverage.repair(8000, 9000, SILENCE)
     assert coverage.origin_ms == 1000
     assert coverage.runs() == [
         run(1000, 2000, T),
@@ -219,7 +219,7 @@ def test_a_broken_ledger_is_noticed() -> None:
     coverage.decide(0, 100, T)
     coverage.flush()
     coverage.totals_ms[T] += 7
-    assert coverage.violations() == ["the states told add up to 107 ms, the time told is 100 ms"]
+    assert coverage.violations() == ["the reported states add up to 107 ms, the reported time is 100 ms"]
 
 
 spans = st.tuples(st.integers(0, 60), st.integers(0, 30)).map(lambda s: (s[0] * 10, (s[0] + s[1]) * 10))
@@ -260,10 +260,10 @@ def take(coverage: Coverage, step: tuple[object, ...]) -> list[CoverageRun]:
     return coverage.flush()
 
 
-def applied(told: list[CoverageRun]) -> dict[int, tuple[CoverageState, str | None]]:
+def applied(reported: list[CoverageRun]) -> dict[int, tuple[CoverageState, str | None]]:
     """What a watcher knows who lets a later run overrule an earlier one."""
     known: dict[int, tuple[CoverageState, str | None]] = {}
-    for one in told:
+    for one in reported:
         known |= dict.fromkeys(range(one.from_ms, one.to_ms, 10), (one.state, one.reason))
     return known
 
@@ -274,16 +274,16 @@ def test_whatever_happens_the_sum_is_the_time_and_watchers_know_the_ledger(
     opened: int, story: list[tuple[object, ...]]
 ) -> None:
     coverage = a_ledger(opened * 10)
-    told: list[CoverageRun] = []
+    reported: list[CoverageRun] = []
     for step in story:
-        told += take(coverage, step)
+        reported += take(coverage, step)
         assert coverage.violations() == []
-    told += coverage.flush()
+    reported += coverage.flush()
     runs = coverage.runs()
     assert sum(r.to_ms - r.from_ms for r in runs) == coverage.covered_to_ms - coverage.origin_ms
     assert all(a.to_ms == b.from_ms for a, b in zip(runs, runs[1:], strict=False))
-    assert applied(told) == applied(runs)
-    again = Coverage.restored(told)
+    assert applied(reported) == applied(runs)
+    again = Coverage.restored(reported)
     assert again.runs() == runs
     assert again.totals_ms == coverage.totals_ms
 
@@ -314,7 +314,7 @@ def test_whoever_takes_over_and_whenever_it_closes_what_was_read_in_the_end_is_t
 ) -> None:
     """Each connection feeds where the one before ended; verdicts and closings come in any order. A patient
     connection closes after its verdicts, and then nothing of what was read is ever told as failed."""
-    coverage, told = a_ledger(), []
+    coverage, reported = a_ledger(), []
     truth: dict[int, tuple[CoverageState, None]] = {}
     acts: list[tuple[int, int, tuple[int, int, CoverageState | None]]] = []  # (when, rank, what)
     end = 0
@@ -330,12 +330,12 @@ def test_whoever_takes_over_and_whenever_it_closes_what_was_read_in_the_end_is_t
         acts.append((closed_at, 2, (first, end, None)))
     for _, rank, (start, to, verdict) in sorted(acts, key=lambda act: act[:2]):
         if rank == 0:
-            told += coverage.received(start, to)
+            reported += coverage.received(start, to)
         elif rank == 1 and verdict is not None:
-            told += coverage.decide(start, to, verdict)
+            reported += coverage.decide(start, to, verdict)
         else:
-            told += coverage.closed(start, to)
+            reported += coverage.closed(start, to)
         assert coverage.violations() == []
-    assert applied(coverage.runs()) == applied(told) == truth
+    assert applied(coverage.runs()) == applied(reported) == truth
     if is_patient:
-        assert not [one for one in told if one.state is FAILED]
+        assert not [one for one in reported if one.state is FAILED]

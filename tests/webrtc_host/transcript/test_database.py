@@ -105,7 +105,7 @@ def test_a_database_that_is_no_record_is_refused_and_never_touched(tmp_path: Pat
         other.execute("CREATE TABLE recipes (name TEXT)")
         other.commit()
     before = file.read_bytes()
-    with pytest.raises(ConfigError, match="is a database, but no record of host-stt"):
+    with pytest.raises(ConfigError, match="is a database, but not a record of host-stt"):
         database.open_database("", tmp_path, 1)
     assert file.read_bytes() == before
 
@@ -178,7 +178,7 @@ def test_a_torn_last_record_of_the_log_is_left_out_and_the_rest_is_there(tmp_pat
     [
         ("mysql://u@h/d", "begins with mysql; the record can be in PostgreSQL"),
         ("sqlite:///x", "begins with sqlite; the record can be in PostgreSQL"),
-        ("not a url", "is no database URL"),
+        ("not a url", "is not a database URL"),
         ("postgresql://nobody:hidden@/none?host=/nowhere", r"postgresql.*cannot be used"),
     ],
 )
@@ -202,7 +202,7 @@ def test_what_another_server_holds_is_refused(url: str, tmp_path: Path) -> None:
         except ConfigError as error:
             refusal = str(error)
     first.dispose()
-    assert ("another host-stt keeps its record" in refusal) == bool(url)
+    assert ("another host-stt uses the database" in refusal) == bool(url)
     database.open_database(url, tmp_path, 1).dispose()
 
 

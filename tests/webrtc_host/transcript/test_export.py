@@ -21,15 +21,15 @@ from hypothesis import strategies as st
 from tests.support.record import T0_WALL_MS, Record, a_record
 from tests.support.sound_files import encoded
 from webrtc_host.transcript import export
-from webrtc_host.transcript.export import Exporter, ExportWish
+from webrtc_host.transcript.export import Exporter, ExportRequest
 from webrtc_host.transcript.export_formats import Clock, Format, Line, Times, Writer, neutral
 from webrtc_host.transcript.records import Span
 
 SEOUL = timezone(timedelta(hours=9))
 
 
-def wish(clock: Clock = Clock.SESSION, **span: object) -> ExportWish:
-    return ExportWish(Span("s_1", **span), clock, T0_WALL_MS, "night shift", SEOUL)  # type: ignore[arg-type]
+def request(clock: Clock = Clock.SESSION, **span: object) -> ExportRequest:
+    return ExportRequest(Span("s_1", **span), clock, T0_WALL_MS, "night shift", SEOUL)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ async def record(tmp_path: Path) -> AsyncIterator[Record]:
         yield record
 
 
-async def text(record: Record, kind: Format, asked: ExportWish | None = None) -> str:
-    return b"".join([piece async for piece in Exporter(record.store).text(asked or wish(), kind)]).decode()
+async def text(record: Record, kind: Format, asked: ExportRequest | None = None) -> str:
+    return b"".join([piece async for piece in Exporter(record.store).text(asked or request(), kind)]).decode()
 
 
 async def test_srt_is_read_by_srt(record: Record) -> None:
@@ -96,12 +96,14 @@ async def test_jsonl_is_the_wire_line_by_line(record: Record) -> None:
     assert [line["segment"] for line in lines] == ["g_1", "g_2", "g_3", "g_4"]
     assert lines[3]["text"].count("\n") == 1
     assert lines[0]["type"] == "segment.final"
-    local = [json.loads(line) for line in (await text(record, Format.JSONL, wish(Clock.LOCAL))).splitlines()]
+    local = [
+        json.loads(line) for line in (await text(record, Format.JSONL, request(Clock.LOCAL))).splitlines()
+    ]
     assert local[0]["start_wall"] == "2026-11-21T15:10:01.000+09:00"
 
 
 async def test_plain_text_in_three_clocks(record: Record) -> None:
-    first = [(await text(record, Format.TXT, wish(clock))).splitlines()[0] for clock in Clock]
+    first = [(await text(record, Format.TXT, request(clock))).splitlines()[0] for clock in Clock]
     assert first == [
         "[00:01.000 - 00:02.500] C01 본부: 알파원 일번 게이트로 이동",
         "[2026-11-21 06:10:01.000Z - 2026-11-21 06:10:02.500Z] C01 본부: 알파원 일번 게이트로 이동",
@@ -110,18 +112,18 @@ async def test_plain_text_in_three_clocks(record: Record) -> None:
 
 
 async def test_subtitles_by_wall_clock_count_from_midnight(record: Record) -> None:
-    (first, *_) = srt.parse(await text(record, Format.SRT, wish(Clock.UTC)))
+    (first, *_) = srt.parse(await text(record, Format.SRT, request(Clock.UTC)))
     assert first.start == timedelta(hours=6, minutes=10, seconds=1)
-    (first, *_) = srt.parse(await text(record, Format.SRT, wish(Clock.LOCAL)))
+    (first, *_) = srt.parse(await text(record, Format.SRT, request(Clock.LOCAL)))
     assert first.start == timedelta(hours=15, minutes=10, seconds=1)
 
 
 async def test_one_channel_and_a_range_of_time(record: Record) -> None:
-    one = await text(record, Format.TXT, wish(channels=frozenset({"C02"})))
+    one = await text(record, Format.TXT, request(channels=frozenset({"C02"})))
     assert [line.split("] ")[1][:6] for line in one.splitlines()] == ["second", "+82, s"]
-    part = await text(record, Format.TXT, wish(from_ms=2_499, to_ms=61_235))
+    part = await text(record, Format.TXT, request(from_ms=2_499, to_ms=61_235))
     assert len(part.splitlines()) == 2
-    assert await text(record, Format.TXT, wish(from_ms=2_500, to_ms=61_234)) == ""
+    assert await text(record, Format.TXT, request(from_ms=2_500, to_ms=61_234)) == ""
 
 
 async def test_a_long_session_is_read_page_by_page(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +132,7 @@ async def test_a_long_session_is_read_page_by_page(record: Record, monkeypatch: 
     for number in range(10):  # spoken before, and two at one moment
         record.final(log, f"line {number}", number // 2 * 10)
     await record.written()
-    pieces = [piece async for piece in Exporter(record.store).text(wish(), Format.TXT)]
+    pieces = [piece async for piece in Exporter(record.store).text(request(), Format.TXT)]
     lines = b"".join(pieces).decode().splitlines()
     assert len(pieces) == 5
     assert [line.rsplit(" ", 1)[1] for line in lines[:10]] == [str(number) for number in range(10)]
@@ -152,7 +154,7 @@ class Sounds:
 
 async def test_the_zip_holds_every_form_the_coverage_and_sound_that_ffmpeg_decodes(record: Record) -> None:
     sounds = Sounds()
-    pieces = [piece async for piece in Exporter(record.store, sounds).zip(wish())]
+    pieces = [piece async for piece in Exporter(record.store, sounds).zip(request())]
     archive = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
     assert archive.testzip() is None
     assert sounds.asked == [("C01", 0, 9_000)]
@@ -177,7 +179,7 @@ async def test_the_zip_holds_every_form_the_coverage_and_sound_that_ffmpeg_decod
 
 async def test_a_zip_is_sent_while_it_is_made(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE_LINES", 1)
-    pieces = [piece async for piece in Exporter(record.store).zip(wish())]
+    pieces = [piece async for piece in Exporter(record.store).zip(request())]
     assert len([piece for piece in pieces if piece]) > 5
 
 

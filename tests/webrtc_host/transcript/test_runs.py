@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webrtc_host.transcript.runs import Run, laid
+from webrtc_host.transcript.runs import Run, apply_runs
 
 runs = st.builds(
     lambda start, length, state, reason: Run(start, start + length, state, reason),
@@ -23,7 +23,7 @@ def test_the_last_word_on_a_millisecond_counts_and_runs_are_as_few_as_can_be(tol
     found: list[Run] = []
     for run in told:
         model |= dict.fromkeys(range(run.from_ms, run.to_ms), (run.state, run.reason))
-        found = laid(found, [run])
+        found = apply_runs(found, [run])
     said = {ms: (run.state, run.reason) for run in found for ms in range(run.from_ms, run.to_ms)}
     assert said == model
     assert sum(run.to_ms - run.from_ms for run in found) == len(model)

@@ -15,8 +15,8 @@ from tests.support.record import T0_WALL_MS, Record, a_record
 from webrtc_host.errors import StoreError
 from webrtc_host.transcript import records
 from webrtc_host.transcript.search import (
-    Question,
     SearchIndex,
+    TextSearch,
     match_postgresql,
     match_sqlite,
 )
@@ -30,7 +30,7 @@ class Searched:
 
     async def found(self, words: str, **more: Any) -> list[str]:
         await self.record.written()
-        return [hit.text for hit in await self.index.find(Question(words, **more))]
+        return [hit.text for hit in await self.index.find(TextSearch(words, **more))]
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ async def test_pages_are_newest_first(searched: Searched) -> None:
     for number in range(5):
         searched.record.final(log, f"찰리 {number}", 20_000 + number)
     await searched.record.written()
-    first = await searched.index.find(Question("찰리", limit=2))
+    first = await searched.index.find(TextSearch("찰리", limit=2))
     assert [hit.text for hit in first] == ["찰리 4", "찰리 3", "찰리 2"]
-    rest = await searched.index.find(Question("찰리", limit=2, before=first[1].number))
+    rest = await searched.index.find(TextSearch("찰리", limit=2, before=first[1].number))
     assert [hit.text for hit in rest] == ["찰리 2", "찰리 1", "찰리 0"]
     hit = first[0]
     assert (hit.session, hit.session_name, hit.channel, hit.label) == ("s_1", "night shift", "C01", "본부")
@@ -116,17 +116,17 @@ async def test_what_was_there_before_the_index_is_indexed_at_the_start(tmp_path:
             record.final(log, f"델타 {number}")
         await record.written()
         index = SearchIndex(record.store)
-        with pytest.raises(StoreError, match="not made yet"):
-            await index.find(Question("델타"))
+        with pytest.raises(StoreError, match="cannot be searched yet"):
+            await index.find(TextSearch("델타"))
         index.start()
         await index.caught_up()
-        assert [hit.text for hit in await index.find(Question("델타 1000"))] == ["델타 1000"]
+        assert [hit.text for hit in await index.find(TextSearch("델타 1000"))] == ["델타 1000"]
         await index.close()
     async with a_record(tmp_path, url) as again:
         index = SearchIndex(again.store)
         index.start()
         await index.caught_up()
-        assert len(await index.find(Question("델타 1199"))) == 1
+        assert len(await index.find(TextSearch("델타 1199"))) == 1
         await index.close()
 
 

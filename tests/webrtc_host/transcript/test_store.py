@@ -20,7 +20,7 @@ from webrtc_host.seams import EventType
 from webrtc_host.transcript import schema
 from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.restart import read_former
-from webrtc_host.transcript.runs import Run, laid
+from webrtc_host.transcript.runs import Run, apply_runs
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store
 
@@ -183,7 +183,7 @@ async def test_coverage_is_kept_as_runs_that_never_overlap(open_store: OpenStore
             from_ms = rng.randrange(0, 400)
             run = Run(from_ms, from_ms + rng.randrange(0, 60), rng.choice(["lost", "silence"]), None)
             kept.covered(run.from_ms, run.to_ms, run.state)
-            expected = laid(expected, [run])
+            expected = apply_runs(expected, [run])
             if number % 10 == 0:
                 await kept.log.settled()
         rows = await kept.rows(schema.coverage)
