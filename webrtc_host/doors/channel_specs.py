@@ -1,4 +1,4 @@
-"""What a caller may say of the channel it feeds: id, label, language, glossary. The same at every door."""
+"""The parameters of a channel in a request: id, label, language, glossary. The same for all inputs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Text messages on a socket that brings audio: JSON objects with a `type` that the door knows. Pure.
+"""Text messages on an audio socket: JSON objects with a known `type`. Pure.
 
-One that cannot be read is answered, and the feed goes on: a client's keep-alive in another service's words is
-no reason to lose audio. Only a client that sends many of them is disconnected.
+A message that cannot be read gets an error, and the feed continues: a keep-alive in the format of another
+service must not cost audio. Only a client that sends many of them is disconnected.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from webrtc_host.errors import RequestError
 
 UNREADABLE_MAX = 20
 UNREADABLE_WITHIN_S = 10.0
-"""More messages than UNREADABLE_MAX that cannot be read within this time end the connection."""
+"""More unreadable messages than UNREADABLE_MAX within this time end the connection."""
 FLOOD = "too_many_bad_messages"
 CLOSE_FLOOD = 1008
 SHOWN_CHARS = 40
@@ -25,13 +25,13 @@ class Controls:
     """The text messages of one connection."""
 
     def __init__(self, known: Collection[str], chars_max: int) -> None:
-        """known: the values of `type` that are taken."""
+        """known: the accepted values of `type`."""
         self._known = known
         self._chars_max = chars_max
         self._unreadable_at_s: deque[float] = deque()
 
     def read(self, text: str) -> dict[str, Any]:
-        """The message, whose `type` is one of the known. Raises RequestError 400 `bad_message`."""
+        """The message; its `type` is a known one. Raises RequestError 400 `bad_message`."""
         body: Any = None
         if len(text) <= self._chars_max:
             try:
@@ -47,7 +47,7 @@ class Controls:
         return dict(body)
 
     def note_unreadable(self, now_s: float) -> None:
-        """Count a message that `read` refused. Raises RequestError when there were too many of late."""
+        """Count a message that `read` refused. Raises RequestError when there are too many."""
         times = self._unreadable_at_s
         times.append(now_s)
         while times[0] <= now_s - UNREADABLE_WITHIN_S:

@@ -1,4 +1,4 @@
-"""How a door of 8082 reads a language: one rule for offers, WHIP, sockets, uploads."""
+"""Reads the language of a request: one rule for offers, WHIP, sockets and uploads."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from webrtc_host.errors import RequestError
 
 
 def language_of(value: object) -> str | None:
-    """Whisper's code, or `auto`; None where nothing was said: the channel keeps what it has.
+    """Whisper's code, or `auto`; None when there is none: the channel keeps its language.
 
-    Raises RequestError 422 for anything else.
+    Raises RequestError 422 for other values.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None

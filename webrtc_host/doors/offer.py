@@ -1,7 +1,8 @@
-"""`POST /offer` and `DELETE /offer/{connection}`: a browser's way in. One audio line feeds one channel.
+"""`POST /offer` and `DELETE /offer/{connection}`: audio from a browser over WebRTC. A line feeds one channel.
 
-This module reads the request and lets a lost client come back. `transport.peer` holds the peer connection;
-the registry decides who may feed what. Invariant: a refused offer leaves nothing behind.
+This module reads the request, and restores the channels of a client with a resume token. `transport.peer`
+holds the peer connection; `session.registry` decides which channels it may feed. Invariant: after a refused
+offer, nothing is left: no peer connection and no reserved channel.
 """
 
 from __future__ import annotations
@@ -33,26 +34,26 @@ from webrtc_host.transport.sdp import Offer, read_offer
 from webrtc_host.transport.sdp_lines import MediaLine
 
 FIELDS = ("sdp", "type", "session", "channels", "resume", "connection")
-"""Of the body."""
+"""The fields of the body."""
 CHANNEL_FIELDS = ("mid", "channel", "label", "language", "glossary", "ignore")
-"""Of each entry of `channels`."""
+"""The fields of each entry of `channels`."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfferBody:
-    """A checked request body. specs: by mid, or in the order of the audio lines where mid is None."""
+    """A checked request body. specs: (mid, spec); with mid None, in the order of the audio lines."""
 
     sdp: str
     session: str | None
     specs: tuple[tuple[str | None, ChannelSpec], ...]
     resume: str | None
-    connection: str | None = None  # one that stands already and now has other tracks
-    ignored: frozenset[str] = frozenset()  # mids of audio lines that shall feed nothing
+    connection: str | None = None  # an open connection that now has other tracks
+    ignored: frozenset[str] = frozenset()  # mids of audio lines that must feed no channel
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What became of the wish to come back. claim: the token's, when it brought its channels back."""
+    """The result of a resume. claim: when the token's channels are restored; refusal: why they are not."""
 
     session: Session
     specs: list[ChannelSpec]
@@ -60,12 +61,14 @@ class Resumed:
     refusal: Refusal | None = None
 
     def fields(self) -> dict[str, Any]:
-        """Of the answer."""
+        """The fields of the response."""
         refused = {} if self.refusal is None else {"resume_refused": self.refusal.value}
         return {"resumed": self.claim is not None, **refused}
 
 
 class OfferDoor:
+    """The routes of `/offer`, with the peers of the open connections."""
+
     def __init__(
         self,
         registry: SessionRegistry,
@@ -74,13 +77,13 @@ class OfferDoor:
         tokens: ResumeTokens | None = None,
         port: OnePort | None = None,
     ) -> None:
-        """tokens: shared with the doors that also give channels back; None: this door's own."""
+        """tokens: shared with the other inputs that use resume tokens; None: made here."""
         self._port = port
         self._registry = registry
         self._media = media
         self._attach = attach
         self._tokens = ResumeTokens(media.resume_s) if tokens is None else tokens
-        self._peers: dict[str, Peer] = {}  # by connection, while it stands
+        self._peers: dict[str, Peer] = {}  # by connection, while it is open
         registry.on_disconnect.append(self._closed)
 
     @Route("GET", "/api/ice", Role.OPERATOR, "STUN and TURN servers for the client")
@@ -97,7 +100,7 @@ class OfferDoor:
         offer = read_offer(body.sdp, self._registry.limits.media_lines_per_offer)
         feeding = without(offer, body.ignored)
         if not feeding:
-            message = "every audio line is to be ignored; send one that feeds a channel"
+            message = "every audio line has `ignore`; send one that feeds a channel"
             raise RequestError("all_ignored", message, 422)
         resumed = await self._resumed(body, match_lines(offer, feeding, body.specs))
         peer = Peer(self._registry, self._media, self._attach, self._port)
@@ -113,16 +116,16 @@ class OfferDoor:
         self._peers[connection.id] = peer
         self._note(request, connection, peer.mids.values())
         token = self._tokens.give(connection, resumed.claim)
-        return self._answered(answer, peer, connection, token, resumed.fields())
+        return self._response(answer, peer, connection, token, resumed.fields())
 
     @staticmethod
     def _note(request: web.Request, connection: Connection, channels: Iterable[Channel]) -> None:
-        """In the audit: who feeds these channels."""
+        """Write into the audit log which connection feeds these channels."""
         ids = sorted(channel.id for channel in channels)
         note_feed(request, "fed", connection.session.id, ids, f"webrtc {connection.id}")
 
     async def _offer_again(self, request: web.Request, body: OfferBody, connection_id: str) -> web.Response:
-        """The same connection with other tracks: new audio lines get channels, those that ended close."""
+        """Other tracks on the same connection: new audio lines get channels, those of ended lines close."""
         connection = self._connection(connection_id)
         peer = self._peers[connection.id]
         offer = read_offer(body.sdp, self._registry.limits.media_lines_per_offer, is_first=False)
@@ -133,37 +136,37 @@ class OfferDoor:
         known = peer.mids.keys() | peer.ignored.keys()
         new = [line for line in without(offer, body.ignored) if line.mid not in known]
         specs = {
-            line.mid: self._as_before(connection, peer, line, spec)
+            line.mid: self._former_channel(connection, peer, line, spec)
             for line, spec in zip(new, match_lines(offer, new, body.specs), strict=True)
         }
         answer = await peer.answer_again(offer, specs, body.ignored)
         if added := [peer.mids[mid] for mid in specs if mid in peer.mids]:
             self._note(request, connection, added)
-        return self._answered(answer, peer, connection, self._tokens.give(connection), {})
+        return self._response(answer, peer, connection, self._tokens.give(connection), {})
 
-    def _as_before(
+    def _former_channel(
         self, connection: Connection, peer: Peer, line: MediaLine, spec: ChannelSpec
     ) -> ChannelSpec:
-        """A line that sends again feeds the channel that it fed before, unless another is wished for."""
+        """A line that sends again feeds the channel that it fed before, unless the client names another."""
         former = peer.former.get(line.mid)
         if former is None or spec.channel is not None:
             return spec
         is_free = self._registry.channel(connection.session, former).connection is None
         return replace(spec, channel=former) if is_free else spec
 
-    def _answered(
+    def _response(
         self, answer: str, peer: Peer, connection: Connection, token: str, fields: dict[str, Any]
     ) -> web.Response:
         mids = {channel.id: mid for mid, channel in peer.mids.items()}
-        stands = publisher_status(connection)
+        status = publisher_status(connection)
         return web.json_response(
             {
                 "sdp": answer,
                 "type": "answer",
                 "session": connection.session.id,
                 "connection": connection.id,
-                "now_ms": stands["now_ms"],
-                "channels": [{"mid": mids[entry["channel"]], **entry} for entry in stands["channels"]],
+                "now_ms": status["now_ms"],
+                "channels": [{"mid": mids[entry["channel"]], **entry} for entry in status["channels"]],
                 "resume": token,
                 "resume_s": self._tokens.resume_s,
                 **fields,
@@ -177,8 +180,8 @@ class OfferDoor:
         "What has arrived for the channels of a connection",
         errors=(404,),
     )
-    async def stands(self, request: web.Request) -> web.Response:
-        """What a client's pings on the data channel are answered with, over HTTP."""
+    async def status(self, request: web.Request) -> web.Response:
+        """The same report as in the pongs on the data channel, over HTTP."""
         connection = self._connection(request.match_info["connection"])
         body = {"session": connection.session.id, "connection": connection.id, **publisher_status(connection)}
         return web.json_response(body, headers={"Cache-Control": "no-store"})
@@ -207,10 +210,10 @@ class OfferDoor:
         return connection
 
     async def _resumed(self, offer: OfferBody, specs: list[ChannelSpec]) -> Resumed:
-        """The session, and wishes for the channels of the connection whose token came back.
+        """The session, and the specs for the channels of the token's connection.
 
-        When a connection with this token still holds them it is dead, for its client is here: they are taken
-        from it. A token that brings nothing back costs nothing but new channels.
+        An open connection with this token is dead, because its client is making a new one: its channels are
+        freed. A token that restores nothing costs nothing: the client gets new channels.
         """
         if offer.resume is None:
             return Resumed(self._registry.get_live(offer.session), specs)
@@ -223,10 +226,10 @@ class OfferDoor:
             if offer.session is not None:
                 raise
             return Resumed(self._registry.current(), specs, refusal=Refusal.SESSION_ENDED)
-        asked = {spec.channel for spec in specs if spec.channel is not None}
+        requested = {spec.channel for spec in specs if spec.channel is not None}
         if claim.session != session.id or len(claim.channels) != len(specs):
             return Resumed(session, specs, refusal=Refusal.OTHER_CHANNELS)
-        if not asked <= set(claim.channels):
+        if not requested <= set(claim.channels):
             return Resumed(session, specs, refusal=Refusal.OTHER_CHANNELS)
         connection = self._registry.connections.get(claim.connection)
         if connection is not None:
@@ -234,25 +237,25 @@ class OfferDoor:
         channels = [self._registry.channel(session, channel_id) for channel_id in claim.channels]
         if any(channel.connection is not None for channel in channels):
             return Resumed(session, specs, refusal=Refusal.CHANNEL_TAKEN)
-        return Resumed(session, named(specs, claim.channels), claim)
+        return Resumed(session, with_channels(specs, claim.channels), claim)
 
 
-def named(specs: Sequence[ChannelSpec], channels: Sequence[str]) -> list[ChannelSpec]:
-    """The wishes, those without a channel in the order of the ones nobody named."""
-    asked = {spec.channel for spec in specs}
-    rest = iter([channel for channel in channels if channel not in asked])
+def with_channels(specs: Sequence[ChannelSpec], channels: Sequence[str]) -> list[ChannelSpec]:
+    """The specs, each with a channel: those without one get the remaining channels, in order."""
+    requested = {spec.channel for spec in specs}
+    rest = iter([channel for channel in channels if channel not in requested])
     return [spec if spec.channel is not None else replace(spec, channel=next(rest)) for spec in specs]
 
 
 def parse_offer(body: dict[str, Any]) -> OfferBody:
-    """Check the fields of the body. Raises RequestError naming the field."""
+    """Check the fields of the body. Raises RequestError, which names the field."""
     sdp = body.get("sdp")
     if not isinstance(sdp, str) or not sdp.strip():
         raise RequestError(
             "missing_field", "the body has no `sdp`; send the text of the local description", 400
         )
     if body.get("type") != "offer":
-        raise RequestError("bad_type", '`type` must be "offer"; this server answers', 422)
+        raise RequestError("bad_type", '`type` must be "offer"; the server sends the answer', 422)
     channels = body.get("channels") or []
     if not isinstance(channels, list) or not all(isinstance(entry, dict) for entry in channels):
         raise RequestError("bad_field", "`channels` must be a list of objects", 422)
@@ -276,11 +279,11 @@ def parse_offer(body: dict[str, Any]) -> OfferBody:
 
 
 def without(offer: Offer, ignored: Set[str]) -> list[MediaLine]:
-    """The lines that feed channels. A line without use may be named. Raises RequestError 422."""
+    """The lines that feed channels. An ignored mid may be any line of the offer; else RequestError 422."""
     unknown = ignored - {line.mid for line in offer.lines}
     if unknown:
         raise RequestError(
-            "unknown_mid", f"`ignore` names mid {min(unknown)!r}, which is no media line of the offer", 422
+            "unknown_mid", f"`ignore` names mid {min(unknown)!r}, which the offer does not have", 422
         )
     return [line for line in offer.audio if line.mid not in ignored]
 
@@ -288,7 +291,7 @@ def without(offer: Offer, ignored: Set[str]) -> list[MediaLine]:
 def match_lines(
     offer: Offer, lines: Sequence[MediaLine], specs: Sequence[tuple[str | None, ChannelSpec]]
 ) -> list[ChannelSpec]:
-    """One wish for each of `lines`: by mid where it is given, else in order. Raises RequestError 422."""
+    """One spec for each of `lines`: by mid where it is given, else in order. Raises RequestError 422."""
     by_mid = {mid: spec for mid, spec in specs if mid is not None}
     in_order = [spec for mid, spec in specs if mid is None]
     unknown = by_mid.keys() - {line.mid for line in lines}

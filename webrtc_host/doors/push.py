@@ -1,8 +1,9 @@
-"""`POST /sessions/create` and `POST /push`: recorded pieces of a channel, answered with their text.
+"""`POST /sessions/create` and `POST /push`: recorded audio of a channel; the response has its text.
 
-Owns the way of a piece through decoder and engine, and that a channel takes one piece at a time. Cuts at
-quiet places only; speech detection is the live channels'. Invariant: no time of a channel is read twice, in
-whatever order its pieces come; a piece that could not be read at all leaves its time free.
+This module decodes a recording, sends it to the engine window by window, and lets a channel process one
+recording at a time. It cuts at quiet places only; speech detection is used by live channels only.
+Invariant: no time of a channel is transcribed twice, in whatever order recordings come. A recording of which
+nothing could be transcribed leaves its time free.
 """
 
 from __future__ import annotations
@@ -44,13 +45,14 @@ from webrtc_host.speech.unread import split_window
 logger = logging.getLogger(__name__)
 
 PUSHES_MAX = 16
+"""Recordings that are processed at the same time."""
 RETRY_AFTER_S = 2.0
 DEADLINE_MS = 60_000
 END_TIMEOUT_S = 5.0
-ROOM_WAIT_S = 20.0  # for room in the archive; ten minutes of audio are encoded in about 2 s
-ROOM_RETRY_S = 10.0
-SLACK_SAMPLES = 20 * SAMPLES_PER_MS  # rounding of start_ts between two pieces is no overlap
-SILENT_BELOW = 1e-4  # digital silence needs no engine
+SPACE_WAIT_S = 20.0  # wait for space in the archive's queue; 10 minutes of audio are encoded in about 2 s
+SPACE_RETRY_S = 10.0
+SLACK_SAMPLES = 20 * SAMPLES_PER_MS  # an overlap this short is a rounding error of start_ts
+SILENT_BELOW = 1e-4  # digital silence is not sent to the engine
 
 
 class Terms(Protocol):
@@ -66,7 +68,7 @@ class Ids(Protocol):
 
 
 class Reservation(Protocol):
-    """Room for one piece in the archive; `archive.upload_reservations` implements it."""
+    """Space for one recording in the archive's queue; `archive.upload_reservations` implements it."""
 
     def keep(self, session: str, channel: str, block: Block) -> None: ...
 
@@ -74,7 +76,7 @@ class Reservation(Protocol):
 
 
 class Archive(Protocol):
-    """Where pieces are kept; `archive.archive` implements it."""
+    """Stores the recordings; `archive.archive` implements it."""
 
     @property
     def trouble(self) -> str | None: ...
@@ -96,12 +98,13 @@ class PushDoor:
         ids: Ids,
         executor: Executor | None = None,
         archive: Archive | None = None,
-        room_wait_s: float = ROOM_WAIT_S,
+        space_wait_s: float = SPACE_WAIT_S,
         stages: Sequence[TextStage] = (),
     ) -> None:
-        """executor: where files are decoded; None: the loop's own threads. archive: None where audio is not
-        kept. room_wait_s: how long a piece waits for room in it. stages: change the text of the finals, as
-        on the live path.
+        """executor: threads that decode files; None: the loop's default ones. archive: None: no archive.
+
+        space_wait_s: how long a recording waits for space in it. stages: change the text of the finals, as on
+        the live path.
         """
         self._stages = tuple(stages)
         self._registry = registry
@@ -110,8 +113,8 @@ class PushDoor:
         self._ids = ids
         self._executor = executor
         self._archive = archive
-        self._room_wait_s = room_wait_s
-        self._places = Places(PUSHES_MAX)
+        self._space_wait_s = space_wait_s
+        self._slots = Places(PUSHES_MAX)
         self._turns: WeakKeyDictionary[Channel, asyncio.Lock] = WeakKeyDictionary()
 
     @Route("POST", "/sessions/create", Role.OPERATOR, "A new session", errors=(422, 429))
@@ -135,11 +138,11 @@ class PushDoor:
     )
     async def push(self, request: web.Request) -> web.Response:
         try:
-            with self._places.take(key_of(request)):
+            with self._slots.take(key_of(request)):
                 form = await read_form(request, self._registry.limits.push_bytes)
                 answer = await self._read(form, token_name(request))
         except NoPlace as error:
-            message = f"{error.held} files {error.who} are being read already"
+            message = f"{error.held} files {error.who} are being processed already"
             raise Overloaded("too_many_pushes", message, retry_after_s=RETRY_AFTER_S) from error
         detail = f"push start_ts={_seconds(form.start_sample)}"
         note_feed(request, "fed", form.session_id, [form.channel_id], detail)
@@ -159,10 +162,10 @@ class PushDoor:
         )
         recorded = await loop.run_in_executor(self._executor, read)
         samples = recorded.samples
-        async with self._turn(channel, form.start_sample, form.start_sample + len(samples), by) as room:
+        async with self._turn(channel, form.start_sample, form.start_sample + len(samples), by) as space:
             segments = await self._transcribe(channel, form, samples)
-            if room is not None:
-                room.keep(session.id, channel.id, Block(form.start_sample, samples))
+            if space is not None:
+                space.keep(session.id, channel.id, Block(form.start_sample, samples))
         await session.log.settled()
         return {
             "stream_id": f"{session.id}_{channel.id}",
@@ -176,42 +179,42 @@ class PushDoor:
     async def _turn(
         self, channel: Channel, start: int, end: int, by: str | None
     ) -> AsyncIterator[Reservation | None]:
-        """Hold the channel, the time of the piece, and room for it in the archive, while it is read.
+        """Reserve the channel, the time of the recording, and space in the archive, while it is processed.
 
-        Raises Overloaded when there is no room in time; then nothing has happened.
+        Raises Overloaded when there is no space in time; then nothing has changed.
         """
         async with self._turns.setdefault(channel, asyncio.Lock()):
             self._check_free(channel, start, end)
-            room = await self._room_for(end - start)
+            space = await self._space_for(end - start)
             try:
-                self._check_free(channel, start, end)  # it may have ended, or be fed, since
+                self._check_free(channel, start, end)  # this may have changed during the wait
                 async with self._reading(channel, start, end, by):
-                    yield room
+                    yield space
             finally:
-                if room is not None:
-                    room.release()
+                if space is not None:
+                    space.release()
 
     def _check_free(self, channel: Channel, start: int, end: int) -> None:
         self._registry.get_live(channel.session.id)
         _check_not_fed(channel)
         _check_time_free(channel, start, end)
 
-    async def _room_for(self, samples: int) -> Reservation | None:
+    async def _space_for(self, samples: int) -> Reservation | None:
         if self._archive is None:
             return None
-        room = await self._archive.uploads.reserve(samples, self._room_wait_s)
-        if room is None:
+        space = await self._archive.uploads.reserve(samples, self._space_wait_s)
+        if space is None:
             raise Overloaded(
                 "archive_busy",
-                f"the archive had no room for this piece within {self._room_wait_s:g} s: earlier uploads are "
-                "still being encoded; nothing of it was read; send it again",
-                retry_after_s=ROOM_RETRY_S,
+                f"the archive had no space for this recording within {self._space_wait_s:g} s: earlier "
+                "uploads are still being encoded; nothing was transcribed; send it again",
+                retry_after_s=SPACE_RETRY_S,
             )
-        return room
+        return space
 
     @asynccontextmanager
     async def _reading(self, channel: Channel, start: int, end: int, by: str | None) -> AsyncIterator[None]:
-        """The channel is connected and the time taken; freed again when the piece could not be read."""
+        """Connect to the channel and take the time; free the time when the recording could not be read."""
         connection = self._connect(channel, by)
         channel.announce_opened(start)
         try:
@@ -226,7 +229,7 @@ class PushDoor:
         task, session = asyncio.current_task(), self._registry.get(channel.session.id)
 
         async def end(reason: str) -> int:
-            """The piece may be finished; then it is given up."""
+            """Wait for the recording to be finished, up to END_TIMEOUT_S; then cancel it."""
             if task is not None and task is not asyncio.current_task():
                 _, pending = await asyncio.wait({task}, timeout=END_TIMEOUT_S)
                 for late in pending:
@@ -239,14 +242,14 @@ class PushDoor:
     async def _transcribe(
         self, channel: Channel, form: PushForm, samples: Float32Array
     ) -> list[dict[str, Any]]:
-        """Window by window: finals into the log, the same into the answer. Some may fail, not all."""
+        """Transcribe window by window: finals go into the log and into the response. Not all may fail."""
         segments: list[dict[str, Any]] = []
         answered, failure = 0, None
         for start, end in cut_at_quiet(samples):
             piece = samples[start:end]
-            notes = _Notes(channel, form.start_sample + start, form.start_sample + end)
+            notes = _WindowCoverage(channel, form.start_sample + start, form.start_sample + end)
             if float(np.abs(piece).max()) < SILENT_BELOW:
-                notes.are(CoverageState.SILENCE)
+                notes.set(CoverageState.SILENCE)
                 answered += 1
                 continue
             prompt = self._terms.prompt_for(channel.id)
@@ -257,17 +260,17 @@ class PushDoor:
             except EngineError as error:
                 failure = error
                 self._report_failure(channel, window, utterance, error)
-                notes.are(CoverageState.FAILED, error.code)
+                notes.set(CoverageState.FAILED, error.code)
             else:
                 answered += 1
                 segments += self._finals(channel, window, utterance, transcript, prompt.version)
-                notes.are_read(transcript)
+                notes.set_transcribed(transcript)
         if failure is not None and not answered:
             if failure.code == "unknown_language":
                 raise RequestError(failure.code, failure.message, 422) from failure
             raise Overloaded(
                 "engine_failed",
-                f"the speech engine could not read the file: {failure.message}",
+                f"the speech engine could not transcribe the file: {failure.message}",
                 retry_after_s=RETRY_AFTER_S,
             ) from failure
         return segments
@@ -330,18 +333,18 @@ class PushDoor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Notes:
-    """What became of one stretch of a piece. An upload may lie anywhere, so its verdict is a repair."""
+class _WindowCoverage:
+    """Reports coverage of one window. An upload may be at any time, so its states are repairs."""
 
     channel: Channel
     start_sample: int
     end_sample: int
 
-    def are(self, state: CoverageState, reason: str | None = None) -> None:
+    def set(self, state: CoverageState, reason: str | None = None) -> None:
         self.channel.coverage.repair(self.start_sample, self.end_sample, state, reason)
 
-    def are_read(self, transcript: Transcript) -> None:
-        """Transcribed, but for speech that has no words."""
+    def set_transcribed(self, transcript: Transcript) -> None:
+        """Report the window as transcribed, except for speech without words."""
         for start, end, reason in split_window(self.start_sample, self.end_sample, transcript.unread):
             if reason is None:
                 self.channel.coverage.repair(start, end, CoverageState.TRANSCRIBED)
@@ -350,7 +353,10 @@ class _Notes:
 
 
 def _check_not_fed(channel: Channel) -> None:
-    """Another piece being read is no feed; it has its turn."""
+    """Raises RequestError 409 when the channel is fed live.
+
+    Another recording is no problem: this one waits.
+    """
     if channel.connection is not None and channel.connection.door is not DoorKind.PUSH:
         raise RequestError(
             "channel_fed", f"channel {channel.id} is being fed live; push to another channel", 409
@@ -362,7 +368,7 @@ def _check_time_free(channel: Channel, start: int, end: int) -> None:
     if taken is not None:
         raise RequestError(
             "time_committed",
-            f"channel {channel.id} already holds {_seconds(taken[0])} s to {_seconds(taken[1])} s",
+            f"channel {channel.id} has audio from {_seconds(taken[0])} s to {_seconds(taken[1])} s already",
             409,
         )
 

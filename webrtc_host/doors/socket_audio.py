@@ -1,9 +1,10 @@
-"""Readers of a socket's binary frames: each encoding becomes pieces of 16 kHz mono with their media time.
+"""Readers of the binary frames of an audio socket: turn each encoding into 16 kHz mono with media time.
 
-Owns what a frame may hold and what is said of one that is wrong. Raw samples (which may be cut anywhere, also
-in the middle of one) and Opus packets are decoded where they arrive (a packet costs 0.05 ms), containers in a
-thread. Media time counts the source's samples.
-Invariant: `write` returns only when the sink has taken what it gave, or, for containers, has room for more.
+This module checks what a frame contains, and has the error texts. Raw samples (cut anywhere, even inside a
+sample) and Opus packets are decoded in the event loop (a packet takes 0.05 ms), containers in a thread. Media
+time counts the samples of the source.
+Invariant: `write` returns when the sink has taken the audio, or, for containers, when there is space for
+more.
 """
 
 from __future__ import annotations
@@ -25,35 +26,35 @@ from webrtc_host.media.opus import NOTHING, Codec, DecodeError, g711_table, make
 from webrtc_host.media.opus_toc import ticks_of
 from webrtc_host.media.resample import Piece
 
-BAD_PACKETS_MAX = 25  # in a row; one costs itself alone
+BAD_PACKETS_MAX = 25  # in a row; a single one is skipped
 FULL_SCALE = np.float32(1 / 32768)
 _BYTES = {Encoding.S16: 2, Encoding.F32: 4, Encoding.ULAW: 1, Encoding.ALAW: 1}
 _G711 = {Encoding.ULAW: Codec.PCMU, Encoding.ALAW: Codec.PCMA}
 
 
 class PieceSink(Protocol):
-    """Where the decoded sound goes: a `SocketFeed`, or what keeps it for later (backfill)."""
+    """Takes the decoded audio: a `SocketFeed`, or a buffer (backfill)."""
 
     async def put(self, piece: Piece) -> None:
-        """Returns when it may be given more."""
+        """Take a piece; returns when the next one may come."""
         ...
 
     def archive_packet(self, timestamp: int, samples: int, payload: bytes) -> None:
-        """An Opus packet as it came, before the piece decoded from it is put."""
+        """An Opus packet as it came; called before `put` with the piece that was decoded from it."""
         ...
 
 
 class AudioReader(Protocol):
     async def write(self, data: bytes) -> None:
-        """Take one binary frame. Raises RequestError when it is not what was announced."""
+        """Take one binary frame. Raises RequestError when it does not fit the parameters."""
         ...
 
     async def finish(self) -> None:
-        """No more frames: hand on what is still held. Raises as `write`."""
+        """End of the frames: pass on what is still buffered. Raises like `write`."""
         ...
 
     async def close(self) -> None:
-        """Give up what is held; nothing of the reader runs afterwards."""
+        """Drop what is buffered; afterwards no task or thread of the reader runs."""
         ...
 
 
@@ -66,10 +67,10 @@ def make_reader(start: AudioStart, feed: PieceSink) -> AudioReader:
 
 
 class RawReader:
-    """Samples one after the other, of several channels interleaved.
+    """Raw samples, of several channels interleaved.
 
-    A frame may end anywhere: what is no whole sample of every channel waits for the next frame. Pipes and
-    proxies cut where they like.
+    A frame may end anywhere, because pipes and proxies cut anywhere. The rest after the last whole sample of
+    all channels waits for the next frame.
     """
 
     def __init__(self, start: AudioStart, feed: PieceSink) -> None:
@@ -106,7 +107,7 @@ class RawReader:
 
 
 class ToSixteen:
-    """Mono float32 of one rate to 16 kHz. FFmpeg makes up for its delay: sample k lies at k / 16000 s."""
+    """Mono float32 of one rate to 16 kHz. FFmpeg compensates its delay: sample k is at k / 16000 s."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -119,7 +120,7 @@ class ToSixteen:
         return self._joined(frame)
 
     def flush(self) -> Float32Array:
-        """What the filter still holds; nothing at the second call."""
+        """The samples that the filter still holds; empty at the second call."""
         if self._is_flushed:
             return NOTHING
         self._is_flushed = True
@@ -153,7 +154,7 @@ def decode_raw(encoding: Encoding, data: bytes) -> Float32Array:
 
 
 class OpusReader:
-    """One Opus packet in each frame. A packet that cannot be decoded is a gap of its length."""
+    """One Opus packet per frame. A packet that cannot be decoded becomes a gap of its length."""
 
     def __init__(self, feed: PieceSink) -> None:
         self._feed = feed
@@ -165,7 +166,7 @@ class OpusReader:
         try:
             length = ticks_of(data)
         except ValueError as error:
-            raise RequestError("bad_frame", f"a frame is no Opus packet: {error}", 400) from error
+            raise RequestError("bad_frame", f"a frame is not an Opus packet: {error}", 400) from error
         at, self._ticks = self._ticks, self._ticks + length
         try:
             samples = self._decoder.decode(data)
@@ -187,7 +188,7 @@ class OpusReader:
 
 
 class ContainerReader:
-    """WebM or Ogg, cut anywhere; the container's own times count."""
+    """WebM or Ogg, cut anywhere. The times in the container are used."""
 
     def __init__(self, encoding: Encoding, feed: PieceSink) -> None:
         self._decoder = StreamDecoder(encoding.value)
@@ -205,7 +206,7 @@ class ContainerReader:
         self._pump.cancel()
         await asyncio.wait({self._pump})
         if not self._pump.cancelled():
-            self._pump.exception()  # said already, to whoever wrote or finished
+            self._pump.exception()  # `write` or `finish` has raised it already
         await self._decoder.close()
 
     async def _run(self) -> None:
@@ -215,7 +216,7 @@ class ContainerReader:
 
 
 async def _named(work: Awaitable[None]) -> None:
-    """Await it; what is wrong with the stream becomes the caller's error."""
+    """Await `work`; an error of the stream becomes a RequestError."""
     try:
         await work
     except StreamError as error:

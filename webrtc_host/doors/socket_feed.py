@@ -1,9 +1,10 @@
-"""What a socket decoded: put in its place on the session's timeline, handed to its channel at its own pace.
+"""Feeds the audio of a socket to its channel: places it on the session's timeline, in real time.
 
-Owns the source's clock (a count of its own samples, never of what arrived), the pace and the quiet; not the
-decoding. TCP loses nothing, so a stall is read by what follows it: at pace, the source stood still
-(`paused`); faster, the network held it up and nothing is missing.
-Invariant: `put` returns only when what it was given is with the channel, so whoever waits for it is slowed.
+This module holds the clock of the source (a count of its own samples), slows a source that sends too fast,
+and notices silence on the socket. `socket_audio.py` decodes. TCP loses nothing, so after a stall the next
+audio shows the reason: at the pace of real time, the source was paused (`paused`); faster, the network was
+slow, and nothing is missing.
+Invariant: `put` returns when the channel has the audio, so its caller is slowed down to real time.
 """
 
 from __future__ import annotations
@@ -23,29 +24,29 @@ if TYPE_CHECKING:
 
 TICKS_PER_SAMPLE = MEDIA_RATE // SAMPLE_RATE
 PIECE_SAMPLES = SAMPLE_RATE // 10
-"""Longer pieces are cut: pace and pauses are judged by pieces of this length at most."""
+"""Longer pieces are cut: the pace and pauses are measured with pieces of at most this length."""
 FRAME_COST_SAMPLES = 100
-"""What a frame counts besides its sound, so that a frame for each sample is slowed before it is a burden."""
+"""Each frame counts as this much audio in addition, so that one frame per sample is slowed in time."""
 DECIDE_PIECES = 50
-"""Looked at for the anchor, unless 400 ms are over before: a second of what was recorded beforehand."""
+"""Pieces that decide the anchor, or all within 400 ms: of audio recorded before, one second."""
 BUFFERED_SAMPLES = SAMPLE_RATE
-"""What a client may have recorded before it was connected; it is placed in the past."""
+"""Audio that a client may have recorded before it was connected; it is placed in the past."""
 NAP_S = 0.1
-"""A wait is looked at again after this long; the connection may be ending."""
+"""A wait is checked again after this time, because the connection may be ending."""
 UNPLACED_PACKETS_MAX = 500
-"""Opus packets whose place is not known yet; ten are usual."""
+"""Opus packets whose position is not known yet; ten are usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedConfig:
-    quiet_samples: int = 10 * SAMPLE_RATE  # no sound for so long: the time is `lost`; TCP brings a lot late
-    no_signal_samples: int = 3 * SAMPLE_RATE  # and for so long: the channel says so
+    quiet_samples: int = 10 * SAMPLE_RATE  # without audio for so long, time becomes `lost`; TCP may be late
+    no_signal_samples: int = 3 * SAMPLE_RATE  # without audio for so long: channel.state no_signal
     pace: PaceConfig = PaceConfig()
 
 
 class SocketFeed:
     def __init__(self, channel: Channel, config: FeedConfig, *, start_sample: int | None = None) -> None:
-        """start_sample: where the first sample lies; None: where it arrives."""
+        """start_sample: position of the first sample; None: at its arrival."""
         self._channel = channel
         self._config = config
         self._start_sample = start_sample
@@ -54,60 +55,60 @@ class SocketFeed:
         timeline = TimelineConfig(quiet_samples=config.quiet_samples, decide_packets=DECIDE_PIECES)
         self._timeline = Timeline(timeline, floor_sample=floor)
         self._pace = Pace(config.pace, now)
-        self._shift: int | None = None  # the timeline's present is so much before ours
-        self._next_sample: int | None = None  # end of what was put, as far as its place is known
+        self._shift: int | None = None  # the timeline's present is this much earlier than the session's
+        self._next_sample: int | None = None  # end of the audio so far, as far as its position is known
         self._last_put_sample = now
-        self._end_ticks = 0  # of the newest piece given to the timeline
-        self._packets: list[tuple[int, int, bytes]] = []  # RTP-like time, samples, payload: not yet placed
-        self.is_hurried = False  # the connection ends: nothing waits for its pace any more
-        self.is_over = False  # the channel is somebody else's: nothing reaches it any more
-        self.samples = 0  # put so far
-        self.waits = 0  # pieces that had to wait: the source was faster than real time
+        self._end_ticks = 0  # end of the newest piece given to the timeline
+        self._packets: list[tuple[int, int, bytes]] = []  # media time, samples, payload: position unknown yet
+        self.is_ending = False  # True: the connection ends, so pieces no longer wait for real time
+        self.is_detached = False  # True: another connection has the channel, so nothing is passed on
+        self.samples = 0  # received so far
+        self.waits = 0  # pieces that had to wait, because the source was faster than real time
 
     async def admit(self) -> None:
-        """A frame came; many small ones cost as much as a few large ones."""
+        """Count a frame: many small frames cost as much as a few large ones."""
         self._pace.pass_on(FRAME_COST_SAMPLES)
         await self._wait(0)
 
     async def put(self, piece: Piece) -> None:
-        """Place a piece and hand it on; waits when it is ahead of its time."""
+        """Place a piece and pass it on; waits when the piece is ahead of real time."""
         for at in range(0, len(piece.samples), PIECE_SAMPLES):
             samples = piece.samples[at : at + PIECE_SAMPLES]
             await self._wait(len(samples))
             self._place(Piece(piece.timestamp + at * TICKS_PER_SAMPLE, samples))
 
     def archive_packet(self, timestamp: int, samples: int, payload: bytes) -> None:
-        """An Opus packet whose decoded piece will be put next; the keeper gets it once its place is known."""
+        """Queue an Opus packet for the archive; its piece comes next, and then its position is known."""
         if self._channel.archive is not None and len(self._packets) < UNPLACED_PACKETS_MAX:
             self._packets.append((timestamp, samples, payload))
 
     def on_tick(self) -> None:
-        """Let time pass: end a decision about a stall, say that nothing comes, account for the time."""
+        """Let time pass: end a decision about a stall, report no signal, and fill time without audio."""
         now = self._now()
-        if self.is_over:
+        if self.is_detached:
             return
         if self._shift is not None:
-            self._take(self._timeline.on_tick(now - self._shift))
+            self._pass_on(self._timeline.on_tick(now - self._shift))
         if now - self._last_put_sample > self._config.no_signal_samples:
             self._channel.report(ChannelState.NO_SIGNAL, "no_packets")
 
     def flush(self) -> None:
-        """The source is at its end: hand on what still waits for a decision."""
-        if not self.is_over:
-            self._take(self._timeline.flush())
+        """End of the source: pass on the audio that still waits for a decision."""
+        if not self.is_detached:
+            self._pass_on(self._timeline.flush())
 
     def _now(self) -> int:
         return self._channel.session.now_sample()
 
     def _first_guess(self, now: int) -> int:
-        """Where the first sample may come to lie at the earliest, until the timeline has decided."""
+        """The earliest possible position of the first sample, before the timeline has decided."""
         if self._start_sample is not None:
             return self._start_sample
         return max(self._channel.end_sample, now - BUFFERED_SAMPLES)
 
     async def _wait(self, samples: int) -> None:
         has_waited = False
-        while not self.is_hurried:
+        while not self.is_ending:
             now = self._now()
             if self._next_sample is None:
                 self._next_sample = self._first_guess(now)
@@ -120,7 +121,7 @@ class SocketFeed:
         self.waits += has_waited
 
     def _place(self, piece: Piece) -> None:
-        if self.is_over:
+        if self.is_detached:
             return
         now = self._now()
         if self._shift is None:
@@ -133,23 +134,23 @@ class SocketFeed:
         self.samples += len(piece.samples)
         self._next_sample = (self._next_sample or 0) + len(piece.samples)
         self._end_ticks = piece.timestamp + len(piece.samples) * TICKS_PER_SAMPLE
-        self._take(self._timeline.feed(piece.timestamp, piece.samples, now - self._shift))
+        self._pass_on(self._timeline.feed(piece.timestamp, piece.samples, now - self._shift))
 
-    def _take(self, blocks: list[Block]) -> None:
-        """What the timeline has placed: sound, when there is any, up to the end of the newest piece."""
-        heard_to = next((b.end_sample for b in reversed(blocks) if b.kind is BlockKind.AUDIO), None)
-        if heard_to is not None:
-            self._keep_placed(heard_to)
-        self._hand_on(blocks)
+    def _pass_on(self, blocks: list[Block]) -> None:
+        """Pass on placed blocks; their audio, if there is any, ends with the newest piece."""
+        audio_end = next((b.end_sample for b in reversed(blocks) if b.kind is BlockKind.AUDIO), None)
+        if audio_end is not None:
+            self._archive_placed(audio_end)
+        self._feed_channel(blocks)
 
-    def _keep_placed(self, end_sample: int) -> None:
-        """The newest piece ends at `end_sample`: so the packets up to there have their places."""
+    def _archive_placed(self, end_sample: int) -> None:
+        """Archive the queued packets: the newest piece ends at `end_sample`, so their positions are known."""
         packets, self._packets = self._packets, []
         for timestamp, samples, payload in packets:
             start = end_sample + (timestamp - self._end_ticks) // TICKS_PER_SAMPLE
             self._channel.archive_packet(OpusPacket(max(0, start), samples, payload))
 
-    def _hand_on(self, blocks: list[Block]) -> None:
+    def _feed_channel(self, blocks: list[Block]) -> None:
         for block in blocks:
             self._channel.feed(block)
             self._next_sample = block.end_sample

@@ -1,6 +1,6 @@
-"""What a socket that brings audio says of it: in the address's query, in the first message, or in both.
+"""The parameters of an audio socket: from the query of its address, from the first message, or from both.
 
-Pure. Owns the fields and their bounds; the answer to a bad one is the socket's.
+Pure: the fields with their limits. The caller sends the error when a field is wrong.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from webrtc_host.session.channel import ChannelSpec
 TEXTS = ("encoding", "session", "language", "label", "resume")
 NUMBERS = ("sample_rate", "channels", "start_ms")
 QUERY_FIELDS = (*TEXTS, *NUMBERS, "token")
-"""What an address may carry; `token` is read before anything else."""
+"""The fields of an address; `token` is read before anything else."""
 FIELDS = (*TEXTS, *NUMBERS, "glossary")
-"""What a first message may carry."""
+"""The fields of a first message."""
 CHANNELS_MAX = 8
 OPUS_CHANNELS_MAX = 2
 RATE_MIN, RATE_MAX = 8_000, 48_000
 BEHIND_MS_MAX = 10_000
-"""Sound may have been captured so long ago: what a queue of speech detection holds."""
+"""The start of the audio may be this far in the past: as much as the queue of speech detection holds."""
 AHEAD_MS_MAX = 1_000
-"""A caller's idea of the session's clock may be off by so much."""
+"""The start of the audio may be this far in the future: the client's clock may be wrong."""
 
 
 class Encoding(StrEnum):
@@ -39,13 +39,13 @@ class Encoding(StrEnum):
     F32 = "pcm_f32le"
     ULAW = "mulaw"
     ALAW = "alaw"
-    OPUS = "opus"  # one packet in each frame
+    OPUS = "opus"  # one packet per frame
     WEBM = "webm"
     OGG = "ogg"
 
     @property
     def is_raw(self) -> bool:
-        """The sound does not say its own rate."""
+        """True when the audio itself does not contain its sample rate."""
         return not self.is_container and self is not Encoding.OPUS
 
     @property
@@ -55,17 +55,19 @@ class Encoding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AudioStart:
+    """The checked parameters of one audio socket."""
+
     encoding: Encoding
-    sample_rate: int  # Hz; of raw samples
+    sample_rate: int  # Hz, for raw samples
     session: str | None
     spec: ChannelSpec
-    start_sample: int | None  # of the first sample on the session's timeline; None: where it arrives
+    start_sample: int | None  # of the first sample, on the session's timeline; None: at its arrival
     channels: int = 1  # of raw samples, interleaved
-    resume: str | None = None  # the token of a client that fed the channel before
+    resume: str | None = None  # resume token of a client that fed the channel before
 
 
 def query_fields(query: Mapping[str, str]) -> dict[str, Any]:
-    """The fields in an address; empty ones are left out. Raises RequestError 422 for unknown ones."""
+    """The fields of an address without the empty ones. Raises RequestError 422 for unknown fields."""
     check_fields(query, QUERY_FIELDS, "the address")
     body: dict[str, Any] = {name: query[name] for name in TEXTS if query.get(name)}
     for name in NUMBERS:
@@ -76,7 +78,7 @@ def query_fields(query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def message_fields(text: str, known: Collection[str] = FIELDS) -> dict[str, Any]:
-    """The fields of a first message. Raises RequestError: 400 no such message, 422 an unknown field."""
+    """The fields of a first message. Raises RequestError: 400 for other text, 422 for an unknown field."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -88,7 +90,10 @@ def message_fields(text: str, known: Collection[str] = FIELDS) -> dict[str, Any]
 
 
 def start_of(fields: dict[str, Any], channel_id: str) -> AudioStart:
-    """Raises RequestError: 400 no encoding is named, 415 one that is not taken, 422 a bad value."""
+    """The checked parameters.
+
+    RequestError: 400 without an encoding, 415 for an unknown one, 422 bad value.
+    """
     if fields.get("encoding") is None:
         raise no_start()
     encoding = _encoding(fields["encoding"])
@@ -104,9 +109,9 @@ def start_of(fields: dict[str, Any], channel_id: str) -> AudioStart:
 
 
 def check_late_message(text: str, address: Mapping[str, Any]) -> bool:
-    """Whether a text is a first message that came although the address had begun the feed already.
+    """True when a text is a first message that came after the address had already started the feed.
 
-    Raises RequestError 422 when it says anything else than the address: it would not count.
+    Raises RequestError 422 when it differs from the address, because it would have no effect.
     """
     try:
         body = json.loads(text)
@@ -120,7 +125,7 @@ def check_late_message(text: str, address: Mapping[str, Any]) -> bool:
         if value is not None and name not in address:
             raise RequestError(
                 "late_field",
-                f"`{name}` came after the feed had begun, for the address names the `encoding`; "
+                f"`{name}` came after the feed had begun, because the address has the `encoding`; "
                 f"put `{name}` into the address too, or `encoding` into the message",
                 422,
             )
@@ -128,15 +133,15 @@ def check_late_message(text: str, address: Mapping[str, Any]) -> bool:
 
 
 def check_start(start_sample: int | None, now_sample: int) -> None:
-    """Raises RequestError 422 when it is too far from the present."""
+    """Raises RequestError 422 when the start is too far from the present."""
     if start_sample is None:
         return
     behind_ms = (now_sample - start_sample) // SAMPLES_PER_MS
     if not -AHEAD_MS_MAX <= behind_ms <= BEHIND_MS_MAX:
         raise RequestError(
             "bad_field",
-            f"`start_ms` lies {behind_ms} ms before the session's present; {BEHIND_MS_MAX} at most. "
-            "Older sound goes to /push",
+            f"`start_ms` is {behind_ms} ms before the session's present time; at most {BEHIND_MS_MAX} are "
+            "possible. Send older audio to /push",
             422,
         )
 
@@ -168,7 +173,7 @@ def _channels(value: Any, encoding: Encoding) -> int:
     if encoding.is_container:
         raise RequestError(
             "bad_field",
-            f"`channels` is {str(value)[:20]}, but {encoding.value} says by itself how many channels it has; "
+            f"`channels` is {str(value)[:20]}, but {encoding.value} contains the number of its channels; "
             "leave `channels` out",
             422,
         )

@@ -1,6 +1,6 @@
-"""An uploaded recording becomes 16 kHz mono, whole, within a bound. Blocking: runs in a thread.
+"""Decodes an uploaded recording into 16 kHz mono as a whole, up to a length limit. Blocking: use a thread.
 
-What is read and what is refused is `host_stt_common.audio_file`'s, the same as on 8081.
+`host_stt_common.audio_file` reads the file and decides what is refused, as on 8081.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from webrtc_host.speech.vad import VadConfig, make_detector
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """samples: (n,) float32 at 16 kHz, n >= 1."""
+    """A decoded recording. samples: (n,) float32 at 16 kHz, n >= 1."""
 
     samples: Float32Array
     facts: AudioFacts
@@ -34,11 +34,11 @@ def read_recording(
     track: int | None = None,
     make_detector: Callable[[], Detector] | None = None,
 ) -> Recorded:
-    """The whole file; gaps in its timestamps are silence. name: as its sender named it. track: from 0;
-    None: the first with speech, as `make_detector`'s hears it.
+    """The whole file; gaps in its timestamps become silence. name: the file name from the sender.
 
-    Raises RequestError: 413 longer than seconds_max, 415 nothing that can be read, 422 without audio,
-    without this track, or of a rate that is not taken.
+    track: from 0; None: the first track with speech, by `make_detector`.
+    Raises RequestError: 413 longer than seconds_max, 415 no readable file, 422 no audio, no such track, or a
+    sample rate that is not accepted.
     """
     try:
         with open_audio(data, seconds_max, make_detector or voice_detector, name=name, track=track) as opened:
@@ -49,7 +49,7 @@ def read_recording(
 
 
 def voice_detector(config: VadConfig | None = None) -> Detector:
-    """The live channels' detector, for whole recordings."""
+    """The speech detector of live channels, for whole recordings."""
     detector = make_detector(config or VadConfig())
 
     def probabilities(samples: Float32Array) -> Float32Array:

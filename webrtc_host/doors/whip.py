@@ -1,8 +1,9 @@
-"""`/whip/{channel}`: WebRTC-HTTP ingestion (RFC 9725), for OBS, FFmpeg, GStreamer and whoever speaks WHIP.
+"""`/whip/{channel}`: WebRTC-HTTP ingestion (RFC 9725), for OBS, FFmpeg, GStreamer and other WHIP clients.
 
-Owns the HTTP of it: the offer in, the answer and links out, trickled candidates, the end. The peer connection
-is `transport.peer`'s, who may feed what is the registry's. One audio track for each session, so one channel.
-Invariant: a session's address cannot be guessed, and still answers DELETE after the session has ended.
+This module has the HTTP part: offer, answer and links, trickled candidates, and the end. `transport.peer`
+holds the peer connection; `session.registry` decides which channel it may feed. A WHIP session has one audio
+track, so one channel. Invariant: the address of a WHIP session cannot be guessed, and answers DELETE even
+after its end.
 """
 
 from __future__ import annotations
@@ -40,17 +41,20 @@ SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 FRAGMENT_BYTES_MAX = 64 * 1024
 EVENTS_REL = "urn:x-host-stt:events"
-"""Of the link to the session's events. RFC 9725 leaves extensions to a registry; ours is not in it."""
+"""The relation of the link to the session's events.
+
+RFC 9725 has a registry for extensions; this one is not in it.
+"""
 ENDED_MAX = 4096
-"""Sessions that have ended and still answer DELETE."""
+"""Ended WHIP sessions that still answer DELETE."""
 CONNECTING_MAX = 64
-"""Publishers on their way; more of them are a flood, or clients whose packets do not arrive."""
+"""Publishers that are still connecting. More are a flood, or clients whose packets do not arrive."""
 RETRY_AFTER_S = 5.0
 
 
 @dataclass(slots=True)
 class _Publisher:
-    """One WHIP session that lasts."""
+    """One WHIP session that is open."""
 
     path: str
     peer: Peer
@@ -61,6 +65,8 @@ class _Publisher:
 
 
 class WhipDoor:
+    """The routes of WHIP, with the open and the ended WHIP sessions."""
+
     def __init__(
         self,
         registry: SessionRegistry,
@@ -83,7 +89,7 @@ class WhipDoor:
     @Route("OPTIONS", ENDPOINT, OPEN_TO_ALL, "The content types that WHIP accepts")
     @Route("OPTIONS", PUBLICATION, OPEN_TO_ALL, "The content types that WHIP accepts")
     async def options(self, request: web.Request) -> web.Response:
-        """Also for a browser's preflight, which carries no token. `http.server` adds the CORS headers."""
+        """Also answers the preflight of browsers, which has no token. `http.server` adds the CORS headers."""
         return web.Response(headers={"Accept-Post": SDP, "Accept-Patch": FRAGMENT})
 
     @Route("GET", ENDPOINT, Role.OPERATOR, "No content; WHIP publishes with POST", status=204)
@@ -131,7 +137,7 @@ class WhipDoor:
         path = f"/whip/{spec.channel}/{secrets.token_urlsafe(24)}"
         publisher = _Publisher(path, peer, connection, offer.ufrags)
         self._publishers[path] = publisher
-        if connection.id not in self._registry.connections:  # it ended while it was answered
+        if connection.id not in self._registry.connections:  # it ended during the negotiation
             self._closed(connection)
         self.totals["published"] += 1
         return self._created(publisher, answer, session, str(spec.channel))
@@ -174,14 +180,14 @@ class WhipDoor:
         _check_condition(request.headers.get("If-Match"), publisher, fragment)
         self.totals["trickled"] += 1
         self.totals["candidates"] += len(fragment.candidates)
-        room = max(0, CANDIDATES_MAX - publisher.candidates)
+        space = max(0, CANDIDATES_MAX - publisher.candidates)
         publisher.candidates += len(fragment.candidates)
-        await publisher.peer.trickle(Fragment(fragment.ufrag, fragment.candidates[:room]))
+        await publisher.peer.trickle(Fragment(fragment.ufrag, fragment.candidates[:space]))
         return web.Response(status=204)
 
     @Route("DELETE", PUBLICATION, Role.OPERATOR, "WHIP: end a publication", errors=(404,))
     async def hang_up(self, request: web.Request) -> web.Response:
-        """200 also when the session ended before, by whichever side."""
+        """End the WHIP session. 200 also when it had ended before."""
         publisher = self._publishers.get(request.path)
         if publisher is not None:
             self._ended[request.path] = await publisher.connection.end("hung_up")
@@ -190,12 +196,12 @@ class WhipDoor:
         return web.json_response({"final_seq": self._ended[request.path]})
 
     def _check_connecting(self) -> None:
-        """Raises Overloaded while too many are on their way."""
+        """Raises Overloaded while too many publishers are connecting."""
         channels = [channel for p in self._publishers.values() for channel in p.connection.channels]
         if sum(channel.pipeline is None for channel in channels) >= CONNECTING_MAX:
             raise Overloaded(
                 "too_many_connecting",
-                f"{CONNECTING_MAX} publishers have not connected yet; come again later",
+                f"{CONNECTING_MAX} publishers have not connected yet; try again later",
                 retry_after_s=RETRY_AFTER_S,
             )
 
@@ -210,7 +216,7 @@ class WhipDoor:
 
 
 async def _text_of(request: web.Request, content_type: str, limit_bytes: int) -> str:
-    """The body. Raises RequestError: 400 no text, 413 too large, 415 another type."""
+    """The body as text. Raises RequestError: 400 not UTF-8, 413 too large, 415 another type."""
     if request.content_type != content_type:
         raise RequestError("wrong_type", f"send {content_type}, not {request.content_type[:60]}", 415)
     try:
@@ -220,33 +226,33 @@ async def _text_of(request: web.Request, content_type: str, limit_bytes: int) ->
 
 
 def _read(text: str, lines_max: int) -> Offer:
-    """Raises RequestError 422 for more than one audio line that could feed a channel."""
+    """The checked offer. Raises RequestError 422 for more than one audio line that could feed a channel."""
     offer = read_offer(text, lines_max)
     if len(offer.audio) > 1:
         raise RequestError(
             "too_many_tracks",
-            f"the offer has {len(offer.audio)} audio lines that send; WHIP carries one, for one channel",
+            f"the offer has {len(offer.audio)} audio lines that send; WHIP has one, for one channel",
             422,
         )
     return offer
 
 
 def _check_condition(if_match: str | None, publisher: _Publisher, fragment: Fragment) -> None:
-    """Raises RequestError: 428 no condition, 412 one that does not hold, 422 an ICE restart."""
+    """Raises RequestError: 428 without If-Match, 412 for another ETag, 422 for an ICE restart."""
     if if_match is None:
         raise RequestError("no_etag", "send the ETag of the session in If-Match", 428)
     if if_match.strip() == "*" or (fragment.ufrag is not None and fragment.ufrag not in publisher.ufrags):
         raise RequestError(
             "no_ice_restart",
-            "ICE restarts are not possible here; the session goes on, or POST a new one",
+            "ICE cannot be restarted here; the session continues, or POST a new one",
             422,
         )
     if publisher.etag not in (tag.strip() for tag in if_match.split(",")):
-        raise RequestError("wrong_etag", "the ETag is not the session's", 412)
+        raise RequestError("wrong_etag", "If-Match does not have the session's ETag", 412)
 
 
 def _as_whip(error: RequestError) -> RequestError:
-    """WHIP knows 503 for every kind of `too many`; clients heed its Retry-After."""
+    """WHIP has 503 for every kind of "too many"; clients obey its Retry-After."""
     if isinstance(error, Overloaded) and error.status == 429:
         return Overloaded(error.code, error.message, retry_after_s=error.retry_after_s or RETRY_AFTER_S)
     return error

@@ -307,13 +307,13 @@ async def test_a_piece_without_room_in_the_archive_is_503_and_leaves_no_trace(
 ) -> None:
     rig, engine, archive = Rig(), Engine(), FullArchive()
     glossary = Glossary()
-    door = PushDoor(rig.registry, engine, glossary, Ids(), archive=archive, room_wait_s=0.01)
+    door = PushDoor(rig.registry, engine, glossary, Ids(), archive=archive, space_wait_s=0.01)
     world = World(rig, await aiohttp_client(app_of(door)), engine)
     session = await world.create()
     fields = {"session_id": session, "channel_id": "C01", "start_ts": "0"}
     assert archive.encoder.reserve(2 * 16_000)
     said = await world.refused(503, "archive_busy", wav(1), **fields)
-    assert "nothing of it was read; send it again" in said
+    assert "nothing was transcribed; send it again" in said
     assert not engine.windows and not rig.logs[session].of(EventType.SEGMENT_FINAL)
     assert not rig.registry.get(session).channels["C01"].taken
     archive.encoder.release(2 * 16_000)

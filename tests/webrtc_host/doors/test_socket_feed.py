@@ -187,7 +187,7 @@ async def test_nothing_reaches_a_channel_that_was_given_up() -> None:
     world = World()
     await world.speak(1.0)
     before = world.pipeline.samples_of(BlockKind.AUDIO)
-    world.feed.is_over = True
+    world.feed.is_detached = True
     await world.speak(1.0)
     world.wait(20.0)
     world.feed.flush()
