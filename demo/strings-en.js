@@ -158,7 +158,7 @@ export default {
   "channel.disconnected": "not connected",
 
   "banner.starter": "Starter model: for trying out only.",
-  "banner.starterMore": "It knows only the words of short radio phrases: about 260 in English and 270 in Korean. All other words are guesses.",
+  "banner.starterMore": "It knows about 260 English and 270 Korean words of short radio phrases. All other words are guesses.",
   "banner.reason": "Why:",
   "banner.notReady": "The server is not ready to transcribe yet.",
   "banner.degraded": "The speech engine is not available. Audio is kept, and the text will follow.",
