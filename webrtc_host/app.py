@@ -57,9 +57,8 @@ from webrtc_host.http.openapi import OpenApi
 from webrtc_host.http.pages import add_pages
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import add_routes
-from webrtc_host.life import Step, living, once, task
+from webrtc_host.life import Step, living, task
 from webrtc_host.media.opus import libopus_works
-from webrtc_host.recovery.backfill import BackfillService
 from webrtc_host.recovery.finding import FailedWindows
 from webrtc_host.recovery.service import RecoveryService
 from webrtc_host.services.archive import ArchiveService
@@ -105,9 +104,7 @@ SOCKETS = web.AppKey("sockets", PcmSocketDoor)
 RESUME = web.AppKey("resume", ResumeTokens)
 RESUME_TOKENS = web.AppKey("resume_tokens", ResumeTokenService)
 BACKFILL = web.AppKey("backfill", BackfillDoor)
-BACKFILL_SERVICE = web.AppKey("backfill_service", BackfillService)
 RECOVERY = web.AppKey("recovery", RecoveryService)
-"""Only when the configuration enables it."""
 WHIP = web.AppKey("whip", WhipDoor)
 ONE_PORT = web.AppKey("one_port", OnePort)
 
@@ -164,27 +161,22 @@ def _steps(app: web.Application) -> Sequence[Step]:
     whole life.
     """
     record, archive = app[RECORD], app[ARCHIVE]
-    recovery = app.get(RECOVERY)
     return (
         # All other steps read from the record, or write their last events into it.
         Step("record", record.running),
-        # Tokens, backfill and recovery refer to sessions and channels, so these are restored first.
+        # Tokens and recovery refer to sessions and channels, so these are restored first.
         Step("restored sessions", partial(record.restoring, app[REGISTRY])),
         Step("resume tokens", app[RESUME_TOKENS].running),
         # Before any step writes finals: a final is indexed in the transaction that saves it.
         Step("search index", app[SEARCH].running),
-        # Backfill and recovery send windows to the engine, so its client is closed after they have ended.
+        # Recovery sends windows to the engine, so its client is closed after recovery has ended.
         Step("speech", app[SPEECH].running),
         # The start repairs and lists the files before any step reads them; it closes after the last writer.
         Step("archive", archive.running),
-        # Before recovery makes its plan: recovery leaves out what backfill has reserved, else that audio
-        # would be transcribed twice.
-        once("backfill notes", app[BACKFILL_SERVICE].prepare),
         # Before clients: recovery moves the clocks of interrupted channels behind the archived audio.
-        *([] if recovery is None else [Step("recovery", recovery.running)]),
+        Step("recovery", app[RECOVERY].running),
         # Retention starts after recovery has found the audio of a crash; it stops before the archive closes.
         Step("archive retention", archive.maintaining),
-        Step("backfill", app[BACKFILL_SERVICE].running),
         task("loop lag", app[READINESS].lag.run),
         task("engine watch", app[READINESS].engine.run),
     )
@@ -251,12 +243,16 @@ def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
         make_archive=None if archive is None else archive.of_channel,
     )
     app[ARCHIVE] = ArchiveService(registry, record, archive, holds)
-    app[BACKFILL_SERVICE] = BackfillService(registry, store, archive, speech.make_past_pipeline)
-    if archive is not None and is_recovering:
-        backlog_ms = config.speech.pipeline.backlog_ms_max
-        app[RECOVERY] = RecoveryService(
-            archive, record, speech, registry, failed, app[BACKFILL_SERVICE].reserved, backlog_ms
-        )
+    app[RECOVERY] = RecoveryService(
+        registry,
+        store,
+        archive,
+        speech.engine,
+        speech.make_past_pipeline,
+        restored=lambda: record.restored,
+        failed=failed if is_recovering else None,
+        backlog_ms=config.speech.pipeline.backlog_ms_max,
+    )
 
 
 def _add_readiness(app: web.Application) -> None:
@@ -275,7 +271,7 @@ def _add_routes(app: web.Application, model_api: ModelApi) -> None:
     attach, port = app[DATA_CHANNELS].attach, app[ONE_PORT]
     watching = Watching(registry, app[SUBSCRIBERS])
     app[BACKFILL] = BackfillDoor(
-        *(registry, app[RESUME], app[BACKFILL_SERVICE].fill, config.media.backfill_s),
+        *(registry, app[RESUME], app[RECOVERY].fill, config.media.backfill_s),
         rates=app[SOCKETS].rates,
     )
     app[WHIP] = WhipDoor(registry, config.media, attach, port)
@@ -331,8 +327,8 @@ def _add_statistics(app: web.Application) -> None:
     add(metric_list.RECORD, app[RECORD].store.statistics)
     if (archive := app[ARCHIVE].archive) is not None:
         add(metric_list.ARCHIVE, archive.statistics)
-    if (recovery := app.get(RECOVERY)) is not None:
-        add(metric_list.RECOVERY, recovery.statistics)
+    if app[RECOVERY].is_recovering:
+        add(metric_list.RECOVERY, app[RECOVERY].statistics)
 
 
 async def _stop(app: web.Application) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,17 +33,6 @@ async def living(steps: Sequence[Step]) -> AsyncIterator[None]:
             await stack.enter_async_context(step.running())
             stack.callback(logger.debug, "- stop: %s", step.name)
         yield
-
-
-def once(name: str, start: Callable[[], Awaitable[None]]) -> Step:
-    """A step that finishes its work before the next step starts, and has nothing to stop."""
-
-    @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        await start()
-        yield
-
-    return Step(name, running)
 
 
 def task(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> Step:

@@ -27,7 +27,7 @@ from webrtc_host.media.jitter import RtpPacket
 from webrtc_host.media.opus import Codec
 from webrtc_host.media.resample import Piece
 from webrtc_host.media.rtp import RtpStream
-from webrtc_host.recovery.reading import PastDecoder
+from webrtc_host.recovery.audio import PastDecoder
 from webrtc_host.seams import OpusPacket
 
 Decode = Callable[[Float32Array, int, Path], Float32Array]

@@ -1,9 +1,9 @@
-"""`GET /ws/backfill/{channel}`: what a client recorded while its network was gone, sent afterwards.
+"""`GET /ws/backfill/{channel}`: audio that a client recorded during a network gap, sent afterwards.
 
 Owns the socket's conversation, its bounds (length, bytes a second, one caller per channel) and its close
-codes. `recovery.gap_filling` decides which of the audio is used and reads it; `recovery.backfill` keeps it
-over a crash; the resume token proves who may send it. Invariant: when the socket closes with 1000, the
-words of the gaps that it filled are in the log.
+codes. `recovery.service` decides which of the audio is used, archives it and reads it; the resume token
+proves who may send it. Invariant: when the socket closes with 1000, the words of the gaps that it filled
+are in the log.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import GATE, check_upgrade
 from webrtc_host.media.resample import MEDIA_RATE, Piece
-from webrtc_host.recovery.gap_filling import Filled, Run, joined
+from webrtc_host.recovery.audio import Run, joined
+from webrtc_host.recovery.service import Filled
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.publisher_status import channel_status
@@ -71,7 +72,7 @@ class BackfillDoor:
         limits: BackfillLimits | None = None,
         rates: FrameRates | None = None,
     ) -> None:
-        """fill: keeps and reads what of the sound is missing. seconds_max: of it in one conversation."""
+        """fill: archives and reads what of the audio is missing. seconds_max: audio in one conversation."""
         self.registry = registry
         self.tokens = tokens
         self.fill = fill

@@ -1,165 +1,305 @@
-"""Finding what is to be read again: the record's rows of feeds, failed windows, and what is known of them.
+"""Finding: which past audio is to be read, and from where.
 
-Owns the queries, and the queue of windows that fail now (`FailedWindows`); decides nothing
-(`recovery.plan`) and reads no sound (`recovery.service`). Invariant: a feed is left out only when a note
-says that it was read, a failed window only when the ledger does.
+Owns the way from each source of work to its jobs: gaps that a client fills or that a note names, feeds that
+a crash cut off, windows that failed because there was no engine. The queries are `transcript.past`'s, the
+bounds in time `recovery.plan`'s. Reads no audio. Invariants: a feed is left out only when a note says that
+it was read, a failed window only when coverage does; no time is given to two jobs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.writer import ChannelKey
-from webrtc_host.events import (
-    ChannelClosed,
-    CoverageChanged,
-    Event,
-    SegmentFinal,
-    SpeechEnded,
-    SpeechStarted,
-    WindowFailed,
+from webrtc_host.errors import Overloaded, RequestError, StoreError
+from webrtc_host.events import WindowFailed
+from webrtc_host.recovery.audio import ArchivedAudio, Run, UploadedAudio
+from webrtc_host.recovery.jobs import (
+    Job,
+    channel_key_of,
+    feeds_read,
+    gaps_key,
+    note_feed_read,
+    noted_gaps,
+    remove_gaps_note,
 )
-from webrtc_host.recovery.plan import WANT_OF_ENGINE, Known, known_of
-from webrtc_host.seams import CoverageState
-from webrtc_host.session.channel import DoorKind
+from webrtc_host.recovery.known import WANT_OF_ENGINE, Known, Range, known_of
+from webrtc_host.recovery.plan import AROUND_SAMPLES, Plan, plan_of_feed, plan_of_gaps, plan_of_utterance
+from webrtc_host.seams import SAMPLES_PER_MS, Source, ms_of
+from webrtc_host.session.channel import Channel, DoorKind
+from webrtc_host.session.publisher_status import GAP_MS_MIN
+from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.restore import CRASHED
-from webrtc_host.transcript import schema
 from webrtc_host.transcript.event_codec import decode_readable
 from webrtc_host.transcript.event_log import LoggedEvent
+from webrtc_host.transcript.past import FeedRow, events_after, events_around, feeds_up_to, windows_failed
+from webrtc_host.transcript.store import Store
 
-EVENTS_MAX = 4000
-"""Of one feed, the newest: days of one channel's speech that is not dealt with would not fill it."""
+logger = logging.getLogger(__name__)
+
 AROUND_MS = 120_000
-FAILED_MAX = 1024  # windows told of and not taken; recovery takes them at once
-DONE_KEY = "recovered:{session}:{channel}:"
-"""In `meta`, with the opened_seq behind it: this feed was read again. Feeds are done in any order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A window that was given up for want of an engine."""
-
-    place: ChannelKey
-    utterance: str
-    start_ms: int
+"""The record is read from so long before a gap or a failed window; no utterance is longer."""
+FAILED_MAX = 1024  # failed windows that recovery has not taken yet; it takes them at once
+SETTLE_S = 1.0
+"""After a window failed: the other windows of its utterance get their text meanwhile."""
+NEVER_SAMPLE = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
+    """A feed that a crash cut off. next_ms: when the channel was opened again; None: it was not."""
+
     opened_seq: int
     opened_ms: int
-    next_ms: int | None  # when the channel was opened again
+    next_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A window that failed because there was no engine."""
+
+    channel_key: ChannelKey
+    utterance: str
+    start_ms: int
 
 
 class FailedWindows:
-    """Windows that fail for want of an engine while the server runs, in order, for recovery to read again.
+    """Windows that fail for want of an engine while the server runs, in order.
 
-    It stands between the event logs and recovery: logs tell it of every event, and recovery, which needs the
-    sessions that write those logs, is made after them.
+    This queue stands between the event logs and recovery: the logs write every event to it, and recovery,
+    which needs the sessions that write these logs, is made after them.
     """
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[Failed] = asyncio.Queue(FAILED_MAX)
         self.refused = 0
-        """Too many at once: the next start finds them."""
+        """Windows for which the queue had no place. The next start finds them."""
 
     def observe(self, logged: LoggedEvent) -> None:
         """A listener of every event log. Never waits."""
         event = logged.event
         if not isinstance(event, WindowFailed) or event.code not in WANT_OF_ENGINE:
             return
-        place = ChannelKey(logged.session, event.channel)
+        channel_key = ChannelKey(logged.session, event.channel)
         try:
-            self._waiting.put_nowait(Failed(place, event.utterance, event.start_ms))
+            self._waiting.put_nowait(Failed(channel_key, event.utterance, event.start_ms))
         except asyncio.QueueFull:
             self.refused += 1
 
     async def next(self) -> Failed:
-        """The oldest that was not taken yet; waits for one."""
+        """The oldest window in the queue; waits until there is one."""
         return await self._waiting.get()
 
 
-def unrecovered_feeds(
-    connection: Connection, session: str, channel: str, head_seq: int, recent_ms: int
-) -> list[Feed]:
-    """Those that a crash ended; uploads are answered whole or sent again by their sender."""
-    prefix = DONE_KEY.format(session=session, channel=channel)
-    key = schema.meta.c.key
-    keys = connection.execute(select(key).where(key.startswith(prefix, autoescape=True))).scalars()
-    done = {int(one.removeprefix(prefix)) for one in keys}
-    table = schema.feeds
-    rows = connection.execute(
-        select(table)
-        .where(table.c.session == session, table.c.channel == channel, table.c.opened_seq <= head_seq)
-        .order_by(table.c.opened_seq)
-    ).all()
+def claim_gaps(channel: Channel, runs: Iterable[Run | Range]) -> tuple[Range, ...]:
+    """The time that is missing in the channel and present in the runs. From now on it counts as received, so
+    that no second caller fills it too.
+    """
+    gaps: list[Range] = []
+    for run in runs:
+        for start, end in channel.missing(run.start_sample, run.end_sample):
+            if end - start >= GAP_MS_MIN * SAMPLES_PER_MS:
+                gaps.append(Range(start, end))
+                channel.claim_gap(start, end)
+    return tuple(gaps)
+
+
+class Finding:
+    """archive: None where the configuration keeps no audio; then only uploads can be read.
+
+    tail_ms: at a crash, so much audio may have waited for speech detection.
+    """
+
+    def __init__(
+        self, registry: SessionRegistry, store: Store, archive: Archive | None, tail_ms: int
+    ) -> None:
+        self._registry, self._store, self._archive, self._tail_ms = registry, store, archive, tail_ms
+
+    def uploaded_gaps(self, channel: Channel, runs: Sequence[Run], gaps: tuple[Range, ...]) -> Job:
+        """The job for gaps that a client sends now. runs: its audio, in order."""
+        return self._gaps(
+            channel, UploadedAudio(runs), gaps, gaps_key(channel_key_of(channel), gaps), is_awaited=True
+        )
+
+    async def noted_gaps(self) -> list[Job]:
+        """Jobs for gaps that a client sent before the restart. Their time is claimed.
+
+        A note of which nothing can be read any more is removed.
+        """
+        jobs: list[Job] = []
+        for key, channel_key, noted in await self._store.read(noted_gaps):
+            try:
+                session = self._registry.get_live(channel_key.session)
+                channel = self._registry.channel(session, channel_key.channel)
+            except RequestError as error:
+                logger.warning(
+                    "a backfill of %s %s is not read: %s", channel_key.session, channel_key.channel, error
+                )
+                await self._forget(key)
+                continue
+            gaps = claim_gaps(channel, await asyncio.to_thread(self._archived, channel_key, noted))
+            if gaps:
+                jobs.append(self._gaps(channel, self._audio(channel_key), gaps, key))
+            else:
+                await self._forget(key)
+        return jobs
+
+    async def feeds(self, channel: Channel, recent_ms: int, others: Sequence[Job]) -> list[Job]:
+        """Jobs for the feeds of a channel that a crash ended, oldest first. The channel's clock is set behind
+        their audio.
+
+        recent_ms: feeds that were closed later than this count too. others: jobs whose time is left out.
+        """
+        channel_key, head_seq = channel_key_of(channel), channel.session.log.head_seq
+        feeds = await self._store.read(
+            lambda connection: unread_feeds(
+                feeds_up_to(connection, channel_key.session, channel_key.channel, head_seq),
+                feeds_read(connection, channel_key),
+                recent_ms,
+            )
+        )
+        without = tuple(gap for job in others if job.channel_key == channel_key for gap in job.ranges)
+        jobs = [await self._feed(channel, feed, head_seq, without) for feed in feeds]
+        return [job for job in jobs if job is not None]
+
+    async def windows(self, channel_key: ChannelKey, others: Sequence[Job]) -> list[Failed]:
+        """Windows that failed for want of an engine, and were not read again before the server ended.
+
+        others: jobs that read their time in any case.
+        """
+        failed = await self._store.read(partial(still_failed, channel_key=channel_key))
+        return [
+            window
+            for window in failed
+            if not any(job.reads(channel_key, window.start_ms * SAMPLES_PER_MS) for job in others)
+        ]
+
+    def window(self, failed: Failed) -> Job:
+        """The job for the utterance of a failed window."""
+        session = self._registry.get(failed.channel_key.session)
+        channel = self._registry.channel(session, failed.channel_key.channel)
+
+        async def plan() -> Plan:
+            await asyncio.sleep(SETTLE_S)
+            known = await self._known_around(channel, failed.start_ms)
+            return plan_of_utterance(known, failed.utterance, session.now_sample())
+
+        what = f"a failed window of {failed.utterance}"
+        return Job(channel, what, Source.RECOVERY, self._audio(failed.channel_key), plan)
+
+    def _gaps(
+        self,
+        channel: Channel,
+        audio: ArchivedAudio | UploadedAudio,
+        gaps: tuple[Range, ...],
+        key: str,
+        *,
+        is_awaited: bool = False,
+    ) -> Job:
+        async def plan() -> Plan:
+            return await self._plan_of_gaps(channel, gaps)
+
+        seconds = sum(end - start for start, end in gaps) / (1000 * SAMPLES_PER_MS)
+        what = f"a backfill of {seconds:.1f} s"
+        return Job(channel, what, Source.BACKFILL, audio, plan, gaps, remove_gaps_note(key), is_awaited)
+
+    async def _plan_of_gaps(self, channel: Channel, gaps: tuple[Range, ...]) -> Plan:
+        first_ms, last_ms = ms_of(gaps[0].start_sample), ms_of(gaps[-1].end_sample + 2 * AROUND_SAMPLES)
+        known = Known()
+        # If the record cannot be read, the log in memory is used alone: a text for the gap is worth more than
+        # the danger of a word that comes twice.
+        with contextlib.suppress(StoreError, Overloaded):
+            known = await self._known_around(channel, first_ms, last_ms)
+        return plan_of_gaps(known, gaps)
+
+    async def _feed(
+        self, channel: Channel, feed: Feed, head_seq: int, without: tuple[Range, ...]
+    ) -> Job | None:
+        """None when nothing of it is to be read."""
+        assert self._archive is not None, "feeds are recovered from the archive"
+        channel_key = channel_key_of(channel)
+        limit = NEVER_SAMPLE if feed.next_ms is None else feed.next_ms * SAMPLES_PER_MS
+        end = await asyncio.to_thread(self._archive.end_before, channel_key, limit)
+        if feed.next_ms is None:
+            channel.restore_archived(feed.opened_ms * SAMPLES_PER_MS, end)
+        known = await self._store.read(partial(known_of_feed, channel_key=channel_key, feed=feed))
+        plan = plan_of_feed(replace(known, to_seq=head_seq), end, self._tail_ms, without)
+        if plan.is_empty:
+            return None
+        for start, stop in await asyncio.to_thread(self._archived, channel_key, plan.ranges):
+            channel.note_received(start, stop)  # it will be read, so a client need not send it again
+
+        async def known_plan() -> Plan:
+            return plan
+
+        what = f"the feed that began at {feed.opened_ms / 1000:.1f} s"
+        done = note_feed_read(channel_key, feed.opened_seq)
+        audio = self._audio(channel_key, without)
+        return Job(channel, what, Source.RECOVERY, audio, known_plan, plan.ranges, done)
+
+    def _audio(self, channel_key: ChannelKey, without: Sequence[Range] = ()) -> ArchivedAudio:
+        assert self._archive is not None, "past audio is read from the archive"
+        return ArchivedAudio(self._archive, channel_key, without)
+
+    def _archived(self, channel_key: ChannelKey, wanted: Iterable[Range]) -> list[Range]:
+        """What of the wanted time lies in the archive. Blocking."""
+        assert self._archive is not None, "past audio is read from the archive"
+        return [
+            Range(max(low, start), min(high, end))
+            for start, end in wanted
+            for low, high in self._archive.runs(channel_key, start, end)
+        ]
+
+    async def _known_around(self, channel: Channel, from_ms: int, to_ms: int | None = None) -> Known:
+        floor_ms, session = max(0, from_ms - AROUND_MS), channel.session
+        saved_seq = session.log.saved_seq  # before the query, which then finds everything up to this event
+        stored = await self._store.read(
+            lambda connection: events_around(connection, session.id, channel.id, floor_ms, to_ms)
+        )
+        return replace(known_of(floor_ms, decode_readable(stored)), to_seq=saved_seq)
+
+    async def _forget(self, key: str) -> None:
+        try:
+            await self._store.write(remove_gaps_note(key))
+        except (StoreError, Overloaded) as error:
+            logger.warning("a note about a backfill cannot be removed; the next start tries again: %s", error)
+
+
+def unread_feeds(rows: Sequence[FeedRow], read: set[int], recent_ms: int) -> list[Feed]:
+    """The feeds that a crash ended and that were not read since.
+
+    Uploads are left out: their sender gets no response, and sends the file again.
+    """
     feeds: list[Feed] = []
     for number, row in enumerate(rows):
         later = (other.opened_ms for other in rows[number + 1 :] if other.door != DoorKind.PUSH)
         is_cut_off = row.closed_ms is None or row.closed_ms > recent_ms or row.reason == CRASHED
-        if is_cut_off and row.opened_seq not in done and row.door != DoorKind.PUSH:
+        if is_cut_off and row.opened_seq not in read and row.door != DoorKind.PUSH:
             feeds.append(Feed(row.opened_seq, row.opened_ms, next(later, None)))
     return feeds
 
 
-def known_to_its_end(connection: Connection, place: ChannelKey, feed: Feed) -> Known:
-    """The newest events of a feed, to its end."""
-    return known_of(feed.opened_ms, _events(connection, place, feed.opened_seq), feed.next_ms)
+def known_of_feed(connection: Connection, channel_key: ChannelKey, feed: Feed) -> Known:
+    """What the record knows of a feed, from its newest events."""
+    stored = events_after(connection, channel_key.session, channel_key.channel, feed.opened_seq)
+    return known_of(feed.opened_ms, decode_readable(stored), feed.next_ms)
 
 
-def known_around(connection: Connection, place: ChannelKey, start_ms: int) -> Known:
-    """The newest events of a channel, from a little before `start_ms` on."""
-    floor_ms = max(0, start_ms - AROUND_MS)
-    near = [e for e in _events(connection, place, 0) if getattr(e, "start_ms", floor_ms) >= floor_ms]
-    return known_of(floor_ms, near)
-
-
-def still_failed(connection: Connection, place: ChannelKey) -> list[Failed]:
-    """By the ledger: what was read later is no longer failed in it."""
-    runs = schema.coverage
-    failed = connection.execute(
-        select(runs.c.from_ms, runs.c.to_ms).where(
-            runs.c.session == place.session,
-            runs.c.channel == place.channel,
-            runs.c.state == CoverageState.FAILED.value,
-            runs.c.reason.in_(WANT_OF_ENGINE),
-        )
-    ).all()
-    if not failed:  # as a rule: nothing more is asked of a long record
-        return []
-    events = schema.events
-    windows = connection.execute(
-        select(events.c.data).where(
-            events.c.session == place.session,
-            events.c.channel == place.channel,
-            events.c.type == WindowFailed.kind.value,
-        )
-    ).scalars()
+def still_failed(connection: Connection, channel_key: ChannelKey) -> list[Failed]:
+    """One for each utterance with a window that coverage still calls failed for want of an engine."""
+    runs, stored = windows_failed(connection, channel_key.session, channel_key.channel, WANT_OF_ENGINE)
     found: dict[str, Failed] = {}
-    for event in (envelope.event for envelope in decode_readable(windows)):
+    for event in (envelope.event for envelope in decode_readable(stored)):
         if not isinstance(event, WindowFailed) or event.code not in WANT_OF_ENGINE:
             continue
-        if any(run.from_ms < event.end_ms and event.start_ms < run.to_ms for run in failed):
-            found.setdefault(event.utterance, Failed(place, event.utterance, event.start_ms))
+        if any(low < event.end_ms and event.start_ms < high for low, high in runs):
+            found.setdefault(event.utterance, Failed(channel_key, event.utterance, event.start_ms))
     return list(found.values())
-
-
-def _events(connection: Connection, place: ChannelKey, after_seq: int) -> list[Event]:
-    """The newest EVENTS_MAX of them that say what was read, in the order of their seq."""
-    table = schema.events
-    classes = (SpeechStarted, SpeechEnded, SegmentFinal, WindowFailed, CoverageChanged, ChannelClosed)
-    rows = connection.execute(
-        select(table.c.data)
-        .where(
-            table.c.session == place.session,
-            table.c.channel == place.channel,
-            table.c.seq > after_seq,
-            table.c.type.in_([one.kind.value for one in classes]),
-        )
-        .order_by(table.c.seq.desc())
-        .limit(EVENTS_MAX)
-    ).all()
-    return [envelope.event for envelope in decode_readable(row.data for row in reversed(rows))]

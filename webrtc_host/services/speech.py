@@ -85,12 +85,9 @@ class SpeechService:
         channel: Channel,
         sink: EventSink,
         notes: CoverageNotes,
-        transcriber: Transcriber | None = None,
+        transcriber: Transcriber,
     ) -> ChannelPipeline:
-        """A pipeline for past audio of a channel, beside the live one: no interims, more time for finals.
-
-        transcriber: None: the engine.
-        """
+        """A pipeline for past audio of a channel, beside the live one: no interims, more time for finals."""
         speech = self._config.speech
         patient = replace(speech.pipeline, interims_in_flight_max=0, close_timeout_ms=PAST_CLOSE_MS)
         config = speech.model_copy(update={"pipeline": patient})

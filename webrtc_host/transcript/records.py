@@ -13,8 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
-from webrtc_host.events import TimedWord
-from webrtc_host.transcript.event_codec import decode_words
 from webrtc_host.transcript.schema import audit, channels, coverage, events, segments, sessions
 
 Rows = Sequence[Row[Any]]
@@ -112,19 +110,6 @@ def line_page(connection: Connection, span: Span, after: tuple[int, int], limit:
         .limit(limit)
     )
     return connection.execute(_within(query, span)).all()
-
-
-def words_between(
-    connection: Connection, session_id: str, channel: str, from_ms: int, to_ms: int
-) -> list[TimedWord]:
-    """The words of all finals that overlap this time."""
-    query = select(segments.c.words).where(
-        segments.c.session == session_id,
-        segments.c.channel == channel,
-        segments.c.start_ms < to_ms,
-        segments.c.end_ms > from_ms,
-    )
-    return [word for words in connection.execute(query).scalars() for word in decode_words(words)]
 
 
 def coverage_runs(connection: Connection, span: Span, limit: int) -> Rows:

@@ -13,19 +13,30 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from host_stt.contract import Priority, Segment, Transcript, Window, Word
 from tests.support.events import an_event
 from tests.support.peers import BlockKeeper, Rig, app_of
 from tests.support.polling import until
-from tests.webrtc_host.recovery.test_gap_filling import AUDIO, LOST, SECOND, fed_channel
+from tests.webrtc_host.recovery.fed_channel import AUDIO, LOST, SECOND, fed_channel
 from webrtc_host.doors.backfill import BackfillDoor, BackfillLimits
 from webrtc_host.doors.control import UNREADABLE_MAX
 from webrtc_host.events import EventSink
 from webrtc_host.http.auth import Gate
 from webrtc_host.http.server import GATE
-from webrtc_host.recovery.backfill import BackfillService
-from webrtc_host.seams import Block, CoverageNotes, CoverageState, EventType, OpusPacket
+from webrtc_host.recovery.service import RecoveryService
+from webrtc_host.seams import (
+    Block,
+    CoverageNotes,
+    CoverageState,
+    EventType,
+    OpusPacket,
+    Transcriber,
+    ms_of,
+)
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.resume import ResumeTokens
+from webrtc_host.speech.pipeline import PipelineStatistics
+from webrtc_host.speech.words import words_of
 from webrtc_host.transcript import schema
 from webrtc_host.transcript.database import MEMORY
 from webrtc_host.transcript.store import Store, StoreConfig
@@ -33,35 +44,41 @@ from webrtc_host.transcript.store import Store, StoreConfig
 RESUME_S = 900.0
 
 
-class PastReader(BlockKeeper):
-    """A past pipeline that says one word for every stretch it was given."""
+class OneWord:
+    """An engine that reads one word in every window."""
 
-    def __init__(self, channel: Channel, sink: EventSink, notes: CoverageNotes) -> None:
+    async def transcribe(self, window: Window) -> Transcript:
+        start, end = window.start_sample, window.start_sample + len(window.samples)
+        segment = Segment("word", start, end, -0.1, 0.0, 1.0, (Word("word", start, end, 0.9),))
+        return Transcript(window.id, (segment,), "en", 1.0, -0.1, 0.0, 1.0)
+
+
+class PastReader(BlockKeeper):
+    """A past pipeline that makes one window and one final of every block."""
+
+    def __init__(
+        self, channel: Channel, sink: EventSink, notes: CoverageNotes, transcriber: Transcriber
+    ) -> None:
         super().__init__(channel)
         self._sink = sink
         self._notes = notes
+        self._transcriber = transcriber
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
 
     async def wait_for_space(self) -> None:
         await self.may_go_on.wait()
 
+    def statistics(self) -> PipelineStatistics:
+        raise NotImplementedError("a job with a client does not look at the pipeline's queue")
+
     async def close(self) -> None:
-        for block in self.blocks:
-            start, end = block.start_sample // 16, block.end_sample // 16
-            word = {"text": "word", "start_ms": start, "end_ms": end, "p": 0.9}
-            self._sink.emit(
-                an_event(
-                    EventType.SEGMENT_FINAL,
-                    utterance="u_1",
-                    segment=f"g_{start}",
-                    start_ms=start,
-                    end_ms=end,
-                    text="word",
-                    raw="word",
-                    words=[word],
-                )
-            )
+        for number, block in enumerate(self.blocks):
+            window = Window(f"w_{number}", "C01", block.samples, block.start_sample, Priority.FINAL)
+            for word in words_of(await self._transcriber.transcribe(window)):
+                start_ms, end_ms = ms_of(word.start_sample), ms_of(word.end_sample)
+                fields: dict[str, Any] = {"segment": f"g_{start_ms}", "start_ms": start_ms, "end_ms": end_ms}
+                self._sink.emit(an_event(EventType.SEGMENT_FINAL, text=word.text, **fields))
             self._notes.decide(block.start_sample, block.end_sample, CoverageState.TRANSCRIBED)
         await super().close()
 
@@ -91,17 +108,19 @@ class World:
         self.rig.registry.on_disconnect.append(self.tokens.closed)
         self.store = Store(StoreConfig(Path(), MEMORY))
         await self.store.open()
-        self.late = BackfillService(self.rig.registry, self.store, None, self._reader)
+        recovery = RecoveryService(self.rig.registry, self.store, None, OneWord(), self._reader)
         self.door = BackfillDoor(
-            self.rig.registry, self.tokens, self.late.fill, seconds_max, BackfillLimits(**limits)
+            self.rig.registry, self.tokens, recovery.fill, seconds_max, BackfillLimits(**limits)
         )
         app = app_of(self.door)
         app[GATE] = Gate()
         self.http = await self._aiohttp_client(app)
         return self
 
-    def _reader(self, channel: Channel, sink: EventSink, notes: CoverageNotes) -> PastReader:
-        self.readers.append(PastReader(channel, sink, notes))
+    def _reader(
+        self, channel: Channel, sink: EventSink, notes: CoverageNotes, transcriber: Transcriber
+    ) -> PastReader:
+        self.readers.append(PastReader(channel, sink, notes, transcriber))
         if self.is_held:
             self.readers[-1].may_go_on.clear()
         return self.readers[-1]

@@ -31,8 +31,8 @@ from tests.webrtc_host.recovery.test_service import (
     words_of,
 )
 from tests.webrtc_host.speech.engine_server import engine_server
-from webrtc_host.app import BACKFILL_SERVICE, RECORD
-from webrtc_host.recovery.gap_filling import Run
+from webrtc_host.app import RECORD, RECOVERY
+from webrtc_host.recovery.audio import Run
 from webrtc_host.seams import Block, BlockKind
 from webrtc_host.session.channel import Channel
 from webrtc_host.transcript.meta import get_meta
@@ -83,7 +83,7 @@ def likeness(one: Float32Array, other: Float32Array) -> float:
 async def test_what_was_sent_late_is_played_at_its_true_time(tmp_path: Path) -> None:
     async with engine_server(by_the_clock) as engine, a_server(tmp_path, engine) as desk:
         gap = await broken(desk)
-        filled = await desk.app[BACKFILL_SERVICE].fill(gap.channel, [gap.late])
+        filled = await desk.app[RECOVERY].fill(gap.channel, [gap.late])
         assert filled.gaps == ((gap.late.start_sample, gap.late.end_sample),)
         await kept(desk, gap.channel)
         session = gap.channel.session
@@ -103,7 +103,7 @@ async def test_a_crash_before_it_was_read_loses_none_of_it_and_a_second_start_re
     async with engine_server(lambda window: None) as engine:
         async with a_server(tmp_path / "first", engine) as desk:
             gap = await broken(desk)
-            filling = asyncio.create_task(desk.app[BACKFILL_SERVICE].fill(gap.channel, [gap.late]))
+            filling = asyncio.create_task(desk.app[RECOVERY].fill(gap.channel, [gap.late]))
             await until(lambda: bool(engine.windows), BUSY_BOX_S)
             await kept(desk, gap.channel)
             copy = crash(tmp_path / "first", tmp_path / "second")
@@ -114,7 +114,7 @@ async def test_a_crash_before_it_was_read_loses_none_of_it_and_a_second_start_re
             again = desk.registry.get(session_id)
             await until(lambda: of_log(again, "segment.final"), BUSY_BOX_S)
             await recovered(desk)
-            store, late = desk.app[RECORD].store, desk.app[BACKFILL_SERVICE]
+            store, late = desk.app[RECORD].store, desk.app[RECOVERY]
             await until(lambda: late.is_idle, BUSY_BOX_S)
             assert await store.read(lambda connection: get_meta(connection, gap.key)) is None
             events = await events_of(desk, session_id)

@@ -1,4 +1,4 @@
-"""Windows that fail while the server runs, on their way from the event logs to recovery."""
+"""What is to be read: failed windows on their way from the event logs, and gaps that a client can fill."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from tests.support.events import an_event
+from tests.webrtc_host.recovery.fed_channel import AUDIO, LOST, SECOND, a_channel, sound
 from webrtc_host.archive.writer import ChannelKey
-from webrtc_host.recovery.finding import FAILED_MAX, FailedWindows
-from webrtc_host.recovery.plan import WANT_OF_ENGINE
+from webrtc_host.recovery.audio import Run
+from webrtc_host.recovery.finding import FAILED_MAX, FailedWindows, claim_gaps
+from webrtc_host.recovery.known import WANT_OF_ENGINE
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import EventLog
 
@@ -26,7 +28,7 @@ async def test_a_window_that_failed_for_want_of_an_engine_waits_for_recovery() -
     told(failed)
     told(failed, utterance="u_2")
     first, second = await failed.next(), await failed.next()
-    assert (first.place, first.utterance, first.start_ms) == (ChannelKey("s_1", "C01"), "u_1", 500)
+    assert (first.channel_key, first.utterance, first.start_ms) == (ChannelKey("s_1", "C01"), "u_1", 500)
     assert second.utterance == "u_2"
 
 
@@ -45,3 +47,25 @@ async def test_too_many_failed_windows_are_counted_and_left_to_the_next_start() 
         told(failed, utterance=f"u_{number}")
     assert failed.refused == 3
     assert (await failed.next()).utterance == "u_0"
+
+
+def test_only_missing_audio_is_claimed_and_only_once() -> None:
+    channel, _ = a_channel((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
+    sent = [Run(3 * SECOND, sound(8))]
+    assert claim_gaps(channel, sent) == ((5 * SECOND, 9 * SECOND),)
+    assert claim_gaps(channel, sent) == ()
+
+
+def test_audio_that_may_still_come_live_is_not_claimed() -> None:
+    channel, _ = a_channel((0, 5, AUDIO), (5, 1, LOST))
+    assert claim_gaps(channel, [Run(5 * SECOND, sound(10))]) == ((5 * SECOND, 6 * SECOND),)
+
+
+def test_a_gap_shorter_than_200_ms_is_not_claimed() -> None:
+    channel, _ = a_channel((0, 5, AUDIO), (5, 0.1, LOST), (5.1, 3, AUDIO))
+    assert claim_gaps(channel, [Run(4 * SECOND, sound(3))]) == ()
+
+
+def test_the_time_between_two_connections_is_a_gap() -> None:
+    channel, _ = a_channel((0, 5, AUDIO), (11, 2, AUDIO))
+    assert claim_gaps(channel, [Run(0, sound(30))]) == ((5 * SECOND, 11 * SECOND),)

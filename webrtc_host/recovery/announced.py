@@ -1,0 +1,54 @@
+"""Announced utterances: those of a new reading that watchers know already, under the id that they know.
+
+Pure. After a crash the pipeline finds the same utterances again and gives them new ids. This module matches
+them by time with the record. Invariant: the start and the end of an utterance are announced once, under one
+id.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from webrtc_host.recovery.known import NEAR_MS, KnownUtterance
+
+
+class AnnouncedUtterances:
+    """announced: from the record, in the order of their start."""
+
+    def __init__(self, announced: Sequence[KnownUtterance]) -> None:
+        self._announced = announced
+        self._of_reading: dict[str, KnownUtterance] = {}  # id in the new reading -> utterance of the record
+
+    def begin(self, utterance: str, start_ms: int) -> bool:
+        """An utterance of the new reading begins. True when watchers do not know it.
+
+        Each utterance of the record stands for one of the new reading.
+        """
+        for known in self._announced:
+            end_ms = math.inf if known.end_ms is None else known.end_ms
+            is_same = known.start_ms - NEAR_MS <= start_ms < max(end_ms, known.start_ms + NEAR_MS)
+            if is_same and known not in self._of_reading.values():
+                self._of_reading[utterance] = known
+                return False
+        return True
+
+    def id_of(self, utterance: str) -> str:
+        """The id that watchers know; the new one for a new utterance."""
+        known = self._of_reading.get(utterance)
+        return utterance if known is None else known.id
+
+    def start_of(self, utterance: str, start_ms: int) -> int:
+        """The start that watchers know; `start_ms` for a new utterance."""
+        known = self._of_reading.get(utterance)
+        return start_ms if known is None else known.start_ms
+
+    def lacks_end(self, utterance: str) -> bool:
+        """True when watchers do not know its end."""
+        known = self._of_reading.get(utterance)
+        return known is None or known.end_ms is None
+
+    def left_open(self) -> list[KnownUtterance]:
+        """Utterances without an end in the record that the new reading did not find."""
+        found = self._of_reading.values()
+        return [u for u in self._announced if u.end_ms is None and u not in found]
