@@ -157,8 +157,8 @@ export default {
   "channel.no_signal": "no signal",
   "channel.disconnected": "not connected",
 
-  "banner.starter": "Starter model: for trying out only.",
-  "banner.starterMore": "It knows about 260 English and 270 Korean words of short radio phrases. All other words are guesses.",
+  "banner.starter": "No real Whisper model is in use, only the bundled starter model.",
+  "banner.starterMore": "On the server, host-stt model fetch base (or host-stt model add FILE without a network) brings a real one. The starter model knows about 260 English and 270 Korean words of short radio phrases. All other words are guesses.",
   "banner.reason": "Why:",
   "banner.notReady": "The server is not ready to transcribe yet.",
   "banner.degraded": "The speech engine is not available. Audio is kept, and the text will follow.",

@@ -157,8 +157,8 @@ export default {
   "channel.no_signal": "무신호",
   "channel.disconnected": "끊김",
 
-  "banner.starter": "맛보기 모델: 시험용입니다.",
-  "banner.starterMore": "짧은 무전 문구의 낱말만 압니다(영어 약 260개, 한국어 약 270개). 다른 낱말은 모두 추측입니다.",
+  "banner.starter": "실제 Whisper 모델이 아니라 내장된 맛보기 모델을 쓰고 있습니다.",
+  "banner.starterMore": "실제 모델은 서버에서 host-stt model fetch base(네트워크가 없으면 host-stt model add FILE)로 가져옵니다. 맛보기 모델은 짧은 무전 문구의 낱말만 압니다(영어 약 260개, 한국어 약 270개). 다른 낱말은 모두 추측입니다.",
   "banner.reason": "이유:",
   "banner.notReady": "서버가 아직 받아쓸 준비가 되지 않았습니다.",
   "banner.degraded": "음성 엔진을 사용할 수 없습니다. 오디오는 보관되며 글은 나중에 나타납니다.",

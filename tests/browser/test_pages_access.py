@@ -188,7 +188,7 @@ async def test_the_starter_model_is_announced_on_every_page(open_page: OpenPage,
     stub.ready = STARTER
     for path in ("/", "/watch"):
         page = await open_page(path)
-        await expect(page.locator(".banner.starter")).to_contain_text("for trying out only")
+        await expect(page.locator(".banner.starter")).to_contain_text("No real Whisper model is in use")
         await expect(page.locator(".banner.starter")).to_contain_text("the model hub cannot be reached")
 
 
