@@ -9,6 +9,7 @@ from aiohttp import web
 
 from webrtc_host.desk.health import RETRY_AFTER_S, Readiness
 from webrtc_host.desk.metrics import Metrics
+from webrtc_host.http.responses import HealthResponse
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import OPEN_TO_ALL, Route
 from webrtc_host.http.server import json_response
@@ -22,7 +23,7 @@ class StatusApi:
         self._metrics = metrics
         self._version = version
 
-    @Route("GET", "/health", OPEN_TO_ALL, "200 while the process runs")
+    @Route("GET", "/health", OPEN_TO_ALL, "200 while the process runs", response=HealthResponse)
     async def health(self, request: web.Request) -> web.Response:
         return json_response(
             {"status": "ok", "version": self._version, "uptime_s": self._readiness.uptime_s()}

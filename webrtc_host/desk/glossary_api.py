@@ -11,13 +11,15 @@ import json
 import logging
 
 from aiohttp import web
+from pydantic import Field
 
-from host_stt_common.channel_ids import BadChannelId, is_channel_id
 from webrtc_host.errors import RequestError
+from webrtc_host.http.requests import ChannelName, Query, read_query
+from webrtc_host.http.responses import Response
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
-from webrtc_host.speech.glossary import Glossary, GlossaryError
+from webrtc_host.speech.glossary import Glossary, GlossaryError, GlossaryList, Term
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +27,31 @@ VERSION = "glossary_version"
 """The number of changes since the start; `version` in the body is the version of the file format."""
 
 
+class PromptQuery(Query):
+    channel: ChannelName = Field("C01", description="the channel of the windows")
+
+
+class GlossaryBody(GlossaryList):
+    glossary_version: int | None = Field(None, description="ignored; a body may be the response of GET")
+
+
+class GlossaryResponse(Response):
+    version: int = Field(1, description="the version of the file format")
+    terms: list[Term] = []
+    glossary_version: int = Field(description="the number of changes since the start")
+
+
+class PromptResponse(Response):
+    channel: str
+    terms: list[str]
+    glossary_version: int
+
+
 class GlossaryApi:
     def __init__(self, glossary: Glossary) -> None:
         self._glossary = glossary
 
-    @Route("GET", "/api/glossary", Role.VIEWER, "The glossary in use")
+    @Route("GET", "/api/glossary", Role.VIEWER, "The glossary in use", response=GlossaryResponse)
     async def show(self, request: web.Request) -> web.Response:
         return json_response({**self._glossary.as_dict(), VERSION: self._glossary.version})
 
@@ -39,6 +61,8 @@ class GlossaryApi:
         Role.SUPERVISOR,
         "Replace the glossary",
         audit="changed glossary",
+        body=GlossaryBody,
+        response=GlossaryResponse,
         errors=(422,),
     )
     async def replace(self, request: web.Request) -> web.Response:
@@ -59,10 +83,16 @@ class GlossaryApi:
             raise RequestError("glossary_not_written", message, 503, retry_after_s=10) from error
         return json_response({"terms": self._glossary.as_dict().get("terms", []), VERSION: version})
 
-    @Route("GET", "/api/glossary/prompt", Role.VIEWER, "The terms in the prompt of a channel's windows")
+    @Route(
+        "GET",
+        "/api/glossary/prompt",
+        Role.VIEWER,
+        "The terms in the prompt of a channel's windows",
+        query=PromptQuery,
+        response=PromptResponse,
+        errors=(422,),
+    )
     async def prompt(self, request: web.Request) -> web.Response:
-        channel = request.query.get("channel", "C01")
-        if not is_channel_id(channel):
-            raise RequestError("bad_channel", str(BadChannelId(channel)))
+        channel = read_query(request, PromptQuery).channel
         prompt = self._glossary.prompt_for(channel)
         return json_response({"channel": channel, "terms": list(prompt.terms), VERSION: prompt.version})

@@ -21,6 +21,7 @@ from webrtc_host.errors import RequestError
 from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.body import read_json_object, text_field
 from webrtc_host.http.fields import check_fields
+from webrtc_host.http.responses import IceServersResponse
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
@@ -86,7 +87,13 @@ class OfferDoor:
         self._peers: dict[str, Peer] = {}  # by connection, while it is open
         registry.on_disconnect.append(self._closed)
 
-    @Route("GET", "/api/ice", Role.OPERATOR, "STUN and TURN servers for the client")
+    @Route(
+        "GET",
+        "/api/ice",
+        Role.OPERATOR,
+        "STUN and TURN servers for the client",
+        response=IceServersResponse,
+    )
     async def ice(self, request: web.Request) -> web.Response:
         """The STUN and TURN servers for the client, in the form that RTCPeerConnection takes."""
         servers = [asdict(server) for server in issue(self._media.ice_servers, time.time())]

@@ -16,7 +16,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from host_stt_common.channel_ids import CHANNEL_PATTERN, NAMED_MAX, BadChannelId, channel_ids_of
+from host_stt_common.channel_ids import (
+    CHANNEL_PATTERN,
+    NAMED_MAX,
+    BadChannelId,
+    channel_ids_of,
+    is_channel_id,
+)
 from host_stt_common.names import name_of
 from host_stt_common.plain import plain_mistake, shown
 from webrtc_host.errors import RequestError
@@ -45,6 +51,12 @@ def _channels(value: object) -> object:
         raise PydanticCustomError("bad_channel", "is C01, or several: C01,C02") from error
 
 
+def _channel(value: str) -> str:
+    if not is_channel_id(value):
+        raise PydanticCustomError("bad_channel", "is a channel such as C01")
+    return value
+
+
 def _moment(value: object) -> object:
     """ISO 8601; without an offset it is UTC."""
     if not isinstance(value, str):
@@ -68,6 +80,9 @@ def _name(value: str) -> str:
 
 Whole = Annotated[
     int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MS_MAX})
+]
+ChannelName = Annotated[
+    str, AfterValidator(_channel), WithJsonSchema({"type": "string", "pattern": f"^{CHANNEL_PATTERN}$"})
 ]
 Channels = Annotated[
     frozenset[str],

@@ -24,6 +24,22 @@ class ErrorResponse(Response):
     error: ErrorBody
 
 
+class HealthResponse(Response):
+    status: Literal["ok"]
+    version: str
+    uptime_s: float
+
+
+class IceServerEntry(Response):
+    urls: list[str]
+    username: str
+    credential: str
+
+
+class IceServersResponse(Response):
+    ice_servers: list[IceServerEntry]
+
+
 class ChannelOfSession(Response):
     channel: str
     label: str

@@ -25,10 +25,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from host_stt.contract import TERM_CHARS_MAX, TERMS_MAX
-from host_stt_common.channel_ids import BadChannelId, is_channel_id
+from host_stt_common.channel_ids import CHANNEL_PATTERN, BadChannelId, is_channel_id
 from host_stt_common.plain import plain_mistake
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,11 @@ def _channel_id(value: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=TERM_CHARS_MAX)]
-ChannelId = Annotated[str, AfterValidator(_channel_id)]
+ChannelId = Annotated[
+    str,
+    AfterValidator(_channel_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{CHANNEL_PATTERN}$"}),
+]
 
 
 class GlossaryError(ValueError):

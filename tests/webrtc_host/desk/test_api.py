@@ -83,6 +83,16 @@ async def test_the_glossary_is_read_replaced_and_kept_on_disk(tmp_path: Path) ->
         assert body["terms"] == ["Alpha-1"]
 
 
+async def test_the_query_of_the_prompt_is_checked(tmp_path: Path) -> None:
+    async with running_desk(a_config(tmp_path)) as desk:
+        for query, status, code in (
+            ({"chanel": "C02"}, 422, "unknown_field"),
+            ({"channel": "C2"}, 400, "bad_channel"),
+        ):
+            found, body = await desk.get("/api/glossary/prompt", **query)
+            assert (found, body["error"]["code"]) == (status, code), query
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

@@ -54,13 +54,19 @@ async def test_the_document_and_the_page_to_read_it_are_served(tmp_path: Path) -
                 assert response.status == 200, page
 
 
-ASKED = re.compile(r"/api/(sessions|search|audit|openapi)")
+ASKED = re.compile(r"/api/(sessions|search|audit|openapi|glossary|ice)|/health")
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedDesk]:
     """A server in a thread of its own, with two sessions, one of them ended."""
-    with ThreadedDesk(a_config(tmp_path_factory.mktemp("desk"), limits={"requests_per_s": 10_000})) as desk:
+    relay = {"urls": ["turn:relay.example:3478"], "secret": "shared"}
+    config = a_config(
+        tmp_path_factory.mktemp("desk"),
+        limits={"requests_per_s": 10_000},
+        media={"ice_servers": [relay]},
+    )
+    with ThreadedDesk(config) as desk:
         yield desk
 
 
@@ -79,6 +85,10 @@ def test_whatever_is_asked_the_answer_is_what_the_document_says(served: Threaded
     assert {
         "GET /api/search",
         "PATCH /api/sessions/{session}",
+        "GET /health",
+        "GET /api/ice",
+        "PUT /api/glossary",
+        "GET /api/glossary/prompt",
         "GET /api/sessions/{session}/export.csv",
     } <= asked
 
