@@ -99,7 +99,7 @@ async def test_audio_that_is_removed_for_a_full_disk_is_told_to_everyone(
             while (event := await watcher.receive_json())["type"] != "error":
                 pass
         assert event["code"] == "archive_shed"
-        assert "removing the oldest sound of all sessions, 1 files so far" in event["message"]
+        assert "the oldest audio of all sessions is removed, 1 files so far" in event["message"]
         status, ready = await desk.get("/ready")
         assert ready["degraded"] is True
         assert ready["troubles"]["archive"] == event["message"]

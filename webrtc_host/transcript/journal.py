@@ -1,7 +1,7 @@
-"""The journal: between the event logs of all sessions and the store that saves their events.
+"""The journal: connects the event logs of all sessions with the store that saves their events.
 
-Owns which log hears of which saved event, and that every log hears when the store degrades. Runs on the
-event loop's thread. Invariant: what a log appended is acknowledged in order, or its log is degraded.
+It reports to each log which of its events are saved, and to all logs when the store is degraded. Runs in the
+event loop. Invariant: the events of a log are acknowledged in order, or the log is degraded.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from webrtc_host.transcript.store_writer import WriterState
 
 
 class Journal:
-    """Made by the store, one for each; implements `event_log.Journal`."""
+    """One per store; implements `event_log.Journal`."""
 
     def __init__(self, append: Callable[[LoggedEvent], None], state: Callable[[], WriterState]) -> None:
-        """append: hands an event to the writer. state: the writer's, at this moment."""
+        """append: gives an event to the writer. state: returns the writer's present state."""
         self._append, self._state = append, state
         self._logs: WeakValueDictionary[str, EventLog] = WeakValueDictionary()
 
@@ -32,7 +32,7 @@ class Journal:
         self._append(event)
 
     def saved(self, events: list[LoggedEvent]) -> None:
-        """These are on disk: the logs that they came from hand them to watchers."""
+        """These events are on disk: their logs pass them on to watchers."""
         newest = {event.session: event.seq for event in events}
         for session, seq in newest.items():
             log = self._logs.get(session)
@@ -40,7 +40,7 @@ class Journal:
                 log.acknowledge(seq)
 
     def state_changed(self, state: WriterState) -> None:
-        """The writer degraded or is well again."""
+        """The writer has become degraded, or can write again."""
         if state.is_degraded:
             for log in list(self._logs.values()):
                 log.degrade()

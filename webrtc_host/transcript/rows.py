@@ -1,9 +1,9 @@
-"""From events to rows: what each event changes in the tables of the record.
+"""Turns events into rows: what each event changes in the tables of the record.
 
-Pure SQL on a connection handed in; no transaction, no thread and no clock of its own. Writing an event twice
-changes nothing: a commit whose answer was lost is repeated.
+SQL only, on a connection that the caller passes: no transaction, thread or clock. Writing an event twice
+changes nothing, because a commit is repeated when its reply was lost.
 
-Statements are made once and kept: making one anew takes SQLAlchemy longer than SQLite takes to run it.
+Statements are made once and cached: SQLAlchemy takes longer to make one than SQLite takes to run it.
 """
 
 from __future__ import annotations
@@ -36,24 +36,25 @@ logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 Marks = dict[str, int]
-"""What the writer knows of `meta` without asking; to be emptied when a transaction fails."""
+"""Values of `meta` that the writer has in memory; emptied when a transaction fails."""
 
-UTTERANCE_MAX = "utterance_max"  # keys of `meta`: the highest ids given out
+UTTERANCE_MAX = "utterance_max"  # keys of `meta`: the highest ids used
 SEGMENT_MAX = "segment_max"
 ALIVE_WALL_MS = "alive_wall_ms"  # when the server was last known to run
-STOPPED_WALL_MS = "stopped_wall_ms"  # when it stopped in order; absent while it runs and after a crash
+STOPPED_WALL_MS = "stopped_wall_ms"  # when it stopped in order; not there while it runs, and after a crash
 
 
 def insert_events(connection: Connection, events: list[LoggedEvent], marks: Marks) -> tuple[list[Row], int]:
-    """Write events and all that follows from them. Returns the rows of the finals, and how many were refused.
+    """Write events with all their rows. Returns the rows of the finals, and the number of refused events.
 
-    An event that the database does not take is written without what follows from it, or, when even that is
-    refused (its session was deleted), logged and left out: it may not stop those behind it.
+    When the database refuses an event, only its row in `events` is written. When that is refused too (its
+    session was deleted), the event is logged and left out: it must not block the events after it.
     """
     try:
         with connection.begin_nested():
             return _insert(connection, events, marks), 0
     except Exception as error:
+        # Together it is fast. One bad event fails the group; then they are written one by one, to find it.
         if is_of_database(error):
             raise
     finals: list[Row] = []
@@ -65,26 +66,26 @@ def insert_events(connection: Connection, events: list[LoggedEvent], marks: Mark
         except Exception as error:
             if is_of_database(error):
                 raise
-            logger.exception("event %s of %s has no place in the tables", event.seq, event.session)
+            logger.exception("event %s of %s does not fit the tables", event.seq, event.session)
             refused += not _insert_alone(connection, event)
     return finals, refused
 
 
 def is_of_database(error: Exception) -> bool:
-    """The database cannot be written at all, whatever the event: disk full, gone, damaged."""
+    """True when no event can be written at all: the disk is full, the database not reachable or damaged."""
     if isinstance(error, OperationalError | InternalError):
         return True
     return isinstance(error, DBAPIError) and (error.connection_invalidated or "malformed" in str(error.orig))
 
 
 def note_alive(connection: Connection, wall_ms: int) -> None:
-    """The server runs at this moment; sessions that go on are alive."""
+    """Note that the server runs at this moment, also in every session that has not ended."""
     put_meta(connection, {ALIVE_WALL_MS: str(wall_ms)})
     connection.execute(_ALIVE, {"wall_ms": wall_ms})
 
 
 def forget_events(connection: Connection, session: str, up_to_seq: int) -> None:
-    """Remove a session's oldest events, and the finals among them."""
+    """Delete a session's oldest events, and the finals among them."""
     for table in (schema.events, schema.segments):
         connection.execute(delete(table).where(table.c.session == session, table.c.seq <= up_to_seq))
 
@@ -105,7 +106,7 @@ def _insert(connection: Connection, events: list[LoggedEvent], marks: Marks) -> 
                 _channel_opened(connection, envelope, event)
             case ChannelClosed() as event:
                 _channel_closed(connection, envelope, event)
-    _lay_coverage(connection, envelopes)
+    _apply_coverage(connection, envelopes)
     _raise_heads(connection, events)
     _raise_ids(connection, [envelope.event for envelope in envelopes], marks)
     return finals
@@ -185,7 +186,7 @@ def _channel_opened(connection: Connection, envelope: Envelope, opened: ChannelO
         "is_held": False,
         "glossary": None if opened.glossary is None else encode_json(opened.glossary).decode(),
     }
-    connection.execute(_putting_channel(connection.dialect.name), [row])
+    connection.execute(_upsert_channel(connection.dialect.name), [row])
     feed = {
         "session": envelope.session,
         "opened_seq": envelope.seq,
@@ -214,8 +215,8 @@ def _channel_closed(connection: Connection, envelope: Envelope, closed: ChannelC
     )
 
 
-def _lay_coverage(connection: Connection, envelopes: Iterable[Envelope]) -> None:
-    """Bring each channel's runs up to date with its coverage events, in their order."""
+def _apply_coverage(connection: Connection, envelopes: Iterable[Envelope]) -> None:
+    """Apply the coverage events to the stored runs of each channel, in their order."""
     by_channel: dict[tuple[str, str], list[Run]] = {}
     for envelope in envelopes:
         event = envelope.event
@@ -223,9 +224,9 @@ def _lay_coverage(connection: Connection, envelopes: Iterable[Envelope]) -> None
             run = Run(event.from_ms, event.to_ms, event.state.value, event.reason)
             by_channel.setdefault((envelope.session, event.channel), []).append(run)
     table = schema.coverage
-    for (session, channel), news in by_channel.items():
-        from_ms, to_ms = min(run.from_ms for run in news), max(run.to_ms for run in news)
-        # Neighbours too (<=, >=): they may become one run with the new ones.
+    for (session, channel), newer in by_channel.items():
+        from_ms, to_ms = min(run.from_ms for run in newer), max(run.to_ms for run in newer)
+        # Neighbours too (<= and >=): they may become one run together with the new ones.
         touched = (
             table.c.session == session,
             table.c.channel == channel,
@@ -234,10 +235,10 @@ def _lay_coverage(connection: Connection, envelopes: Iterable[Envelope]) -> None
         )
         found = connection.execute(select(table).where(*touched).order_by(table.c.from_ms)).all()
         before = [Run(row.from_ms, row.to_ms, row.state, row.reason) for row in found]
-        after = apply_runs(before, news)
-        gone = [run.from_ms for run in before if run not in after]
-        if gone:
-            connection.execute(delete(table).where(*touched[:2], table.c.from_ms.in_(gone)))
+        after = apply_runs(before, newer)
+        removed = [run.from_ms for run in before if run not in after]
+        if removed:
+            connection.execute(delete(table).where(*touched[:2], table.c.from_ms.in_(removed)))
         _add(
             connection,
             table,
@@ -262,7 +263,7 @@ def _raise_heads(connection: Connection, events: list[LoggedEvent]) -> None:
 
 
 def _raise_ids(connection: Connection, events: list[Event], marks: Marks) -> None:
-    """Remember the highest ids given out, so that a restarted server goes on behind them."""
+    """Store the highest ids used, so that a restarted server continues after them."""
     raised: dict[str, str] = {}
     for key, field in ((UTTERANCE_MAX, "utterance"), (SEGMENT_MAX, "segment")):
         number = max((number_of(getattr(event, field, None)) for event in events), default=0)
@@ -276,29 +277,29 @@ def _raise_ids(connection: Connection, events: list[Event], marks: Marks) -> Non
 
 
 def number_of(name: object) -> int:
-    """52 of `g_52`; 0 of anything else."""
+    """52 for `g_52`; 0 for any other value."""
     digits = name.partition("_")[2] if isinstance(name, str) else ""
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else 0
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL takes every character but NUL. A lone surrogate becomes `?`, as on the wire."""
+    """PostgreSQL accepts every character except NUL. A lone surrogate becomes `?`, as on the wire."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def _add(connection: Connection, table: Table, rows: list[Row]) -> None:
-    """Insert what is not there yet."""
+    """Insert the rows that are not there yet."""
     if rows:
-        connection.execute(_adding(connection.dialect.name, table), rows)
+        connection.execute(_insert_new(connection.dialect.name, table), rows)
 
 
 @functools.cache
-def _adding(dialect: str, table: Table) -> Any:
+def _insert_new(dialect: str, table: Table) -> Any:
     return insert_of(dialect, table).on_conflict_do_nothing()
 
 
 @functools.cache
-def _putting_channel(dialect: str) -> Any:
+def _upsert_channel(dialect: str) -> Any:
     table = schema.channels
     statement = insert_of(dialect, table)
     new = statement.excluded

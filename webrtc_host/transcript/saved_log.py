@@ -1,6 +1,6 @@
-"""The event log with somebody who waits: until an event is saved.
+"""The event log with a way to wait until an event is saved.
 
-Owns the waiting alone; all else is `event_log`'s, which stays a pure core without an event loop.
+Only the waiting is here. `event_log.py` stays a pure core without an event loop.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from webrtc_host.transcript.event_log import EventLog
 
 
 class SavedLog(EventLog):
-    """Implements `channel.SessionLog`."""
+    """Implements `session.channel.SessionLog`."""
 
     def __init__(self, session: str, **more: Any) -> None:
-        """more: as `EventLog` takes it."""
+        """more: the arguments of `EventLog`."""
         super().__init__(session, **more)
-        self._settling: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
     async def settled(self, seq: int | None = None) -> int:
-        """Until event `seq` (None: the newest) is saved, or was handed on marked. Returns that seq."""
+        """Wait until event `seq` (None: the newest) is saved, or passed on as not durable. Returns it."""
         wanted = self.head_seq if seq is None else seq
         if wanted > self.visible_seq:
             future = asyncio.get_running_loop().create_future()
-            self._settling.append((wanted, future))
+            self._waiters.append((wanted, future))
             await future
         return wanted
 
     def _became_visible(self, seq: int) -> None:
-        for wanted, future in self._settling:
+        for wanted, future in self._waiters:
             if wanted <= seq and not future.done():
                 future.set_result(None)
-        self._settling = [(wanted, future) for wanted, future in self._settling if wanted > seq]
+        self._waiters = [(wanted, future) for wanted, future in self._waiters if wanted > seq]

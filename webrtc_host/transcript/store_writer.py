@@ -1,12 +1,12 @@
-"""The one writer of the record: a thread that commits whatever waits as one transaction, and again.
+"""The one writer of the record: a thread that commits everything that waits as one transaction, in a loop.
 
-Owns the queue of events and work, the group commit, and what happens when the database cannot be written:
-events stay queued in their order and are tried again; work is refused. Knows no SQL but that of `rows`.
-`append` and `submit` come from the event loop's thread, the callbacks go back to it.
+This module holds the queue of events and work, commits them in groups, and handles a database that cannot be
+written: events stay in the queue in their order and are tried again, work is refused. `rows.py` has the SQL.
+`append` and `submit` are called in the event loop, and the callbacks run there too.
 
-Bound: `unsaved_max` events. Beyond it the oldest that hold no text are given up, then the oldest of all, and
-an error says so; their seq is then missing in the record.
-Invariant: events are saved in the order of `append`; `on_saved` hears of one only after its commit.
+Bound: `unsaved_max` events. When more wait, the oldest events without text are dropped, then the oldest of
+all, and the log says so; their seq is then missing in the record.
+Invariant: events are saved in the order of `append`; `on_saved` gets an event only after its commit.
 """
 
 from __future__ import annotations
@@ -36,31 +36,38 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 AfterSegments = Callable[[Connection, list[dict[str, Any]]], None]
 
-FORGET_EVERY = 100
+DELETE_EVERY = 100
 PROBE_MAX = 100
-"""Items of a transaction while the record is degraded: those being tried cannot be given up."""
-COMPLAIN_EVERY_S = 10.0
-WORDLESS = frozenset(
+"""Items per transaction while the record is degraded.
+
+Events in a transaction cannot be dropped, so it is small.
+"""
+LOG_EVERY_S = 10.0
+WITHOUT_TEXT = frozenset(
     {EventType.CHANNEL_STATE, EventType.SPEECH_STARTED, EventType.SPEECH_ENDED, EventType.COVERAGE}
 )
-"""What is given up first when too much waits: it can be told from the rest, or missed."""
+"""The types that are dropped first when too much waits: other events contain the same facts, or they can be
+missed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class WriterConfig:
+    """Limits and times of the writer."""
+
     unsaved_max: int = 100_000  # events that may wait, about 1 kB each
-    work_max: int = 1000  # works that may wait
-    group_max: int = 2000  # items of one transaction
-    keep_events: int | None = None  # the newest of each session that are kept (a record in memory); None: all
+    work_max: int = 1000  # pieces of work that may wait
+    group_max: int = 2000  # items per transaction
+    keep_events: int | None = None  # newest events kept per session (a record in memory); None: all
     retry_s: float = 1.0  # between two tries while the database cannot be written
-    stall_s: float = 5.0  # a commit that takes longer counts as a disk that is gone
-    heartbeat_s: float = 2.0  # how exactly the end of a killed server is known
-    stop_s: float = 5.0  # for what waits when the server stops
+    stall_s: float = 5.0  # a commit that takes longer makes the record degraded
+    heartbeat_s: float = 2.0  # the end of a killed server is known with this precision
+    stop_s: float = 5.0  # time for what waits when the server stops
 
 
 @dataclass(frozen=True, slots=True)
 class WriterState:
-    """reason: empty while all is well."""
+    """reason: why the record cannot be written; empty while it can."""
 
     reason: str = ""
 
@@ -71,7 +78,7 @@ class WriterState:
 
 @dataclass(slots=True)
 class _Job:
-    """Work with the one who waits for it."""
+    """Work, with the future of its caller."""
 
     work: Work[Any]
     future: Future[Any] = field(default_factory=Future)
@@ -89,6 +96,8 @@ class _Totals:
 
 
 class StoreWriter:
+    """The queue and the thread. Call `start`, then `append` and `submit`, and `stop`."""
+
     def __init__(
         self,
         config: WriterConfig = WriterConfig(),
@@ -97,7 +106,7 @@ class StoreWriter:
         on_state: Callable[[WriterState], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Both are called on the event loop: on_saved for each group on disk, on_state for each change."""
+        """Both are called in the event loop: on_saved for each committed group, on_state for each change."""
         self._on_saved, self._on_state = on_saved, on_state
         self.after_segments: list[AfterSegments] = []  # run in the transaction that inserts these finals
         self.state = WriterState()
@@ -105,12 +114,12 @@ class StoreWriter:
         self._clock = clock
         self._queue: deque[LoggedEvent | _Job] = deque()
         self._events_waiting = 0
-        self._works_waiting = 0
+        self._work_waiting = 0
         self._changed = threading.Condition()
         self._is_stopping = False
         self._stop_by_s = float("inf")
         self._busy_since_s: float | None = None
-        self._complained_s = self._alive_s = float("-inf")
+        self._logged_s = self._alive_s = float("-inf")
         self._marks: rows.Marks = {}
         self._totals = _Totals()
         self._connection: Connection | None = None
@@ -125,7 +134,7 @@ class StoreWriter:
         self._watch = loop.create_task(self._watch_for_stalls(), name="record stall watch")
 
     async def stop(self) -> None:
-        """Commit what waits, within `stop_s`; then the thread ends. Raises nothing."""
+        """Commit what waits, within `stop_s`; then the thread ends. Does not raise."""
         with self._changed:
             self._is_stopping = True
             self._stop_by_s = self._clock() + self._config.stop_s
@@ -135,30 +144,31 @@ class StoreWriter:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait({self._watch})
-        self._refuse_works(StoreError("the record is closed"))
+        self._refuse_work(StoreError("the record is closed"))
         if self._events_waiting:
-            logger.error("%s events could not be written before the end", self._events_waiting)
+            logger.error("%s events could not be written before the server stopped", self._events_waiting)
 
     def append(self, event: LoggedEvent) -> None:
+        """Queue an event. Never waits."""
         with self._changed:
             if self._events_waiting >= self._config.unsaved_max:
-                self._give_up_some()
+                self._drop_some()
             self._queue.append(event)
             self._events_waiting += 1
             self._changed.notify()
 
     def submit(self, work: Work[T]) -> Future[T]:
-        """Raises StoreError when the record cannot be written now, or too much work waits."""
+        """Queue work. Raises StoreError when the record cannot be written now, or too much work waits."""
         with self._changed:
             if self._is_stopping:
                 raise StoreError("the record is closed")
             if self.state.is_degraded:
                 raise StoreError(f"the record cannot be written now: {self.state.reason}")
-            if self._works_waiting >= self._config.work_max:
-                raise StoreError(f"{self._works_waiting} changes of the record wait already")
+            if self._work_waiting >= self._config.work_max:
+                raise StoreError(f"{self._work_waiting} changes of the record are waiting already")
             job = _Job(work)
             self._queue.append(job)
-            self._works_waiting += 1
+            self._work_waiting += 1
             self._changed.notify()
         return job.future
 
@@ -185,14 +195,14 @@ class StoreWriter:
             try:
                 self._commit(group)
             except Exception as error:
-                self._failed(group, error)
+                self._on_failure(group, error)
             else:
-                self._saved(group)
+                self._on_committed(group)
             self._busy_since_s = None
         self._drop_connection()
 
     def _next_group(self) -> list[LoggedEvent | _Job] | None:
-        """What waits, oldest first; nothing after a while, for the heartbeat; None at the end."""
+        """The items that wait, oldest first; empty after heartbeat_s without any; None at the end."""
         with self._changed:
             if not self._queue and not self._is_stopping:
                 self._changed.wait(self._config.heartbeat_s)
@@ -200,8 +210,8 @@ class StoreWriter:
                 return None
             most = PROBE_MAX if self.state.is_degraded else self._config.group_max
             group = [self._queue.popleft() for _ in range(min(len(self._queue), most))]
-            self._works_waiting -= sum(isinstance(item, _Job) for item in group)
-        # A caller who has gone cannot be answered: his work is left out, and from here on he cannot go.
+            self._work_waiting -= sum(isinstance(item, _Job) for item in group)
+        # Work whose caller has cancelled it is left out. After this point its caller cannot cancel it.
         return [
             item
             for item in group
@@ -209,7 +219,7 @@ class StoreWriter:
         ]
 
     def _commit(self, group: list[LoggedEvent | _Job]) -> None:
-        """One transaction. Neighbouring events are written together, work in its turn between them."""
+        """Write the group in one transaction: neighbouring events together, work in its turn between them."""
         if self._connection is None:
             self._connection = self._engine.connect()
             hold(self._connection)
@@ -221,18 +231,18 @@ class StoreWriter:
                     continue
                 self._write_events(self._connection, events)
                 events = []
-                _do(self._connection, item)
+                _run_job(self._connection, item)
             self._write_events(self._connection, events)
             if self._config.keep_events is not None:
-                self._forget(self._connection, group, self._config.keep_events)
+                self._delete_over_limit(self._connection, group, self._config.keep_events)
             if self._clock() - self._alive_s >= self._config.heartbeat_s / 2:
                 rows.note_alive(self._connection, int(time.time() * 1000))
                 self._alive_s = self._clock()
 
-    def _forget(self, connection: Connection, group: list[LoggedEvent | _Job], keep: int) -> None:
-        """A record in memory is bounded; now and then what is over the bound goes."""
+    def _delete_over_limit(self, connection: Connection, group: list[LoggedEvent | _Job], keep: int) -> None:
+        """Delete events over the limit of a record in memory, from time to time."""
         for item in group:
-            if isinstance(item, LoggedEvent) and item.seq is not None and item.seq % FORGET_EVERY == 0:
+            if isinstance(item, LoggedEvent) and item.seq is not None and item.seq % DELETE_EVERY == 0:
                 rows.forget_events(connection, item.session, item.seq - keep)
 
     def _write_events(self, connection: Connection, events: list[LoggedEvent]) -> None:
@@ -244,7 +254,7 @@ class StoreWriter:
             for after in self.after_segments:
                 after(connection, finals)
 
-    def _saved(self, group: list[LoggedEvent | _Job]) -> None:
+    def _on_committed(self, group: list[LoggedEvent | _Job]) -> None:
         events = [item for item in group if isinstance(item, LoggedEvent)]
         took_ms = (self._clock() - (self._busy_since_s or 0.0)) * 1000
         self._totals.events += len(events)
@@ -253,13 +263,13 @@ class StoreWriter:
         with self._changed:
             self._events_waiting -= len(events)
             is_recovered = self.state.is_degraded and not self._queue
-        self._call(self._tell, events, is_recovered)
+        self._call(self._report_saved, events, is_recovered)
         for item in group:
             if isinstance(item, _Job):
-                _answer(item)
+                _set_outcome(item)
 
-    def _failed(self, group: list[LoggedEvent | _Job], error: Exception) -> None:
-        """Put the events back in front, in their order; refuse the work; wait a moment."""
+    def _on_failure(self, group: list[LoggedEvent | _Job], error: Exception) -> None:
+        """Put the events back at the front, in their order; refuse the work; wait for `retry_s`."""
         self._drop_connection()
         self._totals.failures += 1
         reason = plain(error)
@@ -272,16 +282,16 @@ class StoreWriter:
         for item in group:
             if isinstance(item, _Job):
                 item.future.set_exception(refusal)
-        self._refuse_works(refusal)
+        self._refuse_work(refusal)
         with self._changed:
             self._changed.wait_for(lambda: self._is_stopping, self._config.retry_s)
 
-    def _refuse_works(self, refusal: StoreError) -> None:
+    def _refuse_work(self, refusal: StoreError) -> None:
         with self._changed:
             jobs = [item for item in self._queue if isinstance(item, _Job)]
             if jobs:
                 self._queue = deque(item for item in self._queue if isinstance(item, LoggedEvent))
-                self._works_waiting = 0
+                self._work_waiting = 0
         for job in jobs:
             if job.future.set_running_or_notify_cancel():
                 job.future.set_exception(refusal)
@@ -297,48 +307,48 @@ class StoreWriter:
         except (DBAPIError, OSError) as error:
             logger.debug("closing the record's connection: %s", plain(error))
 
-    def _give_up_some(self) -> None:
-        """Make room, with `_changed` held: a sweep of what holds no text, else the oldest event."""
-        kept = deque(item for item in self._queue if isinstance(item, _Job) or item.kind not in WORDLESS)
+    def _drop_some(self) -> None:
+        """Drop events to free space: all without text, else the oldest. The caller holds `_changed`."""
+        kept = deque(item for item in self._queue if isinstance(item, _Job) or item.kind not in WITHOUT_TEXT)
         if len(kept) == len(self._queue):
             oldest = next((item for item in kept if isinstance(item, LoggedEvent)), None)
             if oldest is None:
-                return  # all of them are in the group being tried
+                return  # all events are in the transaction that is being tried
             kept.remove(oldest)
         gone = len(self._queue) - len(kept)
         self._queue = kept
         self._events_waiting -= gone
         self._totals.given_up += gone
-        if self._clock() - self._complained_s > COMPLAIN_EVERY_S:
-            self._complained_s = self._clock()
+        if self._clock() - self._logged_s > LOG_EVERY_S:
+            self._logged_s = self._clock()
             logger.error(
-                "%s events wait for the record (%s); %s had to be given up so far and will be missing in it",
+                "%s events wait for the record (%s); %s were dropped so far and will be missing in it",
                 self._config.unsaved_max,
                 self.state.reason or "it is slow",
                 self._totals.given_up,
             )
 
     def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
-        """On the loop's thread; nowhere when the loop has ended."""
+        """Call in the event loop; does nothing when the loop has ended."""
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:
-            logger.debug("the event loop is closed; nobody hears of the record's writer")
+            logger.debug("the event loop is closed, so the result of a write is not reported")
 
     # The event loop's thread.
 
-    def _tell(self, events: list[LoggedEvent], is_recovered: bool) -> None:
+    def _report_saved(self, events: list[LoggedEvent], is_recovered: bool) -> None:
         if events:
             self._on_saved(events)
         if is_recovered and self.state.is_degraded:
-            logger.warning("the record is written again; everything that waited is in it")
+            logger.warning("the record can be written again, and all waiting events are in it")
             self._set_state(WriterState())
 
     def _degrade(self, reason: str) -> None:
         if not self.state.is_degraded:
             logger.error(
-                "the record cannot be written: %s. Text goes on, marked as not durable, and is written when "
-                "that ends",
+                "the record cannot be written: %s. Transcription continues; events are marked as not durable "
+                "and are written later",
                 reason,
             )
         if self.state.reason != reason:
@@ -353,11 +363,14 @@ class StoreWriter:
             await asyncio.sleep(self._config.stall_s / 8)
             since_s = self._busy_since_s
             if since_s is not None and self._clock() - since_s > self._config.stall_s:
-                self._degrade(f"the database has not answered for {self._clock() - since_s:.0f} s")
+                self._degrade(f"the database has not responded for {self._clock() - since_s:.0f} s")
 
 
-def _do(connection: Connection, job: _Job) -> None:
-    """Run work in a savepoint. Its own error is its caller's; the database's is the whole group's."""
+def _run_job(connection: Connection, job: _Job) -> None:
+    """Run work in a savepoint.
+
+    An error of the work goes to its caller; one of the database fails the group.
+    """
     try:
         with connection.begin_nested():
             job.outcome = job.work(connection)
@@ -368,7 +381,7 @@ def _do(connection: Connection, job: _Job) -> None:
         job.error = error
 
 
-def _answer(job: _Job) -> None:
+def _set_outcome(job: _Job) -> None:
     if job.error is None:
         job.future.set_result(job.outcome)
     else:

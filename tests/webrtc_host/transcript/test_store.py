@@ -241,7 +241,7 @@ async def test_an_event_that_fits_no_table_stops_none_behind_it(
         segments = await kept.rows(schema.segments)
     assert [row["seq"] for row in events] == [1, 2, 3]
     assert [row["id"] for row in segments] == ["g_2"]
-    assert "event 2 of s_1 has no place" in caplog.text
+    assert "event 2 of s_1 does not fit" in caplog.text
     assert "the end of time" not in caplog.text
 
 

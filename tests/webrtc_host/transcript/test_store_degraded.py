@@ -104,7 +104,7 @@ async def test_text_goes_on_marked_and_is_written_in_order_when_the_disk_returns
     assert 42 not in marks(kept)
     said = [record.message for record in caplog.records if "transcript" in record.name]
     assert sum("cannot be written:" in line for line in said) == 1
-    assert sum("is written again" in line for line in said) == 1
+    assert sum("can be written again" in line for line in said) == 1
 
 
 async def test_what_waited_is_handed_on_in_its_order_when_the_disk_goes(
@@ -160,7 +160,7 @@ async def test_a_database_that_does_not_answer_counts_as_gone_until_it_does(open
         kept.final(1)
         await kept.log.settled()
         assert 2 in marks(kept)
-        assert "has not answered" in store.state.reason
+        assert "has not responded" in store.state.reason
         release.set()
         await hanging
         await until_state(store, is_degraded=False)
@@ -206,4 +206,4 @@ async def test_a_server_that_stops_while_the_disk_is_gone_says_what_is_lost(
             await until_state(store, is_degraded=True)
             with caplog.at_level(logging.ERROR):
                 await store.close()
-    assert "1 events could not be written before the end" in caplog.text
+    assert "1 events could not be written before the server stopped" in caplog.text
