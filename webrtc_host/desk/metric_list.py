@@ -156,6 +156,8 @@ SPEECH = Group(
     gauge("queued_ms", "Milliseconds of audio waiting for speech detection"),
     counter("shed_ms", "Milliseconds of audio dropped because too much was waiting"),
     counter("interims_shed", "Interims not sent to the engine, or replaced by newer ones"),
+    counter("early_finals_sent", "Finals sent to the engine in a pause, before the end of the utterance"),
+    counter("early_finals_used", "Early finals that became the final; after the others speech continued"),
     gauge("windows_in_flight", "Windows that have no result yet"),
 )
 RECORD = Group(

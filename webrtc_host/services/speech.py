@@ -50,6 +50,8 @@ class Totals:
     samples: int = 0
     shed_ms: int = 0
     interims_shed: int = 0
+    early_sent: int = 0
+    early_used: int = 0
 
 
 class SpeechService:
@@ -90,8 +92,15 @@ class SpeechService:
         """A pipeline for past audio of a channel, beside the live one: no interims, more time for finals."""
         speech = self._config.speech
         patient = replace(speech.pipeline, interims_in_flight_max=0, close_timeout_ms=PAST_CLOSE_MS)
-        config = speech.model_copy(update={"pipeline": patient})
+        # Past audio comes faster than real time: there is no pause to decode in.
+        windowing = replace(speech.windowing, early_final_ms=0)
+        config = speech.model_copy(update={"pipeline": patient, "windowing": windowing})
         return _CountedPipeline(self, channel, config, sink, notes, transcriber, engine_suffix="/past")
+
+    def has_free_engine(self) -> bool:
+        """Whether the engine has room for work that may turn out to be worthless."""
+        busy_max = self._config.speech.pipeline.early_finals_busy_max
+        return self.engine.is_connected and self.engine.unanswered <= busy_max
 
     def engine_statistics(self) -> dict[str, float]:
         figures = self.engine.statistics()
@@ -107,6 +116,8 @@ class SpeechService:
             "queued_ms": sum(one.queued_ms for one in each),
             "shed_ms": self.totals.shed_ms + sum(one.shed_ms for one in each),
             "interims_shed": self.totals.interims_shed + sum(one.interims_shed for one in each),
+            "early_finals_sent": self.totals.early_sent + sum(one.early_sent for one in each),
+            "early_finals_used": self.totals.early_used + sum(one.early_used for one in each),
             "windows_in_flight": sum(one.in_flight for one in each),
         }
 
@@ -150,6 +161,7 @@ class _CountedPipeline(ChannelPipeline):
             engine_channel=f"{channel.session.id}/{channel.id}{engine_suffix}",
             notes=notes,
             stages=service.stages,
+            has_free_engine=service.has_free_engine,
         )
         self._service = service
 
@@ -171,6 +183,8 @@ class _CountedPipeline(ChannelPipeline):
                 figures = self.statistics()
                 self._service.totals.shed_ms += figures.shed_ms
                 self._service.totals.interims_shed += figures.interims_shed
+                self._service.totals.early_sent += figures.early_sent
+                self._service.totals.early_used += figures.early_used
 
 
 class _ChannelSink:

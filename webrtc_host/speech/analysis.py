@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from host_stt.contract import Priority
 from webrtc_host.seams import SAMPLES_PER_MS, Block
 from webrtc_host.speech.audio_ring import AudioRing
-from webrtc_host.speech.endpointing import Endpointing, SpeechEvent
+from webrtc_host.speech.endpointing import Endpointing, SpeechEvent, State
 from webrtc_host.speech.settings import SpeechConfig
 from webrtc_host.speech.vad import TRAITS, SpeechProbabilities, VoiceActivity
 from webrtc_host.speech.windowing import Windowing, WindowSpec
@@ -86,6 +86,7 @@ class SpeechAnalysis:
                 last_speech = self._endpointing.last_speech_sample
                 windows = self._windowing.feed(frame.values, frame.start_sample, last_speech)
                 found += [*self._with_audio(windows), *self._windows_of(events, frame.end_sample)]
+                found += self._early_final(frame.end_sample)
         return found
 
     def on_tick(self, now_s: float) -> list[AnalysisEvent]:
@@ -103,6 +104,15 @@ class SpeechAnalysis:
 
     def commit(self, utterance_id: str, sample: int) -> None:
         self._windowing.commit(utterance_id, sample)
+
+    def _early_final(self, audio_end_sample: int) -> list[WindowAudio]:
+        """The last final of an utterance whose speech has paused, before the pause is an end."""
+        if self._endpointing.state is not State.STOPPING:
+            return []
+        paused = audio_end_sample - self._endpointing.last_speech_sample
+        return self._with_audio(
+            self._windowing.on_pause(self._endpointing.speech_end_sample, paused, audio_end_sample)
+        )
 
     def _windows_of(self, events: Sequence[SpeechEvent], audio_end_sample: int) -> list[AnalysisEvent]:
         found: list[AnalysisEvent] = []

@@ -149,6 +149,12 @@ class Endpointing:
         return self._last_speech_sample
 
     @property
+    def speech_end_sample(self) -> int:
+        """End of the utterance if no more speech follows: what `SpeechEnded` will say."""
+        end = self._last_speech_sample - self._samples(self._traits.tail_lag_ms)
+        return max(end, self._start_sample + FRAME_SAMPLES)
+
+    @property
     def settled_sample(self) -> int:
         """Audio before this sample is in an utterance that was reported, or it is silence for good."""
         if self._state in (State.SPEAKING, State.STOPPING):
@@ -220,9 +226,7 @@ class Endpointing:
 
     def _end(self, signal: Signal, rule: Rule) -> SpeechEnded:
         self._move(signal)
-        end = self._last_speech_sample - self._samples(self._traits.tail_lag_ms)
-        end = max(end, self._start_sample + FRAME_SAMPLES)
-        self._floor_sample = end
+        self._floor_sample = end = self.speech_end_sample
         return SpeechEnded(self._utterance_id, self._start_sample, end, rule)
 
     def _move(self, signal: Signal) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -49,6 +49,8 @@ class PipelineStatistics:
     finals_sent: int
     finals_decoded: int
     finals_failed: int
+    early_sent: int
+    early_used: int
     interims_sent: int
     interims_decoded: int
     interims_shed: int
@@ -75,11 +77,13 @@ class ChannelPipeline:
         engine_channel: str | None = None,
         notes: CoverageNotes | None = None,
         stages: Sequence[TextStage] = (),
+        has_free_engine: Callable[[], bool] = lambda: True,
     ) -> None:
         """executor: threads for the VAD; None: the loop's default ones. stages: change the text of finals.
 
         engine_channel: the channel's name in requests to the engine; None: channel_id. It must differ between
         sessions, because an interim replaces an older one with the same name. notes: gets the coverage.
+        has_free_engine: early finals are sent only while it returns True.
         """
         self._channel_id = channel_id
         self._config = config
@@ -94,7 +98,15 @@ class ChannelPipeline:
         self._language = LanguageLock(config.language, language)
         self._requests = WindowRequests(
             ChannelContext(
-                channel_id, engine_channel or channel_id, transcriber, sink, terms, ids, clock, stages
+                channel_id,
+                engine_channel or channel_id,
+                transcriber,
+                sink,
+                terms,
+                ids,
+                clock,
+                stages,
+                has_free_engine,
             ),
             config,
             self._language,
@@ -153,6 +165,8 @@ class ChannelPipeline:
             finals_sent=counts.finals_sent,
             finals_decoded=counts.finals_decoded,
             finals_failed=counts.finals_failed,
+            early_sent=counts.early_sent,
+            early_used=counts.early_used,
             interims_sent=counts.interims_sent,
             interims_decoded=counts.interims_decoded,
             interims_shed=counts.interims_shed,

@@ -183,6 +183,11 @@ class EngineClient:
     def is_connected(self) -> bool:
         return self._state.socket is not None
 
+    @property
+    def unanswered(self) -> int:
+        """Windows without a result, waiting or sent."""
+        return len(self._state.pending)
+
     def statistics(self) -> TranscriberStatistics:
         pending = self._state.pending.values()
         in_flight = sum(p.is_sent for p in pending)

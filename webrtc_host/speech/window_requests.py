@@ -51,6 +51,7 @@ class ChannelContext:
     ids: Ids
     clock: Clock
     stages: Sequence[TextStage] = ()  # change the text of finals before they are written
+    has_free_engine: Callable[[], bool] = lambda: True  # early finals are sent only while it has
 
 
 @dataclass(slots=True)
@@ -60,11 +61,23 @@ class WindowCounts:
     finals_sent: int = 0
     finals_decoded: int = 0
     finals_failed: int = 0
+    early_sent: int = 0  # finals sent ahead of their time, in a pause
+    early_used: int = 0  # those of them that became the final; after the others speech continued
     interims_sent: int = 0
     interims_decoded: int = 0
     interims_shed: int = 0  # replaced by newer ones, or not sent because enough were in flight
     interims_failed: int = 0
     first_interim_ms: int | None = None  # start of speech -> its first interim, of the newest utterance
+
+
+@dataclass(slots=True)
+class _EarlyFinal:
+    """A window sent in a pause. It becomes the last final, or speech continues and it is dropped."""
+
+    sent: _SentWindow
+    task: asyncio.Task[None]
+    result: Transcript | None = None
+    has_failed: bool = False
 
 
 @dataclass(slots=True)
@@ -77,6 +90,7 @@ class _Utterance:
     has_interim: bool = False
     decoded_to: dict[int, int] = field(default_factory=dict)  # number of a final with a result -> its end
     unread: UnreadSpeech = field(default_factory=UnreadSpeech)
+    early: _EarlyFinal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +102,8 @@ class _SentWindow:
 
     @property
     def is_final(self) -> bool:
-        return self.spec.priority is Priority.FINAL
+        """Whether a result is owed. None is owed for an early final until it is confirmed."""
+        return self.spec.priority is Priority.FINAL and not self.spec.is_early
 
 
 class WindowRequests:
@@ -146,21 +161,59 @@ class WindowRequests:
 
     def send(self, window_audio: WindowAudio) -> None:
         """Send a window to the engine. An interim is not sent while enough interims are in flight."""
-        is_final = window_audio.spec.priority is Priority.FINAL
-        if is_final:
+        spec = window_audio.spec
+        if spec.is_early:
+            self._send_early(window_audio)
+            return
+        if spec.priority is Priority.FINAL:
             self.counts.finals_sent += 1
+            if self._confirm_early(spec):
+                return
         else:
             on_their_way = sum(not a.is_final for a in self._sent.values())
             if on_their_way >= self._config.pipeline.interims_in_flight_max:
                 self.counts.interims_shed += 1
                 return
             self.counts.interims_sent += 1
+        self._start(window_audio)
+
+    def _send_early(self, window_audio: WindowAudio) -> None:
+        """Send the last final ahead of the end of its utterance, if the engine has room for it.
+
+        Work that speech makes worthless must not delay work that is certain.
+        """
+        if not self._context.has_free_engine():
+            return
+        self.counts.early_sent += 1
+        task = self._start(window_audio)
+        utterance = self._utterances[window_audio.spec.utterance_id]
+        utterance.early = _EarlyFinal(self._sent[task], task)
+
+    def _confirm_early(self, spec: WindowSpec) -> bool:
+        """Use the early final of the same window as this final. False: there is none.
+
+        The utterance has ended in the pause, or it is cut there.
+        """
+        utterance = self._utterances[spec.utterance_id]
+        early, utterance.early = utterance.early, None
+        if early is None or early.has_failed or not early.sent.spec.has_audio_of(spec):
+            return False
+        self.counts.early_used += 1
+        sent = replace(early.sent, spec=spec)
+        if early.result is None:
+            self._sent[early.task] = sent  # the task handles its result as that of a final
+        else:
+            self._on_result(sent, early.result)
+        return True
+
+    def _start(self, window_audio: WindowAudio) -> asyncio.Task[None]:
         prompt = self._context.terms.prompt_for(self._context.channel_id)
         window = self._window(window_audio, prompt)
         sent = _SentWindow(window, window_audio.spec, prompt.version, self._context.clock())
         task = asyncio.create_task(self._transcribe(sent), name=f"window {window.id}")
         self._sent[task] = sent
         task.add_done_callback(self._on_task_done)
+        return task
 
     async def close(self, timeout_s: float) -> None:
         """Wait for the finals. Windows without a result then fail; each final writes `window.failed`."""
@@ -195,12 +248,14 @@ class WindowRequests:
         )
 
     async def _transcribe(self, sent: _SentWindow) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         try:
             transcript = await self._context.transcriber.transcribe(sent.window)
         except EngineError as error:
-            self._on_failure(sent, error)
+            self._on_failure(self._sent.get(task, sent), error)
         else:
-            self._on_result(sent, transcript)
+            self._on_result(self._sent.get(task, sent), transcript)  # it may have been confirmed meanwhile
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         sent = self._sent.pop(task, None)
@@ -218,6 +273,9 @@ class WindowRequests:
 
     def _on_result(self, sent: _SentWindow, transcript: Transcript) -> None:
         spec = sent.spec
+        if spec.is_early:
+            self._on_early_result(sent, transcript)
+            return
         if sent.is_final:
             self.counts.finals_decoded += 1
         else:
@@ -233,7 +291,23 @@ class WindowRequests:
                 utterance.unread.read(spec.start_sample, spec.end_sample, transcript.unread)
             self._write_events(sent, utterance, utterance.merge.feed(spec, transcript))
 
+    def _on_early_result(self, sent: _SentWindow, transcript: Transcript) -> None:
+        """Keep the result for the end of the utterance, and show its text as an interim until then."""
+        utterance = self._utterances.get(sent.spec.utterance_id)
+        if utterance is None:
+            return
+        if utterance.early is not None and utterance.early.sent is sent:
+            utterance.early.result = transcript
+        if is_believable(transcript, sent.spec.voiced_ms):
+            shown = replace(sent.spec, priority=Priority.INTERIM, is_last=False)
+            self._write_events(sent, utterance, utterance.merge.feed(shown, transcript))
+
     def _on_failure(self, sent: _SentWindow, error: EngineError) -> None:
+        if sent.spec.is_early:
+            utterance = self._utterances.get(sent.spec.utterance_id)
+            if utterance is not None and utterance.early is not None and utterance.early.sent is sent:
+                utterance.early.has_failed = True  # the final is sent again when the utterance ends
+            return
         if not sent.is_final:
             if error.code == "shed":
                 self.counts.interims_shed += 1

@@ -10,7 +10,7 @@ Explanation: docs/explanation/windows.md.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from host_stt.contract import Float32Array, Priority
 from webrtc_host.seams import SAMPLES_PER_MS
@@ -29,6 +29,7 @@ class WindowingConfig:
     first_interim_ms: int = 700  # speech needed for the first interim
     interim_interval_ms: int = 700  # speech between two interims; half of it doubles the decoding
     interim_back_ms: int = 200  # an interim begins this much before the commit point
+    early_final_ms: int = 200  # silence after which the last final is decoded ahead of its time; 0: never
     trailing_ms: int = 300  # audio after the end of speech that the window contains
     short_ms: int = 1200  # a shorter final window is extended with the audio around it
 
@@ -43,6 +44,7 @@ class WindowingConfig:
             ("first_interim_ms", 200, 10_000),
             ("interim_interval_ms", 200, 10_000),
             ("interim_back_ms", 0, 2000),
+            ("early_final_ms", 0, 5000),
             ("trailing_ms", 0, 2000),
             ("short_ms", 0, 5000),
         ):
@@ -68,6 +70,18 @@ class WindowSpec:
     speech_end_sample: int  # end of speech in the window; speech may continue after the window
     is_last: bool = False  # the utterance's last final
     voiced_ms: int | None = None  # how long the detector heard a voice in it; None: not known
+    is_early: bool = False  # sent in a pause: the last final if no more speech follows
+
+    def has_audio_of(self, other: WindowSpec) -> bool:
+        """Whether both are the same final, for the engine: the same number and the same audio."""
+        mine = (self.utterance_id, self.number, self.start_sample, self.end_sample, self.priority)
+        return mine == (
+            other.utterance_id,
+            other.number,
+            other.start_sample,
+            other.end_sample,
+            other.priority,
+        )
 
 
 @dataclass(slots=True)
@@ -80,6 +94,8 @@ class _Utterance:
     interims: int = 0
     next_interim: int = 0  # the next interim is due when speech reaches this sample
     speech_end: int = 0  # end of the speech found so far
+    early: WindowSpec | None = None  # the newest early final
+    early_pause_start: int = 0  # where its pause began
 
 
 class Windowing:
@@ -138,6 +154,22 @@ class Windowing:
             case SpeechEnded():
                 return self._last(event, audio_end_sample)
 
+    def on_pause(self, speech_end_sample: int, paused: int, audio_end_sample: int) -> list[WindowSpec]:
+        """The early final of a pause: the window that is the last final if no more speech follows.
+
+        Decoding then happens during the hangover instead of after it. speech_end_sample: the end of the
+        utterance in that case. paused: length of the pause so far, in samples.
+        """
+        utterance, wait_ms = self._utterance, self._config.early_final_ms
+        if utterance is None or not wait_ms or paused < self._samples(wait_ms):
+            return []
+        if utterance.early is not None and utterance.early.speech_end_sample == speech_end_sample:
+            return []  # this pause has one
+        last = self._last_window(utterance, speech_end_sample, audio_end_sample)
+        utterance.early = replace(last, is_early=True)
+        utterance.early_pause_start = audio_end_sample - paused
+        return [utterance.early]
+
     def commit(self, utterance_id: str, sample: int) -> None:
         """Text is final up to `sample`, so interims begin after it. An earlier sample changes nothing."""
         utterance = self._utterance
@@ -157,7 +189,11 @@ class Windowing:
             self._config.pause_after_ms
         ):
             return []
-        end = min(before + self._samples(self._config.trailing_ms), pause_end)
+        early = utterance.early
+        if early is not None and utterance.early_pause_start == before:
+            end = early.end_sample  # the same window, so that its result can be used
+        else:
+            end = min(before + self._samples(self._config.trailing_ms), pause_end)
         utterance.next_start = before + (end - before) // 2
         return [self._final(utterance, start, end, utterance.next_start, before)]
 
@@ -176,17 +212,26 @@ class Windowing:
         utterance, self._utterance = self._utterance, None
         if utterance is None or utterance.id != event.utterance_id:
             raise ValueError(f"utterance {event.utterance_id} ended but never started")
+        early = utterance.early
+        if early is not None and early.speech_end_sample == event.end_sample:
+            last = replace(early, is_early=False)  # the same window, so that its result can be used
+        else:
+            last = self._last_window(utterance, event.end_sample, audio_end_sample)
+        self._floor_sample = event.end_sample
+        return [last]
+
+    def _last_window(self, utterance: _Utterance, speech_end: int, audio_end_sample: int) -> WindowSpec:
+        """The final from the end of the finals so far to the end of speech."""
         start = utterance.next_start
         # Trailing audio after the end of speech is silence until the next utterance.
-        end = max(start + FRAME_SAMPLES, event.end_sample + self._samples(self._config.trailing_ms))
+        end = max(start + FRAME_SAMPLES, speech_end + self._samples(self._config.trailing_ms))
         end = max(min(end, audio_end_sample), start + 1)
         short = self._samples(self._config.short_ms) - (end - start)
         if short > 0 and utterance.finals == 0:
             end += max(0, min(audio_end_sample - end, short // 2))
             missing = max(0, self._samples(self._config.short_ms) - (end - start))
             start = max(self._floor_sample, start - missing, 0)
-        self._floor_sample = event.end_sample
-        return [self._final(utterance, start, end, end, event.end_sample, is_last=True)]
+        return self._spec(utterance, start, end, end, speech_end, is_last=True)
 
     def _final(
         self,
@@ -195,13 +240,24 @@ class Windowing:
         end: int,
         next_start: int,
         speech_end: int,
+    ) -> WindowSpec:
+        spec = self._spec(utterance, start, end, next_start, speech_end)
+        utterance.finals += 1
+        return spec
+
+    def _spec(
+        self,
+        utterance: _Utterance,
+        start: int,
+        end: int,
+        next_start: int,
+        speech_end: int,
         is_last: bool = False,
     ) -> WindowSpec:
-        number = utterance.finals
-        utterance.finals += 1
+        """The next final, without counting it."""
         return WindowSpec(
             utterance.id,
-            number,
+            utterance.finals,
             start,
             end,
             Priority.FINAL,
