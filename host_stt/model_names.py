@@ -1,4 +1,4 @@
-"""How models are called: names, the hub's ids, and the folders that they get."""
+"""Names of models, ids on the hub, and names of their folders."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ REPOSITORY = re.compile(rf"{NAME.pattern}/{NAME.pattern}")
 
 
 def repository_of(model: str) -> str:
-    """The hub's id of a faster-whisper name; an id is its own. Raises ModelNotFound for anything else."""
-    known: dict[str, str] = faster_whisper_utils._MODELS  # what available_models() gives the names of
+    """The hub's id of a faster-whisper name; an id is returned unchanged. Raises ModelNotFound otherwise."""
+    known: dict[str, str] = faster_whisper_utils._MODELS  # available_models() returns only its keys
     if model in known:
         return known[model]
     if REPOSITORY.fullmatch(model):
         return model
     raise ModelNotFound(
-        f"{model!r} is no model: name a folder, a Hugging Face id (org/name), starter, auto, or one of "
+        f"{model!r} is not a model: name a folder, a Hugging Face id (org/name), starter, auto, or one of "
         f"{', '.join(known)}"
     )
 
@@ -32,15 +32,15 @@ def is_hub_name(model: str) -> bool:
 
 
 def is_own_name(model: str) -> bool:
-    """Whether a model that is added may be called this."""
+    """True if an added model may have this name."""
     return model not in (AUTO, STARTER) and bool(NAME.fullmatch(model) or REPOSITORY.fullmatch(model))
 
 
 def folder_name(model: str) -> str:
-    """Of a name or a hub's id, inside models_dir."""
+    """The name of the folder inside models_dir, for a name or an id of the hub."""
     return model.replace("/", "--")
 
 
 def name_of_folder(folder: str) -> str:
-    """As engine.model says it: the reverse of folder_name."""
+    """The name for engine.model: the reverse of folder_name."""
     return folder.replace("--", "/")

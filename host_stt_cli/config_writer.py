@@ -1,7 +1,7 @@
-"""Change `engine.model` in a configuration file: one line, everything else as it was, comments too.
+"""Change `engine.model` in a configuration file: one line; everything else stays, including comments.
 
-Owns the edit of the text. Invariant: the file is written only if it then says the same as before, with the
-new model; a form that this module cannot edit is an error, and the file stays as it is.
+Edits the text. Invariant: the file is written only if the result has the same settings as before and the new
+model. A form that this module cannot edit is an error, and the file stays unchanged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def config_to_change(file: Path) -> Path:
 
 
 def write_model(file: Path, model: str) -> None:
-    """Set engine.model in the file, which is made when it is missing. Raises StartError."""
+    """Set engine.model in the file; the file is made if it is missing. Raises StartError."""
     try:
         text = file.read_text(encoding="utf-8") if file.exists() else ""
         changed = with_model(text, model)
@@ -41,7 +41,7 @@ def write_model(file: Path, model: str) -> None:
                 f"into it by hand."
             )
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Not by a new file that replaces the old one: a container may have mounted this one file.
+        # Written in place, not replaced by a new file, because a container may have mounted this one file.
         with file.open("r+" if file.exists() else "w", encoding="utf-8") as out:
             out.write(changed)
             out.truncate()
@@ -51,8 +51,8 @@ def write_model(file: Path, model: str) -> None:
         raise StartError(f"the config file {file} is not UTF-8 text (byte {error.start}).") from error
     except OSError as error:
         raise StartError(
-            f"the config file {file} cannot be written: {error.strerror}. Write engine.model: {model} into "
-            f"it with the rights that this needs."
+            f"the config file {file} cannot be written: {error.strerror}. Write engine.model: {model} "
+            f"into it as a user with write permission."
         ) from error
 
 
@@ -91,7 +91,7 @@ def _edited(text: str, root: yaml.Node | None, value: str) -> str | None:
 
 
 def _with_section(text: str, value: str) -> str:
-    """At the end of the file."""
+    """Add the section at the end of the file."""
     separator = "" if not text or text.endswith("\n") else "\n"
     return f"{text}{separator}engine:\n  model: {value}\n"
 

@@ -28,7 +28,7 @@ ENGINE_COMMAND = (sys.executable, "-m", "host_stt_cli", "engine", "--from-parent
 CANNOT_START = 2
 """Exit status of a program that has printed why it cannot start; a restart would print the same again."""
 ORPHAN_GRACE_S = 5.0
-RESTART_GRACE_S = 8.0  # engine.stop_grace_s for the windows that wait, and the end of the process
+RESTART_GRACE_S = 8.0  # engine.stop_grace_s for waiting windows, plus the end of the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class EngineProcess:
                 return
             if self._is_restarting:
                 self._is_restarting, wait_s = False, 0.0
-                logger.info("the engine %s, as asked; starting it again", _how_it_ended(status))
+                logger.info("the engine %s, as requested; restarting it", _how_it_ended(status))
                 continue
             if status == CANNOT_START and not self._was_ready():
                 raise EngineCannotStartError
@@ -141,9 +141,10 @@ class EngineProcess:
             return
 
     async def restart(self, first_line: bytes, grace_s: float = RESTART_GRACE_S) -> None:
-        """End the child in order, so that it decodes what waits; `run` starts the next one with `first_line`.
+        """End the child in order, so that it decodes waiting windows; `run` starts the next one with
+        `first_line`.
 
-        grace_s: after it, a child that still lives is ended by force.
+        grace_s: after this time, a child that still runs is killed.
         """
         self._first_line = first_line
         if self.pid is not None:

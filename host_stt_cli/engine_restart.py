@@ -1,8 +1,8 @@
-"""A command asks the running `host-stt serve` to start its engine again with the model of the configuration.
+"""Let a command request a restart of the engine, with the model of the configuration, from a running server.
 
-Through two files in the data folder, which only the server's own user can write: the command writes the
-request, the server removes it, restarts the engine, and writes a sentence that says what it did. Other
-processes of host-stt on the folder leave the request alone, so the command takes it back.
+They use two files in the data folder, which only the server's own user can write. The command writes the
+request. The server removes it, restarts the engine, and writes a sentence about the result. Other host-stt
+processes on the folder ignore the request; then the command removes it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ ANSWERED_WITHIN_S = 30.0
 
 
 async def answer_requests(folder: Path, restart: Callable[[], Awaitable[str]]) -> None:
-    """In the server, as long as it runs. restart: does it, and returns the sentence for the answer."""
+    """In the server, while it runs. restart: restarts the engine and returns the sentence for the
+    response.
+    """
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if await asyncio.to_thread(_take_request, folder):
             sentence = await restart()
-            logger.info("asked to restart the engine: %s", sentence)
+            logger.info("request to restart the engine: %s", sentence)
             await asyncio.to_thread(_write_answer, folder, sentence)
 
 
 def request_restart(folder: Path) -> str | None:
-    """In the command: the server's sentence. None: no server on this folder takes such requests. Blocking."""
+    """In the command: the server's sentence. None: no server on this folder accepts requests. Blocking."""
     if not (folder / PID_NAME).exists():
         return None
     request, answer = folder / REQUEST_NAME, folder / ANSWER_NAME
@@ -46,7 +48,7 @@ def request_restart(folder: Path) -> str | None:
         if not _until(lambda: not request.exists(), TAKEN_WITHIN_S):
             return None
         if not _until(answer.exists, ANSWERED_WITHIN_S):
-            return f"the server took the request, and has not answered within {ANSWERED_WITHIN_S:g} s"
+            return f"the server accepted the request, but did not respond within {ANSWERED_WITHIN_S:g} s"
         return answer.read_text(encoding="utf-8").strip()
     finally:
         for file in (request, answer):
@@ -63,7 +65,7 @@ def _take_request(folder: Path) -> bool:
 
 
 def _write_answer(folder: Path, sentence: str) -> None:
-    """Whole or not at all: the command reads as soon as the file is there."""
+    """Write the file in one step, because the command reads it as soon as it exists."""
     fresh = folder / f"{ANSWER_NAME}.new"
     try:
         fresh.write_text(sentence + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""`host-stt model use NAME`: change the model, with the price shown before anything is changed.
+"""`host-stt model use NAME`: change the model; its cost is shown before anything is changed.
 
-Owns the steps: measure the model in use and the wanted one, write the configuration, ask a running server to
-restart its engine. A model that is not here, or that cannot decode, changes nothing.
+Contains the steps: measure the current model and the new one, write the configuration, request a restart of
+the engine from a running server. If the new model is not here or cannot decode, nothing is changed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from host_stt_cli.options import ConfigOptions, config_options
 @click.argument("name", metavar="NAME|auto")
 @config_options
 def use(options: ConfigOptions, name: str) -> None:
-    """Change engine.model in the configuration to NAME, a model that is here, or to auto.
+    """Change engine.model in the configuration to NAME, a local model, or to auto.
 
-    Shows what the model costs on this machine, before and after. A `host-stt serve` that runs on the same
-    data folder restarts its engine: channels keep their audio, and their text waits for some seconds.
+    Shows the cost of the current and the new model on this machine. A `host-stt serve` on the same data
+    folder restarts its engine: channels keep their audio, and their text is late by some seconds.
     """
     loaded = options.load()
     config = loaded.config.engine_in_force()
@@ -50,13 +50,15 @@ def use(options: ConfigOptions, name: str) -> None:
 
 
 def _as_written(name: str) -> str:
-    """A folder becomes an absolute path: the server may start elsewhere."""
+    """The name for the configuration. A folder becomes an absolute path, because the server may start
+    elsewhere.
+    """
     is_folder = name.startswith((".", "~", "/")) and Path(name).expanduser().is_dir()
     return str(Path(name).expanduser().resolve()) if is_folder else name
 
 
 def _price(name: str, config: EngineConfig, meter: ModelMeter) -> str:
-    """The model and what it costs here. Raises ModelError when it is not here or cannot be used."""
+    """The model and its cost on this machine. Raises ModelError if it is not here or cannot be used."""
     if name == AUTO:
         models = measured(candidates(available_models(config, meter)), meter)
         if not models:
@@ -65,7 +67,9 @@ def _price(name: str, config: EngineConfig, meter: ModelMeter) -> str:
     path = STARTER_FOLDER if name == STARTER else find_model(name, config.models_dir.expanduser())
     if path is None:
         way = (
-            f"host-stt model fetch {name} brings it" if is_hub_name(name) else "host-stt model list shows all"
+            f"host-stt model fetch {name} downloads it"
+            if is_hub_name(name)
+            else "host-stt model list shows all"
         )
         raise ModelError(f"it is not on this machine; {way}")
     cost = meter.cost(ResolvedModel(path, name, "to be measured", is_starter=name == STARTER))

@@ -71,7 +71,7 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ClipResult:
     text: str
     is_flagged: bool
     encode_s: float
@@ -123,11 +123,11 @@ def chart(loaded: LoadedModel, clips: Sequence[Clip]) -> Iterator[ChartRow]:
     """A row for each form and padding. clips: all of one language."""
     for form in FORMS:
         for padding in Padding:
-            readings = [read_alone(loaded, clip, form.frames(clip.seconds), padding) for clip in clips]
-            yield _row(form, padding, clips, readings)
+            results = [decode_alone(loaded, clip, form.frames(clip.seconds), padding) for clip in clips]
+            yield _row(form, padding, clips, results)
 
 
-def read_alone(loaded: LoadedModel, clip: Clip, frames: int, padding: Padding) -> Reading:
+def decode_alone(loaded: LoadedModel, clip: Clip, frames: int, padding: Padding) -> ClipResult:
     """One greedy decode without timestamps. frames: length of the window, 10 ms each."""
     features = _features(loaded, clip.samples, frames, padding)
     storage = ctranslate2.StorageView.from_array(np.ascontiguousarray(features[np.newaxis]))
@@ -145,7 +145,7 @@ def read_alone(loaded: LoadedModel, clip: Clip, frames: int, padding: Padding) -
     made: list[int] = result.sequences_ids[0]
     text = tokenizer.decode([token for token in made if token < tokenizer.eot]).strip()
     is_flagged = len(made) >= cap - 1 or compression_ratio(text) > COMPRESSION_MAX
-    return Reading(text, is_flagged, between - began, ended - between)
+    return ClipResult(text, is_flagged, between - began, ended - between)
 
 
 def _features(loaded: LoadedModel, samples: Float32Array, frames: int, padding: Padding) -> Float32Array:
@@ -157,19 +157,19 @@ def _features(loaded: LoadedModel, samples: Float32Array, frames: int, padding: 
     return np.pad(mel, ((0, 0), (0, frames - mel.shape[1])), constant_values=fill).astype(np.float32)
 
 
-def _row(form: Form, padding: Padding, clips: Sequence[Clip], readings: Sequence[Reading]) -> ChartRow:
+def _row(form: Form, padding: Padding, clips: Sequence[Clip], results: Sequence[ClipResult]) -> ChartRow:
     language = clips[0].language
-    pairs = [(clip.words, reading.text) for clip, reading in zip(clips, readings, strict=True)]
-    kept = [pair for pair, reading in zip(pairs, readings, strict=True) if not reading.is_flagged]
+    pairs = [(clip.words, result.text) for clip, result in zip(clips, results, strict=True)]
+    kept = [pair for pair, result in zip(pairs, results, strict=True) if not result.is_flagged]
     return ChartRow(
         form,
         padding,
         _rate(pairs, language),
         _rate(kept, language),
-        sum(reading.is_flagged for reading in readings),
-        len(readings),
-        sum(reading.encode_s for reading in readings) / len(readings),
-        sum(reading.decode_s for reading in readings) / len(readings),
+        sum(result.is_flagged for result in results),
+        len(results),
+        sum(result.encode_s for result in results) / len(results),
+        sum(result.decode_s for result in results) / len(results),
     )
 
 

@@ -1,7 +1,7 @@
 """Read `multipart/form-data` (RFC 7578) piece by piece, with limits; for uploads at both ports.
 
 Pure: bytes in, heads of parts and pieces of their content out, so a large file is never in memory as a whole.
-aiohttp's own reader is not used: version 3.14 raises warnings of its own about broken heads.
+aiohttp's own reader is not used: version 3.14 raises Python warnings about broken heads.
 Invariants: the result does not depend on where the body is cut into pieces; the parser holds at most one head
 and one delimiter.
 """
@@ -56,7 +56,7 @@ class FormParser:
         self._skip = 0  # bytes at the start of `_held` that are not content
 
     def feed(self, data: bytes) -> list[PartHead | bytes]:
-        """What `data` completes: a PartHead where a part begins, and content of the part before.
+        """The items that `data` completes: a PartHead where a part begins, and content of the current part.
 
         Raises BrokenForm.
         """
@@ -72,7 +72,7 @@ class FormParser:
             raise BrokenForm("it ends too early")
 
     def _step(self, found: list[PartHead | bytes]) -> bool:
-        """Whether the state has changed, so that another step may find more."""
+        """Do one step. True if the state has changed, so that another step may find more."""
         match self._state:
             case _State.PREAMBLE | _State.CONTENT:
                 return self._read_to_delimiter(found)

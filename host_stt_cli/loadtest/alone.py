@@ -17,7 +17,7 @@ EDGE_SAMPLES = 4800
 WITHIN_S = 60.0
 
 
-async def read_alone(
+async def transcribe_alone(
     http: aiohttp.ClientSession, engine: str, clips: Sequence[Clip], language: str
 ) -> list[str]:
     """The text of each clip, "" for a clip without text; [] if the engine did not decode all in time."""

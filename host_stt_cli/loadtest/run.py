@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from host_stt_cli.loadtest import report
-from host_stt_cli.loadtest.alone import read_alone
+from host_stt_cli.loadtest.alone import transcribe_alone
 from host_stt_cli.loadtest.facts import Facts
 from host_stt_cli.loadtest.measures import Spoken, heard_of
 from host_stt_cli.loadtest.plan import Door, Load, script
@@ -126,7 +126,7 @@ class _Run:
         probe = Probe(self._http, base, self._target.engine)
         facts.alone = alone
         if probe.engine and not alone:
-            facts.alone = await read_alone(self._http, probe.engine, facts.clips, facts.language)
+            facts.alone = await transcribe_alone(self._http, probe.engine, facts.clips, facts.language)
         session = await self._create_session()
         watcher = Watcher(self._http, base, session)
         await watcher.open()

@@ -105,7 +105,7 @@ def test_a_model_is_exported_to_a_file_and_added_from_it(cli: CliRunner, tmp_pat
         (("small", "--from", "ftp://x"), "write hub, index, or an address"),
         (("small", "--from", "index"), "no wheels of small are known"),
         (("auto",), "auto is not a model that can be fetched"),
-        (("smol",), "'smol' is no model"),
+        (("smol",), "'smol' is not a model"),
         (("small", "--from", "http://127.0.0.1:9/x"), "http://127.0.0.1:9/x/manifest.json cannot be read"),
     ],
 )

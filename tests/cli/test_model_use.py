@@ -69,7 +69,7 @@ def test_a_folder_is_written_as_an_absolute_path(here: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("medium", "it is not on this machine; host-stt model fetch medium brings it"),
+        ("medium", "it is not on this machine; host-stt model fetch medium downloads it"),
         ("smol", "it is not on this machine; host-stt model list shows all"),
         ("./nowhere", "it is not on this machine"),
     ],

@@ -164,7 +164,10 @@ def test_verbose_json_holds_words(folder: Path) -> None:
         (("a.wav", "--hotwords", "x" * 300), "--hotwords: the hotword"),
         (("a.wav", "--set", "engine.model=/nowhere"), "there is no model folder '/nowhere'"),
         (("a.wav", "--language", "tlh", *STARTER), "--language: 'tlh' is not known; give auto, a code"),
-        (("a.wav", "--language", "cy-GB", *STARTER), "a.wav: the model starter does not know welsh (cy)"),
+        (
+            ("a.wav", "--language", "cy-GB", *STARTER),
+            "a.wav: the model starter does not have the language welsh (cy)",
+        ),
     ],
 )
 def test_a_mistake_is_one_plain_sentence_and_status_2(
