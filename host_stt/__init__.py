@@ -1,10 +1,11 @@
-"""The speech engine: windows of audio in, transcripts out. Knows no calls, browsers or time of day."""
+"""The speech engine: windows of audio in, transcripts out. Knows no sessions, browsers or time of day."""
 
 import os
 
-# Read by CTranslate2's OpenMP when it is loaded, so it must stand here, before anything else. By default its
-# threads spin while they wait for each other, and on cores that others use too they spin away the time they
-# wait for: 16 channels on two busy cores, finals p95 19 s, so 0.7 s (docs/benchmarks/engine-2-cores.txt).
+# CTranslate2's OpenMP reads this when it is loaded, so it must be set first. By default its threads spin
+# while they wait for each other, and on cores with other work they use up the time that they wait for. With
+# 16 channels on two busy cores, finals had p95 19 s with spinning and 0.7 s without it
+# (docs/benchmarks/engine-2-cores.txt).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from host_stt_common import __version__ as __version__

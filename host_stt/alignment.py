@@ -1,11 +1,11 @@
-"""From a reading to words with times.
+"""Compute words with times from the tokens of a decode.
 
-Pure: tokens, the decoder's alignment and samples in, `Word`s out. Owns how tokens make words, where
-punctuation belongs and how far a word reaches. Invariant: words are in order, inside the window, and
+Pure: tokens, the decoder's alignment and samples in, `Word`s out. Defines how tokens form words, which word
+punctuation belongs to, and how far a word reaches. Invariant: words are in order, inside the window, and
 never end before they start.
 
-The decoder's cross-attention knows where a word begins, and counts a pause to the word before; so words
-are drawn in to the sound they cover.
+The decoder's cross-attention shows where a word begins, but counts a pause as part of the word before it. So
+each word is reduced to the loud part of its range.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host_stt.contract import Float32Array, Word
-from host_stt.sound import drawn_in, loud_frames
+from host_stt.loudness import loud_frames, loud_range
 
 SAMPLES_PER_POSITION = 320
 """One encoder position: 20 ms."""
@@ -27,7 +27,7 @@ _APPENDED = "\"'.。,，!！?？:：”)]}、"
 
 
 _UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-"""Languages whose tokens faster-whisper takes for words one by one."""
+"""Languages in which faster-whisper treats each token as a word."""
 
 
 class WordSplitter(Protocol):
@@ -44,9 +44,9 @@ class WordSplitter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """CTranslate2's answer for one row."""
+    """CTranslate2's alignment of one row."""
 
-    path: Sequence[tuple[int, int]]  # (text token, encoder position), both never going back
+    path: Sequence[tuple[int, int]]  # (text token, encoder position); neither ever decreases
     probabilities: Sequence[float]  # per text token
 
 
@@ -73,7 +73,7 @@ def timed_words(
     join = _with_punctuation if splitter.language_code in _UNSPACED else _spaced
     spans = [span for span in join(spans) if span.text.strip()]
     loud = loud_frames(samples)
-    bounds = [drawn_in(span.start, min(span.end, len(samples)), loud) for span in spans]
+    bounds = [loud_range(span.start, min(span.end, len(samples)), loud) for span in spans]
     words: list[Word] = []
     floor, last = 0, len(samples)
     for span, (start, end) in zip(spans, bounds, strict=True):
@@ -110,8 +110,8 @@ def _spans(tokens: list[int], alignment: Alignment, splitter: WordSplitter) -> l
 
 
 def _first_positions(path: Sequence[tuple[int, int]], count: int) -> NDArray[np.int64]:
-    """(count,) the encoder position at which each text token begins; a token off the path begins with
-    the next.
+    """(count,): the encoder position at which each text token begins. A token that is not in the path begins
+    where the next one begins.
     """
     first = np.full(count, -1, dtype=np.int64)
     for token, position in reversed(path):
@@ -126,7 +126,7 @@ def _first_positions(path: Sequence[tuple[int, int]], count: int) -> NDArray[np.
 
 
 def _spaced(spans: list[_Span]) -> list[_Span]:
-    """What has no space in front belongs to the word before: the "-1" of "Alpha-1", a comma, a bracket."""
+    """Join tokens without a space in front to the word before: the "-1" of "Alpha-1", a comma, a bracket."""
     merged: list[_Span] = []
     for span in spans:
         if merged and not span.text.startswith(" "):
@@ -137,7 +137,7 @@ def _spaced(spans: list[_Span]) -> list[_Span]:
 
 
 def _with_punctuation(spans: list[_Span]) -> list[_Span]:
-    """Opening marks go to the word behind them, closing marks to the word before."""
+    """Join opening marks to the word after them, closing marks to the word before."""
     merged: list[_Span] = []
     for span in spans:
         mark = span.text.strip()
@@ -150,7 +150,7 @@ def _with_punctuation(spans: list[_Span]) -> list[_Span]:
 
 
 def _joined(before: _Span, span: _Span) -> _Span:
-    """One span; a mark brings no probability of its own, and no sound."""
+    """Join two spans. A punctuation mark adds no probability and no time."""
     is_mark = not any(character.isalnum() for character in span.text)
     if is_mark:
         return _Span(before.text + span.text, before.start, before.end, before.probability)

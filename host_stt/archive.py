@@ -1,7 +1,7 @@
-"""One model in one file, for machines without a network: a tar with a manifest first, then the files.
+"""One model in one file, for machines without a network: a tar file with a manifest, then the model's files.
 
-Owns the form of the file and the care in reading one from elsewhere. Invariant: only regular files that
-the manifest names are read, each up to its announced size, and each is what its sha256 says.
+Defines the format, and reads a file from elsewhere with care. Invariant: only regular files that the manifest
+names are read, each up to its stated size, and each must have its stated sha256.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _CHUNK_BYTES = 1 << 20
 
 
 def export_model(name: str, folder: Path, file: Path) -> str:
-    """Write the model in `folder` to `file`, whole or not at all; return the sha256 of its manifest.
+    """Write the model in `folder` to `file`, completely or not at all; return the sha256 of its manifest.
 
-    The same model gives the same bytes. Raises ModelError when the file exists; OSError from the disk.
+    The same model gives the same bytes. Raises ModelError if the file exists; OSError from the disk.
     """
     if file.exists():
         raise ModelError(f"{file} exists already; remove it first, or name another file")
@@ -44,10 +44,9 @@ def export_model(name: str, folder: Path, file: Path) -> str:
 
 
 def unpack_model(file: Path, target: Path) -> str:
-    """Write the model in `file` into the folder `target`, verified; return the name it was exported with.
+    """Write the model in `file` to the folder `target`, verified; return the name from its export.
 
-    Raises ModelDamaged when the file is no such archive, is cut short, or holds something else than its
-    manifest says.
+    Raises ModelDamaged if the file is not such an archive, is cut off, or differs from its manifest.
     """
     try:
         with tarfile.open(file, "r:") as archive:
@@ -56,12 +55,12 @@ def unpack_model(file: Path, target: Path) -> str:
             waited = {entry.name: entry for entry in files}
             while member := archive.next():
                 if member.name not in waited:
-                    raise ModelDamaged(f"{file} holds {member.name!r}, which its manifest does not name")
+                    raise ModelDamaged(f"{file} contains {member.name!r}, which its manifest does not name")
                 _write(archive, member, waited.pop(member.name), target, file)
     except tarfile.TarError as error:
         raise ModelDamaged(f"{file} is not a model that `host-stt model export` wrote: {error}") from error
     if waited:
-        raise ModelDamaged(f"{file} is cut short: it lacks {', '.join(waited)}")
+        raise ModelDamaged(f"{file} is cut off: it lacks {', '.join(waited)}")
     return name
 
 
@@ -95,7 +94,7 @@ def _write(
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, file: Path) -> IO[bytes]:
     content = archive.extractfile(member) if member.isreg() else None
     if content is None:
-        raise ModelDamaged(f"{member.name!r} in {file} is no plain file")
+        raise ModelDamaged(f"{member.name!r} in {file} is not a regular file")
     return content
 
 

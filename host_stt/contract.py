@@ -1,9 +1,10 @@
-"""What 8082 and 8081 say to each other: windows of audio in, transcripts out, and how errors look.
+"""The messages between 8082 and 8081: windows of audio in, transcripts out, and the form of errors.
 
-The one module both packages import; numpy and the standard library only. Owns the wire of `GET /v1/windows`
-(a binary frame per window, a JSON text frame per answer, matched by `id`, in any order)
-and the limits both sides hold. Knows nothing of engines, sockets or time of day: a window's samples sit
-on its channel's 16 kHz timeline, and every time in an answer is a sample index on that same timeline.
+The only module of this package that both import; uses numpy and the standard library only. Defines the wire
+format of `GET /v1/windows` and the limits of both sides. Each window is a binary frame, and each result a
+JSON text frame; they are matched by `id` and come in any order. Knows no engines, sockets or time of day. A
+window's samples have positions on its channel's 16 kHz timeline, and every time in a result is a sample index
+on the same timeline.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
-"""Hertz. Whisper's rate; nothing else crosses this wire."""
+"""Hertz. Whisper's rate, and the only one on this wire."""
 WINDOW_SAMPLES_MAX = 30 * SAMPLE_RATE
-"""Whisper reads 30 s at a time."""
+"""Whisper decodes at most 30 s at a time."""
 TERMS_MAX = 1_000
-"""Glossary terms per window; only the first ~60 fit a prompt, AssemblyAI's list takes 1,000."""
+"""Glossary terms per window. Only the first 60 or so fit a prompt; AssemblyAI accepts lists of 1,000."""
 TERM_CHARS_MAX = 200
 HISTORY_CHARS_MAX = 4_000
 WIRE_VERSION = 1
@@ -37,7 +38,7 @@ Float32Array = NDArray[np.float32]
 
 
 class RequestError(Exception):
-    """The caller's fault: a stable `code` for programs, a plain sentence for people, an HTTP status."""
+    """An error of the caller: a stable `code` for programs, a sentence for people, an HTTP status."""
 
     def __init__(
         self, code: str, message: str, status: int = 400, *, retry_after_s: float | None = None
@@ -50,7 +51,7 @@ class RequestError(Exception):
 
 
 class ContractError(RequestError):
-    """A frame or a field that is not as this module says. `window_id` is empty where it could not be read."""
+    """A frame or a field is not valid. `window_id` is empty if the frame's id could not be read."""
 
     def __init__(self, code: str, message: str, status: int = 422, *, window_id: str = "") -> None:
         super().__init__(code, message, status)
@@ -58,18 +59,18 @@ class ContractError(RequestError):
 
 
 def error_body(code: str, message: str) -> dict[str, Any]:
-    """The body of every error answer on both ports."""
+    """The body of every error response on both ports."""
     return {"error": {"code": code, "message": message}}
 
 
 class Priority(StrEnum):
     INTERIM = "interim"  # may be replaced by a newer one of its channel, or shed
     FINAL = "final"  # never dropped
-    BACKGROUND = "background"  # read as a final is, but only while nothing live waits: files
+    BACKGROUND = "background"  # like a final, but decoded only while no live window waits: files
 
     @property
     def is_final(self) -> bool:
-        """Its text will not change: read with words, and never replaced."""
+        """True if its text will not change: decoded with words, and never replaced."""
         return self is not Priority.INTERIM
 
 
@@ -77,16 +78,16 @@ class EndReason(StrEnum):
     """Why decoding of a window stopped."""
 
     COMPLETE = "complete"  # the model ended its text
-    TOKEN_CAP = "token_cap"  # it was cut off: longer than speech of this length can be
-    NO_SPEECH = "no_speech"  # nothing was said, or a guard took it for nothing
+    TOKEN_CAP = "token_cap"  # the text was cut off, because it was too long for audio of this length
+    NO_SPEECH = "no_speech"  # no speech, or a guard rejected the text as not spoken
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of one channel to decode.
+    """A range of one channel's audio to decode.
 
     samples: (n,) int16 or float32 in [-1, 1], 16 kHz mono, 1 <= n <= WINDOW_SAMPLES_MAX, finite.
-    Raises ContractError when a field is not so.
+    Raises ContractError for an invalid field.
     """
 
     id: str
@@ -97,26 +98,28 @@ class Window:
     language: str = AUTO  # "en", "ko", ... or "auto"
     terms: tuple[str, ...] = ()  # glossary, most important first
     history: str = ""  # committed words of the same utterance
-    deadline_ms: int = 15_000  # after this long from hand-over the answer is of no use
-    is_second_reading: bool = False
-    """Of a hole that an earlier reading left. Set inside 8081 only; it does not cross the wire."""
+    deadline_ms: int = 15_000  # from submission; after that the result is useless
+    is_second_decode: bool = False
+    """True for the second decode of a hole. Set inside 8081 only; it is not part of the wire format."""
 
     def __post_init__(self) -> None:
         check = _Check(self.id)
         check(0 < len(self.id) <= 64, "bad_id", "a window needs an id of 1 to 64 characters")
-        check(0 < len(self.channel) <= 64, "bad_channel", "a window names its channel in 1 to 64 characters")
-        check(self.samples.ndim == 1, "bad_samples", "samples are one-dimensional (16 kHz mono)")
-        check(self.samples.dtype in (np.int16, np.float32), "bad_samples", "samples are int16 or float32")
+        check(
+            0 < len(self.channel) <= 64, "bad_channel", "a window needs a channel name of 1 to 64 characters"
+        )
+        check(self.samples.ndim == 1, "bad_samples", "samples must be one-dimensional (16 kHz mono)")
+        check(self.samples.dtype in (np.int16, np.float32), "bad_samples", "samples must be int16 or float32")
         n = len(self.samples)
-        check(n > 0, "empty_window", "a window holds at least one sample")
+        check(n > 0, "empty_window", "a window must have at least one sample")
         check(
             n <= WINDOW_SAMPLES_MAX,
             "window_too_long",
             f"a window of {n / SAMPLE_RATE:.1f} s is over the limit of {WINDOW_SAMPLES_MAX // SAMPLE_RATE} s",
         )
         if self.samples.dtype == np.float32:
-            check(bool(np.isfinite(self.samples).all()), "not_finite", "samples hold NaN or infinity")
-        check(0 <= self.start_sample < 2**53, "bad_start", "start_sample is a position from 0 up")
+            check(bool(np.isfinite(self.samples).all()), "not_finite", "samples contain NaN or infinity")
+        check(0 <= self.start_sample < 2**53, "bad_start", "start_sample must be a position from 0 on")
         check(
             0 < len(self.language) <= 8, "unknown_language", f"{self.language[:20]!r} is not a language code"
         )
@@ -132,7 +135,7 @@ class Window:
             "history_too_long",
             f"history of {len(self.history)} characters",
         )
-        check(0 < self.deadline_ms <= 600_000, "bad_deadline", "deadline_ms lies between 1 and 600000")
+        check(0 < self.deadline_ms <= 600_000, "bad_deadline", "deadline_ms must be between 1 and 600000")
 
     def as_float32(self) -> Float32Array:
         """(n,) float32 in [-1, 1]."""
@@ -152,11 +155,11 @@ class _Check:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    text: str  # as the model writes it, without the space in front
+    text: str  # the model's text, without the space in front
     start_sample: int
     end_sample: int
     probability: float
-    leading_space: bool = True  # joined to the word before it when False (Korean particles, punctuation)
+    leading_space: bool = True  # False: joined to the word before it (Korean particles, punctuation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +170,14 @@ class Segment:
     avg_logprob: float
     no_speech_prob: float
     compression_ratio: float
-    words: tuple[Word, ...] = ()  # finals only; empty when words were not asked for
+    words: tuple[Word, ...] = ()  # only for finals; interims have no words
 
 
 class UnreadReason(StrEnum):
     """Why speech has no words."""
 
-    NO_WORDS = "no_words"  # it was read twice, and no word came of it
-    NOT_READ_AGAIN = "not_read_again"  # the second reading was shed, failed or passed its limits
+    NO_WORDS = "no_words"  # it was decoded twice without a word
+    NOT_READ_AGAIN = "not_read_again"  # the second decode was shed, failed, or was over its limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The engine's reading of one window. Times are on the channel's timeline, inside the window."""
+    """The engine's result for one window. Times are on the channel's timeline, inside the window."""
 
     id: str
     segments: tuple[Segment, ...]
@@ -199,9 +202,9 @@ class Transcript:
     compression_ratio: float
     end_reason: EndReason = EndReason.COMPLETE
     model: str = ""
-    queue_ms: int = 0  # waited in 8081
-    decode_ms: int = 0  # in the batch that decoded it
-    unread: tuple[Unread, ...] = ()  # finals only, in order; a sender that does not know it leaves it out
+    queue_ms: int = 0  # time in the queue of 8081
+    decode_ms: int = 0  # decoding time of its batch
+    unread: tuple[Unread, ...] = ()  # only for finals, in order; an older engine does not send it
 
     @property
     def text(self) -> str:
@@ -214,12 +217,13 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class WindowError:
-    """One window that got no transcript. The channel goes on."""
+    """An error for one window. The channel continues."""
 
     id: str
     code: str
-    """The window's fault: bad_*, too_*, unknown_language and the like. Ours: shed, overloaded, engine_failed,
-    engine_starting, engine_stopping."""
+    """Errors of the window: bad_*, too_*, unknown_language and others. Errors of the engine: shed,
+    overloaded, engine_failed, engine_starting, engine_stopping.
+    """
     message: str
     is_retryable: bool = False
 
@@ -252,13 +256,13 @@ def encode_window(window: Window) -> bytes:
         separators=(",", ":"),
     ).encode()
     pcm = window.samples.astype(_ENCODINGS[encoding], copy=False)
-    # The samples go in as they lie: a copy of 320 kB on the way costs more than all the rest.
+    # The samples are not copied first: a copy of 320 kB would take longer than everything else here.
     samples = np.ascontiguousarray(pcm).data.cast("B") if len(pcm) else b""
     return b"".join((HEADER.pack(MAGIC, WIRE_VERSION, 0, len(header)), header, samples))
 
 
 def decode_window(frame: bytes | memoryview) -> Window:
-    """The Window in a binary frame. Raises ContractError, with the window's id wherever it could be read."""
+    """The Window in a binary frame. Raises ContractError, with the window's id if it could be read."""
     header, pcm = _split(frame)
     window_id = header.get("id")
     if not _is_text(window_id):
@@ -267,7 +271,9 @@ def decode_window(frame: bytes | memoryview) -> Window:
     check(header.get("sample_rate") == SAMPLE_RATE, "wrong_sample_rate", f"sample_rate must be {SAMPLE_RATE}")
     dtype = _ENCODINGS.get(str(header.get("encoding")))
     if dtype is None:
-        raise ContractError("bad_encoding", "encoding is pcm_s16le or pcm_f32le", window_id=check.window_id)
+        raise ContractError(
+            "bad_encoding", "encoding must be pcm_s16le or pcm_f32le", window_id=check.window_id
+        )
     check(len(pcm) % dtype.itemsize == 0, "truncated", "the samples end in the middle of one")
     try:
         return Window(
@@ -288,29 +294,33 @@ def decode_window(frame: bytes | memoryview) -> Window:
 
 
 def _header_fault(error: Exception) -> str:
-    """In words: a field that is missing, one of another type (our own text), or a value out of its range."""
+    """The error as a sentence: a missing field, a wrong type (text from this module), or a wrong value."""
     if isinstance(error, KeyError):
         return f"the header has no {error.args[0]}"
     if isinstance(error, TypeError):
         return f"the header is not valid: {error}"
-    return f"the header is not valid: priority is one of {', '.join(Priority)}"
+    return f"the header is not valid: priority must be one of {', '.join(Priority)}"
 
 
 def _split(frame: bytes | memoryview) -> tuple[dict[str, Any], memoryview]:
     view = memoryview(frame)
     if len(view) < HEADER.size:
         raise ContractError(
-            "truncated", f"a frame of {len(view)} bytes is shorter than its {HEADER.size}-byte head", 400
+            "truncated",
+            f"a frame of {len(view)} bytes is shorter than the {HEADER.size} bytes of its head",
+            400,
         )
     magic, version, _, length = HEADER.unpack(view[: HEADER.size])
     if magic != MAGIC:
-        raise ContractError("not_a_window", "the frame does not begin with the mark of a window", 400)
+        raise ContractError("not_a_window", "the frame does not begin with the magic bytes of a window", 400)
     if version != WIRE_VERSION:
-        raise ContractError("wrong_version", f"wire version {version}; this side speaks {WIRE_VERSION}", 400)
+        raise ContractError("wrong_version", f"wire version {version}; this side uses {WIRE_VERSION}", 400)
     end = HEADER.size + length
     if length > HEADER_BYTES_MAX or end > len(view):
         raise ContractError(
-            "truncated", f"the header says {length} bytes, the frame has {len(view) - HEADER.size}", 400
+            "truncated",
+            f"the header should have {length} bytes, the frame has {len(view) - HEADER.size}",
+            400,
         )
     try:
         header = json.loads(bytes(view[HEADER.size : end]))
@@ -322,7 +332,7 @@ def _split(frame: bytes | memoryview) -> tuple[dict[str, Any], memoryview]:
 
 
 def _is_text(value: object) -> TypeGuard[str]:
-    """A string that can be written as UTF-8: JSON may smuggle in half a surrogate pair."""
+    """True for a string that can be written as UTF-8; JSON may contain half of a surrogate pair."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
@@ -332,21 +342,21 @@ def _is_text(value: object) -> TypeGuard[str]:
 def _text(header: dict[str, Any], key: str) -> str:
     value: object = header[key]
     if not _is_text(value):
-        raise TypeError(f"{key} is text")
+        raise TypeError(f"{key} must be text")
     return value
 
 
 def _integer(header: dict[str, Any], key: str) -> int:
     value = header[key]
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{key} is a whole number")
+        raise TypeError(f"{key} must be a whole number")
     return value
 
 
 def _texts(header: dict[str, Any], key: str) -> tuple[str, ...]:
     value = header[key]
     if not isinstance(value, list) or not all(_is_text(item) for item in value):
-        raise TypeError(f"{key} is a list of texts")
+        raise TypeError(f"{key} must be a list of texts")
     return tuple(value)
 
 
@@ -395,12 +405,12 @@ def _segment_body(segment: Segment) -> dict[str, Any]:
 
 
 def decode_answer(text: str) -> Answer:
-    """The answer in a JSON text frame. Raises ContractError when it is not one."""
+    """The result in a JSON text frame. Raises ContractError if it is not valid."""
     try:
         body = json.loads(text)
         if body["v"] != WIRE_VERSION:
             raise ContractError(
-                "wrong_version", f"wire version {body['v']}; this side speaks {WIRE_VERSION}", 400
+                "wrong_version", f"wire version {body['v']}; this side uses {WIRE_VERSION}", 400
             )
         if body["type"] == "error":
             return WindowError(body["id"], body["code"], body["message"], bool(body["retryable"]))
@@ -421,7 +431,7 @@ def decode_answer(text: str) -> Answer:
     except ContractError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise ContractError("bad_answer", "the engine's answer is not valid", 400) from error
+        raise ContractError("bad_answer", "the engine's result is not valid", 400) from error
 
 
 def _segment(body: dict[str, Any]) -> Segment:

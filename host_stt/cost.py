@@ -1,8 +1,8 @@
-"""What a call of the model will take, learnt from the calls that ran.
+"""Predict how long a call of the model takes, from the calls before it.
 
-Pure. A straight line per kind of call (interims or finals, window length): a fixed part and a part for each
-row. On two CPU cores the part of each row is nearly all of it; on a GPU most is fixed (engine-facts section
-3), so neither is assumed. The lines start cautious, so the first batches are small.
+Pure. One straight line for each kind of call (interims or finals, window length): a fixed part, and a part
+for each row. On two CPU cores nearly all of the time is per row; on a GPU most of it is fixed (engine-facts
+section 3). So both parts are learnt. The first values are high, so that the first batches are small.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 FIXED_S, PER_ROW_S = 0.030, 0.004
-"""Before anything ran: 30 ms a call, and 4 ms for each row and second of window, as tiny on two cores."""
+"""Before the first call: 30 ms per call, and 4 ms per row and second of window, as tiny on two cores."""
 WEIGHT = 0.25
-"""Of the newest call: a machine that slows down is believed after four calls."""
+"""Weight of the newest call: after about four calls a slower machine shows in the prediction."""
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class _Line:
         return self.fixed_s + rows * self.per_row_s
 
     def learn(self, rows: int, took_s: float) -> None:
-        # A normalised gradient step over (1, rows): each part moves by its share in what was seen.
+        # A normalised gradient step over (1, rows): the error is divided between both parts by their share.
         share = WEIGHT * (took_s - self.at(rows)) / (1 + rows * rows)
         self.fixed_s = max(0.0, self.fixed_s + share)
         self.per_row_s = max(1e-5, self.per_row_s + share * rows)

@@ -1,7 +1,7 @@
-"""What is this machine, will the engine really decode here, and what is to be done where it will not.
+"""Examine this machine: would the engine decode here, and what to do if not.
 
-`examine` looks, `diagnose` judges: the second is pure, so every verdict can be tested without the machine it
-is about. Owns no settings: it tells what the engine would choose.
+`examine` collects facts, `diagnose` judges them. `diagnose` is pure, so every verdict can be tested without
+such a machine. Changes no settings: it shows what the engine would choose.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from host_stt.service import Backend
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was found, before any judgement."""
+    """The facts about a machine, without any judgement."""
 
     processor: str
     cores: int
     memory_mb: int
     system: str
-    gpus: tuple[Gpu, ...]  # that the driver shows
-    cuda_devices: int  # that CTranslate2 can use
+    gpus: tuple[Gpu, ...]  # shown by the driver
+    cuda_devices: int  # usable for CTranslate2
     has_cublas: bool
     is_cache_writable: bool  # of translated GPU code
-    keeps_memory: bool  # glibc agreed to keep freed memory
+    keeps_memory: bool  # glibc accepted the setting to keep freed memory
     device: Device
     compute_type: str
     threads: int
@@ -49,11 +49,11 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """What came of a real decode of the bundled clip."""
+    """The result of a real decode of the bundled clip."""
 
     text: str
     error: str
-    took_s: float  # the second time; the first includes warming up
+    took_s: float  # of the second decode; the first one includes the warm-up
     audio_s: float
 
 
@@ -64,19 +64,19 @@ class Problem:
     is_fatal: bool  # the engine would not work
 
 
-# --- judging ------------------------------------------------------------------------------------------
+# --- judgement ------------------------------------------------------------------------------------------
 
 
 def diagnose(machine: Machine, decode: Decode | None, *, must_hear: bool) -> list[Problem]:
-    """Problems, the worst first. decode: None when no model could be loaded.
+    """Problems, the worst first. decode: None if no model could be loaded.
 
-    must_hear: the clip's words are known to this model, so no text means no hearing.
+    must_hear: this model knows the clip's words, so an empty text is an error.
     """
     problems = [*_gpu_problems(machine), *_decode_problems(machine, decode, must_hear)]
     if not machine.keeps_memory and machine.device is Device.CPU:
         problems.append(
             Problem(
-                "this C library cannot be told to keep freed memory",
+                "this C library cannot keep freed memory",
                 "use a Debian-based image instead of Alpine: encoding is 1.5 to 2.2 times as fast with glibc",
                 is_fatal=False,
             )
@@ -116,7 +116,7 @@ def _gpu_problems(machine: Machine) -> list[Problem]:
         if gpu.translates and not machine.is_cache_writable:
             problems.append(
                 Problem(
-                    "the cache of translated GPU code cannot be written: every start translates it anew",
+                    "the cache of translated GPU code cannot be written: every start translates it again",
                     "set CUDA_CACHE_PATH to a writable folder, and mount it in a container",
                     is_fatal=False,
                 )
@@ -126,12 +126,20 @@ def _gpu_problems(machine: Machine) -> list[Problem]:
 
 def _decode_problems(machine: Machine, decode: Decode | None, must_hear: bool) -> list[Problem]:
     if decode is None:
-        return []  # why the model could not be loaded is told by who tried
+        return []  # the caller reports why the model could not be loaded
     if decode.error:
-        return [Problem(f"a decode failed: {decode.error}", "see the problems above; else report it", True)]
+        return [
+            Problem(
+                f"a decode failed: {decode.error}",
+                "see the problems above; otherwise report it as a bug",
+                True,
+            )
+        ]
     if not decode.text and must_hear:
         fix = (
-            f"install driver {DRIVER_MIN} or newer" if machine.device is Device.CUDA else "get the model anew"
+            f"install driver {DRIVER_MIN} or newer"
+            if machine.device is Device.CUDA
+            else "fetch the model again"
         )
         return [Problem("a decode of spoken words gave empty text", fix, is_fatal=True)]
     if decode.took_s > decode.audio_s:
@@ -145,7 +153,7 @@ def _decode_problems(machine: Machine, decode: Decode | None, must_hear: bool) -
     return []
 
 
-# --- looking ------------------------------------------------------------------------------------------
+# --- facts ------------------------------------------------------------------------------------------
 
 
 def examine(config: EngineConfig) -> Machine:
@@ -167,7 +175,7 @@ def examine(config: EngineConfig) -> Machine:
 
 
 def decode_once(config: EngineConfig, model: ResolvedModel, backend: Backend) -> Decode:
-    """Load the model and read the bundled clip twice. Raises ModelError when it cannot be loaded."""
+    """Load the model and decode the bundled clip twice. Raises ModelError if it cannot be loaded."""
     try:
         engine = backend.load(config, model)
     except (RuntimeError, ValueError, OSError) as error:

@@ -1,8 +1,8 @@
-"""Bring a model's files from the hub and prove that they are the right ones.
+"""Download a model's files and verify them.
 
-huggingface_hub's own downloader throws a partial file away when it fails and checks sizes, not hashes
-(2.4.0, read 2026-11-21); a 1.6 GB file over a thin line must resume, and weights must be what the hub
-says they are. Invariant: the target folder appears whole and verified, or not at all.
+huggingface_hub's own downloader removes a partial file after a failure, and checks sizes, not hashes (version
+2.4.0, 2026-11-21). A file of 1.6 GB over a slow network must resume, and the weights must be those of the
+hub. Invariant: the target folder appears complete and verified, or not at all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from host_stt.hub import RemoteFile, RemoteModel, file_url, open_url, reason_of,
 logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
-_ATTEMPTS = 3  # without a new byte; each new byte starts the count again
+_ATTEMPTS = 3  # attempts without a new byte; each new byte resets the count
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ OnProgress = Callable[[Progress], None]
 
 
 def fetch(model: RemoteModel, folder: Path, stall_s: float, on_progress: OnProgress | None = None) -> None:
-    """Download the model's files into `folder`, resuming what an earlier run left, and verify each.
+    """Download the model's files to `folder`, resume partial files of an earlier run, and verify each file.
 
-    Raises ModelDamaged when a file is not what the hub said (it is removed), HubUnreachable when the
-    bytes stopped coming (what came is kept for the next run), ModelError when the disk is too small.
+    Raises ModelDamaged if a file differs from the hub's (it is removed), HubUnreachable if no more bytes
+    arrive (the partial file is kept for the next run), ModelError if the disk is too small.
     """
     incoming = folder.with_name(folder.name + ".incoming")
     incoming.mkdir(parents=True, exist_ok=True)
     with FileLock(lock_of(folder)):
         if folder.is_dir():
-            return  # another process brought it meanwhile
+            return  # another process has downloaded it meanwhile
         _check_room(model, incoming)
         meter = Meter(model.repository, model.total_bytes, on_progress)
         try:
@@ -69,15 +69,15 @@ def _fetch_file(model: RemoteModel, file: RemoteFile, incoming: Path, stall_s: f
         if not is_whole(part, file):
             part.unlink(missing_ok=True)
             raise ModelDamaged(
-                f"{file.name} of {model.repository} arrived with another content than announced, "
-                f"and was removed. Try again; if it stays so, a proxy or mirror on the way alters it"
+                f"{file.name} of {model.repository} differs from what was announced, and was "
+                f"removed. Try again; if this happens again, a proxy or mirror changes the file"
             )
         part.replace(target)
     meter.finished(file)
 
 
 def _bring(model: RemoteModel, file: RemoteFile, part: Path, stall_s: float, meter: Meter) -> None:
-    """Append to `part` until it has the file's size."""
+    """Download to `part` until it has the file's size."""
     attempts = 0
     while (have := part.stat().st_size if part.exists() else 0) < file.size_bytes:
         attempts += 1
@@ -99,7 +99,7 @@ def _bring(model: RemoteModel, file: RemoteFile, part: Path, stall_s: float, met
         elif attempts >= _ATTEMPTS:
             raise HubUnreachable(
                 f"{file.name} of {model.repository} stopped at {now} of {file.size_bytes} bytes "
-                f"({reason_of(error) if error else 'the server ends early'}); the next start resumes there"
+                f"({reason_of(error) if error else 'the server closed early'}); the next start resumes there"
             ) from error
         if now < file.size_bytes:
             time.sleep(0.2 * attempts)
@@ -120,18 +120,19 @@ def _append(
 
 
 def lock_of(folder: Path) -> Path:
-    """Held by the one process that brings this folder, from wherever."""
+    """The lock file for the process that downloads this folder, from any source."""
     return folder.with_name(folder.name + ".incoming.lock")
 
 
 def is_whole(path: Path, file: RemoteFile) -> bool:
-    """Whether the file is there with the size and the content that were announced."""
+    """True if the file exists with the announced size and content."""
     if not path.is_file() or path.stat().st_size != file.size_bytes:
         return False
     if file.sha256:
         digest = hashlib.sha256()
     else:
-        digest = hashlib.sha1(usedforsecurity=False)  # git's blob id; the hub gives no other for small files
+        # git's blob id, the only hash that the hub has for small files
+        digest = hashlib.sha1(usedforsecurity=False)
         digest.update(b"blob %d\0" % file.size_bytes)
     with path.open("rb") as content:
         while chunk := content.read(_CHUNK_BYTES):
@@ -150,20 +151,20 @@ def _check_room(model: RemoteModel, incoming: Path) -> None:
 
 
 class Meter:
-    """Counts the bytes of all files of a download, for the terminal's bar, the log and on_progress."""
+    """Counts the bytes of all files of a download, for the progress bar, the log and on_progress."""
 
     def __init__(self, name: str, total_bytes: int, on_progress: OnProgress | None) -> None:
         self._name = name
         self._total_bytes = total_bytes
         self._on_progress = on_progress
-        self._before = 0  # bytes of the files already whole
+        self._before = 0  # bytes of the finished files
         self._tenth = 0
         self._bar = tqdm(
             total=total_bytes,
             unit="B",
             unit_scale=True,
             desc=name,
-            disable=None,  # no bar where nobody watches; the log has tenths
+            disable=None,  # no bar without a terminal; the log has one line per tenth
             leave=False,
         )
 

@@ -1,13 +1,13 @@
-"""What can go wrong before the engine serves. Windows have their own errors in `contract`.
+"""Errors before the engine serves. Windows have their own errors in `contract`.
 
-StartError                  the process cannot begin: the command line prints the sentence and ends
+StartError                  the process cannot start: the command line prints the sentence and ends
 ├── AddressRefused          a non-loopback address without a token
 └── AddressInUse            another process listens there
 ModelError                  no such model, or it cannot be used
-├── ModelNotFound           not here, not in the hub, or the source cannot be asked
-│   ├── HubUnreachable      the model hub gave no answer in time
-│   └── IndexUnreachable    the package index gave no answer, or stopped in the middle
-└── ModelDamaged            files are missing, or are not what was announced
+├── ModelNotFound           not here, not in the hub, or the source cannot be reached
+│   ├── HubUnreachable      the model hub did not respond in time
+│   └── IndexUnreachable    the package index did not respond, or stopped during a file
+└── ModelDamaged            files are missing, or differ from what was announced
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Who may call 8081: the name and the page a call comes by, its token, and what a page may read (CORS).
+"""Access to 8081: check the Host and the origin of a request, its token, and what a page may read (CORS).
 
-Owns these checks and the headers that go with them; `host_stt_common` has the rules that 8082 shares.
+Contains these checks and their headers; `host_stt_common` has the rules that 8082 shares.
 Programs send no `Origin`; pages do, and may call only where `engine.allowed_origins` names them.
 """
 
@@ -19,16 +19,16 @@ from host_stt_common.tokens import digest_of, given_token, is_one_of
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OPEN_PATHS = frozenset({"/health"})
-"""Asked without a token, by whoever watches over the process."""
+"""Paths without a token: supervisors of the process call them."""
 CORS_METHODS = "GET, POST, OPTIONS"
 CORS_EXPOSED = "Retry-After, X-Audio-Complete, X-Audio-Seconds, X-Audio-Announced-Seconds, X-Audio-Track"
-PREFLIGHT_S = 600  # a browser asks again after this long
+PREFLIGHT_S = 600  # how long a browser may reuse the response
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
-_NO_TOKEN = "a bearer token is needed (Authorization: Bearer ..., or ?token=...)"
+_NO_TOKEN = "a bearer token is required (Authorization: Bearer ..., or ?token=...)"
 
 
 class EngineGate:
-    """The checks of every call, from the configuration."""
+    """The checks of every request, from the configuration."""
 
     def __init__(self, config: EngineConfig) -> None:
         tokens = [*([config.token] if config.token else []), *config.tokens]
@@ -36,7 +36,7 @@ class EngineGate:
         self._pages = Pages(config.allowed_origins, host=config.host)
 
     def install(self, app: web.Application) -> None:
-        """Put the checks in front of every route, and the headers onto every answer."""
+        """Add the checks to every route, and the headers to every response."""
         app.middlewares.append(self._check)
         app.on_response_prepare.append(self._add_headers)
 
@@ -44,15 +44,15 @@ class EngineGate:
     async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not self._digests and not self._pages.knows_host(request.host):
             raise web.HTTPForbidden(
-                text=f"this engine is not known as {request.host[:100]!r}; call it by its address, or name "
-                "the page that calls in engine.allowed_origins"
+                text=f"this engine does not have the name {request.host[:100]!r}; call it by its address, or "
+                "add the calling page's origin to engine.allowed_origins"
             )
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return web.Response(status=204)  # `_add_headers` says whether the page may call
         if self._pages.is_foreign(request.headers):
             origin = request.headers.get("Origin", "other sites")[:100]
             raise web.HTTPForbidden(
-                text=f"pages of {origin!a} may not call this engine; list the page's origin in "
+                text=f"pages of {origin!a} may not call this engine; add the page's origin to "
                 "engine.allowed_origins"
             )
         if self._digests and request.path not in OPEN_PATHS:
@@ -62,7 +62,7 @@ class EngineGate:
         return await handler(request)
 
     def _check_token(self, request: web.Request) -> None:
-        """Raise HTTPUnauthorized unless the call carries one of the tokens."""
+        """Raise HTTPUnauthorized unless the request has one of the tokens."""
         given = given_token(request.headers, request.query).strip()
         if not is_one_of(digest_of(given), self._digests):
             raise web.HTTPUnauthorized(text=_NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
@@ -83,7 +83,8 @@ class EngineGate:
         if request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = CORS_METHODS
             response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_S)
-            # Clients of OpenAI's library send a dozen `x-stainless-...` headers: whatever is asked for.
+            # Clients of OpenAI's library send a dozen `x-stainless-...` headers, so all requested ones are
+            # allowed.
             asked = request.headers.get("Access-Control-Request-Headers", "")
             response.headers["Access-Control-Allow-Headers"] = (
                 asked if _HEADER_NAMES.fullmatch(asked) else "Authorization, Content-Type"

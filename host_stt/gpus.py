@@ -1,7 +1,7 @@
-"""The GPUs of this machine: which there are, whether they can be used, and which of them the engine takes.
+"""The GPUs of this machine: which ones exist, whether they work, and which ones the engine uses.
 
-Owns what nvidia-smi says, the search for cuBLAS and the two things that keep a GPU from decoding: its driver
-and its library. Judging (`driver_problem`) is pure; looking is not.
+Reads the output of nvidia-smi, searches for cuBLAS, and checks the two causes of a GPU that cannot decode:
+its driver and its library. The judgement (`driver_problem`) is pure; the search is not.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ from host_stt.errors import ModelError
 logger = logging.getLogger(__name__)
 
 DRIVER_MIN = 570
-"""CTranslate2's wheel has machine code up to compute capability 8.6; newer GPUs translate its CUDA 12.8 code,
-which takes driver 570. Under 550 an H100 gave empty transcripts and no error (engine-facts section 8)."""
+"""CTranslate2's wheel has machine code up to compute capability 8.6. For newer GPUs the driver translates its
+CUDA 12.8 code, which needs driver 570. With 550 an H100 gave empty transcripts without an error (engine-facts
+section 8).
+"""
 NATIVE_CAPABILITY = 8.6
 CUBLAS = "libcublas.so.12"
-CUBLAS_FIX = "install it beside the server: pip install nvidia-cublas-cu12"
+CUBLAS_FIX = "install it next to the server: pip install nvidia-cublas-cu12"
 
 
 class GpuUnusable(ModelError):
-    """A GPU is here or was asked for, and the engine could not decode on it."""
+    """A GPU exists or is configured, and the engine cannot decode on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
     name: str
-    driver: str  # as nvidia-smi says it, such as 580.159.04
+    driver: str  # as in nvidia-smi, such as 580.159.04
     capability: float  # 9.0 for Hopper
     memory_mb: int
 
@@ -45,23 +47,23 @@ class Gpu:
 
     @property
     def translates(self) -> bool:
-        """Its code is made by the driver, at the first start."""
+        """True if the driver translates the code for it at the first start."""
         return self.capability > NATIVE_CAPABILITY
 
 
 def driver_problem(gpu: Gpu) -> str:
-    """Why the driver will not do, in one sentence; empty when it will, or is not known."""
+    """Why the driver does not work, in one sentence; empty if it works or is unknown."""
     if gpu.translates and 0 < gpu.driver_major < DRIVER_MIN:
-        return f"{gpu.name} with driver {gpu.driver}: before {DRIVER_MIN}, transcripts come out empty"
+        return f"{gpu.name} with driver {gpu.driver}: before {DRIVER_MIN}, transcripts are empty"
     return ""
 
 
 def check_gpus(gpus: Sequence[Gpu], has_cublas: bool) -> None:
-    """Raises GpuUnusable with the problem and the way out.
+    """Raises GpuUnusable with the problem and its solution.
 
-    gpus: what the driver shows; none where nvidia-smi is missing, and then only the library is judged.
+    gpus: the GPUs that the driver shows; none if nvidia-smi is missing, and then only the library is checked.
     """
-    on_cpu = "; or decode on the processor: engine.device: cpu"
+    on_cpu = "; or decode on the CPU with engine.device: cpu"
     if not has_cublas:
         raise GpuUnusable(
             f"{CUBLAS} is not found (CUDA 13 brings only libcublas.so.13); {CUBLAS_FIX}{on_cpu}"
@@ -72,7 +74,9 @@ def check_gpus(gpus: Sequence[Gpu], has_cublas: bool) -> None:
 
 
 def chosen_gpus(asked: Sequence[int], count: int) -> tuple[int, ...]:
-    """The GPUs that get a replica: those asked for, else all. Raises GpuUnusable for one not there."""
+    """The GPUs that get a replica: the configured ones, else all. Raises GpuUnusable if one does not
+    exist.
+    """
     missing = [number for number in asked if number >= count]
     if missing:
         there = f"0 to {count - 1}" if count > 1 else "only 0" if count else "none"
@@ -80,11 +84,11 @@ def chosen_gpus(asked: Sequence[int], count: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(asked)) or tuple(range(count))
 
 
-# --- looking ------------------------------------------------------------------------------------------
+# --- search ------------------------------------------------------------------------------------------
 
 
 def seen_gpus() -> tuple[Gpu, ...]:
-    """What nvidia-smi shows; nothing where it is missing or fails."""
+    """The GPUs that nvidia-smi shows; none if it is missing or fails."""
     if not shutil.which("nvidia-smi"):
         return ()
     query = "--query-gpu=name,driver_version,compute_cap,memory.total"
@@ -107,8 +111,8 @@ def gpus_of(said: str) -> tuple[Gpu, ...]:
 
 
 def preload_cublas() -> bool:
-    """Load cuBLAS 12 before CTranslate2 looks for it: from the nvidia-cublas-cu12 package where that is
-    installed, else from the system. False when there is none.
+    """Load cuBLAS 12 before CTranslate2 searches for it: from the package nvidia-cublas-cu12 if it is
+    installed, else from the system. False if there is none.
     """
     for name in ("libcublasLt.so.12", CUBLAS):  # the second needs the first
         for place in _cublas_folders():

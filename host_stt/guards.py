@@ -1,8 +1,8 @@
-"""Is a reading believable? The table that sends a window back for a second reading, or empties it.
+"""Guards: the table of rules that reject a result. A rule requests another decode, or removes the text.
 
-Pure: numbers and tokens in, a verdict out. Owns the thresholds and nothing of decoding. Whisper invents
-text in two ways: it fills silence with likely phrases, and it falls into loops. The rules below are
-tried in order; the first that holds decides.
+Pure: numbers and tokens in, a verdict out. Contains the thresholds, but does not decode. Whisper has two
+kinds of hallucination: it fills silence with likely phrases, and it repeats itself in loops. The rules are
+tried in order; the first one that applies decides.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from enum import StrEnum
 from typing import TypeVar
 
 from host_stt.contract import Float32Array
-from host_stt.sound import loudest_dbfs
+from host_stt.loudness import loudest_dbfs
 
 QUIET_DBFS = -72.0
-"""A window that never rises above this is not decoded. A muted radio idles lower; a whisper is 20 dB
-above.
+"""A window that is never louder than this is not decoded. A muted radio is quieter; a whisper is 20 dB
+louder.
 """
 
 
 NO_SPEECH = 0.6
-"""OpenAI's threshold: above it the model says itself that nobody speaks."""
+"""OpenAI's threshold: above it the model itself reports that there is no speech."""
 SYLLABLES_MIN = 6
-"""People say a syllable five times ("no no no no no"), and laugh; more often is a loop."""
+"""People do say a syllable five times ("no no no no no"), and laugh; more repetitions are a loop."""
 _SYLLABLES = re.compile(rf"(.{{1,6}}?)\1{{{SYLLABLES_MIN - 1},}}")
 _LAUGHTER = re.compile(r"(?:h[aeiou]){2,}h?|[아하허호흐히후핫핳흑흫ㅋㅎ]*[하허호흐히후핫핳흑흫ㅋㅎ]")
 
@@ -39,14 +39,14 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What the rules look at."""
+class DecodeResult:
+    """The parts of a result that the rules use."""
 
     text: str
     tokens: tuple[int, ...]
     avg_logprob: float
     no_speech_prob: float
-    is_capped: bool  # it ran into the token cap
+    is_capped: bool  # it reached the token limit
 
     @property
     def compression_ratio(self) -> float:
@@ -56,7 +56,7 @@ class Reading:
 @dataclass(frozen=True, slots=True)
 class Rule:
     name: str
-    holds: Callable[[Reading], bool]
+    holds: Callable[[DecodeResult], bool]
     verdict: Verdict
 
 
@@ -68,8 +68,8 @@ RULES: tuple[Rule, ...] = (
         lambda r: r.no_speech_prob > NO_SPEECH and r.avg_logprob < -1.0,
         Verdict.NO_SPEECH,
     ),
-    # On hiss the starter model says no_speech 0.99 and yet writes, with log probability -0.3 to -0.7
-    # (measured 2026-11-21); on speech it says under 0.02.
+    # On hiss the starter model reports no_speech 0.99 and still writes text, with log probability -0.3 to
+    # -0.7 (measured 2026-11-21); on speech it reports less than 0.02.
     Rule("no speech", lambda r: r.no_speech_prob > 0.9 and r.avg_logprob < -0.3, Verdict.NO_SPEECH),
     # Music, telephone keys: base writes a word and doubts it and the speech alike (-2.6 to -1.5 with 0.56 to
     # 0.59); of 246 windows of speech and single words none comes near (2026-11-29).
@@ -78,7 +78,7 @@ RULES: tuple[Rule, ...] = (
         lambda r: r.no_speech_prob > 0.5 and r.avg_logprob < -1.5,
         Verdict.NO_SPEECH,
     ),
-    # People do laugh, and "haha" is no word: it is kept where the model is sure of it.
+    # People do laugh, but Whisper also writes "haha" for noise: it is kept only where the model is certain.
     Rule(
         "laughter",
         lambda r: r.no_speech_prob > 0.2 and r.avg_logprob < -0.7 and is_laughter(r.text),
@@ -91,25 +91,25 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def judge(reading: Reading) -> Rule | None:
-    """The first rule that holds; None keeps the reading."""
-    return next((rule for rule in RULES if rule.holds(reading)), None)
+def judge(result: DecodeResult) -> Rule | None:
+    """The first rule that applies; None accepts the result."""
+    return next((rule for rule in RULES if rule.holds(result)), None)
 
 
 def has_letters(text: str) -> bool:
-    """A text of dots, dashes and notes alone says nothing."""
+    """False for a text that has only dots, dashes and musical notes."""
     return any(character.isalnum() for character in text)
 
 
 def is_laughter(text: str) -> bool:
-    """Nothing but the syllables of laughing: "Haha!", "하하하", "흐흐"."""
+    """True if the text has only syllables of laughter: "Haha!", "하하하", "흐흐"."""
     return _LAUGHTER.fullmatch("".join(c for c in text.casefold() if c.isalpha())) is not None
 
 
 def repeats_syllables(text: str) -> bool:
-    """Half of its letters or more are one group of up to six, over and over, with spaces between or without.
+    """True if at least half of its letters repeat one group of up to six letters; spaces do not count.
 
-    Figures do not count: numbers do repeat.
+    Digits do not count either, because numbers do repeat.
     """
     letters = "".join(c for c in text.casefold() if c.isalpha() or unicodedata.category(c)[0] == "M")
     found = _SYLLABLES.search(letters)
@@ -117,12 +117,12 @@ def repeats_syllables(text: str) -> bool:
 
 
 def without_repeated_syllables(text: str) -> str:
-    """A group of up to six letters that stands there over and over, once."""
+    """The text with each repeated group of up to six letters kept once."""
     return _SYLLABLES.sub(r"\1", text).rstrip("\ufffd")
 
 
 def compression_ratio(text: str) -> float:
-    """Bytes of the text over bytes of its zlib form: above 2.4 it says the same thing over and over."""
+    """Bytes of the text divided by bytes of its zlib form: above 2.4 the text repeats itself."""
     data = text.encode()
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
@@ -131,9 +131,9 @@ T = TypeVar("T")
 
 
 def loop_length(items: Sequence[T]) -> int:
-    """Length of the group of items that the end of `items` repeats; 0 when it does not.
+    """Length of the group that repeats at the end of `items`; 0 if none does.
 
-    A group of two or more must stand there three times; a single item five times, because people do read out
+    A group of two or more items must appear three times, a single item five times, because people do read out
     "two two two".
     """
     for length in range(1, len(items) // 3 + 1):
@@ -147,7 +147,7 @@ def loop_length(items: Sequence[T]) -> int:
 
 
 def without_loop(items: Sequence[T]) -> Sequence[T]:
-    """The items with a repeated end said once."""
+    """The items, with the repeated group at the end kept once."""
     length = loop_length(items)
     if not length:
         return items
@@ -158,5 +158,5 @@ def without_loop(items: Sequence[T]) -> Sequence[T]:
 
 
 def is_quiet(samples: Float32Array) -> bool:
-    """Nothing in it is loud enough to be speech. samples: (n,) float32."""
+    """True if no part is loud enough to be speech. samples: (n,) float32."""
     return loudest_dbfs(samples) < QUIET_DBFS

@@ -1,12 +1,14 @@
-"""Holes: speech inside a window that no word of its reading covers, and how a second reading fills them.
+"""Holes: speech inside a window that no word of its result covers, and how a second decode fills them.
 
-Pure: words and voiced ranges in, holes and words out. The voice detector is `files.voice`; asking the engine
-again is `mending`. Positions are samples of the channel's timeline. Invariants: filling a hole takes no word
-of the first reading away, adds words inside the hole only, and leaves the words in order of time.
+Pure: words and ranges of speech in, holes and words out. The speech detector is `files.voice`;
+`second_decode` sends windows to the engine again. Positions are samples of the channel's timeline.
+Invariants: filling a hole removes no word of the first result, adds words inside the hole only, and keeps the
+words in order of time.
 
-Whisper skips whole sentences in windows with pauses, and none of its own figures tells. The alignment then
-stretches a word beside the skipped speech over it. So a word much too long for its letters does not say where
-it was spoken: it counts as unplaced, and accounts only for as much speech as a slow speaker needs for it.
+Whisper skips whole sentences in windows with pauses, and none of its own figures shows this. The alignment
+then stretches a word next to the skipped speech over it. So a word that is much too long for its letters does
+not show where it was spoken: it counts as unplaced, and covers only as much speech as a slow speaker needs
+for it.
 """
 
 from __future__ import annotations
@@ -21,38 +23,41 @@ from host_stt.contract import SAMPLE_RATE, Float32Array, Word
 from host_stt_common.likeness import ALIKE, normalised, similarity
 
 Range = tuple[int, int]
-"""(first sample, end); the end is not in it."""
+"""(first sample, end); the end is exclusive."""
 
 SPEECH_SAMPLES_MIN = SAMPLE_RATE
-"""So much speech without words is a hole; docs/explanation/windows.md has the figures."""
+"""This much speech without words is a hole; docs/explanation/windows.md has the figures."""
 ON, OFF = 0.5, 0.35
-"""Silero's own thresholds. Cutting uses lower ones: there a mistake costs little, here it costs a decode."""
+"""Silero's own thresholds. `files.cutting` uses lower ones: there a mistake costs little, here a decode."""
 ROOM_SAMPLES = SAMPLE_RATE // 5
-"""Word times are off by up to about 200 ms, so a word accounts for so much speech on either side."""
+"""Word times are wrong by up to about 200 ms, so a word also covers this much speech on each side."""
 WORD_SAMPLES = 2 * SAMPLE_RATE // 5
 LETTER_SAMPLES = SAMPLE_RATE // 10
 SYLLABLE_SAMPLES = SAMPLE_RATE // 4
 FIGURE_SAMPLES = 11 * SAMPLE_RATE // 20
-"""A slow speaker's word: 0.4 s, and 0.1 s for each letter, 0.25 s for each sign that is a syllable (Hangul,
-Han, kana), 0.55 s for each that is spoken as a word (figures, spelt letters).
+"""The longest time for a word of a slow speaker: 0.4 s, plus 0.1 s for each letter, 0.25 s for each character
+that is a syllable (Hangul, Han, kana), and 0.55 s for each one that is spoken as a word (digits, spelt
+letters).
 """
 ONSET_SAMPLES, TAIL_SAMPLES = 3 * SAMPLE_RATE, SAMPLE_RATE // 2
-"""Read so far before and behind the speech: the detector hears weak or telephone voices up to 2.6 s late."""
+"""How far the second decode reaches around the speech: the detector may find weak voices up to 2.6 s late."""
 SENTENCE_ENDS = (".", "?", "!", "。", "？", "！")
 CONTEXT_WORDS = 3
-"""Words on each side of a hole that the second reading may have heard again."""
+"""Words on each side of a hole that the second decode may contain again."""
 APART_SAMPLES_MAX = SAMPLE_RATE // 2
-"""Two readings of one word are not further apart than this: both of their times are off."""
+"""Two results for one word are at most this far apart, because both of their times have errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Speech without words, behind words[:first] and before words[after:]; those between are unplaced."""
+    """Speech without words, after words[:first] and before words[after:]; the words in between are
+    unplaced.
+    """
 
-    start_sample: int  # of the speech
+    start_sample: int  # start of the speech
     end_sample: int
-    speech_samples: int  # less what the unplaced words account for
-    read_from: int  # what a second reading should hear: to the words on both sides, but for long pauses
+    speech_samples: int  # without the speech that the unplaced words cover
+    read_from: int  # range of the second decode: up to the words on both sides, without long pauses
     read_to: int
     first: int = 0
     after: int = 0
@@ -61,11 +66,13 @@ class Hole:
 def voiced_ranges(
     probabilities: Float32Array, frame_samples: int, start_sample: int, on: float = ON, off: float = OFF
 ) -> list[Range]:
-    """Where there is speech: from a frame of at least `on`, in both directions down to `off`.
+    """The ranges of speech: from a frame of at least `on`, in both directions while frames are at least
+    `off`.
 
-    probabilities: (n,) one for each frame; start_sample: of the first frame.
+    probabilities: (n,), one per frame; start_sample: position of the first frame.
     """
     padded = np.concatenate([[False], probabilities >= off, [False]])
+    # Two thresholds, so that a short dip inside a word does not split its range.
     edges = np.flatnonzero(np.diff(padded.astype(np.int8)))
     return [
         (start_sample + int(a) * frame_samples, start_sample + int(b) * frame_samples)
@@ -80,15 +87,17 @@ def find_holes(
     window: Range,
     speech_samples_min: int = SPEECH_SAMPLES_MIN,
 ) -> list[Hole]:
-    """The holes of one reading, in order of time.
+    """The holes of one result, in order of time.
 
-    words: in order. voiced: where a detector hears speech; in order, without overlap.
+    words: in order. voiced: ranges in which a detector found speech; in order, without overlap.
     """
     holes: list[Hole] = []
     for start, end, first, after in _zones(words, window):
         inside = [(max(a, start), min(b, end)) for a, b in voiced if a < end and start < b]
-        # Half of a slow speaker's time: what an unplaced word most likely took.
+        # Unplaced words were spoken somewhere in this zone. Half of a slow speaker's time is the most likely
+        # length, so that much of the speech is theirs.
         missing = sum(b - a for a, b in inside) - sum(map(plausible_samples, words[first:after])) // 2
+        # Spelt words next to the zone may be longer than their times; see `_spelt_samples`.
         missing -= sum(map(_spelt_samples, (*words[max(0, first - 1) : first], *words[after : after + 1])))
         if inside and missing >= speech_samples_min:
             holes.append(_hole(inside, missing, (start, end), window, first, after))
@@ -103,7 +112,7 @@ def _hole(inside: Sequence[Range], missing: int, zone: Range, window: Range, fir
 
 
 def parts(hole: Hole, voiced: Sequence[Range], samples_max: int) -> list[Range]:
-    """What a second reading should hear, cut at pauses into pieces of speech of up to `samples_max`.
+    """The ranges for a second decode of the hole, cut at pauses into pieces of speech of up to `samples_max`.
 
     A piece between two pauses that is longer stays whole.
     """
@@ -116,48 +125,54 @@ def parts(hole: Hole, voiced: Sequence[Range], samples_max: int) -> list[Range]:
         else:
             pieces.append((start, end))
     cuts = [(before[1] + after[0]) // 2 for before, after in pairwise(pieces)]
+    # Cut in the middle of each pause, so that both sides keep some silence around their words.
     return list(pairwise([hole.read_from, *cuts, hole.read_to]))
 
 
 def plausible_samples(word: Word) -> int:
-    """The longest that a slow speaker takes for the word."""
+    """The longest time that a slow speaker needs for the word."""
     figures, syllables = _figures(word.text), sum(map(_is_syllable, word.text))
     letters = sum(map(str.isalnum, word.text)) - figures - syllables
     return WORD_SAMPLES + letters * LETTER_SAMPLES + syllables * SYLLABLE_SAMPLES + figures * FIGURE_SAMPLES
 
 
 def is_unplaced(word: Word) -> bool:
-    """Much too long for its letters: the alignment stretched it over speech that has no words."""
+    """Much too long for its letters: the alignment has stretched it over speech without words."""
     return word.end_sample - word.start_sample > plausible_samples(word)
 
 
 def fill(words: Sequence[Word], hole: Hole, second: Sequence[Word]) -> list[Word]:
-    """The words with those that a second reading of the hole found there.
+    """The words, together with those that a second decode of the hole has found.
 
-    What both readings have is said once. An unplaced word goes where the second reading has it, or else to
-    the end of the hole that it belongs to.
+    Words that both results have appear once. An unplaced word gets the time from the second result, or else a
+    time at the end of the hole that it belongs to.
     """
     left, right = words[max(0, hole.first - CONTEXT_WORDS) : hole.first], words[hole.after :][:CONTEXT_WORDS]
     unplaced = words[hole.first : hole.after]
     heard = [w for w in second if hole.read_from <= _middle(w) < hole.read_to]
     pairs = _touching(dict(_pairs([*left, *unplaced, *right], heard)), len(left), len(left) + len(unplaced))
+    # `pairs` maps words of the first result to the same words in the second one, so only the others are new.
     added = [w for j, w in enumerate(heard) if j not in pairs.values()]
     if not added:
         return list(words)
     floor = words[hole.first - 1].end_sample if hole.first else hole.read_from
+    # New words must stay between the placed neighbours, because finals before and after them do not move.
     ceiling = words[hole.after].start_sample if hole.after < len(words) else hole.read_to
     is_sentence = not hole.first or words[hole.first - 1].text.endswith(SENTENCE_ENDS)
+    # If the unplaced words begin a sentence, they most likely belong to the words after the hole; otherwise
+    # they end the sentence before it.
     shrunk = _at_the_end(unplaced, ceiling) if is_sentence else _at_the_start(unplaced, floor)
     placed = [
         _agreed(word, heard[pairs[i]]) if i in pairs else short
         for i, (word, short) in enumerate(zip(unplaced, shrunk, strict=True), len(left))
     ]
     row = sorted([*_in_order(placed), *added], key=lambda word: word.start_sample)
+    # The order of the unplaced words is known from the text, their times are not; so fix their order first.
     return [*words[: hole.first], *_between(row, floor, max(floor, ceiling)), *words[hole.after :]]
 
 
 def _zones(words: Sequence[Word], window: Range) -> Iterator[tuple[int, int, int, int]]:
-    """(start, end, first, after) of the stretches between placed words, and at the window's ends."""
+    """(start, end, first, after) of the ranges between placed words, and at both ends of the window."""
     start, first = window[0], 0
     for index, word in enumerate(words):
         if is_unplaced(word):
@@ -168,9 +183,10 @@ def _zones(words: Sequence[Word], window: Range) -> Iterator[tuple[int, int, int
 
 
 def _spelt_samples(word: Word) -> int:
-    """What a word that is spelt out may take beyond its time.
+    """The time that a spelt word may take beyond its own times.
 
-    People pause between figures longer than inside a word, so "B-A-2-4-9-0" is drawn in to a part of itself.
+    Speakers pause longer between digits than inside a word, so the times of "B-A-2-4-9-0" cover only a part
+    of it.
     """
     if _figures(word.text) < 2:
         return 0
@@ -178,7 +194,9 @@ def _spelt_samples(word: Word) -> int:
 
 
 def _figures(text: str) -> int:
-    """Signs that are spoken as a word each: digits, and capitals but for one that begins an ordinary word."""
+    """Characters that are spoken as a word each: digits, and capitals except the first one of a normal
+    word.
+    """
     capitals = sum(map(str.isupper, text))
     is_capitalised = capitals == 1 and text[1:2].islower()
     return sum(map(str.isdigit, text)) + (0 if is_capitalised else capitals)
@@ -186,6 +204,7 @@ def _figures(text: str) -> int:
 
 def _is_syllable(character: str) -> bool:
     return character.isalpha() and character >= "\u1100" and not character.isupper()
+    # From U+1100 on come Hangul, kana and Han, where a character is about a syllable.
 
 
 def _middle(word: Word) -> int:
@@ -193,8 +212,12 @@ def _middle(word: Word) -> int:
 
 
 def _pairs(context: Sequence[Word], heard: Sequence[Word]) -> list[tuple[int, int]]:
-    """(index in context, index in heard) of the words that both have: the likest row of pairs, in order."""
+    """(index in context, index in heard) of the words in both: the sequence with the highest total
+    similarity.
+    """
     likeness = [[_likeness(a, b) for b in heard] for a in context]
+    # Longest common subsequence, weighted by similarity: best[i][j] is the best total for context[i:] and
+    # heard[j:]. A greedy match would take a wrong early pair and block better ones after it.
     n, m = len(context), len(heard)
     best = [[0.0] * (m + 1) for _ in range(n + 1)]
     for i in range(n - 1, -1, -1):
@@ -213,10 +236,10 @@ def _pairs(context: Sequence[Word], heard: Sequence[Word]) -> list[tuple[int, in
 
 
 def _touching(pairs: dict[int, int], first: int, after: int) -> dict[int, int]:
-    """Without pairs of words that lie behind one which the second reading did not hear.
+    """Remove pairs of words that lie beyond a word which the second decode does not have.
 
-    It begins and ends at the hole, so it cannot have heard "the" and not the "because" before it; what looks
-    so is another word: "... there | because the".
+    The second decode begins and ends at the hole. So it cannot contain "the" without the "because" before it;
+    a pair that looks like this is another word: "... there | because the".
     """
     low = first
     while low - 1 in pairs:
@@ -228,22 +251,23 @@ def _touching(pairs: dict[int, int], first: int, after: int) -> dict[int, int]:
 
 
 def _likeness(a: Word, b: Word) -> float:
-    """a: of the first reading. 0 when the two cannot be one word."""
+    """Similarity; 0 if the two cannot be the same word. a: a word of the first result."""
     apart = max(0, max(a.start_sample, b.start_sample) - min(a.end_sample, b.end_sample))
     if apart > APART_SAMPLES_MAX and not is_unplaced(a):
+        # An unplaced word may be anywhere in the hole, so its distance says nothing.
         return 0.0
     likeness = similarity(normalised(a.text), normalised(b.text))
     return likeness if likeness >= ALIKE else 0.0
 
 
 def _agreed(unplaced: Word, heard: Word) -> Word:
-    """The longer reading, at the time of the second one."""
+    """The longer text of the two results, at the time of the second one."""
     longer = max(heard, unplaced, key=lambda word: len(normalised(word.text)))
     return replace(longer, start_sample=heard.start_sample, end_sample=heard.end_sample)
 
 
 def _at_the_end(words: Sequence[Word], end: int) -> list[Word]:
-    """The words, each as long as it most likely is, close before `end`: they begin the sentence behind it."""
+    """The words right before `end`, each with its most likely length: they begin the sentence after it."""
     row: list[Word] = []
     for word in reversed(words):
         start = end - plausible_samples(word) // 2
@@ -253,7 +277,7 @@ def _at_the_end(words: Sequence[Word], end: int) -> list[Word]:
 
 
 def _at_the_start(words: Sequence[Word], start: int) -> list[Word]:
-    """The words, each as long as it most likely is, close behind `start`."""
+    """The words right after `start`, each with its most likely length."""
     row: list[Word] = []
     for word in words:
         end = start + plausible_samples(word) // 2
@@ -263,7 +287,7 @@ def _at_the_start(words: Sequence[Word], start: int) -> list[Word]:
 
 
 def _in_order(words: Sequence[Word]) -> list[Word]:
-    """None begins before the one in front of it: their order in the text is known, their times are not."""
+    """No word begins before the previous one: the order in the text is known, the times are not."""
     row: list[Word] = []
     for word in words:
         start = max(word.start_sample, row[-1].start_sample) if row else word.start_sample
@@ -272,7 +296,7 @@ def _in_order(words: Sequence[Word]) -> list[Word]:
 
 
 def _between(words: Sequence[Word], floor: int, ceiling: int) -> list[Word]:
-    """The words with their times inside [floor, ceiling], none before the one in front of it."""
+    """The words with their times inside [floor, ceiling], none before the previous one."""
     row: list[Word] = []
     for word in words:
         start = min(max(word.start_sample, floor), ceiling)

@@ -1,8 +1,8 @@
-"""Ask the model hub: what a repository holds, and where its files are.
+"""Query the model hub: which files a repository has, and where they are.
 
-Speaks the Hugging Face hub's HTTP, or a mirror's (HF_ENDPOINT), with the standard library. Owns the
-asking, the time it may take and the token; bringing the bytes is `download`, and which model is wanted
-is `models`.
+Uses the HTTP interface of the Hugging Face hub or of a mirror (HF_ENDPOINT), with the standard library.
+Handles the request, its time limit and the token. `download` downloads the files; `resolving` decides which
+model is needed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 REQUIRED_FILES = ("config.json", "model.bin", "tokenizer.json")
 VOCABULARY_FILES = ("vocabulary.json", "vocabulary.txt")
 FILES = (*REQUIRED_FILES, *VOCABULARY_FILES, "preprocessor_config.json")
-"""All that is fetched or copied; whatever else a folder holds is left alone."""
+"""All files that are downloaded or copied; other files of a folder are ignored."""
 _METADATA_BYTES_MAX = 16 << 20
 
 
@@ -52,7 +52,7 @@ class RemoteModel:
     repository: str
     commit: str
     files: tuple[RemoteFile, ...]
-    base_url: str = ""  # where the files lie, when it is not the hub that has them
+    base_url: str = ""  # where the files are, if they are not on the hub
 
     @property
     def total_bytes(self) -> int:
@@ -64,43 +64,43 @@ def endpoint() -> str:
 
 
 def warn_of_plain_http() -> None:
-    """Log a warning when models come over a connection that others can change.
+    """Log a warning if models are downloaded over a connection without encryption.
 
-    Size and SHA-256 are checked, but the same connection says what they should be.
+    Size and SHA-256 are checked, but their expected values come over the same connection.
     """
     parts = urllib.parse.urlsplit(endpoint())
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         logger.warning(
-            "HF_ENDPOINT is %s: over plain http others on the way can put another model in place; use https, "
+            "HF_ENDPOINT is %s: over plain http, others in the network can replace the model; use https, "
             "or add a model by hand (host-stt model add)",
             f"http://{parts.hostname}",
         )
 
 
 def ask(repository: str, within_s: float) -> RemoteModel:
-    """What the hub has under this id, at its main revision.
+    """The files of this repository on the hub, at its main revision.
 
-    Raises HubUnreachable when no whole answer came within the time, however the hub keeps silent: no
-    route, no name, a port that accepts and says nothing, an answer that trickles. ModelNotFound when it
-    says that there is none.
+    Raises HubUnreachable if there is no complete response within the time, for any reason: no route, an
+    unknown name, a port that accepts and sends nothing, a response that arrives too slowly. Raises
+    ModelNotFound if the hub has no such repository.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        raise HubUnreachable(f"{repository}: HF_HUB_OFFLINE is set, so the hub is not asked")
+        raise HubUnreachable(f"{repository}: HF_HUB_OFFLINE is set, so the hub is not used")
     warn_of_plain_http()
     answer: queue.Queue[RemoteModel | Exception] = queue.Queue(maxsize=1)
 
     def work() -> None:
         try:
             answer.put(_ask(repository, within_s))
-        except Exception as error:  # handed to the caller's thread below
+        except Exception as error:  # raised in the caller's thread below
             answer.put(error)
 
-    # A thread, because neither name resolution nor a trickling answer heeds a socket's timeout.
+    # A thread, because a socket's timeout limits neither name resolution nor a slow response as a whole.
     threading.Thread(target=work, name="hub-ask", daemon=True).start()
     try:
         result = answer.get(timeout=within_s)
     except queue.Empty:
-        raise HubUnreachable(f"the model hub {endpoint()} gave no answer within {within_s:g} s") from None
+        raise HubUnreachable(f"the model hub {endpoint()} did not respond within {within_s:g} s") from None
     if isinstance(result, Exception):
         raise result
     return result
@@ -111,7 +111,7 @@ def file_url(model: RemoteModel, name: str) -> str:
     return base + urllib.parse.quote(name)
 
 
-# --- asking -------------------------------------------------------------------------------------------
+# --- request -------------------------------------------------------------------------------------------
 
 
 def _ask(repository: str, timeout_s: float) -> RemoteModel:
@@ -125,7 +125,7 @@ def _ask(repository: str, timeout_s: float) -> RemoteModel:
     except (OSError, HTTPException) as error:
         raise HubUnreachable(f"the model hub {endpoint()} cannot be reached: {reason_of(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise HubUnreachable(f"{endpoint()} does not answer as a model hub does: {error!r}") from error
+        raise HubUnreachable(f"{endpoint()} does not respond like a model hub: {error!r}") from error
 
 
 def refusal_of(repository: str, error: urllib.error.HTTPError, base_url: str = "") -> ModelError:
@@ -133,7 +133,7 @@ def refusal_of(repository: str, error: urllib.error.HTTPError, base_url: str = "
     if base_url:
         return ModelNotFound(f"{base_url} answered with status {error.code} for a file of {repository}")
     if error.code in (401, 403, 404):
-        # The hub says 401 of a repository that does not exist, lest private ones be found by guessing.
+        # For a repository that does not exist the hub responds 401, so that private ones cannot be guessed.
         return ModelNotFound(
             f"the model hub {endpoint()} has no model {repository!r} that this machine may read (status "
             f"{error.code})"
@@ -168,7 +168,7 @@ def _remote_file(sibling: dict[str, Any]) -> RemoteFile:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows the hub to its file servers without taking the token there."""
+    """Follows redirects to the hub's file servers, but does not send the token there."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -198,7 +198,7 @@ def open_url(url: str, timeout_s: float, headers: dict[str, str] | None = None) 
 def reason_of(error: BaseException) -> str:
     inner = getattr(error, "reason", error)
     if isinstance(inner, (TimeoutError, socket.timeout)):
-        return "it stopped answering"
+        return "it stopped responding"
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror.lower()
     return str(inner) or type(inner).__name__

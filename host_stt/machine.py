@@ -1,4 +1,4 @@
-"""What this machine is, as far as the speed of decoding depends on it."""
+"""The facts about this machine that the speed of decoding depends on."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def processor() -> str:
 
 
 def decoding_conditions(config: EngineConfig) -> dict[str, str]:
-    """All that a measured cost depends on, besides the weights: when one of these changes, it is measured
-    again.
+    """Everything that a measured cost depends on, except the weights. If one of these values changes, the
+    cost is measured again.
     """
     device = resolve_device(config.device)
     gpus = seen_gpus() if device is Device.CUDA else ()

@@ -1,7 +1,7 @@
-"""What files a model has, each with its size and sha256: written by `model export`, held to by whoever reads.
+"""The manifest of a model: its files with size and sha256. `model export` writes it; readers verify it.
 
-A manifest lies beside the files, in an exported archive or below a web address. Owns its form and its
-limits. Invariant: a manifest that was read names only files of a model, once each, with a sha256.
+A manifest is next to the files, in an exported archive or below a web address. Defines its format and limits.
+Invariant: a manifest that was read names only files of a model, each once and with a sha256.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _CHUNK_BYTES = 1 << 20
 
 
 def written(name: str, folder: Path) -> bytes:
-    """The manifest of the model in a folder, as JSON. Reads every byte of it."""
+    """The manifest of the model in a folder, as JSON. Reads all of its files."""
     files = [_entry(folder / file) for file in FILES if (folder / file).is_file()]
     text = json.dumps({"format": _FORMAT, "name": name, "files": files}, indent=1)
     return (text + "\n").encode()
 
 
 def read(data: bytes, place: str) -> tuple[str, tuple[RemoteFile, ...]]:
-    """The model's name and its files. Raises ModelDamaged, naming `place`, for anything else."""
+    """(name of the model, its files). Raises ModelDamaged, with `place` in its text, if it is not valid."""
     try:
         body = json.loads(data)
         if body["format"] != _FORMAT:
@@ -49,10 +49,10 @@ def read(data: bytes, place: str) -> tuple[str, tuple[RemoteFile, ...]]:
 
 
 def ask(model: str, address: str, within_s: float) -> RemoteModel:
-    """What lies below a web address: by the manifest there, or, for a model of the package index, as known.
+    """The files below a web address: from the manifest there, or from the known list of the package index.
 
-    address: http(s), with or without a slash at its end. Raises HubUnreachable when it gives no manifest in
-    time, ModelNotFound when it has none, ModelDamaged when it is none.
+    address: http(s), with or without a slash at its end. Raises HubUnreachable if the manifest does not
+    arrive in time, ModelNotFound if there is none, ModelDamaged if it is not valid.
     """
     base = address.rstrip("/") + "/"
     known = INDEX_MODELS.get(repository_of(model)) if is_hub_name(model) else None
@@ -90,7 +90,7 @@ def _entry(path: Path) -> dict[str, Any]:
 def _file(entry: dict[str, Any]) -> RemoteFile:
     name, size_bytes, sha256 = entry["name"], entry["size_bytes"], entry["sha256"]
     if name not in FILES:
-        raise ValueError(f"{name!r} is no file of a model")
+        raise ValueError(f"{name!r} is not a file of a model")
     if type(size_bytes) is not int or not 0 < size_bytes <= FILE_BYTES_MAX:
         raise ValueError(f"the size of {name} is {size_bytes!r}")
     if not isinstance(sha256, str) or len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):

@@ -1,9 +1,9 @@
-"""Costs of models that were measured before: `measured.json` in the models folder.
+"""Stored costs of models: `measured.json` in the models folder.
 
-Owns the file and its lock. An entry holds the sha256 of the weights and everything else that the cost depends
-on, so a changed model, machine or library is measured again. A file that cannot be read counts as empty.
-Invariant: a measurement is noted before it begins, so that a model whose measurement ends the process (no
-memory, a native crash) is not measured at every start.
+Reads and writes the file, with a lock. An entry has the sha256 of the weights and everything else that the
+cost depends on, so a changed model, machine or library is measured again. A file that cannot be read counts
+as empty. Invariant: the start of a measurement is stored first, so that a model whose measurement ends the
+process (no memory, a native crash) is not measured at every start.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _BYTES_MAX = 1 << 20
 
 
 def key_of(weights_sha256: str, conditions: Mapping[str, str]) -> str:
-    """What an entry is found by."""
+    """The key of an entry."""
     text = json.dumps({"weights": weights_sha256, **conditions}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class MeasuredCosts:
-    """The remembered costs of the models below one folder."""
+    """The stored costs of the models in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,16 +46,16 @@ class MeasuredCosts:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[bool]:
-        """One process at a time measures, so that no measurement slows another. Waits for it.
+        """Lock the file: one process at a time measures, so that no measurement slows another one down.
 
-        Gives False where the folder cannot be written: then nothing is remembered.
+        Yields False if the folder cannot be written; then nothing is stored.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder / LOCK_NAME)
             lock.acquire()
         except OSError as error:
-            logger.warning("measured costs cannot be kept in %s: %s", self._folder, error.strerror or error)
+            logger.warning("measured costs cannot be stored in %s: %s", self._folder, error.strerror or error)
             yield False
             return
         try:
@@ -64,7 +64,7 @@ class MeasuredCosts:
             lock.release()
 
     def find(self, key: str) -> ModelCost | None:
-        """The cost, when it was measured under the same conditions."""
+        """The cost, if it was measured under the same conditions."""
         entry = self._read()["costs"].get(key, {})
         try:
             return ModelCost(entry["final_s"], entry["interim_s"], entry["speech_s"])
@@ -72,24 +72,26 @@ class MeasuredCosts:
             return None
 
     def unfinished(self, key: str) -> int:
-        """How often a measurement began and did not end."""
+        """How many measurements began and did not end."""
         number = self._read()["costs"].get(key, {}).get("unfinished", 0)
         return number if isinstance(number, int) else 0
 
     def begin(self, key: str, name: str, conditions: Mapping[str, str]) -> None:
-        """Note that a measurement begins. Call it with the lock."""
+        """Store that a measurement begins. Call it with the lock."""
         entry = {"model": name, **conditions, "unfinished": self.unfinished(key) + 1}
         self._put("costs", key, entry)
 
     def keep(self, key: str, name: str, conditions: Mapping[str, str], cost: ModelCost | None) -> None:
-        """Note the result; None: the measurement failed, and the process lives. Call it with the lock."""
+        """Store the result; None: the measurement failed without ending the process. Call it with the
+        lock.
+        """
         entry: dict[str, Any] = {"model": name, **conditions, "measured_at": _now()}
         if cost is not None:
             entry |= {"final_s": cost.final_s, "interim_s": cost.interim_s, "speech_s": cost.speech_s}
         self._put("costs", key, entry)
 
     def weights_sha256(self, weights: Path) -> str:
-        """The sha256 of a model.bin, remembered too: 3 GB take seconds to read. Raises OSError."""
+        """The sha256 of a model.bin; stored too, because 3 GB take seconds to read. Raises OSError."""
         if known := self.known_sha256(weights):
             return known
         facts = weights.stat()
@@ -100,7 +102,7 @@ class MeasuredCosts:
         return digest
 
     def known_sha256(self, weights: Path) -> str | None:
-        """The remembered sha256 of a file that has its size and change time of then; else None."""
+        """The stored sha256 of a file, if its size and time of change are the same as then; else None."""
         known = self._read()["weights"].get(str(weights.resolve()), {})
         try:
             facts = weights.stat()
@@ -117,7 +119,7 @@ class MeasuredCosts:
                 raise ValueError(f"its format is {body['format']!r}")
             parts = {part: body[part] for part in ("costs", "weights")}
             if not all(isinstance(entry, dict) for part in parts.values() for entry in part.values()):
-                raise ValueError("an entry is no object")
+                raise ValueError("an entry is not an object")
             return parts
         except FileNotFoundError:
             pass
@@ -126,7 +128,9 @@ class MeasuredCosts:
         return {"costs": {}, "weights": {}}
 
     def _put(self, part: str, key: str, entry: dict[str, Any]) -> None:
-        """Add or replace an entry, the oldest making room. A disk that cannot be written is only logged."""
+        """Add or replace an entry; the oldest ones are removed. A disk that cannot be written is only
+        logged.
+        """
         parts = self._read()
         entries = parts[part]
         entries.pop(key, None)

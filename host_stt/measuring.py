@@ -1,8 +1,8 @@
-"""Measure what a model costs on this machine: a real decode of a bundled clip, as the engine would do it.
+"""Measure the cost of a model on this machine: a real decode of a bundled clip, like the engine's.
 
-The clip is 6.6 s of speech by a synthesizer, one window. Each kind of window is decoded several times, and
-the least time counts: other work on the machine can only add to it. What was measured is remembered
-(`measured_costs`), and `model_cost` makes the estimate from it.
+The clip is 6.6 s of synthetic speech in one window. Each kind of window is decoded several times, and the
+shortest time counts, because other work on the machine can only add time. `measured_costs` stores the result,
+and `model_cost` makes the estimate from it.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from host_stt_common.plain import plain_error
 logger = logging.getLogger(__name__)
 
 OnMeasuring = Callable[[str], None]
-"""Takes the name of the model that is being measured."""
+"""Called with the name of the model that is being measured."""
 CLIP = Path(__file__).with_name("measuring.wav")
-"""espeak-ng, see scripts/make_measuring_clip.py; no person's voice."""
+"""espeak-ng, see scripts/make_measuring_clip.py; not the voice of a person."""
 _DECODES_MAX = 4
-_DECODING_S = 3.0  # then the least time so far counts: a large model on a slow processor takes longer
+_DECODING_S = 3.0  # then the shortest time so far counts, for a large model on a slow CPU
 _UNFINISHED_MAX = 2
 _FAILURES = (RuntimeError, ValueError, OSError)
-"""How CTranslate2 and a model's files fail."""
+"""Exceptions of CTranslate2 and of a model's files."""
 
 
 class ModelMeter:
-    """Gives the cost of models under one configuration, remembered or measured now."""
+    """Gives the cost of models for one configuration, stored or measured now."""
 
     def __init__(self, config: EngineConfig, on_measuring: OnMeasuring | None = None) -> None:
         self._config = config
@@ -48,7 +48,7 @@ class ModelMeter:
         self._costs = MeasuredCosts(config.models_dir.expanduser())
 
     def remembered(self, model: ResolvedModel) -> ModelCost | None:
-        """The cost that was measured under these conditions before. Loads no model."""
+        """The stored cost under these conditions. Loads no model."""
         weights_sha256 = self._costs.known_sha256(model.path / "model.bin")
         if weights_sha256 is None:
             return None
@@ -57,9 +57,9 @@ class ModelMeter:
         return None
 
     def cost(self, model: ResolvedModel, *, again: bool = False) -> ModelCost:
-        """The remembered cost, else a measured one. Blocking, seconds.
+        """The stored cost, else a measured one. Blocking, seconds.
 
-        again: measure a model that was measured before. Raises ModelError when the model cannot be used.
+        again: measure even if a cost is stored. Raises ModelError if the model cannot be used.
         """
         with _one_sentence(model):
             key = self._key(model)
@@ -111,7 +111,7 @@ class ModelMeter:
 
 
 def measure(engine: Engine) -> ModelCost:
-    """Decode the clip as a final and as an interim. Raises ModelDamaged when nothing sensible comes back."""
+    """Decode the clip as a final and as an interim. Raises ModelDamaged if the result is not usable."""
     warm_up(engine, must_hear=False)
     language = engine.languages[0]  # English, where the model knows it
     return ModelCost(
@@ -122,7 +122,7 @@ def measure(engine: Engine) -> ModelCost:
 
 
 def _least_s(engine: Engine, language: str, priority: Priority) -> float:
-    """The least time of several decodes of the clip."""
+    """The shortest time of several decodes of the clip."""
     window = clip_window(CLIP, priority, language)
     least_s, spent_s = math.inf, 0.0
     for _ in range(_DECODES_MAX):
@@ -139,14 +139,14 @@ def _least_s(engine: Engine, language: str, priority: Priority) -> float:
 
 @contextlib.contextmanager
 def _one_sentence(model: ResolvedModel) -> Iterator[None]:
-    """What a model or its files can raise, as ModelError."""
+    """Turn exceptions of a model or its files into ModelError."""
     try:
         yield
     except ModelError:
         raise
     except _FAILURES as error:
         logger.warning("the measurement of %s failed", model.name, exc_info=True)
-        # The native library raises RuntimeError with sentences of its own.
+        # The native library raises RuntimeError with its own sentences.
         is_sentence = isinstance(error, RuntimeError) and " " in str(error)
         why = str(error) if is_sentence else plain_error(error, "the log has the details")
         raise ModelError(f"{model.name} cannot be measured: {why}") from error

@@ -1,8 +1,8 @@
-"""What glibc does with memory that was freed: kept for the next time, or given back page by page.
+"""Set what glibc does with freed memory: keep it for later use, or return it to the system page by page.
 
-By default a block of more than 128 kB is mapped anew each time, and each of its pages costs a fault. Both
-processes handle such blocks all the time: the engine activations of megabytes, 8082 windows of 320 kB.
-Does nothing where the C library is another.
+By default, glibc maps a block of more than 128 kB again each time, and each of its pages costs a page fault.
+Both processes use such blocks all the time: the engine has activations of megabytes, 8082 has windows of 320
+kB. Does nothing with another C library.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -2, -3, 
 
 
 def keep_freed_memory() -> bool:
-    """For the engine on a processor: keep blocks of every size. True when the C library agreed.
+    """For the engine on a CPU: keep blocks of every size. True if the C library accepted the settings.
 
-    CTranslate2 allocates its activations anew for each operation. As separate mappings they cost 561,508
-    page faults per 16 windows; kept, none, and encoding is 1.5 to 2.2 times as fast. The process keeps its
-    peak size. Call it before there are other threads: one that already has an arena of its own goes on giving
-    memory back (eight windows of 30 s then cost 600,000 faults and take twice as long).
+    CTranslate2 allocates its activations again for each operation. As separate mappings they cost 561,508
+    page faults per 16 windows. With kept memory there are none, and encoding is 1.5 to 2.2 times as fast. The
+    process keeps its peak size. Call this before other threads start: a thread that already has its own arena
+    continues to return memory (then eight windows of 30 s cost 600,000 faults and take twice as long).
     """
     return _mallopt((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 64 << 20))
 
 
 def keep_window_memory() -> bool:
-    """For 8082: keep blocks up to 8 MB, the size of windows and messages; larger ones are still given back.
+    """For 8082: keep blocks up to 8 MB, the size of windows and messages; larger ones are still returned.
 
-    A window of 320 kB is copied several times on its way out, at 80 page faults each: together they made up
-    half of the time it took.
+    A window of 320 kB is copied several times while it is sent. Each copy cost 80 page faults, which took
+    half of the total time.
     """
     return _mallopt((_MMAP_THRESHOLD, 8 << 20), (_TRIM_THRESHOLD, 64 << 20), (_TOP_PAD, 4 << 20))
 

@@ -1,4 +1,4 @@
-"""What a model costs on this machine, and how late final text would be with it. Pure.
+"""The cost of a model on this machine, and the estimated delay of final text with it. Pure.
 
 The estimate for `channels` channels that each speak half of the time:
 
@@ -24,15 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 P95_LIMIT_S = 1.0
-"""How late final text may be at p95 for `auto` to take a model."""
+"""The limit of the delay of final text at p95 for a model that `auto` chooses."""
 TALK_SHARE = 0.5
-"""Of the time that each channel speaks; the load test's default too."""
+"""Share of time that each channel speaks; also the load test's default."""
 _LATE_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """Seconds that one window takes, decoded alone."""
+    """Seconds for one window, decoded alone."""
 
     final_s: float
     interim_s: float
@@ -40,10 +40,10 @@ class ModelCost:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(one) and one > 0 for one in (self.final_s, self.interim_s, self.speech_s)):
-            raise ValueError(f"a cost is a time above 0, not {self}")
+            raise ValueError(f"a cost must be a time above 0, not {self}")
 
     def p95_s(self, channels: int) -> float | None:
-        """How late final text of so many channels is at p95, by the estimate above. None: it falls behind."""
+        """Estimated delay of final text at p95 for this number of channels. None: the engine falls behind."""
         load = (channels - 1) * TALK_SHARE * self.final_s / self.speech_s
         if load >= 1:
             return None
@@ -55,7 +55,7 @@ class ModelCost:
         return p95_s is not None and p95_s <= P95_LIMIT_S
 
     def sentence(self, channels: int) -> str:
-        """The figures for a person."""
+        """The figures as a sentence."""
         window = f"a window of {self.speech_s:.1f} s takes {self.final_s:.2f} s"
         p95_s = self.p95_s(channels)
         if p95_s is None:
@@ -65,7 +65,7 @@ class ModelCost:
 
 @dataclass(frozen=True, slots=True)
 class AvailableModel:
-    """A model that can be used without a download, as far as it was measured."""
+    """A model that needs no download, with its cost if it was measured."""
 
     name: str
     path: Path
@@ -74,7 +74,7 @@ class AvailableModel:
     is_chosen: bool = False
 
     def body(self, channels: int) -> dict[str, object]:
-        """As /ready shows it. Times in milliseconds; null where they are not known."""
+        """The JSON for /ready. Times in milliseconds; null if unknown."""
         p95_s = self.cost.p95_s(channels) if self.cost else None
         return {
             "name": self.name,

@@ -1,9 +1,9 @@
-"""Which known Whisper is more accurate than which: the order in which `engine.model: auto` prefers them.
+"""Known Whisper models by accuracy: the order in which `engine.model: auto` prefers them.
 
 The order follows the model card of OpenAI's Whisper (large-v3 before large-v2; turbo near large-v2; then by
-size) and the cards of the distilled models, which are trained for English alone. Among models of one size the
-English one is the more accurate for English. Models of another origin are not in the order: `auto` does not
-take them, the config can name them.
+size) and the cards of the distilled models, which are trained only for English. Of two models of the same
+size, the English one is more accurate for English. Models of other origin are not in the order: `auto` does
+not choose them, but the config can name them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ ACCURACY = (
 )
 """Names of faster-whisper, the most accurate first."""
 OTHER_NAMES = {"large-v3": ("large",), "large-v3-turbo": ("turbo",)}
-"""What faster-whisper also calls the same weights."""
+"""Other names in faster-whisper for the same weights."""
 
 
 def is_english_only(name: str) -> bool:
-    """Whether a model of ACCURACY knows no language but English."""
+    """True if a model of ACCURACY knows only English."""
     return name.endswith(".en") or name.startswith("distil-")
 
 
 def is_more_accurate(name: str, than: str) -> bool:
-    """Both are of ACCURACY."""
+    """True if `name` is more accurate than `than`; both must be in ACCURACY."""
     return ACCURACY.index(name) < ACCURACY.index(than)

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 STARTER_FOLDER = Path(__file__).with_name("starter")
 WARM_UP_CLIP = Path(__file__).with_name("warmup.wav")
-"""espeak-ng saying "alpha one proceed to gate seven"; nobody's voice."""
+"""espeak-ng saying "alpha one proceed to gate seven"; not the voice of a person."""
 _UNFINISHED = (".incoming", ".adding", WHEELS_SUFFIX)
 
 
@@ -62,9 +62,9 @@ class ListedModel:
 
 
 def find_model(model: str, models_dir: Path) -> Path | None:
-    """The folder of a model that is already here: as named, added, downloaded, or in the hub's own cache.
+    """The folder of a local model: named as a folder, added, downloaded, or in the hub's own cache.
 
-    Raises ModelDamaged when the folder named is not a model.
+    Raises ModelDamaged if the named folder is not a model.
     """
     if looks_like_a_path(model) and Path(model).expanduser().is_dir():
         folder = Path(model).expanduser().resolve()
@@ -84,8 +84,8 @@ def find_model(model: str, models_dir: Path) -> Path | None:
 def add_model(source: Path, models_dir: Path, name: str | None = None) -> Path:
     """Copy a model folder, or the file of an exported model, into models_dir under `name`.
 
-    Default name: the one it was exported with, or the folder's own. No network is needed. Raises ModelError
-    when the source is no model, the name cannot be one, or the name is taken.
+    Default name: the name at its export, or the name of the folder. Needs no network. Raises ModelError if
+    the source is not a model, or if the name is not valid or already used.
     """
     if name is not None:
         _check_name(name)
@@ -107,7 +107,7 @@ def add_model(source: Path, models_dir: Path, name: str | None = None) -> Path:
 
 
 def _fill(incoming: Path, source: Path, name: str | None) -> str:
-    """Write the source's files into the folder `incoming`; return the name that the model gets."""
+    """Write the source's files to the folder `incoming`; return the model's name."""
     if source.is_file():
         exported_as = unpack_model(source, incoming)
         _check_name(name or exported_as)
@@ -123,11 +123,11 @@ def _fill(incoming: Path, source: Path, name: str | None) -> str:
 
 def _check_name(name: str) -> None:
     if not is_own_name(name):
-        raise ModelError(f"{name!r} cannot be a model's name: letters, digits, dot, dash and underscore")
+        raise ModelError(f"{name!r} cannot be a model's name; use letters, digits, dot, dash and underscore")
 
 
 def list_models(models_dir: Path) -> list[ListedModel]:
-    """What can be used without a download: the starter, and what lies whole in models_dir."""
+    """The models that need no download: the starter, and the complete ones in models_dir."""
     listed = [ListedModel(STARTER, STARTER_FOLDER, _size_of(STARTER_FOLDER), is_starter=True)]
     for folder in sorted(models_dir.iterdir()) if models_dir.is_dir() else []:
         if folder.is_dir() and folder.suffix not in _UNFINISHED and not _missing_in(folder):
@@ -136,7 +136,7 @@ def list_models(models_dir: Path) -> list[ListedModel]:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises ModelError unless the folder holds a CTranslate2 Whisper."""
+    """Raises ModelError unless the folder contains a CTranslate2 Whisper model."""
     if not folder.is_dir():
         raise ModelNotFound(f"there is no model folder {str(folder)!r}")
     missing = _missing_in(folder)
@@ -151,10 +151,10 @@ def check_folder(folder: Path) -> None:
 
 
 def warm_up(engine: Engine, *, must_hear: bool) -> None:
-    """Decode the bundled clip once each way. Raises ModelDamaged when what comes back is no reading of it.
+    """Decode the bundled clip as an interim and as a final. Raises ModelDamaged if the result is not usable.
 
-    must_hear: the text may not be empty: true for the starter, which knows the clip's words, and on a
-    GPU, where a driver too old for the kernels gives silent empty transcripts instead of an error.
+    must_hear: the text must not be empty. Used for the starter, which knows the clip's words, and on a GPU,
+    where a driver that is too old gives empty transcripts instead of an error.
     """
     for priority in (Priority.INTERIM, Priority.FINAL):
         window = warm_up_window(priority)
@@ -165,7 +165,7 @@ def warm_up(engine: Engine, *, must_hear: bool) -> None:
             raise ModelDamaged(f"the model {engine.model} gives scores that are not numbers")
         if must_hear and not answer.text:
             raise ModelDamaged(
-                f"the model {engine.model} hears nothing in the test clip; on a GPU this means a driver "
+                f"the model {engine.model} gives no text for the test clip; on a GPU the cause is a driver "
                 f"older than 570"
             )
 
@@ -190,7 +190,7 @@ def clip_window(clip: Path, priority: Priority = Priority.FINAL, language: str =
 
 
 def _in_hub_cache(repository: str) -> Path | None:
-    """A whole snapshot in huggingface_hub's own cache, without asking the network."""
+    """A complete snapshot in huggingface_hub's own cache; uses no network."""
     try:
         snapshot = Path(
             huggingface_hub.snapshot_download(

@@ -1,6 +1,6 @@
 """`GET /v1/models` and `/v1/models/{id}` on 8081, in OpenAI's form.
 
-There is one model, and a transcription may name any: so every id is answered with the model that serves it.
+There is one model, and a transcription request may name any model. So every id returns the model in use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RETRY_AFTER_S = 2
 
 
 class ModelsDoor:
-    """One per application; `add_to` puts its routes in."""
+    """The endpoint; `add_to` adds its routes to an application."""
 
     def __init__(self, service: EngineService) -> None:
         self._service = service
@@ -27,7 +27,7 @@ class ModelsDoor:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/v1/models", self.models)
-        # Ids hold slashes, such as Systran/faster-whisper-small.
+        # Ids may contain slashes, such as Systran/faster-whisper-small.
         app.router.add_get("/v1/models/{id:.+}", self.model)
 
     async def models(self, request: web.Request) -> web.Response:
@@ -36,7 +36,7 @@ class ModelsDoor:
         return web.json_response({"object": "list", "data": data})
 
     async def model(self, request: web.Request) -> web.Response:
-        """The one model, under the name that was asked for. 503 while none is loaded."""
+        """The one model, under the requested name. 503 while none is loaded."""
         now = self._service.state.now
         if now.model is None:
             body = error_body(f"engine_{now.phase.value}", f"not ready: {now.message}")

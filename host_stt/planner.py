@@ -1,16 +1,16 @@
-"""Planner: which waiting windows form the next batch, and what is given up first when there are too many.
+"""Planner: chooses which waiting windows form the next batch, and which are dropped when too many wait.
 
-Pure: no clock, no thread, no model; `now_s` comes from the caller and only grows. Owns the waiting windows
-and the written order of giving up (`Load`); what a batch costs is `cost`'s.
+Pure: no clock, no thread, no model. `now_s` is passed in and never decreases. Holds the waiting windows and
+applies the load levels (`Load`); `cost` predicts how long a batch takes.
 
-Order of service: finals first come first served (the oldest picks its group, others of that group join);
-then second readings of holes in finals (`mending`); then interims, channels served longest ago first; then
-background windows (files), only while nothing live waits, and in the shortest calls while anything live may
-come.
+Order of service. First finals, the oldest first: its group is decoded, and other finals of the group join.
+Then second decodes of holes in finals (`second_decode`). Then interims, the channel that was served longest
+ago first. Last background windows (files): only while no live window waits, and in short calls while live
+windows may arrive.
 
-Invariants, held by property tests: a final that was let in leaves exactly once, in a batch; of a channel at
-most one interim waits, the newest; every ticket that came in goes out exactly once: in a batch, refused,
-forgotten or flushed.
+Invariants, checked by property tests: an accepted final leaves exactly once, in a batch. Each channel has at
+most one waiting interim, the newest. Each ticket leaves exactly once: in a batch, refused, dropped with its
+source, or flushed.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from enum import StrEnum
 
 from host_stt.contract import Priority, Window, WindowError
 from host_stt.cost import CostModel
-from host_stt.ladder import Ladder, Load
+from host_stt.load_levels import Load, LoadControl
 
 
 class ShedReason(StrEnum):
     REPLACED = "replaced"
-    FINAL_CAME = "final_came"
+    FINAL_ARRIVED = "final_came"
     STALE = "stale"
     OVERLOAD = "overload"
     FULL = "full"
 
 
 SENTENCES = {
-    ShedReason.REPLACED: "a newer interim of its channel took its place",
-    ShedReason.FINAL_CAME: "a final of the same speech came",
-    ShedReason.STALE: "it waited until it was of no use",
+    ShedReason.REPLACED: "a newer interim of its channel replaced it",
+    ShedReason.FINAL_ARRIVED: "a final of the same speech arrived",
+    ShedReason.STALE: "it waited too long to be useful",
     ShedReason.OVERLOAD: "the engine is overloaded and decodes finals only",
     ShedReason.FULL: "too many windows are waiting; send this one again in a second",
 }
@@ -44,20 +44,21 @@ SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What the rows of one call share: CTranslate2 takes the options of the first row for all of them."""
+    """What the rows of one call must have in common: CTranslate2 applies the first row's options to all."""
 
     priority: Priority
+    # Interims and finals never share a call: finals need word times, and their beam may differ.
     window_s: int  # rows are padded to this
     prompt_tokens: int  # before <|startoftranscript|>, the same in every row
-    options: Hashable = None  # whatever else an engine cannot mix
+    options: Hashable = None  # anything else that an engine cannot mix in a call
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A window waiting. `number` is the pool's own: ids of different sources may be equal."""
+    """A waiting window. `number` is unique in the pool; window ids of different sources may be equal."""
 
     number: int
-    source: str  # the connection it came by; channels of different sources are different channels
+    source: str  # the connection that sent it; equal channel names of two sources are different channels
     window: Window
     group: Group
     arrived_s: float
@@ -73,7 +74,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A ticket that will not be decoded, why, and the answer to send for it."""
+    """A ticket that will not be decoded, with the reason, and the response to send for it."""
 
     ticket: Ticket
     reason: ShedReason
@@ -82,12 +83,14 @@ class Refused:
     def answer(self) -> WindowError:
         is_interim = self.ticket.window.priority is Priority.INTERIM
         code = "overloaded" if self.reason is ShedReason.FULL and not is_interim else "shed"
+        # A client that gets "overloaded" sends the window again. A shed interim is not sent again, because
+        # the next interim of its channel replaces it.
         return WindowError(self.ticket.window.id, code, SENTENCES[self.reason], is_retryable=not is_interim)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows for one call, all of one group, oldest first."""
+    """Rows for one call, all of the same group, the oldest first."""
 
     tickets: tuple[Ticket, ...]
     predicted_s: float
@@ -99,26 +102,26 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class PlannerConfig:
-    batch_max: int = 16  # rows of one call; past 16 there is little more speed and a longer wait
-    interim_batch_ms: int = 100  # what one call of interims may take: a final may wait for it
+    batch_max: int = 16  # rows of one call; more than 16 are hardly faster, and each row waits longer
+    interim_batch_ms: int = 100  # limit for one call of interims, because a final may have to wait for it
     background_batch_ms: int = 25  # the same for windows of files, while channels are live
-    live_ms: int = 5_000  # for so long after a window of a channel its next one is expected
-    interim_interval_ms: int = 700  # how often a channel asks while someone speaks
-    interim_age_ms_max: int = 2_000  # an interim that waited longer is shed
-    second_reading_age_ms_max: int = (
-        3_000  # a second reading that waited longer is shed: its final's text waits for it
+    live_ms: int = 5_000  # live windows are expected for this long after the last one
+    interim_interval_ms: int = 700  # how often a channel sends an interim during speech
+    interim_age_ms_max: int = 2_000  # an interim that waits longer is shed
+    second_decode_age_ms_max: int = (
+        3_000  # a second decode that waits longer is shed, because its final's text waits for it
     )
-    final_wait_ms_max: int = 500  # the oldest final waiting longer than this is overload
-    climb_after_ms: int = 1_500  # overload for so long goes up one rung
-    descend_after_ms: int = 5_000  # calm for so long goes down one rung
+    final_wait_ms_max: int = 500  # if the oldest final waits longer, the engine is overloaded
+    raise_after_ms: int = 1_500  # overload for this long raises the load level by one
+    lower_after_ms: int = 5_000  # no overload for this long lowers the load level by one
     queue_finals: int = 256
-    queue_second_readings: int = 32  # of live finals
-    queue_interims: int = 256  # channels
+    queue_second_decodes: int = 32  # of live finals
+    queue_interims: int = 256  # one per channel
     queue_background: int = 512
 
     def __post_init__(self) -> None:
         if min(self.batch_max, self.interim_batch_ms, self.queue_finals, self.queue_interims) < 1:
-            raise ValueError("batch_max, interim_batch_ms and the queues' bounds are at least 1")
+            raise ValueError("batch_max, interim_batch_ms and the queues' bounds must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,55 +129,59 @@ class PlannerStatistics:
     finals: int
     interims: int
     background: int
-    second_readings: int  # of live finals
+    second_decodes: int  # of live finals
     load: Load
-    climbs: int  # rungs climbed since the start
+    raises: int  # raises of the load level since the start
     shed: dict[ShedReason, int]  # since the start
 
 
 class Planner:
-    """Feed tickets as they come, take a batch whenever a worker is free, tick about ten times a second."""
+    """Call `feed` for each window, `take` whenever a worker is free, and `on_tick` about ten times a
+    second.
+    """
 
     def __init__(self, config: PlannerConfig, cost: CostModel | None = None) -> None:
         self._config = config
         self._batch_max = config.batch_max
         self.cost = cost or CostModel()
         self._finals: OrderedDict[int, Ticket] = OrderedDict()
-        self._second_readings: OrderedDict[int, Ticket] = OrderedDict()  # second readings of live finals
-        self._interims: OrderedDict[tuple[str, str], Ticket] = OrderedDict()  # by lane
+        self._second_decodes: OrderedDict[int, Ticket] = OrderedDict()  # second readings of live finals
+        # by lane; a lane is a channel of a source
+        self._interims: OrderedDict[tuple[str, str], Ticket] = OrderedDict()
         self._background: OrderedDict[int, Ticket] = OrderedDict()
-        self._served_s: dict[tuple[str, str], float] = {}  # when a lane's interim was last planned
-        self._live_s = float("-inf")  # when a final or an interim last came
-        self._ladder = Ladder(config.climb_after_ms, config.descend_after_ms)
+        # when an interim of the lane was last put into a batch
+        self._served_s: dict[tuple[str, str], float] = {}
+        self._live_s = float("-inf")  # when the last final or interim arrived
+        self._load_control = LoadControl(config.raise_after_ms, config.lower_after_ms)
         self._shed = dict.fromkeys(ShedReason, 0)
 
     @property
     def load(self) -> Load:
-        return self._ladder.load
+        return self._load_control.load
 
     def halve_batches(self) -> int:
-        """The device ran out of memory: batches are half as long from now on. Returns their new length."""
+        """The device has too little memory: halve the maximum batch from now on. Returns the new maximum."""
         self._batch_max = max(1, self._batch_max // 2)
         return self._batch_max
 
     @property
     def is_empty(self) -> bool:
-        return not (self._finals or self._second_readings or self._interims or self._background)
+        return not (self._finals or self._second_decodes or self._interims or self._background)
 
     @property
     def is_calm(self) -> bool:
-        """Nothing waits and the ladder stands at its foot: no tick is needed."""
+        """True if nothing waits and the load level is normal, so that no tick is needed."""
         return self.is_empty and self.load is Load.NORMAL
 
-    # --- in ------------------------------------------------------------------------------------
+    # --- windows in ------------------------------------------------------------------------------------
 
     def feed(self, ticket: Ticket) -> list[Refused]:
-        """Take a ticket in; returns those that are refused for it, the ticket itself perhaps."""
+        """Add a ticket. Returns the tickets that are refused because of it, possibly the ticket itself."""
         if ticket.window.priority is not Priority.BACKGROUND:
             self._live_s = max(self._live_s, ticket.arrived_s)
         match ticket.window.priority:
-            case Priority.FINAL if ticket.window.is_second_reading:
-                return self._feed_second_reading(ticket)
+            case Priority.FINAL if ticket.window.is_second_decode:
+                return self._feed_second_decode(ticket)
             case Priority.FINAL:
                 return self._feed_final(ticket)
             case Priority.BACKGROUND:
@@ -188,25 +195,27 @@ class Planner:
         self._finals[ticket.number] = ticket
         interim = self._interims.get(ticket.lane)
         if interim is None or interim.end_sample > ticket.end_sample:
+            # The interim reaches past the final, so it has newer speech and is still useful.
             return []
+        # The final has the same speech, or more, and takes the place of the interim on the screen.
         del self._interims[ticket.lane]
-        return [self._refuse(interim, ShedReason.FINAL_CAME)]
+        return [self._refuse(interim, ShedReason.FINAL_ARRIVED)]
 
-    def _feed_second_reading(self, ticket: Ticket) -> list[Refused]:
-        """Words that are missing count for more than interims, but no final may come late for them."""
+    def _feed_second_decode(self, ticket: Ticket) -> list[Refused]:
+        """Missing words are more important than interims, but a second decode must not delay finals."""
         if self.load is Load.FINALS_ONLY:
             return [self._refuse(ticket, ShedReason.OVERLOAD)]
-        if len(self._second_readings) >= self._config.queue_second_readings:
+        if len(self._second_decodes) >= self._config.queue_second_decodes:
             return [self._refuse(ticket, ShedReason.FULL)]
-        self._second_readings[ticket.number] = ticket
+        self._second_decodes[ticket.number] = ticket
         return []
 
     def _feed_background(self, ticket: Ticket) -> list[Refused]:
-        """A second reading goes to the front: its recording cannot go on without it."""
+        """Add a window of a file. A second decode goes to the front, because its recording waits for it."""
         if len(self._background) >= self._config.queue_background:
             return [self._refuse(ticket, ShedReason.FULL)]
         self._background[ticket.number] = ticket
-        if ticket.window.is_second_reading:
+        if ticket.window.is_second_decode:
             self._background.move_to_end(ticket.number, last=False)
         return []
 
@@ -215,15 +224,17 @@ class Planner:
             return [self._refuse(ticket, ShedReason.OVERLOAD)]
         refused: list[Refused] = []
         if older := self._interims.pop(ticket.lane, None):
+            # The new interim covers the old one's audio and more, so decoding the old one is wasted work.
             refused.append(self._refuse(older, ShedReason.REPLACED))
         elif len(self._interims) >= self._config.queue_interims:
             _, oldest = self._interims.popitem(last=False)
+            # The oldest interim has the least value: its channel sends a newer one soon.
             refused.append(self._refuse(oldest, ShedReason.FULL))
         self._interims[ticket.lane] = ticket
         return refused
 
-    def forget(self, source: str) -> list[Ticket]:
-        """Take out everything of a source that is gone."""
+    def drop_source(self, source: str) -> list[Ticket]:
+        """Remove all tickets of a source that has disconnected. Returns them; they get no response."""
         gone = [ticket for ticket in self._waiting() if ticket.source == source]
         for ticket in gone:
             self._take_out(ticket)
@@ -231,37 +242,40 @@ class Planner:
         return gone
 
     def flush(self) -> list[Ticket]:
-        """Take out everything, finals first."""
+        """Remove all tickets; returns them, finals first."""
         waiting = self._waiting()
         for ticket in waiting:
             self._take_out(ticket)
         return waiting
 
-    # --- out -----------------------------------------------------------------------------------
+    # --- batches out -----------------------------------------------------------------------------------
 
     def take(self, now_s: float, *, is_for_finals: bool = False) -> Batch | None:
-        """The batch a free worker should decode now; None when nothing is due.
+        """The batch that a free worker should decode now; None if no window is due.
 
-        is_for_finals: for a worker kept free for finals (a second CUDA stream).
+        is_for_finals: for a worker that only decodes finals (a second CUDA stream).
         """
         if is_for_finals:
             return self._oldest_batch(self._finals)
         return (
             self._oldest_batch(self._finals)
-            or self._oldest_batch(self._second_readings)
+            or self._oldest_batch(self._second_decodes)
             or self._interims_batch(now_s)
             or self._background_batch(now_s)
         )
 
     def _oldest_batch(self, waiting: OrderedDict[int, Ticket]) -> Batch | None:
-        """The oldest ticket and those of its group."""
+        """The oldest ticket and the others of its group."""
         if not waiting:
             return None
         group = next(iter(waiting.values())).group
+        # One group per call, because rows of another padding or prompt length cannot share it. The oldest
+        # ticket chooses the group, so no group can wait for ever.
         rows = [ticket for ticket in waiting.values() if ticket.group == group]
         return self._batch(rows[: self._batch_max])
 
     def _interims_batch(self, now_s: float) -> Batch | None:
+        # Sorted by the time of the last service, so that a busy channel cannot take the turn of another one.
         due = sorted((t for t in self._interims.values() if self._is_due(t, now_s)), key=self._turn)
         if not due:
             return None
@@ -273,8 +287,9 @@ class Planner:
         return self._batch(rows)
 
     def _background_batch(self, now_s: float) -> Batch | None:
-        """Short beside live channels: a final that comes meanwhile waits for all of it."""
+        """A batch of file windows; short while channels are live, because a final must wait for all of it."""
         if not self._background or self._interims:
+            # Live interims come first, even those that are not due yet: files have no deadline.
             return None
         is_live = now_s - self._live_s < self._config.live_ms / 1000
         budget_ms = self._config.background_batch_ms if is_live else self._config.interim_batch_ms
@@ -288,7 +303,7 @@ class Planner:
         return Batch(tuple(rows), self._predict_s(rows[0].group, len(rows)))
 
     def _rows_within(self, budget_ms: int, group: Group) -> int:
-        """The most rows predicted to fit the budget; one at least, or nothing would ever run."""
+        """The largest number of rows predicted to fit the budget; at least one, or nothing would run."""
         rows, budget_s = 1, budget_ms / 1000
         while rows < self._batch_max and self._predict_s(group, rows + 1) <= budget_s:
             rows += 1
@@ -298,41 +313,47 @@ class Planner:
         return self.cost.predict_s(group.priority.is_final, group.window_s, rows)
 
     def _turn(self, ticket: Ticket) -> tuple[float, float]:
+        # A channel that was never served comes first, then the one that was served longest ago.
         return self._served_s.get(ticket.lane, float("-inf")), ticket.arrived_s
 
     def _is_due(self, ticket: Ticket, now_s: float) -> bool:
         if self.load < Load.SLOW_INTERIMS:
             return True
+        # At a higher load level, each channel gets an interim only half as often.
         last_s = self._served_s.get(ticket.lane, float("-inf"))
         return now_s - last_s >= 2 * self._config.interim_interval_ms / 1000
 
-    def ended(self, batch: Batch, took_s: float) -> None:
-        """A batch was decoded: what it took sizes the next ones."""
+    def record_time(self, batch: Batch, took_s: float) -> None:
+        """Learn from a decoded batch: its time determines the size of the next batches."""
         self.cost.observe(batch.group.priority.is_final, batch.group.window_s, len(batch.tickets), took_s)
 
     # --- time ----------------------------------------------------------------------------------
 
     def on_tick(self, now_s: float) -> list[Refused]:
-        """Shed what is too old and move on the ladder."""
+        """Shed windows that are too old, and update the load level."""
         limit_s = self._config.interim_age_ms_max / 1000
+        # An interim past its own deadline is useless too: 8082 does not wait for it any more.
         old = [t for t in self._interims.values() if now_s - t.arrived_s > min(limit_s, _deadline_s(t))]
-        second_s = self._config.second_reading_age_ms_max / 1000
-        late = [t for t in self._second_readings.values() if now_s - t.arrived_s > second_s]
+        second_s = self._config.second_decode_age_ms_max / 1000
+        late = [t for t in self._second_decodes.values() if now_s - t.arrived_s > second_s]
         refused = [self._refuse(ticket, ShedReason.STALE) for ticket in (*old, *late)]
         for ticket in (*old, *late):
             self._take_out(ticket)
-        self._ladder.on_tick(now_s, is_strained=bool(old) or self._is_strained(now_s))
+        # Old interims are a sign of overload too: the engine did not get to them in time.
+        self._load_control.on_tick(now_s, is_overloaded=bool(old) or self._is_overloaded(now_s))
         if self.load is Load.FINALS_ONLY and self._interims:
+            # The level has just been raised; interims that were accepted before would delay finals now.
             refused += [self._refuse(ticket, ShedReason.OVERLOAD) for ticket in self._interims.values()]
             self._interims.clear()
         return refused
 
-    def _is_strained(self, now_s: float) -> bool:
-        """A final waits past its limit, or an interim past the time when its channel asks anew."""
+    def _is_overloaded(self, now_s: float) -> bool:
+        """True if a final waits past its limit, or an interim until its channel sends the next one."""
         oldest = next(iter(self._finals.values()), None)
         if oldest is not None and (now_s - oldest.arrived_s) * 1000 > self._config.final_wait_ms_max:
             return True
         interval_s = self._config.interim_interval_ms / 1000
+        # Only interims that are due count. Others wait because of the load level, which is not overload.
         return any(
             now_s - t.arrived_s > interval_s for t in self._interims.values() if self._is_due(t, now_s)
         )
@@ -344,23 +365,23 @@ class Planner:
             finals=len(self._finals),
             interims=len(self._interims),
             background=len(self._background),
-            second_readings=len(self._second_readings),
+            second_decodes=len(self._second_decodes),
             load=self.load,
-            climbs=self._ladder.climbs,
+            raises=self._load_control.raises,
             shed=dict(self._shed),
         )
 
     def _waiting(self) -> list[Ticket]:
         return [
             *self._finals.values(),
-            *self._second_readings.values(),
+            *self._second_decodes.values(),
             *self._interims.values(),
             *self._background.values(),
         ]
 
     def _take_out(self, ticket: Ticket) -> None:
         self._finals.pop(ticket.number, None)
-        self._second_readings.pop(ticket.number, None)
+        self._second_decodes.pop(ticket.number, None)
         self._background.pop(ticket.number, None)
         if self._interims.get(ticket.lane) is ticket:
             del self._interims[ticket.lane]

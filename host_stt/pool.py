@@ -1,9 +1,9 @@
-"""The only code that touches a model: threads that decode what the planner gives them.
+"""Pool: the threads that decode the batches of the planner. The only code that calls a model.
 
-Owns the threads, the lock around the planner and the answers' way back. Knows no sockets: an answer
-goes to the function that came with its window, called from a pool thread. Invariant: every window
-handed in gets exactly one answer, whatever the engine does, short of the process ending; a window that
-the engine fails on fails alone, not with its batch.
+Holds the threads, the lock around the planner, and the functions that receive results. Knows no sockets: a
+result goes to the function that was passed with its window, called from a pool thread. Invariant: every
+submitted window gets exactly one result, unless the process ends. If the engine fails because of one window,
+only this window fails, not its batch.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Protocol
 
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import EarlyEngine, Engine
-from host_stt.ladder import Load
+from host_stt.load_levels import Load
 from host_stt.planner import Batch, Planner, PlannerConfig, PlannerStatistics, Refused, Ticket
 
 logger = logging.getLogger(__name__)
 
 Deliver = Callable[[Answer], None]
 _FATAL_MARKS = ("CUDA", "cuBLAS", "CUBLAS", "cuDNN")
-"""A CUDA fault spoils the process's context: every later call fails too, and only a new process helps."""
+"""After a CUDA fault all later calls of the process fail too; only a new process helps."""
 _MEMORY_MARKS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""Too many rows for the device's memory: fewer will do."""
+"""The device has too little memory for this many rows; fewer rows may fit."""
 _TICK_S = 0.1
 
 
 class PoolObserver(Protocol):
-    """Who counts. Called from pool threads."""
+    """Counts results and decodes. Called from pool threads."""
 
     def answered(self, priority: Priority, answer: Answer) -> None: ...
 
@@ -43,16 +43,16 @@ class PoolStatistics:
     queue: PlannerStatistics
     replicas: int
     busy_replicas: int
-    longest_decode_s: float  # of the decodes under way
-    hang_clock_s: float  # the same, where a call of more than four windows is given as much for each four
+    longest_decode_s: float  # of the decodes in progress
+    hang_clock_s: float  # the same, but a call with n > 4 windows may take n / 4 times as long
     oldest_wait_s: float
 
 
 class Pool:
-    """Decodes windows on the given engines, `workers` threads each.
+    """Decodes windows on the given engines, with `workers` threads for each.
 
-    workers: 1, or 2 where an engine takes two calls at once (CUDA streams): the second is kept for finals.
-    on_fatal: called with a sentence when an engine can no longer work in this process.
+    workers: 1, or 2 if an engine accepts two calls at once (CUDA streams); the second one only decodes
+    finals. on_fatal: called with a sentence when an engine can no longer work in this process.
     """
 
     def __init__(
@@ -73,13 +73,14 @@ class Pool:
         self._changed = threading.Condition()
         self._deliver: dict[int, Deliver] = {}  # by ticket number; in the queue or being decoded
         self._arrived: dict[int, float] = {}
-        self._busy_since: dict[int, tuple[float, int]] = {}  # by worker: when, with how many windows
+        # by worker: (start of the decode, number of windows)
+        self._busy_since: dict[int, tuple[float, int]] = {}
         self._ticked_s = clock()
         self._next_number = 0
         self._is_stopping = False
         self._is_closed = False
         self._threads = [
-            # Daemons: a hung decode must not keep the process from ending.
+            # Daemon threads, because a decode that hangs must not stop the process from ending.
             threading.Thread(target=self._work, args=(i,), name=f"engine-{i}", daemon=True)
             for i in range(len(self._engines) * workers)
         ]
@@ -87,8 +88,8 @@ class Pool:
             thread.start()
 
     def submit(self, window: Window, source: str, deliver: Deliver) -> None:
-        """Queue a window. `deliver` gets its answer: from a pool thread, or at once from this one when
-        it is refused.
+        """Queue a window. `deliver` gets its result from a pool thread, or from this thread if it is
+        refused.
         """
         engine = self._engines[0]
         if self._planner.load >= Load.SHORT_INTERIMS and not window.priority.is_final:
@@ -102,25 +103,28 @@ class Pool:
             self._arrived[ticket.number] = now
             is_stopping = self._is_stopping
             refused = [] if is_stopping else self._planner.feed(ticket)
-            # All of them: a worker kept for finals that is woken by an interim sleeps on.
+            # Wake all workers. With `notify`, an interim could wake only the worker that takes no interims.
             self._changed.notify_all()
         if is_stopping:
             self._answer(ticket, _stopping(ticket))
+        # Results are delivered outside the lock: `deliver` is foreign code and may take a lock of its own.
         self._refuse(refused)
 
-    def forget(self, source: str) -> None:
-        """A source is gone: drop what it has waiting. Windows already being decoded are answered to
-        nobody's harm.
+    def drop_source(self, source: str) -> None:
+        """Remove the waiting windows of a source that has disconnected.
+
+        Windows that are being decoded still get their results; `deliver` must ignore them.
         """
         with self._changed:
-            for ticket in self._planner.forget(source):
+            for ticket in self._planner.drop_source(source):
                 self._deliver.pop(ticket.number, None)
                 self._arrived.pop(ticket.number, None)
             self._changed.notify_all()
 
     def stop(self, grace_s: float) -> bool:
-        """Take nothing new, finish what waits within the grace, answer the rest, end the threads. True
-        if all was done.
+        """Stop: accept nothing new, finish waiting windows within the grace time, then end the threads.
+
+        Windows that are left get an error. Returns True if all windows were finished.
         """
         deadline = self._clock() + grace_s
         with self._changed:
@@ -134,8 +138,10 @@ class Pool:
         for ticket in unanswered:
             self._answer(ticket, _stopping(ticket))
         for thread in self._threads:
+            # Without success a thread may hang inside the model, so do not wait for it.
             thread.join(timeout=0 if not is_done else 5)
         if not any(thread.is_alive() for thread in self._threads):
+            # An engine is only closed when no thread can still be inside it.
             for engine in self._engines:
                 engine.close()
         return is_done
@@ -158,7 +164,8 @@ class Pool:
         is_for_finals = worker >= len(self._engines)
         while True:
             with self._changed:
-                refused = self._tick()  # first: during a long decode an interim may have grown too old
+                # first, because an interim may have become too old during a long decode
+                refused = self._tick()
                 batch = self._planner.take(self._clock(), is_for_finals=is_for_finals)
                 if batch:
                     self._busy_since[worker] = (self._clock(), len(batch.tickets))
@@ -166,6 +173,7 @@ class Pool:
                     return
                 elif not refused:
                     self._changed.wait(None if self._planner.is_calm else _TICK_S)
+                    # Waiting windows need ticks, even if no window arrives; an idle planner does not.
             self._refuse(refused)
             if batch:
                 self._decode(worker, engine, batch)
@@ -180,32 +188,32 @@ class Pool:
     def _decode(self, worker: int, engine: Engine, batch: Batch) -> None:
         began = self._clock()
         waited = [began - ticket.arrived_s for ticket in batch.tickets]
-        told: set[int] = set()
+        sent: set[int] = set()
 
         def early(ticket: Ticket, answer: Answer) -> None:
-            if ticket.number not in told:
-                told.add(ticket.number)
+            if ticket.number not in sent:
+                sent.add(ticket.number)
                 self._answer(ticket, _timed(answer, began - ticket.arrived_s, self._clock() - began))
 
-        answers = self._read(engine, batch.tickets, early)
+        answers = self._decode_tickets(engine, batch.tickets, early)
         took_s = self._clock() - began
         with self._changed:
-            self._planner.ended(batch, took_s)
+            self._planner.record_time(batch, took_s)
         if self._observer:
             self._observer.decoded(batch.group.priority, len(batch.tickets), waited, took_s)
         for ticket, answer, waited_s in zip(batch.tickets, answers, waited, strict=True):
-            if ticket.number not in told:
+            if ticket.number not in sent:
                 self._answer(ticket, _timed(answer, waited_s, took_s))
         with self._changed:
             self._busy_since.pop(worker, None)
             self._changed.notify_all()
 
-    def _read(
+    def _decode_tickets(
         self, engine: Engine, tickets: Sequence[Ticket], early: Callable[[Ticket, Answer], None]
     ) -> list[Answer]:
-        """One answer per ticket. Of a call that fails the halves are read again, down to the row at fault.
+        """One result per ticket. If a call fails, each half is decoded again, down to the row at fault.
 
-        early: takes the answers that stand while other rows are read again.
+        early: receives results that are ready while other rows are decoded again.
         """
         windows = [ticket.window for ticket in tickets]
         try:
@@ -216,7 +224,7 @@ class Pool:
             if len(answers) != len(tickets):
                 raise RuntimeError(f"{len(tickets)} windows went in and {len(answers)} answers came out")
             return answers
-        except Exception as error:  # the engine is the outside: whatever it throws becomes answers
+        except Exception as error:  # an engine may raise anything; it becomes the windows' results
             if any(mark in str(error) for mark in _MEMORY_MARKS):
                 self._out_of_memory(len(tickets))
             elif self._on_fatal and any(mark in str(error) for mark in _FATAL_MARKS):
@@ -225,14 +233,18 @@ class Pool:
             if len(tickets) == 1:
                 logger.exception("the engine failed on a window")
                 return [_failed(tickets[0], error)]
-            logger.warning("the engine failed on %d windows together: %s", len(tickets), type(error).__name__)
+            logger.warning(
+                "the engine failed on a batch of %d windows: %s", len(tickets), type(error).__name__
+            )
         half = len(tickets) // 2
-        return self._read(engine, tickets[:half], early) + self._read(engine, tickets[half:], early)
+        return self._decode_tickets(engine, tickets[:half], early) + self._decode_tickets(
+            engine, tickets[half:], early
+        )
 
     def _out_of_memory(self, rows: int) -> None:
         with self._changed:
             batch_max = self._planner.halve_batches()
-        logger.warning("out of memory on %d windows; batches hold %d at most from now on", rows, batch_max)
+        logger.warning("out of memory with %d windows; from now on a batch has at most %d", rows, batch_max)
 
     def _refuse(self, refused: Sequence[Refused]) -> None:
         for one in refused:
@@ -241,15 +253,19 @@ class Pool:
     def _answer(self, ticket: Ticket, answer: Answer) -> None:
         with self._changed:
             deliver = self._deliver.get(ticket.number)
-        if self._observer and not ticket.window.is_second_reading:
+        if self._observer and not ticket.window.is_second_decode:
+            # A second decode is part of its first window's result, so it does not count as a window of its
+            # own.
             self._observer.answered(ticket.window.priority, answer)
         if deliver:
             try:
                 deliver(answer)
-            except Exception:  # the way back is the outside too; the thread must live on
-                logger.exception("an answer could not be delivered")
+            except Exception:  # foreign code too; this thread must go on
+                logger.exception("a result could not be delivered")
         with self._changed:
             self._deliver.pop(ticket.number, None)
+            # Removed only now: `stop` waits until no ticket is left, that is, until all results are
+            # delivered.
             self._arrived.pop(ticket.number, None)
             self._changed.notify_all()
 
@@ -261,10 +277,10 @@ def _timed(answer: Answer, waited_s: float, took_s: float) -> Answer:
 
 
 def _failed(ticket: Ticket, error: Exception) -> WindowError:
-    text = "the engine failed on this window; its log has the details, and the window may be sent again"
+    text = "the engine failed on this window; its log has the details. It may be sent again"
     return WindowError(ticket.window.id, "engine_failed", text, is_retryable=True)
 
 
 def _stopping(ticket: Ticket) -> WindowError:
-    text = "the engine is stopping; send the window again when it is back"
+    text = "the engine is stopping; send the window again when it has restarted"
     return WindowError(ticket.window.id, "engine_stopping", text, is_retryable=True)

@@ -1,7 +1,8 @@
-"""Which model the engine uses, and from where: the one that the config names, or the choice of `auto`.
+"""Find the model that the engine uses: the one that the config names, or the choice of `auto`.
 
-`models` finds models that are here, `sources` brings others, `auto_choice` measures and chooses. Invariant: a
-model named explicitly is used or is an error; only `auto` falls back, and `ResolvedModel.reason` says why.
+`models` finds local models, `sources` downloads others, `auto_choice` measures and chooses. Invariant: a
+model that the config names is used, or is an error; only `auto` takes another one, and `ResolvedModel.reason`
+says why.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 AUTO_MODELS = {Device.CUDA: "large-v3-turbo", Device.CPU: "small"}
 AUTO_WITHOUT_HUB = BASE.name
-"""What `auto` fetches when the hub does not give its default, or when the default is too slow here."""
+"""What `auto` fetches if the hub does not provide its default, or if the default is too slow here."""
 
 
 def resolve_model(
@@ -36,9 +37,9 @@ def resolve_model(
     on_progress: OnProgress | None = None,
     on_measuring: OnMeasuring | None = None,
 ) -> ResolvedModel:
-    """The folder of the model that the config asks for, downloaded where need be. Blocking.
+    """The folder of the configured model, downloaded if necessary. Blocking.
 
-    Raises ModelError (a sentence that says what to do) for a model named explicitly; `auto` always gives one.
+    Raises ModelError (a sentence that says what to do) for a named model; `auto` always finds one.
     """
     meter = ModelMeter(config, on_measuring)
     if config.model == AUTO:
@@ -53,7 +54,7 @@ def resolve_model(
 
 
 def auto_default(config: EngineConfig) -> str:
-    """The model that `auto` fetches on this machine when nothing is here and everything can be reached."""
+    """The model that `auto` fetches on this machine if there is no local model and the hub can be reached."""
     return AUTO_MODELS[resolve_device(config.device)]
 
 
@@ -76,8 +77,8 @@ def _named(config: EngineConfig, on_progress: OnProgress | None) -> ResolvedMode
 def _auto(config: EngineConfig, meter: ModelMeter, on_progress: OnProgress | None) -> ResolvedModel:
     """The choice of `auto`.
 
-    What is here comes first, so that a start does not depend on the network. Only where nothing is here, a
-    model is fetched: the default; if that is too slow for this machine, or cannot be had, base.
+    Local models come first, so that a start does not depend on the network. Without a local model, one is
+    fetched: the default; if it is too slow for this machine, or cannot be fetched, base.
     """
     default = auto_default(config)
     origin = ""
@@ -100,7 +101,7 @@ def _auto(config: EngineConfig, meter: ModelMeter, on_progress: OnProgress | Non
 def _fetched(
     default: str, config: EngineConfig, meter: ModelMeter, on_progress: OnProgress | None
 ) -> tuple[list[AvailableModel], str]:
-    """Models brought to a machine that has none, measured; and what to say of it, or why there is none."""
+    """(fetched and measured models for a machine without one, a sentence about it or why there is none)."""
     try:
         models = measured([_bring(default, HUB, config, on_progress)], meter)
     except ModelError as error:
@@ -141,8 +142,8 @@ def _brought(model: str, config: EngineConfig, source: str, on_progress: OnProgr
 
 def _last_resort(default: str, missing: str) -> ResolvedModel:
     logger.warning(
-        "Using the bundled STARTER model, which knows the words of short radio phrases and no others: %s. "
-        "For real speech bring a model with: host-stt model add FOLDER --name %s",
+        "Using the bundled STARTER model, which knows only the words of short radio phrases: %s. "
+        "For real speech add a model with: host-stt model add FOLDER --name %s",
         missing,
         default,
     )
@@ -157,6 +158,6 @@ def _how_to_add(model: str, repository: str, models_dir: Path) -> str:
     files = ", ".join(hub.REQUIRED_FILES)
     return (
         f"Without the hub: on another machine download the files of {repository} ({files}, vocabulary.*) "
-        f"into a folder, bring it here and run: host-stt model add FOLDER --name {model} "
-        f"(it is kept in {models_dir})"
+        f"into a folder, copy it to this machine and run: host-stt model add FOLDER --name {model} "
+        f"(it will be in {models_dir})"
     )

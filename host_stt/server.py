@@ -1,8 +1,8 @@
 """8081 over HTTP: windows by WebSocket, files, health, readiness, metrics, models, warm-up.
 
-Owns sockets, status codes and who may call; every window goes to the service. The port opens before the
-model is loaded, so /health answers at once and /ready says how far it is. Invariant: every 4xx and 5xx
-has the body `{"error": {"code", "message"}}`, and a bad frame harms nobody but its sender.
+Handles sockets, status codes and access; every window goes to the service. The port opens before the model is
+loaded, so /health responds at once and /ready reports the progress. Invariant: every 4xx and 5xx has the body
+`{"error": {"code", "message"}}`, and a bad frame affects only its sender.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SERVICE: web.AppKey[EngineService] = web.AppKey("service", EngineService)
 SOCKETS: web.AppKey[set[WindowSocket]] = web.AppKey("sockets", set)
 BODY_BYTES_MAX = 64 * 1024
 CONNECTIONS_MAX = 1000
-"""TCP connections at a time; 8082 needs a few, programs that send recordings one each."""
+"""TCP connections at the same time; 8082 needs a few, programs that send recordings need one each."""
 BACKLOG = 1024
 RETRY_AFTER_S = 2
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -63,11 +63,11 @@ _CODES = {
 
 
 def check_address(host: str, has_token: bool, open_to_all: bool) -> None:
-    """Raises AddressRefused when the port would be open to others without anybody having said so."""
+    """Raises AddressRefused if others could reach the port, and neither a token nor `auth: none` is set."""
     if has_token or open_to_all or is_loopback(host):
         return
     raise AddressRefused(
-        f"refusing to listen on {host} without a token: set auth.token, or say auth: none if everybody "
+        f"refusing to listen on {host} without a token: set auth.token, or write auth: none if everyone "
         f"who can reach this address may use the server"
     )
 
@@ -101,8 +101,8 @@ async def _service_life(app: web.Application) -> Any:
     service = app[SERVICE]
     service.start()
     yield
-    # aiohttp comes here after its own shutdown; `serve` has stopped the service before, and this is
-    # then a no-op.
+    # aiohttp gets here after its own shutdown. `serve` has stopped the service before; then this does
+    # nothing.
     await asyncio.to_thread(service.stop)
 
 
@@ -113,7 +113,7 @@ async def windows(request: web.Request) -> web.StreamResponse:
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise web.HTTPUpgradeRequired(text="/v1/windows is a WebSocket")
     if "Origin" in request.headers:
-        # Browsers send it with every WebSocket and no other client does; pages have no business here.
+        # Only browsers send Origin with a WebSocket, and pages must not use this one.
         raise web.HTTPForbidden(text="/v1/windows is not for browsers")
     connection = WindowSocket(request.app[SERVICE])
     sockets = request.app[SOCKETS]
@@ -125,7 +125,7 @@ async def windows(request: web.Request) -> web.StreamResponse:
 
 
 async def warmup(request: web.Request) -> web.Response:
-    """Decode the test clip now: after it, the first real window waits for nothing."""
+    """Decode the test clip now, so that the first real window does not have to wait for a warm-up."""
     service = request.app[SERVICE]
     if not service.state.now.is_ready:
         return _not_ready(service)
@@ -200,14 +200,14 @@ async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamR
     except BodyStalled as error:
         return _error(408, str(error), code="upload_stalled")
     except ConnectionError:
-        raise  # the caller left; nobody is there to answer
-    except Exception:  # a bug: one traceback, a plain answer, and the others live
+        raise  # the caller disconnected; no response is possible
+    except Exception:  # a bug: log the traceback, send a plain error, keep serving others
         logger.exception("%s %s failed", request.method, _path(request))
         return _error(500, "the server failed on this request; its log has the details")
 
 
 def _path(request: web.Request) -> str:
-    """As it came, still escaped: a caller cannot write lines of its own into the log."""
+    """The path as received, still escaped, so that a caller cannot add lines to the log."""
     return request.rel_url.raw_path[:200]
 
 
@@ -223,7 +223,7 @@ def _error(
 
 
 def engine_main(config: EngineConfig) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit status; raises StartError when it cannot begin."""
+    """Serve until SIGTERM or SIGINT. Returns the exit status; raises StartError if it cannot start."""
     return asyncio.run(serve(config, on_port=lambda _: freeze_startup_objects()))
 
 
@@ -233,9 +233,9 @@ async def serve(
     on_port: Callable[[int], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> int:
-    """Listen, load, serve, and end in order: windows that wait are finished before the sockets close.
+    """Listen, load, serve, and stop in order: waiting windows are finished before the sockets close.
 
-    It runs until `stop` is set, or SIGTERM or SIGINT where no `stop` is given.
+    Runs until `stop` is set; without `stop`, until SIGTERM or SIGINT.
     """
     check_address(config.host, config.token is not None, config.open_to_all)
     if stop is None:
@@ -245,7 +245,7 @@ async def serve(
             loop.add_signal_handler(number, stop.set)
     listeners = _listen(config)
     app = create_app(config, backend)
-    # No access log: it would hold tokens given as ?token=.
+    # No access log, because it would contain tokens that are sent as ?token=.
     runner = make_runner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -256,7 +256,7 @@ async def serve(
         if on_port:
             on_port(port)
         await stop.wait()
-        logger.info("stopping: finishing what waits, at most %g s", config.stop_grace_s)
+        logger.info("stopping: finishing waiting windows, at most %g s", config.stop_grace_s)
         await asyncio.to_thread(app[SERVICE].stop)
         await asyncio.gather(*(connection.close() for connection in app[SOCKETS]))
     finally:

@@ -1,8 +1,8 @@
-"""The engine as one thing: resolve, load and warm up a model in a thread, then hand windows to the pool.
+"""The engine as one service: load and warm up a model in a thread, then pass windows to the pool.
 
-Owns the life of the pool and the watch over it; knows no HTTP. A decode that hangs, or a GPU fault,
-ends the process: a thread in CTranslate2 cannot be stopped, and a new process is the only cure. Whoever
-supervises it starts it again.
+Starts and stops the pool and watches it; knows no HTTP. A decode that hangs, or a GPU fault, ends the
+process, because a thread inside CTranslate2 cannot be stopped and only a new process helps. The supervisor of
+the process starts it again.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from host_stt.errors import ModelError
 from host_stt.files.voice import WindowDetector
 from host_stt.measuring import OnMeasuring
 from host_stt.memory import keep_freed_memory
-from host_stt.mending import Mender
 from host_stt.metrics import EngineMetrics
 from host_stt.models import ResolvedModel, warm_up
 from host_stt.planner import PlannerConfig
 from host_stt.pool import Deliver, Pool, PoolStatistics
 from host_stt.resolving import resolve_model
+from host_stt.second_decode import SecondDecoder
 from host_stt.state import EngineState, ModelFacts, Phase
 from host_stt_common.plain import plain_error
 
 logger = logging.getLogger(__name__)
 
 EXIT_FATAL = 70
-"""EX_SOFTWARE: the supervisor is to start a new process."""
+"""EX_SOFTWARE: the supervisor must start a new process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where models come from. The tests put a fake in its place.
+    """The functions that find and load models. Tests replace them.
 
-    load: once per replica, with one GPU in `gpus`; devices: the GPUs to load on, (0,) for the processor.
+    load: called once per replica, with one GPU in `gpus`; devices: the GPUs to use, (0,) for the CPU.
     """
 
     resolve: Callable[[EngineConfig, OnProgress, OnMeasuring], ResolvedModel]
@@ -52,8 +52,8 @@ class Backend:
 
 
 class EngineService:
-    """Call `start`, then `submit` windows; `stop` ends it. on_fatal: what to do when only a new
-    process helps.
+    """Call `start`, then `submit` windows; `stop` ends it. on_fatal: called when only a new process
+    helps.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class EngineService:
         self._backend = backend or REAL
         self._on_fatal = on_fatal or end_process
         self._pool: Pool | None = None
-        self._mender: Mender | None = None
+        self._second_decoder: SecondDecoder | None = None
         self._pool_lock = threading.Lock()
         self._stopped = threading.Event()
         self._threads = [
@@ -77,35 +77,37 @@ class EngineService:
         ]
 
     def start(self) -> None:
-        """Call it before the process has other threads: what glibc is told holds for threads begun later."""
+        """Call it before the process has other threads: glibc's settings apply to threads that start
+        later.
+        """
         if resolve_device(self.config.device) is Device.CPU:
             keep_freed_memory()
         for thread in self._threads:
             thread.start()
 
     def submit(self, window: Window, source: str, deliver: Deliver) -> None:
-        """Have a window decoded; `deliver` is called once, from any thread."""
-        mender = self._mender
-        if mender is None:
+        """Decode a window; `deliver` is called once, from any thread."""
+        second_decoder = self._second_decoder
+        if second_decoder is None:
             deliver(self._not_ready(window))
         else:
-            mender.submit(window, source, deliver)
+            second_decoder.submit(window, source, deliver)
 
-    def forget(self, source: str) -> None:
+    def drop_source(self, source: str) -> None:
         if pool := self._pool:
-            pool.forget(source)
+            pool.drop_source(source)
 
     def statistics(self) -> PoolStatistics | None:
         pool = self._pool
         return pool.statistics() if pool else None
 
     def stop(self) -> bool:
-        """Finish what waits, within the grace; blocking and idempotent. True if everything was answered."""
+        """Finish waiting windows within the grace time; blocking and idempotent. True if all got results."""
         self.state.stopping()
         self.metrics.ready(False, {})
         self._stopped.set()
         with self._pool_lock:
-            pool, self._pool, self._mender = self._pool, None, None
+            pool, self._pool, self._second_decoder = self._pool, None, None
         return pool.stop(self.config.stop_grace_s) if pool else True
 
     def _load(self) -> None:
@@ -116,14 +118,14 @@ class EngineService:
             facts = _facts(model, engines, self.config.channels_expected)
         except ModelError as error:
             self._fail(str(error))
-        except Exception as error:  # the loading of a native library: report it, keep /ready answering
+        except Exception as error:  # a native library may raise anything: report it, and keep /ready working
             logger.exception("the model could not be loaded")
             self._fail(f"the model {self.config.model} could not be loaded: {_why(error)}")
         else:
             self._serve(engines, facts)
 
     def _load_replicas(self, model: ResolvedModel) -> list[Engine]:
-        """One per device, each having read the test clip."""
+        """One engine per device; each has decoded the test clip."""
         engines = []
         for number in self._backend.devices(self.config):
             engine = self._backend.load(self.config.model_copy(update={"gpus": (number,)}), model)
@@ -150,7 +152,7 @@ class EngineService:
                 observer=self.metrics,
                 on_fatal=self._on_fatal,
             )
-            self._mender = Mender(self._pool.submit, WindowDetector(), self.metrics)
+            self._second_decoder = SecondDecoder(self._pool.submit, WindowDetector(), self.metrics)
         self.state.ready(facts)
         self.metrics.ready(
             True,
@@ -175,7 +177,7 @@ class EngineService:
         self.state.failed(sentence)
 
     def _watch(self) -> None:
-        """End the process when a decode takes longer than any decode can."""
+        """End the process if a decode takes longer than any decode should."""
         while not self._stopped.wait(min(1.0, self.config.hang_s / 4)):
             statistics = self.statistics()
             if statistics and statistics.hang_clock_s > self.config.hang_s:
@@ -189,14 +191,14 @@ class EngineService:
 
 
 def end_process(sentence: str) -> None:
-    """Leave at once, without waiting for threads that will never end."""
+    """End the process at once, without waiting for threads that do not end."""
     logger.critical("ending the engine process: %s", sentence)
     logging.shutdown()
     os._exit(EXIT_FATAL)
 
 
 REAL = Backend(resolve_model, load_whisper, lambda config: devices_of(config.device, config.gpus))
-"""What is used outside tests."""
+"""The functions for real use, outside tests."""
 
 
 def _device_of(engine: Engine) -> Device:
@@ -225,6 +227,6 @@ def _facts(model: ResolvedModel, engines: list[Engine], channels_expected: int) 
 
 
 def _why(error: Exception) -> str:
-    """RuntimeError is how the native library speaks, in sentences; others are mistakes of ours."""
+    """The native library raises RuntimeError with sentences; other errors are faults of this code."""
     is_sentence = isinstance(error, RuntimeError) and " " in str(error)
     return str(error) if is_sentence else plain_error(error, "the log has the details")

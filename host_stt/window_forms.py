@@ -21,7 +21,7 @@ class WindowForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MeasuredWeights:
-    """Weights that read short windows as well as full ones. Figures: docs/explanation/windows.md."""
+    """Weights that are as accurate on short windows as on full ones. Figures: docs/explanation/windows.md."""
 
     name: str
     size_bytes: int  # of model.bin
@@ -43,10 +43,10 @@ SHORT_WORKS = (
 
 
 def settled(form: WindowForm, folder: Path, is_starter: bool) -> WindowForm:
-    """What a setting means for the model in `folder`: full or short.
+    """The meaning of a setting for the model in `folder`: full or short.
 
-    is_starter: the bundled model, which was trained on short windows. Reads model.bin (0.2 s) when its size
-    is that of measured weights. Raises OSError when it cannot be read.
+    is_starter: the bundled model, which was trained on short windows. Reads model.bin (0.2 s) if its size is
+    that of measured weights. Raises OSError if it cannot be read.
     """
     if form is not WindowForm.AUTO:
         return form

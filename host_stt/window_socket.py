@@ -1,7 +1,8 @@
-"""One client of /v1/windows: frames in, answers out, both bounded.
+"""One client of /v1/windows: frames in, results out, both with limits.
 
-Owns one WebSocket. Reading never waits for decoding; writing has its own task, so answers go out in the
-order they are ready. A client that does not read its answers is let go before they fill the memory.
+Serves one WebSocket. Reading never waits for decoding. Writing has its own task, so results are sent in the
+order in which they are ready. A client that does not read its results is disconnected before they fill the
+memory.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from host_stt_common.rates import watcher_messages
 logger = logging.getLogger(__name__)
 
 FRAME_BYTES_READ = FRAME_BYTES_MAX + 4 * 3600 * SAMPLE_RATE
-"""An hour too much is answered by its id, as any other mistake is; beyond it the connection closes (1009)."""
+"""A frame of up to an hour of audio gets an error with its id; a longer one closes the connection (1009)."""
 ANSWERS_WAITING_MAX = 1024
 HEARTBEAT_S = 20
 SEND_GRACE_S = 2.0
@@ -38,7 +39,7 @@ _numbers = itertools.count(1)
 
 
 class WindowSocket:
-    """Run once per connection."""
+    """One connection; call `run` once."""
 
     def __init__(self, service: EngineService) -> None:
         self._service = service
@@ -63,18 +64,20 @@ class WindowSocket:
                     self._take(message.data)
                     continue
                 if message.type is not WSMsgType.PONG and not said.take(1, self._loop.time()):
-                    logger.warning("%s sends too many messages that are no windows; closing it", self._source)
+                    logger.warning(
+                        "%s sends too many messages that are not windows; closing it", self._source
+                    )
                     await self._ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
                     break
                 if message.type is WSMsgType.PING:
                     with contextlib.suppress(ConnectionError):
                         await self._ws.pong(message.data)
                 elif message.type is WSMsgType.TEXT:
-                    self._refuse(ContractError("not_a_window", "windows come as binary frames", 400))
+                    self._refuse(ContractError("not_a_window", "windows must be binary frames", 400))
         finally:
-            # Nothing is awaited before the books are closed: aiohttp may cancel a handler whose client
-            # is gone.
-            self._service.forget(self._source)
+            # No `await` before this cleanup is done: aiohttp may cancel the handler of a client that has
+            # disconnected.
+            self._service.drop_source(self._source)
             self._service.metrics.connected(-1)
             logger.info("%s closed", self._source)
             writer.cancel()
@@ -82,7 +85,7 @@ class WindowSocket:
         return self._ws
 
     async def close(self) -> None:
-        """Send what is ready, then say that the server goes away."""
+        """Send the results that are ready, then close the connection with the code for a stopping server."""
         if not self._ws.closed:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._answers.join(), SEND_GRACE_S)
@@ -91,7 +94,7 @@ class WindowSocket:
     def _take(self, frame: bytes) -> None:
         try:
             window = decode_window(frame)
-            # 8082 sends codes; another caller may send a tag. What is unknown is refused by the model.
+            # 8082 sends codes; another client may send a tag. The model refuses an unknown language.
             window = replace(window, language=read_language(window.language) or window.language)
         except ContractError as error:
             self._refuse(error)
@@ -103,19 +106,19 @@ class WindowSocket:
         self._put(encode_answer(WindowError(error.window_id, error.code, error.message)))
 
     def _deliver(self, answer: Answer) -> None:
-        """Called from any thread; the JSON is made there."""
+        """Called from any thread; the JSON is made in that thread."""
         text = encode_answer(answer)
         try:
             self._loop.call_soon_threadsafe(self._put, text)
         except RuntimeError:
-            logger.debug("%s: an answer came after the server's loop had ended", self._source)
+            logger.debug("%s: a result came after the server's event loop had ended", self._source)
 
     def _put(self, text: str) -> None:
         try:
             self._answers.put_nowait(text)
         except asyncio.QueueFull:
             if not self._ws.closed:
-                logger.warning("%s does not read its answers; closing it", self._source)
+                logger.warning("%s does not read its results; closing it", self._source)
                 if self._transport:
                     self._transport.abort()
 
@@ -125,6 +128,6 @@ class WindowSocket:
             try:
                 await self._ws.send_str(text)
             except ConnectionError:
-                return  # the reader sees the end of the connection and cleans up
+                return  # `run` sees the end of the connection and cleans up
             finally:
                 self._answers.task_done()

@@ -1,1 +1,1 @@
-"""Speech engines behind one Protocol: `whisper` decodes, `fake` imitates for tests (not in the wheel)."""
+"""Speech engines with one Protocol: `whisper` decodes, `fake` imitates it for tests (not in the wheel)."""

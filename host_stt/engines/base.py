@@ -1,7 +1,7 @@
-"""What an engine is: something that reads windows. The seam between the pool and every model.
+"""The protocol of an engine: it decodes windows. The seam between the pool and every model.
 
-Owns the protocol and the error an engine raises; knows no model. Calls are blocking and come from one
-thread at a time (the pool's); a window's answer depends on that window alone, never on its neighbours.
+Defines the protocol and the error that an engine raises; knows no model. Calls are blocking and come from one
+pool thread at a time. A window's result depends on that window alone, never on others in the same call.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from host_stt.planner import Group
 
 
 class EngineError(Exception):
-    """The engine failed on windows that were fine. The pool answers each with a retryable WindowError."""
+    """The engine failed on valid windows. The pool turns it into a retryable WindowError for each window."""
 
 
 @runtime_checkable
@@ -23,38 +23,38 @@ class Engine(Protocol):
 
     @property
     def model(self) -> str:
-        """The name answers carry."""
+        """The model's name in results."""
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Codes it can be told to read, "en" first where it has it."""
+        """Codes of the languages it can decode; "en" is first if it is among them."""
 
     def decode(self, windows: Sequence[Window]) -> list[Answer]:
-        """Read windows, blocking; one answer per window, in their order.
+        """Decode windows, blocking; one result per window, in the same order.
 
-        A window that cannot be read (an unknown language) gets a WindowError of its own; an exception
-        means that all of them failed.
+        A window that cannot be decoded (an unknown language) gets its own WindowError. An exception means
+        that all windows failed.
         """
 
     def group(self, window: Window) -> Group:
-        """What it must share with others to be decoded in one call. Cheap, and safe from any thread."""
+        """What the windows of one call must have in common. Cheap, and safe from any thread."""
 
     def shortened(self, window: Window) -> Window:
-        """An interim as it is read under overload: its last seconds only, where that saves time."""
+        """An interim for an overloaded engine: only its last seconds, if that saves time."""
 
     def close(self) -> None:
-        """Free the model. Idempotent; decode is not called afterwards."""
+        """Free the model. Idempotent; `decode` is not called after it."""
 
 
 Early = Callable[[int, Answer], None]
-"""Takes a row's answer before its call has ended. The row: its place among the windows."""
+"""Receives the result of a row (index of the window) before the call has ended."""
 
 
 @runtime_checkable
 class EarlyEngine(Protocol):
-    """An engine that may read some rows of a call again, and need not hold the others up meanwhile."""
+    """An engine that may decode some rows of a call again, and returns the other results early."""
 
     def decode_early(self, windows: Sequence[Window], early: Early) -> list[Answer]:
-        """As `Engine.decode`; answers that stand while other rows are read again go to `early` too, each
-        once and from this thread.
+        """Like `Engine.decode`. Results that are ready while other rows are decoded again also go to `early`,
+        each once and from this thread.
         """

@@ -1,4 +1,4 @@
-"""Load the engine for a model as the config says, with every `auto` settled for this model."""
+"""Load the engine for a model by the config, with the meaning of each `auto` for this model."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _HISTORY_TOKENS = 64
 
 
 def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
-    """The real engine, with what `auto` means for this model settled."""
-    # The starter was not trained on what it had said before: with it, 20 % of the words of a minute of
-    # unbroken speech were wrong, without it 2 % (2026-11-21, test_unbroken_speech.py).
+    """Load the Whisper engine; each `auto` gets its value for this model."""
+    # The starter model was not trained with its own previous text. With it, 20 % of the words in a minute of
+    # continuous speech were wrong, without it 2 % (2026-11-21, test_unbroken_speech.py).
     history = 0 if model.is_starter else min(_HISTORY_TOKENS, PREVIOUS_TOKENS_MAX - config.terms_tokens)
     options = WhisperOptions(
         beam_size=config.beam_size,

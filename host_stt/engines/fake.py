@@ -1,8 +1,8 @@
-"""An engine that reads from a script instead of from audio, and errs as Whisper does.
+"""A fake engine: takes words from a script instead of audio, with errors like Whisper's.
 
-Stands in for a model where the words must be known: property tests of windowing and merging, crash tests
-of the pool. Pure but for the faults it is told to have. It listens to nothing: a word is heard when the
-window covers its time. Invariant: the same window (channel, range, priority) is always read the same way.
+Replaces a model in tests that must know the words: property tests of windowing and merging, crash tests of
+the pool. Pure except for its configured faults. It ignores the audio: a window contains a word if it covers
+the word's time. Invariant: the same window (channel, range, priority) always gives the same result.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from host_stt.engines.base import EngineError
 from host_stt.planner import Group
 
 SEGMENT_GAP_SAMPLES = (
-    SAMPLE_RATE  # words further apart than 1 s stand in different segments, about as Whisper does
+    SAMPLE_RATE  # words more than 1 s apart are in different segments, about as with Whisper
 )
 
 
 @dataclass(frozen=True, slots=True)
 class FakeErrors:
-    """How badly it hears: probabilities in [0, 1], but for names with a unit. All zero: a perfect ear."""
+    """Error rates: probabilities in [0, 1], except names with a unit. All zero: no errors."""
 
-    drop: float = 0.0  # a word inside the window is not heard
-    misspell: float = 0.0  # a word inside the window is spelt otherwise
-    edge_drop: float = 0.0  # a word cut by the window's edge is not heard
-    edge_cut: float = 0.0  # ... is heard as the part that is inside
-    edge_misspell: float = 0.0  # ... is heard as something else
+    drop: float = 0.0  # a word inside the window is missing
+    misspell: float = 0.0  # a word inside the window is misspelt
+    edge_drop: float = 0.0  # a word cut by the window's edge is missing
+    edge_cut: float = 0.0  # ... only its part inside the window is written
+    edge_misspell: float = 0.0  # ... is misspelt
     edge_ms: int = 200  # a word ending this close to an edge counts as cut by it
-    time_off_ms: int = 0  # each bound is off by up to this much, either way
-    repeat_tail: float = 0.0  # the last one to three words come twice
-    invent_tail: float = 0.0  # a word that nobody said ends a window whose last word was cut
+    time_off_ms: int = 0  # maximum error of each start and end
+    repeat_tail: float = 0.0  # the last one to three words appear twice
+    invent_tail: float = 0.0  # a window whose last word was cut ends with a word that was not said
 
 
 WHISPER_LIKE = FakeErrors(
@@ -70,17 +70,17 @@ class FakeFault(StrEnum):
     HANG = "hang"  # decode never returns until close()
     EXIT = "exit"  # the process ends at once, as on a CUDA fault
     SEGV = "segv"  # the process touches memory that is not its own
-    STOP = "stop"  # the whole process is stopped: alive, and answering nobody
+    STOP = "stop"  # the whole process is stopped: it exists, but does not respond
 
 
 class FakeEngine:
-    """Reads `script`: words with their true times on the channel's timeline, or such a list per channel.
+    """Gives the words of `script`: words with true times on the channel's timeline, or such a list per
+    channel.
 
-    fault / fault_on_call: the fault that the nth call of decode has (from 1; 0: every call).
-    decode_s: how long each call takes.
-    interim_words: interims carry words too; the real engine gives them for finals only.
-    skipped: stretches (first sample, end) whose words no first reading of a final hears, as Whisper skips
-    sentences; second readings hear them, but for those that begin in `skipped_again`.
+    fault / fault_on_call: the fault of the nth call of decode (from 1; 0: every call). decode_s: how long
+    each call takes. interim_words: interims have words too; the real engine gives words for finals only.
+    skipped: ranges (first sample, end) whose words are missing in the first decode of a final, as Whisper
+    skips sentences. A second decode has them, except words that begin in `skipped_again`.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class FakeEngine:
         self._skipped_again = skipped_again
         self._closed = threading.Event()
         self.calls = 0
-        self.second_readings: list[Window] = []
+        self.second_decodes: list[Window] = []
 
     @property
     def model(self) -> str:
@@ -140,15 +140,15 @@ class FakeEngine:
             self.suffer(self._fault)
 
     def suffer(self, fault: FakeFault) -> None:
-        """Have this fault now. Raises EngineError for those that a process survives."""
+        """Cause this fault now. Raises EngineError for faults that the process survives."""
         match fault:
             case FakeFault.NONE:
                 return
             case FakeFault.RAISE:
-                raise EngineError("the fake engine was told to fail")
+                raise EngineError("the fake engine is configured to fail")
             case FakeFault.HANG:
                 self._closed.wait()
-                raise EngineError("the fake engine was told to hang, and was closed")
+                raise EngineError("the fake engine is configured to hang, and was closed")
             case FakeFault.SEGV:
                 os.kill(os.getpid(), signal.SIGSEGV)
             case FakeFault.STOP:
@@ -161,8 +161,8 @@ class FakeEngine:
             return WindowError(
                 window.id, "unknown_language", f"{window.language!r} is not among {self._languages}"
             )
-        if window.is_second_reading:
-            self.second_readings.append(window)
+        if window.is_second_decode:
+            self.second_decodes.append(window)
         words = hear(self._heard_by(window), window, self._errors, self._seed)
         with_words = self._interim_words or window.priority.is_final
         segments = tuple(_segment(group, with_words) for group in _grouped(words))
@@ -172,7 +172,7 @@ class FakeEngine:
             language=self._languages[0] if window.language == AUTO else window.language,
             language_probability=1.0,
             avg_logprob=-0.2 if words else 0.0,
-            # A model that skips speech does not say that there is none.
+            # A model that skips speech does not report that there is no speech.
             no_speech_prob=0.02 if words or self._hears_speech(window) else 0.98,
             compression_ratio=1.0,
             end_reason=EndReason.COMPLETE if words else EndReason.NO_SPEECH,
@@ -183,7 +183,7 @@ class FakeEngine:
         words = self._words_of(window.channel)
         if not window.priority.is_final:
             return list(words)
-        skipped = self._skipped_again if window.is_second_reading else self._skipped
+        skipped = self._skipped_again if window.is_second_decode else self._skipped
         return [w for w in words if not any(a <= w.start_sample < b for a, b in skipped)]
 
     def _hears_speech(self, window: Window) -> bool:
@@ -197,7 +197,7 @@ class FakeEngine:
 
 
 def script_of(text: str, start_sample: int = 0, *, word_ms: int = 300, pause_ms: int = 100) -> list[Word]:
-    """A script that says `text` evenly, from start_sample on; " | " is a pause of one second."""
+    """A script with the words of `text` at regular times from start_sample on; " | " is a pause of 1 s."""
     words, at = [], start_sample
     for token in text.split():
         if token == "|":
@@ -210,7 +210,7 @@ def script_of(text: str, start_sample: int = 0, *, word_ms: int = 300, pause_ms:
 
 
 def hear(script: Sequence[Word], window: Window, errors: FakeErrors, seed: int) -> list[Word]:
-    """The words of `script` inside `window` as such an ear hears them: in order, times inside the window."""
+    """The words of `script` inside `window`, with errors: in order, with times inside the window."""
     first, last = window.start_sample, window.start_sample + len(window.samples)
     key = f"{seed}/{window.channel}/{first}/{last}/{window.priority.value}"
     rng = random.Random(zlib.crc32(key.encode()))
@@ -237,7 +237,7 @@ def _hear_one(word: Word, first: int, last: int, errors: FakeErrors, rng: random
     near = _samples(errors.edge_ms)
     at_edge = is_cut or word.end_sample > last - near or word.start_sample < first + near
     if is_cut and inside * 4 < length:
-        return None  # under a quarter of a word is heard by nobody
+        return None  # less than a quarter of a word cannot be recognised
     roll = rng.random()
     if not at_edge:
         if roll < errors.drop:
@@ -253,7 +253,7 @@ def _hear_one(word: Word, first: int, last: int, errors: FakeErrors, rng: random
 
 
 def _part(word: Word, first: int, share: float) -> str:
-    """The end of a word cut at the window's start, the beginning of one cut at its end."""
+    """The end of a word that is cut at the window's start, or the start of one that is cut at its end."""
     kept = max(1, round(len(word.text) * share))
     return word.text[-kept:] if word.start_sample < first else word.text[:kept]
 

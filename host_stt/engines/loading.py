@@ -1,9 +1,9 @@
-"""Bring a Whisper folder into memory: device, number format, threads, tokenizer, features.
+"""Load a Whisper folder into memory: device, number format, threads, tokenizer, features.
 
-Owns everything that happens once, before the first decode, and the choice of what `auto` means. Uses
+Contains everything that happens once, before the first decode, and what `auto` means for each setting. Uses
 CTranslate2's documented `models.Whisper` and three plain pieces of faster-whisper (Tokenizer,
-FeatureExtractor, get_suppressed_tokens); tests/host_stt/test_engines_whisper.py pins what is read from
-them.
+FeatureExtractor, get_suppressed_tokens); tests/host_stt/test_engines_whisper.py pins the parts of them
+that are used.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _TOKENS_OF_STOCK_WHISPER = 50_000
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in memory with the pieces that decoding needs."""
+    """A model in memory, with the parts that decoding needs."""
 
     whisper: Any  # ctranslate2.models.Whisper
-    tokenizers: dict[str, Tokenizer]  # by language code; tokenizers differ in their language token only
+    tokenizers: dict[str, Tokenizer]  # by language code; they differ only in their language token
     features: FeatureExtractor
     suppressed: list[int]
     device: Device
@@ -51,8 +51,8 @@ class LoadedModel:
 def load(
     folder: Path, device: Device, compute_type: str, cpu_threads: int, device_index: int = 0
 ) -> LoadedModel:
-    """Load the CTranslate2 Whisper in `folder`. Raises RuntimeError or ValueError when it cannot be
-    loaded, GpuUnusable when the GPU could not decode.
+    """Load the CTranslate2 Whisper model in `folder`. Raises RuntimeError or ValueError if it cannot be
+    loaded, GpuUnusable if the GPU cannot decode.
 
     device_index: which GPU.
     """
@@ -68,8 +68,8 @@ def load(
         device_index=device_index,
         compute_type=compute_type,
         intra_threads=resolve_threads(cpu_threads),
-        # On CUDA a second stream, for finals, over the same weights. On a CPU a second worker only shares
-        # the cores: 1.09 times the speed, where a batch brings 2.5 (engine-facts section 3).
+        # On CUDA: a second stream for finals with the same weights. On a CPU a second worker only shares the
+        # cores: 1.09 times the speed, while a batch gives 2.5 times (engine-facts section 3).
         inter_threads=workers_of(device),
     )
     hf_tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -87,12 +87,12 @@ def load(
 
 
 def workers_of(device: Device) -> int:
-    """Calls that an engine on this device takes at once."""
+    """How many calls an engine on this device accepts at the same time."""
     return 2 if device is Device.CUDA else 1
 
 
 def devices_of(device: Device, gpus: Sequence[int]) -> tuple[int, ...]:
-    """One number for each replica: the GPUs it takes, or 0 alone for the processor. Raises GpuUnusable."""
+    """One device number for each replica: the GPUs to use, or only 0 for the CPU. Raises GpuUnusable."""
     if resolve_device(device) is Device.CPU:
         return (0,)
     return chosen_gpus(gpus, ctranslate2.get_cuda_device_count())
@@ -104,12 +104,12 @@ def resolve_device(device: Device) -> Device:
     try:
         return Device.CUDA if ctranslate2.get_cuda_device_count() > 0 else Device.CPU
     except RuntimeError as error:
-        logger.warning("CUDA cannot be asked (%s); decoding on the CPU", error)
+        logger.warning("CUDA cannot be used (%s); decoding on the CPU", error)
         return Device.CPU
 
 
 def resolve_compute_type(device: Device, compute_type: str) -> str:
-    """Ours, never CTranslate2's own auto, which chooses int8 on GPUs where it gains nothing."""
+    """The number format for `auto`. Not CTranslate2's own auto, which chooses int8 on GPUs without a gain."""
     if compute_type != "auto":
         return compute_type
     wanted = ("int8", "float32") if device is Device.CPU else ("float16", "bfloat16", "float32")

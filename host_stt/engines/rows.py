@@ -1,7 +1,7 @@
-"""Rows: windows on their way through a decode, and the answers they become.
+"""Rows: windows on their way through a decode, and the results made from them.
 
-Pure: shapes and numbers, no model. Owns how long a row is padded, what a second reading looks like, and
-how a reading with its words becomes a Transcript with times on the channel's timeline.
+Pure: shapes and numbers, no model. Defines the padded length of a row, the options of its second decode, and
+how its text and words become a Transcript with times on the channel's timeline.
 """
 
 from __future__ import annotations
@@ -20,59 +20,63 @@ from host_stt.contract import (
     Window,
     Word,
 )
-from host_stt.ghosts import is_ghost
 from host_stt.guards import (
-    Reading,
+    DecodeResult,
     Rule,
     Verdict,
     compression_ratio,
     without_loop,
     without_repeated_syllables,
 )
-from host_stt.sound import drawn_in, loud_frames
+from host_stt.hallucinations import is_hallucination
+from host_stt.loudness import loud_frames, loud_range
 from host_stt_common.likeness import normalised
 
 FRAME_SAMPLES = 160
 FRAMES_FULL = WINDOW_SAMPLES_MAX // FRAME_SAMPLES
 SHORT_FRAMES = (1000, 1500, 2000, FRAMES_FULL)  # 10, 15, 20, 30 s
 SLACK_FRAMES = 250
-"""Silence that must follow speech in a short window, or even weights tuned for it repeat themselves."""
+"""Silence that must follow the speech in a short window; otherwise even models tuned for it repeat
+themselves.
+"""
 BEAM_CAREFUL = 5
 TEMPERATURE = 0.4
-"""Of the reading by sampling: one rung of OpenAI's ladder from 0.2 to 1.0."""
-SAMPLES_DRAWN = 5  # readings drawn at that temperature, of which the likeliest is kept, as OpenAI does
+"""Temperature of the decode by sampling: one step of OpenAI's ladder from 0.2 to 1.0."""
+SAMPLES_DRAWN = 5  # results sampled at that temperature; the likeliest is used, as OpenAI does
 SEGMENT_PAUSE_SAMPLES = SAMPLE_RATE
 """A pause of 1 s between words begins a new segment."""
 
 Guesses = tuple[tuple[str, float], ...]
-"""(code, probability) of every language that may be guessed; empty when none was."""
+"""(code, probability) of each language that may be detected; empty if none was detected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a row is decoded: first as its window asks, then more carefully, a final at last by sampling."""
+    """How a row is decoded: first as its window requires, then more carefully, and a final at last by
+    sampling.
+    """
 
     beam_size: int
-    is_careful: bool = False  # a second reading: what it says over and over is said once
+    is_careful: bool = False  # a second decode: repeated text is kept once
     temperature: float = 0.0
-    is_last: bool = False  # no other reading follows, whatever the guards say
-    has_timestamps: bool = False  # the model writes when each sentence begins and ends; it skips less then
+    is_last: bool = False  # no other decode follows, whatever the guards say
+    has_timestamps: bool = False  # the model also writes times of sentences; then it skips less speech
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    index: int  # in the call's windows
+    index: int  # among the windows of the call
     window: Window
     samples: Float32Array
     previous: tuple[int, ...]  # prompt tokens
     frames: int  # padded length
     plan: Plan
-    instead: Decoded | None = None  # used when this reading too is not believed
-    echo: Decoded | None = None  # a reading that said only what its prompt says
-    language: str = ""  # chosen after a doubtful guess; empty: the window's, or guessed
-    others: tuple[str, ...] = ()  # languages still to try
-    tried: tuple[Decoded, ...] = ()  # the readings in languages before this one
-    guesses: Guesses = ()  # of the first reading
+    instead: Decoded | None = None  # used if this result is rejected too
+    echo: Decoded | None = None  # an earlier result that only repeated its prompt
+    language: str = ""  # chosen after a doubtful detection; empty: the window's, or detected
+    others: tuple[str, ...] = ()  # languages that are still to be tried
+    tried: tuple[Decoded, ...] = ()  # the results in other languages so far
+    guesses: Guesses = ()  # language probabilities of the first result
 
     @property
     def key(self) -> tuple[int, int, int, float, bool]:
@@ -83,7 +87,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Decoded:
     row: Row
-    reading: Reading
+    result: DecodeResult
     language: str
     language_probability: float
     words: tuple[Word, ...] = ()
@@ -91,75 +95,79 @@ class Decoded:
 
 
 SHORTENED_SAMPLES = SHORT_FRAMES[0] * FRAME_SAMPLES - SLACK_FRAMES * FRAME_SAMPLES
-"""The longest window that still fits the shortest padding."""
+"""The longest window that fits the shortest padding."""
 
 
 def short_frames(samples: int) -> int:
-    """The shortest padded length that leaves the slack after so many samples."""
+    """The shortest padded length that leaves the required silence after this many samples."""
     needed = -(-samples // FRAME_SAMPLES) + SLACK_FRAMES
     return next((frames for frames in SHORT_FRAMES if frames >= needed), FRAMES_FULL)
 
 
 def more_carefully(row: Row) -> Row:
-    """The second reading: a prompt is what loops feed on, and a wider search finds a way out of them."""
+    """The second decode: without the prompt, because loops feed on it, and with a wider search to leave a
+    loop.
+    """
     is_final = row.window.priority.is_final
     plan = replace(row.plan, beam_size=BEAM_CAREFUL if is_final else 1, is_careful=True, is_last=not is_final)
     return replace(row, previous=(), frames=FRAMES_FULL, plan=plan)
 
 
 def by_sampling(careful: Decoded) -> Row:
-    """The third reading, of finals only: drawn by chance, tokens leave a loop that every search enters."""
+    """The third decode, only for finals: random tokens can leave a loop that every search enters."""
     plan = replace(careful.row.plan, beam_size=1, temperature=TEMPERATURE, is_last=True)
     return replace(careful.row, plan=plan, instead=careful)
 
 
-def next_reading(decoded: Decoded) -> Row | None:
-    """How a row that a guard sends back is read next; None when it has had its readings."""
+def next_decode(decoded: Decoded) -> Row | None:
+    """The next decode of a row that a guard rejected; None if it has had all of its decodes."""
     plan = decoded.row.plan
     if plan.is_last:
         return None
     return by_sampling(decoded) if plan.is_careful else more_carefully(decoded.row)
 
 
-def as_judged(decoded: Decoded, rule: Rule | None) -> Decoded:
+def with_verdict(decoded: Decoded, rule: Rule | None) -> Decoded:
     if rule is None or rule.verdict is not Verdict.NO_SPEECH:
         return decoded
-    return replace(decoded, reading=replace(decoded.reading, text="", tokens=()), words=())
+    return replace(decoded, result=replace(decoded.result, text="", tokens=()), words=())
 
 
-def said_once(decoded: Decoded) -> Decoded:
-    """A loop that no reading left is said once: its syllables, and its words."""
+def without_repetition(decoded: Decoded) -> Decoded:
+    """Text with a loop that no decode avoided: each repeated syllable and word is kept once."""
     words = [replace(word, text=without_repeated_syllables(word.text)) for word in decoded.words]
     kept = len(without_loop([normalised(word.text) for word in words]))
     if not words:
-        text = without_repeated_syllables(decoded.reading.text)
-        return replace(decoded, reading=replace(decoded.reading, text=text))
+        text = without_repeated_syllables(decoded.result.text)
+        return replace(decoded, result=replace(decoded.result, text=text))
     text = _joined(words[:kept])
-    return replace(decoded, reading=replace(decoded.reading, text=text), words=tuple(words[:kept]))
+    return replace(decoded, result=replace(decoded.result, text=text), words=tuple(words[:kept]))
 
 
 def transcript_of(decoded: Decoded, model: str) -> Transcript:
-    reading, window, samples = decoded.reading, decoded.row.window, decoded.row.samples
+    result, window, samples = decoded.result, decoded.row.window, decoded.row.samples
     segments = tuple(
         segment
         for segment in _segments(decoded)
-        if not is_ghost(segment, decoded.language, samples, window.start_sample)
+        if not is_hallucination(segment, decoded.language, samples, window.start_sample)
     )
     return Transcript(
         id=window.id,
         segments=segments,
         language=decoded.language,
         language_probability=decoded.language_probability,
-        avg_logprob=reading.avg_logprob,
-        no_speech_prob=reading.no_speech_prob,
-        compression_ratio=reading.compression_ratio,
-        end_reason=_end_reason(reading) if segments else EndReason.NO_SPEECH,
+        avg_logprob=result.avg_logprob,
+        no_speech_prob=result.no_speech_prob,
+        compression_ratio=result.compression_ratio,
+        end_reason=_end_reason(result) if segments else EndReason.NO_SPEECH,
         model=model,
     )
 
 
-def nothing_said(window: Window, language: str, model: str) -> Transcript:
-    """The answer for a window too quiet to decode. language: what stands in where the window says auto."""
+def no_speech_result(window: Window, language: str, model: str) -> Transcript:
+    """The result for a window that is too quiet to decode. language: used if the window's language is
+    auto.
+    """
     is_auto = window.language == AUTO
     return Transcript(
         id=window.id,
@@ -174,26 +182,28 @@ def nothing_said(window: Window, language: str, model: str) -> Transcript:
     )
 
 
-def _end_reason(reading: Reading) -> EndReason:
-    return EndReason.TOKEN_CAP if reading.is_capped else EndReason.COMPLETE
+def _end_reason(result: DecodeResult) -> EndReason:
+    return EndReason.TOKEN_CAP if result.is_capped else EndReason.COMPLETE
 
 
 def _segments(decoded: Decoded) -> tuple[Segment, ...]:
-    """Split at pauses where words are known, else one segment from the first sound to the last."""
-    reading, window = decoded.reading, decoded.row.window
-    if not reading.text:
+    """Split the text at pauses if there are word times; else one segment from the first to the last loud
+    frame.
+    """
+    result, window = decoded.result, decoded.row.window
+    if not result.text:
         return ()
     if not decoded.words:
-        start, end = drawn_in(0, len(window.samples), loud_frames(decoded.row.samples), pause_frames=None)
+        start, end = loud_range(0, len(window.samples), loud_frames(decoded.row.samples), pause_frames=None)
         first = window.start_sample
-        text, ratio = reading.text, compression_ratio(reading.text)
-        figures = reading.avg_logprob, reading.no_speech_prob, ratio
+        text, ratio = result.text, compression_ratio(result.text)
+        figures = result.avg_logprob, result.no_speech_prob, ratio
         return (Segment(text, first + start, first + end, *figures),)
-    return segments_of(decoded.words, reading.avg_logprob, reading.no_speech_prob)
+    return segments_of(decoded.words, result.avg_logprob, result.no_speech_prob)
 
 
 def segments_of(words: Sequence[Word], avg_logprob: float, no_speech_prob: float) -> tuple[Segment, ...]:
-    """The words, at least one, in segments: a pause of SEGMENT_PAUSE_SAMPLES begins a new one."""
+    """The words (at least one) as segments: a pause of SEGMENT_PAUSE_SAMPLES begins a new one."""
     groups: list[list[Word]] = [[]]
     for word in words:
         if groups[-1] and word.start_sample - groups[-1][-1].end_sample >= SEGMENT_PAUSE_SAMPLES:

@@ -1,1 +1,1 @@
-"""Whole recordings: read, cut where it is quiet, decoded behind everything live, put together again."""
+"""Whole recordings: decode the file, cut it at pauses, transcribe the pieces, and join the results."""

@@ -1,8 +1,8 @@
-"""Where a long recording is cut: at pauses, into windows that a model reads in one go.
+"""Cut a long recording at pauses into windows that a model can decode.
 
-Pure: samples in, windows out; the voice detector is a function from outside (`voice`). Positions are samples
-from the recording's start. Invariant: windows come in order, never overlap, never pass the longest length,
-and what lies outside them was taken for silence.
+Pure: samples in, windows out; the speech detector is passed in as a function (`voice`). Positions are samples
+from the recording's start. Invariant: windows come in order, never overlap, are never longer than the limit,
+and what is outside of them counts as silence.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt.files.config import FilesConfig
 
 FRAME = 512
-"""Samples for each probability: Silero's own step at 16 kHz (32 ms)."""
+"""Samples per probability: Silero's own step at 16 kHz (32 ms)."""
 ON, OFF = 0.35, 0.2
-"""Speech begins and ends. Lower than Silero's 0.5: the model in faster-whisper 1.2 hears weak voices late
-(speech in 52 % of the frames of a clip where its successor says 58 %), and a window too many costs little.
+"""Thresholds for the start and the end of speech. Lower than Silero's 0.5, because the model in
+faster-whisper 1.2 finds weak voices late (52 % of the frames of a clip, its successor 58 %), and an extra
+window costs little.
 """
-ROOM = 8  # frames kept on both sides of speech: 256 ms
-_QUIET = 5  # frames (160 ms) that the quietest place is judged by
+ROOM = 8  # frames of margin on both sides of speech: 256 ms
+_QUIET = 5  # frames (160 ms) over which the quietest place is averaged
 
 Probabilities = Callable[[Float32Array], Float32Array]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch with speech. samples: (n,) float32; start_sample: where the first lies in the recording."""
+    """A range with speech. samples: (n,) float32; start_sample: position of samples[0] in the recording."""
 
     samples: Float32Array
     start_sample: int
@@ -40,16 +41,16 @@ class Piece:
 
 
 class Cutter:
-    """Feed samples in order; windows come out as soon as their end is certain; `flush` gives the rest."""
+    """Feed samples in order. A window is returned when its end is certain; `flush` returns the rest."""
 
     def __init__(self, config: FilesConfig, probabilities: Probabilities) -> None:
         self._longest = config.window_samples // FRAME  # frames
         self._pause = max(1, config.pause_samples // FRAME)
         self._probabilities = probabilities
         self._unheard: Float32Array = np.zeros(0, np.float32)
-        self._samples: Float32Array = np.zeros(0, np.float32)  # whole frames, heard, not yet cut
+        self._samples: Float32Array = np.zeros(0, np.float32)  # whole frames with probabilities, not cut yet
         self._heard: Float32Array = np.zeros(0, np.float32)  # their probabilities
-        self._first = 0  # frame number of the first of them
+        self._first = 0  # frame number of the first of these frames
 
     def feed(self, samples: Float32Array) -> list[Piece]:
         self._unheard = np.concatenate([self._unheard, samples])
@@ -87,10 +88,12 @@ class Cutter:
         return pieces
 
     def _next(self, is_end: bool) -> tuple[int, int, int] | None:
-        """(first frame, end, where to go on) of the next window; None while more must be heard first."""
+        """(first frame, end, frame to continue from) of the next window; None if more audio is needed
+        first.
+        """
         loud = np.flatnonzero(self._heard >= ON)
         if not len(loud):
-            # A word may begin in the last frames: they are kept until it is known.
+            # A word may begin in the last frames, so keep them until more audio is known.
             keep = 0 if is_end else min(ROOM, len(self._heard))
             resume = len(self._heard) - keep
             return (0, 0, resume) if resume else None
@@ -114,7 +117,7 @@ class Cutter:
         return start, end, end
 
     def _quietest(self, heard: Float32Array) -> int:
-        """In the later half, the frame amid the quietest stretch; the last of several."""
+        """The middle frame of the quietest part in the second half; the last one of several."""
         half = len(heard) // 2
         level = np.convolve(heard[half:], np.ones(_QUIET) / _QUIET, mode="valid")
         latest = len(level) - 1 - int(np.argmin(level[::-1]))

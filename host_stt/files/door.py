@@ -1,8 +1,8 @@
-"""`POST /v1/audio/transcriptions` on 8081, as OpenAI's: a form with a file in, its transcript out.
+"""`POST /v1/audio/transcriptions` on 8081, like OpenAI's: a form with a file in, its transcript out.
 
-Owns the answer's shape, how many files are read at once, and what happens when the caller leaves (the work
-stops). The form is `form`'s, the work is `job`'s. Invariant: an error is OpenAI's and ours at once,
-`{"error": {"message", "type", "param", "code"}}`, also in the middle of a stream.
+Contains the form of the response, the limit of files at the same time, and the end of the work when the
+caller disconnects. `form` reads the form, `job` does the work. Invariant: an error has the form of OpenAI's
+and of our own errors, `{"error": {"message", "type", "param", "code"}}`, also inside a stream.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 PATH = "/v1/audio/transcriptions"
 BARE_PATH = "/audio/transcriptions"
-"""For clients whose base URL was given without /v1."""
+"""For clients whose base URL has no /v1."""
 TRANSLATIONS = "/v1/audio/translations"
 _GONE_CHECK_S = 0.25
 _TYPES = {
@@ -46,12 +46,12 @@ _TYPES = {
 }
 
 
-class _Gone(Exception):
-    """The caller has left; nobody reads an answer."""
+class _CallerLeft(Exception):
+    """The caller has disconnected; no response is needed."""
 
 
 class FilesDoor:
-    """One per application; `add_to` puts its route in."""
+    """The endpoint; `add_to` adds its routes to an application."""
 
     def __init__(self, service: EngineService, config: FilesConfig | None = None) -> None:
         self._service = service
@@ -69,17 +69,16 @@ class FilesDoor:
                 return await self._transcribe(request)
         except RequestError as error:
             return _refused(request, error)
-        except (_Gone, ConnectionError):
-            logger.info("a caller left before a recording was read")
+        except (_CallerLeft, ConnectionError):
+            logger.info("a caller disconnected before its recording was transcribed")
             return web.Response(status=499)
 
     async def translations(self, request: web.Request) -> web.StreamResponse:
-        """Refused with a sentence. 404, as for any call that a server of OpenAI's kind lacks: clients repeat
-        a 501.
+        """Refuse with a sentence. Status 404, as for any route that such a server does not have, because
+        clients repeat a request after a 501.
         """
         text = (
-            "translation into English is not offered here; "
-            f"POST {PATH} writes down what is said in its own language"
+            f"translation into English is not available; POST {PATH} transcribes speech in its own language"
         )
         return _refused(request, RequestError("not_supported", text, 404))
 
@@ -89,9 +88,7 @@ class FilesDoor:
             with self._places.take(caller_key(request.remote or "")):
                 yield
         except NoPlace as error:
-            text = (
-                f"{error.held} recordings {error.who} are being read already; send this one again in a while"
-            )
+            text = f"{error.held} recordings {error.who} are in progress already; send this one again later"
             raise RequestError("too_many", text, 429, retry_after_s=5) from error
 
     async def _transcribe(self, request: web.Request) -> web.StreamResponse:
@@ -106,7 +103,7 @@ class FilesDoor:
             answer = self._stream(request, job) if asked.is_stream else self._whole(job, asked)
             return await _while_there(request, answer)
         finally:
-            # Shielded, and no task: one that is cancelled while it waits for a thread would never run.
+            # Shielded, and not a task: a task that is cancelled while it waits for a thread would never run.
             await asyncio.shield(loop.run_in_executor(None, folder.cleanup))
 
     async def _whole(self, job: FileJob, asked: Asked) -> web.StreamResponse:
@@ -118,11 +115,11 @@ class FilesDoor:
     # --- server-sent events ---------------------------------------------------------------------------
 
     async def _stream(self, request: web.Request, job: FileJob) -> web.StreamResponse:
-        """Deltas as windows are read; together they are exactly the text of the last event."""
+        """Send a delta for each decoded window; together they are exactly the text of the last event."""
         response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         response.content_type, response.charset = "text/event-stream", "utf-8"
         async with aclosing(job.stretches()) as stretches:
-            # The first is waited for: a file that cannot be read is refused with its status.
+            # Wait for the first text before the response begins, so that a bad file can get an error status.
             parts = await _first_said(stretches)
             await response.prepare(request)
             alive = asyncio.create_task(_keep_alive(response, self._config.keep_alive_s))
@@ -166,14 +163,14 @@ async def _send(response: web.StreamResponse, body: dict[str, Any]) -> None:
 
 
 async def _keep_alive(response: web.StreamResponse, every_s: float) -> None:
-    with contextlib.suppress(ConnectionError):  # the writer of events sees it too
+    with contextlib.suppress(ConnectionError):  # the task that sends events sees it too
         while True:
             await asyncio.sleep(every_s)
             await response.write(b": still reading\n\n")
 
 
 def facts_headers(facts: AudioFacts) -> dict[str, str]:
-    """The same as in the JSON forms, for text and subtitles, which have no place for it."""
+    """The facts of the JSON forms as headers, for text and subtitles, which have no fields for them."""
     headers = {
         "X-Audio-Complete": "true" if facts.is_complete else "false",
         "X-Audio-Seconds": f"{facts.seconds:.3f}",
@@ -194,16 +191,16 @@ def _usage(job: FileJob) -> dict[str, Any]:
 async def _while_there(
     request: web.Request, answer: Coroutine[Any, Any, web.StreamResponse]
 ) -> web.StreamResponse:
-    """Raises _Gone, with the work stopped, as soon as the caller's connection has ended."""
+    """Wait for the response. If the caller disconnects, stop the work and raise _CallerLeft."""
     work = asyncio.create_task(answer)
     try:
         while not work.done():
             await asyncio.wait({work}, timeout=_GONE_CHECK_S)
             if not work.done() and (request.transport is None or request.transport.is_closing()):
-                raise _Gone
+                raise _CallerLeft
         return await work
     except ConnectionError as error:
-        raise _Gone from error
+        raise _CallerLeft from error
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
@@ -228,7 +225,7 @@ _PARAMS = {
 def _refused(request: web.Request, error: RequestError) -> web.Response:
     headers = {"Retry-After": f"{error.retry_after_s or 2:g}"} if error.status in (429, 503) else {}
     response = web.json_response(_body(error), status=error.status, headers=headers)
-    # What is left of the upload is not read: the connection ends with the answer.
+    # The rest of the upload is not read, so the connection must end with the response.
     if not request.content.is_eof():
         response.force_close()
     return response

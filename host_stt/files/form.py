@@ -30,7 +30,7 @@ Fields = dict[str, list[str]]
 
 
 class FormError(RequestError):
-    """param: the field at fault, as OpenAI's errors name it."""
+    """The form is not valid. param: the field with the error, named as in OpenAI's errors."""
 
     def __init__(self, code: str, message: str, status: int = 400, *, param: str | None = None) -> None:
         super().__init__(code, message, status)
@@ -168,10 +168,10 @@ def _too_large(config: FilesConfig) -> FormError:
 
 
 def checked(fields: Fields) -> Asked:
-    """The fields' meaning. Raises FormError naming the first that is wrong.
+    """Check the fields. Raises FormError that names the first wrong one.
 
-    `model` may be any name: there is one model, and clients send the names of OpenAI's. Fields that this
-    server has no use for (`include[]`, `chunking_strategy`, ...) change nothing.
+    `model` may be any name: there is one model, and clients send the names of OpenAI's models. Fields that
+    this server does not use (`include[]`, `chunking_strategy`, ...) are ignored.
     """
     form = _one_of(fields, "response_format", Format, Format.JSON)
     granularities = _granularities(fields)
@@ -183,12 +183,14 @@ def checked(fields: Fields) -> Asked:
         )
     is_stream = _flag(fields, "stream")
     if is_stream and form not in (Format.JSON, Format.TEXT):
-        raise FormError("bad_field", f"stream cannot be had as {form.value}: json or text", param="stream")
+        raise FormError(
+            "bad_field", f"stream needs response_format json or text, not {form.value}", param="stream"
+        )
     _temperature(fields)
     options = FileOptions(
         language=_language(fields),
         terms=_terms(fields),
-        # The end of it: what stands last is nearest to what is heard.
+        # If it is too long, keep its end, which is closest to the speech.
         prompt=_last(fields, "prompt")[-HISTORY_CHARS_MAX:],
         track=_track(fields),
     )
@@ -200,16 +202,16 @@ def _last(fields: Fields, name: str) -> str:
 
 
 def _list(fields: Fields, name: str) -> list[str]:
-    """All values of a list, in the order they came, however its items are named: `name`, `name[]`, `name[0]`.
+    """All values of a list in order. Its items may be named `name`, `name[]` or `name[0]`.
 
-    PHP and `qs` number them. Raises FormError for `name[x]`: it would be ignored without a word.
+    PHP and `qs` number the items. Raises FormError for `name[x]`, which would otherwise be ignored silently.
     """
     values: list[str] = []
     for given, found in fields.items():
         if given == name or re.fullmatch(rf"{name}\[\d*\]", given):
             values += found
         elif given.startswith(f"{name}["):
-            text = f"the field {given[:60]!r} is not understood; name it {name}[]"
+            text = f"the field {given[:60]!r} is not known; name it {name}[]"
             raise FormError("bad_field", text, param=name)
     return values
 
@@ -220,7 +222,9 @@ def _one_of(fields: Fields, name: str, kind: Callable[[str], Format], default: F
         return kind(value) if value else default
     except ValueError as error:
         known = ", ".join(Format)
-        raise FormError("bad_field", f"{name} {value[:40]!r} is none of {known}", param=name) from error
+        raise FormError(
+            "bad_field", f"{name} is {value[:40]!r}; it must be one of {known}", param=name
+        ) from error
 
 
 def _granularities(fields: Fields) -> frozenset[str]:
@@ -255,20 +259,20 @@ def _track(fields: Fields) -> int | None:
     if not value:
         return None
     if not re.fullmatch(r"[0-9]{1,3}", value):
-        text = f"track {value[:40]!r} is no number of an audio track; the first is 0"
+        text = f"track {value[:40]!r} is not the number of an audio track; the first is 0"
         raise FormError("bad_field", text, param="track")
     return int(value)
 
 
 def _temperature(fields: Fields) -> None:
-    """Checked and otherwise without effect: windows that fail a guard are read again by themselves."""
+    """Checked, but without effect: windows that a guard rejects are decoded again anyway."""
     value = _last(fields, "temperature").strip()
     try:
         number = float(value) if value else 0.0
     except ValueError:
         number = math.nan
     if not 0 <= number <= 1:
-        raise FormError("bad_field", "temperature is a number from 0 to 1", param="temperature")
+        raise FormError("bad_field", "temperature must be a number from 0 to 1", param="temperature")
 
 
 def _terms(fields: Fields) -> tuple[str, ...]:
@@ -280,7 +284,9 @@ def _terms(fields: Fields) -> tuple[str, ...]:
 
 
 def terms_of(lists: Sequence[str]) -> tuple[str, ...]:
-    """The terms of comma lists, each once. Raises RequestError when there are too many or one is too long."""
+    """The terms of comma-separated lists, each once. Raises RequestError if there are too many, or one is too
+    long.
+    """
     terms = tuple(dict.fromkeys(term.strip() for given in lists for term in given.split(",") if term.strip()))
     if len(terms) > TERMS_MAX:
         raise RequestError("too_many_terms", f"{len(terms)} hotwords; {TERMS_MAX} at most")

@@ -1,9 +1,8 @@
-"""A recording's transcript and the ways it is written: OpenAI's JSON, subtitles, plain text.
+"""The transcript of a recording in its output formats: OpenAI's JSON, subtitles, plain text.
 
-Pure. Owns line lengths and where cues are cut; `host_stt_common.subtitles` writes the cues. Times in are
-samples, times out are seconds or subtitle stamps.
-Invariant: subtitles come in order, none is empty, none begins before the one ahead of it has ended, and no
-text ends one early.
+Pure. Defines line lengths and where cues are split; `host_stt_common.subtitles` writes the cues. Input times
+are samples; output times are seconds or subtitle stamps. Invariant: subtitles come in order, none is empty,
+none begins before the previous one has ended, and no text ends a cue early.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _SENTENCE_ENDS = tuple(".?!。？！")
 
 
 class Format(StrEnum):
-    """What `response_format` may say."""
+    """The values of `response_format`."""
 
     JSON = "json"
     TEXT = "text"
@@ -41,7 +40,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One window's reading, and where the window began."""
+    """One segment, and the start of its window."""
 
     segment: Segment
     language: str
@@ -50,11 +49,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Everything read, in order. Times are samples from the recording's start."""
+    """All results in order. Times are samples from the recording's start."""
 
     parts: tuple[Part, ...]
     duration_samples: int
-    facts: AudioFacts | None = None  # of the file; None while it is still read
+    facts: AudioFacts | None = None  # of the file; None until all of it is decoded
     unread: tuple[Unread, ...] = ()  # speech that has no words, in order
 
     @property
@@ -63,7 +62,7 @@ class Recording:
 
     @property
     def language(self) -> str:
-        """What most of it is in, by the time spoken; English where nothing was said."""
+        """The language with the most speech; English if there is no speech."""
         spoken: dict[str, int] = {}
         for part in self.parts:
             length = part.segment.end_sample - part.segment.start_sample
@@ -93,7 +92,7 @@ def parts_of(transcript: Transcript, window_start_sample: int) -> list[Part]:
 
 
 def joined(parts: Sequence[Part]) -> Iterator[tuple[str, Part]]:
-    """Each part with what stands between it and the one before."""
+    """Each part, with the separator between it and the part before."""
     before: Part | None = None
     for part in parts:
         yield joint(before, part), part
@@ -114,7 +113,7 @@ def json_body(recording: Recording) -> dict[str, Any]:
 
 
 def verbose_body(recording: Recording, granularities: frozenset[str]) -> dict[str, Any]:
-    """granularities: of "segment" and "word"; none means segments, as with OpenAI."""
+    """The verbose JSON. granularities: "segment", "word" or both; none means segments, as with OpenAI."""
     body: dict[str, Any] = {
         "task": "transcribe",
         "language": name_of(recording.language),
@@ -145,7 +144,7 @@ def _unread(recording: Recording) -> list[dict[str, Any]]:
 
 
 def _segment_body(number: int, part: Part) -> dict[str, Any]:
-    """`tokens` is empty: what crosses the engine's seam is text, whatever model reads it."""
+    """One segment. `tokens` is empty, because engines only return text."""
     segment = part.segment
     return {
         "id": number,
@@ -178,7 +177,7 @@ def _seconds(sample: int) -> float:
 
 
 def cues(recording: Recording) -> list[Cue]:
-    """Subtitles short enough to read: cut between words, best after a sentence."""
+    """Subtitles that are short enough to read: split between words, preferably after a sentence."""
     found = [cue for part in recording.parts for cue in _cues_of(part.segment) if cue.text]
     for i, cue in enumerate(found):
         start_s = max(cue.start_s, found[i - 1].end_s if i else 0.0)
@@ -205,7 +204,7 @@ def _is_full(words: Sequence[Word]) -> bool:
 
 
 def _ends_well(words: Sequence[Word]) -> bool:
-    """At the end of a sentence, with a line full."""
+    """True at the end of a sentence, if at least one line is full."""
     return len(_text_of(words)) >= _LINE_CHARS_MAX and words[-1].text.endswith(_SENTENCE_ENDS)
 
 
@@ -218,7 +217,7 @@ def _text_of(words: Sequence[Word]) -> str:
 
 
 def _folded(words: Sequence[Word]) -> str:
-    """In two lines where one is too long, at the space nearest to the middle."""
+    """The text in two lines if one line is too long, split at the space closest to the middle."""
     text = _text_of(words)
     spaces = [i for i, character in enumerate(text) if character == " "]
     if len(text) <= _LINE_CHARS_MAX or not spaces:
@@ -246,7 +245,7 @@ def _ms(seconds: float) -> int:
 
 
 def written(recording: Recording, form: Format, granularities: frozenset[str] = frozenset()) -> str:
-    """The whole answer in this form."""
+    """The whole response in this format."""
     bodies: dict[Format, Callable[[], str]] = {
         Format.JSON: lambda: _dumped(json_body(recording)),
         Format.VERBOSE_JSON: lambda: _dumped(verbose_body(recording, granularities)),

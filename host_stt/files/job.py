@@ -1,8 +1,8 @@
-"""One recording on its way through the engine: cut, several windows at once, results in order.
+"""Transcribe one recording: cut it, decode several windows at the same time, return results in order.
 
-Owns the order, the bound on what is under way and the second try of a failed window; knows no HTTP. The
-windows are BACKGROUND: decoded only while nothing live waits. Invariant: every window of the recording is
-in the result, or the job ends with an error that names the stretch.
+Handles the order, the limit of windows in progress and the second attempt for a failed window; knows no HTTP.
+The windows have the priority BACKGROUND: they are decoded only while no live window waits. Invariant: every
+window of the recording is in the result, or the job ends with an error that names the time range.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ DEADLINE_MS = 600_000
 STOPPING = "engine_stopping"
 _numbers = itertools.count(1)
 OnProgress = Callable[[float, float | None], None]
-"""Called with the seconds read so far, and with how long the recording says it is."""
+"""Called with the seconds transcribed so far, and the length of the recording by its header."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """What a caller may ask for, the same for every window."""
+    """The options of a request, the same for every window."""
 
     language: str = AUTO
     terms: tuple[str, ...] = ()
-    prompt: str = ""  # text in whose manner to write
+    prompt: str = ""  # text whose style the result should have
     track: int | None = None  # audio track, from 0; None: the first with speech
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of the recording that is done. parts: what was said in it, perhaps nothing."""
+    """A finished part of the recording. parts: its segments, possibly none."""
 
     parts: tuple[Part, ...]
     end_sample: int
 
 
 class FileJob:
-    """Iterate `stretches` once; `recording` afterwards is all of it."""
+    """One recording. Iterate `stretches` once; after that `recording` is complete."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class FileJob:
         *,
         name: str = "",
     ) -> None:
-        """name: of the file, as its owner calls it. Raises RequestError when the engine cannot do this: 503
-        not ready, 400 unknown language.
+        """name: the file's name from the caller. Raises RequestError: 503 the engine is not ready, 400 the
+        language is unknown.
         """
         model = _ready_model(service)
         self._path = path
@@ -88,10 +88,10 @@ class FileJob:
         return Recording(tuple(self._done), self._duration_samples, self._facts, tuple(self._unread))
 
     async def stretches(self) -> AsyncGenerator[Stretch, None]:
-        """What was said, in order, as soon as it is known.
+        """The parts of the recording in order, each as soon as it is transcribed.
 
-        Raises RequestError: 413, 415 and 422 for the file, 500 and 503 for the engine. Leaving early (or a
-        cancelled task) takes its windows out of the engine's queue.
+        Raises RequestError: 413, 415 and 422 for the file, 500 and 503 for the engine. If the iteration ends
+        early (or its task is cancelled), its windows are removed from the engine's queue.
         """
         under_way: deque[tuple[Piece, asyncio.Task[Transcript]]] = deque()
         try:
@@ -103,7 +103,7 @@ class FileJob:
             while under_way:
                 yield await self._next(under_way)
         finally:
-            self._service.forget(self._source)
+            self._service.drop_source(self._source)
             for _, task in under_way:
                 task.cancel()
             await asyncio.gather(*(task for _, task in under_way), return_exceptions=True)
@@ -118,14 +118,14 @@ class FileJob:
         return Stretch(tuple(parts), piece.end_sample)
 
     async def _pieces(self) -> AsyncGenerator[Piece, None]:
-        """The windows, each made in a thread when it is wanted; the file is closed whatever happens."""
+        """The windows, each made in a thread when it is needed; the file is always closed."""
         loop = asyncio.get_running_loop()
         windows = self._windows()
         reading: asyncio.Future[Piece | Turn | None] | None = None
         try:
             while True:
-                # Shielded, and no task: a thread cannot be cancelled, and the file must not be closed
-                # under it.
+                # Shielded, and not a task: a thread cannot be cancelled, and the file must not be closed
+                # while the thread uses it.
                 reading = loop.run_in_executor(reader(), next, windows, None)
                 piece = await asyncio.shield(reading)
                 if piece is None:
@@ -181,7 +181,9 @@ class FileJob:
         where = f"{_clock(piece.start_sample)} to {_clock(piece.end_sample)}"
         status = 503 if answer.code in (STOPPING, "overloaded") else 500
         code = answer.code if status == 503 else "window_failed"
-        raise RequestError(code, f"the recording could not be read from {where}: {answer.message}", status)
+        raise RequestError(
+            code, f"the recording could not be transcribed from {where}: {answer.message}", status
+        )
 
     async def _ask(self, piece: Piece, attempt: int) -> Answer:
         loop = asyncio.get_running_loop()
@@ -207,7 +209,7 @@ class FileJob:
 
 
 async def transcribe(job: FileJob, on_progress: OnProgress | None = None) -> Recording:
-    """All of it."""
+    """Transcribe the whole recording."""
     async with aclosing(job.stretches()) as stretches:
         async for stretch in stretches:
             if on_progress:
@@ -216,7 +218,7 @@ async def transcribe(job: FileJob, on_progress: OnProgress | None = None) -> Rec
 
 
 def fitted(config: FilesConfig, model: ModelFacts) -> FilesConfig:
-    """The starter was trained on single phrases: its windows are short and end at short pauses."""
+    """Limits for this model. The starter model was trained on single phrases, so its windows are short."""
     if not model.is_starter:
         return config
     return replace(
@@ -227,7 +229,7 @@ def fitted(config: FilesConfig, model: ModelFacts) -> FilesConfig:
 
 
 def _tell(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """From a pool thread, which may outlive the loop by a moment: then there is nobody to tell."""
+    """Run `call` in the event loop, from a pool thread. Does nothing if the loop has closed already."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(call)
 
@@ -240,14 +242,17 @@ def _ready_model(service: EngineService) -> ModelFacts:
 
 
 def _language_for(language: str, model: ModelFacts) -> str:
-    """What to ask this model for. Raises RequestError 400 when it was not trained on the language."""
+    """The language code for this model. Raises RequestError 400 if the model was not trained on the
+    language.
+    """
     code = language_for(language, model.languages)
     if code is None:
         known = ", ".join(f"{code} ({name_of(code)})" for code in model.languages[:8])
         more = " and more" if len(model.languages) > 8 else ""
         raise RequestError(
             "unknown_language",
-            f"the model {model.name} does not know {name_of(language)} ({language}); it knows {known}{more}",
+            f"the model {model.name} does not have the language {name_of(language)} ({language}); "
+            f"it has {known}{more}",
         )
     return code
 

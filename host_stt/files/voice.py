@@ -1,5 +1,6 @@
-"""Silero's voice detector, as faster-whisper brings it, for samples that come in parts; quiet speech is
-raised.
+"""Silero's speech detector, as included in faster-whisper, for samples that arrive in parts.
+
+Quiet speech is raised first (`leveling`).
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from host_stt.contract import Float32Array
 from host_stt.files.cutting import FRAME
 from host_stt_common.leveling import levelled
 
-_CONTEXT = 32  # frames heard again before new ones: the model's state starts from nothing at each call
+_CONTEXT = 32  # earlier frames that are repeated, because the model's state is reset at each call
 _WARM_UP = 8
-"""Frames of silence (256 ms) before the first samples. A model that begins inside speech hears less of it:
-158.5 s of 50 Korean clips, with silence before them 160.7 s (2026-11-29).
+"""Frames of silence (256 ms) before the first samples. A model that starts inside speech finds less of it:
+158.5 s in 50 Korean clips, and 160.7 s with silence before them (2026-11-29).
 """
 
 
 class WindowDetector:
-    """Probabilities of speech in one window, whatever was heard before. For any number of threads at once."""
+    """Probabilities of speech in one window, independent of earlier ones. Safe from several threads at
+    once.
+    """
 
     frame_samples = FRAME
 
@@ -33,7 +36,7 @@ class WindowDetector:
 
 
 class Detector:
-    """Probabilities of speech for samples that come in parts. Not for two threads at once."""
+    """Probabilities of speech for samples that arrive in parts. Not safe from two threads at once."""
 
     def __init__(self) -> None:
         self._model = get_vad_model()
@@ -43,7 +46,7 @@ class Detector:
         """(k,) for (k * 512,) samples."""
         heard = np.concatenate([self._before, samples])
         skipped = len(self._before) // FRAME
-        # A copy, made before: the model's code writes zeros into the end of what it is given.
+        # A copy, made before the call: the model's code writes zeros into the end of its input.
         self._before = heard[max(0, len(heard) - _CONTEXT * FRAME) :].copy()
         probabilities: Float32Array = np.asarray(self._model(levelled(heard)), np.float32).reshape(-1)
         return probabilities[skipped : skipped + len(samples) // FRAME]

@@ -116,7 +116,7 @@ CHANGES: dict[str, tuple[Callable[[Members], Members], str]] = {
     "another format": (lambda m: with_manifest(m, format="x 9"), "its format is 'x 9'"),
     "no files": (lambda m: with_manifest(m, files=None), "not a manifest"),
     "a name that climbs": (lambda m: with_manifest(m, name="../../up"), "cannot be a model's name"),
-    "a file that climbs": (lambda m: with_entry(m, name="../up"), "no file of a model"),
+    "a file that climbs": (lambda m: with_entry(m, name="../up"), "not a file of a model"),
     "a size that is none": (lambda m: with_entry(m, size_bytes="9"), "the size of"),
     "a negative size": (lambda m: with_entry(m, size_bytes=-1), "the size of"),
     "a hash that is none": (lambda m: with_entry(m, sha256="zz"), "the sha256 of"),
@@ -127,10 +127,10 @@ CHANGES: dict[str, tuple[Callable[[Members], Members], str]] = {
     "a file twice": (lambda m: [*m, m[-1]], "does not name"),
     "a file too many": (lambda m: [*m, *renamed(members_like(m), "notes.txt")], "does not name"),
     "a path that climbs": (lambda m: renamed(m, "../../etc/x"), "does not name"),
-    "a link": (linked, "bytes, not|no plain file"),
+    "a link": (linked, "bytes, not|not a regular file"),
     "other bytes": (spoiled, "is not what its manifest says"),
     "fewer bytes": (lambda m: [*m[:-1], (m[-1][0], m[-1][1][:-1])], "bytes, not"),
-    "a file too few": (lambda m: m[:-1], "is cut short: it lacks"),
+    "a file too few": (lambda m: m[:-1], "is cut off: it lacks"),
 }
 
 
@@ -153,7 +153,7 @@ def test_a_file_that_is_cut_short_is_refused(exported: Path, tmp_path: Path, kep
     data = exported.read_bytes()
     end = kept if kept >= 0 else len(data) - 30_000
     exported.write_bytes(data[:end])
-    with pytest.raises(ModelDamaged, match="is cut short|unexpected end|host-stt model export"):
+    with pytest.raises(ModelDamaged, match="is cut off|unexpected end|host-stt model export"):
         add_model(exported, tmp_path / "models")
 
 

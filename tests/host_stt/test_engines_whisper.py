@@ -245,8 +245,8 @@ def test_a_row_of_a_batch_gives_the_tokens_it_gives_alone(
             each._first_row(n, window(f"w{n}", samples=sound, language=language, terms=terms), sound)
             for n, (sound, language, terms) in enumerate(zip(sounds, languages, glossaries, strict=True))
         ]
-        together = {one.row.index: one.reading.tokens for one in each._read(rows)}
-        alone = {row.index: each._read_group([row])[0].reading.tokens for row in rows}
+        together = {one.row.index: one.result.tokens for one in each._decode_rows(rows)}
+        alone = {row.index: each._decode_group([row])[0].result.tokens for row in rows}
         assert together == alone and all(alone.values())
         assert len({row.key for row in rows}) < len(rows), "some of them shared a call"
 
@@ -356,7 +356,7 @@ def test_answers_that_stand_are_given_before_a_failing_row_is_read_again(
 
     answers = engine.decode_early(three_windows(), note)
     assert sorted(early) == [0, 2]
-    assert max(reads_before) == len(calls.seen) - 2, "before the careful reading and the drawn one"
+    assert max(reads_before) == len(calls.seen) - 2, "before the careful result and the drawn one"
     assert [answers[row] for row in early] == list(early.values())
     assert isinstance(answers[1], Transcript) and answers[1].text
 

@@ -209,7 +209,7 @@ def test_translation_is_refused_with_a_sentence(
     client: openai.OpenAI, radio: tuple[bytes, list[Said]]
 ) -> None:
     # `audio.translations.create` of this client warns that the call is on its way out.
-    with pytest.raises(openai.NotFoundError, match="translation into English is not offered here"):
+    with pytest.raises(openai.NotFoundError, match="translation into English is not available"):
         client.post("/audio/translations", cast_to=object, files={"file": radio[0]})
 
 

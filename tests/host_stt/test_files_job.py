@@ -131,7 +131,7 @@ async def test_a_window_that_fails_once_is_tried_again(recorded: tuple[Path, int
 async def test_a_window_that_fails_again_is_named_with_its_stretch(recorded: tuple[Path, int]) -> None:
     service = await ready(Clerk(fails=1000, after_s=3))
     with pytest.raises(
-        RequestError, match=r"could not be read from 0:00:0\d to 0:00:\d\d: the engine failed"
+        RequestError, match=r"could not be transcribed from 0:00:0\d to 0:00:\d\d: the engine failed"
     ):
         await transcribe(FileJob(recorded[0], FileOptions(), service, CONFIG))
     left = queued(service)
@@ -164,7 +164,7 @@ async def test_a_job_is_refused_while_the_engine_is_not_ready(tmp_path: Path) ->
 
 async def test_a_language_that_the_model_does_not_know_is_refused_before_reading(tmp_path: Path) -> None:
     service = await ready(FakeEngine())
-    known = r"does not know french \(fr\); it knows en \(english\), ko \(korean\)"
+    known = r"does not have the language french \(fr\); it has en \(english\), ko \(korean\)"
     with pytest.raises(RequestError, match=known):
         FileJob(tmp_path / "none", FileOptions("fr"), service)
     service.stop()

@@ -5,40 +5,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_stt.guards import RULES, Reading, Verdict, is_laughter, is_quiet, judge, loop_length, without_loop
+from host_stt.guards import (
+    RULES,
+    DecodeResult,
+    Verdict,
+    is_laughter,
+    is_quiet,
+    judge,
+    loop_length,
+    without_loop,
+)
 
 
-def reading(
+def result(
     text: str = "alpha one proceed to gate seven",
     avg_logprob: float = -0.1,
     no_speech_prob: float = 0.01,
     is_capped: bool = False,
-) -> Reading:
-    return Reading(text, (), avg_logprob, no_speech_prob, is_capped)
+) -> DecodeResult:
+    return DecodeResult(text, (), avg_logprob, no_speech_prob, is_capped)
 
 
 def test_a_sure_reading_is_kept() -> None:
-    assert judge(reading()) is None
+    assert judge(result()) is None
 
 
 @pytest.mark.parametrize(
     ("doubtful", "name", "verdict"),
     [
-        (reading(text=""), "no letters", Verdict.NO_SPEECH),
-        (reading(text="... ... -"), "no letters", Verdict.NO_SPEECH),
-        (reading(no_speech_prob=0.7, avg_logprob=-1.2), "doubtful speech", Verdict.NO_SPEECH),
-        (reading(no_speech_prob=0.99, avg_logprob=-0.5), "no speech", Verdict.NO_SPEECH),
-        (reading("I'm", avg_logprob=-2.2, no_speech_prob=0.58), "doubtful words", Verdict.NO_SPEECH),
-        (reading("Haha!", avg_logprob=-1.4, no_speech_prob=0.56), "laughter", Verdict.NO_SPEECH),
-        (reading("아하", avg_logprob=-0.85, no_speech_prob=0.53), "laughter", Verdict.NO_SPEECH),
-        (reading(is_capped=True), "token cap", Verdict.RETRY),
-        (reading(text="thank you very much " * 20), "compresses", Verdict.RETRY),
-        (reading(text="go to gate go to gate go to gate"), "repeats", Verdict.RETRY),
-        (reading(text="เอาถ้าว่า" + "ดู" * 7), "repeats syllables", Verdict.RETRY),
-        (reading(text="I'll put on some Mububububububububububububub"), "repeats syllables", Verdict.RETRY),
+        (result(text=""), "no letters", Verdict.NO_SPEECH),
+        (result(text="... ... -"), "no letters", Verdict.NO_SPEECH),
+        (result(no_speech_prob=0.7, avg_logprob=-1.2), "doubtful speech", Verdict.NO_SPEECH),
+        (result(no_speech_prob=0.99, avg_logprob=-0.5), "no speech", Verdict.NO_SPEECH),
+        (result("I'm", avg_logprob=-2.2, no_speech_prob=0.58), "doubtful words", Verdict.NO_SPEECH),
+        (result("Haha!", avg_logprob=-1.4, no_speech_prob=0.56), "laughter", Verdict.NO_SPEECH),
+        (result("아하", avg_logprob=-0.85, no_speech_prob=0.53), "laughter", Verdict.NO_SPEECH),
+        (result(is_capped=True), "token cap", Verdict.RETRY),
+        (result(text="thank you very much " * 20), "compresses", Verdict.RETRY),
+        (result(text="go to gate go to gate go to gate"), "repeats", Verdict.RETRY),
+        (result(text="เอาถ้าว่า" + "ดู" * 7), "repeats syllables", Verdict.RETRY),
+        (result(text="I'll put on some Mububububububububububububub"), "repeats syllables", Verdict.RETRY),
     ],
 )
-def test_each_rule_catches_its_case(doubtful: Reading, name: str, verdict: Verdict) -> None:
+def test_each_rule_catches_its_case(doubtful: DecodeResult, name: str, verdict: Verdict) -> None:
     rule = judge(doubtful)
     assert rule is not None and (rule.name, rule.verdict) == (name, verdict)
 
@@ -58,8 +67,8 @@ def test_every_rule_has_a_case_above() -> None:
 
 
 def test_doubt_about_speech_alone_does_not_drop_sure_words() -> None:
-    assert judge(reading(no_speech_prob=0.99, avg_logprob=-0.1)) is None
-    assert judge(reading(no_speech_prob=0.1, avg_logprob=-1.5)) is None
+    assert judge(result(no_speech_prob=0.99, avg_logprob=-0.1)) is None
+    assert judge(result(no_speech_prob=0.1, avg_logprob=-1.5)) is None
 
 
 @pytest.mark.parametrize(
@@ -74,12 +83,12 @@ def test_doubt_about_speech_alone_does_not_drop_sure_words() -> None:
     ],
 )
 def test_what_people_say_over_and_over_is_no_loop_of_syllables(text: str) -> None:
-    rule = judge(reading(text=text))
+    rule = judge(result(text=text))
     assert rule is None or rule.name != "repeats syllables"
 
 
 def test_digits_said_three_times_are_no_loop() -> None:
-    assert judge(reading(text="speed two two two")) is None
+    assert judge(result(text="speed two two two")) is None
     assert loop_length("two two two two two".split()) == 1
 
 
@@ -110,8 +119,8 @@ def test_one_loud_moment_is_not_quiet() -> None:
 
 
 def test_laughter_that_the_model_is_sure_of_is_kept() -> None:
-    assert judge(reading("Haha!", avg_logprob=-0.3, no_speech_prob=0.5)) is None
-    assert judge(reading("Haha!", avg_logprob=-0.9, no_speech_prob=0.05)) is None
+    assert judge(result("Haha!", avg_logprob=-0.3, no_speech_prob=0.5)) is None
+    assert judge(result("Haha!", avg_logprob=-0.9, no_speech_prob=0.05)) is None
 
 
 @pytest.mark.parametrize("text", ["hi", "he", "hello", "아", "hahaha funny", "호랑이", "7"])

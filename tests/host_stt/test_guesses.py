@@ -9,13 +9,13 @@ from host_stt.engines.guesses import (
     OTHERS_MAX,
     best_language,
     confirms,
+    is_disturbed_by_prompt,
     is_doubtful_guess,
     is_echo,
-    is_spoilt_by_prompt,
     other_languages,
 )
 from host_stt.engines.rows import Decoded, Guesses, Plan, Row
-from host_stt.guards import Reading, judge
+from host_stt.guards import DecodeResult, judge
 from tests.support.windows import window
 
 LOOP = "เอา" + "ดู" * 7
@@ -39,12 +39,12 @@ def decoded(
     w = window(language=window_language, priority=priority, terms=terms, history=history)
     previous = (1, 2) if terms or history else ()
     row = Row(0, w, w.as_float32(), previous, 1000, Plan(1), language=chosen, echo=echo)
-    reading = Reading(text, (1,), avg_logprob, no_speech_prob, is_capped=False)
-    return Decoded(row, reading, language, 0.9, guesses=GUESSES)
+    result = DecodeResult(text, (1,), avg_logprob, no_speech_prob, is_capped=False)
+    return Decoded(row, result, language, 0.9, guesses=GUESSES)
 
 
 def is_doubted(one: Decoded) -> bool:
-    return is_doubtful_guess(one, judge(one.reading))
+    return is_doubtful_guess(one, judge(one.result))
 
 
 def test_a_loop_or_an_unsure_text_in_a_guessed_language_is_doubted() -> None:
@@ -108,17 +108,17 @@ def test_of_two_languages_of_the_site_the_first_stays_unless_the_other_is_surer(
 
 @pytest.mark.parametrize("text", ["", "...", "... ... -", "♪"])
 def test_a_prompt_that_leaves_no_letters_is_at_fault(text: str) -> None:
-    assert is_spoilt_by_prompt(decoded(text, "en", history="said before"))
-    assert not is_spoilt_by_prompt(decoded(text, "en"))
-    assert not is_spoilt_by_prompt(decoded(text, "en", history="said before", no_speech_prob=0.8))
-    assert not is_spoilt_by_prompt(decoded(text, "en", history="said before", priority=Priority.INTERIM))
+    assert is_disturbed_by_prompt(decoded(text, "en", history="said before"))
+    assert not is_disturbed_by_prompt(decoded(text, "en"))
+    assert not is_disturbed_by_prompt(decoded(text, "en", history="said before", no_speech_prob=0.8))
+    assert not is_disturbed_by_prompt(decoded(text, "en", history="said before", priority=Priority.INTERIM))
 
 
 def test_an_echo_of_the_prompt_is_at_fault_and_a_call_sign_is_not() -> None:
     terms = ("Alpha-1", "Rescue-8")
-    assert is_spoilt_by_prompt(decoded("hold at gate, seven", "en", history="Hold at gate seven."))
-    assert not is_spoilt_by_prompt(decoded("Rescue-8,", "en", terms=terms))
-    assert not is_spoilt_by_prompt(
+    assert is_disturbed_by_prompt(decoded("hold at gate, seven", "en", history="Hold at gate seven."))
+    assert not is_disturbed_by_prompt(decoded("Rescue-8,", "en", terms=terms))
+    assert not is_disturbed_by_prompt(
         decoded("Rescue-8 hold at gate seven", "en", terms=terms, history="hold at")
     )
     assert is_echo("one two three", ("zero one two three four",))

@@ -108,5 +108,5 @@ def test_offline_means_not_asked(hub_of: HubOf, monkeypatch: pytest.MonkeyPatch)
 def test_something_else_on_that_address_is_no_hub(monkeypatch: pytest.MonkeyPatch, hub_of: HubOf) -> None:
     served = hub_of(repositories=("files/config",))
     monkeypatch.setenv("HF_ENDPOINT", served.url + "/files/config.json?")
-    with pytest.raises(HubUnreachable, match="does not answer as a model hub"):
+    with pytest.raises(HubUnreachable, match="does not respond like a model hub"):
         hub.ask(SMALL, 5)

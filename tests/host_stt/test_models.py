@@ -208,7 +208,7 @@ def test_a_config_that_is_no_json_is_refused(starter_copy: Path) -> None:
 def test_a_warm_up_that_hears_nothing_fails_where_it_must_hear() -> None:
     warm_up(FakeEngine(script_of("alpha one")), must_hear=True)
     warm_up(FakeEngine(), must_hear=False)
-    with pytest.raises(ModelDamaged, match="hears nothing"):
+    with pytest.raises(ModelDamaged, match="gives no text"):
         warm_up(FakeEngine(), must_hear=True)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_stt.contract import Priority
-from host_stt.ladder import Load
+from host_stt.load_levels import Load
 from host_stt.planner import Batch, Group, Planner, PlannerConfig, Refused, ShedReason, Ticket
 from tests.support.windows import window
 
@@ -28,7 +28,7 @@ def ticket(
     deadline_ms: int = 15_000,
     prompt_tokens: int = 0,
     window_s: int = 10,
-    is_second_reading: bool = False,
+    is_second_decode: bool = False,
 ) -> Ticket:
     w = window(
         window_id,
@@ -36,7 +36,7 @@ def ticket(
         priority=priority,
         start_sample=start_sample,
         deadline_ms=deadline_ms,
-        is_second_reading=is_second_reading,
+        is_second_decode=is_second_decode,
     )
     return Ticket(next(numbers), source, w, Group(priority, window_s, prompt_tokens), arrived_s)
 
@@ -73,7 +73,7 @@ def test_a_second_reading_waits_for_finals_and_goes_before_interims() -> None:
     planner = Planner(PlannerConfig(batch_max=1))
     for t in (
         ticket("i1", INTERIM, "C01"),
-        ticket("again", channel="C02", is_second_reading=True),
+        ticket("again", channel="C02", is_second_decode=True),
         ticket("f1", channel="C03"),
         ticket("f2", channel="C04"),
     ):
@@ -83,7 +83,7 @@ def test_a_second_reading_waits_for_finals_and_goes_before_interims() -> None:
 
 def test_a_worker_kept_for_finals_leaves_second_readings_to_the_other() -> None:
     planner = Planner(PlannerConfig())
-    planner.feed(ticket("again", is_second_reading=True))
+    planner.feed(ticket("again", is_second_decode=True))
     assert planner.take(0.0, is_for_finals=True) is None
     assert names(planner.take(0.0)) == ["again"]
 
@@ -92,13 +92,13 @@ def test_a_second_reading_in_a_file_goes_before_the_files_other_windows() -> Non
     planner = Planner(PlannerConfig(batch_max=1))
     for n in range(2):
         planner.feed(ticket(f"b{n}", BACKGROUND))
-    planner.feed(ticket("again", BACKGROUND, is_second_reading=True))
+    planner.feed(ticket("again", BACKGROUND, is_second_decode=True))
     assert order(planner) == [["again"], ["b0"], ["b1"]]
 
 
 def test_a_second_reading_that_waits_too_long_is_shed() -> None:
-    planner = Planner(PlannerConfig(second_reading_age_ms_max=3000))
-    planner.feed(ticket("again", is_second_reading=True))
+    planner = Planner(PlannerConfig(second_decode_age_ms_max=3000))
+    planner.feed(ticket("again", is_second_decode=True))
     assert planner.on_tick(3.0) == []
     (refused,) = planner.on_tick(3.1)
     assert (refused.ticket.window.id, refused.reason) == ("again", ShedReason.STALE)
@@ -106,13 +106,13 @@ def test_a_second_reading_that_waits_too_long_is_shed() -> None:
 
 
 def test_no_second_reading_is_let_in_when_only_finals_are_read_or_too_many_wait() -> None:
-    planner = Planner(PlannerConfig(queue_second_readings=1))
-    assert not planner.feed(ticket("a1", is_second_reading=True))
-    (full,) = planner.feed(ticket("a2", is_second_reading=True))
+    planner = Planner(PlannerConfig(queue_second_decodes=1))
+    assert not planner.feed(ticket("a1", is_second_decode=True))
+    (full,) = planner.feed(ticket("a2", is_second_decode=True))
     assert full.reason is ShedReason.FULL
     planner.feed(ticket("f1"))
     assert rungs(planner, 0, 8)[-1] is Load.FINALS_ONLY
-    (shed,) = planner.feed(ticket("a3", is_second_reading=True))
+    (shed,) = planner.feed(ticket("a3", is_second_decode=True))
     assert shed.reason is ShedReason.OVERLOAD
 
 
@@ -219,7 +219,7 @@ def test_files_are_read_in_short_calls_beside_live_channels_and_in_long_ones_wit
 
 
 def test_a_file_waits_for_an_interim_that_is_not_due_yet() -> None:
-    planner = Planner(PlannerConfig(interim_interval_ms=500, climb_after_ms=1000, descend_after_ms=60_000))
+    planner = Planner(PlannerConfig(interim_interval_ms=500, raise_after_ms=1000, lower_after_ms=60_000))
     planner.feed(ticket("f1"))
     assert rungs(planner, 0, 2) == [Load.NORMAL, Load.SLOW_INTERIMS]
     planner.feed(ticket("i1", INTERIM, "C02", arrived_s=2.0))
@@ -277,7 +277,7 @@ def test_a_source_that_is_gone_is_forgotten() -> None:
     planner.feed(ticket("a1", source="a"))
     planner.feed(ticket("b1", source="b"))
     planner.feed(ticket("a2", INTERIM, "C09", source="a"))
-    assert [t.window.id for t in planner.forget("a")] == ["a1", "a2"]
+    assert [t.window.id for t in planner.drop_source("a")] == ["a1", "a2"]
     assert order(planner) == [["b1"]]
 
 
@@ -295,7 +295,7 @@ def rungs(planner: Planner, from_s: float, to_s: float) -> list[Load]:
 
 
 def test_the_ladder_is_climbed_in_its_written_order_and_descended_when_calm() -> None:
-    planner = Planner(PlannerConfig(climb_after_ms=1000, descend_after_ms=2000, final_wait_ms_max=500))
+    planner = Planner(PlannerConfig(raise_after_ms=1000, lower_after_ms=2000, final_wait_ms_max=500))
     planner.feed(ticket("f1"))
     up = [Load.NORMAL, Load.SLOW_INTERIMS, Load.SHORT_INTERIMS, Load.FINALS_ONLY]
     assert rungs(planner, 0, 8) == up
@@ -303,11 +303,11 @@ def test_the_ladder_is_climbed_in_its_written_order_and_descended_when_calm() ->
     assert refused.reason is ShedReason.OVERLOAD
     assert names(planner.take(8.0)) == ["f1"]
     assert rungs(planner, 8, 20) == up[::-1]
-    assert planner.statistics().climbs == 3
+    assert planner.statistics().raises == 3
 
 
 def test_interims_that_wait_when_the_last_rung_is_climbed_are_each_refused() -> None:
-    planner = Planner(PlannerConfig(climb_after_ms=1000, final_wait_ms_max=500, interim_age_ms_max=60_000))
+    planner = Planner(PlannerConfig(raise_after_ms=1000, final_wait_ms_max=500, interim_age_ms_max=60_000))
     planner.feed(ticket("f1"))
     for channel in ("C02", "C03"):
         planner.feed(ticket(channel, INTERIM, channel, deadline_ms=60_000))
@@ -321,7 +321,7 @@ def test_interims_that_wait_when_the_last_rung_is_climbed_are_each_refused() -> 
 
 
 def test_a_short_strain_climbs_nothing() -> None:
-    planner = Planner(PlannerConfig(climb_after_ms=1000, final_wait_ms_max=500))
+    planner = Planner(PlannerConfig(raise_after_ms=1000, final_wait_ms_max=500))
     planner.feed(ticket("f1"))
     assert rungs(planner, 0, 1.4) == [Load.NORMAL]
     planner.take(1.4)
@@ -329,7 +329,7 @@ def test_a_short_strain_climbs_nothing() -> None:
 
 
 def test_on_the_first_rung_a_channel_is_served_half_as_often() -> None:
-    planner = Planner(PlannerConfig(interim_interval_ms=500, descend_after_ms=60_000, climb_after_ms=1000))
+    planner = Planner(PlannerConfig(interim_interval_ms=500, lower_after_ms=60_000, raise_after_ms=1000))
     planner.feed(ticket("f1"))
     assert rungs(planner, 0, 2) == [Load.NORMAL, Load.SLOW_INTERIMS]
     assert names(planner.take(2.0)) == ["f1"]
@@ -363,7 +363,7 @@ class Site:
             self.refused += self.planner.on_tick(self.now_s)
             if self.now_s >= self.busy_until_s and (batch := self.planner.take(self.now_s)):
                 self.busy_until_s = self.now_s + cost_s
-                self.planner.ended(batch, cost_s)
+                self.planner.record_time(batch, cost_s)
                 self.waits_s |= {t.number: self.now_s - t.arrived_s for t in batch.tickets}
                 self.decoded += batch.tickets
             self.now_s = round(self.now_s + 0.1, 6)
@@ -435,23 +435,21 @@ def test_finals_of_a_group_keep_their_order_and_none_starves(script: Arrivals) -
 def test_whatever_a_source_does_when_it_leaves_nothing_is_answered_twice(
     history: list[tuple[str, str]],
 ) -> None:
-    planner = Planner(PlannerConfig(batch_max=3, queue_finals=4, queue_interims=4, queue_second_readings=4))
+    planner = Planner(PlannerConfig(batch_max=3, queue_finals=4, queue_interims=4, queue_second_decodes=4))
     fed: list[int] = []
     out: list[int] = []
     for step, (what, source) in enumerate(history):
         if what == "feed":
             priority = INTERIM if step % 2 else FINAL
-            is_second_reading = priority is FINAL and step % 3 == 0
-            t = ticket(
-                f"w{step}", priority, f"C{step % 5}", source=source, is_second_reading=is_second_reading
-            )
+            is_second_decode = priority is FINAL and step % 3 == 0
+            t = ticket(f"w{step}", priority, f"C{step % 5}", source=source, is_second_decode=is_second_decode)
             fed.append(t.number)
             out += [r.ticket.number for r in planner.feed(t)]
         elif what == "take" and (batch := planner.take(float(step))):
             out += [t.number for t in batch.tickets]
         elif what == "forget":
-            out += [t.number for t in planner.forget(source)]
+            out += [t.number for t in planner.drop_source(source)]
         held = planner.statistics()
-        assert max(held.finals, held.interims, held.second_readings) <= 4
+        assert max(held.finals, held.interims, held.second_decodes) <= 4
     out += [t.number for t in planner.flush()]
     assert sorted(out) == sorted(fed)

@@ -304,7 +304,7 @@ def test_a_source_that_is_gone_gets_no_decode() -> None:
     engine.seen.get(timeout=10)
     pool.submit(window("gone"), "a", inbox)
     pool.submit(window("stays"), "b", other)
-    pool.forget("a")
+    pool.drop_source("a")
     engine.go.release()
     engine.go.release()
     assert engine.seen.get(timeout=10) == ["stays"]

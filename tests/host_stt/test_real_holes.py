@@ -19,8 +19,8 @@ from host_stt.contract import SAMPLE_RATE, Answer, Float32Array, Priority, Trans
 from host_stt.engines.configured import load_whisper
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.files.voice import WindowDetector
-from host_stt.mending import Mender
 from host_stt.models import ResolvedModel
+from host_stt.second_decode import SecondDecoder
 from tests.support.windows import window
 
 RECORDINGS = os.environ.get("HOST_STT_SPEECH_DIR", "")
@@ -99,7 +99,7 @@ def test_sentences_that_base_skips_come_back(
         return answer
 
     counts, answers = Counts(), list[Answer]()
-    mender = Mender(lambda w, source, deliver: deliver(decode(w)), WindowDetector(), counts)
+    mender = SecondDecoder(lambda w, source, deliver: deliver(decode(w)), WindowDetector(), counts)
     mender.submit(window(samples=samples, language="en", priority=priority), "s", answers.append)
     (answer,) = answers
     assert isinstance(answer, Transcript)

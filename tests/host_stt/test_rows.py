@@ -13,13 +13,13 @@ from host_stt.engines.rows import (
     Decoded,
     Plan,
     Row,
-    as_judged,
-    next_reading,
-    nothing_said,
+    next_decode,
+    no_speech_result,
     short_frames,
     transcript_of,
+    with_verdict,
 )
-from host_stt.guards import RULES, Reading, Verdict
+from host_stt.guards import RULES, DecodeResult, Verdict
 from tests.support.windows import window
 
 S = 16_000
@@ -29,14 +29,14 @@ NOISE = np.random.default_rng(1).standard_normal(6 * S).astype(np.float32) * np.
 def decoded(
     *words: tuple[str, float, float], priority: Priority = Priority.FINAL, is_capped: bool = False
 ) -> Decoded:
-    """A reading of a window that begins at 10 s on its channel; word times in seconds within the window."""
+    """A result of a window that begins at 10 s on its channel; word times in seconds within the window."""
     w = window(samples=NOISE, start_sample=10 * S, priority=priority, language="en")
     timed = tuple(
         Word(text, 10 * S + round(start * S), 10 * S + round(end * S), 0.9) for text, start, end in words
     )
     text = " ".join(word.text for word in timed)
     row = Row(0, w, NOISE, (1, 2), 1000, Plan(1))
-    return Decoded(row, Reading(text, (5,) * len(words), -0.2, 0.01, is_capped), "en", 1.0, timed)
+    return Decoded(row, DecodeResult(text, (5,) * len(words), -0.2, 0.01, is_capped), "en", 1.0, timed)
 
 
 def test_a_pause_of_a_second_begins_a_segment() -> None:
@@ -79,37 +79,37 @@ def test_why_decoding_stopped(d: Decoded, reason: EndReason) -> None:
 
 def test_what_a_guard_takes_for_nothing_has_no_text() -> None:
     for rule in RULES:
-        answer = transcript_of(as_judged(decoded(("alpha", 0, 1)), rule), "m")
+        answer = transcript_of(with_verdict(decoded(("alpha", 0, 1)), rule), "m")
         assert bool(answer.text) is (rule.verdict is not Verdict.NO_SPEECH)
 
 
 def test_a_second_reading_is_full_and_has_no_prompt() -> None:
     for priority, beam_size in ((Priority.FINAL, BEAM_CAREFUL), (Priority.INTERIM, 1)):
-        row = next_reading(decoded(("alpha", 0, 1), priority=priority))
+        row = next_decode(decoded(("alpha", 0, 1), priority=priority))
         assert row is not None and (row.previous, row.frames) == ((), FRAMES_FULL)
         assert row.plan == Plan(beam_size, is_careful=True, is_last=priority is Priority.INTERIM)
 
 
 def test_a_final_is_read_a_third_time_by_sampling_and_then_no_more() -> None:
     first = decoded(("alpha", 0, 1))
-    second = next_reading(first)
+    second = next_decode(first)
     assert second is not None
-    third = next_reading(replace(first, row=second))
+    third = next_decode(replace(first, row=second))
     assert third is not None and third.instead is not None and third.instead.row is second
     assert third.plan == Plan(1, is_careful=True, temperature=TEMPERATURE, is_last=True)
     assert third.key != replace(third, plan=Plan(1)).key, "it shares no call with rows that are searched"
-    assert next_reading(replace(first, row=third)) is None
+    assert next_decode(replace(first, row=third)) is None
 
 
 def test_an_interim_is_never_sampled() -> None:
     first = decoded(("alpha", 0, 1), priority=Priority.INTERIM)
-    second = next_reading(first)
-    assert second is not None and next_reading(replace(first, row=second)) is None
+    second = next_decode(first)
+    assert second is not None and next_decode(replace(first, row=second)) is None
 
 
 @pytest.mark.parametrize(("asked", "language", "probability"), [("auto", "en", 0.0), ("ko", "ko", 1.0)])
 def test_silence_is_answered_in_the_language_asked_for(asked: str, language: str, probability: float) -> None:
-    answer = nothing_said(window(language=asked), "en", "m")
+    answer = no_speech_result(window(language=asked), "en", "m")
     assert (answer.language, answer.language_probability) == (language, probability)
 
 

@@ -334,7 +334,7 @@ async def test_an_engine_that_hears_nothing_never_becomes_ready_when_it_must_hea
     backend = Backend(lambda config, on_progress, on_measuring: model, lambda config, model: FakeEngine())
     async with serving(backend, wait=False) as client:
         _, message = await until_failed(client)
-        assert "hears nothing in the test clip" in message
+        assert "gives no text for the test clip" in message
 
 
 # --- the other routes ------------------------------------------------------------------------------------

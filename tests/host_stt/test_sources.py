@@ -80,7 +80,7 @@ def test_auto_takes_what_is_here_without_asking(index: FakeIndex, tmp_path: Path
     hub = hub_of()
     model = resolve_model(config(tmp_path))
     assert (model.name, model.is_starter) == ("base", False)
-    assert "host-stt model fetch small brings it" in model.reason
+    assert "host-stt model fetch small downloads it" in model.reason
     assert (index.downloads, hub.requests) == ([], [])
 
 
@@ -185,14 +185,14 @@ def test_the_hubs_token_does_not_go_to_an_address(
 
 def test_another_content_than_the_manifest_says_is_refused(address: FakeHub, tmp_path: Path) -> None:
     address.spoil = True
-    with pytest.raises(ModelDamaged, match="model.bin of mine arrived with another content"):
+    with pytest.raises(ModelDamaged, match="model.bin of mine differs from what was announced"):
         bring("mine", config(tmp_path), f"{address.url}/files")
 
 
 def test_a_known_model_is_held_to_its_known_hashes_whatever_the_address_says(
     address: FakeHub, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match="config.json of base (arrived with another content|stopped at)"):
+    with pytest.raises(ModelError, match="config.json of base (differs from what was announced|stopped at)"):
         bring("base", config(tmp_path), f"{address.url}/files")
 
 

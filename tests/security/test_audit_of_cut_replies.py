@@ -102,7 +102,7 @@ async def test_uploads_that_are_reset_leave_no_traceback(
             await until(lambda: limits.statistics()["in_hand"] == len(opened))
         for one in opened:
             reset(one)
-        wanted = "-> 499" if port == "8082" else "a caller left"
+        wanted = "-> 499" if port == "8082" else "a caller disconnected"
         await until(lambda: sum(wanted in r.getMessage() for r in caplog.records) == 4)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING or r.exc_info], caplog.text
 

@@ -22,7 +22,7 @@ def window(
     terms: Sequence[str] = (),
     history: str = "",
     deadline_ms: int = 15_000,
-    is_second_reading: bool = False,
+    is_second_decode: bool = False,
 ) -> Window:
     return Window(
         id=window_id,
@@ -34,5 +34,5 @@ def window(
         terms=tuple(terms),
         history=history,
         deadline_ms=deadline_ms,
-        is_second_reading=is_second_reading,
+        is_second_decode=is_second_decode,
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from host_stt.contract import Float32Array
-from host_stt.sound import drawn_in, loud_frames
+from host_stt.loudness import loud_frames, loud_range
 
 
 def sound(*stretches_s: tuple[float, float], length_s: float = 5.0) -> Float32Array:
@@ -27,14 +27,14 @@ def test_sound_is_told_from_silence() -> None:
     assert not loud_frames(np.zeros(16000, np.float32)).any()
 
 
-def test_a_span_is_drawn_in_to_its_sound() -> None:
+def test_a_span_is_reduced_to_its_loud_part() -> None:
     loud = loud_frames(sound((1, 2)))
-    assert seconds([drawn_in(0, 80_000, loud)]) == [(0.96, 2.04)]
-    assert drawn_in(20_000, 24_000, loud) == (20_000, 24_000)
-    assert drawn_in(60_000, 70_000, loud) == (60_000, 70_000)
+    assert seconds([loud_range(0, 80_000, loud)]) == [(0.96, 2.04)]
+    assert loud_range(20_000, 24_000, loud) == (20_000, 24_000)
+    assert loud_range(60_000, 70_000, loud) == (60_000, 70_000)
 
 
 def test_a_word_holds_no_pause_but_a_segment_may() -> None:
     loud = loud_frames(sound((0.5, 0.7), (2, 3)))
-    assert seconds([drawn_in(0, 80_000, loud)]) == [(1.96, 3.04)]
-    assert seconds([drawn_in(0, 80_000, loud, pause_frames=None)]) == [(0.46, 3.04)]
+    assert seconds([loud_range(0, 80_000, loud)]) == [(1.96, 3.04)]
+    assert seconds([loud_range(0, 80_000, loud, pause_frames=None)]) == [(0.46, 3.04)]

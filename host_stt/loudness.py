@@ -1,6 +1,6 @@
-"""Where in a window there is sound.
+"""Find the loud parts of a window.
 
-Pure numpy. Knows loudness, not speech: 10 ms frames compared with the loudest of the same window.
+Pure numpy. Measures loudness, not speech: frames of 10 ms, compared with the loudest ones of the same window.
 Positions are samples from the window's start.
 """
 
@@ -13,15 +13,16 @@ from host_stt.contract import SAMPLE_RATE, Float32Array
 
 FRAME_SAMPLES = SAMPLE_RATE // 100
 PAUSE_FRAMES = 30
-"""A word does not hold 300 ms of silence."""
-_LOUD_DB = 28.0  # under the window's 99th percentile; 26 dB finds the spans of our recordings within 250 ms
-_KEEP_FRAMES = 4  # left around sound: soft onsets and ends lie under the threshold
+"""A word does not contain 300 ms of silence."""
+# below the window's 99th percentile; 26 dB finds the word times of our recordings within 250 ms
+_LOUD_DB = 28.0
+_KEEP_FRAMES = 4  # kept around loud frames, because soft starts and ends are below the threshold
 _LEVEL_FRAME = SAMPLE_RATE * 30 // 1000
 _Frames = NDArray[np.bool_]
 
 
 def loudest_dbfs(samples: Float32Array) -> float:
-    """Level of the loudest 30 ms. samples: (n,) float32; -200 for none at all, or for digital silence."""
+    """Level of the loudest 30 ms. samples: (n,) float32; -200 for no samples, or for digital silence."""
     if len(samples) < _LEVEL_FRAME:
         power = float(np.mean(np.square(samples))) if len(samples) else 0.0
     else:
@@ -31,7 +32,7 @@ def loudest_dbfs(samples: Float32Array) -> float:
 
 
 def loud_frames(samples: Float32Array) -> _Frames:
-    """(n // 160,) whether each 10 ms frame is loud, for this window. samples: (n,) float32."""
+    """(n // 160,): True for each 10 ms frame that is loud for this window. samples: (n,) float32."""
     whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
     if not whole:
         return np.zeros(0, dtype=np.bool_)
@@ -41,10 +42,12 @@ def loud_frames(samples: Float32Array) -> _Frames:
     return loud
 
 
-def drawn_in(start: int, end: int, loud: _Frames, pause_frames: int | None = PAUSE_FRAMES) -> tuple[int, int]:
-    """The longest stretch of sound in [start, end) that holds no pause, with a little room around it.
+def loud_range(
+    start: int, end: int, loud: _Frames, pause_frames: int | None = PAUSE_FRAMES
+) -> tuple[int, int]:
+    """The longest loud part of [start, end) without a pause, and a little audio around it.
 
-    pause_frames: None lets it hold any. Unchanged where nothing is loud.
+    pause_frames: length of a pause; None: pauses are allowed. Unchanged if no frame is loud.
     """
     first, last = start // FRAME_SAMPLES, -(-end // FRAME_SAMPLES)
     frames = np.flatnonzero(loud[first:last]) + first

@@ -9,8 +9,8 @@ import pytest
 
 from host_stt.contract import EndReason, Float32Array, Priority, Segment, Word
 from host_stt.engines.rows import Decoded, Plan, Row, transcript_of
-from host_stt.ghosts import LIST, is_ghost
-from host_stt.guards import Reading
+from host_stt.guards import DecodeResult
+from host_stt.hallucinations import LIST, is_hallucination
 from tests.support.windows import window
 
 S = 16_000
@@ -45,26 +45,26 @@ def segment(
     ],
 )
 def test_a_phantom_phrase_over_faint_sound_is_a_ghost(text: str, language: str) -> None:
-    assert is_ghost(segment(text), language, noise(-60), START)
+    assert is_hallucination(segment(text), language, noise(-60), START)
 
 
 @pytest.mark.parametrize("text", ["Thank you.", "bye bye", "okay"])
 def test_whoever_says_it_aloud_is_kept(text: str) -> None:
-    assert not is_ghost(segment(text), "en", noise(-25), START)
+    assert not is_hallucination(segment(text), "en", noise(-25), START)
 
 
 def test_the_models_own_doubt_is_enough() -> None:
-    assert is_ghost(segment("Thank you.", no_speech_prob=0.8), "en", noise(-25), START)
+    assert is_hallucination(segment("Thank you.", no_speech_prob=0.8), "en", noise(-25), START)
 
 
 @pytest.mark.parametrize("text", ["Thank you, Alpha-1.", "alpha one proceed to gate seven", ""])
-def test_other_words_are_never_ghosts(text: str) -> None:
-    assert not is_ghost(segment(text, no_speech_prob=0.99), "en", noise(-70), START)
+def test_other_words_are_never_hallucinations(text: str) -> None:
+    assert not is_hallucination(segment(text, no_speech_prob=0.99), "en", noise(-70), START)
 
 
 def test_a_phrase_is_a_ghost_in_its_own_language_only() -> None:
-    assert not is_ghost(segment("Thank you."), "ko", noise(-60), START)
-    assert not is_ghost(segment("Thank you."), "de", noise(-60), START), "a language without a list"
+    assert not is_hallucination(segment("Thank you."), "ko", noise(-60), START)
+    assert not is_hallucination(segment("Thank you."), "de", noise(-60), START), "a language without a list"
 
 
 @pytest.mark.parametrize(
@@ -83,27 +83,27 @@ def test_what_is_written_for_a_throat_or_a_sneeze_is_a_ghost_while_the_model_dou
 ) -> None:
     loud = noise(-25)
     doubted = segment(text, no_speech_prob, avg_logprob=avg_logprob)
-    assert is_ghost(doubted, language, loud, START)
-    assert not is_ghost(segment(text, 0.1, avg_logprob=avg_logprob), language, loud, START)
-    assert not is_ghost(segment(text, no_speech_prob, avg_logprob=-0.3), language, loud, START)
+    assert is_hallucination(doubted, language, loud, START)
+    assert not is_hallucination(segment(text, 0.1, avg_logprob=avg_logprob), language, loud, START)
+    assert not is_hallucination(segment(text, no_speech_prob, avg_logprob=-0.3), language, loud, START)
 
 
 @pytest.mark.parametrize("text", ["Yeah.", "Let's do it!"])
 def test_a_faint_yeah_is_kept(text: str) -> None:
-    assert not is_ghost(segment(text), "en", noise(-60), START)
+    assert not is_hallucination(segment(text), "en", noise(-60), START)
 
 
 def test_a_phrase_far_below_the_speech_of_its_window_is_a_ghost() -> None:
     samples = np.concatenate([noise(-18), noise(-46)])
     said, phantom = segment("thank you", last_s=2.0), segment("thank you", first_s=2.1, last_s=3.5)
-    assert is_ghost(phantom, "en", samples, START)
-    assert not is_ghost(said, "en", samples, START)
+    assert is_hallucination(phantom, "en", samples, START)
+    assert not is_hallucination(said, "en", samples, START)
 
 
 def decoded(text: str, words: tuple[Word, ...], samples: Float32Array) -> Decoded:
     w = window(samples=samples, start_sample=START, priority=Priority.FINAL, language="en")
-    reading = Reading(text, (1,) * 8, -0.3, 0.05, False)
-    return Decoded(Row(0, w, samples, (), 1000, Plan(1)), reading, "en", 1.0, words)
+    result = DecodeResult(text, (1,) * 8, -0.3, 0.05, False)
+    return Decoded(Row(0, w, samples, (), 1000, Plan(1)), result, "en", 1.0, words)
 
 
 def test_only_the_ghost_leaves_a_transcript() -> None:

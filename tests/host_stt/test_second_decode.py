@@ -30,9 +30,9 @@ from host_stt.contract import (
 )
 from host_stt.engines.fake import FakeEngine
 from host_stt.files.voice import WindowDetector
-from host_stt.mending import LIVE, LONG, Deliver, Mender
 from host_stt.planner import PlannerConfig
 from host_stt.pool import Pool
+from host_stt.second_decode import LIVE, LONG, Deliver, SecondDecoder
 from tests.support.speech import Spoken, say_words
 from tests.support.windows import window
 
@@ -70,7 +70,7 @@ class Desk:
         self.engine = engine
         self.counts = Counts()
         self._answer = answer or (lambda w: engine.decode([w])[0])
-        self._mender = Mender(self._submit, WindowDetector(), self.counts)
+        self._mender = SecondDecoder(self._submit, WindowDetector(), self.counts)
 
     def _submit(self, w: Window, source: str, deliver: Deliver) -> None:
         deliver(self._answer(w))
@@ -102,10 +102,10 @@ def test_the_hole_alone_is_read_again_without_history_in_the_language_found(spok
     hidden = stretch(script[HIDDEN])
     desk = Desk(FakeEngine(script, skipped=[hidden]))
     desk.read(spoken.samples)
-    (again,) = desk.engine.second_readings
+    (again,) = desk.engine.second_decodes
     assert again.start_sample <= hidden[0] and hidden[1] <= again.start_sample + len(again.samples)
     assert len(again.samples) < hidden[1] - hidden[0] + SAMPLE_RATE
-    assert (again.language, again.history, again.is_second_reading) == ("en", "", True)
+    assert (again.language, again.history, again.is_second_decode) == ("en", "", True)
 
 
 def test_words_skipped_at_the_windows_start_and_end_come_back(spoken: Spoken) -> None:
@@ -125,20 +125,20 @@ def test_times_are_the_channels_when_the_window_lies_late_in_it(spoken: Spoken) 
 def test_a_window_that_has_all_its_words_is_read_once(spoken: Spoken) -> None:
     desk = Desk(FakeEngine(script_of(spoken)))
     assert desk.read(spoken.samples).text == TEXT
-    assert not desk.engine.second_readings and not desk.counts.outcomes
+    assert not desk.engine.second_decodes and not desk.counts.outcomes
 
 
 def test_an_interim_is_never_read_again(spoken: Spoken) -> None:
     desk = Desk(FakeEngine([]))
     desk.read(spoken.samples, Priority.INTERIM)
-    assert not desk.engine.second_readings
+    assert not desk.engine.second_decodes
 
 
 def test_music_and_noise_without_words_are_not_read_again() -> None:
     noise = np.random.default_rng(1).normal(0, 0.05, 10 * SAMPLE_RATE).astype(np.float32)
     desk = Desk(FakeEngine([]))
     assert desk.read(noise).unread == ()
-    assert not desk.engine.second_readings
+    assert not desk.engine.second_decodes
 
 
 def test_speech_that_stays_without_words_is_told_as_unread(spoken: Spoken) -> None:
@@ -150,7 +150,7 @@ def test_speech_that_stays_without_words_is_told_as_unread(spoken: Spoken) -> No
     assert unread.reason is UnreadReason.NO_WORDS
     assert abs(unread.start_sample - hidden[0]) < SAMPLE_RATE // 2
     assert abs(unread.end_sample - hidden[1]) < SAMPLE_RATE // 2
-    assert len(desk.engine.second_readings) == 1
+    assert len(desk.engine.second_decodes) == 1
     assert desk.counts.outcomes == {"no_words": 1}
     assert decode_answer(encode_answer(transcript)) == transcript
 
@@ -160,7 +160,7 @@ def test_a_hole_that_the_model_calls_silence_is_a_decoded_silence(spoken: Spoken
     engine = FakeEngine([*script[:6], *script[14:]])
     desk = Desk(engine)
     assert desk.read(spoken.samples).unread == ()
-    assert len(engine.second_readings) == 1
+    assert len(engine.second_decodes) == 1
     assert desk.counts.outcomes == {"silent": 1}
 
 
@@ -169,7 +169,7 @@ def test_a_second_reading_that_is_refused_leaves_the_first_and_says_so(spoken: S
     engine = FakeEngine(script, skipped=[stretch(script[HIDDEN])])
 
     def overloaded(w: Window) -> Answer:
-        return WindowError(w.id, "shed", "overloaded") if w.is_second_reading else engine.decode([w])[0]
+        return WindowError(w.id, "shed", "overloaded") if w.is_second_decode else engine.decode([w])[0]
 
     desk = Desk(engine, overloaded)
     transcript = desk.read(spoken.samples)
@@ -185,7 +185,7 @@ def test_a_second_reading_that_loops_or_doubts_itself_adds_no_words(spoken: Spok
     def doubtful(w: Window) -> Answer:
         answer = engine.decode([w])[0]
         assert isinstance(answer, Transcript)
-        return replace(answer, avg_logprob=-1.5) if w.is_second_reading else answer
+        return replace(answer, avg_logprob=-1.5) if w.is_second_decode else answer
 
     transcript = Desk(engine, doubtful).read(spoken.samples)
     assert len(transcript.words) == len(script) - 8
@@ -229,8 +229,8 @@ def test_audio_read_again_is_bounded(spoken: Spoken) -> None:
     ]
     desk = Desk(FakeEngine(here, skipped_again=[(0, len(samples))]))
     transcript = desk.read(samples, Priority.BACKGROUND)
-    assert len(desk.engine.second_readings) <= LONG.readings
-    assert sum(len(w.samples) for w in desk.engine.second_readings) <= LONG.samples
+    assert len(desk.engine.second_decodes) <= LONG.readings
+    assert sum(len(w.samples) for w in desk.engine.second_decodes) <= LONG.samples
     assert UnreadReason.NOT_READ_AGAIN in {u.reason for u in transcript.unread}
 
 
@@ -244,7 +244,7 @@ def test_a_detector_that_fails_costs_no_text(spoken: Spoken) -> None:
     script = script_of(spoken)
     engine = FakeEngine(script[:3])
     answers: list[Answer] = []
-    mender = Mender(lambda w, source, deliver: deliver(engine.decode([w])[0]), Broken(), Counts())
+    mender = SecondDecoder(lambda w, source, deliver: deliver(engine.decode([w])[0]), Broken(), Counts())
     mender.submit(window(samples=spoken.samples), "s", answers.append)
     assert [a.text for a in answers if isinstance(a, Transcript)] == ["alpha one proceed"]
 
@@ -268,7 +268,7 @@ def test_finals_that_wait_go_before_the_second_reading_of_a_hole(spoken: Spoken)
     pool = Pool([engine], PlannerConfig(batch_max=1))
     answers: queue.Queue[Answer] = queue.Queue()
     try:
-        mender = Mender(pool.submit, WindowDetector(), Counts())
+        mender = SecondDecoder(pool.submit, WindowDetector(), Counts())
         mender.submit(window("hole", samples=spoken.samples), "s", answers.put)
         for n in range(3):
             short = window(f"f{n}", channel="C02", samples=spoken.samples[: SAMPLE_RATE // 2])

@@ -1,9 +1,9 @@
-"""Mending: finals that leave speech without words have it read once more before they are answered.
+"""Second decode: send the holes of finals to the engine again, before the result is delivered.
 
-Owns the way between a caller and the pool: which holes are read again, and how the readings become one
-answer. Where holes lie and how they are filled is `holes`. Serves live finals, pushed pieces and files alike,
-because all of them come through `EngineService.submit`. Invariants: each window gets exactly one answer, as
-from the pool; a hole is read again once; speech that has no words then stands in the answer's `unread`.
+Stands between the caller and the pool. Decides which holes are decoded again, and combines the results.
+`holes` finds the holes and fills them. Works for live finals, uploaded pieces and files, because all of them
+pass `EngineService.submit`. Invariants: each window gets exactly one result, as from the pool. Each hole is
+decoded again once; speech that still has no words is listed in the result's `unread`.
 """
 
 from __future__ import annotations
@@ -34,34 +34,36 @@ from host_stt.holes import SPEECH_SAMPLES_MIN, Hole, Range, fill, find_holes, pa
 logger = logging.getLogger(__name__)
 
 PART_SAMPLES = 8 * SAMPLE_RATE
-"""What is left of a hole after a second reading is read in parts of up to this, cut at pauses."""
+"""What is left of a hole after a second decode is decoded in parts of up to this length, cut at pauses."""
 NEW_SAMPLES_MIN = SAMPLE_RATE
-"""A part must be this much shorter than what was read before, or it would only be read the same."""
+"""A part must be this much shorter than the audio of the previous decode; otherwise the result would be the
+same.
+"""
 LOGPROB_MIN = -1.0
-"""OpenAI's threshold: a second reading that is less sure of itself adds no words."""
+"""OpenAI's threshold: a second decode with a lower average log probability adds no words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What may be read again of one window."""
+    """Limits of the second decodes for one window."""
 
-    rounds: int  # in each after the first, what is left of a hole is read, in shorter parts
-    readings: int  # each costs a decode; the longest holes go first
-    samples: int
+    rounds: int  # from the second round on, the rest of a hole is decoded in shorter parts
+    readings: int  # number of decodes; the longest holes go first
+    samples: int  # of all second decodes together
 
 
 LIVE = Limits(rounds=1, readings=2, samples=15 * SAMPLE_RATE)
 LONG = Limits(rounds=3, readings=6, samples=45 * SAMPLE_RATE)
-"""For pieces of recordings: nobody waits for their text within a second."""
+"""For pieces of recordings, whose text is not needed within a second."""
 LIVE_SAMPLES_MAX = 15 * SAMPLE_RATE
-"""A longer final is no live one (10 s at most where nobody set more): it is a pushed piece."""
+"""A longer final is not live (live ones have at most 10 s by default) but a piece of an upload."""
 
 Deliver = Callable[[Answer], None]
 Submit = Callable[[Window, str, Deliver], None]
 
 
 class VoiceDetector(Protocol):
-    """Hears where there is speech."""
+    """Finds speech in audio."""
 
     @property
     def frame_samples(self) -> int: ...
@@ -71,15 +73,15 @@ class VoiceDetector(Protocol):
 
 
 class HoleCounts(Protocol):
-    """Who counts. Called from pool threads."""
+    """Counts holes. Called from pool threads."""
 
     def hole(self, outcome: str, speech_s: float) -> None:
-        """outcome: `filled`, `silent` (a decoded silence), or why the hole is unread."""
+        """outcome: `filled`, `silent` (the second decode found silence), or why the hole is unread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A stretch that was read again, and what came of it."""
+    """A range that was decoded again, and its result."""
 
     part: Range
     answer: Answer
@@ -87,33 +89,33 @@ class Read:
 
 @dataclass(slots=True)
 class _Case:
-    """One window whose holes are being read again. Locked: answers come from several threads."""
+    """One window whose holes are being decoded again. Locked, because results come from several threads."""
 
     window: Window
     source: str
     deliver: Deliver
     first: Transcript
     voiced: list[Range]
-    words: list[Word]  # so far
-    holes: list[Hole]  # of these words
-    found: list[Range]  # the holes of the first reading
+    words: list[Word]  # including words added so far
+    holes: list[Hole]  # of `words`
+    found: list[Range]  # the holes of the first result
     limits: Limits
     rounds: int = 0
-    samples: int = 0  # read again
+    samples: int = 0  # decoded again
     answers: dict[tuple[int, Range], Answer | None] = field(default_factory=dict)
-    """Of this round: by index of the hole and by the part of it that is read."""
+    """Of the current round, by (index of the hole, decoded part of it); None: no result yet."""
     read: list[Read] = field(default_factory=list)  # of all rounds
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fill(self) -> None:
-        """Take in the answers of a round."""
+        """Add the words of a round's results."""
         heard: dict[int, list[Word]] = {}
         for (index, part), answer in sorted(self.answers.items(), key=lambda item: item[0]):
             if answer is not None:
                 heard.setdefault(index, []).extend(believed_words(answer))
                 self.read.append(Read(part, answer))
         words = self.words
-        for index in sorted(heard, reverse=True):  # from behind: filling moves what follows
+        for index in sorted(heard, reverse=True):  # backwards, because filling shifts the words after a hole
             words = fill(words, self.holes[index], heard[index])
         self.words = words
         self.holes = self.find_holes()
@@ -123,8 +125,8 @@ class _Case:
         return find_holes(self.words, self.voiced, (start, start + len(self.window.samples)))
 
 
-class Mender:
-    """submit: the pool's. Its own `submit` takes windows of every kind; only finals are mended."""
+class SecondDecoder:
+    """Decodes the holes of finals again. submit: the pool's `submit`."""
 
     def __init__(self, submit: Submit, detector: VoiceDetector, counts: HoleCounts) -> None:
         self._submit = submit
@@ -132,7 +134,7 @@ class Mender:
         self._counts = counts
 
     def submit(self, window: Window, source: str, deliver: Deliver) -> None:
-        """Have a window decoded; `deliver` is called once, from any thread."""
+        """Decode a window of any kind; `deliver` is called once, from any thread."""
         if not window.priority.is_final:
             self._submit(window, source, deliver)
         else:
@@ -148,11 +150,11 @@ class Mender:
             self._finish(case)
 
     def _case(self, window: Window, source: str, deliver: Deliver, first: Transcript) -> _Case | None:
-        """None when no speech is without words."""
+        """The state of a window with holes; None if all speech has words."""
         try:
             probabilities = self._detector.probabilities(window.as_float32())
-        except Exception:  # a library of others; its failure must not cost the text
-            logger.exception("window %s: the voice detector failed", window.id)
+        except Exception:  # a foreign library; its failure must not cost the text
+            logger.exception("window %s: the speech detector failed", window.id)
             return None
         voiced = voiced_ranges(probabilities, self._detector.frame_samples, window.start_sample)
         is_live = window.priority is Priority.FINAL and len(window.samples) <= LIVE_SAMPLES_MAX
@@ -163,7 +165,7 @@ class Mender:
         return case if case.holes else None
 
     def _next_round(self, case: _Case) -> bool:
-        """Have the holes read that may be; False when there is none."""
+        """Submit the parts to decode in this round; False if there are none."""
         chosen = _chosen(case) if case.rounds < case.limits.rounds else []
         case.rounds += 1
         case.answers = dict.fromkeys(chosen)
@@ -177,10 +179,11 @@ class Mender:
         with case.lock:
             case.answers[which] = answer
             if None in case.answers.values():
+                # Some results of this round are still missing; the thread of the last one continues.
                 return
         try:
             case.fill()
-        except Exception:  # a mistake of ours here must not cost the text of the first reading
+        except Exception:  # a fault in this code must not cost the text of the first result
             logger.exception("window %s: its holes could not be filled", case.window.id)
             case.rounds = case.limits.rounds
         if not self._next_round(case):
@@ -193,47 +196,50 @@ class Mender:
             is_silent = any(map(is_silence, _readings_of(found, case.read)))
             outcome = left[0] if left else "silent" if is_silent else "filled"
             self._counts.hole(outcome, _length(found) / SAMPLE_RATE)
-        case.deliver(mended(case.first, case.words, case.read, unread))
+        case.deliver(with_filled_holes(case.first, case.words, case.read, unread))
 
 
 def may_have_holes(window: Window, first: Transcript) -> bool:
-    """Cheap, before the detector is asked."""
+    """A cheap test before the speech detector runs."""
     if not first.words:
-        # Nothing was said, and the model is sure; or it gave no times, and nothing can be told.
+        # No words: either the model is sure that there is no speech, or it gave no times to find holes with.
         return not first.segments and first.no_speech_prob <= NO_SPEECH
     covered = sum(word.end_sample - word.start_sample for word in first.words)
+    # There may be a hole only if the words leave a second of the window free, or if one was stretched over
+    # it.
     return len(window.samples) - covered >= SPEECH_SAMPLES_MIN or any(map(_is_long, first.words))
 
 
 def believed_words(answer: Answer) -> tuple[Word, ...]:
-    """What a second reading may add."""
+    """The words that a second decode may add."""
     if not isinstance(answer, Transcript) or answer.end_reason is not EndReason.COMPLETE:
         return ()
     return answer.words if answer.avg_logprob >= LOGPROB_MIN else ()
 
 
 def is_silence(answer: Answer) -> bool:
-    """The model read it, wrote nothing and says that nobody speaks."""
+    """The model decoded it, wrote nothing and reports that there is no speech."""
     return isinstance(answer, Transcript) and not answer.words and answer.no_speech_prob > NO_SPEECH
 
 
 def unread_of(left: Sequence[Hole], read: Sequence[Read]) -> tuple[Unread, ...]:
-    """left: the holes of all words; read: what was read again."""
+    """left: the holes that remain; read: the ranges that were decoded again."""
     unread = []
     for hole in left:
         answers = _readings_of((hole.start_sample, hole.end_sample), read)
         if any(map(is_silence, answers)):
             continue
+            # The detector found speech, but the model reports silence: not a hole.
         was_read = bool(answers) and all(isinstance(answer, Transcript) for answer in answers)
         reason = UnreadReason.NO_WORDS if was_read else UnreadReason.NOT_READ_AGAIN
         unread.append(Unread(hole.start_sample, hole.end_sample, reason))
     return tuple(unread)
 
 
-def mended(
+def with_filled_holes(
     first: Transcript, words: Sequence[Word], read: Sequence[Read], unread: tuple[Unread, ...]
 ) -> Transcript:
-    """The first reading with `words` in place of its own; where it had none, the second one's language."""
+    """The first result with `words` instead of its own; if it had no words, in the second one's language."""
     if tuple(words) == first.words:
         return replace(first, unread=unread)
     spoke = first if first.words else next(r.answer for r in read if believed_words(r.answer))
@@ -252,7 +258,7 @@ def _is_long(word: Word) -> bool:
 
 
 def _chosen(case: _Case) -> list[tuple[int, Range]]:
-    """What to read now, by index of the hole: the longest holes, as many as the limits allow."""
+    """(index of the hole, part) for this round: the longest holes first, within the limits."""
     chosen: list[tuple[int, Range]] = []
     samples_left = case.limits.samples - case.samples
     readings_left = case.limits.readings - len(case.read)
@@ -267,19 +273,20 @@ def _chosen(case: _Case) -> list[tuple[int, Range]]:
 
 
 def _parts_wanted(case: _Case, hole: Hole) -> list[Range]:
-    """At first the whole hole; after that its parts, where they are shorter than what was read before."""
+    """First the whole hole; later its parts, if they are shorter than what was decoded before."""
     whole = (hole.read_from, hole.read_to)
     before = [
         _length(one.part) for one in case.read if _touch(one.part, (hole.start_sample, hole.end_sample))
     ]
     if not before or _length(whole) <= min(before) - NEW_SAMPLES_MIN:
         return [whole]
+    # The same audio in a window of nearly the same length gives the same result, so only shorter parts help.
     shorter = parts(hole, case.voiced, min(PART_SAMPLES, _length(whole) * 2 // 3))
     return shorter if max(map(_length, shorter)) <= min(before) - NEW_SAMPLES_MIN else []
 
 
 def _second_window(case: _Case, part: Range) -> Window:
-    """The part alone, in the language that the first reading found, without what was said before."""
+    """A window of the part alone, in the language of the first result, without history."""
     window = case.window
     start = window.start_sample
     return replace(
@@ -288,7 +295,7 @@ def _second_window(case: _Case, part: Range) -> Window:
         start_sample=part[0],
         language=case.first.language if case.words else window.language,
         history="",
-        is_second_reading=True,
+        is_second_decode=True,
     )
 
 

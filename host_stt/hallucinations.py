@@ -1,7 +1,7 @@
-"""Phrases that Whisper writes where nobody speaks, and when a segment is taken for one.
+"""Hallucinations: phrases that Whisper writes without speech, and when a segment counts as one.
 
-Pure but for its lists, ghosts.json beside this file, read once. People do say these phrases, so the words
-alone never condemn a segment: its audio must be faint too, or the model must doubt it.
+Pure but for its lists, hallucinations.json beside this file, read once. People do say these phrases, so the
+words alone never condemn a segment: its audio must be faint too, or the model must doubt it.
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ from functools import cache
 from pathlib import Path
 
 from host_stt.contract import Float32Array, Segment
-from host_stt.sound import loudest_dbfs
+from host_stt.loudness import loudest_dbfs
 
-LIST = Path(__file__).with_name("ghosts.json")
+LIST = Path(__file__).with_name("hallucinations.json")
 FAINT_DBFS = -50.0
-"""No voice that a desk listens to peaks lower; hiss of an open channel does."""
+"""No voice on a monitored channel has a lower peak; the hiss of an open channel has."""
 FAINT_BELOW_DB = 25.0
-"""Under the window's loudest sound. Words are drawn in to what lies within 28 dB of it."""
+"""Below the window's loudest part. Word times cover only audio within 28 dB of it."""
 NO_SPEECH = 0.6  # OpenAI's threshold
 UNSURE_NO_SPEECH, UNSURE_LOGPROB = 0.4, -1.0
-"""The model doubts both that there is speech and its own words."""
+"""With both, the model doubts that there is speech and doubts its own words."""
 SNEEZE_NO_SPEECH, SNEEZE_LOGPROB = 0.2, -0.5
-"""Base is surer than this of what it writes for a sneeze where a person does say it clearly."""
+"""Where a person clearly says what base writes for a sneeze, base is more certain than this."""
 
 
-def is_ghost(segment: Segment, language: str, samples: Float32Array, start_sample: int) -> bool:
-    """samples: (n,) float32, the window; start_sample: of samples[0]."""
+def is_hallucination(segment: Segment, language: str, samples: Float32Array, start_sample: int) -> bool:
+    """True if the segment is a listed phrase and its audio is faint, or the model doubts it.
+
+    A listed sound (a sigh, a throat) or sneeze counts only if the model doubts it: "yeah" in a low voice is
+    faint audio too. samples: (n,) float32, the window; start_sample: position of samples[0].
+    """
     text, no_speech, logprob = _plain(segment.text), segment.no_speech_prob, segment.avg_logprob
     if text in _phrases("sneezes", language):
         return no_speech > SNEEZE_NO_SPEECH and logprob < SNEEZE_LOGPROB
