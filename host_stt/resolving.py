@@ -93,7 +93,7 @@ def _auto(config: EngineConfig, meter: ModelMeter, on_progress: OnProgress | Non
     chosen, why = choose(models, config.channels_expected)
     reason = f"auto: {origin}{why}"
     if not origin and default not in {one.name for one in models} and is_more_accurate(default, chosen.name):
-        reason += f". {default}, more accurate, is not here (host-stt model fetch {default} brings it)"
+        reason += f". {default}, more accurate, is not here (host-stt model fetch {default} downloads it)"
     model = ResolvedModel(chosen.path, chosen.name, reason)
     return replace(model, available=with_choice(model, listed, models))
 
