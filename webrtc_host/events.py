@@ -215,7 +215,7 @@ class SegmentRevised(ChannelEvent):
     segment: str
     """Id of the final whose text this event replaces."""
     revision: int
-    """1 for the first revision of the segment. A consumer keeps the text with the highest number."""
+    """1 for the first revision of the segment. The revision with the highest number holds."""
     old_text: str
     """The text before this revision."""
     text: str

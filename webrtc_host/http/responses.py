@@ -77,7 +77,7 @@ class SessionRemovedResponse(Response):
 
 class SegmentsResponse(Response):
     session: str
-    segments: Annotated[list[dict[str, Any]], Field(description="segment.final events, as watchers get them")]
+    segments: Annotated[list[dict[str, Any]], Field(description="segment.final events with their revisions")]
     next_after: Annotated[int | None, Field(description="`after` of the next page; null: the last page")]
 
 

@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from webrtc_host.events import ErrorReported, Event, SegmentFinal, SegmentInterim
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_codec import Envelope, encode, mark_not_durable
+from webrtc_host.transcript.event_codec import Envelope, decode, encode, mark_not_durable
 
 INTERIMS_PENDING_MAX = 1000
 """Waiting behind stored events that are being saved; that takes milliseconds, or `degrade` ends it."""
@@ -61,6 +61,10 @@ class LoggedEvent(EncodedEvent):
     def kind(self) -> EventType:
         return self.envelope.event.kind
 
+    def encoded(self) -> EncodedEvent:
+        """What a log holds of it: the typed event takes two to three times the memory of its JSON."""
+        return EncodedEvent(self.session, self.seq, self.after_seq, self.channel, self.data)
+
 
 @dataclass(frozen=True, slots=True)
 class LogStatistics:
@@ -68,6 +72,15 @@ class LogStatistics:
     limit: int
     dropped: int
     head_seq: int
+
+
+class _HeldFinal(NamedTuple):
+    """Where a held final lies, so that those of a time are found without decoding the others."""
+
+    seq: int
+    channel: str
+    start_ms: int
+    end_ms: int
 
 
 Listener = Callable[[LoggedEvent], None]
@@ -117,7 +130,7 @@ class ReadableLog(Protocol):
         """An event that is never stored, made for one watcher alone; no listener hears of it."""
         ...
 
-    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[LoggedEvent]:
+    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[EncodedEvent]:
         """Held and visible events after `seq` that concern these channels (None: all), in order."""
         ...
 
@@ -167,10 +180,10 @@ class EventLog:
         self._listener = listener
         self._journal = journal
         self._pending: deque[LoggedEvent] = deque()  # not yet handed on: begins with a stored event, if any
-        self._unmarked: dict[int, LoggedEvent] = {}  # what is held with a mark, as it will be on disk
-        self._held: dict[int, LoggedEvent] = {}
+        self._unmarked: dict[int, EncodedEvent] = {}  # what is held with a mark, as it will be on disk
+        self._held: dict[int, EncodedEvent] = {}
         self._of_channel: dict[str | None, list[int]] = {}  # held seqs, ascending
-        self._finals: list[int] = []
+        self._finals: list[_HeldFinal] = []
         self.first_seq = head_seq + 1
         self.head_seq = self.visible_seq = self.saved_seq = head_seq
 
@@ -217,11 +230,11 @@ class EventLog:
         """An event that is never stored, made for one watcher alone; no listener hears of it."""
         return self._logged(event)
 
-    def get(self, seq: int) -> LoggedEvent | None:
+    def get(self, seq: int) -> EncodedEvent | None:
         """The stored event, or None when it is not (or no longer) held."""
         return self._held.get(seq)
 
-    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[LoggedEvent]:
+    def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[EncodedEvent]:
         """Held and visible events after `seq` that concern these channels (None: all), in order."""
         for number in range(max(seq + 1, self.first_seq), self.visible_seq + 1):
             event = self._held[number]
@@ -247,10 +260,11 @@ class EventLog:
     ) -> list[LoggedEvent]:
         """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, `limit` at most."""
         found: list[LoggedEvent] = []
-        for position in range(bisect_right(self._finals, after), len(self._finals)):
-            event = self._held[self._finals[position]]
-            if channel in (None, event.channel) and _overlaps(event, from_ms, to_ms):
-                found.append(event)
+        for position in range(bisect_right(self._finals, after, key=_seq_of), len(self._finals)):
+            final = self._finals[position]
+            is_in_time = final.end_ms > from_ms and (to_ms is None or final.start_ms < to_ms)
+            if is_in_time and channel in (None, final.channel):
+                found.append(_decoded(self._held[final.seq]))
                 if len(found) == limit:
                     break
         return found
@@ -259,10 +273,11 @@ class EventLog:
         return LogStatistics(len(self._held), self._capacity, self.first_seq - 1, self.head_seq)
 
     def _keep(self, event: LoggedEvent, seq: int) -> None:
-        self._held[seq] = event
+        self._held[seq] = event.encoded()
         self._of_channel.setdefault(event.channel, []).append(seq)
-        if event.kind is EventType.SEGMENT_FINAL:
-            self._finals.append(seq)
+        final = event.event
+        if isinstance(final, SegmentFinal):
+            self._finals.append(_HeldFinal(seq, final.channel, final.start_ms, final.end_ms))
         self.head_seq = seq
 
     def _hand_on(self, event: LoggedEvent) -> None:
@@ -280,9 +295,9 @@ class EventLog:
         """A stored event as watchers get it while it is not on disk, from memory too."""
         if event.seq is None:
             return event
-        self._unmarked[event.seq] = event
+        self._unmarked[event.seq] = event.encoded()
         marked = replace(event, data=mark_not_durable(event.data))
-        self._held[event.seq] = marked
+        self._held[event.seq] = marked.encoded()
         return marked
 
     def _drop_surplus(self) -> None:
@@ -292,7 +307,7 @@ class EventLog:
     def _drop_oldest(self) -> None:
         oldest = self._held.pop(self.first_seq)
         del self._of_channel[oldest.channel][0]
-        if oldest.kind is EventType.SEGMENT_FINAL:
+        if self._finals and self._finals[0].seq == self.first_seq:
             del self._finals[0]
         self.first_seq += 1
 
@@ -308,8 +323,9 @@ class EventLog:
         return None
 
 
-def _overlaps(logged: LoggedEvent, from_ms: int, to_ms: int | None) -> bool:
-    final = logged.event
-    if not isinstance(final, SegmentFinal):
-        return False
-    return final.end_ms > from_ms and (to_ms is None or final.start_ms < to_ms)
+def _seq_of(final: _HeldFinal) -> int:
+    return final.seq
+
+
+def _decoded(held: EncodedEvent) -> LoggedEvent:
+    return LoggedEvent(held.session, held.seq, held.after_seq, held.channel, held.data, decode(held.data))

@@ -23,6 +23,7 @@ from host_stt_common.names import one_line
 from webrtc_host.transcript import records
 from webrtc_host.transcript.export_formats import Clock, Format, Line, Times, Writer, coverage_csv
 from webrtc_host.transcript.records import Span
+from webrtc_host.transcript.revisions import with_revision
 from webrtc_host.transcript.store import Store
 
 PAGE_LINES = 500
@@ -183,5 +184,5 @@ def _line(row: Row[Any]) -> Line:
         raw=row.raw,
         language=row.language or "",
         conf=row.conf,
-        event=row.data,
+        event=with_revision(row.data, row.revised_data),
     )

@@ -53,7 +53,7 @@ class Line:
     raw: str
     language: str = ""
     conf: float | None = None
-    event: str = ""  # its JSON, as watchers got it
+    event: str = ""  # its JSON, as watchers got it, with its revision
 
     @property
     def plain(self) -> str:

@@ -13,9 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
+from webrtc_host.transcript.revisions import with_revision
 from webrtc_host.transcript.schema import audit, channels, coverage, events, segments, sessions
 
 Rows = Sequence[Row[Any]]
+
+revisions = events.alias("revisions")
+"""The `segment.revised` events, joined to the finals that they revise."""
+_IS_REVISION = and_(revisions.c.session == segments.c.session, revisions.c.seq == segments.c.revised_seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +83,29 @@ def channels_of(connection: Connection, session_ids: Iterable[str]) -> dict[str,
 
 
 def segment_page(connection: Connection, span: Span, after_seq: int, limit: int) -> list[tuple[int, str]]:
-    """Finals in the order of their events: (seq, the JSON that watchers got)."""
+    """Finals in the order of their events: (seq, the JSON that watchers got, with its revision)."""
     query = (
-        select(segments.c.seq, events.c.data)
+        select(segments.c.seq, events.c.data, revisions.c.data.label("revised_data"))
         .join_from(
             segments, events, and_(events.c.session == segments.c.session, events.c.seq == segments.c.seq)
         )
+        .outerjoin(revisions, _IS_REVISION)
         .where(segments.c.seq > after_seq)
         .order_by(segments.c.seq)
         .limit(limit)
     )
-    return [(row.seq, row.data) for row in connection.execute(_within(query, span))]
+    found = connection.execute(_within(query, span))
+    return [(row.seq, with_revision(row.data, row.revised_data)) for row in found]
 
 
 def line_page(connection: Connection, span: Span, after: tuple[int, int], limit: int) -> Rows:
-    """Finals after (start_ms, seq), ordered by time, with their channel's label and JSON."""
+    """Finals after (start_ms, seq), ordered by time, with their channel's label and JSON.
+
+    `revised_data`: the JSON of the newest revision, or None.
+    """
     start_ms, seq = after
     query = (
-        select(segments, channels.c.label, events.c.data)
+        select(segments, channels.c.label, events.c.data, revisions.c.data.label("revised_data"))
         .join_from(
             segments, events, and_(events.c.session == segments.c.session, events.c.seq == segments.c.seq)
         )
@@ -103,6 +113,7 @@ def line_page(connection: Connection, span: Span, after: tuple[int, int], limit:
             channels,
             and_(channels.c.session == segments.c.session, channels.c.channel == segments.c.channel),
         )
+        .outerjoin(revisions, _IS_REVISION)
         .where(
             or_(segments.c.start_ms > start_ms, and_(segments.c.start_ms == start_ms, segments.c.seq > seq))
         )

@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Table, bindparam, case, delete, select, update
+from sqlalchemy import BigInteger, Connection, Table, bindparam, case, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from webrtc_host.events import (
@@ -22,6 +23,7 @@ from webrtc_host.events import (
     CoverageChanged,
     Event,
     SegmentFinal,
+    SegmentRevised,
     SessionEnded,
     SessionStarted,
 )
@@ -35,6 +37,16 @@ from webrtc_host.transcript.schema import insert_of
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewTexts:
+    """Segments whose text is new in a transaction: rows with at least `id`, `text` and `raw`."""
+
+    finals: list[Row] = field(default_factory=list)
+    revised: list[Row] = field(default_factory=list)
+
+
 Marks = dict[str, int]
 """Values of `meta` that the writer has in memory; emptied when a transaction fails."""
 
@@ -44,8 +56,8 @@ ALIVE_WALL_MS = "alive_wall_ms"  # when the server was last known to run
 STOPPED_WALL_MS = "stopped_wall_ms"  # when it stopped in order; not there while it runs, and after a crash
 
 
-def insert_events(connection: Connection, events: list[LoggedEvent], marks: Marks) -> tuple[list[Row], int]:
-    """Write events with all their rows. Returns the rows of the finals, and the number of refused events.
+def insert_events(connection: Connection, events: list[LoggedEvent], marks: Marks) -> tuple[NewTexts, int]:
+    """Write events with all their rows. Returns the new texts, and the number of refused events.
 
     When the database refuses an event, only its row in `events` is written. When that is refused too (its
     session was deleted), the event is logged and left out: it must not block the events after it.
@@ -57,18 +69,20 @@ def insert_events(connection: Connection, events: list[LoggedEvent], marks: Mark
         # Together it is fast. One bad event fails the group; then they are written one by one, to find it.
         if is_of_database(error):
             raise
-    finals: list[Row] = []
+    new = NewTexts()
     refused = 0
     for event in events:
         try:
             with connection.begin_nested():
-                finals += _insert(connection, [event], marks)
+                one = _insert(connection, [event], marks)
+            new.finals.extend(one.finals)
+            new.revised.extend(one.revised)
         except Exception as error:
             if is_of_database(error):
                 raise
             logger.exception("event %s of %s does not fit the tables", event.seq, event.session)
             refused += not _insert_alone(connection, event)
-    return finals, refused
+    return new, refused
 
 
 def is_of_database(error: Exception) -> bool:
@@ -90,7 +104,7 @@ def forget_events(connection: Connection, session: str, up_to_seq: int) -> None:
         connection.execute(delete(table).where(table.c.session == session, table.c.seq <= up_to_seq))
 
 
-def _insert(connection: Connection, events: list[LoggedEvent], marks: Marks) -> list[Row]:
+def _insert(connection: Connection, events: list[LoggedEvent], marks: Marks) -> NewTexts:
     envelopes = [event.envelope for event in events]
     for envelope in envelopes:
         if isinstance(envelope.event, SessionStarted):
@@ -98,8 +112,11 @@ def _insert(connection: Connection, events: list[LoggedEvent], marks: Marks) -> 
     _add(connection, schema.events, [_event_row(event) for event in events])
     finals = [_segment_row(one, one.event) for one in envelopes if isinstance(one.event, SegmentFinal)]
     _add(connection, schema.segments, finals)
+    revised: list[Row] = []
     for envelope in envelopes:
         match envelope.event:
+            case SegmentRevised() as event:
+                revised += _segment_revised(connection, envelope, event)
             case SessionEnded():
                 _session_ended(connection, envelope)
             case ChannelOpened() as event:
@@ -108,8 +125,9 @@ def _insert(connection: Connection, events: list[LoggedEvent], marks: Marks) -> 
                 _channel_closed(connection, envelope, event)
     _apply_coverage(connection, envelopes)
     _raise_heads(connection, events)
-    _raise_ids(connection, [envelope.event for envelope in envelopes], marks)
-    return finals
+    # A revision names the id of an earlier final, so it gives out none.
+    _raise_ids(connection, [e.event for e in envelopes if not isinstance(e.event, SegmentRevised)], marks)
+    return NewTexts(finals, revised)
 
 
 def _insert_alone(connection: Connection, event: LoggedEvent) -> bool:
@@ -154,6 +172,28 @@ def _segment_row(envelope: Envelope, final: SegmentFinal) -> Row:
         "glossary_version": final.glossary_version,
         "latency_ms": envelope.latency_ms,
     }
+
+
+def _segment_revised(connection: Connection, envelope: Envelope, revised: SegmentRevised) -> list[Row]:
+    """Give the final its newest text; its row, or none: it is unknown, or has this or a higher revision.
+
+    `words` stay the engine's: they say what was heard when, and late audio is compared with them.
+    """
+    table = schema.segments
+    values: dict[str, Any] = {
+        "text": _storable(revised.text),
+        "edits": encode_edits(revised.edits).decode(),
+        "revision": revised.revision,
+        "revised_seq": envelope.seq,
+    }
+    if revised.glossary_version is not None:
+        values["glossary_version"] = revised.glossary_version
+    of_segment = (table.c.id == revised.segment, table.c.session == envelope.session)
+    is_newer = or_(table.c.revision.is_(None), table.c.revision < revised.revision)
+    if not connection.execute(update(table).where(*of_segment, is_newer).values(**values)).rowcount:
+        return []
+    found = connection.execute(select(table.c.id, table.c.text, table.c.raw).where(*of_segment))
+    return [dict(row) for row in found.mappings()]
 
 
 def _session_started(connection: Connection, envelope: Envelope, started: SessionStarted) -> None:
@@ -265,8 +305,8 @@ def _raise_heads(connection: Connection, events: list[LoggedEvent]) -> None:
 def _raise_ids(connection: Connection, events: list[Event], marks: Marks) -> None:
     """Store the highest ids used, so that a restarted server continues after them."""
     raised: dict[str, str] = {}
-    for key, field in ((UTTERANCE_MAX, "utterance"), (SEGMENT_MAX, "segment")):
-        number = max((number_of(getattr(event, field, None)) for event in events), default=0)
+    for key, name in ((UTTERANCE_MAX, "utterance"), (SEGMENT_MAX, "segment")):
+        number = max((number_of(getattr(event, name, None)) for event in events), default=0)
         if key not in marks:
             marks[key] = int(get_meta(connection, key) or 0)
         if number > marks[key]:

@@ -115,6 +115,8 @@ segments = Table(
     Column("edits", Text, nullable=False),  # JSON list, as on the wire
     Column("glossary_version", Integer),
     Column("latency_ms", BigInteger),
+    Column("revision", Integer),  # number of the segment.revised that `text` is from; NULL: none
+    Column("revised_seq", BigInteger),  # seq of that event
     _of_session(),
     Index(None, "session", "seq"),
     Index(None, "session", "channel", "start_ms"),

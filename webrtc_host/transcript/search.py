@@ -108,8 +108,8 @@ class SearchIndex:
         if self._catching_up is not None:
             await asyncio.wait((self._catching_up,))
 
-    def add(self, connection: Connection, finals: list[dict[str, Any]]) -> None:
-        """Index new finals, in the writer's thread and transaction.
+    def add(self, connection: Connection, new: rows.NewTexts) -> None:
+        """Index new and revised finals, in the writer's thread and transaction.
 
         Does not raise for errors of the index.
         """
@@ -117,12 +117,15 @@ class SearchIndex:
             return  # the background task will index them
         try:
             with connection.begin_nested():
-                _index(connection, finals)
+                _index(connection, new.finals)
+                _remove(connection, new.revised)
+                _index(connection, new.revised)
         except DBAPIError:
             # When the disk is full, the commit that follows fails too, and the writer reports it.
             self.failures += 1
             if self.failures == 1:
-                logger.exception("%s finals were not indexed; further ones are only counted", len(finals))
+                count = len(new.finals) + len(new.revised)
+                logger.exception("%s finals were not indexed; further ones are only counted", count)
 
     async def find(self, query: TextSearch) -> list[Hit]:
         """Find finals, newest first; one more than `limit` when there are more. No words: no results.
@@ -203,6 +206,17 @@ def _index(connection: Connection, finals: Sequence[dict[str, Any]]) -> None:
         connection.execute(_INSERTING[connection.dialect.name], values)
 
 
+def _remove(connection: Connection, revised: Sequence[dict[str, Any]]) -> None:
+    """Take texts out of the index that were replaced by others."""
+    numbers = [{"number": rows.number_of(row["id"])} for row in revised]
+    if numbers:
+        connection.execute(_REMOVING[connection.dialect.name], numbers)
+
+
+_REMOVING: dict[str, TextClause] = {
+    "sqlite": text("DELETE FROM search WHERE rowid = :number"),
+    "postgresql": text("DELETE FROM search WHERE number = :number"),
+}
 _INSERTING: dict[str, TextClause] = {
     # A final may be written twice, when the reply to a commit was lost; it is indexed once.
     "sqlite": text(

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
-AfterSegments = Callable[[Connection, list[dict[str, Any]]], None]
+AfterSegments = Callable[[Connection, rows.NewTexts], None]
 
 DELETE_EVERY = 100
 PROBE_MAX = 100
@@ -108,7 +108,7 @@ class StoreWriter:
     ) -> None:
         """Both are called in the event loop: on_saved for each committed group, on_state for each change."""
         self._on_saved, self._on_state = on_saved, on_state
-        self.after_segments: list[AfterSegments] = []  # run in the transaction that inserts these finals
+        self.after_segments: list[AfterSegments] = []  # run in the transaction that writes these texts
         self.state = WriterState()
         self._config = config
         self._clock = clock
@@ -248,11 +248,11 @@ class StoreWriter:
     def _write_events(self, connection: Connection, events: list[LoggedEvent]) -> None:
         if not events:
             return
-        finals, refused = rows.insert_events(connection, events, self._marks)
+        new, refused = rows.insert_events(connection, events, self._marks)
         self._totals.given_up += refused
-        if finals:
+        if new.finals or new.revised:
             for after in self.after_segments:
-                after(connection, finals)
+                after(connection, new)
 
     def _on_committed(self, group: list[LoggedEvent | _Job]) -> None:
         events = [item for item in group if isinstance(item, LoggedEvent)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.events import an_event
 from webrtc_host.seams import EventType
-from webrtc_host.transcript.event_log import INTERIMS_PENDING_MAX, LoggedEvent
+from webrtc_host.transcript.event_log import INTERIMS_PENDING_MAX, EncodedEvent, LoggedEvent
 from webrtc_host.transcript.saved_log import SavedLog
 
 
@@ -62,7 +62,7 @@ class Saved:
         return [event.seq for event in self.heard]
 
 
-def is_marked(event: LoggedEvent) -> bool:
+def is_marked(event: EncodedEvent) -> bool:
     return json.loads(event.data).get("durable") is False
 
 

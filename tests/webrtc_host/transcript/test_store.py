@@ -114,6 +114,8 @@ async def test_a_final_is_kept_with_raw_and_corrected_text(open_store: OpenStore
         "conf": -0.27,
         "glossary_version": 3,
         "latency_ms": 3000,
+        "revision": None,
+        "revised_seq": None,
     }
 
 

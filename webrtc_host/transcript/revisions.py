@@ -1,0 +1,29 @@
+"""Revisions of finals: the stored event of a final, with the text of its newest `segment.revised`.
+
+Pure. For readers who get each final once, as exports and the list of segments do; watchers get both events.
+The two events stay as they are in the record, so the first text is never lost.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from webrtc_host.transcript.event_codec import encode_json
+
+
+def with_revision(final: str, revision: str | None) -> str:
+    """The JSON of a final with the text, words and edits of its revision, and `revision`, its number.
+
+    Both are stored JSON. revision: None: the final was never revised. Words that the revision does not give
+    are not known: those of the final belong to its first text.
+    """
+    if revision is None:
+        return final
+    body: dict[str, Any] = json.loads(final)
+    newer: dict[str, Any] = json.loads(revision)
+    body |= {"text": newer["text"], "words": newer.get("words", []), "edits": newer.get("edits", [])}
+    if "glossary_version" in newer:
+        body["glossary_version"] = newer["glossary_version"]
+    body["revision"] = newer["revision"]
+    return encode_json(body).decode()
