@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.events import an_event
@@ -81,6 +81,7 @@ def test_every_event_type_has_one_class() -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda one: one.__name__)
+@settings(deadline=None)
 @given(data=st.data(), seq=st.none() | st.integers(1, 10**9), latency_ms=st.none() | MS)
 def test_an_event_comes_back_from_the_wire_as_it_was(
     cls: type[Event], data: st.DataObject, seq: int | None, latency_ms: int | None
