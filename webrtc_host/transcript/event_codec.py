@@ -116,11 +116,6 @@ def encode_words(words: Iterable[TimedWord]) -> bytes:
     return encode_json(_words_to_wire(tuple(words)))
 
 
-def decode_words(data: str) -> tuple[TimedWord, ...]:
-    """The words of a list that `encode_words` made."""
-    return _words_of_wire(json.loads(data))
-
-
 def encode_edits(edits: Iterable[Edit]) -> bytes:
     """A JSON list of edits, as on the wire."""
     return encode_json(_edits_to_wire(tuple(edits)))

@@ -177,7 +177,7 @@ def _segment_row(envelope: Envelope, final: SegmentFinal) -> Row:
 def _segment_revised(connection: Connection, envelope: Envelope, revised: SegmentRevised) -> list[Row]:
     """Give the final its newest text; its row, or none: it is unknown, or has this or a higher revision.
 
-    `words` stay the engine's: they say what was heard when, and late audio is compared with them.
+    `words` and `raw` stay the engine's: they say what was heard, and when.
     """
     table = schema.segments
     values: dict[str, Any] = {

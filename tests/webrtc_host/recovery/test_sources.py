@@ -33,6 +33,7 @@ from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import PipelineConfig, SpeechConfig
 from webrtc_host.speech.windowing import WindowingConfig
+from webrtc_host.transcript.event_codec import decode_readable
 from webrtc_host.transcript.past import KINDS
 
 LEAD_SAMPLES = SECOND // 2
@@ -98,7 +99,8 @@ class Scene:
     async def read(self, engine: ExactEngine) -> int:
         """As the service does it: with what the record knows at this moment."""
         log = self.channel.session.log
-        stored = [logged.envelope for logged in log.since(0) if logged.kind in KINDS]
+        decoded = decode_readable(held.data for held in log.since(0))
+        stored = [envelope for envelope in decoded if envelope.event.kind in KINDS]
         known = replace(known_of(0, stored), to_seq=log.head_seq)
         audio = UploadedAudio([Run(0, SAMPLES)])
         totals = ReadingTotals()

@@ -23,9 +23,7 @@ from webrtc_host.transcript.event_codec import (
     UnreadableEvent,
     decode,
     decode_readable,
-    decode_words,
     encode,
-    encode_words,
 )
 
 WALL = datetime(2026, 11, 21, 6, 10, 1, 234_000, tzinfo=UTC)
@@ -163,11 +161,6 @@ def test_an_event_that_cannot_be_understood_is_skipped_and_the_others_are_read(
     with pytest.raises(UnreadableEvent, match="a stored event cannot be read"):
         decode(strange)
     assert list(decode_readable([STORED, strange, "{", "[]", STORED])) == [decode(STORED)] * 2
-
-
-def test_words_come_back_from_their_list() -> None:
-    words = (TimedWord("관제", 0, 400, 0.93), TimedWord("tower", 400, 700))
-    assert decode_words(encode_words(words).decode()) == words
 
 
 @pytest.mark.parametrize("enum", [ChannelState, CoverageState, Source])

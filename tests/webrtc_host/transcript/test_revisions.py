@@ -82,7 +82,7 @@ async def test_the_row_has_the_new_text_and_keeps_what_the_engine_said(revised: 
     first, second = await revised.rows()
     assert (first.text, first.raw) == ("Alpha-1 proceed to gate seven", HEARD)
     assert json.loads(first.edits)[0]["to"] == "Alpha-1"
-    assert json.loads(first.words) == WORDS  # late audio is compared with what was heard
+    assert json.loads(first.words) == WORDS
     assert (first.glossary_version, first.start_ms, first.end_ms) == (4, 1000, 2500)
     assert (second.text, second.revised_seq) == ("hold there", None)
 
