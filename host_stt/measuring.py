@@ -1,8 +1,8 @@
 """Measure the cost of a model on this machine: a real decode of a bundled clip, like the engine's.
 
 The clip is 6.6 s of synthetic speech in one window. Each kind of window is decoded several times, and the
-shortest time counts, because other work on the machine can only add time. `measured_costs` stores the result,
-and `model_cost` makes the estimate from it.
+shortest time counts, because other work on the machine can only add time. `measure_process` decodes,
+`measured_costs` stores the result, and `model_cost` makes the estimate from it.
 """
 
 from __future__ import annotations
@@ -10,33 +10,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from host_stt.config import EngineConfig
-from host_stt.contract import SAMPLE_RATE, Priority, WindowError
-from host_stt.engines.base import Engine
-from host_stt.engines.configured import load_whisper
-from host_stt.errors import ModelDamaged, ModelError
+from host_stt.errors import ModelError
 from host_stt.machine import decoding_conditions
+from host_stt.measure_process import DECODING_FAILURES, MeasurementEnded, measured_in_child
 from host_stt.measured_costs import MeasuredCosts, key_of
 from host_stt.model_cost import ModelCost
-from host_stt.models import ResolvedModel, clip_window, warm_up
+from host_stt.models import ResolvedModel
 from host_stt_common.plain import plain_error
 
 logger = logging.getLogger(__name__)
 
 OnMeasuring = Callable[[str], None]
 """Called with the name of the model that is being measured."""
-CLIP = Path(__file__).with_name("measuring.wav")
-"""espeak-ng, see scripts/make_measuring_clip.py; not the voice of a person."""
-_DECODES_MAX = 4
-_DECODING_S = 3.0  # then the shortest time so far counts, for a large model on a slow CPU
 _UNFINISHED_MAX = 2
-_FAILURES = (RuntimeError, ValueError, OSError)
-"""Exceptions of CTranslate2 and of a model's files."""
 
 
 class ModelMeter:
@@ -52,7 +42,7 @@ class ModelMeter:
         weights_sha256 = self._costs.known_sha256(model.path / "model.bin")
         if weights_sha256 is None:
             return None
-        with contextlib.suppress(*_FAILURES):  # device: cuda on a machine without one
+        with contextlib.suppress(*DECODING_FAILURES):  # device: cuda on a machine without one
             return self._costs.find(key_of(weights_sha256, self._conditions))
         return None
 
@@ -77,28 +67,27 @@ class ModelMeter:
     def _check_tries(self, model: ResolvedModel, key: str) -> None:
         if self._costs.unfinished(key) >= _UNFINISHED_MAX:
             raise ModelError(
-                f"the measurement of {model.name} ended the process {_UNFINISHED_MAX} times; "
+                f"the measurement of {model.name} did not end in order {_UNFINISHED_MAX} times; "
                 f"host-stt model list --measure tries again"
             )
 
     def _measure_and_keep(self, model: ResolvedModel, key: str) -> ModelCost:
         self._costs.begin(key, model.name, self._conditions)
-        cost: ModelCost | None = None
         try:
             cost = self._measure(model)
-        finally:
-            self._costs.keep(key, model.name, self._conditions, cost)
+        except MeasurementEnded:
+            raise  # the attempt stays counted; after two, no start measures this model
+        except BaseException:
+            self._costs.keep(key, model.name, self._conditions, None)
+            raise
+        self._costs.keep(key, model.name, self._conditions, cost)
         return cost
 
     def _measure(self, model: ResolvedModel) -> ModelCost:
         if self._on_measuring:
             self._on_measuring(model.name)
         began_s = time.perf_counter()
-        engine = load_whisper(self._config.model_copy(update={"gpus": self._config.gpus[:1]}), model)
-        try:
-            cost = measure(engine)
-        finally:
-            engine.close()
+        cost = measured_in_child(self._config.model_copy(update={"gpus": self._config.gpus[:1]}), model)
         logger.info("measured %s in %.1f s", model.name, time.perf_counter() - began_s)
         return cost
 
@@ -110,33 +99,6 @@ class ModelMeter:
         return key_of(self._costs.weights_sha256(model.path / "model.bin"), self._conditions)
 
 
-def measure(engine: Engine) -> ModelCost:
-    """Decode the clip as a final and as an interim. Raises ModelDamaged if the result is not usable."""
-    warm_up(engine, must_hear=False)
-    language = engine.languages[0]  # English, where the model knows it
-    return ModelCost(
-        final_s=_least_s(engine, language, Priority.FINAL),
-        interim_s=_least_s(engine, language, Priority.INTERIM),
-        speech_s=len(clip_window(CLIP).samples) / SAMPLE_RATE,
-    )
-
-
-def _least_s(engine: Engine, language: str, priority: Priority) -> float:
-    """The shortest time of several decodes of the clip."""
-    window = clip_window(CLIP, priority, language)
-    least_s, spent_s = math.inf, 0.0
-    for _ in range(_DECODES_MAX):
-        began_s = time.perf_counter()
-        (answer,) = engine.decode([window])
-        took_s = time.perf_counter() - began_s
-        if isinstance(answer, WindowError):
-            raise ModelDamaged(f"the model {engine.model} cannot decode the measuring clip: {answer.message}")
-        least_s, spent_s = min(least_s, took_s), spent_s + took_s
-        if spent_s > _DECODING_S:
-            break
-    return least_s
-
-
 @contextlib.contextmanager
 def _one_sentence(model: ResolvedModel) -> Iterator[None]:
     """Turn exceptions of a model or its files into ModelError."""
@@ -144,9 +106,7 @@ def _one_sentence(model: ResolvedModel) -> Iterator[None]:
         yield
     except ModelError:
         raise
-    except _FAILURES as error:
+    except DECODING_FAILURES as error:
         logger.warning("the measurement of %s failed", model.name, exc_info=True)
-        # The native library raises RuntimeError with its own sentences.
-        is_sentence = isinstance(error, RuntimeError) and " " in str(error)
-        why = str(error) if is_sentence else plain_error(error, "the log has the details")
+        why = plain_error(error, "the log has the details")
         raise ModelError(f"{model.name} cannot be measured: {why}") from error

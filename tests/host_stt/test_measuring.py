@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +16,9 @@ from host_stt.contract import Answer, Window, WindowError
 from host_stt.engines.fake import FakeEngine
 from host_stt.errors import ModelDamaged, ModelError
 from host_stt.machine import decoding_conditions
+from host_stt.measure_process import CLIP, COMMAND, MeasurementEnded, measure, measured_in_child
 from host_stt.measured_costs import MeasuredCosts, key_of
-from host_stt.measuring import CLIP, ModelMeter, measure
+from host_stt.measuring import ModelMeter
 from host_stt.models import STARTER_FOLDER, ResolvedModel, clip_window
 
 STARTER = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
@@ -53,10 +57,12 @@ def test_a_model_is_measured_again_when_asked_or_under_other_conditions(config: 
 
 
 @pytest.mark.model
-def test_base_costs_more_than_the_starter(config: EngineConfig, base_model: Path) -> None:
+def test_a_real_model_has_a_cost_of_its_own(config: EngineConfig, base_model: Path) -> None:
+    base = ResolvedModel(base_model, "base", "test")
     meter = ModelMeter(config)
-    base = meter.cost(ResolvedModel(base_model, "base", "test"))
-    assert base.final_s > 2 * meter.cost(STARTER).final_s
+    costs = [meter.cost(base), meter.cost(STARTER)]
+    assert costs[0] != costs[1]
+    assert [meter.remembered(base), meter.remembered(STARTER)] == costs
 
 
 @pytest.mark.model
@@ -80,7 +86,7 @@ def test_a_model_whose_measurement_ended_the_process_twice_is_left_alone(config:
         key = key_of(costs.weights_sha256(STARTER_FOLDER / "model.bin"), conditions)
         for _ in range(2):
             costs.begin(key, "starter", conditions)
-    with pytest.raises(ModelError, match="ended the process 2 times; host-stt model list --measure"):
+    with pytest.raises(ModelError, match="did not end in order 2 times; host-stt model list --measure"):
         ModelMeter(config).cost(STARTER)
 
 
@@ -93,6 +99,26 @@ def test_such_a_model_is_measured_when_a_person_asks(config: EngineConfig) -> No
         for _ in range(2):
             costs.begin(key, "starter", conditions)
     assert ModelMeter(config).cost(STARTER, again=True).final_s > 0
+
+
+def test_a_process_that_is_killed_while_it_measures_is_one_sentence(config: EngineConfig) -> None:
+    code = "import os, sys; sys.stdin.readline(); os.kill(os.getpid(), 9)"
+    with pytest.raises(MeasurementEnded, match="ended with signal 9; the memory may be too small"):
+        measured_in_child(config, STARTER, (sys.executable, "-c", code))
+
+
+@pytest.mark.model
+def test_a_measuring_process_ends_when_its_parent_is_gone() -> None:
+    request = {
+        "config": {"device": "cpu"},
+        "model": {"path": str(STARTER_FOLDER), "name": "starter", "is_starter": True},
+    }
+    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.close()  # as the system does for a parent that was killed
+        assert process.stdout.read() == b""
+        assert process.wait(60) == 1
 
 
 def test_a_model_that_answers_the_clip_with_an_error_is_damaged() -> None:
