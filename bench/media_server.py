@@ -56,10 +56,10 @@ class StockFeed(TrackFeed):
     """Like the aiortc examples: one frame at a time from `recv`, through a resampler."""
 
     def __init__(
-        self, receiver: Any, channel: Channel, config: MediaConfig, on_over: Callable[..., None]
+        self, receiver: Any, channel: Channel, config: MediaConfig, on_finished: Callable[..., None]
     ) -> None:
         handle = receiver._handle_rtp_packet
-        super().__init__(receiver, channel, config, on_over)
+        super().__init__(receiver, channel, config, on_finished)
         receiver._handle_rtp_packet = handle
 
     async def _wait_for_end(self) -> None:

@@ -1,1 +1,1 @@
-"""Sockets and time: doors, media, speech, transcript and desk of the 8082 process."""
+"""The 8082 process: takes audio in, keeps time, and gives text to watchers."""

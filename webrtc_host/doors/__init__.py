@@ -1,1 +1,1 @@
-"""Every way in, one file each; each ends in a Channel."""
+"""The inputs for audio: WebRTC offers, WHIP, sockets, uploads, backfill. Each one feeds channels."""

@@ -197,7 +197,7 @@ class OfferDoor:
         "DELETE",
         "/offer/{connection}",
         Role.OPERATOR,
-        "End a connection, after its last words",
+        "End a connection after its last audio is transcribed",
         errors=(404,),
     )
     async def hang_up(self, request: web.Request) -> web.Response:

@@ -1,1 +1,1 @@
-"""Media: packets to 16 kHz mono blocks on a channel's timeline."""
+"""Media: turns packets into 16 kHz mono blocks on a channel's timeline."""

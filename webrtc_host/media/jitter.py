@@ -166,7 +166,7 @@ class JitterBuffer:
 
     def _count_late(self, sequence: int, packet: RtpPacket) -> None:
         opened = self._lost_at.pop(sequence, None)
-        if opened is not None:
+        if opened is not None:  # the wait was too short for this packet, so the next waits are longer
             self._lateness.add(packet.arrival_sample - opened, packet.arrival_sample)
         if opened is not None or (self._first is not None and sequence < self._first):
             self.statistics.late += 1
@@ -189,7 +189,7 @@ class JitterBuffer:
         step = abs(_step(packet.sequence, known.sequence, SEQUENCES))
         waited = packet.arrival_sample - known.arrival_sample
         is_near = packet.ssrc == known.ssrc and step <= self._config.near_packets
-        if is_near and step == 0:
+        if is_near and step == 0:  # the same packet twice is not a second packet of a new stream
             self.statistics.duplicates += 1
             self._candidate = known
             return []
@@ -213,9 +213,8 @@ class JitterBuffer:
             until = packets[-1].arrival_sample + self._config.candidate_samples
             self._old_stream = (self._ssrc, self._highest % SEQUENCES, until)
             self._is_restart = packets[0].ssrc != self._ssrc
-            self._lost_at_restart = (
-                1  # between two streams nothing can be counted; 1 says that audio is missing
-            )
+            # Between two streams the lost packets cannot be counted; 1 means that some audio is missing.
+            self._lost_at_restart = 1
             self.statistics.restarts += 1
         self._lateness.on_time(self._newest_arrival)
         self._ssrc = packets[0].ssrc
@@ -242,10 +241,12 @@ class JitterBuffer:
             elif self._must_wait():
                 break
             else:
-                frames.append(self._skip_hole())
+                frames.append(self._skip_gap())
         return frames
 
     def _must_wait(self) -> bool:
+        # The wait of a gap starts when the first packet behind it arrives, so each gap has its own wait. The
+        # number of held packets is bounded, however long the wait is.
         opened = min(packet.arrival_sample for packet in self._held.values())
         is_young = self._newest_arrival - opened < self.wait_samples
         return is_young and len(self._held) < self._config.packets_max
@@ -255,9 +256,9 @@ class JitterBuffer:
             self._first = self._next = min(self._held)
         while self._held:
             packet = self._held.pop(self._next, None)
-            yield self._skip_hole() if packet is None else self._release(packet, 0)
+            yield self._skip_gap() if packet is None else self._release(packet, 0)
 
-    def _skip_hole(self) -> Frame:
+    def _skip_gap(self) -> Frame:
         """Count the packets before the first held one as lost, and release that one."""
         opened = min(packet.arrival_sample for packet in self._held.values())
         first = min(self._held)

@@ -128,9 +128,8 @@ class RtpStream:
         if last < missing <= self._conceal_allowance:
             blocks += self._conceal(packet, missing, self._decoder.conceal(missing - last))
         elif last < missing:
-            self._concealed_run = (
-                self._config.conceal_samples_max
-            )  # gap too long: its end is not concealed either
+            # The gap is too long to conceal, so its last packet is not concealed either.
+            self._concealed_run = self._config.conceal_samples_max
         return blocks + self._repair(packet, last)
 
     @property

@@ -251,6 +251,7 @@ class Timeline:
         that arrive faster were queued in the network: nothing is missing.
         """
         (wall, media), held, self._held = self._pace(), self._held, []
+        # 4/5 of the audio's time is enough: the first packets after a pause may arrive pushed together.
         is_pause = wall * 5 >= media * 4
         if is_pause:
             self.statistics.pauses += 1

@@ -1,1 +1,1 @@
-"""Objects with a lifetime: each starts with the server, joins packages below and stops with it."""
+"""Services: each starts and stops with the server, and connects lower packages."""

@@ -227,4 +227,4 @@ def copy_once(source: Path | None, path: Path) -> None:
         shutil.copyfile(source, part)
         part.replace(path)
     finally:
-        part.unlink(missing_ok=True)  # on a full disk, an empty glossary file would stay for ever
+        part.unlink(missing_ok=True)  # on a full disk, an empty glossary file would never be replaced

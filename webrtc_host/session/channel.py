@@ -339,7 +339,7 @@ class Channel:
             return
         self._mark_closed(reason)
         finishing = self._finish_detached(pipeline, self.notes, self.end_sample)
-        task = asyncio.create_task(finishing, name=f"last words of {self.id}")
+        task = asyncio.create_task(finishing, name=f"finish {self.id}")
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
 

@@ -1,1 +1,1 @@
-"""Speech: blocks of audio to words with times."""
+"""Speech: turns blocks of audio into words with times."""

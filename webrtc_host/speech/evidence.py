@@ -1,9 +1,9 @@
-"""Evidence: does a window's text rest on enough of it that somebody spoke?
+"""Evidence: decides whether a window contains enough speech to believe its text.
 
 Pure. Coughs, sighs, clicks and bursts of music pass the speech detector for some 0.1 to 0.9 s, and Whisper
 writes words for them. No single figure tells such text from a short "yes": real words are short, or quiet, or
-unclear. Three figures together do: how long the detector heard a voice, the model's probability that nobody
-spoke, and the log probability of its text. docs/explanation/endpointing.md has the measurements.
+unclear. Three figures together do: how long the speech detector found a voice, the model's probability of
+no speech, and the log probability of its text. docs/explanation/endpointing.md has the measurements.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ were wrong."""
 
 
 def is_believable(transcript: Transcript, voiced_ms: int | None) -> bool:
-    """voiced_ms: for how long the detector heard a voice in the window; None: not known, then all is kept."""
+    """False: drop the text. voiced_ms: length of voice found in the window; None: unknown, keep the text."""
     if voiced_ms is None:
         return True
     return not any(

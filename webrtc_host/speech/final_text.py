@@ -16,9 +16,9 @@ from webrtc_host.events import Edit
 
 @dataclass(frozen=True, slots=True)
 class FinalText:
-    """One line of text that will not change, as it stands before it is written as `segment.final`.
+    """One line of text that does not change any more, before it is written as `segment.final`.
 
-    words: may be empty, when the engine gave none; their times are samples of the session, as the line's own.
+    words: may be empty. Their times are samples of the session, like those of the line.
     """
 
     channel: str

@@ -69,7 +69,7 @@ class WindowSpec:
     next_start_sample: int  # start of the next final; for the last final and for interims: its own end
     speech_end_sample: int  # end of speech in the window; speech may continue after the window
     is_last: bool = False  # the utterance's last final
-    voiced_ms: int | None = None  # how long the detector heard a voice in it; None: not known
+    voiced_ms: int | None = None  # length of voice that the detector found in it; None: unknown
     is_early: bool = False  # sent in a pause: the last final if no more speech follows
 
     def has_audio_of(self, other: WindowSpec) -> bool:
@@ -279,7 +279,7 @@ class Windowing:
         return WindowSpec(utterance.id, number, start, end, Priority.INTERIM, end, end, voiced_ms=voiced_ms)
 
     def _voiced_ms(self, start: int, end: int) -> int:
-        """For how long the detector heard a voice in [start, end), samples."""
+        """Length of voice, in ms, that the detector found in [start, end) (samples)."""
         voiced = sum(p >= self._on_probability for at, p in self._frames if start <= at < end)
         return voiced * FRAME_SAMPLES // SAMPLES_PER_MS
 

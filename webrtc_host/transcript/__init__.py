@@ -1,1 +1,1 @@
-"""Transcript: the ordered record of what happened and what was said."""
+"""Transcript: the events of each session in order, the record that stores them, search and export."""

@@ -169,6 +169,7 @@ class Coverage:
         self, from_ms: int, to_ms: int, state: CoverageState, reason: str | None = None
     ) -> list[CoverageRun]:
         """Set the state of audio that arrived and has none yet, or that was given up as not read."""
+        # Other marks stay: a lost packet inside a word is lost, whatever text surrounds it.
         changed = self._set_marks(
             from_ms, to_ms, Mark(state, reason), lambda old: old in (AWAITING, NO_RESULT)
         )

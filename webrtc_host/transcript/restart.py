@@ -120,7 +120,7 @@ def _sessions(connection: Connection, most: int) -> list[FormerSession]:
 
 
 def _channels(connection: Connection, live: Sequence[str]) -> dict[str, list[FormerChannel]]:
-    """Those of the sessions that go on, with what they need for it."""
+    """The channels of the sessions that had not ended, with everything that a restore needs."""
     table = schema.channels
     found: dict[str, list[FormerChannel]] = defaultdict(list)
     for row in connection.execute(

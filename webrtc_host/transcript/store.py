@@ -58,9 +58,8 @@ class Store:
         self._threads = ThreadPoolExecutor(config.readers_max, thread_name_prefix="record-reader")
         self._reading = 0
         self._refused = 0
-        self.trouble: str | None = (
-            None  # why the record is not where it should be, during the life of this process
-        )
+        # Why the record is not where it should be, during the life of this process
+        self.trouble: str | None = None
         self.journal = Journal(self.append, lambda: self.state)
         self.writer = StoreWriter(
             config.writer, on_saved=self.journal.saved, on_state=self.journal.state_changed

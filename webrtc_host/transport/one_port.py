@@ -79,9 +79,8 @@ class OnePort:
         self._peers: dict[str, MuxedPeer] = {}  # by ICE user name
         self._paths: dict[Address, Path] = {}  # UDP; a TCP connection stores its own path
         self._streams: set[IceTcp] = set()
-        self._transactions: OrderedDict[bytes, MuxedPeer] = (
-            OrderedDict()
-        )  # our STUN requests, by transaction ID
+        # Our STUN requests, by transaction ID
+        self._transactions: OrderedDict[bytes, MuxedPeer] = OrderedDict()
         self._reflexive: dict[
             Address, tuple[float, Candidate | None]
         ] = {}  # (valid until, result) by STUN server

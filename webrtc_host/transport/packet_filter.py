@@ -1,8 +1,8 @@
 """Drops packets of given addresses in the system, before they reach the socket: for peers that were cut off.
 
-A sender that was cut off may go on. Its packets would fill the buffer that all peers share, and the process
-would read each of them for nothing. Linux only: a classic BPF program on the socket, which needs no
-privileges. On other systems nothing is dropped here, and the packets are read and discarded. The caller
+A sender that was cut off may continue to send. Its packets would fill the buffer that all peers share, and
+the process would read each of them for nothing. Linux only: a classic BPF program on the socket, which needs
+no privileges. On other systems nothing is dropped here, and the packets are read and discarded. The caller
 decides which addresses are blocked, and for how long.
 """
 

@@ -149,7 +149,7 @@ class Peer:
             # aiortc cannot return to the state before an offer that failed half-way.
             self._spawn(self._end_quietly("renegotiation_failed"))
             raise _unusable() from error
-        self._follow(connection, offer, dict(zip(specs, channels, strict=True)), ignored)
+        self._apply_offer(connection, offer, dict(zip(specs, channels, strict=True)), ignored)
         return answer
 
     async def _take_offer(self, offer: Offer) -> None:
@@ -180,7 +180,7 @@ class Peer:
                 422,
             )
 
-    def _follow(
+    def _apply_offer(
         self,
         connection: Connection,
         offer: Offer,
@@ -194,7 +194,7 @@ class Peer:
             self.former[mid] = channel.id
             connection.drop(channel)
             for feed in self._feeds:
-                if feed.channel is channel and not feed.is_over:
+                if feed.channel is channel and not feed.is_finished:
                     feed.detach()
                     self._spawn(self._end_track(feed, "track_removed"))
         for transceiver in self._pc.getTransceivers():
@@ -202,13 +202,13 @@ class Peer:
             if mid in ignored and mid not in self.ignored and mid not in self.mids:
                 self.ignored[mid] = Tap(transceiver.receiver, None)
             elif mid in new:
-                self._leave_former_feed(transceiver)
+                self._remove_former_feed(transceiver)
                 self._add_feed(transceiver, new[mid]).start()
 
-    def _leave_former_feed(self, transceiver: RTCRtpTransceiver) -> None:
+    def _remove_former_feed(self, transceiver: RTCRtpTransceiver) -> None:
         """Remove the feed that read the line before its pause: the line sends again, to a new feed."""
         for feed in [feed for feed in self._feeds if feed.receiver is transceiver.receiver]:
-            feed.leave()
+            feed.stop_reading()
             self._feeds.remove(feed)
 
     async def end(self, reason: str) -> int:
@@ -240,7 +240,7 @@ class Peer:
                 self._add_feed(transceiver, next(channels))
 
     def _add_feed(self, transceiver: RTCRtpTransceiver, channel: Channel) -> TrackFeed:
-        feed = TrackFeed(transceiver.receiver, channel, self._config, self._on_track_over)
+        feed = TrackFeed(transceiver.receiver, channel, self._config, self._on_track_finished)
         self._feeds.append(feed)
         self.mids[transceiver.mid or ""] = channel
         return feed
@@ -256,9 +256,9 @@ class Peer:
         elif state == "failed":
             self._spawn(self._end_quietly("ice_failed"))
         elif state == "closed":
-            self._spawn(self._end_quietly(self._farewell()))
+            self._spawn(self._end_quietly(self._close_reason()))
 
-    def _farewell(self) -> str:
+    def _close_reason(self) -> str:
         """The close reason of a peer whose connection closed without a request."""
         vanished = all(feed.is_silent_for(VANISHED_AFTER_S) for feed in self._feeds)
         return "connection_lost" if vanished else "peer_closed"
@@ -284,11 +284,11 @@ class Peer:
         if channel.bufferedAmount < PONG_BUFFER_BYTES_MAX:
             channel.send(json.dumps({"type": "pong", "id": ping, **publisher_status(connection)}))
 
-    def _on_track_over(self, feed: TrackFeed, reason: str) -> None:
+    def _on_track_finished(self, feed: TrackFeed, reason: str) -> None:
         if reason == "flood":  # one track cannot be kept from sending, so its peer is ended
             self._spawn(self._end_quietly(reason))
         elif feed.receiver.transport.state == "closed":  # the whole peer is closed, not only the track
-            self._spawn(self._end_quietly(self._farewell()))
+            self._spawn(self._end_quietly(self._close_reason()))
         else:
             self._spawn(self._end_track(feed, reason))
 
@@ -297,7 +297,7 @@ class Peer:
         await self._close_channel(feed, reason)
         if self._connection is not None:
             self._registry.release_channel(self._connection, feed.channel)
-        if all(other.is_over for other in self._feeds):
+        if all(other.is_finished for other in self._feeds):
             await self._end_quietly(reason)
 
     async def _watch(self) -> None:
@@ -306,13 +306,13 @@ class Peer:
         while self._ending is None:
             await asyncio.sleep(min(TICK_S, self._config.connect_timeout_s))
             for feed in self._feeds:
-                self._let_time_pass(feed)
+                self._tick_feed(feed)
             if self._pc.connectionState in ("new", "connecting") and loop.time() > give_up_s:
                 logger.info("%s: no connection within %.0f s", self._name, self._config.connect_timeout_s)
                 self._spawn(self._end_quietly("connect_timeout"))
                 return
 
-    def _let_time_pass(self, feed: TrackFeed) -> None:
+    def _tick_feed(self, feed: TrackFeed) -> None:
         try:
             feed.on_tick()
         except Exception:  # the fault of one channel must not stop the watch over the others

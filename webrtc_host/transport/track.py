@@ -45,13 +45,13 @@ class TrackFeed:
         receiver: RTCRtpReceiver,
         channel: Channel,
         config: MediaConfig,
-        on_over: Callable[[TrackFeed, str], None],
+        on_finished: Callable[[TrackFeed, str], None],
     ) -> None:
-        """on_over: called once with the reason, when the track ends or fails by itself."""
+        """on_finished: called once with the reason, when the track ends or fails by itself."""
         self.receiver = receiver
         self.channel = channel
-        self.is_over = False
-        self._on_over = on_over
+        self.is_finished = False
+        self._on_finished = on_finished
         quiet_samples = round(config.no_signal_after_s * 1000) * SAMPLES_PER_MS
         self._config = StreamConfig(timeline=TimelineConfig(quiet_samples=quiet_samples))
         self._tap = Tap(receiver, self._on_packet)
@@ -89,7 +89,7 @@ class TrackFeed:
 
     def on_tick(self) -> None:
         """Let time pass: give up missing packets, notice that packets stopped, and fill time without them."""
-        if self._task is None or self.is_over or self._stream is None:
+        if self._task is None or self.is_finished or self._stream is None:
             return
         timeline = self._stream.timeline
         was_quiet = timeline.is_quiet
@@ -102,14 +102,14 @@ class TrackFeed:
 
     def detach(self) -> None:
         """Another connection gets the channel: pass on the last audio, then discard what comes."""
-        if self._task is not None and not self.is_over:
+        if self._task is not None and not self.is_finished:
             try:
                 self._flush()
             except Exception:
                 logger.exception("%s: its last packets could not be passed on", self.name)
-        self.is_over = True
+        self.is_finished = True
 
-    def leave(self) -> None:
+    def stop_reading(self) -> None:
         """Another feed reads this track from now on; call it after `detach`."""
         task, self._task = self._task, None
         if task is not None:
@@ -163,11 +163,11 @@ class TrackFeed:
         """Called by the tap, in the order of arrival."""
         now_sample = self.channel.session.now_sample()
         if not self._budget.take(now_sample):
-            if self._budget.is_exhausted and not self.is_over:
+            if self._budget.is_exhausted and not self.is_finished:
                 logger.warning("%s: more packets than speech can have; the track is cut off", self.name)
                 self._finish("flood")
             return
-        if self.is_over:
+        if self.is_finished:
             self._unread += 1
             return
         taken = RtpPacket(packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload, now_sample)
@@ -178,7 +178,7 @@ class TrackFeed:
 
     def _read(self, codec: Codec, packet: RtpPacket) -> None:
         self._last_packet_s = time.monotonic()
-        if self.is_over:
+        if self.is_finished:
             return
         if codec is not self._codec:
             self._change_codec(codec)
@@ -199,7 +199,7 @@ class TrackFeed:
         return RtpStream(self._codec, self._config, floor_sample=self.channel.end_sample)
 
     def _end(self) -> None:
-        if self.is_over:
+        if self.is_finished:
             return
         try:
             self._flush()
@@ -218,9 +218,9 @@ class TrackFeed:
         self._finish("failed")
 
     def _finish(self, reason: str) -> None:
-        if not self.is_over and not self._is_stopping:
-            self.is_over = True
-            self._on_over(self, reason)
+        if not self.is_finished and not self._is_stopping:
+            self.is_finished = True
+            self._on_finished(self, reason)
 
     def _feed_channel_or_fail(self, blocks: list[Block]) -> None:
         try:

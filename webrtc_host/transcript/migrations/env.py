@@ -1,6 +1,6 @@
-"""Alembic's entry: run the migrations on the connection that `transcript.store` hands over.
+"""Alembic's entry point: runs the migrations on the connection that `transcript.database` passes.
 
-Only online, on a connection that is there already: the record is opened by the server alone.
+It always uses an existing connection, because only the server opens the record.
 """
 
 from alembic import context

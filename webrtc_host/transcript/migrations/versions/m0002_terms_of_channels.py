@@ -1,4 +1,4 @@
-"""A channel's own glossary terms, so that a restarted server goes on with them.
+"""The glossary terms of each channel, so that a restarted server still has them.
 
 Revision 0002, after 0001.
 """

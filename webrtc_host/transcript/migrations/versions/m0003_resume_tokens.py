@@ -1,4 +1,4 @@
-"""Resume tokens, so that a page comes back to its channels after the server was restarted.
+"""Resume tokens, so that a page gets its channels again after a restart of the server.
 
 Revision 0003, after 0002.
 """
