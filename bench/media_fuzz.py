@@ -19,7 +19,7 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport, RtpRouter, State
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket
 
 from tests.support.peers import Rig
-from tests.support.rtp import a_receiver, coded
+from tests.support.rtp import a_receiver, hum_packets
 from webrtc_host.config import MediaConfig
 from webrtc_host.seams import Block
 from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
@@ -89,7 +89,7 @@ async def fuzz(packets: int, seed: int) -> Report:
     feed = TrackFeed(receiver, connection.channels[0], MediaConfig(), lambda _, why: reasons.append(why))
     feed.start()
     process, before = psutil.Process(), 0
-    payloads = coded(200)
+    payloads = hum_packets(200)
     for number in range(packets):
         clock.now_s += rng.choice((0.0, 0.02, 0.02, 0.02, 0.04))
         data = _packet(number, payloads[number % len(payloads)])

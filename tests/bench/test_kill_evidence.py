@@ -3,7 +3,7 @@ from typing import Any
 
 from bench.kill_evidence import events_around, kept_ms, kills_around
 from bench.kill_score import Spoken
-from tests.support.sound import KEY, row_of_packets
+from tests.support.opus_packets import KEY, packets_between
 from webrtc_host.archive.writer import AudioWriter, WriterConfig
 
 ONE = Spoken(KEY.channel, "alpha one", 60_000, 2000, 2000, True, False)
@@ -41,6 +41,6 @@ def test_the_record_is_told_of_the_phrases_time_and_channel_alone() -> None:
 
 def test_what_is_kept_of_a_phrase_is_counted(tmp_path: Path) -> None:
     writer = AudioWriter(WriterConfig(tmp_path))
-    writer.put(KEY, [*row_of_packets(59_000, 60_400), *row_of_packets(61_000, 63_000)])
+    writer.put(KEY, [*packets_between(59_000, 60_400), *packets_between(61_000, 63_000)])
     writer.close()
     assert kept_ms(tmp_path, KEY.session, ONE) == 1400

@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.support.desk import a_config, running_desk
+from tests.support.opus_packets import encoded
 from tests.support.polling import until
-from tests.support.sound import encoded
 from tests.support.speech import say
 from webrtc_host.app import ARCHIVE
 from webrtc_host.session.channel import ChannelSpec, DoorKind

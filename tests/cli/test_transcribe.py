@@ -14,7 +14,7 @@ import pytest
 import srt
 
 from tests.support import forked
-from tests.support.recordings import spoken_row, write_wav
+from tests.support.recordings import spoken_phrases, write_wav
 from tests.support.server import command, environment, run
 
 pytestmark = pytest.mark.model
@@ -25,7 +25,7 @@ CALL = "alpha one proceed to gate seven"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    samples, _ = spoken_row([CALL])
+    samples, _ = spoken_phrases([CALL])
     write_wav(tmp_path / "a.wav", samples)
     return tmp_path
 
@@ -38,7 +38,7 @@ def test_one_file_goes_to_standard_output(folder: Path) -> None:
 
 def test_several_files_are_written_and_a_bad_one_is_told_and_does_not_stop_the_others(folder: Path) -> None:
     (folder / "bad.mp3").write_bytes(b"this is a letter")
-    write_wav(folder / "ko.wav", spoken_row(["알파 하나 대기"], "ko")[0])
+    write_wav(folder / "ko.wav", spoken_phrases(["알파 하나 대기"], "ko")[0])
     done = run(
         *("transcribe", "bad.mp3", "a.wav", "ko.wav", "--format", "srt", "--output", "out/new", *STARTER),
         *("--hotwords", "alpha one,bravo two"),
@@ -106,7 +106,7 @@ def test_a_folder_goes_to_another_one_with_its_subfolders(shift: Path) -> None:
 )
 def test_text_goes_out_as_utf8_whatever_the_locale(folder: Path, locale: dict[str, str]) -> None:
     name = "관제.wav"
-    write_wav(folder / name, spoken_row(["알파 하나 대기"], "ko")[0])
+    write_wav(folder / name, spoken_phrases(["알파 하나 대기"], "ko")[0])
     done = subprocess.run(
         command("transcribe", name, "없음.wav", "--output", "out", *STARTER),
         cwd=folder,

@@ -9,7 +9,7 @@ import aiohttp
 
 from host_stt.contract import HEADER, MAGIC, WIRE_VERSION
 from tests.host_stt.test_server import serving
-from tests.support.plain_words import python_in
+from tests.support.plain_words import python_word_in
 
 PATH = "/v1/audio/transcriptions"
 FIELDS = (
@@ -35,13 +35,13 @@ async def test_wrong_forms_are_refused_in_words() -> None:
                 answer = await client.post(PATH, data=form)
                 message = (await answer.json())["error"]["message"]
                 assert answer.status < 500, message
-                assert python_in(message.replace("'None'", "")) is None, (name, value[:20], message)
+                assert python_word_in(message.replace("'None'", "")) is None, (name, value[:20], message)
         for content in (b"", b"RIFF", b"ID3" + bytes(50), b"OggS" + bytes(200), b"\x1aE\xdf\xa3" + bytes(60)):
             form = aiohttp.FormData()
             form.add_field("file", content, filename="a.wav")
             answer = await client.post(PATH, data=form)
             message = (await answer.json())["error"]["message"]
-            assert python_in(message) is None, (content[:10], message)
+            assert python_word_in(message) is None, (content[:10], message)
 
 
 async def test_broken_bodies_are_refused_in_words() -> None:
@@ -65,13 +65,13 @@ async def test_broken_bodies_are_refused_in_words() -> None:
                 answer = await client.post(PATH, data=raw, headers={"Content-Type": kind})
                 message = str((await answer.json())["error"]["message"])
                 assert 400 <= answer.status < 500
-                assert python_in(message) is None, (kind, raw, message)
+                assert python_word_in(message) is None, (kind, raw, message)
         for path in ("/nothing", "/v1/nothing", PATH):
             answer = await client.get(path)
             body = await answer.json()
             assert "error" in body, (path, answer.status, body)
             message = body["error"]["message"]
-            assert python_in(message) is None, message
+            assert python_word_in(message) is None, message
 
 
 async def test_wrong_windows_are_refused_in_words() -> None:
@@ -96,4 +96,4 @@ async def test_wrong_windows_are_refused_in_words() -> None:
             await socket.send_bytes(HEADER.pack(MAGIC, WIRE_VERSION, 0, len(text)) + text + bytes(3200))
             answer = await socket.receive_json(timeout=10)
             message = str(answer.get("message", ""))
-            assert python_in(message) is None, (header, message)
+            assert python_word_in(message) is None, (header, message)

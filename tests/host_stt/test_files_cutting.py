@@ -11,7 +11,7 @@ from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt.files.config import FilesConfig
 from host_stt.files.cutting import FRAME, ON, Cutter, Piece
 from host_stt.files.voice import Detector
-from tests.support.recordings import spoken_row
+from tests.support.recordings import spoken_phrases
 
 CONFIG = FilesConfig(window_samples=5 * SAMPLE_RATE, pause_samples=SAMPLE_RATE)
 
@@ -82,7 +82,9 @@ def test_windows_hold_all_speech_in_order_and_never_too_much(
 
 
 def test_the_detector_hears_phrases_and_nothing_between_them() -> None:
-    samples, said = spoken_row(["alpha one proceed to gate seven", "bravo two hold position"], pause_s=2.5)
+    samples, said = spoken_phrases(
+        ["alpha one proceed to gate seven", "bravo two hold position"], pause_s=2.5
+    )
     cutter = Cutter(FilesConfig(), Detector())
     pieces = cutter.feed(samples) + cutter.flush()
     assert len(pieces) == len(said)

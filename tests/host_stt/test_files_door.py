@@ -27,10 +27,10 @@ from host_stt.files.door import PATH
 from host_stt.server import create_app
 from tests.host_stt.test_server import serving
 from tests.host_stt_common.test_audio_tracks import with_tracks
+from tests.support.audio_files import encoded, wav_header
 from tests.support.engine_process import running
 from tests.support.polling import until, until_blocking
-from tests.support.recordings import Said, at_48k, spoken_row, wav
-from tests.support.sound_files import encoded, wav_header
+from tests.support.recordings import SpokenPhrase, at_48k, spoken_phrases, wav
 
 pytestmark = pytest.mark.model
 
@@ -72,9 +72,9 @@ def client(url: str) -> Iterator[openai.OpenAI]:
 
 
 @pytest.fixture(scope="module")
-def radio() -> tuple[bytes, list[Said]]:
+def radio() -> tuple[bytes, list[SpokenPhrase]]:
     """An Ogg of two calls."""
-    samples, said = spoken_row(ENGLISH)
+    samples, said = spoken_phrases(ENGLISH)
     return encoded(np.stack([at_48k(samples)]), 48_000, "ogg", "libopus"), said
 
 
@@ -87,14 +87,16 @@ def ask(client: openai.OpenAI, data: bytes, **more: Any) -> Any:
 
 
 def test_json_is_the_default_and_holds_the_text(
-    client: openai.OpenAI, radio: tuple[bytes, list[Said]]
+    client: openai.OpenAI, radio: tuple[bytes, list[SpokenPhrase]]
 ) -> None:
     answer = ask(client, radio[0])
     assert words_off(answer.text, " ".join(ENGLISH)) <= 0.1
     assert answer.usage.seconds == pytest.approx(radio[1][-1].end_s + 1.2, abs=1)
 
 
-def test_text_srt_and_vtt_come_as_they_are(client: openai.OpenAI, radio: tuple[bytes, list[Said]]) -> None:
+def test_text_srt_and_vtt_come_as_they_are(
+    client: openai.OpenAI, radio: tuple[bytes, list[SpokenPhrase]]
+) -> None:
     text = ask(client, radio[0], response_format="text")
     assert isinstance(text, str)
     subtitles = list(srt.parse(ask(client, radio[0], response_format="srt")))
@@ -109,7 +111,7 @@ def test_text_srt_and_vtt_come_as_they_are(client: openai.OpenAI, radio: tuple[b
 
 
 def test_verbose_json_holds_segments_and_words_in_their_places(
-    client: openai.OpenAI, radio: tuple[bytes, list[Said]]
+    client: openai.OpenAI, radio: tuple[bytes, list[SpokenPhrase]]
 ) -> None:
     answer = ask(
         client, radio[0], response_format="verbose_json", timestamp_granularities=["word", "segment"]
@@ -127,7 +129,7 @@ def test_verbose_json_holds_segments_and_words_in_their_places(
 
 
 def test_a_stream_gives_the_text_in_parts_and_then_whole(
-    client: openai.OpenAI, radio: tuple[bytes, list[Said]]
+    client: openai.OpenAI, radio: tuple[bytes, list[SpokenPhrase]]
 ) -> None:
     events = list(ask(client, radio[0], stream=True))
     assert [event.type for event in events[:-1]] == ["transcript.text.delta"] * len(ENGLISH)
@@ -137,7 +139,7 @@ def test_a_stream_gives_the_text_in_parts_and_then_whole(
 
 
 def test_korean_is_heard_and_named(client: openai.OpenAI) -> None:
-    samples, _ = spoken_row(KOREAN, "ko")
+    samples, _ = spoken_phrases(KOREAN, "ko")
     for language in (openai.omit, "ko", "korean"):
         answer = ask(client, wav(samples), response_format="verbose_json", language=language)
         assert answer.language == "korean"
@@ -146,7 +148,7 @@ def test_korean_is_heard_and_named(client: openai.OpenAI) -> None:
 
 def test_three_minutes_are_read_whole_and_every_phrase_lies_in_its_place(client: openai.OpenAI) -> None:
     texts = CALLS * 8
-    samples, said = spoken_row(texts)
+    samples, said = spoken_phrases(texts)
     assert len(samples) > 180 * 16_000
     answer = ask(client, wav(samples), response_format="verbose_json", language="en")
     assert answer.duration == pytest.approx(len(samples) / 16_000, abs=0.01)
@@ -167,7 +169,7 @@ def test_silence_is_an_empty_text(client: openai.OpenAI) -> None:
 
 
 def test_hotwords_keywords_prompt_and_temperature_are_taken(
-    client: openai.OpenAI, radio: tuple[bytes, list[Said]]
+    client: openai.OpenAI, radio: tuple[bytes, list[SpokenPhrase]]
 ) -> None:
     answer = ask(
         client,
@@ -191,7 +193,7 @@ def test_hotwords_keywords_prompt_and_temperature_are_taken(
 )
 def test_granularities_are_taken_as_form_libraries_write_lists(
     client: openai.OpenAI,
-    radio: tuple[bytes, list[Said]],
+    radio: tuple[bytes, list[SpokenPhrase]],
     granularities: dict[str, str],
     has_words: bool,
     has_segments: bool,
@@ -200,13 +202,13 @@ def test_granularities_are_taken_as_form_libraries_write_lists(
     assert (bool(answer.words), bool(answer.segments)) == (has_words, has_segments)
 
 
-def test_a_base_url_without_v1_leads_here_too(url: str, radio: tuple[bytes, list[Said]]) -> None:
+def test_a_base_url_without_v1_leads_here_too(url: str, radio: tuple[bytes, list[SpokenPhrase]]) -> None:
     with openai.OpenAI(base_url=f"{url}/", api_key="none", max_retries=0) as client:
         assert words_off(ask(client, radio[0]).text, " ".join(ENGLISH)) <= 0.1
 
 
 def test_translation_is_refused_with_a_sentence(
-    client: openai.OpenAI, radio: tuple[bytes, list[Said]]
+    client: openai.OpenAI, radio: tuple[bytes, list[SpokenPhrase]]
 ) -> None:
     # `audio.translations.create` of this client warns that the call is on its way out.
     with pytest.raises(openai.NotFoundError, match="translation into English is not available"):
@@ -214,9 +216,9 @@ def test_translation_is_refused_with_a_sentence(
 
 
 def test_a_recording_that_breaks_off_says_so_in_every_form(
-    client: openai.OpenAI, radio: tuple[bytes, list[Said]]
+    client: openai.OpenAI, radio: tuple[bytes, list[SpokenPhrase]]
 ) -> None:
-    whole = wav(spoken_row(ENGLISH)[0])
+    whole = wav(spoken_phrases(ENGLISH)[0])
     cut = whole[: len(whole) * 3 // 5]
     announced_s = (len(whole) - 44) / 32_000
     for form in ("json", "verbose_json"):
@@ -237,7 +239,7 @@ def test_a_recording_that_breaks_off_says_so_in_every_form(
 def test_speech_on_the_second_track_is_read_and_the_track_named(
     client: openai.OpenAI, tmp_path: Path
 ) -> None:
-    speech = spoken_row(ENGLISH)[0]
+    speech = spoken_phrases(ENGLISH)[0]
     data = with_tracks(tmp_path / "obs.mkv", np.zeros_like(speech), speech).read_bytes()
     answer = ask(client, data)
     assert words_off(answer.text, " ".join(ENGLISH)) <= 0.1
@@ -249,7 +251,7 @@ def test_speech_on_the_second_track_is_read_and_the_track_named(
 
 @pytest.mark.parametrize("dbfs", [-46, -52])
 def test_quiet_speech_is_heard(client: openai.OpenAI, dbfs: int) -> None:
-    speech = spoken_row(ENGLISH)[0]
+    speech = spoken_phrases(ENGLISH)[0]
     quiet = speech * np.float32(10 ** (dbfs / 20) / np.abs(speech).max())
     assert words_off(ask(client, wav(quiet)).text, " ".join(ENGLISH)) <= 0.2
 
@@ -354,7 +356,7 @@ def left_in(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def calls() -> bytes:
-    samples, _ = spoken_row(ENGLISH * 3, pause_s=2.5)
+    samples, _ = spoken_phrases(ENGLISH * 3, pause_s=2.5)
     return wav(samples)
 
 

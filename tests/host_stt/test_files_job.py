@@ -18,7 +18,7 @@ from host_stt.files.job import FileJob, FileOptions, transcribe
 from host_stt.service import EngineService
 from tests.support.engine_process import fake_backend
 from tests.support.polling import until
-from tests.support.recordings import spoken_row, write_wav
+from tests.support.recordings import spoken_phrases, write_wav
 from tests.support.windows import window
 
 CONFIG = FilesConfig(pause_samples=SAMPLE_RATE // 2, retry_pause_s=0.01, in_flight=3)
@@ -55,7 +55,7 @@ class Clerk(FakeEngine):
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> tuple[Path, int]:
-    samples, _ = spoken_row(PHRASES)
+    samples, _ = spoken_phrases(PHRASES)
     return write_wav(tmp_path / "a.wav", samples), len(samples)
 
 

@@ -15,7 +15,7 @@ from host_stt.engines.fake import FakeEngine
 from host_stt.files.job import FileJob, FileOptions
 from host_stt.files.reader import NICENESS, reader
 from tests.host_stt.test_files_job import ready
-from tests.support.recordings import spoken_row, write_wav
+from tests.support.recordings import spoken_phrases, write_wav
 
 
 def test_recordings_are_read_in_one_thread_of_low_priority() -> None:
@@ -31,7 +31,7 @@ def test_recordings_are_read_in_one_thread_of_low_priority() -> None:
 async def test_long_silence_does_not_hold_up_another_recording(tmp_path: Path) -> None:
     service = await ready(FakeEngine())
     silent = write_wav(tmp_path / "silent.wav", np.zeros(1800 * SAMPLE_RATE, np.float32))
-    spoken = write_wav(tmp_path / "spoken.wav", spoken_row(["alpha one hold position"])[0])
+    spoken = write_wav(tmp_path / "spoken.wav", spoken_phrases(["alpha one hold position"])[0])
     reading = asyncio.create_task(_read(FileJob(silent, FileOptions(), service)))
     await asyncio.sleep(0)
     await _read(FileJob(spoken, FileOptions(), service))

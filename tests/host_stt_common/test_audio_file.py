@@ -18,8 +18,8 @@ from host_stt_common.audio_facts import AudioFacts
 from host_stt_common.audio_file import AudioFile, AudioFileError, Float32Array
 from host_stt_common.audio_packets import SAMPLE_RATE
 from host_stt_common.container_facts import facts_of
+from tests.support.audio_files import decoded, encoded, wav_header
 from tests.support.recordings import wav
-from tests.support.sound_files import decoded, encoded, wav_header
 
 TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(3 * 48_000) / 48_000)).astype(np.float32)
 CONTAINERS = [

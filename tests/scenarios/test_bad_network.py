@@ -2,7 +2,7 @@
 
 Real server processes with the starter model, a real aiortc client, and `tests.support.relay` between them.
 The client cannot send anything again (a browser can: tests/browser/test_reconnect.py), so nothing is said
-while the network is cut; all other weather is spoken through.
+while the network is cut; all other network conditions apply while people speak.
 """
 
 from __future__ import annotations
@@ -127,9 +127,9 @@ async def test_what_was_said_through_all_weathers_is_read_in_its_place(server: S
         async with calling(caller) as http:
             await caller.connect_through(relay, http)
             await caller.at(what.begins_s[1] - 0.5)
-            relay.weather.loss, relay.weather.jitter_s, relay.weather.doubled = 0.05, 0.04, 0.02
+            relay.conditions.loss, relay.conditions.jitter_s, relay.conditions.doubled = 0.05, 0.04, 0.02
             await caller.at(what.ends_s[1] + 0.5)
-            relay.weather.loss = relay.weather.jitter_s = relay.weather.doubled = 0.0
+            relay.conditions.loss = relay.conditions.jitter_s = relay.conditions.doubled = 0.0
             with relay.cut():
                 await caller.at(what.ends_s[1] + 3.5)
             await caller.at(what.ends_s[2] + 0.5)
@@ -159,7 +159,7 @@ async def test_a_client_whose_network_was_away_takes_its_channel_over_at_once(se
             await until(lambda: of(first.events, "segment.final"), BUSY_BOX_S, "the first phrase")
             with relay.cut():
                 await asyncio.sleep(2.0)
-                first.client.vanish()
+                first.client.cut_network()
             back_s = loop.time()
             again = await second.connect_through(relay, http, resume=answer["resume"])
             took_s = loop.time() - back_s

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.scenarios.test_record_outlives_the_server import media_server
-from tests.support.peers import Client, SoundTrack
+from tests.support.peers import Client, SampleTrack
 from tests.support.polling import until
 
 pytestmark = pytest.mark.net
@@ -26,7 +26,7 @@ Answer = dict[str, Any]
 @asynccontextmanager
 async def a_page(http: aiohttp.ClientSession, url: str, **fields: Any) -> AsyncIterator[Answer]:
     """It speaks (silence) until the block ends; its answer to the offer."""
-    client = Client([SoundTrack(np.zeros(48_000, np.int16))])
+    client = Client([SampleTrack(np.zeros(48_000, np.int16))])
     try:
         body = {**await client.offer(), **fields}
         async with http.post(f"{url}/offer", json=body) as response:

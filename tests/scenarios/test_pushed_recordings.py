@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.scenarios.voices import wer
+from tests.support.audio_files import encoded
 from tests.support.server import Server
-from tests.support.sound_files import encoded
 from tests.support.speech import padded, say
 
 pytestmark = [pytest.mark.net, pytest.mark.model]

@@ -17,7 +17,7 @@ import pytest
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from tests.scenarios.voices import Events, SocketWatcher, Speakers, calling, of
 from tests.support.polling import until
-from tests.support.recordings import spoken_row
+from tests.support.recordings import spoken_phrases
 from tests.support.server import Server
 from tests.support.speech import silence
 
@@ -80,7 +80,7 @@ def material() -> tuple[list[Float32Array], list[list[Span]]]:
     """Sounds, and the utterances in each."""
     if FOLDER:
         return [recording(name) for name in SPANS], [joined(spans) for spans in SPANS.values()]
-    rows = [spoken_row(PHRASES[:count]) for count in (1, 2, 3)]
+    rows = [spoken_phrases(PHRASES[:count]) for count in (1, 2, 3)]
     return [row for row, _ in rows], [[(one.start_s, one.end_s) for one in said] for _, said in rows]
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt_common.audio_file import AudioFile
-from tests.support.socket_sound import interleaved
-from tests.support.sound_files import encoded
+from tests.support.audio_files import encoded
+from tests.support.socket_audio import interleaved
 from tests.support.stereo import PHASES, hum, noise, sides, speech, stereo_packets
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.writer import ChannelKey

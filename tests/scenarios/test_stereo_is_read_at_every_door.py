@@ -22,11 +22,11 @@ from av.packet import Packet
 
 from host_stt.contract import Float32Array
 from tests.scenarios.voices import SocketWatcher, said, wer
+from tests.support.audio_files import encoded
 from tests.support.peers import FRAME, Client
 from tests.support.polling import until
 from tests.support.server import Server, run
-from tests.support.socket_sound import interleaved
-from tests.support.sound_files import encoded
+from tests.support.socket_audio import interleaved
 from tests.support.stereo import CLIP_TEXT, hum, sides, speech, stereo_packets
 
 pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model]

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from tests.support.desk import a_config, running_desk
+from tests.support.opus_packets import encoded
 from tests.support.server import Server, command
-from tests.support.sound import encoded
 from tests.support.speech import say
 from tests.webrtc_host.archive.test_archive import filled
 from tests.webrtc_host.desk.test_audio_api import SAID, START, nothing

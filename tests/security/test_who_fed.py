@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.audio_files import wav_header
 from tests.support.desk import Desk, a_config, received, running_desk
-from tests.support.sound_files import wav_header
 from tests.webrtc_host.doors.test_whip import sdp_of
 
 ADMIN = "correct-horse-battery"

@@ -166,7 +166,7 @@ async def closed_with(socket: aiohttp.ClientWebSocketResponse) -> tuple[int, str
             return socket.close_code or 0, ""
 
 
-def break_off(socket: aiohttp.ClientWebSocketResponse) -> None:
+def abort_connection(socket: aiohttp.ClientWebSocketResponse) -> None:
     """End the TCP connection without the closing handshake: the network is gone."""
     connection = socket._response.connection  # aiohttp has no public way to it
     assert connection is not None and connection.transport is not None

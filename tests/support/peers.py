@@ -49,7 +49,7 @@ class ListLog(SavedLog):
         return [f for k, c, f in self.events if k is kind and channel in (None, c)]
 
 
-class BlockKeeper:
+class BlockRecorder:
     """A pipeline that keeps its blocks."""
 
     def __init__(self, channel: Channel) -> None:
@@ -83,21 +83,21 @@ class Rig:
     """A registry whose sessions and pipelines are kept for looking into."""
 
     def __init__(
-        self, limits: LimitsConfig | None = None, keeper: type[BlockKeeper] = BlockKeeper, **kwargs: Any
+        self, limits: LimitsConfig | None = None, keeper: type[BlockRecorder] = BlockRecorder, **kwargs: Any
     ) -> None:
         """keeper: the pipeline of each channel."""
-        self.pipelines: list[BlockKeeper] = []
+        self.pipelines: list[BlockRecorder] = []
         self.logs: dict[str, ListLog] = {}
         self._keeper = keeper
         self.registry = SessionRegistry(limits or LimitsConfig(), self._log, self._pipeline, **kwargs)
 
-    def pipeline(self, channel_id: str) -> BlockKeeper:
+    def pipeline(self, channel_id: str) -> BlockRecorder:
         return next(p for p in reversed(self.pipelines) if p.channel.id == channel_id)
 
     def _log(self, session_id: str, now_ms: Callable[[], int]) -> ListLog:
         return self.logs.setdefault(session_id, ListLog(session_id, now_ms))
 
-    def _pipeline(self, channel: Channel) -> BlockKeeper:
+    def _pipeline(self, channel: Channel) -> BlockRecorder:
         self.pipelines.append(self._keeper(channel))
         return self.pipelines[-1]
 
@@ -120,7 +120,7 @@ def app_of(*services: object) -> web.Application:
     return app
 
 
-class SoundTrack(MediaStreamTrack):
+class SampleTrack(MediaStreamTrack):
     """48 kHz mono sound, sent at its own pace, then silence. `is_held` stops packets and RTP time."""
 
     kind = "audio"
@@ -176,7 +176,7 @@ class Client:
     async def apply_answer(self) -> None:
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
 
-    def vanish(self) -> None:
+    def cut_network(self) -> None:
         """As when the plug is pulled: nothing is sent any more and nothing is said."""
         transport: Any = self.pc.getSenders()[0].transport.transport
 

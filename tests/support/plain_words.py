@@ -12,7 +12,7 @@ PYTHON = re.compile(
 )
 
 
-def python_in(text: str) -> str | None:
+def python_word_in(text: str) -> str | None:
     """The first word of Python in an error text; None when there is none."""
     found = PYTHON.search(text)
     return found[0] if found else None

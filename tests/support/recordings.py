@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from tests.support.sound_files import encoded
+from tests.support.audio_files import encoded
 from tests.support.speech import say, silence
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SpokenPhrase:
     text: str
     start_s: float
     end_s: float
 
 
-def spoken_row(
+def spoken_phrases(
     texts: list[str], language: str = "en", pause_s: float = 1.2, voice: str | None = None
-) -> tuple[Float32Array, list[Said]]:
+) -> tuple[Float32Array, list[SpokenPhrase]]:
     """The texts one after the other with pauses before, between and after; and where each lies."""
     row, said, at = [], [], 0
     for text in texts:
@@ -29,7 +29,7 @@ def spoken_row(
         start = at + len(quiet)
         at = start + len(speech)
         row += [quiet, speech]
-        said.append(Said(text, start / SAMPLE_RATE, at / SAMPLE_RATE))
+        said.append(SpokenPhrase(text, start / SAMPLE_RATE, at / SAMPLE_RATE))
     return np.concatenate([*row, silence(pause_s)]), said
 
 

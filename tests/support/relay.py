@@ -27,7 +27,7 @@ def without_candidates(offer: str) -> str:
 
 
 @dataclass(slots=True)
-class Weather:
+class NetworkConditions:
     """Changed at any time; each datagram looks anew. Shares are between 0 and 1."""
 
     loss: float = 0.0
@@ -42,7 +42,7 @@ class Relay:
 
     def __init__(self, server_port: int, *, seed: int = 1) -> None:
         self.port = 0  # of the relay's own
-        self.weather = Weather()
+        self.conditions = NetworkConditions()
         self.passed = self.lost = 0
         self._server = (LOOPBACK, server_port)
         self._random = random.Random(seed)
@@ -75,11 +75,11 @@ class Relay:
     @contextlib.contextmanager
     def cut(self) -> Iterator[None]:
         """While it lasts nothing passes, in either direction."""
-        self.weather.is_cut = True
+        self.conditions.is_cut = True
         try:
             yield
         finally:
-            self.weather.is_cut = False
+            self.conditions.is_cut = False
 
     def change_address(self) -> None:
         """As when a NAT forgets its table: the server sees the same clients at other ports."""
@@ -125,13 +125,13 @@ class Relay:
             self._pass(lambda: udp.sendto(data, client))
 
     def _pass(self, deliver: Callable[[], None]) -> None:
-        weather = self.weather
-        if weather.is_cut or self._random.random() < weather.loss:
+        conditions = self.conditions
+        if conditions.is_cut or self._random.random() < conditions.loss:
             self.lost += 1
             return
         self.passed += 1
-        for _ in range(2 if self._random.random() < weather.doubled else 1):
-            wait_s = weather.delay_s + weather.jitter_s * self._random.random()
+        for _ in range(2 if self._random.random() < conditions.doubled else 1):
+            wait_s = conditions.delay_s + conditions.jitter_s * self._random.random()
             if wait_s > 0:
                 self._loop.call_later(wait_s, deliver)
             else:
@@ -145,7 +145,7 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         self._keep(task)
-        if self.weather.is_cut:  # its SYN was lost: it never gets anywhere
+        if self.conditions.is_cut:  # its SYN was lost: it never gets anywhere
             await self._hang_up_when_gone(reader, writer)
             return
         try:
@@ -170,7 +170,7 @@ class Relay:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(READ_BYTES):
-                while self.weather.is_cut:  # noqa: ASYNC110  # a number that another thread changes
+                while self.conditions.is_cut:  # noqa: ASYNC110  # a number that another thread changes
                     await asyncio.sleep(0.05)
                 writer.write(data)
                 await writer.drain()

@@ -23,7 +23,7 @@ MS = 16
 
 
 @cache
-def coded(packets: int, seed: int = 1) -> tuple[bytes, ...]:
+def hum_packets(packets: int, seed: int = 1) -> tuple[bytes, ...]:
     """20 ms packets of a hum that changes its loudness in each; most carry repair data."""
     loudness = np.random.default_rng(seed).uniform(0.05, 0.3, packets).repeat(PACKET)
     hum = np.sin(2 * np.pi * 200 * np.arange(packets * PACKET) / 16_000)
@@ -64,7 +64,7 @@ def samples_of(blocks: Iterable[Block], kind: BlockKind) -> int:
     return sum(len(block.samples) for block in blocks if block.kind is kind)
 
 
-def whole(blocks: Sequence[Block]) -> Float32Array:
+def joined_samples(blocks: Sequence[Block]) -> Float32Array:
     """All samples of contiguous blocks."""
     return np.concatenate([block.samples for block in blocks]).astype(np.float32, copy=False)
 
@@ -72,13 +72,13 @@ def whole(blocks: Sequence[Block]) -> Float32Array:
 CODECS = {96: "audio/opus", 0: "audio/PCMU", 8: "audio/PCMA", 9: "audio/G722"}
 
 
-async def nothing(*_: Any, **__: Any) -> None: ...
+async def do_nothing(*_: Any, **__: Any) -> None: ...
 
 
 def a_receiver() -> Any:
     """A receiver of aiortc's as after the negotiation, on a transport that does nothing."""
     transport: Any = SimpleNamespace(
-        state="new", _handle_rtp_data=nothing, _handle_rtcp_data=nothing, _rtp_router=RtpRouter()
+        state="new", _handle_rtp_data=do_nothing, _handle_rtcp_data=do_nothing, _rtp_router=RtpRouter()
     )
     receiver: Any = RTCRtpReceiver("audio", transport)
     receiver._track = RemoteStreamTrack("audio")

@@ -21,7 +21,7 @@ PHASES = ("same", "opposite", "left", "right", "turns")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SpokenPart:
     """One speech of a stream: its first sample, and how it sounds alone, (n,) at the stream's rate."""
 
     start: int
@@ -46,7 +46,7 @@ def gain(level_db: float) -> np.float32:
     return np.float32(10 ** (level_db / 20))
 
 
-def sides(phase: str, rate: int, level_db: float = 0.0) -> tuple[Float32Array, list[Said]]:
+def sides(phase: str, rate: int, level_db: float = 0.0) -> tuple[Float32Array, list[SpokenPart]]:
     """(2, n) float32 in [-1, 1], and what is said in it. level_db: of the right side against the left.
 
     phase: one of PHASES; `turns`: the left side speaks, then the right one, then the left again.
@@ -60,7 +60,7 @@ def sides(phase: str, rate: int, level_db: float = 0.0) -> tuple[Float32Array, l
             np.concatenate([left, gap, silence, gap, left]),
             np.concatenate([silence, gap, right, gap, silence]),
         )
-        return np.stack(planes), [Said(0, left), Said(ends, right), Said(2 * ends, left)]
+        return np.stack(planes), [SpokenPart(0, left), SpokenPart(ends, right), SpokenPart(2 * ends, left)]
     pairs = {
         "same": (left, right),
         "opposite": (left, -right),
@@ -68,7 +68,7 @@ def sides(phase: str, rate: int, level_db: float = 0.0) -> tuple[Float32Array, l
         "right": (silence, right),
     }
     loudest = right if phase in ("left", "right") else left
-    return np.stack(pairs[phase]), [Said(0, loudest)]
+    return np.stack(pairs[phase]), [SpokenPart(0, loudest)]
 
 
 def hum(samples: int, rate: int, size: float = 0.5) -> Float32Array:

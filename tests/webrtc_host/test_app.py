@@ -16,7 +16,7 @@ from tests.support.desk import (
     NOWHERE,
     SilentPipeline,
     a_config,
-    break_off,
+    abort_connection,
     closed_with,
     received,
     running_desk,
@@ -157,7 +157,7 @@ async def test_two_hundred_watchers_that_come_and_go_leave_nothing_behind(tmp_pa
             if number % 2:
                 await socket.close()
             else:
-                break_off(socket)
+                abort_connection(socket)
 
         def left() -> tuple[int, int, int]:
             return len(asyncio.all_tasks()), process.num_fds(), process.num_threads()

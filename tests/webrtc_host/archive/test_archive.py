@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.audio_files import decoded
+from tests.support.opus_packets import KEY, MS, packet_at, packets_between, stored_packets
 from tests.support.polling import until, until_blocking
-from tests.support.sound import KEY, MS, kept_in, packet_at, row_of_packets
-from tests.support.sound_files import decoded
 from tests.support.speech import say
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
@@ -38,7 +38,7 @@ def opened(folder: Path, **config: object) -> Archive:
 
 def put(archive: Archive, from_ms: int, to_ms: int, key: ChannelKey = KEY) -> None:
     of_channel = archive.of_channel(key.session, key.channel)
-    for packet in row_of_packets(from_ms, to_ms):
+    for packet in packets_between(from_ms, to_ms):
         of_channel.archive_packet(packet)
     settle(archive)
 
@@ -248,4 +248,4 @@ def test_a_packet_at_the_very_end_is_there_when_the_server_stops(tmp_path: Path)
     archive = opened(tmp_path)
     archive.of_channel("s_1", "C01").archive_packet(packet_at(0))
     archive.close()
-    assert kept_in(archive.folder) == [packet_at(0)]
+    assert stored_packets(archive.folder) == [packet_at(0)]

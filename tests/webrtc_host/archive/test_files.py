@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sound import KEY, kept_in, row_of_packets
+from tests.support.opus_packets import KEY, packets_between, stored_packets
 from webrtc_host.archive.files import ArchiveFile, packets_of, scan
 from webrtc_host.archive.writer import AudioWriter, WriterConfig
 
@@ -15,7 +15,7 @@ def part(tmp_path: Path) -> Path:
     """A file as a killed process leaves it: ten pages of 200 ms."""
     writer = AudioWriter(WriterConfig(tmp_path))
     for at in range(0, 2000, 200):
-        writer.put(KEY, row_of_packets(at, at + 200))
+        writer.put(KEY, packets_between(at, at + 200))
         writer.step()
     writer.close()
     done = tmp_path / "s_1" / "C01" / f"{NAME}.opus"
@@ -27,14 +27,14 @@ def test_a_torn_end_is_cut_off(tmp_path: Path, part: Path) -> None:
     part.write_bytes(data[:-100])
     index = scan(tmp_path)
     assert [file.stem for file in index] == [NAME]
-    assert kept_in(tmp_path) == row_of_packets(0, 1800)
+    assert stored_packets(tmp_path) == packets_between(0, 1800)
 
 
 def test_a_tail_of_zeros_is_cut_off(tmp_path: Path, part: Path) -> None:
     data = part.read_bytes()
     part.write_bytes(data + bytes(4096))
     scan(tmp_path)
-    assert kept_in(tmp_path) == row_of_packets(0, 2000)
+    assert stored_packets(tmp_path) == packets_between(0, 2000)
     assert part.with_suffix(".opus").stat().st_size == len(data)
 
 
@@ -45,7 +45,7 @@ def test_a_damaged_middle_costs_its_page_and_the_file_is_named(
     data[len(data) // 2] ^= 0x55
     part.write_bytes(data)
     scan(tmp_path)
-    assert len(kept_in(tmp_path)) == 90
+    assert len(stored_packets(tmp_path)) == 90
     assert part.with_name(part.name + ".corrupt").read_bytes() == data
     assert str(part) in caplog.text
 
@@ -66,7 +66,7 @@ def test_a_finished_file_that_was_damaged_later_gives_what_is_whole(tmp_path: Pa
     data[-1] ^= 1
     done.write_bytes(data)
     (file,) = index
-    assert packets_of(tmp_path, file) == row_of_packets(0, 1800)
+    assert packets_of(tmp_path, file) == packets_between(0, 1800)
 
 
 def test_a_finished_file_without_its_head_is_set_aside(tmp_path: Path, part: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from host_stt.contract import Float32Array
-from tests.support.sound import MS, encoded, packet_at
-from tests.support.sound_files import decoded
+from tests.support.audio_files import decoded
+from tests.support.opus_packets import MS, encoded, packet_at
 from tests.support.speech import padded, say
 from webrtc_host.archive import ogg
 from webrtc_host.archive.encoding import RunEncoder

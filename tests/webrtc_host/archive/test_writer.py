@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.opus_packets import KEY, packet_at, packets_between, stored_packets
 from tests.support.polling import until_blocking
-from tests.support.sound import KEY, kept_in, packet_at, row_of_packets
 from webrtc_host.archive import writer as archive_writer
 from webrtc_host.archive.files import inspect, packets_in, repair, scan
 from webrtc_host.archive.writer import AudioWriter, ChannelKey, WriterConfig
@@ -53,27 +53,27 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def test_what_was_put_can_be_read_after_one_round(rig: Rig) -> None:
-    packets = row_of_packets(0, 1000)
+    packets = packets_between(0, 1000)
     rig.put(packets)
     rig.step()
-    assert kept_in(rig.folder) == packets
+    assert stored_packets(rig.folder) == packets
 
 
 def test_a_hole_keeps_the_time_of_what_follows(rig: Rig) -> None:
-    packets = [*row_of_packets(0, 200), *row_of_packets(333, 500), *row_of_packets(4003, 4100)]
+    packets = [*packets_between(0, 200), *packets_between(333, 500), *packets_between(4003, 4100)]
     rig.put(packets)
     rig.step()
-    assert kept_in(rig.folder) == packets
+    assert stored_packets(rig.folder) == packets
     assert rig.names() == ["00000000000000.part"]
 
 
 def test_a_file_ends_after_its_time_and_the_next_goes_on(rig: Rig) -> None:
-    packets = row_of_packets(0, 25_000)
+    packets = packets_between(0, 25_000)
     for at in range(0, len(packets), 100):
         rig.put(packets[at : at + 100])
         rig.step()
     rig.writer.close()
-    assert kept_in(rig.folder) == packets
+    assert stored_packets(rig.folder) == packets
     assert rig.names() == ["00000000000000.opus", "00000000160000.opus", "00000000320000.opus"]
 
 
@@ -89,21 +89,21 @@ def test_a_long_silence_ends_a_file_and_idleness_closes_it(rig: Rig) -> None:
 
 
 def test_what_is_filled_in_behind_live_sound_has_a_file_of_its_own(rig: Rig) -> None:
-    live, late = row_of_packets(60_000, 61_000), row_of_packets(20_000, 21_000)
+    live, late = packets_between(60_000, 61_000), packets_between(20_000, 21_000)
     for pair in itertools.zip_longest(live, late):
         rig.put([packet for packet in pair if packet is not None])
         rig.step(0.02)
     assert len(rig.names()) == 2
-    assert sorted(kept_in(rig.folder), key=lambda p: p.start_sample) == [*late, *live]
+    assert sorted(stored_packets(rig.folder), key=lambda p: p.start_sample) == [*late, *live]
 
 
 def test_channels_and_sessions_are_kept_apart(rig: Rig) -> None:
     other = ChannelKey("s_2", "C07")
-    rig.put(row_of_packets(0, 100))
-    rig.put(row_of_packets(500, 600), other)
+    rig.put(packets_between(0, 100))
+    rig.put(packets_between(500, 600), other)
     rig.step()
-    assert kept_in(rig.folder) == row_of_packets(0, 100)
-    assert kept_in(rig.folder, other) == row_of_packets(500, 600)
+    assert stored_packets(rig.folder) == packets_between(0, 100)
+    assert stored_packets(rig.folder, other) == packets_between(500, 600)
 
 
 def test_sound_is_synced_before_flush_ms_is_over(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,23 +153,23 @@ def full_after(monkeypatch: pytest.MonkeyPatch, size: int) -> list[int]:
 def test_a_full_disk_loses_sound_says_so_and_goes_on_when_there_is_room(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rig.put(row_of_packets(0, 1000))
+    rig.put(packets_between(0, 1000))
     rig.step()
     left = full_after(monkeypatch, 700)
-    rig.put(row_of_packets(1000, 2000))
+    rig.put(packets_between(1000, 2000))
     rig.step()
     assert rig.room_asked == 1
     assert rig.trouble() == "the disk is full"
     assert rig.writer.statistics().lost_ms == 1000
-    assert kept_in(rig.folder) == row_of_packets(0, 1000)  # the page written in part is gone
+    assert stored_packets(rig.folder) == packets_between(0, 1000)  # the page written in part is gone
     left[0] = 1 << 30
-    rig.put(row_of_packets(2000, 2500))
+    rig.put(packets_between(2000, 2500))
     rig.step(3.0)  # tried again only after a while
     assert rig.writer.statistics().lost_ms == 1500
-    rig.put(row_of_packets(2500, 3000))
+    rig.put(packets_between(2500, 3000))
     rig.step()
     assert rig.trouble() is None
-    assert kept_in(rig.folder) == [*row_of_packets(0, 1000), *row_of_packets(2500, 3000)]
+    assert stored_packets(rig.folder) == [*packets_between(0, 1000), *packets_between(2500, 3000)]
 
 
 def test_a_disk_that_gets_room_made_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,15 +180,15 @@ def test_a_disk_that_gets_room_made_loses_nothing(tmp_path: Path, monkeypatch: p
         return True
 
     writer = AudioWriter(WriterConfig(tmp_path), free_space=free_space)
-    writer.put(KEY, row_of_packets(0, 1000))
+    writer.put(KEY, packets_between(0, 1000))
     writer.step()
     writer.close()
     assert writer.trouble is None
-    assert kept_in(tmp_path) == row_of_packets(0, 1000)
+    assert stored_packets(tmp_path) == packets_between(0, 1000)
 
 
 def test_a_file_that_breaks_is_left_and_another_begun(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    rig.put(row_of_packets(0, 100))
+    rig.put(packets_between(0, 100))
     rig.step()
     with monkeypatch.context() as broken:
 
@@ -196,10 +196,10 @@ def test_a_file_that_breaks_is_left_and_another_begun(rig: Rig, monkeypatch: pyt
             raise OSError(errno.EIO, "Input/output error")
 
         broken.setattr(os, "write", write)
-        rig.put(row_of_packets(100, 200))
+        rig.put(packets_between(100, 200))
         rig.step(3.0)
     assert rig.trouble() == "Input/output error"
-    rig.put(row_of_packets(200, 300))
+    rig.put(packets_between(200, 300))
     rig.step()
     assert rig.trouble() is None
     assert rig.names() == ["00000000000000.part", "00000000003200.part"]
@@ -207,27 +207,27 @@ def test_a_file_that_breaks_is_left_and_another_begun(rig: Rig, monkeypatch: pyt
 
 def test_too_much_waiting_is_lost_and_counted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_writer, "INBOX_BYTES_MAX", 10_000)
-    rig.put(row_of_packets(0, 20_000))
+    rig.put(packets_between(0, 20_000))
     assert rig.writer.statistics().lost_ms == 20_000
-    rig.put(row_of_packets(20_000, 20_100))
+    rig.put(packets_between(20_000, 20_100))
     rig.step()
-    assert kept_in(rig.folder) == row_of_packets(20_000, 20_100)
+    assert stored_packets(rig.folder) == packets_between(20_000, 20_100)
 
 
 def test_what_is_no_opus_packet_is_left_out(rig: Rig) -> None:
     rig.put([packet_at(0), packet_at(20, b""), packet_at(40, b"\xff"), packet_at(60)])
     rig.step()
-    assert kept_in(rig.folder) == [packet_at(0), packet_at(60)]
+    assert stored_packets(rig.folder) == [packet_at(0), packet_at(60)]
 
 
 def test_the_thread_writes_by_itself_and_closing_it_loses_nothing(tmp_path: Path) -> None:
     writer = AudioWriter(WriterConfig(tmp_path))
     writer.start()
-    packets = row_of_packets(0, 3000)
+    packets = packets_between(0, 3000)
     for packet in packets:
         writer.put(KEY, (packet,))
     writer.close()
-    assert kept_in(tmp_path) == packets
+    assert stored_packets(tmp_path) == packets
     assert sorted(tmp_path.rglob("*.part")) == []
 
 
@@ -244,7 +244,7 @@ def test_what_comes_while_the_disk_syncs_is_written_all_the_same(
     writer = AudioWriter(WriterConfig(tmp_path))
     writer.start()
     try:
-        packets = row_of_packets(0, 1000)
+        packets = packets_between(0, 1000)
         writer.put(KEY, packets[:25])
         assert began.wait(10)
         writer.put(KEY, packets[25:])
@@ -269,7 +269,7 @@ def test_after_a_power_cut_at_any_moment_at_most_flush_ms_of_sound_are_gone(
     for ms in range(0, chance.randrange(500, 15_000, 10), 10):
         for key in channels:
             if ms % 20 == 0:
-                packet = row_of_packets(ms, ms + 20)[0]
+                packet = packets_between(ms, ms + 20)[0]
                 put[key].append(packet)
                 rig.put([packet], key)
         if ms % 50 == 40:
@@ -282,7 +282,7 @@ def test_after_a_power_cut_at_any_moment_at_most_flush_ms_of_sound_are_gone(
     index = scan(tmp_path)
     assert not list(tmp_path.rglob("*.part"))
     for key in channels:
-        kept = kept_in(tmp_path, key) if index.of(key) else []
+        kept = stored_packets(tmp_path, key) if index.of(key) else []
         assert kept == put[key][: len(kept)]
         assert (len(put[key]) - len(kept)) * 20 <= 250 + 20  # and the packet that just came
     rig.writer.close()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from host_stt.contract import Float32Array
+from tests.support.audio_files import decoded
 from tests.support.desk import Desk, a_config, running_desk
+from tests.support.opus_packets import encoded
 from tests.support.polling import until
-from tests.support.sound import encoded
-from tests.support.sound_files import decoded
 from tests.support.speech import say
 from webrtc_host.app import ARCHIVE, RECORD
 from webrtc_host.archive import ogg

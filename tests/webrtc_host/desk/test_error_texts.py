@@ -14,7 +14,7 @@ from yarl import URL
 
 from bench.offer_fuzz import recorded
 from tests.support.desk import Desk, a_config, running_desk
-from tests.support.plain_words import python_in
+from tests.support.plain_words import python_word_in
 from tests.support.server import ROOT
 
 JUNK: tuple[Any, ...] = (None, True, 5, -1.5, [], {}, [None], {"a": None}, "\ud800", "x" * 3000, [[]], 1e400)
@@ -70,13 +70,13 @@ async def test_wrong_json_is_refused_in_words(desk: Desk) -> None:
         for body in wrong:
             async with desk.client.request(method, desk.url + path, json=body) as response:
                 message = await told(response)
-            assert python_in(message) is None, (method, path, str(body)[:80], message)
+            assert python_word_in(message) is None, (method, path, str(body)[:80], message)
             seen += bool(message)
         for raw in (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"a":' * 5000):
             headers = {"Content-Type": "application/json"}
             async with desk.client.request(method, desk.url + path, data=raw, headers=headers) as response:
                 message = await told(response)
-            assert python_in(message) is None, (method, path, raw[:20], message)
+            assert python_word_in(message) is None, (method, path, raw[:20], message)
     assert seen > 150
 
 
@@ -100,11 +100,11 @@ async def test_wrong_queries_and_paths_are_refused_in_words(desk: Desk) -> None:
                     if response.status < 400:
                         continue
                     message = await told(response)
-                assert python_in(message.replace("'None'", "")) is None, (path, name, value, message)
+                assert python_word_in(message.replace("'None'", "")) is None, (path, name, value, message)
     for path in ("/nothing", f"{one}/export.xyz", "/whip/None", "/api/sessions/%00", "/api/segments/x/audio"):
         async with desk.client.get(URL(desk.url + path, encoded=True)) as response:
             message = "" if response.status < 400 else await told(response)
-        assert python_in(message.replace("None", "")) is None, (path, message)
+        assert python_word_in(message.replace("None", "")) is None, (path, message)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_what_is_no_http_is_refused_in_words(desk: Desk, raw: bytes, words
     assert b" 400 " in head.splitlines()[0]
     error = json.loads(body)["error"]
     assert error["code"] == "bad_request" and words in error["message"]
-    assert python_in(error["message"]) is None
+    assert python_word_in(error["message"]) is None
 
 
 async def test_wrong_first_messages_are_refused_in_words(desk: Desk) -> None:
@@ -152,7 +152,7 @@ async def test_wrong_first_messages_are_refused_in_words(desk: Desk) -> None:
                 answer = await socket.receive()
                 said = answer.data if answer.type is aiohttp.WSMsgType.TEXT else answer.extra or ""
                 body = json.loads(said) if said.startswith("{") else {"message": said}
-                assert python_in(str(body.get("message", ""))) is None, (path, text[:80], said)
+                assert python_word_in(str(body.get("message", ""))) is None, (path, text[:80], said)
 
 
 async def test_wrong_uploads_and_fragments_are_refused_in_words(desk: Desk) -> None:
@@ -163,14 +163,14 @@ async def test_wrong_uploads_and_fragments_are_refused_in_words(desk: Desk) -> N
         form.add_field("audio", content, filename="a.wav")
         async with desk.client.post(f"{desk.url}/push", data=form) as response:
             message = await told(response)
-        assert message and python_in(message) is None, (content[:10], message)
+        assert message and python_word_in(message) is None, (content[:10], message)
     for content_type in ("multipart/form-data", "multipart/form-data; boundary=x", "text/plain", "x"):
         for raw in (b"", b"--x", b"--x\r\n\r\n\r\n--x--", b"--x\r\nContent-Disposition: form-data\r\n\r\nx"):
             for path in ("/push", "/whip/C42"):
                 headers = {"Content-Type": content_type}
                 async with desk.client.post(desk.url + path, data=raw, headers=headers) as response:
                     message = await told(response)
-                assert message and python_in(message) is None, (path, content_type, raw, message)
+                assert message and python_word_in(message) is None, (path, content_type, raw, message)
     for sdp in (
         "",
         "v=0",
@@ -181,4 +181,4 @@ async def test_wrong_uploads_and_fragments_are_refused_in_words(desk: Desk) -> N
         headers = {"Content-Type": "application/sdp"}
         async with desk.client.post(f"{desk.url}/whip/C42", data=sdp, headers=headers) as response:
             message = await told(response)
-        assert python_in(message) is None, (sdp[:40], message)
+        assert python_word_in(message) is None, (sdp[:40], message)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from host_stt.contract import Priority, Segment, Transcript, Window, Word
 from tests.support.events import an_event
-from tests.support.peers import BlockKeeper, Rig, app_of
+from tests.support.peers import BlockRecorder, Rig, app_of
 from tests.support.polling import until
 from tests.webrtc_host.recovery.fed_channel import AUDIO, LOST, SECOND, fed_channel
 from webrtc_host.doors.backfill import BackfillDoor, BackfillLimits
@@ -53,7 +53,7 @@ class OneWord:
         return Transcript(window.id, (segment,), "en", 1.0, -0.1, 0.0, 1.0)
 
 
-class PastReader(BlockKeeper):
+class PastReader(BlockRecorder):
     """A past pipeline that makes one window and one final of every block."""
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiortc import RTCSessionDescription
 
-from tests.support.peers import Client, SoundTrack, tone_bursts
+from tests.support.peers import Client, SampleTrack, tone_bursts
 from tests.support.polling import until
 from tests.webrtc_host.doors.test_offer_peer import World, fed, heard, sound
 from webrtc_host.config import MediaConfig
@@ -52,7 +52,7 @@ async def test_last_words_do_not_hold_up_a_client_that_is_back(world: World) -> 
     first, answer = await world.connect(sound(), channels=[{"channel": "C05"}])
     await until(lambda: heard(world, "C05", 0.3))
     slow = SlowToClose(world, "C05")
-    first.vanish()
+    first.cut_network()
     _, again = await world.connect(sound(), resume=answer["resume"])
     assert fed(again) == {"0": "C05"}
     assert not slow.pipeline.is_closed
@@ -68,7 +68,7 @@ async def test_an_answer_that_never_arrived_leaves_no_phantom(world: World) -> N
     await world.start()
     first, answer = await world.connect(sound())
     await until(lambda: heard(world, "C01", 0.2))
-    first.vanish()
+    first.cut_network()
     lost = Client([sound()])
     world.clients.append(lost)
     async with world.http.post("/offer", json={**await lost.offer(), "resume": answer["resume"]}) as response:
@@ -161,7 +161,7 @@ async def offer_again(world: World, client: Client, answer: dict[str, Any], **fi
 
 async def test_tracks_are_added_and_removed_on_a_live_connection(world: World) -> None:
     await world.start()
-    client, answer = await world.connect(SoundTrack(tone_bursts(400, (0.4, 2.4), 5.0)))
+    client, answer = await world.connect(SampleTrack(tone_bursts(400, (0.4, 2.4), 5.0)))
     await until(lambda: heard(world, "C01", 0.4))
     client.pc.addTransceiver(sound(900), direction="sendonly")
     added = await offer_again(world, client, answer, channels=[{"channel": "C09", "label": "Gate"}])

@@ -18,7 +18,7 @@ from aiortc import RTCDataChannel
 from tests.support.peers import (
     Client,
     Rig,
-    SoundTrack,
+    SampleTrack,
     app_of,
     drop_packets,
     onsets_of,
@@ -60,7 +60,7 @@ class World:
         self.http = await self._aiohttp_client(app_of(self.door))
         return self
 
-    async def connect(self, *tracks: SoundTrack, **fields: Any) -> tuple[Client, dict[str, Any]]:
+    async def connect(self, *tracks: SampleTrack, **fields: Any) -> tuple[Client, dict[str, Any]]:
         client = Client(tracks)
         self.clients.append(client)
         return client, await client.connect(self.http, **fields)
@@ -96,8 +96,8 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
     await made.stop()
 
 
-def sound(hertz: float = 500) -> SoundTrack:
-    return SoundTrack(tone_bursts(hertz, ONSETS, 2.4))
+def sound(hertz: float = 500) -> SampleTrack:
+    return SampleTrack(tone_bursts(hertz, ONSETS, 2.4))
 
 
 def fed(answer: dict[str, Any]) -> dict[str, str]:
@@ -203,7 +203,7 @@ async def test_a_client_that_vanishes_is_noticed(world: World, monkeypatch: pyte
     await world.start(MediaConfig(no_signal_after_s=0.3))
     client, answer = await world.connect(sound())
     await until(lambda: heard(world, "C01", 0.3))
-    client.vanish()
+    client.cut_network()
     await until(lambda: not world.rig.registry.connections, 20.0)
     log = world.log(answer)
     assert log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == "connection_lost"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.peers import Client, Rig, SoundTrack, app_of, tone_bursts
+from tests.support.peers import Client, Rig, SampleTrack, app_of, tone_bursts
 from tests.support.polling import until
 from webrtc_host.config import MediaConfig
 from webrtc_host.doors.offer import OfferDoor
@@ -24,7 +24,7 @@ async def test_the_socket_takes_the_channel_from_the_offer_that_never_connected(
     app = app_of(offers, sockets)
     app[GATE] = Gate()
     http = await aiohttp_client(app)
-    client = Client([SoundTrack(tone_bursts(500, (0.1,), 1.0))])
+    client = Client([SampleTrack(tone_bursts(500, (0.1,), 1.0))])
     async with http.post("/offer", json=await client.offer()) as response:
         answer = await response.json()
     first = {"encoding": "pcm_s16le", "sample_rate": 16_000, "session": answer["session"]}

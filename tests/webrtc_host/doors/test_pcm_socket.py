@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.peers import onsets_of
 from tests.support.polling import until
-from tests.support.socket_sound import container_of, frames_of, interleaved
+from tests.support.socket_audio import container_of, frames_of, interleaved
 from tests.support.stereo import speech
 from tests.webrtc_host.doors.pcm_world import (
     BROKEN,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.desk import break_off
+from tests.support.desk import abort_connection
 from tests.support.polling import until
 from tests.webrtc_host.doors.pcm_world import (
     RAW,
@@ -47,7 +47,7 @@ async def test_a_connection_that_breaks_off_is_lost_and_not_closed(world: World)
     socket = await world.begin()
     await socket.send_bytes(TWENTY_MS * 10)
     await until(lambda: bool(world.rig.pipelines[0].blocks))
-    break_off(socket)
+    abort_connection(socket)
     await until(lambda: not world.rig.registry.connections)
     assert world.log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == "connection_lost"
     assert world.rig.pipelines[0].channel.coverage.gap.state is CoverageState.LOST

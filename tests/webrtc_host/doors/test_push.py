@@ -15,10 +15,10 @@ import pytest
 
 from host_stt.contract import Segment, Transcript, Window, Word
 from tests.host_stt_common.test_audio_tracks import with_tracks
+from tests.support.audio_files import encoded, wav_header
 from tests.support.peers import Rig, app_of
 from tests.support.polling import until
-from tests.support.recordings import spoken_row
-from tests.support.sound_files import encoded, wav_header
+from tests.support.recordings import spoken_phrases
 from webrtc_host.archive.block_encoder import BlockEncoder
 from webrtc_host.archive.upload_reservations import UploadReservations
 from webrtc_host.config import LimitsConfig
@@ -356,7 +356,7 @@ async def test_push_takes_what_8081_takes(world: World, container: str, codec: s
 
 
 async def test_speech_on_the_second_track_is_pushed_and_the_track_named(world: World, tmp_path: Path) -> None:
-    speech, _ = spoken_row(["alpha one proceed to gate seven"])
+    speech, _ = spoken_phrases(["alpha one proceed to gate seven"])
     data = with_tracks(tmp_path / "obs.mkv", np.zeros_like(speech), speech).read_bytes()
     fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     status, body = await world.push(data, **fields)

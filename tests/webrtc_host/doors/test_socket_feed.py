@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE
-from tests.support.peers import BlockKeeper, Rig
+from tests.support.peers import BlockRecorder, Rig
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
 from webrtc_host.media.resample import Piece
 from webrtc_host.seams import Block, BlockKind, EventType, OpusPacket
@@ -37,7 +37,7 @@ class World:
         return connection.channels[0]
 
     @property
-    def pipeline(self) -> BlockKeeper:
+    def pipeline(self) -> BlockRecorder:
         return self.rig.pipelines[0]
 
     async def speak(self, seconds: float, *, at_once: bool = False) -> None:

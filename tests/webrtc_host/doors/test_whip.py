@@ -15,7 +15,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from bench.offer_mutations import REAL_CLIENTS
 from tests.support.desk import Desk, a_config, running_desk
-from tests.support.peers import Client, SoundTrack, tone_bursts
+from tests.support.peers import Client, SampleTrack, tone_bursts
 from tests.support.polling import until
 from webrtc_host.doors.whip import CONNECTING_MAX, WhipDoor
 from webrtc_host.seams import ChannelState
@@ -51,7 +51,7 @@ class Publisher:
     def __init__(self, desk: Desk, channel: str = "C01", query: str = "") -> None:
         self.desk = desk
         self.url = f"{desk.url}/whip/{channel}{query}"
-        self.client = Client([SoundTrack(tone_bursts(500, [0.2, 1.0], 2.0))], data_channel=None)
+        self.client = Client([SampleTrack(tone_bursts(500, [0.2, 1.0], 2.0))], data_channel=None)
         self.response: Any = None
         self.answer = ""
 
@@ -333,7 +333,7 @@ async def test_who_is_heard_keeps_the_channel_and_who_is_dead_loses_it(
     channel = desk.session.channels["C01"]
     await until(lambda: channel.pipeline is not None)
     assert await second.post() == 409
-    first.client.vanish()
+    first.client.cut_network()
     await until(lambda: channel.state is ChannelState.NO_SIGNAL)
     assert await second.post() == 201, "it never connects: its client does not take the answer"
     assert channel.connection is not None and len(desk.registry.connections) == 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.peers import onsets_of, tone_bursts
-from tests.support.socket_sound import container_of
+from tests.support.socket_audio import container_of
 from webrtc_host.media import container
 from webrtc_host.media.container import StreamDecoder, StreamError
 

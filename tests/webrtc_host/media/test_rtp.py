@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_stt.contract import Float32Array
-from tests.support.rtp import MS, PACKET, TICKS, assert_contiguous, coded, packet, samples_of, whole
+from tests.support.rtp import (
+    MS,
+    PACKET,
+    TICKS,
+    assert_contiguous,
+    hum_packets,
+    joined_samples,
+    packet,
+    samples_of,
+)
 from webrtc_host.media.jitter import RtpPacket
 from webrtc_host.media.libopus import has_repair
 from webrtc_host.media.opus import Codec, OpusDecoder
@@ -19,7 +28,7 @@ from webrtc_host.media.timeline import PacketBlock
 from webrtc_host.seams import Block, BlockKind
 
 COUNT = 150
-PAYLOADS = coded(COUNT)
+PAYLOADS = hum_packets(COUNT)
 END = next(n for n in range(75, COUNT) if has_repair(PAYLOADS[n]))
 """The first packet after the holes below; it carries a copy of the one before it."""
 
@@ -45,7 +54,7 @@ def truth() -> Float32Array:
 
 def test_what_comes_whole_is_decoded_whole_and_goes_out_with_its_packets() -> None:
     stream, blocks = hear(sent(range(COUNT)))
-    np.testing.assert_array_equal(whole(blocks), truth())
+    np.testing.assert_array_equal(joined_samples(blocks), truth())
     packets = [block.packet for block in blocks if isinstance(block, PacketBlock)]
     assert [p.payload for p in packets if p is not None] == list(PAYLOADS)
     assert all(
@@ -58,7 +67,7 @@ def test_one_lost_packet_comes_back_from_the_next_one() -> None:
     assert (stream.jitter.statistics.lost, stream.repairs.repaired) == (1, 1)
     assert samples_of(blocks, BlockKind.LOST) == stream.repairs.concealed_samples == 0
     hole = slice((END - 1) * PACKET, END * PACKET)
-    assert np.corrcoef(whole(blocks)[hole], truth()[hole])[0, 1] > 0.8
+    assert np.corrcoef(joined_samples(blocks)[hole], truth()[hole])[0, 1] > 0.8
 
 
 def test_up_to_100_ms_are_concealed_and_the_last_of_them_repaired() -> None:
@@ -66,15 +75,15 @@ def test_up_to_100_ms_are_concealed_and_the_last_of_them_repaired() -> None:
     assert stream.repairs.repaired == 1
     assert stream.repairs.concealed_samples == 4 * PACKET
     assert samples_of(blocks, BlockKind.LOST) == 0
-    assert len(whole(blocks)) == COUNT * PACKET
+    assert len(joined_samples(blocks)) == COUNT * PACKET
 
 
 def test_longer_holes_are_exact_silence_but_for_the_last_packet() -> None:
     stream, blocks = hear(sent(n for n in range(COUNT) if not END - 20 <= n < END))
     assert samples_of(blocks, BlockKind.LOST) == 19 * PACKET
     assert (stream.repairs.repaired, stream.repairs.concealed_samples) == (1, 0)
-    assert not whole(blocks)[(END - 20) * PACKET : (END - 1) * PACKET].any()
-    heard = whole(blocks)[(END + 10) * PACKET :]
+    assert not joined_samples(blocks)[(END - 20) * PACKET : (END - 1) * PACKET].any()
+    heard = joined_samples(blocks)[(END + 10) * PACKET :]
     assert np.corrcoef(heard, truth()[(END + 10) * PACKET :])[0, 1] > 0.95
 
 
@@ -85,7 +94,7 @@ def test_silence_the_sender_did_not_send_is_not_lost() -> None:
     stream, blocks = hear([*early, *late])
     assert samples_of(blocks, BlockKind.LOST) == 0
     assert stream.timeline.statistics.silent == 20 * PACKET
-    assert len(whole(blocks)) == COUNT * PACKET
+    assert len(joined_samples(blocks)) == COUNT * PACKET
 
 
 def test_silence_that_was_not_sent_at_the_very_start_is_not_lost_either() -> None:
@@ -102,7 +111,7 @@ def test_a_packet_that_cannot_be_decoded_costs_itself() -> None:
     stream, blocks = hear(packets)
     assert stream.repairs.undecodable == 2
     assert stream.repairs.repaired == 1 and stream.repairs.concealed_samples == PACKET
-    assert len(whole(blocks)) == COUNT * PACKET
+    assert len(joined_samples(blocks)) == COUNT * PACKET
 
 
 def test_a_sender_of_rubbish_alone_is_silence_after_100_ms() -> None:
@@ -111,7 +120,7 @@ def test_a_sender_of_rubbish_alone_is_silence_after_100_ms() -> None:
     stream, blocks = hear([*packets, *sent([COUNT - 1])])
     assert stream.repairs.undecodable == COUNT - 41
     assert stream.repairs.concealed_samples == 5 * PACKET
-    assert len(whole(blocks)) == COUNT * PACKET
+    assert len(joined_samples(blocks)) == COUNT * PACKET
 
 
 def test_padding_alone_leaves_no_mark() -> None:
@@ -120,7 +129,7 @@ def test_padding_alone_leaves_no_mark() -> None:
     padding = packet(60, 60 * PACKET)
     stream, blocks = hear([*packets, dataclasses.replace(padding, payload=b""), *after])
     assert stream.repairs.undecodable == 0
-    np.testing.assert_array_equal(whole(blocks), truth())
+    np.testing.assert_array_equal(joined_samples(blocks), truth())
 
 
 def test_a_new_sender_goes_on_after_the_old_one_with_a_fresh_decoder() -> None:
@@ -132,7 +141,7 @@ def test_a_new_sender_goes_on_after_the_old_one_with_a_fresh_decoder() -> None:
     stream, blocks = hear([*first, *second])
     assert stream.timeline.statistics.restarts == 1
     assert samples_of(blocks, BlockKind.LOST) == 500 * MS
-    heard = whole(blocks)
+    heard = joined_samples(blocks)
     np.testing.assert_array_equal(heard[-70 * PACKET :], truth()[: 70 * PACKET])
 
 
@@ -155,7 +164,7 @@ def test_g711_takes_its_own_clock() -> None:
         blocks += stream.feed(RtpPacket(n, n * 160, 1, bytes(range(160)), (n + 1) * PACKET))
     blocks += stream.flush()
     assert_contiguous(blocks)
-    assert len(whole(blocks)) == 50 * PACKET
+    assert len(joined_samples(blocks)) == 50 * PACKET
     assert not any(isinstance(block, PacketBlock) for block in blocks), "only Opus is kept as it came"
 
 

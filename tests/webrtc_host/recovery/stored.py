@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from host_stt.contract import Word
-from tests.support.sound import MS
+from tests.support.opus_packets import MS
 from webrtc_host.events import (
     ChannelClosed,
     CoverageChanged,

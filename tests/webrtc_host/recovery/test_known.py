@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.sound import MS
+from tests.support.opus_packets import MS
 from tests.webrtc_host.recovery.stored import (
     a_final,
     closed,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_stt.contract import Segment, Transcript, Word
-from tests.support.sound import MS
+from tests.support.opus_packets import MS
 from tests.webrtc_host.recovery.stored import (
     a_final,
     end_of,

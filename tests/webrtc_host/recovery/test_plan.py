@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.support.sound import MS
+from tests.support.opus_packets import MS
 from tests.webrtc_host.recovery.stored import closed, covered, ended, failed, final, said, started
 from webrtc_host.recovery.known import Range, known_of
 from webrtc_host.recovery.plan import (

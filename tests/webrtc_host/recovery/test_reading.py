@@ -10,7 +10,7 @@ import pytest
 
 from host_stt.contract import Priority, Segment, Transcript, Window, Word
 from tests.support.events import an_event
-from tests.support.sound import MS
+from tests.support.opus_packets import MS
 from tests.webrtc_host.recovery.fed_channel import AUDIO, LOST, SECOND, a_channel
 from tests.webrtc_host.recovery.stored import ended, failed, final, started
 from webrtc_host.errors import EngineError

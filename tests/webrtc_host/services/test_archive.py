@@ -2,7 +2,7 @@ import asyncio
 from pathlib import Path
 
 from tests.support.desk import Desk, a_config, running_desk
-from tests.support.sound import row_of_packets
+from tests.support.opus_packets import packets_between
 from webrtc_host.app import ARCHIVE, RECORD
 from webrtc_host.session.channel import ChannelSpec, DoorKind
 from webrtc_host.session.registry import Session
@@ -20,7 +20,7 @@ async def ended_session(desk: Desk, name: str) -> Session:
     connection = desk.registry.connect(session, DoorKind.SOCKET, [ChannelSpec("C01")], nothing)
     channel = desk.registry.channel(session, "C01")
     channel.open()
-    for packet in row_of_packets(0, 500):
+    for packet in packets_between(0, 500):
         channel.archive_packet(packet)
     await channel.close("over")
     desk.registry.disconnect(connection)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.peers import BlockKeeper, Rig
+from tests.support.peers import BlockRecorder, Rig
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType, OpusPacket
@@ -28,7 +28,7 @@ class World(Rig):
         self,
         limits: LimitsConfig | None = None,
         make_archive: MakeArchive | None = None,
-        keeper: type[BlockKeeper] = BlockKeeper,
+        keeper: type[BlockRecorder] = BlockRecorder,
     ) -> None:
         self.now_s = 1000.0
         super().__init__(
@@ -254,7 +254,7 @@ async def test_time_nobody_fed_is_accounted_for() -> None:
 async def test_a_pipeline_that_fails_while_closing_costs_one_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class Stubborn(BlockKeeper):
+    class Stubborn(BlockRecorder):
         async def close(self) -> None:
             raise ValueError("a bug")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.support.peers import BlockKeeper, ListLog
+from tests.support.peers import BlockRecorder, ListLog
 from webrtc_host.config import LimitsConfig
 from webrtc_host.seams import CoverageState, EventType
 from webrtc_host.session.channel import ChannelSpec, DoorKind
@@ -54,7 +54,7 @@ class World:
         self.logs: dict[str, ListLog] = {}
         self.now_s = 1000.0
         self.registry = SessionRegistry(
-            LimitsConfig(channels_per_session=8), self.make_log, BlockKeeper, clock=lambda: self.now_s
+            LimitsConfig(channels_per_session=8), self.make_log, BlockRecorder, clock=lambda: self.now_s
         )
 
     def make_log(self, session_id: str, now_ms: Any, head_seq: int = 0) -> ListLog:

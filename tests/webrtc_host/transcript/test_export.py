@@ -18,8 +18,8 @@ import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.audio_files import encoded
 from tests.support.record import T0_WALL_MS, Record, a_record
-from tests.support.sound_files import encoded
 from webrtc_host.transcript import export
 from webrtc_host.transcript.export import Exporter, ExportRequest
 from webrtc_host.transcript.export_formats import Clock, Format, Line, Times, Writer, neutral

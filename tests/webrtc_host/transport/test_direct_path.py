@@ -11,7 +11,7 @@ from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket, is_rtcp
 
 from tests.support.one_port import Relay, Served, serving
-from tests.support.peers import SoundTrack, onsets_of, tone_bursts
+from tests.support.peers import SampleTrack, onsets_of, tone_bursts
 from tests.support.polling import until
 from webrtc_host.transport import aioice_seam
 from webrtc_host.transport import direct_path as direct
@@ -21,8 +21,8 @@ from webrtc_host.transport.tap import TapError, tap_of
 ONSETS = (0.4, 1.0, 1.7)
 
 
-def sound() -> SoundTrack:
-    return SoundTrack(tone_bursts(500, ONSETS, 2.4))
+def sound() -> SampleTrack:
+    return SampleTrack(tone_bursts(500, ONSETS, 2.4))
 
 
 def last_packet_s(served: Served) -> float:

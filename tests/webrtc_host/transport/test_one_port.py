@@ -20,7 +20,7 @@ from tests.support.one_port import (
     values,
     without_candidates,
 )
-from tests.support.peers import Client, SoundTrack, onsets_of, tone_bursts
+from tests.support.peers import Client, SampleTrack, onsets_of, tone_bursts
 from tests.support.polling import until
 from webrtc_host.config import IceServer, MediaConfig
 from webrtc_host.seams import EventType
@@ -33,8 +33,8 @@ ONSETS = (0.4, 1.0, 1.7)
 STUN_SUCCESS = b"\x01\x01"
 
 
-def sound(hertz: float = 500) -> SoundTrack:
-    return SoundTrack(tone_bursts(hertz, ONSETS, 2.4))
+def sound(hertz: float = 500) -> SampleTrack:
+    return SampleTrack(tone_bursts(hertz, ONSETS, 2.4))
 
 
 def seconds(served: Served, channel: str) -> float:

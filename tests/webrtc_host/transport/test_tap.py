@@ -13,7 +13,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.rtcdtlstransport import RTCDtlsTransport, RtpRouter
 from aiortc.rtp import RTCP_RR, RtcpReceiverInfo, RtcpRrPacket, RtpPacket
 
-from tests.support.rtp import a_receiver, nothing, receive, sources_of
+from tests.support.rtp import a_receiver, do_nothing, receive, sources_of
 from webrtc_host.media.opus import Codec
 from webrtc_host.transport import tap
 from webrtc_host.transport.tap import ROUTES_MAX, SOURCES_MAX, Tap, TapError, WirePacket, guard, self_test
@@ -161,7 +161,7 @@ def test_all_private_names_are_where_they_are_said_to_be() -> None:
 def routed() -> tuple[Any, Any, Any]:
     """A transport with two tracks of the same codec, as every bundled connection has them."""
     transport: Any = SimpleNamespace(
-        _handle_rtp_data=nothing, _handle_rtcp_data=nothing, _rtp_router=RtpRouter()
+        _handle_rtp_data=do_nothing, _handle_rtcp_data=do_nothing, _rtp_router=RtpRouter()
     )
     guard(transport)
     first, second = a_receiver(), a_receiver()

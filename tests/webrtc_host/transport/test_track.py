@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from aiortc.rtp import RtpPacket
 
-from tests.support.peers import BlockKeeper, Rig
+from tests.support.peers import BlockRecorder, Rig
 from tests.support.polling import until
-from tests.support.rtp import PACKET, a_receiver, assert_contiguous, coded, receive, samples_of
+from tests.support.rtp import PACKET, a_receiver, assert_contiguous, hum_packets, receive, samples_of
 from webrtc_host.config import MediaConfig
 from webrtc_host.media.opus import OpusDecoder
 from webrtc_host.seams import Block, BlockKind, ChannelState, OpusPacket
@@ -21,7 +21,7 @@ from webrtc_host.session.registry import Connection, MakeArchive
 from webrtc_host.transport.reception import RECEPTION
 from webrtc_host.transport.track import EARLY_PACKETS_MAX, TrackFeed
 
-PAYLOADS = coded(120)
+PAYLOADS = hum_packets(120)
 
 
 class World:
@@ -45,7 +45,7 @@ class World:
         return 0
 
     @property
-    def pipeline(self) -> BlockKeeper:
+    def pipeline(self) -> BlockRecorder:
         return self.rig.pipeline(self.channel.id)
 
     async def play(

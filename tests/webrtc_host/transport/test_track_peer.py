@@ -14,7 +14,7 @@ from aiortc.rtp import HeaderExtensionsMap, RtpPacket
 from tests.support.peers import (
     Client,
     Rig,
-    SoundTrack,
+    SampleTrack,
     app_of,
     drop_packets,
     onsets_of,
@@ -69,8 +69,8 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
     await made.rig.registry.close()
 
 
-def sound(hertz: float = 700) -> SoundTrack:
-    return SoundTrack(tone_bursts(hertz, ONSETS, 2.4))
+def sound(hertz: float = 700) -> SampleTrack:
+    return SampleTrack(tone_bursts(hertz, ONSETS, 2.4))
 
 
 @pytest.mark.parametrize("name", ["PCMU", "PCMA"])

@@ -19,7 +19,7 @@ def packet_at(ms: int, payload: bytes = ogg.SILENCE_20_MS) -> OpusPacket:
     return OpusPacket(ms * MS, 320, payload)
 
 
-def row_of_packets(from_ms: int, to_ms: int) -> list[OpusPacket]:
+def packets_between(from_ms: int, to_ms: int) -> list[OpusPacket]:
     """20 ms each, every one with a payload of its own."""
     return [packet_at(ms, ogg.SILENCE_20_MS + ms.to_bytes(4, "big") * 15) for ms in range(from_ms, to_ms, 20)]
 
@@ -32,7 +32,7 @@ def encoded(samples: Float32Array, start: int = 0, piece: int = 777) -> list[Opu
     return packets + encoder.flush()
 
 
-def kept_in(folder: Path, place: ChannelKey = KEY) -> list[OpusPacket]:
+def stored_packets(folder: Path, place: ChannelKey = KEY) -> list[OpusPacket]:
     """Everything the files of a place hold, in order of the files."""
     found: list[OpusPacket] = []
     for path in sorted((folder / place.session / place.channel).iterdir()):
