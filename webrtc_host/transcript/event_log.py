@@ -1,14 +1,14 @@
-"""The event log: what happened in one session, in order, each event encoded once for everyone who watches.
+"""The event log: the events of one session in order. Each event is encoded once for all watchers.
 
-Owns `seq` (from 1, one per stored event, no holes), the wire form of an event, the tail that is held in
-memory, and that nobody hears of a stored event before it is saved. Does not own who watches
-(`desk.subscribers`) nor any disk (`transcript.store`). No task and no clock of its own: the session's time
-and the wall clock are handed in. Every call comes from the event loop's thread.
+This module assigns `seq` (from 1, one per stored event, without gaps), encodes events, and holds the newest
+ones in memory. A stored event is passed on only after it is saved. `desk.subscribers` has the watchers;
+`transcript.store` saves. Pure: no task and no clock; the caller passes the session's time and the wall clock.
+Every call comes from the event loop.
 
-Three positions: `head_seq` was emitted, `visible_seq` was handed to the listener, `saved_seq` is on disk.
-While the journal is degraded, events are handed on at once, marked `"durable":false`.
-Invariant: the held events are exactly those with seq in [first_seq, head_seq], and none that is not yet saved
-is dropped from memory.
+Three positions: `head_seq` was emitted, `visible_seq` was passed to the listener, `saved_seq` is on disk.
+While the journal is degraded, events are passed on at once, marked `"durable":false`.
+Invariant: the held events are exactly those with seq in [first_seq, head_seq]; an event that is not saved yet
+is not dropped from memory.
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_codec import Envelope, decode, encode, mark_not_durable
 
 INTERIMS_PENDING_MAX = 1000
-"""Waiting behind stored events that are being saved; that takes milliseconds, or `degrade` ends it."""
+"""Interims that may wait behind stored events that are being saved. Saving takes milliseconds, or `degrade`
+ends the wait.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvent:
-    """One event as every watcher gets it. `data` is its JSON, UTF-8, encoded exactly once."""
+    """One event as watchers get it. `data` is its JSON in UTF-8, encoded exactly once."""
 
     session: str
-    seq: int | None  # None: never stored (interim, error)
-    after_seq: int  # newest stored event at emission; its own seq when it is stored
-    channel: str | None  # None concerns the whole session
+    seq: int | None  # None: not stored (interim, error)
+    after_seq: int  # newest stored event at emission; for a stored event its own seq
+    channel: str | None  # None: the whole session
     data: bytes
 
     @property
@@ -43,13 +45,13 @@ class EncodedEvent:
         return self.data.decode()
 
     def concerns(self, channels: frozenset[str] | None) -> bool:
-        """True for a watcher of these channels (None: all). Events of the session concern everyone."""
+        """True for a watcher of these channels (None: all). An event of the session is for every watcher."""
         return channels is None or self.channel is None or self.channel in channels
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent(EncodedEvent):
-    """An event of a log: encoded for watchers, and as it was emitted, so that nothing has to decode it."""
+    """An event as listeners get it: encoded for watchers, and typed, so that nothing is decoded again."""
 
     envelope: Envelope
 
@@ -62,7 +64,7 @@ class LoggedEvent(EncodedEvent):
         return self.envelope.event.kind
 
     def encoded(self) -> EncodedEvent:
-        """What a log holds of it: the typed event takes two to three times the memory of its JSON."""
+        """The encoded part, which the log holds: the typed event takes two to three times the memory."""
         return EncodedEvent(self.session, self.seq, self.after_seq, self.channel, self.data)
 
 
@@ -75,7 +77,7 @@ class LogStatistics:
 
 
 class _HeldFinal(NamedTuple):
-    """Where a held final lies, so that those of a time are found without decoding the others."""
+    """The position of a held final: finals of a time range are found without decoding the others."""
 
     seq: int
     channel: str
@@ -87,7 +89,7 @@ Listener = Callable[[LoggedEvent], None]
 
 
 class Journal(Protocol):
-    """Where stored events are saved; `transcript.journal` in life. It calls `acknowledge` and `degrade`."""
+    """Saves stored events; `transcript.journal` implements it. It calls `acknowledge` and `degrade`."""
 
     @property
     def is_degraded(self) -> bool: ...
@@ -98,7 +100,7 @@ class Journal(Protocol):
 
 
 class ReadableLog(Protocol):
-    """The log as those need it who read events: watchers, the desk, and readers of past audio.
+    """The reading part of a log: for watchers, the desk, and readers of past audio.
 
     `EventLog` implements it; `channel.SessionLog` is the same with writing and waiting.
     """
@@ -108,7 +110,7 @@ class ReadableLog(Protocol):
 
     @property
     def first_seq(self) -> int:
-        """The oldest event held in memory; head_seq + 1 when none is."""
+        """The oldest event in memory; head_seq + 1 when there is none."""
         ...
 
     @property
@@ -118,7 +120,7 @@ class ReadableLog(Protocol):
 
     @property
     def visible_seq(self) -> int:
-        """The newest stored event that watchers may have; what is later is still being saved."""
+        """The newest stored event that watchers may get; later ones are still being saved."""
         ...
 
     @property
@@ -127,15 +129,15 @@ class ReadableLog(Protocol):
         ...
 
     def note(self, event: ErrorReported) -> EncodedEvent:
-        """An event that is never stored, made for one watcher alone; no listener hears of it."""
+        """An event for one watcher: it is not stored, and listeners do not get it."""
         ...
 
     def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[EncodedEvent]:
-        """Held and visible events after `seq` that concern these channels (None: all), in order."""
+        """Held and visible events after `seq` of these channels (None: all), in order."""
         ...
 
     def count(self, since: int, channels: frozenset[str] | None = None) -> int:
-        """How many held events `since` would give, without going through them."""
+        """The number of events that `since` would return, without reading them."""
         ...
 
     def segments(
@@ -147,13 +149,14 @@ class ReadableLog(Protocol):
         after: int = 0,
         limit: int = 1000,
     ) -> list[LoggedEvent]:
-        """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, `limit` at most."""
+        """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, at most `limit`."""
         ...
 
 
 class EventLog:
-    """The log of one session; implements `seams.EventSink` and `ReadableLog`. Without a journal it is memory
-    alone.
+    """The log of one session; implements `events.EventSink` and `ReadableLog`.
+
+    Without a journal, events are only in memory.
     """
 
     def __init__(
@@ -169,7 +172,7 @@ class EventLog:
     ) -> None:
         """capacity: stored events held, the oldest goes first. now_ms: time since the session's t = 0.
 
-        head_seq: of a session that goes on after a restart, its newest event on disk.
+        head_seq: for a session that was restored, its newest event on disk.
         """
         if capacity < 1:
             raise ValueError(f"an event log of {capacity} events holds nothing")
@@ -179,8 +182,9 @@ class EventLog:
         self._wall = wall
         self._listener = listener
         self._journal = journal
-        self._pending: deque[LoggedEvent] = deque()  # not yet handed on: begins with a stored event, if any
-        self._unmarked: dict[int, EncodedEvent] = {}  # what is held with a mark, as it will be on disk
+        self._pending: deque[LoggedEvent] = deque()  # not passed on yet; the first one is a stored event
+        # Events that are held with the mark, as they will be on disk
+        self._unmarked: dict[int, EncodedEvent] = {}
         self._held: dict[int, EncodedEvent] = {}
         self._of_channel: dict[str | None, list[int]] = {}  # held seqs, ascending
         self._finals: list[_HeldFinal] = []
@@ -188,61 +192,61 @@ class EventLog:
         self.head_seq = self.visible_seq = self.saved_seq = head_seq
 
     def emit(self, event: Event) -> int | None:
-        """Append one event; the listener gets it once it is saved. Returns the seq of a stored one."""
+        """Append one event. The listener gets it when it is saved. Returns the seq of a stored event."""
         return self._append(self._logged(event))
 
     def _append(self, event: LoggedEvent) -> int | None:
         if event.seq is not None:
-            self._keep(event, event.seq)
+            self._hold(event, event.seq)
         if self._journal is None:
             self.saved_seq = self.head_seq
-            self._hand_on(event)
-            self._drop_surplus()
+            self._pass_on(event)
+            self._drop_over_capacity()
             return event.seq
         if event.seq is not None:
             self._journal.append(event)
         if self._journal.is_degraded:
             self.degrade()
-            self._hand_on(self._marked(event))
+            self._pass_on(self._marked(event))
         elif event.seq is not None or (self._pending and len(self._pending) < INTERIMS_PENDING_MAX):
             self._pending.append(event)
         elif not self._pending:
-            self._hand_on(event)
+            self._pass_on(event)
         return event.seq
 
     def acknowledge(self, seq: int) -> None:
-        """Everything up to `seq` is saved: hand on what waited for it."""
+        """Everything up to `seq` is saved: pass on the events that waited for it."""
         for number in range(self.saved_seq + 1, seq + 1):
             unmarked = self._unmarked.pop(number, None)
             if unmarked is not None and number in self._held:
                 self._held[number] = unmarked
         self.saved_seq = max(self.saved_seq, seq)
         while self._pending and (self._pending[0].seq or 0) <= self.saved_seq:
-            self._hand_on(self._pending.popleft())
-        self._drop_surplus()
+            self._pass_on(self._pending.popleft())
+        self._drop_over_capacity()
 
     def degrade(self) -> None:
-        """The journal cannot save now: hand on what waits, marked."""
+        """The journal cannot save now: pass on the waiting events, marked as not durable."""
         while self._pending:
-            self._hand_on(self._marked(self._pending.popleft()))
+            self._pass_on(self._marked(self._pending.popleft()))
 
     def note(self, event: ErrorReported) -> EncodedEvent:
-        """An event that is never stored, made for one watcher alone; no listener hears of it."""
+        """An event for one watcher: it is not stored, and listeners do not get it."""
         return self._logged(event)
 
     def get(self, seq: int) -> EncodedEvent | None:
-        """The stored event, or None when it is not (or no longer) held."""
+        """The stored event; None when it is not held (any more)."""
         return self._held.get(seq)
 
     def since(self, seq: int, channels: frozenset[str] | None = None) -> Iterator[EncodedEvent]:
-        """Held and visible events after `seq` that concern these channels (None: all), in order."""
+        """Held and visible events after `seq` of these channels (None: all), in order."""
         for number in range(max(seq + 1, self.first_seq), self.visible_seq + 1):
             event = self._held[number]
             if event.concerns(channels):
                 yield event
 
     def count(self, since: int, channels: frozenset[str] | None = None) -> int:
-        """How many held events `since` would give, without going through them."""
+        """The number of events that `since` would return, without reading them."""
         if channels is None:
             return max(0, self.visible_seq - max(since, self.first_seq - 1))
         lists = (self._of_channel.get(channel, []) for channel in (None, *channels))
@@ -258,7 +262,7 @@ class EventLog:
         after: int = 0,
         limit: int = 1000,
     ) -> list[LoggedEvent]:
-        """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, `limit` at most."""
+        """Held finals that overlap [from_ms, to_ms), after seq `after`, oldest first, at most `limit`."""
         found: list[LoggedEvent] = []
         for position in range(bisect_right(self._finals, after, key=_seq_of), len(self._finals)):
             final = self._finals[position]
@@ -272,7 +276,7 @@ class EventLog:
     def statistics(self) -> LogStatistics:
         return LogStatistics(len(self._held), self._capacity, self.first_seq - 1, self.head_seq)
 
-    def _keep(self, event: LoggedEvent, seq: int) -> None:
+    def _hold(self, event: LoggedEvent, seq: int) -> None:
         self._held[seq] = event.encoded()
         self._of_channel.setdefault(event.channel, []).append(seq)
         final = event.event
@@ -280,19 +284,19 @@ class EventLog:
             self._finals.append(_HeldFinal(seq, final.channel, final.start_ms, final.end_ms))
         self.head_seq = seq
 
-    def _hand_on(self, event: LoggedEvent) -> None:
+    def _pass_on(self, event: LoggedEvent) -> None:
         if event.seq is not None:
             self.visible_seq = event.seq
         if self._listener is not None:
             self._listener(event)
         if event.seq is not None:
-            self._became_visible(event.seq)
+            self._on_visible(event.seq)
 
-    def _became_visible(self, seq: int) -> None:
-        """For those who wait for it: `saved_log`."""
+    def _on_visible(self, seq: int) -> None:
+        """Called when an event was passed on; `saved_log` overrides it for its waiters."""
 
     def _marked(self, event: LoggedEvent) -> LoggedEvent:
-        """A stored event as watchers get it while it is not on disk, from memory too."""
+        """A stored event with the mark that it is not on disk; the log holds it with the mark, too."""
         if event.seq is None:
             return event
         self._unmarked[event.seq] = event.encoded()
@@ -300,7 +304,7 @@ class EventLog:
         self._held[event.seq] = marked.encoded()
         return marked
 
-    def _drop_surplus(self) -> None:
+    def _drop_over_capacity(self) -> None:
         while len(self._held) > self._capacity and self.first_seq <= self.saved_seq:
             self._drop_oldest()
 

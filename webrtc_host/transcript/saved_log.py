@@ -28,7 +28,7 @@ class SavedLog(EventLog):
             await future
         return wanted
 
-    def _became_visible(self, seq: int) -> None:
+    def _on_visible(self, seq: int) -> None:
         for wanted, future in self._waiters:
             if wanted <= seq and not future.done():
                 future.set_result(None)
