@@ -38,10 +38,10 @@ def use(options: ConfigOptions, name: str) -> None:
     wanted = _as_written(name)
     meter = ModelMeter(config, lambda model: click.echo(f"measuring {model} ..."))
     try:
-        after = _price(wanted, config, meter)
+        after = _cost(wanted, config, meter)
     except (ModelError, OSError) as error:
         raise StartError(f"{name} cannot be used, and nothing was changed: {error}.") from error
-    click.echo(f"before   {_price_if_known(config.model, config, meter)}")
+    click.echo(f"before   {_cost_if_known(config.model, config, meter)}")
     click.echo(f"after    {after}")
     file = config_to_change(loaded.file)
     write_model(file, wanted)
@@ -57,7 +57,7 @@ def _as_written(name: str) -> str:
     return str(Path(name).expanduser().resolve()) if is_folder else name
 
 
-def _price(name: str, config: EngineConfig, meter: ModelMeter) -> str:
+def _cost(name: str, config: EngineConfig, meter: ModelMeter) -> str:
     """The model and its cost on this machine. Raises ModelError if it is not here or cannot be used."""
     if name == AUTO:
         models = measured(candidates(available_models(config, meter)), meter)
@@ -76,9 +76,9 @@ def _price(name: str, config: EngineConfig, meter: ModelMeter) -> str:
     return f"{name}: {AvailableModel(name, path, cost).sentence(config.channels_expected)}"
 
 
-def _price_if_known(name: str, config: EngineConfig, meter: ModelMeter) -> str:
+def _cost_if_known(name: str, config: EngineConfig, meter: ModelMeter) -> str:
     try:
-        return _price(name, config, meter)
+        return _cost(name, config, meter)
     except (ModelError, OSError) as error:
         return f"{name}: its cost is not known: {error}"
 

@@ -1,4 +1,4 @@
-"""`host-stt model use`: the price first, then the configuration, then the engine of a running server."""
+"""`host-stt model use`: the cost first, then the configuration, then the engine of a running server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def use(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["model", "use", *arguments, *CPU])
 
 
-def test_the_price_is_shown_and_the_file_is_changed(here: Path) -> None:
+def test_the_cost_is_shown_and_the_file_is_changed(here: Path) -> None:
     done = use("small")
     assert done.exit_code == 0, done.output
     before, after, written, restart = done.output.splitlines()
