@@ -387,8 +387,12 @@ class Channel:
         connection, self._holder = self._require_holder(), None
         end_sample = self.end_sample if end_sample is None else end_sample
         self.coverage.ended(end_sample, is_orderly=reason in ORDERLY_ENDS)
+        return self.write_closed(connection.id, reason, ms_of(end_sample))
+
+    def write_closed(self, connection_id: str, reason: str, end_ms: int) -> int:
+        """Write `channel.closed` for a connection, also of an earlier process. Returns the event's seq."""
         seq = self.session.log.emit(
-            ChannelClosed(channel=self.id, connection=connection.id, reason=reason, end_ms=ms_of(end_sample))
+            ChannelClosed(channel=self.id, connection=connection_id, reason=reason, end_ms=end_ms)
         )
         return seq or self.session.log.head_seq
 

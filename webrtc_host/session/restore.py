@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from webrtc_host.errors import RequestError
-from webrtc_host.events import ChannelClosed
 from webrtc_host.seams import ChannelState
 from webrtc_host.session.channel import Channel, SessionLog
 from webrtc_host.session.registry import Session, SessionRegistry
@@ -110,8 +109,5 @@ def _close_interrupted_feeds(channel: Channel, former: FormerChannel, was_stoppe
     reason = STOPPED if was_stopped else CRASHED
     for feed in former.feeds:
         if feed.closed_ms is None:
-            end_ms = max(former.end_ms, feed.opened_ms)
-            channel.session.log.emit(
-                ChannelClosed(channel=channel.id, connection=feed.connection, reason=reason, end_ms=end_ms)
-            )
+            channel.write_closed(feed.connection, reason, max(former.end_ms, feed.opened_ms))
     channel.report(ChannelState.DISCONNECTED, reason)

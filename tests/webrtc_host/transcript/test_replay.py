@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from tests.support.events import an_event
 from tests.webrtc_host.conftest import OpenStore
@@ -19,7 +20,7 @@ from webrtc_host.desk.subscribers import End, Subscribers, Watcher
 from webrtc_host.desk.watching import pump
 from webrtc_host.errors import StoreError
 from webrtc_host.seams import EventType
-from webrtc_host.transcript import replay
+from webrtc_host.transcript import replay, schema
 from webrtc_host.transcript.event_log import EncodedEvent
 from webrtc_host.transcript.replay import Page, Replay
 from webrtc_host.transcript.saved_log import SavedLog
@@ -91,6 +92,24 @@ async def test_a_rare_channel_is_looked_for_in_bounded_steps(
         assert await desk.since(1, frozenset({"C09"})) == [2]
         page = await Replay(store).page("s_1", 10, 200, frozenset({"C09"}))
         assert page == Page((), 60)
+
+
+@pytest.mark.parametrize(
+    "data", ['{"seq":2,"type":"alert","rule":"mayday"}', '{"seq":2,"type":"channel.state","novelty":1}', "{"]
+)
+async def test_an_event_that_this_version_does_not_know_is_sent_as_it_is_stored(
+    open_store: OpenStore, data: str
+) -> None:
+    async with open_store() as store, a_desk(store) as desk:
+        await desk.say(100)
+        strange = {"type": "alert", "data": data}
+        await store.write(
+            lambda c: c.execute(update(schema.events).where(schema.events.c.seq == 2).values(strange))
+        )
+        watcher = desk.subscribers.join(desk.log, None, 0)
+        await watcher.refill()
+        assert [event.text for event in watcher.take(3)][1] == data
+        assert await desk.since(0) == list(range(1, 102))
 
 
 async def test_what_comes_during_a_replay_follows_it_once(open_store: OpenStore) -> None:
