@@ -170,6 +170,6 @@ def assert_coverage_is_of_audio(events: list[dict[str, Any]], channel_end_ms: in
             assert event["to_ms"] <= channel_end_ms + PACKET_MS, event
 
 
-def of_log(session: Session, kind: str) -> list[Any]:
-    log: Any = session.log
-    return [event for event in log.since(0) if event.kind == kind]
+def of_log(session: Session, kind: str) -> list[dict[str, Any]]:
+    """The events of this type that the session's log holds, as on the wire."""
+    return of([json.loads(event.data) for event in session.log.since(0)], kind)
