@@ -49,7 +49,7 @@ _SETTINGS = {
 """All of the configuration that the cost depends on; no tokens."""
 _DECODES_MAX = 8
 _DECODING_S = 3.0  # then the shortest time so far counts, for a large model on a slow CPU
-_WITHIN_S = 900.0  # for loading and decoding; no machine that serves takes longer
+_WITHIN_S = 180.0  # for loading and decoding; a model that takes longer is too slow for live text
 
 
 class MeasurementEnded(ModelError):
@@ -57,7 +57,10 @@ class MeasurementEnded(ModelError):
 
 
 def measured_in_child(
-    config: EngineConfig, model: ResolvedModel, command: Sequence[str] = COMMAND
+    config: EngineConfig,
+    model: ResolvedModel,
+    command: Sequence[str] = COMMAND,
+    within_s: float = _WITHIN_S,
 ) -> ModelCost:
     """The cost of a model. Blocking, seconds.
 
@@ -69,7 +72,7 @@ def measured_in_child(
     }
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
-        too_late = threading.Timer(_WITHIN_S, process.kill)
+        too_late = threading.Timer(within_s, process.kill)
         too_late.start()
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -81,10 +84,10 @@ def measured_in_child(
         finally:
             too_late.cancel()
             process.kill()
-    return _cost_of(model, answer, status)
+    return _cost_of(model, answer, status, within_s)
 
 
-def _cost_of(model: ResolvedModel, answer: bytes, status: int) -> ModelCost:
+def _cost_of(model: ResolvedModel, answer: bytes, status: int, within_s: float) -> ModelCost:
     try:
         body = json.loads(answer)
         if "error" not in body:
@@ -92,8 +95,8 @@ def _cost_of(model: ResolvedModel, answer: bytes, status: int) -> ModelCost:
     except (ValueError, KeyError, TypeError):
         how = f"signal {-status}" if status < 0 else f"status {status}"
         raise MeasurementEnded(
-            f"{model.name} cannot be measured: the process that decoded with it ended with {how}; the memory "
-            f"may be too small for it"
+            f"{model.name} cannot be measured: the process that decoded with it ended with {how}. The memory "
+            f"may be too small for the model, or the decode took more than {within_s:g} s"
         ) from None
     raise ModelError(f"{model.name} cannot be measured: {body['error']}")
 

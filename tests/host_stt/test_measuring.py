@@ -103,8 +103,14 @@ def test_such_a_model_is_measured_when_a_person_asks(config: EngineConfig) -> No
 
 def test_a_process_that_is_killed_while_it_measures_is_one_sentence(config: EngineConfig) -> None:
     code = "import os, sys; sys.stdin.readline(); os.kill(os.getpid(), 9)"
-    with pytest.raises(MeasurementEnded, match="ended with signal 9; the memory may be too small"):
+    with pytest.raises(MeasurementEnded, match=r"ended with signal 9\. The memory may be too small"):
         measured_in_child(config, STARTER, (sys.executable, "-c", code))
+
+
+def test_a_measurement_that_takes_too_long_is_ended(config: EngineConfig) -> None:
+    code = "import sys, time; sys.stdin.readline(); time.sleep(600)"
+    with pytest.raises(MeasurementEnded, match="took more than 0.2 s"):
+        measured_in_child(config, STARTER, (sys.executable, "-c", code), within_s=0.2)
 
 
 @pytest.mark.model
