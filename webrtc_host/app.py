@@ -59,7 +59,7 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import add_routes
 from webrtc_host.life import Step, living, task
 from webrtc_host.media.opus import libopus_works
-from webrtc_host.recovery.finding import FailedWindows
+from webrtc_host.recovery.failed_windows import FailedWindows
 from webrtc_host.recovery.service import RecoveryService
 from webrtc_host.services.archive import ArchiveService
 from webrtc_host.services.record import RecordService, make_history, make_store

@@ -20,8 +20,8 @@ from sqlalchemy import Connection
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import Overloaded, RequestError, StoreError
-from webrtc_host.events import WindowFailed
 from webrtc_host.recovery.audio import ArchivedAudio, Run, UploadedAudio
+from webrtc_host.recovery.failed_windows import Failed, still_failed
 from webrtc_host.recovery.jobs import (
     Job,
     channel_key_of,
@@ -31,7 +31,7 @@ from webrtc_host.recovery.jobs import (
     noted_gaps,
     remove_gaps_note,
 )
-from webrtc_host.recovery.known import WANT_OF_ENGINE, Known, Range, known_of
+from webrtc_host.recovery.known import Known, Range, known_of
 from webrtc_host.recovery.plan import AROUND_SAMPLES, Plan, plan_of_feed, plan_of_gaps, plan_of_utterance
 from webrtc_host.seams import SAMPLES_PER_MS, Source, ms_of
 from webrtc_host.session.channel import Channel, DoorKind
@@ -39,15 +39,13 @@ from webrtc_host.session.publisher_status import GAP_MS_MIN
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.restore import CRASHED
 from webrtc_host.transcript.event_codec import decode_readable
-from webrtc_host.transcript.event_log import LoggedEvent
-from webrtc_host.transcript.past import FeedRow, events_after, events_around, feeds_up_to, windows_failed
+from webrtc_host.transcript.past import FeedRow, events_after, events_around, feeds_up_to
 from webrtc_host.transcript.store import Store
 
 logger = logging.getLogger(__name__)
 
 AROUND_MS = 120_000
 """The record is read from so long before a gap or a failed window; no utterance is longer."""
-FAILED_MAX = 1024  # failed windows that recovery has not taken yet; it takes them at once
 SETTLE_S = 1.0
 """After a window failed: the other windows of its utterance get their text meanwhile."""
 NEVER_SAMPLE = 1 << 60
@@ -60,43 +58,6 @@ class Feed:
     opened_seq: int
     opened_ms: int
     next_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A window that failed because there was no engine."""
-
-    channel_key: ChannelKey
-    utterance: str
-    start_ms: int
-
-
-class FailedWindows:
-    """Windows that fail for want of an engine while the server runs, in order.
-
-    This queue stands between the event logs and recovery: the logs write every event to it, and recovery,
-    which needs the sessions that write these logs, is made after them.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: asyncio.Queue[Failed] = asyncio.Queue(FAILED_MAX)
-        self.refused = 0
-        """Windows for which the queue had no place. The next start finds them."""
-
-    def observe(self, logged: LoggedEvent) -> None:
-        """A listener of every event log. Never waits."""
-        event = logged.event
-        if not isinstance(event, WindowFailed) or event.code not in WANT_OF_ENGINE:
-            return
-        channel_key = ChannelKey(logged.session, event.channel)
-        try:
-            self._waiting.put_nowait(Failed(channel_key, event.utterance, event.start_ms))
-        except asyncio.QueueFull:
-            self.refused += 1
-
-    async def next(self) -> Failed:
-        """The oldest window in the queue; waits until there is one."""
-        return await self._waiting.get()
 
 
 def claim_gaps(channel: Channel, runs: Iterable[Run | Range]) -> tuple[Range, ...]:
@@ -291,15 +252,3 @@ def known_of_feed(connection: Connection, channel_key: ChannelKey, feed: Feed) -
     """What the record knows of a feed, from its newest events."""
     stored = events_after(connection, channel_key.session, channel_key.channel, feed.opened_seq)
     return known_of(feed.opened_ms, decode_readable(stored), feed.next_ms)
-
-
-def still_failed(connection: Connection, channel_key: ChannelKey) -> list[Failed]:
-    """One for each utterance with a window that coverage still calls failed for want of an engine."""
-    runs, stored = windows_failed(connection, channel_key.session, channel_key.channel, WANT_OF_ENGINE)
-    found: dict[str, Failed] = {}
-    for event in (envelope.event for envelope in decode_readable(stored)):
-        if not isinstance(event, WindowFailed) or event.code not in WANT_OF_ENGINE:
-            continue
-        if any(low < event.end_ms and event.start_ms < high for low, high in runs):
-            found.setdefault(event.utterance, Failed(channel_key, event.utterance, event.start_ms))
-    return list(found.values())

@@ -1,8 +1,8 @@
 """Reading: a job's audio goes through a pipeline of its own, behind everything live.
 
-Owns the way of one job from its blocks to events and coverage, less what watchers know already. The plan
-says what is read (`recovery.plan`), the merge rule which words are new (`recovery.merge`). Invariant: no
-word and no coverage is written for time outside the plan, or for time whose audio was not read.
+Owns the way of one job from its blocks to the engine, and what happens when there is no engine or when the
+server stops. The plan says what is read (`recovery.plan`), the merge rule which words are new
+(`recovery.merge`). Invariant: a job that is stopped writes nothing more.
 """
 
 from __future__ import annotations
@@ -10,33 +10,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Set
+from dataclasses import replace
 from typing import Protocol
 
 from host_stt.contract import EndReason, Priority, Transcript, Window
 from webrtc_host.errors import EngineError
 from webrtc_host.events import (
-    ErrorReported,
-    Event,
     EventSink,
-    SegmentFinal,
-    SpeechEnded,
-    SpeechStarted,
-    WindowFailed,
 )
-from webrtc_host.media.ranges import RangeSet
-from webrtc_host.recovery.announced import AnnouncedUtterances
 from webrtc_host.recovery.audio import PastAudio
 from webrtc_host.recovery.known import NEAR_MS, WANT_OF_ENGINE, KnownLine, lines_of
 from webrtc_host.recovery.merge import open_time, without_known
 from webrtc_host.recovery.plan import Plan
+from webrtc_host.recovery.publishing import PastNotes, PastSink, ReadingTotals
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
-    Block,
     Clock,
     CoverageNotes,
-    CoverageState,
     Source,
     Transcriber,
     ms_of,
@@ -44,9 +35,6 @@ from webrtc_host.seams import (
 from webrtc_host.session.channel import Channel, Pipeline
 from webrtc_host.speech.pipeline import PipelineStatistics
 
-RESTART_RULE = "restart"
-"""The rule of a `speech.ended` for an utterance that the end of the server interrupted, without audio left.
-"""
 PATIENCE_S = 1800.0
 """A window waits this long for an engine that is stopped or loading: it is late in any case."""
 RETRY_S = 1.0
@@ -55,8 +43,8 @@ TRIES_MAX = 3
 DEADLINE_MS = 600_000  # the longest that the contract allows
 FINALS_WAIT_S = 7200.0
 FINALS_POLL_S = 0.2
-ABORT_S = 0.3  # for the pipeline to close, when the server stops
 NEAR_SAMPLES = NEAR_MS * SAMPLES_PER_MS
+ABORT_S = 0.3  # for the pipeline to close, when the server stops
 
 
 class PastPipeline(Pipeline, Protocol):
@@ -72,14 +60,6 @@ class PastPipeline(Pipeline, Protocol):
 MakePastPipeline = Callable[[Channel, EventSink, CoverageNotes, Transcriber], PastPipeline]
 
 
-@dataclass(slots=True)
-class ReadingTotals:
-    """Over many jobs, since the start of the process."""
-
-    audio_ms: int = 0
-    finals: int = 0
-
-
 class KnownLines:
     """The finals around a job's windows: of the record, and those that live audio got since.
 
@@ -87,9 +67,9 @@ class KnownLines:
     left out: windows of one utterance overlap, and `speech.merge` needs the overlap to align them.
     """
 
-    def __init__(self, channel: Channel, plan: Plan) -> None:
-        self._channel, self._plan = channel, plan
-        self.own: set[int] = set()  # seq of the finals that this job wrote
+    def __init__(self, channel: Channel, plan: Plan, own: Set[int]) -> None:
+        """own: seq of the finals that this job has written; it grows while the job runs."""
+        self._channel, self._plan, self._own = channel, plan, own
 
     def near(self, start_sample: int, end_sample: int) -> list[KnownLine]:
         """Those within a second of [start_sample, end_sample)."""
@@ -100,7 +80,7 @@ class KnownLines:
             self._channel.id, from_ms=max(0, ms_of(low)), to_ms=ms_of(high), after=known.to_seq
         )
         lines |= {
-            line.seq: line for line in lines_of(one.envelope for one in newer if one.seq not in self.own)
+            line.seq: line for line in lines_of(one.envelope for one in newer if one.seq not in self._own)
         }
         return list(lines.values())
 
@@ -143,123 +123,6 @@ class PastTranscriber:
             await asyncio.sleep(RETRY_S)
 
 
-class PastSink:
-    """`events.EventSink` of a job's pipeline: its events, cut to the plan, as watchers may know them."""
-
-    def __init__(
-        self, channel: Channel, plan: Plan, source: Source, known: KnownLines, totals: ReadingTotals
-    ) -> None:
-        self._channel, self._plan, self._source = channel, plan, source
-        self._known, self._totals = known, totals
-        self._utterances = AnnouncedUtterances(plan.announced)
-        self._starts: dict[str, int] = {}  # utterance -> start_ms, not announced yet
-        self.finals = 0
-        self.is_over = False  # the next start reads the job again, so nothing more is written
-
-    def emit(self, event: Event) -> int | None:
-        if self.is_over:
-            return None
-        match event:
-            case SpeechStarted():
-                self._started(event)
-            case SpeechEnded():
-                self._ended(event)
-            case SegmentFinal():
-                return self._final(event)
-            case WindowFailed() if self._inside(event.start_ms, event.end_ms) is not None:
-                self._announce(event.utterance, event.end_ms)
-                return self._log.emit(replace(event, utterance=self._utterances.id_of(event.utterance)))
-            case ErrorReported():
-                return self._log.emit(event)
-            case _:  # interims and states are about the present
-                pass
-        return None
-
-    @property
-    def _log(self) -> EventSink:
-        return self._channel.session.log
-
-    def _started(self, event: SpeechStarted) -> None:
-        """Announced at once inside the plan. An utterance before a range may end before the range begins."""
-        self._starts[event.utterance] = event.start_ms
-        if self._plan.holds(event.start_ms * SAMPLES_PER_MS):
-            self._announce(event.utterance, event.start_ms)
-
-    def _announce(self, utterance: str, end_ms: int) -> None:
-        """Write `speech.started`, if that was not done. end_ms: the utterance reaches at least up to here."""
-        start_ms = self._starts.pop(utterance, None)
-        if start_ms is None:
-            return
-        inside = self._inside(start_ms, end_ms)
-        start_ms = start_ms if inside is None else inside[0]
-        if self._utterances.begin(utterance, start_ms):
-            self._log.emit(SpeechStarted(channel=self._channel.id, utterance=utterance, start_ms=start_ms))
-
-    def _ended(self, event: SpeechEnded) -> None:
-        inside = self._inside(event.start_ms, event.end_ms)
-        if inside is None:
-            self._starts.pop(event.utterance, None)
-            return
-        self._announce(event.utterance, event.end_ms)
-        if self._utterances.lacks_end(event.utterance):
-            start_ms = self._utterances.start_of(event.utterance, inside[0])
-            end_ms = max(start_ms, inside[1])  # the record may have put its start later
-            utterance = self._utterances.id_of(event.utterance)
-            self._log.emit(replace(event, utterance=utterance, start_ms=start_ms, end_ms=end_ms))
-
-    def _final(self, final: SegmentFinal) -> int | None:
-        self._announce(final.utterance, final.end_ms)
-        self.finals += 1
-        self._totals.finals += 1
-        utterance = self._utterances.id_of(final.utterance)
-        seq = self._log.emit(replace(final, utterance=utterance, source=self._source))
-        if seq is not None:
-            self._known.own.add(seq)
-        return seq
-
-    def end_left_open(self) -> None:
-        """End the utterances that watchers take for unfinished, and whose audio is not there any more."""
-        if not self._plan.closes_utterances:
-            return
-        for utterance in self._utterances.left_open():
-            self._log.emit(
-                SpeechEnded(
-                    channel=self._channel.id,
-                    utterance=utterance.id,
-                    start_ms=utterance.start_ms,
-                    end_ms=max(utterance.start_ms, ms_of(self._plan.end_sample)),
-                    rule=RESTART_RULE,
-                )
-            )
-
-    def _inside(self, start_ms: int, end_ms: int) -> tuple[int, int] | None:
-        """The part of the plan, in milliseconds, that the time touches; an empty time touches one moment."""
-        found = self._plan.inside(start_ms * SAMPLES_PER_MS, max(end_ms, start_ms + 1) * SAMPLES_PER_MS)
-        return None if found is None else (ms_of(found.start_sample), min(end_ms, ms_of(found.end_sample)))
-
-
-class PastNotes:
-    """`seams.CoverageNotes` of a job's pipeline: states hold for planned time whose audio was read."""
-
-    def __init__(self, notes: CoverageNotes, plan: Plan) -> None:
-        self._notes, self._plan = notes, plan
-        self._read = RangeSet()
-
-    def was_read(self, block: Block) -> None:
-        for start, end in self._plan.ranges:
-            self._read.add(max(start, block.start_sample), min(end, block.end_sample))
-
-    def decide(
-        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
-    ) -> None:
-        for start, end in self._read:
-            low, high = max(start, start_sample), min(end, end_sample)
-            if low < high:
-                self._notes.repair(low, high, state, reason)
-
-    repair = decide
-
-
 async def read(
     channel: Channel,
     plan: Plan,
@@ -277,8 +140,8 @@ async def read(
     then is a failed window. totals: counts the audio that is read and the finals. Raises EngineError when
     there was no engine for PATIENCE_S: the job is not done.
     """
-    known = KnownLines(channel, plan)
-    sink = PastSink(channel, plan, source, known, totals)
+    sink = PastSink(channel, plan, source, totals)
+    known = KnownLines(channel, plan, sink.written)
     notes = PastNotes(channel.coverage.repairing(), plan)
     transcriber = PastTranscriber(engine, plan, known)
     pipeline = make_pipeline(channel, sink, notes, transcriber)

@@ -19,10 +19,12 @@ from typing import Any, TypeVar
 from webrtc_host.archive.archive import Archive
 from webrtc_host.errors import Overloaded, RequestError, StoreError
 from webrtc_host.recovery.audio import Run, pieces
-from webrtc_host.recovery.finding import Failed, FailedWindows, Finding, claim_gaps
+from webrtc_host.recovery.failed_windows import Failed, FailedWindows
+from webrtc_host.recovery.finding import Finding, claim_gaps
 from webrtc_host.recovery.jobs import Job, channel_key_of, note_gaps
 from webrtc_host.recovery.known import Range
-from webrtc_host.recovery.reading import MakePastPipeline, ReadingTotals, read
+from webrtc_host.recovery.publishing import ReadingTotals
+from webrtc_host.recovery.reading import MakePastPipeline, read
 from webrtc_host.seams import Source, Transcriber
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.registry import SessionRegistry

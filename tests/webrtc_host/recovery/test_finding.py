@@ -11,7 +11,8 @@ from tests.support.events import an_event
 from tests.webrtc_host.recovery.fed_channel import AUDIO, LOST, SECOND, a_channel, sound
 from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.recovery.audio import Run
-from webrtc_host.recovery.finding import FAILED_MAX, FailedWindows, claim_gaps
+from webrtc_host.recovery.failed_windows import FAILED_MAX, FailedWindows
+from webrtc_host.recovery.finding import claim_gaps
 from webrtc_host.recovery.known import WANT_OF_ENGINE
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import EventLog

@@ -10,7 +10,7 @@ import pytest
 from tests.support.peers import Rig
 from tests.support.polling import until
 from tests.webrtc_host.recovery.stored import failed
-from webrtc_host.recovery.finding import FailedWindows
+from webrtc_host.recovery.failed_windows import FailedWindows
 from webrtc_host.recovery.service import RecoveryService
 from webrtc_host.transcript.database import MEMORY
 from webrtc_host.transcript.event_log import EventLog

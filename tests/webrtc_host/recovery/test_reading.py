@@ -17,14 +17,8 @@ from webrtc_host.errors import EngineError
 from webrtc_host.recovery import reading
 from webrtc_host.recovery.known import Known, Range, known_of
 from webrtc_host.recovery.plan import Plan, plan_of_feed, plan_of_gaps
-from webrtc_host.recovery.reading import (
-    TRIES_MAX,
-    KnownLines,
-    PastNotes,
-    PastSink,
-    PastTranscriber,
-    ReadingTotals,
-)
+from webrtc_host.recovery.publishing import PastNotes, PastSink, ReadingTotals
+from webrtc_host.recovery.reading import TRIES_MAX, KnownLines, PastTranscriber
 from webrtc_host.seams import Block, Clock, CoverageState, EventType, Source
 from webrtc_host.transcript.event_log import ReadableLog
 
@@ -36,9 +30,9 @@ class World:
 
     def __init__(self, plan: Plan = GAP, source: Source = Source.BACKFILL) -> None:
         self.channel, self.rig = a_channel((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
-        self.known = KnownLines(self.channel, plan)
         self.totals = ReadingTotals()
-        self.sink = PastSink(self.channel, plan, source, self.known, self.totals)
+        self.sink = PastSink(self.channel, plan, source, self.totals)
+        self.known = KnownLines(self.channel, plan, self.sink.written)
         self.before = self.log.head_seq
 
     @property

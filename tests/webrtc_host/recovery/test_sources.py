@@ -26,7 +26,8 @@ from webrtc_host.events import EventSink
 from webrtc_host.recovery.audio import Run, UploadedAudio
 from webrtc_host.recovery.known import Known, Range, known_of
 from webrtc_host.recovery.plan import Plan, plan_of_feed, plan_of_gaps, plan_of_utterance
-from webrtc_host.recovery.reading import ReadingTotals, read
+from webrtc_host.recovery.publishing import ReadingTotals
+from webrtc_host.recovery.reading import read
 from webrtc_host.seams import CoverageNotes, Source, Transcriber, ms_of
 from webrtc_host.session.channel import Channel
 from webrtc_host.speech.ids import Ids

@@ -1,0 +1,153 @@
+"""Publishing: what a job's pipeline reports, as events and coverage of the session.
+
+Owns the cut to the plan, and what watchers know already of utterances. Words are cut before
+(`recovery.merge`). Invariant: nothing is written for time outside the plan, or for time whose audio was not
+read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from webrtc_host.events import (
+    ErrorReported,
+    Event,
+    EventSink,
+    SegmentFinal,
+    SpeechEnded,
+    SpeechStarted,
+    WindowFailed,
+)
+from webrtc_host.media.ranges import RangeSet
+from webrtc_host.recovery.announced import AnnouncedUtterances
+from webrtc_host.recovery.plan import Plan
+from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageNotes, CoverageState, Source, ms_of
+from webrtc_host.session.channel import Channel
+
+RESTART_RULE = "restart"
+"""The rule of a `speech.ended` for an utterance that the end of the server interrupted, without audio
+left.
+"""
+
+
+@dataclass(slots=True)
+class ReadingTotals:
+    """Over many jobs, since the start of the process."""
+
+    audio_ms: int = 0
+    finals: int = 0
+
+
+class PastSink:
+    """`events.EventSink` of a job's pipeline: its events, cut to the plan, as watchers may know them."""
+
+    def __init__(self, channel: Channel, plan: Plan, source: Source, totals: ReadingTotals) -> None:
+        self._channel, self._plan, self._source, self._totals = channel, plan, source, totals
+        self._utterances = AnnouncedUtterances(plan.announced)
+        self._starts: dict[str, int] = {}  # utterance -> start_ms, not announced yet
+        self.finals = 0
+        self.written: set[int] = set()  # seq of its finals
+        self.is_over = False  # the next start reads the job again, so nothing more is written
+
+    def emit(self, event: Event) -> int | None:
+        if self.is_over:
+            return None
+        match event:
+            case SpeechStarted():
+                self._started(event)
+            case SpeechEnded():
+                self._ended(event)
+            case SegmentFinal():
+                return self._final(event)
+            case WindowFailed() if self._inside(event.start_ms, event.end_ms) is not None:
+                self._announce(event.utterance, event.end_ms)
+                return self._log.emit(replace(event, utterance=self._utterances.id_of(event.utterance)))
+            case ErrorReported():
+                return self._log.emit(event)
+            case _:  # interims and states are about the present
+                pass
+        return None
+
+    @property
+    def _log(self) -> EventSink:
+        return self._channel.session.log
+
+    def _started(self, event: SpeechStarted) -> None:
+        """Announced at once inside the plan. An utterance before a range may end before the range begins."""
+        self._starts[event.utterance] = event.start_ms
+        if self._plan.holds(event.start_ms * SAMPLES_PER_MS):
+            self._announce(event.utterance, event.start_ms)
+
+    def _announce(self, utterance: str, end_ms: int) -> None:
+        """Write `speech.started`, if that was not done. end_ms: the utterance reaches at least up to here."""
+        start_ms = self._starts.pop(utterance, None)
+        if start_ms is None:
+            return
+        inside = self._inside(start_ms, end_ms)
+        start_ms = start_ms if inside is None else inside[0]
+        if self._utterances.begin(utterance, start_ms):
+            self._log.emit(SpeechStarted(channel=self._channel.id, utterance=utterance, start_ms=start_ms))
+
+    def _ended(self, event: SpeechEnded) -> None:
+        inside = self._inside(event.start_ms, event.end_ms)
+        if inside is None:
+            self._starts.pop(event.utterance, None)
+            return
+        self._announce(event.utterance, event.end_ms)
+        if self._utterances.lacks_end(event.utterance):
+            start_ms = self._utterances.start_of(event.utterance, inside[0])
+            end_ms = max(start_ms, inside[1])  # the record may have put its start later
+            utterance = self._utterances.id_of(event.utterance)
+            self._log.emit(replace(event, utterance=utterance, start_ms=start_ms, end_ms=end_ms))
+
+    def _final(self, final: SegmentFinal) -> int | None:
+        self._announce(final.utterance, final.end_ms)
+        self.finals += 1
+        self._totals.finals += 1
+        utterance = self._utterances.id_of(final.utterance)
+        seq = self._log.emit(replace(final, utterance=utterance, source=self._source))
+        if seq is not None:
+            self.written.add(seq)
+        return seq
+
+    def end_left_open(self) -> None:
+        """End the utterances that watchers take for unfinished, and whose audio is not there any more."""
+        if not self._plan.closes_utterances:
+            return
+        for utterance in self._utterances.left_open():
+            self._log.emit(
+                SpeechEnded(
+                    channel=self._channel.id,
+                    utterance=utterance.id,
+                    start_ms=utterance.start_ms,
+                    end_ms=max(utterance.start_ms, ms_of(self._plan.end_sample)),
+                    rule=RESTART_RULE,
+                )
+            )
+
+    def _inside(self, start_ms: int, end_ms: int) -> tuple[int, int] | None:
+        """The part of the plan, in milliseconds, that the time touches; an empty time touches one moment."""
+        found = self._plan.inside(start_ms * SAMPLES_PER_MS, max(end_ms, start_ms + 1) * SAMPLES_PER_MS)
+        return None if found is None else (ms_of(found.start_sample), min(end_ms, ms_of(found.end_sample)))
+
+
+class PastNotes:
+    """`seams.CoverageNotes` of a job's pipeline: states hold for planned time whose audio was read."""
+
+    def __init__(self, notes: CoverageNotes, plan: Plan) -> None:
+        self._notes, self._plan = notes, plan
+        self._read = RangeSet()
+
+    def was_read(self, block: Block) -> None:
+        for start, end in self._plan.ranges:
+            self._read.add(max(start, block.start_sample), min(end, block.end_sample))
+
+    def decide(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        for start, end in self._read:
+            low, high = max(start, start_sample), min(end, end_sample)
+            if low < high:
+                self._notes.repair(low, high, state, reason)
+
+    repair = decide
