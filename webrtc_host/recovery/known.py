@@ -26,6 +26,7 @@ from webrtc_host.transcript.event_codec import Envelope
 
 NEAR_MS = 1000
 """Two readings of one utterance, or of one word, begin at most this far apart."""
+NEAR_SAMPLES = NEAR_MS * SAMPLES_PER_MS
 WANT_OF_ENGINE = frozenset(
     ("deadline", "unreachable", "overloaded", "engine_starting", "engine_stopping", "engine_lost")
 )

@@ -18,12 +18,11 @@ from dataclasses import replace
 
 from host_stt.contract import Segment, Transcript, Word
 from webrtc_host.media.ranges import RangeSet
-from webrtc_host.recovery.known import NEAR_MS, KnownLine, Range
+from webrtc_host.recovery.known import NEAR_SAMPLES, KnownLine, Range
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.joining import Overlap, align
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity, text_of, words_of
 
-NEAR_SAMPLES = NEAR_MS * SAMPLES_PER_MS
 SAME_SAMPLES = 400 * SAMPLES_PER_MS
 """A word in open time repeats a known word only if they are this close: no one says a word again so fast. Two
 readings of one word differ by up to about 200 ms, or by the part that an edge cut off.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from host_stt.contract import SAMPLE_RATE
 from webrtc_host.media.ranges import RangeSet
-from webrtc_host.recovery.known import Known, KnownUtterance, Range
+from webrtc_host.recovery.known import NEAR_SAMPLES, Known, KnownUtterance, Range
 from webrtc_host.seams import SAMPLES_PER_MS
 
 LEAD_MS = 600
@@ -64,6 +64,17 @@ class Plan:
         for start, end in self.ranges:
             wanted.add(max(0, start - self.around), end + self.around)
         return [Range(start, end) for start, end in wanted]
+
+    def text_ranges(self) -> list[Range]:
+        """The time in which a new word may lie.
+
+        When nothing is read around a range, every word of the reading was said in the range. Its times can
+        still lie outside by some hundred milliseconds, above all those of a last word that the crash cut
+        off.
+        """
+        if self.around:
+            return list(self.ranges)
+        return [Range(max(0, start - NEAR_SAMPLES), end + NEAR_SAMPLES) for start, end in self.ranges]
 
     def holds(self, sample: int) -> bool:
         return any(start <= sample < end for start, end in self.ranges)

@@ -20,7 +20,7 @@ from webrtc_host.events import (
     EventSink,
 )
 from webrtc_host.recovery.audio import PastAudio
-from webrtc_host.recovery.known import NEAR_MS, WANT_OF_ENGINE, KnownLine, lines_of
+from webrtc_host.recovery.known import NEAR_SAMPLES, WANT_OF_ENGINE, KnownLine, lines_of
 from webrtc_host.recovery.merge import open_time, without_known
 from webrtc_host.recovery.plan import Plan
 from webrtc_host.recovery.publishing import PastNotes, PastSink, ReadingTotals
@@ -43,7 +43,6 @@ TRIES_MAX = 3
 DEADLINE_MS = 600_000  # the longest that the contract allows
 FINALS_WAIT_S = 7200.0
 FINALS_POLL_S = 0.2
-NEAR_SAMPLES = NEAR_MS * SAMPLES_PER_MS
 ABORT_S = 0.3  # for the pipeline to close, when the server stops
 
 
@@ -103,7 +102,7 @@ class PastTranscriber:
         transcript = await self._patiently(patient)
         # Looked up after the engine: live text may have come while this window waited.
         lines = self._known.near(start, end)
-        open_ = open_time(self._plan.ranges, lines, self._plan.missing)
+        open_ = open_time(self._plan.text_ranges(), lines, self._plan.missing)
         return without_known(transcript, lines, open_, start)
 
     async def _patiently(self, window: Window) -> Transcript:

@@ -97,7 +97,7 @@ def test_every_source_of_work_gives_the_new_words_once(source: str, case: str) -
 
 def of_plan(plan: Plan, words: Sequence[Word], window_ms: int = START_MS - 600) -> list[Word]:
     lines = plan.known.lines
-    return new_words(words, lines, open_time(plan.ranges, lines, plan.missing), window_ms * MS)
+    return new_words(words, lines, open_time(plan.text_ranges(), lines, plan.missing), window_ms * MS)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -114,6 +114,14 @@ def test_however_far_the_first_reading_came_every_word_is_there_once(
     events = [final("u_1", " ".join(spoken[:done]), START_MS)] if done else []
     read = words_at(" ".join(spoken), START_MS + shift_ms)
     assert texts(of_plan(SOURCES[source](events), read)) == " ".join(spoken[done:])
+
+
+@pytest.mark.parametrize("source", ["feed cut off", "failed window"])
+def test_a_last_word_whose_times_run_past_the_audio_is_new(source: str) -> None:
+    plan = SOURCES[source]([final("u_1", "hold", START_MS)])
+    end_ms = plan.end_sample // MS
+    read = timed(("hold", START_MS, START_MS + 300), ("nine", end_ms - 100, end_ms + 400))
+    assert texts(of_plan(plan, read)) == "nine"
 
 
 def test_the_same_words_said_again_later_are_new() -> None:
@@ -182,7 +190,7 @@ def test_open_time_is_the_ranges_without_what_finals_cover() -> None:
 def test_a_transcript_keeps_its_segments_less_the_known_words() -> None:
     plan = of_feed([final("u_1", "alpha one", START_MS)])
     lines = plan.known.lines
-    open_ = open_time(plan.ranges, lines)
+    open_ = open_time(plan.text_ranges(), lines)
     words = words_at("alpha one proceed to", START_MS)
     both = (
         Segment("alpha one", words[0].start_sample, words[1].end_sample, -0.1, 0.0, 1.0, tuple(words[:2])),
