@@ -149,8 +149,8 @@ async def _announce_model(app: web.Application) -> None:
     engine = app[host_app.READINESS].engine
     said = None
     while True:
-        body = engine.reading.body
-        if engine.reading.is_ready and (body.get("model"), body.get("model_reason")) != said:
+        body = engine.status.body
+        if engine.status.is_ready and (body.get("model"), body.get("model_reason")) != said:
             said = (body.get("model"), body.get("model_reason"))
             announce.model(body)
         await asyncio.sleep(ANNOUNCE_S)

@@ -79,6 +79,6 @@ async def _model_failed(app: web.Application) -> str:
     engine may solve it.
     """
     engine = app[READINESS].engine
-    while engine.was_ready or engine.reading.body.get("state") != "failed":  # noqa: ASYNC110  # polled
+    while engine.was_ready or engine.status.body.get("state") != "failed":  # noqa: ASYNC110  # polled
         await asyncio.sleep(ANNOUNCE_S)
-    return str(engine.reading.body.get("reason") or "the engine cannot use its model.")
+    return str(engine.status.body.get("reason") or "the engine cannot use its model.")

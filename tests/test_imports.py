@@ -187,14 +187,10 @@ def _circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return [[name, *sorted(left[name] & left.keys())] for name in left if name in used]
 
 
-SQL_OUTSIDE = {"webrtc_host.recovery.finding"}
-"""Modules outside `transcript` that still make queries of their own."""
-
-
 @pytest.mark.parametrize(("name", "path"), HOST, ids=[name for name, _ in HOST])
 def test_only_the_transcript_package_makes_queries(name: str, path: Path) -> None:
     """Other packages pass connections and rows on, so they import these types and nothing else."""
-    if name.split(".")[1] == "transcript" or name in SQL_OUTSIDE:
+    if name.split(".")[1] == "transcript":
         return
     from_sqlalchemy = {i for i in imports_of(path) if i.partition(".")[0] == "sqlalchemy"}
     names = {

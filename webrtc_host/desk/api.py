@@ -37,7 +37,7 @@ class StatusApi:
         errors=(503,),
     )
     async def ready(self, request: web.Request) -> web.Response:
-        is_ready, body = self._readiness.answer()
+        is_ready, body = self._readiness.response()
         if is_ready:
             return json_response(body)
         return json_response(body, 503, {"Retry-After": str(RETRY_AFTER_S)})

@@ -65,7 +65,7 @@ class ModelApi:
                 "this server did not start the engine; run host-stt model use where the engine runs",
                 409,
             )
-        names = [str(one.get("name")) for one in self._engine.reading.body.get("models", [])]
+        names = [str(one.get("name")) for one in self._engine.status.body.get("models", [])]
         if name not in (AUTO, *names):
             known = ", ".join((AUTO, *names))
             raise RequestError(

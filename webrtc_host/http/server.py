@@ -95,7 +95,7 @@ def error_response(error: RequestError) -> web.Response:
 
 
 @web.middleware
-async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def errors_to_responses(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into a JSON response. A stream that has begun handles its own errors."""
     try:
         return await handler(request)
@@ -152,7 +152,7 @@ async def limit_callers(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 @web.middleware
-async def leave_audit(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def write_audit(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Write an audit line for a request that did not fail, or that was cut off; none for a refused one."""
     audit = request.app.get(AUDIT)
     if audit is None:
@@ -242,11 +242,11 @@ def install(app: web.Application, gate: Gate) -> None:
         (
             count_request,
             ignore_spare_slashes,
-            answer_errors,
+            errors_to_responses,
             limit_callers,
             refuse_encoded_body,
             check_caller,
-            leave_audit,
+            write_audit,
         )
     )
     app.on_response_prepare.append(add_headers)

@@ -12,7 +12,7 @@ from tests.support.desk import NOWHERE, a_config, running_desk
 from tests.support.polling import until
 from tests.support.ready_engine import an_engine
 from webrtc_host.app import READINESS
-from webrtc_host.desk.health import EngineReading, EngineWatch, LoopLag, Readiness
+from webrtc_host.desk.health import EngineStatus, EngineWatch, LoopLag, Readiness
 
 MODELS = [{"name": "starter", "is_chosen": True, "final_ms": 31}]
 READY = {
@@ -35,7 +35,7 @@ async def test_ready_follows_the_engine_and_passes_on_its_model(
         running_desk(a_config(tmp_path, engine_url=url, engine_token="t")) as desk,
     ):
         watch = desk.app[READINESS].engine
-        await until(lambda: watch.reading.is_reachable)
+        await until(lambda: watch.status.is_reachable)
         assert engine.token == "Bearer t"
         async with desk.client.get(f"{desk.url}/ready") as response:
             assert response.status == 503
@@ -46,7 +46,7 @@ async def test_ready_follows_the_engine_and_passes_on_its_model(
         assert body["engine"]["progress"] == {"done_bytes": 5}
 
         engine.status, engine.body = 200, READY
-        await until(lambda: watch.reading.is_ready)
+        await until(lambda: watch.status.is_ready)
         status, body = await desk.get("/ready")
         assert (status, body["ready"], body["status"]) == (200, True, "ready")
         assert body["engine"]["model_reason"] == "no hub"
@@ -54,7 +54,7 @@ async def test_ready_follows_the_engine_and_passes_on_its_model(
         assert (body["engine"]["models"], body["engine"]["channels_expected"]) == (MODELS, 4)
 
         engine.status, engine.body = 500, "not even JSON"
-        await until(lambda: not watch.reading.is_ready)
+        await until(lambda: not watch.status.is_ready)
         status, body = await desk.get("/ready")
         assert (status, body["status"], body["degraded"]) == (503, "degraded", True)
 
@@ -77,11 +77,11 @@ async def test_without_an_engine_it_is_up_but_not_ready(tmp_path: Path) -> None:
 
 def test_a_stopping_server_is_not_ready_whatever_the_engine_says() -> None:
     engine = EngineWatch(NOWHERE)
-    engine.reading = EngineReading(is_reachable=True, is_ready=True)
+    engine.status = EngineStatus(is_reachable=True, is_ready=True)
     readiness = Readiness(engine, LoopLag())
-    assert readiness.answer()[0]
+    assert readiness.response()[0]
     readiness.stop()
-    is_ready, body = readiness.answer()
+    is_ready, body = readiness.response()
     assert (is_ready, body["status"]) == (False, "stopping")
 
 

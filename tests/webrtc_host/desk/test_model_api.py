@@ -42,7 +42,7 @@ async def desk_of(config: MediaProcessConfig, changes: Changes | None) -> AsyncI
         config = config.model_copy(update={"engine_url": url})
         change = None if changes is None else changes.use
         async with running_desk(config, change_model=change) as desk:
-            await until(lambda: desk.app[READINESS].engine.reading.is_ready)
+            await until(lambda: desk.app[READINESS].engine.status.is_ready)
             yield desk
 
 

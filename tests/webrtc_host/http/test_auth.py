@@ -1,4 +1,4 @@
-"""Who may call: tokens, origins, forwarded headers."""
+"""Access checks: tokens, origins, forwarded headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests a second, requests in hand, wrong tokens: counted, bounded, and told."""
+"""Limits for one caller: requests per second, requests in progress, wrong tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document is what the routes are, and the routes do what it says."""
+"""The OpenAPI document describes the routes, and the routes do what it says."""
 
 from __future__ import annotations
 

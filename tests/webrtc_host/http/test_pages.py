@@ -1,4 +1,4 @@
-"""The browser pages as the server gives them."""
+"""The browser pages in the server's responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what: every route with every role, tokens that are wrong, and the lines the audit keeps."""
+"""Every route with every role, wrong tokens, and the lines of the audit."""
 
 from __future__ import annotations
 

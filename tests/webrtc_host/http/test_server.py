@@ -1,4 +1,4 @@
-"""The shape of every answer: errors, headers, what is logged."""
+"""The form of every response: errors, headers, and the log lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.support.desk import a_config, received, running_desk
 from webrtc_host.errors import Overloaded
-from webrtc_host.http.server import answer_errors
+from webrtc_host.http.server import errors_to_responses
 
 TOKEN = "correct-horse-battery"
 
@@ -95,7 +95,7 @@ async def _busy(_: web.Request) -> NoReturn:
 async def test_a_bug_is_one_traceback_and_a_500_that_tells_nothing(
     aiohttp_client: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = web.Application(middlewares=[answer_errors])
+    app = web.Application(middlewares=[errors_to_responses])
     app.router.add_get("/broken", _broken)
     app.router.add_get("/busy", _busy)
     client = await aiohttp_client(app)  # type: ignore[operator]  # pytest-aiohttp's fixture has no exported type
