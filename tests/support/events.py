@@ -25,7 +25,7 @@ _DEFAULTS: dict[EventType, dict[str, Any]] = {
 
 
 def an_event(kind: EventType, channel: str | None = None, **fields: Any) -> Event:
-    """An event from its fields as they are on the wire. A field that is None is not given."""
+    """An event from its fields as they are on the wire. A field with the value None is left out."""
     given = {name: value for name, value in fields.items() if value is not None}
     start_ms = given.get("start_ms", 0)
     common = {"utterance": "u_1", "segment": "g_1", "text": "x", "start_ms": start_ms}

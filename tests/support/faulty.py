@@ -1,8 +1,9 @@
-"""`host-stt serve` as it is, with an engine child that fails by plan.
+"""The real `host-stt serve`, with an engine process that fails according to a plan.
 
-`python -m tests.support.faulty serve PLAN OPTION…`: the real `serve`; its child is this file again.
-PLAN is a file of faults (host_stt.engines.fake.FakeFault), one for each decode of finals, the next on top; it
-outlives the children. After its last line every window is read: "alpha bravo" over and over.
+`python -m tests.support.faulty serve PLAN OPTION…`: the real `serve`; its engine process runs this file too.
+PLAN is a file of faults (host_stt.engines.fake.FakeFault), one for each decode of finals, the next one
+first. The file stays when an engine process ends. After its last line every window is decoded without a
+fault, with the text "alpha bravo" repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A `host-stt` command that ends by itself, in a process forked from one that has its modules loaded already.
 
-Loading them takes most of the second that a refusal costs, and there are many ways to be refused. That a
-whole new process says the same is shown beside these by commands that are started as a person starts them.
+Loading the modules takes most of the second that a refused command runs, and many refusals are tested. A few
+tests start the command as a new process, to show that it prints the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CONTEXT.set_forkserver_preload([f"host_stt_cli.{name}" for name in _LOADED])
 
 
 def run(*arguments: str, cwd: Path, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    """As tests.support.server.run. Raises TimeoutExpired, and ends the process, when it takes longer."""
+    """As tests.support.server.run. After timeout_s, ends the process and raises TimeoutExpired."""
     with TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
         process = _CONTEXT.Process(target=_command, args=(arguments, cwd, environment(), out, err))

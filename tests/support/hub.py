@@ -1,7 +1,7 @@
-"""A model hub on loopback: the part of the hub's HTTP that a download needs, and its ways to fail.
+"""A model hub on loopback: the part of the hub's HTTP that a download needs, and faults that a test can set.
 
-Serves one folder's files under every repository id it is given. Runs in a thread of its own, so that
-blocking code can call it.
+Serves the files of one folder under every repository id. Runs in a separate thread, so that blocking code
+can send requests to it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGE_BYTES = 100_000
 
 @dataclass
 class FakeHub:
-    """What it serves and how it fails; `requests` is what it was asked: (method, path, Range header)."""
+    """The files of the hub and its faults. `requests`: (method, path, Range header) of each request."""
 
     folder: Path
     repositories: tuple[str, ...]
@@ -33,8 +33,8 @@ class FakeHub:
     spoil: bool = False  # send other bytes than announced
     ignore_ranges: bool = False
     without: tuple[str, ...] = ()  # files that the repository lacks
-    status: int = 0  # answer everything with this
-    token: str = ""  # wanted on the hub's own paths
+    status: int = 0  # the status of every response
+    token: str = ""  # the token that the hub's own paths require
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     file_server_tokens: list[str] = field(default_factory=list)
     url: str = ""
@@ -80,7 +80,7 @@ class FakeHub:
         headers |= {
             "X-Linked-Etag": f'"{entry["lfs"]["oid"]}"',
             "X-Linked-Size": str(entry["size"]),
-            # Another name for the same machine: to a client, another server.
+            # Another name for the same machine; a client treats it as another server.
             "Location": f"{self.url.replace('127.0.0.1', 'localhost')}/files/{name}",
         }
         return web.Response(status=302, headers=headers)

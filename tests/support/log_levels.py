@@ -1,8 +1,8 @@
-"""Logging as it was before each test.
+"""Restore the logging configuration after each test.
 
-`host_stt_cli.logs.set_up` changes the root logger and the levels of chatty loggers for the whole process, as
-a command of the product must. Without this fixture a test that calls it would decide what later tests see in
-`caplog`: an access log was missing in CI for that reason.
+`host_stt_cli.logs.set_up` changes the root logger and the levels of some loggers for the whole process, as a
+command of the product must. Without this fixture, a test that calls `set_up` changes what later tests find in
+`caplog`: in CI an access log was missing for that reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from host_stt_cli.logs import QUIET, StrikeSecrets
 
 @pytest.fixture(autouse=True)
 def log_levels() -> Iterator[None]:
-    """Put back all levels that `set_up` may change, and remove the handler that it adds."""
+    """Restore all levels that `set_up` may change, and remove the handler that it adds."""
     levels = {name: logging.getLogger(name).level for name in (None, *QUIET)}
     yield
     for name, level in levels.items():

@@ -1,6 +1,6 @@
-"""Costs of models that a test states: written where the engine remembers what it measured.
+"""Costs of models that a test sets, written to the file where the engine stores measured costs.
 
-So a test of the choice runs the engine's own code and needs no slow machine.
+So a test of the model choice runs the engine's own code, and the machine's speed does not matter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from host_stt.models import STARTER_FOLDER, add_model
 
 
 def add_starter_as(name: str, models_dir: Path, scratch: Path) -> Path:
-    """Add the starter under another name, its weights with a byte more: weights of their own."""
+    """Add the starter model under another name, with one byte more in its weights, so that they differ."""
     folder = scratch / f"weights-of-{name.replace('/', '-')}"
     shutil.copytree(STARTER_FOLDER, folder)
     with (folder / "model.bin").open("ab") as weights:
@@ -25,7 +25,7 @@ def add_starter_as(name: str, models_dir: Path, scratch: Path) -> Path:
 
 
 def remember_cost(config: EngineConfig, folder: Path, final_s: float) -> ModelCost:
-    """Note a cost as if it had been measured on this machine. final_s: of a window of 6 s of speech."""
+    """Store a cost as if it was measured on this machine. final_s: for a window of 6 s of speech."""
     costs = MeasuredCosts(config.models_dir)
     conditions = decoding_conditions(config)
     key = key_of(costs.weights_sha256(folder / "model.bin"), conditions)

@@ -1,10 +1,10 @@
-"""Three machines out of one, as network namespaces: a container, the host that publishes its port, a client.
+"""Network namespaces for three machines: a container, the host that publishes its port, and a client.
 
     container 10.91.1.2 ── 10.91.1.1 host 10.91.2.1 ── 10.91.2.2 client
 
-The host forwards nothing: what the client sees of the container is what a program on the host hands through.
-Or, with IPv6 alone, without a host between: container fd91::2 ── fd91::1 client.
-Needs root and Debian's iproute2; without them the tests that use it fail and say so.
+The host forwards no packets; only a program on the host connects the client with the container.
+With IPv6 alone there is no host between them: container fd91::2 ── fd91::1 client.
+Needs root and Debian's iproute2; without them the tests that use it fail with a message.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Namespaces:
         with self._made(self.container, self.host, self.client):
             self._wire(self.container, CONTAINER, self.host, HOST_INSIDE)
             self.client_link = self._wire(self.client, CLIENT, self.host, HOST)
-            # Only so that what is sent to an address it cannot reach is lost, and not refused at once.
+            # So that packets to an unreachable address are lost, and are not refused at once.
             ip("-n", self.container, "route", "add", "default", "via", HOST_INSIDE)
             yield self
 
@@ -67,7 +67,7 @@ class Namespaces:
                 ip("netns", "del", name)
 
     def _wire(self, one: str, address: str, other: str, other_address: str) -> str:
-        """Join two of them; the name of the end in `one`."""
+        """Connect two namespaces; returns the name of the network interface in `one`."""
         tag = re.sub(r"[.:]", "", address)[-2:]
         ends = (f"v{tag}{os.getpid()}a"[:15], f"v{tag}{os.getpid()}b"[:15])
         ip("link", "add", ends[0], "netns", one, "type", "veth", "peer", "name", ends[1], "netns", other)
@@ -80,7 +80,7 @@ class Namespaces:
 
     @contextlib.contextmanager
     def client_unplugged(self) -> Iterator[None]:
-        """The cable of the client is out, and its system knows it; then it is back, with another address."""
+        """Unplug the client's cable (its system notices); plug it in again with another address."""
         link = ("-n", self.client, "link", "set", self.client_link)
         ip(*link, "down")
         try:

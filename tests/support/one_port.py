@@ -1,4 +1,4 @@
-"""The offer door behind a real one port of loopback (HTTP, ICE over TCP, UDP), and clients that are odd."""
+"""`POST /offer` behind a real port on loopback (HTTP, ICE over TCP, UDP), and unusual clients."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from webrtc_host.transport.one_port import OnePort
 
 
 class WatchedPort(OnePort):
-    """Keeps the peers that came, in their order, for tests that look at one."""
+    """Keeps the attached peers in their order, for tests that inspect one."""
 
     def __init__(self, hosts: HostAddresses, *, is_proxied: bool) -> None:
         super().__init__(hosts, is_proxied=is_proxied)
-        self.came: list[MuxedPeer] = []
+        self.attached: list[MuxedPeer] = []
 
     def attach(self, peer: MuxedPeer) -> list[Candidate]:
-        self.came.append(peer)
+        self.attached.append(peer)
         return super().attach(peer)
 
 
@@ -55,7 +55,7 @@ class Served:
         return client, await client.connect(self.http, **fields)
 
     async def connect_through(self, relay: Relay, *tracks: MediaStreamTrack) -> tuple[Client, dict[str, Any]]:
-        """A client that knows no other way to the server than `relay`, nor the server one to it."""
+        """A client that can reach the server only through `relay`; the server can reach it only so too."""
         client = Client(tracks)
         self.clients.append(client)
         offer = await client.offer()
@@ -104,7 +104,7 @@ async def serving(
 
 @dataclass(frozen=True)
 class Ice:
-    """What offer and answer say of ICE."""
+    """The ICE credentials of the offer and the answer."""
 
     remote_ufrag: str
     ufrag: str
@@ -137,7 +137,7 @@ def binding_request(ice: Ice, *, password: str | None = None) -> bytes:
 
 
 class Udp(asyncio.DatagramProtocol):
-    """A client's UDP socket: what comes is kept, or handed to `on_data`."""
+    """A client's UDP socket. Received datagrams are kept in a list, or passed to `on_data`."""
 
     def __init__(self) -> None:
         self.got: list[tuple[bytes, tuple[str, int]]] = []
@@ -166,9 +166,10 @@ async def udp(host: str = "127.0.0.1", remote: tuple[str, int] | None = None) ->
 
 
 class Relay:
-    """Between a UDP client and the one port: by UDP from a port that can change, or framed over TCP.
+    """A relay between a UDP client and the server's port: UDP from a port that can change, or framed TCP.
 
-    By it a client that knows ICE over UDP alone comes to the server over TCP; `move` is a NAT that forgot.
+    With it, a client that supports ICE over UDP only reaches the server over TCP. `move` acts like a NAT that
+    lost its table.
     """
 
     def __init__(self, number: int, *, over_tcp: bool = False, host: str = "127.0.0.1") -> None:
@@ -198,7 +199,7 @@ class Relay:
         await self._stack.aclose()
 
     async def move(self) -> None:
-        """From now on the server sees another port."""
+        """From now on the server sees packets from another port."""
         if self._outer is not None:
             self._outer.transport.close()
         self._outer = await self._stack.enter_async_context(udp(remote=self._server))
@@ -235,5 +236,5 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 def without_candidates(sdp: str) -> str:
-    """As from a browser whose addresses are all hidden; `a=end-of-candidates` stays, as Firefox writes it."""
+    """The SDP of a browser that hides all its addresses; `a=end-of-candidates` stays, as in Firefox."""
     return re.sub(r"a=candidate:.*\r\n", "", sdp)

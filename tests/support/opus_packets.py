@@ -1,4 +1,4 @@
-"""Opus packets and kept files for the tests of the archive."""
+"""Opus packets and stored files for the tests of the archive."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def packet_at(ms: int, payload: bytes = ogg.SILENCE_20_MS) -> OpusPacket:
 
 
 def packets_between(from_ms: int, to_ms: int) -> list[OpusPacket]:
-    """20 ms each, every one with a payload of its own."""
+    """Packets of 20 ms, each with a different payload."""
     return [packet_at(ms, ogg.SILENCE_20_MS + ms.to_bytes(4, "big") * 15) for ms in range(from_ms, to_ms, 20)]
 
 
@@ -33,7 +33,7 @@ def encoded(samples: Float32Array, start: int = 0, piece: int = 777) -> list[Opu
 
 
 def stored_packets(folder: Path, place: ChannelKey = KEY) -> list[OpusPacket]:
-    """Everything the files of a place hold, in order of the files."""
+    """All packets in the files of one channel, in the order of the files."""
     found: list[OpusPacket] = []
     for path in sorted((folder / place.session / place.channel).iterdir()):
         if path.suffix in (".opus", ".part"):

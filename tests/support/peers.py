@@ -1,4 +1,4 @@
-"""Real aiortc clients, list-keeping stand-ins for log and pipeline, and an app with the doors alone."""
+"""Real aiortc clients, a log and a pipeline that keep lists, and an application with the inputs alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from webrtc_host.transport.aiortc_settings import fit_aiortc
 
 FRAME = 960  # 20 ms at 48 kHz
 
-fit_aiortc()  # the clients too must find an address on a machine without a network
+fit_aiortc()  # on a machine without a network the clients must find an address too
 
 
 class ListLog(SavedLog):
@@ -50,7 +50,7 @@ class ListLog(SavedLog):
 
 
 class BlockRecorder:
-    """A pipeline that keeps its blocks."""
+    """A pipeline that stores its blocks in a list."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -68,7 +68,7 @@ class BlockRecorder:
         self.is_closed = True
 
     def audio(self) -> NDArray[np.float32]:
-        """Everything from the first sample on, silence where nothing came."""
+        """All audio from the first sample on, with silence in the gaps."""
         first = self.blocks[0].start_sample
         whole = np.zeros(self.blocks[-1].end_sample - first, np.float32)
         for block in self.blocks:
@@ -80,7 +80,7 @@ class BlockRecorder:
 
 
 class Rig:
-    """A registry whose sessions and pipelines are kept for looking into."""
+    """A registry, and its sessions and pipelines in lists that tests can inspect."""
 
     def __init__(
         self, limits: LimitsConfig | None = None, keeper: type[BlockRecorder] = BlockRecorder, **kwargs: Any
@@ -104,7 +104,7 @@ class Rig:
 
 @web.middleware
 async def plain_errors(request: web.Request, handler: Any) -> web.StreamResponse:
-    """As the desk answers errors."""
+    """Make error responses as the whole application does."""
     try:
         answer: web.StreamResponse = await handler(request)
         return answer
@@ -121,7 +121,7 @@ def app_of(*services: object) -> web.Application:
 
 
 class SampleTrack(MediaStreamTrack):
-    """48 kHz mono sound, sent at its own pace, then silence. `is_held` stops packets and RTP time."""
+    """48 kHz mono audio, sent in real time, then silence. `is_held` stops packets and RTP time."""
 
     kind = "audio"
 
@@ -153,7 +153,7 @@ class SampleTrack(MediaStreamTrack):
 
 
 class Client:
-    """A browser's stand-in: offers tracks, applies the answer."""
+    """A client in place of a browser: it offers tracks and applies the answer."""
 
     def __init__(self, tracks: Sequence[MediaStreamTrack], data_channel: str | None = "transcript") -> None:
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -177,7 +177,7 @@ class Client:
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
 
     def cut_network(self) -> None:
-        """As when the plug is pulled: nothing is sent any more and nothing is said."""
+        """Send no packets any more, and no message about it, as when the cable is unplugged."""
         transport: Any = self.pc.getSenders()[0].transport.transport
 
         async def send(data: bytes) -> None:
@@ -193,7 +193,7 @@ class Client:
 
 
 def drop_packets(client: Client, is_lost: Callable[[int], bool]) -> None:
-    """Lose the RTP packets of the client for whose number (from 0) `is_lost` says so."""
+    """Drop each RTP packet of the client for whose number (from 0) `is_lost` returns True."""
     transport: Any = client.pc.getSenders()[0].transport
     send, count = transport._send_rtp, itertools.count()
 
@@ -214,7 +214,7 @@ def tone_bursts(hertz: float, onsets_s: Sequence[float], seconds: float) -> NDAr
 
 
 def onsets_of(samples: NDArray[np.float32], level: float = 0.08) -> list[float]:
-    """Seconds at 16 kHz where sound begins after 100 ms without any."""
+    """The times in seconds (at 16 kHz) where audio begins after 100 ms of silence."""
     loud = np.flatnonzero(np.abs(samples) > level)
     begins = np.flatnonzero(np.diff(loud, prepend=-10_000) > 1_600)
     return [float(loud[i]) / 16_000 for i in begins]

@@ -1,4 +1,4 @@
-"""A reader of error texts that stumbles over words of Python."""
+"""Finds words of Python in error texts, which a user does not understand."""
 
 from __future__ import annotations
 

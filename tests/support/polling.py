@@ -1,6 +1,6 @@
-"""Wait for what no event announces: counters, processes, answers over the network.
+"""Wait for changes that no event reports: counters, processes, responses over the network.
 
-The bound is generous on purpose: it only says when a test has failed, and a busy machine is not a failure.
+The time limit is long on purpose: only a failing test reaches it, not a slow machine.
 Where an event, a future or a clock can be waited for, use that instead.
 """
 
@@ -26,7 +26,7 @@ async def until(
 @overload
 async def until(condition: Callable[[], T | None], within_s: float = WITHIN_S, what: str = "") -> T: ...
 async def until(condition: Callable[[], Any], within_s: float = WITHIN_S, what: str = "") -> Any:
-    """Ask `condition`, a plain or an async function, until it returns something true, and return that.
+    """Call `condition`, a plain or an async function, until it returns a true value; return that value.
 
     within_s: seconds until the test fails. what: the condition in words, for the text of the failure.
     Raises AssertionError with `what`, or with the place of `condition`, and the last value.

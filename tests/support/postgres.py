@@ -1,7 +1,7 @@
 """A real PostgreSQL for the tests: a private data folder, a unix socket, no TCP port, a database per test.
 
-Started at first need, ended with the test run. It refuses to run as root, so then it runs as the user
-`postgres` that its package made.
+The server starts at the first use and stops with the test run. PostgreSQL refuses to run as root; root
+starts it as the user `postgres` of its package.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Server:
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder)]
-        # fsync off: what is tested here is not whether PostgreSQL keeps its word.
+        # fsync off for speed: these tests do not test PostgreSQL's durability.
         settings = ["listen_addresses=", "fsync=off", "shared_buffers=16MB", "max_connections=50"]
         options = [part for setting in settings for part in ("-c", setting)]
         with (self.folder / "log").open("wb") as log:
@@ -92,7 +92,7 @@ class Server:
 
     def stop(self) -> None:
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+            self.process.send_signal(signal.SIGQUIT)  # an immediate stop: the data is not used again
             self.process.wait(20)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -107,7 +107,7 @@ def _server() -> Server:
 
 
 def _binaries() -> Path | None:
-    """The newest installed version's."""
+    """The folder with the programs of the newest installed version."""
     found = sorted(PACKAGED.glob("*/bin/initdb"), key=lambda path: int(path.parent.parent.name))
     if found:
         return found[-1].parent

@@ -1,9 +1,9 @@
-"""Power cuts: what a disk holds when the current fails, told from a trace of a process's system calls.
+"""Simulated power cuts: the content of a disk after one, computed from a trace of system calls.
 
-strace records every write and every sync of the files below a folder, with their bytes. From it any moment
-can be played: what had been synced is there; of what had been written since, nothing, everything but the
-end of the last write, or some pieces of 512 bytes in no order. That is the most a disk may do that keeps
-its word about syncs.
+strace records every write and every sync of the files below a folder, with their bytes. From the trace,
+the content of the disk at any moment can be computed. Synced bytes are present. Of the bytes written since,
+there is nothing, all but the end of the last write, or some pieces of 512 bytes in any order. A disk that
+obeys sync calls cannot lose more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _QUOTED = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
 class Leftover(Enum):
-    """What became of the writes that were not synced."""
+    """Which of the writes that were not synced are on the disk."""
 
     NOTHING = "nothing of it is there"
     TORN = "all of it but the end of the last write"
@@ -44,7 +44,7 @@ class Truncate:
 
 @dataclass(slots=True)
 class File:
-    """synced: what a power cut leaves for sure. later: changes since, oldest first."""
+    """synced: the bytes that a power cut always leaves. later: the changes since, oldest first."""
 
     synced: bytearray = field(default_factory=bytearray)
     later: list[Write | Truncate] = field(default_factory=list)
@@ -73,7 +73,7 @@ class File:
 
 
 class Disk:
-    """The files of a folder, call by call."""
+    """The files of a folder, after each system call."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder)
@@ -81,7 +81,7 @@ class Disk:
         self.printed = bytearray()  # what the process wrote to its standard output
 
     def play(self, line: str) -> bool:
-        """Take one line of the trace. True when it changed something of the folder or the output."""
+        """Apply one line of the trace. True if it changed the folder or the output."""
         call = _CALL.match(line)
         if call is None or int(call[3]) < 0:
             return False
@@ -102,11 +102,11 @@ class Disk:
         return self._change(self.files.setdefault(path, File()), name, arguments)
 
     def write_to(self, folder: Path, leftover: Leftover, rng: random.Random) -> None:
-        """The folder as the next start finds it."""
+        """Write the folder as it is after the power cut."""
         folder.mkdir()
         for path, file in self.files.items():
             if path.endswith("-shm") or (file.is_unlinked and leftover is not Leftover.NOTHING):
-                continue  # shared memory is no promise of anything
+                continue  # SQLite rebuilds its shared-memory file
             (folder / Path(path).name).write_bytes(file.after_a_cut(leftover, rng))
 
     def _change(self, file: File, name: str, arguments: str) -> bool:
@@ -118,7 +118,7 @@ class Disk:
         elif name == "ftruncate":
             file.later.append(Truncate(int(arguments.rpartition(",")[2])))
         else:
-            assert name == "openat", f"{name} of a file of the record is not understood here"
+            assert name == "openat", f"{name} of a file of the record is not supported by this simulation"
         file.is_unlinked = False
         return True
 
@@ -135,7 +135,7 @@ def traced(trace: Path, *argv: str) -> None:
 
 
 def lines(trace: Path) -> Iterator[str]:
-    """The calls in the order of their end; one that another thread interrupted is put together again."""
+    """The calls in the order of their end; the two parts of an interrupted call are joined."""
     begun: dict[str, str] = {}
     with trace.open(encoding="ascii") as file:
         for line in file:

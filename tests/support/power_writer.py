@@ -1,4 +1,4 @@
-"""A server's record alone, as a process of its own: says which events its watchers have seen.
+"""A server's record alone, in a separate process that prints the events its watchers have received.
 
 `python -m tests.support.power_writer FOLDER EVENTS`; to be watched by strace (tests/support/power_cut.py).
 """
@@ -19,7 +19,7 @@ from webrtc_host.transcript.store import Store, StoreConfig
 BURST = 5  # events emitted together; their groups are of every size below
 
 
-def say_seen(event: LoggedEvent) -> None:
+def print_seen(event: LoggedEvent) -> None:
     if event.seq is not None:
         os.write(1, b"SEEN %d\n" % event.seq)
 
@@ -27,7 +27,7 @@ def say_seen(event: LoggedEvent) -> None:
 async def write(folder: Path, events: int) -> None:
     store = Store(StoreConfig(folder))
     await store.open()
-    log = SavedLog("s_1", capacity=100, now_ms=lambda: 0, listener=say_seen, journal=store.journal)
+    log = SavedLog("s_1", capacity=100, now_ms=lambda: 0, listener=print_seen, journal=store.journal)
     store.journal.add(log)
     log.emit(an_event(EventType.SESSION_STARTED, name="night", t0_wall="2026-11-21T06:10:01.234Z"))
     for number in range(1, events):
@@ -39,7 +39,7 @@ async def write(folder: Path, events: int) -> None:
         if number % BURST == 0:
             await log.settled()
     await log.settled()
-    os._exit(0)  # no orderly close: it would tidy up
+    os._exit(0)  # without closing the record: that would sync its files
 
 
 if __name__ == "__main__":

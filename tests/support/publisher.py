@@ -1,9 +1,9 @@
-"""A userland port publisher, like Docker Desktop's: no routing, each packet under its own address.
+"""A userland port publisher, like Docker Desktop's: it sends each packet from its own address.
 
 `python publisher.py --listen ADDRESS --to ADDRESS --port N [--udp] [--no-ice]`. TCP is always published.
 --udp: the UDP port too. --no-ice: a TCP connection that begins with a zero byte (ICE) is refused, as by a
-proxy that knows HTTP alone. SIGUSR1 forgets all UDP flows: their next packets leave from other ports, as
-after a NAT's restart.
+proxy that knows HTTP alone. SIGUSR1 removes all UDP flows: their next packets leave from other ports, as
+after the restart of a NAT.
 """
 
 from __future__ import annotations

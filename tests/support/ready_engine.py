@@ -1,4 +1,4 @@
-"""The `/ready` of 8081, with the answer that a test sets."""
+"""The `/ready` of 8081, with the response that a test sets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOADING = {
 
 @dataclass
 class Engine:
-    """What 8081 answers to /ready."""
+    """The response of 8081 to /ready."""
 
     status: int = 503
     body: Any = field(default_factory=lambda: dict(LOADING))

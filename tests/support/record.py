@@ -1,4 +1,4 @@
-"""A record in a folder or in memory with something in it, for what reads records."""
+"""A record with data in a folder or in memory, for tests of the code that reads records."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Record:
         log.emit(an_event(EventType.COVERAGE, channel, from_ms=from_ms, to_ms=to_ms, state=state))
 
     async def written(self) -> None:
-        """Everything said so far can be read."""
+        """Wait until the events so far can be read from the record."""
         await self.store.write(lambda connection: None)
 
 

@@ -1,4 +1,4 @@
-"""Recordings for the tests of files: phrases spoken and put in a row, with silence between."""
+"""Recordings for the tests of files: spoken phrases in a row, with silence between them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SpokenPhrase:
 def spoken_phrases(
     texts: list[str], language: str = "en", pause_s: float = 1.2, voice: str | None = None
 ) -> tuple[Float32Array, list[SpokenPhrase]]:
-    """The texts one after the other with pauses before, between and after; and where each lies."""
+    """The spoken texts with pauses before, between and after them; and the times of each text."""
     row, said, at = [], [], 0
     for text in texts:
         quiet, speech = silence(pause_s), say(text, language, voice)

@@ -1,8 +1,8 @@
-"""A bad network in user space: between a client and the server's one port, for UDP and TCP alike.
+"""A simulated bad network between a client and the server's port, for UDP and TCP.
 
-Loses, delays, reorders and doubles datagrams, cuts everything, and changes the address the server sees.
-Offers and answers have to lead here (`without_candidates`, `through`), else both sides find a way around it.
-Runs in a thread of its own: a test that blocks its loop does not block the network.
+It loses, delays, reorders and doubles datagrams, cuts the connection, and changes the address that the server
+sees. Offers and answers must name the relay (`without_candidates`, `through`), else both sides connect
+directly. Runs in a separate thread: a test that blocks its loop does not block the network.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ CANDIDATE = re.compile(r"(a=candidate:\S+ \d+ (?:udp|tcp) \d+) \S+ \d+", re.IGNO
 
 
 def without_candidates(offer: str) -> str:
-    """The client's own addresses would let the server answer past the relay. It must not give up either."""
+    """Remove the client's addresses, so that the server cannot send past the relay; ICE still continues."""
     return re.sub(r"a=(candidate:.*|end-of-candidates)\r\n", "", offer)
 
 
 @dataclass(slots=True)
 class NetworkConditions:
-    """Changed at any time; each datagram looks anew. Shares are between 0 and 1."""
+    """Conditions that a test may change at any time, for each next datagram. Shares are between 0 and 1."""
 
     loss: float = 0.0
     delay_s: float = 0.0
     jitter_s: float = 0.0  # evenly between 0 and this, so packets overtake each other
     doubled: float = 0.0
-    is_cut: bool = False  # nothing passes; TCP waits, as it does when a cable is out
+    is_cut: bool = False  # nothing passes; TCP waits, as with an unplugged cable
 
 
 class Relay:
-    """`with Relay(port) as relay:`. Datagrams are counted by what became of them."""
+    """`with Relay(port) as relay:`. Datagrams are counted by outcome."""
 
     def __init__(self, server_port: int, *, seed: int = 1) -> None:
-        self.port = 0  # of the relay's own
+        self.port = 0  # the relay's port
         self.conditions = NetworkConditions()
         self.passed = self.lost = 0
         self._server = (LOOPBACK, server_port)
@@ -58,7 +58,7 @@ class Relay:
         return f"http://{LOOPBACK}:{self.port}"
 
     def through(self, answer: str) -> str:
-        """The server's answer with its candidates leading here."""
+        """The server's answer with candidates that name the relay."""
         return CANDIDATE.sub(rf"\1 {LOOPBACK} {self.port}", answer)
 
     def __enter__(self) -> Relay:
@@ -74,7 +74,7 @@ class Relay:
 
     @contextlib.contextmanager
     def cut(self) -> Iterator[None]:
-        """While it lasts nothing passes, in either direction."""
+        """Let nothing pass, in either direction, until the block ends."""
         self.conditions.is_cut = True
         try:
             yield
@@ -82,7 +82,7 @@ class Relay:
             self.conditions.is_cut = False
 
     def change_address(self) -> None:
-        """As when a NAT forgets its table: the server sees the same clients at other ports."""
+        """Act like a NAT that lost its table: the server sees the same clients at other ports."""
         self._loop.call_soon_threadsafe(self._forget_flows)
 
     def _forget_flows(self) -> None:
@@ -145,8 +145,8 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         self._keep(task)
-        if self.conditions.is_cut:  # its SYN was lost: it never gets anywhere
-            await self._hang_up_when_gone(reader, writer)
+        if self.conditions.is_cut:  # the SYN packet was lost: no connection is made
+            await self._close_when_ended(reader, writer)
             return
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._server)
@@ -161,7 +161,7 @@ class Relay:
             writer.close()
             server_writer.close()
 
-    async def _hang_up_when_gone(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _close_when_ended(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             while await reader.read(READ_BYTES):
                 continue
@@ -187,7 +187,7 @@ class _Front(asyncio.DatagramProtocol):
 
 
 class _Upstream(asyncio.DatagramProtocol):
-    """What the server takes for one client."""
+    """The socket that the server sees as one client."""
 
     def __init__(self, relay: Relay, client: Any) -> None:
         self._relay = relay

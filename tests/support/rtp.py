@@ -1,4 +1,4 @@
-"""RTP packets for tests and the bench: sound coded by libopus, sent through a network that is made up."""
+"""RTP packets for tests and benchmarks: audio encoded by libopus, sent through a simulated network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MS = 16
 
 @cache
 def hum_packets(packets: int, seed: int = 1) -> tuple[bytes, ...]:
-    """20 ms packets of a hum that changes its loudness in each; most carry repair data."""
+    """Packets of 20 ms with a hum whose loudness changes in each; most carry repair data (FEC)."""
     loudness = np.random.default_rng(seed).uniform(0.05, 0.3, packets).repeat(PACKET)
     hum = np.sin(2 * np.pi * 200 * np.arange(packets * PACKET) / 16_000)
     return tuple(encode((loudness * hum).astype(np.float32)))
@@ -76,7 +76,7 @@ async def do_nothing(*_: Any, **__: Any) -> None: ...
 
 
 def a_receiver() -> Any:
-    """A receiver of aiortc's as after the negotiation, on a transport that does nothing."""
+    """A receiver of aiortc as it is after the negotiation, with a transport that does nothing."""
     transport: Any = SimpleNamespace(
         state="new", _handle_rtp_data=do_nothing, _handle_rtcp_data=do_nothing, _rtp_router=RtpRouter()
     )
@@ -90,11 +90,11 @@ def a_receiver() -> Any:
 
 
 async def receive(receiver: Any, packet: Any, arrival_ms: int = 0) -> None:
-    """Hand a packet over as aiortc's transport does."""
+    """Pass a packet to the receiver as aiortc's transport does."""
     await receiver._handle_rtp_packet(packet, arrival_time_ms=arrival_ms)
 
 
 def sources_of(receiver: Any) -> dict[int, Any]:
-    """What aiortc counts of each source (SSRC), for its reports."""
+    """The statistics of each source (SSRC) that aiortc puts into its reports."""
     sources: dict[int, Any] = receiver._RTCRtpReceiver__remote_streams
     return sources

@@ -1,4 +1,4 @@
-"""A real `host-stt` process on free ports of loopback: what a person starts, with its output kept."""
+"""A real `host-stt` process on free ports of loopback, as a user starts it; its output is kept."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, importing this source tree from any folder, with a model hub and a package index that refuse
-    at once: a test that wants a model names it, and none starts a download unasked.
+    """The test's environment; imports this source tree from any folder. Model hub and package index refuse
+    at once: a test names the model that it needs, and no test starts a download by accident.
     """
     return {**os.environ, "PYTHONPATH": str(ROOT), **NO_MODEL_SOURCES, **more}
 
@@ -45,7 +45,7 @@ def environment(**more: str) -> dict[str, str]:
 def run(
     *arguments: str, cwd: Path, timeout_s: float = 60, **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
+    """Run a command that ends by itself."""
     return subprocess.run(
         command(*arguments),
         cwd=cwd,
@@ -58,7 +58,7 @@ def run(
 
 
 class Server:
-    """`host-stt COMMAND` in `folder`, its own working and data folder, until the block ends.
+    """Runs `host-stt COMMAND` until the block ends; `folder` is its working folder and data folder.
 
     model: engine.model on the command line; None leaves it to the configuration file.
     """
@@ -95,7 +95,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            errors="surrogateescape",  # a reader that ends would hold the server up
+            errors="surrogateescape",  # without a reader of its output the server would block
         )
         for pipe, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
             assert pipe is not None
@@ -133,7 +133,7 @@ class Server:
             return []
 
     def wait_for(self, pattern: str, lines: Callable[[Self], list[str]] | None = None) -> re.Match[str]:
-        """The first line of stdout (or of `lines`) that matches; waits for it while the process lives."""
+        """The first line of stdout (or of `lines`) that matches; waits for it while the process runs."""
         deadline_s = time.monotonic() + START_S
         while time.monotonic() < deadline_s:
             for line in list(lines(self) if lines else self.out):
@@ -149,7 +149,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Of the first page, without the slash at its end."""
+        """The URL of the first page, without the slash at its end."""
         return self.wait_for(r"Open +(https?://\S+?)/$")[1]
 
     def wait_ready(self) -> Self:
@@ -157,7 +157,7 @@ class Server:
         return self
 
     def stop(self, number: int = signal.SIGTERM) -> float:
-        """End it and wait; the seconds it took."""
+        """Stop the process and wait for its end; returns the seconds that it took."""
         began_s = time.monotonic()
         self.process.send_signal(number)
         self.process.wait(30)
@@ -166,7 +166,7 @@ class Server:
         return time.monotonic() - began_s
 
     async def is_ready(self) -> bool:
-        """Whether /ready answers 200."""
+        """Whether the status of /ready is 200."""
         return (await self.get("/ready"))[0] == 200
 
     async def get(

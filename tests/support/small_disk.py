@@ -1,4 +1,4 @@
-"""A disk that is full soon, or cannot be written: a tmpfs of a given size. Needs root, as mounting does."""
+"""A small or read-only disk: a tmpfs of a given size. Needs root, because it mounts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 def small_disk(folder: Path, size_kb: int, *, read_only: bool = False) -> Iterator[Path]:
     """Mount `size_kb` KiB at `folder` until the block ends.
 
-    Where that is refused, the test is skipped, or fails when CI is set.
+    If mounting is refused, the test is skipped, or fails when CI is set.
     """
     folder.mkdir()
     options = f"size={size_kb}k" + (",ro" if read_only else "")
@@ -23,7 +23,7 @@ def small_disk(folder: Path, size_kb: int, *, read_only: bool = False) -> Iterat
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = f"no disk of its own for this test: {done.stderr.strip()}"
-        if os.environ.get("CI"):  # a run that leaves these tests out proves nothing about full disks
+        if os.environ.get("CI"):  # a run without these tests proves nothing about full disks
             pytest.fail(reason)
         pytest.skip(reason)
     try:

@@ -1,4 +1,4 @@
-"""Sound as senders of `/ws/pcm` cut it into frames, in every encoding the door takes."""
+"""Audio as senders of `/ws/pcm` cut it into frames, in every encoding that the input accepts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webrtc_host.media.opus import Codec, g711_table
 
 
 def frames_of(encoding: str, sound: NDArray[np.int16], rate: int = 48_000, frame_ms: int = 20) -> list[bytes]:
-    """sound: 48 kHz mono. Containers are cut into pieces of no meaning."""
+    """sound: 48 kHz mono. Containers are cut at arbitrary places."""
     if encoding in ("webm", "ogg"):
         return list(_cut(container_of(encoding, sound), 700))
     if encoding == "opus":
@@ -34,7 +34,7 @@ def frames_of(encoding: str, sound: NDArray[np.int16], rate: int = 48_000, frame
 
 
 def g711_of(samples: NDArray[np.float64], codec: Codec) -> bytes:
-    """The nearest of the 256 values for each sample."""
+    """The nearest of the 256 code values for each sample."""
     table = g711_table(codec)
     order = np.argsort(table)
     middles = (table[order][1:] + table[order][:-1]) / 2

@@ -1,7 +1,7 @@
-"""Speech for tests, spoken by espeak-ng at test time and kept for the session; no recorded voice is used.
+"""Speech for tests, made by espeak-ng at test time and cached for the test run; no recorded voice is used.
 
-Stands in for a microphone. `say` gives float32 samples at 16 kHz; `say_words` adds where each word
-truly lies.
+It replaces a microphone. `say` returns float32 samples at 16 kHz; `say_words` adds the true position of
+each word.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def say(text: str, lang: str = "en", voice: str | None = None, wpm: int = 150) -
 def say_words(
     text: str, lang: str = "en", voice: str | None = None, wpm: int = 150, pause_ms: int = 120
 ) -> Spoken:
-    """`text` spoken a word at a time with pauses between, so that the true times are known to the sample."""
+    """`text` spoken word by word with pauses, so that the true times are known to the sample."""
     pieces: list[Float32Array] = []
     words: list[tuple[str, int, int]] = []
     at = 0
@@ -69,7 +69,7 @@ def _log_limited(text: str, voice: str, wpm: int) -> Float32Array:
     )
     with wave.open(io.BytesIO(spoken.stdout)) as file:
         rate, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
-        # Streamed to stdout, the header's length is a placeholder: read what is there.
+        # On stdout the length in the header is a placeholder: read all bytes.
         data = file.readframes(len(spoken.stdout))
     if (width, channels) != (2, 1):
         raise RuntimeError(f"espeak-ng gave {channels} channels of {width} bytes, not one of 2")

@@ -1,4 +1,4 @@
-"""Speech on the sides of a stereo stream, as faulty cables, call recorders and hum make it.
+"""Speech on the two sides of a stereo stream, as faulty cables, call recorders and mains hum cause it.
 
 The speech is the project's own clip: "alpha one proceed to gate seven over".
 """
@@ -22,7 +22,7 @@ PHASES = ("same", "opposite", "left", "right", "turns")
 
 @dataclass(frozen=True, slots=True)
 class SpokenPart:
-    """One speech of a stream: its first sample, and how it sounds alone, (n,) at the stream's rate."""
+    """One spoken part of a stream: its first sample, and its mono audio, (n,) at the stream's rate."""
 
     start: int
     samples: Float32Array
@@ -47,9 +47,9 @@ def gain(level_db: float) -> np.float32:
 
 
 def sides(phase: str, rate: int, level_db: float = 0.0) -> tuple[Float32Array, list[SpokenPart]]:
-    """(2, n) float32 in [-1, 1], and what is said in it. level_db: of the right side against the left.
+    """(2, n) float32 in [-1, 1], and its spoken parts. level_db: the right side relative to the left.
 
-    phase: one of PHASES; `turns`: the left side speaks, then the right one, then the left again.
+    phase: one of PHASES; `turns`: speech on the left, then on the right, then on the left again.
     """
     left = speech(rate)
     right, silence = left * gain(level_db), np.zeros_like(left)
@@ -84,7 +84,7 @@ def noise(samples: int, size: float, seed: int = 1) -> Float32Array:
 
 
 def stereo_packets(planes: Float32Array) -> list[bytes]:
-    """(2, n) at 48 kHz as Opus, 20 ms in each packet, as a stereo sender codes it."""
+    """(2, n) at 48 kHz as Opus, 20 ms in each packet, as a stereo sender encodes it."""
     context = av.CodecContext.create("libopus", "w")
     assert isinstance(context, av.AudioCodecContext)
     context.sample_rate, context.layout, context.format, context.bit_rate = 48_000, "stereo", "flt", 64_000

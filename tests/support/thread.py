@@ -1,4 +1,4 @@
-"""A running desk for tests that are not asynchronous: its event loop has a thread of its own."""
+"""A running application for tests that are not asynchronous: its event loop runs in a separate thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ START_S = 60.0
 
 
 class ThreadedDesk:
-    """Serves until the block ends. It holds a session that goes on, with text, and one that has ended."""
+    """Serves until the block ends. It has a running session with text, and an ended session."""
 
     def __init__(self, config: MediaProcessConfig) -> None:
         self._config = config
@@ -24,7 +24,7 @@ class ThreadedDesk:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self.url = ""
-        self.session = ""  # the one that goes on
+        self.session = ""  # the running session
 
     def __enter__(self) -> Self:
         self._thread.start()

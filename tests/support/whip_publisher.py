@@ -1,8 +1,8 @@
-"""FFmpeg's WHIP muxer as a program: publishes bursts of a tone, then ends. We did not write this client.
+"""FFmpeg's WHIP muxer as a program: publishes bursts of a tone, then ends. It is foreign code.
 
-`python -m tests.support.whip_publisher URL FOLDER TOKEN HERTZ SECONDS ONSET…`; FOLDER gets its certificate:
-the one FFmpeg makes itself fails DTLS with aiortc (P-256 is wanted). A process of its own, because PyAV keeps
-the interpreter's lock while the muxer waits for the server.
+`python -m tests.support.whip_publisher URL FOLDER TOKEN HERTZ SECONDS ONSET…`; the certificate is
+written to FOLDER, because FFmpeg's own one fails DTLS with aiortc (P-256 is required). It is a separate
+process, because PyAV holds the interpreter's lock while the muxer waits for the server.
 """
 
 from __future__ import annotations

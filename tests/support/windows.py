@@ -1,4 +1,4 @@
-"""Windows for tests, with only what matters named."""
+"""Windows for tests: a test gives only the fields that it needs."""
 
 from __future__ import annotations
 

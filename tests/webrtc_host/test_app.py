@@ -17,7 +17,7 @@ from tests.support.desk import (
     SilentPipeline,
     a_config,
     abort_connection,
-    closed_with,
+    close_code_and_reason,
     received,
     running_desk,
 )
@@ -87,7 +87,7 @@ async def test_stopping_hears_out_all_channels_side_by_side_then_says_goodbye(tm
         assert events[0]["code"] == "server_stopping"
         finals = [event for event in events if event["type"] == "segment.final"]
         assert len(finals) == 16
-        assert (await closed_with(socket))[0] == 1001
+        assert (await close_code_and_reason(socket))[0] == 1001
         await desk.stopped
         assert time.monotonic() - began_s < 6, "one after another would take 8 s"
 
@@ -100,7 +100,7 @@ async def test_a_channel_that_never_ends_does_not_hold_up_the_stop(
         open_channels(desk, 1)
         socket = await desk.watch()
         desk.stop.set()
-        assert (await closed_with(socket))[0] == 1001
+        assert (await close_code_and_reason(socket))[0] == 1001
         await asyncio.wait_for(desk.stopped, 5)
     assert any("was not transcribed within" in record.getMessage() for record in caplog.records)
 

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.desk import a_config, closed_with, received, running_desk
+from tests.support.desk import a_config, close_code_and_reason, received, running_desk
 from tests.support.events import an_event
 from tests.support.polling import until
 from webrtc_host.desk.ws import WatchSocket
@@ -66,7 +66,7 @@ async def test_a_watch_that_cannot_be_is_closed_with_its_reason(
 ) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         socket = await desk.watch(**query)
-        given, reason = await closed_with(socket)
+        given, reason = await close_code_and_reason(socket)
         assert given == code
         assert words in reason
         assert desk.subscribers.statistics().watchers == 0
@@ -74,8 +74,8 @@ async def test_a_watch_that_cannot_be_is_closed_with_its_reason(
 
 async def test_a_bad_token_is_4401_and_the_right_one_is_served(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, token=TOKEN)) as desk:
-        assert (await closed_with(await desk.watch()))[0] == 4401
-        assert (await closed_with(await desk.watch(token="wrong")))[0] == 4401
+        assert (await close_code_and_reason(await desk.watch()))[0] == 4401
+        assert (await close_code_and_reason(await desk.watch(token="wrong")))[0] == 4401
         socket = await desk.watch(token=TOKEN, since=0)
         desk.final()
         assert len(await received(socket, 2)) == 2
@@ -84,7 +84,7 @@ async def test_a_bad_token_is_4401_and_the_right_one_is_served(tmp_path: Path) -
 async def test_one_watcher_too_many_is_4429(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, limits={"watchers": 1})) as desk:
         first = await desk.watch(since=0)
-        assert (await closed_with(await desk.watch()))[0] == 4429
+        assert (await close_code_and_reason(await desk.watch()))[0] == 4429
         await first.close()
 
 
@@ -160,7 +160,7 @@ async def test_stopping_sends_the_last_words_then_1001(tmp_path: Path) -> None:
         events = await received(socket, 3)
         assert [event["type"] for event in events] == ["session.started", "segment.final", "error"]
         assert events[2]["code"] == "server_stopping"
-        assert (await closed_with(socket))[0] == 1001
+        assert (await close_code_and_reason(socket))[0] == 1001
         await asyncio.wait_for(desk.stopped, 8)
 
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from pydantic import ValidationError
 
-from tests.support.desk import Desk, a_config, closed_with, running_desk
+from tests.support.desk import Desk, a_config, close_code_and_reason, running_desk
 from webrtc_host.app import RECORD, build_app
 from webrtc_host.config import AuthConfig
 from webrtc_host.http.roles import ANYONE, Caller, Role
@@ -87,7 +87,7 @@ async def test_a_websocket_is_closed_with_a_code_for_its_token_and_its_role(tmp_
             ("/ws/backfill/C01", "listener-secret", 4403),
         ):
             socket = await desk.client.ws_connect(f"{desk.url}{path}", params={"token": token})
-            assert (await closed_with(socket))[0] == code, (path, token)
+            assert (await close_code_and_reason(socket))[0] == code, (path, token)
         socket = await desk.client.ws_connect(
             f"{desk.url}/ws", params={"token": "viewer-secret", "since": "0"}
         )

@@ -1,4 +1,4 @@
-"""What the one port uses inside aioice and aiortc is where it was."""
+"""The private names of aioice and aiortc that `OnePort` uses exist in the installed versions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from webrtc_host.errors import ConfigError
 from webrtc_host.transport import aioice_seam as seam
 
 
-async def test_every_name_is_there_in_the_versions_that_are_installed() -> None:
+async def test_the_installed_versions_have_every_private_name() -> None:
     seam.check_names()
 
 
 @pytest.mark.parametrize(
     "name", ["get_component_candidates", "request_received", "data_received", "__init__"]
 )
-async def test_a_version_that_moved_a_name_is_refused_with_a_sentence(
+async def test_a_version_without_a_private_name_is_refused_with_a_message(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "__init__":
@@ -36,13 +36,13 @@ async def test_a_version_that_moved_a_name_is_refused_with_a_sentence(
         seam.check_names()
 
 
-async def test_other_parameters_are_a_move_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_function_with_other_parameters_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice.Connection, "request_received", lambda self, message, addr: None)
     with pytest.raises(ConfigError, match=r"Connection\.request_received"):
         seam.check_names()
 
 
-async def test_only_the_connection_that_is_taken_gathers_elsewhere() -> None:
+async def test_gathering_is_replaced_for_the_given_connection_only() -> None:
     ours, other = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
     for pc in (ours, other):
         pc.addTransceiver("audio")
@@ -60,7 +60,7 @@ async def test_only_the_connection_that_is_taken_gathers_elsewhere() -> None:
     await other.close()
 
 
-async def test_a_name_that_is_taken_is_not_given_twice() -> None:
+async def test_each_ice_user_name_is_given_once() -> None:
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     pc.addTransceiver("audio")
     connection = seam.ice_connection(pc)
@@ -95,6 +95,8 @@ def test_udp_is_preferred_to_tcp_and_the_first_address_to_the_second() -> None:
         (b"\x00\x06", None),
     ],
 )
-def test_the_name_in_a_request_is_found_without_reading_the_rest(attributes: bytes, name: str | None) -> None:
+def test_the_user_name_of_a_request_is_found_without_parsing_the_rest(
+    attributes: bytes, name: str | None
+) -> None:
     header = b"\x00\x01" + len(attributes).to_bytes(2, "big") + seam.STUN_COOKIE + bytes(12)
     assert seam.username_of(header + attributes) == name

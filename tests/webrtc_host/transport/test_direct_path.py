@@ -1,4 +1,4 @@
-"""The direct path: sound goes past aiortc's queue, all else through it; a bad packet costs itself."""
+"""The direct path: audio bypasses aiortc's queue, all else goes through it; a bad packet is dropped alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from webrtc_host.transport.tap import TapError, tap_of
 ONSETS = (0.4, 1.0, 1.7)
 
 
-def sound() -> SampleTrack:
+def hum() -> SampleTrack:
     return SampleTrack(tone_bursts(500, ONSETS, 2.4))
 
 
@@ -29,7 +29,7 @@ def last_packet_s(served: Served) -> float:
     return sum(len(b.samples) for p in served.rig.pipelines for b in p.blocks) / 16_000
 
 
-def assert_bursts_heard(served: Served, within_s: float = 0.03) -> None:
+def assert_bursts_received(served: Served, within_s: float = 0.03) -> None:
     heard = onsets_of(served.rig.pipeline("C01").audio())
     assert len(heard) == len(ONSETS), heard
     for at, true in zip(heard, ONSETS, strict=True):
@@ -37,15 +37,15 @@ def assert_bursts_heard(served: Served, within_s: float = 0.03) -> None:
 
 
 def the_peer(served: Served) -> Any:
-    return served.port.came[-1]
+    return served.port.attached[-1]
 
 
-def is_sound(data: bytes) -> bool:
+def is_audio(data: bytes) -> bool:
     return 128 <= data[0] <= 191 and not is_rtcp(data)
 
 
 def queued(served: Served) -> list[tuple[bytes, bool]]:
-    """What aiortc's queue gets from now on, and whether something waited in it already."""
+    """The packets that aiortc's queue gets from now on, and whether the queue held packets before."""
     connection = the_peer(served).connection
     found: list[tuple[bytes, bool]] = []
     received = connection.data_received
@@ -59,13 +59,13 @@ def queued(served: Served) -> list[tuple[bytes, bool]]:
 
 
 async def through(relay: Relay, served: Served, on_way_out: Callable[[bytes], list[bytes]]) -> None:
-    """A peer whose sound goes through `on_way_out` from its second packet on."""
-    await served.connect_through(relay, sound())
+    """A peer whose audio goes through `on_way_out` from its second packet on."""
+    await served.connect_through(relay, hum())
     await until(lambda: last_packet_s(served) > 0.1)
-    relay.on_way_out = lambda data: on_way_out(data) if is_sound(data) else [data]
+    relay.on_way_out = lambda data: on_way_out(data) if is_audio(data) else [data]
 
 
-def test_all_private_names_are_where_they_are_said_to_be() -> None:
+def test_all_private_names_exist() -> None:
     transport = RTCDtlsTransport(None, [RTCCertificate.generateCertificate()])  # type: ignore[arg-type]
     for name in direct.PRIVATE_NAMES:
         assert hasattr(transport, name), name
@@ -76,7 +76,7 @@ def test_the_self_test_passes_with_the_installed_aiortc() -> None:
 
 
 @pytest.mark.parametrize("name", direct.PRIVATE_NAMES)
-def test_the_self_test_names_what_a_new_aiortc_moved(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_self_test_names_what_a_new_aiortc_changed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     made = RTCDtlsTransport.__init__
 
     def moved(self: Any, *args: Any) -> None:
@@ -88,7 +88,7 @@ def test_the_self_test_names_what_a_new_aiortc_moved(monkeypatch: pytest.MonkeyP
         direct.self_test()
 
 
-def test_packets_read_as_aiortc_reads_them() -> None:
+def test_packets_are_parsed_as_aiortc_parses_them() -> None:
     rng, extensions = random.Random(5), HeaderExtensionsMap()
     outcomes: set[str] = set()
     for _ in range(20_000):
@@ -111,25 +111,27 @@ def test_packets_read_as_aiortc_reads_them() -> None:
 
 
 @pytest.mark.peer
-async def test_sound_passes_the_queue_by_and_rtcp_goes_through_it() -> None:
+async def test_audio_bypasses_the_queue_and_rtcp_goes_through_it() -> None:
     async with serving() as served:
-        client, _ = await served.connect(sound())
+        client, _ = await served.connect(hum())
         await until(lambda: last_packet_s(served) > 0.1)
         through_queue = queued(served)
         await until(lambda: last_packet_s(served) > 2.2)
-        assert_bursts_heard(served)
-        assert not [data for data, is_behind in through_queue if is_sound(data) and not is_behind]
+        assert_bursts_received(served)
+        assert not [data for data, is_behind in through_queue if is_audio(data) and not is_behind]
         assert [data for data, _ in through_queue if is_rtcp(data)], "the sender's reports"
         report = await client.pc.getTransceivers()[0].sender.getStats()
-        assert any(one.type == "remote-inbound-rtp" for one in report.values()), "ours reached the sender"
+        assert any(one.type == "remote-inbound-rtp" for one in report.values()), (
+            "the server's report reached the sender"
+        )
         transport = the_peer(served).direct._transport
         assert transport._get_stats()[transport._stats_id].packetsReceived > 100
 
 
 @pytest.mark.peer
-async def test_an_exception_costs_one_packet_not_the_peer() -> None:
+async def test_an_exception_drops_one_packet_and_not_the_peer() -> None:
     async with serving() as served:
-        await served.connect(sound())
+        await served.connect(hum())
         await until(lambda: last_packet_s(served) > 0.1)
         tap: Any = tap_of(next(iter(the_peer(served).direct._router.receivers)))
         take, numbers = tap._take, []
@@ -143,11 +145,11 @@ async def test_an_exception_costs_one_packet_not_the_peer() -> None:
         tap._take = fail_sometimes
         await until(lambda: last_packet_s(served) > 2.2)
         assert tap.failed == len(numbers) // 10 > 5
-        assert_bursts_heard(served, within_s=0.15)  # a packet that failed may be the first of a burst
+        assert_bursts_received(served, within_s=0.15)  # a packet that failed may be the first of a burst
 
 
 @pytest.mark.peer
-async def test_what_is_forged_or_played_again_is_refused_and_counted() -> None:
+async def test_forged_and_replayed_packets_are_refused_and_counted() -> None:
     async with serving() as served, Relay(served.number) as relay:
         sent: list[bytes] = []
 
@@ -158,19 +160,19 @@ async def test_what_is_forged_or_played_again_is_refused_and_counted() -> None:
 
         await through(relay, served, attack)
         await until(lambda: last_packet_s(served) > 2.2)
-        assert_bursts_heard(served)
+        assert_bursts_received(served)
         assert len(sent) > 80
         assert served.figure("refused") >= 4 * (len(sent) - 5)
         assert served.figure("errors") == 0
 
 
 @pytest.mark.peer
-async def test_nothing_overtakes_what_waits_for_aiortc() -> None:
+async def test_no_packet_overtakes_those_in_the_queue_of_aiortc() -> None:
     async with serving() as served, Relay(served.number) as relay:
-        control = b"\x14" + bytes(40)  # of DTLS, and nothing that OpenSSL would take
+        control = b"\x14" + bytes(40)  # a DTLS record that OpenSSL does not accept
         await through(relay, served, lambda data: [control, data])
         through_queue = queued(served)
         await until(lambda: last_packet_s(served) > 2.2)
-        assert_bursts_heard(served)
-        behind = [data for data, _ in through_queue if is_sound(data)]
-        assert len(behind) > 20, "sound that came in one turn with it went the same way"
+        assert_bursts_received(served)
+        behind = [data for data, _ in through_queue if is_audio(data)]
+        assert len(behind) > 20, "audio of the same turn of the loop goes through the queue too"

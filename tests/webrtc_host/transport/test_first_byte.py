@@ -97,14 +97,14 @@ async def test_https_and_ice_share_a_port_and_ice_is_not_inside_tls(tls: ssl.SSL
         assert port.frames == [b"stun"]
 
 
-async def test_plain_http_on_a_port_of_https_is_told_so(tls: ssl.SSLContext) -> None:
+async def test_plain_http_on_an_https_port_gets_a_response_that_says_so(tls: ssl.SSLContext) -> None:
     async with one_port(tls) as port:
         status, text = await get(f"http://127.0.0.1:{port.number}/?token=secret")
         assert status == 400
         assert "https://" in text and "secret" not in text
 
 
-async def test_a_handshake_that_fails_is_the_callers_affair(
+async def test_a_failed_handshake_is_not_logged_as_an_error_of_the_server(
     tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with one_port(tls) as port:
@@ -116,7 +116,9 @@ async def test_a_handshake_that_fails_is_the_callers_affair(
     assert [r.getMessage() for r in caplog.records if r.levelname in ("WARNING", "ERROR")] == []
 
 
-async def test_who_says_nothing_is_closed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_sends_nothing_is_closed_after_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(accepting, "SWEEP_S", 0.05)
     async with one_port(silent_s=0.1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
@@ -126,7 +128,7 @@ async def test_who_says_nothing_is_closed_in_the_end(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("length", [50, 100_000])
-async def test_a_handshake_that_stops_is_not_waited_for(
+async def test_a_handshake_that_stops_is_closed_after_a_time(
     length: int, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """50: in the middle of the client's hello; 100,000: after the whole of it."""
@@ -142,7 +144,7 @@ async def test_a_handshake_that_stops_is_not_waited_for(
         writer.close()
 
 
-async def test_of_too_many_that_say_nothing_the_oldest_goes() -> None:
+async def test_above_the_limit_the_oldest_silent_connection_is_closed() -> None:
     async with one_port(total=3) as port:
         silent = [await asyncio.open_connection("127.0.0.1", port.number) for _ in range(4)]
         assert await asyncio.wait_for(silent[0][0].read(), 5) == b"", "the oldest"
@@ -153,7 +155,7 @@ async def test_of_too_many_that_say_nothing_the_oldest_goes() -> None:
         await port.ice()
 
 
-async def test_a_caller_who_leaves_without_a_word_leaves_nothing() -> None:
+async def test_a_caller_that_disconnects_silently_leaves_no_state() -> None:
     async with one_port() as port:
         for _ in range(20):
             _, writer = await asyncio.open_connection("127.0.0.1", port.number)
@@ -162,7 +164,7 @@ async def test_a_caller_who_leaves_without_a_word_leaves_nothing() -> None:
         await until(lambda: port.undecided == 0)
 
 
-async def test_closing_ends_what_is_undecided() -> None:
+async def test_closing_ends_undecided_connections() -> None:
     async with one_port() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         await until(lambda: port.undecided == 1)

@@ -1,4 +1,4 @@
-"""More packets than speech can have are refused, and a sender that goes on is to be cut off."""
+"""A packet rate above that of speech is refused, and a sender that continues is cut off."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webrtc_host.transport.flood import FloodConfig, PacketBudget
 SMALL = FloodConfig(packets_per_s=100, burst_packets=50, refused_max=20)
 
 
-def test_speech_is_never_refused_nor_is_what_a_stall_held_up() -> None:
+def test_speech_and_packets_delayed_by_a_stall_are_not_refused() -> None:
     budget = PacketBudget()
     assert all(budget.take(n * SAMPLE_RATE // 400) for n in range(10_000))
     assert all(budget.take(40 * SAMPLE_RATE) for _ in range(2_000))

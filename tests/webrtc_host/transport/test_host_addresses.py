@@ -21,25 +21,25 @@ def hosts(*announced: str, found: tuple[str, ...] = FOUND) -> HostAddresses:
         (["10.8.0.2"], False, ("10.8.0.2",)),
     ],
 )
-def test_peers_are_told_what_the_socket_listens_on(
+def test_peers_get_the_addresses_that_the_socket_listens_on(
     bound: list[str], with_loopback: bool, told: tuple[str, ...]
 ) -> None:
     assert hosts().candidates(bound, with_loopback=with_loopback) == told
 
 
-def test_a_machine_without_a_network_tells_of_loopback() -> None:
+def test_a_machine_without_a_network_offers_loopback() -> None:
     lonely = hosts(found=("127.0.0.1",))
     assert lonely.candidates(["0.0.0.0"], with_loopback=False) == ("127.0.0.1",)
     assert hosts(found=()).candidates(["0.0.0.0"], with_loopback=False) == ("127.0.0.1",)
     assert hosts(found=()).candidates(["::"], with_loopback=False) == ("::1",)
 
 
-def test_announced_addresses_are_told_instead_of_all_others() -> None:
+def test_announced_addresses_replace_all_others() -> None:
     told = hosts("203.0.113.9", "203.0.113.9", "2001:db8::9").candidates(["0.0.0.0"], with_loopback=True)
     assert told == ("203.0.113.9", "2001:db8::9")
 
 
-def test_what_is_this_machine_itself() -> None:
+def test_which_addresses_belong_to_this_machine() -> None:
     own = hosts()
     assert all(own.is_own(address) for address in (*FOUND, "127.9.9.9"))
     assert not own.is_own("192.168.1.6")

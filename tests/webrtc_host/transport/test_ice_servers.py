@@ -1,4 +1,4 @@
-"""Credentials that end by themselves, as coturn checks them."""
+"""Credentials with an expiry time, as coturn checks them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_stun_server_has_no_credential() -> None:
     assert issue([IceServer(urls=("stun:stun.example",))], NOW_S) == (IssuedServer(("stun:stun.example",)),)
 
 
-def test_a_shared_secret_makes_a_user_name_with_its_end_and_a_proof_of_it() -> None:
+def test_a_shared_secret_gives_a_user_name_with_expiry_and_its_signature() -> None:
     (server,) = issue([IceServer(urls=URLS, username="desk", secret="s3cret", credential_s=3600)], NOW_S)
     assert server.username == "1800003600:desk"
     proof = hmac.digest(b"s3cret", b"1800003600:desk", hashlib.sha1)
@@ -33,11 +33,11 @@ def test_a_shared_secret_makes_a_user_name_with_its_end_and_a_proof_of_it() -> N
     assert "s3cret" not in repr(server)
 
 
-def test_without_a_name_the_user_name_is_the_end_alone() -> None:
+def test_without_a_name_the_user_name_is_the_expiry_time_alone() -> None:
     (server,) = issue([IceServer(urls=URLS, secret="s3cret")], NOW_S)
     assert server.username == "1800086400"
 
 
-def test_a_password_beside_a_secret_is_a_mistake() -> None:
+def test_a_password_together_with_a_secret_is_refused() -> None:
     with pytest.raises(ValidationError, match="`credential` or `secret`, not both"):
         IceServer(urls=URLS, credential="open", secret="s3cret")

@@ -16,7 +16,7 @@ Ends = tuple[IceTcp, list[bytes], asyncio.StreamReader, asyncio.StreamWriter]
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[Ends]:
-    """The server's end with the frames it took, and the client's."""
+    """The server's end with the frames that it received, and the client's end."""
     frames: list[bytes] = []
     made: list[IceTcp] = []
 
@@ -47,21 +47,21 @@ async def test_frames_are_found_however_the_bytes_are_cut() -> None:
         assert frames == packets[:3] + packets * 2
 
 
-async def test_what_is_sent_comes_framed() -> None:
+async def test_sent_packets_arrive_framed() -> None:
     async with connected() as (stream, _, reader, _):
         stream.send(b"abc")
         stream.send(b"")
         assert await reader.readexactly(7) == b"\x00\x03abc\x00\x00"
 
 
-async def test_a_frame_that_no_packet_has_closes_the_connection() -> None:
+async def test_a_frame_of_an_impossible_length_closes_the_connection() -> None:
     async with connected() as (_, frames, reader, writer):
         writer.write((DATAGRAM_MAX + 1).to_bytes(2, "big"))
         assert await asyncio.wait_for(reader.read(), 5) == b""
         assert frames == []
 
 
-async def test_who_never_says_whose_it_is_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_that_names_no_peer_is_closed_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ice_tcp, "OWNER_S", 0.05)
     async with connected() as (_, _, reader, _):
         assert await asyncio.wait_for(reader.read(), 5) == b""
@@ -71,7 +71,7 @@ async def test_who_never_says_whose_it_is_is_closed(monkeypatch: pytest.MonkeyPa
             await asyncio.wait_for(reader.readexactly(1), 0.2)
 
 
-async def test_a_client_that_does_not_read_costs_packets_and_no_memory(
+async def test_for_a_client_that_does_not_read_packets_are_dropped_and_not_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ice_tcp, "SEND_BYTES_MAX", 10_000)

@@ -9,7 +9,7 @@ from host_stt_common.sockets import resolve
 from webrtc_host.transport.listening import open_sockets, udp_address
 
 
-def test_tcp_and_udp_get_the_same_number_also_when_any_will_do() -> None:
+def test_tcp_and_udp_get_the_same_port_also_when_any_port_is_allowed() -> None:
     listening = open_sockets("127.0.0.1", 0)
     try:
         numbers = {one.getsockname()[1] for one in (*listening.tcp, *listening.udp)}
@@ -33,7 +33,7 @@ def test_an_address_of_the_network_is_bound_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("kind", "name"), [(socket.SOCK_STREAM, "TCP"), (socket.SOCK_DGRAM, "UDP")], ids=["tcp", "udp"]
 )
-def test_a_taken_port_is_named_with_its_protocol_and_nothing_stays_open(
+def test_the_error_of_a_used_port_names_the_protocol_and_no_socket_stays_open(
     kind: socket.SocketKind, name: str
 ) -> None:
     with socket.socket(socket.AF_INET, kind) as other:
@@ -46,7 +46,7 @@ def test_a_taken_port_is_named_with_its_protocol_and_nothing_stays_open(
         assert caught.value.errno == errno.EADDRINUSE
 
 
-def test_a_name_for_two_families_is_bound_on_both_or_on_the_one_there_is() -> None:
+def test_a_host_name_is_bound_on_each_address_family_that_it_has() -> None:
     listening = open_sockets("localhost", 0)
     try:
         assert {one.getsockname()[0] for one in listening.tcp} <= {"127.0.0.1", "::1"}
@@ -57,7 +57,7 @@ def test_a_name_for_two_families_is_bound_on_both_or_on_the_one_there_is() -> No
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_two_colons_are_every_address_of_both_families(family: socket.AddressFamily) -> None:
+def test_two_colons_mean_every_address_of_both_families(family: socket.AddressFamily) -> None:
     listening = open_sockets("::", 0)
     target = "127.0.0.1" if family == socket.AF_INET else "::1"
     try:
@@ -81,13 +81,13 @@ def test_two_colons_are_every_address_of_both_families(family: socket.AddressFam
         listening.close()
 
 
-def test_a_port_that_is_taken_on_one_family_is_taken() -> None:
+def test_a_port_that_is_used_on_one_family_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         number = other.getsockname()[1]
         with pytest.raises(OSError, match=rf"TCP port {number} on 0.0.0.0: address already in use"):
             open_sockets("::", number)
 
 
-def test_a_name_that_is_not_known_is_an_os_error() -> None:
+def test_an_unknown_host_name_is_an_os_error() -> None:
     with pytest.raises(OSError):
         resolve("no such name", 8082)

@@ -1,4 +1,4 @@
-"""The filter on a real socket: what it names is gone, everything else comes."""
+"""The filter on a real socket: it drops the packets of blocked addresses, and all others arrive."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def who_arrives(server: socket.socket, clients: list[socket.socket]) -> list[int
             return came
 
 
-def test_what_is_blocked_does_not_arrive_and_the_rest_does_until_it_is_let_in_again(sockets: Sockets) -> None:
+def test_only_blocked_addresses_are_dropped_until_they_are_unblocked(sockets: Sockets) -> None:
     server, clients = sockets
     assert who_arrives(server, clients) == [0, 1, 2]
     assert block(server, [clients[1].getsockname()[:2]])
@@ -46,10 +46,10 @@ def test_what_is_blocked_does_not_arrive_and_the_rest_does_until_it_is_let_in_ag
     assert who_arrives(server, clients) == [2]
     assert block(server, [])
     assert who_arrives(server, clients) == [0, 1, 2]
-    assert block(server, []), "nothing to take away is no mistake"
+    assert block(server, []), "to remove an empty filter is no error"
 
 
-def test_the_longest_program_is_one_the_system_takes() -> None:
+def test_the_kernel_accepts_the_longest_filter_program() -> None:
     addresses = [("2001:db8::1", port) for port in range(1000, 1000 + ADDRESSES_MAX)]
     steps = list(program(socket.AF_INET6, addresses))
     assert len(steps) < 4096

@@ -1,4 +1,4 @@
-"""Figures of tracks are summed, and a counter never falls when a track is gone."""
+"""The figures of tracks are summed, and a counter never decreases when a track ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Track:
         return self._standing
 
 
-def test_counters_add_up_and_of_the_present_the_worst_is_shown() -> None:
+def test_counters_are_summed_and_the_worst_current_condition_is_shown() -> None:
     reception = Reception()
     calm = Track(Counts(packets=100, lost=1), TrackCondition(jitter_ms=2.0, lag_ms=5.0, drift_ppm=None))
     wild = Track(Counts(packets=50, repaired=3), TrackCondition(jitter_ms=40.0, lag_ms=1.0, drift_ppm=-120.0))
@@ -27,7 +27,7 @@ def test_counters_add_up_and_of_the_present_the_worst_is_shown() -> None:
     assert (figures["jitter_ms_max"], figures["lag_ms_max"], figures["drift_ppm_max"]) == (40, 5, 120)
 
 
-def test_a_track_that_is_gone_keeps_its_counts_and_nothing_else() -> None:
+def test_an_ended_track_keeps_its_counts_and_nothing_else() -> None:
     reception = Reception()
     track = Track(Counts(packets=7), TrackCondition(jitter_ms=9.0))
     reception.add(track)

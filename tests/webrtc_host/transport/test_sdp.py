@@ -1,4 +1,4 @@
-"""What the server reads in an offer, and what becomes of each of its lines."""
+"""Which parts of an offer the server uses, and how it answers each media line."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_a_direction_for_the_whole_session_counts_where_a_line_has_none() -> Non
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n\r\n"])
-def test_other_line_ends_are_read_too(end: str) -> None:
+def test_other_line_endings_are_accepted(end: str) -> None:
     assert uses("\ufeff" + (HEAD + BROWSER_AUDIO).replace("\r\n", end)) == ["audio"]
 
 
 def test_only_a_line_break_ends_a_line() -> None:
-    """Not what Unicode also calls one."""
+    """Other line breaks of Unicode end no line."""
     sdp = (HEAD + BROWSER_AUDIO).replace("s=-", "s=night\u2028a=inactive\x0bm=audio 9 x 1\x85")
     assert uses(sdp) == ["audio"]
 
@@ -110,7 +110,7 @@ def test_only_a_line_break_ends_a_line() -> None:
         ("m=application 9 UDP/BFCP *\r\na=mid:1\r\n", "rejected"),
     ],
 )
-def test_a_line_that_cannot_be_used_costs_itself_alone(line: str, use: str) -> None:
+def test_an_unusable_line_does_not_affect_other_lines(line: str, use: str) -> None:
     """First or last, the answer has every line in its place, and its group names accepted lines only."""
     for sdp, expected in ((BROWSER_AUDIO + line, ["audio", use]), (line + BROWSER_AUDIO, [use, "audio"])):
         offer = read_offer(HEAD + sdp, 64)
@@ -171,13 +171,13 @@ def test_a_line_outside_of_the_group_of_the_first_is_declined() -> None:
     assert uses(two + BROWSER_AUDIO + second) == ["audio", "rejected"]
 
 
-def test_names_in_a_group_that_are_no_lines_and_repeats_are_left_out() -> None:
+def test_unknown_and_repeated_names_in_a_group_are_left_out() -> None:
     head = HEAD.replace("BUNDLE 0 1", "bundle 9 0 0 1")
     answer = answer_of(read_offer(head + BROWSER_AUDIO + VIDEO, 64), LOCAL)
     assert "a=group:BUNDLE 0 1\r\n" in answer
 
 
-def test_what_is_wrong_with_the_line_that_was_meant_to_send_is_what_is_said() -> None:
+def test_the_error_describes_the_line_that_should_send_audio() -> None:
     receiving = BROWSER_AUDIO.replace("sendrecv", "recvonly")
     wrong = (
         BROWSER_AUDIO.replace("a=mid:0", "a=mid:1").replace("opus", "speex").replace("111 63 9 0 8", "111")
@@ -190,7 +190,7 @@ def test_what_is_wrong_with_the_line_that_was_meant_to_send_is_what_is_said() ->
         read_offer(HEAD + VIDEO, 64)
 
 
-def test_a_later_offer_may_take_no_line() -> None:
+def test_a_later_offer_may_have_no_usable_line() -> None:
     offer = read_offer(HEAD + BROWSER_AUDIO.replace("sendrecv", "inactive"), 64, is_first=False)
     assert offer.of(Use.IDLE) == offer.lines and offer.transport is not None
     none = read_offer(HEAD + BROWSER_AUDIO.replace("audio 9", "audio 0"), 64, is_first=False)
@@ -210,18 +210,18 @@ def test_only_opus_and_only_usable_candidates_reach_the_negotiation() -> None:
     assert "192.0.2.7" in text
 
 
-def test_that_there_are_no_more_candidates_is_not_passed_on() -> None:
+def test_end_of_candidates_is_not_passed_on() -> None:
     """With none of them usable aioice would give up before the first packet comes."""
     offer = HEAD + "a=end-of-candidates\r\n" + BROWSER_AUDIO + "a=end-of-candidates\r\n"
     assert "end-of-candidates" not in prepared(offer)
 
 
-def test_a_heap_of_candidates_is_cut_off() -> None:
+def test_the_number_of_candidates_is_limited() -> None:
     many = "".join(f"a=candidate:1 1 udp 1 192.0.2.7 {port} typ host\r\n" for port in range(1, 1001))
     assert prepared(HEAD + BROWSER_AUDIO + many).count("a=candidate") == 64
 
 
-def test_g711_is_taken_where_there_is_no_opus_also_when_it_is_not_named() -> None:
+def test_g711_is_used_without_opus_also_when_it_has_no_rtpmap() -> None:
     offer = HEAD + "m=audio 9 UDP/TLS/RTP/SAVPF 8 9 0 13 101\r\na=mid:0\r\na=sendonly\r\n"
     offer += "a=rtpmap:9 G722/8000\r\na=rtpmap:8 pcma/8000/1\r\na=rtpmap:101 telephone-event/8000\r\n"
     assert read_offer(offer, 64).audio[0].usable == {"8": "PCMA/8000", "0": "PCMU/8000"}
@@ -265,8 +265,8 @@ def test_too_many_lines_of_any_kind_are_refused() -> None:
         read_offer(HEAD + BROWSER_AUDIO + lines, 64)
 
 
-def test_a_line_that_has_ended_keeps_its_place_before_aiortc() -> None:
-    """aiortc knows lines by their place; the offer may have given it to another line."""
+def test_an_ended_line_keeps_its_position_for_aiortc() -> None:
+    """aiortc identifies lines by their position, which the offer may have given to another line."""
     first = read_offer(HEAD + BROWSER_AUDIO, 64)
     second = read_offer(HEAD + BROWSER_AUDIO.replace("a=mid:0", "a=mid:1"), 64, is_first=False)
     known = {line.mid: section_of(line) for offer in (first, second) for line in offer.audio}

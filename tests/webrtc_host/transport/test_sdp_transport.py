@@ -1,4 +1,4 @@
-"""Where an offer says how its sender is reached, and what of it can be used."""
+"""The transport attributes of an offer, and which of them can be used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def without(sdp: str, *names: str) -> str:
     return "\r\n".join(line for line in sdp.split("\r\n") if not line.startswith(names))
 
 
-def test_real_offers_pass() -> None:
+def test_real_offers_are_accepted() -> None:
     assert [use.value for use in read_offer(CHROMIUM, 64).uses] == ["audio", "data"]
     assert [use.value for use in read_offer(FFMPEG, 64).uses] == ["audio"]
 
@@ -50,7 +50,7 @@ def test_a_bundled_line_takes_its_transport_from_the_first_of_the_group() -> Non
         assert offer.transport == transport_of(CHROMIUM)
 
 
-def test_a_rejected_first_line_of_the_group_carries_nothing() -> None:
+def test_a_rejected_first_line_of_the_group_gives_no_transport() -> None:
     head, audio, data = CHROMIUM.replace("m=", "\x00m=").split("\x00")
     gone = "m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:v\r\n"
     offer = read_offer(head.replace("BUNDLE 0 1", "BUNDLE v 0 1") + gone + audio + data, 64)
@@ -67,7 +67,7 @@ def test_a_rejected_first_line_of_the_group_carries_nothing() -> None:
         ("a=setup:passive\r\na=setup:active\r\n", "passive"),
     ],
 )
-def test_a_missing_setup_means_actpass_and_case_means_nothing(setup: str, role: str) -> None:
+def test_a_missing_setup_means_actpass_and_case_is_ignored(setup: str, role: str) -> None:
     assert transport_of(CHROMIUM.replace("a=setup:actpass\r\n", setup)).setup == role
 
 
@@ -84,7 +84,9 @@ def test_a_missing_setup_means_actpass_and_case_means_nothing(setup: str, role: 
         (["sha-256 AB", "sha-256", "sha-256 " + ONE + " x", "sha-256 " + ONE], [("sha-256", ONE)]),
     ],
 )
-def test_fingerprints_of_known_functions_count(lines: list[str], expected: list[tuple[str, str]]) -> None:
+def test_fingerprints_of_known_hash_functions_are_used(
+    lines: list[str], expected: list[tuple[str, str]]
+) -> None:
     text = "\r\n".join(f"a=fingerprint:{line}" for line in lines)
     assert transport_of(CHROMIUM.replace(SHA256, text)).fingerprints == tuple(expected)
 

@@ -1,4 +1,4 @@
-"""Packets leave aiortc before its jitter buffer; nothing a packet does reaches its transport."""
+"""Packets leave aiortc before its jitter buffer; no error of a packet reaches its transport."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def a_packet(
     )
 
 
-def test_the_versions_are_those_the_private_names_were_read_in() -> None:
+def test_the_installed_version_is_the_one_the_private_names_were_checked_for() -> None:
     """A new minor version: read its rtcrtpreceiver.py and rtcdtlstransport.py, then change this line."""
     assert version("aiortc").startswith("1.16."), "the tap replaces private methods of aiortc 1.16"
     assert version("aioice").startswith("0.13.")
@@ -42,13 +42,13 @@ def test_the_self_test_passes_with_the_installed_aiortc() -> None:
 
 
 @pytest.mark.parametrize("name", ["_handle_rtp_packet"])
-def test_the_self_test_names_what_a_new_aiortc_moved(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_self_test_names_what_a_new_aiortc_changed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delattr(RTCRtpReceiver, name)
     with pytest.raises(TapError, match=f"not the aiortc 1.16 .*{name}.*install the pinned version"):
         self_test()
 
 
-def test_the_self_test_notices_a_table_that_is_somewhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_self_test_detects_a_table_with_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     made = RTCRtpReceiver.__init__
 
     def moved(self: Any, *args: Any) -> None:
@@ -60,7 +60,7 @@ def test_the_self_test_notices_a_table_that_is_somewhere_else(monkeypatch: pytes
         self_test()
 
 
-async def test_packets_come_out_as_they_came_with_their_codec() -> None:
+async def test_packets_come_out_unchanged_with_their_codec() -> None:
     receiver, taken = a_receiver(), []
     tapped = Tap(receiver, lambda codec, packet: taken.append((codec, packet.sequence_number)))
     for payload_type, number in [(96, 5), (96, 4), (0, 6), (8, 7), (9, 8), (101, 9), (13, 10)]:
@@ -69,7 +69,7 @@ async def test_packets_come_out_as_they_came_with_their_codec() -> None:
     assert (tapped.packets, tapped.ignored) == (7, 3), "G.722, telephone events and comfort noise"
 
 
-async def test_receiver_reports_count_what_came_and_what_did_not() -> None:
+async def test_receiver_reports_count_received_and_lost_packets() -> None:
     receiver = a_receiver()
     Tap(receiver, None)
     for number in (1, 2, 3, 5, 6, 10):
@@ -87,7 +87,7 @@ async def a_stats(receiver: Any) -> Any:
     return next(iter(report.values()))
 
 
-async def test_an_exception_costs_one_packet_and_few_lines_of_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_drops_one_packet_and_is_logged_rarely(caplog: pytest.LogCaptureFixture) -> None:
     receiver, taken = a_receiver(), []
 
     def take(codec: Codec, packet: WirePacket) -> None:
@@ -103,7 +103,7 @@ async def test_an_exception_costs_one_packet_and_few_lines_of_log(caplog: pytest
     assert len(caplog.records) == 7  # 1, 2, 4 ... 64
 
 
-async def test_a_track_nobody_reads_is_counted_and_keeps_nothing() -> None:
+async def test_packets_of_an_unused_track_are_counted_and_not_stored() -> None:
     receiver = a_receiver()
     tapped = Tap(receiver, None)
     for number in range(500):
@@ -112,7 +112,7 @@ async def test_a_track_nobody_reads_is_counted_and_keeps_nothing() -> None:
     assert receiver._RTCRtpReceiver__decoder_queue.empty()
 
 
-async def test_made_up_sources_are_bounded_and_every_report_can_be_written() -> None:
+async def test_invented_sources_are_limited_and_every_report_can_be_written() -> None:
     receiver, rng = a_receiver(), random.Random(3)
     Tap(receiver, None)
     for number in range(2_000):
@@ -136,7 +136,7 @@ async def test_made_up_sources_are_bounded_and_every_report_can_be_written() -> 
     assert bytes(RtcpRrPacket(ssrc=1, reports=reports))[1] == RTCP_RR
 
 
-async def test_what_a_datagram_raises_stays_in_the_transport_but_a_lost_connection_goes_through() -> None:
+async def test_only_a_lost_connection_passes_the_transport_as_an_error() -> None:
     async def fail(data: bytes) -> None:
         raise ConnectionError if data == b"gone" else IndexError("a parser's")
 
@@ -150,7 +150,7 @@ async def test_what_a_datagram_raises_stays_in_the_transport_but_a_lost_connecti
         await transport._handle_rtp_data(b"gone")
 
 
-def test_all_private_names_are_where_they_are_said_to_be() -> None:
+def test_all_private_names_exist() -> None:
     things = {"RTCRtpReceiver": a_receiver(), "RTCDtlsTransport": RTCDtlsTransport, "RtpRouter": RtpRouter()}
     assert things.keys() == tap.PRIVATE_NAMES.keys()
     for owner, names in tap.PRIVATE_NAMES.items():
@@ -183,7 +183,7 @@ def test_a_new_source_is_routed_by_the_line_it_names() -> None:
     assert router.route_rtp(stolen) is None
 
 
-def test_routes_to_made_up_sources_are_bounded() -> None:
+def test_routes_to_invented_sources_are_limited() -> None:
     router, _, second = routed()
     for ssrc in range(1_000, 3_000):
         packet = a_packet(1, ssrc=ssrc)

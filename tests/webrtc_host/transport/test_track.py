@@ -1,4 +1,4 @@
-"""A track's packets become its channel's blocks; what goes wrong with it stays with it."""
+"""A track's packets become its channel's blocks; an error of one track affects no other."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def world() -> AsyncIterator[World]:
     await made.feed.stop()
 
 
-class Keeper:
+class ArchiveList:
     def __init__(self) -> None:
         self.packets: list[OpusPacket] = []
 
@@ -84,8 +84,8 @@ class Keeper:
     def archive_block(self, block: Block) -> None: ...
 
 
-async def test_packets_become_blocks_and_are_kept_as_they_came() -> None:
-    archive = Keeper()
+async def test_packets_become_blocks_and_are_archived_unchanged() -> None:
+    archive = ArchiveList()
     world = World(lambda *_: archive)
     world.feed.start()
     await world.play(0, 100)
@@ -98,7 +98,7 @@ async def test_packets_become_blocks_and_are_kept_as_they_came() -> None:
     assert [p.start_sample for p in archive.packets] == [b.start_sample for b in world.pipeline.blocks]
 
 
-async def test_what_comes_before_the_start_is_not_lost(world: World) -> None:
+async def test_packets_before_the_start_are_not_lost(world: World) -> None:
     await world.play(0, 5)
     world.feed.start()
     await world.play(5, 40)
@@ -111,17 +111,17 @@ async def test_packets_before_a_start_that_never_comes_are_bounded(world: World)
     assert len(world.feed._early) == EARLY_PACKETS_MAX
 
 
-async def test_a_lost_packet_costs_itself_alone_and_the_tick_ends_the_wait(world: World) -> None:
+async def test_a_lost_packet_affects_no_other_and_the_tick_ends_the_wait(world: World) -> None:
     world.feed.start()
     await world.play(0, 50)
     await world.play(51, 53)
     world.now_s += 0.6
     world.feed.on_tick()
-    assert samples_of(world.pipeline.blocks, BlockKind.AUDIO) == 53 * PACKET, "49 came, one was mended"
+    assert samples_of(world.pipeline.blocks, BlockKind.AUDIO) == 53 * PACKET, "49 arrived, one was repaired"
     assert world.feed.counts().lost == 1
 
 
-async def test_a_line_that_goes_quiet_is_said_and_one_that_comes_back_too(world: World) -> None:
+async def test_a_lost_and_a_regained_signal_are_reported(world: World) -> None:
     world.feed.start()
     await world.play(0, 50)
     for _ in range(20):
@@ -134,7 +134,7 @@ async def test_a_line_that_goes_quiet_is_said_and_one_that_comes_back_too(world:
     assert_contiguous(world.pipeline.blocks)
 
 
-async def test_a_line_that_never_sends_anything_is_said_too(world: World) -> None:
+async def test_a_track_that_never_sends_is_reported_as_lost_signal(world: World) -> None:
     world.feed.start()
     for _ in range(14):
         world.now_s += 0.25
@@ -154,7 +154,7 @@ async def test_g711_and_opus_may_follow_each_other_on_one_track(world: World) ->
     assert world.feed.counts().packets == 180
 
 
-async def test_a_pipeline_that_fails_ends_the_track_once_and_what_follows_is_thrown_away(
+async def test_a_failing_pipeline_ends_the_track_once_and_later_packets_are_dropped(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.feed.start()
@@ -171,7 +171,7 @@ async def test_a_pipeline_that_fails_ends_the_track_once_and_what_follows_is_thr
     assert world.feed.counts().unread == 59
 
 
-async def test_a_flood_ends_the_track_and_costs_no_decoding(world: World) -> None:
+async def test_a_flood_ends_the_track_and_is_not_decoded(world: World) -> None:
     world.feed.start()
     await world.play(0, 30)
     blocks = len(world.pipeline.blocks)
@@ -183,7 +183,7 @@ async def test_a_flood_ends_the_track_and_costs_no_decoding(world: World) -> Non
     assert len(world.pipeline.blocks) - blocks <= 5, "100 ms of concealment"
 
 
-async def test_figures_outlive_the_track() -> None:
+async def test_figures_remain_after_the_track_ended() -> None:
     world = World()
     before = RECEPTION.statistics()
     world.feed.start()

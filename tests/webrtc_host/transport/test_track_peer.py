@@ -1,4 +1,4 @@
-"""A real aiortc client into a tapped track: other codecs, loss, and what the client learns of it."""
+"""A real aiortc client and a tapped track: other codecs, packet loss, and the reports to the client."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
     await made.rig.registry.close()
 
 
-def sound(hertz: float = 700) -> SampleTrack:
+def hum(hertz: float = 700) -> SampleTrack:
     return SampleTrack(tone_bursts(hertz, ONSETS, 2.4))
 
 
 @pytest.mark.parametrize("name", ["PCMU", "PCMA"])
-async def test_a_sender_of_g711_is_heard_in_its_place(world: World, name: str) -> None:
-    client = Client([sound()])
+async def test_audio_in_g711_arrives_at_its_time(world: World, name: str) -> None:
+    client = Client([hum()])
     known: Any = RTCRtpReceiver.getCapabilities("audio")
     wanted = [codec for codec in known.codecs if codec.mimeType == f"audio/{name}"]
     client.pc.getTransceivers()[0].setCodecPreferences(wanted)
@@ -88,10 +88,10 @@ async def test_a_sender_of_g711_is_heard_in_its_place(world: World, name: str) -
     assert abs((onsets[-1] - onsets[0]) - (ONSETS[-1] - ONSETS[0])) < 0.020
 
 
-async def test_a_tenth_of_the_packets_lost_costs_a_tenth_of_the_sound_and_the_sender_learns_of_it(
+async def test_a_loss_of_a_tenth_loses_a_tenth_of_the_audio_and_is_reported_to_the_sender(
     world: World,
 ) -> None:
-    rng, client = random.Random(4), Client([sound()])
+    rng, client = random.Random(4), Client([hum()])
     dropped: list[int] = []
 
     def is_lost(number: int) -> bool:
@@ -115,7 +115,7 @@ async def test_a_tenth_of_the_packets_lost_costs_a_tenth_of_the_sound_and_the_se
 
 
 async def test_the_transport_of_a_peer_is_guarded_and_routes_by_mid(world: World) -> None:
-    await world.connect(Client([sound(), sound()]))
+    await world.connect(Client([hum(), hum()]))
     await until(lambda: world.last_packet_s("C02") > 0.2)
     for feed in world.feeds():
         transport: Any = feed.receiver.transport
@@ -125,7 +125,7 @@ async def test_the_transport_of_a_peer_is_guarded_and_routes_by_mid(world: World
 
 
 async def test_a_datagram_that_is_sent_again_is_refused_by_the_encryption(world: World) -> None:
-    client = Client([sound()])
+    client = Client([hum()])
     transport: Any = client.pc.getSenders()[0].transport.transport
     send = transport._send
 
@@ -138,16 +138,16 @@ async def test_a_datagram_that_is_sent_again_is_refused_by_the_encryption(world:
     await world.connect(client)
     await until(lambda: world.last_packet_s() > 1.0)
     feed = world.feeds()[0]
-    assert feed.counts().duplicates == 0, "they never came through"
+    assert feed.counts().duplicates == 0, "the decryption passed none of them on"
     assert feed.counts().packets < 60 * world.last_packet_s() + 60
     assert_contiguous(world.rig.pipeline("C01").blocks)
 
 
 async def test_a_flood_ends_its_peer_and_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a smaller budget than in life, so that a slow machine can flood too."""
+    """With a lower limit than in production, so that a slow machine can exceed it too."""
     small = FloodConfig(packets_per_s=100, burst_packets=300, refused_max=200)
     monkeypatch.setattr(track, "PacketBudget", lambda: PacketBudget(small))
-    flooding, quiet = Client([sound()]), Client([sound()])
+    flooding, quiet = Client([hum()]), Client([hum()])
     await world.connect(flooding)
     await world.connect(quiet)
     await until(lambda: world.last_packet_s("C01") > 0.3 and world.last_packet_s("C02") > 0.3)

@@ -1,4 +1,4 @@
-"""The shared UDP socket: nothing is lost while the loop stands still, nothing overtakes, all has a bound."""
+"""The shared UDP socket: while the loop is blocked no packet is lost; order is kept; queues are bounded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webrtc_host.transport.udp_socket import Packet, UdpSocket
 
 @asynccontextmanager
 async def reading(host: str = "127.0.0.1") -> AsyncIterator[tuple[UdpSocket, list[Packet], socket.socket]]:
-    """The socket, what it handed over, and a client connected to it."""
+    """The socket, the packets that it passed on, and a client connected to it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.bind((host, 0))
@@ -36,25 +36,25 @@ def numbered(count: int, first: int = 0) -> list[bytes]:
     return [number.to_bytes(4, "big") + bytes(80) for number in range(first, first + count)]
 
 
-async def test_packets_come_in_order_with_their_source() -> None:
+async def test_packets_arrive_in_order_with_their_source() -> None:
     async with reading() as (reader, got, client):
         for data in numbered(100):
             client.send(data)
         await until(lambda: len(got) == 100)
         assert [packet.data for packet in got] == numbered(100)
         assert {packet.source for packet in got} == {client.getsockname()}
-        assert {packet.own for packet in got} == {None}, "it listens on one address; nobody needs to be told"
+        assert {packet.own for packet in got} == {None}, "a socket with one address does not report it"
         assert reader.statistics()["packets"] == 100
 
 
-async def test_while_the_loop_stands_still_the_thread_reads_and_nothing_is_lost_or_overtakes(
+async def test_while_the_loop_is_blocked_the_thread_reads_all_packets_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(udp_socket, "BUFFER_BYTES", 4096)  # the system's buffer holds a few packets
     monkeypatch.setattr(udp_socket, "_SO_RCVBUFFORCE", -1)
     async with reading() as (reader, got, client):
         sent = numbered(200)
-        for start in range(0, 200, 4):  # the loop does not get its turn for as long as this takes
+        for start in range(0, 200, 4):  # the loop is blocked for as long as this takes
             for data in sent[start : start + 4]:
                 client.send(data)
             until_blocking(lambda start=start: reader.statistics()["waiting"] >= start + 4)  # type: ignore[misc]
@@ -65,7 +65,7 @@ async def test_while_the_loop_stands_still_the_thread_reads_and_nothing_is_lost_
         assert reader.statistics()["dropped"] == reader.statistics()["waiting"] == 0
 
 
-async def test_packets_that_follow_closely_are_fetched_together_in_order_and_none_is_lost() -> None:
+async def test_packets_that_follow_closely_are_read_together_in_order() -> None:
     async with reading() as (reader, got, client):
         turns_gathering = 0
         for start in range(0, 600, 3):
@@ -79,10 +79,10 @@ async def test_packets_that_follow_closely_are_fetched_together_in_order_and_non
         await until(lambda: not reader.is_gathering)
         client.send(numbered(1, 600)[0])
         await until(lambda: len(got) == 601)
-        assert not reader.is_gathering, "one that comes alone is read at once"
+        assert not reader.is_gathering, "a single packet is read at once"
 
 
-async def test_the_thread_steps_in_too_while_packets_are_fetched_by_the_timer() -> None:
+async def test_the_thread_reads_also_while_the_timer_reads_packets() -> None:
     async with reading() as (reader, got, client):
         while not reader.is_gathering:
             client.send(b"first")
@@ -90,7 +90,7 @@ async def test_the_thread_steps_in_too_while_packets_are_fetched_by_the_timer() 
         await until(lambda: not reader.statistics()["waiting"])
         for data in numbered(300):
             client.send(data)
-        until_blocking(lambda: reader.statistics()["waiting"] >= 300)  # the event loop stands still
+        until_blocking(lambda: reader.statistics()["waiting"] >= 300)  # the event loop is blocked
         client.send(b"last")
         await until(lambda: got[-1].data == b"last")
         came = [packet.data for packet in got if packet.data != b"first"]
@@ -98,21 +98,21 @@ async def test_the_thread_steps_in_too_while_packets_are_fetched_by_the_timer() 
         assert reader.statistics()["rescued"] >= 300
 
 
-async def test_what_waits_has_a_bound_and_the_newest_are_counted_as_lost(
+async def test_the_queue_is_bounded_and_the_newest_packets_are_counted_as_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(udp_socket, "WAITING_MAX", 50)
     async with reading() as (reader, got, client):
         for data in numbered(80):
             client.send(data)
-        until_blocking(lambda: reader.statistics()["dropped"] >= 30)  # the event loop stands still
+        until_blocking(lambda: reader.statistics()["dropped"] >= 30)  # the event loop is blocked
         await until(lambda: len(got) == 50)
         assert [packet.data for packet in got] == numbered(50)
         assert reader.statistics()["dropped"] == 30
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-async def test_on_every_address_a_packet_says_which_one_it_was_sent_to(host: str) -> None:
+async def test_on_every_address_a_packet_has_its_destination_address(host: str) -> None:
     async with reading(host) as (reader, got, client):
         client.send(b"hello")
         await until(lambda: len(got) == 1)
@@ -121,16 +121,16 @@ async def test_on_every_address_a_packet_says_which_one_it_was_sent_to(host: str
         assert client.recv(100) == b"back"
 
 
-async def test_the_answer_leaves_from_the_address_that_is_asked_for() -> None:
+async def test_a_packet_is_sent_from_the_given_address() -> None:
     async with reading("0.0.0.0") as (reader, _, client):
         client.connect(("127.0.0.2", reader.sock.getsockname()[1]))
         client.settimeout(5)
         reader.send(b"wrong", client.getsockname(), "127.0.0.1")
         reader.send(b"right", client.getsockname(), "127.0.0.2")
-        assert client.recv(100) == b"right", "a connected socket takes packets of its peer alone"
+        assert client.recv(100) == b"right", "a connected socket receives only packets of its peer"
 
 
-async def test_what_the_system_does_not_take_is_counted() -> None:
+async def test_packets_that_the_system_refuses_are_counted() -> None:
     async with reading() as (reader, _, _):
         reader.send(bytes(70_000), ("127.0.0.1", 9))
         assert reader.statistics()["unsent"] == 1
