@@ -135,6 +135,7 @@ def _sqlite(file: Path, readers_max: int) -> Database:
         if not is_broken(error):
             raise _unusable(file, error) from error
         _rename_damaged(file, error)
+    # A new record. An error now is not due to the damaged file.
     try:
         return _sqlite_as_it_is(file, readers_max)
     except (DBAPIError, sqlite3.DatabaseError) as error:
@@ -169,7 +170,7 @@ def _check_version(file: Path) -> None:
     """Check before anything is written. ConfigError for a newer database, and for one of another program."""
     if not file.exists() or file.stat().st_size == 0:
         return
-        # Without a WAL the file is complete; `immutable` reads it without making files beside it.
+    # Without a WAL the file is complete; `immutable` reads it without making files beside it.
     has_wal = file.with_name(f"{file.name}-wal").exists()
     how = "mode=ro" if has_wal else "mode=ro&immutable=1"
     with closing(
@@ -230,7 +231,7 @@ def _migrate(engine: Engine, file: Path | None) -> None:
             current = MigrationContext.configure(connection).get_current_revision()
         if current == known_revisions()[-1]:
             return
-        # A downgrade is not possible, so the file is copied first.
+        # The migrations have no way back, so the file is copied first.
         if current is not None and file is not None:
             copy_sqlite(file, file.with_name(f"{file.stem}-before-upgrade-from-{current}{file.suffix}"))
         with connection.begin():

@@ -222,7 +222,7 @@ class StoreWriter:
         """Write the group in one transaction: neighbouring events together, work in its turn between them."""
         if self._connection is None:
             self._connection = self._engine.connect()
-            hold(self._connection)
+            hold(self._connection)  # PostgreSQL's lock belongs to a connection, so each new one takes it
         with self._connection.begin():
             events: list[LoggedEvent] = []
             for item in group:
@@ -262,6 +262,7 @@ class StoreWriter:
         self._totals.commit_ms_max = max(self._totals.commit_ms_max, took_ms)
         with self._changed:
             self._events_waiting -= len(events)
+            # Not before the queue is empty: then no event that was sent as not durable is still missing.
             is_recovered = self.state.is_degraded and not self._queue
         self._call(self._report_saved, events, is_recovered)
         for item in group:
@@ -278,6 +279,7 @@ class StoreWriter:
         self._call(self._degrade, reason)
         refusal = StoreError(f"the record cannot be written now: {reason}")
         with self._changed:
+            # `extendleft` reverses the order, so the group is reversed before: seq must not go back.
             self._queue.extendleft(item for item in reversed(group) if isinstance(item, LoggedEvent))
         for item in group:
             if isinstance(item, _Job):
@@ -298,7 +300,7 @@ class StoreWriter:
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
-        self._marks.clear()
+        self._marks.clear()  # they may have values that the failed transaction did not commit
         self._alive_s = float("-inf")
         if connection is None:
             return
@@ -309,6 +311,7 @@ class StoreWriter:
 
     def _drop_some(self) -> None:
         """Drop events to free space: all without text, else the oldest. The caller holds `_changed`."""
+        # One pass drops all of them, so that the next events find space without another pass over the queue.
         kept = deque(item for item in self._queue if isinstance(item, _Job) or item.kind not in WITHOUT_TEXT)
         if len(kept) == len(self._queue):
             oldest = next((item for item in kept if isinstance(item, LoggedEvent)), None)
@@ -375,7 +378,7 @@ def _run_job(connection: Connection, job: _Job) -> None:
         with connection.begin_nested():
             job.outcome = job.work(connection)
         job.error = None
-    except OperationalError:
+    except OperationalError:  # the database failed, not the work: the whole group has to be tried again
         raise
     except Exception as error:
         job.error = error

@@ -178,7 +178,7 @@ class OnePort:
         peer.streams.clear()
 
     async def reflexive(self, peer: MuxedPeer) -> list[Candidate]:
-        """The address of the one port as the STUN server sees it; asked for once a minute for all peers."""
+        """The address of the one port as the STUN server sees it; requested once a minute for all peers."""
         server = peer.connection.stun_server
         family = next((f for f in self._sockets if f == seam.IPV4), None)
         if server is None or family is None:
