@@ -99,6 +99,10 @@ class Window:
     terms: tuple[str, ...] = ()  # glossary, most important first
     history: str = ""  # committed words of the same utterance
     deadline_ms: int = 15_000  # from submission; after that the result is useless
+    start_within_ms: int = 0
+    """Of a final: the longest wait in 8081 until decoding begins. A longer wait gives the error `behind`, and
+    8082 has the audio decoded later. 0: no limit.
+    """
     is_second_decode: bool = False
     """True for the second decode of a hole. Set inside 8081 only; it is not part of the wire format."""
 
@@ -134,6 +138,9 @@ class Window:
             len(self.history) <= HISTORY_CHARS_MAX,
             "history_too_long",
             f"history of {len(self.history)} characters",
+        )
+        check(
+            0 <= self.start_within_ms <= 600_000, "bad_limit", "start_within_ms must be between 0 and 600000"
         )
         check(0 < self.deadline_ms <= 600_000, "bad_deadline", "deadline_ms must be between 1 and 600000")
 
@@ -251,6 +258,7 @@ def encode_window(window: Window) -> bytes:
             "terms": list(window.terms),
             "history": window.history,
             "deadline_ms": window.deadline_ms,
+            "start_within_ms": window.start_within_ms,
         },
         ensure_ascii=False,
         separators=(",", ":"),
@@ -286,6 +294,7 @@ def decode_window(frame: bytes | memoryview) -> Window:
             terms=_texts(header, "terms"),
             history=_text(header, "history"),
             deadline_ms=_integer(header, "deadline_ms"),
+            start_within_ms=_integer(header, "start_within_ms") if "start_within_ms" in header else 0,
         )
     except ContractError:
         raise

@@ -8,9 +8,9 @@ Then second decodes of holes in finals (`second_decode`). Then interims, the cha
 ago first. Last background windows (files): only while no live window waits, and in short calls while live
 windows may arrive.
 
-Invariants, checked by property tests: an accepted final leaves exactly once, in a batch. Each channel has at
-most one waiting interim, the newest. Each ticket leaves exactly once: in a batch, refused, dropped with its
-source, or flushed.
+Invariants, checked by property tests: an accepted final leaves exactly once, in a batch, or refused as
+`behind` if its sender set a limit to its wait. Each channel has at most one waiting interim, the newest.
+Each ticket leaves exactly once: in a batch, refused, dropped with its source, or flushed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class ShedReason(StrEnum):
     STALE = "stale"
     OVERLOAD = "overload"
     FULL = "full"
+    BEHIND = "behind"
 
 
 SENTENCES = {
@@ -39,6 +40,7 @@ SENTENCES = {
     ShedReason.STALE: "it waited too long to be useful",
     ShedReason.OVERLOAD: "the engine is overloaded and decodes finals only",
     ShedReason.FULL: "too many windows are waiting; send this one again in a second",
+    ShedReason.BEHIND: "it waited longer than its limit; newer speech is decoded first",
 }
 
 
@@ -81,6 +83,8 @@ class Refused:
 
     @property
     def answer(self) -> WindowError:
+        if self.reason is ShedReason.BEHIND:
+            return WindowError(self.ticket.window.id, "behind", SENTENCES[self.reason], is_retryable=False)
         is_interim = self.ticket.window.priority is Priority.INTERIM
         code = "overloaded" if self.reason is ShedReason.FULL and not is_interim else "shed"
         # A client that gets "overloaded" sends the window again. A shed interim is not sent again, because
@@ -336,8 +340,12 @@ class Planner:
         old = [t for t in self._interims.values() if now_s - t.arrived_s > min(limit_s, _deadline_s(t))]
         second_s = self._config.second_decode_age_ms_max / 1000
         late = [t for t in self._second_decodes.values() if now_s - t.arrived_s > second_s]
+        # More finals come than can be decoded: without a limit, every final would come later than the one
+        # before.
+        behind = [t for t in self._finals.values() if _is_behind(t, now_s)]
         refused = [self._refuse(ticket, ShedReason.STALE) for ticket in (*old, *late)]
-        for ticket in (*old, *late):
+        refused += [self._refuse(ticket, ShedReason.BEHIND) for ticket in behind]
+        for ticket in (*old, *late, *behind):
             self._take_out(ticket)
         # Old interims are a sign of overload too: the engine did not get to them in time.
         self._load_control.on_tick(now_s, is_overloaded=bool(old) or self._is_overloaded(now_s))
@@ -389,6 +397,11 @@ class Planner:
     def _refuse(self, ticket: Ticket, reason: ShedReason) -> Refused:
         self._shed[reason] += 1
         return Refused(ticket, reason)
+
+
+def _is_behind(ticket: Ticket, now_s: float) -> bool:
+    limit_ms = ticket.window.start_within_ms
+    return limit_ms > 0 and (now_s - ticket.arrived_s) * 1000 > limit_ms
 
 
 def _deadline_s(ticket: Ticket) -> float:

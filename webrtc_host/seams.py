@@ -133,6 +133,11 @@ class AudioArchive(Protocol):
     pipeline. Audio without packets (PCM sockets, uploads) goes to `archive_block`, and is encoded once.
     """
 
+    @property
+    def is_keeping(self) -> bool:
+        """Whether audio reaches the disk now."""
+        ...
+
     def archive_packet(self, packet: OpusPacket) -> None:
         """Never waits, never raises."""
         ...

@@ -26,6 +26,7 @@ def ticket(
     arrived_s: float = 0.0,
     start_sample: int = 0,
     deadline_ms: int = 15_000,
+    start_within_ms: int = 0,
     prompt_tokens: int = 0,
     window_s: int = 10,
     is_second_decode: bool = False,
@@ -36,6 +37,7 @@ def ticket(
         priority=priority,
         start_sample=start_sample,
         deadline_ms=deadline_ms,
+        start_within_ms=start_within_ms,
         is_second_decode=is_second_decode,
     )
     return Ticket(next(numbers), source, w, Group(priority, window_s, prompt_tokens), arrived_s)
@@ -59,6 +61,17 @@ def teach(planner: Planner, *, window_s: int = 10, fixed_s: float = 0.0, per_row
         rows = 1 + turn % 8
         for is_final in (True, False):
             planner.cost.observe(is_final, window_s, rows, fixed_s + rows * per_row_s)
+
+
+def test_a_final_over_its_wait_is_refused_as_behind_and_newer_ones_are_decoded() -> None:
+    planner = Planner(PlannerConfig(batch_max=1))
+    for name, arrived_s, limit_ms in (("old", 0.0, 8000), ("patient", 0.0, 0), ("new", 5.0, 8000)):
+        planner.feed(ticket(name, arrived_s=arrived_s, start_within_ms=limit_ms))
+    assert planner.on_tick(8.0) == []
+    (refused,) = planner.on_tick(8.1)
+    assert (refused.ticket.window.id, refused.reason) == ("old", ShedReason.BEHIND)
+    assert (refused.answer.code, refused.answer.is_retryable) == ("behind", False)
+    assert order(planner) == [["patient"], ["new"]]
 
 
 def test_finals_come_before_interims_and_each_in_order_of_arrival() -> None:

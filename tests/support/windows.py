@@ -22,6 +22,7 @@ def window(
     terms: Sequence[str] = (),
     history: str = "",
     deadline_ms: int = 15_000,
+    start_within_ms: int = 0,
     is_second_decode: bool = False,
 ) -> Window:
     return Window(
@@ -34,5 +35,6 @@ def window(
         terms=tuple(terms),
         history=history,
         deadline_ms=deadline_ms,
+        start_within_ms=start_within_ms,
         is_second_decode=is_second_decode,
     )

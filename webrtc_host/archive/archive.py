@@ -54,6 +54,10 @@ class ChannelArchive:
         self._key = key
         self._archive = archive
 
+    @property
+    def is_keeping(self) -> bool:
+        return self._archive.trouble is None
+
     def archive_packet(self, packet: OpusPacket) -> None:
         self._archive.writer.put(self._key, (packet,))
 

@@ -156,6 +156,7 @@ SPEECH = Group(
     gauge("queued_ms", "Milliseconds of audio waiting for speech detection"),
     counter("shed_ms", "Milliseconds of audio dropped because too much was waiting"),
     counter("interims_shed", "Interims not sent to the engine, or replaced by newer ones"),
+    counter("finals_behind", "Finals left for later, because newer speech was decoded first"),
     counter("early_finals_sent", "Finals sent to the engine in a pause, before the end of the utterance"),
     counter("early_finals_used", "Early finals that became the final; after the others speech continued"),
     gauge("windows_in_flight", "Windows that have no result yet"),

@@ -28,10 +28,10 @@ NEAR_MS = 1000
 """Two readings of one utterance, or of one word, begin at most this far apart."""
 NEAR_SAMPLES = NEAR_MS * SAMPLES_PER_MS
 WANT_OF_ENGINE = frozenset(
-    ("deadline", "unreachable", "overloaded", "engine_starting", "engine_stopping", "engine_lost")
+    ("deadline", "unreachable", "overloaded", "engine_starting", "engine_stopping", "engine_lost", "behind")
 )
-"""Codes of `window.failed` that mean: there was no engine. A later try can succeed. With every other code the
-engine had the window and could not read it.
+"""Codes of `window.failed` that mean: there was no engine, or no room in it. A later try can succeed. With
+every other code the engine had the window and could not read it.
 """
 
 

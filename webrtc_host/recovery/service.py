@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from webrtc_host.archive.archive import Archive
@@ -23,6 +23,7 @@ from webrtc_host.recovery.failed_windows import Failed, FailedWindows
 from webrtc_host.recovery.finding import Finding, claim_gaps
 from webrtc_host.recovery.jobs import Job, channel_key_of, note_gaps
 from webrtc_host.recovery.known import Range
+from webrtc_host.recovery.plan import Plan
 from webrtc_host.recovery.publishing import ReadingTotals
 from webrtc_host.recovery.reading import MakePastPipeline, read
 from webrtc_host.seams import Source, Transcriber
@@ -45,7 +46,11 @@ RECENT_MS = 60_000
 before these words are transcribed.
 """
 FAILED_WAITING_MAX = 256  # failed windows in the queue; each is a few packets of a file
-TRIED_MAX = 10_000  # utterances remembered as read once more
+TRIED_MAX = 10_000  # utterances whose tries are remembered
+TRIES_MAX = 3
+"""Jobs for the failed windows of one utterance. More than one, because a long utterance can have a window
+that fails after the job for an earlier one has begun.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class RecoveryService:
         restored: the sessions of the process before. failed: None where the configuration wants no recovery.
         backlog_ms: audio that may wait for speech detection.
         """
-        self._store, self._archive = store, archive
+        self._registry, self._store, self._archive = registry, store, archive
         self._engine, self._make_pipeline = engine, make_pipeline
         self._restored, self._failed = restored, failed
         self._finding = Finding(registry, store, archive, backlog_ms + TAIL_SPARE_MS)
@@ -92,8 +97,10 @@ class RecoveryService:
         self._totals = {source: ReadingTotals() for source in Source}
         self._places = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._tried: dict[str, None] = {}  # utterances that were read once more, in order
+        self._tried: dict[str, int] = {}  # utterances and the jobs that they had, oldest first
+        self._not_begun: set[str] = set()  # utterances whose job will find all failed windows
         self._failed_waiting = 0
+        self._are_more_failed = False  # the queue was full, so the record has failed windows without a job
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -202,25 +209,45 @@ class RecoveryService:
             self._read_later(await failed.next())
 
     def _read_later(self, failed: Failed) -> None:
-        if failed.utterance in self._tried:
+        tries = self._tried.get(failed.utterance, 0)
+        if failed.utterance in self._not_begun or tries >= TRIES_MAX:
             return
-        if self._failed_waiting >= FAILED_WAITING_MAX:  # the next start finds it
-            self.figures.feeds_failed += 1
+        if self._failed_waiting >= FAILED_WAITING_MAX:  # found in the record when the queue is empty
+            self._are_more_failed = True
             return
         try:
             job = self._finding.window(failed)
         except RequestError as error:  # its session was removed meanwhile
             logger.info("%s is not read again: %s", failed.utterance, error)
             return
-        self._tried[failed.utterance] = None
+        self._tried[failed.utterance] = tries + 1
         while len(self._tried) > TRIED_MAX:
             self._tried.pop(next(iter(self._tried)))
         self._failed_waiting += 1
-        task = self._queue(job)
+        self._not_begun.add(failed.utterance)
+
+        async def plan() -> Plan:
+            self._not_begun.discard(failed.utterance)  # a window that fails from now on needs another job
+            return await job.plan()
+
+        task = self._queue(replace(job, plan=plan))
         task.add_done_callback(self._failed_is_over)
 
-    def _failed_is_over(self, _: asyncio.Task[int]) -> None:
+    def _failed_is_over(self, task: asyncio.Task[int]) -> None:
         self._failed_waiting -= 1
+        if self._are_more_failed and self._failed_waiting == 0 and not task.cancelled():
+            self._are_more_failed = False
+            self._begin(self._find_more_failed(), "failed windows of the record")
+
+    async def _find_more_failed(self) -> None:
+        """Queue the failed windows for which the queue had no place."""
+        for session in self._registry:
+            for channel in list(session.channels.values()):
+                try:
+                    for window in await self._finding.windows(channel_key_of(channel), ()):
+                        self._read_later(window)
+                except StoreError:
+                    logger.exception("%s %s: failed windows cannot be found", session.id, channel.id)
 
     def _queue(self, job: Job) -> asyncio.Task[int]:
         if job.source is Source.RECOVERY:

@@ -50,6 +50,7 @@ class Totals:
     samples: int = 0
     shed_ms: int = 0
     interims_shed: int = 0
+    finals_behind: int = 0
     early_sent: int = 0
     early_used: int = 0
 
@@ -66,6 +67,8 @@ class SpeechService:
         self.pipelines: set[ChannelPipeline] = set()
         self.totals = Totals()
         self.glossary = Glossary(config.data.dir / GLOSSARY_FILE)
+        # Finals may be left for later only where recovery reads the archive.
+        self.reads_later = config.archive.enabled and config.archive.recover
         self.engine = EngineClient(TranscriberConfig(url=config.engine_url, token=config.token_for_engine))
 
     @asynccontextmanager
@@ -91,7 +94,9 @@ class SpeechService:
     ) -> ChannelPipeline:
         """A pipeline for past audio of a channel, beside the live one: no interims, more time for finals."""
         speech = self._config.speech
-        patient = replace(speech.pipeline, interims_in_flight_max=0, close_timeout_ms=PAST_CLOSE_MS)
+        patient = replace(
+            speech.pipeline, interims_in_flight_max=0, close_timeout_ms=PAST_CLOSE_MS, live_lag_ms_max=0
+        )
         # Past audio comes faster than real time: there is no pause to decode in.
         windowing = replace(speech.windowing, early_final_ms=0)
         config = speech.model_copy(update={"pipeline": patient, "windowing": windowing})
@@ -116,6 +121,7 @@ class SpeechService:
             "queued_ms": sum(one.queued_ms for one in each),
             "shed_ms": self.totals.shed_ms + sum(one.shed_ms for one in each),
             "interims_shed": self.totals.interims_shed + sum(one.interims_shed for one in each),
+            "finals_behind": self.totals.finals_behind + sum(one.finals_behind for one in each),
             "early_finals_sent": self.totals.early_sent + sum(one.early_sent for one in each),
             "early_finals_used": self.totals.early_used + sum(one.early_used for one in each),
             "windows_in_flight": sum(one.in_flight for one in each),
@@ -162,6 +168,7 @@ class _CountedPipeline(ChannelPipeline):
             notes=notes,
             stages=service.stages,
             has_free_engine=service.has_free_engine,
+            can_read_later=lambda: service.reads_later and channel.is_archived,
         )
         self._service = service
 
@@ -183,6 +190,7 @@ class _CountedPipeline(ChannelPipeline):
                 figures = self.statistics()
                 self._service.totals.shed_ms += figures.shed_ms
                 self._service.totals.interims_shed += figures.interims_shed
+                self._service.totals.finals_behind += figures.finals_behind
                 self._service.totals.early_sent += figures.early_sent
                 self._service.totals.early_used += figures.early_used
 

@@ -155,6 +155,11 @@ class Channel:
         self._fed_from: int | None = None  # first sample of this opening
 
     @property
+    def is_archived(self) -> bool:
+        """Whether the audio that comes now can be read from the archive later."""
+        return self.archive is not None and self.archive.is_keeping
+
+    @property
     def connection(self) -> Holder | None:
         """The connection that holds the channel, feeding or about to feed it; None: the channel is free."""
         return self._holder

@@ -37,6 +37,8 @@ from webrtc_host.speech.window_requests import ChannelContext, Terms, WindowRequ
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
+BEHIND_SHOWN_S = 5.0
+"""A channel stays `behind` for so long after a final of it was left for later."""
 STOPPED = "stopped"  # coverage reason of audio that came after the pipeline had stopped
 
 
@@ -49,6 +51,7 @@ class PipelineStatistics:
     finals_sent: int
     finals_decoded: int
     finals_failed: int
+    finals_behind: int
     early_sent: int
     early_used: int
     interims_sent: int
@@ -78,12 +81,14 @@ class ChannelPipeline:
         notes: CoverageNotes | None = None,
         stages: Sequence[TextStage] = (),
         has_free_engine: Callable[[], bool] = lambda: True,
+        can_read_later: Callable[[], bool] = lambda: False,
     ) -> None:
         """executor: threads for the VAD; None: the loop's default ones. stages: change the text of finals.
 
         engine_channel: the channel's name in requests to the engine; None: channel_id. It must differ between
         sessions, because an interim replaces an older one with the same name. notes: gets the coverage.
-        has_free_engine: early finals are sent only while it returns True.
+        has_free_engine: early finals are sent only while it returns True. can_read_later: whether recovery
+        can decode the channel's audio later; then a final does not wait longer than live_lag_ms_max.
         """
         self._channel_id = channel_id
         self._config = config
@@ -107,6 +112,7 @@ class ChannelPipeline:
                 clock,
                 stages,
                 has_free_engine,
+                can_read_later,
             ),
             config,
             self._language,
@@ -165,6 +171,7 @@ class ChannelPipeline:
             finals_sent=counts.finals_sent,
             finals_decoded=counts.finals_decoded,
             finals_failed=counts.finals_failed,
+            finals_behind=counts.finals_behind,
             early_sent=counts.early_sent,
             early_used=counts.early_used,
             interims_sent=counts.interims_sent,
@@ -261,6 +268,7 @@ class ChannelPipeline:
     def _current_state(self) -> ChannelState:
         oldest_s = self._requests.oldest_final_s()
         is_late = oldest_s is not None and oldest_s * 1000 > self._config.pipeline.behind_after_ms
+        is_late = is_late or self._requests.behind_s() < BEHIND_SHOWN_S
         if is_late or (self._intake.is_shedding and not self._is_closing):
             return ChannelState.BEHIND
         return ChannelState.TALKING if self._analysis.is_speaking else ChannelState.IDLE

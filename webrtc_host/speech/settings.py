@@ -19,6 +19,7 @@ class PipelineConfig:
 
     batch_ms: int = 100  # audio taken from a channel's queue at a time; less means more calls of the thread
     backlog_ms_max: int = 10_000  # audio that may wait for the VAD; more is dropped and counted as shed
+    live_lag_ms_max: int = 8000  # a final that waits longer is decoded later from the archive; 0: never
     behind_after_ms: int = 5000  # a final without a result for so long makes the channel `behind`
     final_deadline_ms: int = 120_000  # a final without a result for so long becomes window.failed
     interim_deadline_ms: int = 5000
@@ -33,6 +34,7 @@ class PipelineConfig:
         for name, low, high in (
             ("batch_ms", 20, 1000),
             ("backlog_ms_max", 1000, 60_000),
+            ("live_lag_ms_max", 0, 600_000),
             ("behind_after_ms", 500, 60_000),
             ("final_deadline_ms", 1000, 600_000),
             ("interim_deadline_ms", 500, 60_000),

@@ -32,6 +32,9 @@ from webrtc_host.speech.windowing import WindowSpec
 
 logger = logging.getLogger(__name__)
 
+BEHIND = "behind"
+"""The engine's error code for a final that waited longer than `start_within_ms`."""
+
 
 class Terms(Protocol):
     """Gives the glossary terms of a window; `speech.glossary.Glossary` implements it."""
@@ -52,6 +55,7 @@ class ChannelContext:
     clock: Clock
     stages: Sequence[TextStage] = ()  # change the text of finals before they are written
     has_free_engine: Callable[[], bool] = lambda: True  # early finals are sent only while it has
+    can_read_later: Callable[[], bool] = lambda: False  # the archive has the audio, and recovery reads it
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ class WindowCounts:
     finals_sent: int = 0
     finals_decoded: int = 0
     finals_failed: int = 0
+    finals_behind: int = 0  # left for later, because newer speech is decoded first
     early_sent: int = 0  # finals sent ahead of their time, in a pause
     early_used: int = 0  # those of them that became the final; after the others speech continued
     interims_sent: int = 0
@@ -127,6 +132,7 @@ class WindowRequests:
         self._notes = notes
         self._utterances: dict[str, _Utterance] = {}
         self._sent: dict[asyncio.Task[None], _SentWindow] = {}
+        self._behind_at_s = float("-inf")  # on the clock: when a final was left for later
         self.counts = WindowCounts()
 
     @property
@@ -137,6 +143,10 @@ class WindowRequests:
         """How long the oldest final without a result has waited; None when there is none."""
         sent = [a.sent_s for a in self._sent.values() if a.is_final]
         return self._context.clock() - min(sent) if sent else None
+
+    def behind_s(self) -> float:
+        """Seconds since a final was last left for later; infinite when none was."""
+        return self._context.clock() - self._behind_at_s
 
     def started(self, event: SpeechStarted, age_s: float) -> None:
         """Speech has started. age_s: seconds since its start."""
@@ -245,6 +255,9 @@ class WindowRequests:
             terms=prompt.terms,
             history=merge.history(pipeline.history_words),
             deadline_ms=pipeline.interim_deadline_ms if is_interim else pipeline.final_deadline_ms,
+            start_within_ms=0
+            if is_interim or not self._context.can_read_later()
+            else pipeline.live_lag_ms_max,
         )
 
     async def _transcribe(self, sent: _SentWindow) -> None:
@@ -314,10 +327,15 @@ class WindowRequests:
             else:
                 self.counts.interims_failed += 1
             return
-        self.counts.finals_failed += 1
         spec = sent.spec
         where = (self._context.channel_id, sent.window.id, spec.utterance_id)
-        logger.warning("channel %s: window %s of %s failed: %s (%s)", *where, error.message, error.code)
+        if error.code == BEHIND:
+            self.counts.finals_behind += 1
+            self._behind_at_s = self._context.clock()
+            logger.debug("channel %s: window %s of %s is decoded later", *where)
+        else:
+            self.counts.finals_failed += 1
+            logger.warning("channel %s: window %s of %s failed: %s (%s)", *where, error.message, error.code)
         utterance = self._utterances.get(spec.utterance_id)
         if utterance is not None:
             utterance.lines.failed(spec, sent.window.id, error)

@@ -174,6 +174,8 @@ async def test_opus_packets_reach_the_keeper_before_their_sound_and_in_its_place
     kept: list[OpusPacket] = []
 
     class Keeper:
+        is_keeping = True
+
         def archive_packet(self, packet: OpusPacket) -> None:
             assert packet.start_sample >= channel.end_sample
             kept.append(packet)

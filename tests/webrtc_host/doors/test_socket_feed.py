@@ -98,6 +98,8 @@ async def test_what_the_network_held_up_is_not_a_pause() -> None:
 class Keeper:
     """Takes what is to be kept, and how."""
 
+    is_keeping = True
+
     def __init__(self) -> None:
         self.packets: list[OpusPacket] = []
         self.blocks: list[Block] = []

@@ -341,6 +341,8 @@ async def test_blocks_never_overlap_and_never_go_back_over_reconnects(
 class PacketKeeper:
     """An AudioArchive that keeps packets in a list."""
 
+    is_keeping = True
+
     def __init__(self) -> None:
         self.packets: list[OpusPacket] = []
 

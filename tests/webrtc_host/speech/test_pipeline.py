@@ -28,7 +28,7 @@ from tests.webrtc_host.speech.helpers import (
     script,
 )
 from webrtc_host.errors import EngineError
-from webrtc_host.seams import Block, BlockKind, ChannelState, Clock, EventType, Transcriber
+from webrtc_host.seams import Block, BlockKind, ChannelState, Clock, CoverageState, EventType, Transcriber
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import PipelineConfig, SpeechConfig
@@ -84,6 +84,23 @@ class Failing:
         raise EngineError(self.code, "it broke")
 
 
+class ListNotes:
+    """Coverage, as the pipeline reports it."""
+
+    def __init__(self) -> None:
+        self.decided: list[tuple[int, int, CoverageState, str | None]] = []
+
+    def decide(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        self.decided.append((start_sample, end_sample, state, reason))
+
+    def repair(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        raise AssertionError("live audio repairs nothing")
+
+
 class Deaf:
     """An engine that never answers."""
 
@@ -123,6 +140,38 @@ async def test_a_short_noise_gets_no_words_that_the_engine_doubts(
     assert len(inventing.windows) == 1
     assert sink.text == text
     assert len(sink.of(EventType.SPEECH_ENDED)) == 1
+
+
+@pytest.mark.parametrize("can_read_later", [True, False])
+async def test_finals_carry_a_limit_to_their_wait_only_if_they_can_be_decoded_later(
+    can_read_later: bool,
+) -> None:
+    decoder = engine()
+    pipeline = ChannelPipeline(
+        *("C01", SpeechConfig(), decoder, ListSink(), NoTerms(), "en", None, Ids(), time.monotonic),
+        can_read_later=lambda: can_read_later,
+    )
+    pipeline.start()
+    await hear(pipeline, padded(SPOKEN.samples, 0.5, 1.0))
+    await pipeline.close()
+    limits = {window.priority: window.start_within_ms for window in decoder.windows}
+    assert limits == {Priority.INTERIM: 0, Priority.FINAL: 8000 if can_read_later else 0}
+
+
+async def test_a_final_left_for_later_is_failed_coverage_with_the_reason_and_the_channel_is_behind() -> None:
+    sink, notes = ListSink(), ListNotes()
+    pipeline = ChannelPipeline(
+        *("C01", SpeechConfig(), Failing("behind"), sink, NoTerms(), "en", None, Ids(), time.monotonic),
+        notes=notes,
+    )
+    pipeline.start()
+    await hear(pipeline, padded(SPOKEN.samples, 0.5, 1.0))
+    await until(lambda: "behind" in sink.states)
+    await pipeline.close()
+    assert {failed["code"] for failed in sink.of(EventType.WINDOW_FAILED)} == {"behind"}
+    assert (CoverageState.FAILED, "behind") in {(state, reason) for _, _, state, reason in notes.decided}
+    statistics = pipeline.statistics()
+    assert (statistics.finals_behind, statistics.finals_failed) == (1, 0)
 
 
 async def test_a_phrase_becomes_interims_and_a_final_with_its_times() -> None:

@@ -75,6 +75,8 @@ async def world() -> AsyncIterator[World]:
 
 
 class ArchiveList:
+    is_keeping = True
+
     def __init__(self) -> None:
         self.packets: list[OpusPacket] = []
 
