@@ -44,25 +44,25 @@ def put(archive: Archive, from_ms: int, to_ms: int, key: ChannelKey = KEY) -> No
 
 
 def settle(archive: Archive) -> None:
-    """Until everything that was put is written."""
+    """Wait until all packets given to the archive are written."""
     until_blocking(lambda: not archive.encoder.waiting_ms)
     rounds = archive.writer.statistics().rounds
     until_blocking(lambda: archive.writer.statistics().rounds >= rounds + 2)
 
 
 def finish(archive: Archive) -> None:
-    """Close it and all its files, as a server that ends in order."""
+    """Close the archive and all its files, as a server does in an orderly stop."""
     archive.close()
 
 
-def test_a_range_gives_the_packets_that_touch_it(archive: Archive) -> None:
+def test_a_range_gives_the_packets_that_overlap_it(archive: Archive) -> None:
     put(archive, 0, 2000)
     found = archive.packets(KEY, 510 * MS, 600 * MS)
     assert [p.start_sample // MS for p in found] == [500, 520, 540, 560, 580]
     assert archive.packets(ChannelKey("s_1", "C02"), 0, 1 << 40) == []
 
 
-def test_runs_and_their_end_tell_where_sound_is(archive: Archive) -> None:
+def test_runs_and_their_end_show_where_audio_is(archive: Archive) -> None:
     put(archive, 0, 400)
     put(archive, 1000, 1200)
     assert archive.runs(KEY, 0, 9000 * MS) == [(0, 400 * MS), (1000 * MS, 1200 * MS)]
@@ -71,16 +71,16 @@ def test_runs_and_their_end_tell_where_sound_is(archive: Archive) -> None:
     assert archive.end_before(ChannelKey("s_9", "C01"), 1 << 40) == 0
 
 
-def test_the_end_need_not_lie_in_the_file_that_begins_last(archive: Archive) -> None:
+def test_the_end_may_lie_in_another_file_than_the_last_one(archive: Archive) -> None:
     put(archive, 0, 20)
     put(archive, 500, 3000)
-    put(archive, 20, 480)  # came late, and has a file of its own
+    put(archive, 20, 480)  # late audio, which has a separate file
     assert archive.end_before(KEY, 1 << 40) == 3000 * MS
     assert archive.end_before(KEY, 2000 * MS) == 2000 * MS
     assert archive.end_before(KEY, 490 * MS) == 480 * MS
 
 
-def test_a_range_over_several_files_is_one(tmp_path: Path) -> None:
+def test_a_range_may_span_several_files(tmp_path: Path) -> None:
     archive = opened(tmp_path, segment_s=10)
     put(archive, 0, 35_000)
     assert len(archive.packets(KEY, 0, 35_000 * MS)) == 1750
@@ -88,7 +88,7 @@ def test_a_range_over_several_files_is_one(tmp_path: Path) -> None:
     archive.close()
 
 
-def test_what_one_process_kept_the_next_one_finds(tmp_path: Path) -> None:
+def test_the_next_process_finds_the_archived_audio(tmp_path: Path) -> None:
     first = opened(tmp_path)
     put(first, 0, 1000)
     finish(first)
@@ -99,7 +99,7 @@ def test_what_one_process_kept_the_next_one_finds(tmp_path: Path) -> None:
     second.close()
 
 
-def test_blocks_are_encoded_and_heard_at_their_time(archive: Archive) -> None:
+def test_blocks_are_encoded_and_played_at_their_time(archive: Archive) -> None:
     said = say("alpha one proceed to gate seven")
     of_channel = archive.of_channel("s_1", "C01")
     start = 12_345
@@ -115,10 +115,10 @@ def test_blocks_are_encoded_and_heard_at_their_time(archive: Archive) -> None:
     shift = int(cross.argmax())
     assert min(shift, n - shift) <= MS
     assert cross.max() / (np.linalg.norm(heard) * np.linalg.norm(said)) > 0.9
-    assert archive.end_before(KEY, 1 << 40) < end + 700  # what was lost is not kept as silence
+    assert archive.end_before(KEY, 1 << 40) < end + 700  # lost audio is not archived as silence
 
 
-async def test_keeping_a_block_does_not_encode_in_the_loop(archive: Archive) -> None:
+async def test_archiving_a_block_does_not_encode_in_the_event_loop(archive: Archive) -> None:
     of_channel = archive.of_channel("s_1", "C01")
     minute = np.zeros(15 * 16_000, np.float32)
     began_s = time.thread_time()
@@ -135,7 +135,7 @@ def age(archive: Archive, key: ChannelKey, days: float) -> None:
 
 
 def filled(folder: Path, days: dict[str, float]) -> None:
-    """A file of ten seconds for each channel, so many days old."""
+    """An archive with a file of ten seconds for each channel, of the given ages in days."""
     archive = opened(folder)
     for channel in days:
         put(archive, 0, 10_000, ChannelKey("s_1", channel))
@@ -159,7 +159,7 @@ def channels(archive: Archive) -> list[str]:
     return [key.channel for key in archive.channels()]
 
 
-def test_sound_past_its_days_goes_by_channel_and_what_is_held_stays(tmp_path: Path) -> None:
+def test_old_audio_is_removed_by_channel_and_audio_under_a_hold_stays(tmp_path: Path) -> None:
     filled(tmp_path, {"C01": 40, "C02": 40, "C03": 40, "C04": 5})
     archive = reopened(tmp_path, keep_days=30, keep_days_of=[{"channel": "C02", "keep_days": 365}])
     assert archive.apply_retention(Holds(channels=frozenset((ChannelKey("s_1", "C03"),)))) == 1
@@ -169,7 +169,7 @@ def test_sound_past_its_days_goes_by_channel_and_what_is_held_stays(tmp_path: Pa
     archive.close()
 
 
-def test_beyond_keep_bytes_the_oldest_goes_first(tmp_path: Path) -> None:
+def test_above_keep_bytes_the_oldest_audio_is_removed_first(tmp_path: Path) -> None:
     filled(tmp_path, {"C01": 1, "C02": 3, "C03": 2})
     each = kept_bytes(tmp_path) // 3
     archive = reopened(tmp_path, keep_bytes=each + each // 2)
@@ -183,7 +183,7 @@ def kept_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*.opus"))
 
 
-def test_a_full_disk_sheds_the_oldest_outside_holds_and_then_says_so(
+def test_a_full_disk_removes_the_oldest_audio_without_hold_and_then_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(tmp_path, {"C01": 9, "C02": 5})
@@ -207,7 +207,7 @@ def test_a_full_disk_sheds_the_oldest_outside_holds_and_then_says_so(
     archive.close()
 
 
-def test_when_the_holds_are_not_known_nothing_is_shed(
+def test_when_the_holds_are_not_known_no_audio_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(tmp_path, {"C01": 9})
@@ -225,7 +225,7 @@ def test_when_the_holds_are_not_known_nothing_is_shed(
     archive.close()
 
 
-def test_a_session_is_removed_whole(tmp_path: Path) -> None:
+def test_a_session_is_removed_completely(tmp_path: Path) -> None:
     filled(tmp_path, {"C01": 1, "C02": 1})
     archive = reopened(tmp_path)
     put(archive, 0, 500, ChannelKey("s_2", "C01"))
@@ -235,7 +235,7 @@ def test_a_session_is_removed_whole(tmp_path: Path) -> None:
     archive.close()
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_does_not_stop_the_server(tmp_path: Path) -> None:
     (tmp_path / "audio").write_text("a file stands where the folder should be")
     archive = opened(tmp_path)
     put(archive, 0, 1000)
@@ -244,7 +244,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     archive.close()
 
 
-def test_a_packet_at_the_very_end_is_there_when_the_server_stops(tmp_path: Path) -> None:
+def test_the_last_packet_is_stored_when_the_server_stops(tmp_path: Path) -> None:
     archive = opened(tmp_path)
     archive.of_channel("s_1", "C01").archive_packet(packet_at(0))
     archive.close()

@@ -1,6 +1,6 @@
-"""The encoder's queue when it is full: uploads wait for room, live audio has a part of its own.
+"""The encoder's queue when it is full: uploads wait for space, live audio has a reserved part.
 
-The encoder is stopped by a lock that its thread needs to hand packets on, so that nothing depends on time.
+A lock that the encoder's thread needs to pass packets on stops the encoder, so no test depends on time.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ S = 16_000
 LIVE, UPLOAD = ChannelKey("s_1", "C01"), ChannelKey("s_1", "C02")
 
 
-class Held:
-    """An encoder of 30 s in all, 20 s of them for uploads, that stands still until `go`."""
+class StoppedEncoder:
+    """An encoder for 30 s of audio, 20 s of them for uploads, that encodes nothing until `go`."""
 
     def __init__(self) -> None:
         self._gate = threading.Lock()
@@ -49,8 +49,8 @@ class Held:
 
 
 @pytest.fixture
-def held() -> Iterator[Held]:
-    made = Held()
+def held() -> Iterator[StoppedEncoder]:
+    made = StoppedEncoder()
     yield made
     made.close()
 
@@ -59,7 +59,7 @@ def block(seconds: float, start_s: float = 0) -> Block:
     return Block(round(start_s * S), np.zeros(round(seconds * S), np.float32))
 
 
-async def test_an_upload_waits_until_there_is_room_and_is_kept_whole(held: Held) -> None:
+async def test_an_upload_waits_for_space_and_is_archived_completely(held: StoppedEncoder) -> None:
     first = await held.room.reserve(15 * S, 0)
     assert first is not None
     first.keep("s_1", "C02", block(15))
@@ -77,7 +77,7 @@ async def test_an_upload_waits_until_there_is_room_and_is_kept_whole(held: Held)
     assert held.encoder.lost_ms == 0
 
 
-async def test_uploads_leave_live_channels_their_part(held: Held) -> None:
+async def test_uploads_do_not_use_the_part_of_live_channels(held: StoppedEncoder) -> None:
     reserved = await held.room.reserve(20 * S, 0)
     assert reserved is not None and await held.room.reserve(1, 0) is None
     for second in range(10):
@@ -85,30 +85,30 @@ async def test_uploads_leave_live_channels_their_part(held: Held) -> None:
     assert held.encoder.lost_ms == 0 and held.encoder.trouble is None
 
 
-async def test_live_audio_may_use_all_of_the_queue_and_then_uploads_wait(held: Held) -> None:
+async def test_live_audio_may_use_all_of_the_queue_and_then_uploads_wait(held: StoppedEncoder) -> None:
     held.encoder.put(LIVE, block(30))
     assert held.encoder.lost_ms == 0
     assert await held.room.reserve(1 * S, 0) is None
 
 
-async def test_an_upload_longer_than_the_whole_part_gets_it_alone(held: Held) -> None:
+async def test_an_upload_longer_than_the_whole_part_gets_all_of_it(held: StoppedEncoder) -> None:
     reserved = await held.room.reserve(100 * S, 0)
     assert reserved is not None and await held.room.reserve(1, 0) is None
     reserved.keep("s_1", "C02", block(100))
     held.go()
     await until(lambda: held.encoder.waiting_ms == 0, 20)
     again = await held.room.reserve(20 * S, 0)
-    assert again is not None  # everything was given back, and no more than that
+    assert again is not None  # exactly the reserved space was released
     assert await held.room.reserve(1, 0) is None
 
 
-async def test_room_that_is_not_used_is_given_to_the_next_in_order(held: Held) -> None:
+async def test_unused_space_is_given_to_the_next_in_order(held: StoppedEncoder) -> None:
     first = await held.room.reserve(20 * S, 0)
     waiting = [asyncio.create_task(held.room.reserve(n * S, 30)) for n in (15, 5, 1)]
     await asyncio.sleep(0)
     assert first is not None
     first.release()
-    first.release()  # twice is once
+    first.release()  # a second release changes nothing
     await asyncio.wait(waiting[:2])
     assert not waiting[2].done()
     waiting[2].cancel()
@@ -120,7 +120,7 @@ async def test_room_that_is_not_used_is_given_to_the_next_in_order(held: Held) -
     assert await held.room.reserve(20 * S, 0) is not None
 
 
-async def test_one_that_leaves_lets_a_smaller_one_in(held: Held) -> None:
+async def test_a_cancelled_upload_lets_a_smaller_one_continue(held: StoppedEncoder) -> None:
     assert await held.room.reserve(10 * S, 0) is not None
     large = asyncio.create_task(held.room.reserve(15 * S, 30))
     small = asyncio.create_task(held.room.reserve(5 * S, 30))
@@ -130,7 +130,7 @@ async def test_one_that_leaves_lets_a_smaller_one_in(held: Held) -> None:
     assert small.result() is not None
 
 
-async def test_trouble_is_told_as_long_as_it_lasts(held: Held) -> None:
+async def test_trouble_is_reported_as_long_as_it_lasts(held: StoppedEncoder) -> None:
     held.encoder.put(LIVE, block(30))
     held.encoder.put(LIVE, block(1, 30))
     assert held.encoder.lost_ms == 1000

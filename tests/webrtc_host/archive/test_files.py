@@ -12,7 +12,7 @@ NAME = "00000000000000"
 
 @pytest.fixture
 def part(tmp_path: Path) -> Path:
-    """A file as a killed process leaves it: ten pages of 200 ms."""
+    """An unfinished file, as a killed process leaves it: ten pages of 200 ms."""
     writer = AudioWriter(WriterConfig(tmp_path))
     for at in range(0, 2000, 200):
         writer.put(KEY, packets_between(at, at + 200))
@@ -38,7 +38,7 @@ def test_a_tail_of_zeros_is_cut_off(tmp_path: Path, part: Path) -> None:
     assert part.with_suffix(".opus").stat().st_size == len(data)
 
 
-def test_a_damaged_middle_costs_its_page_and_the_file_is_named(
+def test_damage_in_the_middle_loses_one_page_and_the_file_is_named(
     tmp_path: Path, part: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = bytearray(part.read_bytes())
@@ -50,7 +50,7 @@ def test_a_damaged_middle_costs_its_page_and_the_file_is_named(
     assert str(part) in caplog.text
 
 
-def test_a_file_that_is_no_sound_is_set_aside_and_named(
+def test_a_file_without_audio_is_set_aside_and_named(
     tmp_path: Path, part: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     part.write_bytes(b"\x17" * 5000)
@@ -59,7 +59,7 @@ def test_a_file_that_is_no_sound_is_set_aside_and_named(
     assert str(part) in caplog.text
 
 
-def test_a_finished_file_that_was_damaged_later_gives_what_is_whole(tmp_path: Path, part: Path) -> None:
+def test_the_whole_pages_of_a_damaged_finished_file_are_read(tmp_path: Path, part: Path) -> None:
     index = scan(tmp_path)
     done = part.with_suffix(".opus")
     data = bytearray(done.read_bytes())
@@ -69,7 +69,7 @@ def test_a_finished_file_that_was_damaged_later_gives_what_is_whole(tmp_path: Pa
     assert packets_of(tmp_path, file) == packets_between(0, 1800)
 
 
-def test_a_finished_file_without_its_head_is_set_aside(tmp_path: Path, part: Path) -> None:
+def test_a_finished_file_without_its_header_is_set_aside(tmp_path: Path, part: Path) -> None:
     (file,) = scan(tmp_path)
     done = part.with_suffix(".opus")
     done.write_bytes(b"x" * 3000)
@@ -77,7 +77,7 @@ def test_a_finished_file_without_its_head_is_set_aside(tmp_path: Path, part: Pat
     assert done.with_name(done.name + ".corrupt").exists()
 
 
-def test_what_else_lies_about_is_left_alone(
+def test_other_files_in_the_folder_are_left_alone(
     tmp_path: Path, part: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (part.parent / "notes.txt").write_text("mine")
@@ -89,5 +89,5 @@ def test_what_else_lies_about_is_left_alone(
     assert (part.parent / "x.opus").exists()
 
 
-def test_a_file_that_is_gone_holds_nothing(tmp_path: Path) -> None:
+def test_a_removed_file_has_no_packets(tmp_path: Path) -> None:
     assert packets_of(tmp_path, ArchiveFile(0, NAME, KEY)) == []

@@ -29,7 +29,7 @@ def decoded(data: bytes) -> np.ndarray:
 
 
 def test_the_checksum_is_that_of_the_ogg_specification() -> None:
-    """Bit by bit, as RFC 3533 tells it: polynomial 0x04c11db7, from zero, no turn and no final xor."""
+    """Bit by bit, as RFC 3533 defines it: polynomial 0x04c11db7, from zero, no turn and no final xor."""
 
     def slowly(data: bytes) -> int:
         register = 0
@@ -44,7 +44,7 @@ def test_the_checksum_is_that_of_the_ogg_specification() -> None:
         assert ogg.checksum(data) == slowly(data)
 
 
-def test_ffmpeg_reads_what_was_written_and_hears_every_sample() -> None:
+def test_ffmpeg_decodes_every_sample_of_a_written_file() -> None:
     packets = opus_packets(at_48k(say("alpha one proceed to gate seven")))
     sound = decoded(a_file(packets))
     assert len(sound) == len(packets) * 960
@@ -61,7 +61,7 @@ def test_pre_skip_and_a_short_last_granule_cut_to_the_sample() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(max_size=700), min_size=1, max_size=40))
-def test_packets_come_back_as_they_went_in(packets: list[bytes]) -> None:
+def test_packets_are_read_as_they_were_written(packets: list[bytes]) -> None:
     written = ogg.page(packets, 960, 1, 2)
     (page,) = ogg.read(written)
     assert page.packets == tuple(packets)
@@ -70,7 +70,7 @@ def test_packets_come_back_as_they_went_in(packets: list[bytes]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_whatever_byte_is_wrong_no_wrong_page_is_read(data: st.DataObject) -> None:
+def test_a_page_with_any_wrong_byte_is_not_read(data: st.DataObject) -> None:
     pages = [ogg.page([bytes((n,)) * 50], n * 960, 1, n) for n in range(4)]
     whole = bytearray(b"".join(pages))
     at = data.draw(st.integers(0, len(whole) - 1))
@@ -80,7 +80,7 @@ def test_whatever_byte_is_wrong_no_wrong_page_is_read(data: st.DataObject) -> No
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_at_all_break_the_reader(junk: bytes) -> None:
+def test_any_bytes_can_be_read_without_an_error(junk: bytes) -> None:
     good = ogg.page([b"x"], 0, 1, 0)
     assert [page.packets for page in ogg.read(b"OggS" + junk + good)][-1:] == [(b"x",)]
 
@@ -91,7 +91,7 @@ def test_a_torn_last_page_is_not_read() -> None:
         assert len(list(ogg.read(whole[:-cut]))) == 4
 
 
-def test_a_page_too_full_is_refused() -> None:
+def test_a_page_with_too_much_data_is_refused() -> None:
     with pytest.raises(ValueError, match="256 segments"):
         ogg.page([b"x"] * 256, 0, 1, 0)
 
@@ -106,7 +106,7 @@ def test_the_length_of_a_packet_is_what_the_decoder_gives() -> None:
     assert ogg.samples_of(b"") == 0
 
 
-def test_silence_is_silent_and_as_long_as_can_be() -> None:
+def test_the_silence_packet_is_silent_and_has_the_longest_duration() -> None:
     for samples in (0, 119, 120, 360, 959, 960, 48_000, 48_000 + 840 + 7):
         packets = ogg.silence(samples)
         length = sum(ogg.samples_of(packet) for packet in packets)

@@ -18,12 +18,12 @@ def file(
 def chosen(
     files: list[ArchiveFile], holds: Holds | None = None, free_bytes: int = GB, **rules: object
 ) -> list[int]:
-    config = RetentionConfig(**rules)  # type: ignore[arg-type]  # the rules of one test
+    config = RetentionConfig(**rules)  # type: ignore[arg-type]  # a test gives only some of the rules
     found = due(files, config, holds or Holds(), now_s=NOW_S, free_bytes=free_bytes)
     return [one.start_sample for one in found]
 
 
-def test_without_rules_nothing_goes() -> None:
+def test_without_rules_no_file_is_removed() -> None:
     assert chosen([file(1, 9999)]) == []
 
 
@@ -33,23 +33,23 @@ def test_age_is_counted_from_the_last_packet_and_by_channel() -> None:
     assert chosen(files, keep_days=0, keep_days_of={"C01": 30}) == [2]
 
 
-def test_size_takes_the_oldest_first_and_no_more_than_needed() -> None:
+def test_the_size_limit_removes_the_oldest_first_and_no_more_than_needed() -> None:
     files = [file(1, 1), file(2, 3), file(3, 2)]
     assert chosen(files, keep_bytes=300) == []
     assert chosen(files, keep_bytes=250) == [2]
     assert chosen(files, keep_bytes=100) == [2, 3]
 
 
-def test_what_age_takes_counts_for_size() -> None:
+def test_files_removed_by_age_count_for_the_size_limit() -> None:
     assert chosen([file(1, 40), file(2, 3)], keep_days=30, keep_bytes=100) == [1]
 
 
-def test_room_on_the_disk_is_made_oldest_first() -> None:
+def test_for_free_disk_space_the_oldest_files_are_removed_first() -> None:
     files = [file(n, 10 - n, size=GB) for n in range(1, 6)]
     assert chosen(files, free_bytes=GB // 2, free_bytes_min=2 * GB) == [1, 2]
 
 
-def test_a_hold_stands_above_every_rule_and_its_bytes_count() -> None:
+def test_a_hold_has_priority_over_every_rule_and_its_bytes_count() -> None:
     files = [file(1, 90), file(2, 80, channel="C02"), file(3, 70, session="s_2"), file(4, 1)]
     holds = Holds(frozenset({"s_2"}), frozenset({ChannelKey("s_1", "C01")}))
     assert chosen(files, holds, keep_days=30, keep_bytes=1, free_bytes=0, free_bytes_min=GB) == [2]
@@ -70,7 +70,7 @@ def test_a_file_that_is_being_written_stays() -> None:
     ),
     st.integers(0, 5000),
 )
-def test_whatever_there_is_what_stays_fits_or_is_held(
+def test_for_any_files_the_rest_fits_or_is_under_a_hold(
     kept: list[tuple[float, int, str]], keep_bytes: int
 ) -> None:
     files = [file(n, days, size, channel) for n, (days, size, channel) in enumerate(kept)]

@@ -17,7 +17,7 @@ from webrtc_host.seams import OpusPacket
 
 
 class Rig:
-    """A writer whose rounds happen when a test says so, and whose clock stands still in between."""
+    """A writer whose rounds and whose clock are controlled by the test."""
 
     def __init__(self, folder: Path, **config: int) -> None:
         self.folder = folder
@@ -52,14 +52,14 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig.writer.close()
 
 
-def test_what_was_put_can_be_read_after_one_round(rig: Rig) -> None:
+def test_packets_can_be_read_after_one_round(rig: Rig) -> None:
     packets = packets_between(0, 1000)
     rig.put(packets)
     rig.step()
     assert stored_packets(rig.folder) == packets
 
 
-def test_a_hole_keeps_the_time_of_what_follows(rig: Rig) -> None:
+def test_packets_after_a_gap_keep_their_time(rig: Rig) -> None:
     packets = [*packets_between(0, 200), *packets_between(333, 500), *packets_between(4003, 4100)]
     rig.put(packets)
     rig.step()
@@ -67,7 +67,7 @@ def test_a_hole_keeps_the_time_of_what_follows(rig: Rig) -> None:
     assert rig.names() == ["00000000000000.part"]
 
 
-def test_a_file_ends_after_its_time_and_the_next_goes_on(rig: Rig) -> None:
+def test_a_file_ends_after_its_time_and_the_next_one_continues(rig: Rig) -> None:
     packets = packets_between(0, 25_000)
     for at in range(0, len(packets), 100):
         rig.put(packets[at : at + 100])
@@ -77,7 +77,7 @@ def test_a_file_ends_after_its_time_and_the_next_goes_on(rig: Rig) -> None:
     assert rig.names() == ["00000000000000.opus", "00000000160000.opus", "00000000320000.opus"]
 
 
-def test_a_long_silence_ends_a_file_and_idleness_closes_it(rig: Rig) -> None:
+def test_a_long_silence_ends_a_file_and_an_idle_file_is_closed(rig: Rig) -> None:
     rig.put([packet_at(0)])
     rig.step()
     rig.put([packet_at(7000)])
@@ -88,7 +88,7 @@ def test_a_long_silence_ends_a_file_and_idleness_closes_it(rig: Rig) -> None:
     assert rig.names() == ["00000000000000.opus", "00000000112000.opus"]
 
 
-def test_what_is_filled_in_behind_live_sound_has_a_file_of_its_own(rig: Rig) -> None:
+def test_audio_from_before_the_live_audio_has_a_separate_file(rig: Rig) -> None:
     live, late = packets_between(60_000, 61_000), packets_between(20_000, 21_000)
     for pair in itertools.zip_longest(live, late):
         rig.put([packet for packet in pair if packet is not None])
@@ -97,7 +97,7 @@ def test_what_is_filled_in_behind_live_sound_has_a_file_of_its_own(rig: Rig) -> 
     assert sorted(stored_packets(rig.folder), key=lambda p: p.start_sample) == [*late, *live]
 
 
-def test_channels_and_sessions_are_kept_apart(rig: Rig) -> None:
+def test_channels_and_sessions_have_separate_files(rig: Rig) -> None:
     other = ChannelKey("s_2", "C07")
     rig.put(packets_between(0, 100))
     rig.put(packets_between(500, 600), other)
@@ -106,7 +106,7 @@ def test_channels_and_sessions_are_kept_apart(rig: Rig) -> None:
     assert stored_packets(rig.folder, other) == packets_between(500, 600)
 
 
-def test_sound_is_synced_before_flush_ms_is_over(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audio_is_synced_within_flush_ms(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     synced_at: list[float] = []
     real = os.fsync
 
@@ -124,7 +124,7 @@ def test_sound_is_synced_before_flush_ms_is_over(rig: Rig, monkeypatch: pytest.M
     assert rig.writer.statistics().unsynced_ms_max <= 250
 
 
-def test_no_sync_happens_while_nothing_comes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_sync_happens_without_new_packets(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.put([packet_at(0)])
     for _ in range(10):
         rig.step()
@@ -136,7 +136,7 @@ def test_no_sync_happens_while_nothing_comes(rig: Rig, monkeypatch: pytest.Monke
 
 
 def full_after(monkeypatch: pytest.MonkeyPatch, size: int) -> list[int]:
-    """A disk with so many bytes left; the list's one number can be raised."""
+    """A disk with `size` bytes left; a test can increase the number in the returned list."""
     left, real = [size], os.write
 
     def write(fd: int, data: memoryview) -> int:
@@ -150,7 +150,7 @@ def full_after(monkeypatch: pytest.MonkeyPatch, size: int) -> list[int]:
     return left
 
 
-def test_a_full_disk_loses_sound_says_so_and_goes_on_when_there_is_room(
+def test_a_full_disk_loses_audio_reports_it_and_writing_continues_with_space(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.put(packets_between(0, 1000))
@@ -172,7 +172,9 @@ def test_a_full_disk_loses_sound_says_so_and_goes_on_when_there_is_room(
     assert stored_packets(rig.folder) == [*packets_between(0, 1000), *packets_between(2500, 3000)]
 
 
-def test_a_disk_that_gets_room_made_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_audio_is_lost_when_space_is_made_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = full_after(monkeypatch, 3000)
 
     def free_space() -> bool:
@@ -187,7 +189,7 @@ def test_a_disk_that_gets_room_made_loses_nothing(tmp_path: Path, monkeypatch: p
     assert stored_packets(tmp_path) == packets_between(0, 1000)
 
 
-def test_a_file_that_breaks_is_left_and_another_begun(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_write_error_a_new_file_is_begun(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.put(packets_between(0, 100))
     rig.step()
     with monkeypatch.context() as broken:
@@ -205,7 +207,9 @@ def test_a_file_that_breaks_is_left_and_another_begun(rig: Rig, monkeypatch: pyt
     assert rig.names() == ["00000000000000.part", "00000000003200.part"]
 
 
-def test_too_much_waiting_is_lost_and_counted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packets_above_the_queue_limit_are_lost_and_counted(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archive_writer, "INBOX_BYTES_MAX", 10_000)
     rig.put(packets_between(0, 20_000))
     assert rig.writer.statistics().lost_ms == 20_000
@@ -214,13 +218,13 @@ def test_too_much_waiting_is_lost_and_counted(rig: Rig, monkeypatch: pytest.Monk
     assert stored_packets(rig.folder) == packets_between(20_000, 20_100)
 
 
-def test_what_is_no_opus_packet_is_left_out(rig: Rig) -> None:
+def test_invalid_opus_packets_are_left_out(rig: Rig) -> None:
     rig.put([packet_at(0), packet_at(20, b""), packet_at(40, b"\xff"), packet_at(60)])
     rig.step()
     assert stored_packets(rig.folder) == [packet_at(0), packet_at(60)]
 
 
-def test_the_thread_writes_by_itself_and_closing_it_loses_nothing(tmp_path: Path) -> None:
+def test_the_thread_writes_by_itself_and_closing_loses_no_packet(tmp_path: Path) -> None:
     writer = AudioWriter(WriterConfig(tmp_path))
     writer.start()
     packets = packets_between(0, 3000)
@@ -231,7 +235,7 @@ def test_the_thread_writes_by_itself_and_closing_it_loses_nothing(tmp_path: Path
     assert sorted(tmp_path.rglob("*.part")) == []
 
 
-def test_what_comes_while_the_disk_syncs_is_written_all_the_same(
+def test_packets_that_arrive_during_a_sync_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, continue_after = threading.Event(), threading.Event()
@@ -251,17 +255,15 @@ def test_what_comes_while_the_disk_syncs_is_written_all_the_same(
         rounds = writer.statistics().rounds
         until_blocking(lambda: writer.statistics().rounds >= rounds + 2)
         path = next(tmp_path.rglob("*.part"))
-        assert list(packets_in(inspect(path.read_bytes()), 0)) == packets  # a kill would leave all of it
+        assert list(packets_in(inspect(path.read_bytes()), 0)) == packets  # a kill would lose none of it
     finally:
         continue_after.set()
         writer.close()
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_after_a_power_cut_at_any_moment_at_most_flush_ms_of_sound_are_gone(
-    tmp_path: Path, seed: int
-) -> None:
-    """Every file cut to what was synced of it, or to anything between that and its whole length."""
+def test_a_power_cut_at_any_moment_loses_at_most_flush_ms_of_audio(tmp_path: Path, seed: int) -> None:
+    """Each file is cut to its synced length, or to any length between that and its whole length."""
     chance = random.Random(seed)
     rig = Rig(tmp_path, segment_s=10, flush_ms=250)
     channels = [ChannelKey("s_1", f"C{n:02d}") for n in range(1, 5)]
@@ -284,11 +286,11 @@ def test_after_a_power_cut_at_any_moment_at_most_flush_ms_of_sound_are_gone(
     for key in channels:
         kept = stored_packets(tmp_path, key) if index.of(key) else []
         assert kept == put[key][: len(kept)]
-        assert (len(put[key]) - len(kept)) * 20 <= 250 + 20  # and the packet that just came
+        assert (len(put[key]) - len(kept)) * 20 <= 250 + 20  # and the newest packet
     rig.writer.close()
 
 
-def test_a_header_alone_is_removed_and_zeros_too(tmp_path: Path) -> None:
+def test_files_with_only_a_header_or_zeros_are_removed(tmp_path: Path) -> None:
     folder = tmp_path / "s_1" / "C01"
     rig = Rig(tmp_path)
     rig.put([packet_at(0)])

@@ -1,4 +1,4 @@
-"""The figures the media path must reach on made-up networks: the short form of `scripts/bench_media.py`."""
+"""The media path reaches its figures on simulated networks: a short run of `scripts/bench_media.py`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def payloads(with_dtx: bool) -> tuple[bytes, ...]:
 
 
 @pytest.mark.parametrize("network", TABLE, ids=[network.name for network in TABLE])
-def test_no_more_sound_is_lost_than_packets_and_every_word_keeps_its_place(network: Network) -> None:
+def test_audio_loss_is_at_most_packet_loss_and_every_word_keeps_its_time(network: Network) -> None:
     lost, ours, stock = compare(payloads(network.dtx), network, seed=1)
     assert ours.lost <= lost
     assert ours.error_ms <= 20
-    assert ours.above_target_s <= 2.0, "the lag comes back"
+    assert ours.above_target_s <= 2.0, "the lag returns to its start value"
     if network.loss >= 0.02:
-        assert ours.lost < 0.9 * lost, "copies in the next packet bring some back"
+        assert ours.lost < 0.9 * lost, "copies in the next packet restore some packets"
         assert ours.lost < 0.5 * stock.lost
 
 

@@ -1,4 +1,4 @@
-"""Containers that stream in: whole however they are cut, bounded on both sides; their thread always ends."""
+"""Streamed containers: the same audio for every cut; bounded queues on both sides; the thread always ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def decoders() -> AsyncIterator[list[StreamDecoder]]:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
-async def everything(decoder: StreamDecoder) -> np.ndarray:
+async def all_audio(decoder: StreamDecoder) -> np.ndarray:
     parts = []
     while pieces := await decoder.pieces():
         parts += [piece.samples for piece in pieces]
@@ -35,13 +35,13 @@ async def everything(decoder: StreamDecoder) -> np.ndarray:
 
 @pytest.mark.parametrize("encoding", ["webm", "ogg"])
 @pytest.mark.parametrize("size", [1, 333, 100_000])
-async def test_the_same_sound_comes_out_however_it_is_cut(
+async def test_the_decoded_audio_is_the_same_for_every_cut(
     decoders: list[StreamDecoder], encoding: str, size: int
 ) -> None:
     data = container_of(encoding, SOUND)
     decoder = StreamDecoder(encoding)
     decoders.append(decoder)
-    reading = asyncio.create_task(everything(decoder))
+    reading = asyncio.create_task(all_audio(decoder))
     for at in range(0, len(data), size):
         await decoder.write(data[at : at + size])
     decoder.end_input()
@@ -50,7 +50,7 @@ async def test_the_same_sound_comes_out_however_it_is_cut(
     assert [round(onset, 2) for onset in onsets_of(sound)] == [0.1, 1.0, 2.4]
 
 
-async def test_sound_comes_out_before_the_stream_is_over(decoders: list[StreamDecoder]) -> None:
+async def test_audio_is_decoded_before_the_stream_ends(decoders: list[StreamDecoder]) -> None:
     data = container_of("webm", SOUND)
     decoder = StreamDecoder("webm")
     decoders.append(decoder)
@@ -58,7 +58,7 @@ async def test_sound_comes_out_before_the_stream_is_over(decoders: list[StreamDe
     assert await asyncio.wait_for(decoder.pieces(), 10)
 
 
-async def test_a_reader_that_does_not_come_holds_up_the_writer(
+async def test_the_writer_waits_for_a_slow_reader(
     decoders: list[StreamDecoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(container, "BYTES_MAX", 2000)
@@ -75,12 +75,12 @@ async def test_a_reader_that_does_not_come_holds_up_the_writer(
     writing = asyncio.create_task(write())
     await asyncio.sleep(0.3)
     assert not writing.done()
-    assert len(await asyncio.wait_for(everything(decoder), 20)) > 47_000
+    assert len(await asyncio.wait_for(all_audio(decoder), 20)) > 47_000
     await writing
 
 
 @pytest.mark.parametrize("encoding", ["webm", "ogg"])
-async def test_what_cannot_be_read_is_said(decoders: list[StreamDecoder], encoding: str) -> None:
+async def test_unreadable_containers_raise_an_error(decoders: list[StreamDecoder], encoding: str) -> None:
     decoder = StreamDecoder(encoding)
     decoders.append(decoder)
     await decoder.write(b"this is no container " * 5000)
@@ -91,20 +91,20 @@ async def test_what_cannot_be_read_is_said(decoders: list[StreamDecoder], encodi
         await decoder.write(b"more")
 
 
-async def test_bytes_without_sound_have_an_end(
+async def test_a_limit_holds_for_bytes_without_audio(
     decoders: list[StreamDecoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(container, "BYTES_WITHOUT_AUDIO_MAX", 50_000)
     decoder = StreamDecoder("webm")
     decoders.append(decoder)
-    void = b"\xec\x40\x00"  # an element of the format that holds nothing
+    void = b"\xec\x40\x00"  # an empty element of the format
     await decoder.write(container_of("webm", SOUND)[:200])
     with pytest.raises(StreamError, match="webm"):
         for _ in range(100):
             await decoder.write(void * 500)
 
 
-async def test_closing_ends_a_thread_that_waits_for_bytes_or_for_room(
+async def test_closing_ends_a_thread_that_waits_for_bytes_or_space(
     decoders: list[StreamDecoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(container, "SAMPLES_MAX", 100)
@@ -114,7 +114,7 @@ async def test_closing_ends_a_thread_that_waits_for_bytes_or_for_room(
     await asyncio.wait_for(asyncio.gather(hungry.close(), full.close()), 10)
 
 
-async def test_damage_in_the_middle_leaves_what_came_before(decoders: list[StreamDecoder]) -> None:
+async def test_audio_before_a_damaged_part_is_decoded(decoders: list[StreamDecoder]) -> None:
     data = bytearray(container_of("webm", SOUND))
     middle = len(data) // 2
     data[middle : middle + 40] = bytes(40)
@@ -122,5 +122,5 @@ async def test_damage_in_the_middle_leaves_what_came_before(decoders: list[Strea
     decoders.append(decoder)
     await decoder.write(bytes(data))
     decoder.end_input()
-    sound = await asyncio.wait_for(everything(decoder), 20)
+    sound = await asyncio.wait_for(all_audio(decoder), 20)
     assert len(sound) > 16_000

@@ -1,4 +1,4 @@
-"""Long recordings are cut where it is quiet, and nothing is lost between the pieces."""
+"""Long recordings are cut at quiet places, and no audio is lost between the pieces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def speech_with_pauses(seconds: int, pauses_s: list[float]) -> np.ndarray[tuple[
     return samples
 
 
-def test_a_short_recording_stays_whole() -> None:
+def test_a_short_recording_is_not_cut() -> None:
     assert cut_at_quiet(speech_with_pauses(30, [])) == [(0, 30 * SECOND)]
 
 

@@ -1,4 +1,4 @@
-"""A sender's clock is measured from the promptest packets, over jitter, and never corrects a position."""
+"""A sender's clock drift is measured from the packets with the least delay; it corrects no position."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_drift_is_found_within_10_ppm_after_two_minutes_and_2_after_ten(ppm: flo
     assert drift.ppm is not None and abs(drift.ppm - ppm) < 2
 
 
-def test_too_little_gives_no_figure() -> None:
+def test_too_few_packets_give_no_figure() -> None:
     drift = Drift()
     play(drift, 0.5, 100)
     assert drift.ppm is None
@@ -42,7 +42,7 @@ def test_memory_is_bounded() -> None:
     assert len(drift.anchors) == 10
 
 
-def test_a_break_of_the_clock_forgets_what_was_learnt() -> None:
+def test_a_jump_of_the_clock_resets_the_measurement() -> None:
     drift = Drift()
     play(drift, 2, 100)
     drift.restart()

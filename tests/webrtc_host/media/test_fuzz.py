@@ -10,7 +10,7 @@ from bench.media_fuzz import fuzz
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_2000_mutated_packets_cost_nothing_but_themselves(
+async def test_2000_mutated_packets_affect_no_other_packets(
     seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.CRITICAL):

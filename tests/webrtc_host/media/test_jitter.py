@@ -1,4 +1,4 @@
-"""Packets come out in order, holes are given up in time, and every packet is accounted for."""
+"""Packets come out in order, the wait for a missing packet ends in time, and every packet is counted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def assert_accounted(buffer: JitterBuffer) -> None:
     assert s.received == s.released + buffer.held + s.late + s.duplicates + s.strays
 
 
-def test_packets_in_order_pass_at_once() -> None:
+def test_packets_in_order_are_released_at_once() -> None:
     buffer, _ = started()
     for number in range(20, 200):
         assert numbers(buffer.feed(packet(number))) == [number]
@@ -51,14 +51,14 @@ def test_the_first_packets_are_put_in_order_too() -> None:
     assert not any(frame.lost_before or frame.is_restart for frame in frames)
 
 
-def test_a_packet_that_was_overtaken_takes_its_place() -> None:
+def test_a_reordered_packet_is_put_in_its_place() -> None:
     buffer, _ = started()
     assert numbers(buffer.feed(packet(21))) == []
     assert numbers(buffer.feed(packet(20, 22 * PACKET))) == [20, 21]
     assert (buffer.statistics.reordered, buffer.statistics.lost) == (1, 0)
 
 
-def test_a_hole_is_given_up_when_the_wait_is_over_and_the_next_packet_says_how_many() -> None:
+def test_after_the_wait_the_next_packet_has_the_number_of_lost_packets() -> None:
     buffer, _ = started()
     assert buffer.feed(packet(23, 1000 * MS)) == []
     assert buffer.feed(packet(24, 1050 * MS)) == []
@@ -68,14 +68,14 @@ def test_a_hole_is_given_up_when_the_wait_is_over_and_the_next_packet_says_how_m
     assert buffer.statistics.lost == 3
 
 
-def test_the_tick_gives_a_hole_up_when_no_packet_comes_any_more() -> None:
+def test_the_tick_ends_the_wait_when_no_packet_comes() -> None:
     buffer, _ = started()
     buffer.feed(packet(21, 1000 * MS))
     assert buffer.on_tick(1050 * MS) == []
     assert numbers(buffer.on_tick(1100 * MS)) == [21]
 
 
-def test_each_hole_has_a_wait_of_its_own() -> None:
+def test_each_missing_packet_has_a_separate_wait() -> None:
     buffer, _ = started()
     buffer.feed(packet(21, 1000 * MS))
     buffer.feed(packet(23, 1080 * MS))
@@ -83,7 +83,7 @@ def test_each_hole_has_a_wait_of_its_own() -> None:
     assert numbers(buffer.on_tick(1180 * MS)) == [23]
 
 
-def test_late_and_double_packets_are_told_apart_and_dropped() -> None:
+def test_late_and_duplicate_packets_are_dropped_and_counted_separately() -> None:
     buffer, _ = started()
     buffer.feed(packet(21, 1000 * MS))
     buffer.on_tick(1100 * MS)
@@ -95,7 +95,7 @@ def test_late_and_double_packets_are_told_apart_and_dropped() -> None:
     assert_accounted(buffer)
 
 
-def test_the_wait_follows_what_the_network_does_within_its_bounds() -> None:
+def test_the_wait_adapts_to_the_network_within_its_bounds() -> None:
     buffer, _ = started()
     assert buffer.wait_samples == PROMPT.wait_first_samples
     memory = PROMPT.memory_samples
@@ -108,30 +108,30 @@ def test_the_wait_follows_what_the_network_does_within_its_bounds() -> None:
     buffer.feed(packet(23, at + 100 * MS))
     buffer.on_tick(at + 500 * MS)
     buffer.feed(packet(22, at + 900 * MS))
-    assert buffer.wait_samples == PROMPT.wait_max_samples, "a late one teaches too"
+    assert buffer.wait_samples == PROMPT.wait_max_samples, "late packets increase the wait too"
 
 
-def test_the_number_wraps_and_nobody_notices() -> None:
+def test_the_sequence_number_may_wrap() -> None:
     buffer, frames = started(packets=20)
     for number in range(20, 300):
         frames += buffer.feed(packet(number))
     assert numbers(frames) == list(range(300))
 
 
-def test_a_new_sender_takes_over_with_its_second_packet_and_loses_none() -> None:
+def test_a_new_source_replaces_the_old_one_with_its_second_packet_and_loses_none() -> None:
     buffer, _ = started()
-    frames = feed(buffer, [packet(20), packet(22, 430 * MS)])  # 21 is missing when the new one comes
+    frames = feed(buffer, [packet(20), packet(22, 430 * MS)])  # 21 is missing when the new source begins
     at = 440 * MS
     assert buffer.feed(packet(100, at, ssrc=2, first_sequence=7)) == []
     frames += buffer.feed(packet(101, at + PACKET, ssrc=2, first_sequence=7))
-    assert numbers(frames) == [20, 22], "what waited of the old one comes first"
+    assert numbers(frames) == [20, 22], "waiting packets of the old source come first"
     frames = buffer.feed(packet(102, at + 200 * MS, ssrc=2, first_sequence=7))
     assert numbers(frames) == [100, 101, 102]
     assert [frame.is_restart for frame in frames] == [True, False, False]
     assert buffer.statistics.restarts == 1
 
 
-def test_what_is_still_under_way_of_the_old_sender_does_not_bring_it_back() -> None:
+def test_late_packets_of_the_old_source_do_not_make_it_current_again() -> None:
     buffer, _ = started()
     at = 440 * MS
     feed(buffer, [packet(n, at + n * MS, ssrc=2) for n in range(3)])
@@ -140,7 +140,7 @@ def test_what_is_still_under_way_of_the_old_sender_does_not_bring_it_back() -> N
     assert (buffer.statistics.late, buffer.statistics.restarts) == (3, 1)
 
 
-def test_a_single_stranger_changes_nothing() -> None:
+def test_a_single_packet_of_another_source_changes_nothing() -> None:
     buffer, _ = started()
     assert buffer.feed(packet(5, 400 * MS, ssrc=9)) == []
     assert numbers(buffer.feed(packet(20))) == [20]
@@ -152,15 +152,17 @@ def test_a_single_stranger_changes_nothing() -> None:
     assert_accounted(buffer)
 
 
-def test_a_sender_that_jumps_in_its_numbers_is_followed() -> None:
+def test_a_jump_of_the_sequence_number_is_followed() -> None:
     buffer, _ = started()
     at = 430 * MS
     frames = feed(buffer, [packet(30_000 + n, at + n * PACKET) for n in range(10)])
     assert numbers(frames) == [30_000 + n for n in range(len(frames))] and len(frames) > 4
-    assert (frames[0].lost_before, frames[0].is_restart) == (1, False), "RTP time decides what it was"
+    assert (frames[0].lost_before, frames[0].is_restart) == (1, False), (
+        "RTP time shows whether packets were lost"
+    )
 
 
-def test_the_end_releases_what_waits() -> None:
+def test_the_end_releases_waiting_packets() -> None:
     buffer, _ = started()
     feed(buffer, [packet(21), packet(24)])
     frames = buffer.flush()
@@ -168,7 +170,7 @@ def test_the_end_releases_what_waits() -> None:
     assert [frame.lost_before for frame in frames] == [1, 2]
 
 
-def test_held_and_remembered_packets_are_bounded() -> None:
+def test_the_numbers_of_held_and_recorded_packets_are_bounded() -> None:
     config = JitterConfig(packets_max=50, remembered_packets=64)
     buffer, _ = started(config, packets=14)
     assert len(feed(buffer, (packet(n, 14 * PACKET) for n in range(20, 69)))) == 0
@@ -179,7 +181,7 @@ def test_held_and_remembered_packets_are_bounded() -> None:
     assert buffer.remembered <= 64 and buffer.held <= 50
 
 
-def test_jitter_is_measured_as_rfc_3550_says() -> None:
+def test_jitter_is_measured_as_in_rfc_3550() -> None:
     even, _ = started()
     assert even.jitter_ms == 0
     buffer = JitterBuffer(PROMPT)
@@ -201,7 +203,7 @@ networks = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(network=networks, ticks=st.lists(st.booleans(), min_size=200, max_size=200))
-def test_whatever_comes_order_holds_and_every_packet_is_accounted_for(
+def test_for_any_input_the_order_holds_and_every_packet_is_counted(
     network: list[tuple[int, int, int, int]], ticks: list[bool]
 ) -> None:
     buffer, frames, at = JitterBuffer(PROMPT), [], 0

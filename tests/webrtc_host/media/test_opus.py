@@ -1,4 +1,4 @@
-"""Packets become exactly as much 16 kHz sound as RTP time says, whole, lost or broken."""
+"""A packet becomes as many 16 kHz samples as RTP time requires, whether it is whole, lost or damaged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def packets_of(samples: Float32Array, frame: int = FRAME) -> list[bytes]:
 
 
 def likeness(a: Float32Array, b: Float32Array, delay_max: int = 200) -> float:
-    """The best correlation of a with b moved by up to delay_max samples: codecs delay."""
+    """The highest correlation of a with b shifted by up to delay_max samples, because codecs delay audio."""
     n = len(a) - delay_max
     return max(float(np.corrcoef(a[d : d + n], b[:n])[0, 1]) for d in range(delay_max))
 
@@ -43,7 +43,7 @@ def test_a_packet_decodes_to_its_own_length(make: type[Decoder], ms: int) -> Non
     assert likeness(np.concatenate(heard), samples) > 0.98
 
 
-def test_a_lost_packet_comes_back_from_the_copy_in_the_next_one() -> None:
+def test_a_lost_packet_is_restored_from_the_copy_in_the_next_one() -> None:
     rng = np.random.default_rng(1)
     speech = (tone(40, 200.0) * rng.uniform(0.2, 1.0, 40).repeat(FRAME)).astype(np.float32)
     packets = packets_of(speech)
@@ -65,7 +65,7 @@ def test_a_packet_without_a_copy_repairs_nothing() -> None:
     assert len(OpusDecoder().repair(packets[-1], FRAME)) == 0
 
 
-def test_concealment_is_as_long_as_asked_in_steps_of_2_5_ms() -> None:
+def test_concealment_has_the_requested_length_in_steps_of_2_5_ms() -> None:
     decoder = OpusDecoder()
     for packet in packets_of(tone(10)):
         decoder.decode(packet)
@@ -73,7 +73,7 @@ def test_concealment_is_as_long_as_asked_in_steps_of_2_5_ms() -> None:
 
 
 @pytest.mark.parametrize("make", [OpusDecoder, PyavOpusDecoder])
-def test_a_packet_that_cannot_be_read_is_an_error_of_its_own(make: type[Decoder]) -> None:
+def test_an_undecodable_packet_raises_an_error_and_later_packets_decode(make: type[Decoder]) -> None:
     decoder = make()
     packets = packets_of(tone(5))
     for packet in packets[:3]:
@@ -86,7 +86,7 @@ def test_a_packet_that_cannot_be_read_is_an_error_of_its_own(make: type[Decoder]
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=5))
-def test_whatever_bytes_come_the_result_is_sound_in_range_or_a_decode_error(payloads: list[bytes]) -> None:
+def test_any_bytes_give_audio_in_range_or_a_decode_error(payloads: list[bytes]) -> None:
     decoder = OpusDecoder()
     for payload in payloads:
         try:
@@ -99,7 +99,7 @@ def test_whatever_bytes_come_the_result_is_sound_in_range_or_a_decode_error(payl
 
 
 @pytest.mark.parametrize(("codec", "name"), [(Codec.PCMU, "pcm_mulaw"), (Codec.PCMA, "pcm_alaw")])
-def test_g711_is_read_as_ffmpeg_reads_it(codec: Codec, name: str) -> None:
+def test_g711_is_decoded_as_by_ffmpeg(codec: Codec, name: str) -> None:
     context = av.CodecContext.create(name, "r")
     assert isinstance(context, av.AudioCodecContext)
     context.sample_rate, context.layout = 8_000, "mono"
@@ -148,7 +148,7 @@ def test_without_libopus_ffmpeg_decodes_and_one_warning_says_so(
         opus.libopus_works.cache_clear()
 
 
-def test_the_encoder_refuses_lengths_opus_does_not_know() -> None:
+def test_the_encoder_refuses_lengths_that_opus_does_not_have() -> None:
     with pytest.raises(OpusError, match="333 samples"):
         OpusEncoder().encode(np.zeros(333, np.float32))
 
@@ -156,7 +156,7 @@ def test_the_encoder_refuses_lengths_opus_does_not_know() -> None:
 @pytest.mark.parametrize("make", [OpusDecoder, PyavOpusDecoder])
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("right_db", [0, -10, -20])
-def test_stereo_packets_lose_no_side(make: type[Decoder], phase: str, right_db: float) -> None:
+def test_stereo_packets_keep_both_sides(make: type[Decoder], phase: str, right_db: float) -> None:
     planes, said = sides(phase, 48_000, right_db)
     packets = stereo_packets(planes)
     assert all(packet[0] & 4 for packet in packets)
@@ -170,7 +170,7 @@ def test_stereo_packets_lose_no_side(make: type[Decoder], phase: str, right_db: 
         assert part.std() > 0.4 * clean.std()
 
 
-def test_stereo_that_is_lost_is_repaired_and_concealed_in_its_length() -> None:
+def test_lost_stereo_is_repaired_and_concealed_with_its_length() -> None:
     side = speech(48_000)[24_000:72_000]
     packets = stereo_packets(np.stack([side, -side]))
     decoder = OpusDecoder()

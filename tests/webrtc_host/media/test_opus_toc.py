@@ -1,4 +1,4 @@
-"""How long a packet is, read from its first bytes, held against libopus."""
+"""The length of a packet, read from its first bytes and compared with libopus."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from webrtc_host.media.opus_toc import ticks_of
         (b"\xfb\x06", 120),  # six frames
     ],
 )
-def test_the_length_stands_in_the_first_bytes(packet: bytes, milliseconds: float) -> None:
+def test_the_length_is_read_from_the_first_bytes(packet: bytes, milliseconds: float) -> None:
     assert ticks_of(packet) == milliseconds * 48
 
 
 @pytest.mark.parametrize("packet", [b"", b"\xfb", b"\xfb\x07", b"\xfb\x00", b"\x1b\x03", bytes(70_000)])
-def test_what_is_no_packet_is_refused(packet: bytes) -> None:
+def test_invalid_packets_are_refused(packet: bytes) -> None:
     with pytest.raises(ValueError, match="an Opus packet"):
         ticks_of(packet)
 

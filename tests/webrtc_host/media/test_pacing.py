@@ -10,7 +10,7 @@ CONFIG = PaceConfig()
 
 
 def passed(pace: Pace, start: int, now: int) -> int:
-    """How much passes at this moment, from `start` on."""
+    """The number of samples that may pass at this moment, from `start` on."""
     at = start
     while not pace.wait_samples(at + FRAME, now):
         pace.pass_on(FRAME)
@@ -18,7 +18,7 @@ def passed(pace: Pace, start: int, now: int) -> int:
     return at - start
 
 
-def test_a_source_at_pace_never_waits() -> None:
+def test_a_source_in_real_time_never_waits() -> None:
     pace = Pace(CONFIG, 0)
     for end in range(FRAME, 100 * FRAME, FRAME):
         assert pace.wait_samples(end, end) == 0
@@ -50,7 +50,7 @@ def test_a_fast_clock_is_not_slowed() -> None:
         assert pace.wait_samples(now + now // 2000, now) == 0
 
 
-def test_what_was_held_up_passes_at_eight_times_real_time() -> None:
+def test_delayed_audio_passes_at_eight_times_real_time() -> None:
     pace = Pace(CONFIG, 0)
     now = 60 * SAMPLE_RATE
     at = passed(pace, 0, now)
@@ -62,7 +62,7 @@ def test_what_was_held_up_passes_at_eight_times_real_time() -> None:
     assert abs(again - 8 * SAMPLE_RATE) <= SAMPLE_RATE // 5
 
 
-def test_a_clock_that_goes_back_gives_nothing() -> None:
+def test_a_clock_that_goes_back_allows_no_audio() -> None:
     pace = Pace(CONFIG, 1000)
     assert passed(pace, -SAMPLE_RATE * 10, 1000) > 0
     assert pace.wait_samples(-SAMPLE_RATE * 5, 0) > 0

@@ -1,4 +1,4 @@
-"""Sample time follows media and a clock that only grows: no step of the wall clock and no sleep moves it."""
+"""Sample time follows the media and a monotonic clock: wall clock changes and suspends do not change it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_step_of_the_wall_clock_moves_no_sample_time() -> None:
     channel.open()
     for number in range(100):
         if number == 50:
-            wall[0] += timedelta(hours=-7)  # somebody sets the clock
+            wall[0] += timedelta(hours=-7)  # the wall clock is set
         now[0] += 0.02
         channel.feed(Block(number * PACKET, sound()))
     assert session.now_sample() == 2 * 16_000
@@ -42,8 +42,8 @@ async def test_a_step_of_the_wall_clock_moves_no_sample_time() -> None:
     assert not [e for e in rig.logs[session.id].of(EventType.COVERAGE) if e["state"] == "lost"]
 
 
-def test_a_server_that_slept_takes_the_sound_where_it_arrives() -> None:
-    """Its clock stood still (CLOCK_MONOTONIC), the sender's went on for ten minutes."""
+def test_after_a_suspend_of_the_server_audio_continues_without_a_gap() -> None:
+    """The server's clock stopped (CLOCK_MONOTONIC), the sender's ran for ten minutes."""
     timeline, now = Timeline(), 0
     blocks: list[Block] = []
     for number in range(200):
@@ -57,8 +57,8 @@ def test_a_server_that_slept_takes_the_sound_where_it_arrives() -> None:
     assert sum(len(b.samples) for b in blocks if b.kind is BlockKind.AUDIO) == 200 * PACKET
 
 
-def test_a_sender_that_slept_leaves_a_hole_of_its_length() -> None:
-    """Its RTP clock stood still, ours went on."""
+def test_a_suspend_of_the_sender_leaves_a_gap_of_its_length() -> None:
+    """The sender's RTP clock stopped, the server's clock ran."""
     timeline, now = Timeline(), 0
     blocks: list[Block] = []
     for number in range(200):

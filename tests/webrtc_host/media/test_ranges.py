@@ -1,4 +1,4 @@
-"""Ranges agree with a plain set of samples, whatever is added and removed."""
+"""Ranges are equal to a plain set of samples after any additions and removals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pairs = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(sorted)
 
 
 @given(st.lists(st.tuples(st.booleans(), pairs), max_size=20), pairs)
-def test_it_holds_what_was_added_and_not_removed(
+def test_ranges_hold_the_samples_that_were_added_and_not_removed(
     changes: list[tuple[bool, list[int]]], asked: list[int]
 ) -> None:
     ranges, truth = RangeSet(), set[int]()
@@ -44,7 +44,7 @@ def test_the_end_of_the_range_around_a_sample() -> None:
 
 
 @given(st.lists(pairs, max_size=12), pairs)
-def test_gaps_are_what_nobody_took(added: list[list[int]], asked: list[int]) -> None:
+def test_gaps_are_the_samples_outside_all_ranges(added: list[list[int]], asked: list[int]) -> None:
     ranges, truth = RangeSet(), set[int]()
     for start, end in added:
         ranges.add(start, end)
@@ -54,7 +54,7 @@ def test_gaps_are_what_nobody_took(added: list[list[int]], asked: list[int]) -> 
     assert all(a[0] < a[1] < b[0] for a, b in zip(found, found[1:], strict=False))
 
 
-def test_the_oldest_ranges_are_forgotten_first() -> None:
+def test_the_oldest_ranges_are_dropped_first() -> None:
     ranges = RangeSet()
     for start in (0, 20, 40):
         ranges.add(start, start + 10)

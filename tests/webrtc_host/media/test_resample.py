@@ -1,4 +1,4 @@
-"""Frames of any shape become 16 kHz mono, and every sample stays where it was."""
+"""Frames of any format become 16 kHz mono, and every sample keeps its time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tone(n: int, rate: int = 48_000, hertz: float = 440) -> NDArray[np.float64]:
 
 
 def run(signal: NDArray[np.float64], size: int = 960, rate: int = 48_000, start: int = 0) -> list[Piece]:
-    """One signal (channels, n) cut into frames; the pieces in order, with the end of it."""
+    """Cut one signal (channels, n) into frames; returns the resampled pieces with the flushed end."""
     resampler, pieces = Resampler(), []
     for at in range(0, signal.shape[1], size):
         pieces += resampler.feed(frame_of(signal[:, at : at + size], rate, start + at))
@@ -57,7 +57,7 @@ def assert_contiguous(pieces: list[Piece]) -> None:
 
 
 @pytest.mark.parametrize(("rate", "at"), [(48_000, 4800), (44_100, 4410), (32_000, 3200), (8_000, 800)])
-def test_an_impulse_stays_where_it_was(rate: int, at: int) -> None:
+def test_an_impulse_keeps_its_time(rate: int, at: int) -> None:
     signal = np.zeros((1, rate // 5))
     signal[0, at] = 1.0
     out = joined(run(signal, rate // 50, rate))
@@ -79,7 +79,7 @@ def test_timestamps_are_contiguous_and_begin_with_the_first_frame() -> None:
     assert_contiguous(pieces)
 
 
-def test_a_gap_in_media_time_flushes_and_begins_anew() -> None:
+def test_a_gap_in_media_time_flushes_and_restarts_the_resampler() -> None:
     resampler = Resampler()
     pieces = resampler.feed(frame_of(tone(960)[np.newaxis], pts=0))
     pieces += resampler.feed(frame_of(tone(960)[np.newaxis], pts=5 * 960))
@@ -107,7 +107,7 @@ def test_frames_without_a_timestamp_follow_each_other() -> None:
     assert sum(len(piece.samples) for piece in pieces) == 5 * 320
 
 
-def test_another_rate_layout_or_format_later_is_taken_in_stride() -> None:
+def test_rate_layout_and_format_may_change_later() -> None:
     resampler, pieces = Resampler(), []
     frames = [
         frame_of(np.stack([tone(960)] * 2), pts=0),
@@ -139,7 +139,7 @@ def test_every_sample_format_has_the_same_scale(sample_format: str) -> None:
     assert np.abs(planes[1] - 0.5 * tone(960)).max() < 0.01
 
 
-def test_what_is_no_number_becomes_silence() -> None:
+def test_not_a_number_becomes_silence() -> None:
     planes = tone(960)[np.newaxis]
     planes[0, 10:20] = np.nan
     planes[0, 30] = np.inf
@@ -153,7 +153,7 @@ def run_float(planes: NDArray[np.float64]) -> list[Piece]:
 
 
 @pytest.mark.parametrize("rate", [1, 3_999, 400_000])
-def test_a_rate_nobody_records_at_is_refused(rate: int) -> None:
+def test_an_implausible_rate_is_refused(rate: int) -> None:
     with pytest.raises(FrameError, match=str(rate)):
         Resampler().feed(frame_of(tone(960)[np.newaxis], rate))
 
@@ -162,7 +162,7 @@ def test_media_time_is_that_of_opus() -> None:
     assert MEDIA_RATE == 48_000
 
 
-def test_a_gap_forgets_nothing_of_how_the_sides_are_wired() -> None:
+def test_a_gap_does_not_reset_the_detected_stereo_wiring() -> None:
     """Otherwise every speech after a pause would begin with a cancelled hop."""
     resampler, side = Resampler(), tone(960)
     frame = np.stack([side, -side])

@@ -1,4 +1,4 @@
-"""A stream of packets becomes sound in its right place: repaired, concealed or exactly silent."""
+"""A stream of packets becomes audio at its true time: repaired, concealed or exactly silent."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sent(numbers: Iterable[int], *, later: int = 0) -> list[RtpPacket]:
     return [packet(n, (n + 1) * PACKET + later, payload=PAYLOADS[n]) for n in numbers]
 
 
-def hear(packets: Iterable[RtpPacket], stream: RtpStream | None = None) -> tuple[RtpStream, list[Block]]:
+def decode(packets: Iterable[RtpPacket], stream: RtpStream | None = None) -> tuple[RtpStream, list[Block]]:
     stream = stream or RtpStream(Codec.OPUS)
     blocks: list[Block] = []
     for one in packets:
@@ -52,8 +52,8 @@ def truth() -> Float32Array:
     return np.concatenate([decoder.decode(payload) for payload in PAYLOADS])
 
 
-def test_what_comes_whole_is_decoded_whole_and_goes_out_with_its_packets() -> None:
-    stream, blocks = hear(sent(range(COUNT)))
+def test_a_complete_stream_is_decoded_completely_and_its_packets_are_passed_on() -> None:
+    stream, blocks = decode(sent(range(COUNT)))
     np.testing.assert_array_equal(joined_samples(blocks), truth())
     packets = [block.packet for block in blocks if isinstance(block, PacketBlock)]
     assert [p.payload for p in packets if p is not None] == list(PAYLOADS)
@@ -62,8 +62,8 @@ def test_what_comes_whole_is_decoded_whole_and_goes_out_with_its_packets() -> No
     )
 
 
-def test_one_lost_packet_comes_back_from_the_next_one() -> None:
-    stream, blocks = hear(sent(n for n in range(COUNT) if n != END - 1))
+def test_one_lost_packet_is_restored_from_the_next_one() -> None:
+    stream, blocks = decode(sent(n for n in range(COUNT) if n != END - 1))
     assert (stream.jitter.statistics.lost, stream.repairs.repaired) == (1, 1)
     assert samples_of(blocks, BlockKind.LOST) == stream.repairs.concealed_samples == 0
     hole = slice((END - 1) * PACKET, END * PACKET)
@@ -71,15 +71,15 @@ def test_one_lost_packet_comes_back_from_the_next_one() -> None:
 
 
 def test_up_to_100_ms_are_concealed_and_the_last_of_them_repaired() -> None:
-    stream, blocks = hear(sent(n for n in range(COUNT) if not END - 5 <= n < END))
+    stream, blocks = decode(sent(n for n in range(COUNT) if not END - 5 <= n < END))
     assert stream.repairs.repaired == 1
     assert stream.repairs.concealed_samples == 4 * PACKET
     assert samples_of(blocks, BlockKind.LOST) == 0
     assert len(joined_samples(blocks)) == COUNT * PACKET
 
 
-def test_longer_holes_are_exact_silence_but_for_the_last_packet() -> None:
-    stream, blocks = hear(sent(n for n in range(COUNT) if not END - 20 <= n < END))
+def test_longer_gaps_are_exact_silence_except_for_the_last_packet() -> None:
+    stream, blocks = decode(sent(n for n in range(COUNT) if not END - 20 <= n < END))
     assert samples_of(blocks, BlockKind.LOST) == 19 * PACKET
     assert (stream.repairs.repaired, stream.repairs.concealed_samples) == (1, 0)
     assert not joined_samples(blocks)[(END - 20) * PACKET : (END - 1) * PACKET].any()
@@ -87,58 +87,58 @@ def test_longer_holes_are_exact_silence_but_for_the_last_packet() -> None:
     assert np.corrcoef(heard, truth()[(END + 10) * PACKET :])[0, 1] > 0.95
 
 
-def test_silence_the_sender_did_not_send_is_not_lost() -> None:
-    """DTX: RTP time goes on, the numbers have no hole."""
+def test_discontinuous_transmission_is_not_counted_as_loss() -> None:
+    """DTX: RTP time advances, and no sequence number is missing."""
     early, late = sent(range(70)), sent(range(90, COUNT))
     late = [dataclasses.replace(p, sequence=(p.sequence - 20) % 2**16) for p in late]
-    stream, blocks = hear([*early, *late])
+    stream, blocks = decode([*early, *late])
     assert samples_of(blocks, BlockKind.LOST) == 0
     assert stream.timeline.statistics.silent == 20 * PACKET
     assert len(joined_samples(blocks)) == COUNT * PACKET
 
 
-def test_silence_that_was_not_sent_at_the_very_start_is_not_lost_either() -> None:
+def test_discontinuous_transmission_at_the_start_is_not_counted_as_loss() -> None:
     late = [dataclasses.replace(p, sequence=(p.sequence - 20) % 2**16) for p in sent(range(23, 60))]
-    stream, blocks = hear([*sent(range(3)), *late])
+    stream, blocks = decode([*sent(range(3)), *late])
     assert samples_of(blocks, BlockKind.LOST) == 0
     assert stream.timeline.statistics.silent == 20 * PACKET
 
 
-def test_a_packet_that_cannot_be_decoded_costs_itself() -> None:
+def test_an_undecodable_packet_affects_no_other() -> None:
     packets = sent(range(COUNT))
     packets[END - 2] = dataclasses.replace(packets[END - 2], payload=b"\x7b\xff\xff")
     packets[END - 1] = dataclasses.replace(packets[END - 1], payload=bytes(3000))
-    stream, blocks = hear(packets)
+    stream, blocks = decode(packets)
     assert stream.repairs.undecodable == 2
     assert stream.repairs.repaired == 1 and stream.repairs.concealed_samples == PACKET
     assert len(joined_samples(blocks)) == COUNT * PACKET
 
 
-def test_a_sender_of_rubbish_alone_is_silence_after_100_ms() -> None:
+def test_undecodable_packets_alone_become_silence_after_100_ms() -> None:
     packets = sent(range(40))
     packets += [dataclasses.replace(p, payload=b"\x7b\xff\xff") for p in sent(range(40, COUNT - 1))]
-    stream, blocks = hear([*packets, *sent([COUNT - 1])])
+    stream, blocks = decode([*packets, *sent([COUNT - 1])])
     assert stream.repairs.undecodable == COUNT - 41
     assert stream.repairs.concealed_samples == 5 * PACKET
     assert len(joined_samples(blocks)) == COUNT * PACKET
 
 
-def test_padding_alone_leaves_no_mark() -> None:
+def test_packets_with_padding_alone_change_nothing() -> None:
     packets = sent(range(60))
     after = [dataclasses.replace(p, sequence=(p.sequence + 1) % 2**16) for p in sent(range(60, COUNT))]
     padding = packet(60, 60 * PACKET)
-    stream, blocks = hear([*packets, dataclasses.replace(padding, payload=b""), *after])
+    stream, blocks = decode([*packets, dataclasses.replace(padding, payload=b""), *after])
     assert stream.repairs.undecodable == 0
     np.testing.assert_array_equal(joined_samples(blocks), truth())
 
 
-def test_a_new_sender_goes_on_after_the_old_one_with_a_fresh_decoder() -> None:
+def test_a_new_source_continues_after_the_old_one_with_a_new_decoder() -> None:
     first = sent(range(70))
     at = 70 * PACKET + 500 * MS
     second = [
         packet(n, at + (n + 1) * PACKET, payload=PAYLOADS[n], ssrc=2, first_timestamp=77) for n in range(70)
     ]
-    stream, blocks = hear([*first, *second])
+    stream, blocks = decode([*first, *second])
     assert stream.timeline.statistics.restarts == 1
     assert samples_of(blocks, BlockKind.LOST) == 500 * MS
     heard = joined_samples(blocks)
@@ -146,18 +146,18 @@ def test_a_new_sender_goes_on_after_the_old_one_with_a_fresh_decoder() -> None:
 
 
 def test_an_outage_longer_than_half_a_minute_keeps_rtp_time() -> None:
-    """A step of 40 s that our clock saw too is no restart, whatever the jitter of its first packet."""
+    """A step of 40 s in RTP time and in server time is no restart, for any jitter of its first packet."""
     later = 2_000
     after = [
         packet(n + later, (n + later + 1) * PACKET + (150 * MS if n == 70 else 0), payload=PAYLOADS[n])
         for n in range(70, COUNT)
     ]
-    stream, blocks = hear([*sent(range(70)), *after])
+    stream, blocks = decode([*sent(range(70)), *after])
     assert stream.timeline.statistics.restarts == 0
     assert blocks[-1].end_sample - blocks[0].start_sample == (COUNT + later) * PACKET
 
 
-def test_g711_takes_its_own_clock() -> None:
+def test_g711_uses_its_own_rtp_clock() -> None:
     stream = RtpStream(Codec.PCMU)
     blocks: list[Block] = []
     for n in range(50):
@@ -165,7 +165,9 @@ def test_g711_takes_its_own_clock() -> None:
     blocks += stream.flush()
     assert_contiguous(blocks)
     assert len(joined_samples(blocks)) == 50 * PACKET
-    assert not any(isinstance(block, PacketBlock) for block in blocks), "only Opus is kept as it came"
+    assert not any(isinstance(block, PacketBlock) for block in blocks), (
+        "only Opus packets are archived unchanged"
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -174,13 +176,13 @@ def test_g711_takes_its_own_clock() -> None:
     delays=st.lists(st.integers(0, 110 * MS), min_size=COUNT, max_size=COUNT),
     doubled=st.sets(st.integers(0, COUNT - 1), max_size=20),
 )
-def test_every_packet_that_comes_within_the_wait_is_heard_in_its_place(
+def test_every_packet_within_the_wait_is_decoded_at_its_time(
     lost: set[int], delays: list[int], doubled: set[int]
 ) -> None:
     arrived = [n for n in range(COUNT) if n not in lost]
     packets = [packet(n, (n + 1) * PACKET + delays[n], payload=PAYLOADS[n]) for n in arrived]
     packets += [p for p in packets if (p.timestamp // TICKS) % COUNT in doubled]
-    stream, blocks = hear(sorted(packets, key=lambda p: p.arrival_sample))
+    stream, blocks = decode(sorted(packets, key=lambda p: p.arrival_sample))
     kept = [b.packet.payload for b in blocks if isinstance(b, PacketBlock) and b.packet is not None]
     assert kept == [PAYLOADS[n] for n in arrived]
     if arrived:
@@ -199,7 +201,7 @@ noise = st.tuples(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(noise, st.integers(0, COUNT - 1)), max_size=80))
-def test_whatever_comes_blocks_never_overlap_nor_run_ahead(
+def test_for_any_input_blocks_do_not_overlap_or_run_ahead(
     things: list[tuple[int, int, int, bytes] | int],
 ) -> None:
     stream, blocks, now = RtpStream(Codec.OPUS), [], 0

@@ -1,4 +1,4 @@
-"""Positions come from RTP time: exact, contiguous, never twice, whatever the network or the sender does."""
+"""Positions come from RTP time: exact, contiguous and unique for any behaviour of network and sender."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def play(
     return blocks
 
 
-def test_the_first_pieces_are_placed_by_the_promptest_arrival_among_them() -> None:
+def test_the_first_pieces_are_placed_by_the_arrival_with_the_least_delay() -> None:
     timeline = Timeline()
     lateness = [90, 70, 55, 3, 40, 25, 12, 30, 8, 20]
     blocks: list[Block] = []
@@ -67,7 +67,7 @@ def test_a_stream_too_short_to_decide_is_placed_at_its_end_or_by_the_tick() -> N
     assert timeline.on_tick(SAMPLE_RATE + 400 * MS)[0].end_sample == SAMPLE_RATE
 
 
-def test_what_the_receiver_holds_back_is_taken_off() -> None:
+def test_the_delay_of_the_receiver_is_subtracted() -> None:
     blocks = play(Timeline(TimelineConfig(receive_delay_samples=80 * MS)), 0, 10, at=5 * SAMPLE_RATE)
     assert blocks[0].end_sample == 5 * SAMPLE_RATE - 80 * MS
 
@@ -86,14 +86,14 @@ def test_lost_packets_become_an_explicit_gap_of_exactly_their_length() -> None:
     assert timeline.statistics.lost == 5 * PACKET
 
 
-def test_the_32_bit_wrap_is_not_noticed() -> None:
+def test_rtp_time_may_wrap_at_32_bits() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 100, ticks=RTP_TICKS - 50 * TICKS - 7)
     assert_contiguous(blocks)
     assert kinds(blocks)[BlockKind.AUDIO] == 100 * PACKET == blocks[-1].end_sample - blocks[0].start_sample
 
 
-def test_a_day_of_packets_with_wraps_and_losses_ends_within_20_ms_of_the_truth() -> None:
+def test_after_a_day_with_wraps_and_losses_the_error_is_below_20_ms() -> None:
     timeline = Timeline()
     rng = np.random.default_rng(7)
     start, at, ticks = None, 0, RTP_TICKS - 12_345
@@ -111,7 +111,7 @@ def test_a_day_of_packets_with_wraps_and_losses_ends_within_20_ms_of_the_truth()
 
 
 @pytest.mark.parametrize("ppm", [100, -100])
-def test_a_day_on_a_clock_that_drifts_keeps_rtp_time_and_shows_the_drift(ppm: int) -> None:
+def test_a_day_with_clock_drift_keeps_rtp_time_and_reports_the_drift(ppm: int) -> None:
     """8.6 s apart at its end: positions are the sender's samples, and nothing is taken for a break."""
     timeline, first = Timeline(), None
     rng = np.random.default_rng(9)
@@ -137,7 +137,7 @@ def test_overlapping_pieces_are_trimmed() -> None:
     assert timeline.statistics.trimmed == PACKET // 2 + PACKET
 
 
-def test_a_source_that_stood_still_gets_the_missing_time_as_a_pause() -> None:
+def test_after_a_stopped_source_the_missing_time_is_a_pause() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50)
     at = 50 * PACKET + 3 * SAMPLE_RATE
@@ -152,7 +152,7 @@ def test_a_source_that_stood_still_gets_the_missing_time_as_a_pause() -> None:
     assert timeline.statistics.pauses == 1
 
 
-def test_packets_that_were_held_up_and_come_at_once_get_nothing_inserted() -> None:
+def test_no_pause_is_inserted_before_delayed_packets_that_arrive_together() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50)
     outage = int(1.5 * SAMPLE_RATE)
@@ -165,7 +165,7 @@ def test_packets_that_were_held_up_and_come_at_once_get_nothing_inserted() -> No
     assert timeline.statistics.bursts == 1
 
 
-def test_a_few_packets_pushed_together_after_a_pause_do_not_look_like_a_burst() -> None:
+def test_a_few_packets_close_together_after_a_pause_are_no_burst() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50)
     at = 50 * PACKET + SAMPLE_RATE
@@ -176,7 +176,7 @@ def test_a_few_packets_pushed_together_after_a_pause_do_not_look_like_a_burst() 
     assert (timeline.statistics.pauses, timeline.statistics.bursts) == (1, 0)
 
 
-def test_a_decision_that_takes_too_long_is_made_by_the_tick() -> None:
+def test_the_tick_makes_a_decision_that_takes_too_long() -> None:
     timeline = Timeline()
     play(timeline, 0, 50)
     at = 50 * PACKET + SAMPLE_RATE
@@ -186,7 +186,7 @@ def test_a_decision_that_takes_too_long_is_made_by_the_tick() -> None:
     assert kinds(blocks) == {BlockKind.PAUSED: SAMPLE_RATE, BlockKind.AUDIO: PACKET, BlockKind.LOST: 0}
 
 
-def test_the_end_hands_on_what_waits_for_a_decision() -> None:
+def test_the_end_passes_on_blocks_that_wait_for_a_decision() -> None:
     timeline = Timeline()
     play(timeline, 0, 50)
     assert timeline.feed(50 * TICKS, sound(50), 50 * PACKET + SAMPLE_RATE) == []
@@ -194,7 +194,7 @@ def test_the_end_hands_on_what_waits_for_a_decision() -> None:
     assert timeline.flush() == []
 
 
-def test_an_outage_that_rtp_time_accounts_for_is_lost_not_paused() -> None:
+def test_an_outage_with_advanced_rtp_time_is_a_loss_and_no_pause() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50)
     blocks += play(timeline, 150, 50, ticks=150 * TICKS, at=150 * PACKET)
@@ -203,7 +203,7 @@ def test_an_outage_that_rtp_time_accounts_for_is_lost_not_paused() -> None:
     assert timeline.statistics.pauses == 0
 
 
-def test_a_sender_that_starts_over_goes_on_at_the_present() -> None:
+def test_a_restarted_sender_continues_at_the_present_time() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50, ticks=4_000_000_000, at=PACKET)
     at = 51 * PACKET + 700 * MS
@@ -214,7 +214,7 @@ def test_a_sender_that_starts_over_goes_on_at_the_present() -> None:
     assert kinds(blocks)[BlockKind.AUDIO] == 100 * PACKET
 
 
-def test_unrolled_time_of_a_decoder_that_took_a_restart_for_a_wrap_is_understood() -> None:
+def test_a_restart_that_a_decoder_treated_as_a_wrap_is_detected() -> None:
     """aiortc adds 2**32 when a timestamp goes back, a jump of 24.8 h."""
     timeline = Timeline()
     play(timeline, 0, 50, ticks=10_000_000, at=PACKET)
@@ -225,7 +225,7 @@ def test_unrolled_time_of_a_decoder_that_took_a_restart_for_a_wrap_is_understood
     assert timeline.statistics.restarts == 1
 
 
-def test_rtp_time_that_runs_ahead_of_the_clock_does_not_take_the_channel_along() -> None:
+def test_rtp_time_far_ahead_of_the_clock_does_not_move_the_channel_ahead() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50)
     for i in range(20):  # 29 s of RTP time in every packet
@@ -238,7 +238,7 @@ def quiet_for(timeline: Timeline, last: int, seconds: int) -> list[Block]:
     return [block for ms in range(0, seconds * 1000, 250) for block in timeline.on_tick(last + ms * MS)]
 
 
-def test_a_quiet_line_is_filled_behind_the_present_and_goes_on_where_rtp_time_says() -> None:
+def test_a_silent_track_is_filled_up_to_the_present_and_continues_at_its_rtp_time() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50)
     last = 50 * PACKET
@@ -257,7 +257,7 @@ def test_a_quiet_line_is_filled_behind_the_present_and_goes_on_where_rtp_time_sa
     }
 
 
-def test_of_what_was_held_up_for_seconds_only_the_one_that_ended_the_utterance_is_missing() -> None:
+def test_of_a_long_delay_only_the_time_that_ended_the_utterance_is_missing() -> None:
     timeline = Timeline()
     blocks = play(timeline, 0, 50)
     last, outage = 50 * PACKET, 8 * SAMPLE_RATE
@@ -270,7 +270,7 @@ def test_of_what_was_held_up_for_seconds_only_the_one_that_ended_the_utterance_i
     assert timeline.statistics.bursts == 1
 
 
-def test_a_stall_of_ours_is_not_taken_for_a_quiet_line() -> None:
+def test_a_stall_of_the_server_is_not_treated_as_a_silent_track() -> None:
     timeline = Timeline()
     play(timeline, 0, 50)
     assert timeline.on_tick(50 * PACKET) == []
@@ -278,8 +278,8 @@ def test_a_stall_of_ours_is_not_taken_for_a_quiet_line() -> None:
     assert not timeline.is_quiet
 
 
-def test_a_slow_sender_clock_is_never_taken_for_a_pause() -> None:
-    """300 ppm slow for an hour is 1.08 s of lateness that grew by itself."""
+def test_a_slow_sender_clock_is_not_treated_as_a_pause() -> None:
+    """300 ppm too slow for an hour is 1.08 s of slowly growing delay."""
     timeline = Timeline()
     rng = np.random.default_rng(3)
     for i in range(0, 180_000, 25):  # every 25th packet, so arrivals are 500 ms apart
@@ -300,7 +300,7 @@ steps = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(first=st.integers(0, RTP_TICKS - 1), steps=st.lists(steps, max_size=30), sizes=st.integers(1, 2_000))
-def test_whatever_comes_the_blocks_are_contiguous_and_never_run_away(
+def test_for_any_input_the_blocks_are_contiguous_and_near_the_present(
     first: int, steps: list[tuple[str, int]], sizes: int
 ) -> None:
     timeline, blocks, now, ticks, fed = Timeline(), [], SAMPLE_RATE, first, 0

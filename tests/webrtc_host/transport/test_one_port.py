@@ -160,9 +160,8 @@ async def test_audio_of_a_peer_that_reaches_only_the_tcp_port_arrives_over_tcp()
 async def test_a_peer_with_a_new_nat_address_continues_from_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        "aioice.ice.CONSENT_INTERVAL", 0.5
-    )  # how often the client sends an ICE check; the default is 5 s
+    # The client sends an ICE check this often; the default is 5 s.
+    monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.5)
     async with serving() as served, Relay(served.number) as relay:
         client, _ = await served.connect_through(relay, hum())
         await until(lambda: seconds(served, "C01") > 0.5)
