@@ -55,7 +55,7 @@ missed.
 class WriterConfig:
     """Limits and times of the writer."""
 
-    unsaved_max: int = 100_000  # events that may wait, about 1 kB each
+    unsaved_max: int = 100_000  # events that may wait, about 1.5 kB each (a final with words: 5 kB)
     work_max: int = 1000  # pieces of work that may wait
     group_max: int = 2000  # items per transaction
     keep_events: int | None = None  # newest events kept per session (a record in memory); None: all
