@@ -33,7 +33,6 @@ _LAUGHTER = re.compile(r"(?:h[aeiou]){2,}h?|[아하허호흐히후핫핳흑흫�
 
 
 class Verdict(StrEnum):
-    KEEP = "keep"
     RETRY = "retry"
     NO_SPEECH = "no_speech"
 

@@ -79,7 +79,6 @@ def _declare(lib: ctypes.PyDLL) -> None:
         ("opus_decoder_create", pointer, [size, integer, error]),
         ("opus_decoder_destroy", None, [pointer]),
         ("opus_decode_float", integer, [pointer, text, size, pointer, integer, integer]),
-        ("opus_packet_get_nb_samples", integer, [text, size, size]),
         ("opus_encoder_create", pointer, [size, integer, integer, error]),
         ("opus_encoder_destroy", None, [pointer]),
         ("opus_encode_float", size, [pointer, pointer, integer, text, size]),
@@ -91,11 +90,6 @@ def _declare(lib: ctypes.PyDLL) -> None:
             function.argtypes = arguments
     if hasattr(lib, "opus_packet_has_lbrr"):  # since 1.5
         lib.opus_packet_has_lbrr.argtypes = [text, size]
-
-
-def packet_samples(payload: bytes) -> int:
-    """Length of a packet at 16 kHz; 0 when it cannot be read."""
-    return max(0, int(library().opus_packet_get_nb_samples(payload, len(payload), SAMPLE_RATE)))
 
 
 def has_repair(payload: bytes) -> bool:

@@ -34,7 +34,6 @@ class Repairs:
 
     undecodable: int = 0  # packets
     repaired: int = 0  # packets restored from the copy in the next packet
-    repaired_samples: int = 0
     concealed_samples: int = 0
 
 
@@ -142,7 +141,6 @@ class RtpStream:
         samples = self._decoder.repair(packet.payload, last)
         if len(samples):
             self.repairs.repaired += 1
-            self.repairs.repaired_samples += len(samples)
             return self._place_before(packet, last, samples)
         if last > self._conceal_allowance:
             return []

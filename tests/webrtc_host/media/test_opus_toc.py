@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webrtc_host.media.libopus import packet_samples
+from tests.support.opus_reference import packet_samples
 from webrtc_host.media.opus_toc import ticks_of
 
 
