@@ -26,8 +26,8 @@ MAKERS = {
     # The pipeline knows of speech and of the engine, the channel of packets and of its connection.
     "ChannelStateChanged": {"session.channel", "speech.pipeline"},
     # Recovery announces an utterance at the edge of a gap later, and with other times, than the pipeline.
-    "SpeechStarted": {"recovery.reading", "speech.pipeline"},
-    "SpeechEnded": {"recovery.reading", "speech.pipeline"},
+    "SpeechStarted": {"recovery.publishing", "speech.pipeline"},
+    "SpeechEnded": {"recovery.publishing", "speech.pipeline"},
     "SegmentInterim": {"speech.lines"},
     "SegmentFinal": {"speech.lines"},
     "SegmentRevised": set(),  # nothing makes revisions yet
