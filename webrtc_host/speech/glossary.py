@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -35,12 +36,13 @@ from host_stt_common.plain import plain_mistake
 logger = logging.getLogger(__name__)
 
 FILE_BYTES_MAX = 1024 * 1024
-FORMER_KEYS: dict[str, Any] = {
-    "defaults": {"boost": 1.0, "post": {"min_similarity": 0.86, "min_jamo": 5}, "echo_guard": True},
-    "patterns": [],
-}
-"""Two keys of the file that earlier versions copied into the data folder. They had no effect, so they are
-ignored in a file that still has exactly these values."""
+FORMER_KEYS = frozenset(("defaults", "patterns"))
+FORMER_TERM_KEYS = frozenset(
+    ("active", "aliases", "alert", "boost", "class", "display", "never", "sounds_like")
+)
+"""Keys that earlier versions accepted in the file and never used. A file with them still loads, so that an
+upgrade does not stop a site; they are ignored, and a copy of the file is kept."""
+FORMER_COPY = "glossary.former.yaml"
 
 
 def _channel_id(value: str) -> str:
@@ -188,12 +190,46 @@ def read_file(path: Path) -> GlossaryList:
         raise GlossaryError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise GlossaryError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from error
-    if isinstance(body, dict):
-        body = {key: value for key, value in body.items() if (key, value) not in FORMER_KEYS.items()}
+    former = _remove_former_keys(body)
+    if former:
+        copy = _keep_copy(path)
+        logger.warning(
+            "%s has keys that this version does not use: %s. They are ignored%s",
+            *(path, ", ".join(sorted(former)), f"; {copy} is a copy of the file" if copy else ""),
+        )
     try:
         return parse(body if body is not None else {})
     except GlossaryError as error:
         raise GlossaryError(f"{path}: {error}") from error
+
+
+def _remove_former_keys(body: Any) -> set[str]:
+    """Remove the keys of earlier versions from a file's content. Returns their names."""
+    if not isinstance(body, dict):
+        return set()
+    found = FORMER_KEYS & body.keys()
+    for key in found:
+        del body[key]
+    terms = body.get("terms")
+    for term in terms if isinstance(terms, list) else ():
+        if isinstance(term, dict):
+            unused = FORMER_TERM_KEYS & term.keys()
+            found |= unused
+            for key in unused:
+                del term[key]
+    return set(found)
+
+
+def _keep_copy(path: Path) -> Path | None:
+    """Copy the file beside it, because the next change of the glossary replaces it. None: not possible."""
+    copy = path.with_name(FORMER_COPY)
+    try:
+        if not copy.exists():
+            shutil.copyfile(path, copy)
+    except OSError as error:
+        logger.warning("%s cannot be copied to %s: %s", path, copy, error)
+        return None
+    return copy
 
 
 def write_file(path: Path, new: GlossaryList) -> None:

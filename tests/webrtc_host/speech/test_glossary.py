@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from host_stt.contract import TERMS_MAX
-from webrtc_host.speech.glossary import FILE_BYTES_MAX, Glossary, GlossaryError, PromptTerms
+from webrtc_host.speech.glossary import FILE_BYTES_MAX, FORMER_COPY, Glossary, GlossaryError, PromptTerms
 
 FULL: dict[str, Any] = {
     "version": 1,
@@ -86,19 +86,23 @@ def test_a_list_that_does_not_validate_says_where_and_changes_nothing(
     assert path.read_bytes() == before
 
 
-def test_the_unused_keys_of_the_former_file_are_ignored(path: Path) -> None:
-    """The first start of an earlier version has copied them into the data folder."""
+def test_a_file_with_keys_of_an_earlier_version_loads_and_a_copy_is_kept(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path.parent.mkdir()
     former = (
-        "version: 1\ndefaults: {boost: 1.0, post: {min_similarity: 0.86, min_jamo: 5}, echo_guard: true}\n"
+        "version: 1\ndefaults: {boost: 2.0}\n"
+        "terms: [{canonical: Alpha-1, aliases: [alpha one], class: callsign, channels: [C01]}]\n"
+        "patterns: []\n"
     )
-    path.write_text(former + "terms: [{canonical: Alpha-1}]\npatterns: []\n")
+    path.write_text(former)
     glossary = Glossary(path)
     glossary.load()
-    assert glossary.as_dict() == {"version": 1, "terms": [{"canonical": "Alpha-1"}]}
-    path.write_text(former.replace("boost: 1.0", "boost: 2.0"))
-    with pytest.raises(GlossaryError, match="defaults: this version does not use this key"):
-        glossary.load()
+    assert glossary.as_dict() == {"version": 1, "terms": [{"canonical": "Alpha-1", "channels": ["C01"]}]}
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "does not use: aliases, class, defaults, patterns. They are ignored" in warning
+    glossary.replace(FULL)
+    assert path.with_name(FORMER_COPY).read_text() == former, "a change does not lose what the site wrote"
 
 
 @pytest.mark.parametrize(
