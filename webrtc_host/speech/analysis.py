@@ -110,6 +110,8 @@ class SpeechAnalysis:
         if self._endpointing.state is not State.STOPPING:
             return []
         paused = audio_end_sample - self._endpointing.last_speech_sample
+        # The last frame of a channel is filled up with silence: the audio ends before the frame does.
+        audio_end_sample = min(audio_end_sample, self._ring.end_sample)
         return self._with_audio(
             self._windowing.on_pause(self._endpointing.speech_end_sample, paused, audio_end_sample)
         )
