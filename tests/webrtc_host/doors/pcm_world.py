@@ -89,6 +89,6 @@ async def error_of(socket: aiohttp.ClientWebSocketResponse) -> tuple[str, int]:
     return answer["code"], await close_code(socket)
 
 
-def heard_by(world: World) -> Float32Array:
-    """What reached the channel, the samples themselves."""
+def received_audio(world: World) -> Float32Array:
+    """The samples that reached the channel."""
     return np.concatenate([block.samples for block in world.rig.pipelines[-1].blocks])

@@ -1,4 +1,4 @@
-"""`/ws/backfill/{channel}`: what a client sends after its network came back, and what it may not send."""
+"""`/ws/backfill/{channel}`: audio that a client sends after a network gap, and what is refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RESUME_S = 900.0
 
 
 class OneWord:
-    """An engine that reads one word in every window."""
+    """An engine that returns one word for every window."""
 
     async def transcribe(self, window: Window) -> Transcript:
         start, end = window.start_sample, window.start_sample + len(window.samples)
@@ -53,7 +53,7 @@ class OneWord:
         return Transcript(window.id, (segment,), "en", 1.0, -0.1, 0.0, 1.0)
 
 
-class PastReader(BlockRecorder):
+class PastPipeline(BlockRecorder):
     """A past pipeline that makes one window and one final of every block."""
 
     def __init__(
@@ -84,14 +84,14 @@ class PastReader(BlockRecorder):
 
 
 class World:
-    """A channel that received 5 s, lost 4 s and received 3 s more; its client's token; and the door."""
+    """A channel that received 5 s, lost 4 s and received 3 s more; its client's token; and the endpoint."""
 
     def __init__(self, aiohttp_client: Any) -> None:
         self._aiohttp_client = aiohttp_client
         self.now = [0.0]
         self.rig = Rig(clock=lambda: self.now[0], make_archive=lambda *_: self)
         self.tokens = ResumeTokens(RESUME_S, clock=lambda: self.now[0])
-        self.readers: list[PastReader] = []
+        self.readers: list[PastPipeline] = []
         self.is_held = False
         self.http: Any = None
         self.kept: list[Block] = []
@@ -100,7 +100,7 @@ class World:
         pieces = ((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
         self.channel = fed_channel(self.rig, self.now, *pieces)
         self.channel.coverage.decide(0, 12 * SECOND, CoverageState.SILENCE)
-        self.kept.clear()  # what the archive is given from here on is the late audio
+        self.kept.clear()  # from here on the archive receives the backfill
         connection = self.rig.registry.holder_of(self.channel)
         assert connection is not None
         self.connection = connection
@@ -119,8 +119,8 @@ class World:
 
     def _reader(
         self, channel: Channel, sink: EventSink, notes: CoverageNotes, transcriber: Transcriber
-    ) -> PastReader:
-        self.readers.append(PastReader(channel, sink, notes, transcriber))
+    ) -> PastPipeline:
+        self.readers.append(PastPipeline(channel, sink, notes, transcriber))
         if self.is_held:
             self.readers[-1].may_go_on.clear()
         return self.readers[-1]
@@ -133,7 +133,7 @@ class World:
 
     async def refused(self, close_code: int, code: str, channel: str = "C01", **fields: Any) -> str:
         socket = await self.open(channel, **fields)
-        message = await said_last(socket)
+        message = await last_message(socket)
         assert (message["type"], message["code"], socket.close_code) == ("error", code, close_code), message
         return str(message["message"])
 
@@ -152,7 +152,7 @@ class World:
         return [(e["from_ms"], e["to_ms"]) for e in runs if e["state"] == "transcribed"]
 
 
-async def said_last(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+async def last_message(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
     said: dict[str, Any] = {}
     async for message in socket:
         said = json.loads(message.data)
@@ -181,13 +181,13 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
     await world.store.close()
 
 
-async def test_the_door_says_what_is_missing_and_fills_it(world: World) -> None:
+async def test_the_endpoint_lists_the_gaps_and_fills_them(world: World) -> None:
     await world.start()
     socket = await world.open(start_ms=4000)
     ready = await socket.receive_json()
     assert (ready["type"], ready["now_ms"], ready["missing"]) == ("ready", 12_000, [[5000, 9000]])
     await send(socket, *[pcm(0.5)] * 12, STOP)
-    stopped = await said_last(socket)
+    stopped = await last_message(socket)
     assert (stopped["type"], stopped["filled"], socket.close_code) == ("stopped", [[5000, 9000]], 1000)
     finals = world.finals()
     assert (finals[0][0], finals[-1][1]) == (5000, 9000)
@@ -196,18 +196,18 @@ async def test_the_door_says_what_is_missing_and_fills_it(world: World) -> None:
     assert world.channel.missing(0, 12 * SECOND) == []
 
 
-async def test_the_sound_of_the_gap_and_nothing_else_goes_to_the_archive(world: World) -> None:
+async def test_only_the_audio_of_the_gap_goes_to_the_archive(world: World) -> None:
     await world.start()
     socket = await world.open(start_ms=4000)
     await send(socket, *[pcm(0.5)] * 12, STOP)
-    await said_last(socket)
+    await last_message(socket)
     spans = [(block.start_sample, block.end_sample) for block in world.kept]
     assert spans[0][0] == 5 * SECOND and spans[-1][1] == 9 * SECOND
     assert all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
     assert all(float(abs(block.samples).max()) > 0 for block in world.kept)
 
 
-async def test_what_is_to_be_read_is_noted_until_it_was_read(world: World) -> None:
+async def test_the_note_of_a_job_is_kept_until_its_audio_is_transcribed(world: World) -> None:
     await world.start()
     world.is_held = True
     socket = await world.open()
@@ -221,25 +221,25 @@ async def test_what_is_to_be_read_is_noted_until_it_was_read(world: World) -> No
     key = f"backfill:{world.channel.session.id}:C01:{5 * SECOND}"
     assert await noted() == [(key, f"[[{5 * SECOND}, {9 * SECOND}]]")]
     world.readers[0].may_go_on.set()
-    await said_last(socket)
+    await last_message(socket)
     assert await noted() == []
 
 
-async def test_what_was_received_already_is_ignored(world: World) -> None:
+async def test_audio_that_was_received_before_is_ignored(world: World) -> None:
     await world.start()
     for start_ms in (0, 9500):
         socket = await world.open(start_ms=start_ms)
         await send(socket, pcm(2), STOP)
-        assert (await said_last(socket))["filled"] == []
+        assert (await last_message(socket))["filled"] == []
     assert not world.readers
 
 
-async def test_the_same_gap_sent_twice_is_read_once(world: World) -> None:
+async def test_a_gap_that_is_sent_twice_is_transcribed_once(world: World) -> None:
     await world.start()
     for expected in ([[5000, 9000]], []):
         socket = await world.open()
         await send(socket, pcm(4), STOP)
-        assert (await said_last(socket))["filled"] == expected
+        assert (await last_message(socket))["filled"] == expected
     assert len(world.readers) == 1
 
 
@@ -247,26 +247,26 @@ async def test_a_part_of_a_gap_leaves_the_rest_missing(world: World) -> None:
     await world.start()
     socket = await world.open(start_ms=7000)
     await send(socket, pcm(2), STOP)
-    assert (await said_last(socket))["filled"] == [[7000, 9000]]
+    assert (await last_message(socket))["filled"] == [[7000, 9000]]
     assert world.channel.missing(0, 12 * SECOND) == [(5 * SECOND, 7 * SECOND)]
 
 
-async def test_several_pieces_each_have_their_place(world: World) -> None:
+async def test_each_of_several_pieces_has_its_time(world: World) -> None:
     await world.start()
     socket = await world.open(start_ms=5000)
     await send(socket, pcm(1), {"type": "at", "start_ms": 7500}, pcm(1), STOP)
-    assert (await said_last(socket))["filled"] == [[5000, 6000], [7500, 8500]]
+    assert (await last_message(socket))["filled"] == [[5000, 6000], [7500, 8500]]
 
 
-async def test_other_rates_are_brought_to_sixteen_kilohertz(world: World) -> None:
+async def test_other_rates_are_resampled_to_16_khz(world: World) -> None:
     await world.start()
     socket = await world.open(sample_rate=48_000)
     await send(socket, *[pcm(1, 48_000)] * 4, STOP)
-    [[start, end]] = (await said_last(socket))["filled"]
+    [[start, end]] = (await last_message(socket))["filled"]
     assert (start, abs(end - 9000) <= 2) == (5000, True)
 
 
-async def test_a_client_that_vanishes_half_way_leaves_what_it_sent(world: World) -> None:
+async def test_the_audio_of_a_client_that_disconnects_half_way_is_used(world: World) -> None:
     await world.start()
     socket = await world.open()
     await socket.receive_json()
@@ -276,7 +276,7 @@ async def test_a_client_that_vanishes_half_way_leaves_what_it_sent(world: World)
     assert world.finals()[-1][1] == 7000
 
 
-async def test_a_channel_nobody_feeds_any_more_takes_its_last_gap(world: World) -> None:
+async def test_a_channel_without_a_sender_accepts_its_last_gap(world: World) -> None:
     """The page was reloaded while its network was gone."""
     await world.start()
     await world.channel.close("connection_lost")
@@ -284,10 +284,10 @@ async def test_a_channel_nobody_feeds_any_more_takes_its_last_gap(world: World) 
     world.now[0] = 15.0
     socket = await world.open(start_ms=12_000)
     await send(socket, pcm(2), STOP)
-    assert (await said_last(socket))["filled"] == [[12_000, 14_000]]
+    assert (await last_message(socket))["filled"] == [[12_000, 14_000]]
 
 
-async def test_tokens_that_are_wrong_open_nothing(world: World) -> None:
+async def test_wrong_tokens_are_refused(world: World) -> None:
     await world.start()
     await world.refused(4403, "resume_unknown", resume="made up")
     await world.refused(4403, "resume_other_channels", channel="C02")
@@ -297,7 +297,7 @@ async def test_tokens_that_are_wrong_open_nothing(world: World) -> None:
     await world.refused(4403, "resume_expired")
 
 
-async def test_an_ended_session_takes_nothing_more(world: World) -> None:
+async def test_an_ended_session_accepts_no_backfill(world: World) -> None:
     await world.start()
     await world.rig.registry.end(world.rig.registry.get(world.channel.session.id))
     await world.refused(4409, "session_ended")
@@ -316,7 +316,7 @@ async def test_an_ended_session_takes_nothing_more(world: World) -> None:
         ({"session": "s_1"}, 4422, "unknown_field"),
     ],
 )
-async def test_a_first_message_that_cannot_be_is_refused(
+async def test_an_invalid_first_message_is_refused(
     world: World, fields: dict[str, Any], close_code: int, code: str
 ) -> None:
     await world.start()
@@ -330,27 +330,27 @@ async def test_a_first_message_that_cannot_be_is_refused(
         ({"type": "at", "start_ms": 99_000}, 4422, "bad_field"),
     ],
 )
-async def test_a_later_message_that_cannot_be_ends_it(
+async def test_an_invalid_later_message_ends_the_connection(
     world: World, message: bytes | dict[str, Any], close_code: int, code: str
 ) -> None:
     await world.start()
     socket = await world.open()
     await send(socket, message)
-    assert ((await said_last(socket))["code"], socket.close_code) == (code, close_code)
+    assert ((await last_message(socket))["code"], socket.close_code) == (code, close_code)
 
 
 async def test_more_than_the_limit_is_refused(world: World) -> None:
     await world.start(seconds_max=3.0)
     socket = await world.open()
     await send(socket, pcm(2), pcm(2))
-    assert ((await said_last(socket))["code"], socket.close_code) == ("too_long", 4413)
+    assert ((await last_message(socket))["code"], socket.close_code) == ("too_long", 4413)
     assert not world.readers
 
 
-async def test_silence_on_the_socket_ends_it(world: World) -> None:
+async def test_a_socket_without_messages_is_closed(world: World) -> None:
     await world.start(idle_s=0.1)
     socket = await world.open()
-    assert ((await said_last(socket))["code"], socket.close_code) == ("idle", 4408)
+    assert ((await last_message(socket))["code"], socket.close_code) == ("idle", 4408)
 
 
 async def test_a_second_caller_of_the_same_channel_has_to_wait(world: World) -> None:
@@ -361,11 +361,11 @@ async def test_a_second_caller_of_the_same_channel_has_to_wait(world: World) -> 
     await until(lambda: bool(world.readers))
     await world.refused(4409, "backfill_in_hand")
     world.readers[0].may_go_on.set()
-    assert (await said_last(first))["filled"] == [[5000, 9000]]
+    assert (await last_message(first))["filled"] == [[5000, 9000]]
     assert world.door.statistics()["in_hand"] == 0
 
 
-async def test_too_many_callers_are_asked_to_come_again(world: World) -> None:
+async def test_too_many_callers_get_a_retry_time(world: World) -> None:
     await world.start(callers=0)
     await world.refused(1013, "too_many_backfills")
 
@@ -376,11 +376,11 @@ async def test_bytes_are_read_no_faster_than_the_limit(world: World) -> None:
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     await send(socket, *[pcm(1)] * 3, STOP)  # 96 kB: 64 at once, the rest half a second later
-    assert (await said_last(socket))["filled"] == [[5000, 8000]]
+    assert (await last_message(socket))["filled"] == [[5000, 8000]]
     assert loop.time() - began_s >= 0.4
 
 
-async def test_a_server_that_stops_waits_for_no_words_of_the_past(world: World) -> None:
+async def test_a_stopping_server_does_not_wait_for_text_of_past_audio(world: World) -> None:
     await world.start()
     world.is_held = True
     socket = await world.open()
@@ -395,7 +395,7 @@ async def test_a_server_that_stops_waits_for_no_words_of_the_past(world: World) 
     await until(lambda: world.readers[0].is_closed)
 
 
-async def test_texts_that_are_no_messages_and_odd_frames_cost_nothing(world: World) -> None:
+async def test_invalid_messages_and_odd_frames_are_ignored(world: World) -> None:
     await world.start()
     socket = await world.open()
     assert (await socket.receive_json())["type"] == "ready"
@@ -407,19 +407,19 @@ async def test_texts_that_are_no_messages_and_odd_frames_cost_nothing(world: Wor
     assert '{"type":"at"}' in answer["message"]
     await socket.send_bytes(b"")
     await send(socket, data[3_201:], STOP)
-    assert (await said_last(socket))["filled"] == [[5000, 9000]]
+    assert (await last_message(socket))["filled"] == [[5000, 9000]]
 
 
-async def test_a_flood_of_texts_that_are_no_messages_ends_it(world: World) -> None:
+async def test_a_flood_of_invalid_messages_ends_the_connection(world: World) -> None:
     await world.start()
     socket = await world.open()
     for _ in range(UNREADABLE_MAX + 1):
         await socket.send_str("ping")
-    assert ((await said_last(socket))["code"], socket.close_code) == ("too_many_bad_messages", 1008)
+    assert ((await last_message(socket))["code"], socket.close_code) == ("too_many_bad_messages", 1008)
 
 
-async def test_channels_of_late_audio_are_mixed(world: World) -> None:
+async def test_audio_channels_of_a_backfill_are_mixed(world: World) -> None:
     await world.start()
     socket = await world.open(channels=2)
     await send(socket, pcm(8), STOP)
-    assert (await said_last(socket))["filled"] == [[5000, 9000]]
+    assert (await last_message(socket))["filled"] == [[5000, 9000]]

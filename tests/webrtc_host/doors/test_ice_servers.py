@@ -1,4 +1,4 @@
-"""`GET /api/ice`: what the configuration offers to both sides reaches the client's side."""
+"""`GET /api/ice`: the client gets the servers of the configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from webrtc_host.config import IceServer, LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
 
 
-async def asked(aiohttp_client: Any, media: MediaConfig) -> Any:
+async def response_of_ice(aiohttp_client: Any, media: MediaConfig) -> Any:
     rig = Rig(LimitsConfig())
     client = await aiohttp_client(app_of(OfferDoor(rig.registry, media, lambda *_: None)))
     async with client.get("/api/ice") as response:
@@ -19,13 +19,13 @@ async def asked(aiohttp_client: Any, media: MediaConfig) -> Any:
     return body
 
 
-async def test_no_server_is_named_by_default(aiohttp_client: Any) -> None:
-    assert await asked(aiohttp_client, MediaConfig()) == {"ice_servers": []}
+async def test_there_is_no_server_by_default(aiohttp_client: Any) -> None:
+    assert await response_of_ice(aiohttp_client, MediaConfig()) == {"ice_servers": []}
 
 
-async def test_a_turn_server_comes_with_its_credential(aiohttp_client: Any) -> None:
+async def test_a_turn_server_has_its_credential(aiohttp_client: Any) -> None:
     turn = IceServer(urls=("turn:turn.example:3478",), username="desk", credential="secret")
-    body = await asked(aiohttp_client, MediaConfig(ice_servers=(turn,)))
+    body = await response_of_ice(aiohttp_client, MediaConfig(ice_servers=(turn,)))
     assert body["ice_servers"] == [
         {"urls": ["turn:turn.example:3478"], "username": "desk", "credential": "secret"}
     ]

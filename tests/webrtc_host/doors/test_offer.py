@@ -1,4 +1,4 @@
-"""Offers this server refuses, each with its code, and nothing left behind."""
+"""Refused offers: each has its error code, and no state remains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.peer
 
 
 def own_tasks() -> int:
-    """Tasks besides those of aiohttp that wait for the next request of a kept connection."""
+    """Tasks except those of aiohttp that wait for the next request of a keep-alive connection."""
     names = (task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
     return sum(name != "RequestHandler.start" for name in names)
 
@@ -32,7 +32,7 @@ class World:
         self.http = http
 
     async def refused(self, status: int, code: str, **request: Any) -> str:
-        """Send it, expect that answer, and that the server is as it was."""
+        """Send the offer; check the error response and that the server's state is unchanged."""
         tasks = own_tasks()
         held = dict(self.rig.registry.connections)
         async with self.http.post("/offer", **request) as response:
@@ -100,7 +100,7 @@ def body_of(sdp: str, **fields: Any) -> dict[str, Any]:
         (422, "unknown_language", {"json": {"type": "offer", "sdp": "v=0", "channels": [{"language": 5}]}}),
     ],
 )
-async def test_a_body_that_is_no_offer_is_refused(
+async def test_an_invalid_body_is_refused(
     world: World, status: int, code: str, request_: dict[str, Any]
 ) -> None:
     await world.refused(status, code, **request_)
@@ -114,7 +114,7 @@ async def test_a_body_without_a_length_is_cut_off_at_the_limit(world: World) -> 
     await world.refused(413, "too_large", data=endless())
 
 
-async def test_offers_without_audio_to_hear_are_refused(world: World) -> None:
+async def test_offers_without_usable_audio_are_refused(world: World) -> None:
     await world.refused(422, "no_audio", **body_of(await sdp_of()))
     await world.refused(422, "no_audio", **body_of(await sdp_of(("video", "sendonly"))))
     await world.refused(422, "not_sending", **body_of(await sdp_of(("audio", "recvonly"))))
@@ -132,14 +132,14 @@ async def test_65_audio_lines_are_too_many(world: World) -> None:
     assert "65" in message and "64" in message
 
 
-async def test_audio_in_a_codec_nobody_reads_here_is_refused(world: World) -> None:
+async def test_audio_in_an_unsupported_codec_is_refused(world: World) -> None:
     sdp = await sdp_of(("audio", "sendonly"))
     for codec in ("opus/48000/2", "PCMU/8000", "PCMA/8000"):
         sdp = sdp.replace(codec, "speex/16000")
     await world.refused(422, "no_opus", **body_of(sdp))
 
 
-async def test_broken_sdp_that_looks_right_is_refused(world: World) -> None:
+async def test_incomplete_sdp_is_refused(world: World) -> None:
     sdp = await sdp_of(("audio", "sendonly"))
 
     def without(name: str) -> str:
@@ -154,7 +154,7 @@ async def test_broken_sdp_that_looks_right_is_refused(world: World) -> None:
         await world.refused(422, code, **body_of(broken))
 
 
-async def test_unknown_and_ended_sessions_are_told_apart(world: World) -> None:
+async def test_unknown_and_ended_sessions_have_different_errors(world: World) -> None:
     sdp = await sdp_of(("audio", "sendonly"))
     await world.refused(404, "unknown_session", **body_of(sdp, session="s_nowhere"))
     session = world.rig.registry.create()
@@ -162,7 +162,7 @@ async def test_unknown_and_ended_sessions_are_told_apart(world: World) -> None:
     await world.refused(409, "session_ended", **body_of(sdp, session=session.id))
 
 
-async def test_channels_that_cannot_be_had_are_refused(world: World) -> None:
+async def test_unavailable_channels_are_refused(world: World) -> None:
     registry = world.rig.registry
     sdp = await sdp_of(("audio", "sendonly"))
     two = await sdp_of(("audio", "sendonly"), ("audio", "sendonly"))
@@ -185,7 +185,7 @@ async def test_channels_that_cannot_be_had_are_refused(world: World) -> None:
     await world.refused(422, "too_many_wishes", **body_of(sdp, channels=[{}, {}]))
 
 
-async def test_a_full_session_and_a_full_server_say_when_to_try_again(world: World) -> None:
+async def test_a_full_session_and_a_full_server_return_a_retry_time(world: World) -> None:
     registry = world.rig.registry
 
     async def end(reason: str) -> int:
@@ -208,13 +208,13 @@ async def test_other_methods_are_not_allowed(world: World) -> None:
         assert response.status == 405
 
 
-async def test_hanging_up_what_is_not_there_is_404(world: World) -> None:
+async def test_closing_an_unknown_connection_is_404(world: World) -> None:
     async with world.http.delete("/offer/c_nothing") as response:
         assert response.status == 404
         assert (await response.json())["error"]["code"] == "unknown_connection"
 
 
-async def test_names_nobody_can_look_up_cost_no_time(world: World) -> None:
+async def test_host_names_in_candidates_are_not_looked_up(world: World) -> None:
     sdp = await sdp_of(("audio", "sendonly"))
     hidden = "".join(
         line if " typ host" not in line else line.replace(line.split()[4], "0b1e7c1c.local")

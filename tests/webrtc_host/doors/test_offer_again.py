@@ -1,4 +1,4 @@
-"""Clients that come back, and connections whose tracks come and go: real aiortc clients against the door."""
+"""Clients that reconnect, and connections whose tracks change: real aiortc clients and `POST /offer`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiortc import RTCSessionDescription
 
 from tests.support.peers import Client, SampleTrack, tone_bursts
 from tests.support.polling import until
-from tests.webrtc_host.doors.test_offer_peer import World, fed, heard, sound
+from tests.webrtc_host.doors.test_offer_peer import World, fed, has_received, hum
 from webrtc_host.config import MediaConfig
 from webrtc_host.seams import EventType
 
@@ -31,7 +31,7 @@ def reasons(world: World, answer: dict[str, Any]) -> list[str]:
 
 
 class SlowToClose:
-    """Makes the last words of a channel take as long as the test wants."""
+    """Delays the close of a channel as long as the test wants."""
 
     def __init__(self, world: World, channel: str) -> None:
         self.pipeline = world.rig.pipeline(channel)
@@ -44,94 +44,94 @@ class SlowToClose:
             await self.may_close.wait()
             await close()
 
-        self.pipeline.close = slowly  # type: ignore[method-assign]  # an engine that takes its time
+        self.pipeline.close = slowly  # type: ignore[method-assign]  # a slow engine
 
 
-async def test_last_words_do_not_hold_up_a_client_that_is_back(world: World) -> None:
+async def test_a_slow_close_does_not_delay_a_client_that_reconnects(world: World) -> None:
     await world.start()
-    first, answer = await world.connect(sound(), channels=[{"channel": "C05"}])
-    await until(lambda: heard(world, "C05", 0.3))
+    first, answer = await world.connect(hum(), channels=[{"channel": "C05"}])
+    await until(lambda: has_received(world, "C05", 0.3))
     slow = SlowToClose(world, "C05")
     first.cut_network()
-    _, again = await world.connect(sound(), resume=answer["resume"])
+    _, again = await world.connect(hum(), resume=answer["resume"])
     assert fed(again) == {"0": "C05"}
     assert not slow.pipeline.is_closed
     assert reasons(world, answer) == ["resumed"]
-    await until(lambda: world.rig.pipeline("C05") is not slow.pipeline and heard(world, "C05", 0.2))
+    await until(lambda: world.rig.pipeline("C05") is not slow.pipeline and has_received(world, "C05", 0.2))
     slow.may_close.set()
     await until(lambda: slow.pipeline.is_closed)
     assert reasons(world, answer) == ["resumed"]
 
 
-async def test_an_answer_that_never_arrived_leaves_no_phantom(world: World) -> None:
-    """The second offer comes while the first one's connection still waits to be connected."""
+async def test_an_answer_that_did_not_arrive_leaves_no_second_feed(world: World) -> None:
+    """The second offer arrives while the first connection still waits for ICE."""
     await world.start()
-    first, answer = await world.connect(sound())
-    await until(lambda: heard(world, "C01", 0.2))
+    first, answer = await world.connect(hum())
+    await until(lambda: has_received(world, "C01", 0.2))
     first.cut_network()
-    lost = Client([sound()])
+    lost = Client([hum()])
     world.clients.append(lost)
     async with world.http.post("/offer", json={**await lost.offer(), "resume": answer["resume"]}) as response:
         assert (await response.json())["resumed"] is True
-    _, again = await world.connect(sound(), resume=answer["resume"])
+    _, again = await world.connect(hum(), resume=answer["resume"])
     assert (fed(again), again["resumed"]) == ({"0": "C01"}, True)
     assert list(world.rig.registry.connections) == [again["connection"]]
 
 
-async def test_a_channel_that_is_closing_is_taken_over_too(world: World) -> None:
+async def test_a_closing_channel_is_handed_over_too(world: World) -> None:
     await world.start()
-    _, answer = await world.connect(sound())
-    await until(lambda: heard(world, "C01", 0.3))
+    _, answer = await world.connect(hum())
+    await until(lambda: has_received(world, "C01", 0.3))
     slow = SlowToClose(world, "C01")
-    leaving = asyncio.create_task(world.hang_up(answer["connection"]))  # a page that is reloaded
+    leaving = asyncio.create_task(world.close_connection(answer["connection"]))  # a reloaded page
     await slow.is_closing.wait()
-    _, again = await world.connect(sound(), resume=answer["resume"])
+    _, again = await world.connect(hum(), resume=answer["resume"])
     assert (fed(again), again["resumed"]) == ({"0": "C01"}, True)
     slow.may_close.set()
     await leaving
-    await until(lambda: heard(world, "C01", 0.3))
+    await until(lambda: has_received(world, "C01", 0.3))
     assert world.rig.registry.channel(world.rig.registry.current(), "C01").connection is not None
 
 
-async def test_an_old_token_gives_new_channels_and_says_so(world: World) -> None:
+async def test_an_expired_token_gives_new_channels_and_the_answer_says_so(world: World) -> None:
     await world.start(MediaConfig(resume_s=0.0))
-    _, answer = await world.connect(sound(), channels=[{"channel": "C05"}])
-    await world.hang_up(answer["connection"])
-    _, again = await world.connect(sound(), resume=answer["resume"])
+    _, answer = await world.connect(hum(), channels=[{"channel": "C05"}])
+    await world.close_connection(answer["connection"])
+    _, again = await world.connect(hum(), resume=answer["resume"])
     assert (again["resumed"], again["resume_refused"]) == (False, "expired")
     assert fed(again) == {"0": "C01"}
 
 
 async def test_a_token_for_other_channels_gives_new_ones(world: World) -> None:
     await world.start()
-    _, answer = await world.connect(sound())
-    _, again = await world.connect(sound(), sound(), resume=answer["resume"])
+    _, answer = await world.connect(hum())
+    _, again = await world.connect(hum(), hum(), resume=answer["resume"])
     assert (again["resumed"], again["resume_refused"]) == (False, "other_channels")
     assert fed(again) == {"0": "C02", "1": "C03"}
 
 
 async def test_after_the_session_ended_the_client_gets_the_next_one(world: World) -> None:
     await world.start()
-    _, answer = await world.connect(sound())
+    _, answer = await world.connect(hum())
     await world.rig.registry.end(world.rig.registry.get(answer["session"]))
-    _, again = await world.connect(sound(), resume=answer["resume"])
+    _, again = await world.connect(hum(), resume=answer["resume"])
     assert (again["resumed"], again["resume_refused"]) == (False, "session_ended")
     assert again["session"] != answer["session"]
 
 
-async def test_a_channel_somebody_else_took_is_not_taken_back(world: World) -> None:
+async def test_a_channel_of_another_connection_is_not_handed_back(world: World) -> None:
     await world.start()
-    _, answer = await world.connect(sound(), channels=[{"channel": "C05"}])
-    await world.hang_up(answer["connection"])
-    await world.connect(sound(), channels=[{"channel": "C05"}])
-    _, again = await world.connect(sound(), resume=answer["resume"])
+    _, answer = await world.connect(hum(), channels=[{"channel": "C05"}])
+    await world.close_connection(answer["connection"])
+    await world.connect(hum(), channels=[{"channel": "C05"}])
+    _, again = await world.connect(hum(), resume=answer["resume"])
     assert (again["resumed"], again["resume_refused"]) == (False, "channel_taken")
 
 
-async def test_a_ping_is_answered_with_what_is_missing(world: World) -> None:
+async def test_the_response_to_a_ping_lists_the_gaps(world: World) -> None:
     await world.start()
-    client, answer = await world.connect(sound())
-    await until(lambda: heard(world, "C01", 0.5))
+    client, answer = await world.connect(hum())
+    await until(lambda: has_received(world, "C01", 0.5))
     said: list[dict[str, Any]] = []
     assert client.data is not None
     client.data.on("message", lambda message: said.append(json.loads(message)))
@@ -162,13 +162,13 @@ async def offer_again(world: World, client: Client, answer: dict[str, Any], **fi
 async def test_tracks_are_added_and_removed_on_a_live_connection(world: World) -> None:
     await world.start()
     client, answer = await world.connect(SampleTrack(tone_bursts(400, (0.4, 2.4), 5.0)))
-    await until(lambda: heard(world, "C01", 0.4))
-    client.pc.addTransceiver(sound(900), direction="sendonly")
+    await until(lambda: has_received(world, "C01", 0.4))
+    client.pc.addTransceiver(hum(900), direction="sendonly")
     added = await offer_again(world, client, answer, channels=[{"channel": "C09", "label": "Gate"}])
     assert added["status"] == 200, added
     assert added["connection"] == answer["connection"] and added["resume"] == answer["resume"]
     assert set(fed(added).values()) == {"C01", "C09"}
-    await until(lambda: heard(world, "C09", 0.5))
+    await until(lambda: has_received(world, "C09", 0.5))
     client.pc.getTransceivers()[0].direction = "inactive"
     removed = await offer_again(world, client, added)
     assert removed["status"] == 200, removed
@@ -181,10 +181,10 @@ async def test_tracks_are_added_and_removed_on_a_live_connection(world: World) -
 
 async def test_a_later_offer_for_a_channel_that_is_held_changes_nothing(world: World) -> None:
     await world.start()
-    client, answer = await world.connect(sound())
-    _, other = await world.connect(sound())
-    await until(lambda: heard(world, "C01", 0.2))
-    client.pc.addTransceiver(sound(), direction="sendonly")
+    client, answer = await world.connect(hum())
+    _, other = await world.connect(hum())
+    await until(lambda: has_received(world, "C01", 0.2))
+    client.pc.addTransceiver(hum(), direction="sendonly")
     refused = await offer_again(world, client, answer, channels=[{"channel": fed(other)["0"]}])
     assert (refused["status"], refused["error"]["code"]) == (409, "channel_fed")
     before = len(world.rig.pipeline("C01").blocks)
@@ -193,21 +193,21 @@ async def test_a_later_offer_for_a_channel_that_is_held_changes_nothing(world: W
 
 async def test_a_later_offer_for_no_connection_is_refused(world: World) -> None:
     await world.start()
-    client = Client([sound()])
+    client = Client([hum()])
     world.clients.append(client)
     refused = await offer_again(world, client, {"connection": "c_gone"})
     assert (refused["status"], refused["error"]["code"]) == (404, "unknown_connection")
 
 
-async def test_a_track_that_nobody_wants_is_counted_and_thrown_away(world: World) -> None:
+async def test_an_unwanted_track_is_counted_and_dropped(world: World) -> None:
     await world.start()
-    client, answer = await world.connect(sound(), sound(), channels=[{"mid": "0", "ignore": True}])
+    client, answer = await world.connect(hum(), hum(), channels=[{"mid": "0", "ignore": True}])
     assert fed(answer) == {"1": "C01"}
-    await until(lambda: heard(world, "C01", 0.5))
+    await until(lambda: has_received(world, "C01", 0.5))
     peer = world.peer(answer)
     assert peer.ignored["0"].packets >= 10
     assert [pipeline.channel.id for pipeline in world.rig.pipelines] == ["C01"]
-    client.pc.addTransceiver(sound(), direction="sendonly")
+    client.pc.addTransceiver(hum(), direction="sendonly")
     again = await offer_again(world, client, answer, channels=[{"mid": "3", "ignore": True}])
     assert again["status"] == 200, again
     assert fed(again) == {"1": "C01"}
@@ -216,7 +216,7 @@ async def test_a_track_that_nobody_wants_is_counted_and_thrown_away(world: World
 
 async def test_an_offer_of_ignored_tracks_alone_is_refused(world: World) -> None:
     await world.start()
-    client = Client([sound()])
+    client = Client([hum()])
     world.clients.append(client)
     body = {**await client.offer(), "channels": [{"mid": "0", "ignore": True}]}
     async with world.http.post("/offer", json=body) as response:

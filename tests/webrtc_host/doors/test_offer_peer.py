@@ -1,4 +1,4 @@
-"""Real aiortc clients against the door, in one process."""
+"""Real aiortc clients and `POST /offer`, in one process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ONSETS = (0.4, 1.0, 1.7)
 
 
 class World:
-    """A door with its registry, and clients that are hung up at the end."""
+    """The endpoint with its registry, and clients that are closed at the end."""
 
     def __init__(self, aiohttp_client: Any) -> None:
         self._aiohttp_client = aiohttp_client
@@ -65,7 +65,7 @@ class World:
         self.clients.append(client)
         return client, await client.connect(self.http, **fields)
 
-    async def hang_up(self, connection: str) -> dict[str, Any]:
+    async def close_connection(self, connection: str) -> dict[str, Any]:
         async with self.http.delete(f"/offer/{connection}") as response:
             assert response.status == 200
             body: dict[str, Any] = await response.json()
@@ -96,26 +96,26 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
     await made.stop()
 
 
-def sound(hertz: float = 500) -> SampleTrack:
+def hum(hertz: float = 500) -> SampleTrack:
     return SampleTrack(tone_bursts(hertz, ONSETS, 2.4))
 
 
 def fed(answer: dict[str, Any]) -> dict[str, str]:
-    """What feeds what: mid -> channel."""
+    """The channel of each track: mid -> channel."""
     return {entry["mid"]: entry["channel"] for entry in answer["channels"]}
 
 
-def heard(world: World, channel: str, seconds: float) -> bool:
+def has_received(world: World, channel: str, seconds: float) -> bool:
     found = [p for p in world.rig.pipelines if p.channel.id == channel]
     return bool(found) and sum(len(b.samples) for b in found[-1].blocks) > seconds * 16_000
 
 
-async def test_four_tracks_of_one_peer_arrive_on_their_own_channels_in_their_own_place(world: World) -> None:
+async def test_four_tracks_of_one_peer_arrive_on_their_channels_at_their_times(world: World) -> None:
     await world.start()
     pitches = {"C01": 400.0, "C02": 700.0, "C03": 1100.0, "C04": 1700.0}
-    _, answer = await world.connect(*(sound(hertz) for hertz in pitches.values()))
+    _, answer = await world.connect(*(hum(hertz) for hertz in pitches.values()))
     assert [entry["channel"] for entry in answer["channels"]] == list(pitches)
-    await until(lambda: all(heard(world, channel, 2.3) for channel in pitches))
+    await until(lambda: all(has_received(world, channel, 2.3) for channel in pitches))
     firsts = []
     for channel, hertz in pitches.items():
         pipeline = world.rig.pipeline(channel)
@@ -125,33 +125,34 @@ async def test_four_tracks_of_one_peer_arrive_on_their_own_channels_in_their_own
         for onset, truth in zip(onsets, ONSETS, strict=True):
             assert abs((onset - onsets[0]) - (truth - ONSETS[0])) < 0.020
         firsts.append(onsets[0])
-    assert max(firsts) - min(firsts) < 0.2  # they were sent together; each anchors on its own first packet
+    # The tracks were sent together; the time of each begins with its first packet.
+    assert max(firsts) - min(firsts) < 0.2
 
 
-async def test_lost_packets_become_gaps_and_what_follows_keeps_its_place(world: World) -> None:
+async def test_lost_packets_become_gaps_and_later_audio_keeps_its_time(world: World) -> None:
     await world.start()
-    client = Client([sound()])
+    client = Client([hum()])
     drop_packets(client, lambda number: 30 <= number < 40)  # 200 ms of silence between two bursts
     world.clients.append(client)
     await client.connect(world.http)
-    await until(lambda: heard(world, "C01", 2.3))
+    await until(lambda: has_received(world, "C01", 2.3))
     pipeline = world.rig.pipeline("C01")
     assert pipeline.samples_of(BlockKind.LOST) == 10 * 320  # and no good packet after the lost ones
     onsets = onsets_of(pipeline.audio())
     assert abs((onsets[-1] - onsets[0]) - (ONSETS[-1] - ONSETS[0])) < 0.020
 
 
-async def test_a_source_that_stands_still_leaves_a_pause_of_that_length(world: World) -> None:
+async def test_a_source_that_stops_for_a_time_leaves_a_pause_of_that_length(world: World) -> None:
     await world.start(MediaConfig(no_signal_after_s=1.0))
-    track = sound()
+    track = hum()
     _, answer = await world.connect(track)
-    await until(lambda: heard(world, "C01", 0.8))
+    await until(lambda: has_received(world, "C01", 0.8))
     track.is_held.set()
     channel = world.rig.pipeline("C01").channel
     await until(lambda: channel.state is ChannelState.NO_SIGNAL)
     track.is_held.clear()
     await until(lambda: channel.state is ChannelState.IDLE)
-    await until(lambda: heard(world, "C01", 4.0))
+    await until(lambda: has_received(world, "C01", 4.0))
     pipeline = world.rig.pipeline("C01")
     silence = pipeline.samples_of(BlockKind.LOST) + pipeline.samples_of(BlockKind.PAUSED)
     assert silence >= 0.6 * 16_000
@@ -159,11 +160,11 @@ async def test_a_source_that_stands_still_leaves_a_pause_of_that_length(world: W
         assert before.end_sample == after.start_sample
 
 
-async def test_hanging_up_flushes_the_channels_and_names_the_last_event(world: World) -> None:
+async def test_closing_a_connection_flushes_the_channels_and_returns_the_last_seq(world: World) -> None:
     await world.start()
-    _, answer = await world.connect(sound(), sound())
-    await until(lambda: heard(world, "C01", 0.3) and heard(world, "C02", 0.3))
-    body = await world.hang_up(answer["connection"])
+    _, answer = await world.connect(hum(), hum())
+    await until(lambda: has_received(world, "C01", 0.3) and has_received(world, "C02", 0.3))
+    body = await world.close_connection(answer["connection"])
     assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
     closed = world.log(answer).of(EventType.CHANNEL_CLOSED)
     assert [event["reason"] for event in closed] == ["hung_up", "hung_up"]
@@ -173,21 +174,21 @@ async def test_hanging_up_flushes_the_channels_and_names_the_last_event(world: W
         assert response.status == 404
 
 
-async def test_a_client_that_says_goodbye_closes_its_channels(world: World) -> None:
+async def test_a_client_that_sends_rtcp_bye_closes_its_channels(world: World) -> None:
     await world.start()
-    client, answer = await world.connect(sound())
-    await until(lambda: heard(world, "C01", 0.3))
+    client, answer = await world.connect(hum())
+    await until(lambda: has_received(world, "C01", 0.3))
     await client.close()
     await until(lambda: not world.rig.registry.connections)
-    # aiortc says goodbye to each track (RTCP BYE) before it closes the connection; a browser closes at once.
+    # aiortc sends RTCP BYE for each track before it closes the connection; a browser closes at once.
     assert world.log(answer).of(EventType.CHANNEL_CLOSED)[0]["reason"] in ("track_ended", "peer_closed")
 
 
-async def test_a_client_that_closes_without_a_word_to_its_tracks_closes_its_channels(world: World) -> None:
-    """As browsers do: DTLS says goodbye, RTCP does not."""
+async def test_a_client_that_closes_only_dtls_closes_its_channels(world: World) -> None:
+    """As browsers do: they end DTLS, and send no RTCP BYE."""
     await world.start()
-    client, answer = await world.connect(sound(), sound())
-    await until(lambda: heard(world, "C01", 0.3) and heard(world, "C02", 0.3))
+    client, answer = await world.connect(hum(), hum())
+    await until(lambda: has_received(world, "C01", 0.3) and has_received(world, "C02", 0.3))
     await client.pc.getSenders()[0].transport.stop()
     await until(lambda: not world.rig.registry.connections)
     assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
@@ -195,14 +196,14 @@ async def test_a_client_that_closes_without_a_word_to_its_tracks_closes_its_chan
     assert [event["reason"] for event in closed] == ["peer_closed", "peer_closed"]
 
 
-async def test_a_client_that_vanishes_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """aioice asks for consent every 5 s and gives up after six; here faster."""
+async def test_the_loss_of_a_client_is_detected(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aioice checks consent every 5 s and fails after six checks; this test uses shorter intervals."""
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.3)
     monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
     monkeypatch.setattr(peer, "VANISHED_AFTER_S", 0.2)
     await world.start(MediaConfig(no_signal_after_s=0.3))
-    client, answer = await world.connect(sound())
-    await until(lambda: heard(world, "C01", 0.3))
+    client, answer = await world.connect(hum())
+    await until(lambda: has_received(world, "C01", 0.3))
     client.cut_network()
     await until(lambda: not world.rig.registry.connections, 20.0)
     log = world.log(answer)
@@ -219,79 +220,79 @@ async def test_64_tracks_in_one_offer_each_get_a_channel(world: World) -> None:
     world.clients.append(client)
     answer = await client.connect(world.http)
     assert [entry["channel"] for entry in answer["channels"]] == [f"C{n:02d}" for n in range(1, 65)]
-    assert (await world.hang_up(answer["connection"]))["final_seq"] >= 1
+    assert (await world.close_connection(answer["connection"]))["final_seq"] >= 1
 
 
-async def test_hanging_up_twice_at_once_is_answered_twice(world: World) -> None:
+async def test_two_simultaneous_close_requests_get_a_response_each(world: World) -> None:
     await world.start()
-    _, answer = await world.connect(sound())
-    await until(lambda: heard(world, "C01", 0.1))
-    first, second = await asyncio.gather(*(world.hang_up(answer["connection"]) for _ in range(2)))
+    _, answer = await world.connect(hum())
+    await until(lambda: has_received(world, "C01", 0.1))
+    first, second = await asyncio.gather(*(world.close_connection(answer["connection"]) for _ in range(2)))
     assert first == second
 
 
-async def test_the_data_channel_reaches_the_desk_with_its_channels(world: World) -> None:
+async def test_the_data_channel_is_attached_with_its_channels(world: World) -> None:
     await world.start()
-    client, answer = await world.connect(sound(), sound())
+    client, answer = await world.connect(hum(), hum())
     await until(lambda: bool(world.attached))
     channel, session, ids = world.attached[0]
     assert (channel.label, session.id, ids) == ("transcript", answer["session"], ("C01", "C02"))
-    received: list[Any] = []
+    messages: list[Any] = []
     assert client.data is not None
-    client.data.on("message", received.append)
+    client.data.on("message", messages.append)
     channel.send("hello")
-    await until(lambda: received == ["hello"])
+    await until(lambda: messages == ["hello"])
 
 
 async def test_label_language_and_glossary_reach_the_channel(world: World) -> None:
     await world.start()
     wishes = [{"mid": "1", "channel": "C07", "label": "Tower", "language": "ko-KR", "glossary": ["Alpha-1"]}]
-    _, answer = await world.connect(sound(), sound(), channels=wishes)
+    _, answer = await world.connect(hum(), hum(), channels=wishes)
     assert fed(answer) == {"0": "C01", "1": "C07"}
-    await until(lambda: heard(world, "C07", 0.1))
+    await until(lambda: has_received(world, "C07", 0.1))
     opened = world.log(answer).of(EventType.CHANNEL_OPENED, "C07")[0]
     assert (opened["label"], opened["language"], opened["door"]) == ("Tower", "ko", "webrtc")
     assert world.rig.pipeline("C07").channel.terms == ("Alpha-1",)
 
 
-async def test_a_new_connection_with_the_token_takes_the_channel_over(world: World) -> None:
+async def test_a_new_connection_with_the_token_gets_the_channel(world: World) -> None:
     await world.start()
-    _, first = await world.connect(sound(), channels=[{"channel": "C05"}])
-    await until(lambda: heard(world, "C05", 0.4))
+    _, first = await world.connect(hum(), channels=[{"channel": "C05"}])
+    await until(lambda: has_received(world, "C05", 0.4))
     end = world.rig.pipeline("C05").blocks[-1].end_sample
-    _, second = await world.connect(sound(), resume=first["resume"])
+    _, second = await world.connect(hum(), resume=first["resume"])
     assert fed(second) == {"0": "C05"}
     assert second["resumed"] is True
     assert world.log(first).of(EventType.CHANNEL_CLOSED)[0]["reason"] == "resumed"
-    await until(lambda: len(world.rig.pipelines) == 2 and heard(world, "C05", 0.2))
+    await until(lambda: len(world.rig.pipelines) == 2 and has_received(world, "C05", 0.2))
     assert world.rig.pipelines[1].blocks[0].start_sample >= end
     hole = world.log(first).of(EventType.COVERAGE, "C05")[-1]
     assert (hole["state"], hole["reason"]) == ("lost", "not_fed")
 
 
-async def test_a_token_nobody_gave_out_is_ignored(world: World) -> None:
+async def test_an_unknown_token_is_ignored(world: World) -> None:
     await world.start()
-    _, answer = await world.connect(sound(), resume="made up")
+    _, answer = await world.connect(hum(), resume="made up")
     assert fed(answer) == {"0": "C01"}
     assert (answer["resumed"], answer["resume_refused"]) == (False, "unknown")
 
 
-async def test_video_beside_audio_is_declined_and_audio_flows(world: World) -> None:
+async def test_video_beside_audio_is_declined_and_audio_is_received(world: World) -> None:
     await world.start()
     client = Client([])
     client.pc.addTransceiver("video", direction="sendonly")
-    client.pc.addTransceiver(sound(), direction="sendonly")
+    client.pc.addTransceiver(hum(), direction="sendonly")
     world.clients.append(client)
     answer = await client.connect(world.http)
     assert len(answer["channels"]) == 1
     video = answer["sdp"].split("m=video")[1].split("m=")[0]
     assert "a=inactive" in video
-    await until(lambda: heard(world, "C01", 0.3))
+    await until(lambda: has_received(world, "C01", 0.3))
 
 
-async def test_the_answer_asks_for_what_helps_speech_and_takes_opus_alone(world: World) -> None:
+async def test_the_answer_accepts_opus_alone_with_parameters_for_speech(world: World) -> None:
     await world.start(MediaConfig(announce=("203.0.113.9",)))
-    client = Client([sound()])
+    client = Client([hum()])
     world.clients.append(client)
     async with world.http.post("/offer", json=await client.offer()) as response:
         answer = (await response.json())["sdp"]
@@ -303,12 +304,10 @@ async def test_the_answer_asks_for_what_helps_speech_and_takes_opus_alone(world:
     assert "stun" not in answer
 
 
-async def test_a_track_that_fails_costs_its_channel_alone(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failing_track_ends_its_channel_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
     await world.start()
-    _, answer = await world.connect(sound(), sound())
-    await until(lambda: heard(world, "C01", 0.2) and heard(world, "C02", 0.2))
+    _, answer = await world.connect(hum(), hum())
+    await until(lambda: has_received(world, "C01", 0.2) and has_received(world, "C02", 0.2))
 
     def refuse(block: Block) -> None:
         raise ValueError("a bug of the pipeline's")
@@ -322,9 +321,9 @@ async def test_a_track_that_fails_costs_its_channel_alone(
     await until(lambda: len(world.rig.pipeline("C02").blocks) > before + 10)
 
 
-async def test_an_offer_whose_client_never_comes_is_closed(world: World) -> None:
+async def test_an_offer_whose_client_never_connects_is_closed(world: World) -> None:
     await world.start(MediaConfig(connect_timeout_s=0.3))
-    client = Client([sound()])
+    client = Client([hum()])
     world.clients.append(client)
     async with world.http.post("/offer", json=await client.offer()) as response:
         answer = await response.json()
@@ -334,31 +333,31 @@ async def test_an_offer_whose_client_never_comes_is_closed(world: World) -> None
     assert world.rig.registry.channel(world.rig.registry.current(), "C01").connection is None
 
 
-async def test_ending_the_session_hangs_up(world: World) -> None:
+async def test_ending_the_session_closes_its_connections(world: World) -> None:
     await world.start()
-    _, answer = await world.connect(sound())
-    await until(lambda: heard(world, "C01", 0.2))
+    _, answer = await world.connect(hum())
+    await until(lambda: has_received(world, "C01", 0.2))
     await world.rig.registry.end(world.rig.registry.get(answer["session"]))
     assert world.log(answer).of(EventType.CHANNEL_CLOSED)[0]["reason"] == "session_ended"
     assert world.log(answer).events[-1][0] is EventType.SESSION_ENDED
-    _, again = await world.connect(sound())
+    _, again = await world.connect(hum())
     assert again["session"] != answer["session"]
 
 
 def leftovers() -> Counter[str]:
-    """What a closed peer could leave, by name. The loop's own pool of threads grows as it likes."""
+    """The objects that a closed peer could leave, by name, without the event loop's thread pool."""
     threads = [t.name for t in threading.enumerate() if not t.name.startswith("asyncio_")]
     tasks = [str(task.get_coro()).split(" at ")[0] for task in asyncio.all_tasks()]
     return Counter({"file descriptors": psutil.Process().num_fds()}) + Counter(threads) + Counter(tasks)
 
 
 @pytest.mark.timeout(240)
-async def test_60_clients_that_connect_and_drop_leave_nothing_behind(world: World) -> None:
+async def test_60_clients_that_connect_and_disconnect_leave_no_state(world: World) -> None:
     await world.start(MediaConfig(connect_timeout_s=2.0))
 
     async def one(number: int) -> None:
-        client = Client([sound()])
-        if number % 4 == 0:  # gives up before it ever connects
+        client = Client([hum()])
+        if number % 4 == 0:  # closes before it connects
             async with world.http.post("/offer", json=await client.offer()) as response:
                 assert response.status == 200
         else:

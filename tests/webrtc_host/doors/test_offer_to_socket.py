@@ -1,4 +1,4 @@
-"""A client that was answered but that WebRTC cannot reach goes on over a WebSocket, on the same channel."""
+"""A client with an answer but without a WebRTC connection continues over a WebSocket, on the same channel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webrtc_host.http.server import GATE
 from webrtc_host.session.resume import ResumeTokens
 
 
-async def test_the_socket_takes_the_channel_from_the_offer_that_never_connected(aiohttp_client: Any) -> None:
+async def test_the_socket_gets_the_channel_of_the_offer_that_never_connected(aiohttp_client: Any) -> None:
     rig, media, tokens = Rig(), MediaConfig(), ResumeTokens(900.0)
     offers = OfferDoor(rig.registry, media, lambda *_: None, tokens)
     sockets = PcmSocketDoor(rig.registry, media, tokens=tokens)

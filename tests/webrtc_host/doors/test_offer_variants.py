@@ -1,7 +1,7 @@
 """Offers as other clients write them: each is answered line by line, and the audio of its good lines arrives.
 
-A real aiortc client makes the offer; a variant rewrites its text as another client would have written it.
-What the client then gets to see of the answer is limited to the lines that it knows.
+A real aiortc client makes the offer; a variant rewrites its text as another client writes it.
+The client then gets only those lines of the answer that it has itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.offer_mutations import REAL_CLIENTS
 from tests.support.peers import Client
 from tests.support.polling import until
 from tests.webrtc_host.doors.test_offer_again import offer_again, reasons
-from tests.webrtc_host.doors.test_offer_peer import World, fed, heard, sound
+from tests.webrtc_host.doors.test_offer_peer import World, fed, has_received, hum
 
 pytestmark = pytest.mark.peer
 
@@ -107,10 +107,10 @@ class Variant:
     name: str
     change: Callable[[str], str]
     answered: tuple[str, ...]  # audio, idle, rejected or data, for each line of the changed offer
-    own: tuple[int, ...]  # which of them the client has itself
+    own: tuple[int, ...]  # which of the lines the client has itself
     tracks: int = 1
     has_data: bool = False
-    flows: bool = True  # otherwise only the answer is looked at
+    flows: bool = True  # otherwise only the answer is checked
 
 
 ONE, TWO = (("audio",), (0,)), (("audio", "audio"), (0, 1))
@@ -230,7 +230,7 @@ VARIANTS = [
 
 
 def check_answer(offer: str, answer: str, answered: tuple[str, ...]) -> None:
-    """What RFC 3264, 8122, 8829 and 8843 ask of every answer."""
+    """Check the rules of RFC 3264, 8122, 8829 and 8843 for every answer."""
     offered, got = lines_of(offer), lines_of(answer)
     assert len(got) == len(offered) == len(answered)
     accepted = set()
@@ -273,7 +273,7 @@ def for_client(answer: str, own: tuple[int, ...], client: str) -> str:
 async def offered(world: World, variant: Variant) -> tuple[Client, str, str]:
     """The client, its own offer, and the changed one."""
     data = "transcript" if variant.has_data else None
-    client = Client([sound() for _ in range(variant.tracks)], data_channel=data)
+    client = Client([hum() for _ in range(variant.tracks)], data_channel=data)
     world.clients.append(client)
     own = (await client.offer())["sdp"]
     changed = variant.change(own)
@@ -294,13 +294,13 @@ async def test_an_offer_is_answered_line_by_line_and_its_audio_arrives(
     if variant.flows:
         text = for_client(answer["sdp"], variant.own, own)
         await client.pc.setRemoteDescription(RTCSessionDescription(text, "answer"))
-        await until(lambda: all(heard(world, channel, 0.4) for channel in fed(answer).values()))
-    await world.hang_up(answer["connection"])
+        await until(lambda: all(has_received(world, channel, 0.4) for channel in fed(answer).values()))
+    await world.close_connection(answer["connection"])
 
 
 @pytest.mark.parametrize("name", sorted(REAL_CLIENTS))
-async def test_offers_of_the_fuzzer_that_are_no_mistakes_are_answered(world: World, name: str) -> None:
-    client = Client([sound()])
+async def test_valid_offers_of_the_fuzzer_are_answered(world: World, name: str) -> None:
+    client = Client([hum()])
     world.clients.append(client)
     own = (await client.offer())["sdp"]
     changed = REAL_CLIENTS[name](own)
@@ -312,8 +312,8 @@ async def test_offers_of_the_fuzzer_that_are_no_mistakes_are_answered(world: Wor
     assert len(answer["channels"]) == 1
 
 
-async def test_lines_that_feed_nothing_may_be_ignored_and_not_wished_for(world: World) -> None:
-    client = Client([sound(), sound()])
+async def test_lines_without_audio_may_be_in_ignore_and_not_in_the_channel_list(world: World) -> None:
+    client = Client([hum(), hum()])
     world.clients.append(client)
     own = (await client.offer())["sdp"]
     for change in (
@@ -327,7 +327,7 @@ async def test_lines_that_feed_nothing_may_be_ignored_and_not_wished_for(world: 
             answer = await response.json()
             assert response.status == 200, answer
         assert set(fed(answer)) == {"0"}
-        await world.hang_up(answer["connection"])
+        await world.close_connection(answer["connection"])
     body = {"sdp": second(swap("a=sendonly", "a=recvonly"))(own), "type": "offer", "channels": [{"mid": "1"}]}
     async with world.http.post("/offer", json=body) as response:
         error = (await response.json())["error"]
@@ -335,9 +335,9 @@ async def test_lines_that_feed_nothing_may_be_ignored_and_not_wished_for(world: 
     assert "audio line 1 is recvonly" in error["message"]
 
 
-async def test_a_later_offer_with_declined_lines_goes_on(world: World) -> None:
-    client, answer = await world.connect(sound())
-    await until(lambda: heard(world, "C01", 0.3))
+async def test_a_later_offer_with_declined_lines_continues(world: World) -> None:
+    client, answer = await world.connect(hum())
+    await until(lambda: has_received(world, "C01", 0.3))
     own = (await client.offer())["sdp"]
     body = {"sdp": bundled(VIDEO)(own), "type": "offer", "connection": answer["connection"]}
     async with world.http.post("/offer", json=body) as response:
@@ -352,8 +352,8 @@ async def test_a_later_offer_with_declined_lines_goes_on(world: World) -> None:
 
 
 async def test_a_line_on_hold_feeds_its_channel_again_afterwards(world: World) -> None:
-    client, answer = await world.connect(sound(), sound())
-    await until(lambda: heard(world, "C01", 0.3) and heard(world, "C02", 0.3))
+    client, answer = await world.connect(hum(), hum())
+    await until(lambda: has_received(world, "C01", 0.3) and has_received(world, "C02", 0.3))
     held = client.pc.getTransceivers()[0]
     held.direction = "inactive"
     paused = await offer_again(world, client, answer)
@@ -365,13 +365,13 @@ async def test_a_line_on_hold_feeds_its_channel_again_afterwards(world: World) -
     first = world.rig.pipeline("C01")
     assert not first.is_closed
     await until(lambda: len(first.blocks) > 5)
-    await world.hang_up(answer["connection"])
+    await world.close_connection(answer["connection"])
 
 
 async def test_a_new_line_may_take_the_place_of_one_that_ended(world: World) -> None:
     """A browser gives the m-line of a stopped transceiver to the next one, under another mid."""
-    client, answer = await world.connect(sound(), sound())
-    await until(lambda: heard(world, "C01", 0.3) and heard(world, "C02", 0.3))
+    client, answer = await world.connect(hum(), hum())
+    await until(lambda: has_received(world, "C01", 0.3) and has_received(world, "C02", 0.3))
     own = (await client.offer())["sdp"]
     changed = own.replace("a=mid:0", "a=mid:new").replace("BUNDLE 0", "BUNDLE new")
     body = {"sdp": changed, "type": "offer", "connection": answer["connection"]}

@@ -1,4 +1,4 @@
-"""Audio over a WebSocket arrives in its place in every encoding; a wrong frame gets an error in words."""
+"""Audio over a WebSocket arrives at its time in every encoding; a wrong frame gets an error message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.webrtc_host.doors.pcm_world import (
     World,
     close_code,
     error_of,
-    heard_by,
+    received_audio,
     running,
     stop,
 )
@@ -52,7 +52,9 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
         ("ogg", 48_000),
     ],
 )
-async def test_each_encoding_arrives_whole_and_in_its_place(world: World, encoding: str, rate: int) -> None:
+async def test_each_encoding_arrives_completely_and_at_its_time(
+    world: World, encoding: str, rate: int
+) -> None:
     socket = await world.begin(encoding=encoding, sample_rate=rate, label="Tower", language="ko")
     for frame in frames_of(encoding, SOUND, rate):
         await socket.send_bytes(frame)
@@ -70,7 +72,7 @@ async def test_each_encoding_arrives_whole_and_in_its_place(world: World, encodi
     assert not world.rig.registry.connections
 
 
-async def test_a_file_pumped_in_is_read_at_real_time_and_nothing_is_lost(world: World) -> None:
+async def test_a_file_sent_at_once_is_read_in_real_time_and_no_audio_is_lost(world: World) -> None:
     socket = await world.begin()
     loop = asyncio.get_running_loop()
     began_s = loop.time()
@@ -81,9 +83,9 @@ async def test_a_file_pumped_in_is_read_at_real_time_and_nothing_is_lost(world: 
     while loop.time() - began_s < 0.6:
         await asyncio.sleep(0.02)
         furthest = max(furthest, channel.end_sample - channel.session.now_sample())
-    assert furthest < 16_000 * 0.5, "never far in the future"
+    assert furthest < 16_000 * 0.5, "the audio is never far in the future"
     await stop(socket)
-    assert loop.time() - began_s > 1.5, "3 s of sound, of which 1 s may be older than the connection"
+    assert loop.time() - began_s > 1.5, "3 s of audio, of which 1 s may be older than the connection"
     assert sum(len(block.samples) for block in world.rig.pipelines[0].blocks) == 48_000
     assert {block.kind for block in world.rig.pipelines[0].blocks} == {BlockKind.AUDIO}
     assert world.door.statistics()["slowed"] > 3
@@ -105,7 +107,7 @@ async def test_a_file_pumped_in_is_read_at_real_time_and_nothing_is_lost(world: 
         ({"encoding": "opus"}, bytes(70_000), "bad_frame", 4400),
     ],
 )
-async def test_a_wrong_frame_is_answered_in_words_and_frees_the_channel(
+async def test_a_wrong_frame_gets_an_error_message_and_frees_the_channel(
     world: World, start: dict[str, Any], frame: bytes, code: str, close: int
 ) -> None:
     socket = await world.connect()
@@ -125,7 +127,7 @@ async def test_floats_beyond_full_scale_are_clipped(world: World) -> None:
     assert float(world.rig.pipelines[0].audio().max()) == 1.0
 
 
-async def test_a_frame_beyond_all_bounds_is_not_even_read(world: World) -> None:
+async def test_a_frame_above_the_size_limit_is_not_read(world: World) -> None:
     socket = await world.begin()
     await socket.send_bytes(bytes(1_200_000))
     assert await close_code(socket) == 1009
@@ -147,7 +149,7 @@ async def test_a_container_that_cannot_be_read_is_4415_and_its_thread_ends(world
     await until(lambda: not any(t.name.startswith("decode") for t in threading.enumerate()))
 
 
-async def test_a_container_cut_off_in_the_middle_keeps_what_came(world: World) -> None:
+async def test_the_audio_of_an_incomplete_container_is_used(world: World) -> None:
     whole = container_of("webm", SOUND)
     socket = await world.begin(encoding="webm")
     await socket.send_bytes(whole[: len(whole) * 3 // 4])
@@ -157,7 +159,7 @@ async def test_a_container_cut_off_in_the_middle_keeps_what_came(world: World) -
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
 
 
-async def test_too_many_containers_are_told_to_come_again(world: World) -> None:
+async def test_too_many_containers_get_a_retry_time(world: World) -> None:
     await world.start(SocketLimits(containers=1))
     first = await world.begin("C01", encoding="webm")
     second = await world.connect("C02")
@@ -168,7 +170,7 @@ async def test_too_many_containers_are_told_to_come_again(world: World) -> None:
     await first.close()
 
 
-async def test_opus_packets_reach_the_keeper_before_their_sound_and_in_its_place(
+async def test_opus_packets_reach_the_archive_before_their_audio_with_its_time(
     world: World,
 ) -> None:
     kept: list[OpusPacket] = []
@@ -239,25 +241,25 @@ async def test_channels_of_raw_samples_are_mixed_and_frames_may_end_anywhere(
         await socket.send_bytes(data[at : at + size])
         await socket.send_bytes(b"")
     await stop(socket)
-    heard, clean = heard_by(world), speech(16_000)[4_000:20_000]
+    heard, clean = received_audio(world), speech(16_000)[4_000:20_000]
     assert abs(len(heard) - 16_000) <= 2
     n = min(len(heard), len(clean))
     assert abs(np.corrcoef(heard[:n], clean[:n])[0, 1]) > 0.95
 
 
 @pytest.mark.parametrize("size", [1, 3, 641, 3_201])
-async def test_samples_cut_in_the_middle_arrive_as_they_were(world: World, size: int) -> None:
+async def test_samples_that_are_split_between_frames_arrive_unchanged(world: World, size: int) -> None:
     samples = np.arange(-350, 350, dtype="<i2") * 45  # so few that frames of one byte are no flood
-    data = samples.tobytes() + b"\x01"  # and half a sample at the end, which is none
+    data = samples.tobytes() + b"\x01"  # and half a sample at the end, which is ignored
     socket = await world.begin()
     for at in range(0, len(data), size):
         await socket.send_bytes(data[at : at + size])
     await stop(socket)
-    assert np.allclose(heard_by(world), samples / 32768, atol=1e-6)
+    assert np.allclose(received_audio(world), samples / 32768, atol=1e-6)
 
 
 @pytest.mark.parametrize("encoding", ["pcm_s16le", "pcm_f32le", "mulaw", "alaw", "opus", "webm", "ogg"])
-async def test_an_empty_frame_is_nothing(world: World, encoding: str) -> None:
+async def test_an_empty_frame_is_ignored(world: World, encoding: str) -> None:
     socket = await world.begin(encoding=encoding)
     for frame in frames_of(encoding, SOUND, 16_000):
         await socket.send_bytes(b"")
@@ -283,7 +285,7 @@ async def test_an_empty_frame_is_nothing(world: World, encoding: str) -> None:
         "x" * 70_000,
     ],
 )
-async def test_a_text_that_is_no_message_is_answered_and_the_feed_goes_on(world: World, text: str) -> None:
+async def test_an_invalid_message_gets_an_error_and_the_feed_continues(world: World, text: str) -> None:
     socket = await world.begin()
     await socket.send_bytes(TWENTY_MS * 5)
     await socket.send_str(text)
@@ -294,4 +296,4 @@ async def test_a_text_that_is_no_message_is_answered_and_the_feed_goes_on(world:
     await socket.send_str('{"type":"keepalive"}')
     await socket.send_bytes(TWENTY_MS * 5)
     assert (await stop(socket))["type"] == "stopped"
-    assert len(heard_by(world)) == 3_200
+    assert len(received_audio(world)) == 3_200

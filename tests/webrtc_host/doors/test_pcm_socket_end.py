@@ -33,7 +33,7 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
         yield made
 
 
-async def test_a_client_that_leaves_without_a_word_is_heard_out(world: World) -> None:
+async def test_all_audio_of_a_client_that_disconnects_is_transcribed(world: World) -> None:
     socket = await world.begin()
     await socket.send_bytes(TWENTY_MS * 10)
     await socket.close()
@@ -42,7 +42,7 @@ async def test_a_client_that_leaves_without_a_word_is_heard_out(world: World) ->
     assert world.log.of(EventType.CHANNEL_CLOSED)[0]["reason"] == "peer_closed"
 
 
-async def test_a_connection_that_breaks_off_is_lost_and_not_closed(world: World) -> None:
+async def test_the_channel_of_a_broken_connection_is_lost_and_not_closed(world: World) -> None:
     """The TCP connection ends without the closing handshake of WebSocket."""
     socket = await world.begin()
     await socket.send_bytes(TWENTY_MS * 10)
@@ -66,19 +66,19 @@ async def test_stop_and_a_close_frame_leave_the_channel_closed(world: World) -> 
         assert gap.state is CoverageState.CLOSED, channel
 
 
-async def test_silence_of_messages_is_4408_and_keepalive_prevents_it(world: World) -> None:
+async def test_a_socket_without_messages_is_4408_and_keepalive_prevents_it(world: World) -> None:
     await world.start(SocketLimits(idle_s=0.8, first_message_s=0.2))
     early = await world.connect()
     assert await error_of(early) == ("idle", 4408)
     socket = await world.begin()
-    for _ in range(10):  # 1 s in all, and each pause far from `idle_s`, on a busy machine too
+    for _ in range(10):  # 1 s in total; each pause is far below `idle_s`, on a busy machine too
         await asyncio.sleep(0.1)
         await socket.send_json({"type": "keepalive"})
     assert world.rig.registry.connections
     assert await error_of(socket) == ("idle", 4408)
 
 
-async def test_a_channel_that_is_fed_is_4409_and_a_dead_one_changes_hands(world: World) -> None:
+async def test_a_channel_with_a_sender_is_4409_and_one_without_is_handed_over(world: World) -> None:
     await world.start(media=MediaConfig(no_signal_after_s=0.3))
     first = await world.begin()
     for _ in range(5):
@@ -107,9 +107,9 @@ async def test_a_page_keeps_its_channel(world: World) -> None:
     assert await error_of(socket) == ("channel_fed", 4409)
 
 
-async def test_a_server_that_stops_flushes_and_says_so(world: World) -> None:
+async def test_a_stopping_server_flushes_and_sends_the_reason(world: World) -> None:
     socket = await world.begin()
-    await socket.send_bytes(bytes(64_000))  # 2 s at once: most of it still waits for its time
+    await socket.send_bytes(bytes(64_000))  # 2 s at once: most of the audio still waits for its time
     await until(lambda: bool(world.rig.pipelines[0].blocks))
     ending = asyncio.create_task(world.rig.registry.close())
     answer = await socket.receive_json()
@@ -131,7 +131,7 @@ async def test_ending_the_session_ends_its_sockets(world: World) -> None:
     assert await error_of(late) == ("session_ended", 4409)
 
 
-async def test_sockets_that_connect_and_drop_leave_nothing_behind(world: World) -> None:
+async def test_sockets_that_connect_and_disconnect_leave_no_state(world: World) -> None:
     def tasks() -> int:
         return sum(
             task.get_name().split()[0] in ("read", "tick", "end", "feed") for task in asyncio.all_tasks()
@@ -151,7 +151,7 @@ async def test_sockets_that_connect_and_drop_leave_nothing_behind(world: World) 
     assert all(pipeline.is_closed for pipeline in world.rig.pipelines)
 
 
-async def test_a_flood_of_texts_that_are_no_messages_ends_the_feed(world: World) -> None:
+async def test_a_flood_of_invalid_messages_ends_the_feed(world: World) -> None:
     socket = await world.begin()
     for _ in range(UNREADABLE_MAX + 1):
         await socket.send_str("ping")

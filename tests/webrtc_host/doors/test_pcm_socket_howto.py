@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "howto" / "send-sound.md"
 
 
 class SpeakingPipeline:
-    """Says one final when its channel closes."""
+    """Emits one final when its channel closes."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel

@@ -17,7 +17,7 @@ from tests.webrtc_host.doors.pcm_world import (
     World,
     close_code,
     error_of,
-    heard_by,
+    received_audio,
     running,
     stop,
 )
@@ -61,7 +61,7 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
         ("x" * 70_000, "too_large", 4413),
     ],
 )
-async def test_a_wrong_first_message_is_answered_in_words(
+async def test_a_wrong_first_message_gets_an_error_message(
     world: World, first: Any, code: str, close: int
 ) -> None:
     socket = await world.connect()
@@ -73,13 +73,13 @@ async def test_a_wrong_first_message_is_answered_in_words(
     assert not world.rig.registry.connections
 
 
-async def test_a_channel_that_is_none_is_4422(world: World) -> None:
+async def test_an_invalid_channel_is_4422(world: World) -> None:
     socket = await world.connect("C65")
     await socket.send_json(RAW)
     assert await error_of(socket) == ("unknown_channel", 4422)
 
 
-async def test_what_is_coming_may_stand_in_the_address(world: World) -> None:
+async def test_the_format_may_be_given_in_the_address(world: World) -> None:
     socket = await world.connect(query="?encoding=pcm_s16le&sample_rate=8000&label=Gate&language=en")
     assert (await socket.receive_json())["type"] == "started"
     await socket.send_bytes(bytes(1600))
@@ -92,16 +92,18 @@ async def test_what_is_coming_may_stand_in_the_address(world: World) -> None:
 @pytest.mark.parametrize(
     ("tag", "code"), [("en-US", "en"), ("Korean", "ko"), ("", "auto"), ("AUTO", "auto"), (None, "auto")]
 )
-async def test_a_language_is_taken_as_clients_write_it(world: World, tag: str | None, code: str) -> None:
+async def test_a_language_is_accepted_in_the_forms_that_clients_use(
+    world: World, tag: str | None, code: str
+) -> None:
     socket = await world.begin(language=tag)
     await stop(socket)
     assert world.log.of(EventType.CHANNEL_OPENED)[0]["language"] == code
 
 
-async def test_start_ms_says_where_the_first_sample_lies(world: World) -> None:
+async def test_start_ms_is_the_time_of_the_first_sample(world: World) -> None:
     await world.begin("C02")
     session = world.rig.pipeline("C02").channel.session
-    await until(lambda: session.now_sample() > 523 * 16)  # what is sent below is over by then
+    await until(lambda: session.now_sample() > 523 * 16)  # longer than the audio sent below
     socket = await world.begin("C01", start_ms=123)
     for _ in range(20):
         await socket.send_bytes(TWENTY_MS)
@@ -122,7 +124,7 @@ async def test_a_wrong_token_is_4401(tmp_path: Path) -> None:
         await stop(socket)
 
 
-async def test_address_and_first_message_count_together(world: World) -> None:
+async def test_address_and_first_message_are_combined(world: World) -> None:
     other = world.rig.registry.create("other")
     world.rig.registry.create("current")
     socket = await world.connect(
@@ -137,7 +139,7 @@ async def test_address_and_first_message_count_together(world: World) -> None:
     assert (channel.label, channel.language, channel.terms) == ("Tower", "ko", ("gate",))
     await socket.send_bytes(TWENTY_MS * 10)
     await stop(socket)
-    assert len(heard_by(world)) == 1_600, "two channels"
+    assert len(received_audio(world)) == 1_600, "two channels"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ async def test_a_contradiction_names_both_values(
     assert await close_code(socket) == 4422
 
 
-async def test_a_first_message_that_says_the_same_as_the_address_is_no_mistake(world: World) -> None:
+async def test_a_first_message_may_repeat_the_values_of_the_address(world: World) -> None:
     socket = await world.connect(query="?encoding=pcm_s16le&sample_rate=16000")
     assert (await socket.receive_json(timeout=10))["type"] == "started"
     await socket.send_json(RAW)
@@ -171,7 +173,7 @@ async def test_a_first_message_that_says_the_same_as_the_address_is_no_mistake(w
     assert (await stop(socket))["type"] == "stopped"
 
 
-async def test_a_field_that_comes_too_late_to_count_is_refused(world: World) -> None:
+async def test_a_field_that_is_sent_too_late_is_refused(world: World) -> None:
     socket = await world.connect(query="?encoding=pcm_s16le&sample_rate=16000")
     await socket.receive_json(timeout=10)
     await socket.send_json({**RAW, "label": "Tower"})

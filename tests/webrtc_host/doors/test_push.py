@@ -1,4 +1,4 @@
-"""Recorded pieces in, their text out: the way of `POST /push`, and everything it refuses."""
+"""`POST /push`: recorded pieces are transcribed in the response, and invalid requests are refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def reading(window: Window) -> Transcript:
 
 
 class Engine:
-    """Reads what `read` says; keeps the windows."""
+    """Returns the results of `read`, and keeps the windows."""
 
     def __init__(self) -> None:
         self.windows: list[Window] = []
@@ -94,7 +94,7 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
     await rig.registry.close()
 
 
-def flac_that_says(seconds: int) -> bytes:
+def flac_with_length(seconds: int) -> bytes:
     """A second of FLAC whose STREAMINFO announces another length: the low 36 of the 64 bits at byte 18."""
     data = encoded(np.zeros((1, 16_000), np.float32), 16_000, "flac", "flac")
     announced = int.from_bytes(data[18:26]) >> 36 << 36 | seconds * 16_000
@@ -125,7 +125,7 @@ async def test_a_session_is_created_from_a_form_from_json_and_from_nothing(world
         assert response.status == 405
 
 
-async def test_text_is_answered_as_it_is_written_not_as_escapes(world: World) -> None:
+async def test_text_in_the_response_is_not_escaped(world: World) -> None:
     def korean(window: Window) -> Transcript:
         segment = Segment("알파원", window.start_sample, window.start_sample + 8_000, -0.25, 0.01, 1.2, ())
         return Transcript(window.id, (segment,), "ko", 0.98, -0.25, 0.01, 1.2)
@@ -138,7 +138,7 @@ async def test_text_is_answered_as_it_is_written_not_as_escapes(world: World) ->
         assert response.headers["Cache-Control"] == "no-store"
 
 
-async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(world: World) -> None:
+async def test_the_response_has_the_segments_of_a_piece_and_they_are_in_the_log(world: World) -> None:
     session = await world.create()
     status, body = await world.push(
         wav(3.0), session_id=session, channel_id="C03", start_ts="12.5", lang="en"
@@ -186,7 +186,7 @@ async def test_a_piece_is_answered_with_its_segments_and_they_enter_the_log(worl
     assert not world.rig.registry.connections
 
 
-async def test_a_text_stage_changes_the_answer_and_the_log(aiohttp_client: Any) -> None:
+async def test_a_text_stage_changes_the_response_and_the_log(aiohttp_client: Any) -> None:
     def loud(final: FinalText) -> FinalText:
         return replace(final, text=f"{final.channel} {final.text.upper()}")
 
@@ -206,7 +206,7 @@ async def test_a_text_stage_changes_the_answer_and_the_log(aiohttp_client: Any) 
     ("container", "codec"),
     [("wav", "pcm_s16le"), ("flac", "flac"), ("ogg", "libopus"), ("mp3", "libmp3lame")],
 )
-async def test_every_kind_of_file_is_read(world: World, container: str, codec: str) -> None:
+async def test_every_kind_of_file_is_decoded(world: World, container: str, codec: str) -> None:
     sound = np.random.default_rng(1).normal(0, 0.1, 2 * 48_000).astype(np.float32)
     audio = encoded(sound[np.newaxis], 48_000, container, codec)
     status, body = await world.push(audio, session_id=await world.create(), channel_id="C01", start_ts="0")
@@ -232,7 +232,7 @@ def test_which_prompts_are_lists() -> None:
     assert terms_of("Proceed to gate seven, then hold and wait for the tower.") == ()
 
 
-async def test_pieces_may_come_in_any_order_but_no_time_twice(world: World) -> None:
+async def test_pieces_may_arrive_in_any_order_but_may_not_overlap(world: World) -> None:
     fields = {"session_id": await world.create(), "channel_id": "C01"}
     _, later = await world.push(wav(10), **fields, start_ts="20")
     _, first = await world.push(wav(10), **fields, start_ts="0")
@@ -247,7 +247,7 @@ async def test_pieces_may_come_in_any_order_but_no_time_twice(world: World) -> N
     assert other == 200
 
 
-async def test_two_pieces_of_one_channel_at_once_take_turns(world: World) -> None:
+async def test_two_simultaneous_pieces_of_one_channel_are_processed_one_by_one(world: World) -> None:
     fields = {"session_id": await world.create(), "channel_id": "C01"}
     world.engine.is_free.clear()
     pushes = [asyncio.create_task(world.push(wav(2), **fields, start_ts=start)) for start in ("10", "0", "1")]
@@ -259,7 +259,7 @@ async def test_two_pieces_of_one_channel_at_once_take_turns(world: World) -> Non
     assert statuses == [200, 200, 409]
 
 
-async def test_a_long_piece_is_read_in_windows_of_30_s_at_most(world: World) -> None:
+async def test_a_long_piece_is_transcribed_in_windows_of_30_s_at_most(world: World) -> None:
     sound = np.random.default_rng(1).normal(0, 0.1, 75 * 16_000).astype(np.float32)
     audio = encoded(sound[np.newaxis], 16_000)
     fields = {"session_id": await world.create(), "channel_id": "C01"}
@@ -280,7 +280,7 @@ async def test_digital_silence_needs_no_engine(world: World) -> None:
     assert not world.engine.windows
 
 
-async def test_what_is_missing_is_named(world: World) -> None:
+async def test_the_error_names_the_missing_field(world: World) -> None:
     whole = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     for name in whole:
         fields = {key: value for key, value in whole.items() if key != name}
@@ -289,7 +289,7 @@ async def test_what_is_missing_is_named(world: World) -> None:
 
 
 class FullArchive:
-    """An archive whose encoder has no room until `encoder` gives some back."""
+    """An archive whose encoder has no free space until `encoder` releases some."""
 
     trouble: str | None = None
 
@@ -302,7 +302,7 @@ class FullArchive:
         self.uploads = UploadReservations(self.encoder)
 
 
-async def test_a_piece_without_room_in_the_archive_is_503_and_leaves_no_trace(
+async def test_a_piece_without_space_in_the_archive_is_503_and_leaves_no_state(
     aiohttp_client: Any,
 ) -> None:
     rig, engine, archive = Rig(), Engine(), FullArchive()
@@ -326,7 +326,7 @@ async def test_a_piece_without_room_in_the_archive_is_503_and_leaves_no_trace(
     await rig.registry.close()
 
 
-async def test_a_piece_that_is_not_kept_says_so(aiohttp_client: Any) -> None:
+async def test_the_response_says_that_a_piece_is_not_archived(aiohttp_client: Any) -> None:
     rig, engine, archive = Rig(), Engine(), FullArchive()
     archive.trouble = "the disk is full"
     door = PushDoor(rig.registry, engine, Glossary(), Ids(), archive=archive)
@@ -348,14 +348,16 @@ async def test_a_piece_that_is_not_kept_says_so(aiohttp_client: Any) -> None:
         ("adts", "aac"),
     ],
 )
-async def test_push_takes_what_8081_takes(world: World, container: str, codec: str) -> None:
+async def test_push_accepts_the_files_that_8081_accepts(world: World, container: str, codec: str) -> None:
     planes = (0.1 * np.sin(np.arange(96_000) * 0.05)).astype(np.float32)[np.newaxis]
     fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     status, body = await world.push(encoded(planes, 48_000, container, codec), **fields)
     assert (status, body["seconds"]) == (200, pytest.approx(2, abs=0.15))
 
 
-async def test_speech_on_the_second_track_is_pushed_and_the_track_named(world: World, tmp_path: Path) -> None:
+async def test_speech_on_the_second_track_is_transcribed_and_the_track_named(
+    world: World, tmp_path: Path
+) -> None:
     speech, _ = spoken_phrases(["alpha one proceed to gate seven"])
     data = with_tracks(tmp_path / "obs.mkv", np.zeros_like(speech), speech).read_bytes()
     fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
@@ -380,7 +382,7 @@ async def test_play_lists_and_pictures_are_refused(world: World, data: bytes) ->
     assert said.startswith("the file cannot be read as a recording: ")
 
 
-async def test_a_piece_that_breaks_off_says_so(world: World) -> None:
+async def test_the_response_says_that_a_piece_is_incomplete(world: World) -> None:
     fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     whole = wav(3.0)
     status, body = await world.push(whole[: len(whole) * 2 // 3], **fields)
@@ -389,7 +391,7 @@ async def test_a_piece_that_breaks_off_says_so(world: World) -> None:
     assert body["seconds"] == pytest.approx(2.0, abs=0.01)
 
 
-async def test_the_track_may_be_named_and_must_be_there(world: World) -> None:
+async def test_the_track_may_be_given_and_must_exist(world: World) -> None:
     fields = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     said = await world.refused(422, "unknown_track", wav(1), **fields, track="1")
     assert said == "the file has one audio track, number 0; 1 is none of them"
@@ -397,7 +399,7 @@ async def test_the_track_may_be_named_and_must_be_there(world: World) -> None:
     assert (await world.push(wav(1), **fields, track="0"))[1]["track"] == 0
 
 
-async def test_headerless_telephony_is_known_by_its_name(world: World) -> None:
+async def test_headerless_telephone_audio_is_detected_by_its_name(world: World) -> None:
     planes = (0.1 * np.sin(np.arange(16_000) * 0.3)).astype(np.float32)[np.newaxis]
     form = aiohttp.FormData(default_to_multipart=True)
     for name, value in {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}.items():
@@ -407,7 +409,7 @@ async def test_headerless_telephony_is_known_by_its_name(world: World) -> None:
         assert (response.status, (await response.json())["seconds"]) == (200, pytest.approx(2, abs=0.01))
 
 
-async def test_languages_are_taken_as_clients_write_them(world: World) -> None:
+async def test_languages_are_accepted_in_the_forms_that_clients_use(world: World) -> None:
     session = await world.create()
     for number, (lang, code) in enumerate(
         {"en-US": "en", "ko_KR": "ko", "English": "en", "Auto": "auto", "": "auto", "nb-NO": "no"}.items()
@@ -417,7 +419,7 @@ async def test_languages_are_taken_as_clients_write_them(world: World) -> None:
         assert world.engine.windows[-1].language == code
 
 
-async def test_a_language_that_the_model_lacks_is_the_callers_mistake(world: World) -> None:
+async def test_a_language_that_the_model_lacks_is_an_error_of_the_request(world: World) -> None:
     def refuse(window: Window) -> Transcript:
         raise EngineError("unknown_language", "the model starter does not know 'cy'; it knows en, ko")
 
@@ -426,7 +428,7 @@ async def test_a_language_that_the_model_lacks_is_the_callers_mistake(world: Wor
     assert "it knows en, ko" in await world.refused(422, "unknown_language", wav(1), **fields)
 
 
-async def test_fields_that_make_no_sense_are_refused(world: World) -> None:
+async def test_invalid_fields_are_refused(world: World) -> None:
     whole = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     for start in ("soon", "-1", "nan", "inf", "1e30"):
         assert "start_ts" in await world.refused(422, "bad_field", wav(1), **{**whole, "start_ts": start})
@@ -439,13 +441,13 @@ async def test_fields_that_make_no_sense_are_refused(world: World) -> None:
     await world.refused(409, "session_ended", wav(1), **{**whole, "session_id": ended.id})
 
 
-async def test_files_that_are_none_are_refused(world: World) -> None:
+async def test_invalid_files_are_refused(world: World) -> None:
     whole = {"session_id": await world.create(), "channel_id": "C01", "start_ts": "0"}
     await world.refused(415, "wrong_type", b"just some text\n" * 50, **whole)
     await world.refused(422, "empty_audio", b"", **whole)
     await world.refused(422, "empty_audio", wav_header(0), **whole)
     await world.refused(413, "too_large", wav_header(5_000_000) + bytes(5_000_000), **whole)
-    await world.refused(413, "too_long", flac_that_says(3 * 3600), **whole)
+    await world.refused(413, "too_long", flac_with_length(3 * 3600), **whole)
     status, _ = await world.push(wav(1), **whole)
     assert status == 200
 
@@ -464,7 +466,7 @@ async def test_bodies_that_are_no_form_are_refused(world: World) -> None:
         assert response.status == 405
 
 
-async def test_a_channel_that_is_fed_live_takes_no_pieces(world: World) -> None:
+async def test_a_channel_with_live_audio_accepts_no_pieces(world: World) -> None:
     session = world.rig.registry.get(await world.create())
 
     async def end(reason: str) -> int:
@@ -476,7 +478,7 @@ async def test_a_channel_that_is_fed_live_takes_no_pieces(world: World) -> None:
     assert (status, body["error"]["code"]) == (409, "channel_fed")
 
 
-async def test_a_piece_the_engine_could_not_read_may_be_pushed_again(world: World) -> None:
+async def test_a_piece_that_the_engine_failed_on_may_be_sent_again(world: World) -> None:
     def fail(window: Window) -> Transcript:
         raise EngineError("unreachable", "8081 does not answer", is_retryable=True)
 
@@ -490,7 +492,7 @@ async def test_a_piece_the_engine_could_not_read_may_be_pushed_again(world: Worl
     assert status == 200
 
 
-async def test_one_window_that_fails_does_not_take_the_others_along(world: World) -> None:
+async def test_a_window_that_fails_does_not_affect_the_others(world: World) -> None:
     def fail_once(window: Window) -> Transcript:
         if window.start_sample == 0:
             raise EngineError("engine_failed", "out of memory")
@@ -506,7 +508,7 @@ async def test_one_window_that_fails_does_not_take_the_others_along(world: World
     assert len(world.rig.logs[session].of(EventType.WINDOW_FAILED)) == 1
 
 
-async def test_too_many_files_at_once_are_told_to_come_back(world: World) -> None:
+async def test_too_many_simultaneous_files_get_a_retry_time(world: World) -> None:
     session = await world.create()
     world.engine.is_free.clear()
     pushes = [
@@ -520,7 +522,7 @@ async def test_too_many_files_at_once_are_told_to_come_back(world: World) -> Non
     assert {(await push)[0] for push in pushes} == {200}
 
 
-async def test_ending_the_session_waits_for_the_piece_being_read(world: World) -> None:
+async def test_ending_the_session_waits_for_the_piece_in_progress(world: World) -> None:
     session = await world.create()
     world.engine.is_free.clear()
     push = asyncio.create_task(world.push(wav(1), session_id=session, channel_id="C01", start_ts="0"))

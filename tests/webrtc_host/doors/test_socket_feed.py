@@ -1,4 +1,4 @@
-"""Where a socket's sound is placed: by its own count, with stalls read by what follows them. No real time."""
+"""The time of a socket's audio: counted in samples; stalls are classified by the audio after them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class World:
         return self.rig.pipelines[0]
 
     async def speak(self, seconds: float, *, at_once: bool = False) -> None:
-        """20 ms at a time, at pace or all that the network held up."""
+        """Feed 20 ms at a time, in real time, or all at once as after a network delay."""
         for _ in range(round(seconds * 50)):
             if not at_once:
                 self.now_s += 0.02
@@ -67,7 +67,7 @@ class World:
             assert before.end_sample == after.start_sample
 
 
-async def test_a_source_that_stands_still_leaves_a_pause_of_that_length() -> None:
+async def test_a_source_that_stops_for_a_time_leaves_a_pause_of_that_length() -> None:
     world = World()
     await world.speak(2.0)
     world.wait(2.5)
@@ -78,12 +78,12 @@ async def test_a_source_that_stands_still_leaves_a_pause_of_that_length() -> Non
     world.assert_contiguous()
 
 
-async def test_what_the_network_held_up_is_not_a_pause() -> None:
+async def test_audio_delayed_by_the_network_is_not_a_pause() -> None:
     world = World()
     await world.speak(2.0)
     world.wait(6.0)
     assert world.state == "no_signal"
-    for _ in range(30):  # six seconds within one: as fast as `Pace` lets them through
+    for _ in range(30):  # six seconds of audio within one second: the highest rate that `Pace` allows
         world.now_s += 0.04
         for _ in range(10):
             await world.feed.put(Piece(world.count * 3, np.full(TWENTY_MS, 0.1, np.float32)))
@@ -95,8 +95,8 @@ async def test_what_the_network_held_up_is_not_a_pause() -> None:
     world.assert_contiguous()
 
 
-class Keeper:
-    """Takes what is to be kept, and how."""
+class ArchiveList:
+    """Records the archived packets and blocks."""
 
     is_keeping = True
 
@@ -111,8 +111,8 @@ class Keeper:
         self.blocks.append(block)
 
 
-async def test_packets_are_kept_whoever_ends_the_decision_on_their_place() -> None:
-    archive = Keeper()
+async def test_packets_are_archived_for_each_way_to_decide_their_time() -> None:
+    archive = ArchiveList()
     world = World(make_archive=lambda *_: archive)
 
     async def packet(seconds_later: float) -> None:
@@ -124,7 +124,7 @@ async def test_packets_are_kept_whoever_ends_the_decision_on_their_place() -> No
 
     for _ in range(10):
         await packet(0.02)
-    world.wait(0.25)  # a tick ends the decision where the first sample lies
+    world.wait(0.25)  # a tick decides the time of the first sample
     for _ in range(60):
         await packet(0.02)
     for n in range(30):  # held up for a second; and here whether that was a pause
@@ -141,7 +141,7 @@ async def test_packets_are_kept_whoever_ends_the_decision_on_their_place() -> No
     assert [p.start_sample for p in archive.packets] == [block.start_sample for block in audio]
 
 
-async def test_after_ten_seconds_without_sound_the_time_is_lost() -> None:
+async def test_after_ten_seconds_without_audio_the_time_is_lost() -> None:
     world = World()
     await world.speak(1.0)
     world.wait(9.5)
@@ -177,7 +177,7 @@ async def test_start_ms_places_the_first_sample_exactly() -> None:
     assert {block.kind for block in world.pipeline.blocks} == {BlockKind.AUDIO}
 
 
-async def test_sound_of_before_the_connection_is_placed_in_the_past() -> None:
+async def test_audio_from_before_the_connection_has_a_past_time() -> None:
     world = World()
     await world.speak(0.8, at_once=True)
     world.wait(0.5)
@@ -185,7 +185,7 @@ async def test_sound_of_before_the_connection_is_placed_in_the_past() -> None:
     assert abs(world.pipeline.blocks[0].start_sample - 1.2 * SAMPLE_RATE) <= TWENTY_MS
 
 
-async def test_nothing_reaches_a_channel_that_was_given_up() -> None:
+async def test_no_audio_reaches_a_detached_channel() -> None:
     world = World()
     await world.speak(1.0)
     before = world.pipeline.samples_of(BlockKind.AUDIO)

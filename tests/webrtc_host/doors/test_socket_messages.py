@@ -1,4 +1,4 @@
-"""What a client sent before it left is read, also behind a ping that can no longer be answered."""
+"""All data that a client sent before it disconnected is read, also after a ping without a possible pong."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def serving(handler: Callable[[web.Request], Awaitable[web.StreamResponse]
     await runner.cleanup()
 
 
-async def test_audio_behind_a_ping_is_read_when_the_client_has_left() -> None:
+async def test_audio_after_a_ping_is_read_when_the_client_has_disconnected() -> None:
     left, read = asyncio.Event(), []
     done = asyncio.Event()
 
@@ -42,7 +42,7 @@ async def test_audio_behind_a_ping_is_read_when_the_client_has_left() -> None:
         await socket.prepare(request)
         await left.wait()
         assert request.transport is not None
-        request.transport.close()  # as it is once the client's end has come
+        request.transport.close()  # the state after the client's close
         while (message := await receive(socket, 5)).type is WSMsgType.BINARY:
             read.append(message.data)
         done.set()
@@ -56,7 +56,7 @@ async def test_audio_behind_a_ping_is_read_when_the_client_has_left() -> None:
         await writer.drain()
         await asyncio.sleep(0)
         async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/none"):
-            pass  # a turn of the server's loop: the frames have been taken
+            pass  # one turn of the server's loop: the frames have been read
         left.set()
         await asyncio.wait_for(done.wait(), 10)
         writer.close()
@@ -68,7 +68,7 @@ SAMPLE = b"\x82\x82\0\0\0\0ab"
 
 
 def unread(transport: asyncio.Transport | None) -> int:
-    """Bytes that have arrived for this connection and that the process has not taken yet."""
+    """The number of received bytes of this connection that the process has not read yet."""
     assert transport is not None
     answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.FIONREAD, bytes(4))
     return int(struct.unpack("i", answer)[0])
@@ -77,7 +77,7 @@ def unread(transport: asyncio.Transport | None) -> int:
 async def flooded(rates: FrameRates, frames: int, until: int) -> tuple[int, int]:
     """A client sends all its frames at once; the server reads `until` of them.
 
-    Returns the bytes it had not even taken from the system then, and the turns that others had meanwhile.
+    Returns the bytes that were still unread in the system then, and how often other tasks ran meanwhile.
     """
     found: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
 
@@ -112,11 +112,11 @@ async def flooded(rates: FrameRates, frames: int, until: int) -> tuple[int, int]
     return result
 
 
-async def test_nothing_is_taken_from_a_client_while_it_is_slowed() -> None:
+async def test_a_slowed_client_is_not_read() -> None:
     left, _ = await flooded(FrameRates(of_socket=200.0), frames=20_000, until=500)
     assert left > 10_000 * len(SAMPLE)
 
 
-async def test_others_have_a_turn_between_two_frames() -> None:
+async def test_other_tasks_run_between_two_frames() -> None:
     _, turns = await flooded(FrameRates(), frames=600, until=400)
     assert turns >= 390

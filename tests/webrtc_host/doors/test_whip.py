@@ -1,4 +1,4 @@
-"""WHIP as the RFC has it: what is refused and with which status, what the answers carry, trickle, the end."""
+"""WHIP as in the RFC: refusals and their status, headers of the responses, trickle ICE, the end."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ async def test_a_wrong_channel_language_or_session_is_refused(desk: Desk) -> Non
     await refused(desk, 404, "unknown_session", "/whip/C01?session=s_none", data=sdp, headers=SDP)
 
 
-async def test_the_token_is_a_bearer_and_everything_but_options_asks_for_it(desk: Desk) -> None:
+async def test_the_token_is_a_bearer_and_every_method_except_options_requires_it(desk: Desk) -> None:
     async with aiohttp.ClientSession() as stranger:
         url = f"{desk.url}/whip/C01"
         for method in ("POST", "GET"):
@@ -167,18 +167,18 @@ async def test_a_page_of_an_allowed_origin_passes_its_preflight_and_another_does
             assert no.status == 403
 
 
-async def test_get_says_nothing_and_unknown_methods_are_405(desk: Desk) -> None:
+async def test_get_has_no_content_and_unknown_methods_are_405(desk: Desk) -> None:
     async with desk.client.get(f"{desk.url}/whip/C01") as response:
         assert (response.status, await response.read()) == (204, b"")
     async with desk.client.put(f"{desk.url}/whip/C01") as response:
         assert response.status == 405
 
 
-async def test_the_answer_carries_location_etag_and_links(tmp_path: Path) -> None:
+async def test_the_response_has_location_etag_and_links(tmp_path: Path) -> None:
     config = a_config(tmp_path, media={"ice_servers": ICE_SERVERS})
     async with running_desk(config) as desk:
         publisher = Publisher(desk, "C05", "?label=Tower&language=ko_KR")
-        # aiortc would ask the STUN server, which is nowhere; the answer is all that is looked at here.
+        # aiortc would send requests to the STUN server, which does not exist; only the response matters.
         publisher.client.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         publisher.client.pc.addTransceiver("audio", direction="sendonly")
         assert await publisher.post() == 201
@@ -201,7 +201,7 @@ async def test_the_answer_carries_location_etag_and_links(tmp_path: Path) -> Non
         await publisher.client.close()
 
 
-async def test_a_publisher_is_heard_and_hangs_up_twice(desk: Desk) -> None:
+async def test_audio_of_a_publisher_arrives_and_delete_may_be_repeated(desk: Desk) -> None:
     publisher = Publisher(desk)
     await publisher.connect()
     channel = desk.session.channels["C01"]
@@ -215,7 +215,7 @@ async def test_a_publisher_is_heard_and_hangs_up_twice(desk: Desk) -> None:
     await publisher.client.close()
 
 
-async def test_delete_is_200_when_the_peer_went_first_and_404_for_a_stranger(desk: Desk) -> None:
+async def test_delete_is_200_after_the_peer_closed_and_404_for_an_unknown_id(desk: Desk) -> None:
     publisher = Publisher(desk)
     await publisher.connect()
     await publisher.client.close()
@@ -241,7 +241,7 @@ async def test_a_client_without_candidates_in_its_offer_connects_by_trickling_th
     assert await publisher.patch(fragment, If_Match=etag) == 204
     await publisher.client.pc.setRemoteDescription(RTCSessionDescription(publisher.answer, "answer"))
     await until(lambda: publisher.client.pc.connectionState == "connected")
-    assert await publisher.patch(fragment, If_Match=etag) == 204, "late candidates cost nothing"
+    assert await publisher.patch(fragment, If_Match=etag) == 204, "late candidates are no error"
     await publisher.client.close()
 
 
@@ -252,7 +252,7 @@ def ice_of(sdp: str) -> list[str]:
     ]
 
 
-async def test_a_patch_is_judged_by_type_etag_and_content(desk: Desk) -> None:
+async def test_a_patch_is_checked_by_type_etag_and_content(desk: Desk) -> None:
     publisher = Publisher(desk)
     await publisher.connect()
     etag = publisher.response.headers["ETag"]
@@ -282,8 +282,8 @@ async def test_a_patch_is_judged_by_type_etag_and_content(desk: Desk) -> None:
     await publisher.client.close()
 
 
-async def test_trickled_candidates_that_cannot_be_used_cost_nothing(desk: Desk) -> None:
-    """A browser hides its addresses behind names, says that those are all, and then comes by itself."""
+async def test_unusable_trickled_candidates_are_no_error(desk: Desk) -> None:
+    """A browser hides its addresses behind names, sends end-of-candidates, and then connects by itself."""
     publisher = Publisher(desk)
     whole = (await publisher.client.offer())["sdp"]
     hidden = ("a=candidate", "a=end-of")
@@ -304,7 +304,7 @@ async def test_trickled_candidates_that_cannot_be_used_cost_nothing(desk: Desk) 
     ]
     etag = publisher.response.headers["ETag"]
     assert await publisher.patch("\r\n".join(fragment), If_Match=etag) == 204
-    await asyncio.sleep(0.5)  # the server would have given up by now
+    await asyncio.sleep(0.5)  # with those candidates the server's ICE would have failed by now
     await publisher.client.pc.setRemoteDescription(RTCSessionDescription(publisher.answer, "answer"))
     await until(lambda: publisher.client.pc.connectionState == "connected")
     assert await publisher.delete() == 200
@@ -325,7 +325,7 @@ async def test_offers_of_other_clients_are_answered_line_by_line(desk: Desk, nam
         assert response.status == 200
 
 
-async def test_who_is_heard_keeps_the_channel_and_who_is_dead_loses_it(
+async def test_a_working_publisher_keeps_the_channel_and_a_dead_one_loses_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, third = Publisher(desk), Publisher(desk), Publisher(desk)
@@ -335,7 +335,7 @@ async def test_who_is_heard_keeps_the_channel_and_who_is_dead_loses_it(
     assert await second.post() == 409
     first.client.cut_network()
     await until(lambda: channel.state is ChannelState.NO_SIGNAL)
-    assert await second.post() == 201, "it never connects: its client does not take the answer"
+    assert await second.post() == 201, "it never connects: its client does not apply the answer"
     assert channel.connection is not None and len(desk.registry.connections) == 1
     assert await third.post() == 409
     monkeypatch.setattr(takeover, "CONNECTING_S", 0.0)
@@ -347,7 +347,7 @@ async def test_who_is_heard_keeps_the_channel_and_who_is_dead_loses_it(
     assert not desk.registry.connections
 
 
-async def test_a_page_that_feeds_the_channel_is_never_pushed_aside(desk: Desk) -> None:
+async def test_a_page_keeps_its_channel(desk: Desk) -> None:
     async def end(reason: str) -> int:
         return 0
 
@@ -358,7 +358,7 @@ async def test_a_page_that_feeds_the_channel_is_never_pushed_aside(desk: Desk) -
     desk.registry.disconnect(page)
 
 
-async def test_a_full_server_says_503_and_when_to_come_again(desk: Desk) -> None:
+async def test_a_full_server_returns_503_with_a_retry_time(desk: Desk) -> None:
     async def end(reason: str) -> int:
         return 0
 
@@ -373,7 +373,7 @@ async def test_a_full_server_says_503_and_when_to_come_again(desk: Desk) -> None
         desk.registry.disconnect(connection)
 
 
-async def test_a_flood_of_publishers_that_never_connect_is_told_to_wait(desk: Desk) -> None:
+async def test_a_flood_of_publishers_that_never_connect_gets_a_retry_time(desk: Desk) -> None:
     sdp = await sdp_of("audio")
 
     async def post(number: int) -> int:
@@ -389,7 +389,7 @@ async def test_a_flood_of_publishers_that_never_connect_is_told_to_wait(desk: De
     await asyncio.gather(*(c.end("test") for c in list(desk.registry.connections.values())))
 
 
-async def test_what_is_remembered_of_ended_sessions_is_bounded(
+async def test_the_stored_data_of_ended_sessions_is_bounded(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webrtc_host.doors.whip.ENDED_MAX", 2)

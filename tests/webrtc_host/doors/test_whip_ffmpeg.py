@@ -1,4 +1,4 @@
-"""A WHIP client we did not write, beside the real server: FFmpeg's muxer."""
+"""A WHIP client of another project with the real server: FFmpeg's muxer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ONSETS = (0.4, 1.0, 1.7)
 SECONDS = 2.4
 
 
-async def test_ffmpeg_publishes_is_heard_and_deletes_its_session(tmp_path: Path) -> None:
+async def test_ffmpeg_publishes_its_audio_arrives_and_it_deletes_its_session(tmp_path: Path) -> None:
     pipelines: list[SilentPipeline] = []
 
     def keeping(_: Channel) -> SilentPipeline:

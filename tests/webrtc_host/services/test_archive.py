@@ -15,7 +15,7 @@ async def nothing(reason: str) -> int:
 
 
 async def ended_session(desk: Desk, name: str) -> Session:
-    """A session with a final and a little sound on C01, which has ended."""
+    """An ended session with a final and some audio on C01."""
     session = desk.registry.create(name)
     connection = desk.registry.connect(session, DoorKind.SOCKET, [ChannelSpec("C01")], nothing)
     channel = desk.registry.channel(session, "C01")
@@ -29,14 +29,14 @@ async def ended_session(desk: Desk, name: str) -> Session:
 
 
 async def removed(desk: Desk) -> None:
-    """One round of what goes on every minute."""
+    """Run one of the rounds that run every minute; returns the removed sessions."""
     room = desk.app[ARCHIVE]
     assert room.archive is not None
     await desk.app[RECORD].store.write(lambda connection: None)
     await room._remove_old_sessions(room.archive, await room.holds.read())
 
 
-async def test_ended_sessions_past_their_days_go_whole_and_held_ones_stay(tmp_path: Path) -> None:
+async def test_old_ended_sessions_are_removed_completely_and_held_ones_stay(tmp_path: Path) -> None:
     config = a_config(tmp_path, archive={"keep_days_text": A_MOMENT_IN_DAYS, "free_bytes_min": 0})
     async with running_desk(config) as desk:
         names = ("old", "held", "held by a channel")
@@ -58,7 +58,7 @@ async def test_ended_sessions_past_their_days_go_whole_and_held_ones_stay(tmp_pa
         assert old.id not in {place.session for place in archive.channels()}
 
 
-async def test_text_is_kept_for_ever_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+async def test_text_is_kept_for_ever_by_default(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         old = await ended_session(desk, "old")
         await removed(desk)

@@ -1,4 +1,4 @@
-"""The record in the running application: what its readiness says, and that it runs on PostgreSQL too."""
+"""The record in the running application: its part in /ready, and that it runs on PostgreSQL too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webrtc_host.errors import ConfigError
 from webrtc_host.transcript.database import FILE_NAME
 
 
-async def test_sessions_go_on_in_either_database(tmp_path: Path, url: str) -> None:
+async def test_sessions_are_restored_from_either_database(tmp_path: Path, url: str) -> None:
     config = a_config(tmp_path, store={"url": url}, limits={"events_in_memory": 100})
     async with running_desk(config) as desk:
         for number in range(200):
@@ -28,7 +28,7 @@ async def test_sessions_go_on_in_either_database(tmp_path: Path, url: str) -> No
         assert [event["seq"] for event in events] == list(range(1, head + 1))
 
 
-async def test_a_full_disk_is_told_by_ready_and_metrics_and_text_goes_on(tmp_path: Path) -> None:
+async def test_ready_and_metrics_report_a_full_disk_and_text_continues(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, store={"url": ""}, archive={"enabled": False})) as desk:
         socket = await desk.watch(since=0)
         await desk.settled()
@@ -55,7 +55,7 @@ async def test_a_record_that_cannot_be_opened_ends_the_start_with_one_sentence(t
             pass
 
 
-async def test_hanging_up_answers_when_the_last_event_is_on_disk(tmp_path: Path) -> None:
+async def test_closing_a_connection_responds_after_the_last_event_is_on_disk(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, store={"url": ""})) as desk:
         socket = await desk.client.ws_connect(f"{desk.url}/ws/pcm/C01")
         await socket.send_json({"encoding": "pcm_s16le", "sample_rate": 16_000})

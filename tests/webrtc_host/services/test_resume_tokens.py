@@ -1,4 +1,4 @@
-"""Resume tokens hold over a restart: for as long as was told, and on disk by their hash alone."""
+"""Resume tokens are valid after a restart, for the announced time; the disk has only their hashes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def connect(desk: Desk, *channels: str) -> Connection:
     return connection
 
 
-async def test_a_token_names_the_same_channels_after_a_restart(tmp_path: Path) -> None:
+async def test_a_token_identifies_the_same_channels_after_a_restart(tmp_path: Path) -> None:
     async with running_desk(on_disk(tmp_path)) as desk:
         connection = connect(desk, "C03", "C07")
         token, session = desk.app[RESUME].give(connection), desk.session.id
@@ -40,7 +40,7 @@ async def test_a_token_names_the_same_channels_after_a_restart(tmp_path: Path) -
         assert desk.app[RESUME].find("made up") is Refusal.UNKNOWN
 
 
-async def test_its_time_goes_on_while_the_server_is_down(tmp_path: Path) -> None:
+async def test_the_time_without_a_server_counts_for_the_validity(tmp_path: Path) -> None:
     async with running_desk(on_disk(tmp_path)) as desk:
         token = desk.app[RESUME].give(connect(desk, "C01"))
     with closing(sqlite3.connect(tmp_path / "record.sqlite3")) as record:
@@ -57,7 +57,7 @@ def contents_of(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-async def test_no_file_holds_the_token_itself(tmp_path: Path) -> None:
+async def test_no_file_contains_the_token_itself(tmp_path: Path) -> None:
     async with running_desk(on_disk(tmp_path)) as desk:
         token = desk.app[RESUME].give(connect(desk, "C01"))
     contents = contents_of(tmp_path)
@@ -65,7 +65,7 @@ async def test_no_file_holds_the_token_itself(tmp_path: Path) -> None:
     assert token.encode() not in contents
 
 
-async def test_a_deleted_session_takes_its_tokens_along(tmp_path: Path) -> None:
+async def test_deleting_a_session_deletes_its_tokens(tmp_path: Path) -> None:
     async with running_desk(on_disk(tmp_path)) as desk:
         connection = connect(desk, "C01")
         token, session = desk.app[RESUME].give(connection), desk.session

@@ -1,4 +1,4 @@
-"""Who feeds which channel, the limits on it, and that a channel's blocks never go backwards."""
+"""Which connection feeds which channel, the limits, and that a channel's blocks never go backwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MS = 16
 
 
 class World(Rig):
-    """A rig with a clock that stands still until it is moved."""
+    """A rig with a clock that only the test advances."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ def ids(connection: Connection) -> list[str]:
     return [channel.id for channel in connection.channels]
 
 
-def test_the_current_session_is_made_once_and_starts_with_its_event() -> None:
+def test_the_current_session_is_created_once_and_begins_with_its_event() -> None:
     world = World()
     session = world.registry.current()
     assert world.registry.current() is session is world.registry.get(None)
@@ -105,7 +105,7 @@ def test_an_unknown_session_is_404() -> None:
     assert (caught.value.code, caught.value.status) == ("unknown_session", 404)
 
 
-async def test_the_table_of_sessions_is_bounded_and_forgets_ended_ones_first() -> None:
+async def test_the_table_of_sessions_is_bounded_and_drops_ended_ones_first() -> None:
     world = World(LimitsConfig(sessions=2))
     first, second = world.registry.create("day"), world.registry.create("night")
     with pytest.raises(Overloaded, match="limits.sessions") as caught:
@@ -116,7 +116,7 @@ async def test_the_table_of_sessions_is_bounded_and_forgets_ended_ones_first() -
     assert list(world.registry) == [first, third]
 
 
-def test_free_channels_are_taken_from_the_lowest_up_around_the_named_ones() -> None:
+def test_the_lowest_free_channels_beside_the_named_ones_are_attached() -> None:
     world = World()
     named = ChannelSpec("C02", "Tower", "ko", ("Alpha-1",))
     connection = world.connect(ChannelSpec(), named, ChannelSpec())
@@ -127,17 +127,17 @@ def test_free_channels_are_taken_from_the_lowest_up_around_the_named_ones() -> N
     assert ids(world.connect()) == ["C04"]
     world.registry.disconnect(connection)
     assert ids(world.connect()) == ["C01"]
-    assert tower.label == "Tower"  # the strip keeps it
+    assert tower.label == "Tower"  # the channel keeps its label
 
 
 @pytest.mark.parametrize("channel_id", ["C65", "C00", "C1", "c01", "C001", "", "C0١"])
-def test_ids_outside_the_strip_are_refused(channel_id: str) -> None:
+def test_channel_ids_outside_the_range_are_refused(channel_id: str) -> None:
     with pytest.raises(RequestError, match="is outside C01-C64") as caught:
         World().connect(ChannelSpec(channel_id))
     assert caught.value.status == 422
 
 
-def test_a_refused_connection_holds_nothing() -> None:
+def test_a_refused_connection_keeps_no_channel() -> None:
     world = World()
     world.connect(ChannelSpec("C02"))
     for specs in ([ChannelSpec("C01"), ChannelSpec("C02")], [ChannelSpec("C01"), ChannelSpec("C01")]):
@@ -146,7 +146,7 @@ def test_a_refused_connection_holds_nothing() -> None:
     assert ids(world.connect(ChannelSpec("C01"))) == ["C01"]
 
 
-def test_a_fed_channel_is_409_and_the_sentence_names_it() -> None:
+def test_a_channel_with_a_sender_is_409_and_the_message_names_it() -> None:
     world = World()
     world.connect(ChannelSpec("C02"))
     with pytest.raises(RequestError, match="channel C02 is already fed") as caught:
@@ -154,7 +154,7 @@ def test_a_fed_channel_is_409_and_the_sentence_names_it() -> None:
     assert (caught.value.code, caught.value.status) == ("channel_fed", 409)
 
 
-def test_the_session_and_the_process_take_so_many_channels() -> None:
+def test_the_numbers_of_channels_of_session_and_process_are_limited() -> None:
     world = World(LimitsConfig(channels_per_session=3, channels_per_process=4))
     world.connect(*[ChannelSpec()] * 3)
     with pytest.raises(Overloaded) as caught:
@@ -169,7 +169,7 @@ def test_the_session_and_the_process_take_so_many_channels() -> None:
         world.registry.channel(other, "C04")
 
 
-async def test_the_events_of_a_channel_that_comes_and_goes() -> None:
+async def test_the_events_of_a_channel_that_opens_and_closes() -> None:
     world = World()
     channel = world.open(ChannelSpec("C03", "Tower", "en"))
     channel.open()
@@ -205,7 +205,7 @@ async def test_the_events_of_a_channel_that_comes_and_goes() -> None:
     assert world.pipeline("C03").is_closed
 
 
-async def test_closing_a_channel_that_was_only_reserved_says_nothing() -> None:
+async def test_closing_a_channel_that_was_only_reserved_emits_no_event() -> None:
     world = World()
     channel = world.connect().channels[0]
     events = len(world.logs[channel.session.id].events)
@@ -214,7 +214,7 @@ async def test_closing_a_channel_that_was_only_reserved_says_nothing() -> None:
     assert len(world.logs[channel.session.id].events) == events
 
 
-async def test_a_state_is_reported_when_it_is_news() -> None:
+async def test_a_state_is_reported_when_it_changes() -> None:
     world = World()
     channel = world.open()
     for state in (ChannelState.NO_SIGNAL, ChannelState.NO_SIGNAL, ChannelState.IDLE):
@@ -223,7 +223,7 @@ async def test_a_state_is_reported_when_it_is_news() -> None:
     assert [event["state"] for event in reported] == ["idle", "no_signal", "idle"]
 
 
-async def test_a_lost_signal_stands_above_the_silence_that_follows_from_it() -> None:
+async def test_a_lost_signal_has_priority_over_the_silence_after_it() -> None:
     channel = World().open()
     assert channel.accept_state(ChannelState.TALKING)
     channel.report(ChannelState.NO_SIGNAL, "no_packets")
@@ -232,7 +232,7 @@ async def test_a_lost_signal_stands_above_the_silence_that_follows_from_it() -> 
     assert channel.accept_state(ChannelState.BEHIND)
 
 
-async def test_time_nobody_fed_is_accounted_for() -> None:
+async def test_time_without_a_sender_is_in_the_coverage() -> None:
     world = World()
     world.now_s += 1.0
     session = world.registry.current()
@@ -251,14 +251,14 @@ async def test_time_nobody_fed_is_accounted_for() -> None:
     assert list(channel.taken) == [(1_200 * MS, 1_220 * MS)]
 
 
-async def test_a_pipeline_that_fails_while_closing_costs_one_traceback(
+async def test_a_pipeline_that_fails_while_closing_logs_one_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class Stubborn(BlockRecorder):
+    class FailsToClose(BlockRecorder):
         async def close(self) -> None:
             raise ValueError("a bug")
 
-    world = World(keeper=Stubborn)
+    world = World(keeper=FailsToClose)
     channel = world.connect().channels[0]
     channel.open()
     with caplog.at_level(logging.ERROR):
@@ -278,7 +278,7 @@ async def test_stopping_the_server_drains_every_connection_and_ends_no_session()
     assert world.registry.statistics()["connections"] == 0
 
 
-async def test_a_connection_that_is_slow_to_end_holds_up_no_other() -> None:
+async def test_a_connection_that_is_slow_to_end_delays_no_other() -> None:
     world = World()
     order: list[str] = []
     free = asyncio.Event()
@@ -299,7 +299,7 @@ async def test_a_connection_that_is_slow_to_end_holds_up_no_other() -> None:
     assert order == ["quick", "slow"]
 
 
-def test_statistics_count_what_is_there() -> None:
+def test_statistics_count_sessions_channels_and_connections() -> None:
     world = World()
     world.connect(ChannelSpec(), ChannelSpec())
     assert world.registry.statistics() == {
@@ -313,7 +313,7 @@ def test_statistics_count_what_is_there() -> None:
     }
 
 
-def test_feeding_a_closed_channel_is_a_bug_that_shows() -> None:
+def test_feeding_a_closed_channel_raises_an_error() -> None:
     world = World()
     with pytest.raises(RuntimeError, match="C01 is fed but not open"):
         world.connect().channels[0].feed(block(0))
@@ -338,7 +338,7 @@ async def test_blocks_never_overlap_and_never_go_back_over_reconnects(
         assert len(b.samples) and b.samples[0] == b.start_sample  # cut at the front, never moved
 
 
-class PacketKeeper:
+class PacketList:
     """An AudioArchive that keeps packets in a list."""
 
     is_keeping = True
@@ -352,9 +352,9 @@ class PacketKeeper:
     def archive_block(self, block: Block) -> None: ...
 
 
-async def test_packets_go_to_the_keeper_as_they_came_unless_they_overlap_what_was_fed() -> None:
+async def test_packets_go_to_the_archive_unchanged_unless_they_overlap_earlier_audio() -> None:
     World().open().archive_packet(OpusPacket(0, 320, b"nobody keeps"))
-    archive = PacketKeeper()
+    archive = PacketList()
     channel = World(make_archive=lambda *_: archive).open()
     for start_ms in (0, 20, 30, 60):
         packet = OpusPacket(start_ms * MS, 20 * MS, b"%d" % start_ms)
@@ -363,7 +363,7 @@ async def test_packets_go_to_the_keeper_as_they_came_unless_they_overlap_what_wa
     assert [packet.payload for packet in archive.packets] == [b"0", b"20", b"60"]
 
 
-def test_a_channel_is_claimed_by_one_connection_and_released_by_that_one_alone() -> None:
+def test_a_channel_is_attached_by_one_connection_and_detached_by_it_alone() -> None:
     world = World()
     first = world.connect(ChannelSpec("C01"))
     channel = first.channels[0]
@@ -379,16 +379,16 @@ def test_a_channel_is_claimed_by_one_connection_and_released_by_that_one_alone()
     assert world.registry.holder_of(channel) is second
 
 
-def test_time_reserved_for_an_upload_is_free_again_when_it_could_not_be_read() -> None:
+def test_time_reserved_for_an_upload_is_free_again_if_the_upload_failed() -> None:
     channel = World().connect().channels[0]
     with channel.reserve(100, 200):
         assert list(channel.taken) == [(100, 200)]
     with pytest.raises(ValueError, match="unreadable"), channel.reserve(150, 300):
         raise ValueError("unreadable")
-    assert list(channel.taken) == [(100, 200)], "what was taken before stays"
+    assert list(channel.taken) == [(100, 200)], "earlier reserved time stays reserved"
 
 
-def test_audio_kept_beyond_the_record_moves_the_channel_on_and_never_back() -> None:
+def test_archived_audio_beyond_the_record_moves_the_channel_only_forward() -> None:
     channel = World().connect().channels[0]
     channel.restore_archived(1_000, 5_000)
     channel.restore_archived(2_000, 1_500)

@@ -70,7 +70,7 @@ class World:
         return [(one["from_ms"], one["to_ms"], one["state"], one.get("reason")) for one in told]
 
 
-def test_a_session_keeps_its_clock_its_number_and_its_place_as_the_current_one() -> None:
+def test_a_restored_session_keeps_its_clock_its_seq_and_stays_current() -> None:
     world = World()
     (restored,) = world.restore(a_session(a_channel()))
     session = world.registry.current()
@@ -89,7 +89,7 @@ def test_time_does_not_run_backwards_when_the_wall_clock_was_set_back() -> None:
     assert world.coverage() == [(3000, 90_000, "lost", "server_down")]
 
 
-def test_what_a_crash_cut_off_is_closed_and_the_time_until_now_is_lost() -> None:
+def test_after_a_crash_open_channels_are_closed_and_the_time_until_now_is_lost() -> None:
     world = World()
     world.restore(a_session(a_channel("C01"), a_channel("C02", closed_ms=4000)))
     closed = world.logs["s_1"].of(EventType.CHANNEL_CLOSED)
@@ -109,7 +109,7 @@ def test_a_channel_that_was_closed_in_order_stays_closed_over_a_restart() -> Non
     assert restored.session.channels["C01"].coverage.gap.state is CoverageState.CLOSED
 
 
-def test_channels_come_back_with_what_they_knew_and_can_be_fed_again() -> None:
+def test_restored_channels_keep_their_settings_and_can_be_fed_again() -> None:
     world = World()
     (restored,) = world.restore(a_session(a_channel(closed_ms=4000)))
     channel = restored.session.channels["C01"]
@@ -125,14 +125,14 @@ def test_channels_come_back_with_what_they_knew_and_can_be_fed_again() -> None:
     assert fed is channel
 
 
-def test_a_stop_in_order_is_no_crash() -> None:
+def test_an_orderly_stop_is_no_crash() -> None:
     world = World()
     (restored,) = world.restore(a_session(a_channel()), was_stopped=True)
     assert restored.was_stopped
     assert world.logs["s_1"].of(EventType.CHANNEL_CLOSED)[0]["reason"] == "server_stopping"
 
 
-def test_an_ended_session_can_be_found_and_nothing_is_said_of_it() -> None:
+def test_an_ended_session_can_be_found_and_gets_no_events() -> None:
     world = World()
     assert world.restore(a_session(is_ended=True, is_current=False)) == ()
     assert world.registry.get("s_1").is_ended

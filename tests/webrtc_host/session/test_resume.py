@@ -1,4 +1,4 @@
-"""A resume token names one client through all its connections, for as long as it was told."""
+"""A resume token identifies one client over all its connections, for the announced time."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class World:
         return isinstance(self.tokens.find(token), Claim)
 
 
-def test_it_holds_while_the_connection_lives_however_long() -> None:
+def test_a_token_is_valid_as_long_as_the_connection_is_open() -> None:
     world = World(resume_s=10.0)
     token = world.tokens.give(world.connect())
     world.now_s = 100_000.0
     assert world.is_good(token)
 
 
-def test_it_holds_for_the_configured_time_after_the_connection_closed() -> None:
+def test_a_token_is_valid_for_the_configured_time_after_the_close() -> None:
     world = World(resume_s=10.0)
     connection = world.connect()
     token = world.tokens.give(connection)
@@ -45,7 +45,7 @@ def test_it_holds_for_the_configured_time_after_the_connection_closed() -> None:
     assert world.tokens.find(token) is Refusal.EXPIRED
 
 
-def test_the_next_connection_carries_the_same_token_and_wakes_it() -> None:
+def test_the_next_connection_has_the_same_token_and_renews_it() -> None:
     world = World(resume_s=10.0)
     first = world.connect("C05")
     token = world.tokens.give(first)
@@ -54,18 +54,18 @@ def test_the_next_connection_carries_the_same_token_and_wakes_it() -> None:
     assert isinstance(claim, Claim)
     second = world.connect("C05")
     assert world.tokens.give(second, claim) == token
-    world.tokens.closed(first)  # told late
+    world.tokens.closed(first)  # reported late
     world.now_s = 1000.0
     assert world.is_good(token)
     assert claim.connection == second.id
     assert len(world.tokens) == 1
 
 
-def test_a_made_up_token_is_unknown() -> None:
+def test_an_invented_token_is_unknown() -> None:
     assert World().tokens.find("made up") is Refusal.UNKNOWN
 
 
-def test_the_oldest_tokens_are_forgotten_first() -> None:
+def test_the_oldest_tokens_are_dropped_first() -> None:
     world = World()
     session = world.rig.registry.current()
 
