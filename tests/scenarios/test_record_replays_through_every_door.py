@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.desk import Desk, a_config, received, running_desk
 from tests.support.polling import until
-from tests.webrtc_host.desk.test_data_channel import Wire
+from tests.webrtc_host.desk.test_data_channel import FakeDataChannel
 from webrtc_host.app import DATA_CHANNELS
 
 HELD = 100
@@ -35,7 +35,7 @@ async def over_stream(desk: Desk, since: int, last: int) -> list[int]:
 
 
 async def over_data_channel(desk: Desk, since: int, last: int) -> list[int]:
-    wire = Wire()
+    wire = FakeDataChannel()
     desk.app[DATA_CHANNELS].attach(wire, desk.session, ["C01", "C02"])
     wire.fire("message", json.dumps({"type": "resume", "since": since}))
     await until(lambda: wire.seqs[-1:] == [last], 60)

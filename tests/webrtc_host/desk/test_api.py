@@ -12,7 +12,7 @@ from webrtc_host.desk import records_api
 from webrtc_host.seams import EventType
 
 
-async def test_asking_for_sessions_makes_none(tmp_path: Path) -> None:
+async def test_a_request_for_the_sessions_creates_none(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         assert await desk.get("/api/sessions") == (200, {"sessions": [], "next_before": None})
         session = desk.session
@@ -56,7 +56,7 @@ async def test_segments_page_by_seq_and_filter_by_channel_and_time(
 
 
 @pytest.mark.parametrize("query", [{"channel": "C1"}, {"from_ms": "x"}, {"to_ms": "-5"}, {"after": "1e3"}])
-async def test_a_query_for_segments_that_means_nothing_is_400(tmp_path: Path, query: dict[str, str]) -> None:
+async def test_an_invalid_query_for_segments_is_400(tmp_path: Path, query: dict[str, str]) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         status, body = await desk.get(f"/api/sessions/{desk.session.id}/segments", **query)
         assert status == 400
@@ -77,7 +77,7 @@ async def test_the_glossary_is_read_replaced_and_kept_on_disk(tmp_path: Path) ->
         assert prompt["terms"] == ["Alpha-1"]
         _, shown = await desk.get("/api/glossary")
         async with desk.client.put(f"{desk.url}/api/glossary", json=shown) as response:
-            assert response.status == 200, "what GET shows, PUT takes"
+            assert response.status == 200, "PUT accepts what GET returns"
     async with running_desk(a_config(tmp_path)) as again:
         _, body = await again.get("/api/glossary/prompt")
         assert body["terms"] == ["Alpha-1"]
@@ -102,7 +102,7 @@ async def test_the_query_of_the_prompt_is_checked(tmp_path: Path) -> None:
         (b'{"words":[]}', 422, "bad_glossary"),
     ],
 )
-async def test_a_glossary_that_cannot_be_changes_nothing(
+async def test_an_invalid_glossary_changes_nothing(
     tmp_path: Path, body: bytes, status: int, code: str
 ) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
@@ -112,7 +112,7 @@ async def test_a_glossary_that_cannot_be_changes_nothing(
         assert await desk.get("/api/glossary") == before
 
 
-async def test_the_glossary_begins_with_a_copy_of_the_one_that_came_along(tmp_path: Path) -> None:
+async def test_the_glossary_begins_as_a_copy_of_the_included_one(tmp_path: Path) -> None:
     source = tmp_path / "given.yaml"
     source.write_text("# ours\nversion: 1\nterms:\n  - canonical: Bravo-2\n", encoding="utf-8")
     async with running_desk(a_config(tmp_path / "data", glossary_file=source)) as desk:

@@ -67,7 +67,7 @@ def likeness(heard: Float32Array, said: Float32Array) -> float:
     return float(np.dot(heard[:n], said[:n]) / (np.linalg.norm(heard[:n]) * np.linalg.norm(said[:n])))
 
 
-async def test_a_range_is_played_as_it_was_said(desk: Desk) -> None:
+async def test_a_range_is_played_as_it_was_spoken(desk: Desk) -> None:
     said = say(SAID)
     payloads = await keep(desk, said)
     end_ms = 2000 + len(said) // 16
@@ -76,10 +76,10 @@ async def test_a_range_is_played_as_it_was_said(desk: Desk) -> None:
     assert likeness(decoded(body, 60), said) > 0.9
     kept = [payload for page in ogg.read(body) for payload in page.packets]
     assert [p for p in kept if p in payloads] == payloads[: len([p for p in kept if p in payloads])]
-    assert len(set(payloads) - set(kept)) <= 1  # the packets as they came; the last one is past the range
+    assert len(set(payloads) - set(kept)) <= 1  # the packets unchanged; the last one is after the range
 
 
-async def test_without_an_end_a_range_goes_to_the_end_of_what_is_kept(desk: Desk) -> None:
+async def test_a_range_without_end_ends_with_the_archived_audio(desk: Desk) -> None:
     said = say(SAID)
     await keep(desk, said)
     status, body, _ = await fetch(desk, channel_path(desk, "?from_ms=1000"))
@@ -87,7 +87,7 @@ async def test_without_an_end_a_range_goes_to_the_end_of_what_is_kept(desk: Desk
     assert abs(len(decoded(body, 60)) - 16_000 - len(said)) < 700
 
 
-async def test_a_segment_is_heard_with_a_little_before_and_after(desk: Desk) -> None:
+async def test_a_segment_is_played_with_some_audio_before_and_after(desk: Desk) -> None:
     said = say(SAID)
     await keep(desk, said)
     desk.final(at_ms=2400)
@@ -106,7 +106,7 @@ async def test_a_segment_is_heard_with_a_little_before_and_after(desk: Desk) -> 
 @pytest.mark.parametrize(
     "segment", ["g_77", "g_", "x", "g_1%2F..%2F..%2Fetc", "..", "g_1'--", "%00", "g_" + "9" * 40]
 )
-async def test_a_segment_that_is_not_there_is_not_found(desk: Desk, segment: str) -> None:
+async def test_an_unknown_segment_is_not_found(desk: Desk, segment: str) -> None:
     status, _, headers = await fetch(desk, f"/api/segments/{segment}/audio")
     assert (status, headers["Content-Type"].partition(";")[0]) == (404, "application/json")
 
@@ -125,7 +125,7 @@ async def test_a_segment_that_is_not_there_is_not_found(desk: Desk, segment: str
         ("?from_ms=0&to_ms=1000", 404, "no_audio"),
     ],
 )
-async def test_a_range_that_cannot_be_is_refused_in_plain_words(
+async def test_an_invalid_range_is_refused_in_plain_words(
     desk: Desk, query: str, status: int, code: str
 ) -> None:
     await keep(desk, say(SAID))
@@ -134,18 +134,18 @@ async def test_a_range_that_cannot_be_is_refused_in_plain_words(
 
 
 @pytest.mark.parametrize("channel", ["C02", "c01", "C1", "..%2F..%2Fsecret", "C01%00", "%2e%2e"])
-async def test_a_channel_that_is_not_there_is_not_found(desk: Desk, channel: str) -> None:
+async def test_an_unknown_channel_is_not_found(desk: Desk, channel: str) -> None:
     status, _, _ = await fetch(desk, channel_path(desk, channel=channel))
     assert status == 404
 
 
 @pytest.mark.parametrize("session", ["s_nobody", "..%2F..", "s_1'%20OR%201=1", "%00"])
-async def test_a_session_that_is_not_there_is_not_found(desk: Desk, session: str) -> None:
+async def test_an_unknown_session_is_not_found(desk: Desk, session: str) -> None:
     status, _, _ = await fetch(desk, channel_path(desk, session=session))
     assert status == 404
 
 
-async def test_players_may_ask_for_a_part(desk: Desk) -> None:
+async def test_players_may_request_a_part(desk: Desk) -> None:
     await keep(desk, say(SAID))
     path = channel_path(desk, "?from_ms=2000&to_ms=3000")
     _, whole, headers = await fetch(desk, path)
@@ -159,7 +159,7 @@ async def test_players_may_ask_for_a_part(desk: Desk) -> None:
     assert (await fetch(desk, path, Range="lines=1-2"))[:2] == (200, whole)
 
 
-async def test_a_channel_can_be_held_and_freed(desk: Desk) -> None:
+async def test_a_hold_of_a_channel_can_be_set_and_removed(desk: Desk) -> None:
     path = f"{desk.url}/api/sessions/{desk.session.id}/channels/C01/hold"
     await desk.app[RECORD].store.write(lambda connection: None)
     for is_held in (True, False):
@@ -171,7 +171,7 @@ async def test_a_channel_can_be_held_and_freed(desk: Desk) -> None:
         assert answer.status == 422
 
 
-async def test_a_listener_hears_and_a_viewer_does_not(tmp_path: Path) -> None:
+async def test_a_listener_may_play_audio_and_a_viewer_may_not(tmp_path: Path) -> None:
     tokens = [
         {"name": "wall", "role": "viewer", "token": "v" * 32},
         {"name": "desk", "role": "listener", "token": "l" * 32},
@@ -180,10 +180,12 @@ async def test_a_listener_hears_and_a_viewer_does_not(tmp_path: Path) -> None:
         path = channel_path(desk)
         assert (await fetch(desk, path))[0] == 401
         assert (await fetch(desk, f"{path}?token={'v' * 32}"))[0] == 403
-        assert (await fetch(desk, f"{path}?token={'l' * 32}"))[0] == 404  # heard, if there were anything
+        assert (await fetch(desk, f"{path}?token={'l' * 32}"))[
+            0
+        ] == 404  # the role allows it; there is only no audio
 
 
-async def test_a_disk_that_keeps_nothing_is_told_to_everyone_and_text_goes_on(tmp_path: Path) -> None:
+async def test_an_unwritable_disk_is_reported_everywhere_and_text_continues(tmp_path: Path) -> None:
     (tmp_path / "audio").write_text("a file stands where the folder should be")
     async with running_desk(a_config(tmp_path)) as desk:
         socket = await desk.watch()
@@ -209,7 +211,7 @@ async def test_a_disk_that_keeps_nothing_is_told_to_everyone_and_text_goes_on(tm
         await socket.close()
 
 
-async def test_what_is_played_can_be_read_by_a_program_that_streams(desk: Desk) -> None:
+async def test_played_audio_can_be_read_as_a_stream(desk: Desk) -> None:
     await keep(desk, say(SAID))
     timeout = aiohttp.ClientTimeout(total=20)
     url = desk.url + channel_path(desk, "?from_ms=2000&to_ms=3000")

@@ -18,8 +18,8 @@ from webrtc_host.session.registry import Session, SessionRegistry
 from webrtc_host.transcript.saved_log import SavedLog
 
 
-class Wire:
-    """A data channel as aiortc has it, whose peer takes what `take` is told."""
+class FakeDataChannel:
+    """A data channel with aiortc's interface; the peer receives as many bytes as the test allows."""
 
     def __init__(self) -> None:
         self.readyState = "open"
@@ -61,7 +61,7 @@ class World:
             LimitsConfig(), self._make_log, _no_pipeline, wall=lambda: datetime.now(UTC)
         )
         self.session: Session = registry.create()
-        self.wire = Wire()
+        self.wire = FakeDataChannel()
 
     def _make_log(self, session_id: str, now_ms: Callable[[], int]) -> SavedLog:
         return SavedLog(session_id, capacity=10_000, now_ms=now_ms, listener=self.subscribers.publish)
@@ -74,7 +74,7 @@ def _no_pipeline(channel: object) -> Any:
     raise AssertionError("no channel is opened here")
 
 
-async def test_without_resume_it_carries_what_came_since_it_was_attached() -> None:
+async def test_without_resume_it_sends_the_events_since_it_was_attached() -> None:
     world = World()
     world.final()
     world.channels.attach(world.wire, world.session, ["C01"])
@@ -98,7 +98,7 @@ async def test_a_resume_replays_from_its_seq_and_only_the_first_counts() -> None
     await world.channels.close()
 
 
-async def test_a_peer_that_takes_nothing_holds_a_bounded_buffer_and_gets_all_when_it_does() -> None:
+async def test_a_peer_that_does_not_read_has_a_bounded_buffer_and_gets_all_later() -> None:
     world = World()
     world.channels.attach(world.wire, world.session, ["C01"])
     world.wire.is_slow = True
@@ -112,7 +112,7 @@ async def test_a_peer_that_takes_nothing_holds_a_bounded_buffer_and_gets_all_whe
     await world.channels.close()
 
 
-async def test_draining_waits_for_what_was_emitted_also_before_the_resume_wait_is_over() -> None:
+async def test_draining_waits_for_emitted_events_also_before_the_resume_wait_is_over() -> None:
     world = World(resume_wait_s=30)
     drain = world.channels.attach(world.wire, world.session, ["C01"])
     await asyncio.sleep(0)
@@ -122,7 +122,7 @@ async def test_draining_waits_for_what_was_emitted_also_before_the_resume_wait_i
     await world.channels.close()
 
 
-async def test_draining_a_deaf_peer_ends_by_itself() -> None:
+async def test_draining_a_peer_that_does_not_read_ends_by_itself() -> None:
     world = World()
     drain = world.channels.attach(world.wire, world.session, ["C01"])
     world.wire.is_slow = True
@@ -141,7 +141,7 @@ async def test_a_closed_channel_leaves_no_watcher() -> None:
     await until(lambda: world.subscribers.statistics().watchers == 0)
 
 
-async def test_a_stop_sends_what_waits_and_ends() -> None:
+async def test_a_stop_sends_the_waiting_events_and_ends() -> None:
     world = World()
     world.channels.attach(world.wire, world.session, ["C01"])
     await until(lambda: world.subscribers.statistics().watchers == 1)

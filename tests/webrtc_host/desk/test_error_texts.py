@@ -1,4 +1,4 @@
-"""What 8082 says to wrong requests, whatever their door: sentences, with nothing of Python in them."""
+"""Error texts of 8082 for wrong requests at every input: sentences without words of Python."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 def bodies(*fields: str, **rest: Any) -> list[Any]:
-    """Every piece of junk as the body, and in every field."""
+    """Every invalid value as the body, and in every field."""
     return [*JUNK, *({**rest, field: value} for field in fields for value in JUNK)]
 
 
-async def told(response: aiohttp.ClientResponse) -> str:
-    """The message of a refusal; empty for what was taken."""
+async def message_of(response: aiohttp.ClientResponse) -> str:
+    """The error message of a refused request; empty for an accepted one."""
     text = await response.text()
     if response.status < 400:
         return ""
@@ -43,7 +43,7 @@ async def told(response: aiohttp.ClientResponse) -> str:
     return message
 
 
-async def test_wrong_json_is_refused_in_words(desk: Desk) -> None:
+async def test_wrong_json_is_refused_with_a_plain_message(desk: Desk) -> None:
     session = desk.session.id
     offer = {"sdp": CHROMIUM, "type": "offer"}
     term = {"canonical": "Alpha-1"}
@@ -69,18 +69,18 @@ async def test_wrong_json_is_refused_in_words(desk: Desk) -> None:
     for method, path, wrong in calls:
         for body in wrong:
             async with desk.client.request(method, desk.url + path, json=body) as response:
-                message = await told(response)
+                message = await message_of(response)
             assert python_word_in(message) is None, (method, path, str(body)[:80], message)
             seen += bool(message)
         for raw in (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"a":' * 5000):
             headers = {"Content-Type": "application/json"}
             async with desk.client.request(method, desk.url + path, data=raw, headers=headers) as response:
-                message = await told(response)
+                message = await message_of(response)
             assert python_word_in(message) is None, (method, path, raw[:20], message)
     assert seen > 150
 
 
-async def test_wrong_queries_and_paths_are_refused_in_words(desk: Desk) -> None:
+async def test_wrong_queries_and_paths_are_refused_with_a_plain_message(desk: Desk) -> None:
     one = f"/api/sessions/{desk.session.id}"
     values = ("", "x", "-1", "1e9", "9" * 30, "None", "%00", "%ff", "C01,,", "{}", "٣")
     for path, names in (
@@ -99,11 +99,11 @@ async def test_wrong_queries_and_paths_are_refused_in_words(desk: Desk) -> None:
                 async with desk.client.get(URL(f"{desk.url}{path}?{name}={value}", encoded=True)) as response:
                     if response.status < 400:
                         continue
-                    message = await told(response)
+                    message = await message_of(response)
                 assert python_word_in(message.replace("'None'", "")) is None, (path, name, value, message)
     for path in ("/nothing", f"{one}/export.xyz", "/whip/None", "/api/sessions/%00", "/api/segments/x/audio"):
         async with desk.client.get(URL(desk.url + path, encoded=True)) as response:
-            message = "" if response.status < 400 else await told(response)
+            message = "" if response.status < 400 else await message_of(response)
         assert python_word_in(message.replace("None", "")) is None, (path, message)
 
 
@@ -116,7 +116,7 @@ async def test_wrong_queries_and_paths_are_refused_in_words(desk: Desk) -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "HTTP request: invalid character in"),
     ],
 )
-async def test_what_is_no_http_is_refused_in_words(desk: Desk, raw: bytes, words: str) -> None:
+async def test_malformed_http_is_refused_with_a_plain_message(desk: Desk, raw: bytes, words: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(desk.url.rpartition(":")[2]))
     writer.write(raw)
     head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
@@ -127,7 +127,7 @@ async def test_what_is_no_http_is_refused_in_words(desk: Desk, raw: bytes, words
     assert python_word_in(error["message"]) is None
 
 
-async def test_wrong_first_messages_are_refused_in_words(desk: Desk) -> None:
+async def test_wrong_first_messages_are_refused_with_a_plain_message(desk: Desk) -> None:
     fields = (
         "encoding",
         "sample_rate",
@@ -155,21 +155,21 @@ async def test_wrong_first_messages_are_refused_in_words(desk: Desk) -> None:
                 assert python_word_in(str(body.get("message", ""))) is None, (path, text[:80], said)
 
 
-async def test_wrong_uploads_and_fragments_are_refused_in_words(desk: Desk) -> None:
+async def test_wrong_uploads_and_fragments_are_refused_with_a_plain_message(desk: Desk) -> None:
     for content in (b"", b"x", b"RIFF", b"ID3" + bytes(50), b"OggS" + bytes(200), b"fLaC" + bytes(100)):
         form = aiohttp.FormData()
         for name, value in (("session_id", desk.session.id), ("channel_id", "C41"), ("start_ts", "0")):
             form.add_field(name, value)
         form.add_field("audio", content, filename="a.wav")
         async with desk.client.post(f"{desk.url}/push", data=form) as response:
-            message = await told(response)
+            message = await message_of(response)
         assert message and python_word_in(message) is None, (content[:10], message)
     for content_type in ("multipart/form-data", "multipart/form-data; boundary=x", "text/plain", "x"):
         for raw in (b"", b"--x", b"--x\r\n\r\n\r\n--x--", b"--x\r\nContent-Disposition: form-data\r\n\r\nx"):
             for path in ("/push", "/whip/C42"):
                 headers = {"Content-Type": content_type}
                 async with desk.client.post(desk.url + path, data=raw, headers=headers) as response:
-                    message = await told(response)
+                    message = await message_of(response)
                 assert message and python_word_in(message) is None, (path, content_type, raw, message)
     for sdp in (
         "",
@@ -180,5 +180,5 @@ async def test_wrong_uploads_and_fragments_are_refused_in_words(desk: Desk) -> N
     ):
         headers = {"Content-Type": "application/sdp"}
         async with desk.client.post(f"{desk.url}/whip/C42", data=sdp, headers=headers) as response:
-            message = await told(response)
+            message = await message_of(response)
         assert python_word_in(message) is None, (sdp[:40], message)

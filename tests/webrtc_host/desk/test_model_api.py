@@ -21,7 +21,7 @@ MODELS = [{"name": "base", "is_chosen": True}, {"name": "small", "is_chosen": Fa
 
 
 class Changes:
-    """What `serve` gives, without an engine."""
+    """Records the model changes that the API requests from `serve`, without an engine."""
 
     def __init__(self, refusal: str = "") -> None:
         self.names: list[str] = []
@@ -52,7 +52,7 @@ async def put(desk: Desk, body: Any, **headers: str) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("name", ["small", "auto"])
-async def test_a_listed_model_or_auto_is_changed_to(tmp_path: Path, name: str) -> None:
+async def test_a_listed_model_and_auto_can_be_selected(tmp_path: Path, name: str) -> None:
     changes = Changes()
     async with desk_of(a_config(tmp_path), changes) as desk:
         assert await put(desk, {"model": name}) == (
@@ -73,7 +73,7 @@ async def test_a_listed_model_or_auto_is_changed_to(tmp_path: Path, name: str) -
         ([], 400, "bad_json"),
     ],
 )
-async def test_anything_else_changes_nothing(tmp_path: Path, body: Any, status: int, code: str) -> None:
+async def test_any_other_name_changes_nothing(tmp_path: Path, body: Any, status: int, code: str) -> None:
     changes = Changes()
     async with desk_of(a_config(tmp_path), changes) as desk:
         answered, error = await put(desk, body)
@@ -81,7 +81,7 @@ async def test_anything_else_changes_nothing(tmp_path: Path, body: Any, status: 
     assert changes.names == []
 
 
-async def test_the_sentence_of_a_refused_change_is_passed_on(tmp_path: Path) -> None:
+async def test_the_message_of_a_refused_change_is_passed_on(tmp_path: Path) -> None:
     async with desk_of(a_config(tmp_path), Changes("the file is read-only")) as desk:
         assert await put(desk, {"model": "small"}) == (
             409,
@@ -89,7 +89,7 @@ async def test_the_sentence_of_a_refused_change_is_passed_on(tmp_path: Path) -> 
         )
 
 
-async def test_a_server_that_did_not_start_the_engine_says_where_to_change_it(tmp_path: Path) -> None:
+async def test_a_server_with_a_separate_engine_says_where_to_change_the_model(tmp_path: Path) -> None:
     async with desk_of(a_config(tmp_path), None) as desk:
         status, body = await put(desk, {"model": "small"})
     assert (status, body["error"]["code"]) == (409, "engine_elsewhere")

@@ -1,4 +1,4 @@
-"""The record over HTTP: sessions, coverage, exports, search; and what is asked wrongly."""
+"""The record over HTTP: sessions, coverage, exports, search; and wrong requests."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def refused(desk: Desk, path: str, status: int, code: str, method: str = "
 
 
 async def test_misspelt_names_in_an_address_are_refused(desk: Desk) -> None:
-    """`chanel=C01` would give all channels, which looks like an answer to what was asked."""
+    """If `chanel=C01` was ignored, the response would have all channels and look right."""
     one = f"/api/sessions/{desk.session.id}"
     paths = ("/api/sessions", "/api/search?q=x", "/api/audit", f"{one}/segments", f"{one}/coverage")
     exports = tuple(f"{one}/export.{kind}" for kind in ("txt", "srt", "vtt", "csv", "jsonl", "zip"))
@@ -81,7 +81,7 @@ async def test_sessions_are_listed_in_pages_newest_first(desk: Desk) -> None:
     assert first["sessions"][0]["name"] == "shift 4"
 
 
-async def test_a_session_is_renamed_held_ended_and_removed_with_its_sound(desk: Desk) -> None:
+async def test_a_session_is_renamed_held_ended_and_removed_with_its_audio(desk: Desk) -> None:
     session, path = desk.session, f"/api/sessions/{desk.session.id}"
     channel = opened(desk, "C03", "Tower")
     channel.feed(Block(0, np.full(32_000, 0.1, np.float32)))
@@ -132,7 +132,7 @@ async def test_an_ended_session_is_the_same_after_a_restart(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("reason", "state"), [("hung_up", ("closed", None)), ("connection_lost", ("lost", "not_fed"))]
 )
-async def test_coverage_adds_up_and_a_channel_nobody_feeds_is_closed_or_lost_until_now(
+async def test_coverage_is_complete_and_a_channel_without_sender_is_closed_or_lost(
     desk: Desk, reason: str, state: tuple[str, str | None]
 ) -> None:
     channel = opened(desk)
@@ -142,7 +142,7 @@ async def test_coverage_adds_up_and_a_channel_nobody_feeds_is_closed_or_lost_unt
     path = f"/api/sessions/{desk.session.id}/coverage"
     _, body = await desk.get(path)
     (ledger,) = body["channels"]
-    assert ledger["covered_to_ms"] == (start + 800) // MS, "the rest awaits its verdict"
+    assert ledger["covered_to_ms"] == (start + 800) // MS, "the rest has no final state yet"
     await channel.close(reason)
 
     async def ledger_with_the_state() -> dict[str, Any] | None:
@@ -164,7 +164,7 @@ async def test_coverage_adds_up_and_a_channel_nobody_feeds_is_closed_or_lost_unt
     assert "host_stt_coverage_violations_total 0.0" in figures
 
 
-async def test_statistics_count_what_there_is(desk: Desk) -> None:
+async def test_statistics_count_the_sessions_and_their_data(desk: Desk) -> None:
     desk.final("one two", "C01", 0)
     desk.final("three", "C01", 1000)
     await desk.written()
@@ -174,7 +174,7 @@ async def test_statistics_count_what_there_is(desk: Desk) -> None:
     assert channel["text_ms"] == 1000
 
 
-async def test_exports_come_as_files_that_others_read(desk: Desk) -> None:
+async def test_exports_are_files_that_other_programs_read(desk: Desk) -> None:
     opened(desk, "C01", "본부")
     desk.final("알파원 이동", "C01", 1000)
     desk.final("=2+5", "C02", 2000)
@@ -195,7 +195,7 @@ async def test_exports_come_as_files_that_others_read(desk: Desk) -> None:
         assert response.status == 200
 
 
-async def test_what_was_said_is_found_with_its_words_marked(desk: Desk) -> None:
+async def test_spoken_words_are_found_and_marked(desk: Desk) -> None:
     desk.final("알파원 게이트로 이동", "C01", 61_234)
     desk.final("Alpha-1 proceed to gate", "C02", 62_000, language="en")
     await desk.written()
@@ -231,7 +231,7 @@ async def test_hits_are_paged(desk: Desk) -> None:
     assert second["next_before"] is None
 
 
-async def test_no_question_breaks_the_search(desk: Desk) -> None:
+async def test_any_search_text_is_accepted(desk: Desk) -> None:
     desk.final("alpha")
     await desk.written()
     for words in ['"', "' OR 1=1 --", "NEAR(", "a* ^b", "\0", "%", "\\", "AND OR NOT", "🙂", "가" * 400]:
@@ -252,7 +252,7 @@ BAD_QUERIES = [
 ]
 
 
-async def test_a_malformed_query_is_400_and_named(desk: Desk) -> None:
+async def test_the_error_of_a_malformed_query_is_400_and_names_it(desk: Desk) -> None:
     for part, query, code in BAD_QUERIES:
         message = await refused(desk, f"/api/sessions/{desk.session.id}{part}?{query}", 400, code)
         assert query.partition("=")[0] in message
@@ -264,7 +264,7 @@ async def test_a_range_that_ends_before_it_begins_is_422(desk: Desk) -> None:
         assert "swap" in await refused(desk, path, 422, "inverted_range")
 
 
-async def test_a_search_asked_wrongly_is_refused_in_words(desk: Desk) -> None:
+async def test_a_wrong_search_is_refused_with_a_plain_message(desk: Desk) -> None:
     await refused(desk, "/api/search?q=a&from_ms=2&to_ms=1", 422, "inverted_range")
     later, earlier = "2026-11-21T07:00:00Z", "2026-11-21T06:00:00Z"
     await refused(desk, f"/api/search?q=a&since={later}&until={earlier}", 422, "inverted_range")
@@ -292,7 +292,7 @@ NOWHERE = [
 WHAT = [("GET", ""), ("GET", "/segments"), ("GET", "/coverage"), ("GET", "/export.zip"), ("POST", "/end")]
 
 
-async def test_an_id_that_nobody_has_leads_nowhere(desk: Desk) -> None:
+async def test_an_unknown_id_is_not_found(desk: Desk) -> None:
     for session in NOWHERE:
         for method, part in [*WHAT, ("DELETE", "")]:
             async with desk.client.request(method, f"{desk.url}/api/sessions/{session}{part}") as response:
@@ -318,7 +318,7 @@ BAD_CHANGES = [
 ]
 
 
-async def test_a_change_that_cannot_be_changes_nothing(desk: Desk) -> None:
+async def test_an_invalid_change_changes_nothing(desk: Desk) -> None:
     before = desk.session.name
     for body, status, code in BAD_CHANGES:
         await refused(desk, f"/api/sessions/{desk.session.id}", status, code, "PATCH", data=body)
@@ -331,7 +331,9 @@ async def test_a_body_that_is_too_large_is_413(tmp_path: Path) -> None:
         await refused(desk, path, 413, "too_large", "PATCH", data=b" " * 3000)
 
 
-async def test_a_long_ledger_is_cut_and_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_coverage_is_shortened_and_the_response_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(coverage_view, "RUNS_MAX", 3)
     channel = opened(desk)
     start = channel.session.now_sample() // MS * MS

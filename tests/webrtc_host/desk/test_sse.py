@@ -14,7 +14,7 @@ from tests.support.polling import until
 from webrtc_host.desk.sse import EventStream
 
 
-async def test_stored_events_carry_their_seq_as_id_and_interims_none(tmp_path: Path) -> None:
+async def test_stored_events_have_their_seq_as_id_and_interims_have_none(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         desk.final("one")
         async with desk.client.get(f"{desk.url}/events?since=0") as response:
@@ -49,7 +49,7 @@ async def test_a_silent_stream_is_kept_alive_by_comments(
         running_desk(a_config(tmp_path)) as desk,
         desk.client.get(f"{desk.url}/events") as response,
     ):
-        for _ in range(2):  # the stream's own first line, and session.started
+        for _ in range(2):  # the first line of the stream, and session.started
             await response.content.readuntil(b"\n\n")
         for _ in range(2):
             assert await response.content.readuntil(b"\n\n") == b":\n\n"
@@ -59,7 +59,7 @@ async def test_a_silent_stream_is_kept_alive_by_comments(
         assert frame.startswith(b"id: 2")
 
 
-async def test_a_stream_whose_reader_has_gone_is_forgotten_at_the_next_event(tmp_path: Path) -> None:
+async def test_a_stream_with_a_disconnected_client_ends_at_the_next_event(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         response = await desk.client.get(f"{desk.url}/events")
         await until(lambda: desk.subscribers.statistics().watchers == 1)
@@ -84,7 +84,7 @@ async def test_a_stream_ends_in_order_when_the_server_stops(tmp_path: Path) -> N
         assert b"server_stopping" in text
 
 
-async def test_a_stream_that_nobody_reads_is_cut_and_costs_bounded_memory(tmp_path: Path) -> None:
+async def test_a_stream_that_is_not_read_is_closed_and_uses_bounded_memory(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, limits={"watcher_queue": 50})) as desk:
         with sockets.create_connection(("127.0.0.1", int(desk.url.rpartition(":")[2]))) as deaf:
             deaf.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -28,7 +28,7 @@ def interim(log: EventLog, channel: str = "C01", utterance: str = "u_1", revisio
     log.emit(an_event(EventType.SEGMENT_INTERIM, channel, utterance=utterance, revision=revision, text="x"))
 
 
-def taken(watcher: Watcher, most: int = 10_000) -> list[int | None]:
+def take(watcher: Watcher, most: int = 10_000) -> list[int | None]:
     return [event.seq for event in watcher.take(most)]
 
 
@@ -36,22 +36,22 @@ def end_of(watcher: Watcher) -> End | None:
     return watcher.end
 
 
-async def test_a_watcher_without_since_sees_only_what_comes() -> None:
+async def test_a_watcher_without_since_gets_only_new_events() -> None:
     desk, log = a_desk()
     final(log)
     watcher = desk.join(log)
     final(log)
-    assert taken(watcher) == [2]
+    assert take(watcher) == [2]
 
 
-async def test_since_replays_and_goes_on_live_without_gap_or_double() -> None:
+async def test_since_replays_and_continues_live_without_gap_or_duplicate() -> None:
     desk, log = a_desk()
     for _ in range(5):
         final(log)
     watcher = desk.join(log, since=2)
-    assert taken(watcher, most=2) == [3, 4]
+    assert take(watcher, most=2) == [3, 4]
     final(log)
-    assert taken(watcher) == [5, 6]
+    assert take(watcher) == [5, 6]
     assert not watcher.has_waiting
 
 
@@ -61,7 +61,7 @@ Step = st.sampled_from(
 
 
 @given(st.lists(Step, max_size=80), st.sampled_from([None, frozenset({"C01"})]), st.integers(0, 10))
-def test_over_any_reconnects_every_stored_event_comes_once_in_order(
+def test_over_any_reconnects_every_stored_event_is_sent_once_in_order(
     steps: list[str], channels: frozenset[str] | None, before: int
 ) -> None:
     desk, log = a_desk()
@@ -88,7 +88,7 @@ def test_over_any_reconnects_every_stored_event_comes_once_in_order(
     assert positions == sorted(positions)
 
 
-async def test_a_newer_interim_replaces_the_one_still_waiting() -> None:
+async def test_a_newer_interim_replaces_a_waiting_one() -> None:
     desk, log = a_desk()
     watcher = desk.join(log)
     for revision in range(1, 6):
@@ -100,7 +100,7 @@ async def test_a_newer_interim_replaces_the_one_still_waiting() -> None:
     assert watcher.statistics().interims_dropped == 4
 
 
-async def test_a_watcher_that_never_reads_loses_interims_first_and_holds_little() -> None:
+async def test_a_watcher_that_never_reads_loses_interims_first_and_uses_little_memory() -> None:
     desk, log = a_desk(queue=50)
     watcher = desk.join(log)
     for number in range(1000):
@@ -115,16 +115,16 @@ async def test_a_watcher_that_never_reads_loses_interims_first_and_holds_little(
     assert watcher.statistics().waiting == 0
 
 
-async def test_an_overflowed_watcher_resumes_where_it_was() -> None:
+async def test_a_watcher_can_resume_after_an_overflow() -> None:
     desk, log = a_desk(queue=3)
     watcher = desk.join(log)
     final(log)
-    assert taken(watcher) == [1]
+    assert take(watcher) == [1]
     for _ in range(4):
         final(log)
     assert end_of(watcher) is End.OVERFLOW
     desk.leave(watcher)
-    assert taken(desk.join(log, since=1)) == [2, 3, 4, 5]
+    assert take(desk.join(log, since=1)) == [2, 3, 4, 5]
     assert desk.statistics().overflowed == 1
 
 
@@ -154,10 +154,10 @@ async def test_a_quiet_channel_does_not_overflow_while_others_talk() -> None:
     for _ in range(100):
         final(log, "C01")
     final(log, "C02")
-    assert taken(watcher) == [101]
+    assert take(watcher) == [101]
 
 
-async def test_a_since_older_than_what_is_held_says_so_first() -> None:
+async def test_a_watcher_with_a_too_old_since_gets_a_note_first() -> None:
     desk, log = a_desk(capacity=10)
     for _ in range(15):
         final(log)
@@ -166,7 +166,7 @@ async def test_a_since_older_than_what_is_held_says_so_first() -> None:
     assert [event.seq for event in events[1:]] == list(range(6, 16))
 
 
-async def test_a_since_beyond_the_session_says_so_and_sends_it_whole() -> None:
+async def test_a_watcher_with_a_since_beyond_the_session_gets_a_note_and_all_events() -> None:
     desk, log = a_desk()
     final(log)
     events = desk.join(log, since=500).take(100)
@@ -174,7 +174,7 @@ async def test_a_since_beyond_the_session_says_so_and_sends_it_whole() -> None:
     assert [event.seq for event in events[1:]] == [1]
 
 
-async def test_one_watcher_too_many_is_refused_until_another_leaves() -> None:
+async def test_a_watcher_above_the_limit_is_refused_until_another_disconnects() -> None:
     desk, log = a_desk(watchers=1)
     watcher = desk.join(log)
     with pytest.raises(Overloaded, match="limits.watchers") as refused:
@@ -186,13 +186,13 @@ async def test_one_watcher_too_many_is_refused_until_another_leaves() -> None:
     desk.join(log)
 
 
-async def test_closing_ends_all_after_their_last_words_and_takes_no_more() -> None:
+async def test_closing_ends_all_watchers_after_their_events_and_accepts_no_new_ones() -> None:
     desk, log = a_desk()
     watcher = desk.join(log)
     final(log)
     desk.close()
     assert end_of(watcher) is None
-    assert taken(watcher) == [1]
+    assert take(watcher) == [1]
     assert end_of(watcher) is End.GOING_AWAY
     with pytest.raises(Overloaded, match="stopping"):
         desk.join(log)

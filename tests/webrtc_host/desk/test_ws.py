@@ -19,7 +19,7 @@ from webrtc_host.seams import EventType
 TOKEN = "correct horse battery"
 
 
-async def test_a_watcher_sees_stored_events_and_interims_in_order(tmp_path: Path) -> None:
+async def test_a_watcher_gets_stored_events_and_interims_in_order(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         socket = await desk.watch(since=0)
         assert (await received(socket, 1))[0]["type"] == "session.started"
@@ -43,7 +43,7 @@ async def test_a_watcher_that_reconnects_with_since_misses_nothing(tmp_path: Pat
         assert [event["text"] for event in await received(second, 2)] == ["two", "three"]
 
 
-async def test_a_watcher_of_one_channel_sees_that_one_and_the_session(tmp_path: Path) -> None:
+async def test_a_watcher_of_one_channel_gets_its_events_and_those_of_the_session(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         socket = await desk.watch(since=0, channels="C02,C03")
         desk.final("not mine", "C01")
@@ -61,7 +61,7 @@ async def test_a_watcher_of_one_channel_sees_that_one_and_the_session(tmp_path: 
         ({"chanels": "C01"}, 4400, "known: session, channels, since"),
     ],
 )
-async def test_a_watch_that_cannot_be_is_closed_with_its_reason(
+async def test_an_invalid_watch_request_is_closed_with_a_reason(
     tmp_path: Path, query: dict[str, Any], code: int, words: str
 ) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
@@ -81,7 +81,7 @@ async def test_a_bad_token_is_4401_and_the_right_one_is_served(tmp_path: Path) -
         assert len(await received(socket, 2)) == 2
 
 
-async def test_one_watcher_too_many_is_4429(tmp_path: Path) -> None:
+async def test_a_watcher_above_the_limit_is_4429(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, limits={"watchers": 1})) as desk:
         first = await desk.watch(since=0)
         assert (await close_code_and_reason(await desk.watch()))[0] == 4429
@@ -97,7 +97,7 @@ async def test_a_page_of_a_foreign_origin_is_refused_before_the_upgrade(tmp_path
         await own.close()
 
 
-async def test_a_plain_get_is_told_to_upgrade(tmp_path: Path) -> None:
+async def test_the_response_to_a_plain_get_requires_an_upgrade(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         for path in ("/ws", "/ws/pcm/C01", "/ws/backfill/C01"):
             status, body = await desk.get(path)
@@ -106,7 +106,7 @@ async def test_a_plain_get_is_told_to_upgrade(tmp_path: Path) -> None:
             assert "Upgrade" in body["error"]["message"] and "proxy" in body["error"]["message"]
 
 
-async def test_a_watcher_that_leaves_is_forgotten(tmp_path: Path) -> None:
+async def test_a_disconnected_watcher_leaves_no_state(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         socket = await desk.watch(since=0)
         await received(socket, 1)
@@ -114,7 +114,7 @@ async def test_a_watcher_that_leaves_is_forgotten(tmp_path: Path) -> None:
         await until(lambda: desk.subscribers.statistics().watchers == 0)
 
 
-async def test_a_watcher_that_never_reads_is_cut_and_costs_bounded_memory(tmp_path: Path) -> None:
+async def test_a_watcher_that_never_reads_is_closed_and_uses_bounded_memory(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, limits={"watcher_queue": 50})) as desk:
         port = int(desk.url.rpartition(":")[2])
         deaf = sockets.socket()
@@ -136,11 +136,11 @@ async def test_a_watcher_that_never_reads_is_cut_and_costs_bounded_memory(tmp_pa
                 assert desk.subscribers.statistics().waiting_max <= 51
                 while len(seqs) < head:
                     seqs += [event["seq"] for event in await received(reader, 1)]
-        assert seqs == list(range(1, head + 1)), "the one that reads got everything"
+        assert seqs == list(range(1, head + 1)), "the watcher that reads got all events"
         deaf.close()
 
 
-async def test_the_server_pings_and_cuts_a_watcher_that_does_not_answer(
+async def test_the_server_pings_and_closes_a_watcher_that_does_not_respond(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(WatchSocket.__init__, "__kwdefaults__", {"ping_s": 0.2})
@@ -152,7 +152,7 @@ async def test_the_server_pings_and_cuts_a_watcher_that_does_not_answer(
         await until(lambda: desk.subscribers.statistics().watchers == 0)
 
 
-async def test_stopping_sends_the_last_words_then_1001(tmp_path: Path) -> None:
+async def test_stopping_sends_the_last_events_then_1001(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         socket = await desk.watch(since=0)
         desk.final("last words")

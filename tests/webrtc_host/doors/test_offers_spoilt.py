@@ -1,4 +1,4 @@
-"""Spoilt offers: the short version of `scripts/fuzz_offers.py`, and cases that dice would rarely throw."""
+"""Mutated offers: a short run of `scripts/fuzz_offers.py`, and cases that random mutations rarely reach."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OFFERS = ROOT / "tests" / "support" / "offers"
 
 
 @pytest.mark.timeout(300)
-async def test_150_spoilt_offers_are_answered_and_leave_nothing_behind(tmp_path: Path) -> None:
+async def test_150_mutated_offers_are_answered_and_leave_no_state(tmp_path: Path) -> None:
     findings = await fuzz(a_config(tmp_path), OFFERS, offers=150, seed=20_261_121)
     assert findings.failures == []
     assert not findings.left_over
@@ -28,8 +28,8 @@ async def test_150_spoilt_offers_are_answered_and_leave_nothing_behind(tmp_path:
 
 
 @pytest.mark.parametrize("lines", [2, 64, 65, 400])
-async def test_many_media_lines_are_taken_up_to_the_limit(tmp_path: Path, lines: int) -> None:
-    """Of Chromium's own line, each with a mid of its own."""
+async def test_media_lines_are_accepted_up_to_the_limit(tmp_path: Path, lines: int) -> None:
+    """Copies of Chromium's line, each with another mid."""
     head, audio = (recorded(OFFERS)[0]).split("m=application")[0].split("m=audio")
     body = "".join(f"m=audio{audio}".replace("a=mid:0", f"a=mid:{number}") for number in range(lines))
     bundle = " ".join(map(str, range(lines)))
@@ -48,7 +48,7 @@ async def test_many_media_lines_are_taken_up_to_the_limit(tmp_path: Path, lines:
         assert not registry.connections
 
 
-async def test_a_thousand_candidates_cost_nothing(tmp_path: Path) -> None:
+async def test_a_thousand_candidates_are_harmless(tmp_path: Path) -> None:
     head, audio = (recorded(OFFERS)[1]).split("m=audio")
     flood = "".join(f"a=candidate:{n} 1 udp {n} 127.0.0.1 {n + 1024} typ host\r\n" for n in range(1000))
     async with server_under_test(a_config(tmp_path)) as (url, registry), aiohttp.ClientSession() as http:
@@ -62,7 +62,7 @@ async def test_a_thousand_candidates_cost_nothing(tmp_path: Path) -> None:
                 await connection.end("test")
 
 
-def test_the_same_seed_spoils_the_same_way() -> None:
+def test_the_same_seed_gives_the_same_mutations() -> None:
     offer = recorded(OFFERS)[0]
     for number in range(50):
         assert mutate(offer, random.Random(number)) == mutate(offer, random.Random(number))
@@ -77,7 +77,7 @@ def test_every_mutation_works_on_the_shortest_offer_too(mutation: object) -> Non
             assert isinstance(mutation(lines, random.Random(number)), list)
 
 
-def test_no_candidate_points_at_a_stranger() -> None:
+def test_no_candidate_points_at_another_machine() -> None:
     text = "a=candidate:1 1 udp 1 203.0.113.9 5 typ host\r\na=candidate:1 1 udp 1 2001:db8::1 5 typ host"
     assert on_loopback(text).count("127.0.0.1") == 2
     assert "x.local" in on_loopback("a=candidate:1 1 udp 1 x.local 5 typ host")

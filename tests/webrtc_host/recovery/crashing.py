@@ -1,8 +1,8 @@
 """A server that crashes in one process: its data folder is copied, and a second server starts on the copy.
 
 After `kill -9` the operating system has all that the process has written; a copy of the files has the same.
-The engine of these tests reads by the clock: each half second of speech is one word with the number of that
-half second, so that the text shows its time.
+The engine of these tests returns one word with a number for each half second of speech, so that the text
+shows its time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PACKET_MS = 27
 """The archive ends later than the audio: by the rest of a packet and the encoder's delay of 6.5 ms."""
 
 
-def by_the_clock(window: Window) -> Answer:
+def word_per_half_second(window: Window) -> Answer:
     """`w7` for the half second that begins at 3.5 s, if the window has audio there."""
     samples = window.as_float32()
     words = []
@@ -56,7 +56,7 @@ def only_before(sample: int) -> Any:
     """An engine that never responds to a window that reaches beyond this sample."""
 
     def reply(window: Window) -> Answer | None:
-        return by_the_clock(window) if window.start_sample + len(window.samples) <= sample else None
+        return word_per_half_second(window) if window.start_sample + len(window.samples) <= sample else None
 
     return reply
 

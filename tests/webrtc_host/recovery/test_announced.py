@@ -1,4 +1,4 @@
-"""Utterances that a new reading finds again keep the id that watchers know."""
+"""Utterances that a new transcription finds again keep the id that watchers know."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def test_an_utterance_that_watchers_do_not_know_is_new() -> None:
     assert utterances.lacks_end("u_20")
 
 
-def test_one_utterance_of_the_record_stands_for_one_of_the_new_reading() -> None:
+def test_one_utterance_of_the_record_matches_one_of_the_new_transcription() -> None:
     utterances = announced(started("u_7", 10_000))
     assert not utterances.begin("u_20", 10_000)
     assert utterances.begin("u_21", 13_000)
 
 
-def test_an_utterance_that_the_new_reading_does_not_find_is_left_open() -> None:
+def test_an_utterance_that_the_new_transcription_does_not_find_is_left_open() -> None:
     assert [u.id for u in announced(started("u_7", 10_000)).left_open()] == ["u_7"]
 
 
-def test_an_utterance_of_an_earlier_feed_is_no_part_of_this_one() -> None:
+def test_an_utterance_of_an_earlier_feed_is_ignored() -> None:
     utterances = announced(started("u_1", 10_000), *said("u_2", "bravo two", 15_000), opened_ms=14_000)
     assert not utterances.begin("u_20", 15_000)
     assert utterances.id_of("u_20") == "u_2"

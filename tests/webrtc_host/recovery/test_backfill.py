@@ -22,7 +22,6 @@ from tests.webrtc_host.recovery.crashing import (
     SHORT,
     a_server,
     archived,
-    by_the_clock,
     crash,
     events_of,
     expected_words,
@@ -30,6 +29,7 @@ from tests.webrtc_host.recovery.crashing import (
     of_log,
     recovered,
     speak,
+    word_per_half_second,
     words_of,
 )
 from tests.webrtc_host.speech.engine_server import engine_server
@@ -83,7 +83,7 @@ def likeness(one: Float32Array, other: Float32Array) -> float:
 
 
 async def test_a_backfill_is_played_at_its_true_time(tmp_path: Path) -> None:
-    async with engine_server(by_the_clock) as engine, a_server(tmp_path, engine) as desk:
+    async with engine_server(word_per_half_second) as engine, a_server(tmp_path, engine) as desk:
         gap = await with_gap(desk)
         filled = await desk.app[RECOVERY].fill(gap.channel, [gap.sent])
         assert filled.gaps == ((gap.sent.start_sample, gap.sent.end_sample),)
@@ -99,7 +99,7 @@ async def test_a_backfill_is_played_at_its_true_time(tmp_path: Path) -> None:
         assert likeness(words, gap.sent.samples[low:]) > 0.95
 
 
-async def test_a_backfill_that_a_crash_interrupts_is_read_once_at_the_next_start(
+async def test_a_backfill_that_a_crash_interrupts_is_transcribed_once_at_the_next_start(
     tmp_path: Path,
 ) -> None:
     async with engine_server(lambda window: None) as engine:
@@ -111,7 +111,7 @@ async def test_a_backfill_that_a_crash_interrupts_is_read_once_at_the_next_start
             copy = crash(tmp_path / "first", tmp_path / "second")
             filling.cancel()
         session_id = gap.channel.session.id
-        engine.reply = by_the_clock
+        engine.reply = word_per_half_second
         async with a_server(copy, engine) as desk:
             again = desk.registry.get(session_id)
             await until(lambda: of_log(again, "segment.final"), BUSY_BOX_S)

@@ -17,12 +17,12 @@ from tests.webrtc_host.recovery.crashing import (
     a_server,
     archived,
     assert_whole,
-    by_the_clock,
     events_of,
     of,
     of_log,
     recovered,
     speak,
+    word_per_half_second,
 )
 from tests.webrtc_host.speech.engine_server import EngineServer, engine_server
 from webrtc_host.recovery import service
@@ -31,7 +31,7 @@ from webrtc_host.seams import ChannelState
 
 def only_background(window: Window) -> Answer | None:
     """An engine that does not get to live finals."""
-    return None if window.priority is Priority.FINAL else by_the_clock(window)
+    return None if window.priority is Priority.FINAL else word_per_half_second(window)
 
 
 async def leave_finals_for_later(engine: EngineServer) -> None:

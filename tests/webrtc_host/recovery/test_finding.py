@@ -1,4 +1,4 @@
-"""What is to be read: failed windows on their way from the event logs, and gaps that a client can fill."""
+"""Finding work: failed windows from the event logs, and gaps that a client can fill."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import EventLog
 
 
-def told(failed: FailedWindows, kind: EventType = EventType.WINDOW_FAILED, **fields: Any) -> None:
+def queued(failed: FailedWindows, kind: EventType = EventType.WINDOW_FAILED, **fields: Any) -> None:
     log = EventLog("s_1", capacity=10, now_ms=lambda: 0, listener=failed.observe)
     given = {"utterance": "u_1", "start_ms": 500, "end_ms": 900, "code": min(WANT_OF_ENGINE), "reason": "x"}
     log.emit(an_event(kind, "C01", **{**given, **fields}))
 
 
-async def test_a_window_that_failed_for_want_of_an_engine_waits_for_recovery() -> None:
+async def test_a_window_that_failed_without_an_engine_waits_for_recovery() -> None:
     failed = FailedWindows()
-    told(failed)
-    told(failed, utterance="u_2")
+    queued(failed)
+    queued(failed, utterance="u_2")
     first, second = await failed.next(), await failed.next()
     assert (first.channel_key, first.utterance, first.start_ms) == (ChannelKey("s_1", "C01"), "u_1", 500)
     assert second.utterance == "u_2"
 
 
 @pytest.mark.parametrize("fields", [{"code": "undecodable"}, {"kind": EventType.SPEECH_ENDED}])
-async def test_what_another_reading_would_not_mend_does_not_wait(fields: dict[str, Any]) -> None:
+async def test_a_window_that_would_fail_again_does_not_wait(fields: dict[str, Any]) -> None:
     failed = FailedWindows()
-    told(failed, **fields)
+    queued(failed, **fields)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await failed.next()
 
 
-async def test_too_many_failed_windows_are_counted_and_left_to_the_next_start() -> None:
+async def test_failed_windows_above_the_limit_are_counted_and_left_to_the_next_start() -> None:
     failed = FailedWindows()
     for number in range(FAILED_MAX + 3):
-        told(failed, utterance=f"u_{number}")
+        queued(failed, utterance=f"u_{number}")
     assert failed.refused == 3
     assert (await failed.next()).utterance == "u_0"
 
@@ -57,7 +57,7 @@ def test_only_missing_audio_is_claimed_and_only_once() -> None:
     assert claim_gaps(channel, sent) == ()
 
 
-def test_audio_that_may_still_come_live_is_not_claimed() -> None:
+def test_audio_that_may_still_arrive_live_is_not_claimed() -> None:
     channel, _ = a_channel((0, 5, AUDIO), (5, 1, LOST))
     assert claim_gaps(channel, [Run(5 * SECOND, sound(10))]) == ((5 * SECOND, 6 * SECOND),)
 

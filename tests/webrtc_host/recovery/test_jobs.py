@@ -1,4 +1,4 @@
-"""Notes of jobs in the record: those that an earlier version wrote are read."""
+"""Notes of jobs in the record: the notes of an earlier version can be read."""
 
 from __future__ import annotations
 

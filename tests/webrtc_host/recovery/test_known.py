@@ -38,7 +38,8 @@ def test_what_begins_after_the_channel_was_opened_again_belongs_to_the_next_feed
     events = [started("u_1", 10_000), closed(), covered(30_000), started("u_2", 31_000)]
     known = known_of(0, events, until_ms=30_000)
     assert [u.id for u in known.utterances] == ["u_1"]
-    assert known.covered_to_ms == 0  # the restart called the time lost; that does not mean that it was read
+    # The restart marked the time as lost; that does not mean that it was transcribed.
+    assert known.covered_to_ms == 0
 
 
 def test_what_a_recovery_published_for_an_earlier_feed_is_left_out() -> None:

@@ -1,4 +1,4 @@
-"""The merge rule: one table of cases for every source of work, and what is special at edges."""
+"""The merge rule: one table of cases for every source of work, and special cases at edges."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def of_window(events: Sequence[Envelope]) -> Plan:
 
 
 def of_gap(events: Sequence[Envelope]) -> Plan:
-    """A client sends the gap again: a crash interrupted the first reading of it."""
+    """A client sends the gap again: a crash interrupted its first transcription."""
     written = [with_source(event, Source.BACKFILL) for event in events]
     return plan_of_gaps(known_of(0, written), [Range((START_MS - 600) * MS, END_MS * MS)])
 
@@ -61,9 +61,9 @@ SOURCES: dict[str, Callable[[Sequence[Envelope]], Plan]] = {
 @dataclass(frozen=True)
 class Case:
     known: tuple[str, ...]  # finals of the record, from START_MS on, without pauses between them
-    read: str  # what the new reading of the whole speech has
+    read: str  # the words of the new transcription of all the speech
     new: str
-    shift_ms: int = 0  # of the new reading's times
+    shift_ms: int = 0  # the shift of the new transcription's times
 
 
 CASES = {
@@ -106,7 +106,7 @@ def of_plan(plan: Plan, words: Sequence[Word], window_ms: int = START_MS - 600) 
     st.lists(st.sampled_from("alpha bravo two four gate hold over".split()), min_size=1, max_size=14),
     st.data(),
 )
-def test_however_far_the_first_reading_came_every_word_is_there_once(
+def test_after_a_first_transcription_of_any_length_every_word_is_there_once(
     source: str, spoken: list[str], data: st.DataObject
 ) -> None:
     done = data.draw(st.integers(0, len(spoken)))
@@ -124,7 +124,7 @@ def test_a_last_word_whose_times_run_past_the_audio_is_new(source: str) -> None:
     assert texts(of_plan(plan, read)) == "nine"
 
 
-def test_the_same_words_said_again_later_are_new() -> None:
+def test_the_same_words_spoken_again_later_are_new() -> None:
     plan = of_feed([final("u_1", "hold hold", START_MS)])
     assert texts(of_plan(plan, words_at("hold hold", START_MS + 2000), START_MS + 1400)) == "hold hold"
 
@@ -133,7 +133,7 @@ GAP = (Range(5000 * MS, 9000 * MS),)
 
 
 def in_gap(read: Sequence[Word], *live: Word) -> str:
-    """live: one final of audio that came beside the gap."""
+    """live: one final of audio beside the gap."""
     events = [stored(a_final("u_9", live))] if live else []
     return texts(of_plan(plan_of_gaps(known_of(0, events), GAP), read, 4000))
 
@@ -143,30 +143,30 @@ def test_words_beside_a_gap_are_not_written_again() -> None:
     assert in_gap(read) == "at gate"
 
 
-def test_a_word_that_was_read_on_both_sides_of_the_edge_is_written_once() -> None:
+def test_a_word_found_on_both_sides_of_the_edge_is_written_once() -> None:
     read = timed(("gate", 4900, 5300), ("gate", 5600, 5900), ("seven", 6000, 6400))
     live = timed(("hold", 4300, 4600), ("at", 4700, 4800), ("gate", 4850, 5000))
     assert in_gap(read, *live) == "gate seven"
 
 
-def test_a_word_whose_head_was_lost_is_new_when_its_rest_was_not_understood() -> None:
+def test_a_word_without_its_beginning_is_new_if_its_rest_was_not_recognized() -> None:
     read = timed(
         ("four", 8550, 8830), ("we", 8830, 8990), ("are", 8990, 9110), ("at", 9130, 9290), ("ch", 9300, 9700)
     )
     assert in_gap(read, *timed(("at", 9000, 9300), ("checkpoint", 9310, 9900))) == "four we are"
 
 
-def test_a_word_whose_tail_was_lost_is_new_when_its_rest_was_not_understood() -> None:
+def test_a_word_without_its_end_is_new_if_its_rest_was_not_recognized() -> None:
     read = timed(("proceed", 4010, 4500), ("to", 4500, 4690), ("gate", 4700, 5060), ("seven", 5100, 5500))
     assert in_gap(read, *timed(("proceed", 4000, 4500), ("to", 4520, 4700))) == "gate seven"
 
 
-def test_a_word_that_was_cut_and_understood_otherwise_is_not_written_beside_it() -> None:
+def test_a_cut_word_that_was_recognized_differently_is_not_written_again() -> None:
     read = timed(("we", 8830, 8980), ("are", 8980, 9110), ("at", 9130, 9290))
     assert in_gap(read, *timed(("car", 9000, 9120), ("at", 9130, 9300))) == "we"
 
 
-def test_a_word_said_on_both_sides_of_an_edge_is_kept_when_only_the_gap_was_sent() -> None:
+def test_a_word_spoken_on_both_sides_of_an_edge_is_kept_if_only_the_gap_was_sent() -> None:
     read = timed(("hold", 5200, 5500), ("at", 5600, 5800))
     assert in_gap(read, *timed(("now", 4200, 4500), ("hold", 4600, 4900))) == "hold at"
 
@@ -204,7 +204,7 @@ def test_a_transcript_keeps_its_segments_less_the_known_words() -> None:
     assert without_known(without_words, lines, open_, 9400 * MS).text == "proceed to"
 
 
-def test_korean_words_are_cut_without_changing_what_stands_between_them() -> None:
+def test_korean_words_are_cut_without_changing_the_characters_between_them() -> None:
     words = timed(("알파원", 4100, 4600), ("정문으로", 5000, 5400), ("이동하라.", 5400, 6000))
     text = "알파원 정문으로 이동하라."
     segment = Segment(text, words[0].start_sample, words[2].end_sample, -0.1, 0.0, 1.0, tuple(words))

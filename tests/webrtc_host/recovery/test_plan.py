@@ -1,4 +1,4 @@
-"""Which time a job reads, for each source of work."""
+"""The time that a job transcribes, for each source of work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def start_ms(plan: Plan) -> int:
     return plan.ranges[0].start_sample // MS
 
 
-def test_only_the_tail_is_read_when_everything_has_its_text() -> None:
+def test_only_the_end_is_transcribed_if_all_utterances_have_text() -> None:
     plan = feed([*said("u_1", "alpha one", 1000), covered(60_000)], 61_000)
     assert plan.ranges == ((46_000 * MS, 61_000 * MS),)
     assert plan.audio() == [(46_000 * MS, 61_000 * MS)]
@@ -83,7 +83,7 @@ def test_a_recovery_that_was_interrupted_is_planned_again() -> None:
     assert not plan_of_feed(known_of(0, events, until_ms=30_000), 14_000 * MS, TAIL_MS).is_empty
 
 
-def test_a_window_that_failed_for_want_of_an_engine_is_read_again_and_a_bad_one_is_not() -> None:
+def test_a_window_that_failed_without_an_engine_is_read_again_and_a_bad_one_is_not() -> None:
     begun = [started("u_1", 20_000), ended("u_1", 20_000, 22_000)]
     want = feed([*begun, failed("u_1", 20_000, 22_000, "deadline"), covered(39_000)], 40_000)
     bad = feed([*begun, failed("u_1", 20_000, 22_000, "engine_failed"), covered(39_000)], 40_000)
@@ -100,7 +100,7 @@ def test_one_utterance_is_read_and_nothing_else() -> None:
     ]
     plan = plan_of_utterance(known_of(0, events), "u_2", 40_000 * MS)
     assert plan.ranges == (((20_000 - LEAD_MS) * MS, (22_000 + LEAD_MS) * MS),)
-    assert not plan.closes_utterances  # u_3 goes on
+    assert not plan.closes_utterances  # u_3 continues
     assert not plan.is_complete(20_000 * MS, 22_000 * MS)
 
 
@@ -115,10 +115,13 @@ def test_a_gap_is_read_with_a_second_around_it() -> None:
     assert plan.inside(9000 * MS, 10_500 * MS) is None
 
 
-def test_live_utterances_beside_a_gap_do_not_stand_for_those_of_the_gap() -> None:
+def test_live_utterances_beside_a_gap_are_not_those_of_the_gap() -> None:
     events = [
         *(started("u_1", 2000), ended("u_1", 2000, 5000)),
-        *(started("u_2", 8800), ended("u_2", 8800, 10_000)),  # its speech was put before the gap's end
+        *(
+            started("u_2", 8800),
+            ended("u_2", 8800, 10_000),
+        ),  # the times of its speech end before the end of the gap
     ]
     plan = plan_of_gaps(known_of(0, events), [Range(5000 * MS, 9000 * MS)])
     assert plan.announced == () and plan.complete == ()

@@ -1,4 +1,4 @@
-"""The queue of jobs takes failed windows one after the other, whatever becomes of one of them."""
+"""The queue of jobs takes failed windows one by one, also after one of them fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_a_failed_window_of_a_removed_session_does_not_stop_the_queue(
 ) -> None:
     caplog.set_level("INFO")
     windows, store = FailedWindows(), Store(StoreConfig(Path(), MEMORY))
-    unused: Any = None  # no window of this test gets as far as an engine
+    unused: Any = None  # no window of this test reaches an engine
     service = RecoveryService(Rig().registry, store, None, unused, unused, failed=windows)
     log = EventLog("s_removed", capacity=10, now_ms=lambda: 0, listener=windows.observe)
     async with service.running():

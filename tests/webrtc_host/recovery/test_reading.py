@@ -56,7 +56,7 @@ class World:
         self.sink.emit(final(utterance, text, start_ms).event)
 
 
-def told(events: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
+def fields_of(events: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
     return [(event["type"], event["utterance"], event["start_ms"]) for event in events]
 
 
@@ -75,14 +75,14 @@ def test_an_utterance_that_begins_before_a_gap_is_announced_before_its_first_fin
     assert world.written() == []  # it may end before the gap
     world.final("u_1", "gate seven", 5200)
     world.ended("u_1", 4000, 7000)
-    assert told(world.written()) == [
+    assert fields_of(world.written()) == [
         ("speech.started", "u_1", 5000),
         ("segment.final", "u_1", 5200),
         ("speech.ended", "u_1", 5000),
     ]
 
 
-def test_finals_say_where_their_audio_came_from_and_are_counted() -> None:
+def test_finals_have_the_source_of_their_audio_and_are_counted() -> None:
     for source in Source:
         world = World(source=source)
         world.final("u_1", "gate seven", 5200)
@@ -103,7 +103,7 @@ def test_an_utterance_that_watchers_know_keeps_its_id_in_every_event() -> None:
     world.final("u_20", "gate seven", 4100)
     world.sink.emit(failed("u_20", 5000, 6000, "deadline").event)
     world.ended("u_20", 4040, 6000)
-    assert told(world.written()) == [
+    assert fields_of(world.written()) == [
         ("segment.final", "u_7", 4100),
         ("window.failed", "u_7", 5000),
         ("speech.ended", "u_7", 4000),
@@ -125,7 +125,7 @@ def test_a_stopped_job_writes_nothing_more() -> None:
     assert world.written() == []
 
 
-def test_live_text_that_comes_while_a_job_runs_is_known_and_its_own_text_is_not() -> None:
+def test_live_text_during_a_job_is_known_text_and_the_job_s_text_is_not() -> None:
     world = World()
     world.final("u_1", "gate seven", 5200)
     world.channel.session.log.emit(final("u_9", "over", 9000).event)
@@ -133,15 +133,15 @@ def test_live_text_that_comes_while_a_job_runs_is_known_and_its_own_text_is_not(
     assert [(line.start_sample, line.words[0].text) for line in lines] == [(9 * SECOND, "over")]
 
 
-def test_states_hold_for_planned_time_whose_audio_was_read() -> None:
-    told: list[tuple[int, int, CoverageState]] = []
+def test_coverage_states_are_set_for_planned_time_with_transcribed_audio() -> None:
+    repairs: list[tuple[int, int, CoverageState]] = []
 
     class Notes:
         def decide(self, start: int, end: int, state: CoverageState, reason: str | None = None) -> None:
             raise AssertionError("later knowledge is a repair")
 
         def repair(self, start: int, end: int, state: CoverageState, reason: str | None = None) -> None:
-            told.append((start, end, state))
+            repairs.append((start, end, state))
 
     plan = plan_of_gaps(Known(), [Range(SECOND, 2 * SECOND), Range(4 * SECOND, 5 * SECOND)])
     notes = PastNotes(Notes(), plan)
@@ -150,7 +150,7 @@ def test_states_hold_for_planned_time_whose_audio_was_read() -> None:
         notes.was_read(Block(at, quiet))
     notes.decide(0, SECOND + 8000, CoverageState.SILENCE)
     notes.decide(SECOND + 8000, 6 * SECOND, CoverageState.TRANSCRIBED)
-    assert told == [
+    assert repairs == [
         (SECOND, SECOND + 8000, CoverageState.SILENCE),
         (SECOND + 8000, 2 * SECOND, CoverageState.TRANSCRIBED),
         (4 * SECOND + 8000, 5 * SECOND, CoverageState.TRANSCRIBED),
@@ -158,7 +158,7 @@ def test_states_hold_for_planned_time_whose_audio_was_read() -> None:
 
 
 class Failing:
-    """An engine that fails with these errors, one for each try, and then reads one word."""
+    """An engine that fails with these errors, one for each try, and then returns one word."""
 
     def __init__(self, *errors: EngineError) -> None:
         self.errors = list(errors)
@@ -188,7 +188,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
-async def test_a_window_waits_for_an_engine_behind_everything_live() -> None:
+async def test_a_window_waits_for_an_engine_after_all_live_windows() -> None:
     starting = EngineError("engine_starting", "not ready")
     engine = Failing(*[starting] * 5)
     assert (await transcriber(engine).transcribe(a_window())).text == "gate"
@@ -196,7 +196,7 @@ async def test_a_window_waits_for_an_engine_behind_everything_live() -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
-async def test_a_window_is_given_up_when_there_is_no_engine_for_half_an_hour() -> None:
+async def test_a_window_fails_if_there_is_no_engine_for_half_an_hour() -> None:
     now = iter((0.0, 1000.0, 1801.0))
     past = transcriber(Failing(*[EngineError("unreachable", "no engine")] * 9), lambda: next(now))
     with pytest.raises(EngineError, match="no engine"):
@@ -217,7 +217,7 @@ async def test_a_window_that_the_engine_fails_on_is_tried_three_times(failures: 
     assert not past.gave_up  # the window is bad: the next start would fail too
 
 
-async def test_a_window_that_cannot_be_read_is_tried_once() -> None:
+async def test_a_window_that_cannot_be_decoded_is_tried_once() -> None:
     engine = Failing(EngineError("bad_samples", "not finite"))
     with pytest.raises(EngineError, match="not finite"):
         await transcriber(engine).transcribe(a_window())

@@ -22,7 +22,6 @@ from tests.webrtc_host.recovery.crashing import (
     archived,
     assert_coverage_is_of_audio,
     assert_whole,
-    by_the_clock,
     crash,
     events_of,
     of,
@@ -30,6 +29,7 @@ from tests.webrtc_host.recovery.crashing import (
     only_before,
     recovered,
     speak,
+    word_per_half_second,
     words_of,
 )
 from tests.webrtc_host.speech.engine_server import engine_server
@@ -43,7 +43,7 @@ from webrtc_host.transcript.past import feeds_up_to
 
 async def test_a_crash_in_the_middle_of_a_sentence_loses_no_word(tmp_path: Path) -> None:
     sound = np.concatenate([silence(0.5), say(SHORT), silence(1.5), say(LONG)])
-    sound = sound[: len(sound) - 8000]  # it ends inside a word
+    sound = sound[: len(sound) - 8000]  # the fed audio ends inside a word
     async with engine_server(only_before(9 * 16_000)) as engine:
         async with a_server(tmp_path / "first", engine) as desk:
             session = desk.session
@@ -51,11 +51,11 @@ async def test_a_crash_in_the_middle_of_a_sentence_loses_no_word(tmp_path: Path)
             await archived(desk, channel)
             await until(lambda: of_log(session, "segment.final"), BUSY_BOX_S)
             copy = crash(tmp_path / "first", tmp_path / "second")
-            engine.reply = by_the_clock
+            engine.reply = word_per_half_second
         before = len(engine.windows)
         async with a_server(copy, engine) as desk:
             again = desk.registry.get(session.id)
-            assert again.channels["C01"].end_sample >= len(sound)  # live audio continues behind it
+            assert again.channels["C01"].end_sample >= len(sound)  # live audio continues after it
             await recovered(desk)
             events = await events_of(desk, session.id)
             assert_whole(events, sound)
@@ -67,14 +67,14 @@ async def test_a_crash_in_the_middle_of_a_sentence_loses_no_word(tmp_path: Path)
             assert (audio.status, audio.content_type) == (200, "audio/ogg")
 
 
-async def test_a_second_start_reads_nothing_again(tmp_path: Path) -> None:
+async def test_a_second_start_transcribes_nothing_again(tmp_path: Path) -> None:
     sound = np.concatenate([silence(0.5), say(SHORT), silence(1.0)])
     async with engine_server(lambda window: None) as engine:
         async with a_server(tmp_path / "first", engine) as desk:
             session = desk.session
             await archived(desk, await speak(desk, sound))
             copy = crash(tmp_path / "first", tmp_path / "second")
-        engine.reply = by_the_clock
+        engine.reply = word_per_half_second
         async with a_server(copy, engine) as desk:
             await recovered(desk)
             first = await events_of(desk, session.id)
@@ -94,33 +94,33 @@ async def test_a_crash_during_recovery_begins_again_and_publishes_nothing_twice(
             session = desk.session
             await archived(desk, await speak(desk, sound))
             second = crash(tmp_path / "first", tmp_path / "second")
-        engine.reply = only_before(11 * 16_000)  # only a part of it
+        engine.reply = only_before(11 * 16_000)  # only a part of the text
         async with a_server(second, engine) as desk:
             again = desk.registry.get(session.id)
             await until(lambda: of_log(again, "segment.final"), BUSY_BOX_S)
             await until(lambda: any(engine.reply(w) is None for w in engine.windows))
             third = crash(second, tmp_path / "third")
-        engine.reply = by_the_clock
+        engine.reply = word_per_half_second
         async with a_server(third, engine) as desk:
             await recovered(desk)
             assert_whole(await events_of(desk, session.id), sound)
 
 
-async def test_a_channel_that_closed_while_there_was_no_engine_gets_its_words_later(tmp_path: Path) -> None:
+async def test_a_channel_that_closed_without_an_engine_gets_its_words_later(tmp_path: Path) -> None:
     sound = np.concatenate([silence(0.5), say(SHORT), silence(1.0)])
     async with engine_server(lambda window: None) as engine, a_server(tmp_path, engine) as desk:
         session = desk.session
         channel = await speak(desk, sound)
         await archived(desk, channel)
         await channel.close("hung up")
-        engine.reply = by_the_clock
+        engine.reply = word_per_half_second
         await until(lambda: of_log(session, "segment.final"), BUSY_BOX_S)
         events = await events_of(desk, session.id)
         assert_whole(events, sound)
         assert len(of(events, "window.failed")) == 1
 
 
-async def test_a_failed_window_of_before_the_restart_is_read_at_the_next_start(
+async def test_a_failed_window_is_transcribed_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "RECENT_MS", -10_000_000)  # the channel was closed long before
@@ -132,7 +132,7 @@ async def test_a_failed_window_of_before_the_restart_is_read_at_the_next_start(
             await archived(desk, channel)
             await channel.close("hung up")
             copy = crash(tmp_path / "first", tmp_path / "second")
-        engine.reply = by_the_clock
+        engine.reply = word_per_half_second
         async with a_server(copy, engine) as desk:
             await recovered(desk)
             events = await events_of(desk, session.id)
@@ -141,7 +141,7 @@ async def test_a_failed_window_of_before_the_restart_is_read_at_the_next_start(
         windows = len(engine.windows)
         async with a_server(copy, engine) as desk:
             await recovered(desk)
-            assert len(engine.windows) == windows  # once is enough
+            assert len(engine.windows) == windows  # one failure is enough
 
 
 async def test_recovery_waits_for_an_engine_that_is_loading(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ async def test_recovery_waits_for_an_engine_that_is_loading(tmp_path: Path) -> N
         engine.reply = loading
         async with a_server(copy, engine) as desk:
             await until(lambda: len(refused) > 1, BUSY_BOX_S)
-            engine.reply = by_the_clock
+            engine.reply = word_per_half_second
             await recovered(desk)
             events = await events_of(desk, session.id)
             assert_whole(events, sound)
@@ -190,7 +190,7 @@ async def test_feeds_are_done_one_by_one_in_any_order(tmp_path: Path) -> None:
 
 
 async def test_without_an_archive_nothing_is_recovered_and_live_audio_is_transcribed(tmp_path: Path) -> None:
-    async with engine_server(by_the_clock) as engine:
+    async with engine_server(word_per_half_second) as engine:
         config = a_config(tmp_path, engine_url=engine.url, archive={"enabled": False})
         async with running_desk(config, make_pipeline=None) as desk:
             assert isinstance(desk.app, web.Application)

@@ -1,7 +1,7 @@
-"""Every source of work is read by the real pipeline, is interrupted, and is read again: each word comes once.
+"""Every source of work is transcribed, interrupted and transcribed again: each word is written once.
 
-The speech is spoken a word at a time, so that its true times are known; the engine reads the words that lie
-in its window. The last window of a reading is the one at which the server crashes.
+The speech is spoken a word at a time, so that its true times are known; the engine returns the words in
+its window. The server crashes at the last window of a transcription.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ BUSY_BOX_S = 60.0
 
 
 class ExactEngine:
-    """Reads the words of which at least half lies in the window. answers: windows, then it is silent."""
+    """Returns words of which at least half is in the window. answers: the number of responses."""
 
     def __init__(self, answers: int | None = None) -> None:
         self.answers = answers
@@ -98,7 +98,7 @@ class Scene:
         return [event["utterance"] for event in self.events() if event["type"] == kind]
 
     async def read(self, engine: ExactEngine) -> int:
-        """As the service does it: with what the record knows at this moment."""
+        """Transcribe as the service does, with the text of the record at this moment."""
         log = self.channel.session.log
         decoded = decode_readable(held.data for held in log.since(0))
         stored = [envelope for envelope in decoded if envelope.event.kind in KINDS]
@@ -108,7 +108,7 @@ class Scene:
         return await read(self.channel, self._plan(known), audio, self.source, engine, self._pipeline, totals)
 
     async def interrupted(self, answers: int) -> None:
-        """A reading that a crash ends when this many windows are answered."""
+        """A transcription that a crash ends after this many windows."""
         engine = ExactEngine(answers)
         task = asyncio.create_task(self.read(engine))
         await until(lambda: engine.is_silent.is_set() or task.done(), BUSY_BOX_S)
@@ -133,7 +133,7 @@ class Scene:
 
 
 def a_feed() -> Scene:
-    """A crash cut the feed off; nothing of it is known."""
+    """A crash ended the feed; the record has no text of it."""
     channel, _ = a_channel((0, END / SECOND, AUDIO))
     return Scene(channel, Source.RECOVERY, lambda known: plan_of_feed(known, END))
 
@@ -152,7 +152,7 @@ def a_window() -> Scene:
 
 
 def a_gap() -> Scene:
-    """The network was cut in the middle of words; live text has what was understood on both sides."""
+    """The network was cut in the middle of words; live text has the words recognized on both sides."""
     cut = middle(WORDS[7]), middle(WORDS[17])
     channel, _ = a_channel(
         (0, cut[0] / SECOND, AUDIO),
@@ -182,7 +182,7 @@ STEPS = {"nothing known": (), "crash at once": (0,), "crash in the middle": (2,)
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("steps", STEPS)
-async def test_each_word_comes_once_however_often_a_crash_interrupts(source: str, steps: str) -> None:
+async def test_each_word_is_written_once_for_any_number_of_crashes(source: str, steps: str) -> None:
     scene = SOURCES[source]()
     for answers in STEPS[steps]:
         await scene.interrupted(answers)
@@ -194,7 +194,7 @@ async def test_each_word_comes_once_however_often_a_crash_interrupts(source: str
 
 
 @pytest.mark.parametrize("source", SOURCES)
-async def test_a_job_that_is_read_again_writes_nothing(source: str) -> None:
+async def test_a_job_that_is_done_again_writes_nothing(source: str) -> None:
     scene = SOURCES[source]()
     assert await scene.read(ExactEngine()) > 0
     before, engine = len(scene.words()), ExactEngine()
@@ -215,7 +215,7 @@ async def test_words_have_their_true_times_and_their_source(source: str) -> None
             assert min(abs(word["start_ms"] - at) for text, at in true if text == word["text"]) <= 20
 
 
-async def test_a_cut_word_that_was_understood_live_is_not_written_again() -> None:
+async def test_a_cut_word_that_was_recognized_live_is_not_written_again() -> None:
     scene = a_gap()
     live(scene.channel, "u_903", [(WORDS[7][0], WORDS[7][1], middle(WORDS[7]))])
     await scene.read(ExactEngine())
