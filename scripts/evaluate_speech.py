@@ -104,7 +104,9 @@ async def _texts(recordings: Sequence[Recording], options: argparse.Namespace) -
             speech, settings = speech_settings(options.set)
             url = stack.enter_context(servers.engine(folder, model, settings))
             await servers.wait_ready(url)
-            played = await play_stepped(url, recordings, languages, _say, config=speech)
+            played = await play_stepped(
+                url, recordings, languages, _say, config=speech, has_interims=not options.no_interims
+            )
         else:
             url = options.server or stack.enter_context(servers.server(folder, model, options.set))
             await servers.wait_ready(url)
@@ -125,6 +127,7 @@ def _options() -> argparse.Namespace:
     add("--model", default="base", help="a model's name or folder, for the server and offline; default base")
     add("--server", metavar="URL", help="a running server with the same model; its token: HOST_STT_TOKEN")
     add("--pipeline", action="store_true", help="no WebRTC: the pipeline alone, faster than real time")
+    add("--no-interims", action="store_true", help="--pipeline asks for finals alone: faster, later text")
     add("--channels", type=int, default=1, help="recordings played at once; default 1, for two cores")
     add("--language", default=GIVEN, help="what channels are opened with: given (default), auto or a code")
     add("--kinds", nargs="+", default=[], metavar="KIND", help="only these, such as telephone, nonspeech")

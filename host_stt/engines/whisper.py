@@ -329,10 +329,10 @@ class WhisperEngine:
         )
 
     def _with_words(self, decoded: list[Decoded], encoded: Any) -> list[Decoded]:
-        """Add words to finals. One call of `align` takes one start sequence, so each language has its own
-        call.
+        """Add words to finals and long interims. One call of `align` takes one start sequence, so each
+        language has its own call.
         """
-        asked = [(i, d) for i, d in enumerate(decoded) if d.row.window.priority.is_final and d.result.tokens]
+        asked = [(i, d) for i, d in enumerate(decoded) if d.row.gets_words and d.result.tokens]
         for language, group in groupby(
             sorted(asked, key=lambda pair: pair[1].language), lambda pair: pair[1].language
         ):

@@ -24,7 +24,7 @@ from host_stt.engines.loading import (
     resolve_device,
     resolve_threads,
 )
-from host_stt.engines.rows import BEAM_CAREFUL, TEMPERATURE, Row
+from host_stt.engines.rows import BEAM_CAREFUL, TEMPERATURE, WORDS_SAMPLES_MIN, Row
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.models import STARTER_FOLDER, ResolvedModel, warm_up
 from host_stt.window_forms import WindowForm
@@ -173,8 +173,11 @@ def test_the_words_make_the_text(engine: WhisperEngine) -> None:
         assert all(0 <= w.probability <= 1 for w in answer.words)
 
 
-def test_interims_have_no_words(engine: WhisperEngine) -> None:
-    assert read(engine, window(samples=spoken(), priority=Priority.INTERIM)).words == ()
+def test_only_long_interims_have_words(engine: WhisperEngine) -> None:
+    samples = spoken()
+    short, long = samples[: WORDS_SAMPLES_MIN - 160], np.pad(samples, (0, WORDS_SAMPLES_MIN))
+    assert read(engine, window(samples=short, priority=Priority.INTERIM)).words == ()
+    assert [w.text for w in read(engine, window(samples=long, priority=Priority.INTERIM)).words]
 
 
 # --- nothing is said -----------------------------------------------------------------------------------

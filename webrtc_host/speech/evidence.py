@@ -28,9 +28,10 @@ DOUBTS = (
     # Up to 0.9 s may be a word: the model must be less sure of it.
     Doubt(900, 0.25, -1.15),
 )
-"""Measured with base on 2026-11-29: coughs, sighs, throat clearing, signals and music in five variants,
-against 100 single digits and letters. Two rightly transcribed ones are lost; most others that these drop
-were wrong."""
+"""Measured with base on 2026-11-29. Coughs, sighs, a throat, signals and music, each in five variants and two
+languages: 58 of 94 windows had text before all guards of that day, 2 after them. Of 100 single digits and
+letters six lost their text; five of these texts were wrong.
+"""
 
 
 def is_believable(transcript: Transcript, voiced_ms: int | None) -> bool:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from host_stt.contract import Priority, Transcript, Word
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.speech.joining import Overlap, join, without_repeated_tail
+from webrtc_host.speech.agreement import Agreement
+from webrtc_host.speech.joining import APART_SAMPLES_MAX, Overlap, join, without_repeated_tail
 from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity, text_of, words_of
 
@@ -72,6 +73,18 @@ class UtteranceMerge:
         self._shown_to = start_sample
         self._revision = 0
         self._is_done = False
+        self._agreement = Agreement()
+        self._agreed_to = start_sample  # words before it were committed by agreement
+        self._window_commit_sample = start_sample
+
+    @property
+    def window_commit_sample(self) -> int:
+        """The commit point that final windows have reached.
+
+        Interims begin here: before words that were committed by agreement, because a model without the start
+        of the sentence makes more errors.
+        """
+        return self._window_commit_sample
 
     @property
     def commit_sample(self) -> int:
@@ -115,21 +128,25 @@ class UtteranceMerge:
         if window.is_last:
             row = without_repeated_tail(row, window.speech_end_sample)
             self._held = []
-            return [self._commit(row, window.end_sample, is_last=True)]
+            return [self._commit_window(row, window.end_sample, is_last=True)]
         # Words after the start of the next window are held back: there the next window may be better.
         self._held = [w for w in row if mid_sample(w) >= window.next_start_sample]
         ready = row[: len(row) - len(self._held)]
         self._held = row[len(ready) :]
         self._held_end = window.end_sample
-        return [self._commit(ready, window.next_start_sample, is_last=False)]
+        return [self._commit_window(ready, window.next_start_sample, is_last=False)]
 
     def _joined(self, window: WindowSpec, words: list[Word]) -> list[Word]:
         context = [w for w in self._tail if w.end_sample > window.start_sample - CONTEXT_SAMPLES]
         left = [*context, *self._held]
         if not left:
             return words
-        overlap = Overlap(window.start_sample, max(self._held_end, window.start_sample))
-        return join(left, words, overlap, fixed=len(context))
+        overlap = Overlap(window.start_sample, max(self._held_end, window.start_sample, self._agreed_to))
+        row = join(left, words, overlap, fixed=len(context))
+        if self._agreed_to <= window.start_sample or _is_in(context[-1], words):
+            return row
+        # The window spells the last word that was committed by agreement otherwise: not a second time.
+        return [word for word in row if mid_sample(word) >= self._agreed_to]
 
     def _skip(self, window: WindowSpec) -> list[MergeEvent]:
         row = without_repeated_tail([*self._tail[-3:], *self._held], self._held_end)[len(self._tail[-3:]) :]
@@ -137,8 +154,13 @@ class UtteranceMerge:
         end = window.end_sample if window.is_last else window.next_start_sample
         if not row and not window.is_last:
             self._commit_sample = max(self._commit_sample, end)
+            self._window_commit_sample = max(self._window_commit_sample, end)
             return []
-        return [self._commit(row, end, is_last=window.is_last)]
+        return [self._commit_window(row, end, is_last=window.is_last)]
+
+    def _commit_window(self, words: Sequence[Word], end_sample: int, *, is_last: bool) -> Committed:
+        self._window_commit_sample = max(self._window_commit_sample, end_sample)
+        return self._commit(words, end_sample, is_last=is_last)
 
     def _commit(self, words: Sequence[Word], end_sample: int, *, is_last: bool) -> Committed:
         start = self._commit_sample
@@ -166,7 +188,17 @@ class UtteranceMerge:
         if not words:
             return []
         self._language = transcript.language
-        return [self._show(words, window.end_sample)]
+        committed_to = self._commit_sample if self._tail else 0
+        agreed = self._agreement.feed(transcript, words, window.end_sample, committed_to)
+        events: list[MergeEvent] = [self._commit_agreed(agreed, transcript)] if agreed else []
+        words = words[len(agreed) :]
+        return [*events, self._show(words, window.end_sample)] if words else events
+
+    def _commit_agreed(self, words: Sequence[Word], transcript: Transcript) -> Committed:
+        self._logprob = transcript.avg_logprob
+        self._agreed_to = words[-1].end_sample
+        self._held = [word for word in self._held if mid_sample(word) >= self._agreed_to]
+        return self._commit(words, self._agreed_to, is_last=False)
 
     def _show(self, words: list[Word], end_sample: int) -> InterimText:
         text = text_of(words)
@@ -176,6 +208,13 @@ class UtteranceMerge:
         return InterimText(
             self._id, text, stable, self._revision, self._commit_sample, self._shown_to, self._language
         )
+
+
+def _is_in(word: Word, words: Sequence[Word]) -> bool:
+    """Whether a result has this word, alike and at about the same time."""
+    (key,) = keys_of((word,))
+    near = [one for one in words if abs(one.start_sample - word.start_sample) <= APART_SAMPLES_MAX]
+    return any(similarity(key, other) >= ALIKE for other in keys_of(near))
 
 
 def _common_prefix(before: str, now: str) -> int:

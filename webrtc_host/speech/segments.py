@@ -46,8 +46,15 @@ def _breaks(line: Sequence[Word], word: Word, config: SegmentsConfig) -> bool:
         return False
     if word.start_sample - last.end_sample > config.pause_ms * SAMPLES_PER_MS:
         return True
-    is_sentence = last.text.rstrip(CLOSERS).endswith(tuple(SENTENCE_ENDS))
-    return is_sentence and last.end_sample - line[0].start_sample >= config.sentence_ms_min * SAMPLES_PER_MS
+    return (
+        ends_sentence(last)
+        and last.end_sample - line[0].start_sample >= config.sentence_ms_min * SAMPLES_PER_MS
+    )
+
+
+def ends_sentence(word: Word) -> bool:
+    """Whether the word ends with a full stop, a question mark or the like."""
+    return word.text.rstrip(CLOSERS).endswith(tuple(SENTENCE_ENDS))
 
 
 def in_order(words: Sequence[Word], first_sample: int, last_sample: int) -> list[Word]:

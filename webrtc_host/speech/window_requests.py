@@ -360,7 +360,7 @@ class WindowRequests:
         if utterance.merge.is_done:
             self._utterances.pop(utterance_id, None)
         else:
-            self._commit(utterance_id, utterance.merge.commit_sample)
+            self._commit(utterance_id, utterance.merge.window_commit_sample)
 
     def _note_transcribed(self, utterance: _Utterance, start_sample: int, end_sample: int) -> None:
         """Report the range as transcribed, except for speech without words."""

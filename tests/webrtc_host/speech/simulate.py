@@ -25,6 +25,7 @@ class Outcome:
     events: list[MergeEvent] = field(default_factory=list)
     windows: list[WindowSpec] = field(default_factory=list)
     asked_at: list[int] = field(default_factory=list)  # audio position when each window was asked
+    committed: list[tuple[int, Committed]] = field(default_factory=list)  # with the audio position then
 
     @property
     def words(self) -> list[Word]:
@@ -75,24 +76,26 @@ def speak(
     outcome = Outcome()
     waiting: list[WindowSpec] = []
 
-    def answer(windows: WindowSpec) -> None:
+    def answer(windows: WindowSpec, at: int) -> None:
         if fails(windows):
-            outcome.events += merge.fail(windows)
+            events = merge.fail(windows)
         else:
             (reading,) = engine.decode([window_for(windows)])
-            outcome.events += merge.feed(windows, transcript_of(reading))
-        windowing.commit("u_1", merge.commit_sample)
+            events = merge.feed(windows, transcript_of(reading))
+        outcome.events += events
+        outcome.committed += [(at, event) for event in events if isinstance(event, Committed)]
+        windowing.commit("u_1", merge.window_commit_sample)
 
     def ask(windows: Sequence[WindowSpec], at: int) -> None:
         for one in windows:
             outcome.windows.append(one)
             outcome.asked_at.append(at)
             if one.priority is Priority.INTERIM:
-                answer(one)
+                answer(one, at)
                 continue
             waiting.append(one)
             if len(waiting) > delay:
-                answer(waiting.pop(0))
+                answer(waiting.pop(0), at)
 
     windowing.on_speech(SpeechStarted("u_1", start, max(0, start - PRE_ROLL)), start)
     values = probabilities(script, start, end + HANGOVER)
@@ -105,5 +108,5 @@ def speak(
     audio_end = start + len(values) * FRAME_SAMPLES
     ask(windowing.on_speech(SpeechEnded("u_1", start, end, Rule.HANGOVER), audio_end), audio_end)
     while waiting:
-        answer(waiting.pop())  # the newest first: answers come in any order
+        answer(waiting.pop(), audio_end)  # the newest first: answers come in any order
     return outcome

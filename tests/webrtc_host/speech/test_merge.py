@@ -46,6 +46,14 @@ def test_overlapping_windows_read_by_an_ear_like_whisper_give_every_word_once(se
     assert outcome.text == texts(script)
 
 
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 120))
+def test_words_that_interims_agree_on_early_come_once_and_right(seed: int, count: int) -> None:
+    script = spoken(seed, count)
+    outcome = speak(script, FakeEngine(script, EDGE_ERRORS, seed=seed, interim_words=True))
+    assert outcome.text == texts(script)
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), count=st.integers(30, 120), delay=st.integers(1, 6))
 def test_answers_that_come_late_and_out_of_order_change_nothing(seed: int, count: int, delay: int) -> None:

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from host_stt.contract import EndReason, Priority, Segment, Transcript, Word
+from host_stt.engines.fake import FakeEngine, script_of
+from tests.webrtc_host.speech.helpers import MS, S, texts
+from tests.webrtc_host.speech.simulate import speak
+from webrtc_host.speech.agreement import Agreement
+from webrtc_host.speech.merge import Committed, MergeEvent, UtteranceMerge
+from webrtc_host.speech.windowing import WindowSpec
+
+WORDS = script_of("alpha one proceed to gate seven and hold there until told over", word_ms=300, pause_ms=100)
+
+
+def transcript(words: Sequence[Word], avg_logprob: float = -0.2) -> Transcript:
+    text = " ".join(word.text for word in words)
+    figures = avg_logprob, 0.02, 1.0
+    segment = Segment(text, words[0].start_sample, words[-1].end_sample, *figures, tuple(words))
+    return Transcript("w", (segment,), "en", 1.0, *figures, EndReason.COMPLETE, "fake")
+
+
+def fed(agreement: Agreement, words: Sequence[Word], end_sample: int, **figures: float) -> str:
+    return texts(agreement.feed(transcript(words, **figures), words, end_sample, 0))
+
+
+def test_words_that_two_interims_have_alike_are_agreed_but_for_the_last_second() -> None:
+    agreement = Agreement()
+    assert fed(agreement, WORDS[:8], 8 * 400 * MS) == ""
+    # The older interim ends at 3.2 s; the word "gate" ends at 1.9 s, "seven" at 2.3 s.
+    assert fed(agreement, WORDS[:10], 10 * 400 * MS) == "alpha one proceed to gate"
+
+
+def test_after_a_commit_the_rest_agrees_further() -> None:
+    agreement = Agreement()
+    fed(agreement, WORDS[:8], 8 * 400 * MS)
+    agreed = agreement.feed(transcript(WORDS), WORDS, 12 * 400 * MS, 0)
+    rest, commit = WORDS[len(agreed) :], agreed[-1].end_sample
+    more = agreement.feed(transcript(rest), rest, 14 * 400 * MS, commit)
+    assert (texts(agreed), texts(more)) == ("alpha one proceed to gate", "seven and hold there")
+
+
+def test_words_from_the_first_difference_on_wait() -> None:
+    agreement = Agreement()
+    fed(agreement, WORDS[:10], 10 * 400 * MS)
+    other = [*WORDS[:5], Word("eleven", WORDS[5].start_sample, WORDS[5].end_sample, 1.0), *WORDS[6:]]
+    assert fed(agreement, other, 12 * 400 * MS) == "alpha one proceed to gate"
+
+
+def test_an_old_difference_is_passed_over_once_both_interims_agree_again() -> None:
+    agreement = Agreement()
+    fed(agreement, WORDS[:11], 11 * 400 * MS)
+    other = [WORDS[0], Word("won", WORDS[1].start_sample, WORDS[1].end_sample, 1.0), *WORDS[2:]]
+    # The older interim ends at 4.4 s: a difference before 2.4 s is settled, words before 3.4 s are safe.
+    assert fed(agreement, other, 12 * 400 * MS) == "alpha won proceed to gate seven and hold"
+
+
+def test_the_same_word_at_another_time_is_another_word() -> None:
+    agreement = Agreement()
+    fed(agreement, WORDS[:10], 10 * 400 * MS)
+    later = [Word(w.text, w.start_sample + 600 * MS, w.end_sample + 600 * MS, 1.0) for w in WORDS[:10]]
+    assert fed(agreement, later, 12 * 400 * MS) == ""
+
+
+def test_a_short_beginning_waits_for_more_unless_it_ends_a_sentence() -> None:
+    short = WORDS[:5]
+    agreement = Agreement()
+    fed(agreement, short, 5 * 400 * MS)
+    assert fed(agreement, short, 5 * 400 * MS) == "", "0.7 s are safe: too short for a line"
+    ended = [WORDS[0], Word("one.", WORDS[1].start_sample, WORDS[1].end_sample, 1.0), *WORDS[2:5]]
+    agreement = Agreement()
+    fed(agreement, ended, 5 * 400 * MS)
+    assert fed(agreement, ended, 5 * 400 * MS) == "alpha one."
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_an_interim_that_is_unsure_of_itself_agrees_with_nothing(which: str) -> None:
+    agreement = Agreement()
+    fed(agreement, WORDS[:10], 10 * 400 * MS, avg_logprob=-1.5 if which == "first" else -0.2)
+    second = -1.5 if which == "second" else -0.2
+    assert fed(agreement, WORDS[:12], 12 * 400 * MS, avg_logprob=second) == ""
+
+
+def test_a_number_waits_until_a_word_follows_it() -> None:
+    agreement = Agreement()
+    words = [*WORDS[:4], Word("4", WORDS[4].start_sample, WORDS[4].end_sample, 1.0), *WORDS[5:]]
+    fed(agreement, words[:8], 8 * 400 * MS)
+    assert fed(agreement, words[:10], 10 * 400 * MS) == "alpha one proceed to"
+    agreement = Agreement()
+    fed(agreement, words[:10], 10 * 400 * MS)
+    assert fed(agreement, words, 12 * 400 * MS) == "alpha one proceed to 4 seven and"
+
+
+def test_interims_without_times_agree_with_nothing() -> None:
+    agreement = Agreement()
+    segment = Segment("alpha one proceed to gate seven", 0, 3 * S, -0.2, 0.02, 1.0)
+    without = Transcript("w", (segment,), "en", 1.0, -0.2, 0.02, 1.0, EndReason.COMPLETE, "fake")
+    for end in (4 * S, 5 * S):
+        assert agreement.feed(without, WORDS[:6], end, 0) == []
+
+
+# --- through the merge ------------------------------------------------------------------------------------
+
+
+def waits_s(script: Sequence[Word], engine: FakeEngine) -> tuple[list[float], str]:
+    """Seconds from the end of each word to its commit, with an engine that takes no time; and the text."""
+    outcome = speak(script, engine)
+    return [(at - w.end_sample) / S for at, e in outcome.committed for w in e.words], outcome.text
+
+
+def test_words_of_unbroken_speech_are_final_within_four_seconds() -> None:
+    script = script_of("a b c d e f g h i j k l m n o p q r s t u v w x y z " * 2, S, pause_ms=100)
+    late, text = waits_s(script, FakeEngine(script))
+    early, same = waits_s(script, FakeEngine(script, interim_words=True))
+    assert text == same == texts(script)
+    assert max(early) <= 4.0 < max(late)
+
+
+def window(number: int, start: int, end: int, priority: Priority, *, is_last: bool = False) -> WindowSpec:
+    return WindowSpec("u_1", number, start, end, priority, end, end, is_last)
+
+
+def committed(events: Sequence[MergeEvent]) -> str:
+    return " ".join(w.text for e in events if isinstance(e, Committed) for w in e.words)
+
+
+def test_a_first_word_that_begins_before_the_detector_heard_speech_agrees_too() -> None:
+    merge = UtteranceMerge("u_1", 200 * MS)  # in the middle of "alpha"
+    for number, count in enumerate((8, 10)):
+        end = count * 400 * MS
+        events = merge.feed(window(number, 0, end, Priority.INTERIM), transcript(WORDS[:count]))
+    assert committed(events) == "alpha one proceed to gate"
+
+
+def test_a_final_window_never_says_again_what_was_agreed_even_if_it_spells_it_otherwise() -> None:
+    merge = UtteranceMerge("u_1", 0)
+    for number, count in enumerate((8, 10)):
+        end = count * 400 * MS
+        events = merge.feed(window(number, 0, end, Priority.INTERIM), transcript(WORDS[:count]))
+    assert committed(events) == "alpha one proceed to gate"
+    assert (merge.commit_sample, merge.window_commit_sample) == (WORDS[4].end_sample, 0)
+    other = [*WORDS[:4], Word("late", WORDS[4].start_sample, WORDS[4].end_sample, 1.0), *WORDS[5:]]
+    events = merge.feed(window(0, 0, 12 * 400 * MS, Priority.FINAL, is_last=True), transcript(other))
+    assert committed(events) == "seven and hold there until told over"
