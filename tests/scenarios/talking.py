@@ -1,4 +1,4 @@
-"""Chromium in a namespace sends its fake microphone to a server in another, and what then arrived is read."""
+"""Chromium in one namespace sends its fake microphone to a server in another; reads what arrived."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def a_page(browser: Browser, url: str) -> AsyncIterator[Page]:
 
 
 async def talk(page: Page, seconds: float, **options: Any) -> dict[str, Any]:
-    """Send the fake microphone for a while; what became of it, as the browser tells."""
+    """Send the fake microphone for a while; returns the browser's statistics."""
     told: dict[str, Any] = await page.evaluate(TALK, {"seconds": seconds, **options})
     return told
 
@@ -42,8 +42,8 @@ async def audio_s(page: Page) -> float:
     return (await figures(page))["host_stt_speech_audio_ms_total"] / 1000
 
 
-async def assert_heard(page: Page, before_s: float, seconds: float) -> None:
-    """At least so many seconds of sound have arrived since."""
+async def assert_audio_arrives(page: Page, before_s: float, seconds: float) -> None:
+    """At least `seconds` more seconds of audio have arrived since `before_s`."""
     for _ in range(100):
         if await audio_s(page) - before_s >= seconds:
             return

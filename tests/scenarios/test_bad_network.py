@@ -1,4 +1,4 @@
-"""A bad day on the network, end to end: what was said and sent comes out, in its own place.
+"""A bad network, end to end: all audio that was sent is transcribed, at its time.
 
 Real server processes with the starter model, a real aiortc client, and `tests.support.relay` between them.
 The client cannot send anything again (a browser can: tests/browser/test_reconnect.py), so nothing is said
@@ -41,7 +41,7 @@ BUSY_BOX_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Sound, and when each phrase begins and ends in it, in seconds."""
+    """Audio, and the begin and end of each phrase in it, in seconds."""
 
     sound: Float32Array
     begins_s: tuple[float, ...]
@@ -59,7 +59,7 @@ def script(phrases: tuple[str, ...], pauses_s: tuple[float, ...], lead_s: float 
 
 
 class Caller(Speakers):
-    """Speaks through the relay, and knows the second of its own sound."""
+    """Sends speech through the relay, and knows the current second of its audio."""
 
     def __init__(self, what: Script) -> None:
         super().__init__([what.sound], since=None)
@@ -92,7 +92,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 async def all_events(http: aiohttp.ClientSession, url: str) -> Events:
-    """What is stored by now."""
+    """The events stored so far."""
     async with http.ws_connect(f"{url}/ws", params={"since": "0"}) as socket:
         events: Events = []
         while True:
@@ -103,8 +103,8 @@ async def all_events(http: aiohttp.ClientSession, url: str) -> Events:
             events.append(message.json())
 
 
-def assert_in_place(finals: Events, phrases: tuple[str, ...], begins_s: tuple[float, ...]) -> None:
-    """The first word of each phrase (there is no other like it) is heard once, at its distance in time."""
+def assert_at_true_times(finals: Events, phrases: tuple[str, ...], begins_s: tuple[float, ...]) -> None:
+    """The first word of each phrase (which is unique) is in the text once, at its true distance in time."""
     words = [word for final in finals for word in final["words"]]
     starts = []
     for phrase in phrases:
@@ -119,7 +119,7 @@ def assert_in_place(finals: Events, phrases: tuple[str, ...], begins_s: tuple[fl
     assert max(map(abs, errors)) <= TOLERANCE_MS, errors
 
 
-async def test_what_was_said_through_all_weathers_is_read_in_its_place(server: Server) -> None:
+async def test_speech_over_a_bad_network_is_transcribed_at_its_time(server: Server) -> None:
     what = script(PHRASES, (1.5, 5.0, 8.5, 1.5, 1.5))  # aiortc finds a new path within 6 s
     caller = Caller(what)
     port = int(server.url.rpartition(":")[2])
@@ -135,19 +135,19 @@ async def test_what_was_said_through_all_weathers_is_read_in_its_place(server: S
             await caller.at(what.ends_s[2] + 0.5)
             relay.change_address()
             await caller.at(what.begins_s[4])
-            server.process.send_signal(signal.SIGSTOP)  # more than a blocked loop: nothing of 8082 runs
+            server.process.send_signal(signal.SIGSTOP)  # stronger than a blocked loop: no thread of 8082 runs
             await asyncio.sleep(3.0)
             server.process.send_signal(signal.SIGCONT)
             await until(lambda: len(of(caller.events, "segment.final")) >= 5, BUSY_BOX_S, "five phrases")
             await caller.hang_up(http, relay.url)
             events = await all_events(http, server.url)
     assert wer(" ".join(PHRASES), said(events)) <= 0.1
-    assert_in_place(of(events, "segment.final"), PHRASES, what.begins_s)
+    assert_at_true_times(of(events, "segment.final"), PHRASES, what.begins_s)
     lost = [e for e in of(events, "coverage") if e["state"] == "lost"]
     assert sum(e["to_ms"] - e["from_ms"] for e in lost) >= 2000
 
 
-async def test_a_client_whose_network_was_away_takes_its_channel_over_at_once(server: Server) -> None:
+async def test_a_client_gets_its_channel_back_at_once_after_a_network_loss(server: Server) -> None:
     before = script(PHRASES[:1], (1.0,))
     after = script(PHRASES[1:2], (1.5,))
     first, second = Caller(before), Caller(after)

@@ -1,4 +1,4 @@
-"""Debian's nginx in front, as docs/howto/behind-nginx.md has it: pings, comments, forwarded headers."""
+"""Debian's nginx in front of the server, as in docs/howto/behind-nginx.md: pings, comments, headers."""
 
 from __future__ import annotations
 
@@ -71,37 +71,37 @@ def is_listening(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def test_a_silent_socket_outlives_the_proxys_patience(
+async def test_a_silent_socket_stays_open_beyond_the_proxys_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with behind_nginx(tmp_path, monkeypatch, trusted_proxies=["127.0.0.1"]) as (desk, url):
         socket = await desk.client.ws_connect(f"{url}/ws?since=0", headers=ORIGIN)
         assert (await received(socket, 1))[0]["type"] == "session.started"
-        reading = asyncio.create_task(received(socket, 1))  # reading is what answers pings
+        reading = asyncio.create_task(received(socket, 1))  # the client answers pings only while it reads
         await asyncio.sleep(READ_TIMEOUT_S + 1)
         desk.final("after the silence")
         assert (await asyncio.wait_for(reading, 5))[0]["text"] == "after the silence"
         await socket.close()
 
 
-async def test_a_silent_event_stream_is_kept_and_never_buffered(
+async def test_a_silent_event_stream_stays_open_and_is_not_buffered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (
         behind_nginx(tmp_path, monkeypatch) as (desk, url),
         desk.client.get(f"{url}/events?since=0") as response,
     ):
-        assert "X-Accel-Buffering" not in response.headers, "nginx has taken it for itself"
+        assert "X-Accel-Buffering" not in response.headers, "nginx used the header and removed it"
         await response.content.readuntil(b"session.started")
         await response.content.readuntil(b"\n\n")
         comments = [await response.content.readuntil(b"\n\n") for _ in range(6)]
-        assert comments == [b":\n\n"] * 6, "over three seconds, one by one"
+        assert comments == [b":\n\n"] * 6, "the events arrive one by one, over three seconds"
         desk.final("short")
         piece = await asyncio.wait_for(response.content.readuntil(b"\n\n"), 1)
         assert b'"text":"short"' in piece
 
 
-async def test_a_forwarded_origin_and_address_are_believed_from_a_trusted_proxy_alone(
+async def test_forwarded_origin_and_address_are_used_from_a_trusted_proxy_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "aiohttp.access")
@@ -109,7 +109,7 @@ async def test_a_forwarded_origin_and_address_are_believed_from_a_trusted_proxy_
     async with behind_nginx(tmp_path / "a", monkeypatch, trusted_proxies=["127.0.0.1"]) as (desk, url):
         async with desk.client.put(f"{url}/api/glossary", json={}, headers=forwarded) as response:
             assert response.status == 200
-        # The client's own claim stands in front; nginx adds the loopback address, which is a proxy of ours.
+        # The client's own value comes first; nginx adds the loopback address, which is a trusted proxy.
         assert any("198.51.100.7 PUT /api/glossary" in r.getMessage() for r in caplog.records)
     async with behind_nginx(tmp_path / "b", monkeypatch) as (desk, url):
         async with desk.client.put(f"{url}/api/glossary", json={}, headers=ORIGIN) as response:

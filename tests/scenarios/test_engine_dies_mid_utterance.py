@@ -1,4 +1,4 @@
-"""The engine is killed while it has words to read: 8082 stays up, the words come when the engine is back."""
+"""The engine is killed during an utterance: 8082 stays up, and the text follows after the restart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BACK_S = 90
 """To start a new engine and load its model on a busy box."""
 
 
-async def test_what_was_said_while_the_engine_was_dead_becomes_final(tmp_path: Path) -> None:
+async def test_speech_during_the_engines_absence_becomes_final(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_ready()
         (engine,) = server.children()
@@ -32,7 +32,7 @@ async def test_what_was_said_while_the_engine_was_dead_becomes_final(tmp_path: P
             engine.send_signal(signal.SIGKILL)
             await until(lambda: of(socket.events, "speech.ended"), 60, "the end of the phrase")
             async with http.get(f"{server.url}/health") as response:
-                assert response.status == 200, "8082 does not mind"
+                assert response.status == 200, "8082 is still alive"
             await until(lambda: of(socket.events, "segment.final"), BACK_S, "the final")
             assert wer(PHRASE, said(socket.events)) <= 0.2
             assert not of(socket.events, "window.failed")

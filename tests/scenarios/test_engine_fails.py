@@ -1,6 +1,6 @@
-"""The engine dies in every way there is while it reads somebody's words; both processes are the real ones.
+"""The engine fails in every known way while it transcribes; both processes are the real ones.
 
-Only the model is a stand-in, which fails by plan: see tests/support/faulty.py.
+Only the model is fake; it fails according to a plan: see tests/support/faulty.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BACK_S = 90
 
 
 class Desk:
-    """Somebody watches everything; somebody speaks, and waits for what comes of it."""
+    """A watcher of all events, and a speaker who waits for the result of each phrase."""
 
     def __init__(self, server: Server, plan: Path) -> None:
         self.server = server
@@ -32,7 +32,7 @@ class Desk:
         self.socket = SocketWatcher()
 
     async def speak(self, http: aiohttp.ClientSession, *faults: str) -> list[dict[str, Any]]:
-        """The events of one phrase, up to its final or to word that there is none."""
+        """The events of one phrase, up to its final or to the report that there is none."""
         self.plan.write_text("\n".join(faults), encoding="ascii")
         seen = len(self.socket.events)
         speakers = Speakers([padded(say(PHRASE), 0.3, 0)])
@@ -41,7 +41,7 @@ class Desk:
             await until(lambda: outcome(self.socket.events[seen:]), BACK_S, f"an outcome of {faults}")
         finally:
             await speakers.close()
-        assert self.plan.read_text(encoding="ascii") == "", "every fault came to pass"
+        assert self.plan.read_text(encoding="ascii") == "", "every fault of the plan happened"
         return self.socket.events[seen:]
 
     def engine_pid(self) -> int:
@@ -53,7 +53,7 @@ def outcome(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return of(events, "segment.final") + of(events, "window.failed")
 
 
-async def test_no_end_of_the_engine_takes_words_away(tmp_path: Path) -> None:
+async def test_no_failure_of_the_engine_loses_words(tmp_path: Path) -> None:
     plan = tmp_path / "plan"
     plan.write_text("", encoding="ascii")
     argv = [sys.executable, "-m", "tests.support.faulty", "serve", str(plan)]
@@ -80,6 +80,6 @@ async def test_no_end_of_the_engine_takes_words_away(tmp_path: Path) -> None:
             assert failed["channel"] and failed["end_ms"] > failed["start_ms"]
 
             events = await desk.speak(http)
-            assert of(events, "segment.final"), "the channel goes on"
+            assert of(events, "segment.final"), "the channel continues"
             assert server.process.poll() is None
             await desk.socket.leave()

@@ -1,4 +1,4 @@
-"""What happens to a channel is in its coverage: silence, speech, loss, overload, a failing engine, repair.
+"""The coverage of a channel records what happened: silence, speech, loss, overload, a failing engine, repair.
 
 The channel, its pipeline and its detector are the real ones; only the engine is a fake.
 """
@@ -33,7 +33,7 @@ SPOKEN_MS = len(SPOKEN.samples) // MS
 
 
 class Desk:
-    """One channel of one session, its clock at 0 and standing still: time is what is fed."""
+    """One channel of one session, with a stopped clock at 0: only fed audio advances the time."""
 
     def __init__(self, engine: Transcriber, config: SpeechConfig | None = None) -> None:
         self.log = ListLog()
@@ -73,7 +73,7 @@ class Desk:
         self._now_s = now_s
 
 
-async def hear(channel: Channel, samples: Float32Array, start_sample: int = 0) -> None:
+async def feed_samples(channel: Channel, samples: Float32Array, start_sample: int = 0) -> None:
     assert isinstance(channel.pipeline, ChannelPipeline)
     for block in blocks_of(samples, start_sample):
         await channel.pipeline.wait_for_space()
@@ -90,7 +90,7 @@ def length_ms(channel: Channel, state: CoverageState) -> int:
 
 
 def assert_whole(desk: Desk, channel: Channel, end_ms: int) -> None:
-    """The sum equals the time, and the events, applied in their order, say the same as the ledger."""
+    """The sum equals the time, and the events, applied in order, give the same result as the coverage."""
     runs = channel.coverage.runs()
     assert sum(run.to_ms - run.from_ms for run in runs) == end_ms - runs[0].from_ms
     told: dict[int, tuple[Any, Any]] = {}
@@ -108,7 +108,7 @@ def engine(words: Sequence[Any] | None = None) -> EngineTranscriber:
 async def test_speech_between_silence_is_transcribed_and_the_rest_is_silence() -> None:
     desk = Desk(engine())
     channel = desk.open()
-    await hear(channel, padded(SPOKEN.samples, 0.5, 1.5))
+    await feed_samples(channel, padded(SPOKEN.samples, 0.5, 1.5))
     await channel.close("hung_up")
     assert states(channel) == [("silence", None), ("transcribed", None), ("silence", None)]
     assert abs(length_ms(channel, CoverageState.TRANSCRIBED) - SPOKEN_MS) < 400
@@ -116,13 +116,15 @@ async def test_speech_between_silence_is_transcribed_and_the_rest_is_silence() -
     kinds = [kind for kind, _, _ in desk.log.events]
     transcribed = [e["state"] for e in desk.log.of(EventType.COVERAGE)].index("transcribed")
     places = [at for at, kind in enumerate(kinds) if kind is EventType.COVERAGE]
-    assert kinds.index(EventType.SEGMENT_FINAL) < places[transcribed], "its text is on disk before it counts"
+    assert kinds.index(EventType.SEGMENT_FINAL) < places[transcribed], (
+        "its text is on disk before the time is transcribed"
+    )
 
 
 async def test_speech_without_a_word_is_transcribed_with_empty_text() -> None:
     desk = Desk(engine([]))
     channel = desk.open()
-    await hear(channel, padded(SPOKEN.samples, 0.5, 1.0))
+    await feed_samples(channel, padded(SPOKEN.samples, 0.5, 1.0))
     await channel.close("hung_up")
     assert desk.log.of(EventType.SEGMENT_FINAL) == []
     assert abs(length_ms(channel, CoverageState.TRANSCRIBED) - SPOKEN_MS) < 400
@@ -136,7 +138,7 @@ async def test_lost_packets_are_lost_also_inside_speech() -> None:
     for number, block in enumerate(blocks_of(samples)):
         if number % 40 == 30:
             channel.feed(Block(block.start_sample, np.zeros_like(block.samples), BlockKind.LOST))
-        elif number % 40 != 35:  # left out altogether: a hole between two blocks
+        elif number % 40 != 35:  # audio that is left out: a gap between two blocks
             channel.feed(block)
         await asyncio.sleep(0.0005)
     await channel.close("hung_up")
@@ -149,7 +151,7 @@ async def test_lost_packets_are_lost_also_inside_speech() -> None:
     assert_whole(desk, channel, channel.end_sample // MS)
 
 
-async def test_a_source_that_stands_still_is_silence_with_its_reason() -> None:
+async def test_a_source_that_stops_for_a_time_is_silence_with_a_reason() -> None:
     desk = Desk(engine())
     channel = desk.open()
     channel.feed(Block(0, silence(2.0), BlockKind.PAUSED))
@@ -161,7 +163,7 @@ async def test_overload_is_shed() -> None:
     config = SpeechConfig(pipeline=PipelineConfig(backlog_ms_max=2000))
     desk = Desk(engine(), config)
     channel = desk.open()
-    for block in blocks_of(silence(5.0)):  # without ever giving way to the pipeline
+    for block in blocks_of(silence(5.0)):  # without a turn of the event loop for the pipeline
         channel.feed(block)
     await channel.close("hung_up")
     assert states(channel) == [("silence", None), ("shed", "too_slow")]
@@ -170,8 +172,8 @@ async def test_overload_is_shed() -> None:
     assert desk.book.totals_ms[CoverageState.SHED] == 3000
 
 
-class Held(EngineTranscriber):
-    """An engine that answers nothing until `answers` is set."""
+class HeldEngine(EngineTranscriber):
+    """An engine that sends no response until `answers` is set."""
 
     def __init__(self) -> None:
         super().__init__(FakeEngine(script(SPOKEN.words, S // 2)))
@@ -185,56 +187,56 @@ class Held(EngineTranscriber):
         return await super().transcribe(window)
 
 
-async def test_a_reconnect_while_the_lost_connection_closes_leaves_its_last_words_their_verdict() -> None:
-    held = Held()
+async def test_a_reconnect_keeps_the_coverage_of_the_last_words_of_the_old_connection() -> None:
+    held = HeldEngine()
     desk = Desk(held)
     channel = desk.open()
-    await hear(channel, padded(SPOKEN.samples, 0.5, 0.1))
+    await feed_samples(channel, padded(SPOKEN.samples, 0.5, 0.1))
     closing = asyncio.create_task(channel.close("connection_lost"))
     await held.is_asked_finally.wait()
 
     channel.detach("resumed")
     desk.open()
-    await hear(channel, silence(3.0), channel.end_sample)
-    assert told_of_speech(desk) == set()
+    await feed_samples(channel, silence(3.0), channel.end_sample)
+    assert reported_states_of_speech(desk) == set()
     held.answers.set()
     await asyncio.gather(closing, channel.wait_detached())
     await channel.close("hung_up")
 
-    assert told_of_speech(desk) == {"transcribed"}
+    assert reported_states_of_speech(desk) == {"transcribed"}
     assert states(channel) == [("silence", None), ("transcribed", None), ("silence", None)]
     assert_whole(desk, channel, channel.end_sample // MS)
 
 
-async def test_a_short_connection_that_ends_first_says_nothing_of_what_the_one_before_still_reads() -> None:
-    held = Held()
+async def test_a_short_connection_does_not_decide_audio_that_the_earlier_one_still_transcribes() -> None:
+    held = HeldEngine()
     desk = Desk(held)
     channel = desk.open()
-    await hear(channel, padded(SPOKEN.samples, 0.5, 0.1))
+    await feed_samples(channel, padded(SPOKEN.samples, 0.5, 0.1))
     channel.detach("resumed")
     await held.is_asked_finally.wait()
 
     desk.open()
-    await hear(channel, silence(1.0), channel.end_sample)
+    await feed_samples(channel, silence(1.0), channel.end_sample)
     await channel.close("hung_up")
-    assert told_of_speech(desk) == set()
+    assert reported_states_of_speech(desk) == set()
     held.answers.set()
     await channel.wait_detached()
 
-    assert told_of_speech(desk) == {"transcribed"}
+    assert reported_states_of_speech(desk) == {"transcribed"}
     assert states(channel) == [("silence", None), ("transcribed", None), ("silence", None)]
     assert_whole(desk, channel, channel.end_sample // MS)
 
 
-def told_of_speech(desk: Desk) -> set[str]:
-    """Every state that an event named for the middle of what was said."""
+def reported_states_of_speech(desk: Desk) -> set[str]:
+    """Each state that an event reported for the middle of the speech."""
     middle_ms = 500 + SPOKEN_MS // 2
     events = desk.log.of(EventType.COVERAGE, "C01")
     return {event["state"] for event in events if event["from_ms"] <= middle_ms < event["to_ms"]}
 
 
 class FailsOnce(EngineTranscriber):
-    """The first windows of an engine that is not well; then it reads."""
+    """An engine that fails for the first windows, and then responds."""
 
     is_ill = True
 
@@ -244,10 +246,10 @@ class FailsOnce(EngineTranscriber):
         return await super().transcribe(window)
 
 
-async def test_what_the_engine_could_not_read_has_failed_and_a_late_reading_repairs_it() -> None:
+async def test_speech_that_the_engine_failed_on_is_failed_until_a_later_decode_repairs_it() -> None:
     desk = Desk(FailsOnce(FakeEngine(())))
     channel = desk.open()
-    await hear(channel, padded(SPOKEN.samples, 0.5, 1.0))
+    await feed_samples(channel, padded(SPOKEN.samples, 0.5, 1.0))
     await channel.close("hung_up")
     assert states(channel) == [("silence", None), ("failed", "engine_failed"), ("silence", None)]
     failed = next(run for run in channel.coverage.runs() if run.state is CoverageState.FAILED)
@@ -268,17 +270,17 @@ async def test_what_the_engine_could_not_read_has_failed_and_a_late_reading_repa
     assert_whole(desk, channel, channel.end_sample // MS)
 
 
-async def test_a_piece_of_long_speech_fails_and_its_neighbours_are_read() -> None:
-    class Moody(EngineTranscriber):
+async def test_a_failed_window_of_long_speech_leaves_the_other_windows_transcribed() -> None:
+    class FailsForOneWindow(EngineTranscriber):
         async def transcribe(self, window: Window) -> Transcript:
             if window.start_sample // S in range(4, 9):
                 raise EngineError("engine_failed", "it broke")
             return await super().transcribe(window)
 
     long = np.concatenate([SPOKEN.samples] * 6)
-    desk = Desk(Moody(FakeEngine(())))
+    desk = Desk(FailsForOneWindow(FakeEngine(())))
     channel = desk.open()
-    await hear(channel, padded(long, 0.5, 1.0))
+    await feed_samples(channel, padded(long, 0.5, 1.0))
     await channel.close("hung_up")
     seen = {run.state for run in channel.coverage.runs()}
     assert seen == {CoverageState.SILENCE, CoverageState.TRANSCRIBED, CoverageState.FAILED}
@@ -286,14 +288,14 @@ async def test_a_piece_of_long_speech_fails_and_its_neighbours_are_read() -> Non
     assert_whole(desk, channel, channel.end_sample // MS)
 
 
-async def test_a_pipeline_that_breaks_leaves_no_time_without_a_state() -> None:
+async def test_a_failing_pipeline_leaves_no_time_without_a_state() -> None:
     class Bug(EngineTranscriber):
         async def transcribe(self, window: Window) -> Transcript:
             raise ValueError("a bug")
 
     desk = Desk(Bug(FakeEngine(())))
     channel = desk.open()
-    await hear(channel, padded(SPOKEN.samples, 0.5, 1.0))
+    await feed_samples(channel, padded(SPOKEN.samples, 0.5, 1.0))
     await channel.close("hung_up")
     assert ("failed", "internal") in states(channel)
     assert_whole(desk, channel, channel.end_sample // MS)
@@ -302,17 +304,17 @@ async def test_a_pipeline_that_breaks_leaves_no_time_without_a_state() -> None:
 @pytest.mark.parametrize(
     ("reason", "state"), [("hung_up", ("closed", None)), ("connection_lost", ("lost", "not_fed"))]
 )
-async def test_time_nobody_feeds_has_a_state_until_somebody_does_and_at_the_end_of_the_session(
+async def test_time_without_a_sender_has_a_state_in_the_session_and_at_its_end(
     reason: str, state: tuple[str, str | None]
 ) -> None:
     desk = Desk(engine([]))
     channel = desk.open()
-    await hear(channel, silence(1.0))
+    await feed_samples(channel, silence(1.0))
     await desk.registry.end_connection(next(iter(desk.registry.connections.values())), reason)
     desk.at(5.0)
     again = desk.open()
     assert again is channel
-    await hear(channel, silence(1.0), 5 * S)
+    await feed_samples(channel, silence(1.0), 5 * S)
     desk.at(9.0)
     await desk.registry.end(desk.registry.current())
     assert states(channel) == [
@@ -324,7 +326,7 @@ async def test_time_nobody_feeds_has_a_state_until_somebody_does_and_at_the_end_
     assert_whole(desk, channel, 9000)
 
 
-async def test_a_minute_of_silence_are_few_events() -> None:
+async def test_a_minute_of_silence_is_reported_in_few_events() -> None:
     desk = Desk(engine([]))
     channel = desk.open()
     for block in blocks_of(silence(60.0), block_ms=500):

@@ -1,4 +1,4 @@
-"""500 people watch at once and one of them never reads: nobody waits for that one."""
+"""500 watchers at once, one of which never reads: the others do not wait for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROWTH_MB = 60.0
 """For 501 watchers and what was sent to them; 12 measured."""
 
 
-async def test_all_get_every_final_soon_and_the_server_stays_small() -> None:
+async def test_all_watchers_get_every_final_soon_and_the_memory_stays_small() -> None:
     figures = await asyncio.to_thread(run, Load(watchers=500, channels=4, seconds=8.0))
     assert figures.finals_missing == 0
     assert figures.deliveries > 0.9 * figures.events * figures.watchers

@@ -1,7 +1,7 @@
-"""Four people in one peer connection, each with a phrase of their own; three kinds of watchers beside them.
+"""Four speakers in one peer connection, each with another phrase; and three kinds of watchers.
 
-The phrases are ones that the starter model reads without error from the clip alone: what is tested is the way
-there, and that no channel hears another.
+The starter model transcribes these phrases without error from the clip alone: the test checks the path to the
+model, and that no channel gets another one's audio.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SPOKEN_S = 60
 """For the words of four channels on a busy box of two cores."""
 
 
-async def test_each_phrase_comes_out_on_its_own_channel_for_all_watchers(tmp_path: Path) -> None:
+async def test_each_phrase_is_final_on_its_own_channel_for_all_watchers(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_ready()
         speakers = Speakers([padded(say(phrase), 0.5, 0.0) for phrase in PHRASES], since=0)
@@ -74,7 +74,7 @@ async def test_each_phrase_comes_out_on_its_own_channel_for_all_watchers(tmp_pat
             assert [event["seq"] for event in everything] == list(range(1, final_seq + 1))
             assert stored(stream.events) == everything
             assert stream.ids == [event["seq"] for event in everything]
-            assert stored(speakers.events) == everything, "this connection feeds every channel there is"
+            assert stored(speakers.events) == everything, "this connection feeds every channel"
             for final in of(everything, "segment.final"):
                 assert 0 <= final["start_ms"] < final["end_ms"]
                 assert final["latency_ms"] >= 0

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import async_playwright
 
 from tests.browser.chromium import ARGS, EXECUTABLE, FAKE_MICROPHONE
-from tests.scenarios.talking import a_page, assert_heard, audio_s, figures, talk
+from tests.scenarios.talking import a_page, assert_audio_arrives, audio_s, figures, talk
 from tests.support.namespaces import SERVER6, Namespaces, media_command
 
 pytestmark = [pytest.mark.browser, pytest.mark.net, pytest.mark.timeout(180)]
@@ -20,7 +20,7 @@ URL = f"https://[{SERVER6}]:{PORT}"
 
 @pytest.fixture
 def namespaces(tmp_path: Path) -> Iterator[Namespaces]:
-    """The server runs in the container; it announces what it finds by itself."""
+    """The server runs in the container; it announces the addresses that it finds."""
     settings = {
         "media.host": "::",
         "media.port": PORT,
@@ -37,7 +37,9 @@ def namespaces(tmp_path: Path) -> Iterator[Namespaces]:
         yield made
 
 
-async def test_a_browser_without_ipv4_is_heard_over_udp(namespaces: Namespaces, tmp_path: Path) -> None:
+async def test_audio_of_a_browser_without_ipv4_arrives_over_udp(
+    namespaces: Namespaces, tmp_path: Path
+) -> None:
     program = namespaces.inside(namespaces.client, EXECUTABLE, tmp_path)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=[*ARGS, *FAKE_MICROPHONE])
@@ -46,5 +48,5 @@ async def test_a_browser_without_ipv4_is_heard_over_udp(namespaces: Namespaces, 
             told = await talk(page, 2.0)
             assert (told["state"], told["protocol"], told["remote"]) == ("connected", "udp", SERVER6), told
             assert (await figures(page))["host_stt_port_peers_udp"] == 1
-            await assert_heard(page, before_s, 1.5)
+            await assert_audio_arrives(page, before_s, 1.5)
         await browser.close()

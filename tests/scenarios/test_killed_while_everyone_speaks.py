@@ -1,4 +1,4 @@
-"""kill -9 with speech in flight, in short: two rounds of what scripts/kill_test.py does fifty times."""
+"""kill -9 during speech: two rounds of the test that scripts/kill_test.py runs fifty times."""
 
 from pathlib import Path
 

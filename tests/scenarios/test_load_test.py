@@ -1,4 +1,4 @@
-"""The load test itself, short: what it tells of a running server is right. No figure of speed is asserted."""
+"""A short load test: its report about a running server is right. No figure of speed is asserted."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ async def measured(server: Server, load: Load, clips: list[sounds.Clip]) -> dict
     return await run(Target(server.url), load, clips, "en", asyncio.Event(), drain_s=120)
 
 
-async def all_told(server: Server) -> list[tuple[str, set[str]]]:
-    """(name, labels) of every sample that the two loaded servers tell."""
+async def all_samples(server: Server) -> list[tuple[str, set[str]]]:
+    """(name, labels) of every sample in the metrics of the two loaded servers."""
     media = listener(server.url)
     assert media is not None
     engine = engine_of(media)
@@ -46,20 +46,20 @@ def asked_of_dashboard() -> list[tuple[str, set[str]]]:
     return [(name, set(labels.replace('"', "").split(",")) - {""}) for name, labels in found]
 
 
-async def test_four_channels_are_heard_and_told_truly(tmp_path: Path) -> None:
+async def test_four_channels_are_transcribed_and_reported_correctly(tmp_path: Path) -> None:
     clips = sounds.spoken("en", 12)
     with Server(tmp_path) as server:
         server.wait_ready()
         found = await measured(server, Load(channels=4, seconds=20, talk=0.4, tracks=2), clips)
         over_sockets = await measured(server, Load(channels=2, seconds=6, door=Door.SOCKET), clips)
-        told = await all_told(server)
+        told = await all_samples(server)
     for selector, labels in asked_of_dashboard():
         assert any(name == selector and labels <= of for name, of in told), (selector, labels)
     m = found["measures"]
     assert m["utterances"] >= 8 and m["missed"] <= 1
-    assert m["ttfs_ms"]["n"] >= 7 and m["ttfs_ms"]["p50"] > 300, "no text comes before the hangover is over"
+    assert m["ttfs_ms"]["n"] >= 7 and m["ttfs_ms"]["p50"] > 300, "no text before the end of the hangover"
     assert m["accuracy"]["rate"] <= m["alone"]["rate"] + 0.1
-    # Sound is placed where it arrives, and a box under load delivers it hundreds of milliseconds late.
+    # The first audio gets the time of its arrival, which is some 100 ms late on a loaded machine.
     assert m["start_error_ms"]["p50"] <= 1000 and m["end_error_ms"]["p50"] <= 1000
     covered = m["coverage_s"]
     assert sum(covered.values()) == pytest.approx(4 * found["load"]["seconds"], abs=1.0)

@@ -23,7 +23,7 @@ BACK_S = 90
 """To start a new engine and load its model on a busy machine."""
 
 
-async def test_the_words_of_a_model_change_become_final(tmp_path: Path) -> None:
+async def test_words_spoken_during_a_model_change_become_final(tmp_path: Path) -> None:
     config = EngineConfig(device="cpu", models_dir=tmp_path / "data" / "models")
     for name in ("base", "small"):
         remember_cost(config, add_starter_as(name, config.models_dir, tmp_path), 0.1)

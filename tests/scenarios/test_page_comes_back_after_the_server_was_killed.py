@@ -1,4 +1,4 @@
-"""A page whose server was killed comes back by its token: same channel, same clock, and the gap is filled."""
+"""A page whose server was killed resumes by its token: same channel, same clock, and the gap is filled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = dict[str, Any]
 
 @asynccontextmanager
 async def a_page(http: aiohttp.ClientSession, url: str, **fields: Any) -> AsyncIterator[Answer]:
-    """It speaks (silence) until the block ends; its answer to the offer."""
+    """A page that sends silence until the block ends; returns the answer to its offer."""
     client = Client([SampleTrack(np.zeros(48_000, np.int16))])
     try:
         body = {**await client.offer(), **fields}
@@ -39,7 +39,7 @@ async def a_page(http: aiohttp.ClientSession, url: str, **fields: Any) -> AsyncI
 
 
 async def until_fed(http: aiohttp.ClientSession, url: str, connection: str) -> Answer:
-    """Until sound of the page has arrived: its channels as they stand."""
+    """Wait until audio of the page has arrived; returns the state of its channels."""
 
     async def fed() -> Answer | None:
         async with http.get(f"{url}/offer/{connection}") as response:
@@ -49,8 +49,8 @@ async def until_fed(http: aiohttp.ClientSession, url: str, connection: str) -> A
     return await until(fed, 60)
 
 
-async def until_kept(folder: Path) -> None:
-    """Until the token is in the record."""
+async def until_token_stored(folder: Path) -> None:
+    """Wait until the token is in the record."""
 
     def tokens() -> int:
         with closing(sqlite3.connect(f"file:{folder}/data/record.sqlite3?mode=ro", uri=True)) as record:
@@ -77,7 +77,7 @@ async def test_the_same_channel_the_same_clock_and_the_gap_filled(tmp_path: Path
         with media_server(tmp_path) as server:
             async with a_page(http, server.url, channels=wish) as before:
                 await until_fed(http, server.url, before["connection"])
-                await until_kept(tmp_path)
+                await until_token_stored(tmp_path)
                 server.stop(signal.SIGKILL)
 
         with media_server(tmp_path) as server:

@@ -1,4 +1,4 @@
-"""Recordings handed in as files, the later one first: their words come back at once and are kept."""
+"""Recordings pushed as files, the later one first: the response has their text, and it is stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECORDINGS = (
 )
 
 
-async def test_two_files_in_any_order_are_read_and_kept(tmp_path: Path) -> None:
+async def test_two_files_in_any_order_are_transcribed_and_stored(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_ready()
         async with aiohttp.ClientSession(server.url) as http:

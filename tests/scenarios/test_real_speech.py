@@ -1,7 +1,7 @@
 """Recorded people through the whole path (HOST_STT_SPEECH_DIR); without recordings, a synthesizer's phrases.
 
-The starter model knows no general English, so the words may be anything. What is held: nothing crashes, and
-the spans of speech agree with those measured in the files (their README), or with where phrases were laid.
+The starter model knows no general English, so the words are not checked. The test checks that nothing
+crashes, and that the spans of speech agree with those measured in the files or with the phrases.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PHRASES = [
 
 
 def joined(spans: tuple[Span, ...]) -> list[Span]:
-    """Spans as utterances: pauses under the hangover do not count."""
+    """Join spans to utterances: pauses shorter than the hangover are no end."""
     found = [spans[0]]
     for start, end in spans[1:]:
         if start - found[-1][1] < HANGOVER_S:
@@ -97,7 +97,7 @@ def utterances(events: Events, channel: str) -> list[Span]:
 
 
 def check_spans(name: str, found: list[Span], expected: list[Span]) -> None:
-    """The outer ends of each span are heard; a pause of just over the hangover may part it."""
+    """Begin and end of each span are detected; a pause slightly above the hangover may split it."""
     for start, end in expected:
         inside = [u for u in found if u[0] < end and u[1] > start]
         assert inside, f"{name}: nothing heard in {start}-{end}, but {found}"
@@ -118,13 +118,13 @@ async def test_spans_of_speech_agree_with_where_people_speak(tmp_path: Path) -> 
             answer = await speakers.connect(http, server.url)
             places = list(zip(speakers.channels, expected, strict=True))
 
-            def all_heard() -> bool:
+            def all_detected() -> bool:
                 return all(
                     any(u[1] > spans[-1][0] for u in utterances(socket.events, channel))
                     for channel, spans in places
                 )
 
-            await until(all_heard, SPOKEN_S + BUSY_BOX_S, "the last utterance")
+            await until(all_detected, SPOKEN_S + BUSY_BOX_S, "the last utterance")
             await asyncio.sleep(LAST_PIECE_S)
             await speakers.hang_up(http, server.url)
             for channel, spans in places:

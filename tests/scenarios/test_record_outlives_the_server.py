@@ -1,4 +1,4 @@
-"""A server that is killed: its sessions go on, its numbers have no hole, what was open is closed."""
+"""A server that is killed: its sessions are restored, no seq is missing, open channels are closed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def media_server(folder: Path, *options: str) -> Server:
 
 @asynccontextmanager
 async def watching(http: aiohttp.ClientSession, url: str, since: int = 0) -> AsyncIterator[list[Event]]:
-    """Everything the current session's watchers get from `since` on."""
+    """All events that a watcher of the current session gets from `since` on."""
     events: list[Event] = []
 
     async def read(socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -47,7 +47,7 @@ async def watching(http: aiohttp.ClientSession, url: str, since: int = 0) -> Asy
 
 
 async def until_has(events: list[Event], kind: str, **fields: Any) -> Event:
-    """The first event of this kind with these fields, once it has come."""
+    """Wait for the first event of this kind with these fields."""
     wanted = {"type": kind, **fields}
     return await until(
         lambda: next((e for e in events if wanted.items() <= e.items()), None), 60, f"{wanted}"
@@ -65,7 +65,7 @@ async def sessions(http: aiohttp.ClientSession, url: str) -> list[dict[str, Any]
     return listed
 
 
-async def test_a_killed_server_goes_on_with_its_sessions(tmp_path: Path) -> None:
+async def test_a_killed_server_restores_its_sessions(tmp_path: Path) -> None:
     async with aiohttp.ClientSession() as http:
         with media_server(tmp_path) as server:
             drill, drill_seq = await an_ended_session(http, server.url)

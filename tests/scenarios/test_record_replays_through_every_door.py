@@ -1,4 +1,4 @@
-"""A restarted server with next to nothing in memory: WebSocket, SSE and data channel tell the same story."""
+"""A restarted server with few events in memory: WebSocket, SSE and data channel send the same events."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def over_data_channel(desk: Desk, since: int, last: int) -> list[int]:
     return [seq for seq in wire.seqs if seq is not None]
 
 
-async def test_everyone_who_comes_back_gets_everything_once_in_order(tmp_path: Path) -> None:
+async def test_every_watcher_that_reconnects_gets_all_events_once_in_order(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, **SETTINGS)) as desk:
         for number in range(SPOKEN):
             desk.final(f"word {number}", channel="C01" if number % 3 else "C02", at_ms=number)
@@ -56,11 +56,11 @@ async def test_everyone_who_comes_back_gets_everything_once_in_order(tmp_path: P
             for over in (over_socket, over_stream, over_data_channel)
             for since in (0, 5, before - 1)
         ]
-        for number in range(150):  # while they read what is old
+        for number in range(150):  # while the watchers read old events
             desk.final(f"later {number}", at_ms=number)
             if number % 10 == 0:
                 await desk.settled()
         async with asyncio.timeout(100):
             got = await asyncio.gather(*coming)
         assert got == [list(range(since + 1, last + 1)) for _ in range(3) for since in (0, 5, before - 1)]
-        await until(lambda: desk.subscribers.statistics().watchers <= 3)  # the sockets are still there
+        await until(lambda: desk.subscribers.statistics().watchers <= 3)  # the sockets are still open

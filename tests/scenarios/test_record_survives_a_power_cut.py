@@ -1,4 +1,4 @@
-"""The current fails at any moment: no final that a watcher saw is lost, and what is left can be opened."""
+"""A power cut at any moment: no final that a watcher received is lost, and the record can be opened."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CUTS = 25
 pytestmark = pytest.mark.setup
 
 
-def test_every_final_that_was_seen_is_there_after_a_power_cut(tmp_path: Path) -> None:
+def test_every_final_that_a_watcher_received_is_stored_after_a_power_cut(tmp_path: Path) -> None:
     data, trace = tmp_path / "data", tmp_path / "trace"
     data.mkdir()
     writer = (sys.executable, "-m", "tests.support.power_writer", str(data), str(EVENTS))

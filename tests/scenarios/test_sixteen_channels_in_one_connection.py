@@ -1,7 +1,7 @@
-"""Sixteen people in one peer connection, a fifth of a second after each other, and one nobody asked for.
+"""Sixteen speakers in one peer connection, a fifth of a second apart, and one more track without a channel.
 
-Each says a phrase of their own, which the starter model reads without error from the clip alone. Then, on the
-live connection, one more comes and one leaves.
+Each says another phrase, which the starter model transcribes without error from the clip alone. Then one
+track is added to the live connection, and one is removed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def first_word_ms(events: Events, channel: str, word: str) -> int:
 async def offer_again(
     http: aiohttp.ClientSession, url: str, speakers: Speakers, *wishes: dict[str, object]
 ) -> dict[str, str]:
-    """Negotiate the live connection once more. What feeds what then: mid -> channel."""
+    """Negotiate the live connection once more; returns the new mid -> channel."""
     body = {**await speakers.client.offer(), "connection": speakers.answer["connection"], "channels": wishes}
     async with http.post(f"{url}/offer", json=body) as response:
         answer = await response.json()
@@ -68,7 +68,7 @@ async def offer_again(
     return {entry["mid"]: entry["channel"] for entry in answer["channels"]}
 
 
-async def test_each_of_sixteen_is_read_on_their_channel_at_their_time(tmp_path: Path) -> None:
+async def test_each_of_sixteen_is_transcribed_on_its_channel_at_its_time(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_ready()
         begins_s = [0.6 + APART_S * number for number in range(len(PHRASES))]

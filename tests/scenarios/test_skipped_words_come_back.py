@@ -1,4 +1,4 @@
-"""A model that skips a sentence: the words come back at every door, and the ledger says where they do not.
+"""A model that skips a sentence: every input restores the words, or the coverage shows where they lack.
 
 The ports, their wire, the channel and both voice detectors are the real ones; only the engine is a fake that
 knows the words and skips some, as Whisper does in windows with pauses.
@@ -17,7 +17,7 @@ import pytest
 from host_stt.engines.fake import FakeEngine
 from host_stt.files.door import PATH
 from tests.host_stt.test_server import serving
-from tests.scenarios.test_every_second_has_one_state import Desk, assert_whole, hear, states
+from tests.scenarios.test_every_second_has_one_state import Desk, assert_whole, feed_samples, states
 from tests.support.peers import Rig, app_of
 from tests.support.recordings import wav
 from tests.support.speech import padded, say_words
@@ -42,7 +42,7 @@ def skipping(*, always: bool = False) -> FakeEngine:
 
 @asynccontextmanager
 async def engine_client(engine: FakeEngine) -> AsyncIterator[EngineClient]:
-    """8081 with this engine, and the way to it from 8082."""
+    """8081 with this engine, and the client of 8082 for it."""
     async with serving(engine=engine) as http:
         client = EngineClient(TranscriberConfig(url=str(http.make_url("/"))))
         await client.start()
@@ -118,7 +118,7 @@ async def live(engine: FakeEngine) -> tuple[Desk, Any, str]:
     async with engine_client(engine) as transcriber:
         desk = Desk(transcriber)
         channel = desk.open()
-        await hear(channel, AUDIO)
+        await feed_samples(channel, AUDIO)
         await channel.close("hung_up")
     finals = desk.log.of(EventType.SEGMENT_FINAL)
     assert all(a["end_ms"] <= b["start_ms"] for a, b in zip(finals, finals[1:], strict=False))
@@ -154,8 +154,8 @@ async def test_speech_that_the_model_calls_silence_is_decoded_silence() -> None:
 
 
 @pytest.mark.parametrize("always", [False, True])
-async def test_unbroken_speech_over_several_windows_is_whole_and_honest(always: bool) -> None:
-    """More speech than one window holds; what is skipped lies where two windows overlap, or near it."""
+async def test_unbroken_speech_over_several_windows_is_complete_and_reported(always: bool) -> None:
+    """More speech than one window holds; the skipped words are in the overlap of two windows, or near it."""
     spoken = say_words("one two three four five six seven eight nine ten eleven twelve " * 4, pause_ms=60)
     words = script(spoken.words, S // 2)
     hole = (words[14].start_sample, words[22].end_sample)
@@ -163,7 +163,7 @@ async def test_unbroken_speech_over_several_windows_is_whole_and_honest(always: 
     async with engine_client(engine) as transcriber:
         desk = Desk(transcriber)
         channel = desk.open()
-        await hear(channel, padded(spoken.samples, 0.5, 1.5))
+        await feed_samples(channel, padded(spoken.samples, 0.5, 1.5))
         await channel.close("hung_up")
     text = " ".join(final["text"] for final in desk.log.of(EventType.SEGMENT_FINAL))
     kept = [w.text for k, w in enumerate(words) if not (always and 14 <= k <= 22)]

@@ -1,6 +1,6 @@
-"""Stereo through the decoder of every door: each speech of each side is in the mono that comes out.
+"""Stereo through the decoder of every input: each speech of each side is in the resulting mono.
 
-Doors that take several rates are tried at 8, 16 and 48 kHz. The words, through the real doors and the starter
+Inputs with several rates are tested at 8, 16 and 48 kHz. The words, through the real inputs and the starter
 model: `test_stereo_is_read_at_every_door.py`.
 """
 
@@ -36,7 +36,7 @@ PACKET_SAMPLES = SAMPLE_RATE // 50
 
 
 class Sink:
-    """What a socket's reader puts, in the order of its media time."""
+    """Collects what the reader of a socket passes on, in the order of media time."""
 
     def __init__(self) -> None:
         self.parts: list[Float32Array] = []
@@ -121,7 +121,7 @@ class Kept(Archive):
 
 
 def by_recovery(planes: Float32Array, rate: int, folder: Path) -> Float32Array:
-    """Kept packets, decoded again after a crash, a piece at a time."""
+    """Archived packets, decoded again after a crash, piece by piece."""
     packets = [
         OpusPacket(PACKET_SAMPLES * number, PACKET_SAMPLES, payload)
         for number, payload in enumerate(stereo_packets(planes))

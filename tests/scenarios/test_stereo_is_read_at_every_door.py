@@ -1,6 +1,6 @@
-"""Stereo calls through the real doors of a running server: the words of both sides, and what coverage says.
+"""Stereo through the real inputs of a running server: the words of both sides, and the coverage.
 
-Some of each door; every rate, level and phase at the decoders:
+Some cases for each input; every rate, level and phase is tested at the decoders:
 `test_stereo_is_decoded_whole_at_every_door.py`.
 """
 
@@ -67,7 +67,7 @@ def beside_hum(rate: int) -> Float32Array:
 
 
 class Desk:
-    """Somebody watches a session of its own while something feeds it."""
+    """A watcher of a separate session that receives audio."""
 
     def __init__(self, http: aiohttp.ClientSession, server: Server) -> None:
         self._http = http
@@ -85,7 +85,7 @@ class Desk:
         await self.watcher.leave()
 
     async def text(self) -> str:
-        """Once the channel has closed, with all its words."""
+        """The text of the channel, after it has closed."""
         await until(lambda: self.closed, TEXT_S, "the end of the channel")
         return said(self.watcher.events)
 
@@ -94,12 +94,12 @@ class Desk:
         return any(event["type"] == "channel.closed" for event in self.watcher.events)
 
     async def feed(self, start: dict[str, Any], frames: Sequence[bytes], frame_s: float) -> str:
-        """Over the socket, at the pace of speech. The text."""
+        """Send the frames over the socket in real time; returns the text."""
         async with self._http.ws_connect("/ws/pcm/C01") as socket:
             await socket.send_json({**start, "session": self.session, "language": "en"})
             assert (await socket.receive_json())["type"] == "started"
             for frame in frames:
-                await socket.send_bytes(frame)  # waits: the server reads at real time
+                await socket.send_bytes(frame)  # the close waits, because the server reads in real time
             await socket.send_json({"type": "stop"})
             assert json.loads((await socket.receive()).data)["type"] == "stopped"
         return await self.text()
@@ -140,7 +140,7 @@ async def test_opus_packets(
     async with Desk(http, server) as desk:
         heard = await desk.feed({"encoding": "opus"}, stereo_packets(planes), 0.02)
     assert wer(text, heard) <= WER_MAX
-    assert spoken_ms(desk) > 2_000, "what was said is no silence"
+    assert spoken_ms(desk) > 2_000, "the speech is not reported as silence"
 
 
 async def test_a_container(http: aiohttp.ClientSession, server: Server) -> None:
@@ -160,7 +160,7 @@ async def test_raw_samples(http: aiohttp.ClientSession, server: Server, encoding
 
 
 class StereoTrack(MediaStreamTrack):
-    """Says its packets once, at the pace of speech, then ends."""
+    """Sends its packets once, in real time, then ends."""
 
     kind = "audio"
 
@@ -204,7 +204,7 @@ async def test_webrtc(http: aiohttp.ClientSession, server: Server, door: str) ->
 
 
 async def join(http: aiohttp.ClientSession, client: Client, door: str, session: str) -> str:
-    """Connect; the address that ends it."""
+    """Connect; returns the address that closes the connection."""
     offer = await client.offer()
     if door == "offer":
         body = {**offer, "session": session, "channels": [{"language": "en"}]}
@@ -224,7 +224,7 @@ async def join(http: aiohttp.ClientSession, client: Client, door: str, session: 
 
 
 def spoken_ms(desk: Desk) -> int:
-    """How much coverage says was transcribed, by the last word on each stretch."""
+    """The transcribed time in ms according to the coverage, where later events replace earlier ones."""
     runs = [event for event in desk.watcher.events if event["type"] == "coverage"]
     return sum(run["to_ms"] - run["from_ms"] for run in runs if run["state"] == "transcribed")
 

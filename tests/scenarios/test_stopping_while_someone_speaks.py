@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of a phrase: what was said becomes final before the process ends, within 8 s."""
+"""SIGTERM in the middle of a phrase: the speech becomes final before the process ends, within 8 s."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPOKEN_MS = 2000
 
 
 def has_heard(events: Events, until_ms: int) -> bool:
-    """An interim on a quick box; on a busy one the first final window may come before it."""
+    """An interim on a fast machine; on a busy one the first final may come first."""
     return any(
         e["end_ms"] >= until_ms for e in (*of(events, "segment.interim"), *of(events, "segment.final"))
     )
@@ -63,7 +63,7 @@ async def test_the_last_words_are_final_before_the_end(tmp_path: Path) -> None:
             await stream.leave()
 
 
-async def test_a_hung_engine_does_not_hold_up_the_end_and_the_loss_is_told(tmp_path: Path) -> None:
+async def test_a_hung_engine_does_not_delay_the_end_and_the_loss_is_reported(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_ready()
         (engine,) = server.children()

@@ -32,7 +32,7 @@ TOKEN = "wonderful-umbrella-77"
 SPOKEN_S = 60
 
 
-async def test_whoever_comes_back_with_the_last_seq_misses_nothing(tmp_path: Path) -> None:
+async def test_a_watcher_that_reconnects_with_its_last_seq_misses_no_event(tmp_path: Path) -> None:
     with Server(tmp_path, "--set", f"auth.token={TOKEN}", "--set", "log.level=info") as server:
         server.wait_ready()
         pause = padded(say(FIRST), 0.5, 4.0)

@@ -1,6 +1,6 @@
-"""People who speak into a running server and people who watch it: real aiortc peers, real sockets.
+"""Speakers and watchers of a running server: real aiortc peers, real sockets.
 
-Stands in for browsers in the scenarios. Times are seconds.
+They replace browsers in the scenarios. Times are seconds.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def opus_packets(sound: NDArray[np.int16]) -> list[bytes]:
 
 
 class OpusTrack(MediaStreamTrack):
-    """Says its sound once at its own pace, then silence for as long as it lives.
+    """Sends its audio once in real time, then silence until it ends.
 
-    Encoded beforehand: a box too busy to encode in time would stretch what is said, and no server can tell
-    that from a speaker who paused.
+    The audio is encoded beforehand: a machine too busy to encode in time would stretch the speech, which a
+    server cannot distinguish from pauses.
     """
 
     kind = "audio"
@@ -84,7 +84,7 @@ class OpusTrack(MediaStreamTrack):
 
 
 class Speakers:
-    """One peer connection whose tracks speak, one channel each; keeps what its data channel says."""
+    """One peer connection whose tracks speak, one channel each; keeps the events of its data channel."""
 
     def __init__(self, sounds: Sequence[Float32Array], *, since: int | None = None) -> None:
         self.tracks = [OpusTrack(at_48k(sound)) for sound in sounds]
@@ -98,7 +98,7 @@ class Speakers:
             data.on("open", lambda: data.send(json.dumps({"type": "resume", "since": since})))
 
     async def connect(self, http: aiohttp.ClientSession, url: str, **fields: Any) -> dict[str, Any]:
-        """Offer, apply the answer; the sound starts when the connection stands."""
+        """Offer, apply the answer; the audio starts when the connection is established."""
         body = {**await self.client.offer(), **fields}
         async with http.post(f"{url}/offer", json=body) as response:
             self.answer = await response.json()
@@ -111,7 +111,7 @@ class Speakers:
         return [entry["channel"] for entry in self.answer["channels"]]
 
     async def hang_up(self, http: aiohttp.ClientSession, url: str) -> int:
-        """Ask the server for the last words; the seq they end with."""
+        """Close the connection on the server, which flushes the last words; returns the last seq."""
         async with http.delete(f"{url}/offer/{self.answer['connection']}") as response:
             return int((await response.json())["final_seq"])
 
@@ -206,7 +206,7 @@ def of(events: Events, kind: str, channel: str | None = None) -> Events:
 
 
 def said(events: Events, channel: str | None = None) -> str:
-    """The finals' text, in order, as the engine read it."""
+    """The text of the finals, in order."""
     return " ".join(e["raw"] or e["text"] for e in of(events, "segment.final", channel))
 
 

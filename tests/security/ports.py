@@ -1,4 +1,4 @@
-"""Both ports as they run in life, on loopback, and raw sockets to talk to them."""
+"""Both servers as in production, on loopback, and raw sockets as their clients."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PORTS = ("8081", "8082")
 
 @dataclass(frozen=True)
 class Port:
-    """One of the two servers. name: 8081 or 8082; number: where it really listens."""
+    """One of the two servers. name: 8081 or 8082; number: the port that it listens on."""
 
     name: str
     number: int
     desk: Desk | None = None
 
     def connect(self, receive_bytes: int | None = None) -> socket.socket:
-        """A blocking connection. receive_bytes: SO_RCVBUF, for a caller that takes little."""
+        """A blocking connection. receive_bytes: SO_RCVBUF, for a caller that reads little."""
         one = socket.socket()
         if receive_bytes is not None:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -41,7 +41,7 @@ class Port:
         return one
 
     async def ask(self, sent: bytes) -> bytes:
-        """Everything that is answered to these bytes until the server closes."""
+        """Send these bytes; returns all bytes of the response until the server closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.number)
         writer.write(sent)
         try:
@@ -52,7 +52,7 @@ class Port:
             writer.close()
 
     async def is_ready(self) -> bool:
-        """Of 8081: its model is loaded."""
+        """For 8081: whether its model is loaded."""
         return status_of(await self.ask(head("GET", "/ready", "Connection: close", token=TOKEN))) == 200
 
 
@@ -104,5 +104,5 @@ def head(method: str, path: str, *lines: str, token: str = "") -> bytes:
 
 
 def status_of(answer: bytes) -> int:
-    """0 when there is no answer."""
+    """The status of a response; 0 if there is no response."""
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0

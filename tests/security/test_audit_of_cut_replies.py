@@ -1,4 +1,4 @@
-"""Who exports or listens is in the audit from the first byte, however the connection ends."""
+"""An export or playback is in the audit from the first byte on, for every end of the connection."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ WISHES = {"exported": export_of, "listened": audio_of}
 
 @pytest.mark.parametrize("action", WISHES)
 @pytest.mark.parametrize("way", ["reset", "closed", "stalled"])
-async def test_an_answer_that_breaks_off_has_its_line_from_the_beginning(
+async def test_an_interrupted_response_has_its_audit_line_from_the_beginning(
     action: str, way: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -69,7 +69,7 @@ async def test_an_answer_that_breaks_off_has_its_line_from_the_beginning(
 
 
 @pytest.mark.parametrize("action", WISHES)
-async def test_an_answer_that_was_taken_says_neither(action: str, tmp_path: Path) -> None:
+async def test_a_complete_response_is_not_marked_as_interrupted(action: str, tmp_path: Path) -> None:
     async with with_text_and_audio(tmp_path, PATIENT) as (port, desk):
         sent = WISHES[action](desk).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
         assert len(await port.ask(sent)) > 2_000_000
@@ -97,7 +97,7 @@ async def test_uploads_that_are_reset_leave_no_traceback(
         for one in opened:
             one.sendall(sent + part)
         assert await _is_served(server)
-        if server.desk is not None:  # a request that is reset before the server saw it leaves no line at all
+        if server.desk is not None:  # a request that is reset before the server received it has no audit line
             limits = server.desk.app[GATE].limits
             await until(lambda: limits.statistics()["in_hand"] == len(opened))
         for one in opened:

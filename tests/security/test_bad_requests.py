@@ -1,4 +1,4 @@
-"""Bytes that are no HTTP get an error in the form of all errors, and no line of ours in the log."""
+"""Malformed HTTP gets an error in the usual form, and no line in the server's log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("kind", BROKEN)
-async def test_bytes_that_are_no_http_get_a_proper_error(
+async def test_malformed_http_gets_a_proper_error(
     port: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(port, tmp_path) as server:
@@ -84,7 +84,7 @@ FIELDS = ("Origin", "Sec-Fetch-Site", "Host", "Authorization", "Content-Encoding
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("path", ["/health", "/ready", "/nowhere"])
-async def test_bytes_that_are_no_text_in_a_header_are_no_fault_of_ours(
+async def test_invalid_bytes_in_a_header_are_no_server_error(
     port: str, name: str, path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = b"POST " + path.encode() + b" HTTP/1.1\r\n" + HOST * (name != "Host")
@@ -97,7 +97,7 @@ async def test_bytes_that_are_no_text_in_a_header_are_no_fault_of_ours(
 
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("path", ["/push", "/offer", "/v1/audio/transcriptions", "/api/glossary"])
-async def test_a_caller_that_leaves_is_no_error_of_ours(
+async def test_a_caller_that_disconnects_is_no_server_error(
     port: str, path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = ("Content-Type: multipart/form-data; boundary=b", "Content-Length: 100000")

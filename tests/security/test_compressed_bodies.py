@@ -1,4 +1,4 @@
-"""Nobody's compressed body is unpacked, on either port, with or without a token."""
+"""No compressed body is unpacked, on either port, with or without a token."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_a_compressed_body_is_415_and_never_unpacked(
 
 
 @pytest.mark.parametrize("port", PORTS)
-async def test_a_body_as_it_is_may_say_so(port: str, tmp_path: Path) -> None:
+async def test_an_uncompressed_body_may_declare_the_encoding_identity(port: str, tmp_path: Path) -> None:
     async with running(port, tmp_path) as server:
         lines = ("Content-Encoding: identity", "Content-Length: 0", "Connection: close")
         assert status_of(await server.ask(head("GET", "/health", *lines))) == 200

@@ -41,25 +41,29 @@ async def crowd(
 
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("said", [b"", *HALF_HEADS])
-async def test_a_crowd_that_asks_nothing_keeps_nobody_out(port: str, said: bytes, tmp_path: Path) -> None:
+async def test_many_silent_connections_do_not_block_other_callers(
+    port: str, said: bytes, tmp_path: Path
+) -> None:
     async with running(port, tmp_path, connections={"total": 100}) as server:
         opened = await crowd(server, said, 150)
         for _ in range(5):
             assert status_of(await server.ask(ASK_HEALTH)) == 200
-        assert await asyncio.wait_for(opened[0][0].read(), 5) == b"", "the oldest made room"
+        assert await asyncio.wait_for(opened[0][0].read(), 5) == b"", "the oldest connections were closed"
         for _, writer in opened:
             writer.close()
 
 
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("said", HALF_HEADS)
-async def test_a_head_that_does_not_end_is_not_waited_for(port: str, said: bytes, tmp_path: Path) -> None:
+async def test_a_request_head_without_end_is_closed_after_a_time(
+    port: str, said: bytes, tmp_path: Path
+) -> None:
     async with running(port, tmp_path, connections={"head_s": 0.2}) as server:
         assert status_of(await server.ask(said)) == 0
 
 
 @pytest.mark.parametrize("port", PORTS)
-async def test_a_head_that_trickles_is_not_waited_for_either(port: str, tmp_path: Path) -> None:
+async def test_a_slow_request_head_is_closed_after_a_time(port: str, tmp_path: Path) -> None:
     async with running(port, tmp_path, connections={"head_s": 0.3}) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.number)
         ended = asyncio.create_task(reader.read())
@@ -74,7 +78,7 @@ async def test_a_head_that_trickles_is_not_waited_for_either(port: str, tmp_path
 
 
 @pytest.mark.parametrize("port", PORTS)
-async def test_a_second_head_is_not_waited_for(port: str, tmp_path: Path) -> None:
+async def test_an_incomplete_second_head_is_closed_after_a_time(port: str, tmp_path: Path) -> None:
     async with running(port, tmp_path, connections={"head_s": 1.0}) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.number)
         writer.write(head("HEAD", "/health"))
@@ -85,7 +89,7 @@ async def test_a_second_head_is_not_waited_for(port: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("port", PORTS)
-async def test_a_connection_that_says_nothing_is_closed_in_the_end(port: str, tmp_path: Path) -> None:
+async def test_a_silent_connection_is_closed_after_a_time(port: str, tmp_path: Path) -> None:
     async with running(port, tmp_path, connections={"silent_s": 0.2}) as server:
         assert await server.ask(b"") == b""
 
@@ -101,7 +105,7 @@ def test_the_limit_of_open_files_is_raised(caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.mark.parametrize(("of", "kept"), [(1024, 200), (65536, 200), (256, 128), (10, 5)])
-def test_some_descriptors_are_kept_for_the_disk(of: int, kept: int) -> None:
+def test_some_descriptors_are_reserved_for_the_disk(of: int, kept: int) -> None:
     assert descriptors.reserved_of(of) == kept
 
 
@@ -114,7 +118,7 @@ class Limited(Server):
 
 
 @pytest.mark.net
-async def test_a_crowd_costs_no_second_of_kept_audio(tmp_path: Path) -> None:
+async def test_many_silent_connections_lose_no_second_of_archived_audio(tmp_path: Path) -> None:
     """1,100 silent connections and 1,100 half heads, with 1,024 descriptors, while one channel is fed."""
     crowd_is_there = asyncio.Event()
     options = ("--set", f"archive.segment_s={SEGMENT_S}", "--set", "coverage.report_every_s=1")

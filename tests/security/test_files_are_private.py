@@ -1,4 +1,4 @@
-"""What is kept of people's speech is its owner's alone, whatever the umask it was started with."""
+"""Stored speech is readable by its owner only, for any umask at the start."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_to_others(folder: Path) -> list[str]:
     )
 
 
-def test_the_record_the_sound_and_a_backup_are_their_owners_alone(tmp_path: Path) -> None:
+def test_record_audio_and_backup_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     with Server(tmp_path, "--tls", "self-signed", argv=[*PUBLIC, *command("serve")]) as server:
         server.wait_ready()
         kept = tmp_path / "data"
@@ -50,7 +50,7 @@ def test_the_record_the_sound_and_a_backup_are_their_owners_alone(tmp_path: Path
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o701])
-def test_a_folder_that_others_can_look_into_is_warned_of(tmp_path: Path, mode: int) -> None:
+def test_a_folder_that_others_can_read_gives_a_warning(tmp_path: Path, mode: int) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data").chmod(mode)
     with Server(tmp_path, command_name="media", argv=[*command("media")]) as server:

@@ -47,7 +47,7 @@ async def say(socket: aiohttp.ClientWebSocketResponse, kind: str, count: int) ->
 
 @pytest.mark.parametrize("kind", ["text", "ping"])
 @pytest.mark.parametrize(("name", "path"), [("8082", "/ws"), ("8081", "/v1/windows")])
-async def test_a_caller_who_has_nothing_to_say_and_says_much_is_sent_away(
+async def test_a_caller_that_sends_many_useless_messages_is_disconnected(
     name: str, path: str, kind: str, tmp_path: Path
 ) -> None:
     async with running(name, tmp_path) as port:
@@ -109,7 +109,7 @@ FLOODS = {
 }
 
 
-async def test_watchers_go_on_while_another_floods(tmp_path: Path) -> None:
+async def test_other_watchers_get_events_while_one_floods(tmp_path: Path) -> None:
     async with running("8082", tmp_path) as port:
         desk = port.desk
         assert desk is not None

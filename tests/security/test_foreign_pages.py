@@ -68,7 +68,7 @@ async def status_of(client: Client, method: str, path: str, headers: Mapping[str
 
 @pytest.mark.parametrize("headers", FOREIGN)
 @pytest.mark.parametrize("settings", [{}, {"token": TOKEN}])
-async def test_a_foreign_page_reaches_nothing_at_8081(
+async def test_a_foreign_page_is_refused_at_8081(
     headers: Mapping[str, str], settings: dict[str, Any]
 ) -> None:
     headers = {**headers, "Authorization": f"Bearer {TOKEN}"}
@@ -97,7 +97,7 @@ async def test_8081_answers_to_addresses_and_its_own_names(name: str) -> None:
         assert await status_of(client, "GET", "/ready", {"Host": name}) == 200
 
 
-async def test_with_a_token_the_name_is_no_matter() -> None:
+async def test_with_a_token_any_host_name_is_accepted() -> None:
     async with engine(token=TOKEN) as client:
         headers = {"Host": "stt.example", "Authorization": f"Bearer {TOKEN}"}
         assert await status_of(client, "GET", "/ready", headers) == 200
@@ -164,7 +164,7 @@ async def test_an_allowed_page_reads_everything_at_8081_errors_and_streams_too()
         assert (await client.get("/v1/windows", headers={"Origin": FRIEND, **key})).status in (403, 426)
 
 
-async def test_the_preflight_of_a_page_nobody_allowed_is_answered_and_allows_nothing() -> None:
+async def test_the_preflight_of_a_page_that_is_not_allowed_allows_nothing() -> None:
     async with (
         engine(allowed_origins=("https://desk.example",)) as client,
         client.options(FILES, headers={"Origin": FRIEND, **PREFLIGHT}) as response,

@@ -1,4 +1,4 @@
-"""A full disk keeps no server from starting: text goes on, and it says what cannot be kept."""
+"""A server starts with a full disk: text continues, and the server reports what it cannot store."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_first_start_on_a_full_disk_serves_text(tmp_path: Path) -> None:
     assert not [line for line in server.err if "Traceback" in line]
 
 
-async def test_a_start_after_a_crash_on_a_full_disk_writes_its_record_when_there_is_room(
+async def test_a_start_on_a_full_disk_after_a_crash_writes_its_record_when_there_is_space(
     tmp_path: Path,
 ) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
@@ -74,7 +74,7 @@ async def test_a_start_after_a_crash_on_a_full_disk_writes_its_record_when_there
                 assert made.status == 200
 
 
-async def test_audio_that_is_removed_for_a_full_disk_is_told_to_everyone(
+async def test_audio_that_is_removed_for_a_full_disk_is_reported_everywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(tmp_path, {"C02": 5})

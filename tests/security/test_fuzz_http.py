@@ -1,4 +1,4 @@
-"""Some seconds of spoilt requests against a real server; `scripts/fuzz_http.py` runs for longer."""
+"""Some seconds of mutated requests to a real server; `scripts/fuzz_http.py` runs for longer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 4.0
 
 @pytest.mark.net
 @pytest.mark.timeout(300)
-async def test_spoilt_requests_leave_no_error_and_lose_no_second(tmp_path: Path) -> None:
+async def test_mutated_requests_cause_no_error_and_lose_no_audio(tmp_path: Path) -> None:
     findings = await run(tmp_path, SECONDS, seed=20, with_schema=False)
     assert findings.failures == []
     assert findings.requests > 50

@@ -31,8 +31,8 @@ async def test_wrong_tokens_are_limited_and_a_known_right_one_gets_in(tmp_path: 
         for number in range(GUESSES):
             assert await ask(desk, f"wrong-{number}") == (401, "token_wrong")
         assert await ask(desk, "wrong again") == (429, "too_many_guesses")
-        assert await ask(desk, TOKEN) == (200, ""), "it was right from here before"
-        assert await ask(desk, OTHER) == (429, "too_many_guesses"), "a right one nobody used here waits"
+        assert await ask(desk, TOKEN) == (200, ""), "this token was right for this address before"
+        assert await ask(desk, OTHER) == (429, "too_many_guesses"), "a token new to this address waits"
         assert await ask(desk, "still wrong") == (429, "too_many_guesses")
 
 
@@ -54,7 +54,7 @@ async def test_a_foreign_page_cannot_lock_out_its_visitor(tmp_path: Path, page: 
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_a_caller_who_claims_to_be_a_page_learns_nothing_of_tokens(
+async def test_a_caller_with_an_origin_header_cannot_find_out_tokens(
     tmp_path: Path, page: dict[str, str]
 ) -> None:
     """Or wrong tokens, not counted as guesses, could be told from the right one."""
@@ -78,7 +78,7 @@ def test_a_right_token_is_remembered_for_a_day_and_for_its_address_alone() -> No
     assert not limits.is_remembered("192.0.2.1", b"another", 0.0)
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_the_stored_addresses_are_bounded() -> None:
     limits = CallerLimits(LimitsOfCallers())
     for number in range(ADDRESSES_MAX + 1):
         limits.remember(str(number), b"digest", 0.0)

@@ -1,4 +1,4 @@
-"""No caller writes a line of the log, and no odd byte of a caller is a traceback."""
+"""A caller cannot forge a log line, and invalid bytes of a caller cause no traceback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_no_caller_colours_the_terminal_or_turns_its_text() -> None:
     assert line_of("asked for %s", "\x1b[2J\u202egnp\x9b").endswith(r"asked for \x1b[2J\u202egnp\x9b")
 
 
-def test_what_an_error_says_begins_no_line() -> None:
+def test_an_error_text_cannot_begin_a_log_line() -> None:
     try:
         raise ValueError(f"bad field\n{FAKE}")
     except ValueError as error:

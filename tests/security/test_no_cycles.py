@@ -1,4 +1,4 @@
-"""A request that was refused is freed at once, with its connection: nothing of it waits for the collector."""
+"""A request that was refused is freed at once, with its connection; nothing waits for the collector."""
 
 from __future__ import annotations
 

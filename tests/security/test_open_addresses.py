@@ -34,7 +34,7 @@ def test_a_server_that_others_reach_through_loopback_needs_a_token(
     (sentence,) = done.stderr.strip().splitlines()
     assert key in sentence
     assert "no auth.token is set" in sentence
-    assert not (tmp_path / "data").exists(), "it ended before it began"
+    assert not (tmp_path / "data").exists(), "the server ended before it listened"
 
 
 @pytest.mark.parametrize("key", EXPOSING)
@@ -42,7 +42,7 @@ def test_a_server_that_others_reach_through_loopback_needs_a_token(
     "said",
     ["auth=none", "auth.token=long-enough", "auth.tokens=[{name: a, token: long-enough, role: viewer}]"],
 )
-def test_a_token_or_the_word_none_is_enough(key: str, said: str) -> None:
+def test_a_token_or_auth_none_is_accepted(key: str, said: str) -> None:
     load(None, [f"{key}={EXPOSING[key]}", said]).config.refuse_open("media")
 
 
@@ -58,7 +58,7 @@ def test_a_page_of_another_machine_at_8081_needs_a_token_too() -> None:
     "said",
     ["media.announce=[127.0.0.1]", "media.allowed_origins=['http://localhost:3000', 'http://[::1]:1']"],
 )
-def test_what_leads_to_this_machine_alone_needs_no_token(said: str) -> None:
+def test_addresses_of_this_machine_alone_need_no_token(said: str) -> None:
     load(None, [said]).config.refuse_open("media")
 
 

@@ -1,4 +1,4 @@
-"""Callers who neither take nor send: their places are free again, their memory too, and others are served."""
+"""Callers that neither read nor send: their places and memory become free, and others are served."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def ask_without_reading(port: Port, sent: bytes) -> socket.socket:
 
 
 @pytest.mark.parametrize(("wish", "places"), [(audio_of, READS_MAX), (export_of, EXPORTS_MAX)])
-async def test_unread_answers_hold_their_places_and_then_give_them_back(
+async def test_unread_responses_keep_their_places_for_a_limited_time(
     wish: Callable[[Desk], bytes], places: int, tmp_path: Path
 ) -> None:
     async with with_text_and_audio(tmp_path, PATIENT) as (port, desk):
@@ -113,7 +113,7 @@ async def test_memory_of_unread_audio_is_bounded_by_the_places(tmp_path: Path) -
             one.close()
 
 
-async def test_a_caller_who_takes_a_little_at_a_time_gets_all_of_it(tmp_path: Path) -> None:
+async def test_a_slow_reader_gets_the_whole_response(tmp_path: Path) -> None:
     stall_s = 1.0
     async with with_text_and_audio(tmp_path, {"stall_s": stall_s, "progress_bytes": 1}) as (port, desk):
         sent = audio_of(desk).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -181,7 +181,7 @@ async def test_a_recording_that_stops_is_408_and_its_place_is_free(tmp_path: Pat
             assert status_of(answer) == 408, "not 429"
 
 
-async def test_watchers_who_left_are_noticed_at_once(tmp_path: Path) -> None:
+async def test_disconnected_watchers_are_detected_at_once(tmp_path: Path) -> None:
     async with running("8082", tmp_path) as port:
         assert port.desk is not None
         subscribers = port.desk.subscribers
@@ -203,7 +203,7 @@ async def test_watchers_who_left_are_noticed_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/events", "/ws", "/ws/pcm/C01", "/ws/backfill/C01", "/v1/windows"])
 @pytest.mark.parametrize("port", PORTS)
-async def test_head_of_a_stream_has_no_body_and_holds_nothing(port: str, path: str, tmp_path: Path) -> None:
+async def test_head_of_a_stream_has_no_body_and_keeps_no_place(port: str, path: str, tmp_path: Path) -> None:
     async with running(port, tmp_path) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.number)
         upgrade = (

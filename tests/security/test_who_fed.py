@@ -1,4 +1,4 @@
-"""The audit says who brought audio in, and `channel.opened` names the token."""
+"""The audit names the sender of audio, and `channel.opened` names the token."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_every_way_in_leaves_a_line_with_the_tokens_name(tmp_path: Path) -
         assert all(line["remote"] == "127.0.0.1" for line in lines)
 
 
-async def test_an_upload_leaves_a_line_when_it_was_read(tmp_path: Path) -> None:
+async def test_an_upload_has_an_audit_line_when_it_was_read(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, token=ADMIN, tokens=TOKENS)) as desk:
         form = aiohttp.FormData()
         for name, value in (("session_id", desk.session.id), ("channel_id", "C03"), ("start_ts", "5")):
@@ -80,7 +80,7 @@ async def test_an_upload_leaves_a_line_when_it_was_read(tmp_path: Path) -> None:
         assert line["detail"] == "push start_ts=5.0"
 
 
-async def test_what_is_refused_feeds_nothing_and_leaves_no_line(tmp_path: Path) -> None:
+async def test_a_refused_sender_feeds_no_audio_and_has_no_audit_line(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, token=ADMIN, tokens=TOKENS)) as desk:
         headers = bearer("only-a-viewer")
         async with desk.client.post(f"{desk.url}/sessions/create", headers=headers) as refused:
