@@ -47,7 +47,7 @@ async def test_a_broken_glossary_is_one_sentence_and_no_start(tmp_path: Path) ->
 
 
 class LastWords(SilentPipeline):
-    """Says one more thing when its channel closes, after a while."""
+    """Emits one more final some time after its channel closes."""
 
     def __init__(self, channel: Channel, takes_s: float) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def open_channels(desk: Any, count: int) -> None:
         made[0].channels[0].open()
 
 
-async def test_stopping_hears_out_all_channels_side_by_side_then_says_goodbye(tmp_path: Path) -> None:
+async def test_a_stop_drains_all_channels_in_parallel_then_closes_the_watchers(tmp_path: Path) -> None:
     config = a_config(tmp_path)
     async with running_desk(config, make_pipeline=lambda channel: LastWords(channel, 0.5)) as desk:
         open_channels(desk, 16)
@@ -105,7 +105,7 @@ async def test_a_channel_that_never_ends_does_not_hold_up_the_stop(
     assert any("was not transcribed within" in record.getMessage() for record in caplog.records)
 
 
-async def test_nobody_new_is_let_in_while_it_stops(tmp_path: Path) -> None:
+async def test_a_stopping_server_refuses_new_clients(tmp_path: Path) -> None:
     async with running_desk(
         a_config(tmp_path), make_pipeline=lambda channel: LastWords(channel, 0.5)
     ) as desk:
@@ -130,7 +130,7 @@ BAD = [
 ]
 
 
-async def test_bad_input_gets_its_error_and_breaks_nothing(
+async def test_bad_input_gets_an_error_and_the_server_continues(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)

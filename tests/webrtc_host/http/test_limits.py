@@ -34,7 +34,7 @@ def test_never_more_than_the_rate_and_what_was_saved_up(pauses: list[float]) -> 
     assert taken <= 5 + 2 * now_s + 1e-6
 
 
-def test_what_is_remembered_of_callers_is_bounded() -> None:
+def test_the_stored_data_of_callers_is_bounded() -> None:
     allowance = Allowance(per_s=1.0, most=2.0, keys_max=100)
     for number in range(1000):
         allowance.take(f"10.0.{number}", 0.0)

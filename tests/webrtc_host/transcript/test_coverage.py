@@ -150,7 +150,7 @@ def test_a_repair_is_told_as_a_new_run_for_the_same_milliseconds() -> None:
     assert coverage.totals_ms == {T: 900, SILENCE: 100, SHED: 0, LOST: 0, FAILED: 0, CLOSED: 0}
 
 
-def test_what_was_heard_is_not_taken_back_by_a_repair() -> None:
+def test_a_repair_does_not_change_transcribed_time() -> None:
     coverage = a_ledger()
     coverage.received(0, 100)
     coverage.decide(0, 100, T)
@@ -174,7 +174,7 @@ def test_an_upload_before_and_one_far_behind_stretch_the_ledger() -> None:
     assert coverage.violations() == []
 
 
-def test_audio_nobody_read_has_failed_when_the_channel_closes() -> None:
+def test_audio_that_was_not_transcribed_is_failed_when_the_channel_closes() -> None:
     coverage = a_ledger()
     coverage.received(0, 60)
     assert coverage.closed() == [run(0, 60, FAILED, "not_read")]
@@ -213,7 +213,7 @@ def test_an_empty_run_and_a_senseless_interval_are_refused() -> None:
         CoverageConfig(report_every_ms=5)
 
 
-def test_a_broken_ledger_is_noticed() -> None:
+def test_inconsistent_coverage_is_detected() -> None:
     coverage = a_ledger()
     coverage.received(0, 100)
     coverage.decide(0, 100, T)

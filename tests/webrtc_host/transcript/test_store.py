@@ -140,7 +140,7 @@ async def test_sessions_channels_and_feeds_follow_from_their_events(open_store: 
     ]
 
 
-async def test_nobody_hears_of_a_stored_event_before_it_can_be_read(open_store: OpenStore) -> None:
+async def test_no_watcher_gets_a_stored_event_before_it_can_be_read(open_store: OpenStore) -> None:
     async with open_store() as store:
         kept = Kept(store)
         for number in range(1, 50):
@@ -223,7 +223,7 @@ async def test_readers_cannot_write(open_store: OpenStore) -> None:
         assert len(await kept.rows(schema.events)) == 1
 
 
-async def test_an_event_that_fits_no_table_stops_none_behind_it(
+async def test_an_event_that_fits_no_table_does_not_block_later_events(
     open_store: OpenStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_store() as store:
@@ -287,7 +287,7 @@ async def test_more_readers_than_may_wait_are_refused(open_store: OpenStore) -> 
     assert sum(isinstance(outcome, Overloaded) for outcome in outcomes) == 3
 
 
-async def test_a_closed_store_says_so(open_store: OpenStore) -> None:
+async def test_a_closed_store_raises_an_error(open_store: OpenStore) -> None:
     async with open_store() as store:
         pass
     with pytest.raises(StoreError, match="not open"):
@@ -296,7 +296,7 @@ async def test_a_closed_store_says_so(open_store: OpenStore) -> None:
         await store.read(lambda connection: None)
 
 
-async def test_what_waits_is_written_before_the_store_closes(open_store: OpenStore) -> None:
+async def test_waiting_events_are_written_before_the_store_closes(open_store: OpenStore) -> None:
     async with open_store() as store:
         kept = Kept(store)
         for number in range(1, 300):
@@ -306,7 +306,7 @@ async def test_what_waits_is_written_before_the_store_closes(open_store: OpenSto
     assert sorted(found) == list(range(1, 301))
 
 
-async def test_a_restarted_server_finds_what_it_needs_to_go_on(open_store: OpenStore) -> None:
+async def test_a_restarted_server_finds_the_data_for_session_restore(open_store: OpenStore) -> None:
     async with open_store() as store:
         kept = Kept(store)
         kept.opened(at_ms=100)

@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 from tests.webrtc_host.conftest import OpenStore
 
 
-async def test_a_caller_who_leaves_while_he_waits_or_is_served_stops_nobody(open_store: OpenStore) -> None:
+async def test_a_caller_that_disconnects_while_it_waits_or_is_served_blocks_no_other(
+    open_store: OpenStore,
+) -> None:
     began, may_end = threading.Event(), threading.Event()
     done: list[str] = []
 

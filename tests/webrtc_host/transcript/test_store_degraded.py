@@ -74,7 +74,7 @@ def marks(kept: Kept) -> list[int]:
     return [body["seq"] for body in bodies if body.get("durable") is False]
 
 
-async def test_text_goes_on_marked_and_is_written_in_order_when_the_disk_returns(
+async def test_text_continues_marked_and_is_written_in_order_when_the_disk_returns(
     open_store: OpenStore, out_of_reach: OutOfReach, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_store() as store:
@@ -107,7 +107,7 @@ async def test_text_goes_on_marked_and_is_written_in_order_when_the_disk_returns
     assert sum("can be written again" in line for line in said) == 1
 
 
-async def test_what_waited_is_handed_on_in_its_order_when_the_disk_goes(
+async def test_waiting_events_are_published_in_order_when_the_disk_fails(
     open_store: OpenStore, out_of_reach: OutOfReach
 ) -> None:
     async with open_store() as store:
@@ -124,7 +124,7 @@ async def test_what_waited_is_handed_on_in_its_order_when_the_disk_goes(
             assert utterances == [f"u_{number}" for number in range(1, 6) for _ in range(2)]
 
 
-async def test_work_that_waits_when_the_disk_goes_is_refused_and_may_be_asked_again(
+async def test_work_that_waits_when_the_disk_fails_is_refused_and_may_be_repeated(
     open_store: OpenStore, out_of_reach: OutOfReach
 ) -> None:
     def grow(connection: Connection) -> None:
@@ -195,7 +195,7 @@ async def test_beyond_its_bound_the_buffer_gives_up_wordless_events_first_and_sa
     assert caplog.text.count("will be missing") == 1  # not for each
 
 
-async def test_a_server_that_stops_while_the_disk_is_gone_says_what_is_lost(
+async def test_a_server_that_stops_without_its_disk_reports_the_lost_events(
     open_store: OpenStore, out_of_reach: OutOfReach, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_store(stop_s=0.3) as store:
