@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from tests.support.base_model import base_model
 from tests.support.log_levels import log_levels
 
 __all__ = ["base_model", "log_levels"]
+
+# Machines are busy: an example that takes long is no fault. Derandomized, so that a failure repeats.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 SLOW_MARKS = {"browser", "model", "net", "peer", "setup"}
 

@@ -114,7 +114,7 @@ async def flooded(rates: FrameRates, frames: int, until: int) -> tuple[int, int]
 
 async def test_a_slowed_client_is_not_read() -> None:
     left, _ = await flooded(FrameRates(of_socket=200.0), frames=20_000, until=500)
-    assert left > 10_000 * len(SAMPLE)
+    assert left > 2_000 * len(SAMPLE), "a client that is not slowed is read to its last frame"
 
 
 async def test_other_tasks_run_between_two_frames() -> None:
