@@ -28,6 +28,8 @@ TOUCH_SAMPLES = 100 * SAMPLES_PER_MS
 """Words may overlap by this much and still count as one after the other."""
 SPARE_PROBABILITY_MIN = 0.3
 """A word of one window only is left out below this probability: it is probably a hallucination."""
+REPEATED_WORDS_MAX = 12
+"""A longer repetition has about 4 s of speech, which no window of a short sentence has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,14 @@ def _without_false_repeat(
 
 
 def without_repeated_tail(words: Sequence[Word], end_sample: int) -> list[Word]:
-    """The words without the last one to three, when these only repeat the words before them.
+    """The words without the last ones, when these only repeat the words before them.
+
+    Whisper can write a whole short sentence twice when little silence follows it.
 
     A real repetition ("mayday mayday") stays: there was time to speak it twice before `end_sample`, the end
     of speech, and the second copy begins after the first one has ended.
     """
-    for n in (3, 2, 1):
+    for n in range(min(REPEATED_WORDS_MAX, len(words) // 2), 0, -1):
         if _repeats_tail(words, n) and not _had_time(words, n, end_sample):
             return list(words[:-n])
     return list(words)

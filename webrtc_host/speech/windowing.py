@@ -29,7 +29,7 @@ class WindowingConfig:
     first_interim_ms: int = 700  # speech needed for the first interim
     interim_interval_ms: int = 700  # speech between two interims; half of it doubles the decoding
     interim_back_ms: int = 200  # an interim begins this much before the commit point
-    early_final_ms: int = 200  # silence after which the last final is decoded ahead of its time; 0: never
+    early_final_ms: int = 250  # silence after which the last final is decoded ahead of its time; 0: never
     trailing_ms: int = 300  # audio after the end of speech that the window contains
     short_ms: int = 1200  # a shorter final window is extended with the audio around it
 

@@ -147,7 +147,7 @@ async def test_when_speech_continues_the_early_text_is_an_interim_and_nothing_is
 
 async def test_a_window_that_is_cut_in_the_pause_uses_the_early_final_too() -> None:
     async with fed() as channel:
-        await channel.feed(np.concatenate([HEAD, silence(0.25)]))  # over pause_after_ms of speech
+        await channel.feed(np.concatenate([HEAD, silence(0.29)]))  # over pause_after_ms of speech
         await until(lambda: len(channel.engine.windows) == 1)
         await channel.feed(np.concatenate([silence(0.15), SPOKEN.samples[: 2 * S]]))
         await until(lambda: channel.finals == [PHRASE])
@@ -197,7 +197,7 @@ async def test_a_channel_that_closes_in_a_pause_uses_the_early_final() -> None:
 
 async def test_the_times_of_an_early_final_are_those_of_a_late_one() -> None:
     ends = []
-    for early_final_ms in (200, 0):
+    for early_final_ms in (250, 0):
         config = CONFIG.model_copy(update={"windowing": WindowingConfig(early_final_ms=early_final_ms)})
         async with fed(config) as channel:
             await channel.feed(np.concatenate([HEAD, silence(1.0)]))

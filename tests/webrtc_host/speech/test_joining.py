@@ -66,6 +66,17 @@ def test_a_tail_repeated_in_no_time_is_dropped(n: int) -> None:
     assert without_repeated_tail([*words, *copy], int(2.85 * S)) == words
 
 
+def test_a_sentence_written_twice_in_the_time_of_one_is_dropped_once() -> None:
+    words = said(*((f"w{n}", 1.0 + 0.4 * n) for n in range(10)))
+    copy = [Word(w.text, int(4.9 * S), int(5.0 * S), 0.5) for w in words]
+    assert without_repeated_tail([*words, *copy], int(5.0 * S)) == words
+
+
+def test_a_sentence_spoken_twice_stays() -> None:
+    words = said(*((f"w{n % 6}", 1.0 + 0.4 * n) for n in range(12)))
+    assert without_repeated_tail(words, int(5.9 * S)) == words
+
+
 def test_a_tail_spoken_twice_stays() -> None:
     words = said(("say", 1.0), ("again", 1.5), ("say", 2.0), ("again", 2.5))
     assert without_repeated_tail(words, int(2.8 * S)) == words
