@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -21,8 +23,17 @@ SLOW_MARKS = {"browser", "model", "net", "peer", "setup"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files with slow tests first.
 
-    `scripts/test` gives two processes a file at a time. When the files that are left at the end are short,
-    both processes finish at nearly the same time.
+    `scripts/test` gives each process a file at a time. When the files that are left at the end are short, all
+    processes finish at nearly the same time. Browsers need much CPU time, and most other slow tests wait for
+    real time: files of the two kinds alternate.
     """
-    slow = {item.path for item in items if any(item.get_closest_marker(mark) for mark in SLOW_MARKS)}
-    items.sort(key=lambda item: item.path not in slow)
+    slow = _files_with(items, SLOW_MARKS)
+    browser = _files_with(items, {"browser"})
+    turns: dict[Path, tuple[int, int]] = {}
+    for files in (browser, slow - browser):
+        turns |= {path: (0, turn) for turn, path in enumerate(sorted(files))}
+    items.sort(key=lambda item: turns.get(item.path, (1, 0)))
+
+
+def _files_with(items: list[pytest.Item], marks: set[str]) -> set[Path]:
+    return {item.path for item in items if any(item.get_closest_marker(mark) for mark in marks)}

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.desk import a_config, running_desk
 from tests.support.opus_packets import encoded
+from tests.support.polling import until
 from tests.support.server import Server, command
 from tests.support.speech import say
 from tests.webrtc_host.archive.test_archive import filled
@@ -68,8 +69,12 @@ async def test_a_start_on_a_full_disk_after_a_crash_writes_its_record_when_there
         shutil.copytree(before, after)  # with its WAL, as a crash leaves it
     with full_disk(after):
         async with running_desk(a_config(after, **ON_DISK)) as desk:
-            _, body = await desk.get("/ready")
-            assert "the record cannot be written" in body["troubles"]["record"]
+
+            async def trouble() -> str:
+                _, body = await desk.get("/ready")
+                return str(body.get("troubles", {}).get("record", ""))
+
+            assert "the record cannot be written" in await until(trouble)
             async with desk.client.post(f"{desk.url}/sessions/create") as made:
                 assert made.status == 200
 
