@@ -97,8 +97,10 @@ class Archive:
             on_closed=self._on_file_closed,
             free_space=self._free_space,
         )
-        self.encoder = BlockEncoder(self.writer.put)
-        self.uploads = UploadReservations(self.encoder)
+        self.uploads = UploadReservations(
+            lambda space_freed: BlockEncoder(self.writer.put, on_space_freed=space_freed)
+        )
+        self.encoder = self.uploads.encoder
 
     def open(self) -> None:
         """Repair the files that a crash left, list all files, and start the writer."""

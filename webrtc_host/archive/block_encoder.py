@@ -53,8 +53,11 @@ class BlockEncoder:
         *,
         waiting_samples_max: int = WAITING_SAMPLES_MAX,
         upload_samples_max: int = UPLOAD_SAMPLES_MAX,
+        on_space_freed: Callable[[], None] = lambda: None,
     ) -> None:
-        """on_packets: called in the encoder's thread."""
+        """on_packets: called in the encoder's thread. on_space_freed: called in any thread when space for
+        uploads was freed.
+        """
         self._on_packets = on_packets
         self._clock = clock
         self._waiting_samples_max = waiting_samples_max
@@ -63,9 +66,7 @@ class BlockEncoder:
         self._waiting: dict[ChannelKey, deque[_Piece]] = {}
         self._live_samples = 0  # live audio in the queue
         self._upload_samples = 0  # uploads: reserved, or in the queue
-        self.on_space_freed: Callable[[], None] = lambda: (
-            None
-        )  # called in any thread when upload space was freed
+        self._on_space_freed = on_space_freed
         self._runs: dict[ChannelKey, list[RunEncoder]] = {}
         self._fed_s: dict[RunEncoder, float] = {}
         self._lost_samples = 0
@@ -121,7 +122,7 @@ class BlockEncoder:
         """Free the space that `reserve` took for an upload of `samples` samples which is not archived."""
         with self._lock:
             self._upload_samples -= self._upload_share_of(samples)
-        self.on_space_freed()
+        self._on_space_freed()
 
     def put_reserved(self, key: ChannelKey, block: Block) -> None:
         """Queue an upload. Its space was reserved, for exactly `len(block.samples)` samples."""
@@ -175,7 +176,7 @@ class BlockEncoder:
                 self._is_losing = False
                 logger.info("live audio is archived again: the encoder has caught up")
         if uploaded:
-            self.on_space_freed()
+            self._on_space_freed()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="audio-encoder", daemon=True)

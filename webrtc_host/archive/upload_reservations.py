@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from webrtc_host.archive.block_encoder import BlockEncoder
@@ -45,17 +46,17 @@ class _Waiter:
 class UploadReservations:
     """The uploads that wait for space, first come, first served."""
 
-    def __init__(self, encoder: BlockEncoder) -> None:
-        self._encoder = encoder
+    def __init__(self, make_encoder: Callable[[Callable[[], None]], BlockEncoder]) -> None:
+        """make_encoder: makes the encoder, which calls its argument when space was freed."""
         self._waiters: deque[_Waiter] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
-        encoder.on_space_freed = self._on_space_freed
+        self.encoder = make_encoder(self._on_space_freed)
 
     async def reserve(self, samples: int, timeout_s: float) -> Reservation | None:
         """Reserve space for `samples` samples; None when there was none within `timeout_s` seconds."""
         self._loop = asyncio.get_running_loop()
-        if not self._waiters and self._encoder.reserve(samples):
-            return Reservation(self._encoder, samples)
+        if not self._waiters and self.encoder.reserve(samples):
+            return Reservation(self.encoder, samples)
         waiter = _Waiter(samples, self._loop.create_future())
         self._waiters.append(waiter)
         self._grant()  # space may have become free since the check above
@@ -63,13 +64,13 @@ class UploadReservations:
             await asyncio.wait((waiter.granted,), timeout=timeout_s)
         except asyncio.CancelledError:
             if waiter.granted.done():
-                self._encoder.release(samples)
+                self.encoder.release(samples)
             raise
         finally:
             if not waiter.granted.done():
                 self._waiters.remove(waiter)
                 self._grant()  # the next upload in the queue may need less space
-        return Reservation(self._encoder, samples) if waiter.granted.done() else None
+        return Reservation(self.encoder, samples) if waiter.granted.done() else None
 
     def _on_space_freed(self) -> None:
         """Called by the encoder, in any thread."""
@@ -78,5 +79,5 @@ class UploadReservations:
             loop.call_soon_threadsafe(self._grant)
 
     def _grant(self) -> None:
-        while self._waiters and self._encoder.reserve(self._waiters[0].samples):
+        while self._waiters and self.encoder.reserve(self._waiters[0].samples):
             self._waiters.popleft().granted.set_result(None)

@@ -132,7 +132,7 @@ class RecordsApi:
             request.app[GATE].check_role(request, Role.SUPERVISOR)
         await self._store.write(lambda c: _change(c, found.id, change))
         if found.live is not None and change.name is not None:
-            found.live.name = change.name
+            found.live.rename(change.name)
         return json_response(await self._body(FoundSession(found.live, await self.row(found.id))))
 
     @Route(

@@ -53,10 +53,7 @@ class WatcherStatistics:
 
 
 class Watcher:
-    """One reader of one session's events. Made by `Subscribers.join`, always handed back to `leave`.
-
-    hurry: set by whoever sends; called with the seconds that are left to it, because a `send` may be stuck.
-    """
+    """One reader of one session's events. Made by `Subscribers.join`, always handed back to `leave`."""
 
     def __init__(
         self,
@@ -65,8 +62,9 @@ class Watcher:
         since: int | None,
         queue_events: int,
         history: History | None = None,
+        caller: str = LOOPBACK,
     ) -> None:
-        """history: None when the log's memory is all there is."""
+        """history: None when only the log's memory can be read. caller: the key that it is counted by."""
         self._log = log
         self._channels = channels
         self._history = history
@@ -81,13 +79,19 @@ class Watcher:
         self._queue = queue_events
         self._allowance = self._waiting + queue_events
         self._wakened = asyncio.Event()
-        self.hurry: Callable[[float], None] | None = None
-        self.caller = LOOPBACK  # the key it is counted by
+        self._hurry: Callable[[float], None] | None = None
+        self.caller = caller
         self._end: End | None = None
         self._taken = 0
         self._interims_dropped = 0
         if self.has_waiting:
             self._wakened.set()
+
+    def on_hurry(self, hurry: Callable[[float], None] | None) -> None:
+        """Set by the task that sends: called with the seconds that are left to it, because a `send` may be
+        stuck. None: nothing is sent any more.
+        """
+        self._hurry = hurry
 
     @property
     def reason(self) -> End:
@@ -173,8 +177,8 @@ class Watcher:
         if self._end is not End.OVERFLOW:
             self._end = end
         self._wakened.set()
-        if self.hurry is not None:
-            self.hurry(LAST_WORDS_S)
+        if self._hurry is not None:
+            self._hurry(LAST_WORDS_S)
 
     def statistics(self) -> WatcherStatistics:
         waiting = self._waiting + len(self._interims) + len(self._notes) + len(self._page)
@@ -249,8 +253,8 @@ class Watcher:
         self._page.clear()
         self._waiting = 0
         self._is_replaying = False
-        if self.hurry is not None:
-            self.hurry(0)
+        if self._hurry is not None:
+            self._hurry(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,15 +305,14 @@ class Subscribers:
                 f"{self._callers[caller]} watchers are connected from your address, half of limits.watchers"
             )
             raise Overloaded("too_many_watchers", message, retry_after_s=10, status=429)
-        watcher = Watcher(log, channels, since, self._queue_events, self._history)
-        watcher.caller = caller
+        watcher = Watcher(log, channels, since, self._queue_events, self._history, caller)
         self._callers[caller] += 1
         self._watchers.setdefault(log.session, set()).add(watcher)
         self._count += 1
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
-        """Forget a watcher. Idempotent."""
+        """Remove a watcher. A second call does nothing."""
         watchers = self._watchers.get(watcher.session, set())
         if watcher not in watchers:
             return

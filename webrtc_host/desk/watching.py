@@ -86,14 +86,14 @@ async def pump(
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(None) as patience:
-            watcher.hurry = lambda left_s: patience.reschedule(loop.time() + left_s)
+            watcher.on_hurry(lambda left_s: patience.reschedule(loop.time() + left_s))
             return await _pump(watcher, send, idle_s, on_idle)
     except TimeoutError:
         if not patience.expired():
             raise
         return watcher.reason
     finally:
-        watcher.hurry = None
+        watcher.on_hurry(None)
 
 
 async def _pump(

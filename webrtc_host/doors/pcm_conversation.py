@@ -99,14 +99,14 @@ class PcmConversation:
     async def end(self, reason: str) -> int:
         """Decode the rest, flush the last words, send `stopped`, close. Returns the seq of the last event."""
         if self._feed is not None:
-            self._feed.is_ending = True
+            self._feed.hurry()
         return await self._end_once(reason)
 
     def release(self, reason: str) -> None:
         """Detach from the channel at once, then end."""
         if self._connection is None or self._feed is None or self._feed.is_detached:
             return
-        self._feed.is_detached = True
+        self._feed.detach()
         self._connection.channels[0].detach(reason)
         self._shared.registry.disconnect(self._connection)
         self._ending = self._ending or asyncio.create_task(self._end(reason), name=f"end socket ({reason})")
@@ -277,7 +277,7 @@ class PcmConversation:
         channel = connection.channels[0]
         seq = connection.session.log.head_seq
         if not feed.is_detached:
-            feed.is_detached = True
+            feed.detach()
             seq = await channel.close(reason)
             self._shared.registry.disconnect(connection)
         self._count(feed)
@@ -288,7 +288,7 @@ class PcmConversation:
     async def _drain(self, feed: SocketFeed) -> None:
         """Decode what was received and not decoded yet, and close the decoder."""
         assert self._reader is not None
-        feed.is_ending = True
+        feed.hurry()
         try:
             if self._error is None:
                 await asyncio.wait_for(self._reader.finish(), FINISH_S)

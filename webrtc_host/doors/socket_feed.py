@@ -60,10 +60,22 @@ class SocketFeed:
         self._last_put_sample = now
         self._end_ticks = 0  # end of the newest piece given to the timeline
         self._packets: list[tuple[int, int, bytes]] = []  # media time, samples, payload: position unknown yet
-        self.is_ending = False  # True: the connection ends, so pieces no longer wait for real time
-        self.is_detached = False  # True: another connection has the channel, so nothing is passed on
+        self._is_ending = False
+        self._is_detached = False
         self.samples = 0  # received so far
         self.waits = 0  # pieces that had to wait, because the source was faster than real time
+
+    @property
+    def is_detached(self) -> bool:
+        """Another connection has the channel, or it is closed: nothing is passed on."""
+        return self._is_detached
+
+    def detach(self) -> None:
+        self._is_detached = True
+
+    def hurry(self) -> None:
+        """The connection ends, so pieces no longer wait for real time."""
+        self._is_ending = True
 
     async def admit(self) -> None:
         """Count a frame: many small frames cost as much as a few large ones."""
@@ -108,7 +120,7 @@ class SocketFeed:
 
     async def _wait(self, samples: int) -> None:
         has_waited = False
-        while not self.is_ending:
+        while not self._is_ending:
             now = self._now()
             if self._next_sample is None:
                 self._next_sample = self._first_guess(now)

@@ -49,16 +49,28 @@ class Session:
         started_wall: datetime,
         make_log: MakeLog,
         age_s: float = 0.0,
+        is_ended: bool = False,
     ) -> None:
-        """age_s: time since its t = 0, for a session that is restored after a restart."""
+        """age_s, is_ended: for a session that is restored after a restart; age_s is the time since t = 0."""
         self.id = session_id
         self.name = name
         self.started_wall = started_wall
         self.channels: dict[str, Channel] = {}
-        self.is_ended = False
+        self._is_ended = is_ended
         self._clock = clock
         self._t0_s = clock() - age_s
         self.log = make_log(session_id, self.now_ms)
+
+    @property
+    def is_ended(self) -> bool:
+        return self._is_ended
+
+    def mark_ended(self) -> None:
+        """From now on no input may feed the session. `SessionRegistry.end` does the rest."""
+        self._is_ended = True
+
+    def rename(self, name: str) -> None:
+        self.name = name
 
     def now_sample(self) -> int:
         """This moment on the session's timeline."""
@@ -186,7 +198,7 @@ class SessionRegistry:
         """
         if session.is_ended:
             return session.log.head_seq
-        session.is_ended = True
+        session.mark_ended()
         ends = (
             self.end_connection(connection, "session_ended")
             for connection in self.connections.values()

@@ -77,8 +77,8 @@ def _restore_session(
         started_wall=datetime.fromtimestamp(former.t0_wall_ms / 1000, UTC),
         make_log=lambda session_id, now_ms: make_log(session_id, now_ms, former.head_seq),
         age_s=age_s,
+        is_ended=former.is_ended,
     )
-    session.is_ended = former.is_ended
     registry.adopt(session, is_current=former.is_current)
     return session
 

@@ -29,8 +29,15 @@ class StoppedEncoder:
         self._gate = threading.Lock()
         self._gate.acquire()
         self.kept: dict[ChannelKey, int] = {}
-        self.encoder = BlockEncoder(self._take, waiting_samples_max=30 * S, upload_samples_max=20 * S)
-        self.room = UploadReservations(self.encoder)
+        self.room = UploadReservations(
+            lambda space_freed: BlockEncoder(
+                self._take,
+                waiting_samples_max=30 * S,
+                upload_samples_max=20 * S,
+                on_space_freed=space_freed,
+            )
+        )
+        self.encoder = self.room.encoder
 
     def go(self) -> None:
         self._gate.release()

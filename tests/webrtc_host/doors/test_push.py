@@ -295,11 +295,14 @@ class FullArchive:
 
     def __init__(self) -> None:
         self.kept: list[tuple[str, int]] = []
-        self.encoder = BlockEncoder(
-            lambda place, packets: self.kept.append((place.channel, sum(p.samples for p in packets))),
-            upload_samples_max=2 * 16_000,
+        self.uploads = UploadReservations(
+            lambda space_freed: BlockEncoder(
+                lambda key, packets: self.kept.append((key.channel, sum(p.samples for p in packets))),
+                upload_samples_max=2 * 16_000,
+                on_space_freed=space_freed,
+            )
         )
-        self.uploads = UploadReservations(self.encoder)
+        self.encoder = self.uploads.encoder
 
 
 async def test_a_piece_without_space_in_the_archive_is_503_and_leaves_no_state(

@@ -189,7 +189,7 @@ async def test_no_audio_reaches_a_detached_channel() -> None:
     world = World()
     await world.speak(1.0)
     before = world.pipeline.samples_of(BlockKind.AUDIO)
-    world.feed.is_detached = True
+    world.feed.detach()
     await world.speak(1.0)
     world.wait(20.0)
     world.feed.flush()
