@@ -1,8 +1,7 @@
-"""The data channel `transcript`: a connection's own events back to the peer that speaks.
+"""The data channel `transcript`: sends the events of a connection's channels to its peer.
 
-Owns the wait for a `resume` message, the back pressure of SCTP and the end with the channel. Knows of aiortc
-only what `Wire` names. Carries the events of its connection's channels, from the moment it was attached or
-from `since`.
+It waits for a `resume` message, applies the back pressure of SCTP, and ends with the channel. Of aiortc it
+uses only the names in `Wire`. It sends events from the moment it was attached, or from `since`.
 Invariant: at most BUFFER_BYTES_MAX (plus one event) wait inside SCTP for a slow peer.
 """
 
@@ -24,7 +23,7 @@ from webrtc_host.transcript.event_log import EncodedEvent, ReadableLog
 logger = logging.getLogger(__name__)
 
 RESUME_WAIT_S = 0.5
-"""A client that resumes says so once the channel opens; live events wait this long for it, none is lost."""
+"""Time that live events wait for a resume message after the channel has opened. No event is lost."""
 BUFFER_BYTES_MAX = 256 * 1024
 MESSAGE_CHARS_MAX = 1000
 DRAIN_S = 1.0
@@ -32,7 +31,7 @@ DRAIN_POLL_S = 0.05
 
 
 class Wire(Protocol):
-    """What is used of aiortc's RTCDataChannel."""
+    """The part of aiortc's RTCDataChannel that is used here."""
 
     bufferedAmountLowThreshold: int
 
@@ -70,7 +69,7 @@ class DataChannels:
         return link.drain
 
     async def close(self) -> None:
-        """Wait for all to have said their last words (`Subscribers.close` ends them)."""
+        """Wait until all have sent their last events (`Subscribers.close` ends them)."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=LAST_WORDS_S)
         for task in self._tasks:
@@ -117,14 +116,14 @@ class _Link:
             self._subscribers.leave(self._watcher)
 
     async def drain(self) -> None:
-        """Until all that was emitted is in the peer's hands, as far as can be seen; DRAIN_S at most."""
+        """Wait until the peer has received all events, as far as this side can know; DRAIN_S at most."""
         if not self._resumed.done():
             self._resumed.set_result(self._attached_at)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while self._has_unsent():  # noqa: ASYNC110  # SCTP's queue sets no event when it is empty
                     await asyncio.sleep(DRAIN_POLL_S)
-                # Handed to SCTP is not yet received, and closing the association drops what is not.
+                # SCTP may still hold data, and closing the association would drop it.
                 await asyncio.sleep(DRAIN_POLL_S)
 
     def _has_unsent(self) -> bool:

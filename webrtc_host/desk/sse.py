@@ -1,7 +1,7 @@
 """`GET /events`: a session's events as Server-Sent Events.
 
-Owns the stream's form: stored events carry `id:` = seq, interims and errors none, so that a browser's own
-resume (`Last-Event-ID`) never names an event that cannot be found again. A refusal is an ordinary HTTP error.
+Stored events carry `id:` = seq; interims and errors have no id, so that the resume of a browser
+(`Last-Event-ID`) always names an event that can be found again. A refusal is an ordinary HTTP error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from webrtc_host.transcript.event_log import EncodedEvent
 
 COMMENT_S = 15.0
 RETRY_MS = 2000
-"""A browser comes back after this long."""
+"""Time after which a browser reconnects."""
 
 
 class EventStream:
@@ -39,7 +39,7 @@ class EventStream:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         wish = Wish.from_query(request.query, request.headers.get("Last-Event-ID"))
         watcher = self._watching.join(wish, key_of(request))
-        # While nothing is sent, nothing else would notice that the watcher has left.
+        # While nothing is sent, only this ping notices that the watcher has left.
         forget = when_lost(request, lambda: watcher.close(End.LEFT))
         try:
             return await self._stream(request, watcher)
@@ -63,9 +63,9 @@ class EventStream:
             await response.write(b"retry: %d\n\n" % RETRY_MS)
             end = await pump(watcher, send, idle_s=self._comment_s, on_idle=comment)
         except ConnectionError:
-            return response  # the watcher left; that is how every stream ends
+            return response  # the watcher left, the usual end of a stream
         if end is End.OVERFLOW and request.transport is not None:
-            # There is no close code here: a cut connection makes the browser resume from its last id.
+            # SSE has no close code: after a cut connection the browser resumes from its last id.
             request.transport.abort()
         return response
 

@@ -1,15 +1,15 @@
-"""Fan-out: everyone who watches a session, each with a bounded view of what is still to be sent to them.
+"""Fan-out: sends the events of a session to all its watchers, each with a bounded queue.
 
-Owns the watchers and the policy for slow ones. Knows no socket: `ws`, `sse` and `data_channel` take events
-from a `Watcher` and send them. A watcher keeps a cursor into its session's log instead of copies of stored
-events, so one that never reads costs the same few hundred bytes as one that does; only its interims are its
-own, and one page at a time of what it replays from the record, where the log no longer holds it in memory.
+This module holds the watchers and the rule for slow ones. It knows no socket: `ws`, `sse` and `data_channel`
+take events from a `Watcher` and send them. A watcher has a cursor into the log of its session, not copies of
+stored events, so a watcher that never reads costs the same few hundred bytes as any other. It holds only its
+own interims, and, during a replay from the record, one page of events.
 
-Slow watchers: a newer interim of an utterance replaces the one still waiting, and the oldest of too many
-goes; stored events are never skipped. When more than `queue` stored events wait (on top of what a replay
-began with), or come while a replay stands still, the watcher overflows: it is closed with 1013 and resumes
-with `since`. So does one whose earlier events can be read nowhere.
-Invariant: the stored events a watcher takes have ascending seq and miss none that concerns it.
+Slow watchers: a newer interim of an utterance replaces the waiting one, and above a limit the oldest interim
+is dropped; stored events are never skipped. A watcher overflows when more than `queue` stored events wait (in
+addition to those that its replay began with), or come while its replay does not move: it is closed with 1013
+and resumes with `since`. A watcher overflows too when its earlier events cannot be read anywhere.
+Invariant: the stored events of a watcher have ascending seq, and none that concerns it is missing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from webrtc_host.transcript.replay import History
 logger = logging.getLogger(__name__)
 
 LAST_WORDS_S = 0.7
-"""What still waits when the server stops may be sent for so long."""
+"""Time to send the events that still wait when the server stops."""
 INTERIMS_MAX = 64
 """Interims waiting for one watcher: one for each channel of a full session."""
 
@@ -95,12 +95,12 @@ class Watcher:
 
     @property
     def reason(self) -> End:
-        """Why it is ending, also while last words wait."""
+        """Why the watcher ends, also while its last events wait."""
         return self._end or End.LEFT
 
     @property
     def end(self) -> End | None:
-        """Why it ended, once nothing more may be taken; None while it lives or holds last words."""
+        """Why the watcher ended; None while it is open or still has events to take."""
         if self.has_waiting and self._end is End.GOING_AWAY:
             return None
         return self._end
@@ -118,11 +118,11 @@ class Watcher:
         return self._cursor + 1 < self._log.first_seq
 
     async def wait(self) -> None:
-        """Until there is something to take or the watcher has ended."""
+        """Wait until there is an event to take, or the watcher has ended."""
         await self._wakened.wait()
 
     async def refill(self) -> None:
-        """Read the next page of a replay when there is none in hand. To be awaited before each `take`."""
+        """Read the next page of a replay when there is none in memory. Await it before each `take`."""
         if not self._is_replaying or self._page or not self._is_behind_memory or self._history is None:
             return
         log = self._log
@@ -152,13 +152,13 @@ class Watcher:
         return events
 
     def offer(self, event: LoggedEvent) -> None:
-        """Hear of an event that was just emitted. Called by `Subscribers` alone."""
+        """Take an event that was just emitted. Only `Subscribers` calls it."""
         if self._end is not None or not event.concerns(self._channels):
             return
         if event.seq is None:
             self._keep_interim(event)
         elif event.seq <= self._cursor:
-            return  # it asked for what comes after this one
+            return  # the watcher resumes from a later event
         elif self._is_replaying:
             self._came_meanwhile += 1
             if self._came_meanwhile > self._queue:
@@ -173,7 +173,7 @@ class Watcher:
         self._wakened.set()
 
     def close(self, end: End) -> None:
-        """End it from outside; what still waits may be taken unless it overflowed."""
+        """End the watcher. Events that wait may still be taken, unless it has overflowed."""
         if self._end is not End.OVERFLOW:
             self._end = end
         self._wakened.set()
@@ -185,7 +185,7 @@ class Watcher:
         return WatcherStatistics(waiting, self._allowance + INTERIMS_MAX, self._taken, self._interims_dropped)
 
     def _start(self, since: int | None) -> int:
-        """The cursor to begin at, with a note when part of the history cannot be given."""
+        """The cursor to begin at, with a note when a part of the history is not available."""
         log = self._log
         if since is None:
             return log.visible_seq
@@ -201,7 +201,7 @@ class Watcher:
 
     def _next(self) -> EncodedEvent | None:
         """The earliest event not yet taken: an interim goes after the stored event it followed."""
-        if self._waiting and self._is_behind_memory:  # slower than memory is long: on with the record
+        if self._waiting and self._is_behind_memory:  # the log has dropped it: continue from the record
             self._is_replaying, self._waiting = True, 0
         if self._is_replaying:
             event = self._next_replayed()
@@ -217,7 +217,7 @@ class Watcher:
         return stored
 
     def _next_replayed(self) -> EncodedEvent | None:
-        """The next of the page in hand; None when another is to be read, or memory takes over."""
+        """The next event of the page in memory; None: read another page, or the log has the rest."""
         if self._page:
             event = self._page.popleft()
             self._cursor = event.seq or self._cursor
@@ -236,7 +236,7 @@ class Watcher:
 
     def _keep_interim(self, logged: LoggedEvent) -> None:
         event = logged.event
-        # An error has no newer version, so its own text is its key: none replaces another.
+        # An error has no newer version. Its own text is its key, so no error replaces another.
         of_what = event.utterance if isinstance(event, SegmentInterim) else repr(logged.data)
         key = f"{event.channel} {of_what}"
         if self._interims.pop(key, None) is not None:
@@ -332,7 +332,7 @@ class Subscribers:
             watcher.offer(event)
 
     def close(self) -> None:
-        """End every watcher as the server goes away, and take no more. Idempotent."""
+        """End all watchers because the server stops, and accept no more. A second call does nothing."""
         self._is_closing = True
         for watchers in self._watchers.values():
             for watcher in watchers:

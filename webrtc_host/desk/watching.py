@@ -1,7 +1,7 @@
-"""What the three ways of watching share: what a watcher asks for, and the pump that sends it its events.
+"""What `ws`, `sse` and `data_channel` share: the request of a watcher, and the loop that sends its events.
 
-Owns the parsing of `session`, `channels` and `since`, the pump's loop and the close codes. `ws`, `sse` and
-`data_channel` bring a `send` that waits while their peer is slow; that is all the back pressure there is.
+It parses `session`, `channels` and `since`, and decides on close codes. Each of the three passes a `send`
+that waits while its peer is slow; there is no other back pressure.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript.event_log import EncodedEvent
 
 BATCH_EVENTS = 32
-"""Taken at once; small, so that a replay to one watcher leaves room for live events to others."""
+"""Events taken at once. Few, so that a replay to one watcher does not delay live events to others."""
 SEQ_MAX = 2**53
 QUERY_FIELDS = ("session", "channels", "since", "token", "lastEventId")
-"""lastEventId: how programs without an EventSource of their own send Last-Event-ID."""
+"""lastEventId: programs that have no EventSource send Last-Event-ID in this form."""
 
 CLOSE_CODES = {401: 4401, 403: 4403, 404: 4404, 429: 4429, 503: 1013}
 """HTTP status of a refusal -> WebSocket close code."""
@@ -37,7 +37,7 @@ REASON_OF_END = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a watcher asks for. None: the current session, all channels, live events only."""
+    """The request of a watcher. None: the current session, all channels, live events only."""
 
     session: str | None = None
     channels: frozenset[str] | None = None
@@ -78,7 +78,7 @@ async def pump(
     idle_s: float | None = None,
     on_idle: Callable[[], Awaitable[None]] | None = None,
 ) -> End:
-    """Send a watcher's events as they come, until it ends; says why it did.
+    """Send a watcher's events as they come, until it ends. Returns the reason.
 
     on_idle: called after each `idle_s` without events. A `send` that is stuck is given up when the watcher
     overflows or the server stops. Raises what `send` raises when the peer has gone.

@@ -1,8 +1,8 @@
 """`GET /ws`: a session's events over a WebSocket.
 
-Owns the socket's life: the upgrade, pings, close codes. A refusal is a close code after the upgrade, since a
-browser shows a page nothing else; only a foreign origin is refused before it, with 403. What a watcher sends
-is ignored.
+It upgrades the connection, answers pings and sends close codes. A refusal is a close code after the upgrade,
+because a browser shows nothing else to a page; only a foreign origin is refused before it, with 403. Messages
+of a watcher are ignored.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ logger = logging.getLogger(__name__)
 PING_S = 20.0
 CLOSE_POLL_S = 0.05
 CLOSE_TIMEOUT_S = 0.7
-"""A peer that does not read cannot be told why; after this long its connection is cut."""
+"""A peer that does not read does not get the close frame; after this time its connection is cut."""
 WRITER_LIMIT_BYTES = 16 * 1024
 """Bytes written before `send` waits for a slow peer; the transport holds another 64 KiB."""
 MESSAGE_BYTES_MAX = 4096
-"""A watcher has nothing to say."""
+"""Longest message of a watcher: watchers send only pings and close frames."""
 CLOSE_FLOOD = 1008
 FLOOD = f"more than {MESSAGES_MAX} messages in {MESSAGES_WITHIN_S:g} s; a watcher has nothing to say"
 
@@ -78,7 +78,7 @@ class WatchSocket:
 
 
 class _Conversation:
-    """One socket with its watcher: the reader sees the peer leave, the writer sends and closes."""
+    """One socket with its watcher. The reader notices that the peer has left; the writer sends and closes."""
 
     def __init__(self, request: web.Request, socket: web.WebSocketResponse, watcher: Watcher) -> None:
         self._request = request
@@ -98,7 +98,7 @@ class _Conversation:
                 await writer
 
     async def _read(self) -> None:
-        """Until the peer has left, or has said more than somebody who only watches has to say."""
+        """Wait until the peer has left, or has sent more than a watcher needs to send."""
         loop, said = asyncio.get_running_loop(), watcher_messages()
         async for message in self._socket:
             if message.type is WSMsgType.PONG:
@@ -122,13 +122,13 @@ class _Conversation:
 
 
 async def _close(request: web.Request, socket: web.WebSocketResponse, code: int, reason: str) -> None:
-    """Say why and close; cut the connection of a peer that does not take that within CLOSE_TIMEOUT_S.
+    """Send the reason and close. Cut the connection of a peer that does not read it in CLOSE_TIMEOUT_S.
 
     No drain: aiohttp keeps the future of a `send` that was given up, and the next drain would await that one.
     """
     with contextlib.suppress(ConnectionError):
         await socket.close(code=code, message=close_reason(reason), drain=False)
-    # aiohttp closes the transport gently, which waits for ever to send what a deaf peer does not take.
+    # aiohttp closes the transport in order: it waits without a limit until a peer has read everything.
     deadline_s = asyncio.get_running_loop().time() + CLOSE_TIMEOUT_S
     while (transport := request.transport) is not None:
         if asyncio.get_running_loop().time() > deadline_s:
