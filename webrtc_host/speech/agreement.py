@@ -23,7 +23,7 @@ SETTLED_SAMPLES = 1000 * SAMPLES_PER_MS
 ALIKE_WORDS_MIN = 3
 """So many same words in a row behind a difference mean that both interims agree again."""
 LENGTH_SAMPLES_MIN = 1500 * SAMPLES_PER_MS
-"""Shorter agreed text waits for more, unless it ends a sentence: a line of two words is hard to read."""
+"""Shorter agreed text behind the last sentence waits for more: a line of two words is hard to read."""
 LOGPROB_MIN = -0.8
 """An interim that is less sure of itself agrees with nothing."""
 
@@ -53,8 +53,7 @@ class Agreement:
         agreed = list(words[: _agreed(before, words, safe_to - SETTLED_SAMPLES)])
         while agreed and (agreed[-1].end_sample > safe_to or _has_figure(agreed[-1])):
             agreed.pop()
-        if not _is_long_enough(agreed):
-            agreed = []
+        agreed = _readable(agreed)
         self._words = words[len(agreed) :]
         return agreed
 
@@ -93,7 +92,9 @@ def _are_apart(one: Word, other: Word) -> bool:
     return abs(one.start_sample - other.start_sample) > APART_SAMPLES_MAX
 
 
-def _is_long_enough(words: Sequence[Word]) -> bool:
-    if not words:
-        return False
-    return ends_sentence(words[-1]) or words[-1].end_sample - words[0].start_sample >= LENGTH_SAMPLES_MIN
+def _readable(words: list[Word]) -> list[Word]:
+    """The words up to the last end of a sentence, and what follows it if that is long enough for a line."""
+    rest_from = max((n for n, word in enumerate(words, 1) if ends_sentence(word)), default=0)
+    rest = words[rest_from:]
+    is_line = bool(rest) and rest[-1].end_sample - rest[0].start_sample >= LENGTH_SAMPLES_MIN
+    return words if is_line else words[:rest_from]

@@ -75,6 +75,14 @@ def test_a_short_beginning_waits_for_more_unless_it_ends_a_sentence() -> None:
     assert fed(agreement, ended, 5 * 400 * MS) == "alpha one."
 
 
+def test_a_short_rest_behind_the_end_of_a_sentence_waits_for_more() -> None:
+    ended = [*WORDS[:4], Word("gate.", WORDS[4].start_sample, WORDS[4].end_sample, 1.0), *WORDS[5:10]]
+    agreement = Agreement()
+    fed(agreement, ended, 9 * 400 * MS)
+    # "seven" is safe too, but would be a line of one word.
+    assert fed(agreement, ended, 10 * 400 * MS) == "alpha one proceed to gate."
+
+
 @pytest.mark.parametrize("which", ["first", "second"])
 def test_an_interim_that_is_unsure_of_itself_agrees_with_nothing(which: str) -> None:
     agreement = Agreement()
