@@ -25,7 +25,8 @@ import numpy as np
 import psutil
 
 from bench.http_answers import answers_of, faults_of, socket_faults
-from bench.http_mutations import Spoilt, Target, spoilt
+from bench.http_mutations import spoilt
+from bench.http_requests import Spoilt, Target
 from bench.live_channel import LiveChannel
 from bench.socket_mutations import spoilt_socket
 from tests.support.recordings import wav

@@ -10,7 +10,8 @@ import random
 import struct
 import zlib
 
-from bench.http_mutations import Spoilt, Target, odd_json
+from bench.http_body_mutations import odd_json
+from bench.http_requests import Spoilt, Target
 
 Chance = random.Random
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA

@@ -63,6 +63,10 @@ def error_body(code: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message}}
 
 
+BEHIND = "behind"
+"""Error code of a final that waited longer than `Window.start_within_ms`: it is to be decoded later."""
+
+
 class Priority(StrEnum):
     INTERIM = "interim"  # may be replaced by a newer one of its channel, or shed
     FINAL = "final"  # never dropped

@@ -20,7 +20,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from host_stt.contract import Priority, Window, WindowError
+from host_stt.contract import BEHIND, Priority, Window, WindowError
 from host_stt.cost import CostModel
 from host_stt.load_levels import Load, LoadControl
 
@@ -84,7 +84,7 @@ class Refused:
     @property
     def answer(self) -> WindowError:
         if self.reason is ShedReason.BEHIND:
-            return WindowError(self.ticket.window.id, "behind", SENTENCES[self.reason], is_retryable=False)
+            return WindowError(self.ticket.window.id, BEHIND, SENTENCES[self.reason], is_retryable=False)
         is_interim = self.ticket.window.priority is Priority.INTERIM
         code = "overloaded" if self.reason is ShedReason.FULL and not is_interim else "shed"
         # A client that gets "overloaded" sends the window again. A shed interim is not sent again, because

@@ -43,7 +43,7 @@ class ConnectionLimits:
         if min(self.total, self.strangers_per_address, self.descriptors, self.unsent_bytes) < 1:
             raise ValueError("every limit of connections must be at least 1")
         if min(self.silent_s, self.head_s, self.stall_s) <= 0:
-            raise ValueError("every time limit of connections must be over 0 s")
+            raise ValueError("a time limit of connections must be longer than 0 s")
 
 
 class Stage(Enum):

@@ -109,7 +109,7 @@ TOKEN_CHARS_MIN, TOKEN_CHARS_MAX = 8, 500
 
 
 def _token(text: str) -> str:
-    """A token that callers can send: long enough that nobody can guess it, without spaces at its ends."""
+    """A token that callers can send: too long to be guessed, without spaces at its ends."""
     if not TOKEN_CHARS_MIN <= len(text) <= TOKEN_CHARS_MAX:
         raise ValueError(
             f"it has {len(text)} characters; a token has at least {TOKEN_CHARS_MIN} and at most "

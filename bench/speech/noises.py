@@ -1,4 +1,4 @@
-"""Generated audio in which nobody speaks: noise, hum, tones, signals, clicks and digital silence.
+"""Generated audio without speech: noise, hum, tones, signals, clicks and digital silence.
 
 Deterministic in its seed. What a radio or telephone line carries between words, at levels from -50 to
 -6 dBFS over a bed of -80 to -60 dBFS, steady, in bursts and fading.

@@ -20,7 +20,7 @@ from host_stt.contract import RequestError, error_body
 from webrtc_host.config import LimitsConfig
 from webrtc_host.events import Event
 from webrtc_host.http.routes import add_routes
-from webrtc_host.seams import Block, BlockKind, EventType
+from webrtc_host.seams import Block, BlockKind, EventType, OpusPacket
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript.event_codec import wire_fields
@@ -77,6 +77,20 @@ class BlockRecorder:
 
     def samples_of(self, kind: BlockKind) -> int:
         return sum(len(block.samples) for block in self.blocks if block.kind is kind)
+
+
+class PacketArchive:
+    """An AudioArchive that keeps packets in a list."""
+
+    is_keeping = True
+
+    def __init__(self) -> None:
+        self.packets: list[OpusPacket] = []
+
+    def archive_packet(self, packet: OpusPacket) -> None:
+        self.packets.append(packet)
+
+    def archive_block(self, block: Block) -> None: ...
 
 
 class Rig:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from host_stt.contract import Word
+from host_stt.contract import BEHIND, Word
 from webrtc_host.events import (
     ChannelClosed,
     CoverageChanged,
@@ -28,7 +28,7 @@ NEAR_MS = 1000
 """Two readings of one utterance, or of one word, begin at most this far apart."""
 NEAR_SAMPLES = NEAR_MS * SAMPLES_PER_MS
 WANT_OF_ENGINE = frozenset(
-    ("deadline", "unreachable", "overloaded", "engine_starting", "engine_stopping", "engine_lost", "behind")
+    ("deadline", "unreachable", "overloaded", "engine_starting", "engine_stopping", "engine_lost", BEHIND)
 )
 """Codes of `window.failed` that mean: there was no engine, or no room in it. A later try can succeed. With
 every other code the engine had the window and could not read it.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from host_stt.contract import EndReason, Priority, Transcript, Window
+from host_stt.contract import BEHIND, EndReason, Priority, Transcript, Window
 from webrtc_host.errors import EngineError
 from webrtc_host.events import EventSink
 from webrtc_host.seams import Clock, CoverageNotes, CoverageState, Transcriber
@@ -31,9 +31,6 @@ from webrtc_host.speech.unread import UnreadSpeech
 from webrtc_host.speech.windowing import WindowSpec
 
 logger = logging.getLogger(__name__)
-
-BEHIND = "behind"
-"""The engine's error code for a final that waited longer than `start_within_ms`."""
 
 
 class Terms(Protocol):

@@ -74,14 +74,10 @@ class WindowSpec:
 
     def has_audio_of(self, other: WindowSpec) -> bool:
         """Whether both are the same final, for the engine: the same number and the same audio."""
-        mine = (self.utterance_id, self.number, self.start_sample, self.end_sample, self.priority)
-        return mine == (
-            other.utterance_id,
-            other.number,
-            other.start_sample,
-            other.end_sample,
-            other.priority,
-        )
+        return self._engine_key() == other._engine_key()
+
+    def _engine_key(self) -> tuple[str, int, int, int, Priority]:
+        return self.utterance_id, self.number, self.start_sample, self.end_sample, self.priority
 
 
 @dataclass(slots=True)
@@ -195,7 +191,7 @@ class Windowing:
         else:
             end = min(before + self._samples(self._config.trailing_ms), pause_end)
         utterance.next_start = before + (end - before) // 2
-        return [self._final(utterance, start, end, utterance.next_start, before)]
+        return [self._counted_final(utterance, start, end, before)]
 
     def _cut_one(self, utterance: _Utterance) -> WindowSpec:
         start = utterance.next_start
@@ -206,7 +202,7 @@ class Windowing:
         overlap_high = end - length * self._config.overlap_percent_min // 100
         overlap_low = end - length * self._config.overlap_percent_max // 100
         utterance.next_start = self._quietest(overlap_low, overlap_high)
-        return self._final(utterance, start, end, utterance.next_start, end)
+        return self._counted_final(utterance, start, end, end)
 
     def _last(self, event: SpeechEnded, audio_end_sample: int) -> list[WindowSpec]:
         utterance, self._utterance = self._utterance, None
@@ -233,15 +229,9 @@ class Windowing:
             start = max(self._floor_sample, start - missing, 0)
         return self._spec(utterance, start, end, end, speech_end, is_last=True)
 
-    def _final(
-        self,
-        utterance: _Utterance,
-        start: int,
-        end: int,
-        next_start: int,
-        speech_end: int,
-    ) -> WindowSpec:
-        spec = self._spec(utterance, start, end, next_start, speech_end)
+    def _counted_final(self, utterance: _Utterance, start: int, end: int, speech_end: int) -> WindowSpec:
+        """A final inside speech; the next one begins at `utterance.next_start`."""
+        spec = self._spec(utterance, start, end, utterance.next_start, speech_end)
         utterance.finals += 1
         return spec
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.peers import BlockRecorder, Rig
+from tests.support.peers import BlockRecorder, PacketArchive, Rig
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType, OpusPacket
@@ -338,23 +338,9 @@ async def test_blocks_never_overlap_and_never_go_back_over_reconnects(
         assert len(b.samples) and b.samples[0] == b.start_sample  # cut at the front, never moved
 
 
-class PacketList:
-    """An AudioArchive that keeps packets in a list."""
-
-    is_keeping = True
-
-    def __init__(self) -> None:
-        self.packets: list[OpusPacket] = []
-
-    def archive_packet(self, packet: OpusPacket) -> None:
-        self.packets.append(packet)
-
-    def archive_block(self, block: Block) -> None: ...
-
-
 async def test_packets_go_to_the_archive_unchanged_unless_they_overlap_earlier_audio() -> None:
     World().open().archive_packet(OpusPacket(0, 320, b"nobody keeps"))
-    archive = PacketList()
+    archive = PacketArchive()
     channel = World(make_archive=lambda *_: archive).open()
     for start_ms in (0, 20, 30, 60):
         packet = OpusPacket(start_ms * MS, 20 * MS, b"%d" % start_ms)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from aiortc.rtp import RtpPacket
 
-from tests.support.peers import BlockRecorder, Rig
+from tests.support.peers import BlockRecorder, PacketArchive, Rig
 from tests.support.polling import until
 from tests.support.rtp import PACKET, a_receiver, assert_contiguous, hum_packets, receive, samples_of
 from webrtc_host.config import MediaConfig
 from webrtc_host.media.opus import OpusDecoder
-from webrtc_host.seams import Block, BlockKind, ChannelState, OpusPacket
+from webrtc_host.seams import Block, BlockKind, ChannelState
 from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 from webrtc_host.session.registry import Connection, MakeArchive
 from webrtc_host.transport.reception import RECEPTION
@@ -74,20 +74,8 @@ async def world() -> AsyncIterator[World]:
     await made.feed.stop()
 
 
-class ArchiveList:
-    is_keeping = True
-
-    def __init__(self) -> None:
-        self.packets: list[OpusPacket] = []
-
-    def archive_packet(self, packet: OpusPacket) -> None:
-        self.packets.append(packet)
-
-    def archive_block(self, block: Block) -> None: ...
-
-
 async def test_packets_become_blocks_and_are_archived_unchanged() -> None:
-    archive = ArchiveList()
+    archive = PacketArchive()
     world = World(lambda *_: archive)
     world.feed.start()
     await world.play(0, 100)
