@@ -266,12 +266,12 @@ def test_a_flood_is_one_line_in_ten_seconds(caplog: pytest.LogCaptureFixture) ->
             world.admit(f"{second}-{number}")
         world.after(1)
     assert len(caplog.records) == 2
-    assert "500 made room for newer ones" in caplog.text or "made room" in caplog.text
+    assert "made room" in caplog.text
     assert len(world.book) == 10
 
 
 def test_limits_must_let_something_through() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ConnectionLimits(total=0)
-    with pytest.raises(ValueError, match="over 0"):
+    with pytest.raises(ValueError, match="longer than 0"):
         ConnectionLimits(head_s=0)
