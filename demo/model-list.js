@@ -1,10 +1,10 @@
-/* The health page's list of models on the engine's machine: what each costs, and a button that changes the model.
+/* The health page's list of models on the engine's machine: the cost of each, and a button that changes the model.
  *
- * Owns the table and the request; what is known of the models comes from /ready. The table is drawn again only when
- * something in it changed, so that a button under the pointer stays where it is. */
+ * The models and their costs come from /ready. The table is drawn again only when something in it has changed, so
+ * that a button under the pointer stays where it is. */
 
 import { request } from "./api.js";
-import { make, shown } from "./plots.js";
+import { make, shown, table } from "./plots.js";
 
 const HEADS = ["Model", "", "A window", "Final text, p95", ""];
 
@@ -16,7 +16,7 @@ export class ModelList {
     this.section = section;
     this.about = section.querySelector("#models-about");
     this.list = section.querySelector("#models-list");
-    this.said = section.querySelector("#models-said");
+    this.message = section.querySelector("#models-said");
   }
 
   /** engine: the object `engine` of /ready; without `models` (while the engine starts) the last list stays. */
@@ -37,17 +37,14 @@ export class ModelList {
 
   #draw(models, isAuto) {
     this.list.replaceChildren();
-    const whole = make("table", null, make("div", null, this.list, "wide"));
-    const top = make("tr", null, make("thead", null, whole));
-    for (const head of HEADS) head ? (make("th", head, top).scope = "col") : make("td", null, top);
-    const inside = make("tbody", null, whole);
-    for (const model of models) {
-      const note = model.note || (model.keeps_limit === false ? "too slow for these channels" : "");
-      const place = row(inside, [model.name, shown(model.final_ms, "ms"), estimate(model), note]);
-      if (model.is_chosen) make("strong", isAuto ? "in use, by auto" : "in use", place);
-      else this.#button(model.name, place);
+    // The second cell, near the name so that a phone shows it, gets the state or the button.
+    const rows = models.map((model) => [model.name, "", shown(model.final_ms, "ms"), estimate(model), noteOf(model)]);
+    if (!isAuto) rows.push(["auto", "", "", "", "the most accurate model that is fast enough"]);
+    for (const [n, line] of table(this.list, HEADS, rows).entries()) {
+      const place = line.children[1];
+      if (models[n]?.is_chosen) make("strong", isAuto ? "in use, by auto" : "in use", place);
+      else this.#button(rows[n][0], place);
     }
-    if (!isAuto) this.#button("auto", row(inside, ["auto", "", "", "the most accurate model that is fast enough"]));
   }
 
   #button(name, parent) {
@@ -60,24 +57,19 @@ export class ModelList {
   async #change(name) {
     if (this.#isChanging) return;
     this.#isChanging = true;
-    this.said.textContent = `Changing to ${name} …`;
+    this.message.textContent = `Changing to ${name} …`;
     try {
-      this.said.textContent = (await request("PUT", "api/model", { model: name })).message;
+      this.message.textContent = (await request("PUT", "api/model", { model: name })).message;
     } catch (error) {
-      this.said.textContent = `The model was not changed: ${error.detail || error.message}`;
+      this.message.textContent = `The model was not changed: ${error.detail || error.message}`;
     } finally {
       this.#isChanging = false;
     }
   }
 }
 
-/** A row of the table; returns its second cell, which is empty: near the name, so that a phone shows it. */
-function row(inside, [name, ...cells]) {
-  const line = make("tr", null, inside);
-  make("th", name, line).scope = "row";
-  const place = make("td", null, line);
-  for (const cell of cells) make("td", cell, line);
-  return place;
+function noteOf(model) {
+  return model.note || (model.keeps_limit === false ? "too slow for these channels" : "");
 }
 
 function estimate(model) {

@@ -24,6 +24,7 @@ export function shown(value, unit = "") {
   return unit ? `${text}\u00a0${unit}` : text;
 }
 
+/** Draw a table; the first cell of each row is its head. Returns the row elements. */
 export function table(parent, heads, rows) {
   const box = make("div", null, parent, "wide"), whole = make("table", null, box);
   if (heads.some(Boolean)) {
@@ -31,11 +32,12 @@ export function table(parent, heads, rows) {
     for (const head of heads) head ? (make("th", head, top).scope = "col") : make("td", null, top);
   }
   const inside = make("tbody", null, whole);
-  for (const [name, ...cells] of rows) {
+  return rows.map(([name, ...cells]) => {
     const line = make("tr", null, inside);
     make("th", name, line).scope = "row";
     for (const cell of cells) make("td", shown(cell), line);
-  }
+    return line;
+  });
 }
 
 function svg(tag, values, parent) {
