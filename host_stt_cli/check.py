@@ -11,7 +11,8 @@ from host_stt_cli.certificate import server_context
 from host_stt_cli.config import GLOSSARY_NAME, find_file
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
-from webrtc_host.speech.glossary import GlossaryError, read_file
+from webrtc_host.glossary.mistakes import GlossaryError
+from webrtc_host.glossary.yaml_file import read_file
 
 
 @click.command()

@@ -21,8 +21,8 @@ from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest.measures import Arrived
 from host_stt_cli.loadtest.sounds import NOISE_DBFS
 from webrtc_host.events import Event
+from webrtc_host.glossary.entries import PromptTerms
 from webrtc_host.seams import SAMPLES_PER_MS, Block, Transcriber, ms_of
-from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import SpeechConfig

@@ -31,6 +31,7 @@ def test_everything_the_server_needs_is_inside(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     needed = [
         *("host_stt_cli/defaults/host-stt.yaml", "host_stt_cli/defaults/glossary.yaml"),
+        "host_stt_cli/defaults/glossary.example.yaml",
         *(
             f"host_stt/starter/{name}"
             for name in ("config.json", "model.bin", "tokenizer.json", "vocabulary.json")

@@ -1,6 +1,6 @@
 """`/api/glossary`: read and replace the glossary, and see the terms in a channel's prompt.
 
-Only the routes; `speech.glossary` holds the list, its checks and its file. Writing a file blocks, so it runs
+Only the routes; `glossary.store` holds the list, its checks and its file. Writing a file blocks, so it runs
 in a thread.
 """
 
@@ -14,12 +14,14 @@ from aiohttp import web
 from pydantic import Field
 
 from webrtc_host.errors import RequestError
+from webrtc_host.glossary.mistakes import GlossaryError
+from webrtc_host.glossary.schema import Defaults, GlossaryList, Pattern, Term
+from webrtc_host.glossary.store import Glossary
 from webrtc_host.http.requests import ChannelName, Query, read_query
 from webrtc_host.http.responses import Response
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
-from webrtc_host.speech.glossary import Glossary, GlossaryError, GlossaryList, Term
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,9 @@ class GlossaryBody(GlossaryList):
 
 class GlossaryResponse(Response):
     version: int = Field(1, description="the version of the file format")
+    defaults: Defaults = Defaults()
     terms: list[Term] = []
+    patterns: list[Pattern] = []
     glossary_version: int = Field(description="the number of changes since the start")
 
 

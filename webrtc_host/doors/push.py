@@ -26,6 +26,7 @@ from host_stt_common.places import NoPlace, Places
 from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
 from webrtc_host.doors.upload_tracks import read_recording
 from webrtc_host.errors import EngineError, Overloaded, RequestError
+from webrtc_host.glossary.entries import PromptTerms
 from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.auth import key_of
 from webrtc_host.http.body import name_field, read_json_object
@@ -38,7 +39,6 @@ from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, Transcriber
 from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 from webrtc_host.session.registry import NAME_CHARS_MAX, Connection, SessionRegistry
 from webrtc_host.speech.final_text import FinalText, TextStage
-from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.lines import write_failed, write_final
 from webrtc_host.speech.unread import split_window
 

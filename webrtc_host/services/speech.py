@@ -18,6 +18,9 @@ from host_stt.contract import TERMS_MAX
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.errors import ConfigError
 from webrtc_host.events import ChannelStateChanged, Event, EventSink
+from webrtc_host.glossary.entries import PromptTerms
+from webrtc_host.glossary.mistakes import GlossaryError
+from webrtc_host.glossary.store import Glossary
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
     Block,
@@ -27,7 +30,6 @@ from webrtc_host.seams import (
 )
 from webrtc_host.session.channel import Channel, Pipeline
 from webrtc_host.speech.final_text import TextStage
-from webrtc_host.speech.glossary import Glossary, GlossaryError, PromptTerms
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import SpeechConfig

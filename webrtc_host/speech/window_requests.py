@@ -16,12 +16,12 @@ from typing import Protocol
 from host_stt.contract import BEHIND, EndReason, Priority, Transcript, Window
 from webrtc_host.errors import EngineError
 from webrtc_host.events import EventSink
+from webrtc_host.glossary.entries import PromptTerms
 from webrtc_host.seams import Clock, CoverageNotes, CoverageState, Transcriber
 from webrtc_host.speech.analysis import WindowAudio
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
 from webrtc_host.speech.evidence import is_believable
 from webrtc_host.speech.final_text import TextStage
-from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.language import LanguageLock
 from webrtc_host.speech.lines import LineWriter
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class Terms(Protocol):
-    """Gives the glossary terms of a window; `speech.glossary.Glossary` implements it."""
+    """Gives the glossary terms of a window; `glossary.store.Glossary` implements it."""
 
     def prompt_for(self, channel: str) -> PromptTerms: ...
 

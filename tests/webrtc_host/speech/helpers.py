@@ -14,8 +14,8 @@ from host_stt.contract import SAMPLE_RATE, Answer, Float32Array, Transcript, Win
 from host_stt.engines.base import Engine
 from webrtc_host.errors import EngineError
 from webrtc_host.events import Event
+from webrtc_host.glossary.entries import PromptTerms
 from webrtc_host.seams import Block, EventType
-from webrtc_host.speech.glossary import PromptTerms
 from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.transcript.event_codec import wire_fields
 

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from host_stt.contract import TERMS_MAX
-from webrtc_host.speech.glossary import FILE_BYTES_MAX, FORMER_COPY, Glossary, GlossaryError, PromptTerms
+from webrtc_host.glossary.entries import PromptTerms
+from webrtc_host.glossary.mistakes import GlossaryError
+from webrtc_host.glossary.schema import ENTRIES_MAX
+from webrtc_host.glossary.store import Glossary
+from webrtc_host.glossary.yaml_file import FILE_BYTES_MAX
 
 FULL: dict[str, Any] = {
     "version": 1,
@@ -43,10 +46,9 @@ def test_a_missing_or_empty_file_is_an_empty_list(path: Path) -> None:
     glossary = Glossary(path)
     glossary.load()
     assert glossary.as_dict() == {"version": 1}
-    path.parent.mkdir()
     path.write_text("")
     glossary.load()
-    assert glossary.version == 2
+    assert glossary.version == 1, "the same list keeps its version"
     assert glossary.prompt_for("C01").terms == ()
 
 
@@ -58,18 +60,16 @@ def test_a_missing_or_empty_file_is_an_empty_list(path: Path) -> None:
         ({"terms": [{"canonical": ""}]}, "terms[0].canonical"),
         ({"terms": [{"canonical": "a\nb"}]}, "control character"),
         ({"terms": [{"canonical": "x" * 201}]}, "terms[0].canonical"),
-        ({"terms": [{"canonical": "A", "channels": ["C1"]}]}, "terms[0].channels[0]: a channel is C01"),
         (
-            {"terms": [{"canonical": "A", "aliases": ["a"]}]},
-            "terms[0].aliases: this version does not use this key; it uses canonical and channels",
+            {"terms": [{"canonical": "A", "channels": ["C1"]}]},
+            "terms[0].channels[0] (term 'A'): a channel is C01",
         ),
         (
-            {"defaults": {"boost": 2.0}},
-            "defaults: this version does not use this key; it uses version and terms",
+            {"terms": [{"canonical": "A", "aliasses": ["a"]}]},
+            "terms[0].aliasses (term 'A'): is not a key of the glossary here; did you mean `aliases`?",
         ),
-        ({"patterns": []}, "patterns: this version does not use this key"),
         ({"terms": [{"canonical": "A"}, {"canonical": "a"}]}, "'a' is in the list twice"),
-        ({"terms": [{"canonical": f"T{i}"} for i in range(TERMS_MAX + 1)]}, "terms"),
+        ({"terms": [{"canonical": f"T{i}"} for i in range(ENTRIES_MAX + 1)]}, "terms: has more than 4000"),
     ],
 )
 def test_a_list_that_does_not_validate_says_where_and_changes_nothing(
@@ -86,25 +86,6 @@ def test_a_list_that_does_not_validate_says_where_and_changes_nothing(
     assert path.read_bytes() == before
 
 
-def test_a_file_with_keys_of_an_earlier_version_loads_and_a_copy_is_kept(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path.parent.mkdir()
-    former = (
-        "version: 1\ndefaults: {boost: 2.0}\n"
-        "terms: [{canonical: Alpha-1, aliases: [alpha one], class: callsign, channels: [C01]}]\n"
-        "patterns: []\n"
-    )
-    path.write_text(former)
-    glossary = Glossary(path)
-    glossary.load()
-    assert glossary.as_dict() == {"version": 1, "terms": [{"canonical": "Alpha-1", "channels": ["C01"]}]}
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "does not use: aliases, class, defaults, patterns. They are ignored" in warning
-    glossary.replace(FULL)
-    assert path.with_name(FORMER_COPY).read_text() == former, "a change does not lose what the site wrote"
-
-
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -112,7 +93,7 @@ def test_a_file_with_keys_of_an_earlier_version_loads_and_a_copy_is_kept(
         (b"\xff\xfe\xff", "not valid YAML"),
         (b"terms: 3", "terms"),
         (b"terms:", "terms: should be a list"),
-        (b"words:", "words: this version does not use this key"),
+        (b"words:", "words: is not a key of the glossary here; the keys here are version, defaults,"),
         (b" " * (FILE_BYTES_MAX + 1), "over the limit"),
     ],
 )
@@ -140,7 +121,8 @@ def test_when_the_disk_refuses_the_old_list_stays_and_nothing_is_left_over(
     with pytest.raises(OSError, match="No space"):
         glossary.replace({"terms": []})
     assert glossary.prompt_for("C03").terms == ("Gate 7",)
-    assert [p.name for p in path.parent.iterdir()] == ["glossary.yaml"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["glossary-versions", "glossary.yaml"]
+    assert glossary.version == 1
 
 
 def test_readers_see_one_list_or_the_other_while_it_is_replaced() -> None:
@@ -149,11 +131,12 @@ def test_readers_see_one_list_or_the_other_while_it_is_replaced() -> None:
         {"terms": [{"canonical": name + str(i)} for i in range(200)]} for name in ("a", "b")
     ]
     glossary.replace(lists[0])
+    before = glossary.version
     is_done = threading.Event()
 
     def change() -> None:
         for i in range(60):
-            glossary.replace(lists[i % 2])
+            glossary.replace(lists[(i + 1) % 2])
         is_done.set()
 
     thread = threading.Thread(target=change)
@@ -165,4 +148,4 @@ def test_readers_see_one_list_or_the_other_while_it_is_replaced() -> None:
         assert len({term[0] for term in prompt.terms}) == 1
     thread.join()
     assert versions == sorted(versions)
-    assert glossary.version == 61
+    assert glossary.version == before + 60

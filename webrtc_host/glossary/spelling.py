@@ -1,0 +1,14 @@
+"""The key under which two spellings of a glossary are the same.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def key_of(text: str) -> str:
+    """The text without case, width, spaces and punctuation: "Alpha-1" and "alpha 1" are equal."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in folded if c.isalnum())
