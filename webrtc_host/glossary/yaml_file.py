@@ -49,7 +49,9 @@ def parse_yaml(text: str, path: Path | None = None) -> GlossaryList:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        wrong = Mistake((), f"the file is not valid YAML: {problem}", line=mark.line + 1 if mark else None)
+        # The parser names the line after the last one for a text that ends too early.
+        line = min(mark.line + 1, len(text.splitlines())) if mark else None
+        wrong = Mistake((), f"the file is not valid YAML: {problem}", line=line)
         raise GlossaryError([wrong], source) from error
     if reader.mistakes:
         raise GlossaryError(reader.mistakes, source)

@@ -201,7 +201,7 @@ def test_a_term_is_for_its_channels_and_its_language() -> None:
         ("terms: []\nterms: []\n", "2 terms: is set a second time here; keep one"),
         ("terms: &a [*a]\n", "1 the file is not valid YAML: `*a` is not supported here; write the value out"),
         ("terms: [[[[[[[[[x]]]]]]]]]\n", "1 the file is not valid YAML: a value is nested too deeply"),
-        ("terms: [\n", "2 the file is not valid YAML: "),
+        ("terms: [\n", "1 the file is not valid YAML: "),
         ("terms: []\n---\nterms: []\n", "2 a second document begins here; the file has one"),
     ],
 )
