@@ -12,6 +12,8 @@ from __future__ import annotations
 from host_stt_common.names import one_line, without_arrows
 
 VTT_HEAD = "WEBVTT\n\n"
+CUE_MS_MIN = 1000
+"""A cue that is shown for a shorter time cannot be read; guidelines for subtitles ask for 0.8 to 1 s."""
 
 
 def srt_cue(number: int, start_ms: int, end_ms: int, text: str) -> str:

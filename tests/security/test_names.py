@@ -21,7 +21,8 @@ from host_stt.files import formats
 from host_stt.files.formats import Part, Recording
 from host_stt_common.names import name_of, one_line, without_arrows
 from tests.support.desk import Desk, a_config, running_desk
-from webrtc_host.transcript.export_formats import Clock, Format, Line, Times, Writer
+from webrtc_host.transcript.export_formats import Clock, Format, Times, Writer
+from webrtc_host.transcript.export_lines import Line
 
 FORGED_LINE = "x\n[00:00.000 - 00:01.000] C09 chief: I confess"
 FORGED_CUE = (
@@ -70,7 +71,7 @@ def lines_of(texts: list[tuple[str, str]]) -> list[Line]:
 def written(kind: Format, lines: list[Line]) -> str:
     writer = Writer(kind, TIMES, is_merged=True)
     # As it is sent: a lone surrogate has no UTF-8.
-    return (writer.head() + writer.lines(lines)).encode(errors="replace").decode()
+    return (writer.head() + writer.lines(lines) + writer.tail()).encode(errors="replace").decode()
 
 
 def vtt_captions(text: str) -> list[Any]:

@@ -51,12 +51,11 @@ class Record:
         self.segments += 1
         segment = f"g_{self.segments}"
         fields: dict[str, Any] = {"end_ms": start_ms + 1500, "raw": text, "language": "ko", "conf": -0.27}
-        fields |= {"words": [], "edits": [], **more}
+        fields |= {"utterance": f"u_{self.segments}", "words": [], "edits": [], **more}
         log.emit(
             an_event(
                 EventType.SEGMENT_FINAL,
                 channel,
-                utterance=f"u_{self.segments}",
                 segment=segment,
                 start_ms=start_ms,
                 text=text,

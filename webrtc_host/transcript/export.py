@@ -1,8 +1,8 @@
 """Exports: writes one session, or a part of it, as a file, while reading it from the record.
 
 This module reads the record in pages, and fills zip files. `export_formats.py` has the text formats; a
-`AudioReader` gives the audio. Invariant: at most one page of lines and one piece of audio are in memory,
-however long the session is.
+`AudioReader` gives the audio. Invariant: at most one page of lines, the lines of a minute before it and one
+piece of audio are in memory, however long the session is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from sqlalchemy import Connection, Row
 
 from host_stt_common.names import one_line
 from webrtc_host.transcript import records
-from webrtc_host.transcript.export_formats import Clock, Format, Line, Times, Writer, coverage_csv
+from webrtc_host.transcript.export_formats import Clock, Format, Times, Writer, coverage_csv
+from webrtc_host.transcript.export_lines import Line
 from webrtc_host.transcript.records import Span
 from webrtc_host.transcript.revisions import with_revision
 from webrtc_host.transcript.store import Store
@@ -74,6 +75,8 @@ class Exporter:
         async for lines in self._pages(request.span):
             if text := await asyncio.to_thread(writer.lines, lines):
                 yield text.encode(errors="replace")
+        if text := writer.tail():
+            yield text.encode(errors="replace")
 
     async def zip(self, request: ExportRequest) -> AsyncIterator[bytes]:
         """A zip file with all text formats, the coverage, a description, and the audio of each channel."""
@@ -185,4 +188,5 @@ def _line(row: Row[Any]) -> Line:
         language=row.language or "",
         conf=row.conf,
         event=with_revision(row.data, row.revised_data),
+        utterance=row.utterance,
     )

@@ -3,7 +3,8 @@
 Pure: takes lines, returns text, in pieces, so that a long session is never in memory as a whole. This module
 has the formats, and what each of them must not contain; `export.py` reads the lines. Invariants: no text can
 end a subtitle early or begin a markup tag, and no CSV cell is taken for a formula. Each line gives exactly
-one line or one cue, even with labels of old records, which may contain any character.
+one row or one cue, even with labels of old records, which may contain any character. Plain text has one line
+for each utterance (`export_lines.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from host_stt_common.names import one_line
 from host_stt_common.subtitles import VTT_HEAD, srt_cue, vtt_cue
+from webrtc_host.transcript.export_lines import Cues, Line, Paragraphs, Unchanged
 from webrtc_host.transcript.timecode import timecode
 
 
@@ -38,32 +40,6 @@ class Format(StrEnum):
     VTT = "vtt"
     CSV = "csv"
     JSONL = "jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One final."""
-
-    channel: str
-    label: str
-    segment: str
-    start_ms: int
-    end_ms: int
-    text: str
-    raw: str
-    language: str = ""
-    conf: float | None = None
-    event: str = ""  # its JSON, as watchers got it, with its revision
-
-    @property
-    def plain(self) -> str:
-        """The text on one line, without control characters."""
-        return one_line(self.text)
-
-    @property
-    def speaker(self) -> str:
-        label = one_line(self.label)
-        return self.channel if label in ("", self.channel) else f"{self.channel} {label}"
 
 
 _ESCAPED_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -99,7 +75,7 @@ class Times:
 
 
 class Writer:
-    """Writes one file in one format: call `head`, then `lines` any number of times."""
+    """Writes one file in one format: call `head`, then `lines` any number of times, then `tail`."""
 
     def __init__(self, kind: Format, times: Times, *, is_merged: bool) -> None:
         """is_merged: lines of several channels, so each line names its channel."""
@@ -107,6 +83,7 @@ class Writer:
         self._times = times
         self._is_merged = is_merged
         self._number = 0
+        self._held = _HELD.get(kind, Unchanged)()
 
     def head(self) -> str:
         if self._kind is Format.VTT:
@@ -115,8 +92,17 @@ class Writer:
         return "\ufeff" + _csv([CSV_COLUMNS]) if self._kind is Format.CSV else ""
 
     def lines(self, lines: Iterable[Line]) -> str:
+        """The next lines as text. lines: in order of their start. Some wait for the lines after them."""
+        kept = (line for line in lines if line.plain or self._kind is Format.JSONL)
+        return self._written(ready for line in kept for ready in self._held.feed(line))
+
+    def tail(self) -> str:
+        """The lines that still wait."""
+        return self._written(self._held.rest())
+
+    def _written(self, lines: Iterable[Line]) -> str:
         form = _FORMS[self._kind]
-        return "".join(form(self, line) for line in lines if line.plain or self._kind is Format.JSONL)
+        return "".join(form(self, line) for line in lines)
 
     def _txt(self, line: Line) -> str:
         start, end = self._times.text(line.start_ms), self._times.text(line.end_ms)
@@ -162,6 +148,12 @@ _FORMS: dict[Format, Callable[[Writer, Line], str]] = {
     Format.VTT: Writer._vtt,
     Format.CSV: Writer._csv,
     Format.JSONL: Writer._jsonl,
+}
+
+_HELD: dict[Format, type[Paragraphs | Cues]] = {
+    Format.TXT: Paragraphs,
+    Format.SRT: Cues,
+    Format.VTT: Cues,
 }
 
 CSV_COLUMNS = [
