@@ -1,20 +1,31 @@
 /* Makes files from the lines on the page: TXT, SRT, JSON. Pure, except `save`, which starts a download. */
 
 import { timecode } from "./timecode.js";
+import { grouped, textOf } from "./utterances.js";
 
+const CUE_MS_MIN = 1000; // a shorter subtitle cannot be read; as in host_stt_common/subtitles.py
 const TYPES = { txt: "text/plain", srt: "application/x-subrip", json: "application/json" };
 
-/** One line of text for each line. Also used to copy. */
+/** One line of text for each line on screen. Also used to copy. */
 export function asText(lines) {
-  return lines.map((line) => `[${timecode(line.start_ms)}] ${line.channel} ${line.text}\n`).join("");
+  const asLine = (group) => `[${timecode(group[0].start_ms)}] ${group[0].channel} ${textOf(group)}\n`;
+  return grouped(lines).map(asLine).join("");
 }
 
-/** SubRip: numbers from 1, always with hours, a comma before the milliseconds, an empty line after each entry. */
+/** SubRip, one entry for each final: a whole utterance is too long for a subtitle. Numbers from 1, always with hours, a
+ *  comma before the milliseconds, an empty line after each entry. */
 function asSrt(lines) {
   const ordered = [...lines].sort((a, b) => a.start_ms - b.start_ms);
   return ordered
-    .map((line, i) => `${i + 1}\n${srtTime(line.start_ms)} --> ${srtTime(line.end_ms)}\n${line.text}\n\n`)
+    .map((line, i) => `${i + 1}\n${srtTime(line.start_ms)} --> ${srtTime(readableEnd(ordered, i))}\n${line.text}\n\n`)
     .join("");
+}
+
+/** A short text stays for CUE_MS_MIN, but not into the next text of its channel. */
+function readableEnd(ordered, at) {
+  const { channel, start_ms, end_ms } = ordered[at];
+  const next = ordered.slice(at + 1).find((line) => line.channel === channel);
+  return Math.max(end_ms, Math.min(start_ms + CUE_MS_MIN, next?.start_ms ?? Infinity));
 }
 
 function srtTime(ms) {

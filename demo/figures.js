@@ -1,8 +1,7 @@
-/* The figures beside the text: the latency of the finals, and facts about the connection. */
+/* The figures beside the text: the delay of the text, and facts about the connection. */
 
+import { Delays } from "./delays.js";
 import { t } from "./i18n.js";
-
-const LATENCIES_MAX = 500;
 
 /** The percentile of numbers by nearest rank; null without numbers. */
 function percentile(values, rank) {
@@ -11,31 +10,34 @@ function percentile(values, rank) {
   return sorted[Math.max(0, Math.ceil((rank / 100) * sorted.length) - 1)];
 }
 
-export class Latency {
-  #values = [];
+export class DelayFigures {
+  #delays = new Delays();
 
   constructor(box) {
     this.box = box;
     this.redraw();
   }
 
-  add(ms) {
-    if (!Number.isFinite(ms)) return;
-    this.#values.push(ms);
-    if (this.#values.length > LATENCIES_MAX) this.#values.shift();
+  feed(event) {
+    this.#delays.feed(event);
     this.redraw();
   }
 
   redraw() {
-    const show = (rank) => {
-      const ms = percentile(this.#values, rank);
-      return ms === null ? "–" : t("latency.value", { seconds: (ms / 1000).toFixed(2) });
-    };
-    this.box.querySelector("[data-figure=p50]").textContent = show(50);
-    this.box.querySelector("[data-figure=p95]").textContent = show(95);
-    this.box.querySelector("[data-figure=count]").textContent = String(this.#values.length);
+    const { first, final } = this.#delays;
+    for (const [name, values] of Object.entries({ final, first })) {
+      for (const rank of [50, 95]) this.#put(`${name}${rank}`, seconds(percentile(values, rank)));
+    }
+    this.#put("count", String(final.length));
+  }
+
+  #put(name, text) {
+    const place = this.box.querySelector(`[data-figure=${name}]`);
+    if (place.textContent !== text) place.textContent = text;
   }
 }
+
+const seconds = (ms) => (ms === null ? "–" : t("latency.value", { seconds: (ms / 1000).toFixed(2) }));
 
 /** The facts of getStats that the page shows: {codec, rttMs, lost, lossPercent}, each null if unknown. */
 export function summary(report) {

@@ -1,17 +1,17 @@
 /* Live text on screen, for every page that shows it: applies the server's events and draws lines, gaps and notes.
  *
  * Owns the scrolling box and its rows. transcript.js decides what is shown and in which order; this module draws it.
+ * The finals of one utterance share a row, which grows (utterances.js); each final is a span with its own id and time.
  * The box follows the newest line until the user scrolls away; then a button shows the number of new lines.
  * Emits, after drawing: "line", "interim", "state" and "session" (detail: the change, see transcript.js), and
  * "no-text" (detail: {channel, utterance, hasText}) for an utterance that gets no text within the time limit.
  */
 
-import { isLate } from "./events.js";
 import { t } from "./i18n.js";
-import { markedText } from "./line-text.js";
 import { PendingText } from "./pending-text.js";
-import { timecode } from "./timecode.js";
+import { GapRow, LineRow } from "./rows.js";
 import { Transcript } from "./transcript.js";
+import { continues } from "./utterances.js";
 
 const ROWS_MAX = 1000; // more rows make a page slow; exports hold every line of the model
 const NEAR_END_PX = 40;
@@ -21,8 +21,8 @@ export class LiveText extends EventTarget {
   isFollowing = true;
   pending = new PendingText((detail) => this.#giveUp(detail));
   #unseen = 0;
-  #rows = new Map(); // entry of the transcript -> its row
-  #entries = new WeakMap(); // row -> its entry
+  #rows = new Map(); // entry of the transcript -> its LineRow or GapRow
+  #rowOf = new WeakMap(); // node -> its LineRow or GapRow
 
   /** box: the role=log element that scrolls; empty: shown without lines; more: the "n new" button; terms: a Terms;
    *  showsChannel(): whether rows show their channel. */
@@ -59,54 +59,57 @@ export class LiveText extends EventTarget {
   }
 
   #addLine(line) {
-    const row = newRow("line", line.channel, line.start ?? timecode(line.start_ms));
-    row.dataset.segment = line.segment;
-    row.classList.toggle("late", isLate(line));
-    row.append(document.createElement("p"));
-    if (isLate(line)) row.append(remark("source", t(`text.source.${line.source}`)));
-    this.#rows.set(line, row);
-    this.#fillLine(line);
-    this.#place(line, row);
+    const before = this.#neighbour(line, -1);
+    const row = this.#rows.get(before);
+    if (row && continues(row.lines[0], before, line)) this.#extend(row, line, before);
+    else {
+      this.#place(new LineRow([line], this.terms.list));
+      this.#splitAt(line);
+    }
     this.terms.note(line.glossary_version);
   }
 
-  #revise(line) {
-    if (!this.#rows.has(line)) return; // the row is no longer on screen
-    this.#fillLine(line);
+  /** The entry of the same channel before (step -1) or after (step 1) this entry. */
+  #neighbour(entry, step) {
+    const { entries } = this.transcript;
+    let at = entries.lastIndexOf(entry) + step;
+    while (entries[at] && entries[at].channel !== entry.channel) at += step;
+    return entries[at];
+  }
+
+  /** Add a final to the row of its utterance. */
+  #extend(row, line, before) {
+    row.add(line, before, this.terms.list);
+    this.#rows.set(line, row);
+    if (!this.isFollowing) this.#countUnseen();
     this.#follow();
   }
 
-  /** Draw the text of a line that has a row. A revised line shows its first text below the new one. */
-  #fillLine(line) {
-    const row = this.#rows.get(line);
-    const text = row.querySelector("p");
-    if (line.language) text.lang = line.language;
-    text.replaceChildren(...markedText(line, this.terms.list));
-    if (line.original === undefined) return;
-    row.querySelector(".revised")?.remove();
-    const key = line.text.trim() ? "text.revised" : "text.withdrawn";
-    row.append(remark("revised", t(key, { original: line.original })));
+  /** A late final or a gap can lie between two finals of one row: the finals after it get a row of their own. */
+  #splitAt(entry) {
+    const after = this.#neighbour(entry, 1);
+    const row = this.#rows.get(after);
+    if (!row || row.lines.indexOf(after) < 1) return;
+    this.#place(new LineRow(row.cut(after), this.terms.list));
+  }
+
+  #revise(line) {
+    this.#rows.get(line)?.fill(line, this.terms.list); // no row: it is no longer on screen
+    this.#follow();
   }
 
   /** The glossary arrived after the lines that used it: mark the terms in those lines. */
   #markAgain() {
-    for (const [entry] of this.#rows) {
-      if (entry.kind === "line" && entry.glossary_version === this.terms.version) this.#fillLine(entry);
+    for (const [entry, row] of this.#rows) {
+      const isOfVersion = entry.kind === "line" && entry.glossary_version === this.terms.version;
+      if (isOfVersion) row.fill(entry, this.terms.list);
     }
   }
 
   #drawGap(gap) {
     this.#remove(this.#rows.get(gap)); // a gap that became longer
-    const row = newRow("gap", gap.channel, timecode(gap.from_ms));
-    // A channel without a connection is no failure, so it has a look of its own.
-    const kind = gap.reason === "not_fed" ? "unfed" : gap.state;
-    row.dataset.state = kind;
-    const seconds = ((gap.to_ms - gap.from_ms) / 1000).toFixed(1);
-    const text = document.createElement("p");
-    text.textContent = t(`text.gap.${kind}`, { seconds, from: timecode(gap.from_ms), to: timecode(gap.to_ms) });
-    if (gap.reason && kind === gap.state) text.textContent += ` · ${gap.reason}`;
-    row.append(text);
-    this.#place(gap, row);
+    this.#place(new GapRow(gap));
+    this.#splitAt(gap);
   }
 
   /** Add a sentence of the page as the last row. key: of the strings. */
@@ -141,32 +144,40 @@ export class LiveText extends EventTarget {
     if (this.isFollowing) this.box.scrollTop = this.box.scrollHeight;
   }
 
-  /** Put the row of an entry before the row of the next entry that is on screen. */
-  #place(entry, row) {
-    this.#rows.set(entry, row);
-    this.#entries.set(row, entry);
+  /** Put a new row before the row that begins with the next entry on screen. */
+  #place(row) {
+    for (const entry of row.lines) this.#rows.set(entry, row);
+    this.#rowOf.set(row.node, row);
     const { entries } = this.transcript;
     let next = null;
-    for (let at = entries.lastIndexOf(entry) + 1; at < entries.length && !next; at += 1) {
-      next = this.#rows.get(entries[at]) ?? null;
+    for (let at = entries.lastIndexOf(row.lines[0]) + 1; at < entries.length && !next; at += 1) {
+      const found = this.#rows.get(entries[at]);
+      if (found && found !== row && found.lines[0] === entries[at]) next = found.node;
     }
     this.box.classList.toggle("many", this.showsChannel());
-    this.#insert(row, next);
+    this.#insert(row.node, next);
   }
 
-  #insert(row, next) {
+  #insert(node, next) {
     this.empty.hidden = true;
-    this.box.insertBefore(row, next);
-    while (this.box.childElementCount > ROWS_MAX) this.#remove(this.box.firstElementChild);
-    if (!this.isFollowing) this.#unseen += 1;
+    this.box.insertBefore(node, next);
+    while (this.box.childElementCount > ROWS_MAX) this.#removeNode(this.box.firstElementChild);
+    if (!this.isFollowing) this.#countUnseen();
     this.#follow();
-    this.#showMore();
+  }
+
+  #removeNode(node) {
+    node.remove();
+    for (const entry of this.#rowOf.get(node)?.lines ?? []) this.#rows.delete(entry);
   }
 
   #remove(row) {
-    if (!row) return;
-    row.remove();
-    this.#rows.delete(this.#entries.get(row));
+    if (row) this.#removeNode(row.node);
+  }
+
+  #countUnseen() {
+    this.#unseen += 1;
+    this.#showMore();
   }
 
   #onScroll() {
@@ -183,27 +194,6 @@ export class LiveText extends EventTarget {
     this.more.hidden = this.#unseen === 0;
     this.more.textContent = t("text.new", { n: this.#unseen });
   }
-}
-
-function newRow(kind, channel, start) {
-  const row = document.createElement("div");
-  row.className = kind;
-  row.dataset.channel = channel;
-  const time = document.createElement("time");
-  time.textContent = start;
-  const name = document.createElement("span");
-  name.className = "channel";
-  name.textContent = channel;
-  row.append(time, name);
-  return row;
-}
-
-/** A short sentence about a line, below its text. */
-function remark(kind, text) {
-  const node = document.createElement("small");
-  node.className = `remark ${kind}`;
-  node.textContent = text;
-  return node;
 }
 
 /** Draw the interim of a channel into its row: first the stable part, then the part that may still change. */

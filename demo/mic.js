@@ -7,7 +7,7 @@
 
 import { needsToken } from "./notice.js";
 import { CaptureError, audioContext, isSecure, listClips, openClip, openMicrophone } from "./capture.js";
-import { Latency, LinkFigures, summary } from "./figures.js";
+import { DelayFigures, LinkFigures, summary } from "./figures.js";
 import { Glossary } from "./glossary.js";
 import { language, t } from "./i18n.js";
 import { Link } from "./link.js";
@@ -30,9 +30,9 @@ const meter = new Meter($("meter"), $("level-hint"));
 const settings = new Settings();
 const terms = new Terms();
 const glossary = new Glossary($("glossary"), (list) => terms.take(list));
-const latency = new Latency($("latency"));
+const delays = new DelayFigures($("latency"));
 const figures = new LinkFigures($("link"));
-const panel = new TextPanel({ steps, latency, terms });
+const panel = new TextPanel({ steps, delays, terms });
 let phase = "idle";
 let source = null;
 let link = null;
@@ -275,7 +275,7 @@ addEventListener("pagehide", () => link?.leave());
 language.addEventListener("language", () => {
   steps.redraw();
   meter.redraw();
-  latency.redraw();
+  delays.redraw();
   panel.redraw();
   showClipText();
   enter(phase);

@@ -101,10 +101,14 @@ export default {
   "tools.download": "Download as {kind}",
 
   "latency.heading": "Delay",
-  "latency.lead": "from the end of speech to final text",
-  "latency.p50": "half of the lines within (p50)",
-  "latency.p95": "95 % of the lines within (p95)",
-  "latency.count": "lines measured",
+  "latency.final": "Final text",
+  "latency.finalFrom": "after the end of speech",
+  "latency.first": "First text",
+  "latency.firstFrom": "after the beginning of speech",
+  "latency.p50": "half within (p50)",
+  "latency.p95": "95 % within (p95)",
+  "latency.lead": "An utterance is speech between two pauses. Its end counts once; words that become final while you still speak do not count.",
+  "latency.count": "utterances measured",
   "latency.value": "{seconds} s",
 
   "link.heading": "Connection",

@@ -101,10 +101,14 @@ export default {
   "tools.download": "{kind} 파일로 내려받기",
 
   "latency.heading": "지연",
-  "latency.lead": "말이 끝난 때부터 글이 확정될 때까지",
+  "latency.final": "확정된 글",
+  "latency.finalFrom": "말이 끝난 뒤",
+  "latency.first": "첫 글",
+  "latency.firstFrom": "말이 시작된 뒤",
   "latency.p50": "절반이 이 안에 (p50)",
   "latency.p95": "95 %가 이 안에 (p95)",
-  "latency.count": "측정한 줄",
+  "latency.lead": "쉼과 쉼 사이의 말이 한 번의 발화입니다. 발화마다 그 끝을 한 번만 재며, 말하는 도중에 확정된 글은 재지 않습니다.",
+  "latency.count": "측정한 발화",
   "latency.value": "{seconds}초",
 
   "link.heading": "연결",

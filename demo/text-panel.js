@@ -4,10 +4,10 @@
  * the server has of this tab's channel. The browser keeps only the channel's name and session, never text.
  */
 
-import { isLate } from "./events.js";
 import { language, t } from "./i18n.js";
 import { LiveText, drawInterim } from "./live-text.js";
 import { $, enableTools, wireTools } from "./page.js";
+import { grouped } from "./utterances.js";
 import { Watcher } from "./watch.js";
 
 const KEY = "host-stt.last";
@@ -24,13 +24,13 @@ export class TextPanel {
   #isRestoring = false;
   #state = "idle";
 
-  constructor({ steps, latency, terms }) {
+  constructor({ steps, delays, terms }) {
     this.steps = steps;
-    this.latency = latency;
+    this.delays = delays;
     this.row = $("interim");
     const showsChannel = () => new Set(this.transcript.lines.map((line) => line.channel)).size > 1;
     this.text = new LiveText({ box: $("log"), empty: $("empty"), more: $("more"), terms, showsChannel });
-    this.text.addEventListener("line", (e) => this.#onLine(e.detail.line));
+    this.text.addEventListener("line", () => this.#onLine());
     this.text.addEventListener("interim", () => this.#drawInterim());
     this.text.addEventListener("state", (e) => this.#enter(e.detail.state));
     this.text.addEventListener("no-text", (e) => this.#onNoText(e.detail));
@@ -70,6 +70,7 @@ export class TextPanel {
       this.#waitingSince = performance.now();
       this.#say("");
     }
+    if (!this.#isRestoring) this.delays.feed(event);
     this.text.feed(event);
   }
 
@@ -78,12 +79,11 @@ export class TextPanel {
     this.#drawInterim();
   }
 
-  #onLine(line) {
+  #onLine() {
     enableTools(true);
     if (this.#isRestoring) return;
     this.#hasText = true;
-    if (!isLate(line)) this.latency.add(line.latency_ms);
-    const n = this.transcript.lines.length;
+    const n = grouped(this.transcript.entries).length;
     this.steps.set("text", "done", n === 1 ? "detail.line" : "detail.lines", { n });
   }
 

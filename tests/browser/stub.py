@@ -119,7 +119,9 @@ class StubServer:
         return event
 
     def final(self, text: str, start_ms: int, end_ms: int, **fields: Any) -> dict[str, Any]:
-        named = {"channel": "C01", "utterance": "u_1", "segment": f"g_{len(self.events)}", **fields}
+        """A final, by default of an utterance of its own."""
+        number = len(self.events)
+        named = {"channel": "C01", "utterance": f"u_{number}", "segment": f"g_{number}", **fields}
         times = {"start_ms": start_ms, "end_ms": end_ms, "latency_ms": 800}
         return self.say("segment.final", **{**times, "text": text, "raw": text, "language": "en", **named})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -20,6 +21,16 @@ async def begin(page: Page, stub: StubServer) -> None:
     await page.click("#go")
     await expect(page.locator("#button-text")).to_have_text("Stop", timeout=BUSY_BOX_MS)
     await stub.data_channel_opened()
+
+
+def one_utterance(
+    stub: StubServer, utterance: str, text: str, start_ms: int, end_ms: int, **fields: Any
+) -> None:
+    """Speech that ends, with one final."""
+    named = {"channel": "C01", "utterance": utterance, "start_ms": start_ms}
+    stub.say("speech.started", **named)
+    stub.say("speech.ended", **named, end_ms=end_ms, rule="hangover")
+    stub.final(text, start_ms, end_ms, utterance=utterance, **fields)
 
 
 async def test_the_steps_are_shown_with_words_as_they_happen(open_page: OpenPage, stub: StubServer) -> None:
@@ -104,7 +115,7 @@ async def test_interims_settle_into_finals_without_moving_the_page(
     stub.say("segment.interim", text=words, **fields)
     await expect(page.locator("#interim .steady")).to_have_text(words[:20], timeout=BUSY_BOX_MS)
     assert await page.evaluate(places) == before
-    stub.final(words, 1000, 9000)
+    stub.final(words, 1000, 9000, utterance="u_1")
     await expect(page.locator(".line p")).to_have_text(words.strip())
     await expect(page.locator("#interim .steady")).to_have_text("")
     assert await page.evaluate(places) == before
@@ -141,8 +152,8 @@ async def test_a_line_read_from_the_recording_says_so_and_counts_for_no_delay(
 ) -> None:
     page = await open_page()
     await begin(page, stub)
-    stub.final("one", 1000, 2000)
-    stub.final("three", 9000, 9900)
+    one_utterance(stub, "u_one", "one", 1000, 2000)
+    one_utterance(stub, "u_three", "three", 9000, 9900)
     stub.final("two", 5000, 5900, source="recovery", latency_ms=60_000)
     lines = page.locator(".line p")
     await expect(lines).to_have_text(["one", "two", "three"], timeout=BUSY_BOX_MS)
@@ -159,10 +170,12 @@ async def test_the_delay_is_shown_with_its_percentiles_and_count(
     page = await open_page()
     await begin(page, stub)
     for i, latency in enumerate([500, 700, 2000]):
-        stub.final(f"line {i}", i * 1000, i * 1000 + 500, latency_ms=latency)
+        one_utterance(stub, f"u_{i}", f"line {i}", i * 1000, i * 1000 + 500, latency_ms=latency)
     await expect(page.locator("[data-figure=count]")).to_have_text("3", timeout=BUSY_BOX_MS)
-    await expect(page.locator("[data-figure=p50]")).to_have_text("0.70 s")
-    await expect(page.locator("[data-figure=p95]")).to_have_text("2.00 s")
+    await expect(page.locator("[data-figure=final50]")).to_have_text("0.70 s")
+    await expect(page.locator("[data-figure=final95]")).to_have_text("2.00 s")
+    await expect(page.locator("[data-figure=first50]")).to_have_text("1.20 s")
+    await expect(page.locator("[data-figure=first95]")).to_have_text("2.50 s")
     await expect(page.locator("[data-figure=codec]")).to_have_text("Opus 48 kHz", timeout=BUSY_BOX_MS)
 
 
@@ -175,7 +188,7 @@ async def test_words_still_being_heard_stay_until_their_final(open_page: OpenPag
     stub.say("channel.state", channel="C01", state="idle")
     await page.wait_for_timeout(1000)
     await expect(page.locator("#interim .words")).to_have_text("alpha one …")
-    stub.final("Alpha-1", 1000, 2000, raw="alpha one")
+    stub.final("Alpha-1", 1000, 2000, raw="alpha one", utterance="u_1")
     await expect(page.locator("#interim .words")).to_have_text("Listening …", timeout=BUSY_BOX_MS)
 
 

@@ -41,7 +41,7 @@ async def test_a_revised_line_shows_the_new_text_and_the_first_one(
 ) -> None:
     page = await page_with_two_lines(open_page, stub, path)
     revise(stub, "g_first", 1, "alfa one proceed", "alpha one proceed")
-    first = page.locator(".line[data-segment=g_first]")
+    first = page.locator(".line", has=page.locator("[data-segment=g_first]"))
     await expect(first.locator("p")).to_have_text("alpha one proceed", timeout=BUSY_BOX_MS)
     await expect(first.locator(".revised")).to_have_text("Revised. Before: “alfa one proceed”")
     edit = {"from": "alpha one", "to": "Alpha-1", "term": "Alpha-1", "kind": "alias"}

@@ -192,5 +192,5 @@ async def test_files_are_made_from_the_lines(open_page: OpenPage) -> None:
     }"""
     txt, srt, made = await page.evaluate(script)
     assert txt == "[01:02:03.004] C01 알파원 이동\n[00:00.500] C01 first\n"
-    assert srt.startswith("1\n00:00:00,500 --> 00:00:00,900\nfirst\n\n2\n01:02:03,004 --> 01:02:05,120\n")
+    assert srt.startswith("1\n00:00:00,500 --> 00:00:01,500\nfirst\n\n2\n01:02:03,004 --> 01:02:05,120\n")
     assert '"session": "s_1"' in made and '"secret"' not in made
