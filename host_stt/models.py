@@ -112,6 +112,8 @@ def _fill(incoming: Path, source: Path, name: str | None) -> str:
         exported_as = unpack_model(source, incoming)
         _check_name(name or exported_as)
         return name or exported_as
+    if not source.exists():
+        raise ModelNotFound(f"there is no file and no folder {str(source)!r}")
     check_folder(source)
     name = name or source.resolve().name
     _check_name(name)

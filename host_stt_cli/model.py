@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def fetch(options: ConfigOptions, name: str, source: str) -> None:
             target = _fetched(name, config, source)
             check_folder(target)
             click.echo(f"fetched: {target}")
-    click.echo(f"use it with --set engine.model={name}")
+    click.echo(_how_to_use(name))
 
 
 @model.command("export")
@@ -89,10 +90,10 @@ def add(options: ConfigOptions, source: Path, name: str | None) -> None:
     the files of a CTranslate2 Whisper model.
     """
     models_dir = options.load().config.engine_in_force().models_dir
-    with _sentences(f"the model cannot be copied to {models_dir}"):
+    with _sentences(f"the model cannot be copied to {models_dir} (data.dir or engine.models_dir)"):
         target = add_model(source.expanduser(), models_dir.expanduser(), name)
     click.echo(f"added: {target}")
-    click.echo(f"use it with --set engine.model={name_of_folder(target.name)}")
+    click.echo(_how_to_use(name_of_folder(target.name)))
 
 
 @model.command("list")
@@ -128,7 +129,21 @@ def _sentences(task: str) -> Iterator[None]:
     except ModelError as error:
         raise StartError(f"{str(error).rstrip('.')}.") from error
     except OSError as error:
-        raise StartError(f"{task}: {error.strerror or error}.") from error
+        raise StartError(f"{task}: {error.strerror or error}.{_way_out(error)}") from error
+
+
+def _way_out(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return " Free space on this disk, or choose a folder on another one."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return " Make the folder writable for this account, or choose another one."
+    return ""
+
+
+def _how_to_use(name: str) -> str:
+    return (
+        f"use it: host-stt model use {name} (writes it into the configuration), or --set engine.model={name}"
+    )
 
 
 def _fetched(name: str, config: EngineConfig, source: str) -> Path:

@@ -13,6 +13,7 @@ from host_stt_cli.config import Config
 from host_stt_cli.handover import from_line, to_line
 from host_stt_cli.main import main
 from tests.support.server import NO_MODEL_SOURCES
+from tests.support.small_disk import small_disk
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_check_refuses_what_serve_would_refuse(cli: CliRunner) -> None:
 def test_a_model_folder_is_added_listed_and_refused_when_it_is_none(cli: CliRunner, tmp_path: Path) -> None:
     data = ["--set", f"data.dir={tmp_path / 'kept'}"]
     done = cli.invoke(main, ["model", "add", str(STARTER_FOLDER), "--name", "mine", *data])
-    assert (done.exit_code, "--set engine.model=mine" in done.output) == (0, True)
+    assert (done.exit_code, "host-stt model use mine" in done.output) == (0, True)
     listed = cli.invoke(main, ["model", "list", *data]).output
     assert [line.split()[0] for line in listed.splitlines()] == ["starter", "mine"]
     again = cli.invoke(main, ["model", "add", str(STARTER_FOLDER), "--name", "mine", *data])
@@ -92,11 +93,35 @@ def test_a_model_is_exported_to_a_file_and_added_from_it(cli: CliRunner, tmp_pat
     absent = cli.invoke(main, ["model", "export", "other.tar", "--set", "engine.device=cpu", *here])
     assert (absent.exit_code, "no model small or base is here" in absent.stderr) == (2, True)
     done = cli.invoke(main, ["model", "add", "mine.tar", *there])
-    assert (done.exit_code, "--set engine.model=mine" in done.output) == (0, True)
+    assert (done.exit_code, "host-stt model use mine" in done.output) == (0, True)
     Path("broken.tar").write_bytes(Path("mine.tar").read_bytes()[:5000])
     broken = cli.invoke(main, ["model", "add", "broken.tar", "--name", "b", *there])
     assert (broken.exit_code, broken.stderr.startswith("host-stt: ")) == (2, True)
     assert "\n" not in broken.stderr.strip()
+
+
+def test_a_disk_that_is_full_or_read_only_is_one_sentence_with_a_way_out(
+    cli: CliRunner, tmp_path: Path
+) -> None:
+    here = ["--set", f"data.dir={tmp_path / 'here'}"]
+    cli.invoke(main, ["model", "add", str(STARTER_FOLDER), "--name", "mine", *here])
+    with small_disk(tmp_path / "full", 200) as full, small_disk(tmp_path / "ro", 200, read_only=True) as ro:
+        for folder, reason, way in (
+            (full, "No space left on device", "Free space on this disk"),
+            (ro, "Read-only file system", "Make the folder writable"),
+        ):
+            add = ["model", "add", str(STARTER_FOLDER), "--name", "b", "--set", f"data.dir={folder}"]
+            export = ["model", "export", str(folder / "mine.tar"), "--name", "mine", *here]
+            for command in (add, export):
+                done = cli.invoke(main, command)
+                assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+                assert reason in done.stderr and way in done.stderr and str(folder) in done.stderr
+        assert not list(full.rglob("model.bin")) and not list(full.glob("mine.tar*"))
+
+
+def test_a_source_that_does_not_exist_is_named(cli: CliRunner, tmp_path: Path) -> None:
+    done = cli.invoke(main, ["model", "add", "none.tar", "--set", f"data.dir={tmp_path}"])
+    assert (done.exit_code, "there is no file and no folder 'none.tar'" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
