@@ -5,6 +5,8 @@ import { has, language, t } from "./i18n.js";
 
 const CHECK_EVERY_MS = 15_000;
 const CHECK_SOON_MS = 3000; // while there is a problem, so that its end shows soon
+const CHECK_START_MS = 1000; // while the server starts, so that a download is seen to move
+const START_STATES = new Set(["starting", "downloading", "measuring", "loading"]); // of the engine: host_stt/state.py
 
 /** One error at a time: what happened, what to do, and the technical detail. */
 export class Notice {
@@ -69,23 +71,33 @@ export class ServerBanner {
     this.#last = await readiness();
     this.#draw();
     const isWell = this.#last.isReachable && this.#last.status === "ready";
-    this.#timer = setTimeout(() => this.check(), isWell ? CHECK_EVERY_MS : CHECK_SOON_MS);
+    const soonMs = isStarting(this.#last) ? CHECK_START_MS : CHECK_SOON_MS;
+    this.#timer = setTimeout(() => this.check(), isWell ? CHECK_EVERY_MS : soonMs);
   }
 
   #draw() {
     if (!this.#last) return;
     const rows = bannersFor(this.#last);
     const key = JSON.stringify(rows);
-    if (this.box.dataset.key === key) return; // screen readers read every change, also to the same text
-    this.box.dataset.key = key;
-    this.box.replaceChildren(...rows.map(bannerRow));
+    if (this.box.dataset.key !== key) this.box.replaceChildren(...rows.map(bannerRow));
+    this.box.dataset.key = key; // screen readers read every change, also to the same text
+    drawProgress(this.box.querySelector(".progress"), this.#last.progress);
   }
 }
 
-function bannersFor({ isReachable, status, isStarter, reason, modelReason }) {
+/** Whether the engine is on its way to its first text. Not after a crash: then `degraded` says more. */
+function isStarting({ status, state }) {
+  return status === "starting" && START_STATES.has(state);
+}
+
+function bannersFor(ready) {
+  const { isReachable, status, state, isStarter, reason, modelReason } = ready;
   if (!isReachable) return [{ kind: "bad", head: t("banner.unreachable"), body: t("banner.unreachableMore") }];
   const rows = [];
-  if (status !== "ready") {
+  if (isStarting(ready)) {
+    rows.push({ kind: "start", head: t(`banner.${startOf(ready)}`), body: t("banner.startMore") });
+    rows[0].hasProgress = state === "downloading";
+  } else if (status !== "ready") {
     const head = status === "degraded" ? "banner.degraded" : "banner.notReady";
     rows.push({ kind: "bad", head: t(head), body: "", reason });
   }
@@ -95,13 +107,29 @@ function bannersFor({ isReachable, status, isStarter, reason, modelReason }) {
   return rows;
 }
 
-function bannerRow({ kind, head, body, reason = "" }) {
+/** A download has its last bytes some seconds before it is verified. */
+function startOf({ state, progress }) {
+  const isComplete = state === "downloading" && progress && progress.done_bytes >= progress.total_bytes;
+  return isComplete ? "verifying" : state;
+}
+
+function drawProgress(place, progress) {
+  if (!place || !progress) return;
+  const mb = (bytes) => Math.round(bytes / 1e6);
+  const values = { done: mb(progress.done_bytes), total: mb(progress.total_bytes) };
+  place.firstElementChild.value = progress.done_bytes / progress.total_bytes;
+  place.lastElementChild.textContent = t("banner.progress", values);
+}
+
+function bannerRow({ kind, head, body, reason = "", hasProgress = false }) {
   const row = document.createElement("div");
   row.className = `banner ${kind}`;
   const strong = document.createElement("strong");
   strong.textContent = head;
   const text = document.createElement("p");
-  text.append(strong, ` ${body} `);
+  text.append(strong, " ");
+  if (hasProgress) text.append(progressBar(), " ");
+  text.append(`${body} `);
   if (reason) {
     const why = document.createElement("span");
     why.lang = "en"; // a sentence of the server
@@ -110,6 +138,15 @@ function bannerRow({ kind, head, body, reason = "" }) {
   }
   row.append(icon(), text);
   return row;
+}
+
+/** Hidden from screen readers, which would read every step of it. */
+function progressBar() {
+  const place = document.createElement("span");
+  place.className = "progress";
+  place.setAttribute("aria-hidden", "true");
+  place.append(document.createElement("progress"), document.createElement("b"));
+  return place;
 }
 
 function icon() {
@@ -134,6 +171,8 @@ async function readiness() {
     isReachable: true,
     status: response.ok ? "ready" : (body.status ?? "starting"),
     isStarter: body.engine?.is_starter === true,
+    state: body.engine?.state ?? "",
+    progress: body.engine?.progress ?? null,
     reason: body.reason ?? "",
     modelReason: body.engine?.model_reason ?? "",
   };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -200,6 +201,45 @@ async def test_a_server_that_is_not_ready_says_so_and_then_stops_saying_so(
     await expect(page.locator(".banner.bad")).to_contain_text("the model is loading")
     stub.ready, stub.ready_status = READY, 200
     await expect(page.locator(".banner")).to_have_count(0, timeout=BUSY_BOX_MS)
+
+
+def start_of(state: str, **more: Any) -> dict[str, Any]:
+    """/ready of a server whose engine starts."""
+    engine = {"is_reachable": True, "is_ready": False, "state": state, **more}
+    return {"ready": False, "status": "starting", "reason": f"state {state}", "engine": engine}
+
+
+@pytest.mark.parametrize("path", ["/", "/watch"])
+async def test_the_first_start_shows_how_far_the_download_of_the_model_is(
+    open_page: OpenPage, stub: StubServer, path: str
+) -> None:
+    stub.ready_status = 503
+    stub.ready = start_of("downloading", progress={"done_bytes": 43_000_000, "total_bytes": 145_217_532})
+    page = await open_page(path)
+    banner = page.locator(".banner.start")
+    await expect(banner).to_contain_text("Downloading the speech model: 43 of 145 MB.")
+    await expect(banner).to_contain_text("You can speak already")
+    await expect_clean(page)
+    stub.ready = start_of("downloading", progress={"done_bytes": 90_400_000, "total_bytes": 145_217_532})
+    await expect(banner).to_contain_text("90 of 145 MB.", timeout=BUSY_BOX_MS)
+    await page.click("#language")
+    await expect(banner).to_contain_text("음성 모델을 내려받고 있습니다: 145 MB 중 90 MB.")
+    await page.click("#language")
+    stub.ready = start_of("downloading", progress={"done_bytes": 145_217_532, "total_bytes": 145_217_532})
+    await expect(banner).to_contain_text("Verifying the speech model.", timeout=BUSY_BOX_MS)
+    for state, text in (("measuring", "Measuring how fast"), ("loading", "Loading the speech model.")):
+        stub.ready = start_of(state)
+        await expect(banner).to_contain_text(text, timeout=BUSY_BOX_MS)
+    stub.ready, stub.ready_status = READY, 200
+    await expect(page.locator(".banner")).to_have_count(0, timeout=BUSY_BOX_MS)
+
+
+async def test_a_model_that_cannot_be_loaded_is_an_error_with_its_reason(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    stub.ready, stub.ready_status = start_of("failed") | {"reason": "small: the disk is full"}, 503
+    page = await open_page()
+    await expect(page.locator(".banner.bad")).to_contain_text("small: the disk is full")
 
 
 async def test_the_pages_ask_nothing_of_other_servers(open_page: OpenPage, stub: StubServer) -> None:
