@@ -47,6 +47,7 @@ from webrtc_host.doors.backfill import BackfillDoor
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
+from webrtc_host.doors.simulation import SimulationDoor
 from webrtc_host.doors.whip import WhipDoor
 from webrtc_host.events import ErrorReported
 from webrtc_host.http import server as http
@@ -107,6 +108,7 @@ BACKFILL = web.AppKey("backfill", BackfillDoor)
 RECOVERY = web.AppKey("recovery", RecoveryService)
 WHIP = web.AppKey("whip", WhipDoor)
 ONE_PORT = web.AppKey("one_port", OnePort)
+SIMULATION = web.AppKey("simulation", SimulationDoor)
 
 
 def build_app(
@@ -275,6 +277,7 @@ def _add_routes(app: web.Application, model_api: ModelApi) -> None:
         rates=app[SOCKETS].rates,
     )
     app[WHIP] = WhipDoor(registry, config.media, attach, port)
+    app[SIMULATION] = SimulationDoor(registry)
     add_routes(
         app,
         WatchSocket(watching),
@@ -290,6 +293,7 @@ def _add_routes(app: web.Application, model_api: ModelApi) -> None:
         app[BACKFILL],
         app[WHIP],
         app[SOCKETS],
+        app[SIMULATION],
         PushDoor(
             *(registry, speech.engine, speech.glossary, speech.ids),
             archive=archive,
@@ -344,6 +348,7 @@ async def _stop(app: web.Application) -> None:
             session.log.emit(ErrorReported(code="server_stopping", message=message))
     try:
         async with asyncio.timeout(FLUSH_S):
+            await app[SIMULATION].stop()
             await app[REGISTRY].close()
     except TimeoutError:
         logger.error("the last audio of some channels was not transcribed within %.1f s", FLUSH_S)

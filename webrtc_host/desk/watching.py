@@ -15,7 +15,7 @@ from host_stt_common.channel_ids import BadChannelId, channel_ids_of
 from webrtc_host.desk.subscribers import End, Subscribers, Watcher
 from webrtc_host.errors import RequestError
 from webrtc_host.http.fields import check_fields
-from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.registry import Session, SessionRegistry
 from webrtc_host.transcript.event_log import EncodedEvent
 
 BATCH_EVENTS = 32
@@ -23,6 +23,8 @@ BATCH_EVENTS = 32
 SEQ_MAX = 2**53
 QUERY_FIELDS = ("session", "channels", "since", "token", "lastEventId")
 """lastEventId: programs that have no EventSource send Last-Event-ID in this form."""
+LEVELS = "levels"
+"""Only for WebSockets: `levels=1` also sends the channels' levels."""
 
 CLOSE_CODES = {401: 4401, 403: 4403, 404: 4404, 429: 4429, 503: 1013}
 """HTTP status of a refusal -> WebSocket close code."""
@@ -42,17 +44,24 @@ class Wish:
     session: str | None = None
     channels: frozenset[str] | None = None
     since: int | None = None
+    has_levels: bool = False
 
     @classmethod
-    def from_query(cls, query: Mapping[str, str], last_event_id: str | None = None) -> Wish:
+    def from_query(
+        cls, query: Mapping[str, str], last_event_id: str | None = None, *, can_have_levels: bool = False
+    ) -> Wish:
         """last_event_id: SSE's own resume; it wins over `since`, which its reconnects repeat unchanged.
 
         Raises RequestError 400 for a bad value, 422 for an unknown field: misspelt, it would show other text
         than was asked for.
         """
-        check_fields(query, QUERY_FIELDS, "the address")
+        check_fields(query, (*QUERY_FIELDS, LEVELS) if can_have_levels else QUERY_FIELDS, "the address")
         since = last_event_id or query.get("lastEventId") or query.get("since")
-        return cls(query.get("session") or None, _channels(query.get("channels")), _since(since))
+        levels = query.get(LEVELS, "0")
+        if levels not in ("0", "1"):
+            raise RequestError("bad_levels", f"levels is 0 or 1, not {levels[:20]!r}", 400)
+        channels = _channels(query.get("channels"))
+        return cls(query.get("session") or None, channels, _since(since), levels == "1")
 
 
 class Watching:
@@ -61,6 +70,10 @@ class Watching:
     def __init__(self, registry: SessionRegistry, subscribers: Subscribers) -> None:
         self._registry = registry
         self.subscribers = subscribers
+
+    def session_of(self, wish: Wish) -> Session:
+        """Raises RequestError 404 when there is no such session."""
+        return self._registry.get(wish.session)
 
     def join(self, wish: Wish, caller: str = LOOPBACK) -> Watcher:
         """caller: the key it is counted by.

@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from aiohttp import WSMsgType, web
 
 from host_stt_common.rates import MESSAGES_MAX, MESSAGES_WITHIN_S, watcher_messages
+from webrtc_host.desk.levels import send_levels
 from webrtc_host.desk.subscribers import End, Watcher
 from webrtc_host.desk.watching import (
     CLOSE_OF_END,
@@ -66,15 +69,44 @@ class WatchSocket:
         await socket.prepare(request)
         try:
             request.app[GATE].check_token(request)
-            watcher = self._watching.join(Wish.from_query(request.query), key_of(request))
+            wish = Wish.from_query(request.query, can_have_levels=True)
+            watcher = self._watching.join(wish, key_of(request))
         except RequestError as error:
             await _close(request, socket, close_code(error), error.message)
             return socket
         try:
-            await _Conversation(request, socket, watcher).run()
+            async with self._levels(request, socket, wish, watcher.session):
+                await _Conversation(request, socket, watcher).run()
         finally:
             self._watching.subscribers.leave(watcher)
         return socket
+
+    @contextlib.asynccontextmanager
+    async def _levels(
+        self, request: web.Request, socket: web.WebSocketResponse, wish: Wish, session_id: str
+    ) -> AsyncIterator[None]:
+        """Send the channels' levels while the body runs, if the watcher wants them."""
+        if not wish.has_levels:
+            yield
+            return
+        session = self._watching.session_of(replace(wish, session=session_id))
+
+        async def send(message: bytes) -> None:
+            await socket.send_frame(message, WSMsgType.TEXT)
+
+        sending = asyncio.create_task(
+            send_levels(session, wish.channels, send, lambda: _is_slow(request)), name="watch socket levels"
+        )
+        try:
+            yield
+        finally:
+            sending.cancel()
+            await asyncio.wait({sending})
+
+
+def _is_slow(request: web.Request) -> bool:
+    """Whether the peer does not read: then levels are left out, because only the newest ones are of use."""
+    return request.transport is None or request.transport.get_write_buffer_size() > 0
 
 
 class _Conversation:

@@ -31,6 +31,7 @@ from webrtc_host.seams import (
     OpusPacket,
     ms_of,
 )
+from webrtc_host.session.level import Level, LevelMeter
 from webrtc_host.transcript.coverage import WITHOUT_AUDIO, CoverageRun
 from webrtc_host.transcript.coverage_tracker import CoverageBook, CoverageTracker, OpeningNotes
 from webrtc_host.transcript.event_log import ReadableLog
@@ -74,6 +75,7 @@ class DoorKind(StrEnum):
     WHIP = "whip"
     SOCKET = "socket"
     PUSH = "push"
+    SIMULATION = "simulation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class Channel:
         self._holder: Holder | None = None
         self._end_sample = 0
         self._taken = RangeSet()
+        self._meter = LevelMeter()
         self._received = RangeSet()  # audio that arrived, live or by backfill; the rest is missing
         self.coverage = CoverageTracker(channel_id, session.log, coverage_book)
         self.notes = self.coverage.opening(0)  # where the pipeline of this opening reports coverage
@@ -168,6 +171,11 @@ class Channel:
     def end_sample(self) -> int:
         """End of the newest block that was passed on."""
         return self._end_sample
+
+    @property
+    def level(self) -> Level | None:
+        """The loudness of the newest audio; None: no audio has arrived."""
+        return self._meter.newest
 
     @property
     def taken(self) -> RangeView:
@@ -245,6 +253,7 @@ class Channel:
         if self._fed_from is None:
             self._fed_from = block.start_sample
         self._end_sample = block.end_sample
+        self._meter.note(block)
         # Coverage first: the pipeline may report on this block at once.
         self.coverage.take(block)
         if block.kind is not BlockKind.LOST:
