@@ -17,7 +17,6 @@ const ROWS_MAX = 1000; // more rows make a page slow; exports hold every line of
 const NEAR_END_PX = 40;
 
 export class LiveText extends EventTarget {
-  transcript = new Transcript();
   isFollowing = true;
   pending = new PendingText((detail) => this.#giveUp(detail));
   #unseen = 0;
@@ -25,10 +24,11 @@ export class LiveText extends EventTarget {
   #rowOf = new WeakMap(); // node -> its LineRow or GapRow
 
   /** box: the role=log element that scrolls; empty: shown without lines; more: the "n new" button; terms: a Terms;
-   *  showsChannel(): whether rows show their channel. */
-  constructor({ box, empty, more, terms, showsChannel }) {
+   *  showsChannel(): whether rows show their channel; transcript: another one than its own, which the page feeds itself
+   *  and whose changes it passes to apply(); shows(entry): which entries have a row. */
+  constructor({ box, empty, more, terms, showsChannel, transcript = new Transcript(), shows = () => true }) {
     super();
-    Object.assign(this, { box, empty, more, terms, showsChannel });
+    Object.assign(this, { box, empty, more, terms, showsChannel, transcript, shows });
     terms.addEventListener("terms", () => this.#markAgain());
     box.addEventListener("scroll", () => this.#onScroll());
     more.addEventListener("click", () => this.toEnd());
@@ -37,10 +37,13 @@ export class LiveText extends EventTarget {
   /** Apply one event of the server. */
   feed(event) {
     this.pending.feed(event);
-    for (const change of this.transcript.feed(event)) this.#apply(change);
+    for (const change of this.transcript.feed(event)) this.apply(change);
   }
 
-  #apply(change) {
+  /** Draw one change of the transcript. */
+  apply(change) {
+    const added = change.type === "line" ? change.line : change.type === "gap" ? change.gap : null;
+    if (added && !this.shows(added)) return;
     if (change.type === "line") this.#addLine(change.line);
     if (change.type === "revised") this.#revise(change.line);
     if (change.type === "gap") this.#drawGap(change.gap);
@@ -50,7 +53,7 @@ export class LiveText extends EventTarget {
   }
 
   #giveUp(detail) {
-    for (const change of this.transcript.dropInterim(detail.channel, detail.utterance)) this.#apply(change);
+    for (const change of this.transcript.dropInterim(detail.channel, detail.utterance)) this.apply(change);
     this.#emit("no-text", detail);
   }
 
@@ -122,6 +125,18 @@ export class LiveText extends EventTarget {
 
   clear() {
     this.transcript.clear();
+    this.#empty();
+  }
+
+  /** Draw the newest entries of the transcript again, after `shows` has changed. */
+  reload() {
+    this.#empty();
+    const shown = this.transcript.entries.filter(this.shows).slice(-ROWS_MAX);
+    for (const entry of shown) this.apply({ type: entry.kind, [entry.kind]: entry });
+    this.#resetUnseen();
+  }
+
+  #empty() {
     this.box.replaceChildren();
     this.#rows.clear();
     this.#resetUnseen();

@@ -22,13 +22,15 @@ export class Watcher extends EventTarget {
   #generation = 0;
   transport = "";
 
-  /** transcript: supplies `session` and `lastSeq`; channels: names, empty for all. */
-  constructor(transcript, { session = "", channels = [], useSocket = true } = {}) {
+  /** transcript: supplies `session` and `lastSeq`; channels: names, empty for all; hasLevels: also the channels'
+   *  levels, which only a WebSocket has. */
+  constructor(transcript, { session = "", channels = [], useSocket = true, hasLevels = false } = {}) {
     super();
     this.transcript = transcript;
     this.session = session;
     this.channels = channels;
     this.useSocket = useSocket && "WebSocket" in globalThis;
+    this.hasLevels = hasLevels;
   }
 
   start() {
@@ -66,7 +68,8 @@ export class Watcher extends EventTarget {
   }
 
   #openSocket(isCurrent) {
-    const socket = new WebSocket(streamAddress("ws", this.#parameters(), "ws"));
+    const levels = this.hasLevels ? 1 : "";
+    const socket = new WebSocket(streamAddress("ws", { ...this.#parameters(), levels }, "ws"));
     this.#stream = socket;
     socket.onopen = () => isCurrent() && this.#live();
     socket.onmessage = (message) => isCurrent() && this.#take(message.data);

@@ -1,7 +1,7 @@
 """The browser pages: package data of `demo`, read once at start, served from memory.
 
 Only paths, content types and caching; the pages themselves are in `demo/`. `/` is mic.html, `/watch` is
-watch.html, `/reference` is reference.html; every other file has its own name as its path. The pages are open
+watch.html, and so on (`NAMED`); every other file has its own name as its path. The pages are open
 to all, because a page has to load before it can show the field for the token.
 """
 
@@ -42,6 +42,7 @@ CONTENT_TYPES = {
 """A table of our own, because the table of the system differs from machine to machine."""
 NAMED = {
     "/": "mic.html",
+    "/desk": "desk.html",
     "/watch": "watch.html",
     "/health-page": "health-page.html",
     "/reference": "reference.html",

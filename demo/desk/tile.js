@@ -1,0 +1,120 @@
+/* <desk-tile>: one channel on the wall. Header with state, meter and time; the newest lines; the interim; figures.
+ *
+ * The tile has a fixed place and fixed rows: new text never moves anything outside of its own rows.
+ */
+
+import { language, t } from "../i18n.js";
+import { markedText } from "../line-text.js";
+import { timecode } from "../timecode.js";
+import { Meter, drawIcon, elapsed, seconds, setText, stateWord } from "./parts.js";
+
+const LINES = 8; // more do not fit, whatever their length
+
+const TEMPLATE = `
+  <header>
+    <h3><b></b> <span class="name"></span></h3>
+    <span class="state"><svg viewBox="0 0 24 24" aria-hidden="true"></svg><em></em></span>
+    <span class="meter" aria-hidden="true"></span>
+    <span class="ago"></span>
+  </header>
+  <div class="lines" role="log" aria-live="off"></div>
+  <p class="interim" aria-hidden="true"><span><span class="steady"></span><span class="loose"></span></span></p>
+  <footer><span class="wpm"></span><span class="conf"><i></i></span><span class="delay"></span></footer>`;
+
+export class DeskTile extends HTMLElement {
+  /** desk: {model, terms, afterMs, onOpen(id), onLine(line)} */
+  begin(id, desk) {
+    Object.assign(this, { id: `tile-${id}`, desk, channelId: id });
+    this.className = "tile";
+    this.setAttribute("role", "listitem");
+    this.tabIndex = -1;
+    this.innerHTML = TEMPLATE;
+    this.querySelector("h3").id = `tile-name-${id}`;
+    this.setAttribute("aria-labelledby", `tile-name-${id}`);
+    this.parts = Object.fromEntries(
+      ["b", ".name", ".state", "svg", "em", ".ago", ".lines", ".interim", ".steady", ".loose", ".wpm", ".conf", ".delay"].map(
+        (selector) => [selector, this.querySelector(selector)],
+      ),
+    );
+    this.meter = new Meter(this.querySelector(".meter"));
+    this.addEventListener("click", (event) => this.#onClick(event));
+    setText(this.parts.b, id);
+    return this;
+  }
+
+  get channel() {
+    return this.desk.model.channel(this.channelId);
+  }
+
+  #onClick(event) {
+    const row = event.target.closest("[data-segment]");
+    const line = row && this.channel.lines.find((one) => one.segment === row.dataset.segment);
+    if (line && !getSelection().toString()) this.desk.onLine(line);
+    else this.desk.onOpen(this.channelId);
+  }
+
+  /** Everything that changes with time: state, meter, time since the newest speech, figures. */
+  tick(nowMs) {
+    const { channel, parts } = this;
+    const state = this.desk.model.shownState(channel, nowMs, this.desk.afterMs);
+    if (this.dataset.state !== state) this.dataset.state = state;
+    drawIcon(parts.svg, state);
+    setText(parts.em, stateWord(channel, state));
+    setText(parts[".ago"], this.#ago(nowMs, state));
+    this.meter.draw(channel.levelAt(nowMs), nowMs);
+    const { delayMs } = channel;
+    setText(parts[".delay"], delayMs === null ? "" : t("desk.delay", { delay: seconds(delayMs) }));
+    const words = channel.wordsPerMinute(nowMs);
+    setText(parts[".wpm"], words ? t("desk.wpm", { n: words }) : "");
+    const conf = channel.confidence;
+    parts[".conf"].hidden = conf === null;
+    if (conf !== null) parts[".conf"].style.setProperty("--conf", conf.toFixed(2));
+  }
+
+  #ago(nowMs, state) {
+    const { channel } = this;
+    if (state === "no_signal" || state === "disconnected") return elapsed(nowMs - channel.stateAtMs);
+    if (!channel.spokeAtMs || state === "talking") return "";
+    return t("desk.ago", { time: elapsed(nowMs - channel.spokeAtMs) });
+  }
+
+  /** The name, the lines and the interim, from the model. */
+  draw() {
+    setText(this.parts[".name"], this.channel.name);
+    this.drawLines();
+    this.drawInterim();
+  }
+
+  drawLines() {
+    const box = this.parts[".lines"];
+    box.replaceChildren(...this.channel.entries.slice(-LINES).map((entry) => this.#row(entry)));
+  }
+
+  #row(entry) {
+    const row = document.createElement("p");
+    if (entry.kind === "gap") {
+      row.className = "gap";
+      const ms = entry.to_ms - entry.from_ms;
+      row.textContent = t("desk.gap", { seconds: (ms / 1000).toFixed(1), from: timecode(entry.from_ms) });
+      return row;
+    }
+    row.className = "line";
+    row.dataset.segment = entry.segment;
+    if (entry.language) row.lang = entry.language;
+    const time = document.createElement("time");
+    time.textContent = timecode(entry.start_ms);
+    row.append(time, " ", ...markedText(entry, this.desk.terms.list));
+    return row;
+  }
+
+  drawInterim() {
+    const interim = this.desk.model.transcript.interim(this.channelId);
+    const text = interim?.text ?? "";
+    const { ".steady": steady, ".loose": loose, ".interim": row } = this.parts;
+    setText(steady, text.slice(0, interim?.stableChars ?? 0));
+    setText(loose, text ? `${text.slice(interim.stableChars)} …` : "");
+    row.lang = interim?.language || language.current;
+  }
+}
+
+customElements.define("desk-tile", DeskTile);

@@ -1,0 +1,194 @@
+"""The desk: places, states, text, views, keys, search and listening; with the stand-in server."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.stub import StubServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+BUSY_BOX_MS = 30_000
+WALL = {"width": 1920, "height": 1080}
+
+
+def opened(stub: StubServer, channel: str, label: str = "") -> None:
+    stub.say("channel.opened", channel=channel, connection="c_1", label=label or channel, language="en")
+
+
+async def a_wall(open_page: OpenPage, path: str = "/desk") -> Page:
+    page = await open_page(path, viewport=WALL)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=BUSY_BOX_MS)
+    return page
+
+
+async def test_the_wall_has_sixteen_places_that_never_move(open_page: OpenPage, stub: StubServer) -> None:
+    page = await a_wall(open_page)
+    names = page.locator("desk-tile h3 b")
+    await expect(names).to_have_text([f"C{n:02}" for n in range(1, 17)])
+    boxes = (
+        "[...document.querySelectorAll('desk-tile')].map((e) => JSON.stringify(e.getBoundingClientRect()))"
+    )
+    before = await page.evaluate(boxes)
+    opened(stub, "C07", "Medic")
+    stub.say("channel.state", channel="C07", state="talking", at_ms=900)
+    stub.final(
+        "a long line of text that certainly needs more than one row of this tile " * 4,
+        1000,
+        2000,
+        channel="C07",
+    )
+    await expect(page.locator("#tile-C07 .line")).to_be_visible(timeout=BUSY_BOX_MS)
+    assert await page.evaluate(boxes) == before
+    assert await page.evaluate("document.documentElement.scrollHeight") <= 1080
+
+
+async def test_a_tile_shows_state_name_lines_and_the_interim(open_page: OpenPage, stub: StubServer) -> None:
+    page = await a_wall(open_page)
+    tile = page.locator("#tile-C03")
+    await expect(tile.locator(".state em")).to_have_text("Not used")
+    opened(stub, "C03", "Tower")
+    await expect(tile.locator(".name")).to_have_text("Tower", timeout=BUSY_BOX_MS)
+    stub.say("channel.state", channel="C03", state="talking", at_ms=900)
+    stub.say(
+        "segment.interim",
+        channel="C03",
+        utterance="u_1",
+        revision=1,
+        start_ms=0,
+        end_ms=900,
+        text="alpha one pro",
+        stable_chars=9,
+        language="en",
+    )
+    await expect(tile.locator(".state em")).to_have_text("Talking")
+    await expect(tile.locator(".interim")).to_contain_text("alpha one pro")
+    await expect(tile.locator(".interim .steady")).to_have_text("alpha one")
+    stub.say("channel.state", channel="C03", state="idle", at_ms=2000)
+    stub.say("speech.ended", channel="C03", utterance="u_1", start_ms=0, end_ms=1900, rule="silence")
+    await expect(tile.locator(".state em")).to_have_text("Text follows")
+    stub.final("Alpha one, proceed.", 0, 1900, channel="C03")
+    await expect(tile.locator(".line")).to_contain_text("Alpha one, proceed.")
+    await expect(tile.locator(".line time")).to_have_text("00:00.000")
+    await expect(tile.locator(".interim")).to_have_text("")
+
+
+async def test_a_loss_is_louder_than_everything_else(open_page: OpenPage, stub: StubServer) -> None:
+    page = await a_wall(open_page)
+    opened(stub, "C02")
+    stub.say("channel.state", channel="C02", state="talking", at_ms=900)
+    stub.say("coverage", channel="C02", from_ms=1000, to_ms=3400, state="lost", reason="network")
+    tile = page.locator("#tile-C02")
+    await expect(tile.locator(".state em")).to_have_text("2.4 s lost", timeout=BUSY_BOX_MS)
+    await expect(tile.locator(".gap")).to_contain_text("2.4 s without text")
+    await expect(page.locator("#counts")).to_contain_text("2.4 s lost")
+
+
+async def test_a_channel_without_signal_is_said_in_words(open_page: OpenPage, stub: StubServer) -> None:
+    page = await a_wall(open_page)
+    opened(stub, "C05")
+    stub.say("channel.state", channel="C05", state="no_signal", reason="no_packets", at_ms=900)
+    await expect(page.locator("#tile-C05 .state em")).to_have_text("No signal", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#counts")).to_contain_text("1 without signal")
+
+
+async def test_a_channel_opens_by_click_by_number_and_by_keys(open_page: OpenPage, stub: StubServer) -> None:
+    page = await a_wall(open_page)
+    opened(stub, "C02", "Gate")
+    stub.final("the second channel", 0, 900, channel="C02")
+    stub.final("the twelfth channel", 0, 900, channel="C12")
+    await page.locator("#tile-C02 header").click()
+    await expect(page.locator("#focus-name")).to_have_text("C02 Gate")
+    await expect(page.locator("#focus-log .line p")).to_have_text("the second channel")
+    await page.keyboard.press("Alt+2")
+    await expect(page.locator("#focus-log .line p")).to_have_text("the twelfth channel")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#wall")).to_be_visible()
+    await page.keyboard.press("ArrowLeft")
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#focus-name")).to_have_text("C07")
+
+
+async def test_new_lines_of_other_channels_are_counted(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page("/desk")  # 1366 px: the list and one channel
+    await expect(page.locator("#list")).to_be_visible()
+    stub.final("one", 0, 900, channel="C04")
+    stub.final("two", 1000, 1900, channel="C04")
+    row = page.locator("desk-row").nth(3)
+    await expect(row.locator(".unread")).to_have_text("2", timeout=BUSY_BOX_MS)
+    await expect(row.locator(".last")).to_have_text("two")
+    await page.keyboard.press("4")
+    await expect(row.locator(".unread")).to_have_text("")
+    await expect(page.locator("#focus-log .line p")).to_have_count(2)
+
+
+async def test_the_text_of_all_channels_is_one_list_that_can_be_filtered(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await a_wall(open_page)
+    for channel, text in (("C01", "first"), ("C02", "second"), ("C01", "third")):
+        opened(stub, channel)
+        stub.final(text, 0, 900, channel=channel, utterance=f"u_{text}")
+    await page.keyboard.press("m")
+    lines = page.locator("#merged-log .line p")
+    await expect(lines).to_have_text(["first", "second", "third"], timeout=BUSY_BOX_MS)
+    await page.locator("#merged-channels button", has_text="C02").click()
+    await expect(lines).to_have_text(["second"])
+    stub.final("fourth", 3000, 3900, channel="C02", utterance="u_4")
+    stub.final("fifth", 3000, 3900, channel="C01", utterance="u_5")
+    await expect(lines).to_have_text(["second", "fourth"])
+
+
+async def test_levels_move_the_meters(open_page: OpenPage, stub: StubServer) -> None:
+    page = await a_wall(open_page)
+    opened(stub, "C01")
+    await expect(page.locator("#tile-C01 .state em")).to_have_text("Idle", timeout=BUSY_BOX_MS)
+    stub.say("levels", levels={"C01": [-20.0, -5.0]}, at_ms=10)
+    await expect(page.locator("#tile-C01 .meter")).to_have_attribute(
+        "data-drawn", "8 11 ", timeout=BUSY_BOX_MS
+    )
+    await expect(page.locator("#tile-C01 .meter")).to_have_attribute(
+        "data-drawn", "0 0 ", timeout=BUSY_BOX_MS
+    )
+
+
+async def test_keys_can_be_changed_and_are_off_while_typing(open_page: OpenPage, stub: StubServer) -> None:
+    page = await a_wall(open_page)
+    await page.keyboard.press("?")
+    await page.get_by_role("button", name="All text: M").click()
+    await page.keyboard.press("b")
+    await expect(page.get_by_role("button", name="All text: B")).to_be_visible()
+    await page.locator("#keys-close").click()
+    await page.keyboard.press("b")
+    await expect(page.locator("#merged")).to_be_visible()
+    await page.keyboard.press("/")
+    await page.keyboard.type("bravo w")
+    await expect(page.locator("#query")).to_have_value("bravo w")
+    await page.reload()
+    await page.wait_for_selector("html[data-ready]", state="attached")
+    await page.keyboard.press("b")
+    await expect(page.locator("#merged")).to_be_visible()
+
+
+async def test_the_desk_speaks_korean(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page("/desk", viewport=WALL, locale="ko-KR")
+    await expect(page.get_by_role("button", name="통합 기록")).to_be_visible()
+    await expect(page.locator("#tile-C01 .state em")).to_have_text("미사용")
+    await page.keyboard.press("l")
+    await expect(page.locator("#tile-C01 .state em")).to_have_text("Not used")
+
+
+async def test_after_a_broken_connection_nothing_is_missing_or_doubled(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await a_wall(open_page)
+    stub.final("one", 0, 900, utterance="u_1")
+    await expect(page.locator("#tile-C01 .line")).to_have_count(1, timeout=BUSY_BOX_MS)
+    await stub.drop_watchers()
+    stub.final("two", 1000, 1900, utterance="u_2")
+    await expect(page.locator("#tile-C01 .line")).to_have_count(2, timeout=BUSY_BOX_MS)
+    texts = await page.locator("#tile-C01 .line").all_inner_texts()
+    assert [text.split()[-1] for text in texts] == ["one", "two"]
