@@ -22,6 +22,17 @@ export const EVENT_TYPES = [
 /** Values of `source` in a final. A final of live audio has no source. */
 export const SOURCES = ["backfill", "recovery"];
 
+/** Reasons of `channel.closed` when the sender ended on purpose. With any other reason, audio may be missing. */
+export const ORDERLY_ENDS = [
+  "hung_up",
+  "peer_closed",
+  "read",
+  "session_ended",
+  "stopped",
+  "track_ended",
+  "track_removed"
+];
+
 /** True for a final whose audio was not transcribed live: its text comes late, so its age is not a latency. */
 export function isLate(final) {
   return SOURCES.includes(final.source);

@@ -5,10 +5,12 @@
  * the keys of the two languages.
  */
 
+import deskEn from "./desk/strings-en.js";
+import deskKo from "./desk/strings-ko.js";
 import en from "./strings-en.js";
 import ko from "./strings-ko.js";
 
-export const STRINGS = { en, ko };
+export const STRINGS = { en: { ...en, ...deskEn }, ko: { ...ko, ...deskKo } };
 const KEY = "host-stt.ui-language";
 
 class Language extends EventTarget {

@@ -25,10 +25,10 @@ export class LiveText extends EventTarget {
 
   /** box: the role=log element that scrolls; empty: shown without lines; more: the "n new" button; terms: a Terms;
    *  showsChannel(): whether rows show their channel; transcript: another one than its own, which the page feeds itself
-   *  and whose changes it passes to apply(); shows(entry): which entries have a row. */
-  constructor({ box, empty, more, terms, showsChannel, transcript = new Transcript(), shows = () => true }) {
+   *  and whose changes it passes to apply(); shows(entry): which entries have a row; rowsMax: how many rows there are. */
+  constructor({ box, empty, more, terms, showsChannel, transcript = new Transcript(), shows = () => true, rowsMax = ROWS_MAX }) {
     super();
-    Object.assign(this, { box, empty, more, terms, showsChannel, transcript, shows });
+    Object.assign(this, { box, empty, more, terms, showsChannel, transcript, shows, rowsMax });
     terms.addEventListener("terms", () => this.#markAgain());
     box.addEventListener("scroll", () => this.#onScroll());
     more.addEventListener("click", () => this.toEnd());
@@ -125,18 +125,19 @@ export class LiveText extends EventTarget {
 
   clear() {
     this.transcript.clear();
-    this.#empty();
+    this.removeRows();
   }
 
   /** Draw the newest entries of the transcript again, after `shows` has changed. */
   reload() {
-    this.#empty();
-    const shown = this.transcript.entries.filter(this.shows).slice(-ROWS_MAX);
+    this.removeRows();
+    const shown = this.transcript.entries.filter(this.shows).slice(-this.rowsMax);
     for (const entry of shown) this.apply({ type: entry.kind, [entry.kind]: entry });
     this.#resetUnseen();
   }
 
-  #empty() {
+  /** Remove what is on screen. The transcript stays. */
+  removeRows() {
     this.box.replaceChildren();
     this.#rows.clear();
     this.#resetUnseen();
@@ -176,7 +177,7 @@ export class LiveText extends EventTarget {
   #insert(node, next) {
     this.empty.hidden = true;
     this.box.insertBefore(node, next);
-    while (this.box.childElementCount > ROWS_MAX) this.#removeNode(this.box.firstElementChild);
+    while (this.box.childElementCount > this.rowsMax) this.#removeNode(this.box.firstElementChild);
     if (!this.isFollowing) this.#countUnseen();
     this.#follow();
   }

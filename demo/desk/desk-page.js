@@ -5,16 +5,16 @@
  */
 
 import { language, t } from "../i18n.js";
-import { LiveText, drawInterim } from "../live-text.js";
+import { LiveText } from "../live-text.js";
 import { $, askToken, beginPage } from "../page.js";
 import { Terms } from "../terms.js";
-import { timecode } from "../timecode.js";
 import { Watcher } from "../watch.js";
 import { Finder } from "./finder.js";
+import { FocusPanel } from "./focus-panel.js";
 import { Keys } from "./keys.js";
+import { Listening } from "./listening.js";
 import { DeskModel } from "./model.js";
-import { Meter, drawIcon, elapsed, seconds, setText, stateWord } from "./parts.js";
-import { Player } from "./player.js";
+import { setText } from "./parts.js";
 import "./row.js";
 import { ServerClock } from "./server-clock.js";
 import { Simulation } from "./simulation.js";
@@ -35,12 +35,19 @@ const tiles = new Map(); // channel id -> its tile
 const rows = new Map(); // channel id -> its row in the list
 const chosen = new Set(); // channels of the merged text; empty means all
 const toDraw = new Set(); // channels that changed since the last frame
-const desk = { model, terms, afterMs: AFTER_MS, focused: "C01", onOpen: (id) => open(id), onLine: (line) => player.play(line) };
+const desk = { model, terms, afterMs: AFTER_MS, focused: "C01", onOpen: (id) => open(id), onLine: (line) => listening.play(line) };
 
-const focus = textBox("focus", (entry) => entry.channel === desk.focused, false);
-const merged = textBox("merged", (entry) => chosen.size === 0 || chosen.has(entry.channel), true);
-const player = new Player($("audio"));
-const focusMeter = new Meter($("focus-meter"));
+const focus = new FocusPanel(desk);
+const merged = new LiveText({
+  box: $("merged-log"),
+  empty: $("merged-empty"),
+  more: $("merged-more"),
+  terms,
+  showsChannel: () => true,
+  transcript: model.transcript,
+  shows: (entry) => chosen.size === 0 || chosen.has(entry.channel),
+});
+const listening = new Listening({ model, boxes: [$("focus-log"), $("merged-log")], onError: (error) => notice.show(error) });
 const watcher = new Watcher(model.transcript, { session: query.get("session") ?? "", hasLevels: true });
 const simulation = new Simulation($("simulate"), { session: () => model.transcript.session, onError: (error) => notice.show(error) });
 const finder = new Finder({
@@ -49,25 +56,12 @@ const finder = new Finder({
   hits: $("hits"),
   earlier: $("earlier"),
   session: () => model.transcript.session,
-  onPlay: (hit) => player.play(hit),
+  onPlay: (hit) => listening.play(hit),
   onError: (error) => notice.show(error),
 });
 const keys = new Keys({ dialog: $("keys"), rows: $("key-rows"), act: actions(), open });
 let view = "";
-let replayed = -1; // index of the line that `replay` played last, in the focused channel
 let liveState = "connecting";
-
-function textBox(name, shows, showsChannel) {
-  return new LiveText({
-    box: $(`${name}-log`),
-    empty: $(`${name}-empty`),
-    more: $(`${name}-more`),
-    terms,
-    showsChannel: () => showsChannel,
-    transcript: model.transcript,
-    shows,
-  });
-}
 
 /* ---- events ------------------------------------------------------------------------------------------------ */
 
@@ -80,9 +74,9 @@ function feed(event) {
     if (change.channel ?? change.line?.channel ?? change.gap?.channel) {
       toDraw.add(change.channel ?? change.line?.channel ?? change.gap?.channel);
     }
-    if (change.type === "line") terms.note(change.line.glossary_version);
+    if (view === "wall") for (const tile of tiles.values()) tile.text.apply(change);
     if (view === "log") merged.apply(change);
-    if (view === "channels") focus.apply(change);
+    if (view === "channels") focus.text.apply(change);
   }
   if (event.type === "channel.opened") drawChoices();
   if (toDraw.size) requestAnimationFrame(drawChanged);
@@ -91,7 +85,6 @@ function feed(event) {
 function beginSession() {
   makePlaces();
   for (const id of model.channels.keys()) toDraw.add(id);
-  replayed = -1;
   simulation.check();
 }
 
@@ -119,7 +112,7 @@ function drawChanged() {
   for (const id of toDraw) {
     if (view === "wall") tiles.get(id).draw();
     if (view === "channels") rows.get(id).draw();
-    if (view === "channels" && id === desk.focused) drawFocus();
+    if (view === "channels" && id === desk.focused) focus.draw();
   }
   toDraw.clear();
   tick();
@@ -131,25 +124,9 @@ function tick() {
   const nowMs = clock.at(Date.now());
   const shown = view === "wall" ? tiles : view === "channels" ? rows : new Map();
   for (const node of shown.values()) node.tick(nowMs);
-  if (view === "channels") tickFocus(nowMs);
+  if (view === "channels") focus.tick(nowMs);
   drawCounts(nowMs);
   setText($("clock"), new Date(nowMs).toLocaleTimeString("en-GB"));
-}
-
-function tickFocus(nowMs) {
-  const channel = model.channel(desk.focused);
-  const state = model.shownState(channel, nowMs, AFTER_MS);
-  $("focus-state").dataset.state = state;
-  drawIcon($("focus-state").querySelector("svg"), state);
-  setText($("focus-state").querySelector("em"), stateWord(channel, state));
-  focusMeter.draw(channel.levelAt(nowMs), nowMs);
-  const words = channel.wordsPerMinute(nowMs);
-  const figures = [
-    words ? t("desk.wpm", { n: words }) : "",
-    channel.delayMs === null ? "" : t("desk.delay", { delay: seconds(channel.delayMs) }),
-    channel.spokeAtMs ? t("desk.ago", { time: elapsed(nowMs - channel.spokeAtMs) }) : "",
-  ];
-  setText($("focus-figures"), figures.filter(Boolean).join(" · "));
 }
 
 function drawCounts(nowMs) {
@@ -173,8 +150,10 @@ function show(name, { isRemembered = true } = {}) {
   for (const button of document.querySelectorAll(".tabs button")) {
     button.setAttribute("aria-pressed", String(button.dataset.view === view));
   }
-  if (view === "log") merged.reload();
-  if (view === "channels") openFocus(desk.focused);
+  // Only the visible text has rows: a line must not be on the page twice.
+  for (const tile of tiles.values()) view === "wall" ? tile.text.reload() : tile.text.removeRows();
+  view === "log" ? merged.reload() : merged.removeRows();
+  view === "channels" ? focus.open() : focus.text.removeRows();
   if (view === "search") $("query").focus();
   for (const id of model.channels.keys()) toDraw.add(id);
   drawChanged();
@@ -188,23 +167,6 @@ function open(id) {
   tiles.get(id)?.setAttribute("tabindex", "0");
   $("desk").classList.add("opened"); // on a phone, the channel takes the place of the list
   show("channels", { isRemembered: false });
-}
-
-function openFocus(id) {
-  const channel = model.channel(id);
-  channel.unread = 0;
-  replayed = -1;
-  $("focus-name").textContent = channel.name ? `${id} ${channel.name}` : id;
-  $("focus-state").dataset.state = "";
-  focus.reload();
-  focus.toEnd();
-}
-
-function drawFocus() {
-  const channel = model.channel(desk.focused);
-  channel.unread = 0;
-  setText($("focus-name"), channel.name ? `${channel.id} ${channel.name}` : channel.id);
-  drawInterim($("focus-interim"), model.transcript.interim(desk.focused));
 }
 
 /** The channels to choose from, in the merged text and in the search. */
@@ -232,39 +194,6 @@ function choice(id, label) {
   return button;
 }
 
-/* ---- listening --------------------------------------------------------------------------------------------- */
-
-player.addEventListener("playing", ({ detail: line }) => {
-  $("player").hidden = line === null;
-  if (!line) return;
-  const channel = model.channels.get(line.channel);
-  setText($("playing-channel"), channel?.name ? `${line.channel} ${channel.name}` : line.channel);
-  setText($("playing-time"), line.start ?? timecode(line.start_ms));
-  setText($("playing-text"), line.text);
-  $("play").textContent = t(player.isPlaying ? "desk.pause" : "desk.play");
-});
-player.addEventListener("failed", ({ detail }) => notice.show({ code: detail }));
-$("play").addEventListener("click", () => player.toggle());
-$("close-player").addEventListener("click", () => player.stop());
-$("speed").addEventListener("change", (event) => (player.speed = Number(event.target.value)));
-for (const name of ["focus-log", "merged-log"]) {
-  $(name).addEventListener("click", (event) => {
-    const { segment } = event.target.closest("[data-segment]")?.dataset ?? {};
-    const line = segment && !getSelection().toString() && model.transcript.lines.find((one) => one.segment === segment);
-    if (line) player.play(line);
-  });
-}
-
-/** Play a line of the focused channel: the newest one, or `step` lines from the line that plays. */
-function playLine(step) {
-  const { lines } = model.channel(desk.focused);
-  if (lines.length === 0) return false;
-  const at = replayed < 0 ? lines.length - 1 : replayed + step;
-  replayed = Math.max(0, Math.min(lines.length - 1, at));
-  player.play(lines[replayed]);
-  return true;
-}
-
 /* ---- keys -------------------------------------------------------------------------------------------------- */
 
 function actions() {
@@ -275,10 +204,10 @@ function actions() {
     down: () => move(view === "wall" ? columns() : 1),
     open: () => open(document.activeElement.closest?.("desk-tile")?.channelId ?? desk.focused),
     back: () => ($("desk").classList.remove("opened"), show(preferredView(), { isRemembered: false })),
-    replay: () => playLine(-1),
-    play: () => player.toggle(),
-    nextLine: () => playLine(1),
-    previousLine: () => playLine(-1),
+    replay: () => listening.step(desk.focused, -1),
+    play: () => listening.toggle(),
+    nextLine: () => listening.step(desk.focused, 1),
+    previousLine: () => listening.step(desk.focused, -1),
     search: () => show("search"),
     wall: () => show("wall"),
     channels: () => show("channels"),
@@ -348,7 +277,6 @@ watcher.addEventListener("denied", async () => {
   }
 });
 watcher.addEventListener("gone", () => notice.show({ code: "gone", detail: watcher.session }));
-terms.addEventListener("terms", () => tiles.forEach((tile) => view === "wall" && tile.drawLines()));
 
 makePlaces();
 drawChoices();

@@ -6,6 +6,7 @@
  * something else changed. Invariant: places never move; a channel keeps its place for the life of the page.
  */
 
+import { ORDERLY_ENDS } from "../events.js";
 import { Transcript } from "../transcript.js";
 
 export const PLACES = 16;
@@ -17,11 +18,11 @@ const LEVEL_FRESH_MS = 1000;
 const TEXT_WITHIN_MS = 20_000; // speech without text by then was noise, or its window failed
 
 /** The states that a tile can show, the most urgent one first. */
-export const STATES = ["lost", "behind", "no_signal", "disconnected", "talking", "text", "after", "idle", "unused"];
+export const STATES = ["lost", "behind", "no_signal", "disconnected", "talking", "text", "after", "idle", "closed", "unused"];
 
 export class DeskChannel {
   entries = []; // lines and gaps of the transcript, oldest first
-  state = "unused"; // the server's: idle, talking, behind, no_signal, disconnected; unused before the first event
+  state = "unused"; // the server's: idle, talking, behind, no_signal, disconnected; or closed (on purpose), unused
   label = "";
   language = "";
   stateAtMs = 0; // when the state began
@@ -113,7 +114,7 @@ export class DeskModel {
   /** The state that is shown: the most urgent of the channel's conditions. afterMs: how long a call stays visible. */
   shownState(channel, nowMs, afterMs) {
     if (channel.lostAtMs && nowMs - channel.lostAtMs < LOST_SHOWN_MS) return "lost";
-    if (["behind", "no_signal", "disconnected", "talking", "unused"].includes(channel.state)) return channel.state;
+    if (["behind", "no_signal", "disconnected", "talking", "closed", "unused"].includes(channel.state)) return channel.state;
     if ([...channel.waiting.values()].some((endedMs) => nowMs - endedMs < TEXT_WITHIN_MS)) return "text";
     return channel.spokeAtMs && nowMs - channel.spokeAtMs < afterMs ? "after" : "idle";
   }
@@ -171,6 +172,9 @@ function setState(channel, state, atMs) {
   channel.stateAtMs = atMs;
 }
 
+/** A sender that ended on purpose is no failure, so its channel must not look like one. */
+const endOf = ({ reason }) => (ORDERLY_ENDS.includes(reason) ? "closed" : "disconnected");
+
 /** What each event type changes in a channel, besides its text. */
 const NOTES = {
   "channel.opened": (channel, event, atMs) => {
@@ -179,9 +183,11 @@ const NOTES = {
   },
   "channel.closed": (channel, event, atMs) => {
     channel.waiting.clear();
-    setState(channel, "disconnected", atMs);
+    setState(channel, endOf(event), atMs);
   },
-  "channel.state": (channel, event, atMs) => setState(channel, event.state, atMs),
+  "channel.state": (channel, event, atMs) => {
+    setState(channel, event.state === "disconnected" ? endOf(event) : event.state, atMs);
+  },
   "speech.started": (channel, event, atMs) => (channel.spokeAtMs = atMs),
   "speech.ended": (channel, event, atMs) => {
     channel.spokeAtMs = atMs;

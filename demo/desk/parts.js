@@ -5,6 +5,7 @@ import { t } from "../i18n.js";
 /** One shape for each state, so that a state is never shown by its colour alone. */
 const SHAPES = {
   unused: '<path d="M6 12h12"/>',
+  closed: '<path d="M7 7h10v10H7z"/>',
   idle: '<circle cx="12" cy="12" r="5"/>',
   after: '<circle cx="12" cy="12" r="5"/><path d="M12 9v3l2 1.5"/>',
   talking: '<circle cx="12" cy="12" r="6" fill="currentColor"/>',

@@ -4,11 +4,10 @@
  */
 
 import { language, t } from "../i18n.js";
-import { markedText } from "../line-text.js";
-import { timecode } from "../timecode.js";
+import { LiveText } from "../live-text.js";
 import { Meter, drawIcon, elapsed, seconds, setText, stateWord } from "./parts.js";
 
-const LINES = 8; // more do not fit, whatever their length
+const ROWS_MAX = 8; // more do not fit, whatever their length
 
 const TEMPLATE = `
   <header>
@@ -17,7 +16,7 @@ const TEMPLATE = `
     <span class="meter" aria-hidden="true"></span>
     <span class="ago"></span>
   </header>
-  <div class="lines" role="log" aria-live="off"></div>
+  <div class="lines"></div>
   <p class="interim" aria-hidden="true"><span><span class="steady"></span><span class="loose"></span></span></p>
   <footer><span class="wpm"></span><span class="conf"><i></i></span><span class="delay"></span></footer>`;
 
@@ -37,6 +36,16 @@ export class DeskTile extends HTMLElement {
       ),
     );
     this.meter = new Meter(this.querySelector(".meter"));
+    this.text = new LiveText({
+      box: this.parts[".lines"],
+      empty: document.createElement("p"),
+      more: document.createElement("button"),
+      terms: desk.terms,
+      showsChannel: () => false,
+      transcript: desk.model.transcript,
+      shows: (entry) => entry.channel === id,
+      rowsMax: ROWS_MAX,
+    });
     this.addEventListener("click", (event) => this.#onClick(event));
     setText(this.parts.b, id);
     return this;
@@ -48,7 +57,7 @@ export class DeskTile extends HTMLElement {
 
   #onClick(event) {
     const row = event.target.closest("[data-segment]");
-    const line = row && this.channel.lines.find((one) => one.segment === row.dataset.segment);
+    const line = row && this.channel.entries.find((one) => one.segment === row.dataset.segment);
     if (line && !getSelection().toString()) this.desk.onLine(line);
     else this.desk.onOpen(this.channelId);
   }
@@ -78,33 +87,10 @@ export class DeskTile extends HTMLElement {
     return t("desk.ago", { time: elapsed(nowMs - channel.spokeAtMs) });
   }
 
-  /** The name, the lines and the interim, from the model. */
+  /** The name and the interim, from the model. The lines are drawn by `text`. */
   draw() {
     setText(this.parts[".name"], this.channel.name);
-    this.drawLines();
     this.drawInterim();
-  }
-
-  drawLines() {
-    const box = this.parts[".lines"];
-    box.replaceChildren(...this.channel.entries.slice(-LINES).map((entry) => this.#row(entry)));
-  }
-
-  #row(entry) {
-    const row = document.createElement("p");
-    if (entry.kind === "gap") {
-      row.className = "gap";
-      const ms = entry.to_ms - entry.from_ms;
-      row.textContent = t("desk.gap", { seconds: (ms / 1000).toFixed(1), from: timecode(entry.from_ms) });
-      return row;
-    }
-    row.className = "line";
-    row.dataset.segment = entry.segment;
-    if (entry.language) row.lang = entry.language;
-    const time = document.createElement("time");
-    time.textContent = timecode(entry.start_ms);
-    row.append(time, " ", ...markedText(entry, this.desk.terms.list));
-    return row;
   }
 
   drawInterim() {

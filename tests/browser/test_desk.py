@@ -69,7 +69,7 @@ async def test_a_tile_shows_state_name_lines_and_the_interim(open_page: OpenPage
     stub.say("channel.state", channel="C03", state="idle", at_ms=2000)
     stub.say("speech.ended", channel="C03", utterance="u_1", start_ms=0, end_ms=1900, rule="silence")
     await expect(tile.locator(".state em")).to_have_text("Text follows")
-    stub.final("Alpha one, proceed.", 0, 1900, channel="C03")
+    stub.final("Alpha one, proceed.", 0, 1900, channel="C03", utterance="u_1")
     await expect(tile.locator(".line")).to_contain_text("Alpha one, proceed.")
     await expect(tile.locator(".line time")).to_have_text("00:00.000")
     await expect(tile.locator(".interim")).to_have_text("")
@@ -82,7 +82,7 @@ async def test_a_loss_is_louder_than_everything_else(open_page: OpenPage, stub: 
     stub.say("coverage", channel="C02", from_ms=1000, to_ms=3400, state="lost", reason="network")
     tile = page.locator("#tile-C02")
     await expect(tile.locator(".state em")).to_have_text("2.4 s lost", timeout=BUSY_BOX_MS)
-    await expect(tile.locator(".gap")).to_contain_text("2.4 s without text")
+    await expect(tile.locator(".gap")).to_contain_text("2.4 s")
     await expect(page.locator("#counts")).to_contain_text("2.4 s lost")
 
 

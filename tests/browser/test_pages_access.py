@@ -127,6 +127,7 @@ async def test_every_page_can_be_reached_from_every_other(
 ) -> None:
     page = await open_page(viewport=viewport)
     for path, name in (
+        ("/desk", "Desk"),
         ("/watch", "Watch"),
         ("/health-page", "Health"),
         ("/reference", "Reference"),
@@ -170,7 +171,7 @@ async def test_the_two_lists_of_words_are_complete(open_page: OpenPage) -> None:
     assert set(lists["en"]) == set(lists["ko"])
     for key, text in lists["en"].items():
         assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", lists["ko"][key])), key
-    for name in ("mic.html", "watch.html"):
+    for name in ("mic.html", "watch.html", "desk.html"):
         assert _keys(name) <= set(lists["en"])
 
 

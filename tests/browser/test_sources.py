@@ -11,10 +11,11 @@ from tests.browser.stub import DEMO
 from tests.support.page_constants import page_list
 from webrtc_host.http.pages import NAMED
 from webrtc_host.seams import EventType, Source
+from webrtc_host.session.channel import ORDERLY_ENDS
 
 
 def _sources() -> list[Path]:
-    return sorted(path for path in DEMO.iterdir() if path.suffix in (".js", ".css", ".html", ".svg"))
+    return sorted(path for path in DEMO.rglob("*") if path.suffix in (".js", ".css", ".html", ".svg"))
 
 
 def test_no_source_names_another_server_or_holds_inline_scripts() -> None:
@@ -25,16 +26,20 @@ def test_no_source_names_another_server_or_holds_inline_scripts() -> None:
 
 
 def test_every_source_is_shorter_than_300_lines() -> None:
-    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in _sources()}
+    lengths = {str(path.relative_to(DEMO)): len(path.read_text("utf-8").splitlines()) for path in _sources()}
     assert {name: n for name, n in lengths.items() if n >= 300} == {}
 
 
 def test_the_clips_are_small() -> None:
-    assert sum(path.stat().st_size for path in (DEMO / "clips").iterdir()) < 200_000
+    assert sum(path.stat().st_size for path in (DEMO / "clips").rglob("*.*")) < 300_000
 
 
 def test_the_pages_know_every_event_type_of_the_server() -> None:
     assert page_list("EVENT_TYPES") == [kind.value for kind in EventType]
+
+
+def test_the_pages_know_which_ends_are_no_failure() -> None:
+    assert page_list("ORDERLY_ENDS") == sorted(ORDERLY_ENDS)
 
 
 def test_the_pages_know_every_source_of_a_final_that_was_not_live() -> None:
@@ -48,6 +53,6 @@ def test_the_pages_know_every_source_of_a_final_that_was_not_live() -> None:
 def test_every_page_has_the_same_navigation_and_marks_itself(path: str, name: str) -> None:
     (nav,) = re.findall(r"<nav .*?</nav>", (DEMO / name).read_text("utf-8"), re.DOTALL)
     links = re.findall(r"<a href=\"([^\"]+)\"([^>]*)>(\w+)</a>", nav)
-    assert [text for _, _, text in links] == ["Speak", "Watch", "Health", "Reference"]
+    assert [text for _, _, text in links] == ["Speak", "Desk", "Watch", "Health", "Reference"]
     assert ["/" + link.removeprefix(".") for link, _, _ in links] == list(NAMED)
     assert ["/" + link.removeprefix(".") for link, more, _ in links if "aria-current" in more] == [path]
