@@ -70,6 +70,7 @@ PURE = (
     "webrtc_host.transcript.event_codec",
     "webrtc_host.transcript.event_log",
     "webrtc_host.transcript.export_formats",
+    "webrtc_host.transcript.export_lines",
     "webrtc_host.transcript.revisions",
     "webrtc_host.transcript.search_text",
     "webrtc_host.transcript.timecode",
