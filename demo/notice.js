@@ -70,7 +70,7 @@ export class ServerBanner {
     clearTimeout(this.#timer);
     this.#last = await readiness();
     this.#draw();
-    const isWell = this.#last.isReachable && this.#last.status === "ready";
+    const isWell = this.#last.isReachable && this.#last.status === "ready" && !this.#last.glossary;
     const soonMs = isStarting(this.#last) ? CHECK_START_MS : CHECK_SOON_MS;
     this.#timer = setTimeout(() => this.check(), isWell ? CHECK_EVERY_MS : soonMs);
   }
@@ -91,7 +91,7 @@ function isStarting({ status, state }) {
 }
 
 function bannersFor(ready) {
-  const { isReachable, status, state, isStarter, reason, modelReason } = ready;
+  const { isReachable, status, state, isStarter, reason, modelReason, glossary } = ready;
   if (!isReachable) return [{ kind: "bad", head: t("banner.unreachable"), body: t("banner.unreachableMore") }];
   const rows = [];
   if (isStarting(ready)) {
@@ -101,6 +101,7 @@ function bannersFor(ready) {
     const head = status === "degraded" ? "banner.degraded" : "banner.notReady";
     rows.push({ kind: "bad", head: t(head), body: "", reason });
   }
+  if (glossary) rows.push({ kind: "bad", head: t("banner.glossary"), body: "", reason: glossary });
   if (isStarter) {
     rows.push({ kind: "starter", head: t("banner.starter"), body: t("banner.starterMore"), reason: modelReason });
   }
@@ -175,6 +176,7 @@ async function readiness() {
     progress: body.engine?.progress ?? null,
     reason: body.reason ?? "",
     modelReason: body.engine?.model_reason ?? "",
+    glossary: body.troubles?.glossary ?? "",
   };
 }
 

@@ -173,6 +173,7 @@ export default {
   "banner.loading": "Loading the speech model.",
   "banner.startMore": "You can speak already: the audio is kept, and its text follows.",
   "banner.degraded": "The speech engine is not available. Audio is kept, and the text will follow.",
+  "banner.glossary": "The glossary file has a mistake. The former list stays in use.",
   "banner.unreachable": "The server does not respond.",
   "banner.unreachableMore": "This page keeps trying.",
 

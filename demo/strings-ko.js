@@ -173,6 +173,7 @@ export default {
   "banner.loading": "음성 모델을 불러오고 있습니다.",
   "banner.startMore": "지금 말해도 됩니다. 오디오는 보관되며 글은 나중에 나타납니다.",
   "banner.degraded": "음성 엔진을 사용할 수 없습니다. 오디오는 보관되며 글은 나중에 나타납니다.",
+  "banner.glossary": "용어집 파일에 오류가 있어 이전 목록을 계속 사용합니다.",
   "banner.unreachable": "서버가 응답하지 않습니다.",
   "banner.unreachableMore": "이 페이지가 계속 다시 시도합니다.",
 

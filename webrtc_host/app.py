@@ -63,6 +63,7 @@ from webrtc_host.media.opus import libopus_works
 from webrtc_host.recovery.failed_windows import FailedWindows
 from webrtc_host.recovery.service import RecoveryService
 from webrtc_host.services.archive import ArchiveService
+from webrtc_host.services.glossary import GlossaryWatch
 from webrtc_host.services.record import RecordService, make_history, make_store
 from webrtc_host.services.resume_tokens import ClaimChanges, ResumeTokenService
 from webrtc_host.services.speech import SpeechService
@@ -179,6 +180,7 @@ def _steps(app: web.Application) -> Sequence[Step]:
         Step("recovery", app[RECOVERY].running),
         # Retention starts after recovery has found the audio of a crash; it stops before the archive closes.
         Step("archive retention", archive.maintaining),
+        task("glossary watch", GlossaryWatch(app[SPEECH].glossary, app[AUDIT].note_own).run),
         task("loop lag", app[READINESS].lag.run),
         task("engine watch", app[READINESS].engine.run),
     )
@@ -262,7 +264,11 @@ def _add_readiness(app: web.Application) -> None:
     app[READINESS] = Readiness(
         EngineWatch(config.engine_url, config.token_for_engine),
         LoopLag(app[METRICS].observe_lag),
-        troubles={"record": app[RECORD].trouble, "archive": app[ARCHIVE].trouble},
+        troubles={
+            "record": app[RECORD].trouble,
+            "archive": app[ARCHIVE].trouble,
+            "glossary": lambda: app[SPEECH].glossary.trouble,
+        },
     )
 
 

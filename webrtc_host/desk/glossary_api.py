@@ -1,7 +1,7 @@
-"""`/api/glossary`: read and replace the glossary, and see the terms in a channel's prompt.
+"""`/api/glossary`: read and replace the glossary, its versions, and the terms in a channel's prompt.
 
-Only the routes; `glossary.store` holds the list, its checks and its file. Writing a file blocks, so it runs
-in a thread.
+Only the routes; `glossary.store` holds the list, its checks and its file. Reading and writing files blocks,
+so it runs in a thread.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 
 from aiohttp import web
 from pydantic import Field
 
+from host_stt.contract import error_body
 from webrtc_host.errors import RequestError
-from webrtc_host.glossary.mistakes import GlossaryError
-from webrtc_host.glossary.schema import Defaults, GlossaryList, Pattern, Term
-from webrtc_host.glossary.store import Glossary
-from webrtc_host.http.requests import ChannelName, Query, read_query
+from webrtc_host.glossary.entries import Entry
+from webrtc_host.glossary.mistakes import GlossaryError, dotted
+from webrtc_host.glossary.schema import Defaults, GlossaryList, Pattern, Term, as_dict, parse
+from webrtc_host.glossary.store import Glossary, GlossaryConflict
+from webrtc_host.glossary.yaml_file import parse_yaml
+from webrtc_host.http.audit import DETAIL, token_name
+from webrtc_host.http.requests import ChannelName, Query, Whole, read_query
 from webrtc_host.http.responses import Response
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
@@ -26,7 +31,13 @@ from webrtc_host.http.server import json_response
 logger = logging.getLogger(__name__)
 
 VERSION = "glossary_version"
-"""The number of changes since the start; `version` in the body is the version of the file format."""
+"""The number of the list; `version` in the body is the version of the file format."""
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+_TAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
+
+
+class GlossaryQuery(Query):
+    version: Whole | None = Field(None, description="a list of the past; default: the one in use")
 
 
 class PromptQuery(Query):
@@ -42,7 +53,31 @@ class GlossaryResponse(Response):
     defaults: Defaults = Defaults()
     terms: list[Term] = []
     patterns: list[Pattern] = []
-    glossary_version: int = Field(description="the number of changes since the start")
+    glossary_version: int = Field(description="the number of this list; finals carry it")
+
+
+class VersionEntry(Response):
+    glossary_version: int
+    at: str
+    by: str = Field(description="the name of the token, or `file` for an editor of the file")
+    terms: int = Field(description="after the patterns are expanded")
+
+
+class VersionsResponse(Response):
+    versions: list[VersionEntry] = Field(description="newest first")
+
+
+class TermEntry(Response):
+    canonical: str
+    display: dict[str, str] = Field(description="how to show it, by language: en and ko")
+    kind: str | None = Field(description="`class` in the file")
+    alert: str | None
+    channels: list[str] | None = Field(description="null: all")
+
+
+class TermsResponse(Response):
+    terms: list[TermEntry] = Field(description="patterns are expanded")
+    glossary_version: int
 
 
 class PromptResponse(Response):
@@ -55,9 +90,31 @@ class GlossaryApi:
     def __init__(self, glossary: Glossary) -> None:
         self._glossary = glossary
 
-    @Route("GET", "/api/glossary", Role.VIEWER, "The glossary in use", response=GlossaryResponse)
+    @Route(
+        "GET",
+        "/api/glossary",
+        Role.VIEWER,
+        "The glossary in use, or one of its earlier versions",
+        query=GlossaryQuery,
+        response=GlossaryResponse,
+        errors=(404,),
+    )
     async def show(self, request: web.Request) -> web.Response:
-        return json_response({**self._glossary.as_dict(), VERSION: self._glossary.version})
+        """The header ETag names the version, for the If-Match of a PUT."""
+        version = read_query(request, GlossaryQuery).version
+        body, snapshot = self._glossary.state()
+        if version is not None and version != snapshot.version:
+            body = as_dict(await asyncio.to_thread(self._past, version))
+        else:
+            version = snapshot.version
+        return json_response({**body, VERSION: version}, headers={"ETag": f'"{version}"'})
+
+    def _past(self, version: int) -> GlossaryList:
+        text = self._glossary.versions.text(version)
+        if text is None:
+            message = f"version {version} of the glossary is not kept; GET /api/glossary/versions lists them"
+            raise RequestError("unknown_version", message, 404)
+        return parse_yaml(text)
 
     @Route(
         "PUT",
@@ -67,25 +124,62 @@ class GlossaryApi:
         audit="changed glossary",
         body=GlossaryBody,
         response=GlossaryResponse,
-        errors=(422,),
+        errors=(412, 422),
     )
     async def replace(self, request: web.Request) -> web.Response:
-        """The body has the form of the response of GET. The next window uses the new terms."""
+        """The body has the form of the response of GET, or of the file with the type application/yaml.
+
+        With the header If-Match, which has the ETag of a GET, the change is refused with 412 when the
+        glossary has changed since. The next window uses the new terms.
+        """
         try:
-            body = json.loads(await request.read())
-        except (ValueError, RecursionError) as error:
-            raise RequestError("bad_json", "the body is not JSON", 400) from error
-        if isinstance(body, dict):
-            body.pop(VERSION, None)
-        try:
-            version = await asyncio.to_thread(self._glossary.replace, body)
+            new = await read_glossary(request)
         except GlossaryError as error:
-            raise RequestError("bad_glossary", str(error), 422) from error
+            return refused(error)
+        base, who = _base_version(request), token_name(request) or "anyone"
+        try:
+            version = await asyncio.to_thread(self._glossary.replace_list, new, base_version=base, by=who)
+        except GlossaryConflict as error:
+            raise RequestError("glossary_changed", str(error), 412) from error
         except OSError as error:
             logger.error("the glossary cannot be written: %s", error)
             message = f"the glossary cannot be written to disk ({error.strerror}); the old one stays in use"
             raise RequestError("glossary_not_written", message, 503, retry_after_s=10) from error
-        return json_response({"terms": self._glossary.as_dict().get("terms", []), VERSION: version})
+        request[DETAIL] = f"version={version}"
+        body = {**as_dict(new), VERSION: version}
+        return json_response(body, headers={"ETag": f'"{version}"'})
+
+    @Route(
+        "GET",
+        "/api/glossary/versions",
+        Role.VIEWER,
+        "The versions of the glossary",
+        response=VersionsResponse,
+    )
+    async def versions(self, request: web.Request) -> web.Response:
+        read_query(request, Query)
+        known = reversed(self._glossary.versions.all())
+        return json_response(
+            {
+                "versions": [
+                    {VERSION: one.version, "at": one.at, "by": one.by, "terms": one.terms} for one in known
+                ]
+            }
+        )
+
+    @Route(
+        "GET",
+        "/api/glossary/terms",
+        Role.VIEWER,
+        "All terms, with patterns expanded, as pages need them to mark text",
+        response=TermsResponse,
+    )
+    async def terms(self, request: web.Request) -> web.Response:
+        read_query(request, Query)
+        snapshot = self._glossary.snapshot
+        return json_response(
+            {"terms": [_shown(entry) for entry in snapshot.entries], VERSION: snapshot.version}
+        )
 
     @Route(
         "GET",
@@ -100,3 +194,62 @@ class GlossaryApi:
         channel = read_query(request, PromptQuery).channel
         prompt = self._glossary.prompt_for(channel)
         return json_response({"channel": channel, "terms": list(prompt.terms), VERSION: prompt.version})
+
+
+async def read_glossary(request: web.Request) -> GlossaryList:
+    """The list in the body, JSON or YAML, checked in a thread.
+
+    Raises GlossaryError for a list with mistakes, RequestError 400 for no JSON and no text.
+    """
+    data = await request.read()
+    try:
+        if request.content_type in YAML_TYPES:
+            text = data.decode()
+            return await asyncio.to_thread(parse_yaml, text)
+        body = json.loads(data)
+    except GlossaryError:
+        raise
+    except (ValueError, RecursionError) as error:
+        message = "the body is not UTF-8" if isinstance(error, UnicodeDecodeError) else "the body is not JSON"
+        raise RequestError("bad_json", message, 400) from error
+    if isinstance(body, dict):
+        body.pop(VERSION, None)
+    return await asyncio.to_thread(parse, body)
+
+
+def refused(error: GlossaryError) -> web.Response:
+    """The response to a list with mistakes, with all of them."""
+    body = error_body("bad_glossary", str(error))
+    body["error"]["mistakes"] = [
+        {
+            "place": dotted(one.path),
+            "path": list(one.path),
+            "message": one.message,
+            "term": one.term,
+            "line": one.line,
+        }
+        for one in error.mistakes
+    ]
+    return json_response(body, 422)
+
+
+def _base_version(request: web.Request) -> int | None:
+    """The version in If-Match; None: replace whatever is in use. Raises RequestError 412."""
+    header = request.headers.get("If-Match", "").strip()
+    if header in ("", "*"):
+        return None
+    found = _TAG.fullmatch(header)
+    if found is None:
+        message = f'If-Match is {header[:40]!r}; give the ETag of GET /api/glossary, such as "3"'
+        raise RequestError("glossary_changed", message, 412)
+    return int(found[1])
+
+
+def _shown(entry: Entry) -> dict[str, object]:
+    return {
+        "canonical": entry.canonical,
+        "display": {"en": entry.display_en, "ko": entry.display_ko},
+        "kind": entry.kind,
+        "alert": entry.alert,
+        "channels": None if entry.channels is None else sorted(entry.channels),
+    }

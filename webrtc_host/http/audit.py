@@ -29,9 +29,13 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+DETAIL: web.RequestKey[str] = web.RequestKey("audit_detail", str)
+"""What a handler adds to the line of its request."""
 OUTCOME: web.RequestKey[str] = web.RequestKey("outcome", str)
 """How the response ended, when it did not end in the normal way."""
 BROKEN_OFF = "broken off"
+SERVER = "server"
+"""The name in a line for something that no request caused."""
 BEGUN = "begun"
 """The outcome of a response that is still being sent, or that was being sent when the server was killed."""
 _LINE: web.RequestKey[int | None] = web.RequestKey("audit_line", int)
@@ -81,6 +85,13 @@ class Audit:
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
+    async def note_own(self, action: str, detail: str) -> None:
+        """Write a line for something that the server does without a request."""
+        line = AuditLine(SERVER, "-", action, None, None, detail[:400])
+        logger.info("audit: %s %s: %s", SERVER, action, detail)
+        wall_ms = int(time.time() * 1000)
+        await self._store_or_warn(lambda connection: records.write_audit(connection, wall_ms, line))
+
     async def _write(self, request: web.Request, line: AuditLine) -> int | None:
         """The number of the new line; None when only the log has it."""
         logger.info(
@@ -107,7 +118,7 @@ def _action_of(request: web.Request) -> str | None:
 def _line_of(request: web.Request, outcome: str) -> AuditLine:
     route, match = route_of(request), request.match_info
     what = (route.path if route else "").rpartition("/")[2]
-    details = ("" if "{" in what else what, _range_of(request), outcome)
+    details = ("" if "{" in what else what, _range_of(request), request.get(DETAIL, ""), outcome)
     return AuditLine(
         who=request.get(CALLER, ANYONE).name,
         remote=request.app[GATE].remote(request),

@@ -15,9 +15,20 @@ class Response(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class MistakeEntry(Response):
+    place: Annotated[str, Field(description="such as `terms[3].aliases[0]`; empty: the whole list")]
+    path: list[str | int]
+    message: str
+    term: Annotated[str, Field(description="the canonical form of the term; empty outside of terms")]
+    line: Annotated[int | None, Field(description="of a list in YAML")]
+
+
 class ErrorBody(Response):
     code: str
     message: str
+    mistakes: Annotated[
+        list[MistakeEntry] | None, Field(description="of a glossary that is refused; all of them")
+    ] = None
 
 
 class ErrorResponse(Response):
