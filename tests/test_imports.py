@@ -41,6 +41,7 @@ PURE = (
     "webrtc_host.glossary.checks",
     "webrtc_host.glossary.entries",
     "webrtc_host.glossary.expand",
+    "webrtc_host.glossary.learning",
     "webrtc_host.glossary.mistakes",
     "webrtc_host.glossary.numbers",
     "webrtc_host.glossary.spelling",

@@ -41,6 +41,7 @@ from webrtc_host.desk.records_api import RecordsApi
 from webrtc_host.desk.search_api import SearchApi
 from webrtc_host.desk.sse import EventStream
 from webrtc_host.desk.subscribers import Subscribers
+from webrtc_host.desk.suggestions_api import SuggestionsApi
 from webrtc_host.desk.watching import Watching
 from webrtc_host.desk.ws import WatchSocket
 from webrtc_host.doors.backfill import BackfillDoor
@@ -67,6 +68,7 @@ from webrtc_host.services.glossary import GlossaryWatch
 from webrtc_host.services.record import RecordService, make_history, make_store
 from webrtc_host.services.resume_tokens import ClaimChanges, ResumeTokenService
 from webrtc_host.services.speech import SpeechService
+from webrtc_host.services.suggestions import Suggestions
 from webrtc_host.session.channel import MakePipeline
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.resume import ResumeTokens
@@ -100,6 +102,7 @@ METRICS = web.AppKey("metrics", Metrics)
 SPEECH = web.AppKey("speech", SpeechService)
 RECORD = web.AppKey("record", RecordService)
 SEARCH = web.AppKey("search", SearchIndex)
+SUGGESTIONS = web.AppKey("suggestions", Suggestions)
 ARCHIVE = web.AppKey("archive", ArchiveService)
 DATA_CHANNELS = web.AppKey("data_channels", DataChannels)
 SOCKETS = web.AppKey("sockets", PcmSocketDoor)
@@ -181,6 +184,7 @@ def _steps(app: web.Application) -> Sequence[Step]:
         # Retention starts after recovery has found the audio of a crash; it stops before the archive closes.
         Step("archive retention", archive.maintaining),
         task("glossary watch", GlossaryWatch(app[SPEECH].glossary, app[AUDIT].note_own).run),
+        task("glossary suggestions", app[SUGGESTIONS].run),
         task("loop lag", app[READINESS].lag.run),
         task("engine watch", app[READINESS].engine.run),
     )
@@ -232,7 +236,8 @@ def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
         history=make_history(config, store),
     )
     app[DATA_CHANNELS] = DataChannels(app[SUBSCRIBERS])
-    listeners = [app[METRICS].observe, app[SUBSCRIBERS].publish]
+    app[SUGGESTIONS] = Suggestions(store, speech.glossary, is_common=lambda _: True)
+    listeners = [app[METRICS].observe, app[SUBSCRIBERS].publish, app[SUGGESTIONS].observe]
     app[RECORD] = record = RecordService(
         config, speech.ids, store, [*listeners, failed.observe] if is_recovering else listeners
     )
@@ -294,6 +299,7 @@ def _add_routes(app: web.Application, model_api: ModelApi) -> None:
         StatusApi(app[READINESS], app[METRICS], __version__),
         AudioApi(archive, app[ARCHIVE]),
         GlossaryApi(speech.glossary),
+        SuggestionsApi(app[SUGGESTIONS], store),
         model_api,
         OfferDoor(registry, config.media, attach, app[RESUME], port),
         app[BACKFILL],

@@ -3,8 +3,8 @@
 This module has names, columns and keys. The migrations (`migrations/versions`) make the tables of a database;
 a test checks that both are equal. To change a table, add a migration; never edit a released one. Times are
 whole milliseconds since the session's t = 0 (`_ms`), since 1970 in UTC (`_wall_ms`), or 16 kHz samples.
-Invariant: everything except `resumes`, `audit` and `meta` can be derived from `events`, whose `data` is the
-same JSON that watchers got. Which audio is archived is known from the files.
+Invariant: everything except `resumes`, `audit`, `suggestions` and `meta` can be derived from `events`, whose
+`data` is the same JSON that watchers got. Which audio is archived is known from the files.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -157,6 +158,23 @@ audit = Table(
     Column("channel", Text),
     Column("detail", Text),
     Index(None, "wall_ms"),
+)
+
+suggestions = Table(
+    "suggestions",  # for the glossary; they stay when a session is removed
+    metadata,
+    Column("id", _Counted, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False),  # of the same suggestion: its normalised text, and its term
+    Column("text", Text, nullable=False),  # the spelling or the word
+    Column("term", Text),  # the canonical form that `text` is an alias of; NULL: a word without a term
+    Column("state", Text, nullable=False),  # counting, open, accepted, dismissed
+    Column("times", BigInteger, nullable=False),  # lines that have it
+    Column("first_wall_ms", BigInteger, nullable=False),
+    Column("last_wall_ms", BigInteger, nullable=False),
+    Column("channel", Text),  # of the newest line
+    Column("segment", Text),  # the newest line
+    Column("who", Text),  # name of the token that corrected a line, accepted or dismissed
+    UniqueConstraint("key"),
 )
 
 meta = Table(
