@@ -30,14 +30,16 @@ REFUSED = {
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    gc.collect()
+    """Switch the collector off. Freeze what earlier tests left, so that only new objects are searched."""
     gc.disable()
+    gc.freeze()
     yield
+    gc.unfreeze()
     gc.enable()
 
 
 def connections() -> int:
-    """HTTP connections in memory, open or not."""
+    """HTTP connections in memory, open or not, that were made since the test began."""
     return sum(isinstance(one, RequestHandler) for one in gc.get_objects())
 
 
