@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("host_stt", "host_stt_common", "webrtc_host", "host_stt_cli", "demo")
@@ -106,17 +105,25 @@ def sources(package: str) -> Iterator[tuple[str, Path]]:
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def import_statements(path: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """The import statements of a source, also inside functions. Each source is parsed once for all tests."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     """Modules a source names, also inside functions; `from a import b` is a.b when that is a module."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{path}: relative import"
             module = node.module or ""
             found |= {_module(module, alias.name) for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def _module(module: str, name: str) -> str:
@@ -127,8 +134,8 @@ def _module(module: str, name: str) -> str:
 ALL = [(name, path) for package in PACKAGES for name, path in sources(package)]
 
 
-@pytest.mark.parametrize(("name", "path"), ALL, ids=[name for name, _ in ALL])
-def test_a_module_imports_only_what_its_package_may(name: str, path: Path) -> None:
+def _refused(name: str, path: Path) -> set[str]:
+    """Imports of a module from the project's other packages that its own package may not have."""
     package = name.partition(".")[0]
     others = {
         i for i in imports_of(path) if i.partition(".")[0] in PACKAGES and i.partition(".")[0] != package
@@ -136,13 +143,16 @@ def test_a_module_imports_only_what_its_package_may(name: str, path: Path) -> No
     shared = {i for i in others if i.partition(".")[0] == "host_stt_common"}
     match package:
         case "webrtc_host":
-            assert others - shared <= {"host_stt.contract"}
+            return others - shared - {"host_stt.contract"}
         case "host_stt":
-            assert others - shared == set()
-        case "host_stt_common" | "demo":
-            assert others == set()
+            return others - shared
         case "host_stt_cli":
-            assert {i.partition(".")[0] for i in others - shared} <= {"host_stt", "webrtc_host"}
+            return {i for i in others - shared if i.partition(".")[0] not in ("host_stt", "webrtc_host")}
+    return others
+
+
+def test_every_module_imports_only_what_its_package_may() -> None:
+    assert {name: refused for name, path in ALL if (refused := _refused(name, path))} == {}
 
 
 HOST = [(name, path) for name, path in ALL if name.startswith("webrtc_host.")]
@@ -152,13 +162,17 @@ def _layer(part: str) -> int:
     return next(number for number, parts in enumerate(LAYERS) if part in parts)
 
 
-@pytest.mark.parametrize(("name", "path"), HOST, ids=[name for name, _ in HOST])
-def test_a_part_of_the_host_imports_only_parts_of_lower_layers(name: str, path: Path) -> None:
+def _not_lower(name: str, path: Path) -> set[str]:
+    """Parts of `webrtc_host` that a module imports and that do not lie in a lower layer."""
     own = name.split(".")[1]
     if own == "transcript" and "migrations" in path.parts:
-        return  # Alembic loads the migrations by their path
+        return set()  # Alembic loads the migrations by their path
     parts = {i.split(".")[1] for i in imports_of(path) if i.startswith("webrtc_host.")} - {own}
-    assert {part for part in parts if _layer(part) >= _layer(own)} == set()
+    return {part for part in parts if _layer(part) >= _layer(own)}
+
+
+def test_every_part_of_the_host_imports_only_parts_of_lower_layers() -> None:
+    assert {name: wrong for name, path in HOST if (wrong := _not_lower(name, path))} == {}
 
 
 def test_the_host_has_few_loose_files() -> None:
@@ -168,12 +182,16 @@ def test_the_host_has_few_loose_files() -> None:
     assert loose | packages == set().union(*LAYERS)
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_a_core_imports_only_the_standard_library_numpy_and_cores(name: str) -> None:
+def _impure(name: str) -> set[str]:
+    """Imports of a core that are neither of the standard library, nor numpy, nor another core."""
     imported = imports_of(ROOT.joinpath(*name.split(".")).with_suffix(".py"))
     foreign = {i for i in imported if i.partition(".")[0] not in sys.stdlib_module_names and i not in PURE}
-    assert {i for i in foreign if i.partition(".")[0] != "numpy"} <= PURE_ENOUGH
-    assert not {i.partition(".")[0] for i in imported} & IMPURE_STANDARD
+    beyond = {i for i in foreign if i.partition(".")[0] != "numpy"} - PURE_ENOUGH
+    return beyond | ({i.partition(".")[0] for i in imported} & IMPURE_STANDARD)
+
+
+def test_every_core_imports_only_the_standard_library_numpy_and_cores() -> None:
+    assert {name: impure for name in PURE if (impure := _impure(name))} == {}
 
 
 def test_the_list_of_cores_names_modules_that_exist() -> None:
@@ -183,7 +201,8 @@ def test_the_list_of_cores_names_modules_that_exist() -> None:
 
 def test_no_two_modules_import_each_other() -> None:
     """Also not in a longer circle, and not for types alone: one of them lies above the other."""
-    graph = {name: imports_of(path) & {other for other, _ in ALL} for name, path in ALL}
+    known = {name for name, _ in ALL}
+    graph = {name: set(imports_of(path) & known) for name, path in ALL}
     assert _circles(graph) == []
 
 
@@ -198,17 +217,20 @@ def _circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return [[name, *sorted(left[name] & left.keys())] for name in left if name in used]
 
 
-@pytest.mark.parametrize(("name", "path"), HOST, ids=[name for name, _ in HOST])
-def test_only_the_transcript_package_makes_queries(name: str, path: Path) -> None:
-    """Other packages pass connections and rows on, so they import these types and nothing else."""
+def _queries(name: str, path: Path) -> set[str]:
+    """What a module outside the transcript package imports for queries."""
     if name.split(".")[1] == "transcript":
-        return
+        return set()
     from_sqlalchemy = {i for i in imports_of(path) if i.partition(".")[0] == "sqlalchemy"}
     names = {
         alias.name
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in import_statements(path)
         if isinstance(node, ast.ImportFrom) and node.module == "sqlalchemy"
         for alias in node.names
     }
-    assert from_sqlalchemy <= {"sqlalchemy"}
-    assert names <= {"Connection", "Row"}
+    return (from_sqlalchemy - {"sqlalchemy"}) | (names - {"Connection", "Row"})
+
+
+def test_only_the_transcript_package_makes_queries() -> None:
+    """Other packages pass connections and rows on, so they import these types and nothing else."""
+    assert {name: wrong for name, path in HOST if (wrong := _queries(name, path))} == {}
