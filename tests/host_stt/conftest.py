@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from host_stt.config import EngineConfig
 from host_stt.models import STARTER_FOLDER
 from tests.support.hub import FakeHub, serving
+from tests.support.model_costs import remember_cost
 from tests.support.server import NO_MODEL_SOURCES
 
 SMALL = "Systran/faster-whisper-small"
@@ -40,3 +42,13 @@ def hub_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FakeHub]]:
             return hub
 
         yield start
+
+
+@pytest.fixture
+def known_cost(tmp_path: Path) -> None:
+    """Store a cost for the starter's weights under `tmp_path / "models"`, so that no process measures them.
+
+    For tests about where `auto` finds a model: the served models have the starter's weights. That `auto`
+    measures a model, and how, is tested in test_auto_choice.py and test_measuring.py.
+    """
+    remember_cost(EngineConfig(device="cpu", models_dir=tmp_path / "models"), STARTER_FOLDER, final_s=0.1)

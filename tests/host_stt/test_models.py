@@ -45,6 +45,7 @@ def starter_copy(tmp_path: Path) -> Path:
 # --- auto ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("known_cost")
 def test_auto_on_a_cpu_is_small_downloaded_once(hub_of: HubOf, tmp_path: Path) -> None:
     served = hub_of()
     first = resolve_model(config(tmp_path))
@@ -83,6 +84,7 @@ def test_auto_survives_a_models_folder_that_cannot_be_written(hub_of: HubOf, tmp
     assert resolve_model(config(tmp_path)).is_starter
 
 
+@pytest.mark.usefixtures("known_cost")
 def test_a_model_in_the_hubs_own_cache_is_used_without_asking(hub_of: HubOf, tmp_path: Path) -> None:
     served = hub_of()
     huggingface_hub.snapshot_download(SMALL, endpoint=served.url, cache_dir=tmp_path / "hub-cache")
@@ -92,6 +94,7 @@ def test_a_model_in_the_hubs_own_cache_is_used_without_asking(hub_of: HubOf, tmp
     assert served.requests == []
 
 
+@pytest.mark.usefixtures("known_cost")
 def test_progress_is_told_while_downloading(hub_of: HubOf, tmp_path: Path) -> None:
     hub_of()
     seen: list[Progress] = []
@@ -152,6 +155,7 @@ def test_the_names_of_faster_whisper_are_known() -> None:
 # --- folders -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("known_cost")
 def test_an_added_model_is_found_by_its_name_and_listed(tmp_path: Path, starter_copy: Path) -> None:
     (starter_copy / "notes.txt").write_text("not ours")
     models = tmp_path / "models"

