@@ -4,6 +4,10 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VENV=${HOST_STT_VENV:-$ROOT/.venv}
 
+# Keep compiled modules, also where the environment says otherwise: the tests start about a hundred Python processes,
+# and without compiled modules each of them compiles every source again. Git ignores the __pycache__ folders.
+unset PYTHONDONTWRITEBYTECODE
+
 say() { printf '%s\n' "host-stt: $*" >&2; }
 die() { say "$*"; exit 2; }
 

@@ -52,6 +52,14 @@ def test_no_python_at_all_is_one_sentence(tmp_path: Path) -> None:
     assert "there is no no-such-python here" in done.stderr
 
 
+def test_compiled_modules_are_kept_for_the_next_process(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("", encoding="ascii")
+    code = f'cd "{tmp_path}"; "$PYTHON" -c "import one"'
+    done = setup(code, venv=tmp_path / "venv", PYTHONDONTWRITEBYTECODE="1", PYTHONPYCACHEPREFIX="")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "__pycache__").glob("one.*.pyc"))
+
+
 @pytest.mark.setup
 def test_an_environment_is_made_once_and_has_the_command(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
