@@ -1,7 +1,8 @@
-"""Fixtures that every test may ask for, and the order in which files are tried."""
+"""Fixtures that every test may ask for, the order in which files are tried, and the garbage collector."""
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for files in (browser, slow - browser):
         turns |= {path: (0, turn) for turn, path in enumerate(sorted(files))}
     items.sort(key=lambda item: turns.get(item.path, (1, 0)))
+
+
+def pytest_collection_finish() -> None:
+    """Exempt modules and collected tests from the garbage collector: they stay until the process ends."""
+    gc.collect()
+    gc.freeze()
 
 
 def _files_with(items: list[pytest.Item], marks: set[str]) -> set[Path]:
