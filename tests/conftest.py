@@ -17,7 +17,7 @@ __all__ = ["base_model", "log_levels"]
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
-SLOW_MARKS = {"browser", "model", "net", "peer", "setup"}
+SLOW_MARKS = {"browser", "model", "net", "peer", "setup", "slow"}
 
 
 @pytest.hookimpl(tryfirst=True)

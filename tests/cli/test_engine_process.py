@@ -20,6 +20,8 @@ from host_stt_cli.engine_watch import MISSES, until_silent
 from host_stt_cli.ports import free_port
 from tests.support.polling import until
 
+pytestmark = pytest.mark.slow
+
 QUICK = Backoff(first_s=0.02, max_s=0.1)
 LIVE = "import sys, time; sys.stdin.readline(); time.sleep(60)"
 STUBBORN = """

@@ -28,6 +28,8 @@ from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import PipelineConfig, SpeechConfig
 from webrtc_host.transcript.coverage_tracker import CoverageBook
 
+pytestmark = pytest.mark.slow
+
 SPOKEN = say_words("alpha one proceed to gate seven and hold there")
 SPOKEN_MS = len(SPOKEN.samples) // MS
 

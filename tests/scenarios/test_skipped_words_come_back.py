@@ -27,6 +27,8 @@ from webrtc_host.seams import EventType
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.transcriber import EngineClient, TranscriberConfig
 
+pytestmark = pytest.mark.slow
+
 SPOKEN = say_words("alpha one proceed to gate seven and report when you are there because the road is closed")
 AUDIO = padded(SPOKEN.samples, 0.5, 1.5)
 WORDS = script(SPOKEN.words, S // 2)

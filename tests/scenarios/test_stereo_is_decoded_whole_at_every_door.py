@@ -30,6 +30,8 @@ from webrtc_host.media.rtp import RtpStream
 from webrtc_host.recovery.audio import PastDecoder
 from webrtc_host.seams import OpusPacket
 
+pytestmark = pytest.mark.slow
+
 Decode = Callable[[Float32Array, int, Path], Float32Array]
 """(2, n) float32 at a rate becomes (m,) at 16 kHz."""
 PACKET_SAMPLES = SAMPLE_RATE // 50

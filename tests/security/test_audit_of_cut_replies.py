@@ -26,6 +26,8 @@ from webrtc_host.app import RECORD
 from webrtc_host.http.server import GATE
 from webrtc_host.transcript import records
 
+pytestmark = pytest.mark.slow
+
 
 async def details(desk: Desk) -> list[str]:
     rows = await desk.app[RECORD].store.read(lambda connection: records.audit_page(connection, 100))

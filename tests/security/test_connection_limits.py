@@ -19,6 +19,8 @@ from host_stt_common import descriptors
 from tests.security.ports import PORTS, Port, head, running, status_of
 from tests.support.server import Server
 
+pytestmark = pytest.mark.slow
+
 HALF_HEADS = (b"G", b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
 CROWD = 1100
 SEGMENT_S = 10

@@ -20,6 +20,8 @@ from tests.support.polling import until
 from webrtc_host.app import SOCKETS
 from webrtc_host.seams import EventType
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = b"\x00\x01"
 FRAME = np.zeros(320, np.int16).tobytes()
 

@@ -25,6 +25,8 @@ from tests.webrtc_host.transcript.test_store_degraded import full_disk
 from webrtc_host.services.speech import copy_once
 from webrtc_host.session.channel import ChannelSpec, DoorKind
 
+pytestmark = pytest.mark.slow
+
 ON_DISK: dict[str, Any] = {"store": {"url": ""}}
 SMALL_DISK = (
     'mount -t tmpfs -o size=2m tmpfs "$0" && mkdir -m 700 "$0/data" && head -c 3m /dev/zero >"$0/fill"; '

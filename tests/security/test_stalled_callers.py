@@ -25,6 +25,8 @@ from webrtc_host.doors.push import PUSHES_MAX
 from webrtc_host.seams import OpusPacket
 from webrtc_host.session.channel import ChannelSpec, DoorKind
 
+pytestmark = pytest.mark.slow
+
 SHORT = {"stall_s": 0.5}
 PATIENT = {"stall_s": 600}
 FORM = "Content-Type: multipart/form-data; boundary=b"

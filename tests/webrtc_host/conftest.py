@@ -12,7 +12,8 @@ from tests.support import postgres
 from webrtc_host.transcript.store import Store, StoreConfig
 from webrtc_host.transcript.store_writer import WriterConfig
 
-DATABASES = ["sqlite", *(["postgresql"] if postgres.is_installed() else [])]
+POSTGRESQL = [pytest.param("postgresql", marks=pytest.mark.slow)] if postgres.is_installed() else []
+DATABASES = ["sqlite", *POSTGRESQL]
 
 READS_WAITING_MAX = StoreConfig(Path()).reads_waiting_max
 

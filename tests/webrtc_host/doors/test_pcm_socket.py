@@ -32,6 +32,8 @@ from tests.webrtc_host.doors.pcm_world import (
 from webrtc_host.doors.pcm_shared import SocketLimits
 from webrtc_host.seams import BlockKind, EventType, OpusPacket
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def world(aiohttp_client: Any) -> AsyncIterator[World]:

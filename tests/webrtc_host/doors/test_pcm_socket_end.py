@@ -26,6 +26,8 @@ from webrtc_host.doors.pcm_shared import SocketLimits
 from webrtc_host.seams import ChannelState, CoverageState, EventType
 from webrtc_host.session.channel import ChannelSpec, DoorKind
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def world(aiohttp_client: Any) -> AsyncIterator[World]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from host_stt.contract import Float32Array
 from tests.support.desk import Desk
@@ -38,6 +39,8 @@ from webrtc_host.recovery.audio import Run
 from webrtc_host.seams import Block, BlockKind
 from webrtc_host.session.channel import Channel
 from webrtc_host.transcript.meta import get_meta
+
+pytestmark = pytest.mark.slow
 
 SECOND = 16_000
 

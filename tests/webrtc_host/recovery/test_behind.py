@@ -28,6 +28,8 @@ from tests.webrtc_host.speech.engine_server import EngineServer, engine_server
 from webrtc_host.recovery import service
 from webrtc_host.seams import ChannelState
 
+pytestmark = pytest.mark.slow
+
 
 def only_background(window: Window) -> Answer | None:
     """An engine that does not get to live finals."""

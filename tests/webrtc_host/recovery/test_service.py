@@ -40,6 +40,8 @@ from webrtc_host.recovery.jobs import feeds_read, note_feed_read
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.past import feeds_up_to
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_crash_in_the_middle_of_a_sentence_loses_no_word(tmp_path: Path) -> None:
     sound = np.concatenate([silence(0.5), say(SHORT), silence(1.5), say(LONG)])

@@ -37,6 +37,8 @@ from webrtc_host.speech.windowing import WindowingConfig
 from webrtc_host.transcript.event_codec import decode_readable
 from webrtc_host.transcript.past import KINDS
 
+pytestmark = pytest.mark.slow
+
 LEAD_SAMPLES = SECOND // 2
 SPOKEN = say_words(
     "alpha one proceed to gate seven and hold hold there until bravo two calls you back over "

@@ -18,7 +18,10 @@ from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
 from webrtc_host.speech.settings import SpeechConfig
 
 FOLDER = os.environ.get("HOST_STT_SPEECH_DIR", "")
-pytestmark = pytest.mark.skipif(not FOLDER, reason="HOST_STT_SPEECH_DIR is not set: no recordings here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not FOLDER, reason="HOST_STT_SPEECH_DIR is not set: no recordings here"),
+]
 
 Spans = list[tuple[float, float]]
 SPANS: dict[tuple[str, int | None], Spans] = {
