@@ -1,6 +1,7 @@
 """Compare host-stt, WhisperLive and WhisperLiveKit: same model and speech, one after the other, one machine.
 
     .venv/bin/python -m scripts.compare_rivals --json rivals.json
+    .venv/bin/python -m scripts.compare_rivals --model base --audio DIR --channels 1 2 4 8 --json rivals.json
 
 Makes the environments of the others below --folder (from PyPI, once), starts each server as a child, lets N
 channels speak in real time over its WebSocket, and prints the results and the cost. Results:
@@ -27,12 +28,19 @@ import aiohttp
 from bench.rivals import environments, ours, table, whisper_live, whisper_live_kit
 from bench.rivals.child import Child, NotStarted, free_port, offline, running
 from bench.rivals.course import Doorway, OurDoorway, RivalDoorway, Talk, measure
+from bench.rivals.whisper_live_kit import Policy
+from bench.speech.normalise import normaliser
+from host_stt.config import EngineConfig
+from host_stt.errors import ModelError
 from host_stt.models import STARTER_FOLDER
+from host_stt.resolving import resolve_model
+from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest import sounds
 from host_stt_cli.loadtest.plan import Door, Load
 from host_stt_cli.loadtest.sending import LineError
 from tests.support.server import environment
 
+ROOT = Path(__file__).resolve().parent.parent
 HOPELESS_MS = 15_000
 """If the median delay of the last word is above this, larger cases are not run."""
 
@@ -55,7 +63,11 @@ def peers(chosen: argparse.Namespace, data: Path) -> list[Peer]:
         start = partial(_whisper_live, chosen.folder, model, is_batched=is_batched)
         found.append(Peer(name, start, partial(_rival, line, "ws://127.0.0.1:{}"), counts))
     kit = partial(_rival, whisper_live_kit.WhisperLiveKitLine, "ws://127.0.0.1:{}/asr?language=" + language)
-    found.append(Peer("WhisperLiveKit", partial(_kit, chosen.folder, model, language), kit, counts))
+    for policy in whisper_live_kit.Policy:
+        if policy is Policy.ALIGN_ATT and model == STARTER_FOLDER:
+            continue  # its decoder has the vocabulary of OpenAI's models built in
+        start = partial(_kit, chosen.folder, model, language, policy)
+        found.append(Peer(f"WhisperLiveKit, {policy}", start, kit, counts))
     mine, more = partial(ours.command, data, model), [n for n in chosen.ours_too if n not in counts]
     found.append(Peer(table.OURS, mine, _ours, [*counts, *more], environ=environment()))
     found.append(Peer(f"{table.OURS}, WebRTC", mine, _ours, [max(counts)], Door.WEBRTC, environment()))
@@ -67,8 +79,8 @@ def _whisper_live(folder: Path, model: Path, port: int, *, is_batched: bool) -> 
     return whisper_live.command(python, model, port, is_batched=is_batched)
 
 
-def _kit(folder: Path, model: Path, language: str, port: int) -> list[str]:
-    return whisper_live_kit.command(environments.WHISPER_LIVE_KIT.made(folder), model, port, language)
+def _kit(folder: Path, model: Path, language: str, policy: Policy, port: int) -> list[str]:
+    return whisper_live_kit.command(environments.WHISPER_LIVE_KIT.made(folder), model, port, language, policy)
 
 
 def _rival(line: Any, url: str, port: int) -> Doorway:
@@ -158,6 +170,23 @@ def _go_on(case: dict[str, Any]) -> bool:
     return "not_run" not in case and float(case["last_word_ms"].get("p50", HOPELESS_MS)) < HOPELESS_MS
 
 
+def _model_folder(model: str) -> Path:
+    """The folder of a model's name or path; a name is found among the downloaded models, or downloaded.
+
+    Raises ModelError if there is no such model.
+    """
+    return resolve_model(EngineConfig(model=model, models_dir=ROOT / "data" / "models")).path.absolute()
+
+
+def _clips(chosen: argparse.Namespace) -> list[sounds.Clip]:
+    """The speech of the run, encoded before the first channel speaks. Raises StartError."""
+    language = chosen.language
+    clips = sounds.given(chosen.audio, language) if chosen.audio else sounds.spoken(language)
+    for clip in clips:
+        assert len(clip.at_16k) and clip.packets
+    return clips
+
+
 def _machine() -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
     processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
@@ -169,6 +198,7 @@ def _keep(chosen: argparse.Namespace, began: str, cases: Sequence[dict[str, Any]
     if not chosen.json:
         return
     asked = {"seconds": chosen.seconds, "talk": chosen.talk, "seed": chosen.seed, "model": chosen.model.name}
+    asked["speech"] = "recordings" if chosen.audio else "espeak-ng"
     report = {"when": began, "machine": _machine(), "asked": asked, "cases": cases}
     chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
@@ -181,17 +211,25 @@ def main() -> int:
     parser.add_argument("--talk", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--language", default="en")
-    parser.add_argument("--model", type=Path, default=STARTER_FOLDER, help="a CTranslate2 folder")
+    parser.add_argument(
+        "--model", default=str(STARTER_FOLDER), help="a model's name (base) or a CTranslate2 folder"
+    )
+    parser.add_argument(
+        "--audio", type=Path, help="recordings of 0.2 to 25 s, NAME.wav with NAME.txt; else espeak-ng speaks"
+    )
     parser.add_argument(
         "--folder", type=Path, default=Path("build/rivals"), help="folder of the environments"
     )
     parser.add_argument("--only", nargs="+", metavar="SERVER", help="by the names of the table")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    chosen.folder, chosen.model = chosen.folder.absolute(), chosen.model.absolute()
-    clips = sounds.spoken(chosen.language)
-    for clip in clips:
-        assert len(clip.at_16k) and clip.packets  # encode now, not while the first channel speaks
+    chosen.folder = chosen.folder.absolute()
+    try:
+        chosen.model, clips = _model_folder(chosen.model), _clips(chosen)
+        normaliser(chosen.language)("")  # fails now instead of after an hour
+    except (ModelError, StartError) as error:
+        print(error, file=sys.stderr)
+        return 2
     began = datetime.now(UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory() as name:
         logs = Path(name)

@@ -19,6 +19,7 @@ from bench.rivals import ours
 from bench.rivals.child import Child
 from bench.rivals.line import RivalLine
 from bench.rivals.screens import Screen, UtteranceTimes, figures, utterance_times
+from bench.speech.normalise import normaliser
 from host_stt_cli.loadtest.measures import Spoken, percentiles
 from host_stt_cli.loadtest.plan import Load, Part, script
 from host_stt_cli.loadtest.sending import Beat, Lines
@@ -157,7 +158,7 @@ async def measure(doorway: Doorway, child: Child, talk: Talk) -> dict[str, Any]:
             return {
                 "channels": talk.load.channels,
                 "load": {**asdict(talk.load), "door": talk.load.door.value},
-                **figures(all_times, shown, talk.language),
+                **figures(all_times, shown, talk.language, normaliser(talk.language)),
                 **costs.figures(),
                 "generator_late_ms": percentiles(beat.late_ms),
                 **doorway.extra(talk, beat),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from bench.speech.normalise import Normalise
 from host_stt_cli.loadtest import measures
 from host_stt_cli.loadtest.measures import Point, Spoken
 
@@ -98,9 +99,15 @@ def _words_there(words: Sequence[str], spoken: Sequence[Spoken], at_ms: float) -
 
 
 def figures(
-    all_times: Sequence[UtteranceTimes], shown: Sequence[tuple[str, str]], language: str
+    all_times: Sequence[UtteranceTimes],
+    shown: Sequence[tuple[str, str]],
+    language: str,
+    normalise: Normalise = measures.plain,
 ) -> dict[str, Any]:
-    """The measures of a case. shown: (spoken text, text at the end) of each channel."""
+    """The measures of a case. shown: (spoken text, text at the end) of each channel.
+
+    normalise: brings both into the compared form, so that 25 is the same as twenty five.
+    """
     last = [Point(t.spoken.end_ms, t.last_ms - t.spoken.end_ms) for t in all_times if t.last_ms is not None]
     growth = measures.growth_per_hour(last)
     return {
@@ -116,5 +123,7 @@ def figures(
         "growth_s_per_minute": {
             key: value if key == "n" else round(value / 60_000, 3) for key, value in growth.items()
         },
-        "accuracy": measures.error_rate(shown, language),
+        "accuracy": measures.error_rate(
+            [(normalise(said), normalise(text)) for said, text in shown], language
+        ),
     }

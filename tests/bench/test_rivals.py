@@ -1,8 +1,13 @@
+import io
 from typing import Any
 
-from bench.rivals import ours, table, whisper_live_kit
+import numpy as np
+import pytest
+
+from bench.rivals import ours, table, whisper_live_kit, write_torch_weights
 from bench.rivals.screens import Screen, UtteranceTimes, figures, utterance_times
 from bench.rivals.whisper_live import Segments
+from host_stt.models import STARTER_FOLDER
 from host_stt_cli.loadtest.measures import Arrived, Spoken
 
 ONE = Spoken("C01", 1000, 3000, "alpha one hold at gate seven over")
@@ -123,3 +128,24 @@ def test_a_case_that_was_not_run_says_why_and_has_no_ratio() -> None:
     cases = [{"server": "Peer", "channels": 4, "not_run": "it ended"}, case(table.OURS, 500, 50.0)]
     assert "not run: it ended" in table.rows(cases)[2]
     assert table.ratios(cases) == [*table.RATIO_HEAD]
+
+
+def test_the_weights_of_ctranslate2_get_the_names_of_openai() -> None:
+    with (STARTER_FOLDER / "model.bin").open("rb") as file:
+        variables = write_torch_weights.read_variables(file)
+    size = write_torch_weights.dimensions(variables)
+    state = write_torch_weights.openai_names(variables)
+    width = size["n_audio_state"]
+    assert state["encoder.conv1.weight"].shape == (width, size["n_mels"], 3)
+    assert state["decoder.token_embedding.weight"].shape == (size["n_vocab"], width)
+    for block in range(size["n_text_layer"]):
+        joined = variables[f"decoder/layer_{block}/attention/linear_1/weight"]
+        parts = [state[f"decoder.blocks.{block}.cross_attn.{part}.weight"] for part in ("key", "value")]
+        assert (np.concatenate(parts) == joined).all()
+        assert f"decoder.blocks.{block}.cross_attn.key.bias" not in state
+    assert not [name for name in state if name.startswith(f"decoder.blocks.{size['n_text_layer']}")]
+
+
+def test_another_version_of_the_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="binary version 7; this script reads 6"):
+        write_torch_weights.read_variables(io.BytesIO(b"\7\0\0\0"))
