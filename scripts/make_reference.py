@@ -66,7 +66,9 @@ WebSockets.
 def configuration() -> str:
     text = packaged("host-stt.yaml").read_text(encoding="utf-8")
     lines = read_yaml(text, "", {}, lambda _: False).lines
-    comments = dict(_comments(text.splitlines(), {line: path for path, line in lines.items()}))
+    # Entries of a list stand on the line of their key, which comes before them.
+    keys = {line: path for path, line in reversed(lines.items())}
+    comments = dict(_comments(text.splitlines(), keys))
     parts = [CONFIGURATION_HEAD]
     for path in key_paths(Config):
         if path in DERIVED:

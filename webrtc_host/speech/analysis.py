@@ -90,7 +90,16 @@ class SpeechAnalysis:
         return found
 
     def on_tick(self, now_s: float) -> list[AnalysisEvent]:
-        return self._windows_of(self._endpointing.on_tick(now_s), self._ring.end_sample)
+        """What time without audio causes: an early final, or the end of the utterance."""
+        events = self._endpointing.on_tick(now_s)
+        if events or not self._endpointing.is_speaking:
+            return self._windows_of(events, self._ring.end_sample)
+        paused = round(self._endpointing.without_audio_ms(now_s)) * SAMPLES_PER_MS
+        return [*self._early_final_at(self._ring.end_sample, paused)]
+
+    def close_utterance(self, utterance_id: str, end_sample: int) -> list[AnalysisEvent]:
+        """End an utterance whose text closes the transmission; see `Endpointing.close`."""
+        return self._windows_of(self._endpointing.close(utterance_id, end_sample), self._ring.end_sample)
 
     def flush(self, now_s: float) -> list[AnalysisEvent]:
         """End of the channel: complete the last frame, then end the utterance."""
@@ -111,7 +120,9 @@ class SpeechAnalysis:
             return []
         paused = audio_end_sample - self._endpointing.last_speech_sample
         # The last frame of a channel is filled up with silence: the audio ends before the frame does.
-        audio_end_sample = min(audio_end_sample, self._ring.end_sample)
+        return self._early_final_at(min(audio_end_sample, self._ring.end_sample), paused)
+
+    def _early_final_at(self, audio_end_sample: int, paused: int) -> list[WindowAudio]:
         return self._with_audio(
             self._windowing.on_pause(self._endpointing.speech_end_sample, paused, audio_end_sample)
         )

@@ -28,7 +28,7 @@ class Signal(StrEnum):
     SILENCE = "silence"
     LONG_ENOUGH = "long_enough"  # speech has lasted min_speech_ms
     HANGOVER_OVER = "hangover_over"  # silence has lasted hangover_ms
-    CUT = "cut"  # the audio ends here: gap, no packets, channel closed
+    CUT = "cut"  # the utterance ends here: gap, no packets, channel closed, closing word
 
 
 TABLE: dict[tuple[State, Signal], State] = {
@@ -59,6 +59,12 @@ class Rule(StrEnum):
     GAP = "gap"  # a gap in the timeline: audio that never arrived
     NO_PACKETS = "no_packets"  # no audio arrives any more
     CHANNEL_CLOSED = "channel_closed"
+    CLOSING_WORD = "closing_word"  # its text ends with a word that closes a transmission
+
+
+STALL_MS = 300
+"""Shorter waits for audio are the network's; the timeline uses the same limit."""
+CLOSING_WORDS = ("over", "out", "이상", "오버", "송신")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ class EndpointingConfig:
     pre_roll_ms: int = 300  # audio before the first frame of speech, so that first syllables are complete
     gap_ms: int = 1000  # a longer gap in the timeline ends an utterance
     no_packets_ms: int = 1000  # so much time without any audio ends it too
+    closing_words: tuple[str, ...] = CLOSING_WORDS  # text that ends with one ends the utterance; empty: none
 
     def __post_init__(self) -> None:
         on, off = self.thresholds(TRAITS[DetectorName.SILERO])
@@ -85,6 +92,10 @@ class EndpointingConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value}; it lies between {low} and {high}")
+
+        for phrase in self.closing_words:
+            if not any(map(str.isalnum, phrase)):
+                raise ValueError(f"closing_words has {phrase!r}, which has no letter")
 
     def thresholds(self, traits: DetectorTraits) -> tuple[float, float]:
         on = traits.on_probability if self.on_probability is None else self.on_probability
@@ -181,11 +192,33 @@ class Endpointing:
         self._position = start_sample
         return events
 
+    def without_audio_ms(self, now_s: float) -> float:
+        """Milliseconds since audio last arrived."""
+        return (now_s - self._audio_at_s) * 1000
+
     def on_tick(self, now_s: float) -> list[SpeechEvent]:
-        """End the utterance when no audio has arrived for no_packets_ms."""
-        if self._state is State.QUIET or (now_s - self._audio_at_s) * 1000 < self._config.no_packets_ms:
+        """End the utterance when no audio arrives any more: after no_packets_ms, or earlier in a pause.
+
+        A push-to-talk key is released in the pause after the last word. So in a pause, time without audio
+        counts like silence.
+        """
+        if self._state is State.QUIET:
             return []
-        return self._cut(Rule.NO_PACKETS)
+        limit_ms = float(self._config.no_packets_ms)
+        if self._state is State.STOPPING and self._position is not None:
+            silence_ms = (self._position - self._last_speech_sample) / SAMPLES_PER_MS
+            limit_ms = min(limit_ms, max(STALL_MS, self._config.hangover_ms - silence_ms))
+        return self._cut(Rule.NO_PACKETS) if self.without_audio_ms(now_s) >= limit_ms else []
+
+    def close(self, utterance_id: str, end_sample: int) -> list[SpeechEvent]:
+        """End the utterance, because its text up to end_sample closes the transmission.
+
+        Nothing happens when the utterance has ended, or when speech has continued after end_sample.
+        """
+        is_same = self.is_speaking and utterance_id == self._utterance_id
+        if not is_same or self.speech_end_sample != end_sample:
+            return []
+        return self._cut(Rule.CLOSING_WORD)
 
     def flush(self) -> list[SpeechEvent]:
         return self._cut(Rule.CHANNEL_CLOSED)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from webrtc_host import events
@@ -118,9 +119,12 @@ class ChannelPipeline:
             self._language,
             commit=self._analysis.commit,
             locked=self._language_locked,
+            closed=self._close_utterance,
             notes=notes,
         )
         self._state = ChannelState.IDLE
+        self._is_analysing = False  # the analysis runs in a thread
+        self._closing_word: tuple[str, int] | None = None  # came meanwhile: utterance, its end
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
         self._closing: asyncio.Task[None] | None = None
@@ -187,7 +191,8 @@ class ChannelPipeline:
         try:
             while not self._is_closing or self._intake:
                 await self._step(loop)
-            found = await loop.run_in_executor(self._executor, self._analysis.flush, self._clock())
+            with self._analysing():
+                found = await loop.run_in_executor(self._executor, self._analysis.flush, self._clock())
             self._handle(found)
             self._note_silence(self._analysis.position)
         except Exception:
@@ -200,12 +205,29 @@ class ChannelPipeline:
             await self._intake.wait_for_batch(TICK_S)
         blocks = self._intake.take()
         if blocks:
-            runs = await loop.run_in_executor(self._executor, self._analysis.analyse, blocks)
+            with self._analysing():
+                runs = await loop.run_in_executor(self._executor, self._analysis.analyse, blocks)
             self._handle(self._analysis.decide(runs, self._clock()))
         else:
             self._handle(self._analysis.on_tick(self._clock()))
+        if self._closing_word is not None:
+            self._close_utterance(*self._closing_word)
         self._note_silence(self._analysis.settled_sample)
         self._update_state()
+
+    @contextmanager
+    def _analysing(self) -> Iterator[None]:
+        self._is_analysing = True
+        try:
+            yield
+        finally:
+            self._is_analysing = False
+
+    def _close_utterance(self, utterance_id: str, end_sample: int) -> None:
+        """End an utterance whose text closes the transmission, now or when the analysis is back."""
+        self._closing_word = (utterance_id, end_sample) if self._is_analysing else None
+        if not self._is_analysing:
+            self._handle(self._analysis.close_utterance(utterance_id, end_sample))
 
     def _handle(self, found: Sequence[AnalysisEvent]) -> None:
         for item in found:

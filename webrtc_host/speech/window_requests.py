@@ -19,6 +19,7 @@ from webrtc_host.events import EventSink
 from webrtc_host.glossary.entries import PromptTerms
 from webrtc_host.seams import Clock, CoverageNotes, CoverageState, Transcriber
 from webrtc_host.speech.analysis import WindowAudio
+from webrtc_host.speech.closing_words import ClosingWords
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechStarted
 from webrtc_host.speech.evidence import is_believable
 from webrtc_host.speech.final_text import TextStage
@@ -109,7 +110,10 @@ class _SentWindow:
 
 
 class WindowRequests:
-    """commit: called when a commit point moves. locked: called when the language is known."""
+    """commit: called when a commit point moves. locked: called when the language is known.
+
+    closed: called when the text of an early final closes the transmission, with the utterance and its end.
+    """
 
     def __init__(
         self,
@@ -119,6 +123,7 @@ class WindowRequests:
         *,
         commit: Callable[[str, int], None],
         locked: Callable[[], None],
+        closed: Callable[[str, int], None] = lambda utterance_id, end_sample: None,
         notes: CoverageNotes | None = None,
     ) -> None:
         self._context = context
@@ -126,6 +131,8 @@ class WindowRequests:
         self._language = language
         self._commit = commit
         self._locked = locked
+        self._closed = closed
+        self._closing_words = ClosingWords(config.endpointing.closing_words)
         self._notes = notes
         self._utterances: dict[str, _Utterance] = {}
         self._sent: dict[asyncio.Task[None], _SentWindow] = {}
@@ -311,6 +318,8 @@ class WindowRequests:
         if is_believable(transcript, sent.spec.voiced_ms):
             shown = replace(sent.spec, priority=Priority.INTERIM, is_last=False)
             self._write_events(sent, utterance, utterance.merge.feed(shown, transcript))
+            if self._closing_words.end(transcript):
+                self._closed(sent.spec.utterance_id, sent.spec.speech_end_sample)
 
     def _on_failure(self, sent: _SentWindow, error: EngineError) -> None:
         if sent.spec.is_early:

@@ -11,7 +11,7 @@ import numpy as np
 from host_stt.contract import Float32Array, Priority, Transcript, Window
 from host_stt.engines.fake import FakeEngine
 from tests.support.polling import until
-from tests.support.speech import say_words, silence
+from tests.support.speech import Spoken, say_words, silence
 from tests.webrtc_host.speech.helpers import (
     MS,
     EngineTranscriber,
@@ -76,9 +76,12 @@ class Fed:
 
 @asynccontextmanager
 async def fed(
-    config: SpeechConfig = CONFIG, has_free_engine: Callable[[], bool] = lambda: True
+    config: SpeechConfig = CONFIG,
+    has_free_engine: Callable[[], bool] = lambda: True,
+    spoken: Spoken = SPOKEN,
 ) -> AsyncIterator[Fed]:
-    sink, engine = ListSink(), Recording(EngineTranscriber(FakeEngine(script(SPOKEN.words, S // 2))))
+    """spoken: what the engine knows; it begins at 0.5 s."""
+    sink, engine = ListSink(), Recording(EngineTranscriber(FakeEngine(script(spoken.words, S // 2))))
     pipeline = ChannelPipeline(
         "C01",
         config,

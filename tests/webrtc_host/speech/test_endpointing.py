@@ -70,6 +70,30 @@ def test_between_the_thresholds_speech_goes_on_but_does_not_begin() -> None:
     assert machine.state is State.SPEAKING
 
 
+def test_a_key_released_in_the_pause_ends_the_utterance_when_the_hangover_would() -> None:
+    machine = endpointing()
+    feed(machine, frames((0.9, 30), (0.0, 5)), now_s=10.0)  # 160 ms of silence, then nothing arrives
+    assert machine.on_tick(10.3) == []
+    (ended,) = machine.on_tick(10.345)
+    assert isinstance(ended, SpeechEnded) and ended.rule is Rule.NO_PACKETS
+
+
+def test_a_short_wait_for_packets_in_a_long_pause_is_the_networks() -> None:
+    machine = endpointing()
+    feed(machine, frames((0.9, 30), (0.0, 14)), now_s=10.0)  # 448 ms of silence
+    assert machine.on_tick(10.25) == []
+    assert len(machine.on_tick(10.3)) == 1
+
+
+def test_an_utterance_is_closed_only_where_its_text_ends() -> None:
+    machine = endpointing()
+    feed(machine, frames((0.9, 30), (0.0, 10)))
+    end = machine.speech_end_sample
+    assert machine.close("u_2", end) == machine.close("u_1", end - FRAME_SAMPLES) == []
+    assert machine.close("u_1", end) == [SpeechEnded("u_1", 0, end, Rule.CLOSING_WORD)]
+    assert machine.close("u_1", end) == [] and machine.state is State.QUIET
+
+
 def test_a_click_is_no_speech() -> None:
     machine = endpointing()
     assert feed(machine, frames((0.9, 2), (0.0, 10), (0.9, 2), (0.0, 10))) == []
