@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize
 
-from tests.browser.chromium import FAKE_MICROPHONE, chromium
+from tests.browser.chromium import FAKE_MICROPHONE, chromium, page_engine
 from tests.browser.live import LiveServer
 from tests.browser.stub import StubServer
 
@@ -28,7 +28,7 @@ async def stub() -> AsyncIterator[StubServer]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One for all tests, whose microphone is Chromium's own beeping one, always allowed."""
-    async with chromium(*FAKE_MICROPHONE) as started:
+    async with chromium(*FAKE_MICROPHONE, executable=page_engine()) as started:
         yield started
 
 
