@@ -76,6 +76,11 @@ export class LinkFigures {
     this.channel("");
   }
 
+  /** name: of the speech model that the server uses. */
+  model(name) {
+    this.#put("model", name || t("link.none"));
+  }
+
   channel(name) {
     this.#put("channel", name || t("link.none"));
   }

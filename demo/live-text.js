@@ -217,7 +217,8 @@ export function drawInterim(row, interim, idleText = "") {
   const text = interim?.text ?? "";
   row.classList.toggle("hearing", Boolean(text));
   row.querySelector(".steady").textContent = text.slice(0, interim?.stableChars ?? 0);
-  row.querySelector(".loose").textContent = text ? `${text.slice(interim.stableChars)} …` : idleText;
+  const loose = text.slice(interim?.stableChars ?? 0).replace(/[\s.…]*(\.\.|…)[\s.]*$/u, ""); // Whisper's own dots
+  row.querySelector(".loose").textContent = text ? `${loose} …` : idleText;
   if (interim?.language) row.lang = interim.language;
   else row.removeAttribute("lang");
 }

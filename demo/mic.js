@@ -24,7 +24,7 @@ const STATS_MS = 1000;
 const CLIP_TAIL_MS = 1200; // silence after a clip, so that its last utterance ends as in live speech
 
 const main = document.querySelector("main");
-const notice = beginPage();
+const notice = beginPage((ready) => figures.model(ready.model));
 const steps = new Steps($("steps"));
 const meter = new Meter($("meter"), $("level-hint"));
 const settings = new Settings();

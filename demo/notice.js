@@ -56,8 +56,10 @@ export class ServerBanner {
   #last = null;
   #timer = 0;
 
-  constructor(box) {
+  /** onReady: called with each state of the server, see readiness(). */
+  constructor(box, onReady) {
     this.box = box;
+    this.onReady = onReady;
     language.addEventListener("language", () => this.#draw());
   }
 
@@ -70,6 +72,7 @@ export class ServerBanner {
     clearTimeout(this.#timer);
     this.#last = await readiness();
     this.#draw();
+    this.onReady(this.#last);
     const isWell = this.#last.isReachable && this.#last.status === "ready" && !this.#last.glossary;
     const soonMs = isStarting(this.#last) ? CHECK_START_MS : CHECK_SOON_MS;
     this.#timer = setTimeout(() => this.check(), isWell ? CHECK_EVERY_MS : soonMs);
@@ -171,6 +174,7 @@ async function readiness() {
   return {
     isReachable: true,
     status: response.ok ? "ready" : (body.status ?? "starting"),
+    model: body.engine?.model ?? "",
     isStarter: body.engine?.is_starter === true,
     state: body.engine?.state ?? "",
     progress: body.engine?.progress ?? null,

@@ -6,8 +6,8 @@ import { Notice, ServerBanner, askForToken } from "./notice.js";
 
 export const $ = (id) => document.getElementById(id);
 
-/** Start the common parts of the page and return its notice. */
-export function beginPage() {
+/** Start the common parts of the page and return its notice. onReady: called with each state of the server. */
+export function beginPage(onReady = () => {}) {
   const retitle = () => (document.title = t(document.body.dataset.title));
   language.addEventListener("language", retitle);
   language.begin();
@@ -16,7 +16,7 @@ export function beginPage() {
   language.addEventListener("language", mark);
   mark();
   button.addEventListener("click", () => language.toggle());
-  const banner = new ServerBanner($("banners"));
+  const banner = new ServerBanner($("banners"), onReady);
   banner.begin();
   return new Notice($("notice"), () => banner.check());
 }

@@ -1,40 +1,49 @@
 """The pictures of the README, taken of a real run: `scripts/screenshot [FOLDER]`.
 
-Speaks phrases into the fake microphone of a headless Chromium and takes the picture while a phrase is still
-being heard, so that both finals and an interim are seen.
+A real server with Whisper base gets recorded speech through the fake microphone of a headless Chromium. The
+recordings are public-domain clips in the folder that HOST_STT_SPEECH_DIR names; they are not part of the
+project. The picture is taken while a person still speaks, so that both finals and an interim are seen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from playwright.async_api import Browser, Page, expect
 
+from host_stt.contract import Float32Array
+from host_stt_common.audio_file import AudioFile
 from tests.browser.chromium import chromium, microphone_plays, write_capture
 from tests.browser.live import LiveServer
+from tests.support.base_model import find_base_model
 from tests.support.polling import until
-from tests.support.speech import say, silence
+from tests.support.speech import silence
 
-PHRASES = (
-    "alpha one proceed to gate seven over",
-    "bravo two hold at bridge five over",
-    "engine four we are at checkpoint two",
-    "tango eight arriving at runway six",
-)
-TERMS = "Alpha-1\nBravo-2\nTango-8"
-SETTLED = 3  # lines to wait for; the next phrase is then still being heard
+CLIPS = ("jfk.flac", "real/en/en-conv-nasa-spacewalk.flac")
+"""A speech of 1961 and a NASA interview, both in the public domain in the United States."""
+TERMS = "Kennedy\nNASA\nISS"
 STILL_HEARING = "document.querySelector('#interim.hearing .words')?.textContent.length > 24"
+LONG_TEXT = "document.querySelector('#log').textContent.length > 260"
 WAIT_MS = 120_000
+CLIP_S_MAX = 60
+
+
+def samples_of(clip: Path) -> Float32Array:
+    """The clip as mono at 16 kHz, a little under full scale."""
+    with AudioFile(clip, CLIP_S_MAX) as audio:
+        samples: Float32Array = np.concatenate(list(audio))
+    return samples * np.float32(0.7 / np.abs(samples).max())
 
 
 def speech(folder: Path) -> Path:
     pieces = [silence(5.0)]
-    for phrase in PHRASES:
-        # A little under full scale, as a well set microphone gives it.
-        pieces += [say(phrase, "en") * 0.7, silence(1.6)]
+    for name in CLIPS:
+        pieces += [samples_of(Path(os.environ["HOST_STT_SPEECH_DIR"]) / name), silence(1.6)]
     return write_capture(folder / "speech.wav", pieces)
 
 
@@ -66,21 +75,18 @@ async def take(server: LiveServer, folder: Path, scheme: str, name: str, size: t
             await expect(page.locator("#glossary .status")).to_contain_text("In use", timeout=WAIT_MS)
             await page.select_option("#spoken", "en")
             await page.click("#go")
-            await until_shown(
-                page, f"document.querySelectorAll('.line').length >= {SETTLED} && {STILL_HEARING}"
-            )
-            await page.screenshot(path=folder / f"mic{name}.png")
-            await until_shown(page, f"document.querySelectorAll('.line').length >= {len(PHRASES)}")
+            await until_shown(page, f"{LONG_TEXT} && {STILL_HEARING}")
+            await page.screenshot(path=folder / f"mic{name}.png", animations="disabled")
+            await watching.screenshot(path=folder / f"watch{name}.png", animations="disabled")
             await page.click("#go")
             await expect(page.locator("#go")).to_have_text("Start", timeout=WAIT_MS)
-            await expect(watching.locator(".line").last).to_be_visible(timeout=WAIT_MS)
-            await watching.screenshot(path=folder / f"watch{name}.png")
 
 
 async def main(folder: Path) -> None:
+    model = find_base_model()
     for scheme, name, size in (("dark", "", (1366, 768)), ("light", "-phone", (390, 844))):
         with tempfile.TemporaryDirectory() as scratch:
-            server = LiveServer(Path(scratch))
+            server = LiveServer(Path(scratch), f"engine.model={model}")
             with server.running():
                 await take(server, folder, scheme, name, size)
 

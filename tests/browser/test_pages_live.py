@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import PHONE, OpenPage
-from tests.browser.stub import StubServer
+from tests.browser.stub import READY, StubServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.peer, pytest.mark.asyncio(loop_scope="session")]
 
@@ -301,3 +301,26 @@ async def test_the_level_is_judged_as_a_person_would(open_page: OpenPage) -> Non
     ]
     for stretches, verdicts in judged:
         assert await page.evaluate(script, stretches) == verdicts, stretches
+
+
+async def test_the_page_names_the_model_and_links_to_the_list_of_models(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    stub.ready = {**READY, "engine": {**READY["engine"], "model": "base"}}
+    page = await open_page()
+    model = page.locator("[data-figure=model]")
+    await expect(model).to_have_text("base", timeout=BUSY_BOX_MS)
+    await expect(model).to_have_attribute("href", "health-page#models")
+
+
+async def test_an_interim_that_ends_in_dots_gets_no_second_ellipsis(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page()
+    await begin(page, stub)
+    fields = {"channel": "C01", "utterance": "u_1", "start_ms": 1000, "end_ms": 2000}
+    for revision, (text, shown) in enumerate(
+        (("to it just being...", "to it just being …"), ("no.", "no. …"))
+    ):
+        stub.say("segment.interim", text=text, revision=revision, stable_chars=5, **fields)
+        await expect(page.locator("#interim .words")).to_have_text(shown, timeout=BUSY_BOX_MS)
