@@ -50,7 +50,7 @@ from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.doors.push import PushDoor
 from webrtc_host.doors.simulation import SimulationDoor
 from webrtc_host.doors.whip import WhipDoor
-from webrtc_host.events import ErrorReported
+from webrtc_host.events import ErrorCode, error_report
 from webrtc_host.http import server as http
 from webrtc_host.http.audit import AUDIT, Audit
 from webrtc_host.http.auth import Gate, Key
@@ -357,7 +357,7 @@ async def _stop(app: web.Application) -> None:
     for session in app[REGISTRY]:
         if not session.is_ended:
             message = "the server is stopping; the last finals follow"
-            session.log.emit(ErrorReported(code="server_stopping", message=message))
+            session.log.emit(error_report(ErrorCode.SERVER_STOPPING, message))
     try:
         async with asyncio.timeout(FLUSH_S):
             await app[SIMULATION].stop()

@@ -24,7 +24,7 @@ from enum import StrEnum
 from host_stt_common.callers import LOOPBACK
 from host_stt_common.places import share_of
 from webrtc_host.errors import Overloaded, StoreError
-from webrtc_host.events import ErrorReported, SegmentInterim
+from webrtc_host.events import ErrorCode, SegmentInterim, error_report
 from webrtc_host.transcript.event_log import EncodedEvent, LoggedEvent, ReadableLog
 from webrtc_host.transcript.replay import History
 
@@ -191,11 +191,11 @@ class Watcher:
             return log.visible_seq
         if since > log.head_seq:
             message = f"this session has {log.head_seq} events, not {since}; it is sent from its beginning"
-            self._notes.append(log.note(ErrorReported(code="since_ahead", message=message)))
+            self._notes.append(log.note(error_report(ErrorCode.SINCE_AHEAD, message)))
             since = 0
         if since + 1 < log.first_seq and self._history is None:
             message = f"events up to {log.first_seq - 1} are no longer held in memory; the rest follows"
-            self._notes.append(log.note(ErrorReported(code="history_truncated", message=message)))
+            self._notes.append(log.note(error_report(ErrorCode.HISTORY_TRUNCATED, message)))
             return log.first_seq - 1
         return since
 

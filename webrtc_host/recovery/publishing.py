@@ -17,6 +17,8 @@ from webrtc_host.events import (
     SpeechEnded,
     SpeechStarted,
     WindowFailed,
+    speech_ended,
+    speech_started,
 )
 from webrtc_host.media.ranges import RangeSet
 from webrtc_host.recovery.announced import AnnouncedUtterances
@@ -86,7 +88,7 @@ class PastSink:
         inside = self._inside(start_ms, end_ms)
         start_ms = start_ms if inside is None else inside[0]
         if self._utterances.begin(utterance, start_ms):
-            self._log.emit(SpeechStarted(channel=self._channel.id, utterance=utterance, start_ms=start_ms))
+            self._log.emit(speech_started(self._channel.id, utterance, start_ms))
 
     def _ended(self, event: SpeechEnded) -> None:
         inside = self._inside(event.start_ms, event.end_ms)
@@ -96,9 +98,8 @@ class PastSink:
         self._announce(event.utterance, event.end_ms)
         if self._utterances.lacks_end(event.utterance):
             start_ms = self._utterances.start_of(event.utterance, inside[0])
-            end_ms = max(start_ms, inside[1])  # the record may have put its start later
             utterance = self._utterances.id_of(event.utterance)
-            self._log.emit(replace(event, utterance=utterance, start_ms=start_ms, end_ms=end_ms))
+            self._log.emit(speech_ended(self._channel.id, utterance, start_ms, inside[1], event.rule))
 
     def _final(self, final: SegmentFinal) -> int | None:
         self._announce(final.utterance, final.end_ms)
@@ -115,14 +116,9 @@ class PastSink:
         if not self._plan.closes_utterances:
             return
         for utterance in self._utterances.left_open():
+            end_ms = ms_of(self._plan.end_sample)
             self._log.emit(
-                SpeechEnded(
-                    channel=self._channel.id,
-                    utterance=utterance.id,
-                    start_ms=utterance.start_ms,
-                    end_ms=max(utterance.start_ms, ms_of(self._plan.end_sample)),
-                    rule=RESTART_RULE,
-                )
+                speech_ended(self._channel.id, utterance.id, utterance.start_ms, end_ms, RESTART_RULE)
             )
 
     def _inside(self, start_ms: int, end_ms: int) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ from webrtc_host.archive.holds import HoldsReader
 from webrtc_host.archive.retention import DAY_S, Holds
 from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.errors import Overloaded, StoreError
-from webrtc_host.events import ErrorReported
+from webrtc_host.events import ErrorCode, error_report
 from webrtc_host.services.record import RecordService
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.transcript import records
@@ -152,16 +152,17 @@ class ArchiveService:
         while True:
             if archive.shed_files > reported_files and time.monotonic() - reported_s > SHED_EVENT_S:
                 reported_files, reported_s = archive.shed_files, time.monotonic()
-                self._report("archive_shed", self._removal_report() or "")
+                if (removal := self._removal_report()) is not None:
+                    self._report(ErrorCode.ARCHIVE_SHED, removal)
             trouble = archive.trouble
             if (trouble is None) != (reported is None):
                 message = "audio is being archived again" if trouble is None else str(self.trouble())
-                code = "archive_degraded" if trouble else "archive_recovered"
+                code = ErrorCode.ARCHIVE_DEGRADED if trouble else ErrorCode.ARCHIVE_RECOVERED
                 self._report(code, message)
                 reported = trouble
             await asyncio.sleep(ALARM_S)
 
-    def _report(self, code: str, message: str) -> None:
+    def _report(self, code: ErrorCode, message: str) -> None:
         for session in self._registry:
             if not session.is_ended:
-                session.log.emit(ErrorReported(code=code, message=message))
+                session.log.emit(error_report(code, message))

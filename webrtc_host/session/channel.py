@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from host_stt.contract import AUTO
-from webrtc_host.events import ChannelClosed, ChannelOpened, ChannelStateChanged, EventSink
+from webrtc_host.events import ChannelClosed, ChannelOpened, EventSink, channel_state
 from webrtc_host.media.ranges import RangeSet, RangeView
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
@@ -317,8 +317,7 @@ class Channel:
         if state is self.state:
             return
         self.state = state
-        at_ms = self.session.now_ms()
-        self.session.log.emit(ChannelStateChanged(channel=self.id, state=state, reason=reason, at_ms=at_ms))
+        self.session.log.emit(channel_state(self.id, state, self.session.now_ms(), reason=reason))
 
     def accept_state(self, state: ChannelState) -> bool:
         """Take over the state from the pipeline. False: ignored, because a lost signal has precedence."""

@@ -198,7 +198,8 @@ class ChannelPipeline:
         except Exception:
             logger.exception("channel %s: the speech pipeline failed", self._channel_id)
             message = f"speech on {self._channel_id} stopped; the server's log has the details"
-            self._sink.emit(events.ErrorReported(channel=self._channel_id, code="internal", message=message))
+            code = events.ErrorCode.INTERNAL
+            self._sink.emit(events.error_report(code, message, channel=self._channel_id))
 
     async def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_closing:
@@ -255,25 +256,20 @@ class ChannelPipeline:
         self._note_silence(event.start_sample)
         age_s = max(0, self._analysis.position - event.start_sample) / (1000 * SAMPLES_PER_MS)
         self._requests.started(event, age_s)
-        self._sink.emit(
-            events.SpeechStarted(
-                channel=self._channel_id,
-                utterance=event.utterance_id,
-                start_ms=ms_of(event.start_sample),
-            )
-        )
+        start_ms = ms_of(event.start_sample)
+        self._sink.emit(events.speech_started(self._channel_id, event.utterance_id, start_ms))
         self._update_state()
 
     def _ended(self, event: SpeechEnded) -> None:
         self._requests.ended(event)
         self._silence_to = max(self._silence_to, event.end_sample)
         self._sink.emit(
-            events.SpeechEnded(
-                channel=self._channel_id,
-                utterance=event.utterance_id,
-                start_ms=ms_of(event.start_sample),
-                end_ms=ms_of(event.end_sample),
-                rule=event.rule.value,
+            events.speech_ended(
+                self._channel_id,
+                event.utterance_id,
+                ms_of(event.start_sample),
+                ms_of(event.end_sample),
+                event.rule,
             )
         )
 
@@ -297,10 +293,10 @@ class ChannelPipeline:
 
     def _emit_state(self) -> None:
         self._sink.emit(
-            events.ChannelStateChanged(
-                channel=self._channel_id,
-                state=self._state,
+            events.channel_state(
+                self._channel_id,
+                self._state,
+                ms_of(self._analysis.position),
                 language=self._language.language if self._language.is_locked else None,
-                at_ms=ms_of(self._analysis.position),
             )
         )

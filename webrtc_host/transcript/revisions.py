@@ -15,8 +15,9 @@ from webrtc_host.transcript.event_codec import encode_json
 def with_revision(final: str, revision: str | None) -> str:
     """The JSON of a final with the text, words and edits of its revision, and `revision`, its number.
 
-    Both are stored JSON. revision: None: the final was never revised. Words that the revision does not give
-    are not known: those of the final belong to its first text.
+    Both are stored JSON. They are not decoded into events: a newer server may have written fields that this
+    version does not know, and readers get these fields unchanged. revision: None: the final was never
+    revised. Words that the revision does not give are not known: those of the final belong to its first text.
     """
     if revision is None:
         return final

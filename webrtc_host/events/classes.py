@@ -1,9 +1,8 @@
-"""The events of the server: one frozen dataclass for each event type, and the sink that takes them.
+"""The classes of the events: one frozen dataclass for each event type, and the sink that takes them.
 
-Owns what an event says, and checks it when the event is made. Owns neither its JSON
-(`transcript.event_codec`) nor its number and time of emission (`transcript.event_log`).
-Times ending in `_ms` are whole milliseconds since the session's t = 0. docs/reference/events.md describes
-every field. Invariant: the times of an event are whole, not negative and in order.
+An event is checked when it is made. Times ending in `_ms` are whole milliseconds since the session's t = 0.
+docs/reference/events.md describes every field. Invariant: the times of an event are whole, not
+negative and in order.
 """
 
 from __future__ import annotations
@@ -270,7 +269,7 @@ class CoverageChanged(ChannelEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorReported(Event):
-    """An error that watchers are told of. channel: None when it concerns the whole session."""
+    """An error that is reported to watchers. channel: None when it concerns the whole session."""
 
     kind = EventType.ERROR
 
