@@ -75,6 +75,7 @@ from webrtc_host.session.resume import ResumeTokens
 from webrtc_host.transcript.coverage import CoverageConfig
 from webrtc_host.transcript.coverage_tracker import CoverageBook
 from webrtc_host.transcript.search import SearchIndex
+from webrtc_host.transcript.search_writer import SearchWriter
 from webrtc_host.transport import direct_path as direct
 from webrtc_host.transport import tap
 from webrtc_host.transport.first_byte import OnePortSite
@@ -224,7 +225,8 @@ def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
     listeners are made first and know no session: metrics, watchers, and the queue of failed windows.
     """
     config, speech = app[CONFIG], app[SPEECH]
-    store = make_store(config)
+    search = SearchWriter()
+    store = make_store(config, search.add)
     holds, failed = HoldsReader(store), FailedWindows()
     archive = None
     if config.archive.enabled:
@@ -241,7 +243,7 @@ def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
     app[RECORD] = record = RecordService(
         config, speech.ids, store, [*listeners, failed.observe] if is_recovering else listeners
     )
-    app[AUDIT], app[SEARCH] = Audit(store), SearchIndex(store)
+    app[AUDIT], app[SEARCH] = Audit(store), SearchIndex(store, search)
     app[REGISTRY] = registry = SessionRegistry(
         config.limits,
         record.make_log,

@@ -12,6 +12,7 @@ from typing import Any
 from tests.support.events import an_event
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import EventLog
+from webrtc_host.transcript.search_writer import SearchWriter
 from webrtc_host.transcript.store import Store, StoreConfig
 
 T0 = datetime(2026, 11, 21, 6, 10, tzinfo=UTC)
@@ -21,6 +22,7 @@ T0_WALL_MS = int(T0.timestamp() * 1000)
 @dataclass
 class Record:
     store: Store
+    search: SearchWriter
     segments: int = 0
     logs: dict[str, EventLog] = field(default_factory=dict)
 
@@ -74,9 +76,10 @@ class Record:
 
 @asynccontextmanager
 async def a_record(folder: Path, url: str = "memory") -> AsyncIterator[Record]:
-    store = Store(StoreConfig(folder, url))
+    search = SearchWriter()
+    store = Store(StoreConfig(folder, url), after_segments=search.add)
     await store.open()
     try:
-        yield Record(store)
+        yield Record(store, search)
     finally:
         await store.close()

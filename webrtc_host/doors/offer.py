@@ -85,7 +85,6 @@ class OfferDoor:
         self._attach = attach
         self._tokens = ResumeTokens(media.resume_s) if tokens is None else tokens
         self._peers: dict[str, Peer] = {}  # by connection, while it is open
-        registry.on_disconnect.append(self._closed)
 
     @Route(
         "GET",
@@ -115,6 +114,7 @@ class OfferDoor:
             connection = self._registry.connect(
                 *(resumed.session, DoorKind.WEBRTC, resumed.specs, peer.end, peer.release),
                 by=token_name(request),
+                on_disconnect=self._closed,
             )
             answer = await peer.answer(offer, connection, body.ignored)
         except BaseException:

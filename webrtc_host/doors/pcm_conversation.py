@@ -133,12 +133,15 @@ class PcmConversation:
         channel = registry.channel(session, str(start.spec.channel))
         claim = await self._claimed(start, channel)
         await take_over_dead(registry, channel)
+        tokens = self._shared.tokens
         connection = registry.connect(
-            session, DoorKind.SOCKET, [start.spec], self.end, self.release, by=token_name(self._request)
+            *(session, DoorKind.SOCKET, [start.spec], self.end, self.release),
+            by=token_name(self._request),
+            on_disconnect=None if tokens is None else tokens.closed,
         )
         self._connection = connection
-        if claim is not None and self._shared.tokens is not None:
-            self._shared.tokens.give(connection, claim)
+        if claim is not None and tokens is not None:
+            tokens.give(connection, claim)
         try:
             channel.open()
             self._feed = SocketFeed(channel, self._shared.feed, start_sample=start.start_sample)

@@ -81,7 +81,6 @@ class WhipDoor:
         self._publishers: dict[str, _Publisher] = {}
         self._ended: OrderedDict[str, int] = OrderedDict()  # path -> seq of the last event
         self.totals = {"published": 0, "refused": 0, "trickled": 0, "candidates": 0}
-        registry.on_disconnect.append(self._closed)
 
     def statistics(self) -> dict[str, float]:
         return {**self.totals}
@@ -127,7 +126,9 @@ class WhipDoor:
         peer = Peer(self._registry, self._media, self._attach, self._port)
         try:
             connection = self._registry.connect(
-                session, DoorKind.WHIP, [spec], peer.end, peer.release, by=token_name(request)
+                *(session, DoorKind.WHIP, [spec], peer.end, peer.release),
+                by=token_name(request),
+                on_disconnect=self._closed,
             )
             answer = await peer.answer(offer, connection)
         except BaseException:
@@ -206,8 +207,6 @@ class WhipDoor:
             )
 
     def _closed(self, connection: Connection) -> None:
-        if connection.door is not DoorKind.WHIP:
-            return
         for path in [path for path, p in self._publishers.items() if p.connection is connection]:
             del self._publishers[path]
             self._ended.setdefault(path, connection.session.log.head_seq)

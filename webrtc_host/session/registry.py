@@ -92,6 +92,7 @@ class Connection:
     channels: tuple[Channel, ...] = ()
     by: str | None = None  # the name of the caller's token; None when the server requires no token
     release: Callable[[str], None] | None = None  # frees its channels at once, and ends in the background
+    on_disconnect: Callable[[Connection], None] | None = None  # called once, when it has ended
 
     def add(self, channels: Sequence[Channel]) -> None:
         """Add channels behind the present ones."""
@@ -120,7 +121,6 @@ class SessionRegistry:
         self.limits = limits
         self.connections: dict[str, Connection] = {}
         self.coverage = coverage or CoverageBook()
-        self.on_disconnect: list[Callable[[Connection], None]] = []  # called for each ended connection
         self._sessions: dict[str, Session] = {}
         self._current: Session | None = None
         self._make_log = make_log
@@ -221,15 +221,22 @@ class SessionRegistry:
         release: Callable[[str], None] | None = None,
         *,
         by: str | None = None,
+        on_disconnect: Callable[[Connection], None] | None = None,
     ) -> Connection:
         """Make a connection that holds the requested channels, in the order of `specs`: all or none.
 
         release: see `Connection`; None: the input can only `end`. by: the name of the caller's token.
+        on_disconnect: called once, by `disconnect`, when the connection is no longer registered.
 
         Raises RequestError 422 (a bad id, a channel twice), 409 (fed by another connection), Overloaded 429.
         """
         connection_id = f"c_{secrets.token_hex(8)}"
-        connection = Connection(connection_id, session, door, self.clock(), end, by=by, release=release)
+        connection = Connection(
+            *(connection_id, session, door, self.clock(), end),
+            by=by,
+            release=release,
+            on_disconnect=on_disconnect,
+        )
         self.extend(connection, specs)
         self.connections[connection.id] = connection
         return connection
@@ -253,9 +260,9 @@ class SessionRegistry:
 
     def disconnect(self, connection: Connection) -> None:
         """Remove a connection whose channels are closed. Channels that it only reserved are freed."""
-        if self.connections.pop(connection.id, None) is not None:
-            for listener in self.on_disconnect:
-                listener(connection)
+        is_first_call = self.connections.pop(connection.id, None) is not None
+        if is_first_call and connection.on_disconnect is not None:
+            connection.on_disconnect(connection)
         for channel in connection.channels:
             channel.release(connection)
 

@@ -1,9 +1,7 @@
 """Search: finds finals by their words, in SQLite (FTS5) and PostgreSQL (tsvector) with the same results.
 
-This module keeps the index beside the tables of the record, and runs the queries; `search_text.py` turns
-texts into tokens. The index is derived data: when it is missing or has another version, the start makes it
-again in steps. An error of the index costs search results, but never the record. Invariant: the words of a
-query reach the database as data only, whatever they contain.
+This module runs the queries. `search_writer.py` writes the index, and `search_text.py` turns texts into
+tokens. Invariant: the words of a query reach the database as data only, whatever they contain.
 """
 
 from __future__ import annotations
@@ -16,23 +14,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, bindparam, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, bindparam, text
 
 from webrtc_host.errors import StoreError
-from webrtc_host.transcript import rows
-from webrtc_host.transcript.meta import get_meta, put_meta
-from webrtc_host.transcript.schema import segments
-from webrtc_host.transcript.search_text import SEPARATOR, Phrase, phrases, tokens
+from webrtc_host.transcript.search_text import Phrase, phrases
+from webrtc_host.transcript.search_writer import SearchWriter, index_step, make_index
 from webrtc_host.transcript.store import Store
 
 logger = logging.getLogger(__name__)
 
-VERSION = "1"
-"""Version of the tokens. With another version, the next start makes the index again."""
-INDEX_VERSION = "search_version"  # keys of `meta`
-INDEX_TO = "search_indexed_to"  # all finals up to this segment number are indexed
-STEP = 500
 RETRY_S = 5.0
 HITS_MAX = 100
 
@@ -76,17 +66,15 @@ class Hit:
 
 
 class SearchIndex:
-    """Call `start` when the store is open. Then each final is indexed in the transaction that saves it."""
+    """Call `start` when the store is open. Then every final can be found, as soon as it is saved."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._is_ready = False
+    def __init__(self, store: Store, writer: SearchWriter) -> None:
+        """writer: the one that the store calls for each saved final."""
+        self._store, self._writer = store, writer
         self._catching_up: asyncio.Task[None] | None = None
-        self.failures = 0
 
     def start(self) -> None:
         """Make the index when there is none, and index older finals in the background."""
-        self._store.writer.after_segments.append(self.add)
         self._catching_up = asyncio.create_task(self._catch_up(), name="search index")
 
     @asynccontextmanager
@@ -108,31 +96,12 @@ class SearchIndex:
         if self._catching_up is not None:
             await asyncio.wait((self._catching_up,))
 
-    def add(self, connection: Connection, new: rows.NewTexts) -> None:
-        """Index new and revised finals, in the writer's thread and transaction.
-
-        Does not raise for errors of the index.
-        """
-        if not self._is_ready:
-            return  # the background task will index them
-        try:
-            with connection.begin_nested():
-                _index(connection, new.finals)
-                _remove(connection, new.revised)
-                _index(connection, new.revised)
-        except DBAPIError:
-            # When the disk is full, the commit that follows fails too, and the writer reports it.
-            self.failures += 1
-            if self.failures == 1:
-                count = len(new.finals) + len(new.revised)
-                logger.exception("%s finals were not indexed; further ones are only counted", count)
-
     async def find(self, query: TextSearch) -> list[Hit]:
         """Find finals, newest first; one more than `limit` when there are more. No words: no results.
 
         Raises StoreError and Overloaded.
         """
-        if not self._is_ready:
+        if not self._writer.is_ready:
             raise StoreError("texts cannot be searched yet: the search index is being made")
         wanted = phrases(query.words)
         if not wanted:
@@ -144,10 +113,10 @@ class SearchIndex:
         is_more = True
         while is_more:
             try:
-                if not self._is_ready:
-                    await self._store.write(_make)
-                    self._is_ready = True
-                is_more = await self._store.write(_index_step)
+                if not self._writer.is_ready:
+                    await self._store.write(make_index)
+                    self._writer.begin()
+                is_more = await self._store.write(index_step)
             except StoreError as error:
                 logger.warning("the search index waits: %s", error)
                 await asyncio.sleep(RETRY_S)
@@ -164,95 +133,6 @@ def match_postgresql(wanted: Sequence[Phrase]) -> str:
         " <-> ".join(f"'{token}'" for token in one.tokens) + (":*" if one.is_open else "") for one in wanted
     ]
     return " & ".join(f"({one})" for one in ands)
-
-
-def _make(connection: Connection) -> None:
-    if get_meta(connection, INDEX_VERSION) == VERSION:
-        return
-    for statement in _MAKING[connection.dialect.name]:
-        connection.execute(text(statement))
-    put_meta(connection, {INDEX_VERSION: VERSION, INDEX_TO: "0"})
-
-
-_MAKING = {
-    "sqlite": (
-        "DROP TRIGGER IF EXISTS search_removed",
-        "DROP TABLE IF EXISTS search",
-        # `ascii` does not change our tokens. There is no ranking, so no column sizes are needed.
-        "CREATE VIRTUAL TABLE search USING fts5(tokens, tokenize = 'ascii', columnsize = 0)",
-        "CREATE TRIGGER search_removed AFTER DELETE ON segments BEGIN "
-        "DELETE FROM search WHERE rowid = CAST(substr(old.id, 3) AS INTEGER); END",
-    ),
-    "postgresql": (
-        "DROP TABLE IF EXISTS search",
-        "CREATE TABLE search (number bigint PRIMARY KEY, "
-        "segment text NOT NULL REFERENCES segments (id) ON DELETE CASCADE, tokens tsvector NOT NULL)",
-        "CREATE INDEX search_tokens ON search USING gin (tokens)",
-        "CREATE INDEX search_segment ON search (segment)",
-    ),
-}
-
-
-def _index(connection: Connection, finals: Sequence[dict[str, Any]]) -> None:
-    is_sqlite = connection.dialect.name == "sqlite"
-    values = []
-    for final in finals:
-        number = rows.number_of(final["id"])  # ids have the form g_NUMBER
-        if number:
-            words = _tokens_of(final["text"], final["raw"])
-            indexed = " ".join(words) if is_sqlite else _tsvector(words)
-            values.append({"number": number, "segment": final["id"], "tokens": indexed})
-    if values:
-        connection.execute(_INSERTING[connection.dialect.name], values)
-
-
-def _remove(connection: Connection, revised: Sequence[dict[str, Any]]) -> None:
-    """Take texts out of the index that were replaced by others."""
-    numbers = [{"number": rows.number_of(row["id"])} for row in revised]
-    if numbers:
-        connection.execute(_REMOVING[connection.dialect.name], numbers)
-
-
-_REMOVING: dict[str, TextClause] = {
-    "sqlite": text("DELETE FROM search WHERE rowid = :number"),
-    "postgresql": text("DELETE FROM search WHERE number = :number"),
-}
-_INSERTING: dict[str, TextClause] = {
-    # A final may be written twice, when the reply to a commit was lost; it is indexed once.
-    "sqlite": text(
-        "INSERT INTO search (rowid, tokens) SELECT :number, :tokens "
-        "WHERE NOT EXISTS (SELECT 1 FROM search WHERE rowid = :number)"
-    ),
-    "postgresql": text(
-        "INSERT INTO search (number, segment, tokens) "
-        "VALUES (:number, :segment, CAST(:tokens AS tsvector)) ON CONFLICT DO NOTHING"
-    ),
-}
-
-
-def _tokens_of(corrected: str, raw: str) -> list[str]:
-    """The tokens of the corrected and of the raw text. A phrase cannot reach from one into the other."""
-    words = tokens(corrected)
-    return words if raw == corrected else [*words, SEPARATOR, *tokens(raw)]
-
-
-def _tsvector(words: Sequence[str]) -> str:
-    """PostgreSQL has positions up to 16383; a final has a few hundred words."""
-    return " ".join(f"'{word}':{place}" for place, word in enumerate(words[:16_000], 1))
-
-
-def _index_step(connection: Connection) -> bool:
-    """Index some of the older finals; True when there may be more."""
-    done = int(get_meta(connection, INDEX_TO) or 0)
-    last = int(get_meta(connection, rows.SEGMENT_MAX) or 0)
-    if done >= last:
-        return False
-    numbers = range(done + 1, min(done + STEP, last) + 1)
-    query = select(segments.c.id, segments.c.text, segments.c.raw)
-    found = connection.execute(query.where(segments.c.id.in_([f"g_{number}" for number in numbers])))
-    _index(connection, [dict(row) for row in found.mappings()])
-    put_meta(connection, {INDEX_TO: str(numbers[-1])})
-    return True
 
 
 _FROM = {

@@ -30,7 +30,7 @@ from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.transcript.database import MEMORY, Database, DiskFull, open_database
 from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.journal import Journal
-from webrtc_host.transcript.store_writer import StoreWriter, WriterConfig, WriterState
+from webrtc_host.transcript.store_writer import AfterSegments, StoreWriter, WriterConfig, WriterState
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ class StoreConfig:
 class Store:
     """One per process: `open` it before the first request, `close` it last."""
 
-    def __init__(self, config: StoreConfig) -> None:
+    def __init__(self, config: StoreConfig, *, after_segments: AfterSegments | None = None) -> None:
+        """after_segments: called with new and revised texts, in the transaction that saves them."""
         self._config = config
         self._database: Database | None = None
         self._threads = ThreadPoolExecutor(config.readers_max, thread_name_prefix="record-reader")
@@ -62,7 +63,10 @@ class Store:
         self.trouble: str | None = None
         self.journal = Journal(self.append, lambda: self.state)
         self.writer = StoreWriter(
-            config.writer, on_saved=self.journal.saved, on_state=self.journal.state_changed
+            config.writer,
+            on_saved=self.journal.saved,
+            on_state=self.journal.state_changed,
+            after_segments=after_segments,
         )
 
     async def open(self) -> None:

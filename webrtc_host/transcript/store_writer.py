@@ -104,11 +104,15 @@ class StoreWriter:
         *,
         on_saved: Callable[[list[LoggedEvent]], None],
         on_state: Callable[[WriterState], None],
+        after_segments: AfterSegments | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Both are called in the event loop: on_saved for each committed group, on_state for each change."""
+        """on_saved is called for each committed group, on_state for each change, both in the event loop.
+
+        after_segments: called with new and revised texts, in the transaction that writes them.
+        """
         self._on_saved, self._on_state = on_saved, on_state
-        self.after_segments: list[AfterSegments] = []  # run in the transaction that writes these texts
+        self._after_segments = after_segments
         self.state = WriterState()
         self._config = config
         self._clock = clock
@@ -250,9 +254,8 @@ class StoreWriter:
             return
         new, refused = rows.insert_events(connection, events, self._marks)
         self._totals.given_up += refused
-        if new.finals or new.revised:
-            for after in self.after_segments:
-                after(connection, new)
+        if self._after_segments is not None and (new.finals or new.revised):
+            self._after_segments(connection, new)
 
     def _on_committed(self, group: list[LoggedEvent | _Job]) -> None:
         events = [item for item in group if isinstance(item, LoggedEvent)]

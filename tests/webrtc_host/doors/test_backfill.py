@@ -98,14 +98,13 @@ class World:
 
     async def start(self, seconds_max: float = 30.0, **limits: Any) -> World:
         pieces = ((0, 5, AUDIO), (5, 4, LOST), (9, 3, AUDIO))
-        self.channel = fed_channel(self.rig, self.now, *pieces)
+        self.channel = fed_channel(self.rig, self.now, *pieces, on_disconnect=self.tokens.closed)
         self.channel.coverage.decide(0, 12 * SECOND, CoverageState.SILENCE)
         self.kept.clear()  # from here on the archive receives the backfill
         connection = self.rig.registry.holder_of(self.channel)
         assert connection is not None
         self.connection = connection
         self.token = self.tokens.give(connection)
-        self.rig.registry.on_disconnect.append(self.tokens.closed)
         self.store = Store(StoreConfig(Path(), MEMORY))
         await self.store.open()
         recovery = RecoveryService(self.rig.registry, self.store, None, OneWord(), self._reader)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from host_stt.contract import Float32Array
 from tests.support.peers import Rig
 from webrtc_host.seams import Block, BlockKind
 from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.registry import Connection
 
 SECOND = 16_000
 AUDIO, LOST = BlockKind.AUDIO, BlockKind.LOST
@@ -17,14 +20,21 @@ def sound(seconds: float) -> Float32Array:
     return np.full(round(seconds * SECOND), 0.1, np.float32)
 
 
-def fed_channel(rig: Rig, now: list[float], *pieces: tuple[float, float, BlockKind]) -> Channel:
+def fed_channel(
+    rig: Rig,
+    now: list[float],
+    *pieces: tuple[float, float, BlockKind],
+    on_disconnect: Callable[[Connection], None] | None = None,
+) -> Channel:
     """A live channel that received these (start_s, seconds, kind). now: the rig's clock; it is moved on."""
     session = rig.registry.current()
 
     async def end(reason: str) -> int:
         return 0
 
-    connection = rig.registry.connect(session, DoorKind.WEBRTC, [ChannelSpec("C01")], end)
+    connection = rig.registry.connect(
+        session, DoorKind.WEBRTC, [ChannelSpec("C01")], end, on_disconnect=on_disconnect
+    )
     channel = connection.channels[0]
     channel.open()
     for start_s, seconds, kind in pieces:

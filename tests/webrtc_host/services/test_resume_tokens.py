@@ -24,7 +24,9 @@ def connect(desk: Desk, *channels: str) -> Connection:
         return 0
 
     specs = [ChannelSpec(channel) for channel in channels]
-    connection = desk.registry.connect(desk.session, DoorKind.WEBRTC, specs, end)
+    connection = desk.registry.connect(
+        desk.session, DoorKind.WEBRTC, specs, end, on_disconnect=desk.app[RESUME].closed
+    )
     return connection
 
 

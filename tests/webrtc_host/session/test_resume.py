@@ -13,14 +13,16 @@ class World:
         self.now_s = 0.0
         self.rig = Rig()
         self.tokens = ResumeTokens(resume_s, clock=lambda: self.now_s)
-        self.rig.registry.on_disconnect.append(self.tokens.closed)
 
     def connect(self, channel: str | None = None) -> Connection:
         async def end(reason: str) -> int:
             return 0
 
         registry = self.rig.registry
-        return registry.connect(registry.current(), DoorKind.WEBRTC, [ChannelSpec(channel)], end)
+        return registry.connect(
+            *(registry.current(), DoorKind.WEBRTC, [ChannelSpec(channel)], end),
+            on_disconnect=self.tokens.closed,
+        )
 
     def is_good(self, token: str) -> bool:
         return isinstance(self.tokens.find(token), Claim)

@@ -61,7 +61,7 @@ async def test_the_change_of_a_stage_reaches_the_log_the_record_the_search_and_t
     registry = Rig().registry
     channel = registry.channel(registry.current(), "C01")
     async with a_record(tmp_path, url) as record:
-        index = SearchIndex(record.store)
+        index = SearchIndex(record.store, record.search)
         index.start()
         log = record.session()
         record.channel(log, "C01")

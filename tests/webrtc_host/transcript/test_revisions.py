@@ -42,7 +42,7 @@ class Revised:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        self.index = SearchIndex(record.store)
+        self.index = SearchIndex(record.store, record.search)
         self.log: EventLog = record.session()
         record.channel(self.log, "C01")
         record.final(self.log, HEARD, 1000, words=WORDS)

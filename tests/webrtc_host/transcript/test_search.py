@@ -36,7 +36,7 @@ class Searched:
 @pytest.fixture
 async def searched(tmp_path: Path, url: str) -> AsyncIterator[Searched]:
     async with a_record(tmp_path, url) as record:
-        index = SearchIndex(record.store)
+        index = SearchIndex(record.store, record.search)
         index.start()
         await index.caught_up()
         log = record.session()
@@ -115,7 +115,7 @@ async def test_what_was_there_before_the_index_is_indexed_at_the_start(tmp_path:
         for number in range(1200):
             record.final(log, f"델타 {number}")
         await record.written()
-        index = SearchIndex(record.store)
+        index = SearchIndex(record.store, record.search)
         with pytest.raises(StoreError, match="cannot be searched yet"):
             await index.find(TextSearch("델타"))
         index.start()
@@ -123,7 +123,7 @@ async def test_what_was_there_before_the_index_is_indexed_at_the_start(tmp_path:
         assert [hit.text for hit in await index.find(TextSearch("델타 1000"))] == ["델타 1000"]
         await index.close()
     async with a_record(tmp_path, url) as again:
-        index = SearchIndex(again.store)
+        index = SearchIndex(again.store, again.search)
         index.start()
         await index.caught_up()
         assert len(await index.find(TextSearch("델타 1199"))) == 1
@@ -136,7 +136,7 @@ async def test_an_index_that_is_broken_costs_no_text(
     await searched.record.store.write(lambda c: c.execute(text("DROP TABLE search")))
     searched.record.final(searched.record.logs["s_1"], "에코")
     await searched.record.written()
-    assert searched.index.failures == 1
+    assert searched.record.search.failures == 1
     assert "were not indexed" in caplog.text
     found = await searched.record.store.read(
         lambda c: c.execute(text("SELECT text FROM segments")).scalars().all()
