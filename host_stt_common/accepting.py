@@ -144,7 +144,7 @@ async def start_http(
 ) -> None:
     """Give an accepted connection to aiohttp's server, and keep it in the count."""
     loop = asyncio.get_running_loop()
-    place.close = _nothing  # `connection_made` closes it if the limits require that meanwhile
+    place.close_with(_nothing)  # `connection_made` closes it if the limits require that meanwhile
     try:
         await loop.connect_accepted_socket(lambda: CountedProtocol(http(), place, connections), connection)
     except OSError as error:
@@ -163,8 +163,7 @@ class CountedProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast(asyncio.Transport, transport)
-        self._place.close = stream.abort
-        self._place.wire = HttpWire(stream)
+        self._place.connect(stream.abort, HttpWire(stream))
         _places[self._inner] = self._place
         self._inner.connection_made(transport)
         if self._place not in self._connections:

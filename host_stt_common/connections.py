@@ -78,7 +78,7 @@ class Wire(Protocol):
 
 
 class Place:
-    """One connection. `close` ends it at once; the code with the socket replaces `close` and `wire`."""
+    """One connection. `close` ends it at once. The code with the socket calls `close_with` and `connect`."""
 
     __slots__ = ("close", "is_known", "is_limited", "key", "received", "since_s", "stage", "wire", "_marks")
 
@@ -92,6 +92,14 @@ class Place:
         self.received = 0
         self.wire: Wire | None = None
         self._marks: dict[str, tuple[int, float]] = {}
+
+    def close_with(self, close: Callable[[], None]) -> None:
+        """From now on the connection is closed by this function: it was handed to other code."""
+        self.close = close
+
+    def connect(self, close: Callable[[], None], wire: Wire) -> None:
+        """The connection has its transport, so bytes in both directions can be counted."""
+        self.close, self.wire = close, wire
 
     def has_stalled(self, way: str, count: int, now_s: float, limits: ConnectionLimits) -> bool:
         """True if fewer than progress_bytes moved in this direction for stall_s. Call it repeatedly.

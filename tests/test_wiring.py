@@ -7,6 +7,7 @@ class (a record that the module keeps), or the same function made the object a m
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,37 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("host_stt", "host_stt_common", "webrtc_host", "host_stt_cli")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-LIBRARIES: dict[str, set[str]] = {}
+EXCEPTIONS: dict[str, set[str]] = {
+    # Objects of libraries that have no other way to be set.
+    "host_stt_cli/loadtest/bar.py": {"n"},  # tqdm
+    "host_stt_cli/transcribe.py": {"n", "total"},  # tqdm
+    "host_stt_cli/yaml_source.py": {"yaml_implicit_resolvers"},  # PyYAML: a class attribute of our subclass
+    "webrtc_host/doors/socket_messages.py": {"max_size"},  # how much an asyncio transport reads at once
+    "webrtc_host/media/container.py": {"__cause__"},  # an exception that another thread raises later
+    "webrtc_host/media/libopus.py": {"restype", "argtypes"},  # ctypes
+    "webrtc_host/transcript/database.py": {"isolation_level"},  # sqlite3, from SQLAlchemy's `connect` event
+    # The modules that replace internals of aiortc and aioice; each checks at the start that they exist.
+    "webrtc_host/transport/aioice_seam.py": {"_local_username", "get_component_candidates"},
+    "webrtc_host/transport/aiortc_settings.py": {
+        "DYNAMIC_PAYLOAD_TYPES",
+        "_validate_peer_identity",
+        "get_host_addresses",
+    },
+    "webrtc_host/transport/direct_path.py": {"_RTCDtlsTransport__rx_bytes", "_RTCDtlsTransport__rx_packets"},
+    "webrtc_host/transport/tap.py": {"_handle_rtp_packet", "route_rtp"},
+    # The facts of one load test: a record without rules, which the run fills in and the report reads.
+    "host_stt_cli/loadtest/run.py": {
+        *("ready", "alone", "before", "after", "t0_s", "from_ms", "to_ms", "spoken", "broken"),
+    },
+}
+"""By module: attributes of objects of other modules that it writes, with the reason."""
+CALLBACK_LISTS = re.compile(r"\.(on_\w+|\w*(listeners|callbacks|observers|hooks)|after_\w+)\.append\(")
+"""A callback that is added to another object after its construction."""
+LIBRARY_LISTS = {
+    "host_stt/gate.py": {"on_response_prepare"},  # aiohttp's application
+    "webrtc_host/http/server.py": {"on_response_prepare"},
+    "webrtc_host/app.py": {"on_shutdown"},
+}
 
 
 class Writes(ast.NodeVisitor):
@@ -30,7 +61,7 @@ class Writes(ast.NodeVisitor):
         self.generic_visit(node)
         self._made.pop()
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815  # the name that `ast` calls
+    visit_AsyncFunctionDef = visit_FunctionDef  # the name that `ast` calls
 
     def visit_Assign(self, node: ast.Assign) -> None:
         for target in node.targets:
@@ -80,6 +111,38 @@ def test_only_the_module_of_a_class_writes_its_attributes(path: Path) -> None:
     writes = Writes()
     writes.visit(tree)
     own = _attributes(tree)
-    allowed = LIBRARIES.get(str(path.relative_to(ROOT)), set())
-    foreign = [f"line {line}: {text}" for line, text, name in writes.found if name not in own | allowed]
-    assert foreign == []
+    others = {name: f"line {line}: {text}" for line, text, name in writes.found if name not in own}
+    allowed = EXCEPTIONS.get(str(path.relative_to(ROOT)), set())
+    assert {name: where for name, where in others.items() if name not in allowed} == {}
+    assert allowed <= others.keys(), "an exception that is no longer needed"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[str(path.relative_to(ROOT)) for path in SOURCES])
+def test_callbacks_are_given_to_the_constructor(path: Path) -> None:
+    added = {found[1] for found in CALLBACK_LISTS.finditer(path.read_text(encoding="utf-8"))}
+    assert added == LIBRARY_LISTS.get(str(path.relative_to(ROOT)), set())
+
+
+def test_no_code_asks_which_log_it_has() -> None:
+    """The interface of a log (`ReadableLog`, `SessionLog`) has all that its users need."""
+    asking = re.compile(r"isinstance\([^()]*,[^()]*Log\b")
+    assert [path for path in SOURCES if asking.search(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["other.x = 1", "self.part.x = 1", "other.x += 1", "a, other.x = 1, 2", "def f(other):\n    other.x = 1"],
+)
+def test_a_write_to_another_object_is_found(source: str) -> None:
+    writes = Writes()
+    writes.visit(ast.parse(source))
+    assert [name for _, _, name in writes.found] == ["x"]
+
+
+@pytest.mark.parametrize(
+    "source", ["self.x = 1", "def f():\n    made = Thing()\n    made.x = 1", "x = 1", "table[other.x] = 1"]
+)
+def test_other_writes_are_not_counted(source: str) -> None:
+    writes = Writes()
+    writes.visit(ast.parse(source))
+    assert writes.found == []

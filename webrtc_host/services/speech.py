@@ -31,7 +31,7 @@ from webrtc_host.seams import (
 from webrtc_host.session.channel import Channel, Pipeline
 from webrtc_host.speech.final_text import TextStage
 from webrtc_host.speech.ids import Ids
-from webrtc_host.speech.pipeline import ChannelPipeline
+from webrtc_host.speech.pipeline import ChannelPipeline, PipelineStatistics
 from webrtc_host.speech.settings import SpeechConfig
 from webrtc_host.speech.transcriber import EngineClient, TranscriberConfig
 
@@ -55,6 +55,18 @@ class Totals:
     finals_behind: int = 0
     early_sent: int = 0
     early_used: int = 0
+
+    def count_block(self, block: Block) -> None:
+        self.blocks += 1
+        self.samples += len(block.samples)
+
+    def add_ended(self, figures: PipelineStatistics) -> None:
+        """Add the figures of a pipeline that has ended."""
+        self.shed_ms += figures.shed_ms
+        self.interims_shed += figures.interims_shed
+        self.finals_behind += figures.finals_behind
+        self.early_sent += figures.early_sent
+        self.early_used += figures.early_used
 
 
 class SpeechService:
@@ -179,8 +191,7 @@ class _CountedPipeline(ChannelPipeline):
         super().start()
 
     def feed(self, block: Block) -> None:
-        self._service.totals.blocks += 1
-        self._service.totals.samples += len(block.samples)
+        self._service.totals.count_block(block)
         super().feed(block)
 
     async def close(self) -> None:
@@ -189,12 +200,7 @@ class _CountedPipeline(ChannelPipeline):
         finally:
             if self in self._service.pipelines:
                 self._service.pipelines.remove(self)
-                figures = self.statistics()
-                self._service.totals.shed_ms += figures.shed_ms
-                self._service.totals.interims_shed += figures.interims_shed
-                self._service.totals.finals_behind += figures.finals_behind
-                self._service.totals.early_sent += figures.early_sent
-                self._service.totals.early_used += figures.early_used
+                self._service.totals.add_ended(self.statistics())
 
 
 class _ChannelSink:

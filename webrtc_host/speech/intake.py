@@ -54,6 +54,10 @@ class Intake:
         """True after audio was dropped, until the queue has been empty."""
         return self._is_shedding
 
+    def refuse(self, block: Block) -> None:
+        """Count a block that came after the end of the pipeline: nothing takes it from the queue any more."""
+        self.shed_samples += len(block.samples)
+
     def put(self, block: Block) -> None:
         is_audio = block.kind is BlockKind.AUDIO
         # A long loss comes as one block of silence. Half of the queue stays free for real audio; silence that

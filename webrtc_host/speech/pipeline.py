@@ -140,7 +140,7 @@ class ChannelPipeline:
     def feed(self, block: Block) -> None:
         """Take a block; never waits. When the queue is full, the block is shed: dropped, counted, logged."""
         if self._is_closing or (self._task is not None and self._task.done()):
-            self._intake.shed_samples += len(block.samples)  # the pipeline has ended
+            self._intake.refuse(block)  # the pipeline has ended
             self._note(block.start_sample, block.end_sample, CoverageState.FAILED, STOPPED)
         else:
             self._intake.put(block)

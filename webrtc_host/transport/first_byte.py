@@ -19,7 +19,6 @@ from aiohttp import web
 
 from host_stt_common.accepting import Acceptor, CountedProtocol
 from host_stt_common.connections import Connections, Place
-from webrtc_host.transport.ice_tcp import IceTcp
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +30,8 @@ _HTTPS_HINT = (
 ) % (len(_SENTENCE), _SENTENCE)
 
 Factory = Callable[[], asyncio.Protocol]
+IceFactory = Callable[[Callable[[], None]], asyncio.Protocol]
+"""Makes the protocol of ICE over TCP. It calls its argument once, when a peer has shown its ICE password."""
 
 
 class OnePortSite(web.BaseSite):
@@ -40,7 +41,7 @@ class OnePortSite(web.BaseSite):
         self,
         runner: web.AppRunner,
         sockets: Sequence[socket.socket],
-        ice: Factory,
+        ice: IceFactory,
         *,
         connections: Connections,
         ssl_context: ssl.SSLContext | None,
@@ -80,7 +81,7 @@ class FirstByteServer:
         self,
         sockets: Sequence[socket.socket],
         http: Factory,
-        ice: Factory,
+        ice: IceFactory,
         tls: ssl.SSLContext | None,
         connections: Connections,
     ) -> None:
@@ -112,7 +113,7 @@ class FirstByteServer:
         def give_up() -> None:
             task.cancel()
 
-        place.close = give_up
+        place.close_with(give_up)
         self._undecided.add(task)
 
         def on_done(task: asyncio.Task[None]) -> None:
@@ -158,17 +159,11 @@ class FirstByteServer:
     def _ice_of(self, place: Place) -> Factory:
         """ICE over TCP: the connection counts as unknown until a peer's ICE password was shown on it."""
 
-        def make() -> asyncio.Protocol:
-            protocol = self._ice()
-            if isinstance(protocol, IceTcp):
-                protocol.on_owned = owned
-            return protocol
-
-        def owned() -> None:
+        def on_bound() -> None:
             self._connections.request_began(place)
             self._connections.mark_known(place)
 
-        return make
+        return lambda: self._ice(on_bound)
 
     async def _first_byte(self, connection: socket.socket) -> int | None:
         """The first byte, left in the socket. None when the caller closed the connection without sending."""

@@ -21,17 +21,17 @@ SEND_BYTES_MAX = 256 * 1024  # waiting to be sent; more is dropped, as a full ne
 
 
 class IceTcp(asyncio.Protocol):
-    """A framed connection.
-
-    `owner`: set by the one port when the peer has shown its ICE password; else None.
-    """
+    """A framed connection. The one port binds it to a peer when the peer has shown its ICE password."""
 
     def __init__(
-        self, take: Callable[[bytes, IceTcp], None], on_lost: Callable[[IceTcp], None], own: str | None = None
+        self,
+        take: Callable[[bytes, IceTcp], None],
+        on_lost: Callable[[IceTcp], None],
+        on_bound: Callable[[], None] = lambda: None,
     ) -> None:
-        self.on_owned: Callable[[], None] | None = None  # called when a peer's password was shown here
+        """take: gets each packet. on_lost: called at the end. on_bound: called when it is bound to a peer."""
+        self._on_bound = on_bound
         self._owner: object | None = None
-        self.own = own
         self.address: Address = ("", 0)
         self.unsent = 0
         self._take = take
@@ -42,13 +42,17 @@ class IceTcp(asyncio.Protocol):
 
     @property
     def owner(self) -> object | None:
+        """What the connection is bound to, such as the path to a peer; None: no peer yet, or no longer."""
         return self._owner
 
-    @owner.setter
-    def owner(self, owner: object | None) -> None:
+    def bind(self, owner: object) -> None:
         self._owner = owner
-        if owner is not None and self.on_owned is not None:
-            self.on_owned()
+        self._on_bound()
+
+    def unbind(self) -> object | None:
+        """Forget the owner; returns it."""
+        owner, self._owner = self._owner, None
+        return owner
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

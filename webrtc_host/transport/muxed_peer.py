@@ -39,6 +39,13 @@ class Path:
     own: str | None  # our address that it sends to; None where the socket has only one
     last_packet_s: float  # when its last packet came
 
+    def note_packet(self, now_s: float) -> None:
+        self.last_packet_s = now_s
+
+    def note_own(self, own: str | None) -> None:
+        """The peer sends to this address of ours, so the packets to the peer leave from it."""
+        self.own = own
+
 
 class Port(Protocol):
     """The methods of the one port that a peer calls."""
@@ -64,13 +71,13 @@ class MuxedPeer:
         """connection: pc's ICE connection; ufrag: its local user name; declined: lines besides pc's own."""
         self.ufrag = ufrag
         self.connection = connection
-        self.on_flood = on_flood
+        self._on_flood = on_flood
         self.paths: dict[Address, Path] = {}  # UDP
         self.streams: dict[Address, IceTcp] = {}
         self.protocols: dict[int, Any] = {}  # UDP, by address family
-        self.tcp_protocol: Any = None
-        self.addresses_seen = 0
-        self.is_cut = False
+        self._tcp_protocol: Any = None
+        self._addresses_seen = 0
+        self._is_cut = False
         self.direct: DirectPath | None = direct_path(pc)
         # STUN requests from addresses that are not bound to the peer. Checking each signature costs time.
         self.new_address_budget = Bucket(NEW_ADDRESS_PER_S, NEW_ADDRESS_BURST)
@@ -78,6 +85,44 @@ class MuxedPeer:
         self._declined = declined
         self._lines = len(pc.getTransceivers()) + declined
         self.rate = rate_of_lines(self._lines)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the peer sent too many packets and was ended for that."""
+        return self._is_cut
+
+    def mark_cut(self) -> None:
+        """Accept no more requests of this peer: it sent too many packets."""
+        self._is_cut = True
+
+    def report_flood(self) -> None:
+        """Let the holder of the peer end it, because it sent too many packets."""
+        self._on_flood()
+
+    def can_bind(self) -> bool:
+        """Whether one more address may be bound to the peer."""
+        return self._addresses_seen < ADDRESSES_MAX
+
+    def bind(self, family: int, address: Address, own: str | None, now_s: float) -> Path:
+        """A UDP address has shown the peer's ICE password."""
+        self._addresses_seen += 1
+        path = self.paths[address] = Path(self, self.protocols[family], address, own, now_s)
+        return path
+
+    def bind_stream(self, stream: IceTcp, make_protocol: Callable[[], Any], now_s: float) -> Path | None:
+        """A TCP connection has shown the peer's ICE password. None: refused, it has too many of them.
+
+        make_protocol: makes the StunProtocol for TCP, which is the same for all TCP connections of the peer.
+        """
+        if len(self.streams) >= STREAMS_MAX:
+            return None
+        if self._tcp_protocol is None:
+            self._tcp_protocol = make_protocol()
+        self._addresses_seen += 1
+        self.streams[stream.address] = stream
+        path = Path(self, self._tcp_protocol, stream.address, None, now_s)
+        stream.bind(path)
+        return path
 
     def may_send(self, now_s: float) -> bool:
         """Count one packet; False when it is over the limit, which grows when media lines are added."""
@@ -110,14 +155,14 @@ class MuxedPeer:
 
     def detach(self) -> None:
         """Drop the references to other parts of a closed peer: its holder must not keep them in memory."""
-        self.on_flood = _nothing
+        self._on_flood = _nothing
         self.direct = None
         del self._pc
         seam.restore_gathering(self.connection)
 
     def protocol_of_transaction(self, transaction: bytes) -> Any:
         """The protocol that sent the STUN request with this transaction ID; None when there is none."""
-        for protocol in (*self.protocols.values(), self.tcp_protocol):
+        for protocol in (*self.protocols.values(), self._tcp_protocol):
             if protocol is not None and transaction in protocol.transactions:
                 return protocol
         return None
@@ -144,7 +189,7 @@ class MuxedPeer:
         if found is None:
             return ""
         protocol, remote_type = found
-        if protocol is self.tcp_protocol:
+        if protocol is self._tcp_protocol:
             return "tcp"
         return "udp" if remote_type != "relay" and protocol in self.protocols.values() else "relay"
 

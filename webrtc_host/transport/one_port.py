@@ -19,6 +19,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from aioice.candidate import Candidate
 from aiortc import RTCPeerConnection
@@ -28,7 +29,7 @@ from webrtc_host.transport.direct_path import RejectedPacketError
 from webrtc_host.transport.host_addresses import HostAddresses
 from webrtc_host.transport.ice_tcp import IceTcp
 from webrtc_host.transport.listening import Listening, open_sockets
-from webrtc_host.transport.muxed_peer import ADDRESSES_MAX, STREAMS_MAX, WAITING_MAX, MuxedPeer, Path
+from webrtc_host.transport.muxed_peer import WAITING_MAX, MuxedPeer, Path
 from webrtc_host.transport.udp_socket import Address, Packet, UdpSocket
 
 logger = logging.getLogger(__name__)
@@ -173,7 +174,7 @@ class OnePort:
                 del self._paths[address]
         peer.paths.clear()
         for stream in list(peer.streams.values()):
-            stream.owner = None
+            stream.unbind()
             stream.close()
         peer.streams.clear()
 
@@ -241,7 +242,7 @@ class OnePort:
         elif path is None:
             self.figures.unknown += 1
         else:
-            path.own = own
+            path.note_own(own)
             self._deliver(path, data, now_s)
 
     def _on_tcp_frame(self, data: bytes, stream: IceTcp) -> None:
@@ -258,7 +259,7 @@ class OnePort:
 
     def _deliver(self, path: Path, data: bytes, now_s: float) -> None:
         peer = path.peer
-        path.last_packet_s = now_s
+        path.note_packet(now_s)
         if not peer.may_send(now_s):
             self.cut_off(peer)
             return
@@ -290,7 +291,7 @@ class OnePort:
         elif path is None:
             self.figures.unknown += 1
         else:
-            path.last_packet_s = now_s
+            path.note_packet(now_s)
 
     def _handle_request(self, data: bytes, path: Path | None, origin: _Origin, now_s: float) -> None:
         peer = self._peers.get(seam.username_of(data) or "")
@@ -312,7 +313,8 @@ class OnePort:
         if path is None or not is_known:
             path = self._bind(peer, origin, now_s)
         if path is not None:
-            path.own, path.last_packet_s = origin.own, now_s
+            path.note_own(origin.own)
+            path.note_packet(now_s)
             peer.follow_address(message, path, now_s)
             peer.connection.request_received(message, origin.source, path.protocol)
 
@@ -324,7 +326,7 @@ class OnePort:
             self.figures.unknown += 1
             return
         if path is not None:
-            path.last_packet_s = now_s
+            path.note_packet(now_s)
         elif seam.read_signed(data, peer.connection.remote_password):
             # An ICE-lite peer answers our requests but sends none, so its response binds the address.
             self._bind(peer, origin, now_s)
@@ -336,7 +338,7 @@ class OnePort:
         None when it is not allowed.
         """
         is_remote = self._is_local and not self._hosts.is_own(origin.source[0])
-        if is_remote or peer.addresses_seen >= ADDRESSES_MAX:
+        if is_remote or not peer.can_bind():
             self.figures.unknown += 1
             return None
         if origin.stream is not None:
@@ -344,33 +346,31 @@ class OnePort:
         former = self._paths.get(origin.source)
         if former is not None:
             former.peer.paths.pop(origin.source, None)
-        peer.addresses_seen += 1
-        path = Path(peer, peer.protocols[origin.family], origin.source, origin.own, now_s)
-        self._paths[origin.source] = peer.paths[origin.source] = path
+        path = peer.bind(origin.family, origin.source, origin.own, now_s)
+        self._paths[origin.source] = path
         logger.debug("= %s is at %s", peer.ufrag, origin.source)
         return path
 
     def _bind_stream(self, peer: MuxedPeer, stream: IceTcp, now_s: float) -> Path | None:
-        if len(peer.streams) >= STREAMS_MAX or stream.owner is not None:
+        path = None
+        if stream.owner is None:
+            path = peer.bind_stream(stream, functools.partial(self._tcp_protocol, peer), now_s)
+        if path is None:
             stream.close()
             return None
-        if peer.tcp_protocol is None:
-            own = seam.host_candidate("tcp", "127.0.0.1", 0, 0)
-            send = functools.partial(self._send_tcp, peer)
-            peer.tcp_protocol = seam.attach_protocol(
-                peer.connection, own, send, functools.partial(self._remove_peer, peer)
-            )
-        peer.addresses_seen += 1
-        peer.streams[stream.address] = stream
-        stream.owner = path = Path(peer, peer.tcp_protocol, stream.address, None, now_s)
         logger.debug("= %s is at %s over TCP", peer.ufrag, stream.address)
         return path
+
+    def _tcp_protocol(self, peer: MuxedPeer) -> Any:
+        own = seam.host_candidate("tcp", "127.0.0.1", 0, 0)
+        send = functools.partial(self._send_tcp, peer)
+        return seam.attach_protocol(peer.connection, own, send, functools.partial(self._remove_peer, peer))
 
     def cut_off(self, peer: MuxedPeer) -> None:
         self.figures.flooded += 1
         if peer.is_cut:
             return
-        peer.is_cut = True
+        peer.mark_cut()
         self.figures.cut += 1
         logger.warning(
             "a peer sent more than %d packets a second and is cut off (from %s)",
@@ -379,7 +379,7 @@ class OnePort:
         )
         self._block(list(peer.paths))
         self._unbind_addresses(peer)
-        peer.on_flood()
+        peer.report_flood()
 
     def _block(self, addresses: list[Address]) -> None:
         """Drop the packets of these addresses in the system, so that they do not fill the shared buffer."""
@@ -398,18 +398,21 @@ class OnePort:
 
     # ICE over TCP
 
-    def ice_tcp(self) -> IceTcp:
-        """The protocol of one TCP connection. Raises OSError when there are TCP_MAX already."""
+    def ice_tcp(self, on_bound: Callable[[], None]) -> IceTcp:
+        """The protocol of one TCP connection. on_bound: called when it has shown a peer's ICE password.
+
+        Raises OSError when there are TCP_MAX already.
+        """
         if len(self._streams) >= TCP_MAX:
             raise OSError(f"there are {TCP_MAX} ICE connections over TCP already")
-        stream = IceTcp(self._on_tcp_frame, self._on_stream_closed)
+        stream = IceTcp(self._on_tcp_frame, self._on_stream_closed, on_bound)
         self._streams.add(stream)
         self.figures.tcp_opened += 1
         return stream
 
     def _on_stream_closed(self, stream: IceTcp) -> None:
         self._streams.discard(stream)
-        path, stream.owner = stream.owner, None
+        path = stream.unbind()
         if isinstance(path, Path) and path.peer.streams.get(stream.address) is stream:
             del path.peer.streams[stream.address]
 

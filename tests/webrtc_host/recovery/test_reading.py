@@ -119,7 +119,7 @@ def test_an_announced_utterance_without_audio_is_ended() -> None:
 
 def test_a_stopped_job_writes_nothing_more() -> None:
     world = World()
-    world.sink.is_over = True
+    world.sink.stop()
     world.speech("u_1", 5000, 6000)
     world.final("u_1", "gate seven", 5200)
     assert world.written() == []

@@ -56,7 +56,7 @@ async def one_port(tls: ssl.SSLContext | None = None, **limits: Any) -> AsyncIte
     site = OnePortSite(
         runner,
         listening.tcp,
-        lambda: IceTcp(lambda data, _: frames.append(data), lambda _: None),
+        lambda on_bound: IceTcp(lambda data, _: frames.append(data), lambda _: None, on_bound),
         connections=Connections(ConnectionLimits(**limits), clock=time.monotonic),
         ssl_context=tls,
         backlog=16,

@@ -66,7 +66,7 @@ async def test_a_stream_that_names_no_peer_is_closed_after_a_time(monkeypatch: p
     async with connected() as (_, _, reader, _):
         assert await asyncio.wait_for(reader.read(), 5) == b""
     async with connected() as (stream, _, reader, _):
-        stream.owner = object()
+        stream.bind(object())
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.readexactly(1), 0.2)
 

@@ -24,7 +24,7 @@ from tests.support.peers import Client, SampleTrack, onsets_of, tone_bursts
 from tests.support.polling import until
 from webrtc_host.config import IceServer, MediaConfig
 from webrtc_host.seams import EventType
-from webrtc_host.transport import muxed_peer, packet_rate
+from webrtc_host.transport import packet_rate
 from webrtc_host.transport.udp_socket import Packet
 
 pytestmark = pytest.mark.peer
@@ -241,7 +241,7 @@ async def test_a_packet_that_raises_an_error_is_dropped_alone(caplog: pytest.Log
 
 
 async def test_one_peer_cannot_fill_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webrtc_host.transport.one_port.ADDRESSES_MAX", 5)
+    monkeypatch.setattr("webrtc_host.transport.muxed_peer.ADDRESSES_MAX", 5)
     async with serving() as served:
         ice = await offered(served)
         for _ in range(8):
@@ -395,8 +395,7 @@ async def test_only_a_limited_number_of_candidates_is_tried() -> None:
 
 
 async def test_a_tcp_stream_above_the_limit_of_its_peer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webrtc_host.transport.one_port.STREAMS_MAX", 2)
-    assert muxed_peer.STREAMS_MAX > 2
+    monkeypatch.setattr("webrtc_host.transport.muxed_peer.STREAMS_MAX", 2)
     async with serving() as served:
         ice = await offered(served)
         request = binding_request(ice)
