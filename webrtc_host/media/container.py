@@ -136,7 +136,7 @@ class StreamDecoder:
         except Exception as error:  # a fault of the server; the log has the traceback
             logger.exception("decoding %s failed", self._encoding)
             self._error = StreamError(f"decoding {self._encoding} failed; the server's log has the details")
-            self._error.__cause__ = error
+            self._error.__cause__ = error  # as `raise ... from` would do; it is raised in another thread
         finally:
             with self._condition:
                 self._is_finished = True

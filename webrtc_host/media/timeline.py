@@ -222,6 +222,8 @@ class Timeline:
         """Anchor by the piece with the smallest delay: each may have come late, none can have come early."""
         held, self._held = self._held, []
         first, offsets = held[0], [self._samples_of(piece.ticks - held[0].ticks) for piece in held]
+        # Only pieces that follow the first one: after a step back or a long step, a piece has the RTP time of
+        # another sender, and would put the anchor anywhere.
         by_arrival = min(
             piece.now_sample - len(piece.samples) - offset
             for piece, offset in zip(held, offsets, strict=True)
@@ -255,6 +257,7 @@ class Timeline:
         is_pause = wall * 5 >= media * 4
         if is_pause:
             self.statistics.pauses += 1
+            # RTP time stood still during the pause, so the anchor moves on by the time that passed.
             self._anchor_sample += max(0, self._lag(held[0]) - self._usual_lag.value)
             self.drift.restart()
         else:
@@ -285,10 +288,12 @@ class Timeline:
             # In a long outage, RTP time and the server's clock move on by the same time, so the piece lies
             # where it did before. After a restart of the sender it does not.
             return abs(lead + self._usual_lag.value) > self._config.lead_samples
+        # A piece ahead of its arrival is impossible: audio cannot arrive before it was captured.
         return step > 0 and lead > allowed
 
     def _place(self, piece: _Piece, gap_kind: BlockKind) -> list[Block]:
         start = self._position(piece)
+        # Late pieces, too: the usual lag is a minimum, so they do not change it.
         self._usual_lag.add(self._lag(piece), piece.now_sample)
         self.drift.feed(start + len(piece.samples), piece.now_sample)
         end_ticks = piece.ticks + len(piece.samples) * self._config.clock_rate // SAMPLE_RATE
@@ -333,7 +338,10 @@ class Timeline:
 
 
 class _RecentMinimum:
-    """The smallest of the values of the last one to two spans of time, from two numbers instead of a list."""
+    """The smallest of the values of the last one to two spans of time, from two numbers instead of a list.
+
+    Two spans, because with one the minimum would be lost at the moment at which a new span begins.
+    """
 
     def __init__(self, span_samples: int, first: int) -> None:
         self._span_samples = span_samples

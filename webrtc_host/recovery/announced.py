@@ -1,8 +1,8 @@
-"""Announced utterances: those of a new reading that watchers know already, under the id that they know.
+"""Announced utterances: keeps the ids of utterances that were announced to watchers before.
 
-Pure. After a crash the pipeline finds the same utterances again and gives them new ids. This module matches
-them by time with the record. Invariant: the start and the end of an utterance are announced once, under one
-id.
+Pure. After a crash, the pipeline of a job finds the same utterances again and gives them new ids. This module
+matches them with the record by their times. Invariant: the start and the end of an utterance are announced
+once, under one id.
 """
 
 from __future__ import annotations
@@ -18,37 +18,38 @@ class AnnouncedUtterances:
 
     def __init__(self, announced: Sequence[KnownUtterance]) -> None:
         self._announced = announced
-        self._of_reading: dict[str, KnownUtterance] = {}  # id in the new reading -> utterance of the record
+        self._of_job: dict[str, KnownUtterance] = {}  # id in the job -> utterance of the record
 
     def begin(self, utterance: str, start_ms: int) -> bool:
-        """An utterance of the new reading begins. True when watchers do not know it.
+        """An utterance of the job begins. True when it was not announced before.
 
-        Each utterance of the record stands for one of the new reading.
+        Each utterance of the record matches at most one of the job: a long utterance of the record can be
+        found again as two, and then the second one is new.
         """
         for known in self._announced:
             end_ms = math.inf if known.end_ms is None else known.end_ms
             is_same = known.start_ms - NEAR_MS <= start_ms < max(end_ms, known.start_ms + NEAR_MS)
-            if is_same and known not in self._of_reading.values():
-                self._of_reading[utterance] = known
+            if is_same and known not in self._of_job.values():
+                self._of_job[utterance] = known
                 return False
         return True
 
     def id_of(self, utterance: str) -> str:
-        """The id that watchers know; the new one for a new utterance."""
-        known = self._of_reading.get(utterance)
+        """The id that was announced; the id of the job for a new utterance."""
+        known = self._of_job.get(utterance)
         return utterance if known is None else known.id
 
     def start_of(self, utterance: str, start_ms: int) -> int:
-        """The start that watchers know; `start_ms` for a new utterance."""
-        known = self._of_reading.get(utterance)
+        """The start that was announced; `start_ms` for a new utterance."""
+        known = self._of_job.get(utterance)
         return start_ms if known is None else known.start_ms
 
     def lacks_end(self, utterance: str) -> bool:
-        """True when watchers do not know its end."""
-        known = self._of_reading.get(utterance)
+        """True when its end was not announced."""
+        known = self._of_job.get(utterance)
         return known is None or known.end_ms is None
 
     def left_open(self) -> list[KnownUtterance]:
-        """Utterances without an end in the record that the new reading did not find."""
-        found = self._of_reading.values()
+        """Utterances without an end in the record that the job did not find."""
+        found = self._of_job.values()
         return [u for u in self._announced if u.end_ms is None and u not in found]

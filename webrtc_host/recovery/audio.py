@@ -1,7 +1,7 @@
 """The audio of a job: from an upload in memory, or from the archive, as blocks in order.
 
-Owns the joining of uploaded pieces and the decoding of archived packets. Decides nothing about which time is
-wanted. Invariant: blocks go forward and never overlap; time without audio has no block.
+This module joins uploaded pieces and decodes archived packets; `recovery.plan` decides which time is read.
+Invariant: blocks go forward and never overlap; time without audio has no block.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from webrtc_host.recovery.known import Range
 from webrtc_host.seams import SAMPLES_PER_MS, Block, OpusPacket
 
 JOIN_SAMPLES = SAMPLE_RATE // 50
-"""Pieces of an upload that lie this close follow each other: the rounding of their times is no gap."""
+"""Pieces of an upload that are this close are joined: the rounding of their times is not a gap."""
 UPLOAD_PIECE_SAMPLES = SAMPLE_RATE
-"""Given to the pipeline at a time; before each piece the job waits for room in the pipeline's queue."""
+"""Samples of one block. Before each block the job waits for space in the pipeline's queue."""
 ARCHIVE_PIECE_SAMPLES = 10 * SAMPLE_RATE
 """Read from the archive at a time, in a thread."""
 ROLL_SAMPLES = 80 * SAMPLES_PER_MS
@@ -34,7 +34,7 @@ class PastAudio(Protocol):
     """Where a job's audio comes from."""
 
     def blocks(self, wanted: Sequence[Range]) -> AsyncIterator[Block]:
-        """What there is of the wanted ranges, in order. wanted: sorted, not overlapping."""
+        """The audio of the wanted ranges that exists, in order. wanted: sorted, not overlapping."""
         ...
 
 
@@ -51,7 +51,7 @@ class Run:
 
 
 def joined(parts: Sequence[tuple[int, Float32Array]]) -> list[Run]:
-    """Pieces (first sample, samples) in the order in which they came; what follows each other is one run."""
+    """Join pieces (first sample, samples), in the order in which they arrived; one run has no gap in it."""
     runs: list[Run] = []
     held: list[Float32Array] = []
     start = end = 0
@@ -68,7 +68,7 @@ def joined(parts: Sequence[tuple[int, Float32Array]]) -> list[Run]:
 
 def pieces(runs: Sequence[Run], wanted: Sequence[Range]) -> Iterator[Block]:
     """The wanted audio of the runs, in order, no sample twice. runs: sorted; they may overlap."""
-    floor = 0
+    floor = 0  # samples before it were returned already: a client may send the same time in two runs
     for run in runs:
         for start, end in wanted:
             at, last = max(start, run.start_sample, floor), min(end, run.end_sample)
@@ -118,7 +118,7 @@ class PastDecoder:
     def blocks(
         self, archive: Archive, channel_key: ChannelKey, from_sample: int, to_sample: int
     ) -> list[Block]:
-        """[from_sample, to_sample), cut at packets: a packet belongs where it begins. Calls go forward."""
+        """The blocks of the packets that begin in [from_sample, to_sample). Calls go forward in time."""
         blocks: list[Block] = []
         for packet in archive.packets(channel_key, max(0, from_sample - ROLL_SAMPLES), to_sample):
             if self._end is not None and packet.start_sample < self._end - SLACK_SAMPLES:
@@ -131,6 +131,7 @@ class PastDecoder:
         return blocks
 
     def _decoded(self, packet: OpusPacket) -> Float32Array:
+        # After a gap, the state of the old decoder would be heard at the beginning of the new audio.
         if self._end is not None and abs(packet.start_sample - self._end) > SLACK_SAMPLES:
             self._decoder = make_decoder(Codec.OPUS)
         try:
@@ -140,7 +141,7 @@ class PastDecoder:
 
 
 def _not_before(blocks: Sequence[Block], start: int) -> int:
-    """Neighbours within a millisecond touch; blocks never overlap."""
+    """The start of a block. A gap or an overlap of up to a millisecond is rounding, and is removed."""
     if blocks and start < blocks[-1].end_sample + SLACK_SAMPLES:
         return blocks[-1].end_sample
     return start

@@ -1,7 +1,7 @@
-"""Failed windows: those for which there was no engine, as they fail, and those of before a restart.
+"""Failed windows: windows that were not decoded because there was no engine, now and before a restart.
 
-Owns the queue between the event logs and recovery, and the rule which failed windows of the record are
-still to be read. Invariant: a failed window is left out only when coverage says that it was read.
+This module has the queue between the event logs and recovery, and decides which failed windows of the record
+still have to be read. Invariant: a failed window is left out only when coverage says that it was read.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Failed:
 
 
 class FailedWindows:
-    """Windows that fail for want of an engine while the server runs, in order.
+    """Windows that fail because there is no engine, while the server runs, in order.
 
-    This queue stands between the event logs and recovery: the logs write every event to it, and recovery,
-    which needs the sessions that write these logs, is made after them.
+    This queue connects the event logs with recovery. It is made before both, because the logs need it as
+    their listener, and recovery needs the sessions, which have the logs.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class FailedWindows:
 
 
 def still_failed(connection: Connection, channel_key: ChannelKey) -> list[Failed]:
-    """One for each utterance with a window that coverage still calls failed for want of an engine."""
+    """One for each utterance with a window that is `failed` in the coverage, because there was no engine."""
     runs, stored = windows_failed(connection, channel_key.session, channel_key.channel, WANT_OF_ENGINE)
     found: dict[str, Failed] = {}
     for event in (envelope.event for envelope in decode_readable(stored)):

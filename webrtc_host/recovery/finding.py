@@ -1,9 +1,9 @@
-"""Finding: which past audio is to be read, and from where.
+"""Finds the past audio that has to be read, and makes a job for each piece.
 
-Owns the way from each source of work to its jobs: gaps that a client fills or that a note names, feeds that
-a crash cut off, windows that failed because there was no engine. The queries are `transcript.past`'s, the
-bounds in time `recovery.plan`'s. Reads no audio. Invariants: a feed is left out only when a note says that
-it was read, a failed window only when coverage does; no time is given to two jobs.
+There are three sources: gaps that a client fills or that a note in the record names, feeds that a crash cut
+off, and windows that failed because there was no engine. The queries are in `transcript.past`, and
+`recovery.plan` decides which time a job reads. Invariants: a feed is left out only when a note in the record
+says that it was read, a failed window only when coverage says so; no two jobs get the same time.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from webrtc_host.transcript.store import Store
 logger = logging.getLogger(__name__)
 
 AROUND_MS = 120_000
-"""The record is read from so long before a gap or a failed window; no utterance is longer."""
+"""The record is read from so long before a gap or a failed window. No utterance is longer."""
 SETTLE_S = 1.0
-"""After a window failed: the other windows of its utterance get their text meanwhile."""
+"""Time between a failed window and its job, in which the other windows of the utterance get their text."""
 NEVER_SAMPLE = 1 << 60
 
 
@@ -61,8 +61,9 @@ class Feed:
 
 
 def claim_gaps(channel: Channel, runs: Iterable[Run | Range]) -> tuple[Range, ...]:
-    """The time that is missing in the channel and present in the runs. From now on it counts as received, so
-    that no second caller fills it too.
+    """Reserve the time that is missing in the channel and that the runs have; returns it.
+
+    From now on this time counts as received, so that no second caller fills it, too.
     """
     gaps: list[Range] = []
     for run in runs:
@@ -74,14 +75,15 @@ def claim_gaps(channel: Channel, runs: Iterable[Run | Range]) -> tuple[Range, ..
 
 
 class Finding:
-    """archive: None where the configuration keeps no audio; then only uploads can be read.
-
-    tail_ms: at a crash, so much audio may have waited for speech detection.
-    """
+    """Makes the jobs. It reads the record, and no audio."""
 
     def __init__(
         self, registry: SessionRegistry, store: Store, archive: Archive | None, tail_ms: int
     ) -> None:
+        """archive: None where no audio is archived; then only uploads can be read.
+
+        tail_ms: so much audio may have waited for speech detection at a crash.
+        """
         self._registry, self._store, self._archive, self._tail_ms = registry, store, archive, tail_ms
 
     def uploaded_gaps(self, channel: Channel, runs: Sequence[Run], gaps: tuple[Range, ...]) -> Job:
@@ -91,9 +93,9 @@ class Finding:
         )
 
     async def noted_gaps(self) -> list[Job]:
-        """Jobs for gaps that a client sent before the restart. Their time is claimed.
+        """Jobs for gaps that a client sent before the restart. Their time is reserved.
 
-        A note of which nothing can be read any more is removed.
+        The note of a gap is removed when no audio of the gap can be read any more.
         """
         jobs: list[Job] = []
         for key, channel_key, noted in await self._store.read(noted_gaps):
@@ -114,10 +116,10 @@ class Finding:
         return jobs
 
     async def feeds(self, channel: Channel, recent_ms: int, others: Sequence[Job]) -> list[Job]:
-        """Jobs for the feeds of a channel that a crash ended, oldest first. The channel's clock is set behind
-        their audio.
+        """Jobs for the feeds of a channel that a crash ended, oldest first.
 
-        recent_ms: feeds that were closed later than this count too. others: jobs whose time is left out.
+        Afterwards live audio of the channel continues behind their audio. recent_ms: feeds that were closed
+        after this time are included. others: jobs whose time is left out.
         """
         channel_key, head_seq = channel_key_of(channel), channel.session.log.head_seq
         feeds = await self._store.read(
@@ -132,9 +134,9 @@ class Finding:
         return [job for job in jobs if job is not None]
 
     async def windows(self, channel_key: ChannelKey, others: Sequence[Job]) -> list[Failed]:
-        """Windows that failed for want of an engine, and were not read again before the server ended.
+        """Windows that failed because there was no engine, and were not read before the server ended.
 
-        others: jobs that read their time in any case.
+        others: jobs that read the time of such a window anyway; the window is then left out.
         """
         failed = await self._store.read(partial(still_failed, channel_key=channel_key))
         return [
@@ -175,8 +177,8 @@ class Finding:
     async def _plan_of_gaps(self, channel: Channel, gaps: tuple[Range, ...]) -> Plan:
         first_ms, last_ms = ms_of(gaps[0].start_sample), ms_of(gaps[-1].end_sample + 2 * AROUND_SAMPLES)
         known = Known()
-        # If the record cannot be read, the log in memory is used alone: a text for the gap is worth more than
-        # the danger of a word that comes twice.
+        # If the record cannot be read, only the log in memory is used. A word may then be published twice,
+        # which is better than a gap without text.
         with contextlib.suppress(StoreError, Overloaded):
             known = await self._known_around(channel, first_ms, last_ms)
         return plan_of_gaps(known, gaps)
@@ -184,7 +186,7 @@ class Finding:
     async def _feed(
         self, channel: Channel, feed: Feed, head_seq: int, without: tuple[Range, ...]
     ) -> Job | None:
-        """None when nothing of it is to be read."""
+        """The job for one feed; None when no audio of it has to be read."""
         assert self._archive is not None, "feeds are recovered from the archive"
         channel_key = channel_key_of(channel)
         limit = NEVER_SAMPLE if feed.next_ms is None else feed.next_ms * SAMPLES_PER_MS
@@ -196,7 +198,7 @@ class Finding:
         if plan.is_empty:
             return None
         for start, stop in await asyncio.to_thread(self._archived, channel_key, plan.ranges):
-            channel.note_received(start, stop)  # it will be read, so a client need not send it again
+            channel.note_received(start, stop)  # the job reads it, so a client need not send it again
 
         async def known_plan() -> Plan:
             return plan
@@ -211,7 +213,7 @@ class Finding:
         return ArchivedAudio(self._archive, channel_key, without)
 
     def _archived(self, channel_key: ChannelKey, wanted: Iterable[Range]) -> list[Range]:
-        """What of the wanted time lies in the archive. Blocking."""
+        """The parts of the wanted time that the archive has. Blocking."""
         assert self._archive is not None, "past audio is read from the archive"
         return [
             Range(max(low, start), min(high, end))
@@ -221,7 +223,9 @@ class Finding:
 
     async def _known_around(self, channel: Channel, from_ms: int, to_ms: int | None = None) -> Known:
         floor_ms, session = max(0, from_ms - AROUND_MS), channel.session
-        saved_seq = session.log.saved_seq  # before the query, which then finds everything up to this event
+        # Before the query, so that the query finds at least the events up to this one. Later events are
+        # looked up in the log while the job runs (`reading.KnownLines`).
+        saved_seq = session.log.saved_seq
         stored = await self._store.read(
             lambda connection: events_around(connection, session.id, channel.id, floor_ms, to_ms)
         )
@@ -249,6 +253,6 @@ def unread_feeds(rows: Sequence[FeedRow], read: set[int], recent_ms: int) -> lis
 
 
 def known_of_feed(connection: Connection, channel_key: ChannelKey, feed: Feed) -> Known:
-    """What the record knows of a feed, from its newest events."""
+    """What the record has of a feed, from its newest events."""
     stored = events_after(connection, channel_key.session, channel_key.channel, feed.opened_seq)
     return known_of(feed.opened_ms, decode_readable(stored), feed.next_ms)

@@ -1,7 +1,8 @@
-"""Jobs: one piece of past audio that is to be read, and its note in the record.
+"""Jobs: each is one piece of past audio that has to be read, with a note in the record.
 
-Owns what a job is, and the keys and values of its notes (rows of the table `meta`). A note outlives a crash:
-the next start finds the job again by it. Invariant: a note changes only when all finals of the job are saved.
+This module has the keys and values of the notes (rows of the table `meta`). A note is still there after a
+crash, so that the next start finds the job again. Invariant: a note changes only when all finals of the job
+are saved.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from webrtc_host.session.channel import Channel
 from webrtc_host.transcript.meta import delete_meta, meta_with_prefix, put_meta
 
 FEED_READ = "recovered:{session}:{channel}:{opened_seq}"
-"""This feed was read after a crash; the value is `done`. Each feed has its own note: feeds end in any
-order.
+"""This feed was read after a crash; the value is `done`. Each feed has its own note, because the jobs of
+feeds end in any order.
 """
 GAPS_TO_READ = "backfill:{session}:{channel}:{start}"
-"""These gaps are to be read. `start`: first sample of the first gap; the value is the JSON list of the
+"""These gaps have to be read. `start`: first sample of the first gap; the value is the JSON list of the
 gaps, in samples.
 """
 GAP_NOTES = "backfill:"
@@ -34,12 +35,12 @@ GAP_NOTES = "backfill:"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Past audio of one channel that is to be read.
+    """Past audio of one channel that has to be read.
 
     what: for log lines, for example "a gap of 4.2 s". source: of its finals. ranges: the time that the job is
-    for, as far as it is known before the job begins. plan: made when the job begins, because the record may
-    know more by then. note_done: writes to the record that the job need not be found again. is_awaited: a
-    client waits for the text.
+    for, as far as it is known before the job begins. plan: makes the plan. It is called when the job begins,
+    because the record may have more text by then. note_done: writes to the record that the next start need
+    not find the job again. is_awaited: a client waits for the text.
     """
 
     channel: Channel
@@ -76,7 +77,7 @@ def feeds_read(connection: Connection, channel_key: ChannelKey) -> set[int]:
 
 
 def note_gaps(channel_key: ChannelKey, gaps: Sequence[Range]) -> Callable[[Connection], None]:
-    """A write to the record: these gaps are to be read."""
+    """A write to the record: these gaps have to be read."""
     return partial(put_meta, values={gaps_key(channel_key, gaps): json.dumps(gaps)})
 
 

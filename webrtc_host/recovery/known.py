@@ -1,7 +1,7 @@
-"""What the record knows of a channel: its utterances and its finals, before audio is read later.
+"""What the record has of a channel when a job begins: its utterances and its finals.
 
-Pure. Owns the way from stored events to `Known`, and the rule by which an utterance is complete. Decides
-neither what is read (`recovery.plan`) nor which words are new (`recovery.merge`).
+Pure. This module makes `Known` from stored events, and has the rule for when an utterance is complete.
+`recovery.plan` decides which audio is read, and `recovery.merge` which words are new.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from webrtc_host.speech.words import tokens_of
 from webrtc_host.transcript.event_codec import Envelope
 
 NEAR_MS = 1000
-"""Two readings of one utterance, or of one word, begin at most this far apart."""
+"""An utterance, or a word, that is found again begins at most this far from its first time."""
 NEAR_SAMPLES = NEAR_MS * SAMPLES_PER_MS
 WANT_OF_ENGINE = frozenset(
     ("deadline", "unreachable", "overloaded", "engine_starting", "engine_stopping", "engine_lost", BEHIND)
 )
-"""Codes of `window.failed` that mean: there was no engine, or no room in it. A later try can succeed. With
-every other code the engine had the window and could not read it.
+"""Codes of `window.failed` that mean: there was no engine, or it had too much to do. A later try can succeed.
+With every other code the engine had the window and could not decode it, so another try would fail, too.
 """
 
 
@@ -55,9 +55,9 @@ class KnownUtterance:
     has_failed: bool = False  # a window of it failed, and another try would fail too
 
     def is_complete(self, covered_to_ms: int) -> bool:
-        """True when another reading of its audio can bring no more text.
+        """True when transcribing its audio again can bring no more text.
 
-        covered_to_ms: coverage is known up to here.
+        covered_to_ms: the record has the coverage up to here.
         """
         if self.end_ms is None:
             return False
@@ -72,7 +72,7 @@ class KnownUtterance:
 
 @dataclass(frozen=True, slots=True)
 class KnownLine:
-    """One final. is_live: its audio was live; False: it came from an earlier reading of past audio."""
+    """One final. is_live: its audio was live; False: its audio was past audio of an earlier job."""
 
     seq: int
     start_sample: int
@@ -95,8 +95,9 @@ class Known:
 def known_of(opened_ms: int, stored: Iterable[Envelope], until_ms: int | None = None) -> Known:
     """stored: the channel's events since `opened_ms`, in the order of their seq.
 
-    until_ms: the time at which the channel was opened again. What begins then belongs to another feed. What
-    begins before `opened_ms` belongs to an earlier feed: a recovery may have published it since.
+    until_ms: when the channel was opened again; None: it was not. Utterances and finals that begin later are
+    of the next feed, and are left out. Those that begin before `opened_ms` are of an earlier feed, and are
+    left out, too: they are among the events because a recovery published them later.
     """
     utterances: dict[str, KnownUtterance] = {}
     lines: list[KnownLine] = []
@@ -108,8 +109,8 @@ def known_of(opened_ms: int, stored: Iterable[Envelope], until_ms: int | None = 
             case ChannelClosed():
                 is_closed = True
             case CoverageChanged(to_ms=to_ms):
-                # After the feed was closed, the restart wrote the time without text as lost, and an earlier
-                # recovery may have begun. Neither says that the audio of the feed was read.
+                # Coverage from after the end of the feed does not show that its audio was transcribed: the
+                # restart marked the time without text as lost, and an earlier recovery may have begun.
                 if not is_closed:
                     covered_to_ms = max(covered_to_ms, to_ms)
             case SpeechStarted() | SpeechEnded() | WindowFailed() | SegmentFinal() as event:
@@ -123,7 +124,7 @@ def known_of(opened_ms: int, stored: Iterable[Envelope], until_ms: int | None = 
 def _note_utterance(
     utterances: dict[str, KnownUtterance], event: SpeechStarted | SpeechEnded | WindowFailed | SegmentFinal
 ) -> None:
-    """An utterance whose start is not in the record is left out."""
+    """Add the event to its utterance. An utterance whose start is not in the record is left out."""
     known = utterances.get(event.utterance)
     if isinstance(event, SpeechStarted):
         utterances[event.utterance] = KnownUtterance(event.utterance, event.start_ms)
@@ -163,7 +164,7 @@ def lines_of(stored: Iterable[Envelope]) -> list[KnownLine]:
 
 
 def _words_of(final: SegmentFinal) -> tuple[Word, ...]:
-    """Where the final has no words, its text is spread evenly over its time."""
+    """The words of the final. Where it has none, its text is spread evenly over its time."""
     if final.words:
         return tuple(
             Word(word.text, word.start_ms * SAMPLES_PER_MS, word.end_ms * SAMPLES_PER_MS, word.p or 0.0)

@@ -1,14 +1,16 @@
-"""The merge rule for audio that is read later: which words of a new reading are new, and which are known.
+"""The merge rule for past audio: which words of a new result are new, and which are in the record already.
 
-Pure. Every source of work uses this one rule: a gap that a client fills, a feed that a crash cut off, a
-window that failed. The rule has three parts, tried in this order:
+Pure. All jobs use this one rule: a gap that a client fills, a feed that a crash cut off, a window that
+failed. A *known* word is a word of a final in the record. The rule has three parts, applied in this order:
 
 1. A word that repeats a known word is known (`_repeats`).
 2. A word whose middle lies in open time is new. Time is open when the job is for it and no final covers it.
-3. A word at the edge of open time is new when the nearest known word on the other side was read again
-   (`_is_at_edge`).
+3. A word at the edge of open time is new when the result also repeats the nearest known word on the other
+   side of that edge (`_is_at_edge`).
 
-Invariant: a word that the record has is not given again; a word of open time is given.
+Why not by time alone: two results give the same word times that differ by up to 200 ms, so a word near the
+edge of a gap can lie on either side. Why not by text alone: people repeat words ("hold, hold").
+Invariant: a word that the record has is not published again; a word of open time is published.
 """
 
 from __future__ import annotations
@@ -24,19 +26,21 @@ from webrtc_host.speech.joining import Overlap, align
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity, text_of, words_of
 
 SAME_SAMPLES = 400 * SAMPLES_PER_MS
-"""A word in open time repeats a known word only if they are this close: no one says a word again so fast. Two
-readings of one word differ by up to about 200 ms, or by the part that an edge cut off.
+"""A word in open time repeats a known word only if they are this close: people do not say a word again so
+soon. Two results give one word times that differ by up to about 200 ms, or by the part that an edge cut off.
 """
 PAUSE_SAMPLES = 400 * SAMPLES_PER_MS
-"""A pause this short between two finals holds no word of its own."""
+"""A pause this short between two finals is too short for a word, so it counts as covered."""
 
 
 def open_time(ranges: Iterable[Range], lines: Sequence[KnownLine], missing: Iterable[Range] = ()) -> RangeSet:
-    """The time for which a new word may be given: the ranges without what finals cover.
+    """The time in which a new word may lie: the ranges of the job, without the time that finals cover.
 
-    missing: time of which no live audio came. A live final can span it, because the words on both sides of a
-    short gap can be one line. But it has no word from there, so it covers nothing of it.
+    missing: time without live audio. A live final can span it, because the words on both sides of a short gap
+    can be one line. But the final has no word from that time, so it does not cover it.
     """
+    # The order of these three steps matters: missing time is taken out of what live finals cover, but not out
+    # of what finals of past audio cover, because those can have words from it.
     covered = RangeSet()
     _cover(covered, [line for line in lines if line.is_live])
     for start, end in missing:
@@ -60,10 +64,13 @@ def _cover(covered: RangeSet, lines: Sequence[KnownLine]) -> None:
 def without_known(
     transcript: Transcript, lines: Sequence[KnownLine], open_: RangeSet, window_start_sample: int
 ) -> Transcript:
-    """The transcript with its new words alone. It is cut before windows are merged, so that the text, the
-    lines and their times are made from the new words as for live audio.
+    """The transcript with its new words alone.
+
+    Known words are removed before the windows are merged. Then the text, the lines and their times are made
+    from the new words in the same way as for live audio.
     """
     words = words_of(transcript)
+    # By identity: two words can be equal in text and times, and only one of them new.
     new = set(map(id, new_words(words, lines, open_, window_start_sample)))
     if len(new) == len(words):
         return transcript
@@ -83,7 +90,7 @@ def _is_in(word: Word, segment: Segment) -> bool:
 def new_words(
     words: Sequence[Word], lines: Sequence[KnownLine], open_: RangeSet, window_start_sample: int
 ) -> list[Word]:
-    """words: one window's reading, in order. lines: the finals around it. open_: see `open_time`."""
+    """words: the result of one window, in order. lines: the finals around it. open_: see `open_time`."""
     known = _near(words, lines)
     repeats = _repeats(known, words, open_, window_start_sample)
     return [
@@ -94,7 +101,7 @@ def new_words(
 
 
 def _near(words: Sequence[Word], lines: Sequence[KnownLine]) -> list[Word]:
-    """The known words that lie beside the reading, in order of time."""
+    """The known words within a second of the result, in order of time."""
     if not words:
         return []
     low, high = words[0].start_sample - NEAR_SAMPLES, words[-1].end_sample + NEAR_SAMPLES
@@ -107,15 +114,15 @@ def _repeats(
 ) -> dict[int, int]:
     """Indices of the words that repeat a known word, each with the index of that word.
 
-    Words are paired in order, by text and by time, not each with its nearest: "hold hold" of which one word
-    is known gives one pair and one new word. Outside of open time every pair counts, also one whose times
-    differ much: such a word is not given in any case, and it shows where the reading stands
-    (`_is_at_edge`). In open time a word is lost if the pair is wrong, so there a pair must be close.
+    Words are paired in order, by text and by time, and each known word at most once: when one word of
+    "hold hold" is known, the other one is new.
     """
     if not known or not words:
         return {}
     columns, _ = align(known, words, Overlap(window_start_sample, known[-1].end_sample))
     known_keys, keys = keys_of(known), keys_of(words)
+    # In open time a wrong pair loses a word, so there the two must be close. Outside of it the word is not
+    # published in any case, so every pair counts, and shows `_is_at_edge` where the result stands.
     return {
         j: i
         for i, j in columns
@@ -127,7 +134,10 @@ def _repeats(
 
 
 def _apart(one: Word, other: Word) -> int:
-    """At the end where they agree better: a word that an edge cut has one right end."""
+    """Samples between two words, at the end where they agree better.
+
+    The edge of a gap can cut a word off, and then only the other end of the word has the right time.
+    """
     return min(
         abs(one.start_sample - other.start_sample),
         abs(one.end_sample - other.end_sample),
@@ -138,13 +148,14 @@ def _apart(one: Word, other: Word) -> int:
 def _is_at_edge(
     words: Sequence[Word], at: int, known: Sequence[Word], repeats: Mapping[int, int], open_: RangeSet
 ) -> bool:
-    """True for a word between open time and the nearest known word beside it, in the order of the reading.
+    """True for a word between open time and the nearest known word beside it, in the order of the result.
 
-    The middle of such a word lies in time that counts as known. But its place in the reading says that the
-    record does not have it: a gap's edge cut the word and its rest was not understood, or the times of the
-    two readings differ by more than half a word. The nearest known word must have been read again.
-    Otherwise a known word may stand for this one, understood differently.
+    The middle of such a word lies in time that finals cover. But its place in the result shows that the
+    record does not have it: the edge of a gap cut the word and the engine did not recognise the rest, or the
+    times of the two results differ by more than half a word.
     """
+    # The result must also have the nearest known word. Otherwise that known word and this one may be the same
+    # word, recognised in two ways, and it would be published twice.
     middle = mid_sample(words[at])
     before = max((j for j in repeats if j < at), default=None)
     after = min((j for j in repeats if j > at), default=None)

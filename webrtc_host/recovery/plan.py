@@ -1,9 +1,8 @@
-"""Plans: which time of a channel a job reads, and which windows of it need no engine.
+"""Plans: which time of a channel a job reads, and which of its windows need no engine.
 
-Pure. From what the record knows (`recovery.known`) and the end of the archived audio, each of the three
-sources of work gets a `Plan` of the same shape: a feed that a crash cut off, an utterance whose window
-failed, gaps that a client fills. Reads nothing. Invariant: time that may hold speech without text is in the
-plan.
+Pure. There are three kinds of jobs: a feed that a crash cut off, an utterance whose window failed, and gaps
+that a client fills. Each gets a `Plan`, made from what the record has (`recovery.known`) and from the end of
+the archived audio. Invariant: all time that may have speech without text is in the plan.
 """
 
 from __future__ import annotations
@@ -19,11 +18,9 @@ from webrtc_host.seams import SAMPLES_PER_MS
 LEAD_MS = 600
 """Read before an utterance, so that its speech begins after silence, as it did the first time."""
 TAIL_MS = 15_000
-"""At the crash, this much audio may have waited for speech detection (10 s at most by default), and some
-more.
-"""
+"""So much audio may have waited for speech detection at the crash: 10 s by default, and some spare time."""
 AROUND_SAMPLES = SAMPLE_RATE
-"""Read before and after a gap: the longest part of a word that the gap's edge can cut off, and a pause."""
+"""Read before and after a gap. The edge of the gap can cut a word off, and this is longer than a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +31,8 @@ class Plan:
     around: samples before and after each range that are read too, so that a word at its edge is whole.
     missing: time of which no live audio came (see `merge.open_time`).
     complete: an utterance inside one of these has all its text; its windows need no engine.
-    announced: utterances that watchers know, and that the new reading can meet again.
-    closes_utterances: an announced utterance without an end is ended when the reading does not meet it.
+    announced: utterances that were announced to watchers, and that the job can find again.
+    closes_utterances: an announced utterance without an end is ended when the job does not find it.
     """
 
     ranges: tuple[Range, ...]
@@ -68,9 +65,8 @@ class Plan:
     def text_ranges(self) -> list[Range]:
         """The time in which a new word may lie.
 
-        When nothing is read around a range, every word of the reading was said in the range. Its times can
-        still lie outside by some hundred milliseconds, above all those of a last word that the crash cut
-        off.
+        When no audio around a range is read, every word of the result was said in the range. Its times can
+        still lie outside by some hundred milliseconds. This is usual for a last word that the crash cut off.
         """
         if self.around:
             return list(self.ranges)
@@ -94,8 +90,8 @@ class Plan:
 def plan_of_feed(known: Known, end_sample: int, tail_ms: int = TAIL_MS, gaps: Sequence[Range] = ()) -> Plan:
     """For a feed that a crash cut off.
 
-    end_sample: end of the audio that is archived of this feed. tail_ms: at the end, so much may not have gone
-    through speech detection at all. gaps: time that other jobs read; its utterances are left to them.
+    end_sample: end of this feed's archived audio. tail_ms: so much audio at the end may not have been through
+    speech detection. gaps: time that other jobs read; utterances inside it are left to those jobs.
     """
     known = replace(known, utterances=tuple(u for u in known.utterances if not _is_inside(u, gaps)))
     unfinished = {u.id for u in known.utterances if not u.is_complete(known.covered_to_ms)}
@@ -109,19 +105,19 @@ def plan_of_feed(known: Known, end_sample: int, tail_ms: int = TAIL_MS, gaps: Se
 
 
 def _start_of_feed(known: Known, end_sample: int, tail_ms: int, unfinished: set[str]) -> int:
-    """As early as speech can lack its text, and before an utterance, never inside one.
+    """The earliest time at which speech may have no text, moved back to before an utterance.
 
-    Speech detection must meet the beginning of an utterance in the same way as the first time. Otherwise the
-    new reading finds another utterance than the record has, and its first words are cut.
+    The start never lies inside an utterance. Speech detection must get the beginning of each utterance as it
+    got it the first time. Otherwise it finds an utterance with another start, whose first words are cut off.
     """
     end_ms = end_sample // SAMPLES_PER_MS
     start_ms = min(
-        # Coverage shows what went through the pipeline. It may be old when nothing was written for long; ten
-        # tails bound what is read again then.
+        # Coverage shows what has been through the pipeline. The last coverage in the record can be old, when
+        # nothing was written for long. Ten tails limit how much audio is then read again.
         [max(known.covered_to_ms, end_ms - 10 * tail_ms), end_ms - tail_ms]
         + [u.start_ms - LEAD_MS for u in known.utterances if u.id in unfinished]
     )
-    # From the last utterance back to the first: an earlier start can lie inside an earlier utterance again.
+    # From the last utterance back to the first: a start that was moved back can lie inside an earlier one.
     for one in sorted(known.utterances, key=lambda u: u.start_ms, reverse=True):
         if one.end_ms is None or one.start_ms - LEAD_MS < start_ms < one.end_ms + LEAD_MS:
             start_ms = min(start_ms, one.start_ms - LEAD_MS)
@@ -144,14 +140,14 @@ def plan_of_utterance(known: Known, utterance: str, end_sample: int) -> Plan:
         known,
         complete=_complete(known.utterances, {utterance}),
         announced=known.utterances,
-        closes_utterances=False,  # others may go on at this moment
+        closes_utterances=False,  # others may be in progress at this moment
     )
 
 
 def plan_of_gaps(known: Known, gaps: Sequence[Range]) -> Plan:
     """For gaps whose audio a client sent, now or before a crash."""
     own = tuple(u for u in known.utterances if _is_inside(u, gaps))
-    # Coverage says nothing here: it has called the gap lost, at once. Only text shows that it was read.
+    # Coverage does not help here: it marked the gap as lost at once. Only text shows that a part was read.
     unfinished = {u.id for u in own if not u.is_complete(covered_to_ms=0)}
     return Plan(
         tuple(gaps),
@@ -164,10 +160,10 @@ def plan_of_gaps(known: Known, gaps: Sequence[Range]) -> Plan:
 
 
 def _is_inside(utterance: KnownUtterance, gaps: Iterable[Range]) -> bool:
-    """True for an utterance that an earlier reading of the same gap announced.
+    """True for an utterance that an earlier job for the same gap announced.
 
-    Its bounds were cut to the gap. A live utterance is another one, even if speech detection put its start a
-    little before the gap's end.
+    Such a job cuts its utterances to the gap. An utterance that reaches beyond the gap is a live one, also
+    when speech detection put its start a little before the end of the gap.
     """
     for start, end in gaps:
         start_ms, end_ms = start // SAMPLES_PER_MS, end // SAMPLES_PER_MS

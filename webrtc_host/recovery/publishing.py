@@ -1,8 +1,8 @@
-"""Publishing: what a job's pipeline reports, as events and coverage of the session.
+"""Publishing: writes what the pipeline of a job reports, as events and coverage of the session.
 
-Owns the cut to the plan, and what watchers know already of utterances. Words are cut before
-(`recovery.merge`). Invariant: nothing is written for time outside the plan, or for time whose audio was not
-read.
+Events and coverage are cut to the plan, and utterances get the ids under which watchers have them already.
+Words are cut before, by `recovery.merge`. Invariant: nothing is written for time outside the plan, or for
+time whose audio was not read.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageNotes, CoverageStat
 from webrtc_host.session.channel import Channel
 
 RESTART_RULE = "restart"
-"""The rule of a `speech.ended` for an utterance that the end of the server interrupted, without audio
-left.
+"""The rule of a `speech.ended` for an utterance that the end of the server interrupted, and whose audio is
+not in the archive.
 """
 
 
@@ -39,9 +39,15 @@ class ReadingTotals:
     audio_ms: int = 0
     finals: int = 0
 
+    def count_audio(self, samples: int) -> None:
+        self.audio_ms += samples // SAMPLES_PER_MS
+
+    def count_final(self) -> None:
+        self.finals += 1
+
 
 class PastSink:
-    """`events.EventSink` of a job's pipeline: its events, cut to the plan, as watchers may know them."""
+    """`events.EventSink` of a job's pipeline: cuts its events to the plan, and publishes them."""
 
     def __init__(self, channel: Channel, plan: Plan, source: Source, totals: ReadingTotals) -> None:
         self._channel, self._plan, self._source, self._totals = channel, plan, source, totals
@@ -49,10 +55,10 @@ class PastSink:
         self._starts: dict[str, int] = {}  # utterance -> start_ms, not announced yet
         self.finals = 0
         self.written: set[int] = set()  # seq of its finals
-        self.is_over = False  # the next start reads the job again, so nothing more is written
+        self._is_stopped = False
 
     def emit(self, event: Event) -> int | None:
-        if self.is_over:
+        if self._is_stopped:
             return None
         match event:
             case SpeechStarted():
@@ -66,16 +72,23 @@ class PastSink:
                 return self._log.emit(replace(event, utterance=self._utterances.id_of(event.utterance)))
             case ErrorReported():
                 return self._log.emit(event)
-            case _:  # interims and states are about the present
+            case _:  # an interim, or a state: watchers would take it for the present of the channel
                 pass
         return None
+
+    def stop(self) -> None:
+        """Write nothing more: the job was stopped, and the next start reads it again."""
+        self._is_stopped = True
 
     @property
     def _log(self) -> EventSink:
         return self._channel.session.log
 
     def _started(self, event: SpeechStarted) -> None:
-        """Announced at once inside the plan. An utterance before a range may end before the range begins."""
+        """Announce an utterance that starts inside the plan.
+
+        One that starts before the plan is announced with its first text: it may end before the plan begins.
+        """
         self._starts[event.utterance] = event.start_ms
         if self._plan.holds(event.start_ms * SAMPLES_PER_MS):
             self._announce(event.utterance, event.start_ms)
@@ -104,7 +117,7 @@ class PastSink:
     def _final(self, final: SegmentFinal) -> int | None:
         self._announce(final.utterance, final.end_ms)
         self.finals += 1
-        self._totals.finals += 1
+        self._totals.count_final()
         utterance = self._utterances.id_of(final.utterance)
         seq = self._log.emit(replace(final, utterance=utterance, source=self._source))
         if seq is not None:
@@ -112,7 +125,7 @@ class PastSink:
         return seq
 
     def end_left_open(self) -> None:
-        """End the utterances that watchers take for unfinished, and whose audio is not there any more."""
+        """End the utterances that have no end for watchers, and whose audio is not in the archive."""
         if not self._plan.closes_utterances:
             return
         for utterance in self._utterances.left_open():
@@ -128,7 +141,7 @@ class PastSink:
 
 
 class PastNotes:
-    """`seams.CoverageNotes` of a job's pipeline: states hold for planned time whose audio was read."""
+    """`seams.CoverageNotes` of a job's pipeline: passes on states of planned time whose audio was read."""
 
     def __init__(self, notes: CoverageNotes, plan: Plan) -> None:
         self._notes, self._plan = notes, plan
@@ -141,6 +154,7 @@ class PastNotes:
     def decide(
         self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
     ) -> None:
+        # Always a repair: the coverage of past audio was decided before, as lost, shed or failed.
         for start, end in self._read:
             low, high = max(start, start_sample), min(end, end_sample)
             if low < high:

@@ -1,8 +1,8 @@
-"""Reading: a job's audio goes through a pipeline of its own, behind everything live.
+"""Reading: runs one job. Its audio goes through a pipeline of its own, after everything live.
 
-Owns the way of one job from its blocks to the engine, and what happens when there is no engine or when the
-server stops. The plan says what is read (`recovery.plan`), the merge rule which words are new
-(`recovery.merge`). Invariant: a job that is stopped writes nothing more.
+This module passes the blocks of a job to the pipeline and its windows to the engine, and handles a missing
+engine and the stop of the server. `recovery.plan` says which time is read, and `recovery.merge` which words
+are new. Invariant: a job that is stopped writes nothing more.
 """
 
 from __future__ import annotations
@@ -16,27 +16,18 @@ from typing import Protocol
 
 from host_stt.contract import EndReason, Priority, Transcript, Window
 from webrtc_host.errors import EngineError
-from webrtc_host.events import (
-    EventSink,
-)
+from webrtc_host.events import EventSink
 from webrtc_host.recovery.audio import PastAudio
 from webrtc_host.recovery.known import NEAR_SAMPLES, WANT_OF_ENGINE, KnownLine, lines_of
 from webrtc_host.recovery.merge import open_time, without_known
 from webrtc_host.recovery.plan import Plan
 from webrtc_host.recovery.publishing import PastNotes, PastSink, ReadingTotals
-from webrtc_host.seams import (
-    SAMPLES_PER_MS,
-    Clock,
-    CoverageNotes,
-    Source,
-    Transcriber,
-    ms_of,
-)
+from webrtc_host.seams import Clock, CoverageNotes, Source, Transcriber, ms_of
 from webrtc_host.session.channel import Channel, Pipeline
 from webrtc_host.speech.pipeline import PipelineStatistics
 
 PATIENCE_S = 1800.0
-"""A window waits this long for an engine that is stopped or loading: it is late in any case."""
+"""A window waits this long for an engine that is stopped or loading. Its text is late in any case."""
 RETRY_S = 1.0
 TRIES_MAX = 3
 """Of a window that the engine had and failed on. `EngineClient` repeats only live finals itself."""
@@ -47,7 +38,7 @@ ABORT_S = 0.3  # for the pipeline to close, when the server stops
 
 
 class PastPipeline(Pipeline, Protocol):
-    """What a pipeline needs besides for audio that comes faster than real time."""
+    """The further methods of a pipeline that gets audio faster than real time."""
 
     async def wait_for_space(self) -> None:
         """Waits while the queue is too full."""
@@ -60,10 +51,10 @@ MakePastPipeline = Callable[[Channel, EventSink, CoverageNotes, Transcriber], Pa
 
 
 class KnownLines:
-    """The finals around a job's windows: of the record, and those that live audio got since.
+    """The finals around the windows of a job: those of the record, and those of live audio since then.
 
-    A live utterance at the edge of a gap often gets its text while the gap is read. The job's own finals are
-    left out: windows of one utterance overlap, and `speech.merge` needs the overlap to align them.
+    A live utterance at the edge of a gap often gets its text while the gap is read. The finals of the job
+    itself are left out: windows of one utterance overlap, and `speech.merge` needs the overlap to align them.
     """
 
     def __init__(self, channel: Channel, plan: Plan, own: Set[int]) -> None:
@@ -85,14 +76,18 @@ class KnownLines:
 
 
 class PastTranscriber:
-    """The engine for the windows of a job: behind everything live, and only for windows that lack text."""
+    """The engine for the windows of a job: after everything live, and only for windows without text."""
 
     def __init__(
         self, engine: Transcriber, plan: Plan, known: KnownLines, clock: Clock = time.monotonic
     ) -> None:
         self._engine, self._plan, self._known, self._clock = engine, plan, known, clock
         self.gave_up = False  # there was no engine for PATIENCE_S
-        self.is_over = False  # set when the job is stopped
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """The job was stopped: a window that waits for an engine is given up at its next try."""
+        self._is_stopped = True
 
     async def transcribe(self, window: Window) -> Transcript:
         start, end = window.start_sample, window.start_sample + len(window.samples)
@@ -116,7 +111,7 @@ class PastTranscriber:
                 tries_left -= not is_want
                 if not is_want and not (error.is_retryable and tries_left):
                     raise
-                if self.is_over or self._clock() > until_s:
+                if self._is_stopped or self._clock() > until_s:
                     self.gave_up = True
                     raise
             await asyncio.sleep(RETRY_S)
@@ -135,9 +130,9 @@ async def read(
 ) -> int:
     """Read the audio of a plan. Returns how many finals were written, when the last one is in the log.
 
-    is_awaited: a client waits; the pipeline's own limit holds for the last finals, and what is unanswered
-    then is a failed window. totals: counts the audio that is read and the finals. Raises EngineError when
-    there was no engine for PATIENCE_S: the job is not done.
+    is_awaited: a client waits, so the job waits for the last results only as long as a live channel does;
+    windows without a result have failed then. totals: counts the audio that is read and the finals. Raises
+    EngineError when there was no engine for PATIENCE_S: the job is not done.
     """
     sink = PastSink(channel, plan, source, totals)
     known = KnownLines(channel, plan, sink.written)
@@ -148,15 +143,17 @@ async def read(
     try:
         async for block in audio.blocks(plan.audio()):
             await pipeline.wait_for_space()
-            # Before the block is fed: the pipeline may decide on its time at any moment from then on.
+            # Before the block is fed: from then on, the pipeline may report coverage of its time.
             notes.was_read(block)
             pipeline.feed(block)
-            totals.audio_ms += len(block.samples) // SAMPLES_PER_MS
+            totals.count_audio(len(block.samples))
         if not is_awaited:
             await _finals_of(pipeline)
     except BaseException:
-        # First nothing more may be written: a half of the rest would be given twice after the next start.
-        sink.is_over = transcriber.is_over = True
+        # First stop the writing: what is written while the pipeline closes could be written a second time
+        # when the next start reads the job again.
+        sink.stop()
+        transcriber.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ABORT_S):
                 await pipeline.close()
@@ -171,7 +168,7 @@ async def read(
 
 
 async def _finals_of(pipeline: PastPipeline) -> None:
-    """Wait until the engine has read everything. Behind live channels this may take long."""
+    """Wait until the engine has decoded all windows. While live channels are busy, this takes long."""
     async with asyncio.timeout(FINALS_WAIT_S):
         while True:
             figures = pipeline.statistics()

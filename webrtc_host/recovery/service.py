@@ -1,10 +1,9 @@
-"""The recovery service: a queue of jobs for audio that is read later, after a gap, a crash or an engine
-failure.
+"""The recovery service: runs the jobs for past audio, after a network gap, a crash or an engine failure.
 
-Owns the order of the steps at the start and within a job, how many jobs run at a time, and the statistics.
-What is read is found by `recovery.finding`, how it is read is in `recovery.reading`. Invariant: a job is
-found again at the next start until all its finals are saved; what an interrupted job has written is not
-written again.
+This module has the order of the steps at the start and within a job, the number of jobs that run at a time,
+and the statistics. `recovery.finding` makes the jobs, and `recovery.reading` runs one of them. Invariant:
+until all finals of a job are saved, the next start finds the job again; what an interrupted job has written
+is not written again.
 """
 
 from __future__ import annotations
@@ -37,25 +36,25 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 AT_ONCE = 2
-"""Jobs without a client that run at one time. Each keeps one or two windows waiting for the engine. A job
-with a client starts at once; `doors.backfill` limits their number.
+"""Jobs that run at one time while no client waits for them. Each keeps one or two windows waiting for the
+engine. A job for a client starts at once; `doors.backfill` limits the number of these jobs.
 """
-TAIL_SPARE_MS = 5000  # what else can lie between a packet and its first event
+TAIL_SPARE_MS = 5000  # further time that can pass between a packet and its first event
 RECENT_MS = 60_000
-"""A feed that was closed so shortly before the crash may lack its last words: a handover frees the channel
-before these words are transcribed.
+"""A feed that was closed so shortly before the crash may lack the text of its last words: in a handover, the
+channel is free before these words are transcribed.
 """
 FAILED_WAITING_MAX = 256  # failed windows in the queue; each is a few packets of a file
 TRIED_MAX = 10_000  # utterances whose tries are remembered
 TRIES_MAX = 3
-"""Jobs for the failed windows of one utterance. More than one, because a long utterance can have a window
-that fails after the job for an earlier one has begun.
+"""Jobs for the failed windows of one utterance. More than one: in a long utterance, a window can fail after
+the job for an earlier window has begun.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """gaps: time that was missing and is read now. segments: finals written for it."""
+    """The result of a backfill. gaps: the missing time that was filled. segments: finals written for it."""
 
     gaps: tuple[Range, ...]
     segments: int
@@ -71,7 +70,7 @@ class RecoveryFigures:
 
 
 class RecoveryService:
-    """Made once for the process; `running` is a step of its life: archive open, sessions restored."""
+    """One per process. `running` is a start step, after the archive is open and the sessions are restored."""
 
     def __init__(
         self,
@@ -85,8 +84,9 @@ class RecoveryService:
         failed: FailedWindows | None = None,
         backlog_ms: int = 0,
     ) -> None:
-        """archive: None where no audio is kept: then a backfill is read, but does not outlive a crash.
-        restored: the sessions of the process before. failed: None where the configuration wants no recovery.
+        """archive: None: no audio is archived, so a backfill that a crash interrupts is lost.
+
+        restored: the sessions of the process before. failed: None when recovery is off in the configuration.
         backlog_ms: audio that may wait for speech detection.
         """
         self._registry, self._store, self._archive = registry, store, archive
@@ -115,7 +115,7 @@ class RecoveryService:
 
     @property
     def is_recovering(self) -> bool:
-        """False: only backfills are read, by the configuration."""
+        """False: by the configuration, only backfills are read."""
         return self._failed is not None
 
     @property
@@ -135,37 +135,38 @@ class RecoveryService:
         }
 
     async def fill(self, channel: Channel, runs: Sequence[Run]) -> Filled:
-        """Archive and read what of the runs is missing in the channel. Returns when its last words are in the
-        log.
+        """Archive and read the parts of the runs that the channel is missing.
 
-        If the caller is cancelled, the job goes on: its time is claimed.
+        Returns when their last words are in the log. When the caller is cancelled, the job continues: its
+        time is reserved, so no other caller can fill it.
         """
         filling = self._fill(channel, sorted(runs, key=lambda run: run.start_sample))
         return await asyncio.shield(self._begin(filling, f"backfill of {channel.id}"))
 
     async def _fill(self, channel: Channel, runs: Sequence[Run]) -> Filled:
-        # The order matters. First the claim, before anything waits: a second caller finds nothing missing.
+        # The order matters. First reserve the time, before the first `await`: a second caller must not find
+        # it missing, too.
         gaps = claim_gaps(channel, runs)
         if not gaps:
             return Filled((), 0)
-        # Then the archive, then the note: a note without audio would only be removed at the next start. Audio
-        # without a note is found by recovery when its feed was cut off, but not when the feed had ended.
+        # Then the archive, then the note. After a crash between the two, there is audio without a note, and
+        # recovery finds it if its feed was cut off. A note without audio would be useless.
         if channel.archive is not None:
             for block in pieces(runs, gaps):
                 channel.archive.archive_block(block)
         try:
             await self._store.write(note_gaps(channel_key_of(channel), gaps))
         except (StoreError, Overloaded) as error:
-            logger.warning("a backfill of %s would not outlive a crash now: %s", channel.id, error)
+            logger.warning("a backfill of %s would be lost in a crash now: %s", channel.id, error)
         return Filled(gaps, await self._run(self._finding.uploaded_gaps(channel, runs, gaps)))
 
     async def _start(self) -> None:
-        """Before clients: find what an earlier process left, and begin to read it."""
+        """Find the past audio of an earlier process, and begin to read it. Runs before clients connect."""
         if self._archive is None:
             return
-        # Gaps first: they claim their time, so that the feed around them is planned without it. Otherwise
-        # both would be transcribed, and the words would come twice. Then feeds, which cover most failed
-        # windows.
+        # Gaps first: they reserve their time, so that the plan of the feed around them leaves it out.
+        # Otherwise both jobs would transcribe it, and its words would be published twice. Then feeds, because
+        # they include most failed windows.
         jobs = await self._finding.noted_gaps()
         if self._failed is not None:
             restored = list(self._restored())
@@ -202,8 +203,9 @@ class RecoveryService:
                     self._read_later(window)
 
     async def _take_failed(self, failed: FailedWindows) -> None:
-        """A window that failed for want of an engine is read once more, as soon as there is one. Its words
-        come as finals of the same utterance.
+        """Read windows again that failed because there was no engine, as soon as there is one.
+
+        Their words become finals of the same utterance.
         """
         while True:
             self._read_later(await failed.next())
@@ -255,7 +257,7 @@ class RecoveryService:
         return self._begin(self._run_queued(job), f"{job.channel_key.channel}: {job.what}")
 
     async def _run_queued(self, job: Job) -> int:
-        """A job that no client waits for: an error is logged, and the other jobs go on."""
+        """Run a job for which no client waits: an error is logged, and the other jobs continue."""
         is_counted = job.source is Source.RECOVERY
         try:
             async with self._places:
@@ -289,14 +291,14 @@ class RecoveryService:
                 self._totals[job.source],
                 is_awaited=job.is_awaited,
             )
-            # The note may change only behind the finals. A crash in between reads the job again, and finds
-            # all its words known.
+            # The note may change only after the finals are saved. After a crash between the two, the next
+            # start reads the job again and finds that all of its words are known.
             await job.channel.session.log.settled()
         if job.note_done is not None:
             try:
                 await self._store.write(job.note_done)
             except (StoreError, Overloaded) as error:
-                logger.warning("%s was read; the next start looks at it again: %s", job.what, error)
+                logger.warning("%s was read; the next start checks it again: %s", job.what, error)
         return finals
 
     async def _log_end(self, tasks: Iterable[asyncio.Task[int]]) -> None:

@@ -108,7 +108,7 @@ def _without_false_repeat(
     Whisper often repeats the last words of a window. The later window has the same speech well inside, so it
     shows how often the words were spoken.
     """
-    for n in (3, 2, 1):
+    for n in (3, 2, 1):  # the longest repetition first, so that all of it is removed
         shorter = left[: len(left) - n]
         if not _repeats_tail(left, n) or len(shorter) < fixed:
             continue
@@ -134,6 +134,8 @@ def without_repeated_tail(words: Sequence[Word], end_sample: int) -> list[Word]:
 
 
 def _had_time(words: Sequence[Word], n: int, end_sample: int) -> bool:
+    # Three signs of a real repetition, and all are needed: at the pace of the words before there was time for
+    # both copies; speech went on long enough after the first; and the second does not overlap the first.
     first, second = words[-2 * n : -n], words[-n:]
     start = first[0].start_sample
     if len(words) > 2 * n:

@@ -116,6 +116,7 @@ class Coverage:
     @property
     def covered_to_ms(self) -> int:
         """The watermark: every millisecond before it has a state."""
+        # From the reported end only: a run is reported when it has a state, and no run loses its state again.
         for start, _, mark in self._runs.between(self._reported_ms, self._end_ms):
             if mark is AWAITING:
                 return start
@@ -185,6 +186,8 @@ class Coverage:
         if to_ms <= from_ms:
             return []
         mark = Mark(state, reason)
+        # Three parts: time before the coverage, time after it, and time within it. The first two have no
+        # state to compare with, so they are added; within it, the ranks decide.
         before = self._begin_at(from_ms, to_ms, mark)
         end = self._end_ms
         if to_ms > end:
@@ -194,6 +197,8 @@ class Coverage:
             max(from_ms, before), min(to_ms, end), mark, lambda old: _may_replace(old, state)
         )
         if from_ms < before:
+            # Reported like a change. The old mark is AWAITING, because the totals have no state of this time
+            # that would have to be subtracted.
             changed.insert(0, (from_ms, before, AWAITING))
         return self._reported_again(changed) + self._due()
 
@@ -252,6 +257,7 @@ class Coverage:
     def _add_arrived(self, from_ms: int, to_ms: int, mark: Mark) -> list[CoverageRun]:
         if from_ms > self._end_ms:
             self._append(from_ms, self._gap)
+        # A connection feeds the channel now, so the next gap is the network's, until the connection ends.
         self._gap = Mark(CoverageState.LOST, NETWORK)
         self._append(to_ms, mark)
         return self._due()
@@ -293,6 +299,8 @@ class Coverage:
 
     def _due(self, *, is_over: bool = False) -> list[CoverageRun]:
         """Of the runs not reported before the watermark: all that have ended or are long enough; or all."""
+        # The first run that is not due ends the loop: the reported time has one end (`_reported_ms`), so runs
+        # are reported in order, without leaving one out.
         due: list[CoverageRun] = []
         unreported = chain(self._runs.between(self._reported_ms, self._end_ms), [None])
         for run, behind in pairwise(unreported):
@@ -315,6 +323,7 @@ class Coverage:
         """Of ranges that changed, the parts that were reported before, with their new states."""
         reported: list[CoverageRun] = []
         for start, end, old in sorted(changed):
+            # The part after `_reported_ms` is left to `_due`, which reports it for the first time.
             end = min(end, self._reported_ms)
             if old.state is not None and start < end:
                 self.totals_ms[old.state] -= end - start

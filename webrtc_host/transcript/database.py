@@ -122,6 +122,7 @@ def _engine(url: str | URL, **more: Any) -> Engine:
 
 
 def _in_memory() -> Database:
+    # One connection for everybody: a second one to `sqlite://` would get an empty database of its own.
     engine = _engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     _control_transactions(engine)
     metadata.create_all(engine)  # the same result as the migrations, 50 ms faster; a test compares both
@@ -145,10 +146,14 @@ def _sqlite(file: Path, readers_max: int) -> Database:
 def _sqlite_as_it_is(file: Path, readers_max: int) -> Database:
     _check_version(file)
     url = URL.create("sqlite", database=str(file))
+    # Connections are opened in one thread and used in another, one thread at a time, which SQLite allows.
     arguments = {"timeout": BUSY_S, "check_same_thread": False}
+    # No pool for the writer: after a failure the next connection must be a new one, without the old state.
     writer = _engine(url, poolclass=NullPool, connect_args=arguments)
     _on_connect(
         writer,
+        # With a WAL, readers do not wait for the writer. FULL: a commit is on disk when it returns; with the
+        # usual NORMAL, a power cut could undo events that were sent as durable.
         "PRAGMA journal_mode=WAL",
         "PRAGMA synchronous=FULL",
         "PRAGMA foreign_keys=ON",
@@ -171,6 +176,7 @@ def _check_version(file: Path) -> None:
     if not file.exists() or file.stat().st_size == 0:
         return
     # Without a WAL the file is complete; `immutable` reads it without making files beside it.
+    # With a WAL, an `immutable` connection would not see what is in it, and could report false damage.
     has_wal = file.with_name(f"{file.name}-wal").exists()
     how = "mode=ro" if has_wal else "mode=ro&immutable=1"
     with closing(
@@ -272,11 +278,13 @@ def _postgresql(url: str, readers_max: int) -> Database:
         ) from error
     try:
         with database.writer.connect() as connection:
+            # Before the migrations: two servers that start together must not both change the schema.
             _lock_out_others(connection)
             tables = inspect(connection)
             if tables.has_table("alembic_version"):
                 found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
                 refuse_newer(database.name, list(found))
+            # End the transaction, but keep the connection open: its advisory lock lasts as long as it does.
             connection.rollback()
             _migrate(database.writer, None)
     except DBAPIError as error:
@@ -300,7 +308,7 @@ def _postgresql_engines(url: URL, readers_max: int) -> Database:
         poolclass=QueuePool,
         pool_size=readers_max,
         max_overflow=0,
-        pool_pre_ping=True,
+        pool_pre_ping=True,  # a connection that the network has cut is replaced, not given to a reader
         connect_args=arguments,
     )
     _on_connect(readers, "SET default_transaction_read_only TO on", "SET statement_timeout TO '60s'")

@@ -148,6 +148,7 @@ class StoreWriter:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait({self._watch})
+        # The thread may have ended without emptying the queue; callers must not wait for it.
         self._refuse_work(StoreError("the record is closed"))
         if self._events_waiting:
             logger.error("%s events could not be written before the server stopped", self._events_waiting)
@@ -223,7 +224,10 @@ class StoreWriter:
         ]
 
     def _commit(self, group: list[LoggedEvent | _Job]) -> None:
-        """Write the group in one transaction: neighbouring events together, work in its turn between them."""
+        """Write the group in one transaction: neighbouring events together, work in its turn between them.
+
+        Work keeps its place between the events, because it may read or change what earlier events wrote.
+        """
         if self._connection is None:
             self._connection = self._engine.connect()
             hold(self._connection)  # PostgreSQL's lock belongs to a connection, so each new one takes it
@@ -239,6 +243,7 @@ class StoreWriter:
             self._write_events(self._connection, events)
             if self._config.keep_events is not None:
                 self._delete_over_limit(self._connection, group, self._config.keep_events)
+            # In the same transaction, so that a heartbeat costs no commit of its own while events come.
             if self._clock() - self._alive_s >= self._config.heartbeat_s / 2:
                 rows.note_alive(self._connection, int(time.time() * 1000))
                 self._alive_s = self._clock()
@@ -289,6 +294,7 @@ class StoreWriter:
                 item.future.set_exception(refusal)
         self._refuse_work(refusal)
         with self._changed:
+            # New events do not end this wait: each try opens a connection, and would fail like the last one.
             self._changed.wait_for(lambda: self._is_stopping, self._config.retry_s)
 
     def _refuse_work(self, refusal: StoreError) -> None:
@@ -336,6 +342,7 @@ class StoreWriter:
 
     def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
         """Call in the event loop; does nothing when the loop has ended."""
+        # The thread may outlive the loop: at a stop, `join` waits only `stop_s` for a commit that hangs.
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:
@@ -367,7 +374,7 @@ class StoreWriter:
     async def _watch_for_stalls(self) -> None:
         while True:
             await asyncio.sleep(self._config.stall_s / 8)
-            since_s = self._busy_since_s
+            since_s = self._busy_since_s  # read once: the writer's thread may set it to None at any moment
             if since_s is not None and self._clock() - since_s > self._config.stall_s:
                 self._degrade(f"the database has not responded for {self._clock() - since_s:.0f} s")
 
