@@ -15,7 +15,7 @@ import aiohttp
 
 from bench.kill_score import Spoken
 from webrtc_host.archive.files import packets_of, scan
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.seams import SAMPLES_PER_MS
 
 BEFORE_MS = 15_000

@@ -19,7 +19,7 @@ from tests.support.audio_files import encoded
 from tests.support.socket_audio import interleaved
 from tests.support.stereo import PHASES, hum, noise, sides, speech, stereo_packets
 from webrtc_host.archive.archive import Archive
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.doors.socket_audio import make_reader
 from webrtc_host.doors.socket_start import start_of
 from webrtc_host.doors.upload_tracks import read_recording

@@ -8,7 +8,7 @@ from host_stt.contract import Float32Array
 from webrtc_host.archive import ogg
 from webrtc_host.archive.encoding import RunEncoder
 from webrtc_host.archive.files import ArchiveFile, packets_of
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.seams import Block, OpusPacket
 
 MS = 16

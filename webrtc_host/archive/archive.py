@@ -19,16 +19,9 @@ from host_stt.contract import SAMPLE_RATE
 from webrtc_host.archive.block_encoder import BlockEncoder
 from webrtc_host.archive.files import ArchiveFile, Index, end_of, packets_of, path_of, scan
 from webrtc_host.archive.retention import SHED_BYTES, Holds, RetentionConfig, due, oldest
+from webrtc_host.archive.segment_file import DONE, GAP_SAMPLES_MAX, PART, SLACK_SAMPLES, ChannelKey
 from webrtc_host.archive.upload_reservations import UploadReservations
-from webrtc_host.archive.writer import (
-    DONE,
-    GAP_SAMPLES_MAX,
-    PART,
-    SLACK_SAMPLES,
-    AudioWriter,
-    ChannelKey,
-    WriterConfig,
-)
+from webrtc_host.archive.writer import AudioWriter, WriterConfig
 from webrtc_host.config import ArchiveConfig
 from webrtc_host.seams import Block, OpusPacket
 

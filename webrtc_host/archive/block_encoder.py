@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from host_stt.contract import SAMPLE_RATE
 from webrtc_host.archive.encoding import RunEncoder
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.seams import SAMPLES_PER_MS, Block, BlockKind, Clock, OpusPacket
 
 logger = logging.getLogger(__name__)

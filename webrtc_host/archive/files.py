@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webrtc_host.archive import ogg
-from webrtc_host.archive.writer import CORRUPT, DONE, PART, TICKS, ChannelKey
+from webrtc_host.archive.segment_file import CORRUPT, DONE, PART, TICKS, ChannelKey
 from webrtc_host.seams import OpusPacket
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from sqlalchemy import Connection
 
 from webrtc_host.archive.retention import Holds
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.transcript import records
 from webrtc_host.transcript.store import Store

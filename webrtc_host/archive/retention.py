@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from webrtc_host.archive.files import ArchiveFile
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 
 DAY_S = 86_400.0
 SHED_BYTES = 64 * 1024 * 1024

@@ -1,6 +1,7 @@
 """The archive's writer: one thread appends the packets of all channels to files, a second one syncs them.
 
-This module opens and closes the files, syncs them to the disk, and handles a disk that accepts no data.
+This module decides which file a packet goes to and when files are synced, and handles a disk that accepts no
+data. `segment_file.py` writes one file.
 Callers queue a packet and do not wait. Within WRITE_S the packet is written to the operating system, so it
 survives the end of this process. Within `flush_ms` it is synced to the disk, so it survives a power cut; how
 long the syncs really take is measured and reported. Writing never waits for a sync: a slow sync must not make
@@ -16,7 +17,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,15 +25,12 @@ from pathlib import Path
 
 from host_stt.contract import SAMPLE_RATE
 from webrtc_host.archive import ogg
+from webrtc_host.archive.segment_file import GAP_SAMPLES_MAX, SLACK_SAMPLES, ChannelKey, SegmentFile
 from webrtc_host.seams import SAMPLES_PER_MS, Clock, OpusPacket
 
 logger = logging.getLogger(__name__)
 
 WRITE_S = 0.05
-GAP_SAMPLES_MAX = 5 * SAMPLE_RATE
-"""A longer gap begins a new file. A file without new packets is closed after the same time."""
-SLACK_SAMPLES = 16
-"""Packets whose positions differ from each other's end by less than this (1 ms) count as contiguous."""
 OPEN_FILES_MAX = 4  # of one channel: live audio, and audio that fills earlier gaps
 INBOX_BYTES_MAX = 64 * 1024 * 1024
 """One minute of 256 channels. When the disk blocks for longer, further packets are counted as lost."""
@@ -44,17 +42,7 @@ SPARE = 0.2
 """The part of `flush_ms` that is kept free for a round of syncs, however fast the last rounds were."""
 FADE = 0.9
 """Per round, the estimated sync time falls to this part, unless the round was slower."""
-PART, DONE, CORRUPT = ".part", ".opus", ".corrupt"
-TICKS = ogg.MEDIA_RATE // SAMPLE_RATE
 FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class ChannelKey:
-    """The session and channel that audio belongs to."""
-
-    session: str
-    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,117 +67,6 @@ class WriterStatistics:
     unwritten_ms_max: int  # the longest time from a packet's arrival to its write
     is_degraded: bool
     rounds: int  # finished; packets that were put two rounds ago are written
-
-
-class SegmentFile:
-    """One file that is being written. The methods block."""
-
-    def __init__(self, folder: Path, key: ChannelKey, start_sample: int, serial: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.stem = _free_stem(folder, start_sample)
-        self.folder = folder
-        self.start_sample = self.end_sample = start_sample
-        self.size = self.synced_size = 0
-        self._serial = serial
-        self._sequence = 0
-        self._is_listed = False  # the folder entries that lead to the file are synced
-        self._fd = os.open(folder / (self.stem + PART), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-        comments = {"TITLE": key.channel, "SESSION": key.session, "START_SAMPLE": str(start_sample)}
-        try:
-            self._append(ogg.page([ogg.opus_head()], 0, serial, 0, ogg.FIRST_PAGE))
-            self._append(ogg.page([ogg.opus_tags(comments)], 0, serial, 1))
-        except OSError:
-            os.close(self._fd)
-            os.unlink(folder / (self.stem + PART))
-            raise
-        self._sequence = 2
-
-    def takes(self, packet: OpusPacket, samples_max: int) -> bool:
-        """True when the packet follows the newest one after a short gap, and the file is not full."""
-        gap = packet.start_sample - self.end_sample
-        return (
-            -SLACK_SAMPLES <= gap <= GAP_SAMPLES_MAX
-            and packet.end_sample - self.start_sample <= samples_max + SLACK_SAMPLES
-        )
-
-    def write(self, packets: Sequence[OpusPacket]) -> None:
-        """Append all packets, or none. A gap begins a new page: then the time of each page is exact."""
-        pages, sequence, end = [], self._sequence, self.end_sample
-        for run in _runs(packets):
-            end = run[-1].end_sample
-            granule = max(0, end - self.start_sample) * TICKS
-            pages.append(ogg.page([p.payload for p in run], granule, self._serial, sequence))
-            sequence += 1
-        self._append(b"".join(pages))
-        self._sequence, self.end_sample = sequence, end
-
-    def sync(self) -> None:
-        """Sync the file, and at the first time the folders above it: a file without its name is lost too."""
-        size = self.size
-        os.fsync(self._fd)
-        if not self._is_listed:
-            for folder in (self.folder, self.folder.parent, self.folder.parent.parent):
-                _sync_folder(folder)
-            self._is_listed = True
-        self.synced_size = size
-
-    def finish(self) -> None:
-        """Sync and close the file, and rename it from `.part` to its final name."""
-        try:
-            self.sync()
-        finally:
-            os.close(self._fd)
-        os.rename(self.folder / (self.stem + PART), self.folder / (self.stem + DONE))
-
-    def abandon(self) -> None:
-        """Close it as it is; the next start of the server checks and repairs it."""
-        os.close(self._fd)
-
-    def _append(self, data: bytes) -> None:
-        # `write` may take only a part of the data. After an error the part is cut off again, so that the
-        # next page begins at a page boundary.
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError:
-            os.ftruncate(self._fd, self.size)
-            os.lseek(self._fd, self.size, os.SEEK_SET)
-            raise
-        self.size += len(data)
-
-
-def _free_stem(folder: Path, start_sample: int) -> str:
-    stem = f"{start_sample:014d}"
-    for number in range(1, 1000):
-        name = stem if number == 1 else f"{stem}-{number}"
-        if not any((folder / (name + suffix)).exists() for suffix in (PART, DONE)):
-            return name
-    raise OSError(errno.EEXIST, "a thousand files begin at this sample", str(folder / stem))
-
-
-def _runs(packets: Sequence[OpusPacket]) -> Iterator[list[OpusPacket]]:
-    """The packets in groups that are contiguous and fit into one page."""
-    run: list[OpusPacket] = []
-    segments = 0
-    for packet in packets:
-        needed = ogg.segments_of(packet.payload)
-        is_apart = run and abs(packet.start_sample - run[-1].end_sample) > SLACK_SAMPLES
-        if run and (is_apart or segments + needed > ogg.SEGMENTS_MAX):
-            yield run
-            run, segments = [], 0
-        run.append(packet)
-        segments += needed
-    if run:
-        yield run
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 class AudioWriter:

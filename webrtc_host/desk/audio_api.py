@@ -20,7 +20,7 @@ from host_stt_common.channel_ids import is_channel_id
 from host_stt_common.places import NoPlace, Places
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import BROKEN_OFF, OUTCOME
 from webrtc_host.http.auth import key_of

@@ -17,7 +17,7 @@ from pydantic import Field
 from host_stt_common.places import NoPlace, Places
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.desk.session_view import find_session, span_of
 from webrtc_host.errors import Overloaded
 from webrtc_host.http.audit import BROKEN_OFF, OUTCOME

@@ -15,7 +15,7 @@ import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from webrtc_host.archive.archive import Archive
-from webrtc_host.archive.writer import SLACK_SAMPLES, ChannelKey
+from webrtc_host.archive.segment_file import SLACK_SAMPLES, ChannelKey
 from webrtc_host.media.opus import Codec, DecodeError, Decoder, make_decoder
 from webrtc_host.recovery.known import Range
 from webrtc_host.seams import SAMPLES_PER_MS, Block, OpusPacket

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.events import WindowFailed
 from webrtc_host.recovery.known import WANT_OF_ENGINE
 from webrtc_host.transcript.event_codec import decode_readable

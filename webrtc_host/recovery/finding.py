@@ -18,7 +18,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from webrtc_host.archive.archive import Archive
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.errors import Overloaded, RequestError, StoreError
 from webrtc_host.recovery.audio import ArchivedAudio, Run, UploadedAudio
 from webrtc_host.recovery.failed_windows import Failed, still_failed

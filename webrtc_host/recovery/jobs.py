@@ -14,7 +14,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.recovery.audio import PastAudio
 from webrtc_host.recovery.known import Range
 from webrtc_host.recovery.plan import Plan

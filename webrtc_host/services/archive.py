@@ -18,7 +18,7 @@ from functools import partial
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.holds import HoldsReader
 from webrtc_host.archive.retention import DAY_S, Holds
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.errors import Overloaded, StoreError
 from webrtc_host.events import ErrorCode, error_report
 from webrtc_host.services.record import RecordService

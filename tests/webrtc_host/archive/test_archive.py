@@ -15,7 +15,7 @@ from tests.support.speech import say
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.playing import ROLL_SAMPLES, ogg_file
 from webrtc_host.archive.retention import Holds
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.config import ArchiveConfig
 from webrtc_host.seams import Block, BlockKind
 

@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.polling import until
 from webrtc_host.archive.block_encoder import BlockEncoder
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.archive.upload_reservations import UploadReservations
-from webrtc_host.archive.writer import ChannelKey
 from webrtc_host.seams import Block, OpusPacket
 
 S = 16_000

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from webrtc_host.archive.files import ArchiveFile
 from webrtc_host.archive.retention import DAY_S, Holds, RetentionConfig, due
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 
 NOW_S = 1_000_000_000.0
 GB = 1_000_000_000

@@ -12,7 +12,8 @@ from tests.support.opus_packets import KEY, packet_at, packets_between, stored_p
 from tests.support.polling import until_blocking
 from webrtc_host.archive import writer as archive_writer
 from webrtc_host.archive.files import inspect, packets_in, repair, scan
-from webrtc_host.archive.writer import AudioWriter, ChannelKey, WriterConfig
+from webrtc_host.archive.segment_file import ChannelKey
+from webrtc_host.archive.writer import AudioWriter, WriterConfig
 from webrtc_host.seams import OpusPacket
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.events import an_event
 from tests.webrtc_host.recovery.fed_channel import AUDIO, LOST, SECOND, a_channel, sound
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.recovery.audio import Run
 from webrtc_host.recovery.failed_windows import FAILED_MAX, FailedWindows
 from webrtc_host.recovery.finding import claim_gaps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.record import a_record
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.recovery.jobs import (
     feeds_read,
     gaps_key,

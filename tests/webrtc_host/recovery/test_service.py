@@ -33,7 +33,7 @@ from tests.webrtc_host.recovery.crashing import (
     words_of,
 )
 from tests.webrtc_host.speech.engine_server import engine_server
-from webrtc_host.archive.writer import ChannelKey
+from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.recovery import service
 from webrtc_host.recovery.finding import unread_feeds
 from webrtc_host.recovery.jobs import feeds_read, note_feed_read
