@@ -18,7 +18,8 @@ import click
 from host_stt_cli.data_folder import LOCK_NAME, PID_NAME, keep_private
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
-from webrtc_host.transcript.database import FILE_NAME, MEMORY, copy_sqlite
+from webrtc_host.transcript.database import MEMORY
+from webrtc_host.transcript.sqlite_database import FILE_NAME, copy_sqlite
 
 LEFT_OUT = ("models", LOCK_NAME, PID_NAME)
 """Entries of the data folder that are not copied: models can be fetched again, the others belong to a

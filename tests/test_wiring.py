@@ -24,7 +24,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "webrtc_host/doors/socket_messages.py": {"max_size"},  # how much an asyncio transport reads at once
     "webrtc_host/media/container.py": {"__cause__"},  # an exception that another thread raises later
     "webrtc_host/media/libopus.py": {"restype", "argtypes"},  # ctypes
-    "webrtc_host/transcript/database.py": {"isolation_level"},  # sqlite3, from SQLAlchemy's `connect` event
+    "webrtc_host/transcript/engines.py": {"isolation_level"},  # sqlite3, from SQLAlchemy's `connect` event
     # The modules that replace internals of aiortc and aioice; each checks at the start that they exist.
     "webrtc_host/transport/aioice_seam.py": {"_local_username", "get_component_candidates"},
     "webrtc_host/transport/aiortc_settings.py": {

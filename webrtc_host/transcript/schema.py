@@ -40,7 +40,7 @@ _Counted = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _of_session() -> ForeignKeyConstraint:
-    """Rows are deleted with their session. In SQLite this needs foreign keys to be on (`database.py`)."""
+    """Rows are deleted with their session. SQLite does that only with foreign keys on (`sqlite_database`)."""
     return ForeignKeyConstraint(["session"], ["sessions.id"], ondelete="CASCADE")
 
 

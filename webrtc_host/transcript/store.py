@@ -27,9 +27,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from webrtc_host.errors import Overloaded, StoreError
-from webrtc_host.transcript.database import MEMORY, Database, DiskFull, open_database
+from webrtc_host.transcript.database import MEMORY, open_database
+from webrtc_host.transcript.engines import Database
 from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.journal import Journal
+from webrtc_host.transcript.sqlite_database import DiskFull
 from webrtc_host.transcript.store_writer import AfterSegments, StoreWriter, WriterConfig, WriterState
 
 logger = logging.getLogger(__name__)

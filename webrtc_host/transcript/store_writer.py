@@ -27,7 +27,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from webrtc_host.errors import ConfigError, StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import rows
-from webrtc_host.transcript.database import hold, plain
+from webrtc_host.transcript.database import hold
+from webrtc_host.transcript.engines import plain
 from webrtc_host.transcript.event_log import LoggedEvent
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from tests.support.polling import until
 from tests.webrtc_host.transcript.test_store_degraded import full_disk
 from webrtc_host.app import RECORD
 from webrtc_host.errors import ConfigError
-from webrtc_host.transcript.database import FILE_NAME
+from webrtc_host.transcript.sqlite_database import FILE_NAME
 
 
 async def test_sessions_are_restored_from_either_database(tmp_path: Path, url: str) -> None:

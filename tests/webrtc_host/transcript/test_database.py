@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Engine, create_engine, insert, make_url, sele
 
 from tests.webrtc_host.conftest import OpenStore
 from webrtc_host.errors import ConfigError
-from webrtc_host.transcript import database, schema
+from webrtc_host.transcript import database, schema, schema_upgrade
 from webrtc_host.transcript.restart import read_former
+from webrtc_host.transcript.sqlite_database import FILE_NAME
 
 WALL_MS = 1_795_241_401_234
 
@@ -27,7 +28,7 @@ def bare(url: str, folder: Path) -> Iterator[Engine]:
     if url:
         engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
     else:
-        engine = create_engine(f"sqlite:///{folder / database.FILE_NAME}")
+        engine = create_engine(f"sqlite:///{folder / FILE_NAME}")
     try:
         yield engine
     finally:
@@ -36,7 +37,7 @@ def bare(url: str, folder: Path) -> Iterator[Engine]:
 
 def write_as_of(connection: Connection, revision: str) -> None:
     """A database as an earlier version made and filled it."""
-    database.upgrade(connection, revision)
+    schema_upgrade.upgrade(connection, revision)
     for statement in (
         "INSERT INTO sessions (id, name, t0_wall_ms, is_current, is_held, head_seq, alive_ms)"
         f" VALUES ('s_old', 'night', {WALL_MS}, true, false, 2, 9000)",
@@ -56,7 +57,7 @@ async def test_the_migrations_make_the_tables_that_the_code_names(open_store: Op
     assert differences == []
 
 
-@pytest.mark.parametrize("revision", database.known_revisions()[:-1])
+@pytest.mark.parametrize("revision", schema_upgrade.known_revisions()[:-1])
 async def test_a_record_of_every_earlier_schema_is_upgraded_with_all_that_is_in_it(
     open_store: OpenStore, url: str, tmp_path: Path, revision: str
 ) -> None:
@@ -100,7 +101,7 @@ async def test_a_record_of_a_newer_version_is_refused_and_never_touched(
 
 
 def test_a_database_that_is_no_record_is_refused_and_never_touched(tmp_path: Path) -> None:
-    file = tmp_path / database.FILE_NAME
+    file = tmp_path / FILE_NAME
     with closing(sqlite3.connect(file)) as other:
         other.execute("CREATE TABLE recipes (name TEXT)")
         other.commit()
@@ -132,7 +133,7 @@ def _overwrite_the_middle(file: Path) -> None:
 def test_a_damaged_record_is_set_aside_and_named_and_a_new_one_begun(
     tmp_path: Path, damage: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file = tmp_path / database.FILE_NAME
+    file = tmp_path / FILE_NAME
     opened = database.open_database("", tmp_path, 1)
     with opened.writer.connect() as connection, connection.begin():
         rows = [{"key": f"k{number}", "value": "x" * 500} for number in range(200)]
@@ -154,7 +155,7 @@ def test_a_damaged_record_is_set_aside_and_named_and_a_new_one_begun(
 def test_a_torn_last_record_of_the_log_is_left_out_and_the_rest_is_there(tmp_path: Path) -> None:
     """SQLite's own repair: what stands behind the last whole commit of the WAL is as if never written."""
     opened = database.open_database("", tmp_path, 1)
-    wal = tmp_path / f"{database.FILE_NAME}-wal"
+    wal = tmp_path / f"{FILE_NAME}-wal"
     copy = tmp_path / "after"
     copy.mkdir()
     with opened.writer.connect() as connection:
@@ -162,7 +163,7 @@ def test_a_torn_last_record_of_the_log_is_left_out_and_the_rest_is_there(tmp_pat
             with connection.begin():
                 connection.execute(insert(schema.meta).values(key=f"k{number:02d}", value="x"))
         whole = wal.read_bytes()
-        (copy / database.FILE_NAME).write_bytes((tmp_path / database.FILE_NAME).read_bytes())
+        (copy / FILE_NAME).write_bytes((tmp_path / FILE_NAME).read_bytes())
     opened.dispose()
     (copy / wal.name).write_bytes(whole[: -len(whole) // 40])
     again = database.open_database("", copy, 1)
@@ -207,6 +208,6 @@ def test_what_another_server_holds_is_refused(url: str, tmp_path: Path) -> None:
 
 
 def test_a_record_on_a_disk_that_takes_nothing_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / database.FILE_NAME).mkdir()
+    (tmp_path / FILE_NAME).mkdir()
     with pytest.raises(ConfigError, match=r"cannot be used .*store\.url=memory"):
         database.open_database("", tmp_path, 1)

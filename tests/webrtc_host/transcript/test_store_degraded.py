@@ -22,7 +22,7 @@ from tests.webrtc_host.transcript.test_store import Kept
 from webrtc_host.errors import StoreError
 from webrtc_host.seams import EventType
 from webrtc_host.transcript import schema
-from webrtc_host.transcript.database import FILE_NAME
+from webrtc_host.transcript.sqlite_database import FILE_NAME
 from webrtc_host.transcript.store import Store
 
 OutOfReach = Callable[[], AbstractContextManager[None]]

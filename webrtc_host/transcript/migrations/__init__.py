@@ -1,1 +1,1 @@
-"""Migrations of the record's database, in the order of `versions/`; `transcript.database` runs them."""
+"""Migrations of the record's database, in the order of `versions/`; `transcript.schema_upgrade` runs them."""

@@ -1,4 +1,4 @@
-"""Alembic's entry point: runs the migrations on the connection that `transcript.database` passes.
+"""Alembic's entry point: runs the migrations on the connection that `transcript.schema_upgrade` passes.
 
 It always uses an existing connection, because only the server opens the record.
 """
