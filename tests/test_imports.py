@@ -26,6 +26,8 @@ PURE = (
     "host_stt_common.subtitles",
     "host_stt_common.tokens",
     "host_stt.contract",
+    "host_stt.contract.messages",
+    "host_stt.contract.wire",
     "host_stt.guards",
     "host_stt.holes",
     "host_stt.cost",

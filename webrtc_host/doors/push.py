@@ -1,32 +1,27 @@
 """`POST /sessions/create` and `POST /push`: recorded audio of a channel; the response has its text.
 
-This module decodes a recording, sends it to the engine window by window, and lets a channel process one
-recording at a time. It cuts at quiet places only; speech detection is used by live channels only.
-Invariant: no time of a channel is transcribed twice, in whatever order recordings come. A recording of which
-nothing could be transcribed leaves its time free.
+This module decodes a recording and lets a channel process one recording at a time; `recording.py` sends it to
+the engine. Invariant: no time of a channel is transcribed twice, in whatever order recordings come. A
+recording of which nothing could be transcribed leaves its time free.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from aiohttp import web
 
-from host_stt.contract import SAMPLE_RATE, TERMS_MAX, Float32Array, Priority, Transcript, Window
 from host_stt_common.places import NoPlace, Places
 from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
+from webrtc_host.doors.recording import Ids, RecordingReader, Terms, seconds_of
 from webrtc_host.doors.upload_tracks import read_recording
-from webrtc_host.errors import EngineError, Overloaded, RequestError
-from webrtc_host.glossary.entries import PromptTerms
+from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.auth import key_of
 from webrtc_host.http.body import name_field, read_json_object
@@ -34,37 +29,18 @@ from webrtc_host.http.fields import check_fields
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
-from webrtc_host.media.cutting import cut_at_quiet
-from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageState, Transcriber
+from webrtc_host.seams import SAMPLES_PER_MS, Block, Transcriber
 from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
 from webrtc_host.session.registry import NAME_CHARS_MAX, Connection, SessionRegistry
-from webrtc_host.speech.final_text import FinalText, TextStage
-from webrtc_host.speech.lines import write_failed, write_final
-from webrtc_host.speech.unread import split_window
-
-logger = logging.getLogger(__name__)
+from webrtc_host.speech.final_text import TextStage
 
 PUSHES_MAX = 16
 """Recordings that are processed at the same time."""
 RETRY_AFTER_S = 2.0
-DEADLINE_MS = 60_000
 END_TIMEOUT_S = 5.0
 SPACE_WAIT_S = 20.0  # wait for space in the archive's queue; 10 minutes of audio are encoded in about 2 s
 SPACE_RETRY_S = 10.0
 SLACK_SAMPLES = 20 * SAMPLES_PER_MS  # an overlap this short is a rounding error of start_ts
-SILENT_BELOW = 1e-4  # digital silence is not sent to the engine
-
-
-class Terms(Protocol):
-    def prompt_for(self, channel: str) -> PromptTerms: ...
-
-
-class Ids(Protocol):
-    def utterance(self) -> str: ...
-
-    def segment(self) -> str: ...
-
-    def window(self) -> str: ...
 
 
 class Reservation(Protocol):
@@ -106,11 +82,8 @@ class PushDoor:
         space_wait_s: how long a recording waits for space in it. stages: change the text of the finals, as on
         the live path.
         """
-        self._stages = tuple(stages)
         self._registry = registry
-        self._transcriber = transcriber
-        self._terms = terms
-        self._ids = ids
+        self._reader = RecordingReader(transcriber, terms, ids, stages)
         self._executor = executor
         self._archive = archive
         self._space_wait_s = space_wait_s
@@ -144,7 +117,7 @@ class PushDoor:
         except NoPlace as error:
             message = f"{error.held} files {error.who} are being processed already"
             raise Overloaded("too_many_pushes", message, retry_after_s=RETRY_AFTER_S) from error
-        detail = f"push start_ts={_seconds(form.start_sample)}"
+        detail = f"push start_ts={seconds_of(form.start_sample)}"
         note_feed(request, "fed", form.session_id, [form.channel_id], detail)
         return json_response(answer)
 
@@ -163,14 +136,14 @@ class PushDoor:
         recorded = await loop.run_in_executor(self._executor, read)
         samples = recorded.samples
         async with self._turn(channel, form.start_sample, form.start_sample + len(samples), by) as space:
-            segments = await self._transcribe(channel, form, samples)
+            segments = await self._reader.transcribe(channel, form, samples)
             if space is not None:
                 space.keep(session.id, channel.id, Block(form.start_sample, samples))
         await session.log.settled()
         return {
             "stream_id": f"{session.id}_{channel.id}",
             "segments": segments,
-            "commit_point": _seconds(channel.taken.end_around(form.start_sample)),
+            "commit_point": seconds_of(channel.taken.end_around(form.start_sample)),
             "audio_kept": self._archive is not None and self._archive.trouble is None,
             **recorded.facts.body(),
         }
@@ -239,118 +212,6 @@ class PushDoor:
 
         return self._registry.connect(session, DoorKind.PUSH, [ChannelSpec(channel.id)], end, by=by)
 
-    async def _transcribe(
-        self, channel: Channel, form: PushForm, samples: Float32Array
-    ) -> list[dict[str, Any]]:
-        """Transcribe window by window: finals go into the log and into the response. Not all may fail."""
-        segments: list[dict[str, Any]] = []
-        answered, failure = 0, None
-        for start, end in cut_at_quiet(samples):
-            piece = samples[start:end]
-            notes = _WindowCoverage(channel, form.start_sample + start, form.start_sample + end)
-            if float(np.abs(piece).max()) < SILENT_BELOW:
-                notes.set(CoverageState.SILENCE)
-                answered += 1
-                continue
-            prompt = self._terms.prompt_for(channel.id)
-            window = self._window(channel, form, piece, form.start_sample + start, prompt)
-            utterance = self._ids.utterance()
-            try:
-                transcript = await self._transcriber.transcribe(window)
-            except EngineError as error:
-                failure = error
-                self._report_failure(channel, window, utterance, error)
-                notes.set(CoverageState.FAILED, error.code)
-            else:
-                answered += 1
-                segments += self._finals(channel, window, utterance, transcript, prompt.version)
-                notes.set_transcribed(transcript)
-        if failure is not None and not answered:
-            if failure.code == "unknown_language":
-                raise RequestError(failure.code, failure.message, 422) from failure
-            raise Overloaded(
-                "engine_failed",
-                f"the speech engine could not transcribe the file: {failure.message}",
-                retry_after_s=RETRY_AFTER_S,
-            ) from failure
-        return segments
-
-    def _window(
-        self, channel: Channel, form: PushForm, samples: Float32Array, start_sample: int, prompt: PromptTerms
-    ) -> Window:
-        known = dict.fromkeys((*form.terms, *(channel.terms or ()), *prompt.terms))
-        return Window(
-            id=self._ids.window(),
-            channel=f"{channel.session.id}_{channel.id}",
-            samples=samples,
-            start_sample=start_sample,
-            priority=Priority.FINAL,
-            language=form.language or channel.language,
-            terms=tuple(known)[:TERMS_MAX],
-            history=form.history,
-            deadline_ms=DEADLINE_MS,
-        )
-
-    def _finals(
-        self, channel: Channel, window: Window, utterance: str, transcript: Transcript, glossary_version: int
-    ) -> list[dict[str, Any]]:
-        floor, last = window.start_sample, window.start_sample + len(window.samples)
-        answered: list[dict[str, Any]] = []
-        for segment in transcript.segments:
-            text = segment.text.strip()
-            if not text:
-                continue
-            start = min(max(segment.start_sample, floor), last)
-            floor = end = min(max(segment.end_sample, start), last)
-            final = FinalText(
-                channel=channel.id,
-                utterance=utterance,
-                start_sample=start,
-                end_sample=end,
-                text=text,
-                raw=text,
-                language=transcript.language,
-                avg_logprob=segment.avg_logprob,
-                words=segment.words,
-                glossary_version=glossary_version,
-            )
-            written = write_final(channel.session.log, self._ids.segment(), final, self._stages)
-            answered.append(
-                {"start": _seconds(start), "end": _seconds(end), "text": written.text, "conf": written.conf}
-            )
-        return answered
-
-    def _report_failure(self, channel: Channel, window: Window, utterance: str, error: EngineError) -> None:
-        logger.warning(
-            "%s %s: a pushed window failed: %s (%s)",
-            channel.session.id,
-            channel.id,
-            error.message,
-            error.code,
-        )
-        start, end = window.start_sample, window.start_sample + len(window.samples)
-        write_failed(channel.session.log, channel.id, utterance, window.id, start, end, error)
-
-
-@dataclass(frozen=True, slots=True)
-class _WindowCoverage:
-    """Reports coverage of one window. An upload may be at any time, so its states are repairs."""
-
-    channel: Channel
-    start_sample: int
-    end_sample: int
-
-    def set(self, state: CoverageState, reason: str | None = None) -> None:
-        self.channel.coverage.repair(self.start_sample, self.end_sample, state, reason)
-
-    def set_transcribed(self, transcript: Transcript) -> None:
-        """Report the window as transcribed, except for speech without words."""
-        for start, end, reason in split_window(self.start_sample, self.end_sample, transcript.unread):
-            if reason is None:
-                self.channel.coverage.repair(start, end, CoverageState.TRANSCRIBED)
-            else:
-                self.channel.coverage.repair(start, end, CoverageState.FAILED, reason.value)
-
 
 def _check_not_fed(channel: Channel) -> None:
     """Raises RequestError 409 when the channel is fed live.
@@ -368,10 +229,7 @@ def _check_time_free(channel: Channel, start: int, end: int) -> None:
     if taken is not None:
         raise RequestError(
             "time_committed",
-            f"channel {channel.id} has audio from {_seconds(taken[0])} s to {_seconds(taken[1])} s already",
+            f"channel {channel.id} has audio from {seconds_of(taken[0])} s to {seconds_of(taken[1])} s "
+            "already",
             409,
         )
-
-
-def _seconds(sample: int) -> float:
-    return round(sample / SAMPLE_RATE, 3)

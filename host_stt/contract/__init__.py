@@ -1,0 +1,76 @@
+"""The contract between 8082 and 8081: windows of audio in, transcripts out, and the form of errors.
+
+The only part of `host_stt` that both servers import: import it as `host_stt.contract`. It uses numpy and the
+standard library only. `messages.py` has the messages with their limits; `wire.py` has the wire format of
+`GET /v1/windows`. No engines, sockets or time of day.
+"""
+
+from host_stt.contract.messages import (
+    AUTO,
+    BEHIND,
+    HISTORY_CHARS_MAX,
+    SAMPLE_RATE,
+    TERM_CHARS_MAX,
+    TERMS_MAX,
+    WINDOW_SAMPLES_MAX,
+    Answer,
+    ContractError,
+    EndReason,
+    Float32Array,
+    Priority,
+    RequestError,
+    Samples,
+    Segment,
+    Transcript,
+    Unread,
+    UnreadReason,
+    Window,
+    WindowError,
+    Word,
+    error_body,
+)
+from host_stt.contract.wire import (
+    FRAME_BYTES_MAX,
+    HEADER,
+    HEADER_BYTES_MAX,
+    MAGIC,
+    WIRE_VERSION,
+    decode_answer,
+    decode_window,
+    encode_answer,
+    encode_window,
+)
+
+__all__ = [
+    "AUTO",
+    "BEHIND",
+    "FRAME_BYTES_MAX",
+    "HEADER",
+    "HEADER_BYTES_MAX",
+    "HISTORY_CHARS_MAX",
+    "MAGIC",
+    "SAMPLE_RATE",
+    "TERMS_MAX",
+    "TERM_CHARS_MAX",
+    "WINDOW_SAMPLES_MAX",
+    "WIRE_VERSION",
+    "Answer",
+    "ContractError",
+    "EndReason",
+    "Float32Array",
+    "Priority",
+    "RequestError",
+    "Samples",
+    "Segment",
+    "Transcript",
+    "Unread",
+    "UnreadReason",
+    "Window",
+    "WindowError",
+    "Word",
+    "decode_answer",
+    "decode_window",
+    "encode_answer",
+    "encode_window",
+    "error_body",
+]
