@@ -1,10 +1,10 @@
 """One UDP port and one TCP port for the packets of all peers, instead of a UDP socket per peer and address.
 
-This module decides which peer each packet belongs to. A STUN request is matched by the user name in it and by
-the password that signed it. Every other packet is matched by its source address, which such a request has
-bound to a peer before (the first byte separates STUN from the rest, RFC 7983). A peer that moves to another
-address (NAT rebinding) is found again by its next signed request. `udp_socket.py` and `ice_tcp.py` read the
-packets; `aioice_seam.py` is the only module that uses the internals of aioice.
+This module passes each packet to its peer; `peer_table.py` has the tables. A STUN request is matched by the
+user name in it and by the password that signed it. Every other packet is matched by its source address, which
+such a request has bound to a peer before (the first byte separates STUN from the rest, RFC 7983). A peer that
+moves to another address (NAT rebinding) is found again by its next signed request. `udp_socket.py` and
+`ice_tcp.py` read the packets; `aioice_seam.py` is the only module that uses the internals of aioice.
 Invariants: no packet reaches a peer from an address that has not shown the peer's ICE password. A packet that
 cannot be handled is dropped alone. A peer that sends too many packets is ended, and no other peer. When all
 peers are closed, all tables are empty.
@@ -12,11 +12,9 @@ peers are closed, all tables are empty.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import time
-from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,16 +26,16 @@ from webrtc_host.transport import aioice_seam as seam
 from webrtc_host.transport.direct_path import RejectedPacketError
 from webrtc_host.transport.host_addresses import HostAddresses
 from webrtc_host.transport.ice_tcp import IceTcp
-from webrtc_host.transport.listening import Listening, open_sockets
+from webrtc_host.transport.listening import Listening
 from webrtc_host.transport.muxed_peer import WAITING_MAX, MuxedPeer, Path
+from webrtc_host.transport.peer_table import PeerTable
+from webrtc_host.transport.port_sockets import PortSockets
+from webrtc_host.transport.server_candidates import ServerCandidates
 from webrtc_host.transport.udp_socket import Address, Packet, UdpSocket
 
 logger = logging.getLogger(__name__)
 
-TRANSACTIONS_MAX = 8192  # open STUN requests of this server, over all peers
 TCP_MAX = 1024
-REFLEXIVE_S = 60.0  # the reply of a STUN server, or its silence, is used for all peers for so long
-BLOCKED_S = 60.0  # how long the addresses of a peer that sent too much are blocked
 REPEAT_S = 60.0  # time between two log lines of the same kind
 MEDIA_FIRST = 128  # first byte of RTP and RTCP
 MEDIA_BYTES_MAX = 1500  # size of libsrtp's buffer; a longer packet would make aiortc end the whole peer
@@ -59,7 +57,7 @@ class Figures:
 
 
 class OnePort:
-    """The tables of all peers behind the one port. Everything runs in the event loop."""
+    """Passes packets between the sockets and the peers. Everything runs in the event loop."""
 
     def __init__(
         self,
@@ -74,24 +72,15 @@ class OnePort:
         self._is_proxied = is_proxied
         self._is_local = False  # peers must be on this machine
         self._clock = clock
-        self._listening: Listening | None = None
-        self._sockets: dict[int, UdpSocket] = {}  # by address family; the ones that send
-        self._receive_only: list[UdpSocket] = []  # further ones, which only receive
-        self._peers: dict[str, MuxedPeer] = {}  # by ICE user name
-        self._paths: dict[Address, Path] = {}  # UDP; a TCP connection stores its own path
+        self._sockets = PortSockets(self.on_udp_packets)
+        self._table = PeerTable()
+        self._servers = ServerCandidates(clock, self._may_log)
         self._streams: set[IceTcp] = set()
-        # Our STUN requests, by transaction ID
-        self._transactions: OrderedDict[bytes, MuxedPeer] = OrderedDict()
-        self._reflexive: dict[
-            Address, tuple[float, Candidate | None]
-        ] = {}  # (valid until, result) by STUN server
-        self._blocked: dict[Address, None] = {}  # addresses of peers that were cut off, for BLOCKED_S
-        self._relay_missed_s: dict[object, float] = {}  # when a TURN server gave no relay, by server
         self._logged_s: dict[str, float] = {}  # when a log line was written, by kind
 
     @property
     def is_open(self) -> bool:
-        return self._listening is not None
+        return self._sockets.listening is not None
 
     def open(self, host: str, port: int) -> Listening:
         """Bind the sockets and begin to read UDP. The caller listens on the TCP sockets.
@@ -99,26 +88,14 @@ class OnePort:
         Raises OSError when a port is in use, ConfigError when aioice has other internals than expected.
         """
         seam.check_names()
-        listening = self._listening = open_sockets(host, port)
+        listening = self._sockets.open(host, port)
         self._is_local = listening.is_local and not (self._is_proxied or self._hosts.announced)
-        for sock in listening.udp:
-            reader = UdpSocket(sock, functools.partial(self.on_udp_packets, sock.family))
-            # A host name can have two addresses of one family: both sockets receive, the first one sends.
-            if self._sockets.setdefault(sock.family, reader) is not reader:
-                self._receive_only.append(reader)
-            reader.start()
         return listening
 
     def close(self) -> None:
-        for reader in (*self._sockets.values(), *self._receive_only):
-            reader.close()
         for stream in list(self._streams):
             stream.close()
-        if self._listening is not None:
-            self._listening.close()
-        self._sockets.clear()
-        self._receive_only.clear()
-        self._listening = None
+        self._sockets.close()
 
     # Peers
 
@@ -133,15 +110,15 @@ class OnePort:
         connection = seam.ice_connection(pc)
         if connection is None or not self.is_open:
             return
-        ufrag = seam.rename(connection, self._peers.__contains__)
+        ufrag = seam.rename(connection, self._table.__contains__)
         MuxedPeer(ufrag, pc, connection, on_flood, declined).gather_through(self)
 
     def attach(self, peer: MuxedPeer) -> list[Candidate]:
         """The peer begins to gather candidates: enter it into the tables; returns our host candidates."""
-        assert self._listening is not None
-        candidates = self._host_candidates(self._listening)
-        self._peers[peer.ufrag] = peer
-        for family, reader in self._sockets.items():
+        assert self._sockets.listening is not None
+        candidates = self._host_candidates(self._sockets.listening)
+        self._table.add(peer)
+        for family, reader in self._sockets.senders.items():
             local = seam.candidate_of_family(candidates, family, reader.sock.getsockname())
             send = functools.partial(self._send_udp, peer, reader)
             peer.protocols[family] = seam.attach_protocol(
@@ -161,66 +138,33 @@ class OnePort:
 
     def _remove_peer(self, peer: MuxedPeer) -> None:
         """Remove a peer whose connection closes. Each of its protocols calls this, so it may run twice."""
-        if self._peers.pop(peer.ufrag, None) is None:
-            return
-        self._unbind_addresses(peer)
-        peer.detach()
-        for transaction in [key for key, whose in self._transactions.items() if whose is peer]:
-            del self._transactions[transaction]
-
-    def _unbind_addresses(self, peer: MuxedPeer) -> None:
-        for address in peer.paths:
-            if self._paths[address].peer is peer:
-                del self._paths[address]
-        peer.paths.clear()
-        for stream in list(peer.streams.values()):
-            stream.unbind()
-            stream.close()
-        peer.streams.clear()
+        if self._table.remove(peer):
+            peer.detach()
 
     async def reflexive(self, peer: MuxedPeer) -> list[Candidate]:
-        """The address of the one port as the STUN server sees it; requested once a minute for all peers."""
+        """The address of the one port as the peer's STUN server sees it; none without such a server."""
         server = peer.connection.stun_server
-        family = next((f for f in self._sockets if f == seam.IPV4), None)
-        if server is None or family is None:
+        if server is None or seam.IPV4 not in self._sockets.senders:
             return []
-        until_s, seen = self._reflexive.get(server, (float("-inf"), None))
-        if self._clock() >= until_s:
-            seen = await seam.query_stun(peer.protocols[family], server)
-            self._reflexive[server] = (self._clock() + REFLEXIVE_S, seen)
-            if seen is None:
-                self._log_limited("stun", f"the STUN server {server[0]}:{server[1]} does not answer")
-        return [] if seen is None else [seen]
+        return await self._servers.reflexive(server, peer.protocols[seam.IPV4])
 
     def expects_relay(self, server: object) -> bool:
-        """False for REFLEXIVE_S after a TURN server gave no relay, so that not every answer waits for it."""
-        return self._clock() >= self._relay_missed_s.get(server, float("-inf")) + REFLEXIVE_S
+        return self._servers.expects_relay(server)
 
     def note_missing_relay(self, server: object) -> None:
-        self._relay_missed_s[server] = self._clock()
-        self._log_limited(
-            "turn",
-            f"the TURN server {server} gave no relay; check its credential, and that it can be reached",
-        )
+        self._servers.note_missing_relay(server)
 
     # Packets out
 
     def _send_udp(self, peer: MuxedPeer, reader: UdpSocket, data: bytes, to: Address) -> None:
-        self._note_transaction(peer, data)
+        self._table.note_request(peer, data)
         path = peer.paths.get(to)
         reader.send(data, to, None if path is None else path.own)
 
     def _send_tcp(self, peer: MuxedPeer, data: bytes, to: Address) -> None:
-        self._note_transaction(peer, data)
+        self._table.note_request(peer, data)
         if (stream := peer.streams.get(to)) is not None:
             stream.send(data)
-
-    def _note_transaction(self, peer: MuxedPeer, data: bytes) -> None:
-        """Remember a STUN request: its response may come from an address that is not bound yet."""
-        if data[:2] == b"\x00\x01":
-            self._transactions[data[8:20]] = peer
-            if len(self._transactions) > TRANSACTIONS_MAX:
-                self._transactions.popitem(last=False)
 
     # Packets in
 
@@ -234,7 +178,7 @@ class OnePort:
 
     def _handle_packet(self, packet: Packet, family: int, now_s: float) -> None:
         data, source, own = packet
-        path = self._paths.get(source)
+        path = self._table.path_from(source)
         if not data:  # aiortc would end the whole peer over an empty packet
             self.figures.unknown += 1
         elif data[0] <= 3:
@@ -294,7 +238,7 @@ class OnePort:
             path.note_packet(now_s)
 
     def _handle_request(self, data: bytes, path: Path | None, origin: _Origin, now_s: float) -> None:
-        peer = self._peers.get(seam.username_of(data) or "")
+        peer = self._table.find(seam.username_of(data) or "")
         if peer is None or peer.is_cut:
             self.figures.unknown += 1
             return
@@ -320,7 +264,7 @@ class OnePort:
 
     def _handle_response(self, data: bytes, path: Path | None, origin: _Origin, now_s: float) -> None:
         transaction = data[8:20]
-        peer = self._transactions.get(transaction)
+        peer = self._table.of_transaction(transaction)
         protocol = None if peer is None else peer.protocol_of_transaction(transaction)
         if peer is None or protocol is None:
             self.figures.unknown += 1
@@ -343,11 +287,8 @@ class OnePort:
             return None
         if origin.stream is not None:
             return self._bind_stream(peer, origin.stream, now_s)
-        former = self._paths.get(origin.source)
-        if former is not None:
-            former.peer.paths.pop(origin.source, None)
         path = peer.bind(origin.family, origin.source, origin.own, now_s)
-        self._paths[origin.source] = path
+        self._table.bind(origin.source, path)
         logger.debug("= %s is at %s", peer.ufrag, origin.source)
         return path
 
@@ -377,24 +318,9 @@ class OnePort:
             peer.rate.per_s,
             ", ".join(sorted({address[0] for address in (*peer.paths, *peer.streams)})),
         )
-        self._block(list(peer.paths))
-        self._unbind_addresses(peer)
+        self._sockets.block(list(peer.paths))
+        self._table.unbind(peer)
         peer.report_flood()
-
-    def _block(self, addresses: list[Address]) -> None:
-        """Drop the packets of these addresses in the system, so that they do not fill the shared buffer."""
-        self._blocked.update(dict.fromkeys(addresses))
-        self._set_filters()
-        asyncio.get_running_loop().call_later(BLOCKED_S, self._unblock, addresses)
-
-    def _unblock(self, addresses: list[Address]) -> None:
-        for address in addresses:
-            self._blocked.pop(address, None)
-        self._set_filters()
-
-    def _set_filters(self) -> None:
-        for reader in (*self._sockets.values(), *self._receive_only):
-            reader.block(self._blocked)
 
     # ICE over TCP
 
@@ -420,24 +346,14 @@ class OnePort:
 
     def addresses(self) -> set[str]:
         """The IP addresses that peers send from over UDP now."""
-        return {host for host, _ in self._paths}
+        return self._table.hosts()
 
     def statistics(self) -> dict[str, float]:
-        ways = Counter(peer.way() for peer in self._peers.values())
-        found: Counter[str] = Counter()
-        for reader in (*self._sockets.values(), *self._receive_only):
-            found.update(reader.statistics())
         return {
             **asdict(self.figures),
-            **{name: found[name] for name in ("packets", "rescued", "dropped", "unsent", "waiting")},
-            "peers": len(self._peers),
-            "transactions": len(self._transactions),
-            "peers_udp": ways["udp"],
-            "peers_tcp": ways["tcp"],
-            "peers_relay": ways["relay"],
-            "peers_connecting": ways[""],
+            **self._sockets.statistics(),
+            **self._table.statistics(),
             "tcp_connections": len(self._streams),
-            "addresses": len(self._paths),
         }
 
     def _report_error(self) -> None:
@@ -446,11 +362,8 @@ class OnePort:
         if self._may_log("error"):
             logger.exception("a packet could not be handled and was dropped")
 
-    def _log_limited(self, what: str, sentence: str) -> None:
-        if self._may_log(what):
-            logger.warning("%s", sentence)
-
     def _may_log(self, what: str) -> bool:
+        """Whether a log line of this kind may be written now; then another one only after REPEAT_S."""
         now_s = self._clock()
         if now_s - self._logged_s.get(what, float("-inf")) < REPEAT_S:
             return False

@@ -276,7 +276,7 @@ async def test_a_peer_that_floods_is_cut_off_and_the_others_continue(
 async def test_the_socket_filter_drops_packets_of_a_cut_off_peer_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("webrtc_host.transport.one_port.BLOCKED_S", 0.5)
+    monkeypatch.setattr("webrtc_host.transport.port_sockets.BLOCKED_S", 0.5)
     async with serving() as served, udp() as client, udp() as other:
         ice = await offered(served)
         client.transport.sendto(binding_request(ice), ("127.0.0.1", served.number))
