@@ -22,7 +22,8 @@ from tests.support.peers import Rig
 from tests.support.rtp import a_receiver, hum_packets
 from webrtc_host.config import MediaConfig
 from webrtc_host.seams import Block
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.transport.direct_path import DirectPath, RejectedPacketError
 from webrtc_host.transport.reception import Counts
 from webrtc_host.transport.tap import guard

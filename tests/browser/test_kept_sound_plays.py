@@ -13,7 +13,8 @@ from tests.support.opus_packets import encoded
 from tests.support.polling import until
 from tests.support.speech import say
 from webrtc_host.app import ARCHIVE
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

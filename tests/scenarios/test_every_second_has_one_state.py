@@ -21,7 +21,8 @@ from tests.webrtc_host.speech.helpers import MS, EngineTranscriber, NoTerms, S, 
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import EngineError
 from webrtc_host.seams import Block, BlockKind, CoverageState, EventType, Transcriber
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline

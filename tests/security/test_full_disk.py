@@ -23,7 +23,8 @@ from tests.webrtc_host.archive.test_archive import filled
 from tests.webrtc_host.desk.test_audio_api import SAID, START, nothing
 from tests.webrtc_host.transcript.test_store_degraded import full_disk
 from webrtc_host.services.speech import copy_once
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,8 @@ from webrtc_host.desk.audio_api import READS_MAX
 from webrtc_host.desk.export_api import EXPORTS_MAX
 from webrtc_host.doors.push import PUSHES_MAX
 from webrtc_host.seams import OpusPacket
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 pytestmark = pytest.mark.slow
 

@@ -27,7 +27,8 @@ from webrtc_host import app as host_app
 from webrtc_host.app import build_app, serve
 from webrtc_host.errors import ConfigError
 from webrtc_host.seams import EventType
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import Connection
 
 

@@ -24,7 +24,8 @@ from webrtc_host.http.fields import check_fields
 from webrtc_host.http.responses import IceServersResponse
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.publisher_status import publisher_status
 from webrtc_host.session.registry import Connection, Session, SessionRegistry
 from webrtc_host.session.resume import Claim, Refusal, ResumeTokens

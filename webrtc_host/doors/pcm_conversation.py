@@ -35,7 +35,8 @@ from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.fields import merged
 from webrtc_host.http.server import GATE
 from webrtc_host.seams import ms_of
-from webrtc_host.session.channel import Channel, DoorKind
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import Connection
 from webrtc_host.session.resume import Claim, Refusal
 from webrtc_host.session.takeover import take_over_dead

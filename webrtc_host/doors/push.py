@@ -30,7 +30,8 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.seams import SAMPLES_PER_MS, Block, Transcriber
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import NAME_CHARS_MAX, Connection, SessionRegistry
 from webrtc_host.speech.final_text import TextStage
 

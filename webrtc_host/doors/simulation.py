@@ -26,7 +26,8 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.seams import Block
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import Connection, SessionRegistry
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from webrtc_host.http.body import read_body
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import OPEN_TO_ALL, Route
 from webrtc_host.http.server import error_response
-from webrtc_host.session.channel import DoorKind
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import Connection, Session, SessionRegistry
 from webrtc_host.session.takeover import take_over_dead
 from webrtc_host.transport.candidates import CANDIDATES_MAX

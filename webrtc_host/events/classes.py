@@ -88,7 +88,7 @@ class ChannelOpened(ChannelEvent):
     label: str
     language: str
     door: str
-    """The input that was used (`session.channel.DoorKind`)."""
+    """The input that was used (`session.channel_seams.DoorKind`)."""
     glossary: tuple[str, ...] | None = None
     """The channel's own terms; None: the glossary of the server."""
     start_ms: int

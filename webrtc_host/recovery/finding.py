@@ -34,7 +34,8 @@ from webrtc_host.recovery.jobs import (
 from webrtc_host.recovery.known import Known, Range, known_of
 from webrtc_host.recovery.plan import AROUND_SAMPLES, Plan, plan_of_feed, plan_of_gaps, plan_of_utterance
 from webrtc_host.seams import SAMPLES_PER_MS, Source, ms_of
-from webrtc_host.session.channel import Channel, DoorKind
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.publisher_status import GAP_MS_MIN
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.restore import CRASHED

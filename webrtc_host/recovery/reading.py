@@ -23,7 +23,8 @@ from webrtc_host.recovery.merge import open_time, without_known
 from webrtc_host.recovery.plan import Plan
 from webrtc_host.recovery.publishing import PastNotes, PastSink, ReadingTotals
 from webrtc_host.seams import Clock, CoverageNotes, Source, Transcriber, ms_of
-from webrtc_host.session.channel import Channel, Pipeline
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.channel_seams import Pipeline
 from webrtc_host.speech.pipeline import PipelineStatistics
 
 PATIENCE_S = 1800.0

@@ -28,7 +28,8 @@ from webrtc_host.seams import (
     CoverageNotes,
     Transcriber,
 )
-from webrtc_host.session.channel import Channel, Pipeline
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.channel_seams import Pipeline
 from webrtc_host.speech.final_text import TextStage
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline, PipelineStatistics

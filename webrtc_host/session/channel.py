@@ -1,9 +1,9 @@
 """A channel: one audio line of a session, fed by one connection after another.
 
-This module keeps what a channel knows about its audio, keeps its blocks in order, and writes its
-`channel.opened` and `channel.closed` events. `session/registry.py` applies the limits; the pipeline turns
-blocks into text. A channel does not import the session: `ChannelSession` and `Holder` name the few things
-that it needs of its session and of the connection that feeds it.
+This module keeps the blocks of a channel in order, and writes its `channel.opened`, `channel.closed` and
+`channel.state` events. `channel_audio.py` notes which time has audio, `session/registry.py` applies the
+limits, and the pipeline turns blocks into text. `channel_seams.py` has the interfaces of the objects that a
+channel uses.
 Invariants: the blocks that it passes on never overlap and never go back in time, also over reconnects. Only
 the channel sets its own attributes; other code calls `claim`, `release`, `restore` and `reserve`.
 """
@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
 
 from host_stt.contract import AUTO
-from webrtc_host.events import ChannelClosed, ChannelOpened, EventSink, channel_state
-from webrtc_host.media.ranges import RangeSet, RangeView
+from webrtc_host.events import ChannelClosed, ChannelOpened, channel_state
+from webrtc_host.media.ranges import RangeView
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
     AudioArchive,
@@ -31,10 +29,11 @@ from webrtc_host.seams import (
     OpusPacket,
     ms_of,
 )
+from webrtc_host.session.channel_audio import ChannelAudio
+from webrtc_host.session.channel_seams import ChannelSession, Holder, Pipeline
 from webrtc_host.session.level import Level, LevelMeter
 from webrtc_host.transcript.coverage import WITHOUT_AUDIO, CoverageRun
 from webrtc_host.transcript.coverage_tracker import CoverageBook, CoverageTracker, OpeningNotes
-from webrtc_host.transcript.event_log import ReadableLog
 from webrtc_host.transcript.restart import FormerChannel
 
 logger = logging.getLogger(__name__)
@@ -44,38 +43,6 @@ ORDERLY_ENDS = frozenset(
     ("hung_up", "stopped", "peer_closed", "track_removed", "track_ended", "read", "session_ended")
 )
 """Close reasons of a sender that ended on purpose. Every other reason means that audio may be missing."""
-RANGES_MAX = 10_000
-"""Received ranges remembered per channel: hours of a bad network. Older gaps are no longer reported."""
-
-
-class SessionLog(EventSink, ReadableLog, Protocol):
-    """The log of a session: to write, to read, and to wait for. `transcript.saved_log` implements it."""
-
-    async def settled(self, seq: int | None = None) -> int:
-        """Wait until event `seq` (None: the newest) is saved, or known not to be. Returns that seq."""
-        ...
-
-
-class Pipeline(Protocol):
-    """Turns the blocks of a channel into events; `speech.pipeline.ChannelPipeline` implements it."""
-
-    def start(self) -> None: ...
-
-    def feed(self, block: Block) -> None:
-        """Never waits."""
-        ...
-
-    async def close(self) -> None:
-        """Return when the last events are in the log. A second call waits for the same."""
-        ...
-
-
-class DoorKind(StrEnum):
-    WEBRTC = "webrtc"
-    WHIP = "whip"
-    SOCKET = "socket"
-    PUSH = "push"
-    SIMULATION = "simulation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +53,6 @@ class ChannelSpec:
     label: str | None = None
     language: str | None = None
     terms: tuple[str, ...] | None = None
-
-
-class ChannelSession(Protocol):
-    """The parts of a session that a channel uses; `registry.Session` implements it."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def log(self) -> SessionLog: ...
-
-    def now_sample(self) -> int:
-        """This moment on the session's timeline, at 16 kHz."""
-        ...
-
-    def now_ms(self) -> int: ...
-
-
-class Holder(Protocol):
-    """The parts of a connection that a channel uses; `registry.Connection` implements it."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def door(self) -> DoorKind: ...
-
-    @property
-    def by(self) -> str | None:
-        """The name of the caller's token; None when the server requires no token."""
-        ...
 
 
 class Channel:
@@ -143,14 +79,12 @@ class Channel:
         self.archive = archive
         self._holder: Holder | None = None
         self._end_sample = 0
-        self._taken = RangeSet()
+        self._audio = ChannelAudio()
         self._meter = LevelMeter()
-        self._received = RangeSet()  # audio that arrived, live or by backfill; the rest is missing
         self.coverage = CoverageTracker(channel_id, session.log, coverage_book)
         self.notes = self.coverage.opening(0)  # where the pipeline of this opening reports coverage
         self.state: ChannelState | None = None
         self.opening = 0  # number of the opening; states from the pipeline of an earlier one are ignored
-        self._known_from: int | None = None  # before this sample, `_received` is not complete
         self._detached: set[asyncio.Task[None]] = set()  # detached pipelines that finish their last windows
         self._make_pipeline = make_pipeline
         self._has_packets = False  # in this opening, the archive gets packets, so not the blocks
@@ -180,7 +114,7 @@ class Channel:
     @property
     def taken(self) -> RangeView:
         """Ranges of closed connections, uploads and filled gaps. An upload must not overlap them."""
-        return self._taken
+        return self._audio.taken
 
     def claim(self, connection: Holder, spec: ChannelSpec) -> None:
         """Reserve the channel for the connection, with the requested settings.
@@ -207,7 +141,7 @@ class Channel:
         """Continue the channel of an earlier process. Call it before anything is fed."""
         self.label, self.language, self.terms = former.label, former.language, former.terms
         self._end_sample = former.end_ms * SAMPLES_PER_MS
-        self._known_from = former.first_opened_ms * SAMPLES_PER_MS
+        self._audio.begin(former.first_opened_ms * SAMPLES_PER_MS)
         runs = [CoverageRun(r.from_ms, r.to_ms, CoverageState(r.state), r.reason) for r in former.coverage]
         self.coverage.restore(runs, former.first_opened_ms, _closed_ms(former))
         for run in runs:
@@ -215,7 +149,7 @@ class Channel:
                 self.note_received(run.from_ms * SAMPLES_PER_MS, run.to_ms * SAMPLES_PER_MS)
         for feed in former.feeds:
             end_ms = former.end_ms if feed.closed_ms is None else feed.closed_ms
-            self._taken.add(feed.opened_ms * SAMPLES_PER_MS, end_ms * SAMPLES_PER_MS)
+            self._audio.take(feed.opened_ms * SAMPLES_PER_MS, end_ms * SAMPLES_PER_MS)
 
     def restore_archived(self, from_sample: int, end_sample: int) -> None:
         """The archive has audio of an earlier process up to `end_sample`, beyond the end in the record.
@@ -224,7 +158,7 @@ class Channel:
         it from the archive: no upload may use this time.
         """
         self._end_sample = max(self._end_sample, end_sample)
-        self._taken.add(from_sample, end_sample)
+        self._audio.take(from_sample, end_sample)
 
     def open(self) -> None:
         """The reserved connection starts to feed. On an open channel this changes nothing."""
@@ -232,7 +166,7 @@ class Channel:
             return
         self._fed_from, self._has_packets = None, False
         self._opened_sample = self.session.now_sample()
-        self._known_from = self._opened_sample if self._known_from is None else self._known_from
+        self._audio.begin(self._opened_sample)
         self.opening += 1
         self.coverage.opened(max(self._opened_sample, self.end_sample))
         self._write_opened(self._opened_sample)
@@ -265,9 +199,7 @@ class Channel:
 
     def note_received(self, start_sample: int, end_sample: int) -> None:
         """Note that audio of this range has arrived, so it is no longer missing."""
-        self._received.add(start_sample, end_sample)
-        forgotten = self._received.forget_oldest(RANGES_MAX)
-        self._known_from = self._known_from if forgotten is None else forgotten
+        self._audio.receive(start_sample, end_sample)
 
     def claim_gap(self, start_sample: int, end_sample: int) -> None:
         """Reserve a missing range for the caller, who will fill it.
@@ -275,33 +207,22 @@ class Channel:
         It counts as received and as taken, so no second caller fills it.
         """
         self.note_received(start_sample, end_sample)
-        self._taken.add(start_sample, end_sample)
+        self._audio.take(start_sample, end_sample)
 
-    @contextmanager
-    def reserve(self, start_sample: int, end_sample: int) -> Iterator[None]:
+    def reserve(self, start_sample: int, end_sample: int) -> AbstractContextManager[None]:
         """Take the range for an upload while the body runs, and keep it afterwards.
 
         When the body raises, the range is free again, except for parts that were taken before.
         """
-        before = list(self._taken)
-        self._taken.add(start_sample, end_sample)
-        try:
-            yield
-        except BaseException:
-            self._taken.remove(start_sample, end_sample)
-            for kept in before:
-                self._taken.add(*kept)
-            raise
+        return self._audio.reserve(start_sample, end_sample)
 
     def missing(self, from_sample: int, to_sample: int) -> list[tuple[int, int]]:
         """The parts of [from_sample, to_sample) whose audio did not arrive and will not arrive live."""
-        if self._known_from is None:
-            return []
         edge = self.session.now_sample()
         if self.pipeline is not None:
             # An open channel may still get live audio after this point, so it is not missing yet.
             edge = self._opened_sample if self._fed_from is None else self.end_sample
-        return self._received.gaps(max(from_sample, self._known_from), min(to_sample, edge))
+        return self._audio.missing(from_sample, min(to_sample, edge))
 
     def archive_packet(self, packet: OpusPacket) -> None:
         """Archive a packet; call it before `feed` with the block that was decoded from it.
@@ -371,7 +292,7 @@ class Channel:
     def _mark_closed(self, reason: str) -> int:
         self.pipeline = None
         if self._fed_from is not None:
-            self._taken.add(self._fed_from, self._end_sample)
+            self._audio.take(self._fed_from, self._end_sample)
         self.report(ChannelState.DISCONNECTED, reason)
         return self.announce_closed(reason)
 

@@ -22,7 +22,8 @@ from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.events import SessionEnded, SessionStarted
 from webrtc_host.seams import AudioArchive, Clock, ms_of
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind, MakePipeline, SessionLog
+from webrtc_host.session.channel import Channel, ChannelSpec, MakePipeline
+from webrtc_host.session.channel_seams import DoorKind, SessionLog
 from webrtc_host.transcript.coverage_tracker import CoverageBook
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from typing import Protocol
 
 from webrtc_host.errors import RequestError
 from webrtc_host.seams import ChannelState
-from webrtc_host.session.channel import Channel, SessionLog
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.channel_seams import SessionLog
 from webrtc_host.session.registry import Session, SessionRegistry
 from webrtc_host.transcript.coverage_tracker import SERVER_DOWN
 from webrtc_host.transcript.restart import FormerChannel, FormerRecord, FormerSession

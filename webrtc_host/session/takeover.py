@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 
 from webrtc_host.seams import ChannelState
-from webrtc_host.session.channel import Channel, DoorKind
+from webrtc_host.session.channel import Channel
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import Connection, SessionRegistry
 
 logger = logging.getLogger(__name__)

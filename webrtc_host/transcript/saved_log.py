@@ -12,7 +12,7 @@ from webrtc_host.transcript.event_log import EventLog
 
 
 class SavedLog(EventLog):
-    """Implements `session.channel.SessionLog`."""
+    """Implements `session.channel_seams.SessionLog`."""
 
     def __init__(self, session: str, **more: Any) -> None:
         """more: the arguments of `EventLog`."""

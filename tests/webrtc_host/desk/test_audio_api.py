@@ -16,7 +16,8 @@ from tests.support.speech import say
 from webrtc_host.app import ARCHIVE, RECORD
 from webrtc_host.archive import ogg
 from webrtc_host.archive.archive import Archive
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 START = 32_000
 """Two seconds into the session."""

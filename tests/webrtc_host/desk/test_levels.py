@@ -9,7 +9,8 @@ import numpy as np
 from host_stt.contract import SAMPLE_RATE
 from tests.support.desk import Desk, a_config, close_code_and_reason, received, running_desk
 from webrtc_host.seams import Block
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 
 async def ended(_: str) -> int:

@@ -20,7 +20,8 @@ from tests.support.polling import until
 from webrtc_host.app import SEARCH
 from webrtc_host.desk import coverage_view
 from webrtc_host.seams import Block, CoverageState
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 MS = 16
 

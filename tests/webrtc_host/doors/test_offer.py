@@ -15,7 +15,8 @@ from tests.support.peers import Rig, app_of
 from tests.support.polling import until
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 pytestmark = pytest.mark.peer
 

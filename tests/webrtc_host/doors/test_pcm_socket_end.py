@@ -24,7 +24,8 @@ from webrtc_host.config import MediaConfig
 from webrtc_host.doors.control import UNREADABLE_MAX
 from webrtc_host.doors.pcm_shared import SocketLimits
 from webrtc_host.seams import ChannelState, CoverageState, EventType
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 pytestmark = pytest.mark.slow
 

@@ -27,7 +27,8 @@ from webrtc_host.doors.push import PUSHES_MAX, PushDoor
 from webrtc_host.errors import EngineError
 from webrtc_host.glossary.store import Glossary
 from webrtc_host.seams import EventType
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.speech.final_text import FinalText
 from webrtc_host.speech.ids import Ids
 

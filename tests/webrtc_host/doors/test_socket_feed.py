@@ -9,7 +9,8 @@ from tests.support.peers import BlockRecorder, Rig
 from webrtc_host.doors.socket_feed import FeedConfig, SocketFeed
 from webrtc_host.media.resample import Piece
 from webrtc_host.seams import Block, BlockKind, EventType, OpusPacket
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import MakeArchive
 
 TWENTY_MS = SAMPLE_RATE // 50

@@ -20,7 +20,8 @@ from tests.support.polling import until
 from webrtc_host.doors.whip import CONNECTING_MAX, WhipDoor
 from webrtc_host.seams import ChannelState
 from webrtc_host.session import takeover
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 pytestmark = pytest.mark.peer
 

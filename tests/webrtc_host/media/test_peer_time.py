@@ -9,7 +9,8 @@ import numpy as np
 from tests.support.peers import Rig
 from webrtc_host.media.timeline import Timeline
 from webrtc_host.seams import Block, BlockKind, EventType
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 
 PACKET = 320
 TICKS = 960

@@ -24,7 +24,8 @@ from tests.support.polling import until
 from tests.webrtc_host.speech.engine_server import EngineServer
 from webrtc_host.app import ARCHIVE, RECOVERY
 from webrtc_host.seams import Block
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import Session
 
 STEP = 8000

@@ -9,7 +9,8 @@ import numpy as np
 from host_stt.contract import Float32Array
 from tests.support.peers import Rig
 from webrtc_host.seams import Block, BlockKind
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import Connection
 
 SECOND = 16_000

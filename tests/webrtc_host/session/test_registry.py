@@ -15,7 +15,8 @@ from tests.support.peers import BlockRecorder, PacketArchive, Rig
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType, OpusPacket
-from webrtc_host.session.channel import Channel, ChannelSpec, DoorKind
+from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import Connection, MakeArchive, Session
 
 MS = 16

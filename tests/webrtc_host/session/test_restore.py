@@ -8,7 +8,8 @@ from typing import Any
 from tests.support.peers import BlockRecorder, ListLog
 from webrtc_host.config import LimitsConfig
 from webrtc_host.seams import CoverageState, EventType
-from webrtc_host.session.channel import ChannelSpec, DoorKind
+from webrtc_host.session.channel import ChannelSpec
+from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.restore import restore_sessions
 from webrtc_host.transcript.restart import (
