@@ -49,6 +49,7 @@ PURE = (
     "webrtc_host.glossary.numbers",
     "webrtc_host.glossary.spelling",
     "webrtc_host.media.drift",
+    "webrtc_host.session.channel_audio",
     "webrtc_host.transport.flood",
     "webrtc_host.media.jitter",
     "webrtc_host.transport.packet_rate",
