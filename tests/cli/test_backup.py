@@ -60,7 +60,7 @@ async def test_a_backup_taken_while_it_is_written_is_a_data_folder_to_start_on(t
         assert restored.final("and on") == head + 1
 
 
-async def test_a_stopped_server_goes_on_where_it_was(tmp_path: Path) -> None:
+async def test_a_stopped_server_continues_from_its_backup(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, **ON_DISK)) as desk:
         seq = desk.final("good night")
         session, before_ms = desk.session.id, desk.session.now_ms()
@@ -70,7 +70,7 @@ async def test_a_stopped_server_goes_on_where_it_was(tmp_path: Path) -> None:
         assert [one.was_stopped for one in again.app[RECORD].restored] == [True]
 
 
-def test_what_cannot_be_backed_up_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_backed_up_is_reported_in_one_sentence(tmp_path: Path) -> None:
     source = tmp_path / "data"
     missing = back_up(source, tmp_path / "a")
     assert (missing.exit_code, "there is no data folder" in missing.stderr) == (2, True)

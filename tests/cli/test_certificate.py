@@ -39,7 +39,7 @@ def test_the_certificate_names_this_machine_and_its_key_is_private(tmp_path: Pat
     assert private.curve.name == "secp256r1"
 
 
-def test_it_is_made_once(tmp_path: Path) -> None:
+def test_the_certificate_is_made_once(tmp_path: Path) -> None:
     cert, _ = self_signed(tmp_path, NOW, HOME)
     first = fingerprint(cert)
     self_signed(tmp_path, NOW + datetime.timedelta(days=300), HOME)
@@ -59,7 +59,7 @@ def test_a_new_address_makes_a_new_one_and_a_lost_address_does_not(tmp_path: Pat
     assert fingerprint(cert) == second
 
 
-def test_one_that_is_about_to_end_is_made_again(tmp_path: Path) -> None:
+def test_a_certificate_that_expires_soon_is_made_again(tmp_path: Path) -> None:
     cert, _ = self_signed(tmp_path, NOW, HOME)
     first = fingerprint(cert)
     self_signed(tmp_path, NOW + datetime.timedelta(days=392), HOME)
@@ -98,7 +98,7 @@ async def test_a_client_that_trusts_it_gets_a_page_over_https(tmp_path: Path) ->
         await runner.cleanup()
 
 
-def test_files_that_will_not_do_are_told_apart(tmp_path: Path) -> None:
+def test_each_kind_of_unusable_certificate_file_has_its_own_error(tmp_path: Path) -> None:
     cert, key = self_signed(tmp_path, NOW, HOME)
     other = tmp_path / "other"
     other.mkdir()

@@ -22,7 +22,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     return CliRunner()
 
 
-def test_check_says_what_a_good_configuration_comes_to(cli: CliRunner) -> None:
+def test_check_prints_what_a_valid_configuration_means(cli: CliRunner) -> None:
     done = cli.invoke(main, ["check", "--set", "media.port=8090", "--tls", "self-signed"])
     assert done.exit_code == 0
     assert "no mistakes" in done.output
@@ -184,7 +184,7 @@ def test_a_model_that_is_here_is_not_fetched_again(cli: CliRunner, tmp_path: Pat
     assert (done.exit_code, "already here" in done.output) == (0, True)
 
 
-def test_the_version_is_told(cli: CliRunner) -> None:
+def test_the_version_is_printed(cli: CliRunner) -> None:
     assert cli.invoke(main, ["--version"]).output == f"host-stt, version {__version__}\n"
 
 

@@ -26,7 +26,7 @@ def test_an_empty_file_is_the_defaults(write: Path) -> None:
     assert load(write).config == Config()
 
 
-def test_a_set_goes_over_the_file(write: Path) -> None:
+def test_a_value_of_set_overrides_the_file(write: Path) -> None:
     write.write_text("media: {port: 1, host: '::1'}\n", encoding="utf-8")
     config = load(write, ["media.port=8090", "engine.model=small", "media.announce=[10.0.0.1]"]).config
     assert (config.media.port, config.media.host) == (8090, "::1")
@@ -40,7 +40,7 @@ def test_a_mistyped_key_is_named_with_its_line_and_the_key_that_was_meant(write:
     ]
 
 
-def test_a_key_in_the_wrong_section_is_sent_to_the_right_one(write: Path) -> None:
+def test_a_key_in_the_wrong_section_is_reported_with_the_right_section(write: Path) -> None:
     assert mistakes_in(write, "compute_type: int8\n") == [
         "1: compute_type: there is no such key; did you mean engine.compute_type?"
     ]
@@ -86,7 +86,7 @@ def test_a_wrong_secret_is_not_shown(write: Path) -> None:
     assert found[0].startswith("1: auth.token: ")
 
 
-def test_auth_none_is_a_word_and_anything_else_is_not(write: Path) -> None:
+def test_auth_accepts_only_the_word_none(write: Path) -> None:
     write.write_text("auth: none\n", encoding="utf-8")
     assert load(write).config.auth == "none"
     assert mistakes_in(write, "auth: nobody\n") == [
@@ -183,7 +183,7 @@ def test_an_address_is_written_as_a_browser_takes_it() -> None:
         ("media.ice_servers=[{urls: []}]", "media.ice_servers[0].urls: "),
     ],
 )
-def test_what_could_only_fail_later_is_found_at_the_start(said: str, sentence: str) -> None:
+def test_values_that_would_fail_later_are_refused_at_the_start(said: str, sentence: str) -> None:
     with pytest.raises(ConfigMistakes) as caught:
         load(None, [said])
     assert sentence in str(caught.value.mistakes[0])

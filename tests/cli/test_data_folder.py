@@ -11,7 +11,7 @@ from host_stt_cli.data_folder import hold
 from host_stt_cli.errors import StartError
 
 
-def test_the_folder_is_made_and_held(tmp_path: Path) -> None:
+def test_the_folder_is_made_and_locked(tmp_path: Path) -> None:
     with hold(tmp_path / "a" / "b") as folder:
         assert folder.is_dir()
         assert (folder / "host-stt.pid").read_text(encoding="ascii") == f"{os.getpid()}\n"
@@ -20,7 +20,7 @@ def test_the_folder_is_made_and_held(tmp_path: Path) -> None:
         pass
 
 
-def test_a_second_one_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+def test_a_second_server_is_refused_with_the_process_that_uses_the_folder(tmp_path: Path) -> None:
     with (
         hold(tmp_path),
         pytest.raises(
@@ -31,7 +31,7 @@ def test_a_second_one_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
         pass
 
 
-def test_a_holder_that_was_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_server_is_free(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom host_stt_cli.data_folder import hold\n"
         "with hold(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
@@ -47,7 +47,7 @@ def test_a_holder_that_was_killed_leaves_nothing_behind(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_under_a_file_is_one_sentence_for_root_too(tmp_path: Path) -> None:
+def test_a_folder_below_a_file_is_reported_in_one_sentence_also_for_root(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="ascii")
     with (
         pytest.raises(StartError, match=r"cannot be written \(not a directory\)"),
@@ -56,7 +56,7 @@ def test_a_folder_under_a_file_is_one_sentence_for_root_too(tmp_path: Path) -> N
         pass
 
 
-def test_a_folder_that_takes_no_files_is_one_sentence_for_root_too() -> None:
+def test_a_read_only_folder_is_reported_in_one_sentence_also_for_root() -> None:
     with (
         pytest.raises(StartError, match=r"the data folder /proc/self cannot be written"),
         hold(Path("/proc/self")),
@@ -64,7 +64,7 @@ def test_a_folder_that_takes_no_files_is_one_sentence_for_root_too() -> None:
         pass
 
 
-def test_a_record_in_memory_does_with_a_folder_that_takes_nothing(
+def test_a_record_in_memory_works_with_a_read_only_folder(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("", encoding="ascii")

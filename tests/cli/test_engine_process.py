@@ -60,14 +60,14 @@ async def test_a_killed_child_is_started_again() -> None:
     assert engine.pid is None
 
 
-async def test_one_that_cannot_start_is_not_started_again() -> None:
+async def test_a_child_that_cannot_start_is_not_started_again() -> None:
     engine = child("import sys; sys.exit(2)")
     with pytest.raises(EngineCannotStartError):
         await engine.run()
     assert engine.starts == 1
 
 
-async def test_one_that_was_ready_once_is_started_again_whatever_its_status() -> None:
+async def test_a_child_that_was_ready_once_is_started_again_after_any_exit_status() -> None:
     engine = child("import sys; sys.exit(2)", was_ready=lambda: True)
     running = asyncio.create_task(engine.run())
     await until(lambda: engine.starts >= 3)
@@ -131,7 +131,7 @@ async def test_ctrl_c_at_the_terminal_does_not_reach_the_child() -> None:
     await running
 
 
-def test_a_child_outlives_its_killed_parent_by_moments_only() -> None:
+def test_a_child_ends_shortly_after_its_parent_was_killed() -> None:
     parent = (
         "import asyncio, sys\nfrom host_stt_cli.engine_process import EngineProcess\n"
         "code = 'import sys, time; from host_stt_cli.engine_process import end_with_parent;'\n"
@@ -151,7 +151,7 @@ def test_a_child_outlives_its_killed_parent_by_moments_only() -> None:
 @pytest.mark.parametrize(
     ("previous_s", "lived_s", "wait_s"), [(0, 0, 0.5), (0.5, 1, 1.0), (12, 1, 15.0), (15, 31, 0.5)]
 )
-def test_the_wait_doubles_while_children_die_young(previous_s: float, lived_s: float, wait_s: float) -> None:
+def test_the_wait_doubles_while_children_end_early(previous_s: float, lived_s: float, wait_s: float) -> None:
     assert Backoff().after(previous_s, lived_s) == wait_s
 
 
@@ -226,13 +226,13 @@ async def test_a_child_that_never_answered_is_not_called_silent() -> None:
     assert not await is_called_silent(server, asked, 2 * MISSES, patience_s=0.1)
 
 
-async def test_one_answer_that_is_late_does_not_end_it() -> None:
+async def test_one_late_response_does_not_end_the_child() -> None:
     asked: list[int] = []
     server = await health_server(lambda number: number % 2 == 1, asked)
     assert not await is_called_silent(server, asked, 2 * MISSES + 1, patience_s=0.5)
 
 
-async def test_answers_that_stay_away_are_called_silence() -> None:
+async def test_a_child_without_responses_counts_as_silent() -> None:
     asked: list[int] = []
     server = await health_server(lambda number: number == 1, asked)
     assert await is_called_silent(server, asked, 2 * MISSES, patience_s=0.5)

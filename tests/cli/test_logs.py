@@ -30,7 +30,7 @@ def test_a_line_begins_with_its_time_and_offset(zone: str, monkeypatch: pytest.M
     assert abs(datetime.fromisoformat(stamp).timestamp() - record.created) < 0.002
 
 
-def test_a_line_names_its_process_and_room() -> None:
+def test_a_line_names_its_process_and_component() -> None:
     line = line_for("session=%s channel=%s opened", "s_1", "C03")
     assert line.endswith(" INFO    media webrtc_host.desk.ws: session=s_1 channel=C03 opened")
 
@@ -46,7 +46,7 @@ def test_no_token_is_ever_written(message: str) -> None:
         assert secret not in line
 
 
-def test_the_level_is_the_one_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_configured_level_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("engine", "warning")
     logging.getLogger("host_stt").info("quiet")
     logging.getLogger("host_stt").warning("loud")
@@ -55,7 +55,7 @@ def test_the_level_is_the_one_asked_for(capsys: pytest.CaptureFixture[str]) -> N
     assert "loud" in said
 
 
-def test_libraries_are_quiet_unless_asked() -> None:
+def test_libraries_log_only_warnings_by_default() -> None:
     set_up("media", "info")
     assert not logging.getLogger("aiortc").isEnabledFor(logging.INFO)
     set_up("media", "debug")

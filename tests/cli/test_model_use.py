@@ -74,7 +74,7 @@ def test_a_folder_is_written_as_an_absolute_path(here: Path) -> None:
         ("./nowhere", "it is not on this machine"),
     ],
 )
-def test_a_model_that_is_not_here_changes_nothing(here: Path, name: str, said: str) -> None:
+def test_a_model_that_is_not_installed_changes_nothing(here: Path, name: str, said: str) -> None:
     done = use(name)
     assert done.exit_code == 2
     assert "nothing was changed" in done.stderr and said in done.stderr
@@ -95,7 +95,7 @@ def test_a_request_without_a_server_gets_no_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.net
-async def test_a_model_on_the_command_line_counts_more_and_the_page_is_told(here: Path) -> None:
+async def test_a_model_on_the_command_line_has_precedence_and_the_page_reports_it(here: Path) -> None:
     with Server(here, *CPU, model="base") as server:
         server.wait_ready()
         async with aiohttp.ClientSession() as client:

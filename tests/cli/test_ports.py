@@ -22,7 +22,7 @@ def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
             check_free("media", "127.0.0.1", port)
 
 
-def test_a_udp_port_in_use_is_said_to_be_one() -> None:
+def test_a_udp_port_in_use_is_reported_as_udp() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("0.0.0.0", 0))
         port = other.getsockname()[1]
@@ -42,7 +42,7 @@ def test_a_name_that_is_not_known_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_two_colons_ask_for_the_port_on_both_families(host: str) -> None:
+def test_two_colons_need_the_port_on_both_families(host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     check_free("media", "::", free_port("::"), with_udp=True)
     with socket.create_server((host, 0), family=family) as other:

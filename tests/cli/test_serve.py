@@ -20,7 +20,7 @@ from tests.support.server import Server, command, run
 pytestmark = pytest.mark.net
 
 
-async def test_it_says_where_to_open_it_and_which_model_it_uses_and_why(tmp_path: Path) -> None:
+async def test_the_start_prints_the_address_and_the_model_with_the_reason(tmp_path: Path) -> None:
     with Server(tmp_path, model="auto") as server:
         server.wait_ready()
         text = "\n".join(server.out)
@@ -47,7 +47,7 @@ async def test_https_with_a_certificate_made_here(tmp_path: Path) -> None:
         assert again.wait_for(r"^ +((?:[0-9A-F]{2}:){31}[0-9A-F]{2})$")[1] == shown
 
 
-async def test_an_engine_that_is_killed_comes_back(tmp_path: Path) -> None:
+async def test_a_killed_engine_is_started_again(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_ready()
         (engine,) = server.children()
@@ -107,7 +107,7 @@ def assert_refused(folder: Path, sentence: str, *options: str) -> None:
     assert done.stdout == ""
 
 
-def test_a_second_one_on_the_same_data_folder_is_refused(tmp_path: Path) -> None:
+def test_a_second_server_on_the_same_data_folder_is_refused(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         assert server.url
         assert_refused(
@@ -157,7 +157,7 @@ def test_each_server_alone_refuses_its_open_address(tmp_path: Path, command: str
     assert done.stderr.startswith(f"host-stt: {command}.host is 0.0.0.0, which other machines can reach")
 
 
-def test_a_certificate_that_will_not_do_is_refused(tmp_path: Path) -> None:
+def test_an_unusable_certificate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.pem").write_text("hello", encoding="ascii")
     assert_refused(
         tmp_path, r"the command line: tls\.cert is given without tls\.key; .*", "--tls-cert", "a.pem"
@@ -176,7 +176,7 @@ def test_a_broken_glossary_is_refused(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_named_model_that_is_not_there_ends_the_start_with_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_named_model_ends_the_start_with_a_solution(tmp_path: Path) -> None:
     done = run(
         *("serve", "--set", "media.port=0", "--set", "engine.port=0", "--set", "engine.model=small"),
         cwd=tmp_path,
@@ -186,7 +186,7 @@ def test_a_named_model_that_is_not_there_ends_the_start_with_what_to_do(tmp_path
     assert "Traceback" not in done.stderr
 
 
-async def test_a_token_is_asked_for_and_never_shown(tmp_path: Path) -> None:
+async def test_a_token_is_required_and_never_shown(tmp_path: Path) -> None:
     token = "tell-nobody-1234"
     options = ("--set", "auth.token=${DESK_TOKEN}", "--set", "log.level=debug", "--set", "media.host=0.0.0.0")
     with Server(tmp_path, *options, DESK_TOKEN=token) as server:
@@ -200,7 +200,7 @@ async def test_a_token_is_asked_for_and_never_shown(tmp_path: Path) -> None:
         assert token not in "\n".join([*server.out, *server.err])
 
 
-async def test_the_two_servers_run_apart(tmp_path: Path) -> None:
+async def test_the_two_servers_run_as_separate_commands(tmp_path: Path) -> None:
     with Server(tmp_path, command_name="engine") as engine:
         port = engine.wait_for(r"the engine listens on http://127\.0\.0\.1:(\d+)", lambda s: s.err)[1]
         with Server(tmp_path, "--set", f"engine.port={port}", command_name="media") as media:

@@ -36,7 +36,7 @@ def test_one_file_goes_to_standard_output(folder: Path) -> None:
     assert not (folder / "data").exists()
 
 
-def test_several_files_are_written_and_a_bad_one_is_told_and_does_not_stop_the_others(folder: Path) -> None:
+def test_a_bad_file_among_several_is_reported_and_does_not_stop_the_others(folder: Path) -> None:
     (folder / "bad.mp3").write_bytes(b"this is a letter")
     write_wav(folder / "ko.wav", spoken_phrases(["알파 하나 대기"], "ko")[0])
     done = run(
@@ -55,7 +55,7 @@ def test_several_files_are_written_and_a_bad_one_is_told_and_does_not_stop_the_o
     assert cue.content == CALL
 
 
-def test_a_recording_that_breaks_off_is_told_and_read_as_far_as_it_goes(folder: Path) -> None:
+def test_a_truncated_recording_is_reported_and_transcribed_up_to_its_end(folder: Path) -> None:
     data = (folder / "a.wav").read_bytes()
     (folder / "cut.wav").write_bytes(data[: len(data) * 2 // 3])
     done = run("transcribe", "cut.wav", *STARTER, cwd=folder)
@@ -80,7 +80,7 @@ def shift(folder: Path) -> Path:
     return shift
 
 
-def test_a_folder_is_all_its_recordings_each_with_a_text_beside_it(shift: Path) -> None:
+def test_each_recording_of_a_folder_gets_a_text_file_beside_it(shift: Path) -> None:
     done = run("transcribe", "shift", *STARTER, cwd=shift.parent)
     told = [line for line in done.stderr.splitlines() if line.startswith("host-stt: ")]
     assert (done.returncode, done.stdout, len(told)) == (2, "", 2)
@@ -91,7 +91,7 @@ def test_a_folder_is_all_its_recordings_each_with_a_text_beside_it(shift: Path) 
     assert texts == dict.fromkeys(("a.wav.txt", "a.WAVE.txt", "night/b.wav.txt"), CALL + "\n")
 
 
-def test_a_folder_goes_to_another_one_with_its_subfolders(shift: Path) -> None:
+def test_the_texts_of_a_folder_can_be_written_to_another_folder_with_subfolders(shift: Path) -> None:
     (shift / "bad.mp3").unlink()
     done = run("transcribe", "shift", "--output", "out", "--format", "srt", *STARTER, cwd=shift.parent)
     assert done.returncode == 0, done.stderr
@@ -124,7 +124,7 @@ def test_text_goes_out_as_utf8_whatever_the_locale(folder: Path, locale: dict[st
     assert any("가" <= letter <= "힣" for letter in done.stdout.decode())
 
 
-def test_at_a_terminal_a_bar_shows_how_far_it_is(folder: Path) -> None:
+def test_at_a_terminal_a_bar_shows_the_progress(folder: Path) -> None:
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 80))
     try:

@@ -65,7 +65,7 @@ def test_a_control_character_is_a_mistake_not_a_crash() -> None:
     assert "not valid YAML" in read("a: \x00\n").mistakes[0].message
 
 
-def test_a_file_that_is_no_mapping_is_told_so() -> None:
+def test_a_file_that_is_not_a_mapping_is_reported() -> None:
     assert read("- a\n- b\n").mistakes[0].message == "the file must contain `key: value` lines"
 
 
@@ -101,5 +101,5 @@ def test_a_value_of_the_command_line_is_read_as_yaml() -> None:
     assert mistakes[0].where == "--set media.announce"
 
 
-def test_paths_read_as_people_write_them() -> None:
+def test_key_paths_are_printed_as_people_write_them() -> None:
     assert dotted(("media", "ice_servers", 0, "urls")) == "media.ice_servers[0].urls"

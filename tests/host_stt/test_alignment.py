@@ -64,7 +64,7 @@ def test_words_lie_where_their_tokens_begin() -> None:
         (["“", "你", "”"], "zh", ["“你”"]),
     ],
 )
-def test_marks_and_pieces_join_the_word_they_belong_to(
+def test_punctuation_and_word_pieces_are_joined_to_their_word(
     pieces: list[str], language: str, expected: list[str]
 ) -> None:
     words = words_of(pieces, [10 * (i + 1) for i in range(len(pieces) + 1)], language)
@@ -76,7 +76,7 @@ def test_only_scripts_without_spaces_give_words_without_one() -> None:
     assert [w.leading_space for w in words_of(["你", "好"], [1, 2, 3], "zh")] == [False, False]
 
 
-def test_a_mark_neither_lengthens_its_word_nor_changes_its_probability() -> None:
+def test_punctuation_does_not_change_the_length_or_probability_of_a_word() -> None:
     (word,) = words_of([" gate", "."], [10, 50, 150])
     assert (word.end_sample, word.probability) == (50 * 320, 0.9)
 
@@ -91,7 +91,7 @@ def test_no_words_come_from_no_tokens() -> None:
 
 
 @given(st.lists(st.integers(0, 1500), min_size=4, max_size=4))
-def test_whatever_the_alignment_says_words_are_in_order_and_inside(starts: list[int]) -> None:
+def test_words_are_in_order_and_inside_the_window_for_any_alignment(starts: list[int]) -> None:
     words = words_of([" one", " two", " three"], starts, start_sample=5)
     floor = 5
     for word in words:

@@ -36,7 +36,7 @@ def test_a_model_goes_through_a_file_unchanged(exported: Path, tmp_path: Path) -
         assert (added / name).read_bytes() == (STARTER_FOLDER / name).read_bytes()
 
 
-def test_it_can_be_added_under_another_name(exported: Path, tmp_path: Path) -> None:
+def test_an_exported_model_can_be_added_under_another_name(exported: Path, tmp_path: Path) -> None:
     assert add_model(exported, tmp_path / "models", "yours").name == "yours"
 
 
@@ -47,12 +47,12 @@ def test_the_same_model_gives_the_same_file(exported: Path, tmp_path: Path) -> N
     assert (tmp_path / "again.tar").read_bytes() == exported.read_bytes()
 
 
-def test_a_file_that_is_there_is_not_written_over(exported: Path) -> None:
+def test_an_existing_file_is_not_overwritten(exported: Path) -> None:
     with pytest.raises(ModelError, match="exists already"):
         export_model("mine", STARTER_FOLDER, exported)
 
 
-def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_incomplete_file(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 512) as disk:
         with pytest.raises(OSError, match="No space"):
             export_model("mine", STARTER_FOLDER, disk / "mine.tar")
@@ -140,7 +140,7 @@ def members_like(all_members: Members) -> Members:
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_an_archive_that_is_not_as_exported_is_refused(exported: Path, tmp_path: Path, kind: str) -> None:
+def test_an_archive_with_changed_content_is_refused(exported: Path, tmp_path: Path, kind: str) -> None:
     change, sentence = CHANGES[kind]
     with pytest.raises(ModelError, match=sentence):
         add_model(rewritten(exported, change), tmp_path / "models")
@@ -157,13 +157,13 @@ def test_a_file_that_is_cut_short_is_refused(exported: Path, tmp_path: Path, kep
         add_model(exported, tmp_path / "models")
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.zip").write_bytes(b"PK\x03\x04" + bytes(2000))
     with pytest.raises(ModelDamaged, match="is not a model that `host-stt model export` wrote"):
         add_model(tmp_path / "model.zip", tmp_path / "models")
 
 
-def test_the_manifest_names_what_a_folder_holds_of_a_model(tmp_path: Path) -> None:
+def test_the_manifest_lists_the_model_files_of_a_folder(tmp_path: Path) -> None:
     shutil.copytree(STARTER_FOLDER, tmp_path / "copy")
     (tmp_path / "copy" / "notes.txt").write_text("not ours")
     stated = json.loads(written("mine", tmp_path / "copy"))

@@ -57,7 +57,7 @@ def test_more_channels_lead_to_a_smaller_model(here: Here, config: EngineConfig)
     assert resolve_model(config.model_copy(update={"channels_expected": 24})).name == "base"
 
 
-def test_where_none_is_fast_enough_the_fastest_is_chosen_and_the_reason_says_so(
+def test_the_fastest_model_is_chosen_when_none_is_fast_enough_and_the_reason_says_so(
     here: Here, config: EngineConfig
 ) -> None:
     here("base", SLOW_S)
@@ -104,9 +104,7 @@ def test_a_model_of_unknown_accuracy_is_never_chosen_by_auto(here: Here, config:
     assert [(one.name, one.is_chosen) for one in model.available] == [("mine", False)]
 
 
-def test_a_named_model_is_used_whatever_it_costs_and_the_others_are_listed(
-    here: Here, config: EngineConfig
-) -> None:
+def test_a_named_model_is_used_also_when_it_is_too_slow(here: Here, config: EngineConfig) -> None:
     here("base", FAST_S)
     here("small", SLOWER_S)
     model = resolve_model(config.model_copy(update={"model": "small"}))
@@ -121,9 +119,7 @@ def test_a_named_folder_elsewhere_is_listed_too(here: Here, config: EngineConfig
     assert [(one.path == folder, one.is_chosen) for one in model.available] == [(False, False), (True, True)]
 
 
-def test_a_model_that_is_here_is_measured_at_the_first_start_alone(
-    config: EngineConfig, tmp_path: Path
-) -> None:
+def test_an_installed_model_is_measured_at_the_first_start_only(config: EngineConfig, tmp_path: Path) -> None:
     add_starter_as("base", config.models_dir, tmp_path)
     seen: list[str] = []
     first = resolve_model(config, None, seen.append)
@@ -132,7 +128,7 @@ def test_a_model_that_is_here_is_measured_at_the_first_start_alone(
     assert seen == ["base"]
 
 
-def test_a_model_that_cannot_be_measured_gives_way_to_one_that_can(
+def test_a_model_that_cannot_be_measured_is_not_chosen_when_another_one_can(
     here: Here, config: EngineConfig, tmp_path: Path
 ) -> None:
     here("base", FAST_S)
@@ -143,7 +139,9 @@ def test_a_model_that_cannot_be_measured_gives_way_to_one_that_can(
     assert [one.note.startswith("small cannot be measured: ") for one in model.available] == [True, False]
 
 
-def test_a_model_that_alone_is_here_is_used_without_a_cost(config: EngineConfig, tmp_path: Path) -> None:
+def test_the_only_installed_model_is_used_without_a_measured_cost(
+    config: EngineConfig, tmp_path: Path
+) -> None:
     small = add_starter_as("small", config.models_dir, tmp_path)
     (small / "model.bin").write_bytes(b"no weights")
     model: ResolvedModel = resolve_model(config)

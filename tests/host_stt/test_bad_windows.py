@@ -101,7 +101,7 @@ async def answers_of(url: str, *frames: bytes) -> list[Answer]:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_mistake_is_answered_alone_and_its_neighbours_are_read(
+def test_each_bad_window_gets_its_own_error_and_the_next_windows_are_decoded(
     url: str, bad: bytes, code: str, window_id: str
 ) -> None:
     good, other = encode_window(window("before")), encode_window(window("after", channel="C02"))
@@ -113,7 +113,7 @@ def test_each_mistake_is_answered_alone_and_its_neighbours_are_read(
     assert len(error.message) > 10
 
 
-def test_an_hour_in_one_window_is_refused_by_its_id_and_the_next_one_is_read(url: str) -> None:
+def test_a_window_of_one_hour_is_refused_and_the_next_window_is_decoded(url: str) -> None:
     hour = frame(bytes(4 * HOUR_S * SAMPLE_RATE), encoding="pcm_f32le")
     error, after = asyncio.run(answers_of(url, hour, GOOD))
     assert isinstance(error, WindowError)
@@ -147,9 +147,7 @@ frames = st.one_of(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(frames, min_size=1, max_size=8))
-def test_whatever_comes_every_frame_is_answered_once_and_a_good_window_is_read(
-    url: str, sent: list[bytes]
-) -> None:
+def test_every_frame_gets_one_response_and_a_good_window_is_decoded(url: str, sent: list[bytes]) -> None:
     # Each good window has a channel of its own: a fuzzed interim may be replaced by a newer one.
     answers = asyncio.run(answers_of(url, *sent, encode_window(window("good", channel="good"))))
     assert len(answers) == len(sent) + 1

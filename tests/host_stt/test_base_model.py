@@ -29,7 +29,7 @@ def test_without_an_index_the_test_is_skipped_elsewhere(monkeypatch: pytest.Monk
         base_model_or_report()
 
 
-def test_a_folder_that_is_named_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_model_folder_from_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shutil.copytree(STARTER_FOLDER, tmp_path / "mine")
     monkeypatch.setenv("HOST_STT_BASE_MODEL", str(tmp_path / "mine"))
     assert base_model_or_report() == tmp_path / "mine"

@@ -47,7 +47,7 @@ def test_a_value_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
         EngineConfig(**wrong)
 
 
-def test_it_cannot_be_changed_afterwards_and_hides_its_token() -> None:
+def test_the_configuration_is_frozen_and_does_not_print_its_token() -> None:
     config = EngineConfig.model_validate({"token": "s3cret"})
     assert "s3cret" not in repr(config) + str(config.model_dump())
     with pytest.raises(ValidationError):

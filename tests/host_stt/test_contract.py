@@ -73,7 +73,7 @@ errors = st.builds(WindowError, id=names, code=names, message=texts, is_retryabl
 
 
 @given(windows)
-def test_a_window_comes_back_as_it_went(w: Window) -> None:
+def test_a_decoded_window_equals_the_encoded_one(w: Window) -> None:
     back = decode_window(encode_window(w))
     assert back.samples.dtype == w.samples.dtype
     np.testing.assert_array_equal(back.samples, w.samples)
@@ -82,7 +82,7 @@ def test_a_window_comes_back_as_it_went(w: Window) -> None:
 
 
 @given(st.one_of(transcripts, errors))
-def test_an_answer_comes_back_as_it_went(answer: Answer) -> None:
+def test_a_decoded_result_equals_the_encoded_one(answer: Answer) -> None:
     assert decode_answer(encode_answer(answer)) == answer
 
 
@@ -175,7 +175,7 @@ def test_each_mistake_has_its_code_and_names_the_window(
     "text",
     ["", "{", "[]", "{}", "1", '{"v":2,"type":"error"}', '{"v":1,"type":"transcript","id":"x"}', '{"v":1}'],
 )
-def test_an_answer_that_is_none_is_a_contract_error(text: str) -> None:
+def test_text_that_is_no_result_raises_a_contract_error(text: str) -> None:
     with pytest.raises(ContractError):
         decode_answer(text)
 

@@ -13,7 +13,7 @@ def test_the_cost_of_a_machine_is_learnt_from_its_calls() -> None:
         assert abs(cost.predict_s(False, 10, rows) - truth) < 0.1 * truth
 
 
-def test_a_machine_that_slows_down_is_believed_after_a_few_calls() -> None:
+def test_the_cost_follows_a_slower_machine_after_a_few_calls() -> None:
     cost = CostModel()
     for _ in range(50):
         cost.observe(False, 10, 4, 0.050)
@@ -22,7 +22,7 @@ def test_a_machine_that_slows_down_is_believed_after_a_few_calls() -> None:
     assert cost.predict_s(False, 10, 4) > 0.150
 
 
-def test_what_finals_cost_says_nothing_of_interims() -> None:
+def test_the_cost_of_finals_does_not_change_the_cost_of_interims() -> None:
     cost = CostModel()
     before = cost.predict_s(False, 10, 1)
     for _ in range(50):
@@ -31,6 +31,6 @@ def test_what_finals_cost_says_nothing_of_interims() -> None:
     assert cost.predict_s(True, 10, 1) > 2.5
 
 
-def test_a_longer_window_is_thought_dearer_before_anything_ran() -> None:
+def test_a_longer_window_has_a_higher_cost_before_any_call() -> None:
     cost = CostModel()
     assert cost.predict_s(True, 30, 1) > cost.predict_s(True, 10, 1)

@@ -60,7 +60,7 @@ def test_a_missing_cublas_is_fatal_on_a_gpu_and_nothing_on_a_cpu() -> None:
     assert verdicts(replace(ON_CPU, has_cublas=False)) == []
 
 
-def test_a_gpu_that_ctranslate2_cannot_see_is_told_and_fatal_only_when_it_was_asked_for() -> None:
+def test_a_gpu_that_ctranslate2_cannot_use_is_fatal_only_when_the_configuration_requires_it() -> None:
     unseen = replace(ON_CPU, gpus=(H200,))
     ((_, is_fatal),) = verdicts(unseen)
     assert not is_fatal
@@ -68,33 +68,33 @@ def test_a_gpu_that_ctranslate2_cannot_see_is_told_and_fatal_only_when_it_was_as
     assert verdicts(asked_for)[0][1]
 
 
-def test_a_cache_that_cannot_be_written_is_a_note_for_gpus_that_translate() -> None:
+def test_a_read_only_cache_is_a_note_for_gpus_that_compile_kernels() -> None:
     ((what, is_fatal),) = verdicts(replace(ON_GPU, is_cache_writable=False))
     assert "cache" in what and not is_fatal
 
 
-def test_empty_text_is_fatal_where_words_are_known_to_be_there() -> None:
+def test_empty_text_for_a_clip_with_speech_is_fatal() -> None:
     silent = replace(HEARD, text="")
     assert [fatal for _, fatal in verdicts(ON_GPU, silent)] == [True]
     assert verdicts(ON_CPU, silent, must_hear=False) == []
 
 
-def test_a_failed_decode_is_fatal_and_comes_with_what_was_said() -> None:
+def test_a_failed_decode_is_fatal_and_reported_with_its_error() -> None:
     ((what, is_fatal),) = verdicts(ON_CPU, Decode("", "Library libcublas.so.12 is not found", 0.0, 2.0))
     assert "libcublas.so.12" in what and is_fatal
 
 
-def test_a_machine_slower_than_speech_is_told_so_with_a_way_out() -> None:
+def test_a_machine_slower_than_real_time_is_reported_with_a_solution() -> None:
     (problem,) = diagnose(ON_CPU, replace(HEARD, took_s=5.0), must_hear=True)
     assert not problem.is_fatal and "smaller model" in problem.fix
 
 
-def test_the_worst_comes_first() -> None:
+def test_the_most_severe_problem_comes_first() -> None:
     many = replace(ON_GPU, has_cublas=False, is_cache_writable=False)
     assert [fatal for _, fatal in verdicts(many)] == [True, False]
 
 
-def test_what_nvidia_smi_says_is_read_and_oddities_are_left_out() -> None:
+def test_the_output_of_nvidia_smi_is_parsed_and_unknown_lines_are_skipped() -> None:
     said = "NVIDIA H200, 580.159.04, 9.0, 143771\nnonsense\nGRID, N/A, [N/A], [N/A]\n"
     first, second = gpus_of(said)
     assert first == H200

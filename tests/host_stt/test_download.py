@@ -30,7 +30,7 @@ def assert_is_the_starter(folder: Path) -> None:
         assert (folder / name).read_bytes() == (STARTER_FOLDER / name).read_bytes()
 
 
-def test_our_hub_speaks_as_the_real_library_expects(hub_of: HubOf, tmp_path: Path) -> None:
+def test_the_test_hub_works_with_the_real_hub_library(hub_of: HubOf, tmp_path: Path) -> None:
     served = hub_of()
     folder = huggingface_hub.snapshot_download(
         SMALL, endpoint=served.url, cache_dir=tmp_path, allow_patterns=list(hub.FILES)
@@ -38,7 +38,7 @@ def test_our_hub_speaks_as_the_real_library_expects(hub_of: HubOf, tmp_path: Pat
     assert_is_the_starter(Path(folder))
 
 
-def test_a_download_arrives_whole_and_tells_how_far_it_is(hub_of: HubOf, tmp_path: Path) -> None:
+def test_a_download_is_complete_and_reports_its_progress(hub_of: HubOf, tmp_path: Path) -> None:
     hub_of()
     seen = fetched(tmp_path / "small")
     assert_is_the_starter(tmp_path / "small")
@@ -54,7 +54,7 @@ def test_a_cut_connection_resumes_where_it_was(hub_of: HubOf, tmp_path: Path) ->
     assert served.ranges() == [f"bytes={WEIGHTS // 2 + 1}-"]
 
 
-def test_a_second_run_resumes_what_the_first_left(hub_of: HubOf, tmp_path: Path) -> None:
+def test_a_second_run_resumes_an_unfinished_download(hub_of: HubOf, tmp_path: Path) -> None:
     hub_of(stall_at_byte=WEIGHTS // 2)
     with pytest.raises(HubUnreachable, match="resumes there"):
         fetched(tmp_path / "small", stall_s=0.3)
@@ -64,7 +64,7 @@ def test_a_second_run_resumes_what_the_first_left(hub_of: HubOf, tmp_path: Path)
     assert served.ranges() == [f"bytes={WEIGHTS // 2}-"]
 
 
-def test_a_server_without_ranges_begins_again(hub_of: HubOf, tmp_path: Path) -> None:
+def test_a_download_starts_again_when_the_server_has_no_range_requests(hub_of: HubOf, tmp_path: Path) -> None:
     part_bytes = WEIGHTS // 3
     served = hub_of(ignore_ranges=True)
     model = hub.ask(SMALL, 5)
@@ -88,7 +88,7 @@ def test_a_wrong_hash_removes_the_file_and_says_so(hub_of: HubOf, tmp_path: Path
     assert_is_the_starter(tmp_path / "small")
 
 
-def test_a_damaged_part_of_an_earlier_run_is_found_out(hub_of: HubOf, tmp_path: Path) -> None:
+def test_a_damaged_part_of_an_earlier_download_is_detected(hub_of: HubOf, tmp_path: Path) -> None:
     hub_of()
     weights = next(file for file in hub.ask(SMALL, 5).files if file.name == "model.bin")
     incoming = tmp_path / "small.incoming"
@@ -100,7 +100,7 @@ def test_a_damaged_part_of_an_earlier_run_is_found_out(hub_of: HubOf, tmp_path: 
     assert_is_the_starter(tmp_path / "small")
 
 
-def test_a_file_that_went_missing_is_said_to_be(hub_of: HubOf, tmp_path: Path) -> None:
+def test_a_file_that_is_missing_on_the_hub_is_named(hub_of: HubOf, tmp_path: Path) -> None:
     served = hub_of()
     model = hub.ask(SMALL, 5)
     served.without = ("tokenizer.json",)
@@ -117,7 +117,7 @@ def test_the_token_goes_to_the_hub_and_not_to_its_file_servers(
     assert served.file_server_tokens and set(served.file_server_tokens) == {""}
 
 
-def test_a_disk_that_is_too_small_is_said_to_be(
+def test_a_download_that_does_not_fit_the_disk_is_refused_with_a_message(
     hub_of: HubOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     hub_of()
@@ -127,7 +127,7 @@ def test_a_disk_that_is_too_small_is_said_to_be(
         fetched(tmp_path / "small")
 
 
-def test_two_downloads_at_once_make_one_model(hub_of: HubOf, tmp_path: Path) -> None:
+def test_two_parallel_downloads_install_one_model(hub_of: HubOf, tmp_path: Path) -> None:
     served = hub_of()
     model = hub.ask(SMALL, 5)
     threads = [threading.Thread(target=fetch, args=(model, tmp_path / "small", 5)) for _ in range(3)]

@@ -49,7 +49,7 @@ async def connected(url: str, session: aiohttp.ClientSession) -> aiohttp.ClientW
 
 
 @pytest.mark.net
-async def test_sigterm_finishes_what_waits_and_ends_with_zero() -> None:
+async def test_sigterm_decodes_waiting_windows_and_exits_with_status_zero() -> None:
     with running(decode_s=0.3, stop_grace_s=10) as (process, url):
         async with aiohttp.ClientSession() as session:
             ws = await connected(url, session)
@@ -66,7 +66,7 @@ async def test_sigterm_finishes_what_waits_and_ends_with_zero() -> None:
 
 
 @pytest.mark.net
-async def test_a_hang_ends_the_process_for_a_new_one() -> None:
+async def test_a_decode_that_hangs_ends_the_process() -> None:
     with running(fault="hang", fault_on_call=3, hang_s=0.5) as (process, url):
         async with aiohttp.ClientSession() as session:
             ws = await connected(url, session)
@@ -77,7 +77,7 @@ async def test_a_hang_ends_the_process_for_a_new_one() -> None:
 
 
 @pytest.mark.net
-async def test_a_native_crash_ends_the_process_not_a_thread() -> None:
+async def test_a_native_crash_ends_the_whole_process() -> None:
     with running(fault="exit", fault_on_call=3) as (process, url):
         async with aiohttp.ClientSession() as session:
             ws = await connected(url, session)
@@ -142,7 +142,7 @@ def page_faults(pid: int) -> int:
 
 @pytest.mark.net
 @pytest.mark.model
-async def test_a_bare_machine_serves_the_starter_and_says_why(tmp_path: Path) -> None:
+async def test_a_machine_without_models_serves_the_starter_model_and_says_why(tmp_path: Path) -> None:
     began = time.monotonic()
     with running(models_dir=str(tmp_path), device="cpu") as (_, url):
         async with aiohttp.ClientSession() as session:

@@ -35,11 +35,11 @@ def read(engine: FakeEngine, w: Window) -> Transcript:
     return answer
 
 
-def test_it_is_an_engine() -> None:
+def test_the_fake_engine_implements_the_engine_protocol() -> None:
     assert isinstance(FakeEngine(), Engine)
 
 
-def test_a_perfect_ear_hears_the_script_with_its_times() -> None:
+def test_without_errors_the_fake_returns_the_script_with_its_times() -> None:
     script = script_of(TEXT)
     answer = read(FakeEngine(script), window(0, 10))
     assert answer.text == TEXT
@@ -47,7 +47,7 @@ def test_a_perfect_ear_hears_the_script_with_its_times() -> None:
     assert answer.end_reason is EndReason.COMPLETE
 
 
-def test_a_window_hears_only_its_own_range() -> None:
+def test_a_window_gets_only_the_words_in_its_range() -> None:
     answer = read(FakeEngine(script_of("one two three four")), window(0.4, 1.2))
     assert answer.text == "two three"
 
@@ -70,14 +70,14 @@ def test_each_channel_may_have_its_own_script() -> None:
     assert read(engine, window(0, 2)).text == "one"
 
 
-def test_an_unknown_language_is_that_windows_error_alone() -> None:
+def test_an_unknown_language_fails_only_its_own_window() -> None:
     first, second = FakeEngine(script_of("one")).decode([window(0, 2, language="xx"), window(0, 2)])
     assert isinstance(first, WindowError) and first.code == "unknown_language" and not first.is_retryable
     assert isinstance(second, Transcript)
 
 
 @given(start=st.integers(0, 5), length=st.integers(1, 10), seed=st.integers(0, 2**31))
-def test_whatever_it_mishears_times_stay_inside_the_window_and_in_order(
+def test_times_stay_inside_the_window_and_in_order_with_any_errors(
     start: int, length: int, seed: int
 ) -> None:
     w = window(start, start + length)
@@ -88,7 +88,7 @@ def test_whatever_it_mishears_times_stay_inside_the_window_and_in_order(
         last = word.start_sample
 
 
-def test_the_same_window_is_always_read_the_same_way() -> None:
+def test_the_same_window_always_gets_the_same_text() -> None:
     engine = FakeEngine(script_of(TEXT), WHISPER_LIKE, 7)
     first = read(engine, window(0, 3))
     read(engine, window(1, 4))
@@ -106,13 +106,13 @@ def test_the_same_window_is_always_read_the_same_way() -> None:
         (FakeErrors(repeat_tail=1.0), "one two three four"),
     ],
 )
-def test_each_error_does_what_its_name_says(errors: FakeErrors, expected: str) -> None:
+def test_each_kind_of_error_changes_the_text_as_named(errors: FakeErrors, expected: str) -> None:
     text = read(FakeEngine(script_of("one two three four"), errors, 3), window(0, 1.35)).text
     assert text.startswith(expected)
     assert (len(text) > len(expected)) is (errors.repeat_tail > 0)
 
 
-def test_it_raises_on_the_call_it_was_told_to() -> None:
+def test_the_fault_is_raised_on_the_configured_call() -> None:
     engine = FakeEngine(script_of("one"), fault=FakeFault.RAISE, fault_on_call=2)
     read(engine, window(0, 2))
     with pytest.raises(EngineError):
@@ -120,7 +120,7 @@ def test_it_raises_on_the_call_it_was_told_to() -> None:
     assert read(engine, window(0, 2)).text == "one"
 
 
-def test_a_hang_lasts_until_it_is_closed() -> None:
+def test_a_hang_lasts_until_the_engine_is_closed() -> None:
     engine = FakeEngine(fault=FakeFault.HANG)
     ended = threading.Event()
 

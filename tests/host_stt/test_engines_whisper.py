@@ -62,14 +62,14 @@ def spoken(text: str = PHRASE, lang: str = "en", before_s: float = 0.5, after_s:
 # --- what is said -------------------------------------------------------------------------------------
 
 
-def test_it_is_an_engine_that_knows_two_languages(engine: WhisperEngine) -> None:
+def test_the_whisper_engine_has_two_languages(engine: WhisperEngine) -> None:
     assert isinstance(engine, Engine)
     assert engine.languages == ("en", "ko")
     assert (engine.model, engine.device, engine.compute_type) == ("starter", Device.CPU, "int8")
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_phrase_is_read(engine: WhisperEngine, priority: Priority) -> None:
+def test_an_english_phrase_is_transcribed(engine: WhisperEngine, priority: Priority) -> None:
     answer = read(engine, window(samples=spoken(), priority=priority, language="en"))
     assert answer.text == PHRASE
     assert answer.end_reason is EndReason.COMPLETE
@@ -78,24 +78,24 @@ def test_a_phrase_is_read(engine: WhisperEngine, priority: Priority) -> None:
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_korean_phrase_is_read(engine: WhisperEngine, priority: Priority) -> None:
+def test_a_korean_phrase_is_transcribed(engine: WhisperEngine, priority: Priority) -> None:
     answer = read(engine, window(samples=spoken(KOREAN, "ko"), priority=priority, language="ko"))
     assert answer.text == KOREAN
 
 
-def test_int16_is_read_as_float_is(engine: WhisperEngine) -> None:
+def test_int16_samples_give_the_same_text_as_float_samples(engine: WhisperEngine) -> None:
     samples = (spoken() * 32767).astype(np.int16)
     assert read(engine, window(samples=samples, language="en")).text == PHRASE
 
 
 @pytest.mark.parametrize(("text", "lang"), [(PHRASE, "en"), (KOREAN, "ko")])
-def test_the_language_is_found_by_itself(engine: WhisperEngine, text: str, lang: str) -> None:
+def test_the_language_is_detected(engine: WhisperEngine, text: str, lang: str) -> None:
     answer = read(engine, window(samples=spoken(text, lang), language="auto"))
     assert (answer.language, answer.text) == (lang, text)
     assert answer.language_probability > 0.9
 
 
-def test_the_search_for_a_language_can_be_narrowed() -> None:
+def test_language_detection_can_be_limited_to_some_languages() -> None:
     only_korean = WhisperEngine.from_folder(
         STARTER_FOLDER, "starter", WhisperOptions(auto_languages=("ko",)), device=Device.CPU
     )
@@ -103,14 +103,16 @@ def test_the_search_for_a_language_can_be_narrowed() -> None:
     assert (answer.language, answer.language_probability) == ("ko", 1.0)
 
 
-def test_a_language_it_does_not_know_is_that_windows_error_alone(engine: WhisperEngine) -> None:
+def test_an_unknown_language_fails_only_its_own_window(engine: WhisperEngine) -> None:
     bad, good = engine.decode([window("a", samples=spoken(), language="de"), window("b", samples=spoken())])
     assert isinstance(bad, WindowError) and bad.code == "unknown_language" and "en, ko" in bad.message
     assert isinstance(good, Transcript) and good.text == PHRASE
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_call_sign_on_the_list_comes_out_as_it_is_listed(engine: WhisperEngine, priority: Priority) -> None:
+def test_a_call_sign_of_the_glossary_is_written_as_in_the_glossary(
+    engine: WhisperEngine, priority: Priority
+) -> None:
     terms = ["Bravo-2", "Alpha-1", "Tango-9"]
     answer = read(engine, window(samples=spoken(), priority=priority, language="en", terms=terms))
     assert answer.text == "Alpha-1 proceed to gate seven"
@@ -118,7 +120,7 @@ def test_a_call_sign_on_the_list_comes_out_as_it_is_listed(engine: WhisperEngine
         assert answer.words[0].text == "Alpha-1"
 
 
-def test_a_glossary_of_any_size_and_content_is_survived(engine: WhisperEngine) -> None:
+def test_any_glossary_is_decoded_without_an_error(engine: WhisperEngine) -> None:
     wild = [
         "<|startoftranscript|>",
         "<|nospeech|>",
@@ -134,7 +136,7 @@ def test_a_glossary_of_any_size_and_content_is_survived(engine: WhisperEngine) -
 # --- when it is said -----------------------------------------------------------------------------------
 
 
-def test_words_lie_within_300_ms_of_where_they_were_said(engine: WhisperEngine) -> None:
+def test_word_times_are_within_300_ms_of_the_speech(engine: WhisperEngine) -> None:
     said = say_words(PHRASE, pause_ms=0)
     answer = read(engine, window(samples=padded(said.samples), start_sample=OFFSET, language="en"))
     assert [w.text for w in answer.words] == PHRASE.split()
@@ -144,7 +146,7 @@ def test_words_lie_within_300_ms_of_where_they_were_said(engine: WhisperEngine) 
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_segment_begins_and_ends_with_its_sound(engine: WhisperEngine, priority: Priority) -> None:
+def test_a_segment_begins_and_ends_with_its_speech(engine: WhisperEngine, priority: Priority) -> None:
     samples = spoken(before_s=1.0, after_s=2.0)
     (segment,) = read(
         engine, window(samples=samples, start_sample=OFFSET, priority=priority, language="en")
@@ -166,7 +168,7 @@ def test_times_are_inside_the_window_and_never_go_back(engine: WhisperEngine, te
     assert answer.words and answer.words[-1].end_sample > OFFSET + len(samples) // 2
 
 
-def test_the_words_make_the_text(engine: WhisperEngine) -> None:
+def test_the_joined_words_are_the_text(engine: WhisperEngine) -> None:
     for text, lang in ((PHRASE, "en"), (KOREAN, "ko")):
         answer = read(engine, window(samples=spoken(text, lang), language=lang))
         assert " ".join(w.text for w in answer.words) == answer.text
@@ -198,13 +200,13 @@ def test_hiss_gives_no_text(engine: WhisperEngine, level: float) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 159, 160, 161, 399, 400, 16000])
-def test_a_window_of_any_length_is_survived(engine: WhisperEngine, n: int) -> None:
+def test_a_window_of_any_length_is_decoded_without_an_error(engine: WhisperEngine, n: int) -> None:
     loud = np.random.default_rng(1).uniform(-1, 1, n).astype(np.float32)
     for priority in Priority:
         assert isinstance(engine.decode([window(samples=loud, priority=priority)])[0], Transcript)
 
 
-def test_the_loudest_thirty_seconds_are_survived(engine: WhisperEngine) -> None:
+def test_thirty_seconds_at_full_scale_are_decoded_without_an_error(engine: WhisperEngine) -> None:
     square = np.where(np.arange(30 * 16000) // 20 % 2, 1.0, -1.0).astype(np.float32)
     assert isinstance(engine.decode([window(samples=square)])[0], Transcript)
 
@@ -228,7 +230,9 @@ def mixed_windows() -> list[Window]:
     ]
 
 
-def test_windows_decoded_together_read_as_alone(engine: WhisperEngine, stock_ways: WhisperEngine) -> None:
+def test_windows_in_one_batch_get_the_same_text_as_alone(
+    engine: WhisperEngine, stock_ways: WhisperEngine
+) -> None:
     for each in (engine, stock_ways):
         together = each.decode(mixed_windows())
         alone = [each.decode([w])[0] for w in mixed_windows()]
@@ -236,7 +240,7 @@ def test_windows_decoded_together_read_as_alone(engine: WhisperEngine, stock_way
         assert [text_and_times(a) for a in together] == [text_and_times(a) for a in alone]
 
 
-def test_a_row_of_a_batch_gives_the_tokens_it_gives_alone(
+def test_a_row_of_a_batch_gets_the_same_tokens_as_alone(
     engine: WhisperEngine, stock_ways: WhisperEngine
 ) -> None:
     """Languages and prompts of one length in one call of the model, against a call each."""
@@ -255,7 +259,7 @@ def test_a_row_of_a_batch_gives_the_tokens_it_gives_alone(
 
 
 @pytest.mark.parametrize("seconds", [1, 5, 10, 28])
-def test_a_row_that_never_ends_holds_its_call_no_longer_than_its_cap(
+def test_a_row_without_an_end_stops_at_its_token_limit(
     stock_ways: WhisperEngine, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     """CTranslate2 makes min(max_length / 2, max_length - prompt) tokens: with and without a prompt."""
@@ -277,11 +281,11 @@ def text_and_times(answer: Answer) -> object:
     return answer.text, answer.language, [(s.start_sample, s.end_sample) for s in answer.segments]
 
 
-def test_the_stock_ways_read_the_phrase_too(stock_ways: WhisperEngine) -> None:
+def test_other_decoding_methods_also_transcribe_the_phrase(stock_ways: WhisperEngine) -> None:
     assert read(stock_ways, window(samples=spoken(), language="en")).text == PHRASE
 
 
-def test_a_reading_that_runs_into_the_cap_is_read_again_and_ends(
+def test_a_result_that_reaches_the_token_limit_is_decoded_again(
     engine: WhisperEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(WhisperEngine, "_token_cap", lambda self, row, language: 4)
@@ -331,7 +335,7 @@ def three_windows() -> list[Window]:
     ]
 
 
-def test_only_the_failing_row_is_read_at_a_temperature(
+def test_only_a_rejected_row_is_decoded_again_with_a_temperature(
     engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     untouched = [text_and_times(answer) for answer in engine.decode(three_windows())]
@@ -346,7 +350,7 @@ def test_only_the_failing_row_is_read_at_a_temperature(
     assert [text_and_times(answers[i]) for i in (0, 2)] == [untouched[i] for i in (0, 2)]
 
 
-def test_answers_that_stand_are_given_before_a_failing_row_is_read_again(
+def test_accepted_results_are_sent_before_a_rejected_row_is_decoded_again(
     engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     capped_while(monkeypatch, lambda row: row.window.id == "b" and not row.plan.temperature)
@@ -364,7 +368,7 @@ def test_answers_that_stand_are_given_before_a_failing_row_is_read_again(
     assert isinstance(answers[1], Transcript) and answers[1].text
 
 
-def test_when_chance_finds_nothing_better_the_careful_reading_stands(
+def test_the_first_result_is_kept_when_sampling_finds_no_better_one(
     engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     capped_while(monkeypatch, lambda row: True)
@@ -373,11 +377,11 @@ def test_when_chance_finds_nothing_better_the_careful_reading_stands(
     assert answer.end_reason is EndReason.TOKEN_CAP and PHRASE.startswith(answer.text)
 
 
-def test_the_warm_up_clip_is_heard(engine: WhisperEngine) -> None:
+def test_the_warm_up_clip_is_transcribed(engine: WhisperEngine) -> None:
     warm_up(engine, must_hear=True)
 
 
-def test_wider_search_reads_the_same(engine: WhisperEngine) -> None:
+def test_a_larger_beam_gives_the_same_text(engine: WhisperEngine) -> None:
     wide = WhisperEngine.from_folder(
         STARTER_FOLDER, "starter", WhisperOptions(beam_size=5), device=Device.CPU
     )
@@ -387,7 +391,7 @@ def test_wider_search_reads_the_same(engine: WhisperEngine) -> None:
 # --- what `auto` means ---------------------------------------------------------------------------------
 
 
-def test_auto_is_settled_by_us() -> None:
+def test_automatic_settings_are_resolved_before_loading() -> None:
     assert resolve_compute_type(Device.CPU, "auto") == "int8"
     assert resolve_compute_type(Device.CPU, "float32") == "float32"
     assert resolve_device(Device.CPU) is Device.CPU
@@ -417,7 +421,7 @@ def test_a_folder_that_cannot_be_loaded_raises(tmp_path: Path) -> None:
 # --- what is relied on in the libraries ----------------------------------------------------------------
 
 
-def test_ctranslate2_still_takes_and_gives_what_we_use() -> None:
+def test_ctranslate2_has_the_interface_that_the_engine_uses() -> None:
     whisper = ctranslate2.models.Whisper
     for name in ("encode", "generate", "align", "detect_language", "unload_model"):
         assert callable(getattr(whisper, name))
@@ -430,7 +434,7 @@ def test_ctranslate2_still_takes_and_gives_what_we_use() -> None:
     assert hasattr(ctranslate2.StorageView, "to_device") and ctranslate2.Device.cpu
 
 
-def test_faster_whisper_still_has_the_pieces_we_use(engine: WhisperEngine) -> None:
+def test_faster_whisper_has_the_functions_that_the_engine_uses(engine: WhisperEngine) -> None:
     tokenizer = engine._loaded.tokenizers["en"]
     assert isinstance(tokenizer, Tokenizer) and tokenizer.language_code == "en"
     assert tokenizer.sot_sequence == [tokenizer.sot, tokenizer.language, tokenizer.task]

@@ -55,7 +55,7 @@ def test_silence_gives_no_window() -> None:
     assert cut(np.zeros(0, np.float32)) == []
 
 
-def test_a_recording_shorter_than_a_frame_is_heard() -> None:
+def test_a_recording_shorter_than_a_frame_gives_one_window() -> None:
     (piece,) = cut(made((0.01, 0.9)))
     assert (piece.start_sample, len(piece.samples)) == (0, 160)
 
@@ -65,7 +65,7 @@ def test_a_recording_shorter_than_a_frame_is_heard() -> None:
     st.lists(st.tuples(st.floats(0.05, 9), st.sampled_from([0.0, 0.25, 0.5, 0.9])), min_size=1, max_size=12),
     st.integers(1_000, 100_000),
 )
-def test_windows_hold_all_speech_in_order_and_never_too_much(
+def test_windows_contain_all_speech_in_order_within_the_length_limit(
     stretches: list[tuple[float, float]], step: int
 ) -> None:
     samples = made(*stretches)
@@ -81,7 +81,7 @@ def test_windows_hold_all_speech_in_order_and_never_too_much(
     assert spans(pieces) == spans(cut(samples, step=7 * SAMPLE_RATE))
 
 
-def test_the_detector_hears_phrases_and_nothing_between_them() -> None:
+def test_the_detector_finds_the_phrases_and_no_speech_between_them() -> None:
     samples, said = spoken_phrases(
         ["alpha one proceed to gate seven", "bravo two hold position"], pause_s=2.5
     )
@@ -93,7 +93,7 @@ def test_the_detector_hears_phrases_and_nothing_between_them() -> None:
         assert phrase.end_s - 0.2 < piece.end_sample / SAMPLE_RATE < phrase.end_s + 0.6
 
 
-def test_the_detector_leaves_what_it_is_given_as_it_was() -> None:
+def test_the_detector_does_not_change_its_input() -> None:
     samples = np.full(40 * FRAME, 0.1, np.float32)
     detector = Detector()
     assert len(detector(samples)) == len(detector(samples)) == 40

@@ -94,7 +94,7 @@ def test_json_is_the_default_and_holds_the_text(
     assert answer.usage.seconds == pytest.approx(radio[1][-1].end_s + 1.2, abs=1)
 
 
-def test_text_srt_and_vtt_come_as_they_are(
+def test_text_srt_and_vtt_have_their_content_types(
     client: openai.OpenAI, radio: tuple[bytes, list[SpokenPhrase]]
 ) -> None:
     text = ask(client, radio[0], response_format="text")
@@ -138,7 +138,7 @@ def test_a_stream_gives_the_text_in_parts_and_then_whole(
     assert words_off(events[-1].text, " ".join(ENGLISH)) <= 0.1
 
 
-def test_korean_is_heard_and_named(client: openai.OpenAI) -> None:
+def test_korean_is_transcribed_and_its_language_named(client: openai.OpenAI) -> None:
     samples, _ = spoken_phrases(KOREAN, "ko")
     for language in (openai.omit, "ko", "korean"):
         answer = ask(client, wav(samples), response_format="verbose_json", language=language)
@@ -146,7 +146,7 @@ def test_korean_is_heard_and_named(client: openai.OpenAI) -> None:
         assert jiwer.cer(" ".join(KOREAN), answer.text) <= 0.15
 
 
-def test_three_minutes_are_read_whole_and_every_phrase_lies_in_its_place(client: openai.OpenAI) -> None:
+def test_three_minutes_are_transcribed_completely_with_correct_times(client: openai.OpenAI) -> None:
     texts = CALLS * 8
     samples, said = spoken_phrases(texts)
     assert len(samples) > 180 * 16_000
@@ -202,7 +202,7 @@ def test_granularities_are_taken_as_form_libraries_write_lists(
     assert (bool(answer.words), bool(answer.segments)) == (has_words, has_segments)
 
 
-def test_a_base_url_without_v1_leads_here_too(url: str, radio: tuple[bytes, list[SpokenPhrase]]) -> None:
+def test_a_base_url_without_v1_works_too(url: str, radio: tuple[bytes, list[SpokenPhrase]]) -> None:
     with openai.OpenAI(base_url=f"{url}/", api_key="none", max_retries=0) as client:
         assert words_off(ask(client, radio[0]).text, " ".join(ENGLISH)) <= 0.1
 
@@ -236,7 +236,7 @@ def test_a_recording_that_breaks_off_says_so_in_every_form(
     assert ask(client, whole).is_complete is True
 
 
-def test_speech_on_the_second_track_is_read_and_the_track_named(
+def test_speech_on_the_second_track_is_transcribed_and_the_track_named(
     client: openai.OpenAI, tmp_path: Path
 ) -> None:
     speech = spoken_phrases(ENGLISH)[0]
@@ -250,7 +250,7 @@ def test_speech_on_the_second_track_is_read_and_the_track_named(
 
 
 @pytest.mark.parametrize("dbfs", [-46, -52])
-def test_quiet_speech_is_heard(client: openai.OpenAI, dbfs: int) -> None:
+def test_quiet_speech_is_transcribed(client: openai.OpenAI, dbfs: int) -> None:
     speech = spoken_phrases(ENGLISH)[0]
     quiet = speech * np.float32(10 ** (dbfs / 20) / np.abs(speech).max())
     assert words_off(ask(client, wav(quiet)).text, " ".join(ENGLISH)) <= 0.2
@@ -314,7 +314,7 @@ PIECES = [
         (b"--x--\r\n", "multipart/form-data", 400),
     ],
 )
-async def test_a_body_that_is_no_form_is_refused(
+async def test_a_body_that_is_not_a_form_is_refused(
     url: str, body: bytes, content_type: str, status: int
 ) -> None:
     async with (
@@ -327,7 +327,7 @@ async def test_a_body_that_is_no_form_is_refused(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=st.binary(max_size=300) | st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join))
-def test_whatever_comes_as_a_form_is_answered_and_harms_nobody(url: str, body: bytes) -> None:
+def test_any_form_gets_a_response_and_later_requests_work(url: str, body: bytes) -> None:
     async def post() -> int:
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         async with (
@@ -384,7 +384,7 @@ class Flaky(FakeEngine):
         super()._have_fault()
 
 
-async def test_a_caller_who_leaves_ends_the_work_and_leaves_no_file(
+async def test_a_caller_that_disconnects_ends_the_job_and_leaves_no_file(
     calls: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -398,7 +398,7 @@ async def test_a_caller_who_leaves_ends_the_work_and_leaves_no_file(
         assert engine.calls <= decoded + 1
 
 
-async def test_more_recordings_than_there_is_room_for_are_sent_away_for_a_while(calls: bytes) -> None:
+async def test_recordings_over_the_limit_are_refused_with_retry_after(calls: bytes) -> None:
     engine = FakeEngine(script_of("one two three"), decode_s=0.2)
     async with serving(engine=engine, batch_max=1) as client:
         answers = await asyncio.gather(
@@ -419,7 +419,7 @@ async def test_recordings_need_the_token_and_a_model() -> None:
         assert (answer.status, (await answer.json())["error"]["code"]) == (503, "not_ready")
 
 
-async def test_an_upload_over_the_limit_is_refused_before_and_while_it_comes(
+async def test_an_upload_over_the_limit_is_refused_by_its_header_or_while_it_arrives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("host_stt.files.door.FilesConfig", lambda: FilesConfig(bytes_max=100_000))
@@ -443,7 +443,7 @@ async def test_an_upload_over_the_limit_is_refused_before_and_while_it_comes(
     assert left_in(tmp_path) == []
 
 
-async def test_an_upload_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stalled_upload_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("host_stt.files.door.FilesConfig", lambda: FilesConfig(upload_stall_s=0.2))
 
     async def stalling() -> Any:

@@ -38,7 +38,7 @@ def recording(*parts: Part, seconds: float = 60) -> Recording:
 TWO = recording(part("alpha one, hold position.", 1.5), part("bravo two <copies> & waits --> here", 3661.25))
 
 
-def test_subtitles_are_what_independent_readers_take_them_for() -> None:
+def test_independent_libraries_read_the_subtitles_with_the_same_content() -> None:
     first, second = srt.parse(written(TWO, Format.SRT))
     assert (first.index, first.content, first.start.total_seconds()) == (1, "alpha one, hold position.", 1.5)
     assert (second.index, second.start.total_seconds()) == (2, 3661.25)
@@ -49,7 +49,7 @@ def test_subtitles_are_what_independent_readers_take_them_for() -> None:
     assert "&lt;copies&gt; &amp; waits --&gt; here" in written(TWO, Format.VTT)
 
 
-def test_nothing_said_is_an_empty_answer_of_each_form() -> None:
+def test_a_recording_without_speech_gives_an_empty_result_in_each_format() -> None:
     nothing = recording(seconds=3)
     assert written(nothing, Format.TEXT) == "\n"
     assert list(srt.parse(written(nothing, Format.SRT))) == []
@@ -58,7 +58,7 @@ def test_nothing_said_is_an_empty_answer_of_each_form() -> None:
     assert (body["text"], body["segments"], body["duration"]) == ("", [], 3.0)
 
 
-def test_json_counts_seconds_and_verbose_json_holds_what_openai_gives() -> None:
+def test_verbose_json_has_the_fields_of_openai_with_times_in_seconds() -> None:
     assert json.loads(written(TWO, Format.JSON)) == {
         "text": "alpha one, hold position. bravo two <copies> & waits --> here",
         "usage": {"type": "duration", "seconds": 60},
@@ -89,7 +89,9 @@ def test_the_language_is_the_one_spoken_longest() -> None:
         max_size=6,
     )
 )
-def test_subtitles_are_short_in_order_and_lose_no_word(spoken: list[tuple[list[str], float]]) -> None:
+def test_subtitles_are_short_and_in_order_and_contain_every_word(
+    spoken: list[tuple[list[str], float]],
+) -> None:
     parts, at_s = [], 0.0
     for words, word_s in spoken:
         if words:

@@ -73,7 +73,7 @@ def queued(service: EngineService) -> int:
     return statistics.queue.background
 
 
-async def test_windows_are_background_and_come_back_in_order(recorded: tuple[Path, int]) -> None:
+async def test_windows_have_background_priority_and_results_are_in_order(recorded: tuple[Path, int]) -> None:
     engine = Clerk()
     service = await ready(engine)
     heard: list[float] = []
@@ -90,7 +90,7 @@ async def test_windows_are_background_and_come_back_in_order(recorded: tuple[Pat
         assert (one.terms, one.history) == (("alpha",), "as before")
 
 
-async def test_no_more_than_so_many_windows_are_with_the_engine(recorded: tuple[Path, int]) -> None:
+async def test_the_number_of_windows_in_the_engine_is_limited(recorded: tuple[Path, int]) -> None:
     engine = Clerk()
     service = await ready(engine)
     engine.may_go_on.clear()
@@ -107,7 +107,7 @@ async def test_no_more_than_so_many_windows_are_with_the_engine(recorded: tuple[
     assert waiting == CONFIG.in_flight
 
 
-async def test_a_final_overtakes_a_file(recorded: tuple[Path, int]) -> None:
+async def test_a_final_is_decoded_before_the_windows_of_a_file(recorded: tuple[Path, int]) -> None:
     engine = Clerk()
     service = await ready(engine)
     engine.may_go_on.clear()
@@ -128,7 +128,7 @@ async def test_a_window_that_fails_once_is_tried_again(recorded: tuple[Path, int
     assert len(recording.parts) == len(PHRASES)
 
 
-async def test_a_window_that_fails_again_is_named_with_its_stretch(recorded: tuple[Path, int]) -> None:
+async def test_a_window_that_fails_twice_is_named_with_its_time_range(recorded: tuple[Path, int]) -> None:
     service = await ready(Clerk(fails=1000, after_s=3))
     with pytest.raises(
         RequestError, match=r"could not be transcribed from 0:00:0\d to 0:00:\d\d: the engine failed"
@@ -139,7 +139,7 @@ async def test_a_window_that_fails_again_is_named_with_its_stretch(recorded: tup
     assert left == 0
 
 
-async def test_leaving_early_takes_the_windows_out_of_the_queue(recorded: tuple[Path, int]) -> None:
+async def test_a_cancelled_job_removes_its_windows_from_the_queue(recorded: tuple[Path, int]) -> None:
     engine = Clerk()
     service = await ready(engine)
     job = FileJob(recorded[0], FileOptions(), service, CONFIG)

@@ -28,20 +28,20 @@ def test_gpus_that_can_decode_pass() -> None:
     check_gpus([], has_cublas=True)
 
 
-def test_a_missing_cublas_is_told_with_both_ways_out() -> None:
+def test_a_missing_cublas_is_reported_with_both_solutions() -> None:
     with pytest.raises(GpuUnusable) as caught:
         check_gpus([H200], has_cublas=False)
     said = str(caught.value)
     assert CUBLAS in said and "pip install nvidia-cublas-cu12" in said and "engine.device: cpu" in said
 
 
-def test_an_old_driver_under_one_of_the_gpus_is_told_by_name() -> None:
+def test_an_old_driver_of_one_gpu_is_reported_with_the_name_of_the_gpu() -> None:
     old = Gpu("NVIDIA H100", "550.54.15", 9.0, 80_000)
     with pytest.raises(GpuUnusable, match=r"NVIDIA H100 with driver 550\.54\.15.*570"):
         check_gpus([RTX_3090, old], has_cublas=True)
 
 
-def test_a_driver_that_is_not_known_is_left_to_the_test_decode() -> None:
+def test_an_unknown_driver_is_checked_by_the_test_decode() -> None:
     check_gpus([Gpu("NVIDIA H100", "[N/A]", 9.0, 80_000)], has_cublas=True)
 
 
@@ -49,19 +49,19 @@ def test_a_driver_that_is_not_known_is_left_to_the_test_decode() -> None:
     ("asked", "count", "chosen"),
     [((), 1, (0,)), ((), 4, (0, 1, 2, 3)), ((2, 0), 4, (2, 0)), ((1, 1), 2, (1,))],
 )
-def test_all_gpus_are_taken_unless_some_are_asked_for(
+def test_all_gpus_are_used_unless_some_are_configured(
     asked: tuple[int, ...], count: int, chosen: tuple[int, ...]
 ) -> None:
     assert chosen_gpus(asked, count) == chosen
 
 
 @pytest.mark.parametrize(("count", "there"), [(0, "none"), (1, "only 0"), (2, "0 to 1")])
-def test_a_gpu_that_is_not_there_is_refused(count: int, there: str) -> None:
+def test_a_configured_gpu_that_does_not_exist_is_refused(count: int, there: str) -> None:
     with pytest.raises(GpuUnusable, match=f"GPU 7, and CTranslate2 sees {there}"):
         chosen_gpus([7], count)
 
 
-def test_a_processor_is_one_replica_whatever_gpus_are_named() -> None:
+def test_the_cpu_is_one_replica_also_when_gpus_are_configured() -> None:
     assert loading.devices_of(Device.CPU, [0, 1]) == (0,)
 
 

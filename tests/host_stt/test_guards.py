@@ -26,7 +26,7 @@ def result(
     return DecodeResult(text, (), avg_logprob, no_speech_prob, is_capped)
 
 
-def test_a_sure_reading_is_kept() -> None:
+def test_a_confident_result_is_kept() -> None:
     assert judge(result()) is None
 
 
@@ -66,7 +66,7 @@ def test_every_rule_has_a_case_above() -> None:
     ]
 
 
-def test_doubt_about_speech_alone_does_not_drop_sure_words() -> None:
+def test_confident_words_are_kept_when_only_the_speech_probability_is_low() -> None:
     assert judge(result(no_speech_prob=0.99, avg_logprob=-0.1)) is None
     assert judge(result(no_speech_prob=0.1, avg_logprob=-1.5)) is None
 
@@ -82,17 +82,17 @@ def test_doubt_about_speech_alone_does_not_drop_sure_words() -> None:
         "banana bandana",
     ],
 )
-def test_what_people_say_over_and_over_is_no_loop_of_syllables(text: str) -> None:
+def test_usual_repetitions_of_people_are_not_loops_of_syllables(text: str) -> None:
     rule = judge(result(text=text))
     assert rule is None or rule.name != "repeats syllables"
 
 
-def test_digits_said_three_times_are_no_loop() -> None:
+def test_digits_spoken_three_times_are_not_a_loop() -> None:
     assert judge(result(text="speed two two two")) is None
     assert loop_length("two two two two two".split()) == 1
 
 
-def test_a_loop_is_said_once() -> None:
+def test_a_loop_is_reduced_to_one_copy() -> None:
     assert list(without_loop("go to gate to gate to gate to gate".split())) == "go to gate".split()
     assert list(without_loop("a b".split())) == ["a", "b"]
 
@@ -106,7 +106,7 @@ def test_any_repeated_end_is_found(begin: list[int], group: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0.0, True), (1e-5, True), (1e-3, False), (0.1, False)])
-def test_what_is_quiet(level: float, expected: bool) -> None:
+def test_quiet_audio_is_recognised(level: float, expected: bool) -> None:
     noise = np.random.default_rng(1).standard_normal(16000).astype(np.float32) * np.float32(level)
     assert is_quiet(noise) is expected
     assert is_quiet(noise[:100]) is expected
@@ -118,11 +118,11 @@ def test_one_loud_moment_is_not_quiet() -> None:
     assert not is_quiet(samples)
 
 
-def test_laughter_that_the_model_is_sure_of_is_kept() -> None:
+def test_confident_laughter_is_kept() -> None:
     assert judge(result("Haha!", avg_logprob=-0.3, no_speech_prob=0.5)) is None
     assert judge(result("Haha!", avg_logprob=-0.9, no_speech_prob=0.05)) is None
 
 
 @pytest.mark.parametrize("text", ["hi", "he", "hello", "아", "hahaha funny", "호랑이", "7"])
-def test_words_are_no_laughter(text: str) -> None:
+def test_words_are_not_taken_for_laughter(text: str) -> None:
     assert not is_laughter(text)

@@ -47,7 +47,7 @@ def is_doubted(one: Decoded) -> bool:
     return is_doubtful_guess(one, judge(one.result))
 
 
-def test_a_loop_or_an_unsure_text_in_a_guessed_language_is_doubted() -> None:
+def test_a_loop_or_an_unsure_text_in_a_detected_language_is_doubtful() -> None:
     assert is_doubted(decoded(LOOP))
     assert is_doubted(decoded("ok", avg_logprob=-1.0))
 
@@ -62,21 +62,21 @@ def test_a_loop_or_an_unsure_text_in_a_guessed_language_is_doubted() -> None:
         decoded("ok", avg_logprob=-1.2, no_speech_prob=0.9),  # nobody speaks
     ],
 )
-def test_what_is_sure_told_or_compared_is_not_tried_in_other_languages(sure: Decoded) -> None:
+def test_confident_results_and_given_languages_are_not_tried_in_other_languages(sure: Decoded) -> None:
     assert not is_doubted(sure)
 
 
-def test_only_the_languages_of_the_site_are_tried_where_it_named_them() -> None:
+def test_only_the_configured_languages_are_tried() -> None:
     assert other_languages(decoded(LOOP, "en"), ("en", "ko"), KNOWN) == ("ko",)
     assert other_languages(decoded(LOOP, "th"), ("ko", "th", "ja"), KNOWN) == ("ko", "ja")
 
 
-def test_where_it_named_none_the_second_guess_and_the_products_languages_are_tried() -> None:
+def test_without_configured_languages_the_second_guess_and_the_default_languages_are_tried() -> None:
     assert other_languages(decoded(LOOP), (), KNOWN) == ("km", "en", "ko")
     assert len(other_languages(decoded(LOOP), KNOWN, KNOWN)) == OTHERS_MAX
 
 
-def test_the_surest_reading_wins_and_a_loop_counts_less() -> None:
+def test_the_most_confident_result_is_used_and_a_loop_counts_less() -> None:
     thai = decoded("เอาถ้าว่า", avg_logprob=-0.95)
     tried = [
         thai,
@@ -107,14 +107,14 @@ def test_of_two_languages_of_the_site_the_first_stays_unless_the_other_is_surer(
 
 
 @pytest.mark.parametrize("text", ["", "...", "... ... -", "♪"])
-def test_a_prompt_that_leaves_no_letters_is_at_fault(text: str) -> None:
+def test_a_result_without_letters_is_blamed_on_the_prompt(text: str) -> None:
     assert is_disturbed_by_prompt(decoded(text, "en", history="said before"))
     assert not is_disturbed_by_prompt(decoded(text, "en"))
     assert not is_disturbed_by_prompt(decoded(text, "en", history="said before", no_speech_prob=0.8))
     assert not is_disturbed_by_prompt(decoded(text, "en", history="said before", priority=Priority.INTERIM))
 
 
-def test_an_echo_of_the_prompt_is_at_fault_and_a_call_sign_is_not() -> None:
+def test_an_echo_of_the_prompt_is_rejected_and_a_call_sign_is_not() -> None:
     terms = ("Alpha-1", "Rescue-8")
     assert is_disturbed_by_prompt(decoded("hold at gate, seven", "en", history="Hold at gate seven."))
     assert not is_disturbed_by_prompt(decoded("Rescue-8,", "en", terms=terms))
@@ -125,7 +125,7 @@ def test_an_echo_of_the_prompt_is_at_fault_and_a_call_sign_is_not() -> None:
     assert not is_echo("one two three", ("one two", "four three"))
 
 
-def test_an_echo_that_a_reading_without_the_prompt_confirms_is_kept() -> None:
+def test_an_echo_is_kept_when_a_decode_without_the_prompt_confirms_it() -> None:
     echo = decoded("hold at gate seven", "en", history="hold at gate seven")
     assert confirms(decoded("Hold at gate 7", "en", echo=echo).row, decoded("Hold at gate sven", "en"))
     assert not confirms(decoded("", "en", echo=echo).row, decoded("we are leaving now", "en"))

@@ -44,16 +44,16 @@ def segment(
         ("MBC 뉴스 이덕영입니다.", "ko"),
     ],
 )
-def test_a_phantom_phrase_over_faint_sound_is_a_ghost(text: str, language: str) -> None:
+def test_a_listed_phrase_over_faint_audio_is_a_hallucination(text: str, language: str) -> None:
     assert is_hallucination(segment(text), language, noise(-60), START)
 
 
 @pytest.mark.parametrize("text", ["Thank you.", "bye bye", "okay"])
-def test_whoever_says_it_aloud_is_kept(text: str) -> None:
+def test_a_listed_phrase_that_was_spoken_loudly_is_kept(text: str) -> None:
     assert not is_hallucination(segment(text), "en", noise(-25), START)
 
 
-def test_the_models_own_doubt_is_enough() -> None:
+def test_low_confidence_of_the_model_is_enough() -> None:
     assert is_hallucination(segment("Thank you.", no_speech_prob=0.8), "en", noise(-25), START)
 
 
@@ -62,7 +62,7 @@ def test_other_words_are_never_hallucinations(text: str) -> None:
     assert not is_hallucination(segment(text, no_speech_prob=0.99), "en", noise(-70), START)
 
 
-def test_a_phrase_is_a_ghost_in_its_own_language_only() -> None:
+def test_a_listed_phrase_is_a_hallucination_in_its_own_language_only() -> None:
     assert not is_hallucination(segment("Thank you."), "ko", noise(-60), START)
     assert not is_hallucination(segment("Thank you."), "de", noise(-60), START), "a language without a list"
 
@@ -78,7 +78,7 @@ def test_a_phrase_is_a_ghost_in_its_own_language_only() -> None:
         ("Let's do!", "en", 0.23, -0.55),
     ],
 )
-def test_what_is_written_for_a_throat_or_a_sneeze_is_a_ghost_while_the_model_doubts_it(
+def test_text_for_a_cough_or_a_sneeze_is_a_hallucination_at_low_confidence(
     text: str, language: str, no_speech_prob: float, avg_logprob: float
 ) -> None:
     loud = noise(-25)
@@ -93,7 +93,7 @@ def test_a_faint_yeah_is_kept(text: str) -> None:
     assert not is_hallucination(segment(text), "en", noise(-60), START)
 
 
-def test_a_phrase_far_below_the_speech_of_its_window_is_a_ghost() -> None:
+def test_a_phrase_much_quieter_than_the_speech_of_its_window_is_a_hallucination() -> None:
     samples = np.concatenate([noise(-18), noise(-46)])
     said, phantom = segment("thank you", last_s=2.0), segment("thank you", first_s=2.1, last_s=3.5)
     assert is_hallucination(phantom, "en", samples, START)
@@ -106,7 +106,7 @@ def decoded(text: str, words: tuple[Word, ...], samples: Float32Array) -> Decode
     return Decoded(Row(0, w, samples, (), 1000, Plan(1)), result, "en", 1.0, words)
 
 
-def test_only_the_ghost_leaves_a_transcript() -> None:
+def test_only_the_hallucination_is_removed_from_a_transcript() -> None:
     samples = np.concatenate([noise(-18), noise(-55, 3.0)])
     said = Word("proceed", START, START + S, 0.9)
     thank, you = (
@@ -117,7 +117,7 @@ def test_only_the_ghost_leaves_a_transcript() -> None:
     assert (answer.text, answer.end_reason) == ("proceed", EndReason.COMPLETE)
 
 
-def test_a_transcript_of_nothing_but_a_ghost_says_that_nobody_spoke() -> None:
+def test_a_transcript_with_only_a_hallucination_becomes_no_speech() -> None:
     answer = transcript_of(decoded("Thank you.", (), noise(-60)), "m")
     assert (answer.text, answer.segments, answer.end_reason) == ("", (), EndReason.NO_SPEECH)
 

@@ -52,7 +52,7 @@ def test_speech_without_words_at_the_windows_start_and_end_is_a_hole() -> None:
     assert (last.start_sample, last.end_sample) == (at(11.0), at(14.0))
 
 
-def test_a_reading_without_words_is_one_hole() -> None:
+def test_a_result_without_words_is_one_hole() -> None:
     assert len(find_holes([], spoken((1, 3), (5, 8)), (0, at(10)))) == 1
 
 
@@ -63,25 +63,25 @@ def test_a_word_stretched_over_speech_does_not_cover_it() -> None:
     assert (hole.first, hole.after) == (4, 5)
 
 
-def test_short_sounds_and_pauses_are_no_holes() -> None:
+def test_short_speech_and_pauses_are_not_holes() -> None:
     words = [*evenly("go forward ten metres", 0.5), *evenly("over and out", 6.0)]
     assert not find_holes(words, spoken((0.5, 2.3), (3.4, 3.9), (6.0, 7.3)), (0, at(8)))
 
 
-def test_figures_spelt_with_pauses_account_for_the_speech_around_them() -> None:
+def test_digits_spoken_with_pauses_cover_the_speech_around_them() -> None:
     words = [word("H-M-6-0-2.", 2.1, 2.9), *evenly("your call cannot be completed", 6.0)]
     assert not find_holes(
         words, spoken((0.4, 0.9), (1.3, 1.7), (2.4, 3.7), (4.2, 4.5), (6.0, 8.0)), (0, at(9))
     )
 
 
-def test_a_hole_is_read_from_word_to_word_because_the_detector_hears_weak_voices_late() -> None:
+def test_a_hole_reaches_from_word_to_word_because_the_detector_finds_weak_speech_late() -> None:
     words = [*evenly("ten of clubs", 0.2), *evenly("seven of hearts", 8.0)]
     hole = one_hole(words, spoken((0.2, 1.4), (4.0, 6.5), (8.0, 9.2)), 10)
     assert (hole.read_from, hole.read_to) == (at(1.4), at(7.0))
 
 
-def test_words_of_the_second_reading_go_into_the_hole() -> None:
+def test_words_of_the_second_decode_are_inserted_into_the_hole() -> None:
     words = [*evenly("ten of clubs", 0.2), *evenly("seven of hearts", 8.0)]
     hole = one_hole(words, spoken((0.2, 1.4), (3.0, 5.5), (8.0, 9.2)), 10)
     assert texts(fill(words, hole, evenly("four queen of clubs", 3.1))) == (
@@ -89,14 +89,14 @@ def test_words_of_the_second_reading_go_into_the_hole() -> None:
     )
 
 
-def test_a_word_heard_again_at_the_edge_is_not_doubled() -> None:
+def test_a_word_at_the_edge_of_a_hole_is_not_written_twice() -> None:
     words = [*evenly("ten of clubs", 0.2), *evenly("seven of hearts", 5.0)]
     hole = one_hole(words, spoken((0.2, 4.8), (5.0, 6.2)), 7)
     second = [word("clubs,", 1.42, 1.6), *evenly("queen of spades", 2.0), word("seven", 4.5, 4.9)]
     assert texts(fill(words, hole, second)) == "ten of clubs queen of spades seven of hearts"
 
 
-def test_a_word_is_not_taken_for_one_behind_another_that_was_not_heard() -> None:
+def test_a_word_is_not_matched_across_a_missing_word() -> None:
     words = [*evenly("report when", 0.2), *evenly("because the road", 4.0, 0.3)]
     hole = one_hole(words, spoken((0.2, 1.0), (1.6, 3.9), (4.0, 5.2)), 6)
     assert (
@@ -104,7 +104,7 @@ def test_a_word_is_not_taken_for_one_behind_another_that_was_not_heard() -> None
     )
 
 
-def test_the_same_words_said_again_later_are_kept() -> None:
+def test_the_same_words_spoken_again_later_are_kept() -> None:
     words = [*evenly("ten of clubs", 0.2), *evenly("seven of hearts", 9.0)]
     hole = one_hole(words, spoken((0.2, 1.4), (4.0, 6.0), (9.0, 10.2)), 11)
     assert (
@@ -120,7 +120,7 @@ def test_a_stretched_word_goes_to_its_own_sentence() -> None:
     assert filled[5].start_sample >= filled[4].start_sample
 
 
-def test_a_stretched_word_that_the_second_reading_has_too_takes_its_time() -> None:
+def test_a_stretched_word_gets_the_time_of_the_second_decode() -> None:
     words = [word("modern.", 0.2, 0.8), word("Four", 1.0, 6.5), *evenly("it is worth", 6.6)]
     hole = one_hole(words, spoken((0.2, 0.8), (1.5, 5.0), (6.3, 7.8)), 8)
     filled = fill(words, hole, evenly("four queen of clubs", 1.6))
@@ -128,7 +128,7 @@ def test_a_stretched_word_that_the_second_reading_has_too_takes_its_time() -> No
     assert filled[1].start_sample == at(1.6)
 
 
-def test_an_empty_second_reading_changes_nothing() -> None:
+def test_an_empty_second_decode_changes_nothing() -> None:
     words = [*evenly("ten of clubs", 0.2), word("seven", 3.0, 8.0)]
     hole = one_hole(words, spoken((0.2, 1.4), (3.0, 8.0)), 10)
     assert fill(words, hole, []) == words
@@ -184,7 +184,7 @@ def test_holes_are_speech_that_no_placed_word_covers(words: list[Word], voiced: 
 
 
 @given(row(), ranges(), row())
-def test_filling_takes_nothing_away_adds_only_in_the_hole_and_keeps_the_order(
+def test_filling_removes_no_word_adds_words_only_in_the_hole_and_keeps_the_order(
     words: list[Word], voiced: list[Range], second: list[Word]
 ) -> None:
     for hole in find_holes(words, voiced, (0, at(20))):

@@ -17,7 +17,7 @@ HubOf = Callable[..., FakeHub]
 WEIGHTS = (STARTER_FOLDER / "model.bin").stat().st_size
 
 
-def test_the_hub_says_what_there_is(hub_of: HubOf) -> None:
+def test_the_hub_lists_the_files_of_a_model(hub_of: HubOf) -> None:
     hub_of()
     model = hub.ask(SMALL, 5)
     assert model.commit == COMMIT
@@ -29,14 +29,14 @@ def test_the_hub_says_what_there_is(hub_of: HubOf) -> None:
 
 
 @pytest.mark.parametrize("repository", ["nobody/nothing", "Systran/faster-whisper-smal"])
-def test_a_model_that_is_not_there_is_said_not_to_be(hub_of: HubOf, repository: str) -> None:
+def test_a_missing_model_is_reported_as_missing(hub_of: HubOf, repository: str) -> None:
     hub_of()
     with pytest.raises(ModelNotFound, match=repository) as caught:
         hub.ask(repository, 5)
     assert not isinstance(caught.value, HubUnreachable)
 
 
-def test_a_repository_of_another_kind_is_told_apart(hub_of: HubOf) -> None:
+def test_a_repository_without_weights_is_reported(hub_of: HubOf) -> None:
     hub_of(without=("model.bin",))
     with pytest.raises(ModelNotFound, match="no model.bin"):
         hub.ask(SMALL, 5)
@@ -64,11 +64,11 @@ def assert_unreachable_within(limit_s: float) -> None:
     assert time.monotonic() - began < limit_s
 
 
-def test_a_black_hole_is_given_up_in_time(black_hole: socket.socket) -> None:
+def test_a_hub_that_never_responds_is_given_up_in_time(black_hole: socket.socket) -> None:
     assert_unreachable_within(5)
 
 
-def test_an_answer_that_trickles_is_given_up_in_time(black_hole: socket.socket) -> None:
+def test_a_very_slow_response_is_given_up_in_time(black_hole: socket.socket) -> None:
     done = threading.Event()
 
     def trickle() -> None:
@@ -92,12 +92,12 @@ def test_an_answer_that_trickles_is_given_up_in_time(black_hole: socket.socket) 
     ["http://127.0.0.1:9", "http://hub.invalid", "http://192.0.2.1", "nonsense", "http://127.0.0.1:70000"],
     ids=["refused", "no such name", "no route", "no address", "no port"],
 )
-def test_a_hub_that_is_not_there_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+def test_an_unreachable_hub_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     assert_unreachable_within(5)
 
 
-def test_offline_means_not_asked(hub_of: HubOf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_gets_no_request_when_offline_is_set(hub_of: HubOf, monkeypatch: pytest.MonkeyPatch) -> None:
     served = hub_of()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(HubUnreachable, match="HF_HUB_OFFLINE"):
@@ -105,7 +105,9 @@ def test_offline_means_not_asked(hub_of: HubOf, monkeypatch: pytest.MonkeyPatch)
     assert served.requests == []
 
 
-def test_something_else_on_that_address_is_no_hub(monkeypatch: pytest.MonkeyPatch, hub_of: HubOf) -> None:
+def test_another_server_on_the_hub_address_is_not_taken_for_a_hub(
+    monkeypatch: pytest.MonkeyPatch, hub_of: HubOf
+) -> None:
     served = hub_of(repositories=("files/config",))
     monkeypatch.setenv("HF_ENDPOINT", served.url + "/files/config.json?")
     with pytest.raises(HubUnreachable, match="does not respond like a model hub"):

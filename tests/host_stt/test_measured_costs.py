@@ -15,7 +15,7 @@ HERE = {"processor": "x", "threads": "2"}
 KEY = key_of("abc", HERE)
 
 
-def test_a_kept_cost_is_found_by_the_next_process(tmp_path: Path) -> None:
+def test_a_saved_cost_is_read_by_the_next_process(tmp_path: Path) -> None:
     MeasuredCosts(tmp_path).keep(KEY, "base", HERE, COST)
     assert MeasuredCosts(tmp_path).find(KEY) == COST
 

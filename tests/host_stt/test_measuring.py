@@ -91,7 +91,7 @@ def test_a_model_whose_measurement_ended_the_process_twice_is_left_alone(config:
 
 
 @pytest.mark.model
-def test_such_a_model_is_measured_when_a_person_asks(config: EngineConfig) -> None:
+def test_a_model_that_failed_twice_is_measured_when_a_person_requests_it(config: EngineConfig) -> None:
     costs = MeasuredCosts(config.models_dir)
     conditions = decoding_conditions(config)
     with costs.locked():

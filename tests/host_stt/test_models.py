@@ -67,7 +67,7 @@ def test_auto_without_a_hub_is_the_starter_and_says_so_loudly(
 
 
 @pytest.mark.parametrize("ways", [{"spoil": True}, {"repositories": ()}, {"status": 500}])
-def test_auto_survives_every_trouble_of_the_hub(
+def test_auto_works_with_every_error_of_the_hub(
     hub_of: HubOf, tmp_path: Path, ways: dict[str, object]
 ) -> None:
     hub_of(**ways)
@@ -95,7 +95,7 @@ def test_a_model_in_the_hubs_own_cache_is_used_without_asking(hub_of: HubOf, tmp
 
 
 @pytest.mark.usefixtures("known_cost")
-def test_progress_is_told_while_downloading(hub_of: HubOf, tmp_path: Path) -> None:
+def test_progress_is_reported_during_a_download(hub_of: HubOf, tmp_path: Path) -> None:
     hub_of()
     seen: list[Progress] = []
     resolve_model(config(tmp_path), seen.append)
@@ -126,7 +126,7 @@ def test_a_damaged_download_of_a_named_model_is_an_error(hub_of: HubOf, tmp_path
         resolve_model(config(tmp_path, "small"))
 
 
-def test_a_word_that_is_no_model_lists_the_names(tmp_path: Path) -> None:
+def test_an_unknown_model_name_is_refused_with_the_list_of_names(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="large-v3-turbo"):
         resolve_model(config(tmp_path, "smol"))
 
@@ -209,7 +209,7 @@ def test_a_config_that_is_no_json_is_refused(starter_copy: Path) -> None:
 # --- warm-up -------------------------------------------------------------------------------------------
 
 
-def test_a_warm_up_that_hears_nothing_fails_where_it_must_hear() -> None:
+def test_a_warm_up_without_text_fails_for_a_model_that_must_give_text() -> None:
     warm_up(FakeEngine(script_of("alpha one")), must_hear=True)
     warm_up(FakeEngine(), must_hear=False)
     with pytest.raises(ModelDamaged, match="gives no text"):

@@ -82,7 +82,7 @@ def test_finals_come_before_interims_and_each_in_order_of_arrival() -> None:
     assert order(planner) == [["f1"], ["f2"], ["i1"], ["i2"]]
 
 
-def test_a_second_reading_waits_for_finals_and_goes_before_interims() -> None:
+def test_a_second_decode_waits_for_finals_and_runs_before_interims() -> None:
     planner = Planner(PlannerConfig(batch_max=1))
     for t in (
         ticket("i1", INTERIM, "C01"),
@@ -94,14 +94,14 @@ def test_a_second_reading_waits_for_finals_and_goes_before_interims() -> None:
     assert order(planner) == [["f1"], ["f2"], ["again"], ["i1"]]
 
 
-def test_a_worker_kept_for_finals_leaves_second_readings_to_the_other() -> None:
+def test_a_worker_for_finals_leaves_second_decodes_to_the_other_worker() -> None:
     planner = Planner(PlannerConfig())
     planner.feed(ticket("again", is_second_decode=True))
     assert planner.take(0.0, is_for_finals=True) is None
     assert names(planner.take(0.0)) == ["again"]
 
 
-def test_a_second_reading_in_a_file_goes_before_the_files_other_windows() -> None:
+def test_a_second_decode_of_a_file_runs_before_other_windows_of_files() -> None:
     planner = Planner(PlannerConfig(batch_max=1))
     for n in range(2):
         planner.feed(ticket(f"b{n}", BACKGROUND))
@@ -109,7 +109,7 @@ def test_a_second_reading_in_a_file_goes_before_the_files_other_windows() -> Non
     assert order(planner) == [["again"], ["b0"], ["b1"]]
 
 
-def test_a_second_reading_that_waits_too_long_is_shed() -> None:
+def test_a_second_decode_that_waits_too_long_is_shed() -> None:
     planner = Planner(PlannerConfig(second_decode_age_ms_max=3000))
     planner.feed(ticket("again", is_second_decode=True))
     assert planner.on_tick(3.0) == []
@@ -118,7 +118,7 @@ def test_a_second_reading_that_waits_too_long_is_shed() -> None:
     assert planner.is_empty
 
 
-def test_no_second_reading_is_let_in_when_only_finals_are_read_or_too_many_wait() -> None:
+def test_a_second_decode_is_refused_under_overload_or_when_too_many_wait() -> None:
     planner = Planner(PlannerConfig(queue_second_decodes=1))
     assert not planner.feed(ticket("a1", is_second_decode=True))
     (full,) = planner.feed(ticket("a2", is_second_decode=True))
@@ -144,7 +144,7 @@ def test_rows_of_unlike_length_or_prompt_never_share_a_batch() -> None:
     assert order(planner) == [["i0"], ["i1"], ["i2"], ["i3"]]
 
 
-def test_a_newer_interim_takes_the_place_of_the_older_of_its_channel() -> None:
+def test_a_newer_interim_replaces_the_older_one_of_its_channel() -> None:
     planner = Planner(PlannerConfig())
     assert planner.feed(ticket("old", INTERIM)) == []
     (refused,) = planner.feed(ticket("new", INTERIM))
@@ -163,7 +163,7 @@ def test_the_same_channel_of_another_connection_is_another_channel() -> None:
     assert order(planner) == [["a1"], ["b1"]]
 
 
-def test_a_final_makes_the_interim_of_the_same_speech_needless_but_not_a_later_one() -> None:
+def test_a_final_replaces_the_interim_of_the_same_speech_but_not_a_later_one() -> None:
     planner = Planner(PlannerConfig(batch_max=1))
     planner.feed(ticket("same", INTERIM, "C01"))
     planner.feed(ticket("later", INTERIM, "C02", start_sample=99_000))
@@ -285,7 +285,7 @@ def test_after_running_out_of_memory_batches_are_half_as_long_and_never_empty() 
     assert order(planner) == [["f1"], ["f2"]]
 
 
-def test_a_source_that_is_gone_is_forgotten() -> None:
+def test_the_windows_of_a_disconnected_source_are_dropped() -> None:
     planner = Planner(PlannerConfig())
     planner.feed(ticket("a1", source="a"))
     planner.feed(ticket("b1", source="b"))
@@ -307,7 +307,7 @@ def rungs(planner: Planner, from_s: float, to_s: float) -> list[Load]:
     return seen
 
 
-def test_the_ladder_is_climbed_in_its_written_order_and_descended_when_calm() -> None:
+def test_load_levels_rise_in_order_and_fall_when_the_load_is_over() -> None:
     planner = Planner(PlannerConfig(raise_after_ms=1000, lower_after_ms=2000, final_wait_ms_max=500))
     planner.feed(ticket("f1"))
     up = [Load.NORMAL, Load.SLOW_INTERIMS, Load.SHORT_INTERIMS, Load.FINALS_ONLY]
@@ -319,7 +319,7 @@ def test_the_ladder_is_climbed_in_its_written_order_and_descended_when_calm() ->
     assert planner.statistics().raises == 3
 
 
-def test_interims_that_wait_when_the_last_rung_is_climbed_are_each_refused() -> None:
+def test_waiting_interims_are_refused_at_the_highest_load_level() -> None:
     planner = Planner(PlannerConfig(raise_after_ms=1000, final_wait_ms_max=500, interim_age_ms_max=60_000))
     planner.feed(ticket("f1"))
     for channel in ("C02", "C03"):
@@ -333,7 +333,7 @@ def test_interims_that_wait_when_the_last_rung_is_climbed_are_each_refused() -> 
     assert order(planner, 8.0) == [["f1"]]
 
 
-def test_a_short_strain_climbs_nothing() -> None:
+def test_a_short_overload_does_not_raise_the_load_level() -> None:
     planner = Planner(PlannerConfig(raise_after_ms=1000, final_wait_ms_max=500))
     planner.feed(ticket("f1"))
     assert rungs(planner, 0, 1.4) == [Load.NORMAL]
@@ -341,7 +341,7 @@ def test_a_short_strain_climbs_nothing() -> None:
     assert rungs(planner, 1.4, 10) == [Load.NORMAL]
 
 
-def test_on_the_first_rung_a_channel_is_served_half_as_often() -> None:
+def test_at_the_first_load_level_a_channel_gets_half_as_many_interims() -> None:
     planner = Planner(PlannerConfig(interim_interval_ms=500, lower_after_ms=60_000, raise_after_ms=1000))
     planner.feed(ticket("f1"))
     assert rungs(planner, 0, 2) == [Load.NORMAL, Load.SLOW_INTERIMS]
@@ -419,7 +419,7 @@ def test_every_ticket_leaves_exactly_once_and_no_final_is_ever_shed(script: Arri
 
 @settings(deadline=None, max_examples=60)
 @given(arrivals)
-def test_an_interim_is_decoded_young_or_not_at_all(script: Arrivals) -> None:
+def test_an_interim_is_decoded_within_its_age_limit_or_shed(script: Arrivals) -> None:
     site = Site(Planner(PlannerConfig(interim_age_ms_max=1000)))
     play(site, script)
     site.run(30.0, 0.5)
@@ -429,7 +429,7 @@ def test_an_interim_is_decoded_young_or_not_at_all(script: Arrivals) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(arrivals)
-def test_finals_of_a_group_keep_their_order_and_none_starves(script: Arrivals) -> None:
+def test_finals_of_a_group_keep_their_order_and_each_is_decoded(script: Arrivals) -> None:
     cost_s = 0.3
     site = Site(Planner(PlannerConfig(batch_max=2)))
     asked = play(site, [(c, p, tokens, gap_s, cost_s) for c, p, tokens, gap_s, _ in script])
@@ -445,7 +445,7 @@ def test_finals_of_a_group_keep_their_order_and_none_starves(script: Arrivals) -
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["feed", "take", "forget"]), st.sampled_from("ab")), max_size=60))
-def test_whatever_a_source_does_when_it_leaves_nothing_is_answered_twice(
+def test_no_ticket_is_answered_twice_when_a_source_disconnects(
     history: list[tuple[str, str]],
 ) -> None:
     planner = Planner(PlannerConfig(batch_max=3, queue_finals=4, queue_interims=4, queue_second_decodes=4))

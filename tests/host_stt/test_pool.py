@@ -72,7 +72,7 @@ def code_of(answer: Answer) -> str:
     return answer.code if isinstance(answer, WindowError) else "text"
 
 
-def test_a_window_is_answered_with_what_was_said_and_how_long_it_took() -> None:
+def test_a_result_has_the_text_and_the_decoding_time() -> None:
     pool, inbox = pool_of(FakeEngine(script_of("one two"), decode_s=0.03)), Inbox()
     pool.submit(window("w1"), "a", inbox)
     answer = inbox.next()
@@ -97,7 +97,7 @@ def test_finals_overtake_interims_and_a_newer_interim_replaces_the_older() -> No
     pool.stop(1)
 
 
-def test_a_window_the_engine_fails_on_fails_alone_and_its_batch_is_read() -> None:
+def test_a_failing_window_fails_alone_and_the_rest_of_its_batch_is_decoded() -> None:
     class FailsOnOne(Gate):
         def decode(self, windows: Sequence[Window]) -> list[Answer]:
             answers = super().decode(windows)
@@ -129,7 +129,7 @@ def test_a_window_the_engine_fails_on_fails_alone_and_its_batch_is_read() -> Non
     pool.stop(1)
 
 
-def test_an_interim_that_grew_too_old_during_a_long_decode_is_shed_not_decoded() -> None:
+def test_an_interim_that_became_too_old_during_a_long_decode_is_shed() -> None:
     engine, inbox, now = Gate(), Inbox(), [0.0]
     pool = Pool([engine], PlannerConfig(interim_age_ms_max=2000), clock=lambda: now[0])
     pool.submit(window("long"), "a", inbox)
@@ -157,7 +157,7 @@ class Doubts(Gate):
     def read_again(self, windows: Sequence[Window]) -> None: ...
 
 
-def test_a_row_that_is_read_again_does_not_hold_up_the_answers_of_its_call() -> None:
+def test_a_row_that_is_decoded_again_does_not_delay_the_other_results_of_its_call() -> None:
     engine, inbox = Doubts(), Inbox()
     pool = pool_of(engine)
     pool.submit(window("alone"), "a", inbox)
@@ -195,7 +195,7 @@ def test_an_answer_given_early_is_not_given_again_when_the_call_fails_after_it()
     assert 'host_stt_engine_windows_total{outcome="text",priority="final"} 3.0' in text
 
 
-def test_out_of_memory_halves_the_batches_and_goes_on() -> None:
+def test_out_of_memory_halves_the_batches_and_decoding_continues() -> None:
     class Small(Gate):
         def decode(self, windows: Sequence[Window]) -> list[Answer]:
             answers = super().decode(windows)
@@ -233,7 +233,7 @@ def test_a_second_worker_is_kept_for_finals() -> None:
     pool.stop(1)
 
 
-def test_an_engine_that_loses_answers_has_failed() -> None:
+def test_missing_results_of_an_engine_are_a_failure() -> None:
     class Loses(FakeEngine):
         def decode(self, windows: Sequence[Window]) -> list[Answer]:
             return []
@@ -270,7 +270,7 @@ def test_a_receiver_that_fails_does_not_stop_the_pool() -> None:
     pool.stop(1)
 
 
-def test_stopping_finishes_what_waits_and_closes_the_engine() -> None:
+def test_stopping_decodes_waiting_windows_and_closes_the_engine() -> None:
     engine, inbox = Gate(), Inbox()
     pool = pool_of(engine)
     for i in range(5):
@@ -297,7 +297,7 @@ def test_a_stop_that_cannot_wait_answers_what_is_left_as_retryable() -> None:
     assert inbox.next().id == "stuck"
 
 
-def test_a_source_that_is_gone_gets_no_decode() -> None:
+def test_windows_of_a_disconnected_source_are_not_decoded() -> None:
     engine, inbox, other = Gate(), Inbox(), Inbox()
     pool = pool_of(engine)
     pool.submit(window("first"), "b", other)
@@ -312,7 +312,7 @@ def test_a_source_that_is_gone_gets_no_decode() -> None:
     pool.stop(1)
 
 
-def test_a_hang_shows_in_the_statistics() -> None:
+def test_a_hanging_decode_is_visible_in_the_statistics() -> None:
     engine = FakeEngine(fault=FakeFault.HANG)
     now = [0.0]
     pool = Pool([engine], PlannerConfig(), clock=lambda: now[0])

@@ -30,13 +30,13 @@ def writer(terms: int = 120, history: int = 64) -> PromptWriter:
     return PromptWriter(letters, SPECIAL, PromptBudget(terms, history))
 
 
-def test_terms_stand_as_a_list_and_history_behind_them() -> None:
+def test_the_prompt_is_the_list_of_terms_followed_by_the_history() -> None:
     text = text_of(writer().previous(["Alpha-1", "Blue-2"], "go to gate"))
     assert text.endswith(" Alpha-1, Blue-2 go to gate")
     assert writer().previous([], "") == []
 
 
-def test_a_prompt_is_as_long_as_a_bucket_and_repeats_only_what_is_its_own() -> None:
+def test_a_prompt_is_filled_to_its_bucket_length_with_its_own_tokens() -> None:
     listed = text_of(writer().previous(["Alpha-1", "Blue-2", "C-3"], ""))
     assert listed == "lue-2, C-3," + " Alpha-1, Blue-2, C-3"
     assert text_of(writer().previous([], "go now")) == "ow go now" + " go now"

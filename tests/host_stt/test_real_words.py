@@ -63,7 +63,7 @@ def test_base_passes_the_warm_up(base: WhisperEngine) -> None:
     assert {"en", "ko"} <= set(base.languages) and len(base.languages) > 90
 
 
-def test_base_reads_the_english_clip_of_the_page(base: WhisperEngine) -> None:
+def test_base_transcribes_the_english_clip_of_the_page(base: WhisperEngine) -> None:
     said = words(read(base, CLIPS / "en.mp3", "en").text)
     assert jiwer.wer("alpha 1 proceed to gate 7 over", said) < 0.3
 
@@ -85,7 +85,7 @@ def test_base_writes_hangul_for_the_korean_clip_without_a_language(base: Whisper
     assert answer.language == "ko" and is_hangul(answer.text)
 
 
-def test_a_site_with_two_languages_gets_no_third_one(base_model: Path) -> None:
+def test_no_third_language_is_written_where_two_are_configured(base_model: Path) -> None:
     config = EngineConfig(model=str(base_model), device=Device.CPU, auto_languages=("en", "ko"))
     two = load_whisper(config, ResolvedModel(base_model, "base", "test"))
     for clip in ("en", "ko"):
@@ -102,7 +102,7 @@ def test_a_prompt_of_dots_does_not_turn_speech_into_dots(base: WhisperEngine, pr
 
 
 @needs_recordings
-def test_base_reads_a_famous_sentence(base: WhisperEngine) -> None:
+def test_base_transcribes_a_famous_sentence(base: WhisperEngine) -> None:
     said = words(read(base, Path(RECORDINGS) / "jfk.flac", "en").text)
     assert said == (
         "and so my fellow americans ask not what your country can do for you ask what you can do for your "
@@ -112,7 +112,7 @@ def test_base_reads_a_famous_sentence(base: WhisperEngine) -> None:
 
 @needs_recordings
 @pytest.mark.parametrize("language", READ_ALOUD)
-def test_base_reads_people_who_read_aloud(base: WhisperEngine, language: str) -> None:
+def test_base_transcribes_people_who_read_aloud(base: WhisperEngine, language: str) -> None:
     truth, heard = [], []
     for name in READ_ALOUD[language]:
         recording = Path(RECORDINGS) / "real" / language / f"{name}.flac"

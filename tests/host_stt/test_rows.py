@@ -54,7 +54,7 @@ def test_words_joined_without_a_space_stay_so() -> None:
     assert transcript_of(joined, "m").text == "가나"
 
 
-def test_without_words_a_segment_spans_the_sound() -> None:
+def test_a_segment_without_words_spans_the_speech() -> None:
     quiet_ends = np.concatenate([np.zeros(S, np.float32), NOISE[: 2 * S], np.zeros(3 * S, np.float32)])
     d = decoded(("alpha", 0, 1), priority=Priority.INTERIM)
     d = replace(d, words=(), row=replace(d.row, samples=quiet_ends))
@@ -71,26 +71,26 @@ def test_without_words_a_segment_spans_the_sound() -> None:
         (decoded(), EndReason.NO_SPEECH),
     ],
 )
-def test_why_decoding_stopped(d: Decoded, reason: EndReason) -> None:
+def test_the_end_reason_says_why_decoding_stopped(d: Decoded, reason: EndReason) -> None:
     answer = transcript_of(d, "m")
     assert answer.end_reason is reason
     assert bool(answer.segments) is (reason is not EndReason.NO_SPEECH)
 
 
-def test_what_a_guard_takes_for_nothing_has_no_text() -> None:
+def test_a_result_that_a_guard_rejects_as_no_speech_has_no_text() -> None:
     for rule in RULES:
         answer = transcript_of(with_verdict(decoded(("alpha", 0, 1)), rule), "m")
         assert bool(answer.text) is (rule.verdict is not Verdict.NO_SPEECH)
 
 
-def test_a_second_reading_is_full_and_has_no_prompt() -> None:
+def test_a_second_decode_has_the_full_window_and_no_prompt() -> None:
     for priority, beam_size in ((Priority.FINAL, BEAM_CAREFUL), (Priority.INTERIM, 1)):
         row = next_decode(decoded(("alpha", 0, 1), priority=priority))
         assert row is not None and (row.previous, row.frames) == ((), FRAMES_FULL)
         assert row.plan == Plan(beam_size, is_careful=True, is_last=priority is Priority.INTERIM)
 
 
-def test_a_final_is_read_a_third_time_by_sampling_and_then_no_more() -> None:
+def test_a_final_is_decoded_a_third_time_with_sampling_and_not_again() -> None:
     first = decoded(("alpha", 0, 1))
     second = next_decode(first)
     assert second is not None
@@ -108,7 +108,7 @@ def test_an_interim_is_never_sampled() -> None:
 
 
 @pytest.mark.parametrize(("asked", "language", "probability"), [("auto", "en", 0.0), ("ko", "ko", 1.0)])
-def test_silence_is_answered_in_the_language_asked_for(asked: str, language: str, probability: float) -> None:
+def test_silence_has_the_requested_language(asked: str, language: str, probability: float) -> None:
     answer = no_speech_result(window(language=asked), "en", "m")
     assert (answer.language, answer.language_probability) == (language, probability)
 

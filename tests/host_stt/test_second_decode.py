@@ -87,7 +87,9 @@ class Desk:
 
 
 @pytest.mark.parametrize("priority", [Priority.FINAL, Priority.BACKGROUND])
-def test_skipped_words_are_read_again_and_put_in_their_place(spoken: Spoken, priority: Priority) -> None:
+def test_skipped_words_are_decoded_again_and_inserted_at_their_time(
+    spoken: Spoken, priority: Priority
+) -> None:
     script = script_of(spoken)
     desk = Desk(FakeEngine(script, skipped=[stretch(script[HIDDEN])]))
     transcript = desk.read(spoken.samples, priority)
@@ -97,7 +99,7 @@ def test_skipped_words_are_read_again_and_put_in_their_place(spoken: Spoken, pri
     assert desk.counts.outcomes == {"filled": 1}
 
 
-def test_the_hole_alone_is_read_again_without_history_in_the_language_found(spoken: Spoken) -> None:
+def test_only_the_hole_is_decoded_again_without_history_in_the_detected_language(spoken: Spoken) -> None:
     script = script_of(spoken)
     hidden = stretch(script[HIDDEN])
     desk = Desk(FakeEngine(script, skipped=[hidden]))
@@ -108,13 +110,13 @@ def test_the_hole_alone_is_read_again_without_history_in_the_language_found(spok
     assert (again.language, again.history, again.is_second_decode) == ("en", "", True)
 
 
-def test_words_skipped_at_the_windows_start_and_end_come_back(spoken: Spoken) -> None:
+def test_words_skipped_at_the_start_and_end_of_a_window_are_recovered(spoken: Spoken) -> None:
     script = script_of(spoken)
     skipped = [stretch(script[:6]), stretch(script[14:])]
     assert Desk(FakeEngine(script, skipped=skipped)).read(spoken.samples).text == TEXT
 
 
-def test_times_are_the_channels_when_the_window_lies_late_in_it(spoken: Spoken) -> None:
+def test_times_are_on_the_timeline_of_the_channel(spoken: Spoken) -> None:
     late = 100 * SAMPLE_RATE
     script = [Word(w.text, w.start_sample + late, w.end_sample + late, 0.9) for w in script_of(spoken)]
     desk = Desk(FakeEngine(script, skipped=[stretch(script[HIDDEN])]))
@@ -122,26 +124,26 @@ def test_times_are_the_channels_when_the_window_lies_late_in_it(spoken: Spoken) 
     assert [w.start_sample for w in transcript.words] == [w.start_sample for w in script]
 
 
-def test_a_window_that_has_all_its_words_is_read_once(spoken: Spoken) -> None:
+def test_a_window_with_all_its_words_is_decoded_once(spoken: Spoken) -> None:
     desk = Desk(FakeEngine(script_of(spoken)))
     assert desk.read(spoken.samples).text == TEXT
     assert not desk.engine.second_decodes and not desk.counts.outcomes
 
 
-def test_an_interim_is_never_read_again(spoken: Spoken) -> None:
+def test_an_interim_is_never_decoded_again(spoken: Spoken) -> None:
     desk = Desk(FakeEngine([]))
     desk.read(spoken.samples, Priority.INTERIM)
     assert not desk.engine.second_decodes
 
 
-def test_music_and_noise_without_words_are_not_read_again() -> None:
+def test_music_and_noise_without_words_are_not_decoded_again() -> None:
     noise = np.random.default_rng(1).normal(0, 0.05, 10 * SAMPLE_RATE).astype(np.float32)
     desk = Desk(FakeEngine([]))
     assert desk.read(noise).unread == ()
     assert not desk.engine.second_decodes
 
 
-def test_speech_that_stays_without_words_is_told_as_unread(spoken: Spoken) -> None:
+def test_speech_that_still_has_no_words_is_reported_as_unread(spoken: Spoken) -> None:
     script = script_of(spoken)
     hidden = stretch(script[HIDDEN])
     desk = Desk(FakeEngine(script, skipped=[hidden], skipped_again=[hidden]))
@@ -164,7 +166,7 @@ def test_a_hole_that_the_model_calls_silence_is_a_decoded_silence(spoken: Spoken
     assert desk.counts.outcomes == {"silent": 1}
 
 
-def test_a_second_reading_that_is_refused_leaves_the_first_and_says_so(spoken: Spoken) -> None:
+def test_a_refused_second_decode_keeps_the_first_result_and_reports_it(spoken: Spoken) -> None:
     script = script_of(spoken)
     engine = FakeEngine(script, skipped=[stretch(script[HIDDEN])])
 
@@ -178,7 +180,7 @@ def test_a_second_reading_that_is_refused_leaves_the_first_and_says_so(spoken: S
     assert desk.counts.outcomes == {"not_read_again": 1}
 
 
-def test_a_second_reading_that_loops_or_doubts_itself_adds_no_words(spoken: Spoken) -> None:
+def test_a_second_decode_with_a_loop_or_low_confidence_adds_no_words(spoken: Spoken) -> None:
     script = script_of(spoken)
     engine = FakeEngine(script, skipped=[stretch(script[HIDDEN])])
 
@@ -192,7 +194,7 @@ def test_a_second_reading_that_loops_or_doubts_itself_adds_no_words(spoken: Spok
     assert [u.reason for u in transcript.unread] == [UnreadReason.NO_WORDS]
 
 
-def test_what_a_second_reading_leaves_out_is_read_in_parts_in_a_file_and_not_live() -> None:
+def test_the_rest_of_a_hole_is_decoded_in_parts_in_files_and_not_live() -> None:
     first, second = (
         say_words("ten of clubs and nine of hearts"),
         say_words("eight of spades and seven of clubs"),
@@ -220,7 +222,7 @@ def test_what_a_second_reading_leaves_out_is_read_in_parts_in_a_file_and_not_liv
     assert sum(len(w.samples) for w in asked[1:]) <= LONG.samples
 
 
-def test_audio_read_again_is_bounded(spoken: Spoken) -> None:
+def test_the_amount_of_audio_decoded_again_is_limited(spoken: Spoken) -> None:
     gap = np.zeros(SAMPLE_RATE, np.float32)
     samples = np.concatenate([np.concatenate([spoken.samples[: 2 * SAMPLE_RATE], gap]) for _ in range(9)])
     here = [
@@ -261,7 +263,7 @@ class Held(FakeEngine):
         return super().decode(windows)
 
 
-def test_finals_that_wait_go_before_the_second_reading_of_a_hole(spoken: Spoken) -> None:
+def test_waiting_finals_are_decoded_before_a_second_decode(spoken: Spoken) -> None:
     """Through the real pool: the second reading is a call of its own, and holds up no final."""
     script = script_of(spoken)
     engine = Held({"C01": script, "C02": script}, skipped=[stretch(script[HIDDEN])])

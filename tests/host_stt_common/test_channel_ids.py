@@ -17,7 +17,7 @@ def test_a_channel_id_is_a_letter_and_two_digits() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "C1", "C001", "c01", "C01\n", " C01", "C٠١", "C0x", "D01", "C01,C02"])
-def test_anything_else_is_no_channel_id(text: str) -> None:
+def test_any_other_text_is_not_a_channel_id(text: str) -> None:
     assert not is_channel_id(text)
 
 
@@ -29,12 +29,12 @@ def test_a_list_names_each_channel_once() -> None:
 @pytest.mark.parametrize(
     ("text", "name"), [("", ""), ("C01,", ""), ("C01,radio", "radio"), ("C01;C02", "C01;C02")]
 )
-def test_a_list_with_a_wrong_name_says_which(text: str, name: str) -> None:
+def test_the_error_for_a_list_names_the_wrong_channel(text: str, name: str) -> None:
     with pytest.raises(BadChannelId, match="C01, C02") as caught:
         channel_ids_of(text)
     assert caught.value.name == name
 
 
-def test_a_list_is_bounded() -> None:
+def test_the_length_of_a_list_is_limited() -> None:
     with pytest.raises(BadChannelId):
         channel_ids_of(",".join(["C01"] * (NAMED_MAX + 2)))

@@ -62,7 +62,7 @@ class World:
         return wire
 
 
-def test_of_too_many_the_oldest_silent_one_makes_room() -> None:
+def test_at_the_limit_the_oldest_silent_connection_is_closed() -> None:
     world = World(total=3)
     busy = world.admit("busy")
     world.serve(busy)
@@ -73,7 +73,7 @@ def test_of_too_many_the_oldest_silent_one_makes_room() -> None:
     assert busy.stage is Stage.BUSY
 
 
-def test_idle_ones_make_room_after_silent_ones_and_only_when_they_owe_nothing() -> None:
+def test_idle_connections_are_closed_after_silent_ones_and_only_without_unsent_data() -> None:
     world = World(total=3)
     owing, idle = world.admit("owing"), world.admit("idle")
     world.serve(owing).owed = 5
@@ -88,7 +88,7 @@ def test_idle_ones_make_room_after_silent_ones_and_only_when_they_owe_nothing() 
     assert world.closed == ["silent", "next", "idle"]
 
 
-def test_the_newest_is_refused_only_when_all_others_are_served() -> None:
+def test_the_newest_connection_is_refused_only_when_all_others_have_requests() -> None:
     world = World(total=2)
     for name in ("a", "b"):
         world.serve(world.admit(name))
@@ -116,7 +116,7 @@ def test_strangers_of_one_ipv6_network_count_together() -> None:
     assert world.closed == ["1"]
 
 
-def test_who_has_shown_a_token_is_no_stranger() -> None:
+def test_a_caller_with_a_valid_token_is_not_counted_as_a_stranger() -> None:
     world = World(strangers_per_address=1)
     for name in ("a", "b", "c"):
         place = world.admit(name)
@@ -129,7 +129,7 @@ def test_who_has_shown_a_token_is_no_stranger() -> None:
     assert world.closed == ["d"]
 
 
-def test_strangers_that_are_served_keep_further_ones_of_their_address_out() -> None:
+def test_strangers_with_requests_block_further_strangers_of_their_address() -> None:
     world = World(strangers_per_address=1)
     place = world.admit("a")
     world.serve(place)
@@ -163,7 +163,7 @@ def test_descriptors_for_the_disk_are_not_given_to_the_network() -> None:
     assert world.try_to("e") is None
 
 
-def test_a_head_must_end_in_time_whether_it_trickles_or_not() -> None:
+def test_a_request_head_must_be_complete_in_time() -> None:
     world = World(head_s=15)
     place = world.admit("a")
     for _ in range(14):
@@ -175,7 +175,7 @@ def test_a_head_must_end_in_time_whether_it_trickles_or_not() -> None:
     assert world.closed == ["a"]
 
 
-def test_a_second_head_on_a_connection_kept_alive_has_the_same_time() -> None:
+def test_a_second_request_head_has_the_same_time_limit() -> None:
     world = World(head_s=15)
     place = world.admit("a")
     world.serve(place)
@@ -188,7 +188,7 @@ def test_a_second_head_on_a_connection_kept_alive_has_the_same_time() -> None:
     assert world.closed == ["a"]
 
 
-def test_a_silent_one_is_closed_in_the_end() -> None:
+def test_a_silent_connection_is_closed_after_its_time_limit() -> None:
     world = World(silent_s=30)
     world.admit("a")
     world.after(29)
@@ -197,7 +197,7 @@ def test_a_silent_one_is_closed_in_the_end() -> None:
     assert world.closed == ["a"]
 
 
-def test_a_request_may_take_as_long_as_it_takes() -> None:
+def test_a_request_in_progress_has_no_time_limit() -> None:
     world = World()
     world.serve(world.admit("a"))
     for _ in range(100):
@@ -205,7 +205,7 @@ def test_a_request_may_take_as_long_as_it_takes() -> None:
     assert world.closed == []
 
 
-def test_who_takes_nothing_of_an_answer_is_closed() -> None:
+def test_a_connection_that_takes_none_of_its_response_is_closed() -> None:
     world = World(stall_s=30, progress_bytes=4096)
     wire = world.serve(world.admit("a"))
     wire.owed = 100_000
@@ -221,7 +221,7 @@ def test_who_takes_nothing_of_an_answer_is_closed() -> None:
     assert world.closed == ["a"]
 
 
-def test_an_answer_that_was_taken_leaves_no_mark_on_the_next() -> None:
+def test_a_response_that_was_taken_does_not_count_for_the_next_one() -> None:
     world = World(stall_s=30)
     wire = world.serve(world.admit("a"))
     wire.owed = 10
@@ -234,7 +234,7 @@ def test_an_answer_that_was_taken_leaves_no_mark_on_the_next() -> None:
     assert world.closed == []
 
 
-def test_a_body_that_does_not_come_is_told_to_who_reads_it() -> None:
+def test_a_body_that_stops_raises_an_error_in_its_handler() -> None:
     world = World(stall_s=30, progress_bytes=4096)
     place = world.admit("a")
     wire = world.serve(place)
@@ -249,7 +249,7 @@ def test_a_body_that_does_not_come_is_told_to_who_reads_it() -> None:
     assert world.closed == []
 
 
-def test_answers_that_wait_in_memory_are_bounded_and_the_largest_goes() -> None:
+def test_unsent_responses_are_limited_and_the_connection_with_most_is_closed() -> None:
     world = World(unsent_bytes=1000)
     for name, unsent in (("small", 300), ("large", 500), ("middle", 400)):
         wire = world.serve(world.admit(name))
@@ -258,7 +258,7 @@ def test_answers_that_wait_in_memory_are_bounded_and_the_largest_goes() -> None:
     assert world.closed == ["large"]
 
 
-def test_a_flood_is_one_line_in_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_flood_is_logged_once_in_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     world = World(total=10)
     for second in range(20):
@@ -270,7 +270,7 @@ def test_a_flood_is_one_line_in_ten_seconds(caplog: pytest.LogCaptureFixture) ->
     assert len(world.book) == 10
 
 
-def test_limits_must_let_something_through() -> None:
+def test_limits_of_zero_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ConnectionLimits(total=0)
     with pytest.raises(ValueError, match="longer than 0"):

@@ -24,7 +24,7 @@ def caught() -> ValueError:
     raise AssertionError
 
 
-def test_the_frames_of_an_exception_and_of_what_it_came_from_are_forgotten() -> None:
+def test_the_frames_of_an_exception_and_of_its_causes_are_released() -> None:
     error = caught()
     context = error.__context__
     assert context is not None and context.__cause__ is not None
@@ -63,6 +63,6 @@ def full_collections(is_set_apart: bool) -> int:
     return int(done.stdout)
 
 
-def test_what_was_there_at_the_start_does_not_put_off_a_full_collection() -> None:
+def test_objects_of_the_start_do_not_delay_a_full_collection() -> None:
     assert full_collections(is_set_apart=False) == 0
     assert full_collections(is_set_apart=True) > 0

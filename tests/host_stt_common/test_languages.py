@@ -61,7 +61,7 @@ def test_blanks_and_names_of_several_words_are_read(tag: str, code: str) -> None
     "tag",
     ["xx", "tlh", "klingon", "e", "C", "en;q=0.9", "en,ko", "no speech", "en--US", "-", "日", "e" * 500],
 )
-def test_what_is_no_language_is_not_guessed_at(tag: str) -> None:
+def test_unknown_text_is_not_guessed_as_a_language(tag: str) -> None:
     assert read_language(tag) is None
 
 
@@ -76,7 +76,7 @@ def test_any_text_gives_a_known_code_or_none(text: str) -> None:
     assert read_language(text) in {*NAMES, AUTO, None}
 
 
-def test_a_model_without_cantonese_is_asked_for_chinese() -> None:
+def test_cantonese_becomes_chinese_for_a_model_without_cantonese() -> None:
     assert language_for("yue", ("en", "zh")) == "zh"
     assert language_for("yue", ("en", "yue", "zh")) == "yue"
     assert language_for("nn", ("no",)) == "no"

@@ -21,11 +21,11 @@ def rms(samples: NDArray[np.float32]) -> float:
 
 
 @pytest.mark.parametrize("dbfs", [-40, -52, -60])
-def test_quiet_sound_comes_out_at_the_target(dbfs: float) -> None:
+def test_quiet_audio_is_raised_to_the_target(dbfs: float) -> None:
     assert rms(levelled(tone(dbfs))) == pytest.approx(TARGET, rel=0.05)
 
 
-def test_loud_sound_and_silence_stay_as_they_are() -> None:
+def test_loud_audio_and_silence_do_not_change() -> None:
     for samples in (tone(-6), np.zeros(5 * S, np.float32), np.zeros(0, np.float32)):
         assert np.array_equal(levelled(samples), samples)
 
@@ -42,5 +42,5 @@ def test_the_noise_of_a_converter_stays_quiet() -> None:
 
 
 @pytest.mark.parametrize("n", [1, FRAME - 1, FRAME, FRAME + 1, 4 * S + 7])
-def test_as_many_samples_come_out_as_went_in(n: int) -> None:
+def test_the_number_of_samples_does_not_change(n: int) -> None:
     assert len(levelled(np.full(n, 1e-3, np.float32))) == n

@@ -41,7 +41,7 @@ def likeness_while_it_speaks(out: Float32Array, side: Float32Array, rate: int) -
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("right_db", [0, -10, -20])
 @pytest.mark.parametrize("rate", RATES)
-def test_whoever_speaks_is_heard(rate: int, right_db: float, phase: str) -> None:
+def test_a_speaker_on_any_channel_is_in_the_mix(rate: int, right_db: float, phase: str) -> None:
     planes, said = sides(phase, rate, right_db)
     out = mixed(planes, rate)
     assert len(out) == planes.shape[1]
@@ -52,7 +52,7 @@ def test_whoever_speaks_is_heard(rate: int, right_db: float, phase: str) -> None
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_opposite_phase_costs_twenty_milliseconds_at_most(rate: int) -> None:
+def test_opposite_phase_is_corrected_within_twenty_milliseconds(rate: int) -> None:
     side = speech(rate)
     out = mixed(np.stack([side, -side]), rate)
     loud = np.abs(side) > 0.02
@@ -62,14 +62,14 @@ def test_opposite_phase_costs_twenty_milliseconds_at_most(rate: int) -> None:
 
 @pytest.mark.parametrize("delay_ms", [0.1, 0.5, 1, 2, 3, 5, 8])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_side_that_comes_later_does_not_cancel_the_other(delay_ms: float, sign: int) -> None:
+def test_a_delayed_channel_does_not_cancel_the_other_one(delay_ms: float, sign: int) -> None:
     side = speech(16_000)
     late = sign * np.roll(side, round(delay_ms * 16))
     assert level_db(mixed(np.stack([side, late]), 16_000)) > level_db(side) - 6
 
 
 @pytest.mark.parametrize("likeness_of_sides", [0.95, 0.9, 0.8, 0.7])
-def test_sides_that_nearly_cancel_are_heard(likeness_of_sides: float) -> None:
+def test_channels_that_nearly_cancel_are_in_the_mix(likeness_of_sides: float) -> None:
     side = speech(16_000)
     own = noise(len(side), 1, 2) * np.abs(side)
     own *= side.std() / own.std()
@@ -79,7 +79,7 @@ def test_sides_that_nearly_cancel_are_heard(likeness_of_sides: float) -> None:
     assert likeness(out, side) > 0.8
 
 
-def test_a_polarity_that_changes_in_the_middle_costs_a_tenth_of_a_second() -> None:
+def test_a_change_of_polarity_is_corrected_within_a_tenth_of_a_second() -> None:
     rate = 16_000
     side = speech(rate)
     middle = len(side) // 2
@@ -106,7 +106,7 @@ def test_hum_on_both_sides_does_not_hide_opposite_phase() -> None:
     assert likeness_while_it_speaks(out, side, 16_000) > 0.95
 
 
-def test_three_to_eight_channels_in_any_order_and_polarity_are_heard() -> None:
+def test_three_to_eight_channels_of_any_order_and_polarity_are_in_the_mix() -> None:
     side = speech(16_000)
     for channels in range(3, 9):
         for live in range(channels):
@@ -117,7 +117,7 @@ def test_three_to_eight_channels_in_any_order_and_polarity_are_heard() -> None:
         assert level_db(mixed(signs[:, np.newaxis] * side, 16_000)) > level_db(side) - 0.2
 
 
-def test_a_pair_in_opposite_phase_is_heard_beside_noisy_channels() -> None:
+def test_a_pair_in_opposite_phase_is_in_the_mix_beside_noisy_channels() -> None:
     side = speech(16_000)
     planes = np.stack([side, noise(len(side), 0.02), -side, noise(len(side), 0.02, 2)])
     assert likeness(mixed(planes, 16_000), side) > 0.95
@@ -125,7 +125,7 @@ def test_a_pair_in_opposite_phase_is_heard_beside_noisy_channels() -> None:
 
 @pytest.mark.parametrize("disturbed", [0, 1])
 @pytest.mark.parametrize("what", ["hum", "buzz", "noise"])
-def test_steady_noise_on_one_side_does_not_bury_the_other(what: str, disturbed: int) -> None:
+def test_steady_noise_on_one_channel_does_not_cover_the_other_one(what: str, disturbed: int) -> None:
     side = speech(16_000) * np.float32(0.3)
     mains = hum(len(side), 16_000)
     buzz = (0.3 * np.sign(mains)).astype(np.float32)
@@ -137,7 +137,7 @@ def test_steady_noise_on_one_side_does_not_bury_the_other(what: str, disturbed: 
     assert likeness_while_it_speaks(out, side, 16_000) > 0.97
 
 
-def test_who_speaks_beside_his_own_hum_is_heard_after_the_other_side_spoke() -> None:
+def test_a_speaker_with_hum_is_in_the_mix_after_the_other_channel_spoke() -> None:
     rate = 16_000
     side = speech(rate) * np.float32(0.3)
     quiet, pause = np.zeros_like(side), np.zeros(rate, np.float32)
@@ -150,7 +150,7 @@ def test_who_speaks_beside_his_own_hum_is_heard_after_the_other_side_spoke() -> 
     assert level_db(out[last]) > level_db(left[last]) - 8
 
 
-def test_steady_noise_is_as_it_was_when_nobody_speaks() -> None:
+def test_steady_noise_does_not_change_without_speech() -> None:
     """Coverage and speech detection shall see a noisy line as a noisy line."""
     rate = 16_000
     side = speech(rate)
@@ -159,7 +159,7 @@ def test_steady_noise_is_as_it_was_when_nobody_speaks() -> None:
     assert level_db(out[-rate:]) == pytest.approx(level_db(noise(rate, 0.1)), abs=0.5)
 
 
-def test_nothing_clicks_when_a_side_is_inverted_or_turned_down() -> None:
+def test_inverting_or_lowering_a_channel_makes_no_click() -> None:
     """A step of the gain would be a jump of up to the signal's size from one sample to the next."""
     rate = 16_000
     at = np.arange(2 * rate)
@@ -171,7 +171,7 @@ def test_nothing_clicks_when_a_side_is_inverted_or_turned_down() -> None:
     assert steepest < steepest_of_input * 1.2
 
 
-def test_two_loud_sides_are_not_clipped() -> None:
+def test_two_loud_channels_are_not_clipped() -> None:
     square = np.sign(hum(16_000, 16_000)).astype(np.float32)
     for planes in (np.stack([square, square]), np.stack([square, np.roll(square, 80)])):
         out = mixed(planes, 16_000)
@@ -179,7 +179,7 @@ def test_two_loud_sides_are_not_clipped() -> None:
         assert float((np.abs(out) == 1.0).mean()) <= float((np.abs(planes.mean(axis=0)) == 1.0).mean()) + 0.05
 
 
-def test_two_different_voices_are_both_heard_at_once() -> None:
+def test_two_voices_at_once_are_both_in_the_mix() -> None:
     rate = 16_000
     one = speech(rate)
     other = np.roll(one[::-1], rate // 2) * gain(-10)
@@ -189,19 +189,19 @@ def test_two_different_voices_are_both_heard_at_once() -> None:
     assert np.abs(weights) == pytest.approx([0.5, 0.5], abs=0.05)
 
 
-def test_mono_in_two_channels_comes_out_as_it_came() -> None:
+def test_identical_channels_give_the_same_audio() -> None:
     side = speech(48_000)
     assert np.array_equal(mixed(np.stack([side, side]), 48_000), side)
 
 
-def test_an_impulse_stays_where_it_was() -> None:
+def test_an_impulse_keeps_its_position() -> None:
     for where in ((0,), (1,), (0, 1)):
         planes = np.zeros((2, 16_000), np.float32)
         planes[list(where), 5_000] = 1.0
         assert int(np.abs(mixed(planes, 16_000)).argmax()) == 5_000
 
 
-def test_a_change_of_the_number_of_channels_starts_afresh() -> None:
+def test_a_change_of_the_number_of_channels_resets_the_mix() -> None:
     side = speech(16_000)[:3_200]
     mixdown = MixDown(16_000)
     lengths = [len(mixdown.feed(np.stack([side] * channels))) for channels in (2, 1, 6, 2, 1)]
@@ -210,7 +210,7 @@ def test_a_change_of_the_number_of_channels_starts_afresh() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 4_000), min_size=1, max_size=40), st.sampled_from(RATES))
-def test_how_the_stream_is_cut_into_blocks_changes_nothing(sizes: list[int], rate: int) -> None:
+def test_the_size_of_the_blocks_does_not_change_the_mix(sizes: list[int], rate: int) -> None:
     side = speech(rate)
     turned = np.concatenate([side[: rate // 2], -side[rate // 2 :]])
     planes = np.stack([turned + noise(len(side), 0.05), side * np.float32(0.5) + noise(len(side), 1e-3, 2)])

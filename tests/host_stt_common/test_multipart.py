@@ -37,7 +37,7 @@ def joined(items: Iterable[PartHead | bytes]) -> Parts:
     return parts
 
 
-def test_parts_may_hold_anything_but_the_delimiter() -> None:
+def test_parts_may_contain_any_bytes_except_the_delimiter() -> None:
     audio = b"\r\n--\r\n\r\n--y\x00" * 3
     body = form_of(
         b'Content-Disposition: form-data; name="audio"; filename="a;b.wav"\r\nContent-Type: audio/wav\r\n\r\n'
@@ -54,7 +54,7 @@ def test_parts_may_hold_anything_but_the_delimiter() -> None:
 
 
 @given(st.binary(max_size=200), st.binary(max_size=80), st.lists(st.integers(0, 300), max_size=8))
-def test_no_body_breaks_the_parser_and_the_cuts_change_nothing(
+def test_any_body_is_parsed_or_refused_whatever_the_size_of_the_pieces(
     noise: bytes, head: bytes, cuts: list[int]
 ) -> None:
     for body in (noise, form_of(head + b"\r\n\r\n" + noise), form_of(FIELD, noise)):
@@ -135,7 +135,7 @@ def test_a_content_type_without_a_usable_boundary_is_refused(end: str) -> None:
         boundary_of("multipart/form-data" + end)
 
 
-def test_little_is_held_of_a_long_part() -> None:
+def test_a_long_part_is_not_held_in_memory() -> None:
     parser = FormParser("x", parts_max=1)
     parser.feed(b"--x\r\n" + FIELD)
     for _ in range(100):

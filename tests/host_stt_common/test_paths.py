@@ -47,7 +47,7 @@ async def client() -> AsyncIterator[TestClient[Any, Any]]:
 
 @pytest.mark.parametrize("path", ["/a/x", "/a/x/", "//a/x", "//a//x//"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
-async def test_spare_slashes_lead_to_the_same_place(
+async def test_extra_slashes_lead_to_the_same_route(
     client: TestClient[Any, Any], method: str, path: str
 ) -> None:
     body = "x" * 200_000 if method != "GET" else ""
@@ -62,7 +62,7 @@ async def test_a_websocket_is_opened(client: TestClient[Any, Any]) -> None:
         assert await socket.receive_str() == "C01"
 
 
-async def test_the_checks_of_the_route_hold(client: TestClient[Any, Any]) -> None:
+async def test_the_checks_of_a_route_apply_to_other_spellings_too(client: TestClient[Any, Any]) -> None:
     assert (await client.post("/secret/")).status == 403
     assert (await client.get("/secret/")).status == 405
     assert (await client.get("/nowhere/")).status == 404

@@ -10,7 +10,7 @@ from host_stt_common.callers import LOOPBACK
 from host_stt_common.places import NoPlace, Places, share_of
 
 
-def test_one_caller_gets_half_and_others_the_rest() -> None:
+def test_one_caller_gets_at_most_half_of_the_places() -> None:
     places = Places(4)
     with ExitStack() as stack:
         for key in ("a", "a", "b"):

@@ -32,11 +32,11 @@ class Outer(BaseModel):
         OSError(),
     ],
 )
-def test_what_only_a_programmer_understands_is_not_said(error: Exception) -> None:
+def test_internal_error_texts_are_not_shown(error: Exception) -> None:
     assert plain_error(error, "it is damaged") == "it is damaged"
 
 
-def test_the_system_and_the_media_library_speak_for_themselves() -> None:
+def test_error_texts_of_the_system_and_the_media_library_are_shown() -> None:
     assert plain_error(OSError(28, "No space left on device"), "x") == "no space left on device"
     refused = ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 9)")
     assert plain_error(refused, "x") == "connection refused"
@@ -48,7 +48,7 @@ def test_the_system_and_the_media_library_speak_for_themselves() -> None:
 @pytest.mark.parametrize(
     "body", [{"inner": 5}, {"inner": None}, {"inner": {}}, {"inner": {"name": []}, "many": {}, "count": "x"}]
 )
-def test_a_mistake_in_a_body_names_no_class(body: Any) -> None:
+def test_an_error_in_a_body_names_no_class(body: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate(body)
     for mistake in caught.value.errors():
@@ -76,7 +76,7 @@ class Fields(BaseModel):
         ({"whole": 1, "text": ""}, "is not known here"),
     ],
 )
-def test_a_mistake_in_a_body_is_said_in_plain_words(body: Any, text: str) -> None:
+def test_an_error_in_a_body_is_described_in_plain_words(body: Any, text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Fields.model_validate(body)
     assert [plain_mistake(mistake["msg"]) for mistake in caught.value.errors()] == [text]

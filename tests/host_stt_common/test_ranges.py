@@ -30,7 +30,7 @@ def made(told: list[tuple[int, int, str | None]]) -> tuple[RangeMap[str], dict[i
 
 @settings(deadline=None)  # a busy machine is no mistake
 @given(changes)
-def test_what_was_put_last_on_a_moment_counts_and_ranges_are_as_few_as_can_be(
+def test_the_last_value_of_a_position_counts_and_equal_neighbours_are_joined(
     told: list[tuple[int, int, str | None]],
 ) -> None:
     ranges, truth = made(told)
@@ -44,9 +44,7 @@ def test_what_was_put_last_on_a_moment_counts_and_ranges_are_as_few_as_can_be(
 
 @settings(deadline=None)  # a busy machine is no mistake
 @given(changes, st.integers(-5, 70), st.integers(-5, 70))
-def test_a_part_is_cut_out_and_its_gaps_are_what_is_left(
-    told: list[tuple[int, int, str | None]], start: int, end: int
-) -> None:
+def test_removed_parts_become_gaps(told: list[tuple[int, int, str | None]], start: int, end: int) -> None:
     ranges, truth = made(told)
     parts, gaps = list(ranges.between(start, end)), ranges.gaps(start, end)
     wanted = set(range(start, end))
@@ -61,7 +59,7 @@ def test_a_part_is_cut_out_and_its_gaps_are_what_is_left(
     assert around is None or (around in list(ranges) and around[0] <= start < around[1])
 
 
-def test_an_empty_part_holds_nothing() -> None:
+def test_an_empty_range_changes_nothing() -> None:
     ranges, _ = made([(0, 10, "a")])
     assert list(ranges.between(5, 5)) == list(ranges.between(6, 4)) == []
     assert ranges.gaps(15, 12) == []
@@ -72,7 +70,7 @@ def test_an_empty_part_holds_nothing() -> None:
 
 @settings(deadline=None)  # a busy machine is no mistake
 @given(changes, st.integers(0, 10))
-def test_the_earliest_ranges_are_forgotten(told: list[tuple[int, int, str | None]], count: int) -> None:
+def test_the_earliest_ranges_are_dropped(told: list[tuple[int, int, str | None]], count: int) -> None:
     ranges, _ = made(told)
     before = list(ranges)
     ranges.remove_first(count)

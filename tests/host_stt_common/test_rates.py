@@ -35,7 +35,7 @@ def test_all_sockets_of_an_address_share_one_rate() -> None:
     assert run(rates, 16, 50, 1, caller="b") == 0
 
 
-def test_a_watcher_may_say_twenty_things_in_ten_seconds() -> None:
+def test_a_watcher_may_send_twenty_messages_in_ten_seconds() -> None:
     bucket = watcher_messages()
     assert [bucket.take(1, 0.0) for _ in range(22)] == [True] * 20 + [False] * 2
     assert bucket.take(1, 0.5)
@@ -58,7 +58,7 @@ def test_a_burst_is_taken_until_the_bucket_is_empty_and_then_at_the_rate() -> No
     assert sum(bucket.take(1, 1000.0) for _ in range(40)) == 25
 
 
-def test_asking_how_long_to_wait_takes_nothing() -> None:
+def test_a_query_of_the_waiting_time_takes_no_tokens() -> None:
     bucket = Bucket(2, 3)
     assert [bucket.wait_s(3, 0), bucket.wait_s(4, 0)] == [0, 0.5]
     assert bucket.spend(5, 0) == 1.0
@@ -72,7 +72,7 @@ def test_a_bucket_of_whole_numbers_counts_without_rounding() -> None:
     assert bucket.take(15_999, 7 + 5333)
 
 
-def test_time_that_goes_back_adds_and_takes_nothing() -> None:
+def test_a_clock_that_goes_back_changes_nothing() -> None:
     bucket = Bucket(1, 5)
     assert bucket.take(5, 100.0)
     assert bucket.wait_s(1, 50.0) == bucket.wait_s(1, 100.0) == 1.0

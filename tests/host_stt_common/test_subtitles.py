@@ -28,7 +28,7 @@ def test_a_cue_has_its_number_times_and_lines() -> None:
     assert vtt_cue(5, 90, "one", identifier="g_1") == "g_1\n00:00:00.005 --> 00:00:00.090\none\n\n"
 
 
-def test_hours_go_on_past_a_day_and_no_cue_is_empty_in_time() -> None:
+def test_hours_exceed_a_day_and_no_cue_has_a_length_of_zero() -> None:
     assert srt_cue(1, 90_000_000, 90_000_000, "x").splitlines()[1] == "25:00:00,000 --> 25:00:00,001"
     assert vtt_cue(10, 0, "x").splitlines()[0] == "00:00:00.010 --> 00:00:00.011"
 
@@ -43,7 +43,7 @@ def test_a_voice_stays_one_tag(name: str) -> None:
 
 
 @given(st.lists(st.tuples(TRICKY, TRICKY), min_size=1, max_size=5))
-def test_as_many_cues_are_read_as_were_written(said: list[tuple[str, str]]) -> None:
+def test_all_written_cues_are_read_again(said: list[tuple[str, str]]) -> None:
     texts = [(f"v{voice}", f"t{text}") for voice, text in said]
     subtitles = read_srt(
         "".join(srt_cue(n + 1, 1000 * n, 1000 * n + 900, text) for n, (_, text) in enumerate(texts))

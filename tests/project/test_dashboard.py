@@ -10,7 +10,7 @@ from tests.support.server import ROOT
 DASHBOARD = ROOT / "docs" / "howto" / "grafana-dashboard.json"
 
 
-def test_every_figure_of_the_dashboard_is_one_that_a_server_tells() -> None:
+def test_every_figure_of_the_dashboard_is_a_metric_of_a_server() -> None:
     told = set(re.findall(r"`(host_stt_\w+)`", (ROOT / "docs/reference/metrics.md").read_text("utf-8")))
     board = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     asked = {name for panel in board["panels"] for t in panel["targets"] for name in names(t["expr"])}
@@ -18,7 +18,7 @@ def test_every_figure_of_the_dashboard_is_one_that_a_server_tells() -> None:
     assert asked - told == set()
 
 
-def test_a_rate_is_asked_of_what_only_grows_and_a_slope_of_what_may_shrink() -> None:
+def test_rates_are_queried_of_counters_and_slopes_of_gauges() -> None:
     """Coverage is a gauge: what was lost may be filled later. `rate` would take that for a restart."""
     rows = re.findall(
         r"^\| `(host_stt_\w+)` \| (\w+) \|",

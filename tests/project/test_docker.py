@@ -41,12 +41,12 @@ def services() -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_there_is_one_for_a_cpu_and_one_for_cuda() -> None:
+def test_there_is_an_image_for_a_cpu_and_one_for_cuda() -> None:
     assert [path.name for path in DOCKERFILES] == ["cpu.Dockerfile", "cuda.Dockerfile"]
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
-def test_everything_that_is_copied_is_there(dockerfile: Path) -> None:
+def test_every_copied_file_exists(dockerfile: Path) -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     for name, rest in instructions(dockerfile):
         if name == "COPY" and not rest.startswith("--from"):
@@ -57,7 +57,7 @@ def test_everything_that_is_copied_is_there(dockerfile: Path) -> None:
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
-def test_every_script_that_is_run_is_one_of_ours_and_may_be_run(dockerfile: Path) -> None:
+def test_every_script_that_is_run_exists_and_is_executable(dockerfile: Path) -> None:
     scripts = [word for name, rest in instructions(dockerfile) if name == "RUN" for word in rest.split()[:1]]
     assert scripts == ["docker/system.sh", "docker/install.sh", "host-stt-system"]
     for script in scripts[:2]:
@@ -75,7 +75,7 @@ def test_the_image_runs_a_command_that_exists_and_not_as_root(dockerfile: Path) 
     assert last["STOPSIGNAL"] == "SIGTERM"
 
 
-def test_the_two_images_differ_in_nothing_but_the_card() -> None:
+def test_the_two_images_differ_only_in_the_device() -> None:
     cpu, cuda = (instructions(path) for path in DOCKERFILES)
     more = [line for line in cuda if line not in cpu]
     assert [name for name, _ in more] == ["RUN", "ENV"]
@@ -151,7 +151,7 @@ def test_coturn_is_started_only_when_asked_for_and_only_with_a_secret_and_an_add
 
 
 @pytest.mark.parametrize("name", ["host-stt", "host-stt-cuda", "coturn"])
-def test_a_container_may_not_take_the_whole_machine(name: str) -> None:
+def test_the_resources_of_a_container_are_limited(name: str) -> None:
     service = services()[name]
     assert service["ulimits"]["nofile"] == 65_536
     assert service["pids_limit"] > 0

@@ -29,7 +29,7 @@ def slug(heading: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_relative_link_leads_somewhere(page: Path) -> None:
+def test_every_relative_link_has_a_target(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     for link in LINK.findall(text):
         if re.match(r"[a-z]+:", link):
@@ -42,7 +42,7 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             assert anchor in [slug(heading) for heading in headings], link
 
 
-def test_every_page_of_the_docs_that_code_names_is_there() -> None:
+def test_every_page_of_the_docs_that_code_names_exists() -> None:
     files = [ROOT / name for name in TRACKED.split("\0") if re.search(r"\.(py|js|yaml|toml|sh)$", name)]
     for file in files:
         for name in re.findall(
@@ -66,7 +66,7 @@ def test_every_page_of_the_docs_can_be_reached_from_the_readme() -> None:
 
 
 @pytest.mark.parametrize("name", make_reference.PAGES)
-def test_the_reference_is_what_the_code_says(name: str) -> None:
+def test_the_generated_reference_is_up_to_date(name: str) -> None:
     written = (make_reference.FOLDER / name).read_text(encoding="utf-8")
     assert written == make_reference.PAGES[name](), "run: .venv/bin/python -m scripts.make_reference"
 

@@ -40,7 +40,7 @@ def test_no_index_is_named(lock: Path) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links", lock.read_text(encoding="utf-8"))
 
 
-def test_the_locks_agree_so_one_environment_can_hold_them() -> None:
+def test_the_locks_agree_on_every_package() -> None:
     serve, cuda, test, build = (
         pins(ROOT / "requirements" / f"{n}.lock") for n in ("serve", "cuda", "test", "build")
     )

@@ -27,7 +27,7 @@ def setup(code: str, *, venv: Path, **environ: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_may_be_run_and_is_valid_bash(script: Path) -> None:
+def test_each_script_is_executable_and_valid_bash(script: Path) -> None:
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", script], check=True)
 
@@ -46,7 +46,7 @@ def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
     assert "Python 3.9.2 is too old: host-stt needs Python 3.11 or newer" in done.stderr
 
 
-def test_no_python_at_all_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_python_is_reported_in_one_sentence(tmp_path: Path) -> None:
     done = setup("need_python", venv=tmp_path / "venv", PYTHON="no-such-python")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "there is no no-such-python here" in done.stderr

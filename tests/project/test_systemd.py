@@ -38,7 +38,7 @@ def test_the_unit_starts_a_command_with_options_it_has() -> None:
     assert {option for option in options if option.startswith("--")} <= known
 
 
-def test_the_service_has_time_for_the_last_words_and_does_not_repeat_a_mistake() -> None:
+def test_the_service_has_time_to_stop_and_does_not_restart_after_a_configuration_error() -> None:
     service = unit()["Service"]
     assert int(service["TimeoutStopSec"]) > app.FLUSH_S + app.HANDLERS_S + 5
     assert service["RestartPreventExitStatus"] == "2"
@@ -60,7 +60,7 @@ def test_systemd_finds_no_mistake_in_it(tmp_path: Path) -> None:
     assert "ExecStart=/bin/true serve" in text
 
 
-def test_the_sandbox_is_as_narrow_as_it_says() -> None:
+def test_the_sandbox_has_the_documented_limits() -> None:
     """2.0 of 10 with systemd 252; other versions weigh a little differently."""
     analyze = shutil.which("systemd-analyze")
     service = unit()["Service"]

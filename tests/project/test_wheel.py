@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.setup
-def test_everything_the_server_needs_is_inside(wheel: Path) -> None:
+def test_the_wheel_contains_every_file_that_the_server_needs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     needed = [
         *("host_stt_cli/defaults/host-stt.yaml", "host_stt_cli/defaults/glossary.yaml"),
@@ -90,7 +90,7 @@ def installed(wheel: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.net
 @pytest.mark.setup
-async def test_installed_alone_it_serves_the_page_and_the_starter_model(
+async def test_the_installed_wheel_serves_the_page_and_the_starter_model(
     installed: Path, tmp_path: Path
 ) -> None:
     empty = tmp_path / "empty"

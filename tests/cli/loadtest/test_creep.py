@@ -23,7 +23,7 @@ def test_every_slope_has_a_line_and_a_verdict_seen_or_not() -> None:
     assert all_of_them["8082 rss_mb"]["verdict"] == "not seen"
 
 
-def test_memory_that_surely_grows_is_told_and_what_may_be_chance_is_not() -> None:
+def test_significant_memory_growth_is_reported_and_chance_is_not() -> None:
     assert found(3600, **{"8082__rss_mb": (90, 5)})["8082 rss_mb"]["verdict"] == "grows"
     assert found(3600, **{"8082__rss_mb": (90, 50)})["8082 rss_mb"]["verdict"].startswith("not sure")
     assert found(3600, **{"8082__rss_mb": (-90, 5)})["8082 rss_mb"]["verdict"] == "holds", "it shrinks"

@@ -21,7 +21,7 @@ def test_the_report_carries_the_plots_of_the_health_page() -> None:
     assert "export " not in made.split("<script>")[1].split("const R =")[0]
 
 
-def test_every_figure_the_page_reads_is_one_that_the_server_tells() -> None:
+def test_every_figure_that_the_page_reads_is_a_metric_of_the_server() -> None:
     told = set(re.findall(r"`(host_stt_\w+)`", (ROOT / "docs/reference/metrics.md").read_text("utf-8")))
     read = set(re.findall(r"host_stt_[a-z_]*[a-z]", SCRIPT))
     assert len(read) > 8

@@ -44,12 +44,12 @@ def test_a_final_goes_to_the_utterance_it_overlaps_most_on_its_own_channel() -> 
     assert measures.missed(heard) == 1
 
 
-def test_a_final_where_nobody_spoke_belongs_to_nobody() -> None:
+def test_a_final_outside_all_utterances_has_no_owner() -> None:
     heard = measures.heard_of([spoken(0, 2000)], [final(9000, 7000, 8000)])
     assert measures.missed(heard) == 1 and measures.ttfs(heard) == []
 
 
-def test_an_utterance_cut_by_a_reconnect_is_asked_nothing() -> None:
+def test_an_utterance_interrupted_by_a_reconnect_is_not_measured() -> None:
     cut = Spoken("C01", 0, 2000, "alpha one", is_whole=False)
     assert measures.missed(measures.heard_of([cut], [])) == 0
 
@@ -63,7 +63,7 @@ def test_times_are_compared_with_the_truth_both_ways() -> None:
     assert measures.timecode_error(heard) == {"start": [-60], "end": [100]}
 
 
-def test_how_far_off_is_told_either_way_and_which_way() -> None:
+def test_time_errors_are_reported_with_their_sign() -> None:
     found = measures.off_by([-60, -50, 10])
     assert (found["n"], found["p50"], found["max"], found["bias"]) == (3, 50, 60, -50)
     assert measures.off_by([]) == {"n": 0}
@@ -101,7 +101,9 @@ def test_a_plot_over_time_shows_each_stretch_by_itself() -> None:
         (["alpha one go now"], 0.0),
     ],
 )
-def test_erasure_counts_words_taken_back_per_final_word(texts: list[str], expected: float) -> None:
+def test_erasure_is_the_number_of_removed_interim_words_per_final_word(
+    texts: list[str], expected: float
+) -> None:
     said = [interim(n, 0, 1, text) for n, text in enumerate(texts)]
     assert measures.erasure([*said, final(99, 0, 1, "alpha one go")]) == pytest.approx(expected, abs=0.001)
 
@@ -128,7 +130,7 @@ def test_korean_is_judged_by_characters_without_spaces() -> None:
     assert (figures["kind"], figures["rate"]) == ("CER", 0.0)
 
 
-def test_nothing_said_is_no_rate() -> None:
+def test_the_error_rate_of_empty_text_is_undefined() -> None:
     assert measures.error_rate([], "en") == {"n": 0}
 
 
@@ -149,7 +151,7 @@ def test_a_later_word_on_the_same_milliseconds_replaces_the_earlier() -> None:
         max_size=12,
     )
 )
-def test_coverage_adds_up_to_the_time_asked_about(pieces: list[tuple[int, int, str]]) -> None:
+def test_coverage_adds_up_to_the_requested_time(pieces: list[tuple[int, int, str]]) -> None:
     events = [cover("C01", a * 10, (a + n) * 10, state) for a, n, state in pieces]
     assert sum(measures.coverage(events, 1000, 8000).values()) == pytest.approx(7.0)
 

@@ -37,7 +37,7 @@ def test_utterances_are_in_order_apart_and_inside_the_run(talk: float, seed: int
 
 
 @pytest.mark.parametrize("talk", [0.2, 0.5])
-def test_a_channel_speaks_as_much_as_it_is_told(talk: float) -> None:
+def test_a_channel_speaks_for_the_configured_share_of_time(talk: float) -> None:
     parts = script(Load(channels=8, seconds=600, talk=talk), CLIPS)
     share = sum(speech_ms(part) for part in parts) / 8 / 600_000
     assert share == pytest.approx(talk, rel=0.1)
@@ -65,7 +65,7 @@ def test_reconnects_are_spread_over_the_run() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"channels": 0}, {"channels": 65}, {"talk": 0}, {"talk": 1.1}, {"loss": 0.9}, {"seconds": 0}]
 )
-def test_a_load_that_makes_no_sense_is_refused_by_name(wrong: dict[str, Any]) -> None:
+def test_an_impossible_load_is_refused_with_the_name_of_the_option(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     with pytest.raises(ValueError, match=name):
         Load(**wrong)

@@ -67,7 +67,7 @@ def test_the_page_carries_its_figures_and_fetches_nothing() -> None:
     assert not re.search(r"(src|href)=|https?://(?!www\.w3\.org/2000/svg)", said)
 
 
-def test_a_histogram_tells_the_bucket_that_a_share_falls_into() -> None:
+def test_a_percentile_of_a_histogram_is_the_bound_of_its_bucket() -> None:
     spent = parsed(METRICS)
     assert spent["done_total{outcome=text}"] == 7
     assert quantiles(spent, "waits", priority="final") == {"n": 100, "p50": 0.1, "p95": 0.5, "p99": 0.5}
@@ -121,11 +121,11 @@ def test_a_server_that_is_not_there_could_not_be_measured() -> None:
     assert done.exit_code == 2 and "no server responds at http://127.0.0.1:9: is it running" in done.output
 
 
-def test_a_load_that_makes_no_sense_is_told_in_a_sentence() -> None:
+def test_an_impossible_load_is_reported_in_one_sentence() -> None:
     done = CliRunner().invoke(main, ["loadtest", "--loss", "0.9"])
     assert done.exit_code == 2 and "loss is 0.9; it must be between 0 and 0.5" in done.output
 
 
-def test_an_address_that_is_none_is_told_with_the_way_out() -> None:
+def test_an_invalid_address_is_reported_with_an_example() -> None:
     done = CliRunner().invoke(main, ["loadtest", "--base", "127.0.0.1:8082", "--channels", "1"])
     assert done.exit_code == 2 and "not the address of a server; give --base http://HOST:PORT" in done.output

@@ -43,7 +43,7 @@ def test_phrases_are_spoken_without_silence_at_their_ends() -> None:
         assert np.abs(clip.samples[:10]).max() > loudest // 200
 
 
-def test_a_packet_of_opus_is_a_frame_of_sound() -> None:
+def test_an_opus_packet_is_one_frame_of_audio() -> None:
     clip = Clip("a tone", "en", tone(0.5))
     assert len(clip.packets) == len(clip.framed) == len(clip.at_16k) == 25
     sound = decoded(clip.packets)[FRAME * 5 : FRAME * 20].astype(np.float64)
@@ -70,7 +70,7 @@ def test_a_voice_sends_its_clips_at_their_frames_and_faint_noise_between() -> No
     assert np.abs(np.frombuffer(voice.samples(12), np.int16)).max() > 5000
 
 
-def test_every_frame_of_a_script_has_its_sound() -> None:
+def test_every_frame_of_a_script_has_its_audio() -> None:
     clips = [Clip("a", "en", tone(0.31)), Clip("b", "en", tone(0.52))]
     parts = script(Load(channels=2, seconds=10, talk=0.9), [clip.ms for clip in clips])
     for part, voice in zip(parts, voices(parts, clips), strict=True):
@@ -88,7 +88,7 @@ def test_recordings_come_with_their_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", ["empty", "no words", "no sound", "too short"])
-def test_a_folder_that_will_not_do_is_told_by_the_file(tmp_path: Path, case: str) -> None:
+def test_an_unusable_folder_is_reported_with_the_file_concerned(tmp_path: Path, case: str) -> None:
     expected = {
         "empty": "no recordings",
         "no words": "one.txt",
@@ -105,7 +105,7 @@ def test_a_folder_that_will_not_do_is_told_by_the_file(tmp_path: Path, case: str
         given(tmp_path, "en")
 
 
-def test_without_espeak_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_espeak_is_reported_with_a_solution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(StartError, match=r"apt-get install espeak-ng.*--audio"):
         spoken()

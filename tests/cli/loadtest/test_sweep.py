@@ -11,7 +11,7 @@ from tests.cli.loadtest.reports import report
 
 
 @given(st.integers(0, 64), st.integers(1, 64), st.integers(1, 64))
-async def test_the_edge_is_found_to_a_tenth_without_trying_a_number_twice(
+async def test_the_limit_is_found_to_a_tenth_without_repeating_a_run(
     edge: int, first: int, most: int
 ) -> None:
     tried: list[int] = []

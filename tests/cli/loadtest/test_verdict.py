@@ -10,7 +10,7 @@ from tests.cli.loadtest.reports import report
 LIMITS = Limits()
 
 
-def test_a_run_that_holds_everything_is_a_yes_with_the_busiest_part() -> None:
+def test_a_run_within_all_limits_is_a_yes_with_the_busiest_part() -> None:
     verdict = judge(report(), LIMITS)
     assert verdict.answer is Answer.YES and verdict.answer.exit_status == 0
     assert verdict.sentence == (
@@ -43,7 +43,7 @@ def test_what_a_sweep_held_tells_how_much_is_to_spare() -> None:
         ),
     ],
 )
-def test_each_limit_that_is_broken_is_a_no_that_names_it(changes: dict[str, Any], reason: str) -> None:
+def test_each_exceeded_limit_is_a_no_that_names_it(changes: dict[str, Any], reason: str) -> None:
     verdict = judge(report(**changes), LIMITS)
     assert verdict.answer is Answer.NO and verdict.answer.exit_status == 1
     assert len(verdict.reasons) == 1 and reason in verdict.sentence
@@ -63,7 +63,7 @@ def test_loss_on_the_way_is_no_fault_of_the_server() -> None:
         ("timecode_ms_per_hour", -70.0, "timecodes drift by -70 ms an hour"),
     ],
 )
-def test_a_soak_judges_what_creeps_and_other_runs_do_not(figure: str, slope: float, reason: str) -> None:
+def test_only_a_soak_run_judges_slow_growth(figure: str, slope: float, reason: str) -> None:
     creeping = report(load__seconds=3600.0)
     creeping["measures"]["growth"][figure] = {"n": 3600, "slope": slope, "standard_error": 1.0}
     assert judge(creeping, LIMITS).answer is Answer.YES

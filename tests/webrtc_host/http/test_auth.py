@@ -42,7 +42,7 @@ async def test_the_token_comes_as_bearer_or_in_the_query(
             assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-async def test_a_foreign_page_can_read_nothing_and_change_nothing(tmp_path: Path) -> None:
+async def test_a_page_of_another_origin_can_read_and_change_nothing(tmp_path: Path) -> None:
     evil = {"Origin": "https://evil.example"}
     async with running_desk(a_config(tmp_path)) as desk:
         async with desk.client.get(f"{desk.url}/api/sessions", headers=evil) as response:
@@ -99,7 +99,7 @@ def a_request(peer: str, **headers: str) -> object:
         ("10.0.0.1", "", "10.0.0.1"),
     ],
 )
-def test_forwarded_addresses_are_believed_from_trusted_proxies_only(
+def test_forwarded_addresses_are_used_from_trusted_proxies_only(
     peer: str, forwarded: str, remote: str
 ) -> None:
     gate = Gate(trusted_proxies=["10.0.0.0/8"])
@@ -123,14 +123,14 @@ def test_the_own_origin_behind_a_trusted_proxy_is_the_forwarded_one() -> None:
 
 
 @pytest.mark.parametrize("origin", ["null", "", "https://", "http://[", "http://a:b"])
-def test_an_origin_that_is_none_is_foreign(origin: str) -> None:
+def test_an_invalid_origin_counts_as_foreign(origin: str) -> None:
     assert not Gate().is_own_or_allowed(a_request("127.0.0.1", Origin=origin))  # type: ignore[arg-type]  # mocked
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:1", "localhost:8082", "[::1]:8082", "192.168.1.7", "desk.example"]
 )
-async def test_a_local_server_answers_to_addresses_and_names_it_was_given(tmp_path: Path, host: str) -> None:
+async def test_a_local_server_accepts_its_addresses_and_configured_names(tmp_path: Path, host: str) -> None:
     config = a_config(tmp_path, media={"allowed_origins": ["https://desk.example"]})
     async with (
         running_desk(config) as desk,
@@ -151,7 +151,7 @@ async def test_a_page_whose_name_was_made_to_resolve_here_is_refused(tmp_path: P
 
 
 @pytest.mark.parametrize("config", [{"token": TOKEN}, {"media": {"trusted_proxies": ["127.0.0.1"]}}])
-async def test_a_name_is_no_matter_where_a_token_or_a_proxy_stands_guard(
+async def test_any_host_name_is_accepted_where_a_token_or_a_proxy_protects_the_server(
     tmp_path: Path, config: dict[str, Any]
 ) -> None:
     async with (

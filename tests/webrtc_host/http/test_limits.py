@@ -16,7 +16,7 @@ from webrtc_host.http.limits import Allowance, CallerLimits, LimitsOfCallers
 from webrtc_host.http.server import GATE
 
 
-def test_an_allowance_fills_at_its_rate() -> None:
+def test_the_allowance_of_a_caller_grows_at_its_rate() -> None:
     allowance = Allowance(per_s=2.0, most=3.0)
     assert [allowance.take("a", 0.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
     assert allowance.take("b", 0.0) == 0.0
@@ -26,7 +26,7 @@ def test_an_allowance_fills_at_its_rate() -> None:
 
 
 @given(st.lists(st.floats(0, 3), max_size=60))
-def test_never_more_than_the_rate_and_what_was_saved_up(pauses: list[float]) -> None:
+def test_a_caller_gets_at_most_the_rate_and_the_burst(pauses: list[float]) -> None:
     allowance, now_s, taken = Allowance(per_s=2.0, most=5.0), 0.0, 0
     for pause_s in pauses:
         now_s += pause_s
@@ -59,7 +59,7 @@ def test_requests_in_hand_are_counted_for_each_address_and_for_all() -> None:
         assert limits.statistics()["in_hand"] == 1
 
 
-async def test_a_caller_who_asks_too_fast_waits_as_told(tmp_path: Path) -> None:
+async def test_a_caller_with_too_many_requests_gets_a_retry_after_that_works(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, limits={"requests_per_s": 1})) as desk:
         statuses = []
         for _ in range(12):

@@ -73,7 +73,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedDesk]:
 # The server's thread uses `random` while Hypothesis makes cases, which takes it for its own.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 @pytest.mark.timeout(300)
-def test_whatever_is_asked_the_answer_is_what_the_document_says(served: ThreadedDesk) -> None:
+def test_every_response_matches_the_document(served: ThreadedDesk) -> None:
     schema = schemathesis.openapi.from_url(f"{served.url}/api/openapi.json")
     asked = set()
     for result in schema.get_all_operations():

@@ -45,7 +45,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_a_role_may_what_the_ones_before_it_may() -> None:
+def test_each_role_includes_the_roles_before_it() -> None:
     assert [role for role in Role if role.may(Role.OPERATOR)] == [Role.OPERATOR, Role.SUPERVISOR, Role.ADMIN]
 
 
@@ -66,9 +66,7 @@ async def test_every_route_refuses_lower_roles_and_requests_without_a_token(
                     assert "secret" not in error["message"]
 
 
-async def test_a_role_that_is_high_enough_is_let_through(
-    tmp_path: Path, roles: dict[tuple[str, str], Role]
-) -> None:
+async def test_a_sufficient_role_is_accepted(tmp_path: Path, roles: dict[tuple[str, str], Role]) -> None:
     async with running_desk(a_config(tmp_path, tokens=TOKENS)) as desk:
         for (method, template), needed in roles.items():
             if template in ("/events", "/metrics"):
@@ -96,7 +94,9 @@ async def test_a_websocket_is_closed_with_a_code_for_its_token_and_its_role(tmp_
         await socket.close()
 
 
-async def test_the_one_token_is_the_administrators_and_without_any_everybody_is(tmp_path: Path) -> None:
+async def test_the_single_token_is_an_administrator_and_without_tokens_every_caller_is(
+    tmp_path: Path,
+) -> None:
     async with (
         running_desk(a_config(tmp_path / "a", token=TOKEN)) as desk,
         desk.client.get(f"{desk.url}/api/audit", headers=bearer(TOKEN)) as response,
@@ -107,7 +107,7 @@ async def test_the_one_token_is_the_administrators_and_without_any_everybody_is(
     assert ANYONE == Caller("anyone", Role.ADMIN)
 
 
-async def test_too_many_wrong_tokens_are_not_looked_at_any_more(tmp_path: Path) -> None:
+async def test_after_too_many_wrong_tokens_further_ones_are_refused_unchecked(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, token=TOKEN)) as desk:
         statuses = []
         for number in range(25):
@@ -138,7 +138,9 @@ async def test_too_many_wrong_tokens_are_not_looked_at_any_more(tmp_path: Path) 
         ([{"name": "a", "token": "12345678", "role": "king"}], "viewer"),
     ],
 )
-def test_tokens_that_cannot_be_are_refused(tokens: list[dict[str, str]], complaint: str) -> None:
+def test_invalid_tokens_in_the_configuration_are_refused(
+    tokens: list[dict[str, str]], complaint: str
+) -> None:
     with pytest.raises(ValidationError, match=complaint):
         AuthConfig.model_validate({"tokens": tokens})
 
@@ -154,7 +156,7 @@ async def audit_lines(desk: Desk) -> list[Any]:
     return [(row.who, row.action, row.session, row.channel) for row in reversed(rows)]
 
 
-async def test_who_exports_ends_and_removes_is_written_down(
+async def test_exports_ends_and_removals_are_written_to_the_audit_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "webrtc_host.http.audit")
@@ -196,7 +198,7 @@ async def test_who_exports_ends_and_removes_is_written_down(
     assert "business" not in said
 
 
-async def test_a_call_that_is_refused_leaves_no_line(tmp_path: Path) -> None:
+async def test_a_refused_request_leaves_no_line_in_the_audit_log(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, tokens=TOKENS), headers=bearer("viewer-secret")) as desk:
         session = desk.session
         async with desk.client.delete(f"{desk.url}/api/sessions/{session.id}") as response:

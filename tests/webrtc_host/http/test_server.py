@@ -56,7 +56,7 @@ async def test_refusals_have_one_shape(
         ("GET", "/nothing/here/", 404),
     ],
 )
-async def test_spare_slashes_lead_to_the_same_place(
+async def test_extra_slashes_lead_to_the_same_route(
     tmp_path: Path, method: str, path: str, status: int
 ) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
@@ -67,7 +67,7 @@ async def test_spare_slashes_lead_to_the_same_place(
             assert (response.status, response.headers["Location"]) == (308, "/watch")
 
 
-async def test_a_slash_at_the_end_opens_no_way_past_the_token(tmp_path: Path) -> None:
+async def test_a_trailing_slash_does_not_bypass_the_token(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path, token=TOKEN)) as desk:
         for method, path in (("GET", "/api/sessions/"), ("POST", "/push/"), ("GET", "//metrics")):
             async with desk.client.request(method, desk.url + path) as response:
@@ -92,7 +92,7 @@ async def _busy(_: web.Request) -> NoReturn:
     raise Overloaded("too_many", "try later", retry_after_s=1.2, status=429)
 
 
-async def test_a_bug_is_one_traceback_and_a_500_that_tells_nothing(
+async def test_an_exception_gives_one_traceback_and_a_500_without_details(
     aiohttp_client: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = web.Application(middlewares=[errors_to_responses])
@@ -110,7 +110,7 @@ async def test_a_bug_is_one_traceback_and_a_500_that_tells_nothing(
     assert (busy.status, busy.headers["Retry-After"]) == (429, "2")
 
 
-async def test_neither_token_nor_words_reach_the_log_above_debug(
+async def test_no_token_and_no_text_is_logged_above_debug(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -18,7 +18,7 @@ def ramp(start: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]
     pieces=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 700)), min_size=1, max_size=30),
     want=st.tuples(st.integers(0, 9000), st.integers(0, 900)),
 )
-def test_what_is_read_at_a_position_is_what_was_written_there_or_silence(
+def test_a_position_returns_the_audio_written_there_or_silence(
     pieces: list[tuple[int, int]], want: tuple[int, int]
 ) -> None:
     ring, truth, at = AudioRing(500), np.full(40_000, -1), 0

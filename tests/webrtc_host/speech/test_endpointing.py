@@ -49,7 +49,7 @@ def test_speech_and_silence_make_one_utterance_with_its_true_bounds() -> None:
     ]
 
 
-def test_the_end_is_the_last_speech_not_the_end_of_the_waiting() -> None:
+def test_an_utterance_ends_at_the_last_speech_and_not_after_the_hangover() -> None:
     machine = endpointing()
     feed(machine, frames((0.9, 30)))
     assert feed(machine, frames((0.0, 15)), 30 * FRAME_SAMPLES) == []  # 480 ms
@@ -63,7 +63,7 @@ def test_a_breath_does_not_split_an_utterance() -> None:
     assert [type(e) for e in events] == [SpeechStarted, SpeechEnded]
 
 
-def test_between_the_thresholds_speech_goes_on_but_does_not_begin() -> None:
+def test_between_the_thresholds_speech_continues_but_does_not_begin() -> None:
     assert feed(endpointing(), frames((0.4, 50))) == []
     machine = endpointing()
     feed(machine, frames((0.9, 5), (0.4, 40)))
@@ -111,7 +111,7 @@ def test_the_pre_roll_never_reaches_into_the_utterance_before() -> None:
     assert first.start_sample == first.audio_sample == 0
 
 
-def test_a_jump_of_the_timeline_ends_an_utterance_and_a_short_hole_does_not() -> None:
+def test_a_long_gap_ends_an_utterance_and_a_short_one_does_not() -> None:
     machine = endpointing()
     feed(machine, frames((0.9, 20)))
     assert feed(machine, frames((0.9, 5)), 20 * FRAME_SAMPLES + S // 2) == []
@@ -195,7 +195,7 @@ def test_a_config_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
         EndpointingConfig(**wrong)  # type: ignore[arg-type]  # wrong on purpose
 
 
-def test_every_state_knows_speech_silence_and_a_cut() -> None:
+def test_every_state_has_moves_for_speech_silence_and_a_cut() -> None:
     assert {(state, Signal.CUT) for state in State} <= set(TABLE)
     assert {(state, Signal.SILENCE) for state in State} <= set(TABLE)
     assert {(state, Signal.SPEECH) for state in State} <= set(TABLE)

@@ -26,7 +26,7 @@ async def test_a_batch_waits_for_enough_audio_or_for_the_time() -> None:
     assert not intake
 
 
-async def test_the_newest_is_refused_when_full_and_taking_makes_room() -> None:
+async def test_a_full_queue_sheds_the_newest_block_and_accepts_blocks_after_a_take() -> None:
     intake = Intake("C01", 1000, 100)
     for i in range(12):
         intake.put(block(i * 100 * MS, 100 * MS))
@@ -39,7 +39,7 @@ async def test_the_newest_is_refused_when_full_and_taking_makes_room() -> None:
     assert intake.shed_samples == 200 * MS
 
 
-async def test_a_long_loss_is_not_shed_and_leaves_room_for_the_sound_behind_it() -> None:
+async def test_a_long_loss_is_not_shed_and_leaves_space_for_the_audio_after_it() -> None:
     intake = Intake("C01", 4000, 100)
     intake.put(Block(0, np.zeros(11 * S, dtype=np.float32), BlockKind.LOST))
     assert (intake.shed_samples, intake.is_shedding) == (0, False)

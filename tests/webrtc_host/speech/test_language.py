@@ -30,12 +30,12 @@ def test_windows_that_overlap_count_their_audio_once() -> None:
 
 
 @pytest.mark.parametrize("reading", [said("ko", 0.5), said("ko", text="")])
-def test_doubtful_and_empty_readings_do_not_count(reading: Transcript) -> None:
+def test_doubtful_and_empty_results_do_not_count(reading: Transcript) -> None:
     lock = LanguageLock(LanguageConfig())
     assert not lock.feed(reading, 0, 10 * S)
 
 
-def test_two_languages_by_turns_keep_it_open_until_one_is_clear() -> None:
+def test_alternating_languages_keep_it_open_until_one_is_clear() -> None:
     lock = LanguageLock(LanguageConfig())
     assert not lock.feed(said("en"), 0, 2 * S)
     assert not lock.feed(said("ko"), 2 * S, 5 * S)

@@ -40,7 +40,7 @@ def spoken(seed: int, count: int) -> list[Word]:
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 120))
-def test_overlapping_windows_read_by_an_ear_like_whisper_give_every_word_once(seed: int, count: int) -> None:
+def test_overlapping_windows_with_errors_like_whispers_give_every_word_once(seed: int, count: int) -> None:
     script = spoken(seed, count)
     outcome = speak(script, FakeEngine(script, EDGE_ERRORS, seed=seed))
     assert outcome.text == texts(script)
@@ -56,7 +56,7 @@ def test_words_that_interims_agree_on_early_come_once_and_right(seed: int, count
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), count=st.integers(30, 120), delay=st.integers(1, 6))
-def test_answers_that_come_late_and_out_of_order_change_nothing(seed: int, count: int, delay: int) -> None:
+def test_late_and_reordered_results_change_nothing(seed: int, count: int, delay: int) -> None:
     script = spoken(seed, count)
     outcome = speak(script, FakeEngine(script, EDGE_ERRORS, seed=seed), delay=delay)
     assert outcome.text == texts(script)
@@ -103,7 +103,7 @@ def test_an_interim_holds_only_text_after_the_last_final() -> None:
             assert said.startswith(" ".join([*committed, event.text]).strip())
 
 
-def test_a_stable_prefix_is_what_the_last_revision_said_too() -> None:
+def test_the_stable_prefix_is_the_text_that_the_last_revision_also_has() -> None:
     script = script_of("alpha one proceed to gate seven and hold there")
     interims = speak(script, FakeEngine(script)).interims
     assert len(interims) >= 3
@@ -112,7 +112,7 @@ def test_a_stable_prefix_is_what_the_last_revision_said_too() -> None:
         assert now.text.startswith(before.text)
 
 
-def test_a_word_misread_at_one_edge_comes_out_as_the_other_window_read_it() -> None:
+def test_a_word_that_is_wrong_at_one_edge_is_taken_from_the_other_window() -> None:
     merge = UtteranceMerge("u_1", 0)
     first = reading(
         0, 8 * S, [*script_of("alpha bravo"), *at(5.9, "echo"), *at(7.0, "then"), *at(7.7, "fox", 0.3)]

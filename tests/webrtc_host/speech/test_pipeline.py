@@ -270,7 +270,7 @@ async def test_lost_blocks_are_silence() -> None:
         assert sink.of(EventType.SPEECH_ENDED)[0]["rule"] == "hangover"
 
 
-async def test_silence_says_nothing() -> None:
+async def test_silence_gives_no_events() -> None:
     sink = ListSink()
     async with pipeline_of(engine(), sink) as pipeline:
         await hear(pipeline, silence(3.0))
@@ -287,7 +287,7 @@ async def test_a_final_without_words_emits_no_text() -> None:
     assert len(sink.of(EventType.SPEECH_ENDED)) == 1
 
 
-async def test_a_window_that_cannot_be_read_is_told_and_the_channel_goes_on() -> None:
+async def test_a_failed_window_is_reported_and_the_channel_continues() -> None:
     sink, failing = ListSink(), Failing()
     async with pipeline_of(failing, sink) as pipeline:
         await hear(pipeline, padded(SPOKEN.samples, 0.5, 1.0))
@@ -303,7 +303,7 @@ async def test_a_window_that_cannot_be_read_is_told_and_the_channel_goes_on() ->
     assert sink.states[-1] == "idle"
 
 
-async def test_closing_waits_no_longer_than_told_and_the_rest_fails_visibly() -> None:
+async def test_closing_waits_up_to_its_limit_and_the_remaining_windows_fail() -> None:
     sink = ListSink()
     config = SpeechConfig(pipeline=PipelineConfig(close_timeout_ms=200))
     async with pipeline_of(Deaf(), sink, config=config) as pipeline:
@@ -324,7 +324,7 @@ async def test_a_channel_is_behind_while_a_final_waits_too_long() -> None:
     assert sink.states == ["talking", "idle", "behind", "idle"]
 
 
-async def test_no_more_interims_are_asked_than_are_answered() -> None:
+async def test_no_interim_is_sent_beyond_the_limit_of_unanswered_ones() -> None:
     sink, deaf = ListSink(), Deaf()
     config = SpeechConfig(pipeline=PipelineConfig(close_timeout_ms=100))
     async with pipeline_of(deaf, sink, config=config) as pipeline:
@@ -349,7 +349,7 @@ async def test_a_full_queue_sheds_the_newest_and_says_so(caplog: pytest.LogCaptu
     assert [r.levelname for r in caplog.records] == ["WARNING"]
 
 
-async def test_a_source_faster_than_real_time_can_wait_for_room() -> None:
+async def test_a_source_faster_than_real_time_can_wait_for_space() -> None:
     sink = ListSink()
     async with pipeline_of(engine(), sink) as pipeline:
         for block in blocks_of(silence(30.0), block_ms=500):
@@ -442,7 +442,7 @@ async def test_no_transcript_text_is_logged(caplog: pytest.LogCaptureFixture) ->
     assert not any(word in record.getMessage() for record in caplog.records for word in ("alpha", "seven"))
 
 
-async def test_statistics_tell_the_first_interims_latency() -> None:
+async def test_the_statistics_have_the_latency_of_the_first_interim() -> None:
     sink, clock = ListSink(), HandClock()
     async with pipeline_of(engine(), sink, clock=clock) as pipeline:
         await hear(pipeline, padded(SPOKEN.samples))
@@ -452,7 +452,7 @@ async def test_statistics_tell_the_first_interims_latency() -> None:
     assert statistics.interims_decoded > 0
 
 
-async def test_a_closed_pipeline_keeps_no_model_even_while_someone_holds_it() -> None:
+async def test_a_closed_pipeline_holds_no_model_also_while_it_is_referenced() -> None:
     def models() -> int:
         return sum(isinstance(o, SileroDetector) for o in gc.get_objects())
 
@@ -465,7 +465,7 @@ async def test_a_closed_pipeline_keeps_no_model_even_while_someone_holds_it() ->
     assert models() == before
 
 
-async def test_whoever_closes_a_second_time_waits_for_the_last_words_too() -> None:
+async def test_a_second_close_waits_for_the_last_words_too() -> None:
     sink, answers, reads = ListSink(), asyncio.Event(), engine()
 
     class Late:

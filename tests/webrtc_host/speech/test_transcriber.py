@@ -79,7 +79,7 @@ async def test_answers_may_come_in_any_order() -> None:
         assert [(await task).id for task in asked] == [first.id, second.id]
 
 
-async def test_a_window_sent_before_the_engine_died_is_read_after_it_came_back() -> None:
+async def test_a_window_sent_before_the_engine_ended_is_decoded_after_its_restart() -> None:
     async with engine_server(never) as server, client_of(server) as client:
         asked = asyncio.create_task(client.transcribe(window()))
         await server.until(1)
@@ -95,7 +95,7 @@ async def test_a_window_sent_before_the_engine_died_is_read_after_it_came_back()
     assert statistics.connections == 2
 
 
-async def test_a_window_may_be_asked_before_the_engine_is_there_at_all() -> None:
+async def test_a_window_can_be_sent_before_the_engine_has_started() -> None:
     async with engine_server(reads) as server:
         await server.kill()
         async with client_of(server) as client:
@@ -106,7 +106,7 @@ async def test_a_window_may_be_asked_before_the_engine_is_there_at_all() -> None
             assert (await asked).text == "alpha bravo"
 
 
-async def test_a_final_that_kills_the_engine_three_times_fails_and_others_go_on() -> None:
+async def test_a_final_that_ends_the_engine_three_times_fails_and_others_continue() -> None:
     async with engine_server(never) as server, client_of(server) as client:
         asked = asyncio.create_task(client.transcribe(window()))
         for attempt in range(1, 4):
@@ -121,7 +121,7 @@ async def test_a_final_that_kills_the_engine_three_times_fails_and_others_go_on(
     assert "3 times" in caught.value.message
 
 
-async def test_the_final_that_kills_the_engine_is_found_and_its_neighbours_are_read() -> None:
+async def test_the_final_that_ends_the_engine_is_found_and_its_neighbours_are_decoded() -> None:
     windows = [window(channel=f"C0{number}") for number in range(3)]
     first, poison, third = windows
     async with engine_server(never) as server, client_of(server) as client:
@@ -142,7 +142,7 @@ async def test_the_final_that_kills_the_engine_is_found_and_its_neighbours_are_r
             await asked[1]
 
 
-async def test_three_refusals_of_one_final_are_the_end_of_it() -> None:
+async def test_a_final_fails_after_three_refusals() -> None:
     async with (
         engine_server(refuses("engine_failed", is_retryable=True)) as server,
         client_of(server) as client,
@@ -154,7 +154,7 @@ async def test_three_refusals_of_one_final_are_the_end_of_it() -> None:
     assert len(server.windows) == 3
 
 
-async def test_an_engine_that_is_still_starting_is_asked_until_it_is_ready() -> None:
+async def test_windows_are_sent_again_until_a_starting_engine_is_ready() -> None:
     waits = itertools.count()
 
     def starts(w: Window) -> Answer | None:
@@ -166,7 +166,7 @@ async def test_an_engine_that_is_still_starting_is_asked_until_it_is_ready() -> 
     assert len(server.windows) == 13
 
 
-async def test_a_refusal_that_cannot_change_is_not_asked_again() -> None:
+async def test_a_permanent_refusal_is_not_repeated() -> None:
     refuse = refuses("unknown_language", is_retryable=False)
     async with engine_server(refuse) as server, client_of(server) as client:
         with pytest.raises(EngineError) as caught:
@@ -175,7 +175,7 @@ async def test_a_refusal_that_cannot_change_is_not_asked_again() -> None:
     assert len(server.windows) == 1
 
 
-async def test_an_interim_is_asked_once_only() -> None:
+async def test_an_interim_is_sent_only_once() -> None:
     refuse = refuses("engine_failed", is_retryable=True)
     async with engine_server(refuse) as server, client_of(server) as client:
         with pytest.raises(EngineError):
@@ -211,7 +211,7 @@ async def test_interims_on_the_wire_when_the_engine_dies_are_not_sent_again() ->
     assert caught.value.code == "shed"
 
 
-async def test_a_deadline_ends_the_waiting_and_says_whether_the_engine_was_there() -> None:
+async def test_a_deadline_ends_the_wait_and_reports_whether_the_engine_was_reachable() -> None:
     async with engine_server(never) as server, client_of(server) as client:
         first = client.transcribe(window(deadline_ms=200))
         with pytest.raises(EngineError) as silent:
@@ -243,7 +243,7 @@ async def test_too_many_waiting_windows_are_refused_but_a_final_pushes_out_an_in
     assert refused.value.is_retryable
 
 
-async def test_the_token_is_sent_and_a_wrong_one_is_told() -> None:
+async def test_the_token_is_sent_and_a_wrong_one_is_reported() -> None:
     async with engine_server(reads, token="secret") as server:
         async with client_of(server, replace(QUICK, token="secret")) as client:
             assert (await client.transcribe(window())).text == "alpha bravo"
@@ -254,7 +254,7 @@ async def test_the_token_is_sent_and_a_wrong_one_is_told() -> None:
     assert "wrong" not in caught.value.message
 
 
-async def test_closing_fails_what_waits_and_what_comes_later() -> None:
+async def test_closing_fails_waiting_and_later_windows() -> None:
     async with engine_server(never) as server, client_of(server) as client:
         asked = asyncio.create_task(client.transcribe(window()))
         await server.until(1)
@@ -275,7 +275,7 @@ async def test_an_abandoned_window_leaves_nothing_behind() -> None:
         assert client.statistics().in_flight == 0
 
 
-async def test_an_answer_that_is_no_answer_does_not_break_the_connection() -> None:
+async def test_an_invalid_result_does_not_break_the_connection() -> None:
     async with engine_server(never) as server, client_of(server) as client:
         w = window()
         asked = asyncio.create_task(client.transcribe(w))
@@ -289,6 +289,6 @@ async def test_an_answer_that_is_no_answer_does_not_break_the_connection() -> No
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8081", "ws://127.0.0.1"])
-def test_an_address_that_is_none_is_named(url: str) -> None:
+def test_an_invalid_address_is_named_in_the_error(url: str) -> None:
     with pytest.raises(ValueError, match="does not begin with"):
         TranscriberConfig(url=url)

@@ -23,7 +23,7 @@ def test_a_window_alone_is_split_at_its_holes() -> None:
     ]
 
 
-def test_a_hole_at_the_end_of_a_window_is_read_where_the_next_one_read_it() -> None:
+def test_a_hole_at_the_end_of_a_window_is_filled_by_the_next_window() -> None:
     speech = UnreadSpeech()
     speech.read(0, 100, [Unread(60, 100, NO_WORDS)])
     speech.read(80, 200, [])
@@ -37,11 +37,11 @@ def test_a_hole_in_both_windows_is_a_hole() -> None:
     assert speech.split(0, 200) == [(0, 60, None), (60, 100, NO_WORDS), (100, 120, SHED), (120, 200, None)]
 
 
-def test_time_that_no_window_told_of_is_not_called_unread() -> None:
+def test_time_without_a_window_is_not_unread() -> None:
     assert UnreadSpeech().split(0, 10) == [(0, 10, None)]
 
 
-def test_what_is_forgotten_tells_nothing_any_more() -> None:
+def test_dropped_time_is_not_reported_any_more() -> None:
     speech = UnreadSpeech()
     speech.read(0, 100, [Unread(20, 100, NO_WORDS)])
     speech.forget(100)

@@ -53,7 +53,7 @@ def test_frames_are_the_same_whatever_the_size_of_the_blocks(sizes: list[int]) -
     assert np.array_equal(heard, samples[: count * FRAME_SAMPLES])
 
 
-def test_positions_stay_exact_over_a_short_hole_which_counts_as_silence() -> None:
+def test_positions_stay_exact_over_a_short_gap_which_counts_as_silence() -> None:
     detector = Loudness()
     vad = VoiceActivity(VadConfig(), detector)
     runs = vad.feed(Block(0, np.ones(700, dtype=np.float32)))
@@ -62,7 +62,7 @@ def test_positions_stay_exact_over_a_short_hole_which_counts_as_silence() -> Non
     assert detector.frames[1].tolist() == [1.0] * 188 + [0.0] * 300 + [1.0] * 24
 
 
-def test_a_long_hole_ends_the_frame_begun_and_starts_a_new_grid() -> None:
+def test_a_long_gap_ends_the_current_frame_and_starts_a_new_grid() -> None:
     vad = VoiceActivity(VadConfig(), Loudness())
     runs = vad.feed(Block(0, np.ones(600, dtype=np.float32)))
     runs += vad.feed(Block(10 * S + 7, np.ones(512, dtype=np.float32)))
@@ -78,7 +78,7 @@ def test_flush_fills_the_last_frame_with_silence() -> None:
     assert vad.flush() == []
 
 
-def test_what_never_came_is_no_speech_and_costs_no_model() -> None:
+def test_lost_audio_is_no_speech_and_is_not_passed_to_the_model() -> None:
     detector = Loudness()
     vad = VoiceActivity(VadConfig(), detector)
     (run,) = vad.feed(Block(0, np.ones(5120, dtype=np.float32), BlockKind.LOST))
@@ -94,7 +94,7 @@ def test_a_block_that_goes_back_in_time_is_refused() -> None:
 
 
 @pytest.mark.parametrize("detector", list(DetectorName))
-def test_each_detector_hears_speech_and_not_silence(detector: DetectorName) -> None:
+def test_each_detector_finds_speech_and_not_silence(detector: DetectorName) -> None:
     vad = VoiceActivity(VadConfig(detector))
     spoken = say("alpha one proceed to gate seven")
     runs = vad.feed(Block(0, padded(spoken, 1.0, 1.0)))
@@ -107,7 +107,7 @@ def test_each_detector_hears_speech_and_not_silence(detector: DetectorName) -> N
 
 
 @pytest.mark.parametrize("detector", list(DetectorName))
-def test_state_goes_on_from_block_to_block(detector: DetectorName) -> None:
+def test_the_state_continues_from_block_to_block(detector: DetectorName) -> None:
     samples = padded(say("alpha one"))
     whole = VoiceActivity(VadConfig(detector)).feed(Block(0, samples))
     pieces, vad = [], VoiceActivity(VadConfig(detector))

@@ -23,7 +23,7 @@ def test_misspelt_and_cut_off_words_are_alike(a: str, b: str) -> None:
 
 
 @pytest.mark.parametrize(("a", "b"), [("seven", "gate"), ("north", "south"), ("", "gate"), ("two", "ten")])
-def test_different_words_are_not(a: str, b: str) -> None:
+def test_different_words_are_not_alike(a: str, b: str) -> None:
     assert similarity(a, b) < ALIKE
 
 

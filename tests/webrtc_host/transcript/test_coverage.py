@@ -43,7 +43,7 @@ def test_silence_speech_and_silence_become_three_runs() -> None:
     assert coverage.covered_to_ms == coverage.end_ms == 5000
 
 
-def test_a_run_that_goes_on_is_told_in_long_pieces_and_one_that_is_over_at_once() -> None:
+def test_a_continuing_run_is_reported_in_pieces_and_an_ended_one_at_once() -> None:
     coverage = a_ledger(config=CoverageConfig(report_every_ms=10_000))
     reported: list[CoverageRun] = []
     for at in range(0, 25_000, 20):
@@ -53,7 +53,7 @@ def test_a_run_that_goes_on_is_told_in_long_pieces_and_one_that_is_over_at_once(
     assert coverage.missing(25_000, 25_020, LOST, "network") == [run(20_000, 25_000, SILENCE)]
 
 
-def test_the_time_before_the_first_block_was_not_fed_and_a_later_hole_is_the_networks() -> None:
+def test_time_before_the_first_block_is_not_fed_and_a_later_gap_is_the_networks() -> None:
     coverage = a_ledger(1000)
     coverage.received(1200, 1300)
     coverage.received(1500, 1600)
@@ -115,14 +115,14 @@ def test_audio_sent_later_for_time_that_was_closed_is_a_repair() -> None:
     assert coverage.runs() == [run(0, 200, CLOSED), run(200, 400, T), run(400, 1000, CLOSED)]
 
 
-def test_opening_again_before_any_audio_moves_no_origin() -> None:
+def test_opening_again_before_any_audio_keeps_the_start_of_the_coverage() -> None:
     coverage = a_ledger(0)
     coverage.closed()
     coverage.opened(500)
     assert coverage.absent(900) == [run(0, 900, LOST, "not_fed")]
 
 
-def test_a_verdict_reaches_only_what_awaits_one() -> None:
+def test_a_state_is_set_only_for_audio_without_a_state() -> None:
     coverage = a_ledger()
     coverage.received(0, 100)
     coverage.missing(100, 140, LOST, "network")
@@ -138,7 +138,7 @@ def test_a_verdict_reaches_only_what_awaits_one() -> None:
     ]
 
 
-def test_a_repair_is_told_as_a_new_run_for_the_same_milliseconds() -> None:
+def test_a_repair_is_reported_as_a_new_run_for_the_same_milliseconds() -> None:
     coverage = a_ledger()
     coverage.received(0, 1000)
     coverage.decide(0, 400, T)
@@ -158,7 +158,7 @@ def test_a_repair_does_not_change_transcribed_time() -> None:
     assert coverage.repair(0, 100, SILENCE) == coverage.repair(0, 100, FAILED, "x") == []
 
 
-def test_an_upload_before_and_one_far_behind_stretch_the_ledger() -> None:
+def test_uploads_before_and_after_the_coverage_extend_it() -> None:
     coverage = a_ledger(5000)
     reported = coverage.repair(5000, 6000, T)
     reported += coverage.repair(1000, 2000, T)
@@ -180,7 +180,7 @@ def test_audio_that_was_not_transcribed_is_failed_when_the_channel_closes() -> N
     assert coverage.closed() == [run(0, 60, FAILED, "not_read")]
 
 
-def test_a_verdict_after_the_close_is_told_for_the_same_milliseconds_and_none_goes_further() -> None:
+def test_a_state_after_the_close_is_reported_for_the_same_milliseconds_only() -> None:
     coverage = a_ledger()
     coverage.received(0, 1000)
     coverage.decide(0, 300, FAILED, "deadline")
@@ -194,7 +194,7 @@ def test_a_verdict_after_the_close_is_told_for_the_same_milliseconds_and_none_go
     assert coverage.totals_ms == {T: 500, SILENCE: 0, SHED: 0, LOST: 0, FAILED: 500, CLOSED: 0}
 
 
-def test_closing_decides_nothing_of_what_another_reader_was_given() -> None:
+def test_closing_does_not_change_the_time_of_another_opening() -> None:
     coverage = a_ledger()
     coverage.received(0, 1000)
     coverage.received(1000, 2000)
@@ -206,7 +206,7 @@ def test_closing_decides_nothing_of_what_another_reader_was_given() -> None:
     ]
 
 
-def test_an_empty_run_and_a_senseless_interval_are_refused() -> None:
+def test_an_empty_run_and_an_invalid_interval_are_refused() -> None:
     with pytest.raises(ValueError, match="is empty"):
         run(5, 5, T)
     with pytest.raises(ValueError, match="report_every_ms is 5;"):
@@ -270,7 +270,7 @@ def applied(reported: list[CoverageRun]) -> dict[int, tuple[CoverageState, str |
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 30), st.lists(steps, max_size=40))
-def test_whatever_happens_the_sum_is_the_time_and_watchers_know_the_ledger(
+def test_states_add_up_to_the_time_and_reported_runs_give_the_same_coverage(
     opened: int, story: list[tuple[object, ...]]
 ) -> None:
     coverage = a_ledger(opened * 10)
@@ -290,7 +290,7 @@ def test_whatever_happens_the_sum_is_the_time_and_watchers_know_the_ledger(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(steps, max_size=40))
-def test_after_closing_nothing_awaits_a_verdict(story: list[tuple[object, ...]]) -> None:
+def test_after_closing_all_audio_has_a_state(story: list[tuple[object, ...]]) -> None:
     coverage = a_ledger()
     for step in story:
         take(coverage, step)
@@ -309,7 +309,7 @@ feeds = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(feeds, st.lists(st.integers(0, 20), min_size=5, max_size=5), st.booleans())
-def test_whoever_takes_over_and_whenever_it_closes_what_was_read_in_the_end_is_told_so(
+def test_transcribed_audio_is_reported_as_such_after_any_handover_and_close(
     connections: list[list[tuple[CoverageState, int, int]]], close_after: list[int], is_patient: bool
 ) -> None:
     """Each connection feeds where the one before ended; verdicts and closings come in any order. A patient

@@ -58,7 +58,7 @@ async def test_the_migrations_make_the_tables_that_the_code_names(open_store: Op
 
 
 @pytest.mark.parametrize("revision", schema_upgrade.known_revisions()[:-1])
-async def test_a_record_of_every_earlier_schema_is_upgraded_with_all_that_is_in_it(
+async def test_a_record_of_every_earlier_schema_is_upgraded_with_its_data(
     open_store: OpenStore, url: str, tmp_path: Path, revision: str
 ) -> None:
     with bare(url, tmp_path) as engine, engine.begin() as connection:
@@ -83,7 +83,7 @@ async def test_a_record_of_every_earlier_schema_is_upgraded_with_all_that_is_in_
             assert before.execute("SELECT count(*) FROM events").fetchone() == (2,)
 
 
-async def test_a_record_of_a_newer_version_is_refused_and_never_touched(
+async def test_a_record_of_a_newer_version_is_refused_and_not_changed(
     open_store: OpenStore, url: str, tmp_path: Path
 ) -> None:
     async with open_store():
@@ -100,7 +100,7 @@ async def test_a_record_of_a_newer_version_is_refused_and_never_touched(
     assert _files(tmp_path) == before
 
 
-def test_a_database_that_is_no_record_is_refused_and_never_touched(tmp_path: Path) -> None:
+def test_a_database_that_is_not_a_record_is_refused_and_not_changed(tmp_path: Path) -> None:
     file = tmp_path / FILE_NAME
     with closing(sqlite3.connect(file)) as other:
         other.execute("CREATE TABLE recipes (name TEXT)")
@@ -130,7 +130,7 @@ def _overwrite_the_middle(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_cut_short, _overwrite_the_head, _overwrite_the_middle])
-def test_a_damaged_record_is_set_aside_and_named_and_a_new_one_begun(
+def test_a_damaged_record_is_renamed_and_reported_and_a_new_one_is_made(
     tmp_path: Path, damage: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / FILE_NAME
@@ -152,7 +152,7 @@ def test_a_damaged_record_is_set_aside_and_named_and_a_new_one_begun(
     assert aside.name in caplog.text
 
 
-def test_a_torn_last_record_of_the_log_is_left_out_and_the_rest_is_there(tmp_path: Path) -> None:
+def test_an_incomplete_end_of_the_wal_is_left_out_and_the_rest_is_read(tmp_path: Path) -> None:
     """SQLite's own repair: what stands behind the last whole commit of the WAL is as if never written."""
     opened = database.open_database("", tmp_path, 1)
     wal = tmp_path / f"{FILE_NAME}-wal"
@@ -183,7 +183,7 @@ def test_a_torn_last_record_of_the_log_is_left_out_and_the_rest_is_there(tmp_pat
         ("postgresql://nobody:hidden@/none?host=/nowhere", r"postgresql.*cannot be used"),
     ],
 )
-def test_a_url_that_cannot_be_is_one_sentence_without_its_password(
+def test_an_invalid_url_is_reported_in_one_sentence_without_its_password(
     tmp_path: Path, url: str, sentence: str
 ) -> None:
     with pytest.raises(ConfigError, match=sentence) as raised:
@@ -192,7 +192,7 @@ def test_a_url_that_cannot_be_is_one_sentence_without_its_password(
     assert "\n" not in str(raised.value)
 
 
-def test_what_another_server_holds_is_refused(url: str, tmp_path: Path) -> None:
+def test_a_database_that_another_server_uses_is_refused(url: str, tmp_path: Path) -> None:
     """PostgreSQL, by a lock that goes with its holder; beside SQLite lies the data folder's own lock."""
     first = database.open_database(url, tmp_path, 1)
     with first.writer.connect() as connection:
@@ -207,7 +207,7 @@ def test_what_another_server_holds_is_refused(url: str, tmp_path: Path) -> None:
     database.open_database(url, tmp_path, 1).dispose()
 
 
-def test_a_record_on_a_disk_that_takes_nothing_is_one_sentence(tmp_path: Path) -> None:
+def test_a_record_on_a_read_only_disk_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
     with pytest.raises(ConfigError, match=r"cannot be used .*store\.url=memory"):
         database.open_database("", tmp_path, 1)

@@ -81,7 +81,7 @@ def test_every_event_type_has_one_class() -> None:
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda one: one.__name__)
 @settings(deadline=None)
 @given(data=st.data(), seq=st.none() | st.integers(1, 10**9), latency_ms=st.none() | MS)
-def test_an_event_comes_back_from_the_wire_as_it_was(
+def test_a_decoded_event_equals_the_encoded_one(
     cls: type[Event], data: st.DataObject, seq: int | None, latency_ms: int | None
 ) -> None:
     envelope = Envelope(data.draw(any_event(cls)), "s_1", seq, data.draw(MOMENT), latency_ms)
@@ -112,7 +112,7 @@ def test_an_event_cannot_be_changed(kind: EventType) -> None:
     ],
     ids=lambda one: str(one),
 )
-def test_a_wrong_event_is_not_made(kind: EventType, wrong: dict[str, Any]) -> None:
+def test_an_event_with_wrong_values_is_refused(kind: EventType, wrong: dict[str, Any]) -> None:
     with pytest.raises(UnreadableEvent):
         an_event(kind, **wrong)
 

@@ -75,7 +75,7 @@ def test_interims_and_errors_have_no_seq_and_are_not_held() -> None:
     ]
 
 
-def test_text_that_is_not_ascii_stays_readable_and_a_lone_surrogate_stops_nobody() -> None:
+def test_text_outside_ascii_stays_readable_and_a_lone_surrogate_is_replaced() -> None:
     log = a_log()
     log.emit(an_event(EventType.CHANNEL_OPENED, "C01", label="관제 \ud800"))
     event = log.get(1)
@@ -91,7 +91,7 @@ def test_fields_that_are_none_are_left_out() -> None:
     assert list(json.loads(event.data))[-3:] == ["channel", "state", "at_ms"]
 
 
-def test_the_oldest_events_go_when_the_log_is_full() -> None:
+def test_the_oldest_events_are_dropped_when_the_log_is_full() -> None:
     log = a_log(capacity=3)
     for _ in range(5):
         log.emit(an_event(EventType.CHANNEL_STATE, "C01", state="idle"))
@@ -127,7 +127,7 @@ def test_a_note_for_one_watcher_has_no_seq_and_is_not_held() -> None:
     st.integers(0, 70),
     st.integers(1, 80),
 )
-def test_seq_has_no_holes_and_since_gives_the_rest_once(
+def test_seq_has_no_gaps_and_since_returns_each_later_event_once(
     emissions: list[tuple[EventType, str]], since: int, capacity: int
 ) -> None:
     log = a_log(capacity=capacity)
@@ -144,7 +144,7 @@ def test_seq_has_no_holes_and_since_gives_the_rest_once(
     assert [final.data for final in log.segments("C02", after=since)] == finals
 
 
-def test_text_of_late_sound_has_no_latency() -> None:
+def test_text_of_past_audio_has_no_latency() -> None:
     log = EventLog("s_1", capacity=10, now_ms=lambda: 60_000)
     for source in ({}, {"source": "backfill"}):
         log.emit(an_event(EventType.SEGMENT_FINAL, "C01", start_ms=1000, end_ms=2000, text="over", **source))

@@ -66,7 +66,7 @@ def is_marked(event: EncodedEvent) -> bool:
     return json.loads(event.data).get("durable") is False
 
 
-def test_an_event_is_heard_once_it_is_saved_and_interims_keep_their_place() -> None:
+def test_an_event_is_passed_on_after_it_is_saved_and_interims_keep_their_place() -> None:
     saved = Saved()
     saved.interim()
     assert saved.seqs == [None]
@@ -82,7 +82,7 @@ def test_an_event_is_heard_once_it_is_saved_and_interims_keep_their_place() -> N
     assert (saved.log.head_seq, saved.log.visible_seq, saved.log.saved_seq) == (2, 2, 2)
 
 
-def test_what_is_not_visible_is_replayed_to_nobody() -> None:
+def test_an_event_that_is_not_visible_is_not_replayed() -> None:
     saved = Saved()
     for _ in range(3):
         saved.final()
@@ -91,7 +91,7 @@ def test_what_is_not_visible_is_replayed_to_nobody() -> None:
     assert (saved.log.count(0), saved.log.count(0, frozenset({"C01"}))) == (2, 2)
 
 
-def test_what_is_not_saved_stays_in_memory_beyond_its_capacity() -> None:
+def test_unsaved_events_stay_in_memory_beyond_its_capacity() -> None:
     saved = Saved(capacity=3)
     saved.degrade()
     for _ in range(10):
@@ -101,7 +101,7 @@ def test_what_is_not_saved_stays_in_memory_beyond_its_capacity() -> None:
     assert (saved.log.first_seq, saved.log.statistics().held) == (8, 3)
 
 
-def test_a_mark_goes_when_the_event_is_saved() -> None:
+def test_the_mark_not_durable_is_removed_when_the_event_is_saved() -> None:
     saved = Saved()
     saved.final()
     saved.degrade()
@@ -117,7 +117,7 @@ def test_a_mark_goes_when_the_event_is_saved() -> None:
     assert not is_marked(saved.heard[2])
 
 
-async def test_settled_waits_for_the_disk_or_for_the_news_that_there_is_none() -> None:
+async def test_settled_waits_until_the_event_is_saved_or_known_not_to_be() -> None:
     saved = Saved()
     saved.final()
     waiting = asyncio.create_task(saved.log.settled(1))
@@ -134,7 +134,7 @@ async def test_settled_waits_for_the_disk_or_for_the_news_that_there_is_none() -
     assert await saved.log.settled() == 2
 
 
-def test_interims_that_wait_too_long_are_bounded() -> None:
+def test_the_number_of_waiting_interims_is_limited() -> None:
     saved = Saved()
     saved.final()
     for _ in range(INTERIMS_PENDING_MAX + 100):
@@ -143,7 +143,7 @@ def test_interims_that_wait_too_long_are_bounded() -> None:
     assert len(saved.heard) == INTERIMS_PENDING_MAX
 
 
-def test_a_session_that_goes_on_counts_behind_its_record() -> None:
+def test_a_restored_session_continues_the_seq_of_its_record() -> None:
     saved = Saved(head_seq=41)
     assert [event.seq for event in saved.log.since(0)] == []
     assert saved.log.first_seq == 42
@@ -153,7 +153,7 @@ def test_a_session_that_goes_on_counts_behind_its_record() -> None:
 
 
 @given(st.lists(st.sampled_from(["final", "interim", "save one", "save all", "lose", "find"]), max_size=80))
-def test_everything_is_heard_once_in_order_whatever_the_disk_does(steps: list[str]) -> None:
+def test_every_event_is_passed_on_once_in_order_whatever_the_disk_does(steps: list[str]) -> None:
     saved = Saved(capacity=5)
     emitted: list[tuple[int, bool]] = []
     for step in steps:

@@ -92,7 +92,7 @@ async def test_csv_opens_in_excel_and_calculates_nothing(record: Record) -> None
     assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
 
 
-async def test_jsonl_is_the_wire_line_by_line(record: Record) -> None:
+async def test_jsonl_has_the_event_of_the_wire_in_each_line(record: Record) -> None:
     lines = [json.loads(line) for line in (await text(record, Format.JSONL)).splitlines()]
     assert [line["segment"] for line in lines] == ["g_1", "g_2", "g_3", "g_4"]
     assert lines[3]["text"].count("\n") == 1
@@ -127,7 +127,9 @@ async def test_one_channel_and_a_range_of_time(record: Record) -> None:
     assert await text(record, Format.TXT, request(from_ms=2_500, to_ms=61_234)) == ""
 
 
-async def test_a_long_session_is_read_page_by_page(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_session_is_exported_page_by_page(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(export, "PAGE_LINES", 3)
     log = record.logs["s_1"]
     for number in range(10):  # spoken before, and two at one moment
@@ -153,7 +155,7 @@ class Sounds:
         return self.ogg_bytes if channel == "C01" else None
 
 
-async def test_the_zip_holds_every_form_the_coverage_and_sound_that_ffmpeg_decodes(record: Record) -> None:
+async def test_the_zip_has_every_format_the_coverage_and_audio_that_ffmpeg_decodes(record: Record) -> None:
     sounds = Sounds()
     pieces = [piece async for piece in Exporter(record.store, sounds).zip(request())]
     archive = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
@@ -184,7 +186,7 @@ async def test_a_zip_is_sent_while_it_is_made(record: Record, monkeypatch: pytes
     assert len([piece for piece in pieces if piece]) > 5
 
 
-async def test_an_export_of_nothing_is_a_sound_empty_file(tmp_path: Path) -> None:
+async def test_an_export_without_finals_is_a_valid_empty_file(tmp_path: Path) -> None:
     async with a_record(tmp_path) as record:
         record.session()
         await record.written()
@@ -197,7 +199,7 @@ any_text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=4
 
 
 @given(any_text, any_text)
-def test_no_text_breaks_a_subtitle_out_of_its_place(words: str, label: str) -> None:
+def test_no_text_breaks_the_format_of_a_subtitle(words: str, label: str) -> None:
     line = Line("C01", label, "g_1", 0, 10, words, words)
     writer = Writer(Format.SRT, Times(Clock.SESSION, 0), is_merged=True)
     subtitles = list(srt.parse(writer.lines([line, line]) + writer.tail()))

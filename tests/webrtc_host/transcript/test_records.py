@@ -10,7 +10,7 @@ from webrtc_host.transcript import records
 from webrtc_host.transcript.records import AuditLine, Span
 
 
-async def test_every_question_to_the_record(tmp_path: Path, url: str) -> None:
+async def test_every_query_of_the_record(tmp_path: Path, url: str) -> None:
     async with a_record(tmp_path, url) as record:
         log = record.session()
         record.session("s_2", "day shift")

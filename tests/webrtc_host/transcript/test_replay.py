@@ -82,7 +82,7 @@ async def test_a_watcher_of_one_channel_gets_its_events_and_the_sessions(open_st
         assert await desk.since(0, frozenset({"C64"})) == [1]
 
 
-async def test_a_rare_channel_is_looked_for_in_bounded_steps(
+async def test_events_of_a_rare_channel_are_searched_in_limited_steps(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "SCAN_EVENTS", 50)
@@ -112,7 +112,7 @@ async def test_an_event_that_this_version_does_not_know_is_sent_as_it_is_stored(
         assert await desk.since(0) == list(range(1, 102))
 
 
-async def test_what_comes_during_a_replay_follows_it_once(open_store: OpenStore) -> None:
+async def test_events_during_a_replay_follow_it_once(open_store: OpenStore) -> None:
     rng = random.Random(41)
     async with open_store() as store, a_desk(store) as desk:
         await desk.say(200)
@@ -137,7 +137,7 @@ async def test_what_comes_during_a_replay_follows_it_once(open_store: OpenStore)
                 last = event.seq
 
 
-async def test_a_watcher_slower_than_memory_is_long_goes_on_from_disk(open_store: OpenStore) -> None:
+async def test_a_watcher_that_falls_behind_the_memory_continues_from_disk(open_store: OpenStore) -> None:
     async with open_store() as store, a_desk(store) as desk:
         await desk.log.settled()
         watcher = desk.subscribers.join(desk.log)
@@ -149,7 +149,7 @@ async def test_a_watcher_slower_than_memory_is_long_goes_on_from_disk(open_store
         assert found == list(range(2, 10 * HELD + 2))
 
 
-async def test_a_replay_that_stands_still_while_much_happens_is_sent_away(open_store: OpenStore) -> None:
+async def test_a_watcher_that_takes_nothing_during_a_replay_is_disconnected(open_store: OpenStore) -> None:
     async with open_store() as store, a_desk(store, queue=30) as desk:
         await desk.say(100)
         deaf = desk.subscribers.join(desk.log, None, 0)
@@ -162,7 +162,7 @@ async def test_a_replay_that_stands_still_while_much_happens_is_sent_away(open_s
         assert deaf.statistics().waiting == 0
 
 
-async def test_a_record_that_cannot_be_read_sends_a_watcher_away_to_come_back(open_store: OpenStore) -> None:
+async def test_a_watcher_is_disconnected_when_the_record_cannot_be_read(open_store: OpenStore) -> None:
     class Unreadable:
         async def page(self, session: str, after: int, last: int, channels: frozenset[str] | None) -> Page:
             raise StoreError("the record cannot be read: disk I/O error")
@@ -174,7 +174,9 @@ async def test_a_record_that_cannot_be_read_sends_a_watcher_away_to_come_back(op
         assert watcher.end is End.OVERFLOW
 
 
-async def test_a_since_from_the_future_is_told_and_sent_from_the_beginning(open_store: OpenStore) -> None:
+async def test_a_since_beyond_the_last_event_is_reported_and_sent_from_the_beginning(
+    open_store: OpenStore,
+) -> None:
     async with open_store() as store, a_desk(store) as desk:
         await desk.say(100)
         watcher = desk.subscribers.join(desk.log, None, 5000)
@@ -184,7 +186,7 @@ async def test_a_since_from_the_future_is_told_and_sent_from_the_beginning(open_
         assert [event.seq for event in watcher.take(3)] == [1, 2, 3]
 
 
-async def test_what_waits_to_be_saved_reaches_a_new_watcher_once(open_store: OpenStore) -> None:
+async def test_events_that_wait_to_be_saved_reach_a_new_watcher_once(open_store: OpenStore) -> None:
     async with open_store() as store, a_desk(store) as desk:
         await desk.say(5)
         desk.log.emit(an_event(EventType.CHANNEL_STATE, "C01", state="idle", at_ms=0))
@@ -197,7 +199,7 @@ async def test_what_waits_to_be_saved_reaches_a_new_watcher_once(open_store: Ope
         assert knows_all.take(9) == []
 
 
-async def test_a_crowd_that_comes_back_at_once_is_served_in_turns(tmp_path: Path) -> None:
+async def test_many_watchers_that_reconnect_at_once_are_served_in_turns(tmp_path: Path) -> None:
     """Ten thousand by scripts/bench_record.py; here as many as take a few seconds."""
     crowd = 400
     store = Store(StoreConfig(tmp_path))

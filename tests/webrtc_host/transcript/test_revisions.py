@@ -187,7 +187,7 @@ async def test_the_words_of_a_revision_are_those_of_its_line() -> None:
     assert with_revision(final, None) == final
 
 
-async def test_a_watcher_that_comes_back_gets_the_revision_behind_its_final(revised: Revised) -> None:
+async def test_a_watcher_that_reconnects_gets_the_revision_after_its_final(revised: Revised) -> None:
     await revised.revise(REVISED)
     page = await Replay(revised.record.store).page("s_1", 2, revised.log.head_seq, frozenset({"C01"}))
     memory = list(revised.log.since(2, frozenset({"C01"})))

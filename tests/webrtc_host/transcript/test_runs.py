@@ -18,7 +18,7 @@ runs = st.builds(
 
 @settings(deadline=None)  # a busy machine is no mistake
 @given(st.lists(runs, max_size=30))
-def test_the_last_word_on_a_millisecond_counts_and_runs_are_as_few_as_can_be(told: list[Run]) -> None:
+def test_the_last_state_of_a_millisecond_counts_and_equal_neighbours_are_joined(told: list[Run]) -> None:
     model: dict[int, tuple[str, str | None]] = {}
     found: list[Run] = []
     for run in told:

@@ -59,7 +59,7 @@ async def test_korean_and_english_words_are_found_in_any_part(searched: Searched
     assert await searched.found("gate 알파원") == []
 
 
-async def test_the_raw_reading_is_searched_too(searched: Searched) -> None:
+async def test_the_raw_text_is_searched_too(searched: Searched) -> None:
     assert await searched.found("alpha one") == ["Alpha-1 proceed to gate seven"]
     assert await searched.found("seven-alpha") == [], (
         "a phrase does not reach from one reading into the other"
@@ -109,7 +109,7 @@ async def test_a_removed_session_is_not_found_any_more(searched: Searched) -> No
     assert left == 0
 
 
-async def test_what_was_there_before_the_index_is_indexed_at_the_start(tmp_path: Path, url: str) -> None:
+async def test_finals_from_before_the_index_are_indexed_at_the_start(tmp_path: Path, url: str) -> None:
     async with a_record(tmp_path, url) as record:
         log = record.session()
         for number in range(1200):
@@ -130,7 +130,7 @@ async def test_what_was_there_before_the_index_is_indexed_at_the_start(tmp_path:
         await index.close()
 
 
-async def test_an_index_that_is_broken_costs_no_text(
+async def test_a_broken_index_does_not_stop_the_saving_of_finals(
     searched: Searched, caplog: pytest.LogCaptureFixture
 ) -> None:
     await searched.record.store.write(lambda c: c.execute(text("DROP TABLE search")))
@@ -160,7 +160,7 @@ ATTACKS = [
 ]
 
 
-async def test_syntax_in_a_question_is_plain_words(searched: Searched) -> None:
+async def test_syntax_in_a_query_is_treated_as_words(searched: Searched) -> None:
     for words in ATTACKS:
         assert set(await searched.found(words)) <= {"Alpha-1 proceed to gate seven"}, words
     assert len(await searched.found("알파")) == 1
@@ -168,7 +168,7 @@ async def test_syntax_in_a_question_is_plain_words(searched: Searched) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=40))
-def test_every_question_is_a_sound_match_of_fts5(words: str) -> None:
+def test_every_query_is_a_valid_fts5_expression(words: str) -> None:
     asked = phrases(words)
     if asked:
         with ENGINE.connect() as connection:

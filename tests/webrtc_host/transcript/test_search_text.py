@@ -66,12 +66,12 @@ def test_not_found(text: str, question: str) -> None:
 
 
 @pytest.mark.parametrize("question", ["", "  ", '"', "* - ^ : ( ) { }", "'; --", "%_"])
-def test_a_question_without_letters_asks_nothing(question: str) -> None:
+def test_a_query_without_letters_has_no_phrases(question: str) -> None:
     assert phrases(question) == []
     assert marked("text", question) == "text"
 
 
-def test_syntax_is_plain_words() -> None:
+def test_syntax_is_treated_as_words() -> None:
     asked = phrases("alpha OR NEAR(bravo) tokens:x")
     assert [one.tokens for one in asked] == [("alpha",), ("or",), ("near", "bravo"), ("tokens", "x")]
 
@@ -84,7 +84,7 @@ def test_hits_are_marked_as_they_were_written() -> None:
     assert marked("Alpha-1, go", "alpha 1") == "[Alpha]-[1], go"
 
 
-def test_long_questions_are_cut() -> None:
+def test_long_queries_are_truncated() -> None:
     assert len(phrases("word " * 100)) == 16
     assert sum(len(one.tokens) for one in phrases("가나다라마바사아자차" * 50)) == 64
 

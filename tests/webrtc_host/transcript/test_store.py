@@ -77,7 +77,7 @@ class Kept:
         )
 
 
-async def test_events_are_kept_as_watchers_get_them(open_store: OpenStore) -> None:
+async def test_events_are_stored_as_watchers_get_them(open_store: OpenStore) -> None:
     async with open_store() as store:
         kept = Kept(store)
         kept.opened()
@@ -91,7 +91,7 @@ async def test_events_are_kept_as_watchers_get_them(open_store: OpenStore) -> No
     assert [row["data"] for row in rows] == [event.text for event in kept.heard]
 
 
-async def test_a_final_is_kept_with_raw_and_corrected_text(open_store: OpenStore) -> None:
+async def test_a_final_is_stored_with_raw_and_corrected_text(open_store: OpenStore) -> None:
     words = [{"text": "관제", "start_ms": 1000, "end_ms": 1400, "p": 0.93}]
     edits = [{"from": "alpha one", "to": "Alpha-1", "term": "Alpha-1", "kind": "alias"}]
     async with open_store() as store:
@@ -176,7 +176,7 @@ async def test_events_that_wait_together_are_written_together(open_store: OpenSt
     assert figures["events_waiting"] == 0
 
 
-async def test_coverage_is_kept_as_runs_that_never_overlap(open_store: OpenStore) -> None:
+async def test_coverage_is_stored_as_runs_that_never_overlap(open_store: OpenStore) -> None:
     rng = random.Random(5)
     expected: list[Run] = []
     async with open_store() as store:

@@ -124,7 +124,7 @@ async def test_waiting_events_are_published_in_order_when_the_disk_fails(
             assert utterances == [f"u_{number}" for number in range(1, 6) for _ in range(2)]
 
 
-async def test_work_that_waits_when_the_disk_fails_is_refused_and_may_be_repeated(
+async def test_waiting_work_is_refused_when_the_disk_fails_and_can_be_repeated(
     open_store: OpenStore, out_of_reach: OutOfReach
 ) -> None:
     def grow(connection: Connection) -> None:
@@ -145,7 +145,9 @@ async def test_work_that_waits_when_the_disk_fails_is_refused_and_may_be_repeate
         assert count == 100
 
 
-async def test_a_database_that_does_not_answer_counts_as_gone_until_it_does(open_store: OpenStore) -> None:
+async def test_a_database_that_does_not_respond_makes_the_record_degraded_until_it_does(
+    open_store: OpenStore,
+) -> None:
     held, release = threading.Event(), threading.Event()
 
     def hang(connection: Connection) -> None:
@@ -167,7 +169,7 @@ async def test_a_database_that_does_not_answer_counts_as_gone_until_it_does(open
         assert [row["seq"] for row in await kept.rows(schema.events)] == [1, 2]
 
 
-async def test_beyond_its_bound_the_buffer_gives_up_wordless_events_first_and_says_so(
+async def test_over_its_limit_the_queue_drops_events_without_text_first_and_logs_it(
     open_store: OpenStore, out_of_reach: OutOfReach, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_store(unsaved_max=50) as store:
