@@ -1,4 +1,4 @@
-"""The speech engine: windows of audio in, transcripts out. Knows no sessions, browsers or time of day."""
+"""The speech engine: windows of audio in, transcripts out. No sessions, browsers or time of day."""
 
 import os
 

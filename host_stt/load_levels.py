@@ -1,7 +1,7 @@
 """Load levels: which work the engine leaves out, step by step, when it cannot keep up.
 
-Pure; `now_s` is passed in. Knows only whether the engine is overloaded. The planner defines what overload is,
-and what each level means for a window.
+Pure; `now_s` is passed in. The input is whether the engine is overloaded. The planner defines what overload
+is, and what each level means for a window.
 """
 
 from __future__ import annotations

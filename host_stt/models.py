@@ -1,7 +1,7 @@
 """Models on this machine: find them, check them, add them, and decode a test clip with one.
 
-Owns the models folder. Names are in `model_names`, downloads in `sources`, the choice of the model in
-`resolving`, and decoding in `engines`.
+This module reads and changes the models folder. Names are in `model_names`, downloads in `sources`, the
+choice of the model in `resolving`, and decoding in `engines`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Pool: the threads that decode the batches of the planner. The only code that calls a model.
 
-Holds the threads, the lock around the planner, and the functions that receive results. Knows no sockets: a
+Has the threads, the lock around the planner, and the functions that receive results. It uses no sockets: a
 result goes to the function that was passed with its window, called from a pool thread. Invariant: every
 submitted window gets exactly one result, unless the process ends. If the engine fails because of one window,
 only this window fails, not its batch.

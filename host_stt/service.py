@@ -1,6 +1,6 @@
 """The engine as one service: load and warm up a model in a thread, then pass windows to the pool.
 
-Starts and stops the pool and watches it; knows no HTTP. A decode that hangs, or a GPU fault, ends the
+Starts and stops the pool and watches it; it handles no HTTP. A decode that hangs, or a GPU fault, ends the
 process, because a thread inside CTranslate2 cannot be stopped and only a new process helps. The supervisor of
 the process starts it again.
 """

@@ -1,7 +1,7 @@
 """Accept TCP connections on the listening sockets of both ports, and count them.
 
 Contains the accept loop and a protocol object that sits between an asyncio transport and aiohttp's protocol.
-The limits (how many connections may stay open, and how long) are in `connections`. Knows no route.
+The limits (how many connections may stay open, and how long) are in `connections`.
 """
 
 from __future__ import annotations

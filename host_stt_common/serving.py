@@ -1,7 +1,7 @@
 """Settings of the HTTP server of both ports: no body is decompressed, and waiting times are short.
 
 Contains the aiohttp settings that limit what a caller without a token can cost, and refuses compressed
-bodies. Knows no route and no token.
+bodies. Routes and tokens are handled elsewhere.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The protocol of an engine: it decodes windows. The seam between the pool and every model.
 
-Defines the protocol and the error that an engine raises; knows no model. Calls are blocking and come from one
+Defines the protocol and the error that an engine raises; no model. Calls are blocking and come from one
 pool thread at a time. A window's result depends on that window alone, never on others in the same call.
 """
 

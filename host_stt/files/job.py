@@ -1,6 +1,6 @@
 """Transcribe one recording: cut it, decode several windows at the same time, return results in order.
 
-Handles the order, the limit of windows in progress and the second attempt for a failed window; knows no HTTP.
+Handles the order, the limit of windows in progress and the second attempt for a failed window; no HTTP.
 The windows have the priority BACKGROUND: they are decoded only while no live window waits. Invariant: every
 window of the recording is in the result, or the job ends with an error that names the time range.
 """

@@ -1,7 +1,7 @@
 """The archive: stores the audio of every channel as it came, before it is decoded, and reads it back.
 
-This module connects the writer's thread, the encoder's thread and the files. It knows no events and no text.
-When audio cannot be stored, `trouble` says why, and everything else goes on.
+This module connects the writer's thread, the encoder's thread and the files. It has no events and no text.
+When audio cannot be stored, `trouble` says why, and everything else continues.
 Invariant: `archive_packet` and `archive_block` never wait and never raise.
 """
 

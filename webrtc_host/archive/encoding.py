@@ -2,7 +2,7 @@
 
 It holds the encoder of one contiguous run of blocks; the next run has another encoder. Blocking: use a
 thread.
-Invariant: a sound at sample p of the blocks is at sample p of the packets' timeline, to within 1 ms.
+Invariant: audio at sample p of the blocks is at sample p of the packets' timeline, to within 1 ms.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Fan-out: sends the events of a session to all its watchers, each with a bounded queue.
 
-This module holds the watchers and the rule for slow ones. It knows no socket: `ws`, `sse` and `data_channel`
+This module has the watchers and the rule for slow ones. It uses no socket: `ws`, `sse` and `data_channel`
 take events from a `Watcher` and send them. A watcher has a cursor into the log of its session, not copies of
 stored events, so a watcher that never reads costs the same few hundred bytes as any other. It holds only its
 own interims, and, during a replay from the record, one page of events.

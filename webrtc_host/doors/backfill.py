@@ -1,9 +1,9 @@
 """`GET /ws/backfill/{channel}`: audio that a client recorded during a network gap, sent afterwards.
 
-Owns the socket's conversation, its bounds (length, bytes a second, one caller per channel) and its close
-codes. `recovery.service` decides which of the audio is used, archives it and reads it; the resume token
-proves who may send it. Invariant: when the socket closes with 1000, the words of the gaps that it filled
-are in the log.
+This module has the messages of the socket, its limits (length, bytes a second, one caller per channel) and
+its close codes. `recovery.service` decides which of the audio is used, archives it and transcribes it; the
+resume token proves that the caller may send it. Invariant: when the socket closes with 1000, the words of the
+gaps that it filled are in the log.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class RangeSet:
     def forget_oldest(self, keep: int) -> int | None:
         """Keep the last `keep` ranges and drop the others.
 
-        Returns the start of the first range kept, when any was dropped: before it the set knows nothing.
+        Returns the start of the first range kept, when any was dropped: what was before it is not known.
         """
         excess = len(self._taken) - keep
         if excess <= 0:

@@ -1,9 +1,9 @@
 """The codec: an event with what the log added to it, as the JSON of the wire and of the record, and back.
 
-Pure. Owns the names and the order of the fields, and the fields that are derived from others (`start`,
-`end`). Decoding is for stored events, which an older or a newer server may have written: a field that this
-version does not know is skipped, a field that is missing gets its default, and an event that cannot be
-understood raises `UnreadableEvent`. Invariant: decoding what was encoded gives an equal envelope, to the
+Pure. This module has the names and the order of the fields, and the fields that are derived from others
+(`start`, `end`). Decoding is for stored events, which an older or a newer server may have written: a field
+that this version does not know is skipped, a field that is missing gets its default, and an event that cannot
+be understood raises `UnreadableEvent`. Invariant: decoding what was encoded gives an equal envelope, to the
 millisecond.
 """
 

@@ -1,7 +1,7 @@
 """Queries for audio that is read later: feeds, failed windows, and the events around a time of a channel.
 
-Owns the SELECTs that recovery needs. Functions of a connection, for `Store.read`. Decides nothing
-(`recovery.finding` does). Invariant: a bounded number of rows, except for the finals of the time asked for.
+The functions take a connection, for `Store.read`. `recovery.finding` decides what is read. Invariant: the
+number of rows is limited, except for the finals of the requested time.
 """
 
 from __future__ import annotations
