@@ -308,6 +308,7 @@ def test_statistics_count_sessions_channels_and_connections() -> None:
         "connections": 1,
         "channels_fed": 2,
         "connections_webrtc": 1,
+        "connections_simulation": 0,
         "connections_whip": 0,
         "connections_socket": 0,
         "connections_push": 0,
