@@ -54,6 +54,11 @@ class SpeechAnalysis:
         return self._endpointing.is_speaking
 
     @property
+    def is_pausing(self) -> bool:
+        """Whether an utterance is open, and silent now."""
+        return self._endpointing.state is State.STOPPING
+
+    @property
     def settled_sample(self) -> int:
         """Audio before this sample is in an utterance that was reported, or it is silence for good."""
         return self._endpointing.settled_sample
@@ -94,7 +99,7 @@ class SpeechAnalysis:
         events = self._endpointing.on_tick(now_s)
         if events or not self._endpointing.is_speaking:
             return self._windows_of(events, self._ring.end_sample)
-        paused = round(self._endpointing.without_audio_ms(now_s)) * SAMPLES_PER_MS
+        paused = round(self._endpointing.stalled_ms(now_s)) * SAMPLES_PER_MS
         return [*self._early_final_at(self._ring.end_sample, paused)]
 
     def close_utterance(self, utterance_id: str, end_sample: int) -> list[AnalysisEvent]:
@@ -116,7 +121,7 @@ class SpeechAnalysis:
 
     def _early_final(self, audio_end_sample: int) -> list[WindowAudio]:
         """The last final of an utterance whose speech has paused, before the pause is an end."""
-        if self._endpointing.state is not State.STOPPING:
+        if not self.is_pausing:
             return []
         paused = audio_end_sample - self._endpointing.last_speech_sample
         # The last frame of a channel is filled up with silence: the audio ends before the frame does.

@@ -62,8 +62,10 @@ class Rule(StrEnum):
     CLOSING_WORD = "closing_word"  # its text ends with a word that closes a transmission
 
 
-STALL_MS = 300
-"""Shorter waits for audio are the network's; the timeline uses the same limit."""
+STALL_FACTOR = 3
+"""Audio that is awaited this many times as long as usual has stopped. Some senders send twice a second."""
+WAIT_DECAY = 0.95
+"""Per arrival of audio: the usual wait is the longest of about the last twenty, less for older ones."""
 CLOSING_WORDS = ("over", "out", "이상", "오버", "송신")
 
 
@@ -145,6 +147,7 @@ class Endpointing:
         self._floor_sample = 0  # end of the last utterance
         self._position: int | None = None
         self._audio_at_s = 0.0
+        self._usual_wait_s = 0.0  # between two arrivals of audio
 
     @property
     def state(self) -> State:
@@ -182,7 +185,7 @@ class Endpointing:
         """
         if self._position is not None and start_sample < self._position:
             raise ValueError(f"probabilities at sample {start_sample} come after {self._position}")
-        self._audio_at_s = now_s
+        self._note_arrival(now_s)
         events: list[SpeechEvent] = []
         if self._position is not None and start_sample - self._position > self._samples(self._config.gap_ms):
             events += self._cut(Rule.GAP)
@@ -192,23 +195,22 @@ class Endpointing:
         self._position = start_sample
         return events
 
-    def without_audio_ms(self, now_s: float) -> float:
-        """Milliseconds since audio last arrived."""
-        return (now_s - self._audio_at_s) * 1000
+    def _note_arrival(self, now_s: float) -> None:
+        waited_s = now_s - self._audio_at_s
+        self._audio_at_s = now_s
+        if 0 < waited_s < self._config.no_packets_ms / 1000:  # a longer wait was a stop
+            self._usual_wait_s = max(waited_s, self._usual_wait_s * WAIT_DECAY)
+
+    def stalled_ms(self, now_s: float) -> float:
+        """Milliseconds since audio last arrived; 0 while the wait is usual for this sender."""
+        waited_s = now_s - self._audio_at_s
+        return waited_s * 1000 if waited_s > STALL_FACTOR * self._usual_wait_s else 0.0
 
     def on_tick(self, now_s: float) -> list[SpeechEvent]:
-        """End the utterance when no audio arrives any more: after no_packets_ms, or earlier in a pause.
-
-        A push-to-talk key is released in the pause after the last word. So in a pause, time without audio
-        counts like silence.
-        """
-        if self._state is State.QUIET:
+        """End the utterance when no audio has arrived for no_packets_ms."""
+        if self._state is State.QUIET or (now_s - self._audio_at_s) * 1000 < self._config.no_packets_ms:
             return []
-        limit_ms = float(self._config.no_packets_ms)
-        if self._state is State.STOPPING and self._position is not None:
-            silence_ms = (self._position - self._last_speech_sample) / SAMPLES_PER_MS
-            limit_ms = min(limit_ms, max(STALL_MS, self._config.hangover_ms - silence_ms))
-        return self._cut(Rule.NO_PACKETS) if self.without_audio_ms(now_s) >= limit_ms else []
+        return self._cut(Rule.NO_PACKETS)
 
     def close(self, utterance_id: str, end_sample: int) -> list[SpeechEvent]:
         """End the utterance, because its text up to end_sample closes the transmission.

@@ -101,6 +101,14 @@ class Intake:
             self._is_shedding = False
         return taken
 
+    def set_batch(self, batch_ms: int) -> None:
+        """Change how much audio makes a batch."""
+        self._batch = batch_ms * SAMPLES_PER_MS
+        if self._samples >= self._batch:
+            self._has_batch.set()
+        else:
+            self._has_batch.clear()
+
     async def wait_for_batch(self, timeout_s: float) -> None:
         """Wait until a batch is there, `wake` is called, or the time is over."""
         try:

@@ -38,6 +38,8 @@ from webrtc_host.speech.window_requests import ChannelContext, Terms, WindowRequ
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
+PAUSE_BATCH_MS = 40
+"""While speech pauses, audio is analysed in pieces of this length, so that the end is found without delay."""
 BEHIND_SHOWN_S = 5.0
 """A channel stays `behind` for so long after a final of it was left for later."""
 STOPPED = "stopped"  # coverage reason of audio that came after the pipeline had stopped
@@ -203,6 +205,8 @@ class ChannelPipeline:
 
     async def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_closing:
+            batch_ms = self._config.pipeline.batch_ms
+            self._intake.set_batch(min(batch_ms, PAUSE_BATCH_MS) if self._analysis.is_pausing else batch_ms)
             await self._intake.wait_for_batch(TICK_S)
         blocks = self._intake.take()
         if blocks:

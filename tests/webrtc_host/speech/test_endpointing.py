@@ -70,19 +70,21 @@ def test_between_the_thresholds_speech_continues_but_does_not_begin() -> None:
     assert machine.state is State.SPEAKING
 
 
-def test_a_key_released_in_the_pause_ends_the_utterance_when_the_hangover_would() -> None:
+def test_audio_has_stalled_when_it_is_awaited_for_longer_than_usual() -> None:
     machine = endpointing()
-    feed(machine, frames((0.9, 30), (0.0, 5)), now_s=10.0)  # 160 ms of silence, then nothing arrives
-    assert machine.on_tick(10.3) == []
-    (ended,) = machine.on_tick(10.345)
-    assert isinstance(ended, SpeechEnded) and ended.rule is Rule.NO_PACKETS
+    for number in range(10):  # half a second at a time
+        feed(machine, frames((0.9, 15)), number * 15 * FRAME_SAMPLES, now_s=10.0 + number / 2)
+    assert machine.stalled_ms(15.9) == 0
+    assert machine.stalled_ms(16.1) == pytest.approx(1600)
 
 
-def test_a_short_wait_for_packets_in_a_long_pause_is_the_networks() -> None:
+def test_a_stop_of_the_sender_is_no_usual_wait() -> None:
     machine = endpointing()
-    feed(machine, frames((0.9, 30), (0.0, 14)), now_s=10.0)  # 448 ms of silence
-    assert machine.on_tick(10.25) == []
-    assert len(machine.on_tick(10.3)) == 1
+    feed(machine, frames((0.9, 5)), now_s=10.0)
+    for number in range(1, 5):
+        feed(machine, frames((0.9, 3)), number * 5 * FRAME_SAMPLES, now_s=70.0 + number / 10)
+    assert machine.stalled_ms(70.6) == 0
+    assert machine.stalled_ms(70.8) == pytest.approx(400)
 
 
 def test_an_utterance_is_closed_only_where_its_text_ends() -> None:

@@ -26,6 +26,19 @@ async def test_a_batch_waits_for_enough_audio_or_for_the_time() -> None:
     assert not intake
 
 
+async def test_a_batch_may_become_smaller_and_larger_again() -> None:
+    intake = Intake("C01", 1000, 100)
+    intake.put(block(0, 50 * MS))
+    intake.set_batch(40)
+    await intake.wait_for_batch(30.0)
+    intake.set_batch(100)
+    waiting = asyncio.create_task(intake.wait_for_batch(30.0))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    intake.put(block(50 * MS, 50 * MS))
+    await waiting
+
+
 async def test_a_full_queue_sheds_the_newest_block_and_accepts_blocks_after_a_take() -> None:
     intake = Intake("C01", 1000, 100)
     for i in range(12):
