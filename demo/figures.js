@@ -76,9 +76,9 @@ export class LinkFigures {
     this.channel("");
   }
 
-  /** name: of the speech model that the server uses. */
-  model(name) {
-    this.#put("model", name || t("link.none"));
+  /** name: of the speech model that the server uses, or the path of its folder. */
+  model(name = "") {
+    this.#put("model", name.split("/").filter(Boolean).at(-1) ?? t("link.none"));
   }
 
   channel(name) {

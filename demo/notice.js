@@ -140,7 +140,7 @@ function bannerRow({ kind, head, body, reason = "", hasProgress = false }) {
     why.textContent = reason;
     text.append(`${t("banner.reason")} `, why);
   }
-  row.append(icon(), text);
+  row.append(icon(kind === "start" ? CLOCK : TRIANGLE), text);
   return row;
 }
 
@@ -153,10 +153,12 @@ function progressBar() {
   return place;
 }
 
-function icon() {
+const TRIANGLE = "M12 4.5 21 20H3L12 4.5zM12 10.5v4M12 17.2v.1";
+const CLOCK = "M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17zM12 8v4.5l3 2";
+
+function icon(path) {
   const holder = document.createElement("span");
-  holder.innerHTML =
-    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 4.5 21 20H3L12 4.5zM12 10.5v4M12 17.2v.1"/></svg>';
+  holder.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${path}"/></svg>`;
   return holder.firstElementChild;
 }
 

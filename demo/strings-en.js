@@ -22,7 +22,7 @@ export default {
   "clip.question": "No microphone? Send a test clip",
   "clip.en": "English",
   "clip.ko": "Korean",
-  "clip.text": "Text of the clip: “{text}”",
+  "clip.text": "A speech synthesizer says: “{text}”. A Whisper model understands people better than this voice, most of all in Korean.",
 
   "steps.label": "Connection steps",
   "step.secure": "Secure page",

@@ -22,7 +22,7 @@ export default {
   "clip.question": "마이크가 없나요? 시험 음성 보내기",
   "clip.en": "영어",
   "clip.ko": "한국어",
-  "clip.text": "시험 음성의 내용: “{text}”",
+  "clip.text": "음성 합성기의 말: “{text}”. Whisper 모델은 이 목소리보다 사람의 말을 훨씬 잘 알아듣습니다. 특히 한국어가 그렇습니다.",
 
   "steps.label": "진행 상황",
   "step.secure": "보안 페이지",

@@ -68,7 +68,6 @@ async def until_shown(page: Page, condition: str) -> None:
 async def take(server: LiveServer, folder: Path, scheme: str, name: str, size: tuple[int, int]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         async with chromium(*microphone_plays(speech(Path(scratch)))) as browser:
-            watching = await opened(browser, f"{server.url}/watch", scheme, *size)
             page = await opened(browser, server.url, scheme, *size)
             await page.fill("#terms", TERMS)
             await page.click("#glossary button")
@@ -77,6 +76,9 @@ async def take(server: LiveServer, folder: Path, scheme: str, name: str, size: t
             await page.click("#go")
             await until_shown(page, f"{LONG_TEXT} && {STILL_HEARING}")
             await page.screenshot(path=folder / f"mic{name}.png", animations="disabled")
+            # Opened late, because a second page costs the delay that the first one shows.
+            watching = await opened(browser, f"{server.url}/watch", scheme, *size)
+            await expect(watching.locator(".interim.hearing")).to_be_visible(timeout=WAIT_MS)
             await watching.screenshot(path=folder / f"watch{name}.png", animations="disabled")
             await page.click("#go")
             await expect(page.locator("#go")).to_have_text("Start", timeout=WAIT_MS)
