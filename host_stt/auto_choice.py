@@ -20,7 +20,7 @@ from host_stt.models import ResolvedModel, find_model, list_models
 
 logger = logging.getLogger(__name__)
 
-_ENGLISH_ONLY = "knows English alone: auto takes it where engine.auto_languages is [en]"
+_ENGLISH_ONLY = "transcribes English only: auto uses it where engine.auto_languages is [en]"
 _NOT_IN_ORDER = "auto does not take it, because its accuracy is not known"
 
 

@@ -222,7 +222,7 @@ class Pool:
             else:
                 answers = engine.decode(windows)
             if len(answers) != len(tickets):
-                raise RuntimeError(f"{len(tickets)} windows went in and {len(answers)} answers came out")
+                raise RuntimeError(f"the engine returned {len(answers)} results for {len(tickets)} windows")
             return answers
         except Exception as error:  # an engine may raise anything; it becomes the windows' results
             if any(mark in str(error) for mark in _MEMORY_MARKS):

@@ -142,7 +142,7 @@ def _brought(model: str, config: EngineConfig, source: str, on_progress: OnProgr
 
 def _last_resort(default: str, missing: str) -> ResolvedModel:
     logger.warning(
-        "Using the bundled STARTER model, which knows only the words of short radio phrases: %s. "
+        "Using the bundled STARTER model, which has only the words of short radio phrases: %s. "
         "For real speech add a model with: host-stt model add FOLDER --name %s",
         missing,
         default,

