@@ -33,7 +33,8 @@ from webrtc_host.desk.api import StatusApi
 from webrtc_host.desk.audio_api import AudioApi
 from webrtc_host.desk.data_channel import DataChannels
 from webrtc_host.desk.export_api import ExportApi
-from webrtc_host.desk.glossary_api import GlossaryApi
+from webrtc_host.desk.glossary_api import LAB_REPORT, GlossaryApi
+from webrtc_host.desk.glossary_try import GlossaryTry
 from webrtc_host.desk.health import EngineWatch, LoopLag, Readiness
 from webrtc_host.desk.metrics import Metrics
 from webrtc_host.desk.model_api import ChangeModel, ModelApi
@@ -300,7 +301,8 @@ def _add_routes(app: web.Application, model_api: ModelApi) -> None:
         SearchApi(app[SEARCH]),
         StatusApi(app[READINESS], app[METRICS], __version__),
         AudioApi(archive, app[ARCHIVE]),
-        GlossaryApi(speech.glossary),
+        GlossaryApi(speech.glossary, config.data.dir / LAB_REPORT),
+        GlossaryTry(speech.glossary, registry, store, make_stage=lambda _: lambda final: final),
         SuggestionsApi(app[SUGGESTIONS], store),
         model_api,
         OfferDoor(registry, config.media, attach, app[RESUME], port),

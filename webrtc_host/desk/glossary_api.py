@@ -10,6 +10,9 @@ import asyncio
 import json
 import logging
 import re
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from pydantic import Field
@@ -33,6 +36,8 @@ logger = logging.getLogger(__name__)
 VERSION = "glossary_version"
 """The number of the list; `version` in the body is the version of the file format."""
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+LAB_REPORT = "glossary-lab.json"
+"""In the data folder."""
 _TAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
 
 
@@ -80,6 +85,10 @@ class TermsResponse(Response):
     glossary_version: int
 
 
+class LabResponse(Response):
+    report: dict[str, Any]
+
+
 class PromptResponse(Response):
     channel: str
     terms: list[str]
@@ -87,8 +96,10 @@ class PromptResponse(Response):
 
 
 class GlossaryApi:
-    def __init__(self, glossary: Glossary) -> None:
+    def __init__(self, glossary: Glossary, lab_file: Path) -> None:
+        """lab_file: the report of `host-stt glossary test`."""
         self._glossary = glossary
+        self._lab_file = lab_file
 
     @Route(
         "GET",
@@ -133,12 +144,13 @@ class GlossaryApi:
         glossary has changed since. The next window uses the new terms.
         """
         try:
-            new = await read_glossary(request)
+            new, text = await read_glossary(request)
         except GlossaryError as error:
             return refused(error)
         base, who = _base_version(request), token_name(request) or "anyone"
         try:
-            version = await asyncio.to_thread(self._glossary.replace_list, new, base_version=base, by=who)
+            replace = partial(self._glossary.replace_list, new, base_version=base, by=who, text=text)
+            version = await asyncio.to_thread(replace)
         except GlossaryConflict as error:
             raise RequestError("glossary_changed", str(error), 412) from error
         except OSError as error:
@@ -148,6 +160,32 @@ class GlossaryApi:
         request[DETAIL] = f"version={version}"
         body = {**as_dict(new), VERSION: version}
         return json_response(body, headers={"ETag": f'"{version}"'})
+
+    @Route(
+        "GET",
+        "/api/glossary/file",
+        Role.VIEWER,
+        "The glossary in use as a file, with its comments",
+        content_type="application/yaml",
+    )
+    async def file(self, request: web.Request) -> web.Response:
+        read_query(request, Query)
+        version = self._glossary.version
+        text = await asyncio.to_thread(self._glossary.text)
+        headers = {"ETag": f'"{version}"', "Cache-Control": "no-store"}
+        return web.Response(text=text, content_type="application/yaml", charset="utf-8", headers=headers)
+
+    @Route(
+        "GET",
+        "/api/glossary/lab",
+        Role.VIEWER,
+        "The newest report of `host-stt glossary test`",
+        response=LabResponse,
+        errors=(404,),
+    )
+    async def lab(self, request: web.Request) -> web.Response:
+        read_query(request, Query)
+        return json_response({"report": await asyncio.to_thread(_lab_report, self._lab_file)})
 
     @Route(
         "GET",
@@ -196,8 +234,24 @@ class GlossaryApi:
         return json_response({"channel": channel, "terms": list(prompt.terms), VERSION: prompt.version})
 
 
-async def read_glossary(request: web.Request) -> GlossaryList:
-    """The list in the body, JSON or YAML, checked in a thread.
+def _lab_report(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        message = "there is no report of the glossary lab yet; `host-stt glossary test` makes one"
+        raise RequestError("no_report", message, 404) from error
+    except (OSError, ValueError) as error:
+        logger.warning("the report of the glossary lab cannot be read: %s: %s", file, error)
+        raise RequestError(
+            "no_report", f"the report of the glossary lab cannot be read: {file}", 404
+        ) from error
+    if not isinstance(found, dict):
+        raise RequestError("no_report", f"the report of the glossary lab is no JSON object: {file}", 404)
+    return found
+
+
+async def read_glossary(request: web.Request) -> tuple[GlossaryList, str]:
+    """The list in the body, JSON or YAML, checked in a thread, and its text if it is YAML.
 
     Raises GlossaryError for a list with mistakes, RequestError 400 for no JSON and no text.
     """
@@ -205,7 +259,7 @@ async def read_glossary(request: web.Request) -> GlossaryList:
     try:
         if request.content_type in YAML_TYPES:
             text = data.decode()
-            return await asyncio.to_thread(parse_yaml, text)
+            return await asyncio.to_thread(parse_yaml, text), text
         body = json.loads(data)
     except GlossaryError:
         raise
@@ -214,7 +268,7 @@ async def read_glossary(request: web.Request) -> GlossaryList:
         raise RequestError("bad_json", message, 400) from error
     if isinstance(body, dict):
         body.pop(VERSION, None)
-    return await asyncio.to_thread(parse, body)
+    return await asyncio.to_thread(parse, body), ""
 
 
 def refused(error: GlossaryError) -> web.Response:

@@ -118,15 +118,17 @@ class Glossary:
         """
         return self.replace_list(parse(body), base_version=base_version, by=by)
 
-    def replace_list(self, new: GlossaryList, *, base_version: int | None = None, by: str = "request") -> int:
-        """Like `replace`, for a list that is checked already."""
+    def replace_list(
+        self, new: GlossaryList, *, base_version: int | None = None, by: str = "request", text: str = ""
+    ) -> int:
+        """Like `replace`, for a list that is checked already. text: its file, to keep the comments in it."""
         with self._changing:
             self._take_editors_change()
             if base_version is not None and base_version != self.version:
                 newest = self.versions.newest or Version(0, "", "", 0, "")
                 raise GlossaryConflict(newest, base_version)
             version, current = self._make(new, by)
-            text = dump(new)
+            text = text or dump(new)
             if self._path is not None:
                 if self.trouble is not None:
                     self._keep_refused(self._path)
@@ -143,6 +145,15 @@ class Glossary:
     def as_dict(self) -> dict[str, Any]:
         """The list in the form of `GET /api/glossary` and of `replace`."""
         return as_dict(self._now.found)
+
+    @property
+    def current(self) -> GlossaryList:
+        """The list in use."""
+        return self._now.found
+
+    def text(self) -> str:
+        """The list in use as a file, with the comments of an editor."""
+        return self.versions.text(self.version) or dump(self._now.found)
 
     def state(self) -> tuple[dict[str, Any], Snapshot]:
         """The list as `as_dict` has it, and the snapshot of the same change."""

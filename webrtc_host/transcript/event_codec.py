@@ -121,6 +121,11 @@ def encode_edits(edits: Iterable[Edit]) -> bytes:
     return encode_json(_edits_to_wire(tuple(edits)))
 
 
+def edits_to_wire(edits: Iterable[Edit]) -> list[dict[str, Any]]:
+    """Edits as plain values, as on the wire."""
+    return _edits_to_wire(tuple(edits))
+
+
 def iso_ms(moment: datetime) -> str:
     """ISO 8601 UTC with milliseconds: 2026-11-21T06:10:01.234Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

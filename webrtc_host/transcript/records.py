@@ -98,6 +98,12 @@ def segment_page(connection: Connection, span: Span, after_seq: int, limit: int)
     return [(row.seq, with_revision(row.data, row.revised_data)) for row in found]
 
 
+def newest_segments(connection: Connection, span: Span, limit: int) -> Rows:
+    """The finals that were written last, newest first."""
+    query = select(segments).order_by(segments.c.seq.desc()).limit(limit)
+    return connection.execute(_within(query, span)).all()
+
+
 def line_page(connection: Connection, span: Span, after: tuple[int, int], limit: int) -> Rows:
     """Finals after (start_ms, seq), ordered by time, with their channel's label and JSON.
 

@@ -142,3 +142,46 @@ async def test_a_fault_of_a_stage_keeps_the_watch_alive(
     glossary.prepare.clear()
     (tmp_path / "glossary.yaml").write_text("terms: [{canonical: A1}, {canonical: B1}]\n", encoding="utf-8")
     await until(lambda: glossary.version > before)
+
+
+async def test_the_file_keeps_its_comments(desk: Desk) -> None:
+    text = "# ours\nversion: 1\nterms:\n- canonical: Alpha-1  # the first one\n"
+    assert (await put(desk, text, Content_Type="application/yaml"))[0] == 200
+    async with desk.client.get(f"{desk.url}/api/glossary/file") as response:
+        assert (await response.text(), response.content_type) == (text, "application/yaml")
+
+
+async def test_the_report_of_the_lab_is_passed_on(desk: Desk, tmp_path: Path) -> None:
+    status, body = await desk.get("/api/glossary/lab")
+    assert (status, body["error"]["code"]) == (404, "no_report")
+    (tmp_path / "glossary-lab.json").write_text('{"model": "base"}', encoding="utf-8")
+    assert await desk.get("/api/glossary/lab") == (200, {"report": {"model": "base"}})
+    (tmp_path / "glossary-lab.json").write_text("[", encoding="utf-8")
+    assert (await desk.get("/api/glossary/lab"))[0] == 404
+
+
+async def try_draft(desk: Desk, **body: Any) -> tuple[int, Any]:
+    async with desk.client.post(f"{desk.url}/api/glossary/try", json=body) as response:
+        return response.status, await response.json()
+
+
+async def test_a_draft_is_tried_on_the_last_minute_and_changes_nothing(desk: Desk) -> None:
+    desk.final("long ago", at_ms=0)
+    desk.final("this is alpha one", at_ms=90_000, raw="this is alpha one", language="en")
+    desk.final("and here", channel="C02", at_ms=100_000)
+    await desk.settled()
+    await desk.written()
+    before = await desk.get("/api/glossary")
+    status, body = await try_draft(desk, glossary=ALPHA)
+    assert (status, [line["raw"] for line in body["lines"]]) == (200, ["this is alpha one", "and here"])
+    assert body["lines"][0]["segment"] == "g_2"
+    status, body = await try_draft(desk, glossary=ALPHA, channel="C02")
+    assert [line["channel"] for line in body["lines"]] == ["C02"]
+    assert await desk.get("/api/glossary") == before
+
+
+async def test_a_draft_with_a_mistake_and_an_unknown_session_are_named(desk: Desk) -> None:
+    status, body = await try_draft(desk, glossary={"terms": [{"canonical": ""}]})
+    assert (status, body["error"]["mistakes"][0]["place"]) == (422, "terms[0].canonical")
+    assert (await try_draft(desk, glossary=ALPHA, session="s_none"))[0] == 404
+    assert (await try_draft(desk, glossary=ALPHA, text=""))[0] == 422
