@@ -7,14 +7,17 @@
 const TOKEN_KEY = "host-stt.token";
 
 export class ServerError extends Error {
-  /** code: a key of the error texts; status: of HTTP, 0 without a response; detail: the server's sentence. */
-  constructor(code, { status = 0, detail = "", retryAfterS = null } = {}) {
+  /** code: a key of the error texts; status: of HTTP, 0 without a response; detail: the server's sentence; mistakes: of
+   * a glossary that was refused.
+   */
+  constructor(code, { status = 0, detail = "", retryAfterS = null, mistakes = [] } = {}) {
     super(detail || code);
     this.name = "ServerError";
     this.code = code;
     this.status = status;
     this.detail = detail;
     this.retryAfterS = retryAfterS;
+    this.mistakes = mistakes;
   }
 }
 
@@ -44,9 +47,12 @@ export function streamAddress(path, parameters = {}, scheme = "http") {
   return url;
 }
 
-/** Send a request with the token and return the JSON of its response. Throws ServerError. */
-export async function request(method, path, body, options = {}) {
-  const headers = { Accept: "application/json" };
+/** Send a request with the token and return the JSON of its response. Throws ServerError.
+ *
+ * body: sent as JSON. headers: further ones. options: of fetch, for example another body.
+ */
+export async function request(method, path, body, { headers: more = {}, ...options } = {}) {
+  const headers = { Accept: "application/json", ...more };
   if (token()) headers.Authorization = `Bearer ${token()}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
@@ -73,6 +79,7 @@ function errorOf(response, result) {
     status: response.status,
     detail: result?.error?.message ?? `HTTP ${response.status}`,
     retryAfterS: Number.isFinite(wait) ? wait : null,
+    mistakes: result?.error?.mistakes ?? [],
   });
 }
 

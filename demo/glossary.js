@@ -1,4 +1,8 @@
-/* The glossary box: shows the server's canonical terms, one on each line, and saves changes. */
+/* The glossary box: shows the server's canonical terms, one on each line, and saves changes.
+ *
+ * A change by another person since the list was loaded is kept: the lines that this person added and removed are applied
+ * to the new list.
+ */
 
 import { request } from "./api.js";
 import { language, t } from "./i18n.js";
@@ -8,9 +12,9 @@ export class Glossary {
   #known = null; // the last glossary of the server; a save sends back unchanged what this box does not show
   #status = ["", {}];
 
-  /** onList(glossary): called after each load and save. */
-  constructor(form, onList = () => {}) {
-    this.onList = onList;
+  /** onVersion(version): called after each load and save. */
+  constructor(form, onVersion = () => {}) {
+    this.onVersion = onVersion;
     this.area = form.querySelector("textarea");
     this.status = form.querySelector(".status");
     this.button = form.querySelector("button");
@@ -40,9 +44,12 @@ export class Glossary {
     this.button.disabled = true;
     try {
       this.#known ??= await request("GET", "api/glossary"); // a save must not delete what was not loaded
-      const body = this.#body();
-      const saved = await request("PUT", "api/glossary", body);
-      this.#take({ ...body, ...saved });
+      const saved = await this.#put().catch(async (error) => {
+        if (error.status !== 412) throw error;
+        await this.#merge();
+        return this.#put();
+      });
+      this.#take(saved);
       this.#showStatus("glossary.saved", { version: saved.glossary_version });
     } catch (error) {
       this.#showStatus("glossary.failed", { detail: error.message });
@@ -51,9 +58,24 @@ export class Glossary {
     }
   }
 
+  #put() {
+    const headers = { "If-Match": `"${this.#known.glossary_version}"` };
+    return request("PUT", "api/glossary", this.#body(), { headers });
+  }
+
+  /** Apply the lines that were added and removed here to the list that another person has saved. */
+  async #merge() {
+    const [before, mine] = [(this.#known.terms ?? []).map(canonical), lines(this.area.value)];
+    this.#known = await request("GET", "api/glossary");
+    const theirs = (this.#known.terms ?? []).map(canonical);
+    const kept = theirs.filter((name) => mine.includes(name) || !before.includes(name));
+    const added = mine.filter((name) => !before.includes(name) && !theirs.includes(name));
+    this.area.value = [...kept, ...added].join("\n");
+  }
+
   #take(glossary) {
     this.#known = glossary;
-    this.onList(glossary);
+    this.onVersion(glossary.glossary_version);
     this.area.value = (glossary.terms ?? []).map(canonical).join("\n");
   }
 

@@ -7,10 +7,12 @@
 
 import deskEn from "./desk/strings-en.js";
 import deskKo from "./desk/strings-ko.js";
+import glossaryEn from "./glossary/strings-en.js";
+import glossaryKo from "./glossary/strings-ko.js";
 import en from "./strings-en.js";
 import ko from "./strings-ko.js";
 
-export const STRINGS = { en: { ...en, ...deskEn }, ko: { ...ko, ...deskKo } };
+export const STRINGS = { en: { ...en, ...deskEn, ...glossaryEn }, ko: { ...ko, ...deskKo, ...glossaryKo } };
 const KEY = "host-stt.ui-language";
 
 class Language extends EventTarget {

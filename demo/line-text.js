@@ -7,11 +7,11 @@ import { placesOf } from "./terms.js";
 
 const LOW_PROBABILITY = 0.5; // words below it are shown lighter and in italics
 
-/** line: a final; terms: the glossary's canonical terms. Returns a list of nodes. */
+/** line: a final; terms: the list of a Terms. Returns a list of nodes. */
 export function markedText(line, terms) {
-  const listed = placesOf(terms, line.text).map((place) => ({ ...place, kind: "term" }));
+  const listed = placesOf(terms, line.text).map(({ alert, ...place }) => ({ ...place, kind: `term${alertClass(alert)}` }));
   // Sorting is stable: at the same place a correction comes before a term, and a term before a doubtful word.
-  const spans = [...editSpans(line), ...listed, ...unsureSpans(line)].sort((a, b) => a.from - b.from);
+  const spans = [...editSpans(line, terms), ...listed, ...unsureSpans(line)].sort((a, b) => a.from - b.from);
   const nodes = [];
   let at = 0;
   for (const span of spans) {
@@ -28,14 +28,18 @@ export function markedText(line, terms) {
   return nodes;
 }
 
-function editSpans(line) {
+/** A term with an alert is marked by its level. */
+const alertClass = (alert) => (alert ? ` alert ${alert}` : "");
+
+function editSpans(line, terms) {
   const spans = [];
   let at = 0;
   for (const edit of line.edits ?? []) {
     const from = edit.to ? line.text.indexOf(edit.to, at) : -1;
     if (from < 0) continue;
     at = from + edit.to.length;
-    spans.push({ from, to: at, kind: "term edited", title: t("text.heardAs", { raw: edit.from }) });
+    const alert = alertClass(terms.find((term) => term.text === edit.to)?.alert);
+    spans.push({ from, to: at, kind: `term edited${alert}`, title: t("text.heardAs", { raw: edit.from }) });
   }
   return spans;
 }

@@ -29,7 +29,7 @@ const steps = new Steps($("steps"));
 const meter = new Meter($("meter"), $("level-hint"));
 const settings = new Settings();
 const terms = new Terms();
-const glossary = new Glossary($("glossary"), (list) => terms.take(list));
+const glossary = new Glossary($("glossary"), (version) => terms.note(version));
 const delays = new DelayFigures($("latency"));
 const figures = new LinkFigures($("link"));
 const panel = new TextPanel({ steps, delays, terms });

@@ -15,7 +15,7 @@ export class LineRow {
   #spans = new Map(); // final -> its span
   #remarks = new Map(); // final -> the remark about its revision
 
-  /** lines: finals of one utterance, in order of time; terms: the glossary's canonical terms. */
+  /** lines: finals of one utterance, in order of time; terms: the list of a Terms. */
   constructor(lines, terms) {
     const [first] = lines;
     this.lines = lines;

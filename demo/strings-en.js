@@ -126,6 +126,7 @@ export default {
   "glossary.label": "Terms, one on each line",
   "glossary.placeholder": "Alpha-1\nGate-7",
   "glossary.save": "Use these terms",
+  "glossary.all": "Aliases, patterns, suggestions …",
   "glossary.saving": "Saving …",
   "glossary.saved": "In use from the next line (version {version}).",
   "glossary.unsaved": "Not in use yet.",

@@ -126,6 +126,7 @@ export default {
   "glossary.label": "용어, 한 줄에 하나씩",
   "glossary.placeholder": "Alpha-1\n알파원",
   "glossary.save": "이 용어 쓰기",
+  "glossary.all": "다른 표기, 패턴, 제안 …",
   "glossary.saving": "저장하는 중 …",
   "glossary.saved": "다음 줄부터 적용됩니다 (버전 {version}).",
   "glossary.unsaved": "아직 적용되지 않았습니다.",

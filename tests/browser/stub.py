@@ -74,6 +74,7 @@ class StubServer:
         app.router.add_delete("/offer/{connection}", self._delete)
         app.router.add_get("/api/ice", self._ice)
         app.router.add_get("/api/glossary", self._get_glossary)
+        app.router.add_get("/api/glossary/terms", self._get_terms)
         app.router.add_put("/api/glossary", self._put_glossary)
         app.router.add_get("/ws", self._ws)
         app.router.add_get("/events", self._sse)
@@ -224,8 +225,15 @@ class StubServer:
     async def _get_glossary(self, request: web.Request) -> web.Response:
         return web.json_response(self.glossary)
 
+    async def _get_terms(self, request: web.Request) -> web.Response:
+        version = self.glossary["glossary_version"]
+        terms = [{"display": {}, "alert": None, **term} for term in self.glossary["terms"]]
+        return web.json_response({"terms": terms, "glossary_version": version})
+
     async def _put_glossary(self, request: web.Request) -> web.Response:
         version = self.glossary["glossary_version"] + 1
+        if request.headers.get("If-Match") not in (None, f'"{version - 1}"'):
+            return _error(412, "glossary_changed", "the glossary was changed by another person")
         self.glossary = {**await request.json(), "glossary_version": version}
         return web.json_response({"terms": self.glossary["terms"], "glossary_version": version})
 

@@ -44,6 +44,7 @@ NAMED = {
     "/": "mic.html",
     "/desk": "desk.html",
     "/watch": "watch.html",
+    "/glossary": "glossary.html",
     "/health-page": "health-page.html",
     "/reference": "reference.html",
 }
