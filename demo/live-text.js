@@ -20,6 +20,7 @@ export class LiveText extends EventTarget {
   isFollowing = true;
   pending = new PendingText((detail) => this.#giveUp(detail));
   #unseen = 0;
+  #linked = null; // the span that the address of the page names, until the user scrolls
   #rows = new Map(); // entry of the transcript -> its LineRow or GapRow
   #rowOf = new WeakMap(); // node -> its LineRow or GapRow
 
@@ -31,6 +32,8 @@ export class LiveText extends EventTarget {
     Object.assign(this, { box, empty, more, terms, showsChannel, transcript, shows, rowsMax });
     terms.addEventListener("terms", () => this.#markAgain());
     box.addEventListener("scroll", () => this.#onScroll());
+    for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"])
+      box.addEventListener(kind, () => (this.#linked = null), { passive: true });
     more.addEventListener("click", () => this.toEnd());
   }
 
@@ -69,7 +72,16 @@ export class LiveText extends EventTarget {
       this.#place(new LineRow([line], this.terms.list));
       this.#splitAt(line);
     }
+    if (line.segment && location.hash === `#${line.segment}`) this.#showLinked(line);
     this.terms.note(line.glossary_version);
+  }
+
+  /** The address of the page names a final, such as watch#g_52: show it until the user scrolls. */
+  #showLinked(line) {
+    location.replace(location.hash); // the style :target: the browser looked for the final before it was here
+    this.#linked = document.getElementById(line.segment);
+    this.isFollowing = false;
+    this.#follow();
   }
 
   /** The entry of the same channel before (step -1) or after (step 1) this entry. */
@@ -151,13 +163,15 @@ export class LiveText extends EventTarget {
   }
 
   toEnd() {
+    this.#linked = null;
     this.isFollowing = true;
     this.#follow();
     this.#resetUnseen();
   }
 
   #follow() {
-    if (this.isFollowing) this.box.scrollTop = this.box.scrollHeight;
+    if (this.#linked) this.#linked.scrollIntoView({ block: "nearest" });
+    else if (this.isFollowing) this.box.scrollTop = this.box.scrollHeight;
   }
 
   /** Put a new row before the row that begins with the next entry on screen. */
@@ -197,6 +211,7 @@ export class LiveText extends EventTarget {
   }
 
   #onScroll() {
+    if (this.#linked) return; // no scroll of the user
     this.isFollowing = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < NEAR_END_PX;
     if (this.isFollowing) this.#resetUnseen();
   }
