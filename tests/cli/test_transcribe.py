@@ -1,4 +1,7 @@
-"""`host-stt transcribe`, as a person runs it: a process with the starter model."""
+"""`host-stt transcribe`, as a person runs it: a process with the starter model.
+
+The first test starts a new process; most others fork one that has its modules loaded already.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def test_one_file_goes_to_standard_output(folder: Path) -> None:
 def test_a_bad_file_among_several_is_reported_and_does_not_stop_the_others(folder: Path) -> None:
     (folder / "bad.mp3").write_bytes(b"this is a letter")
     write_wav(folder / "ko.wav", spoken_phrases(["알파 하나 대기"], "ko")[0])
-    done = run(
+    done = forked.run(
         *("transcribe", "bad.mp3", "a.wav", "ko.wav", "--format", "srt", "--output", "out/new", *STARTER),
         *("--hotwords", "alpha one,bravo two"),
         cwd=folder,
@@ -58,10 +61,10 @@ def test_a_bad_file_among_several_is_reported_and_does_not_stop_the_others(folde
 def test_a_truncated_recording_is_reported_and_transcribed_up_to_its_end(folder: Path) -> None:
     data = (folder / "a.wav").read_bytes()
     (folder / "cut.wav").write_bytes(data[: len(data) * 2 // 3])
-    done = run("transcribe", "cut.wav", *STARTER, cwd=folder)
+    done = forked.run("transcribe", "cut.wav", *STARTER, cwd=folder)
     assert done.returncode == 0 and done.stdout.startswith("alpha one")
     assert "host-stt: cut.wav: the file ends before its own end; " in done.stderr
-    done = run("transcribe", "a.wav", "--track", "1", *STARTER, cwd=folder)
+    done = forked.run("transcribe", "a.wav", "--track", "1", *STARTER, cwd=folder)
     assert done.returncode == 2
     assert "host-stt: a.wav: the file has one audio track, number 0; 1 is none of them." in done.stderr
 
@@ -81,7 +84,7 @@ def shift(folder: Path) -> Path:
 
 
 def test_each_recording_of_a_folder_gets_a_text_file_beside_it(shift: Path) -> None:
-    done = run("transcribe", "shift", *STARTER, cwd=shift.parent)
+    done = forked.run("transcribe", "shift", *STARTER, cwd=shift.parent)
     told = [line for line in done.stderr.splitlines() if line.startswith("host-stt: ")]
     assert (done.returncode, done.stdout, len(told)) == (2, "", 2)
     assert told[0].startswith("host-stt: shift/bad.mp3: ")
@@ -93,7 +96,7 @@ def test_each_recording_of_a_folder_gets_a_text_file_beside_it(shift: Path) -> N
 
 def test_the_texts_of_a_folder_can_be_written_to_another_folder_with_subfolders(shift: Path) -> None:
     (shift / "bad.mp3").unlink()
-    done = run("transcribe", "shift", "--output", "out", "--format", "srt", *STARTER, cwd=shift.parent)
+    done = forked.run("transcribe", "shift", "--output", "out", "--format", "srt", *STARTER, cwd=shift.parent)
     assert done.returncode == 0, done.stderr
     out = shift.parent / "out"
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
@@ -148,7 +151,7 @@ def test_at_a_terminal_a_bar_shows_the_progress(folder: Path) -> None:
 
 def test_verbose_json_holds_words(folder: Path) -> None:
     options = ("--format", "verbose_json", "--language", "English")
-    done = run("transcribe", "a.wav", *options, *STARTER, cwd=folder)
+    done = forked.run("transcribe", "a.wav", *options, *STARTER, cwd=folder)
     body = json.loads(done.stdout)
     assert [word["word"] for word in body["words"]] == CALL.split()
     assert len(body["segments"]) == 1

@@ -20,6 +20,7 @@ from host_stt.measure_process import CLIP, COMMAND, MeasurementEnded, measure, m
 from host_stt.measured_costs import MeasuredCosts, key_of
 from host_stt.measuring import ModelMeter
 from host_stt.models import STARTER_FOLDER, ResolvedModel, clip_window
+from tests.support.model_costs import remember_cost
 
 STARTER = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
 
@@ -50,17 +51,19 @@ def test_a_measured_cost_is_remembered(config: EngineConfig) -> None:
 @pytest.mark.model
 def test_a_model_is_measured_again_when_asked_or_under_other_conditions(config: EngineConfig) -> None:
     seen: list[str] = []
-    ModelMeter(config, seen.append).cost(STARTER)
-    ModelMeter(config, seen.append).cost(STARTER, again=True)
+    stored = remember_cost(config, STARTER_FOLDER, final_s=0.1)
+    assert ModelMeter(config, seen.append).cost(STARTER) == stored
+    assert seen == []
+    assert ModelMeter(config, seen.append).cost(STARTER, again=True) != stored
     ModelMeter(config.model_copy(update={"beam_size": 2}), seen.append).cost(STARTER)
-    assert seen == ["starter"] * 3
+    assert seen == ["starter"] * 2
 
 
 @pytest.mark.model
 def test_a_real_model_has_a_cost_of_its_own(config: EngineConfig, base_model: Path) -> None:
     base = ResolvedModel(base_model, "base", "test")
     meter = ModelMeter(config)
-    costs = [meter.cost(base), meter.cost(STARTER)]
+    costs = [meter.cost(base), remember_cost(config, STARTER_FOLDER, final_s=0.1)]
     assert costs[0] != costs[1]
     assert [meter.remembered(base), meter.remembered(STARTER)] == costs
 
