@@ -15,7 +15,18 @@ import click
 
 from host_stt_cli import __version__
 
-COMMANDS = ("serve", "media", "engine", "transcribe", "check", "doctor", "model", "loadtest", "backup")
+COMMANDS = (
+    "serve",
+    "media",
+    "engine",
+    "transcribe",
+    "check",
+    "doctor",
+    "model",
+    "glossary",
+    "loadtest",
+    "backup",
+)
 """In the order of --help. Each is a command of this name in the module of this name."""
 
 
