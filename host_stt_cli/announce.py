@@ -58,6 +58,7 @@ def listening(door: Door, local: Names, settings: str, say: Say = say) -> None:
     say(f"  Open      {first}")
     for other in others:
         say(f"            {other}")
+    say(f"  Desk      {first}desk")
     say(f"  Watch     {first}watch")
     if door.fingerprint:
         say("  HTTPS     with a certificate made here; the browser asks whether to trust it. SHA-256:")

@@ -11,7 +11,7 @@ const ROWS_MAX = 8; // more do not fit, whatever their length
 
 const TEMPLATE = `
   <header>
-    <h3><b></b> <span class="name"></span></h3>
+    <h2><b></b> <span class="name"></span></h2>
     <span class="state"><svg viewBox="0 0 24 24" aria-hidden="true"></svg><em></em></span>
     <span class="meter" aria-hidden="true"></span>
     <span class="ago"></span>
@@ -28,7 +28,7 @@ export class DeskTile extends HTMLElement {
     this.setAttribute("role", "listitem");
     this.tabIndex = -1;
     this.innerHTML = TEMPLATE;
-    this.querySelector("h3").id = `tile-name-${id}`;
+    this.querySelector("h2").id = `tile-name-${id}`;
     this.setAttribute("aria-labelledby", `tile-name-${id}`);
     this.parts = Object.fromEntries(
       ["b", ".name", ".state", "svg", "em", ".ago", ".lines", ".interim", ".steady", ".loose", ".wpm", ".conf", ".delay"].map(

@@ -26,7 +26,7 @@ async def a_wall(open_page: OpenPage, path: str = "/desk") -> Page:
 
 async def test_the_wall_has_sixteen_places_that_never_move(open_page: OpenPage, stub: StubServer) -> None:
     page = await a_wall(open_page)
-    names = page.locator("desk-tile h3 b")
+    names = page.locator("desk-tile h2 b")
     await expect(names).to_have_text([f"C{n:02}" for n in range(1, 17)])
     boxes = (
         "[...document.querySelectorAll('desk-tile')].map((e) => JSON.stringify(e.getBoundingClientRect()))"
