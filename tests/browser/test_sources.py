@@ -53,6 +53,6 @@ def test_the_pages_know_every_source_of_a_final_that_was_not_live() -> None:
 def test_every_page_has_the_same_navigation_and_marks_itself(path: str, name: str) -> None:
     (nav,) = re.findall(r"<nav .*?</nav>", (DEMO / name).read_text("utf-8"), re.DOTALL)
     links = re.findall(r"<a href=\"([^\"]+)\"([^>]*)>(\w+)</a>", nav)
-    assert [text for _, _, text in links] == ["Speak", "Desk", "Watch", "Health", "Reference"]
+    assert [text for _, _, text in links] == ["Speak", "Desk", "Watch", "Glossary", "Health", "Reference"]
     assert ["/" + link.removeprefix(".") for link, _, _ in links] == list(NAMED)
     assert ["/" + link.removeprefix(".") for link, more, _ in links if "aria-current" in more] == [path]
