@@ -86,6 +86,7 @@ export class Field {
     this.wrong = document.createElement("p");
     this.wrong.className = "wrong";
     this.wrong.id = `${id}-wrong`;
+    this.wrong.lang = "en"; // a sentence of the server
     this.wrong.hidden = true;
     if (definition.kind === "flag") {
       label.className = "switch";
@@ -138,7 +139,7 @@ function controlOf({ kind, options, step, lang, isNeeded, name }) {
   let control;
   if (kind === "select") {
     control = document.createElement("select");
-    control.append(new Option(t("gl.any"), ""), ...options.map((one) => new Option(t(`gl.${name}.${one}`), one)));
+    control.append(new Option(t(`gl.empty.${name}`), ""), ...options.map((one) => new Option(t(`gl.${name}.${one}`), one)));
     return control;
   }
   if (kind === "lines") {

@@ -4,7 +4,7 @@
  */
 
 import { request, token } from "../api.js";
-import { language, t } from "../i18n.js";
+import { has, language, t } from "../i18n.js";
 import { needsToken } from "../notice.js";
 import { $, askToken, beginPage } from "../page.js";
 import { Editor } from "./editor.js";
@@ -112,7 +112,7 @@ async function save() {
 async function resolve() {
   const { glossary_version: newest, ...theirs } = await request("GET", "api/glossary");
   const { versions } = await request("GET", "api/glossary/versions");
-  const who = versions.find((one) => one.glossary_version === newest)?.by ?? "?";
+  const who = nameOf(versions.find((one) => one.glossary_version === newest)?.by ?? "anyone");
   if (isFile) {
     showStatus("gl.conflictFile", { who, version: newest });
     return;
@@ -130,6 +130,11 @@ async function resolve() {
   setChanged(true);
   showStatus("gl.merged", { version });
   $("save").focus();
+}
+
+/** Who made a version: a token's name as it is, the other ones in words. */
+function nameOf(by) {
+  return has(`gl.who.${by}`) ? t(`gl.who.${by}`) : by;
 }
 
 /** The dialog of a conflict. Resolves to the choice for each term, or null for "not now". */

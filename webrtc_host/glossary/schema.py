@@ -243,7 +243,19 @@ def _protected(found: GlossaryList) -> Iterator[Protected]:
 
 def as_dict(found: GlossaryList) -> dict[str, Any]:
     """The list in the form of the file: only the keys that were given."""
-    return {"version": 1, **found.model_dump(mode="json", exclude_unset=True, by_alias=True)}
+    body = {"version": 1, **found.model_dump(mode="json", exclude_unset=True, by_alias=True)}
+    for part in ("terms", "patterns"):
+        if part in body:
+            body[part] = [dict(sorted(one.items(), key=_place)) for one in body[part]]
+    return body
+
+
+_ORDER = "canonical base number join display aliases sounds_like never".split()
+
+
+def _place(item: tuple[str, Any]) -> int:
+    """Names before everything else; the other keys in the order of the models."""
+    return _ORDER.index(item[0]) if item[0] in _ORDER else len(_ORDER)
 
 
 _MODELS: dict[str, type[_Part]] = {

@@ -62,7 +62,9 @@ def parse_yaml(text: str, path: Path | None = None) -> GlossaryList:
 
 
 def dump(found: GlossaryList) -> str:
-    text: str = yaml.dump(as_dict(found), Dumper=_Dumper, allow_unicode=True, sort_keys=False)
+    """The list as a file: one key on each line, and short lists in brackets."""
+    style = {"allow_unicode": True, "sort_keys": False, "default_flow_style": None, "width": 100}
+    text: str = yaml.dump(as_dict(found), Dumper=_Dumper, **style)
     return text
 
 

@@ -242,3 +242,9 @@ def test_what_is_written_is_what_was_read() -> None:
     text += "patterns: [{base: {Blue: [블루]}, number: 01-03, join: ' '}]\n"
     found = parse_yaml(text)
     assert parse_yaml(dump(found)) == found
+
+
+def test_a_written_file_has_the_name_first_and_short_lists_in_brackets() -> None:
+    found = parse({"terms": [{"class": "code", "aliases": ["x", "y"], "canonical": "A1"}]})
+    text = "version: 1\nterms:\n- canonical: A1\n  aliases: [x, y]\n  class: code\n"
+    assert dump(found) == text
