@@ -11,6 +11,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from host_stt.prompt import PromptForm
+from host_stt.terms_use import TermsUse
 from host_stt.window_forms import WindowForm
 from host_stt_common.languages import AUTO, HOW, read_language
 from host_stt_common.pages import checked_origin
@@ -133,13 +135,28 @@ class EngineConfig(BaseModel):
         "Default empty.",
     )
     terms_tokens: int = Field(
-        120,
+        128,
         ge=0,
         le=200,
         description="Space for glossary terms in each prompt, in tokens (a call sign takes 3 to 7). With "
         "more, the model writes terms that were not said, and a decode of 24 tokens takes up to twice as "
         "long. "
-        "Default 120.",
+        "Default 128.",
+    )
+    terms_use: TermsUse = Field(
+        TermsUse.AUTO,
+        description="How glossary terms are used. checked: finals are decoded without them, a second decode "
+        "with them in the prompt proposes terms, and only those that the audio supports are written; "
+        "interims get none. A final takes up to twice as long. prompt: they are in the prompt of every "
+        "decode, which finds as many terms but also writes some that were not said and disturbs other "
+        "words. off: not used. auto: checked, but prompt with the starter model, which was trained for "
+        "it. Default auto.",
+    )
+    terms_form: PromptForm = Field(
+        PromptForm.SPACED,
+        description="How terms stand in the prompt: listed (Alpha-1, Bravo-2), spaced (Alpha 1, Bravo 2) or "
+        "sentences (This is Alpha 1, over.). Hyphens in the prompt put hyphens into other words. The starter "
+        "model always gets listed. Default spaced.",
     )
     batch_max: int = Field(
         16,

@@ -45,6 +45,8 @@ _SETTINGS = {
     "final_window",
     "auto_languages",
     "terms_tokens",
+    "terms_use",
+    "terms_form",
 }
 """All of the configuration that the cost depends on; no tokens."""
 _DECODES_MAX = 8

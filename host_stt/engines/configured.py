@@ -5,7 +5,8 @@ from __future__ import annotations
 from host_stt.config import EngineConfig
 from host_stt.engines.whisper import WhisperEngine, WhisperOptions
 from host_stt.models import ResolvedModel
-from host_stt.prompt import PREVIOUS_TOKENS_MAX, PromptBudget
+from host_stt.prompt import PREVIOUS_TOKENS_MAX, PromptBudget, PromptForm
+from host_stt.terms_use import settled_use
 from host_stt.window_forms import settled
 
 _HISTORY_TOKENS = 64
@@ -22,6 +23,8 @@ def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
         final_window=settled(config.final_window, model.path, model.is_starter),
         auto_languages=config.auto_languages,
         budget=PromptBudget(config.terms_tokens, history),
+        terms_use=settled_use(config.terms_use, model.is_starter),
+        terms_form=PromptForm.LISTED if model.is_starter else config.terms_form,
     )
     return WhisperEngine.from_folder(
         model.path,

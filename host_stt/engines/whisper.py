@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,11 @@ from host_stt.engines.rows import (
     with_verdict,
     without_repetition,
 )
+from host_stt.engines.term_check import checked_text, is_worth_checking
 from host_stt.guards import DecodeResult, Verdict, is_quiet, judge, without_loop
 from host_stt.planner import Group
-from host_stt.prompt import PromptBudget, PromptWriter
+from host_stt.prompt import PromptBudget, PromptForm, PromptWriter
+from host_stt.terms_use import TermsUse
 from host_stt.window_forms import WindowForm
 from host_stt_common.languages import language_for
 
@@ -70,6 +73,8 @@ class WhisperOptions:
     final_window: WindowForm = WindowForm.FULL
     auto_languages: tuple[str, ...] = ()
     budget: PromptBudget = PromptBudget()
+    terms_use: TermsUse = TermsUse.PROMPT  # never `auto`, which is resolved before
+    terms_form: PromptForm = PromptForm.LISTED
     # to measure random weights: exactly this many tokens, and no further decodes
     tokens_per_s: float | None = None
 
@@ -83,7 +88,10 @@ class WhisperEngine:
         self._options = options or WhisperOptions()
         self._any_tokenizer = loaded.tokenizers[loaded.languages[0]]
         self._prompts = PromptWriter(
-            self._any_tokenizer.encode, self._any_tokenizer.eot, self._options.budget
+            self._any_tokenizer.encode,
+            self._any_tokenizer.eot,
+            self._options.budget,
+            self._options.terms_form,
         )
         is_measured = self._options.tokens_per_s is not None
         self._suppressed = [*loaded.suppressed, *([self._any_tokenizer.eot] if is_measured else [])]
@@ -139,6 +147,7 @@ class WhisperEngine:
         sent: set[int] = set()
         while rows:
             believed, rows = self._decode_and_judge(rows)
+            believed = self._with_terms(believed)
             answers |= {one.row.index: transcript_of(one, self._name) for one in believed}
             for index in answers.keys() - sent if rows else ():
                 sent.add(index)
@@ -146,7 +155,7 @@ class WhisperEngine:
         return [answers[index] for index in range(len(windows))]
 
     def group(self, window: Window) -> Group:
-        previous = self._prompts.previous(window.terms, window.history)
+        previous = self._previous(window)
         seconds = self._frames(window.priority.is_final, len(window.samples)) * FRAME_SAMPLES // SAMPLE_RATE
         return Group(window.priority, seconds, len(previous), options=window.is_second_decode)
 
@@ -160,7 +169,7 @@ class WhisperEngine:
 
     def _first_row(self, index: int, window: Window, samples: Float32Array) -> Row:
         is_final = window.priority.is_final
-        previous = tuple(self._prompts.previous(window.terms, window.history))
+        previous = tuple(self._previous(window))
         frames = self._frames(is_final, len(samples))
         # For an interim in a full window and without a prompt, a more careful decode is not worth its time.
         is_last = not is_final and frames == FRAMES_FULL and not previous
@@ -173,6 +182,11 @@ class WhisperEngine:
             has_timestamps=has_timestamps,
         )
         return Row(index, window, samples, previous, frames, plan)
+
+    def _previous(self, window: Window) -> list[int]:
+        """The prompt of the first decode. It has terms only where they are not checked by a second one."""
+        terms = window.terms if self._options.terms_use is TermsUse.PROMPT else ()
+        return self._prompts.previous(terms, window.history)
 
     def _frames(self, is_final: bool, samples: int) -> int:
         """The padded length of a window with this many samples, in frames."""
@@ -244,6 +258,77 @@ class WhisperEngine:
             for row, (code, guesses), output in zip(rows, languages, outputs, strict=True)
         ]
         return self._with_words(decoded, encoded)
+
+    # --- the glossary -----------------------------------------------------------------------------
+
+    def _with_terms(self, believed: list[Decoded]) -> list[Decoded]:
+        """The outputs, with the terms that a decode with the glossary in the prompt hears and the audio
+        supports.
+        """
+        if self._options.terms_use is not TermsUse.CHECKED:
+            return believed
+        rows = [
+            (index, self._row_with_terms(decoded))
+            for index, decoded in enumerate(believed)
+            if is_worth_checking(decoded)
+        ]
+        result = list(believed)
+        rows.sort(key=lambda pair: pair[1].key)
+        for _, group in groupby(rows, key=lambda pair: pair[1].key):
+            pairs = list(group)
+            checked = self._check_terms([believed[index] for index, _ in pairs], [row for _, row in pairs])
+            for (index, _), decoded in zip(pairs, checked, strict=True):
+                result[index] = decoded
+        return result
+
+    def _row_with_terms(self, decoded: Decoded) -> Row:
+        row = decoded.row
+        return replace(
+            row,
+            previous=tuple(self._prompts.previous(row.window.terms, "")),
+            frames=self._frames(True, len(row.samples)),
+            plan=Plan(1, is_last=True),
+        )
+
+    def _check_terms(self, plain: list[Decoded], rows: list[Row]) -> list[Decoded]:
+        """plain: the outputs without the glossary. rows: the same windows, with it in their prompt."""
+        encoded = self._loaded.whisper.encode(self._storage([self._mel(row) for row in rows]))
+        languages = [decoded.language for decoded in plain]
+        outputs = self._generate(rows, languages, encoded)
+        checked = []
+        for index, (decoded, row, output) in enumerate(zip(plain, rows, outputs, strict=True)):
+            prompted = self._result_of(row, decoded.language, output)
+            score = partial(self._log_probabilities, row, decoded.language, encoded, index, len(rows))
+            text = checked_text(decoded.result.text, prompted.text, row.window.terms, score)
+            checked.append(self._with_text(decoded, row, text, encoded, index, len(rows)))
+        return checked
+
+    def _log_probabilities(
+        self, row: Row, language: str, encoded: Any, index: int, count: int, texts: Sequence[str]
+    ) -> list[float]:
+        """The log probability of each text for the audio of one row, without a prompt.
+
+        encoded: of `count` rows; `row` is number `index` of them.
+        """
+        tokenizer = self._loaded.tokenizers[language]
+        alignments = self._loaded.whisper.align(
+            self._rows_of(encoded, [index] * len(texts), count),
+            tokenizer.sot_sequence,
+            [tokenizer.encode(" " + text) for text in texts],
+            [min(row.frames, -(-len(row.samples) // FRAME_SAMPLES))] * len(texts),
+        )
+        return [float(np.log(np.maximum(one.text_token_probs, 1e-10)).sum()) for one in alignments]
+
+    def _with_text(
+        self, decoded: Decoded, row: Row, text: str, encoded: Any, index: int, count: int
+    ) -> Decoded:
+        """The output with another text, and words with times of this text."""
+        if text == decoded.result.text:
+            return decoded
+        tokens = tuple(self._loaded.tokenizers[decoded.language].encode(" " + text))
+        changed = replace(decoded, row=row, result=replace(decoded.result, text=text, tokens=tokens))
+        (changed,) = self._with_words([changed], self._rows_of(encoded, [index], count))
+        return replace(changed, row=decoded.row)
 
     # --- the model --------------------------------------------------------------------------------
 
@@ -357,7 +442,7 @@ class WhisperEngine:
         return decoded
 
     def _rows_of(self, encoded: Any, indices: list[int], count: int) -> Any:
-        if len(indices) == count:
+        if indices == list(range(count)):
             return encoded
         if self._loaded.device is not Device.CPU:
             encoded = encoded.to_device(ctranslate2.Device.cpu)

@@ -1,0 +1,203 @@
+"""Glossary terms that a decode with a prompt wrote, and where they belong in the plain text.
+
+Pure. The plain text is decoded without the glossary. A second decode with it hears more call signs, but also
+writes terms that were not said and disturbs the words around them. So only its terms are used: each one is a
+proposal to replace some words of the plain text. `term_check` lets the model compare the two texts.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+TERM_WORDS_MAX = 6
+VARIANTS_MAX = 5
+"""Ranges of the plain text that are tried for one term. The best one wins."""
+PROPOSALS_MAX = 4
+"""Terms of one text that are tried. A text with more terms is a list, not speech."""
+_PIECES = re.compile(r"[^\W\d_]+|\d")
+_DIGITS = {
+    word: str(number)
+    for number, words in enumerate(
+        ("zero", "one", "two", "three tree", "four fower", "five fife", "six", "seven", "eight", "nine niner")
+    )
+    for word in words.split()
+}
+_HANGUL_DIGITS = {
+    syllables: str(number)
+    for number, syllables in enumerate("원 투 쓰리 포 파이브 식스 세븐 에잇 나인".split(), 1)
+}
+"""English numbers in Hangul, as they end call signs: 알파원."""
+_NUMBERS = {
+    digit: word for word, digit in reversed(_DIGITS.items()) if word not in {"tree", "fower", "fife", "niner"}
+}
+_HANGUL_NUMBERS = {digit: syllables for syllables, digit in _HANGUL_DIGITS.items()}
+_HANGUL_ENDING_MAX = 3
+"""Syllables of a particle behind a Korean term: 알파원에게."""
+_MARKS = ".,!?。，!？;:"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Words of a text: from `first` to before `end`; empty when they are equal."""
+
+    first: int
+    end: int
+
+    def touches(self, other: Range) -> bool:
+        if self == other:
+            return True
+        return self.first < other.end and other.first < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A term, and ranges of the plain text that it may stand in place of; the likeliest range first."""
+
+    words: tuple[str, ...]  # as the decode with the glossary wrote the term
+    ranges: tuple[Range, ...]
+
+
+def key_of(text: str) -> str:
+    """Letters and digits in lower case, number words as digits: "Alpha-1" and "alpha one" are equal."""
+    return "".join(_DIGITS.get(piece, piece) for piece in _PIECES.findall(text.casefold()))
+
+
+def keys_of_terms(terms: Sequence[str]) -> frozenset[str]:
+    """The keys of the terms. A Korean term that ends with a number has a second one: 알파원 and 알파 1."""
+    keys = {key_of(term) for term in terms}
+    for key in tuple(keys):
+        for syllables, digit in _HANGUL_DIGITS.items():
+            if key.endswith(syllables) and len(key) > len(syllables):
+                keys.add(key.removesuffix(syllables) + digit)
+    return frozenset(keys - {""})
+
+
+def proposals(plain: Sequence[str], prompted: Sequence[str], keys: frozenset[str]) -> list[Proposal]:
+    """The terms in the prompted text that the plain text does not have at the same place.
+
+    plain, prompted: the words of both texts. Empty when there are none, or more than PROPOSALS_MAX.
+    """
+    found = list(terms_in(prompted, keys))
+    known = list(terms_in(plain, keys))
+    matcher = SequenceMatcher(None, [key_of(w) for w in plain], [key_of(w) for w in prompted], autojunk=False)
+    opcodes = matcher.get_opcodes()
+    proposed = []
+    for place in found:
+        words = tuple(prompted[place.first : place.end])
+        likely = _place_in_plain(place, opcodes, plain, prompted)
+        key = _term_key(words)
+        if any(_term_key(plain[one.first : one.end]) == key and one.touches(likely) for one in known):
+            continue
+        proposed.append(Proposal(words, tuple(_variants(likely, len(plain), len(words)))))
+    return proposed if len(proposed) <= PROPOSALS_MAX else []
+
+
+def terms_in(words: Sequence[str], keys: frozenset[str]) -> Iterator[Range]:
+    """The terms in a text, from left to right; of several at one place, the longest."""
+    first = 0
+    while first < len(words):
+        end = _end_of_term(words, first, keys)
+        if end > first:
+            yield Range(first, end)
+        first = max(end, first + 1)
+
+
+def replaced(plain: Sequence[str], place: Range, words: Sequence[str]) -> list[str]:
+    """The plain text with a term in place of some words. The marks behind these words stay."""
+    term = list(words)
+    term[-1] = term[-1].rstrip(_MARKS)
+    if place.end > place.first:
+        last = plain[place.end - 1]
+        term[-1] += last[len(last.rstrip(_MARKS)) :]
+    elif place.end < len(plain):
+        term[-1] += ","
+    return [*plain[: place.first], *term, *plain[place.end :]]
+
+
+def likeness(some: Sequence[str], other: Sequence[str]) -> float:
+    """How alike two runs of words are, 0 to 1: their letters, with numbers as words and Hangul as jamo."""
+    return SequenceMatcher(None, _letters(some), _letters(other), autojunk=False).ratio()
+
+
+def _letters(words: Sequence[str]) -> str:
+    text = " ".join(words).casefold()
+    names = _HANGUL_NUMBERS if any("가" <= letter <= "힣" for letter in text) else _NUMBERS
+    pieces = _PIECES.findall(text)
+    return unicodedata.normalize("NFD", "".join(names.get(piece, piece) for piece in pieces))
+
+
+def _term_key(words: Sequence[str]) -> str:
+    return key_of(" ".join(words))
+
+
+def _end_of_term(words: Sequence[str], first: int, keys: frozenset[str]) -> int:
+    """The end of the longest term that begins with this word; `first` if none does."""
+    best = first
+    key = ""
+    for end in range(first + 1, min(first + TERM_WORDS_MAX, len(words)) + 1):
+        last = key_of(words[end - 1])
+        key += last
+        if key in keys or _is_term_with_ending(key, last, keys):
+            best = end
+    return best
+
+
+def _is_term_with_ending(key: str, last: str, keys: frozenset[str]) -> bool:
+    """True for a Korean term with a particle behind it. last: the key of the last word."""
+    return any(
+        key[:-length] in keys and not key[-length:].isascii()
+        for length in range(1, min(_HANGUL_ENDING_MAX, len(last) - 1) + 1)
+    )
+
+
+def _place_in_plain(
+    place: Range,
+    opcodes: Sequence[tuple[str, int, int, int, int]],
+    plain: Sequence[str],
+    prompted: Sequence[str],
+) -> Range:
+    """The words of the plain text that stand where the prompted text has the term."""
+    first, end = len(plain), 0
+    for tag, i1, i2, j1, j2 in opcodes:
+        if j2 <= place.first or j1 >= place.end:
+            continue
+        if tag == "equal":
+            a, b = i1 + max(0, place.first - j1), i1 + min(j2, place.end) - j1
+        else:
+            whole, own = _lengths(prompted[j1:j2]), _lengths(plain[i1:i2])
+            a = i1 + _nearest(own, whole[max(0, place.first - j1)] / whole[-1])
+            b = i1 + _nearest(own, whole[min(j2, place.end) - j1] / whole[-1])
+            b = min(i2, max(b, a + 1))
+        first, end = min(first, a), max(end, b)
+    return Range(min(first, end), max(first, end)) if first <= end else Range(end, end)
+
+
+def _lengths(words: Sequence[str]) -> list[int]:
+    """The number of characters in front of each word, and of all words."""
+    total = [0]
+    for word in words:
+        total.append(total[-1] + max(1, len(word)))
+    return total
+
+
+def _nearest(lengths: Sequence[int], share: float) -> int:
+    """The word border nearest to this share of the characters."""
+    whole = lengths[-1] or 1
+    return min(range(len(lengths)), key=lambda index: abs(lengths[index] / whole - share))
+
+
+def _variants(likely: Range, words: int, term_words: int) -> Iterator[Range]:
+    """The likely range, and ranges that begin or end one word earlier or later."""
+    a, b = likely.first, likely.end
+    tried: list[Range] = []
+    for first, end in ((a, b), (a, b + 1), (a, b - 1), (a - 1, b), (a + 1, b)):
+        one = Range(first, end)
+        # A term takes the place of what was heard instead of it; it stands beside it only where nothing was.
+        is_possible = 0 <= first <= end <= words and (first < end or a == b)
+        if is_possible and end - first <= term_words + 2 and one not in tried:
+            tried.append(one)
+    yield from tried[:VARIANTS_MAX]

@@ -1,0 +1,114 @@
+"""Which proposed terms are written: the rule with given scores, and base with speech of espeak-ng."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from host_stt.config import Device, EngineConfig
+from host_stt.contract import Priority, Transcript
+from host_stt.engines.configured import load_whisper
+from host_stt.engines.term_check import checked_text
+from host_stt.engines.whisper import WhisperEngine
+from host_stt.models import ResolvedModel
+from host_stt.terms_use import TermsUse, settled_use
+from tests.support.speech import padded, say
+from tests.support.windows import window
+
+TERMS = ("Medic-9", "Tango-4", "Gold-1", "Delta-8", "Victor-8")
+PLAIN = "Medicine, what is your location?"
+PROMPTED = "Medic 9, What is your location?"
+
+
+def checked(plain: str, prompted: str, losses: dict[str, float]) -> str:
+    """losses: for texts that contain the key, their loss of log probability; 100 for all others."""
+
+    def score(texts: Sequence[str]) -> list[float]:
+        return [0.0, *(-next((v for k, v in losses.items() if k in text), 100.0) for text in texts[1:])]
+
+    return checked_text(plain, prompted, TERMS, score)
+
+
+def test_a_term_that_the_audio_supports_is_written() -> None:
+    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 3.0}) == "Medic 9, what is your location?"
+
+
+def test_the_other_words_of_the_prompted_text_are_not_used() -> None:
+    prompted = "Medic 9, Mississippi your location-2."
+    assert checked(PLAIN, prompted, {"Medic 9, what is": 0.0}) == "Medic 9, what is your location?"
+
+
+def test_a_term_that_makes_the_text_improbable_is_not_written() -> None:
+    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 30.0}) == PLAIN
+
+
+def test_a_term_that_sounds_different_may_cost_less() -> None:
+    plain, prompted = "Whatever, made it", "Medic 9, made it"
+    assert checked(plain, prompted, {"Medic 9": 5.0}) == plain
+    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 5.0}) != PLAIN
+
+
+def test_a_term_does_not_swallow_the_next_word() -> None:
+    losses = {"Tango 4, radio": 0.0, "Tango 4 track": -3.0}
+    text = checked("Hango 4, radio track.", "Tango 4, Radio Track", losses)
+    assert text == "Tango 4, radio track."
+
+
+def test_one_place_gets_one_term() -> None:
+    text = checked("Delto 8, over", "Delta 8, Victor 8, over", {"Delta 8, over": 2.0, "Victor 8, over": 5.0})
+    assert text == "Delta 8, over"
+
+
+def test_auto_checks_terms_except_with_the_starter_model() -> None:
+    assert settled_use(TermsUse.AUTO, is_starter=False) is TermsUse.CHECKED
+    assert settled_use(TermsUse.AUTO, is_starter=True) is TermsUse.PROMPT
+    assert settled_use(TermsUse.OFF, is_starter=True) is TermsUse.OFF
+
+
+# --- with the real model --------------------------------------------------------------------------------
+
+MANY = tuple(
+    f"{name}-{number}"
+    for name in ("Medic", "Tango", "Gold", "Delta", "Victor", "Ladder", "Sierra", "Eagle")
+    for number in (1, 2, 4, 8, 9)
+)
+
+
+@pytest.fixture(scope="module")
+def base(base_model: Path) -> WhisperEngine:
+    """Loaded as the server loads it."""
+    config = EngineConfig(model=str(base_model), device=Device.CPU)
+    return load_whisper(config, ResolvedModel(base_model, "base", "test"))
+
+
+@pytest.mark.model
+@pytest.mark.timeout(300)
+def test_base_hears_a_call_sign_of_forty_and_invents_none(base: WhisperEngine) -> None:
+    said = (
+        "Medic nine, what is your location, over.",
+        "We need more stretchers at the car park behind the hospital.",
+        "The water in the tower is one meter deep.",
+    )
+    plain = [
+        window(f"w{n}", samples=padded(say(text, "en"), 0.4, 0.4), language="en")
+        for n, text in enumerate(said)
+    ]
+    without = base.decode(plain)
+    having = base.decode([replace(w, terms=MANY) for w in plain])
+    texts = [answer.text for answer in having if isinstance(answer, Transcript)]
+    assert texts[0].startswith("Medic 9")
+    assert texts[1:] == [answer.text for answer in without[1:] if isinstance(answer, Transcript)]
+    first = having[0]
+    assert isinstance(first, Transcript)
+    assert [word.text for word in first.words[:2]] == ["Medic", "9,"]
+    assert 0 < first.words[0].end_sample <= first.words[1].end_sample
+
+
+@pytest.mark.model
+@pytest.mark.timeout(300)
+def test_an_interim_of_base_has_no_terms_in_its_prompt(base: WhisperEngine) -> None:
+    w = window(samples=padded(say("go ahead", "en"), 0.4, 0.4), language="en", priority=Priority.INTERIM)
+    assert base.group(replace(w, terms=MANY)).prompt_tokens == 0

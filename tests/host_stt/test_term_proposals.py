@@ -1,0 +1,79 @@
+"""Terms of the decode with the glossary, and their places in the plain text."""
+
+from __future__ import annotations
+
+import pytest
+
+from host_stt.engines.term_proposals import (
+    Range,
+    key_of,
+    keys_of_terms,
+    likeness,
+    proposals,
+    replaced,
+    terms_in,
+)
+
+TERMS = ("Alpha-1", "Medic-9", "Blue-3", "알파원", "북문 초소")
+
+
+def found(text: str) -> list[str]:
+    words = text.split()
+    return [" ".join(words[one.first : one.end]) for one in terms_in(words, keys_of_terms(TERMS))]
+
+
+def first_places(plain: str, prompted: str) -> list[tuple[str, str]]:
+    """(words of the plain text, term) of each proposal, with the likeliest range."""
+    words = plain.split()
+    proposed = proposals(words, prompted.split(), keys_of_terms(TERMS))
+    return [(" ".join(words[p.ranges[0].first : p.ranges[0].end]), " ".join(p.words)) for p in proposed]
+
+
+def test_a_spelling_does_not_matter() -> None:
+    assert key_of("Alpha-1,") == key_of("alpha one") == key_of("ALPHA 1") == "alpha1"
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("This is Medic niner, over.", ["Medic niner,"]),
+        ("Alpha 1, Alpha 12.", ["Alpha 1,"]),
+        ("Blue three", ["Blue three"]),
+        ("알파 1 나와라", ["알파 1"]),
+        ("알파원은 북문 초소에 있다", ["알파원은", "북문 초소에"]),
+        ("the medic is nine", []),
+    ],
+)
+def test_terms_are_found_in_every_spelling(text: str, terms: list[str]) -> None:
+    assert found(text) == terms
+
+
+def test_a_misheard_term_is_proposed_in_place_of_the_words_that_were_heard() -> None:
+    assert first_places("Medicine, what is your location?", "Medic 9, What is your location?") == [
+        ("Medicine,", "Medic 9,")
+    ]
+
+
+def test_a_term_that_the_plain_text_has_is_not_proposed() -> None:
+    assert first_places("Alpha one, go ahead.", "Alpha 1, Go ahead.") == []
+
+
+def test_a_term_that_is_there_once_is_proposed_where_it_is_missing() -> None:
+    plain = "Alpha 1, stand by. All far one, go ahead."
+    assert first_places(plain, "Alpha 1, stand by. Alpha 1, go ahead.") == [("All far one,", "Alpha 1,")]
+
+
+def test_a_list_of_terms_is_not_speech() -> None:
+    listed = "Alpha 1, Medic 9, Blue 3, Alpha 1, Medic 9, Blue 3"
+    assert proposals("we have smoke".split(), listed.split(), keys_of_terms(TERMS)) == []
+
+
+def test_marks_behind_the_words_stay_where_they_are() -> None:
+    assert replaced(["Medicine,", "go"], Range(0, 1), ["Medic", "9."]) == ["Medic", "9,", "go"]
+    assert replaced(["go", "ahead"], Range(0, 0), ["Medic", "9"]) == ["Medic", "9,", "go", "ahead"]
+
+
+def test_likeness_compares_numbers_as_words_and_hangul_as_jamo() -> None:
+    assert likeness(["Medicine,"], ["Medic", "9"]) > 0.9
+    assert likeness(["알바원"], ["알파", "1"]) > 0.8
+    assert likeness(["then", "the", "command"], ["Medic", "9"]) < 0.4
