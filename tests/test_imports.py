@@ -47,6 +47,7 @@ PURE = (
     "webrtc_host.glossary.learning",
     "webrtc_host.glossary.mistakes",
     "webrtc_host.glossary.numbers",
+    "webrtc_host.glossary.prompt",
     "webrtc_host.glossary.spelling",
     "webrtc_host.media.drift",
     "webrtc_host.session.channel_audio",

@@ -301,7 +301,7 @@ def _add_routes(app: web.Application, model_api: ModelApi) -> None:
         SearchApi(app[SEARCH]),
         StatusApi(app[READINESS], app[METRICS], __version__),
         AudioApi(archive, app[ARCHIVE]),
-        GlossaryApi(speech.glossary, config.data.dir / LAB_REPORT),
+        GlossaryApi(speech.glossary, config.data.dir / LAB_REPORT, speech.prompts),
         GlossaryTry(speech.glossary, registry, store, make_stage=lambda _: lambda final: final),
         SuggestionsApi(app[SUGGESTIONS], store),
         model_api,
@@ -311,7 +311,7 @@ def _add_routes(app: web.Application, model_api: ModelApi) -> None:
         app[SOCKETS],
         app[SIMULATION],
         PushDoor(
-            *(registry, speech.engine, speech.glossary, speech.ids),
+            *(registry, speech.engine, speech.prompts, speech.ids),
             archive=archive,
             stages=speech.stages,
         ),

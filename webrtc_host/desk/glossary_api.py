@@ -18,9 +18,11 @@ from aiohttp import web
 from pydantic import Field
 
 from host_stt.contract import error_body
+from host_stt_common.languages import HOW, read_language
 from webrtc_host.errors import RequestError
 from webrtc_host.glossary.entries import Entry
 from webrtc_host.glossary.mistakes import GlossaryError, dotted
+from webrtc_host.glossary.prompt import ChannelPrompts
 from webrtc_host.glossary.schema import Defaults, GlossaryList, Pattern, Term, as_dict, parse
 from webrtc_host.glossary.store import Glossary, GlossaryConflict
 from webrtc_host.glossary.yaml_file import parse_yaml
@@ -47,6 +49,7 @@ class GlossaryQuery(Query):
 
 class PromptQuery(Query):
     channel: ChannelName = Field("C01", description="the channel of the windows")
+    language: str = Field("", max_length=40, description="the channel's language; default: automatic")
 
 
 class GlossaryBody(GlossaryList):
@@ -89,17 +92,31 @@ class LabResponse(Response):
     report: dict[str, Any]
 
 
+class ChosenTerm(Response):
+    canonical: str
+    text: str = Field(description="the spelling that is sent")
+    because: str = Field(description="connection, heard, roster, boost or listed")
+
+
+class LeftOutTerm(Response):
+    canonical: str
+    reason: str
+
+
 class PromptResponse(Response):
     channel: str
-    terms: list[str]
+    terms: list[str] = Field(description="as they are sent, the most important first")
+    chosen: list[ChosenTerm] = []
+    left_out: list[LeftOutTerm] = []
     glossary_version: int
 
 
 class GlossaryApi:
-    def __init__(self, glossary: Glossary, lab_file: Path) -> None:
+    def __init__(self, glossary: Glossary, lab_file: Path, prompts: ChannelPrompts) -> None:
         """lab_file: the report of `host-stt glossary test`."""
         self._glossary = glossary
         self._lab_file = lab_file
+        self._prompts = prompts
 
     @Route(
         "GET",
@@ -229,9 +246,23 @@ class GlossaryApi:
         errors=(422,),
     )
     async def prompt(self, request: web.Request) -> web.Response:
-        channel = read_query(request, PromptQuery).channel
-        prompt = self._glossary.prompt_for(channel)
-        return json_response({"channel": channel, "terms": list(prompt.terms), VERSION: prompt.version})
+        """The engine puts the first of these terms that fit `engine.terms_tokens` into its prompt."""
+        query = read_query(request, PromptQuery)
+        language = read_language(query.language) if query.language else None
+        if query.language and language is None:
+            raise RequestError("unknown_language", f"{query.language!r} is not a language; {HOW}", 422)
+        choice = self._prompts.choice(query.channel, language)
+        body = {
+            "channel": query.channel,
+            "terms": list(choice.terms),
+            "chosen": [
+                {"canonical": one.canonical, "text": one.text, "because": one.rank.name.lower()}
+                for one in choice.chosen
+            ],
+            "left_out": [{"canonical": name, "reason": reason} for name, reason in choice.left_out],
+            VERSION: choice.version,
+        }
+        return json_response(body)
 
 
 def _lab_report(file: Path) -> dict[str, Any]:

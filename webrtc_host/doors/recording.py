@@ -32,7 +32,7 @@ SILENT_BELOW = 1e-4  # digital silence is not sent to the engine
 
 
 class Terms(Protocol):
-    def prompt_for(self, channel: str) -> PromptTerms: ...
+    def prompt_for(self, channel: str, language: str | None = None) -> PromptTerms: ...
 
 
 class Ids(Protocol):
@@ -72,7 +72,7 @@ class RecordingReader:
                 notes.set(CoverageState.SILENCE)
                 answered += 1
                 continue
-            prompt = self._terms.prompt_for(channel.id)
+            prompt = self._terms.prompt_for(channel.id, form.language or channel.language)
             window = self._window(channel, form, piece, form.start_sample + start, prompt)
             utterance = self._ids.utterance()
             try:

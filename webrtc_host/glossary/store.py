@@ -137,7 +137,8 @@ class Glossary:
             self._use(version, current, text)
             return version.version
 
-    def prompt_for(self, channel: str) -> PromptTerms:
+    def prompt_for(self, channel: str, language: str | None = None) -> PromptTerms:
+        """All terms of a channel in the order of the file; `prompt.ChannelPrompts` ranks them."""
         now = self.snapshot
         terms = [entry.canonical for entry in now.entries if entry.is_for(channel)]
         return PromptTerms(tuple(terms[:TERMS_MAX]), now.version)

@@ -14,12 +14,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from host_stt.contract import TERMS_MAX
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.errors import ConfigError
 from webrtc_host.events import ChannelStateChanged, Event, EventSink
 from webrtc_host.glossary.entries import PromptTerms
 from webrtc_host.glossary.mistakes import GlossaryError
+from webrtc_host.glossary.prompt import ChannelPrompts, HeardTerms
 from webrtc_host.glossary.store import Glossary
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
@@ -30,7 +30,7 @@ from webrtc_host.seams import (
 )
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.channel_seams import Pipeline
-from webrtc_host.speech.final_text import TextStage
+from webrtc_host.speech.final_text import FinalText, TextStage
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline, PipelineStatistics
 from webrtc_host.speech.settings import SpeechConfig
@@ -82,6 +82,9 @@ class SpeechService:
         self.pipelines: set[ChannelPipeline] = set()
         self.totals = Totals()
         self.glossary = Glossary(config.data.dir / GLOSSARY_FILE)
+        heard = HeardTerms(time.monotonic)
+        self.prompts = ChannelPrompts(lambda: self.glossary.snapshot, heard, minute_of_day)
+        self.stages = (*self.stages, self._note_heard)
         # Finals may be left for later only where recovery reads the archive.
         self.reads_later = config.archive.enabled and config.archive.recover
         self.engine = EngineClient(TranscriberConfig(url=config.engine_url, token=config.token_for_engine))
@@ -142,6 +145,11 @@ class SpeechService:
             "windows_in_flight": sum(one.in_flight for one in each),
         }
 
+    def _note_heard(self, final: FinalText) -> FinalText:
+        """A text stage that changes nothing: it notes which terms were heard, for the next prompts."""
+        self.prompts.heard.note(final.channel, final.text, self.glossary.snapshot)
+        return final
+
     def _load_glossary(self) -> None:
         """Load the glossary of the data folder; on the first start, copy the program's glossary there."""
         path = self._config.data.dir / GLOSSARY_FILE
@@ -174,7 +182,7 @@ class _CountedPipeline(ChannelPipeline):
             config,
             transcriber or service.engine,
             sink,
-            _ChannelTerms(service.glossary, channel),
+            _ChannelTerms(service.prompts, channel),
             channel.language,
             service.executor,
             service.ids,
@@ -223,16 +231,18 @@ class _ChannelSink:
 class _ChannelTerms:
     """The terms of a channel's connection, followed by the server's glossary."""
 
-    def __init__(self, glossary: Glossary, channel: Channel) -> None:
-        self._glossary = glossary
+    def __init__(self, prompts: ChannelPrompts, channel: Channel) -> None:
+        self._prompts = prompts
         self._channel = channel
 
     def prompt_for(self, channel: str) -> PromptTerms:
-        known = self._glossary.prompt_for(channel)
-        if not self._channel.terms:
-            return known
-        terms = dict.fromkeys((*self._channel.terms, *known.terms))
-        return PromptTerms(tuple(terms)[:TERMS_MAX], known.version)
+        return self._prompts.prompt_for(channel, self._channel.language, self._channel.terms or ())
+
+
+def minute_of_day() -> int:
+    """The minute of the day in local time, 0 to 1439."""
+    now = time.localtime()
+    return now.tm_hour * 60 + now.tm_min
 
 
 def copy_once(source: Path | None, path: Path) -> None:

@@ -73,7 +73,7 @@ class GivenTerms:
     terms: tuple[str, ...] = ()
     version: int = 0
 
-    def prompt_for(self, channel: str) -> PromptTerms:
+    def prompt_for(self, channel: str, language: str | None = None) -> PromptTerms:
         return PromptTerms(self.terms, self.version)
 
 
