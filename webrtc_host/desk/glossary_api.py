@@ -183,6 +183,7 @@ class GlossaryApi:
         "/api/glossary/file",
         Role.VIEWER,
         "The glossary in use as a file, with its comments",
+        response=GlossaryList,
         content_type="application/yaml",
     )
     async def file(self, request: web.Request) -> web.Response:

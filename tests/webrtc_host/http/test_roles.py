@@ -27,6 +27,7 @@ PARTS = {
     "channel": "C01",
     "segment": "g_1",
     "publication": "p_1",
+    "suggestion": "1",
 }
 
 
