@@ -57,13 +57,28 @@ def expand(
     join: str,
     common: Mapping[str, Any],
     place: str,
+    sounds_like: Mapping[str, Sequence[str]] | None = None,
 ) -> list[ExpandedPattern]:
-    """Every name with every number. common: the other fields of the entries."""
-    return [_one(name, base[name], number, join, common, place) for name in base for number in numbers]
+    """Every name with every number. common: the other fields of the entries.
+
+    sounds_like: mis-hearings of each name; they are followed by the number too.
+    """
+    heard = sounds_like or {}
+    return [
+        _one(name, base[name], number, join, common, place, heard.get(name, ()))
+        for name in base
+        for number in numbers
+    ]
 
 
 def _one(
-    name: str, others: Sequence[str], number: str, join: str, common: Mapping[str, Any], place: str
+    name: str,
+    others: Sequence[str],
+    number: str,
+    join: str,
+    common: Mapping[str, Any],
+    place: str,
+    sounds_like: Sequence[str],
 ) -> ExpandedPattern:
     canonical = f"{name}{join}{number}"
     names = tuple(dict.fromkeys((name, *others)))
@@ -73,6 +88,7 @@ def _one(
         canonical=canonical,
         display_en=canonical if latin is None else f"{latin}{join}{number}",
         display_ko=canonical if korean is None else korean + _korean(number)[0],
+        sounds_like=tuple(f"{heard} {number}" for heard in sounds_like),
         place=place,
         **common,
     )
@@ -120,4 +136,8 @@ def _with_generated(entry: Entry, one: ExpandedPattern | None, taken: dict[str, 
     free = [
         text for text in one.generated if taken.setdefault(key_of(text), entry.canonical) == entry.canonical
     ]
-    return replace(entry, aliases=tuple(dict.fromkeys((*entry.aliases, *free))))
+    return replace(
+        entry,
+        aliases=tuple(dict.fromkeys((*entry.aliases, *free))),
+        sounds_like=tuple(dict.fromkeys((*entry.sounds_like, *one.entry.sounds_like))),
+    )

@@ -11,7 +11,15 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import ErrorDetails
 
@@ -168,9 +176,18 @@ class Pattern(_Scope):
     base: Annotated[dict[Text, Spellings], Field(min_length=1, max_length=200)]
     number: Annotated[str, BeforeValidator(_number_text), AfterValidator(_numbers)]
     join: Annotated[str, Field(max_length=3)] = "-"
+    sounds_like: dict[Text, Spellings] = Field(default_factory=dict)  # mis-hearings of a name, without number
+
+    @model_validator(mode="after")
+    def _knows_the_names(self) -> Pattern:
+        for name in self.sounds_like:
+            if name not in self.base:
+                raise ValueError(f"sounds_like has the name {name!r}, which base does not have")
+        return self
 
     def expanded(self, defaults: Defaults, place: str) -> list[ExpandedPattern]:
-        return expand(self.base, numbers_of(self.number), self.join, self.common(defaults), place)
+        numbers, common = numbers_of(self.number), self.common(defaults)
+        return expand(self.base, numbers, self.join, common, place, self.sounds_like)
 
 
 class GlossaryList(_Part):
