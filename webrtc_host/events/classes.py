@@ -36,6 +36,11 @@ class Edit:
     """The glossary term that caused the change."""
     kind: str
     """How the term was recognised, for example `alias`."""
+    score: float | None = None
+    """How alike the term and `before` are, 0 to 1; 1 for a spelling of the glossary. None: not known."""
+    start: int | None = None
+    end: int | None = None
+    """Where `after` stands in the text, in characters; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from webrtc_host.seams import (
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.channel_seams import Pipeline
 from webrtc_host.speech.final_text import FinalText, TextStage
+from webrtc_host.speech.glossary_stage import GlossaryStage
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline, PipelineStatistics
 from webrtc_host.speech.settings import SpeechConfig
@@ -74,9 +75,8 @@ class SpeechService:
     """One per process; `running` is one of the server's start steps."""
 
     def __init__(self, config: MediaProcessConfig, stages: Sequence[TextStage] = ()) -> None:
-        """stages: change the text of every final, in this order, before it is written."""
+        """stages: change the text of every final and interim, in this order, after the glossary."""
         self._config = config
-        self.stages = tuple(stages)
         self.ids = Ids()
         self.executor = ThreadPoolExecutor(VAD_THREADS, thread_name_prefix="vad")
         self.pipelines: set[ChannelPipeline] = set()
@@ -84,7 +84,7 @@ class SpeechService:
         self.glossary = Glossary(config.data.dir / GLOSSARY_FILE)
         heard = HeardTerms(time.monotonic)
         self.prompts = ChannelPrompts(lambda: self.glossary.snapshot, heard, minute_of_day)
-        self.stages = (*self.stages, self._note_heard)
+        self.stages: tuple[TextStage, ...] = (GlossaryStage(self.glossary), *stages, self._note_heard)
         # Finals may be left for later only where recovery reads the archive.
         self.reads_later = config.archive.enabled and config.archive.recover
         self.engine = EngineClient(TranscriberConfig(url=config.engine_url, token=config.token_for_engine))
@@ -147,6 +147,8 @@ class SpeechService:
 
     def _note_heard(self, final: FinalText) -> FinalText:
         """A text stage that changes nothing: it notes which terms were heard, for the next prompts."""
+        if final.is_provisional:
+            return final
         self.prompts.heard.note(final.channel, final.text, self.glossary.snapshot)
         return final
 

@@ -1,7 +1,8 @@
 """The text of a final before it is written, and the stages that may change it.
 
 Pure. A stage is a function from a `FinalText` to a `FinalText`, for example a correction by the glossary. The
-stages run in their order, once for each final, on the live path, for late audio and for uploads alike.
+stages run in their order, once for each final, on the live path, for late audio and for uploads alike. They
+also run on each interim, so that a watcher does not see a term change when its line becomes final.
 Invariant: whatever the stages do, `raw` stays the engine's text, and a stage that fails costs no final.
 """
 
@@ -35,6 +36,8 @@ class FinalText:
     glossary_version: int
     edits: tuple[Edit, ...] = ()
     """What the stages changed, for those who want to show or undo it."""
+    is_provisional: bool = False
+    """True for an interim: its text may still change, and it has no words."""
 
     @property
     def conf(self) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from os.path import commonprefix
 
 from host_stt.contract import Word
 from webrtc_host.errors import EngineError
@@ -92,21 +93,50 @@ class LineWriter:
         self._config = config
         self._stages = stages
         self._floor_sample = start_sample  # end of the last line
+        self._shown = ("", "")  # the engine's text and the shown text of the last interim
 
     def interim(self, interim: InterimText) -> None:
         start = max(self._floor_sample, interim.start_sample)
+        text = self._provisional(interim, start)
+        stable_chars = self._stable_chars(interim, text)
+        self._shown = (interim.text, text)
         self._sink.emit(
             SegmentInterim(
                 channel=self._channel_id,
                 utterance=interim.utterance_id,
                 revision=interim.revision,
-                text=interim.text,
-                stable_chars=interim.stable_chars,
+                text=text,
+                stable_chars=stable_chars,
                 start_ms=ms_of(start),
                 end_ms=ms_of(max(start, interim.end_sample)),
                 language=interim.language,
             )
         )
+
+    def _provisional(self, interim: InterimText, start: int) -> str:
+        """The text of an interim after the text stages."""
+        if not self._stages:
+            return interim.text
+        line = FinalText(
+            channel=self._channel_id,
+            utterance=interim.utterance_id,
+            start_sample=start,
+            end_sample=max(start, interim.end_sample),
+            text=interim.text,
+            raw=interim.text,
+            language=interim.language,
+            avg_logprob=0.0,
+            words=(),
+            glossary_version=0,  # an interim does not carry it
+            is_provisional=True,
+        )
+        return apply_stages(self._stages, line, _log_failure).text
+
+    def _stable_chars(self, interim: InterimText, text: str) -> int:
+        """The characters at the beginning of `text` that the last interim showed as well."""
+        if text == interim.text and self._shown[0] == self._shown[1]:
+            return interim.stable_chars
+        return len(commonprefix((self._shown[1], text)))
 
     def finals(self, commit: Committed, last_sample: int, glossary_version: int) -> int:
         """Write one `segment.final` per line of the commit; returns how many. last_sample: end of speech."""

@@ -153,12 +153,23 @@ def _words_of_wire(words: Any) -> tuple[TimedWord, ...]:
 
 
 def _edits_to_wire(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:
-    return [{"from": edit.before, "to": edit.after, "term": edit.term, "kind": edit.kind} for edit in edits]
+    return [
+        {"from": edit.before, "to": edit.after, "term": edit.term, "kind": edit.kind}
+        | {name: value for name in _EDIT_NUMBERS if (value := getattr(edit, name)) is not None}
+        for edit in edits
+    ]
+
+
+_EDIT_NUMBERS = ("score", "start", "end")
+"""Fields of an edit that old records do not have."""
 
 
 def _edits_of_wire(edits: Any) -> tuple[Edit, ...]:
     return tuple(
-        Edit(edit.get("from", ""), edit.get("to", ""), edit.get("term", ""), edit.get("kind", ""))
+        Edit(
+            *(edit.get(name, "") for name in ("from", "to", "term", "kind")),
+            *(edit.get(name) for name in _EDIT_NUMBERS),
+        )
         for edit in edits
     )
 
