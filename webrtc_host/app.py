@@ -73,6 +73,7 @@ from webrtc_host.services.suggestions import Suggestions
 from webrtc_host.session.channel import MakePipeline
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.resume import ResumeTokens
+from webrtc_host.speech.glossary_stage import GlossaryStage
 from webrtc_host.transcript.coverage import CoverageConfig
 from webrtc_host.transcript.coverage_tracker import CoverageBook
 from webrtc_host.transcript.search import SearchIndex
@@ -302,7 +303,7 @@ def _add_routes(app: web.Application, model_api: ModelApi) -> None:
         StatusApi(app[READINESS], app[METRICS], __version__),
         AudioApi(archive, app[ARCHIVE]),
         GlossaryApi(speech.glossary, config.data.dir / LAB_REPORT, speech.prompts),
-        GlossaryTry(speech.glossary, registry, store, make_stage=lambda _: lambda final: final),
+        GlossaryTry(speech.glossary, registry, store, make_stage=GlossaryStage),
         SuggestionsApi(app[SUGGESTIONS], store),
         model_api,
         OfferDoor(registry, config.media, attach, app[RESUME], port),
