@@ -9,7 +9,12 @@ from importlib import import_module
 
 import click
 
-COMMANDS = {"export-clips": "host_stt_cli.glossary_clips:export_clips"}
+COMMANDS = {
+    "speak": "host_stt_cli.glossary_speech:speak",
+    "test": "host_stt_cli.glossary_speech:test_command",
+    "train": "host_stt_cli.glossary_speech:train",
+    "export-clips": "host_stt_cli.glossary_clips:export_clips",
+}
 """Name of each command -> its module and function."""
 
 
@@ -27,4 +32,4 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands)
 def glossary() -> None:
-    """Work with the glossary: export corrected lines with their audio."""
+    """Measure a glossary on speech, collect mis-hearings, and export corrected lines with their audio."""
