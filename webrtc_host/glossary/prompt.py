@@ -8,7 +8,7 @@ script of its language; each term that is left out has a reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -20,6 +20,10 @@ HEARD_S = 600.0
 """A term that was heard within this time comes first."""
 HEARD_MAX = 500
 """Heard terms that are remembered for each channel."""
+WORDS_MAX = 5
+"""Words of a term, at most, when heard terms are looked for."""
+ENDING_MAX = 3
+"""Syllables of a Korean particle behind a term."""
 AUTO_BOTH_MAX = 5
 """On a channel with automatic language, so many terms are sent in both scripts."""
 
@@ -136,13 +140,15 @@ class HeardTerms:
         """now: seconds on a clock that never goes back."""
         self._now = now
         self._heard: dict[str, dict[str, float]] = {}
+        self._keys_of: Snapshot | None = None
+        self._keys: dict[str, str] = {}
 
     def note(self, channel: str, text: str, snapshot: Snapshot) -> None:
-        """Note the terms in the text of a final."""
-        key = key_of(text)
-        found = [e.canonical for e in snapshot.entries if any(key_of(t) in key for t in _written(e))]
+        """Note the terms in a text, as the text stage writes them. Quick for any number of terms."""
+        if self._keys_of is not snapshot:
+            self._keys_of, self._keys = snapshot, _keys(snapshot.entries)
         heard = self._heard.setdefault(channel, {})
-        for canonical in found:
+        for canonical in _terms_in(text, self._keys):
             heard.pop(canonical, None)
             heard[canonical] = self._now()
         for canonical in list(heard)[: max(0, len(heard) - HEARD_MAX)]:
@@ -154,8 +160,26 @@ class HeardTerms:
         return {c: at for c, at in self._heard.get(channel, {}).items() if at > since}
 
 
-def _written(entry: Entry) -> tuple[str, ...]:
-    return (entry.canonical, entry.display_en, entry.display_ko)
+def _keys(entries: Iterable[Entry]) -> dict[str, str]:
+    """The keys of all canonical forms and displays, and the canonical form of each."""
+    return {
+        key_of(text): entry.canonical
+        for entry in entries
+        for text in (entry.canonical, entry.display_en, entry.display_ko)
+    }
+
+
+def _terms_in(text: str, keys: Mapping[str, str]) -> Iterator[str]:
+    """Canonical forms of the terms in a text: runs of words, the last one with or without a particle."""
+    words = [key_of(word) for word in text.split()]
+    for first in range(len(words)):
+        key = ""
+        for last in words[first : first + WORDS_MAX]:
+            key += last
+            for cut in range(min(ENDING_MAX, len(last) - 1) + 1):
+                if (canonical := keys.get(key[: len(key) - cut])) and (not cut or not key[-cut:].isascii()):
+                    yield canonical
+                    break
 
 
 class ChannelPrompts:

@@ -89,6 +89,7 @@ def test_the_report_compares_the_stages(folder: Path) -> None:
     rows = {(row["kind"], row["stage"]): row for row in report["rows"]}
     assert rows["one term", "prompt"]["canonical"] == 1.0  # the starter writes it as it is listed
     assert rows["no term", "prompt"]["false_insertions"] == 0.0
+    assert rows["one term", "both"]["canonical"] == rows["one term", "text stage"]["canonical"] == 1.0
     assert (report["model"], report["clips"], report["glossary_terms"]) == ("starter", 3, 2)
     assert "| en | clean | one term | prompt |" in done.output
     assert len(list(cache.iterdir())) == 6  # every result is kept

@@ -89,3 +89,12 @@ def test_a_term_in_a_final_counts_as_heard_for_ten_minutes(text: str) -> None:
     assert prompts.prompt_for("C03", "en").terms[0] == "Medic-9"
     now[0] += HEARD_S + 1
     assert prompts.prompt_for("C01", "en").terms[0] == "Medic-9"
+
+
+def test_two_thousand_terms_are_looked_for_quickly() -> None:
+    """Every final and interim is looked through, so the work must not grow with the number of terms."""
+    many = Snapshot(tuple(entry(f"Alpha-{n}", f"알파 {n}호") for n in range(2000)))
+    heard = HeardTerms(lambda: 1.0)
+    heard.note("C01", "알파 7호에서 본부로, Alpha 12 is here", many)
+    assert set(heard.on("C01")) == {"Alpha-7", "Alpha-12"}
+    assert heard._keys_of is many  # made once; only words of the text are looked up
