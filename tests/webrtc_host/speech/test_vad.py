@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from faster_whisper import decode_audio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,10 +17,13 @@ from webrtc_host.seams import Block, BlockKind
 from webrtc_host.speech.vad import (
     FRAME_SAMPLES,
     DetectorName,
+    SileroDetector,
     SpeechProbabilities,
     VadConfig,
     VoiceActivity,
 )
+
+FOLDER = os.environ.get("HOST_STT_SPEECH_DIR", "")
 
 
 class Loudness:
@@ -135,3 +139,24 @@ def test_silero_stays_on_one_thread_and_leaves_the_environment_alone() -> None:
 def test_a_mode_that_webrtc_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match="webrtc_mode is 4"):
         VadConfig(webrtc_mode=4)
+
+
+def probabilities(detector: SileroDetector, samples: Float32Array) -> Float32Array:
+    frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    return np.array([detector.probability(frame) for frame in frames], dtype=np.float32)
+
+
+def line_noise(seconds: float) -> Float32Array:
+    values = np.random.default_rng(5).standard_normal(round(seconds * S)) * 10 ** (-66 / 20)
+    return values.astype(np.float32)
+
+
+@pytest.mark.skipif(not FOLDER, reason="HOST_STT_SPEECH_DIR is not set: no recordings here")
+def test_a_channel_that_has_spoken_for_a_minute_is_still_heard() -> None:
+    """These three recordings in this order: the last one got a probability of 0 for all of its 12 s."""
+    names = ("read-fleurs-000", "read-fleurs-005", "noisy-3")
+    clips = [decode_audio(f"{FOLDER}/real/en/en-{name}.flac", sampling_rate=S) for name in names]
+    noise = line_noise(12.0)
+    stream = np.concatenate([noise[: 3 * S], clips[0], noise, clips[1], noise[: 11 * S], clips[2]])
+    found = probabilities(SileroDetector(), stream)[-(len(clips[2]) // FRAME_SAMPLES) :]
+    assert (found >= 0.5).mean() > 0.4
