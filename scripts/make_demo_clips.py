@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Make the clips of the pages: text in, audio and JSON in demo/clips out.
 
-Run it by hand when a phrase changes; the clips are committed. Needs espeak-ng. The test clips of the
-microphone page are MP3, because every browser decodes it (Safari only decodes Ogg since 2025). The clips of
-the simulated channels are Ogg Opus, because only the server decodes them and they are a third of the size.
+Run it by hand when a phrase changes; the clips are committed. Needs espeak-ng, and for the simulated channels
+`pip install hibari-tts==0.2.1` (Apache-2.0). The test clips of the microphone page are MP3, because every
+browser decodes it (Safari only decodes Ogg since 2025). The clips of the simulated channels are Ogg Opus,
+because only the server decodes them and they are a third of the size. Their voice is a natural one, because
+Whisper misreads espeak-ng; for Korean there is no natural voice with a free licence, so they are English.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import wave
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 
 CLIPS = Path(__file__).resolve().parent.parent / "demo" / "clips"
 RADIO = CLIPS / "radio"
@@ -46,38 +51,34 @@ PHRASES = (
     Clip("en", "en.mp3", "alpha one proceed to gate seven over", "en-us", 150),
     Clip("ko", "ko.mp3", "알파원 정문으로 이동하라 이상", "ko", 150),
 )
-_RADIO_EN = (
-    "alpha one proceed to gate seven over",
-    "bravo two we are at the north entrance, the gate is closed",
-    "tower two, radio check, how copy",
-    "all units hold your position, stand by",
-    "medic four send a medic to the car park please",
-    "security three, there is smoke at the loading dock",
-    "engine five, on my way to checkpoint four, ten minutes",
-    "camera two hold that shot, cue the lights",
-    "base, this is blue six, nothing to report, out",
-    "delta nine, lost child found at platform two, over",
+RADIO_TEXTS = (
+    "Alpha one, proceed to gate seven, over.",
+    "Bravo two, we are at the north entrance. The gate is closed.",
+    "Tower two, radio check. How do you read?",
+    "All units, hold your position and stand by.",
+    "Medic four, please send a medic to the car park.",
+    "Security three, there is smoke at the loading dock.",
+    "Engine five, on my way to checkpoint four. Ten minutes.",
+    "Camera two, hold that shot. Cue the lights.",
+    "Base, this is blue seven. Nothing to report. Out.",
+    "Delta nine, we have found the lost child at platform two.",
+    "Dispatch, the road is blocked by a fallen tree near the bridge.",
+    "Copy that, we are returning to base for fuel.",
 )
-_RADIO_KO = (
-    "알파원 정문으로 이동하라 이상",
-    "브라보투 현재 위치 보고하라",
-    "본부 수신 양호 환자 두명 이송 중 이상",
-    "찰리쓰리 주차장 연기 발생 구급차 보내라",
-    "전 대원 대기하라 무대 통제 완료",
-    "블루원 옥상 이상 없음 관제실로 복귀하라",
-)
-_VOICES_EN = ("en-us", "en-gb", "en-us+m3", "en-gb+f2", "en-us+f3")
-_VOICES_KO = ("ko", "ko+f2", "ko+m3")
-RADIO_PHRASES = (
-    *(
-        Clip("en", f"en-{i + 1:02}.ogg", text, _VOICES_EN[i % len(_VOICES_EN)], 145 + i % 3 * 8)
-        for i, text in enumerate(_RADIO_EN)
-    ),
-    *(
-        Clip("ko", f"ko-{i + 1:02}.ogg", text, _VOICES_KO[i % len(_VOICES_KO)], 145 + i % 3 * 8)
-        for i, text in enumerate(_RADIO_KO)
-    ),
-)
+PITCHES = (1.0, 0.94, 1.05)
+"""One voice at three pitches and speeds, so that the channels do not all have the same speaker."""
+
+
+def natural(text: str, pitch: float, wav: Path) -> None:
+    """Speak `text` with hibari's voice, `pitch` times as high and as fast."""
+    from hibari import Hibari  # only for this script, so it is no dependency of the project
+
+    samples = Hibari()(text)
+    with wave.open(str(wav), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(round(SAMPLE_RATE * pitch))
+        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
 
 
 def speak(clip: Clip, wav: Path) -> None:
@@ -121,18 +122,30 @@ def _drain(
         target.mux(stream.encode(frame))
 
 
-def make(folder: Path, clips: tuple[Clip, ...], codec: Codec, index: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary:
-        for clip in clips:
-            wav = Path(temporary) / "spoken.wav"
-            speak(clip, wav)
-            encode(wav, folder / clip.file, codec)
-            print(f"{clip.file}: {(folder / clip.file).stat().st_size} bytes, “{clip.text}”")
-    body = [asdict(clip) for clip in clips]
-    (folder / index).write_text(json.dumps(body, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+def write_index(folder: Path, clips: list[dict[str, Any]]) -> None:
+    text = json.dumps(clips, ensure_ascii=False, indent=2)
+    (folder / "clips.json").write_text(text + "\n", encoding="utf-8")
+
+
+def make_test_clips(wav: Path) -> None:
+    for clip in PHRASES:
+        speak(clip, wav)
+        encode(wav, CLIPS / clip.file, MP3)
+    write_index(CLIPS, [asdict(clip) for clip in PHRASES])
+
+
+def make_radio_clips(wav: Path) -> None:
+    RADIO.mkdir(parents=True, exist_ok=True)
+    clips = []
+    for number, text in enumerate(RADIO_TEXTS):
+        natural(text, PITCHES[number % len(PITCHES)], wav)
+        file = f"en-{number + 1:02}.ogg"
+        encode(wav, RADIO / file, OPUS)
+        clips.append({"language": "en", "file": file, "text": text})
+    write_index(RADIO, clips)
 
 
 if __name__ == "__main__":
-    make(CLIPS, PHRASES, MP3, "clips.json")
-    make(RADIO, RADIO_PHRASES, OPUS, "clips.json")
+    with tempfile.TemporaryDirectory() as temporary:
+        make_test_clips(Path(temporary) / "spoken.wav")
+        make_radio_clips(Path(temporary) / "spoken.wav")

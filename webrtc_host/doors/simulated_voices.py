@@ -51,7 +51,7 @@ class SimulatedVoice:
     """The endless audio of one channel."""
 
     def __init__(self, clips: Sequence[SpokenClip], talk: float, seed: int) -> None:
-        """clips: of one language; talk: the share of time with speech, above 0 and below 1."""
+        """talk: the share of time with speech, above 0 and below 1."""
         if not clips:
             raise ValueError("a voice needs at least one clip")
         if not 0 < talk < 1:

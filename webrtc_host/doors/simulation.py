@@ -36,11 +36,12 @@ PATH = "/api/simulation"
 NAME = "Simulation"
 CHANNELS_MAX = 16
 BLOCK_SAMPLES = SAMPLE_RATE // 10
-PLACES = (
+LANGUAGE = "en"
+"""Of the bundled clips."""
+LABELS = (
     *("Tower", "North gate", "South gate", "Medic", "Engine", "Ladder", "Security", "Patrol"),
-    *("무대", "정문", "후문", "주차장", "Camera", "Dispatch", "본부", "관제실"),
+    *("Stage", "Lobby", "Car park", "Camera", "Lights", "Dispatch", "Command", "Control room"),
 )
-"""Labels of the channels. A channel with a Korean label speaks Korean."""
 
 
 class SimulationStart(Body):
@@ -110,8 +111,7 @@ class SimulationDoor:
         if not self._clips:
             self._clips = await asyncio.to_thread(load_clips)
         session = self._registry.create(NAME)
-        places = PLACES[: wanted.channels]
-        specs = [ChannelSpec(label=place, language=_language(place)) for place in places]
+        specs = [ChannelSpec(label=label, language=LANGUAGE) for label in LABELS[: wanted.channels]]
         try:
             connection = self._registry.connect(
                 session, DoorKind.SIMULATION, specs, self._end_feeds, by=token_name(request)
@@ -123,7 +123,7 @@ class SimulationDoor:
             channel.open()
         ids = [channel.id for channel in connection.channels]
         note_feed(request, "fed", session.id, ids, f"simulation {connection.id}")
-        voices = _voices(self._clips, places, wanted.talk)
+        voices = [SimulatedVoice(self._clips, wanted.talk, seed) for seed in range(wanted.channels)]
         ends_s = asyncio.get_running_loop().time() + wanted.seconds
         feeding = asyncio.create_task(self._feed(connection.channels, voices, ends_s), name="simulation")
         return _Running(connection, ends_s, feeding)
@@ -167,17 +167,6 @@ class SimulationDoor:
             channels=len(running.connection.channels),
             ends_in_s=round(max(0.0, left_s), 1),
         ).model_dump()
-
-
-def _language(place: str) -> str:
-    return "en" if place.isascii() else "ko"
-
-
-def _voices(clips: Sequence[SpokenClip], places: Sequence[str], talk: float) -> list[SimulatedVoice]:
-    return [
-        SimulatedVoice([clip for clip in clips if clip.language == _language(place)], talk, seed)
-        for seed, place in enumerate(places)
-    ]
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
