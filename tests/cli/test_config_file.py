@@ -25,7 +25,8 @@ def test_the_file_an_empty_one_and_the_code_are_equal(tmp_path: Path) -> None:
 
 def test_every_key_of_the_code_stands_in_the_file_and_no_other() -> None:
     lines = read_yaml(TEXT, "file", {}, lambda _: False).lines
-    assert sorted(lines) == KEYS
+    keys = [path for path in lines if not any(isinstance(part, int) for part in path)]  # not list elements
+    assert sorted(keys) == KEYS
 
 
 @pytest.mark.parametrize("path", KEYS, ids=dotted)
