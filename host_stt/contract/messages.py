@@ -97,6 +97,10 @@ class Window:
     """Of a final: the longest wait in 8081 until decoding begins. A longer wait gives the error `behind`, and
     8082 has the audio decoded later. 0: no limit.
     """
+    echo_guard: bool = True
+    """Whether a final that only repeats its prompt is decoded again without it. Sites with channels on which
+    lists of terms are read out turn it off.
+    """
     is_second_decode: bool = False
     """True for the second decode of a hole. Set inside 8081 only; it is not part of the wire format."""
 

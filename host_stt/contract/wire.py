@@ -54,6 +54,7 @@ def encode_window(window: Window) -> bytes:
             "history": window.history,
             "deadline_ms": window.deadline_ms,
             "start_within_ms": window.start_within_ms,
+            **({} if window.echo_guard else {"echo_guard": False}),
         },
         ensure_ascii=False,
         separators=(",", ":"),
@@ -90,6 +91,7 @@ def decode_window(frame: bytes | memoryview) -> Window:
             history=_text(header, "history"),
             deadline_ms=_integer(header, "deadline_ms"),
             start_within_ms=_integer(header, "start_within_ms") if "start_within_ms" in header else 0,
+            echo_guard=header.get("echo_guard") is not False,
         )
     except ContractError:
         raise

@@ -8,6 +8,7 @@ So a doubtful result in a detected language is compared with results in the lang
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from host_stt.contract import AUTO
@@ -31,6 +32,8 @@ BETTER_BY = 0.1
 """Another result must be better than the first one by this much, or the first one is used."""
 OTHERS_MAX = 3
 """Languages that are tried besides the first one; each costs a decode."""
+LATIN_WORDS_MIN = 2
+_LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
 ECHO_WORDS_MIN = 3
 """With fewer words, a repetition of the prompt is normal speech: call signs."""
 
@@ -71,11 +74,22 @@ def best_language(tried: Sequence[Decoded], configured: Sequence[str]) -> Decode
 
 
 def is_disturbed_by_prompt(decoded: Decoded) -> bool:
-    """True if a final with a prompt has no text although there is speech, or only repeats the prompt."""
+    """True if a final with a prompt has no text although there is speech, only repeats the prompt, or is in
+    another script than its language.
+    """
     row, result = decoded.row, decoded.result
     if not row.previous or not row.window.priority.is_final or result.no_speech_prob > NO_SPEECH:
         return False
-    return not has_letters(result.text) or is_echo(result.text, (*row.window.terms, row.window.history))
+    if not has_letters(result.text) or is_in_wrong_script(result.text, decoded.language):
+        return True
+    return row.window.echo_guard and is_echo(result.text, (*row.window.terms, row.window.history))
+
+
+def is_in_wrong_script(text: str, language: str) -> bool:
+    """True if a Korean text has words in Latin letters and no Hangul. One word may be a name."""
+    if language != "ko" or any("가" <= letter <= "힣" for letter in text):
+        return False
+    return len(_LATIN_WORD.findall(text)) >= LATIN_WORDS_MIN
 
 
 def is_echo(text: str, prompt: Sequence[str]) -> bool:

@@ -47,6 +47,7 @@ windows = st.builds(
     priority=st.sampled_from(Priority),
     language=st.sampled_from(["auto", "en", "ko"]),
     terms=st.lists(texts, max_size=5).map(tuple),
+    echo_guard=st.booleans(),
     history=texts,
     deadline_ms=st.integers(1, 600_000),
 )

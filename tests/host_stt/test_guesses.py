@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from host_stt.contract import AUTO, Priority
@@ -121,6 +123,9 @@ def test_an_echo_of_the_prompt_is_rejected_and_a_call_sign_is_not() -> None:
     assert not is_disturbed_by_prompt(
         decoded("Rescue-8 hold at gate seven", "en", terms=terms, history="hold at")
     )
+    unguarded = decoded("hold at gate, seven", "en", history="Hold at gate seven.")
+    w = replace(unguarded.row.window, echo_guard=False)
+    assert not is_disturbed_by_prompt(replace(unguarded, row=replace(unguarded.row, window=w)))
     assert is_echo("one two three", ("zero one two three four",))
     assert not is_echo("one two three", ("one two", "four three"))
 
@@ -130,3 +135,12 @@ def test_an_echo_is_kept_when_a_decode_without_the_prompt_confirms_it() -> None:
     assert confirms(decoded("Hold at gate 7", "en", echo=echo).row, decoded("Hold at gate sven", "en"))
     assert not confirms(decoded("", "en", echo=echo).row, decoded("we are leaving now", "en"))
     assert not confirms(decoded("", "en").row, decoded("hold at gate seven", "en"))
+
+
+def test_a_korean_final_in_english_is_decoded_again_without_its_prompt() -> None:
+    text = "Our father's story is over."
+    assert is_disturbed_by_prompt(decoded(text, "ko", terms=("Rescue-8",)))
+    assert not is_disturbed_by_prompt(decoded(text, "ko"))
+    assert not is_disturbed_by_prompt(decoded(text, "en", terms=("Rescue-8",)))
+    assert not is_disturbed_by_prompt(decoded("Rescue-8", "ko", terms=("Gate 7",)))
+    assert not is_disturbed_by_prompt(decoded("Rescue-8 여기는 본부 over", "ko", terms=("Gate 7",)))

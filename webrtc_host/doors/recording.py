@@ -107,6 +107,7 @@ class RecordingReader:
             priority=Priority.FINAL,
             language=form.language or channel.language,
             terms=tuple(known)[:TERMS_MAX],
+            echo_guard=prompt.echo_guard,
             history=form.history,
             deadline_ms=DEADLINE_MS,
         )

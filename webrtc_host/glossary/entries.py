@@ -89,3 +89,4 @@ class PromptTerms:
 
     terms: tuple[str, ...]
     version: int
+    echo_guard: bool = True

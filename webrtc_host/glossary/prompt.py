@@ -201,4 +201,5 @@ class ChannelPrompts:
     def prompt_for(self, channel: str, language: str | None = None, own: Iterable[str] = ()) -> PromptTerms:
         """The terms of one window. own: terms of the channel's connection, which come first."""
         choice = self.choice(channel, language, own)
-        return PromptTerms(choice.terms[:TERMS_MAX], choice.version)
+        echo_guard = self._snapshot().defaults.echo_guard
+        return PromptTerms(choice.terms[:TERMS_MAX], choice.version, echo_guard)

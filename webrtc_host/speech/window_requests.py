@@ -257,6 +257,7 @@ class WindowRequests:
             priority=spec.priority,
             language=self._language.language,
             terms=prompt.terms,
+            echo_guard=prompt.echo_guard,
             history=merge.history(pipeline.history_words),
             deadline_ms=pipeline.interim_deadline_ms if is_interim else pipeline.final_deadline_ms,
             start_within_ms=0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from webrtc_host.glossary.entries import Entry, Snapshot
+from webrtc_host.glossary.entries import Defaults, Entry, Snapshot
 from webrtc_host.glossary.prompt import (
     HEARD_S,
     ChannelPrompts,
@@ -98,3 +98,10 @@ def test_two_thousand_terms_are_looked_for_quickly() -> None:
     heard.note("C01", "알파 7호에서 본부로, Alpha 12 is here", many)
     assert set(heard.on("C01")) == {"Alpha-7", "Alpha-12"}
     assert heard._keys_of is many  # made once; only words of the text are looked up
+
+
+def test_the_echo_guard_of_the_file_goes_with_each_window() -> None:
+    off = Snapshot(LIST.entries, 6, Defaults(echo_guard=False))
+    heard = HeardTerms(lambda: 1.0)
+    assert ChannelPrompts(lambda: LIST, heard, lambda: NOON).prompt_for("C01").echo_guard
+    assert not ChannelPrompts(lambda: off, heard, lambda: NOON).prompt_for("C01").echo_guard
