@@ -26,6 +26,7 @@ from host_stt.files.door import FilesDoor
 from host_stt.gate import EngineGate
 from host_stt.models import warm_up_window
 from host_stt.models_door import ModelsDoor
+from host_stt.prompt_door import PromptDoor
 from host_stt.service import Backend, EngineService
 from host_stt.window_socket import WindowSocket
 from host_stt_common.accepting import CONNECTIONS, BodyStalled, CountedSite, count_request
@@ -89,6 +90,7 @@ def create_app(
     app.router.add_get("/v1/windows", windows, allow_head=False)
     app.router.add_post("/warmup", warmup)
     ModelsDoor(app[SERVICE]).add_to(app)
+    PromptDoor(app[SERVICE]).add_to(app)
     FilesDoor(app[SERVICE]).add_to(app)
     app.router.add_get("/health", health)
     app.router.add_get("/ready", ready)

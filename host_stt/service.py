@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Window, WindowError
@@ -31,6 +32,7 @@ from host_stt.pool import Deliver, Pool, PoolStatistics
 from host_stt.resolving import resolve_model
 from host_stt.second_decode import SecondDecoder
 from host_stt.state import EngineState, ModelFacts, Phase
+from host_stt.terms_use import TermsUse
 from host_stt_common.plain import plain_error
 
 logger = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class EngineService:
         self._on_fatal = on_fatal or end_process
         self._pool: Pool | None = None
         self._second_decoder: SecondDecoder | None = None
+        self._engine: Engine | None = None  # one of the replicas, which are all equal
         self._pool_lock = threading.Lock()
         self._stopped = threading.Event()
         self._threads = [
@@ -101,6 +104,19 @@ class EngineService:
         pool = self._pool
         return pool.statistics() if pool else None
 
+    def prompt_of(self, terms: Sequence[str]) -> dict[str, Any] | None:
+        """How the model uses these terms, and which of them fit its prompt. None: no model is ready."""
+        engine = self._engine
+        if engine is None:
+            return None
+        if not isinstance(engine, WhisperEngine):
+            return {"use": TermsUse.OFF, "tokens": 0, "fitting": []}
+        return {
+            "use": engine.terms_use.value,
+            "tokens": self.config.terms_tokens,
+            "fitting": engine.fitting_terms(terms),
+        }
+
     def stop(self) -> bool:
         """Finish waiting windows within the grace time; blocking and idempotent. True if all got results."""
         self.state.stopping()
@@ -108,6 +124,7 @@ class EngineService:
         self._stopped.set()
         with self._pool_lock:
             pool, self._pool, self._second_decoder = self._pool, None, None
+            self._engine = None
         return pool.stop(self.config.stop_grace_s) if pool else True
 
     def _load(self) -> None:
@@ -152,6 +169,7 @@ class EngineService:
                 observer=self.metrics,
                 on_fatal=self._on_fatal,
             )
+            self._engine = engines[0]
             self._second_decoder = SecondDecoder(self._pool.submit, WindowDetector(), self.metrics)
         self.state.ready(facts)
         self.metrics.ready(

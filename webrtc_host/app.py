@@ -32,6 +32,7 @@ from webrtc_host.desk import metric_list
 from webrtc_host.desk.api import StatusApi
 from webrtc_host.desk.audio_api import AudioApi
 from webrtc_host.desk.data_channel import DataChannels
+from webrtc_host.desk.engine_prompt import EnginePrompts
 from webrtc_host.desk.export_api import ExportApi
 from webrtc_host.desk.glossary_api import LAB_REPORT, GlossaryApi
 from webrtc_host.desk.glossary_try import GlossaryTry
@@ -302,7 +303,10 @@ def _add_routes(app: web.Application, model_api: ModelApi) -> None:
         SearchApi(app[SEARCH]),
         StatusApi(app[READINESS], app[METRICS], __version__),
         AudioApi(archive, app[ARCHIVE]),
-        GlossaryApi(speech.glossary, config.data.dir / LAB_REPORT, speech.prompts),
+        GlossaryApi(
+            *(speech.glossary, config.data.dir / LAB_REPORT, speech.prompts),
+            EnginePrompts(config.engine_url, config.token_for_engine),
+        ),
         GlossaryTry(speech.glossary, registry, store, make_stage=GlossaryStage),
         SuggestionsApi(app[SUGGESTIONS], store),
         model_api,

@@ -126,6 +126,14 @@ class WhisperEngine:
     def compute_type(self) -> str:
         return self._loaded.compute_type
 
+    @property
+    def terms_use(self) -> TermsUse:
+        return self._options.terms_use
+
+    def fitting_terms(self, terms: Sequence[str]) -> list[str]:
+        """The terms that a prompt has room for. Safe from any thread."""
+        return [] if self.terms_use is TermsUse.OFF else list(self._prompts.packed(terms))
+
     def close(self) -> None:
         self._loaded.whisper.unload_model()
 

@@ -17,8 +17,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import Field
 
-from host_stt.contract import error_body
+from host_stt.contract import TERMS_MAX, error_body
 from host_stt_common.languages import HOW, read_language
+from webrtc_host.desk.engine_prompt import EnginePrompts
 from webrtc_host.errors import RequestError
 from webrtc_host.glossary.entries import Entry
 from webrtc_host.glossary.mistakes import GlossaryError, dotted
@@ -103,20 +104,30 @@ class LeftOutTerm(Response):
     reason: str
 
 
+class EnginePromptResponse(Response):
+    use: str = Field(description="engine.terms_use as it is in force")
+    tokens: int = Field(description="room for terms in the prompt")
+    terms: list[str] = Field(description="the terms that fit")
+
+
 class PromptResponse(Response):
     channel: str
     terms: list[str] = Field(description="as they are sent, the most important first")
     chosen: list[ChosenTerm] = []
     left_out: list[LeftOutTerm] = []
+    engine: EnginePromptResponse | None = Field(None, description="null: the engine is not ready")
     glossary_version: int
 
 
 class GlossaryApi:
-    def __init__(self, glossary: Glossary, lab_file: Path, prompts: ChannelPrompts) -> None:
+    def __init__(
+        self, glossary: Glossary, lab_file: Path, prompts: ChannelPrompts, engine: EnginePrompts
+    ) -> None:
         """lab_file: the report of `host-stt glossary test`."""
         self._glossary = glossary
         self._lab_file = lab_file
         self._prompts = prompts
+        self._engine = engine
 
     @Route(
         "GET",
@@ -253,6 +264,16 @@ class GlossaryApi:
         if query.language and language is None:
             raise RequestError("unknown_language", f"{query.language!r} is not a language; {HOW}", 422)
         choice = self._prompts.choice(query.channel, language)
+        engine = await self._engine.of(choice.terms[:TERMS_MAX])
+        left_out = [{"canonical": name, "reason": str(reason)} for name, reason in choice.left_out]
+        if engine is not None:
+            room = f"the engine's prompt has room for {engine.tokens} tokens, and terms above it fill them"
+            is_in = set(engine.fitting)
+            left_out += [
+                {"canonical": one.canonical, "reason": room}
+                for one in choice.chosen
+                if " ".join(one.text.split()) not in is_in
+            ]
         body = {
             "channel": query.channel,
             "terms": list(choice.terms),
@@ -260,7 +281,10 @@ class GlossaryApi:
                 {"canonical": one.canonical, "text": one.text, "because": one.rank.name.lower()}
                 for one in choice.chosen
             ],
-            "left_out": [{"canonical": name, "reason": reason} for name, reason in choice.left_out],
+            "left_out": left_out,
+            "engine": None
+            if engine is None
+            else {"use": engine.use, "tokens": engine.tokens, "terms": list(engine.fitting)},
             VERSION: choice.version,
         }
         return json_response(body)
