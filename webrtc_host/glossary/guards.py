@@ -70,6 +70,8 @@ def _is_korean_number(tokens: Tokens, last: int, used: int, reading: Reading) ->
         return False
     if reading.style is not NumberStyle.SINO:
         return True
+    if is_attached and token.key[used:] == "사이":
+        return False  # "between", not 4 with a particle
     if not is_attached and (
         token.key in _KOREAN_WORDS or (_continues(reading, token) and is_common(token.key))
     ):
@@ -97,12 +99,13 @@ def _next_begins_with(tokens: Tokens, reading: Reading, beginnings: tuple[str, .
 def may_be_misheard(tokens: Tokens, first: int, last: int, end: int, sure: Sure, *, has_number: bool) -> bool:
     """Whether words of `sounds_like` (tokens first to last) may stand for the term at this place.
 
-    Common words that the engine was sure of need a place where a call sign is said: at the beginning of a
-    sentence, behind a comma, or in front of one. end: the last token, with the number.
+    A common word that the engine was sure of needs a number, and a place where a call sign is said: at the
+    beginning of a sentence, behind a comma, or in front of one. Two words, such as "hanging park", are rare
+    enough without that. end: the last token, with the number.
     """
     if _has_determiner(tokens, first):
         return False
-    if not is_ordinary(tokens, first, last, sure):
+    if last > first or not is_ordinary(tokens, first, last, sure):
         return True
     return has_number and is_call(tokens, first, end)
 

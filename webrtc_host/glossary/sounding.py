@@ -31,6 +31,10 @@ SHORTEST_NUMBER = 2
 """Jamo of 이 and 오, with the silent consonant."""
 
 
+_ENDINGS = frozenset("이일사오구")
+"""Sino-Korean digits that are also the ends of many words."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """Words that may be a term. base: the words in front of the number; span: with the number."""
@@ -86,6 +90,8 @@ def _ending_in(tokens: Tokens, first: int, last: int, before: str) -> Iterator[_
         for reading in numbers_behind(tokens, base):
             if reading.style is NumberStyle.HOMOPHONE:
                 continue  # "fallen tree" is not a name with a number
+            if reading.token == last and token.key[used : reading.used] in _ENDINGS:
+                continue  # 이그레이: only a name that is spelled right shows that 이 is its number
             yield _Candidate(key, base, Span(first, reading.token, reading.used), reading)
         if used == len(token.key) or (token.script is Script.HANGUL and is_particle(token.key[used:])):
             yield _Candidate(key, base, base, None)
