@@ -26,6 +26,7 @@ COMMANDS = (
     "glossary",
     "loadtest",
     "backup",
+    "score",
 )
 """In the order of --help. Each is a command of this name in the module of this name."""
 
