@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 from webrtc_host.glossary.entries import Entry
 from webrtc_host.glossary.hangul import LETTER_NAMES
 from webrtc_host.glossary.normalise import Script, Tokens, key_of, tokens_of
 from webrtc_host.glossary.number_words import digits_of, readings_at
+from webrtc_host.glossary.numbers import NUMBER_MAX, english_readings, korean_readings
 
 LETTERS_MAX = 4
 """A base of so many capital letters may be spelled: KP is "kilo papa" and 케이피."""
@@ -45,7 +47,10 @@ def forms_of(term: int, entry: Entry) -> Iterator[Form]:
     """Every spelling of the entry. The same base and number is given once, with its best evidence."""
     number, bases = _number_of(entry)
     seen: set[tuple[str, str | None]] = set()
+    said = _said(number)
     for text, listed in _spellings(entry):
+        if said and _is_known(text, seen, said):
+            continue  # without taking it apart: patterns have 20 such spellings for each term
         for base, value in _split(text, number):
             if base and (base, value) not in seen:
                 seen.add((base, value))
@@ -55,6 +60,21 @@ def forms_of(term: int, entry: Entry) -> Iterator[Form]:
             if (spelled, number) not in seen:
                 seen.add((spelled, number))
                 yield Form(term, spelled, number, Listed.SPELLED, "")
+
+
+@cache
+def _said(number: str | None) -> frozenset[str]:
+    """The usual ways to say a number, without spaces."""
+    if number is None or int(number) > NUMBER_MAX:
+        return frozenset()
+    readings = (*english_readings(int(number)), *korean_readings(int(number)))
+    return frozenset((number, *("".join(reading.split()) for reading in readings)))
+
+
+def _is_known(text: str, seen: set[tuple[str, str | None]], said: frozenset[str]) -> bool:
+    """Whether a spelling is one of the seen bases with its number."""
+    key = "".join(text.replace("-", " ").split()).lower()
+    return any(key.startswith(base) and key[len(base) :] in said for base, _ in seen)
 
 
 def _spellings(entry: Entry) -> Iterator[tuple[str, Listed]]:

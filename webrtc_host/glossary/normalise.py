@@ -97,6 +97,8 @@ def key_of(text: str) -> str:
 def _token(text: str, match: re.Match[str]) -> Token:
     start, end = match.span()
     script = _SCRIPTS[match.lastgroup or "other"]
+    if match.group().isascii():  # without taking it apart: the most common case
+        return Token(match.group().lower(), script, start, end, tuple(range(start + 1, end + 1)))
     pieces = _SYLLABLE.finditer(match.group()) if script is Script.HANGUL else re.finditer(".", match.group())
     key, ends = "", []
     for piece in pieces:
@@ -109,8 +111,6 @@ def _token(text: str, match: re.Match[str]) -> Token:
 def _folded(piece: str, script: Script) -> str:
     if script is Script.HANGUL:
         return unicodedata.normalize("NFC", piece)
-    if piece.isascii():
-        return piece.lower()
     plain = unicodedata.normalize("NFKD", piece).casefold()
     return "".join(c for c in plain if not unicodedata.combining(c))
 
