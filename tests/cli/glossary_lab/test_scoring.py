@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from host_stt_cli.glossary import glossary
 from host_stt_cli.glossary_lab.audio_set import MANIFEST, read_set, write_wav
 from host_stt_cli.glossary_lab.report import chosen
 from host_stt_cli.glossary_lab.scoring import Score, Spellings, add
 from host_stt_cli.glossary_lab.training import text_of_term
+from host_stt_cli.main import main
 from tests.support.speech import padded, say
 from webrtc_host.glossary.schema import parse
 
@@ -83,7 +83,7 @@ def test_a_limit_takes_clips_of_every_kind(folder: Path) -> None:
 def test_the_report_compares_the_stages(folder: Path) -> None:
     made, cache = folder / "lab.json", folder / "cache"
     arguments = ["test", "--audio", str(folder), "--json", str(made), "--cache", str(cache)]
-    done = CliRunner().invoke(glossary, [*arguments, "--set", "engine.model=starter"])
+    done = CliRunner().invoke(main, ["glossary", *arguments, "--set", "engine.model=starter"])
     assert done.exit_code == 0, done.output
     report = json.loads(made.read_text(encoding="utf-8"))
     rows = {(row["kind"], row["stage"]): row for row in report["rows"]}
@@ -96,6 +96,6 @@ def test_the_report_compares_the_stages(folder: Path) -> None:
 
 
 def test_a_folder_without_speech_says_what_to_put_there(tmp_path: Path) -> None:
-    done = CliRunner().invoke(glossary, ["test", "--audio", str(tmp_path)])
+    done = CliRunner().invoke(main, ["glossary", "test", "--audio", str(tmp_path)])
     assert done.exit_code != 0
     assert "no manifest.jsonl and no recordings" in done.output
