@@ -53,6 +53,7 @@ from webrtc_host.doors.push import PushDoor
 from webrtc_host.doors.simulation import SimulationDoor
 from webrtc_host.doors.whip import WhipDoor
 from webrtc_host.events import ErrorCode, error_report
+from webrtc_host.glossary import dictionary
 from webrtc_host.http import server as http
 from webrtc_host.http.audit import AUDIT, Audit
 from webrtc_host.http.auth import Gate, Key
@@ -241,7 +242,7 @@ def _add_record(app: web.Application, make_pipeline: MakePipeline) -> None:
         history=make_history(config, store),
     )
     app[DATA_CHANNELS] = DataChannels(app[SUBSCRIBERS])
-    app[SUGGESTIONS] = Suggestions(store, speech.glossary, is_common=lambda _: True)
+    app[SUGGESTIONS] = Suggestions(store, speech.glossary, is_common=dictionary.is_common)
     listeners = [app[METRICS].observe, app[SUBSCRIBERS].publish, app[SUGGESTIONS].observe]
     app[RECORD] = record = RecordService(
         config, speech.ids, store, [*listeners, failed.observe] if is_recovering else listeners

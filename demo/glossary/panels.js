@@ -172,13 +172,20 @@ export async function drawPrompt(box, channel) {
     box.replaceChildren(element("p", { className: "status", text: error.message }));
     return;
   }
-  const terms = found.terms.length
-    ? element("p", { className: "tags" }, ...found.terms.map((term) => element("span", { className: "tag", text: nameOf(term) })))
-    : element("p", { className: "lead", text: t("gl.promptNone") });
-  const parts = [terms];
-  if (found.prompt) parts.push(element("q", { text: found.prompt }));
-  if (found.left_out?.length) {
-    const list = found.left_out.map((one) => element("li", { text: one.why ? `${nameOf(one)}: ${one.why}` : nameOf(one) }));
+  const chosen = found.chosen.map(({ canonical, text, because }) => {
+    const tag = element("span", { className: "tag", text: text === canonical ? text : `${text} (${canonical})` });
+    if (because === "heard") tag.append(" ", element("small", { text: t("gl.promptHeard") }));
+    return tag;
+  });
+  const parts = [
+    chosen.length
+      ? element("p", { className: "tags" }, ...chosen)
+      : element("p", { className: "lead", text: t("gl.promptNone") }),
+  ];
+  if (found.left_out.length) {
+    const list = found.left_out.map(({ canonical, reason }) =>
+      element("li", {}, element("b", { text: canonical }), " ", element("span", { className: "lead", text: reason, lang: "en" })),
+    );
     parts.push(
       element(
         "details",
@@ -191,9 +198,10 @@ export async function drawPrompt(box, channel) {
   box.replaceChildren(...parts);
 }
 
-const nameOf = (term) => (typeof term === "string" ? term : (term.canonical ?? term.term));
+const LAB_WORDS = ["language", "condition", "kind", "stage"];
+const LAB_SHARES = ["recall", "canonical", "precision", "false_insertions", "error_rate"];
 
-/** The newest report of the lab: its figures, and its rows as a table. */
+/** The newest report of the lab as a table: groups of clips, each with its stages. */
 export async function drawLab(box) {
   let report;
   try {
@@ -202,32 +210,31 @@ export async function drawLab(box) {
     box.replaceChildren(element("p", { className: "lead", text: t("gl.labNone") }));
     return;
   }
-  const head = element("p", { className: "lead", text: t("gl.labOf", { model: report.model ?? "", when: when(report.made_at) }) });
-  const rows = Array.isArray(report.rows) ? report.rows : [];
-  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const values = { model: report.model ?? "", when: when(report.made), clips: report.clips ?? "", terms: report.glossary_terms ?? "" };
+  const rows = [...(report.rows ?? [])].sort((a, b) => groupOf(a).localeCompare(groupOf(b)));
+  const cells = (row) => [...LAB_WORDS.map((name) => String(row[name] ?? "")), ...LAB_SHARES.map((name) => percent(row[name]))];
   const table = element(
     "table",
     {},
-    element("thead", {}, element("tr", {}, ...names.map((name) => headCell(name)))),
-    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...names.map((name) => element("td", { text: cell(row[name]) }))))),
+    element("thead", {}, element("tr", {}, ...[...LAB_WORDS, ...LAB_SHARES].map(headCell))),
+    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells(row).map((text) => element("td", { text }))))),
   );
   const scroller = element("div", { className: "scroller" }, table);
   scroller.tabIndex = 0;
   scroller.setAttribute("role", "region");
   scroller.setAttribute("aria-label", t("gl.lab"));
-  box.replaceChildren(head, ...(rows.length ? [scroller] : []));
+  box.replaceChildren(element("p", { className: "lead", text: t("gl.labOf", values) }), ...(rows.length ? [scroller] : []));
 }
 
+const groupOf = ({ language, condition, kind }) => `${language} ${condition} ${kind}`;
+
 function headCell(name) {
-  const made = element("th", { text: name.replaceAll("_", " ") });
+  const made = element("th", { text: t(`gl.lab.${name}`) });
   made.scope = "col";
   return made;
 }
 
-function cell(value) {
-  if (typeof value === "number" && !Number.isInteger(value)) return value.toFixed(value < 1 ? 3 : 1);
-  return value === null || value === undefined ? "–" : String(value);
-}
+const percent = (share) => (typeof share === "number" ? `${(100 * share).toFixed(1)} %` : "–");
 
 /** The newest versions; onOpen(version): load one as a draft. */
 export async function drawVersions(list, onOpen) {

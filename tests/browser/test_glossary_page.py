@@ -211,6 +211,17 @@ async def test_an_earlier_version_is_opened_and_used_again(page: Page, desk: Des
     assert (await saved(desk))["terms"] == START["terms"]
 
 
+async def test_a_draft_is_tried_before_it_is_saved(page: Page, desk: Desk) -> None:
+    await page.locator("#terms summary").first.click()
+    await page.get_by_label("Also written as").first.fill("alpaca one")
+    await page.fill("#try-text", "this is alpaca one, over")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#try-status")).to_have_text("1 of 1 lines change.", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#tried del")).to_have_text("alpaca one,")
+    await expect(page.locator("#tried ins")).to_have_text("Alpha-1,")
+    assert "aliases" not in (await saved(desk))["terms"][0]
+
+
 async def test_two_thousand_terms_open_and_are_found(page: Page, desk: Desk) -> None:
     await put(desk, {"terms": [{"canonical": f"Unit-{i}"} for i in range(2_000)]})
     await opened(page, desk)

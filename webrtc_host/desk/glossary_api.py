@@ -245,7 +245,7 @@ class GlossaryApi:
         read_query(request, Query)
         snapshot = self._glossary.snapshot
         return json_response(
-            {"terms": [_shown(entry) for entry in snapshot.entries], VERSION: snapshot.version}
+            {"terms": [shown_term(entry) for entry in snapshot.entries], VERSION: snapshot.version}
         )
 
     @Route(
@@ -355,7 +355,7 @@ def _base_version(request: web.Request) -> int | None:
     return int(found[1])
 
 
-def _shown(entry: Entry) -> dict[str, object]:
+def shown_term(entry: Entry) -> dict[str, object]:
     return {
         "canonical": entry.canonical,
         "display": {"en": entry.display_en, "ko": entry.display_ko},
