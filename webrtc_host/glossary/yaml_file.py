@@ -63,8 +63,14 @@ def parse_yaml(text: str, path: Path | None = None) -> GlossaryList:
 
 def dump(found: GlossaryList) -> str:
     """The list as a file: one key on each line, and short lists in brackets."""
-    style = {"allow_unicode": True, "sort_keys": False, "default_flow_style": None, "width": 100}
-    text: str = yaml.dump(as_dict(found), Dumper=_Dumper, **style)
+    text: str = yaml.dump(
+        as_dict(found),
+        Dumper=_Dumper,
+        allow_unicode=True,
+        sort_keys=False,
+        default_flow_style=None,
+        width=100,
+    )
     return text
 
 
