@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from host_stt.contract import Word
+from host_stt.engines.fake import FakeEngine
+from tests.support.peers import Rig
+from tests.support.speech import padded, say_words
+from tests.webrtc_host.speech.helpers import EngineTranscriber, ListSink, S, blocks_of, script
+from webrtc_host.config import DataConfig, MediaProcessConfig
 from webrtc_host.events import SegmentInterim
 from webrtc_host.glossary.store import Glossary
+from webrtc_host.seams import EventType
+from webrtc_host.services.speech import SpeechService
 from webrtc_host.speech.final_text import FinalText
 from webrtc_host.speech.glossary_stage import GlossaryStage
 from webrtc_host.speech.ids import Ids
@@ -105,3 +112,26 @@ def test_interims_show_the_corrected_text_and_count_their_stable_characters_in_i
         *(("we see", 0), ("we see alpha", 6)),
         *(("we see Alpha-1", 7), ("we see Alpha-1 coming", 14)),
     ]
+
+
+async def test_a_running_service_corrects_what_the_engine_wrote(tmp_path: Path) -> None:
+    spoken = say_words("alpha one proceed to gate seven")
+    speech = SpeechService(MediaProcessConfig(data=DataConfig(dir=tmp_path)))
+    speech.glossary.replace(BODY | {"terms": [*BODY["terms"], {"canonical": "Gate 7"}]})
+    registry = Rig().registry
+    channel = registry.channel(registry.current(), "C01")
+    engine = EngineTranscriber(FakeEngine(script(spoken.words, S // 2)))
+    sink = ListSink()
+    pipeline = speech.make_past_pipeline(channel, sink, channel.coverage.repairing(), engine)
+    pipeline.start()
+    for block in blocks_of(padded(spoken.samples, 0.5, 1.0)):
+        await pipeline.wait_for_space()
+        pipeline.feed(block)
+    await pipeline.close()
+    speech.executor.shutdown()
+    (final_event,) = sink.of(EventType.SEGMENT_FINAL)
+    assert final_event["text"] == "Alpha-1 proceed to Gate 7"
+    assert final_event["raw"] == "alpha one proceed to gate seven"
+    assert [edit["term"] for edit in final_event["edits"]] == ["Alpha-1", "Gate 7"]
+    assert [word["text"] for word in final_event["words"]] == ["Alpha-1", "proceed", "to", "Gate 7"]
+    assert final_event["glossary_version"] == speech.glossary.version
