@@ -3,13 +3,14 @@
   python scripts/evaluate_speech.py --audio DIR --model base
   python scripts/evaluate_speech.py --audio DIR --model /models/base --channels 4 --limit 3
   python scripts/evaluate_speech.py --audio DIR --model /models/base --pipeline --kinds nonspeech
+  python scripts/evaluate_speech.py --audio DIR --model /models/base --pipeline --opus
   python scripts/evaluate_speech.py --noise 60 --model /models/base --pipeline
 
 DIR holds a folder for each language (en/NAME.flac with its words in en/NAME.txt) and nonspeech/ for
 recordings in which nothing is said. Each recording is played over WebRTC at the speed of speech into a
 server that this script starts, or into the one that --server names; --pipeline plays it faster than real
-time through the media server's own pipeline instead. English error rates need whisper-normalizer:
-pip install --no-deps -r bench/requirements.txt.
+time through the media server's own pipeline instead, with --opus after the codec of WebRTC. English error
+rates need whisper-normalizer: pip install --no-deps -r bench/requirements.txt.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ from host_stt_cli.errors import StartError  # noqa: E402
 from host_stt_cli.loadtest.run import Unmeasured  # noqa: E402
 
 GIVEN = "given"
+OPUS_KBPS = 32
+"""What `live` and the load test send."""
 TOKEN_VARIABLE = "HOST_STT_TOKEN"
 
 
@@ -105,7 +108,13 @@ async def _texts(recordings: Sequence[Recording], options: argparse.Namespace) -
             url = stack.enter_context(servers.engine(folder, model, settings))
             await servers.wait_ready(url)
             played = await play_stepped(
-                url, recordings, languages, _say, config=speech, has_interims=not options.no_interims
+                url,
+                recordings,
+                languages,
+                _say,
+                config=speech,
+                has_interims=not options.no_interims,
+                opus_kbps=options.opus,
             )
         else:
             url = options.server or stack.enter_context(servers.server(folder, model, options.set))
@@ -127,6 +136,15 @@ def _options() -> argparse.Namespace:
     add("--model", default="base", help="a model's name or folder, for the server and offline; default base")
     add("--server", metavar="URL", help="a running server with the same model; its token: HOST_STT_TOKEN")
     add("--pipeline", action="store_true", help="no WebRTC: the pipeline alone, faster than real time")
+    add(
+        "--opus",
+        type=int,
+        nargs="?",
+        const=OPUS_KBPS,
+        default=0,
+        metavar="KBPS",
+        help=f"--pipeline gets the audio after Opus, as over WebRTC; default bit rate {OPUS_KBPS} kbit/s",
+    )
     add("--no-interims", action="store_true", help="--pipeline asks for finals alone: faster, later text")
     add("--channels", type=int, default=1, help="recordings played at once; default 1, for two cores")
     add("--language", default=GIVEN, help="what channels are opened with: given (default), auto or a code")
@@ -144,7 +162,8 @@ def _options() -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:
     if options.pipeline:
-        way = "Through the pipeline alone, with the audio's own clock"
+        codec = f", after Opus at {options.opus} kbit/s" if options.opus else ""
+        way = f"Through the pipeline alone, with the audio's own clock{codec}"
     else:
         way = f"Over WebRTC at the speed of speech, {options.channels} at once"
     arguments = [_without_path(word) for word in sys.argv[1:]]

@@ -12,14 +12,12 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from bench.speech.clips import Recording
+from bench.speech.line import heard
 from bench.speech.played import Listener, Played
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest.measures import Arrived
-from host_stt_cli.loadtest.sounds import NOISE_DBFS
 from webrtc_host.events import Event
 from webrtc_host.glossary.entries import PromptTerms
 from webrtc_host.seams import SAMPLES_PER_MS, Block, Transcriber, ms_of
@@ -31,7 +29,6 @@ from webrtc_host.transcript.event_codec import wire_fields
 
 CHANNEL = "C01"
 BLOCK_SAMPLES = SAMPLE_RATE // 10
-LEAD_S, TAIL_S = 1.0, 1.5
 POLL_S = 0.001
 
 
@@ -73,17 +70,20 @@ class SteppedPipeline(ChannelPipeline):
 class Stepper:
     """Plays recordings one after the other, each on a channel of its own."""
 
-    def __init__(self, transcriber: Transcriber, config: SpeechConfig, *, has_interims: bool) -> None:
+    def __init__(
+        self, transcriber: Transcriber, config: SpeechConfig, *, has_interims: bool, opus_kbps: int = 0
+    ) -> None:
+        """opus_kbps: bit rate of the codec that the recordings pass; 0: no codec."""
         limit = config.pipeline.interims_in_flight_max if has_interims else 0
         pipeline = replace(config.pipeline, interims_in_flight_max=limit)
         self._config = config.model_copy(update={"pipeline": pipeline})
         self._transcriber = transcriber
         self._ids = Ids()
+        self._opus_kbps = opus_kbps
 
     async def play(self, recording: Recording, language: str) -> Played:
         """language: a code, or "auto"."""
-        lead, tail = _noise(LEAD_S, seed=1), _noise(TAIL_S, seed=2)
-        samples = np.concatenate([lead, recording.samples, tail])
+        line = heard(recording, self._opus_kbps)
         sink = _Sink()
         pipeline = SteppedPipeline(
             CHANNEL,
@@ -96,24 +96,17 @@ class Stepper:
             self._ids,
             lambda: sink.now_samples / SAMPLE_RATE,
         )
-        for block in _blocks(samples):
+        for block in _blocks(line.samples):
             sink.now_samples = block.end_sample
             await pipeline.step(block)
         await pipeline.end()
-        starts_ms = ms_of(len(lead))
-        return Listener(CHANNEL, sink.arrived).played(recording, starts_ms, len(samples) / SAMPLES_PER_MS)
+        ends_ms = len(line.samples) / SAMPLES_PER_MS
+        return Listener(CHANNEL, sink.arrived).played(recording, ms_of(line.lead_samples), ends_ms)
 
 
 def _blocks(samples: Float32Array) -> Iterator[Block]:
     for start in range(0, len(samples), BLOCK_SAMPLES):
         yield Block(start, samples[start : start + BLOCK_SAMPLES])
-
-
-def _noise(seconds: float, seed: int) -> Float32Array:
-    """What a quiet line sends before and after the recording."""
-    level = 10 ** (NOISE_DBFS / 20)
-    values = np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE)) * level
-    return values.astype(np.float32)
 
 
 async def play_stepped(
@@ -124,12 +117,16 @@ async def play_stepped(
     *,
     config: SpeechConfig | None = None,
     has_interims: bool = False,
+    opus_kbps: int = 0,
 ) -> list[Played]:
-    """What came of each recording. languages: what each one's channel is opened with."""
+    """What came of each recording. languages: what each one's channel is opened with.
+
+    opus_kbps: bit rate of the codec that the recordings pass; 0: no codec.
+    """
     client = EngineClient(TranscriberConfig(url=engine_url))
     await client.start()
     try:
-        stepper = Stepper(client, config or SpeechConfig(), has_interims=has_interims)
+        stepper = Stepper(client, config or SpeechConfig(), has_interims=has_interims, opus_kbps=opus_kbps)
         played = []
         for recording, language in zip(recordings, languages, strict=True):
             played.append(await stepper.play(recording, language))

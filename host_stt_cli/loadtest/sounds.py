@@ -79,12 +79,12 @@ def noise() -> Sound:
     return np.round(rng.standard_normal((NOISE_FRAMES, FRAME)) * level).astype(np.int16)
 
 
-def opus_packets(frames: Sound) -> tuple[bytes, ...]:
-    """One Opus packet for each frame. frames: (n, 960) int16."""
+def opus_packets(frames: Sound, kbps: int = 32) -> tuple[bytes, ...]:
+    """One Opus packet for each frame. frames: (n, 960) int16. kbps: bit rate in kbit/s."""
     encoder = av.CodecContext.create("libopus", "w")
     assert isinstance(encoder, av.AudioCodecContext)
     encoder.sample_rate, encoder.layout, encoder.format = RATE, "mono", "s16"
-    encoder.bit_rate = 32_000
+    encoder.bit_rate = 1000 * kbps
     packets: list[bytes] = []
     for number, piece in enumerate(frames):
         frame = av.AudioFrame.from_ndarray(piece[np.newaxis, :], format="s16", layout="mono")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.speech.clips import recordings_in
+from bench.speech.line import Heard, heard
 from bench.speech.live import LivePlayer
+from bench.speech.noises import noises
 from bench.speech.scoring import errors, time_errors
 from bench.speech.stepped import Stepper, speech_settings
 from host_stt.engines.fake import FakeEngine
@@ -29,6 +32,11 @@ def spoken(folder: Path) -> Path:
     return folder
 
 
+def bounds_of_speech(line: Heard) -> tuple[int, int]:
+    loud = np.flatnonzero(np.abs(line.samples) > 0.02)
+    return int(loud[0]), int(loud[-1])
+
+
 async def test_the_pipeline_alone_gives_the_lines_of_a_recording_on_its_own_time(tmp_path: Path) -> None:
     (recording,) = recordings_in(spoken(tmp_path))
     words = say_words(PHRASE).words
@@ -47,6 +55,25 @@ async def test_without_interims_only_finals_are_asked(tmp_path: Path) -> None:
     engine = EngineTranscriber(FakeEngine(script(say_words(PHRASE).words, S)))
     await Stepper(engine, SpeechConfig(), has_interims=False).play(recording, "en")
     assert [window.priority.is_final for window in engine.windows] == [True]
+
+
+async def test_with_opus_the_channel_hears_the_audio_after_the_codec(tmp_path: Path) -> None:
+    (recording,) = recordings_in(spoken(tmp_path))
+    plain, coded = heard(recording), heard(recording, opus_kbps=32)
+    assert coded.lead_samples == plain.lead_samples == S
+    (begins, ends), (coded_begins, coded_ends) = map(bounds_of_speech, (plain, coded))
+    assert abs(coded_begins - begins) < S // 50 and abs(coded_ends - ends) < S // 50
+    speech = coded.samples[begins:ends]
+    assert not np.array_equal(speech, plain.samples[begins:ends]), "a codec that loses nothing is none"
+    # The codec delays audio by a constant time; the best match over 20 ms must be nearly the same audio.
+    likeness = [np.corrcoef(speech[at:], plain.samples[begins : ends - at])[0, 1] for at in range(S // 50)]
+    assert max(likeness) > 0.9
+
+
+def test_generated_audio_passes_the_codec_too() -> None:
+    (recording,) = noises(1)
+    coded = heard(recording, opus_kbps=24)
+    assert len(coded.samples) - recording.seconds * S >= 2 * S
 
 
 def test_settings_of_speech_are_told_from_those_of_the_engine() -> None:
