@@ -116,6 +116,13 @@ class EngineConfig(BaseModel):
         description="Text alternatives that the search follows at the same time for finals. 5 takes 1.8 "
         "times as long as 1 and, with large models, is not more accurate. Interims always use 1. Default 1.",
     )
+    beam_size_unsure: int = Field(
+        5,
+        ge=1,
+        le=10,
+        description="The same for finals whose greedy text has an average log probability under -0.4: a "
+        "fifth of the speech, and most of what a wider search changes. 1: no wider search. Default 5.",
+    )
     interim_window: WindowForm = Field(
         WindowForm.AUTO,
         description="What interims are padded to: full (30 s, as Whisper was trained) or short (10, 15 or "

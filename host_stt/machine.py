@@ -32,7 +32,7 @@ def decoding_conditions(config: EngineConfig) -> dict[str, str]:
         "device": device.value,
         "gpus": ", ".join(f"{gpu.name} (driver {gpu.driver})" for gpu in gpus),
         "compute_type": resolve_compute_type(device, config.compute_type),
-        "beam_size": str(config.beam_size),
+        "beam_size": f"{config.beam_size}, {config.beam_size_unsure}",
         "windows": f"{config.interim_window}, {config.final_window}",
         "host-stt": __version__,
         "ctranslate2": version("ctranslate2"),

@@ -41,6 +41,7 @@ _SETTINGS = {
     "compute_type",
     "cpu_threads",
     "beam_size",
+    "beam_size_unsure",
     "interim_window",
     "final_window",
     "auto_languages",

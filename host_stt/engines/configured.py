@@ -19,6 +19,7 @@ def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
     history = 0 if model.is_starter else min(_HISTORY_TOKENS, PREVIOUS_TOKENS_MAX - config.terms_tokens)
     options = WhisperOptions(
         beam_size=config.beam_size,
+        beam_size_unsure=config.beam_size_unsure,
         interim_window=settled(config.interim_window, model.path, model.is_starter),
         final_window=settled(config.final_window, model.path, model.is_starter),
         auto_languages=config.auto_languages,

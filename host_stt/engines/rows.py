@@ -40,6 +40,10 @@ SLACK_FRAMES = 250
 themselves.
 """
 BEAM_CAREFUL = 5
+UNSURE_LOGPROB = -0.4
+"""A greedy final with a lower average log probability is decoded with a wider search. Above it, a wider
+search gains next to nothing (docs/explanation/windows.md).
+"""
 TEMPERATURE = 0.4
 """Temperature of the decode by sampling: one step of OpenAI's ladder from 0.2 to 1.0."""
 SAMPLES_DRAWN = 5  # results sampled at that temperature; the likeliest is used, as OpenAI does
@@ -87,6 +91,12 @@ class Row:
     def gets_words(self) -> bool:
         """True for finals and long interims. Alignment takes time, and short interims do not need it."""
         return self.window.priority.is_final or len(self.samples) >= WORDS_SAMPLES_MIN
+
+    @property
+    def may_search_wider(self) -> bool:
+        """True for a greedy final that no guard has rejected yet."""
+        plan = self.plan
+        return self.window.priority.is_final and plan.beam_size == 1 and not plan.is_careful
 
     @property
     def key(self) -> tuple[int, int, int, float, bool]:

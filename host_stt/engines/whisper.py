@@ -35,6 +35,7 @@ from host_stt.engines.rows import (
     FRAMES_FULL,
     SAMPLES_DRAWN,
     SHORTENED_SAMPLES,
+    UNSURE_LOGPROB,
     Decoded,
     Guesses,
     Plan,
@@ -69,6 +70,7 @@ _DENSE = frozenset(
 @dataclass(frozen=True, slots=True)
 class WhisperOptions:
     beam_size: int = 1  # for finals
+    beam_size_unsure: int = 1  # for finals whose greedy text is unsure; 1: no further search
     interim_window: WindowForm = WindowForm.FULL  # full or short; `auto` is resolved before
     final_window: WindowForm = WindowForm.FULL
     auto_languages: tuple[str, ...] = ()
@@ -258,7 +260,9 @@ class WhisperEngine:
     def _decode_group(self, rows: list[Row]) -> list[Decoded]:
         encoded = self._loaded.whisper.encode(self._storage([self._mel(row) for row in rows]))
         languages = self._languages_of(rows, encoded)
-        outputs = self._generate(rows, [code for code, _ in languages], encoded)
+        codes = [code for code, _ in languages]
+        outputs = self._generate(rows, codes, encoded)
+        outputs = self._with_wider_search(rows, codes, encoded, outputs)
         decoded = [
             Decoded(
                 row, self._result_of(row, code, output), code, dict(guesses).get(code, 1.0), guesses=guesses
@@ -266,6 +270,28 @@ class WhisperEngine:
             for row, (code, guesses), output in zip(rows, languages, outputs, strict=True)
         ]
         return self._with_words(decoded, encoded)
+
+    def _with_wider_search(
+        self, rows: list[Row], languages: list[str], encoded: Any, outputs: list[Any]
+    ) -> list[Any]:
+        """The outputs, those of unsure greedy finals replaced by the outputs of a wider search.
+
+        The search uses the same encoded audio, so it costs about as much as the decoding tokens.
+        """
+        beam_size = self._options.beam_size_unsure
+        unsure = [
+            k
+            for k, (row, language) in enumerate(zip(rows, languages, strict=True))
+            if row.may_search_wider
+            and self._result_of(row, language, outputs[k]).avg_logprob < UNSURE_LOGPROB
+        ]
+        if not unsure or beam_size == 1 or self._options.tokens_per_s is not None:
+            return outputs
+        wider = [replace(rows[k], plan=replace(rows[k].plan, beam_size=beam_size)) for k in unsure]
+        chosen = [languages[k] for k in unsure]
+        again = self._generate(wider, chosen, self._rows_of(encoded, unsure, len(rows)))
+        replaced = dict(zip(unsure, again, strict=True))
+        return [replaced.get(k, output) for k, output in enumerate(outputs)]
 
     # --- the glossary -----------------------------------------------------------------------------
 

@@ -377,6 +377,26 @@ def test_the_first_result_is_kept_when_sampling_finds_no_better_one(
     assert answer.end_reason is EndReason.TOKEN_CAP and PHRASE.startswith(answer.text)
 
 
+def test_only_unsure_finals_get_a_wider_search(
+    engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_options", replace(engine._options, beam_size_unsure=5))
+    windows = [*three_windows(), window("d", samples=spoken(), priority=Priority.INTERIM)]
+    engine.decode(windows)
+    assert {beam for _, beam, _ in calls.seen} == {1}, "clear speech is read once"
+    calls.seen.clear()
+    monkeypatch.setattr("host_stt.engines.whisper.UNSURE_LOGPROB", 0.0)
+    unsure = engine.decode(windows)
+    assert sum(rows for rows, beam, _ in calls.seen if beam == 5) == 3, "each final once, no interim"
+    monkeypatch.setattr(engine, "_options", replace(engine._options, beam_size=5))
+    assert [text_and_times(one) for one in engine.decode(windows)] == [text_and_times(one) for one in unsure]
+    monkeypatch.setattr(engine, "_options", replace(engine._options, beam_size=1))
+    calls.seen.clear()
+    monkeypatch.setattr(engine, "_options", replace(engine._options, beam_size_unsure=1))
+    engine.decode(windows)
+    assert {beam for _, beam, _ in calls.seen} == {1}, "the setting turns it off"
+
+
 def test_the_warm_up_clip_is_transcribed(engine: WhisperEngine) -> None:
     warm_up(engine, must_hear=True)
 
