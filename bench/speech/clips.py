@@ -22,7 +22,6 @@ from host_stt_common.languages import read_language
 SUFFIXES = frozenset({".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a"})
 NONSPEECH = "nonspeech"  # name of the folder, and of the kind
 KINDS = {
-    "accent": "read",
     "callsign": "numbers",
     "cmd": "command",
     "conv": "spontaneous",
