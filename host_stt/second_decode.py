@@ -56,7 +56,7 @@ LIVE = Limits(rounds=1, readings=2, samples=15 * SAMPLE_RATE)
 LONG = Limits(rounds=3, readings=6, samples=45 * SAMPLE_RATE)
 """For pieces of recordings, whose text is not needed within a second."""
 LIVE_SAMPLES_MAX = 15 * SAMPLE_RATE
-"""A longer final is not live (live ones have at most 10 s by default) but a piece of an upload."""
+"""A longer final is not live (live ones have 13 s at most by default) but a piece of an upload."""
 
 Deliver = Callable[[Answer], None]
 Submit = Callable[[Window, str, Deliver], None]

@@ -45,7 +45,12 @@ class SpeechAnalysis:
         on_probability, _ = config.endpointing.thresholds(TRAITS[config.vad.detector])
         self._windowing = Windowing(config.windowing, on_probability)
         windowing, endpointing = config.windowing, config.endpointing
-        kept_ms = windowing.window_ms_max * 13 // 10 + endpointing.hangover_ms + endpointing.pre_roll_ms
+        kept_ms = (
+            windowing.context_ms
+            + windowing.window_ms_max * 13 // 10
+            + endpointing.hangover_ms
+            + endpointing.pre_roll_ms
+        )
         backlog_ms = config.pipeline.backlog_ms_max  # one call may bring this much audio
         self._ring = AudioRing((kept_ms + backlog_ms + 2000) * SAMPLES_PER_MS)
 

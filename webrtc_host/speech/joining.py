@@ -161,18 +161,16 @@ def _pace(words: Sequence[Word]) -> float:
 
 
 def _pair_score(a: Word, b: Word, likeness: float, overlap: Overlap) -> float:
-    apart = min(
-        abs(a.start_sample - b.start_sample),
-        abs(a.end_sample - b.end_sample),
-        abs(mid_sample(a) - mid_sample(b)),
-    )
+    at_an_end = min(abs(a.start_sample - b.start_sample), abs(a.end_sample - b.end_sample))
+    apart = min(at_an_end, abs(mid_sample(a) - mid_sample(b)))
     if apart > APART_SAMPLES_MAX:
         return 0.0
     if likeness >= ALIKE:
         # Text outweighs time: times of equal words differ by the errors of both windows.
         return 2.0 * likeness - 0.8 * apart / APART_SAMPLES_MAX
     is_at_edge = _left_margin(a, overlap) < EDGE_SAMPLES or _right_margin(b, overlap) < EDGE_SAMPLES
-    return 0.3 * likeness + 0.1 if is_at_edge and apart <= NEAR_SAMPLES else 0.0
+    # An edge cuts one end of a word; the other end is at the same time in both windows.
+    return 0.3 * likeness + 0.1 if is_at_edge and at_an_end <= NEAR_SAMPLES else 0.0
 
 
 def _left_margin(a: Word, overlap: Overlap) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from host_stt.contract import Priority, Transcript, Word
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.speech.agreement import Agreement
+from webrtc_host.speech.agreement import Agreement, has_times
 from webrtc_host.speech.joining import APART_SAMPLES_MAX, Overlap, join, without_repeated_tail
 from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity, text_of, words_of
@@ -23,6 +23,8 @@ CONTEXT_SAMPLES = 600 * SAMPLES_PER_MS
 """Committed words this close before a window take part in the alignment: its first word may be the end of the
 last committed one.
 """
+BEHIND_SAMPLES = 100 * SAMPLES_PER_MS
+"""A word that ends so long after a sample was spoken after it."""
 TAIL_WORDS = 60
 """Committed words kept, to find them again in an interim that was sent before they were final."""
 
@@ -59,12 +61,23 @@ MergeEvent = Committed | InterimText
 class UtteranceMerge:
     """Takes results of one utterance's windows in any order; returns the text that may be shown."""
 
-    def __init__(self, utterance_id: str, start_sample: int) -> None:
+    def __init__(
+        self, utterance_id: str, start_sample: int, before: Sequence[Word] = (), first_sample: int = 0
+    ) -> None:
+        """before: the newest final words of the utterance before, which windows may contain as context.
+
+        Empty: they are not known. first_sample: where the audio of this utterance begins; if `before` is not
+        known, words that end before it are taken for context. (Times are the worse guide: next to a pause the
+        alignment is wrong by half a second.)
+        """
         self._id = utterance_id
         self._commit_sample = start_sample
         self._waiting: dict[int, tuple[WindowSpec, Transcript | None]] = {}
         self._next_number = 0
-        self._tail: list[Word] = []  # the newest committed words
+        self._first_sample = first_sample
+        self._tail: list[Word] = list(before)  # the newest committed words
+        self._knows_before = bool(before)
+        self._has_words = False  # words of this utterance are committed
         self._held: list[Word] = []  # words of an overlap that wait for the next window
         self._held_end = start_sample  # end of the window that they are from
         self._logprob = 0.0
@@ -89,6 +102,11 @@ class UtteranceMerge:
     @property
     def commit_sample(self) -> int:
         return self._commit_sample
+
+    @property
+    def tail(self) -> Sequence[Word]:
+        """The newest committed words."""
+        return self._tail
 
     @property
     def is_done(self) -> bool:
@@ -123,6 +141,8 @@ class UtteranceMerge:
 
     def _take(self, window: WindowSpec, transcript: Transcript) -> list[MergeEvent]:
         row = self._joined(window, words_of(transcript))
+        if not self._knows_before:
+            row = [word for word in row if self._is_mine(word)]
         self._language = transcript.language
         self._logprob = transcript.avg_logprob
         if window.is_last:
@@ -140,13 +160,20 @@ class UtteranceMerge:
         context = [w for w in self._tail if w.end_sample > window.start_sample - CONTEXT_SAMPLES]
         left = [*context, *self._held]
         if not left:
-            return words
-        overlap = Overlap(window.start_sample, max(self._held_end, window.start_sample, self._agreed_to))
+            return [word for word in words if _is_behind(word, window.context_end_sample)]
+        reread_to = max(self._agreed_to, window.context_end_sample)
+        overlap = Overlap(window.start_sample, max(self._held_end, window.start_sample, reread_to))
         row = join(left, words, overlap, fixed=len(context))
-        if self._agreed_to <= window.start_sample or _is_in(context[-1], words):
+        if reread_to <= window.start_sample or not context or _is_in(context[-1], words):
             return row
-        # The window spells the last word that was committed by agreement otherwise: not a second time.
-        return [word for word in row if mid_sample(word) >= self._agreed_to]
+        # The window spells the last committed word otherwise: not a second time.
+        if self._agreed_to > window.context_end_sample:
+            return [word for word in row if mid_sample(word) >= self._agreed_to]
+        return [word for word in row if _is_behind(word, context[-1].end_sample)]
+
+    def _is_mine(self, word: Word) -> bool:
+        """Whether a word belongs to this utterance, and not to the one before it."""
+        return word.end_sample > self._first_sample
 
     def _skip(self, window: WindowSpec) -> list[MergeEvent]:
         row = without_repeated_tail([*self._tail[-3:], *self._held], self._held_end)[len(self._tail[-3:]) :]
@@ -166,6 +193,7 @@ class UtteranceMerge:
         start = self._commit_sample
         self._commit_sample = max(start, end_sample)
         self._tail = [*self._tail, *words][-TAIL_WORDS:]
+        self._has_words = self._has_words or bool(words)
         self._shown = self._shown[_repeated_head(words, self._shown) :]
         self._is_done = is_last
         return Committed(
@@ -181,14 +209,21 @@ class UtteranceMerge:
         if self._is_done or window.end_sample <= self._shown_to:
             return []
         words = words_of(transcript)
+        if not self._knows_before and window.start_sample < self._first_sample:
+            if not has_times(transcript):
+                return []  # earlier words could be shown a second time
+            words = [word for word in words if self._is_mine(word)]
         # Words before the window's start are not in it; of a word with less than 60 ms in it, nothing is
         # audible.
         audible = window.start_sample + 60 * SAMPLES_PER_MS
         words = words[_repeated_head([w for w in self._tail if w.end_sample > audible], words) :]
+        if self._knows_before and not self._has_words and has_times(transcript):
+            # The context may spell the words of the utterance before otherwise; a pause tells them apart.
+            words = _from(words, self._tail[-1].end_sample)
         if not words:
             return []
         self._language = transcript.language
-        committed_to = self._commit_sample if self._tail else 0
+        committed_to = self._commit_sample if self._has_words else 0
         agreed = self._agreement.feed(transcript, words, window.end_sample, committed_to)
         events: list[MergeEvent] = [self._commit_agreed(agreed, transcript)] if agreed else []
         words = words[len(agreed) :]
@@ -208,6 +243,20 @@ class UtteranceMerge:
         return InterimText(
             self._id, text, stable, self._revision, self._commit_sample, self._shown_to, self._language
         )
+
+
+def _is_behind(word: Word, sample: int) -> bool:
+    """Whether a word ends clearly after `sample`.
+
+    Its start says less: the alignment stretches a word over speech before it that has no words.
+    """
+    return word.end_sample >= sample + BEHIND_SAMPLES
+
+
+def _from(words: list[Word], sample: int) -> list[Word]:
+    """The words from the first one on that ends clearly after `sample`."""
+    first = next((n for n, word in enumerate(words) if _is_behind(word, sample)), len(words))
+    return words[first:]
 
 
 def _is_in(word: Word, words: Sequence[Word]) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from host_stt.contract import BEHIND, EndReason, Priority, Transcript, Window
+from host_stt.contract import BEHIND, EndReason, Priority, Transcript, Window, Word
 from webrtc_host.errors import EngineError
 from webrtc_host.events import EventSink
 from webrtc_host.glossary.entries import PromptTerms
@@ -138,6 +138,7 @@ class WindowRequests:
         self._sent: dict[asyncio.Task[None], _SentWindow] = {}
         self._behind_at_s = float("-inf")  # on the clock: when a final was left for later
         self.counts = WindowCounts()
+        self._last_words: Sequence[Word] = ()  # the newest final words of the last utterance
 
     @property
     def in_flight(self) -> int:
@@ -155,8 +156,10 @@ class WindowRequests:
     def started(self, event: SpeechStarted, age_s: float) -> None:
         """Speech has started. age_s: seconds since its start."""
         context = self._context
+        # While the utterance before has no last result, its words are not known.
+        before = () if self._utterances else self._last_words
         self._utterances[event.utterance_id] = _Utterance(
-            UtteranceMerge(event.utterance_id, event.start_sample),
+            UtteranceMerge(event.utterance_id, event.start_sample, before, event.audio_sample),
             LineWriter(
                 context.channel_id,
                 event.start_sample,
@@ -306,7 +309,7 @@ class WindowRequests:
         if utterance is not None:  # None: an interim came after the last final
             if sent.is_final:
                 utterance.decoded_to[spec.number] = spec.end_sample
-                utterance.unread.read(spec.start_sample, spec.end_sample, transcript.unread)
+                utterance.unread.read(spec.context_end_sample, spec.end_sample, transcript.unread)
             self._write_events(sent, utterance, utterance.merge.feed(spec, transcript))
 
     def _on_early_result(self, sent: _SentWindow, transcript: Transcript) -> None:
@@ -350,6 +353,7 @@ class WindowRequests:
             decoded_to = utterance.decoded_to.get(spec.number - 1, 0)
             self._note_failed(utterance, spec, decoded_to, error)
             self._write_events(sent, utterance, utterance.merge.fail(spec))
+            self._last_words = ()  # the next utterance must not take the words that are missing here
             self._note(max(utterance.start_sample, spec.start_sample), decoded_to)
 
     def _write_events(self, sent: _SentWindow, utterance: _Utterance, events: Sequence[MergeEvent]) -> None:
@@ -365,6 +369,7 @@ class WindowRequests:
                 self._note_first_interim(utterance)
         utterance_id = sent.spec.utterance_id
         if utterance.merge.is_done:
+            self._last_words = utterance.merge.tail
             self._utterances.pop(utterance_id, None)
         else:
             self._commit(utterance_id, utterance.merge.window_commit_sample)

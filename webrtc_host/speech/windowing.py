@@ -12,10 +12,15 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
-from host_stt.contract import Float32Array, Priority
+from host_stt.contract import WINDOW_SAMPLES_MAX, Float32Array, Priority
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechEvent, SpeechStarted
 from webrtc_host.speech.vad import FRAME_SAMPLES
+
+CONTEXT_VOICED_MS_MIN = 350
+"""A sound with less voice than this gets no earlier speech as context: whether it is a word at all is decided
+by figures of its own window (`evidence.py`), and clear speech before it would hide them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class WindowingConfig:
     first_interim_ms: int = 700  # speech needed for the first interim
     interim_interval_ms: int = 700  # speech between two interims; half of it doubles the decoding
     interim_back_ms: int = 200  # an interim begins this much before the commit point
+    context_ms: int = 3000  # speech before a window that is decoded once more, as context
+    context_gap_ms: int = 1500  # an utterance that begins sooner after the last one gets it as context
     early_final_ms: int = 250  # silence after which the last final is decoded ahead of its time; 0: never
     trailing_ms: int = 300  # audio after the end of speech that the window contains
     short_ms: int = 1200  # a shorter final window is extended with the audio around it
@@ -44,6 +51,8 @@ class WindowingConfig:
             ("first_interim_ms", 200, 10_000),
             ("interim_interval_ms", 200, 10_000),
             ("interim_back_ms", 0, 2000),
+            ("context_ms", 0, 10_000),
+            ("context_gap_ms", 0, 10_000),
             ("early_final_ms", 0, 5000),
             ("trailing_ms", 0, 2000),
             ("short_ms", 0, 5000),
@@ -71,6 +80,7 @@ class WindowSpec:
     is_last: bool = False  # the utterance's last final
     voiced_ms: int | None = None  # length of voice that the detector found in it; None: unknown
     is_early: bool = False  # sent in a pause: the last final if no more speech follows
+    context_end_sample: int = 0  # audio before it was in an earlier window, whose text stands
 
     def has_audio_of(self, other: WindowSpec) -> bool:
         """Whether both are the same final, for the engine: the same number and the same audio."""
@@ -86,6 +96,7 @@ class _Utterance:
     start_sample: int  # start of its first window, with pre-roll
     next_start: int  # start of the next final window
     commit_sample: int
+    context_start: int  # windows may reach back to here
     finals: int = 0
     interims: int = 0
     next_interim: int = 0  # the next interim is due when speech reaches this sample
@@ -103,10 +114,11 @@ class Windowing:
         self._on_probability = on_probability
         self._utterance: _Utterance | None = None
         self._floor_sample = 0  # end of speech of the last utterance
+        self._last_start = 0  # start of the last utterance
         # One entry per frame: (start_sample, p). 7 s more than the longest window, for a hangover of up to 5
         # s.
         self._frames: deque[tuple[int, float]] = deque(
-            maxlen=self._samples(config.window_ms_max + 7000) // FRAME_SAMPLES
+            maxlen=self._samples(config.context_ms + config.window_ms_max + 7000) // FRAME_SAMPLES
         )
 
     def feed(self, values: Float32Array, start_sample: int, speech_end_sample: int) -> list[WindowSpec]:
@@ -144,7 +156,12 @@ class Windowing:
                 first = event.start_sample + self._samples(self._config.first_interim_ms)
                 start = event.audio_sample
                 self._utterance = _Utterance(
-                    event.utterance_id, start, next_start=start, commit_sample=start, next_interim=first
+                    event.utterance_id,
+                    start,
+                    next_start=start,
+                    commit_sample=start,
+                    next_interim=first,
+                    context_start=self._context_start(start),
                 )
                 return []
             case SpeechEnded():
@@ -214,6 +231,7 @@ class Windowing:
         else:
             last = self._last_window(utterance, event.end_sample, audio_end_sample)
         self._floor_sample = event.end_sample
+        self._last_start = utterance.start_sample
         return [last]
 
     def _last_window(self, utterance: _Utterance, speech_end: int, audio_end_sample: int) -> WindowSpec:
@@ -248,14 +266,36 @@ class Windowing:
         return WindowSpec(
             utterance.id,
             utterance.finals,
-            start,
+            self._with_context(utterance, start, end),
             end,
             Priority.FINAL,
             next_start,
             speech_end,
             is_last,
             self._voiced_ms(start, end),
+            context_end_sample=start,
         )
+
+    def _context_start(self, start: int) -> int:
+        """How far windows of an utterance that begins at `start` may reach back: into the one before."""
+        is_close = start - self._floor_sample <= self._samples(self._config.context_gap_ms)
+        return self._last_start if self._floor_sample and is_close else start
+
+    def _with_context(self, utterance: _Utterance, start: int, end: int) -> int:
+        """Where a window [start, end) begins with its context: at the quietest place there.
+
+        `start` where there is no earlier speech nearby, and for sounds that are hardly a word.
+        """
+        room = WINDOW_SAMPLES_MAX - (end - start) - self._samples(self._config.context_gap_ms)
+        longest = min(self._samples(self._config.context_ms), room)
+        if longest <= 0 or utterance.context_start >= start:
+            return start
+        if self._voiced_ms(start, end) < CONTEXT_VOICED_MS_MIN:
+            return start
+        # The silence between two utterances is no context: count from the end of the earlier speech.
+        behind = self._floor_sample if start <= utterance.start_sample else start
+        low, high = max(behind - longest, utterance.context_start), behind - longest // 2
+        return self._quietest(low, high) if low < high else low
 
     def _interim(self, utterance: _Utterance, end: int) -> WindowSpec:
         back = self._samples(self._config.interim_back_ms)
@@ -263,10 +303,20 @@ class Windowing:
         # When finals are late (the engine was away), the commit point is far back. An interim still covers no
         # more than a window and an overlap.
         start = max(start, end - self._samples(self._config.window_ms_max) * 13 // 10)
+        context_end, start = start, self._with_context(utterance, start, end)
         number = utterance.interims
         utterance.interims += 1
-        voiced_ms = self._voiced_ms(start, end)
-        return WindowSpec(utterance.id, number, start, end, Priority.INTERIM, end, end, voiced_ms=voiced_ms)
+        return WindowSpec(
+            utterance.id,
+            number,
+            start,
+            end,
+            Priority.INTERIM,
+            end,
+            end,
+            voiced_ms=self._voiced_ms(context_end, end),
+            context_end_sample=context_end,
+        )
 
     def _voiced_ms(self, start: int, end: int) -> int:
         """Length of voice, in ms, that the detector found in [start, end) (samples)."""

@@ -169,6 +169,79 @@ def test_silence_commits_nothing_and_still_ends_the_utterance() -> None:
     assert merge.is_done
 
 
+def test_words_of_the_utterance_before_are_context_and_come_no_second_time() -> None:
+    before = [*at(1.0, "we"), *at(1.5, "are"), *at(2.0, "gathered")]
+    for known in (before, []):  # the utterance before may have no result yet
+        merge = UtteranceMerge("u_2", 3 * S, known, first_sample=int(2.7 * S))
+        heard = [*before, *at(3.0, "to"), *at(3.5, "review")]
+        (shown,) = merge.feed(interim(S, 4 * S), reading(S, 4 * S, heard))
+        assert isinstance(shown, InterimText) and shown.text == "to review"
+        last = replace(windows(0, S, 4 * S, 4 * S, is_last=True), context_end_sample=int(2.7 * S))
+        assert words_of(merge.feed(last, reading(S, 4 * S, heard))) == "to review"
+
+
+def test_a_word_that_the_alignment_puts_into_the_pause_before_it_is_kept() -> None:
+    """Next to a pause the times of words are wrong by half a second."""
+    before = [*at(1.0, "very"), *at(1.5, "pleasant")]
+    merge = UtteranceMerge("u_2", 3 * S, before, first_sample=int(2.7 * S))
+    heard = [*before, *at(1.95, "meeting", 0.6), *at(3.5, "the"), *at(4.0, "results")]
+    last = replace(windows(0, S, 5 * S, 5 * S, is_last=True), context_end_sample=int(2.7 * S))
+    assert words_of(merge.feed(last, reading(S, 5 * S, heard))) == "meeting the results"
+
+
+def test_context_that_an_interim_spells_otherwise_is_not_shown() -> None:
+    before = [*at(1.0, "자,", 0.2), *at(1.4, "이쪽으로"), *at(1.9, "오세요")]
+    merge = UtteranceMerge("u_2", 3 * S, before, first_sample=int(2.7 * S))
+    heard = [*at(1.0, "자", 0.2), *at(1.4, "입적으로"), *at(1.9, "오세요"), *at(2.9, "오늘은")]
+    (shown,) = merge.feed(interim(S, 4 * S, context_end=int(2.7 * S)), reading(S, 4 * S, heard))
+    assert isinstance(shown, InterimText) and shown.text == "오늘은"
+
+
+def test_words_of_an_utterance_with_context_are_final_when_two_interims_agree() -> None:
+    before = at(1.0, "gathered")
+    merge = UtteranceMerge("u_2", 3 * S, before, first_sample=int(2.7 * S))
+    # The first word begins before the detector heard speech, as soft words do.
+    said = [
+        *at(2.75, "this", 0.3),
+        *at(3.2, "pandemic"),
+        *at(3.8, "will"),
+        *at(4.4, "have"),
+        *at(4.9, "left"),
+    ]
+    merge.feed(interim(S, 6 * S), reading(S, 6 * S, [*before, *said]))
+    events = merge.feed(interim(S, 7 * S), reading(S, 7 * S, [*before, *said, *at(5.5, "us")]))
+    assert words_of(events) == "this pandemic will have"
+
+
+def test_a_context_without_times_of_words_shows_nothing() -> None:
+    merge = UtteranceMerge("u_2", 3 * S, first_sample=int(2.7 * S))
+    assert merge.feed(interim(S, 4 * S), reading(S, 4 * S, at(1.0, "are"), with_words=False)) == []
+
+
+def test_a_word_that_the_alignment_stretches_over_the_context_is_kept() -> None:
+    merge = UtteranceMerge("u_1", 0)
+    merge.feed(windows(0, 0, 7 * S, 7 * S), reading(0, 7 * S, [*at(5.0, "pictures"), *at(6.0, "lovely")]))
+    stretched = [Word("characters", 4 * S, 8 * S, 0.9), *at(8.2, "too")]
+    last = replace(windows(1, 4 * S, 9 * S, 9 * S, is_last=True), context_end_sample=7 * S)
+    assert words_of(merge.feed(last, reading(4 * S, 9 * S, stretched))) == "characters too"
+
+
+def test_a_last_word_that_the_context_spells_otherwise_comes_once() -> None:
+    merge = UtteranceMerge("u_1", 0)
+    merge.feed(windows(0, 0, 8 * S, 7 * S), reading(0, 8 * S, at(6.2, "self-too-cruel.", 0.9)))
+    again = [*at(6.2, "too"), *at(6.7, "cruel."), *at(7.6, "Thou")]
+    last = replace(windows(1, 5 * S, 9 * S, 9 * S, is_last=True), context_end_sample=7 * S)
+    assert words_of(merge.feed(last, reading(5 * S, 9 * S, again))) == "Thou"
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 120))
+def test_context_after_real_pauses_costs_no_word_and_doubles_none(seed: int, count: int) -> None:
+    script = spoken(seed, count)
+    engine = FakeEngine(script, EDGE_ERRORS, seed=seed, interim_words=True)
+    assert speak(script, engine, hears_pauses=True).text == texts(script)
+
+
 def test_an_old_interim_does_not_replace_a_newer_one() -> None:
     merge = UtteranceMerge("u_1", 0)
     newer, older = interim(0, 2 * S), interim(0, S)
@@ -206,8 +279,8 @@ def windows(number: int, start: int, end: int, next_start: int, *, is_last: bool
     return WindowSpec("u_1", number, start, end, Priority.FINAL, next_start, end, is_last)
 
 
-def interim(start: int, end: int) -> WindowSpec:
-    return WindowSpec("u_1", 0, start, end, Priority.INTERIM, end, end)
+def interim(start: int, end: int, context_end: int = 0) -> WindowSpec:
+    return WindowSpec("u_1", 0, start, end, Priority.INTERIM, end, end, context_end_sample=context_end)
 
 
 def reading(start: int, end: int, words: Sequence[Word], *, with_words: bool = True) -> Transcript:

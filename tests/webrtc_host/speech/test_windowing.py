@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,11 +38,12 @@ def test_the_finals_of_an_utterance_cover_it_and_overlap_by_a_fifth_to_a_third(
     assert [w.number for w in finals] == list(range(len(finals)))
     assert [w.is_last for w in finals] == [False] * (len(finals) - 1) + [True]
     for window, after in zip(finals, finals[1:], strict=False):
-        length = window.end_sample - window.start_sample
-        overlap = window.end_sample - after.start_sample
+        length = window.end_sample - window.context_end_sample
+        overlap = window.end_sample - after.context_end_sample
         assert 5 * S <= length <= 10 * S
         assert 0.19 * length <= overlap <= 0.31 * length
-        assert after.start_sample == window.next_start_sample
+        assert after.context_end_sample == window.next_start_sample
+        assert 0 < after.context_end_sample - after.start_sample <= 3 * S
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -50,7 +52,7 @@ def test_no_speech_waits_longer_than_a_window_and_a_hangover_to_be_asked(seed: i
     script = talk(seed, seconds)
     outcome = speak(script, FakeEngine(script))
     for window, asked_at in zip(outcome.windows, outcome.asked_at, strict=True):
-        assert asked_at - window.start_sample <= 10 * S + HANGOVER + PRE_ROLL + S
+        assert asked_at - window.context_end_sample <= 10 * S + HANGOVER + PRE_ROLL + S
         assert window.end_sample - window.start_sample <= WINDOW_SAMPLES_MAX
         assert window.end_sample <= asked_at
 
@@ -72,7 +74,7 @@ def test_long_speech_is_cut_in_a_real_pause_and_no_word_is_read_twice() -> None:
     outcome = speak(script, FakeEngine(script), hears_pauses=True)
     cut, last = outcome.finals
     before, after = script[-6].end_sample, script[-5].start_sample
-    assert before < cut.next_start_sample == last.start_sample < cut.end_sample <= after
+    assert before < cut.next_start_sample == last.context_end_sample < cut.end_sample <= after
     assert outcome.text == " ".join(word.text for word in script)
     assert last.is_last and not cut.is_last
 
@@ -105,15 +107,58 @@ def test_an_interim_begins_a_little_before_the_commit_point() -> None:
     script = talk(1, 30)
     outcome = speak(script, FakeEngine(script))
     commit = outcome.finals[0].next_start_sample
-    later = [w for w in outcome.windows if w.priority is Priority.INTERIM and w.start_sample > 2 * S]
-    assert later[0].start_sample == commit - 200 * MS
+    later = [w for w in outcome.windows if w.priority is Priority.INTERIM and w.context_end_sample > 2 * S]
+    assert later[0].context_end_sample == commit - 200 * MS
 
 
 def test_when_finals_lag_an_interim_stays_bounded() -> None:
     script = talk(2, 60)
     outcome = speak(script, FakeEngine(script), delay=20)
     for window in outcome.windows:
-        assert window.end_sample - window.start_sample <= 13 * S
+        assert window.end_sample - window.context_end_sample <= 13 * S
+        assert window.end_sample - window.start_sample <= 16 * S
+
+
+def test_a_window_has_earlier_speech_as_context_from_a_pause_on() -> None:
+    script = script_of("a b c d e f g h i j k l m n o p q r s t u v w x y z " * 2, S, pause_ms=200)
+    outcome = speak(script, FakeEngine(script))
+    later = [w for w in outcome.windows if w.context_end_sample > w.start_sample]
+    assert {w.priority for w in later} == {Priority.INTERIM, Priority.FINAL}
+    for window in later:
+        assert not any(w.start_sample < window.start_sample < w.end_sample for w in script)
+    (first, *_) = outcome.finals
+    assert first.start_sample == first.context_end_sample, "nothing was said before it"
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "voiced_ms", "reaches_back"), [(900, 600, 1), (2100, 600, 0), (900, 200, 0)]
+)
+def test_an_utterance_soon_after_another_has_it_as_context(
+    gap_ms: int, voiced_ms: int, reaches_back: int
+) -> None:
+    """A sound that is hardly a word is judged by itself."""
+    windowing = Windowing(WindowingConfig())
+    ends, start = 4 * S, 4 * S + gap_ms * MS
+    end = start + voiced_ms * MS
+    windowing.on_speech(SpeechStarted("u_1", S, S - 300 * MS), 2 * S)
+    values = [1.0 if S <= at < ends or start <= at < end else 0.0 for at in range(0, end + S, 512)]
+    windowing.feed(np.array(values[: start // 512], np.float32), 0, ends)
+    windowing.on_speech(SpeechEnded("u_1", S, ends, Rule.HANGOVER), start - 400 * MS)
+    windowing.on_speech(SpeechStarted("u_2", start, start - 300 * MS), start + 100 * MS)
+    windowing.feed(np.array(values[start // 512 :], np.float32), start // 512 * 512, end)
+    (window,) = windowing.on_speech(SpeechEnded("u_2", start, end, Rule.HANGOVER), end + 500 * MS)
+    assert (window.start_sample < ends) == bool(reaches_back)
+    assert window.context_end_sample >= ends
+
+
+def test_no_window_is_longer_than_whisper_takes() -> None:
+    config = WindowingConfig(
+        window_ms_max=22_000, window_ms_min=20_000, pause_after_ms=25_000, context_ms=10_000
+    )
+    script = talk(3, 70)
+    windows = speak(script, FakeEngine(script), config).windows
+    assert max(w.end_sample - w.start_sample for w in windows) > 25 * S
+    assert all(w.end_sample - w.start_sample <= WINDOW_SAMPLES_MAX for w in windows)
 
 
 def test_a_very_short_utterance_is_widened_with_the_audio_around_it() -> None:
