@@ -75,7 +75,8 @@ class Stepper:
     ) -> None:
         """opus_kbps: bit rate of the codec that the recordings pass; 0: no codec."""
         limit = config.pipeline.interims_in_flight_max if has_interims else 0
-        pipeline = replace(config.pipeline, interims_in_flight_max=limit)
+        # A decode takes as long as the machine needs, without an effect on the text.
+        pipeline = replace(config.pipeline, interims_in_flight_max=limit, interim_deadline_ms=60_000)
         self._config = config.model_copy(update={"pipeline": pipeline})
         self._transcriber = transcriber
         self._ids = Ids()
