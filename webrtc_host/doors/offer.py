@@ -124,6 +124,8 @@ class OfferDoor:
         self._peers[connection.id] = peer
         self._note(request, connection, peer.mids.values())
         token = self._tokens.give(connection, resumed.claim)
+        if connection.id not in self._registry.connections:  # it ended during the negotiation
+            self._closed(connection)
         return self._response(answer, peer, connection, token, resumed.fields())
 
     @staticmethod

@@ -15,6 +15,7 @@ from tests.support.polling import until
 from tests.webrtc_host.doors.test_offer_peer import World, fed, has_received, hum
 from webrtc_host.config import MediaConfig
 from webrtc_host.seams import EventType
+from webrtc_host.transport.peer import Peer
 
 pytestmark = pytest.mark.peer
 
@@ -28,6 +29,28 @@ async def world(aiohttp_client: Any) -> AsyncIterator[World]:
 
 def reasons(world: World, answer: dict[str, Any]) -> list[str]:
     return [event["reason"] for event in world.log(answer).of(EventType.CHANNEL_CLOSED)]
+
+
+async def test_the_token_of_a_connection_that_ended_during_its_negotiation_expires(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.start(MediaConfig(resume_s=0.0))
+    answer_offer = Peer.answer
+
+    async def ended_at_once(peer: Peer, *arguments: Any) -> str:
+        answer = await answer_offer(peer, *arguments)
+        await peer.end("stopped")  # as a session that is ended in this moment
+        return answer
+
+    monkeypatch.setattr(Peer, "answer", ended_at_once)
+    offer = await Client([hum()]).offer()
+    async with world.http.post("/offer", json=offer) as response:
+        first = await response.json()
+    monkeypatch.setattr(Peer, "answer", answer_offer)
+    async with world.http.get(f"/offer/{first['connection']}") as response:
+        assert response.status == 404
+    _, second = await world.connect(hum(), resume=first["resume"])
+    assert (second["resumed"], second["resume_refused"]) == (False, "expired")
 
 
 class SlowToClose:
