@@ -43,8 +43,9 @@ async def test_the_token_of_a_connection_that_ended_during_its_negotiation_expir
         return answer
 
     monkeypatch.setattr(Peer, "answer", ended_at_once)
-    offer = await Client([hum()]).offer()
-    async with world.http.post("/offer", json=offer) as response:
+    client = Client([hum()])
+    world.clients.append(client)
+    async with world.http.post("/offer", json=await client.offer()) as response:
         first = await response.json()
     monkeypatch.setattr(Peer, "answer", answer_offer)
     async with world.http.get(f"/offer/{first['connection']}") as response:
