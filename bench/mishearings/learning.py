@@ -2,7 +2,8 @@
 
 Pure. For each term that the text stage missed, the words in front of its number are proposed, if half of
 their letters are those of the name. A proposal that fits two names, or that is a spelling of a term, is
-dropped. `host-stt glossary train` proposes in a similar way; a person accepts.
+dropped, and names of people are not learnt: 김인주 is another person than 김민준. `host-stt glossary train`
+proposes in a similar way; a person accepts.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import replace
 from bench.mishearings.scoring import HALF, Kind, Outcome, likeness_of, names_of, number_of, pieces_of
 from webrtc_host.glossary.entries import Entry
 from webrtc_host.glossary.hangul import jamo_of
+from webrtc_host.glossary.index import PERSON
 from webrtc_host.glossary.normalise import key_of, tokens_of
 
 LETTERS_MIN = 4
@@ -28,7 +30,7 @@ def learn(outcomes: Iterable[Outcome], entries: Sequence[Entry]) -> Heard:
     found: dict[str, set[str]] = defaultdict(set)
     for outcome in outcomes:
         for name, kind in outcome.missed:
-            if kind in (Kind.NEAR, Kind.FAR):
+            if kind in (Kind.NEAR, Kind.FAR) and by_name[name].kind != PERSON:
                 piece = _nearest(outcome.row.wrote, by_name[name])
                 if piece and piece not in known and len(jamo_of(piece)) >= LETTERS_MIN:
                     found[_base(name)].add(piece)

@@ -149,7 +149,8 @@ class Outcome:
 def play(row: Row, index: Index, by_name: dict[str, Entry]) -> Outcome:
     corrected = correct(row.wrote, row.words, index, frozenset(range(len(index.entries))), row.language)
     wrong = [edit.term for edit in corrected.edits if edit.term not in row.terms]
-    found, missed = [], []
+    found: list[tuple[str, Kind]] = []
+    missed: list[tuple[str, Kind]] = []
     for name in row.terms:
         shown = by_name[name].shown(row.language)
         kind = kind_of(row, by_name[name])

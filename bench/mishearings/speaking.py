@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, resample_poly, sosfilt
 
 from bench.mishearings.phrases import CALL_SIGNS, ENGLISH_DIGITS, LOAN_DIGITS
+from host_stt_cli.glossary_lab.korean_sounds import english_sounds
 
 Audio = NDArray[np.float32]
 RATE = 16_000
@@ -27,7 +29,7 @@ CONDITIONS = {
 }
 VOICES = {
     "en": (*["hibari heart"] * 5, "espeak en-us+m3", "espeak en-gb", "espeak en-us+f2"),
-    "ko": ("hibari-mixed heart", "hibari-mixed heart", "hibari-mixed heart", "hibari-ko heart", "espeak ko"),
+    "ko": (*["hibari-sounds heart"] * 9, "hibari-mixed heart", "hibari-ko heart", "espeak ko"),
 }
 
 
@@ -39,8 +41,7 @@ def speak(text: str, voice: str, speed: float) -> Audio:
     elif engine == "hibari":
         audio, rate = _hibari()(text, speed=speed), 24_000
     else:
-        is_mixed = engine == "hibari-mixed"
-        phonemes = _mixed_phonemes(text) if is_mixed else _english_phonemes(text) + "."
+        phonemes = _PHONEMES[engine](text)
         audio, rate = _hibari().from_phonemes(phonemes, speed=speed), 24_000
     at_16k = resample_poly(np.asarray(audio, dtype=np.float64), RATE, rate)
     at_16k *= 0.5 / (np.abs(at_16k).max() + 1e-9)
@@ -74,7 +75,7 @@ def _mu_law(audio: NDArray[np.float64]) -> Audio:
 
 @cache
 def _hibari() -> Any:
-    from hibari import Hibari  # only here: this module can be imported without it
+    from hibari import Hibari  # type: ignore[import-not-found]  # only here: it is not always installed
 
     return Hibari()
 
@@ -94,14 +95,14 @@ def _english_phonemes(korean: str) -> str:
     return phonemes
 
 
-def _mixed_phonemes(korean: str) -> str:
-    """Like `_english_phonemes`, with call signs and their English numbers as an English speaker says them."""
+def _with_signs(korean: str, others: Callable[[str], str]) -> str:
+    """Call signs and their English numbers as an English speaker says them; `others` speaks the rest."""
     parts: list[str] = []
     at = 0
     for match in _SIGN.finditer(korean):
-        parts += [_english_phonemes(korean[at : match.start()]), *map(_spoken, match.groups(""))]
+        parts += [others(korean[at : match.start()]), *map(_spoken, match.groups(""))]
         at = match.end()
-    parts.append(_english_phonemes(korean[at:]))
+    parts.append(others(korean[at:]))
     return " ".join(part for part in parts if part) + "."
 
 
@@ -110,6 +111,12 @@ def _spoken(hangul: str) -> str:
     return str(phonemes).rstrip(".")
 
 
+_PHONEMES: dict[str, Callable[[str], str]] = {
+    "hibari-ko": lambda text: _english_phonemes(text) + ".",
+    "hibari-mixed": lambda text: _with_signs(text, _english_phonemes),
+    "hibari-sounds": lambda text: _with_signs(text, english_sounds),
+}
+"""The ways in which the English voice speaks Korean."""
 _LOANS = dict(zip(LOAN_DIGITS, ENGLISH_DIGITS, strict=True))
 _ENGLISH = {korean: english for english, korean in CALL_SIGNS.items()} | _LOANS
 _SIGN = re.compile(f"({'|'.join(CALL_SIGNS.values())})(?: ?({'|'.join(_LOANS)}))?")
