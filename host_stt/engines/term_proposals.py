@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -86,8 +87,12 @@ def proposals(plain: Sequence[str], prompted: Sequence[str], keys: frozenset[str
     matcher = SequenceMatcher(None, [key_of(w) for w in plain], [key_of(w) for w in prompted], autojunk=False)
     opcodes = matcher.get_opcodes()
     proposed = []
+    written = Counter(_term_key(prompted[one.first : one.end]) for one in found)
+    heard = Counter(_term_key(plain[one.first : one.end]) for one in known)
     for place in found:
         words = tuple(prompted[place.first : place.end])
+        if heard[_term_key(words)] >= written[_term_key(words)]:
+            continue  # the plain text has it, at another place of this rough comparison
         likely = _place_in_plain(place, opcodes, plain, prompted)
         key = _term_key(words)
         if any(_term_key(plain[one.first : one.end]) == key and one.touches(likely) for one in known):

@@ -14,6 +14,7 @@ from host_stt_cli.glossary_lab.scoring import Score, Spellings, add
 from host_stt_cli.glossary_lab.stages import Correct, Stage, prompt_terms
 from webrtc_host.glossary.entries import Snapshot
 
+HIBARI, RECORDING = "hibari", "recording"
 Group = tuple[str, str, str]
 """Language, condition and kind."""
 COLUMNS = ("clips", "terms", "recall", "canonical", "precision", "false_insertions", "error_rate")
@@ -79,14 +80,21 @@ def _count(
     said: Sequence[str],
     text: str,
 ) -> None:
-    group = (clip.language, clip.condition, clip.kind)
-    add(scores[group, stage], spellings, clip.language, clip.text, said, text)
+    kinds = [clip.kind, f"with terms, {_voice_kind(clip)}"] if said and clip.voice else [clip.kind]
+    for kind in kinds:
+        group = (clip.language, clip.condition, kind)
+        add(scores[group, stage], spellings, clip.language, clip.text, said, text)
     found = spellings.in_text(text)
     for term in {*said, *found}:
         row = per_term.setdefault(term, {"said": 0, "found": defaultdict(int), "invented": defaultdict(int)})
         row["said"] += stage is Stage.NONE and term in said
         row["found"][stage] += term in said and term in found
         row["invented"][stage] += term not in said
+
+
+def _voice_kind(clip: Clip) -> str:
+    """The kind of voice: each has its own row, because formant voices are much harder than natural ones."""
+    return {HIBARI: "natural voice", RECORDING: "recording"}.get(clip.voice, "formant voice")
 
 
 def _rows(scores: dict[tuple[Group, Stage], Score]) -> Iterator[dict[str, Any]]:

@@ -63,6 +63,11 @@ def test_a_term_that_is_there_once_is_proposed_where_it_is_missing() -> None:
     assert first_places(plain, "Alpha 1, stand by. Alpha 1, go ahead.") == [("All far one,", "Alpha 1,")]
 
 
+def test_a_term_that_the_plain_text_has_elsewhere_is_not_written_twice() -> None:
+    plain = "go ahead to the gate and wait there, Alpha 1"
+    assert first_places(plain, "Alpha 1, go ahead to the gate") == []
+
+
 def test_a_list_of_terms_is_not_speech() -> None:
     listed = "Alpha 1, Medic 9, Blue 3, Alpha 1, Medic 9, Blue 3"
     assert proposals("we have smoke".split(), listed.split(), keys_of_terms(TERMS)) == []
