@@ -28,7 +28,7 @@ English clips, clean and radio at 10 dB, 40 terms (2026-11-30): of 54 proposals 
 this line, of 13 that were not said none."""
 LOSS_OF_INSERTION_MAX = 10.0
 """For a term where the plain text has no words at all; there is nothing to compare its sound with."""
-LOSS_PER_LOST_WORD = 4.0
+LOSS_PER_LOST_WORD = 6.0
 """Added for each word that a term replaces beyond its own number of words. Fewer words are always more
 probable, so without it a term would swallow its neighbours."""
 
@@ -66,11 +66,16 @@ def _accepted(words: list[str], proposed: Sequence[Proposal], score: Score) -> l
     tries = [(proposal, place) for proposal in proposed for place in proposal.ranges]
     texts = [" ".join(replaced(words, place, proposal.words)) for proposal, place in tries]
     plain, *scores = score([" ".join(words), *texts])
+    logprobs = iter(scores)
     found = []
-    for (proposal, place), logprob in zip(tries, scores, strict=True):
-        loss = plain - logprob + LOSS_PER_LOST_WORD * _lost_words(proposal, place)
-        excess = loss - _loss_max(words[place.first : place.end], proposal.words)
-        found.append(Accepted(place, proposal.words, excess))
+    for proposal in proposed:
+        ranges = []
+        for place in proposal.ranges:
+            loss = plain - next(logprobs) + LOSS_PER_LOST_WORD * _lost_words(proposal, place)
+            excess = loss - _loss_max(words[place.first : place.end], proposal.words)
+            ranges.append(Accepted(place, proposal.words, excess))
+        # The likeliest range, if it is good enough: a wider one gains by the word that it removes.
+        found.append(ranges[0] if ranges[0].excess <= 0 else min(ranges, key=lambda one: one.excess))
     accepted: list[Accepted] = []
     for one in sorted(found, key=lambda one: one.excess):
         is_taken = any(one.place.touches(other.place) or one.words == other.words for other in accepted)

@@ -52,7 +52,7 @@ def test_a_term_that_sounds_different_may_cost_less() -> None:
 
 
 def test_a_term_does_not_swallow_the_next_word() -> None:
-    losses = {"Tango 4, radio": 0.0, "Tango 4 track": -3.0}
+    losses = {"Tango 4, radio": 3.0, "Tango 4 track": -12.0}
     text = checked("Hango 4, radio track.", "Tango 4, Radio Track", losses)
     assert text == "Tango 4, radio track."
 
