@@ -7,10 +7,10 @@ only where its number is that of the canonical form: 서울병원 has no number,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 
 from webrtc_host.glossary.entries import Entry
 from webrtc_host.glossary.hangul import LETTER_NAMES
@@ -18,6 +18,8 @@ from webrtc_host.glossary.normalise import Script, Tokens, key_of, tokens_of
 from webrtc_host.glossary.number_words import digits_of, readings_at
 from webrtc_host.glossary.numbers import NUMBER_MAX, english_readings, korean_readings
 
+SPELLINGS_KEPT = 65_536
+"""Spellings that stay taken apart, so that a change of a few terms among 2,000 is used quickly."""
 LETTERS_MAX = 4
 """A base of so many capital letters may be spelled: KP is "kilo papa" and 케이피."""
 
@@ -45,7 +47,7 @@ class Form:
 
 def forms_of(term: int, entry: Entry) -> Iterator[Form]:
     """Every spelling of the entry. The same base and number is given once, with its best evidence."""
-    number, bases = _number_of(entry)
+    number, bases = _number_of(entry.canonical, entry.display_en)
     seen: set[tuple[str, str | None]] = set()
     said = _said(number)
     for text, listed in _spellings(entry):
@@ -54,12 +56,15 @@ def forms_of(term: int, entry: Entry) -> Iterator[Form]:
         for base, value in _split(text, number):
             if base and (base, value) not in seen:
                 seen.add((base, value))
-                yield Form(term, base, value, listed, key_of(text))
+                yield Form(term, base, value, listed, _key_of(text))
     for base in bases:
         for spelled in (*_spelled(base), *_NATO_SPELLINGS.get(base.casefold(), ())):
             if (spelled, number) not in seen:
                 seen.add((spelled, number))
                 yield Form(term, spelled, number, Listed.SPELLED, "")
+
+
+_key_of = lru_cache(SPELLINGS_KEPT)(key_of)
 
 
 @cache
@@ -86,17 +91,19 @@ def _spellings(entry: Entry) -> Iterator[tuple[str, Listed]]:
         yield text, Listed.SOUNDS_LIKE
 
 
-def _number_of(entry: Entry) -> tuple[str | None, tuple[str, ...]]:
+@lru_cache(SPELLINGS_KEPT)
+def _number_of(canonical: str, display: str) -> tuple[str | None, tuple[str, ...]]:
     """The number at the end of the canonical form or of a display, and the bases in front of it."""
-    for text in (entry.canonical, entry.display_en):
+    for text in (canonical, display):
         tokens = tokens_of(text)
         if len(tokens) > 1 and tokens[len(tokens) - 1].script is Script.DIGIT:
             number = digits_of(tokens[len(tokens) - 1].key)
             return number, (text[: tokens[len(tokens) - 1].start].strip(" -_"),)
-    return None, (entry.canonical,)
+    return None, (canonical,)
 
 
-def _split(text: str, number: str | None) -> Iterable[tuple[str, str | None]]:
+@lru_cache(SPELLINGS_KEPT)
+def _split(text: str, number: str | None) -> tuple[tuple[str, str | None], ...]:
     tokens = tokens_of(text)
     if number is not None:
         for base in _bases_before(tokens, number):

@@ -6,11 +6,13 @@ editors who start from the same version cannot overwrite each other (`base_versi
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,8 +165,9 @@ class Glossary:
 
     def _read_file(self, path: Path) -> None:
         self._read = _signature(path)
-        found = read_file(path)
-        version, current = self._make(found, BY_FILE)
+        with _without_collector():
+            found = read_file(path)
+            version, current = self._make(found, BY_FILE)
         self._use(version, current, _text_of(path, found))
 
     def _take_editors_change(self) -> None:
@@ -197,6 +200,22 @@ class Glossary:
         self._now = current
         self.trouble = None
         logger.info("glossary version %s in use: %s terms", version.version, version.terms)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the garbage collector for the 0.2 s that a list of 2,000 terms takes.
+
+    It would walk all objects of the process several times meanwhile: 300 ms of processor time in place of
+    150 (2 virtual cores, 2026-11-30). Nothing here makes a reference cycle.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _signature(path: Path) -> _Signature | None:
