@@ -154,7 +154,7 @@ class EngineConfig(BaseModel):
         TermsUse.AUTO,
         description="How glossary terms are used. checked: finals are decoded without them, a second decode "
         "with them in the prompt proposes terms, and only those that the audio supports are written; "
-        "interims get none. A final takes up to twice as long. prompt: they are in the prompt of every "
+        "interims get none. A final takes about 2.5 times as long. prompt: they are in the prompt of every "
         "decode, which finds as many terms but also writes some that were not said and disturbs other "
         "words. off: not used. auto: checked, but prompt with the starter model, which was trained for "
         "it. Default auto.",
