@@ -115,10 +115,10 @@ def _reason_against(
     entry: Entry, text: str, language: str, owners: dict[str, str], is_common: IsCommon
 ) -> str:
     key = key_of(text)
-    if key in owners:
-        return f"it is a spelling of {owners[key]}"
     if key in {key_of(word) for word in entry.never}:
         return "it is in the term's list `never`"
+    if key in owners:
+        return f"it is a spelling of {owners[key]}"
     if is_common(key) or all(is_common(key_of(word)) or word.isdigit() for word in text.split()):
         return "it consists of ordinary words"
     if likeness(text.split(), entry.shown(language).split()) < LIKENESS_MIN:
