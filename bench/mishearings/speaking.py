@@ -70,8 +70,7 @@ def _mu_law(audio: NDArray[np.float64]) -> Audio:
     low = np.clip(low / (np.abs(low).max() + 1e-9), -1, 1)
     coded = np.round(np.sign(low) * np.log1p(255 * np.abs(low)) / np.log(256) * 127) / 127
     decoded = np.sign(coded) * (256 ** np.abs(coded) - 1) / 255
-    audio: Audio = (0.5 * resample_poly(decoded, 2, 1)).astype(np.float32)
-    return audio
+    return np.asarray(0.5 * resample_poly(decoded, 2, 1), dtype=np.float32)
 
 
 @cache
