@@ -125,6 +125,10 @@ class SpeechService:
         busy_max = self._config.speech.pipeline.early_finals_busy_max
         return self.engine.is_connected and self.engine.unanswered <= busy_max
 
+    def has_idle_engine(self) -> bool:
+        """Whether no window of any channel waits for the engine, so that a longer window delays no other."""
+        return self.engine.is_connected and self.engine.unanswered == 0
+
     def engine_statistics(self) -> dict[str, float]:
         figures = self.engine.statistics()
         names = ("is_connected", "waiting", "in_flight", "answered", "shed", "failed", "retried", "resent")
@@ -193,6 +197,7 @@ class _CountedPipeline(ChannelPipeline):
             notes=notes,
             stages=service.stages,
             has_free_engine=service.has_free_engine,
+            has_idle_engine=service.has_idle_engine,
             can_read_later=lambda: service.reads_later and channel.is_archived,
         )
         self._service = service

@@ -84,13 +84,15 @@ class ChannelPipeline:
         notes: CoverageNotes | None = None,
         stages: Sequence[TextStage] = (),
         has_free_engine: Callable[[], bool] = lambda: True,
+        has_idle_engine: Callable[[], bool] = lambda: True,
         can_read_later: Callable[[], bool] = lambda: False,
     ) -> None:
         """executor: threads for the VAD; None: the loop's default ones. stages: change the text of finals.
 
         engine_channel: the channel's name in requests to the engine; None: channel_id. It must differ between
         sessions, because an interim replaces an older one with the same name. notes: gets the coverage.
-        has_free_engine: early finals are sent only while it returns True. can_read_later: whether recovery
+        has_free_engine: early finals are sent only while it returns True. has_idle_engine: windows have earlier
+        speech as context only while it returns True; called in any thread. can_read_later: whether recovery
         can decode the channel's audio later; then a final does not wait longer than live_lag_ms_max.
         """
         self._channel_id = channel_id
@@ -102,7 +104,7 @@ class ChannelPipeline:
         self._notes = notes
         self._silence_to = 0  # audio before it is in an utterance, or was reported as silence
         self._intake = Intake(channel_id, pipeline.backlog_ms_max, pipeline.batch_ms, notes)
-        self._analysis = SpeechAnalysis(config, ids.utterance)
+        self._analysis = SpeechAnalysis(config, ids.utterance, has_idle_engine)
         self._language = LanguageLock(config.language, language)
         self._requests = WindowRequests(
             ChannelContext(

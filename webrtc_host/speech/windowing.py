@@ -10,6 +10,7 @@ Explanation: docs/explanation/windows.md.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from host_stt.contract import WINDOW_SAMPLES_MAX, Float32Array, Priority
@@ -108,9 +109,18 @@ class _Utterance:
 class Windowing:
     """The windows of one channel. Pass probabilities before the speech events that they caused."""
 
-    def __init__(self, config: WindowingConfig, on_probability: float = 0.5) -> None:
-        """on_probability: a frame with this probability of speech or more counts as voice."""
+    def __init__(
+        self,
+        config: WindowingConfig,
+        on_probability: float = 0.5,
+        has_idle_engine: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """on_probability: a frame with this probability of speech or more counts as voice.
+
+        has_idle_engine: while it returns False, windows get no context, so that they take less decoding.
+        """
         self._config = config
+        self._has_idle_engine = has_idle_engine
         self._on_probability = on_probability
         self._utterance: _Utterance | None = None
         self._floor_sample = 0  # end of speech of the last utterance
@@ -284,11 +294,12 @@ class Windowing:
     def _with_context(self, utterance: _Utterance, start: int, end: int) -> int:
         """Where a window [start, end) begins with its context: at the quietest place there.
 
-        `start` where there is no earlier speech nearby, and for sounds that are hardly a word.
+        `start` where there is no earlier speech nearby, for sounds that are hardly a word, and while the
+        engine is busy: then the delay of all channels counts more than the last point of accuracy.
         """
         room = WINDOW_SAMPLES_MAX - (end - start) - self._samples(self._config.context_gap_ms)
         longest = min(self._samples(self._config.context_ms), room)
-        if longest <= 0 or utterance.context_start >= start:
+        if longest <= 0 or utterance.context_start >= start or not self._has_idle_engine():
             return start
         if self._voiced_ms(start, end) < CONTEXT_VOICED_MS_MIN:
             return start

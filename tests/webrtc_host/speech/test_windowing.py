@@ -131,13 +131,15 @@ def test_a_window_has_earlier_speech_as_context_from_a_pause_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gap_ms", "voiced_ms", "reaches_back"), [(900, 600, 1), (2100, 600, 0), (900, 200, 0)]
+    ("gap_ms", "voiced_ms", "is_idle", "reaches_back"),
+    [(900, 600, True, True), (2100, 600, True, False), (900, 200, True, False), (900, 600, False, False)],
+    ids=["soon", "later", "hardly a word", "busy engine"],
 )
 def test_an_utterance_soon_after_another_has_it_as_context(
-    gap_ms: int, voiced_ms: int, reaches_back: int
+    gap_ms: int, voiced_ms: int, is_idle: bool, reaches_back: bool
 ) -> None:
-    """A sound that is hardly a word is judged by itself."""
-    windowing = Windowing(WindowingConfig())
+    """A sound that is hardly a word is judged by itself. A busy engine gets no context to decode."""
+    windowing = Windowing(WindowingConfig(), has_idle_engine=lambda: is_idle)
     ends, start = 4 * S, 4 * S + gap_ms * MS
     end = start + voiced_ms * MS
     windowing.on_speech(SpeechStarted("u_1", S, S - 300 * MS), 2 * S)
@@ -147,7 +149,7 @@ def test_an_utterance_soon_after_another_has_it_as_context(
     windowing.on_speech(SpeechStarted("u_2", start, start - 300 * MS), start + 100 * MS)
     windowing.feed(np.array(values[start // 512 :], np.float32), start // 512 * 512, end)
     (window,) = windowing.on_speech(SpeechEnded("u_2", start, end, Rule.HANGOVER), end + 500 * MS)
-    assert (window.start_sample < ends) == bool(reaches_back)
+    assert (window.start_sample < ends) == reaches_back
     assert window.context_end_sample >= ends
 
 
