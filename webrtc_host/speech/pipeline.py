@@ -91,9 +91,10 @@ class ChannelPipeline:
 
         engine_channel: the channel's name in requests to the engine; None: channel_id. It must differ between
         sessions, because an interim replaces an older one with the same name. notes: gets the coverage.
-        has_free_engine: early finals are sent only while it returns True. has_idle_engine: windows have earlier
-        speech as context only while it returns True; called in any thread. can_read_later: whether recovery
-        can decode the channel's audio later; then a final does not wait longer than live_lag_ms_max.
+        has_free_engine: early finals are sent only while it returns True. has_idle_engine: windows have
+        earlier speech as context only while it returns True; called in any thread. can_read_later: whether
+        recovery can decode the channel's audio later; then a final does not wait longer than
+        live_lag_ms_max.
         """
         self._channel_id = channel_id
         self._config = config

@@ -145,8 +145,10 @@ WARM_UP_FRAMES = 8
 """Frames of silence (256 ms) that a new Silero processes before the first audio."""
 
 
-RESET_AFTER_FRAMES, RESET_EVERY_FRAMES = 31, 93
-"""After 1 s without speech, and then every 3 s, Silero starts again with a new state."""
+RESET_EVERY_FRAMES = 93
+"""After every 3 s without speech, Silero starts again with a new state. Sooner, in the pauses of a speaker,
+a new state misses the ends of words.
+"""
 REPLAY_FRAMES = 31
 """Frames (1 s) that it processes again after such a start, so that it knows the noise of the line."""
 SILENT_BELOW = 0.35
@@ -173,8 +175,7 @@ class SileroDetector:
         probability = self._process(frame)
         self._recent.append(frame)
         self._silent_frames = self._silent_frames + 1 if probability < SILENT_BELOW else 0
-        since_first = self._silent_frames - RESET_AFTER_FRAMES
-        if since_first >= 0 and since_first % RESET_EVERY_FRAMES == 0:
+        if self._silent_frames and self._silent_frames % RESET_EVERY_FRAMES == 0:
             self._model.reset()
             for recent in self._recent:
                 self._process(recent)
