@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE
@@ -26,13 +28,24 @@ def feed(desk: Desk, channel_id: str, amplitude: float) -> None:
     channel.feed(Block(start, np.full(SAMPLE_RATE // 2, amplitude, np.float32)))
 
 
+async def next_message(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    """The next message with levels; events may come before it."""
+    while (message := (await received(socket, 1))[0])["type"] != "levels":
+        pass
+    return message
+
+
+async def next_levels(socket: aiohttp.ClientWebSocketResponse) -> dict[str, list[float]]:
+    levels: dict[str, list[float]] = (await next_message(socket))["levels"]
+    return levels
+
+
 async def test_levels_of_the_fed_channels_are_sent_on_request(tmp_path: Path) -> None:
     async with running_desk(a_config(tmp_path)) as desk:
         feed(desk, "C01", 0.5)
         feed(desk, "C02", 0.05)
         socket = await desk.watch(levels=1, channels="C01")
-        (message,) = await received(socket, 1)
-        assert message["type"] == "levels"
+        message = await next_message(socket)
         assert message["session"] == desk.session.id
         assert message["levels"] == {"C01": [-6.0, -6.0]}
         assert "seq" not in message
@@ -50,9 +63,9 @@ async def test_a_message_without_levels_says_that_the_audio_has_stopped(tmp_path
     async with running_desk(a_config(tmp_path)) as desk:
         feed(desk, "C01", 0.5)
         socket = await desk.watch(levels=1)
-        while (message := (await received(socket, 1))[0])["levels"]:
-            assert message["levels"] == {"C01": [-6.0, -6.0]}
-        assert message["levels"] == {}
+        while message := await next_levels(socket):
+            assert message == {"C01": [-6.0, -6.0]}
+        assert message == {}
 
 
 async def test_levels_is_0_or_1(tmp_path: Path) -> None:
