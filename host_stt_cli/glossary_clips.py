@@ -77,7 +77,7 @@ class NoAudio(Exception):
 @click.option(
     "--session", "sessions", multiple=True, metavar="ID", help="Only this session; may be repeated."
 )
-@click.option("--all", "is_all", is_flag=True, help="Also the lines that nobody corrected.")
+@click.option("--all", "is_all", is_flag=True, help="Also the lines without a correction.")
 def export_clips(dest: Path, url: str, token: str, sessions: tuple[str, ...], is_all: bool) -> None:
     """Write the lines that people corrected, with their audio, to the new folder DEST.
 
