@@ -16,7 +16,8 @@ from typing import Any
 
 from host_stt.config import EngineConfig
 from host_stt.engines.fake import FakeEngine
-from host_stt.engines.whisper import WhisperEngine, WhisperOptions
+from host_stt.engines.options import WhisperOptions
+from host_stt.engines.whisper import WhisperEngine
 from host_stt.memory import keep_freed_memory
 from host_stt.models import ResolvedModel
 from host_stt.server import serve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Chance = random.Random
 
@@ -32,7 +32,6 @@ class Spoilt:
     is_socket: bool = False
     half_close: bool = True  # close the sending side of the connection
     with_head: bool = False
-    pauses_ms: tuple[float, ...] = field(default=())
 
     @property
     def data(self) -> bytes:

@@ -85,7 +85,7 @@ class Host:
     """Several servers one after the other, with the same port and the same data."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder, self._plan = folder, plan
         self._server: Server | None = None
@@ -99,6 +99,12 @@ class Host:
     def wait_ready(self) -> None:
         assert self._server is not None
         self._server.wait_ready()
+
+    @property
+    def pid(self) -> int:
+        """Of the media process."""
+        assert self._server is not None
+        return self._server.process.pid
 
     def kill(self, target: str) -> None:
         """SIGKILL; for the media process, wait until it has ended."""
@@ -307,7 +313,7 @@ async def _until(holds: Callable[[], object], within_s: float, what: str) -> Non
         await asyncio.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])

@@ -117,7 +117,7 @@ async def measure(
             return await _load(f"http://127.0.0.1:{port}", receiver, channels, seconds, payloads)
         finally:
             server.terminate()
-            await server.wait()
+            await server.communicate()  # also reads stdout to its end, so that the loop has no open pipe
             os.sched_setaffinity(0, set(cores))
 
 

@@ -66,6 +66,14 @@ class Listener:
 
     async def close(self) -> None: ...
 
+    def set_language(self, language: str) -> None: ...
+
+    async def force_end(self) -> None: ...
+
+    @property
+    def pause_ms(self) -> int:
+        return 0
+
 
 async def fuzz(packets: int, seed: int) -> Report:
     """Send this many packets, about half of them mutated."""

@@ -51,6 +51,14 @@ class Counting:
 
     async def close(self) -> None: ...
 
+    def set_language(self, language: str) -> None: ...
+
+    async def force_end(self) -> None: ...
+
+    @property
+    def pause_ms(self) -> int:
+        return 0
+
 
 class StockFeed(TrackFeed):
     """Like the aiortc examples: one frame at a time from `recv`, through a resampler."""

@@ -24,8 +24,9 @@ from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection
 
 from bench.offer_mutations import mutate, on_loopback, spoil_body
-from webrtc_host.app import REGISTRY, build_app, serve
+from webrtc_host.app import build_app, serve
 from webrtc_host.config import MediaProcessConfig
+from webrtc_host.keys import REGISTRY
 from webrtc_host.seams import Block
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.registry import SessionRegistry
@@ -44,6 +45,14 @@ class NoSpeech:
     def feed(self, block: Block) -> None: ...
 
     async def close(self) -> None: ...
+
+    def set_language(self, language: str) -> None: ...
+
+    async def force_end(self) -> None: ...
+
+    @property
+    def pause_ms(self) -> int:
+        return 0
 
 
 def no_speech(_: Channel) -> NoSpeech:

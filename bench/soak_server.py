@@ -18,8 +18,9 @@ import psutil
 from aiohttp import web
 
 from bench.offer_fuzz import NoSpeech
-from webrtc_host.app import REGISTRY, build_app, serve
+from webrtc_host.app import build_app, serve
 from webrtc_host.config import DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig
+from webrtc_host.keys import REGISTRY
 from webrtc_host.seams import Block
 from webrtc_host.session.channel import Channel
 

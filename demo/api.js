@@ -8,9 +8,9 @@ const TOKEN_KEY = "host-stt.token";
 
 export class ServerError extends Error {
   /** code: a key of the error texts; status: of HTTP, 0 without a response; detail: the server's sentence; mistakes: of
-   * a glossary that was refused.
+   * a glossary that was refused; current: the line as it is now, if another person changed it first.
    */
-  constructor(code, { status = 0, detail = "", retryAfterS = null, mistakes = [] } = {}) {
+  constructor(code, { status = 0, detail = "", retryAfterS = null, mistakes = [], current = null } = {}) {
     super(detail || code);
     this.name = "ServerError";
     this.code = code;
@@ -18,6 +18,7 @@ export class ServerError extends Error {
     this.detail = detail;
     this.retryAfterS = retryAfterS;
     this.mistakes = mistakes;
+    this.current = current;
   }
 }
 
@@ -75,11 +76,13 @@ export async function request(method, path, body, { headers: more = {}, ...optio
 
 function errorOf(response, result) {
   const wait = Number.parseFloat(response.headers.get("Retry-After") ?? "");
-  return new ServerError(codeOf(response.status), {
+  const isEndedLink = result?.error?.code === "link_ended";
+  return new ServerError(isEndedLink ? "link_ended" : codeOf(response.status), {
     status: response.status,
     detail: result?.error?.message ?? `HTTP ${response.status}`,
     retryAfterS: Number.isFinite(wait) ? wait : null,
     mistakes: result?.error?.mistakes ?? [],
+    current: result?.error?.current ?? null,
   });
 }
 

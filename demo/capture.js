@@ -47,7 +47,6 @@ export function isSecure() {
 
 /** The microphone as a source. Throws CaptureError. */
 export async function openMicrophone({ deviceId = "", echo = false, noise = false, gain = false } = {}) {
-  if (!isSecure()) throw new CaptureError("insecure");
   const audio = {
     echoCancellation: echo,
     noiseSuppression: noise,
@@ -55,12 +54,7 @@ export async function openMicrophone({ deviceId = "", echo = false, noise = fals
     channelCount: { ideal: 1 },
   };
   if (deviceId) audio.deviceId = { exact: deviceId };
-  let stream;
-  try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio });
-  } catch (error) {
-    throw new CaptureError(CODES[error.name] ?? "unknown", `${error.name}: ${error.message}`);
-  }
+  const stream = await openStream(audio);
   const track = stream.getAudioTracks()[0];
   const ctx = await audioContext();
   const node = ctx.createMediaStreamSource(stream);
@@ -72,7 +66,17 @@ export async function openMicrophone({ deviceId = "", echo = false, noise = fals
   return { kind: "microphone", track, node, analyser, label: track.label, stop };
 }
 
-function analyserOf(ctx, node) {
+/** A stream with these constraints of its audio. Throws CaptureError. */
+export async function openStream(audio) {
+  if (!isSecure()) throw new CaptureError("insecure");
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio });
+  } catch (error) {
+    throw new CaptureError(CODES[error.name] ?? "unknown", `${error.name}: ${error.message}`);
+  }
+}
+
+export function analyserOf(ctx, node) {
   const analyser = ctx.createAnalyser();
   analyser.fftSize = 2048; // 43 ms at 48 kHz: longer than a frame of the screen, so no peak is missed
   node.connect(analyser);

@@ -28,11 +28,12 @@ export class Connection extends EventTarget {
   #closing = false;
   #disconnectedTimer = 0;
 
-  /** track: a live audio track; language: en, ko, auto; resume: the token of an earlier connection, or null. */
-  constructor(track, { language = "auto", resume = null, since = null } = {}) {
+  /** track: a live audio track; language: en, ko, auto; label, channel: name and id that are wanted, or ""; resume: the
+   *  token of an earlier connection, or null. */
+  constructor(track, { language = "auto", label = "", channel = "", resume = null, since = null } = {}) {
     super();
     this.track = track;
-    this.options = { language, resume, since };
+    this.options = { language, label, channel, resume, since };
   }
 
   /** aborted: an AbortSignal that gives up. Throws ServerError. */
@@ -64,9 +65,11 @@ export class Connection extends EventTarget {
   }
 
   #offer(pc) {
-    const { language, resume } = this.options;
-    const channel = { mid: pc.getTransceivers()[0].mid, language };
-    const body = { sdp: pc.localDescription.sdp, type: "offer", channels: [channel] };
+    const { language, label, channel, resume } = this.options;
+    const wanted = { mid: pc.getTransceivers()[0].mid, language };
+    if (label) wanted.label = label;
+    if (channel) wanted.channel = channel;
+    const body = { sdp: pc.localDescription.sdp, type: "offer", channels: [wanted] };
     if (resume) body.resume = resume;
     return body;
   }
@@ -154,20 +157,20 @@ export class Connection extends EventTarget {
 }
 
 /** An AbortSignal that is aborted by `signal`, or after this time. */
-function within(ms, signal) {
+export function within(ms, signal) {
   const timeout = AbortSignal.timeout(ms);
   return signal && AbortSignal.any ? AbortSignal.any([signal, timeout]) : (signal ?? timeout);
 }
 
 /** The STUN and TURN servers of the configuration; usually none. */
-async function iceServers(signal) {
+export async function iceServers(signal) {
   const response = await request("GET", "api/ice", undefined, { signal });
   return response.ice_servers.map(({ urls, username, credential }) =>
     username ? { urls, username, credential } : { urls },
   );
 }
 
-function gathered(pc) {
+export function gathered(pc) {
   if (pc.iceGatheringState === "complete") return Promise.resolve();
   return new Promise((done) => {
     const timer = setTimeout(done, GATHERING_MS);
@@ -179,7 +182,7 @@ function gathered(pc) {
   });
 }
 
-function connected(pc, signal, withinMs) {
+export function connected(pc, signal, withinMs) {
   return new Promise((done, fail) => {
     const end = (settle, value) => {
       clearTimeout(timer);

@@ -14,13 +14,22 @@ export const EVENT_TYPES = [
   "segment.interim",
   "segment.final",
   "segment.revised",
+  "segment.marked",
+  "note.added",
+  "range.redacted",
   "window.failed",
   "coverage",
+  "alert.raised",
+  "alert.confirmed",
+  "alert.withdrawn",
+  "alert.escalated",
+  "alert.acknowledged",
+  "summary.updated",
   "error"
 ];
 
 /** Values of `source` in a final. A final of live audio has no source. */
-export const SOURCES = ["backfill", "recovery"];
+export const SOURCES = ["backfill", "call", "recovery", "recording"];
 
 /** Reasons of `channel.closed` when the sender ended on purpose. With any other reason, audio may be missing. */
 export const ORDERLY_ENDS = [

@@ -36,7 +36,7 @@ function srtTime(ms) {
 function asJson(lines, { session, savedAt }) {
   const keys = [
     "seq", "session", "channel", "utterance", "segment", "start_ms", "end_ms", "start", "end", "text", "raw",
-    "language", "conf", "words", "edits", "glossary_version", "source", "original", "latency_ms", "wall",
+    "language", "conf", "words", "edits", "glossary_version", "source", "talkers", "original", "latency_ms", "wall",
   ];
   const kept = lines.map((line) => Object.fromEntries(keys.filter((k) => k in line).map((k) => [k, line[k]])));
   return `${JSON.stringify({ v: 1, session, saved_at: savedAt, segments: kept }, null, 2)}\n`;

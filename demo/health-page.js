@@ -5,8 +5,10 @@
  */
 
 import { address, rememberToken, token } from "./api.js";
+import { language, t } from "./i18n.js";
 import { ModelList } from "./model-list.js";
-import { coverageBar, make, plot, shown, table } from "./plots.js";
+import { beginLanguage } from "./page.js";
+import { WORDS, coverageBar, make, plot, shown, table } from "./plots.js";
 
 const EVERY_MS = 2000;
 const MINUTE = 30; // measurements
@@ -20,6 +22,8 @@ const COVERAGE = {
   closed: "host_stt_coverage_closed_ms",
 };
 const measurements = []; // {at, samples}; at: of performance.now()
+let ready = null; // the last response of /ready, with its status
+let state = () => t("health.loading"); // the sentence at the top of the page, in the present language
 const models = new ModelList(document.getElementById("models"));
 
 /** A Prometheus text as {"name{labels}": value}. */
@@ -50,37 +54,38 @@ const INTERIM = 'type="segment.interim"';
 
 const msText = (seconds) => {
   if (seconds === null) return null;
-  return seconds === Infinity ? "above all buckets" : `≤ ${shown(Math.round(seconds * 1000), "ms")}`;
+  return seconds === Infinity ? t("health.aboveAll") : `≤ ${shown(Math.round(seconds * 1000), "ms")}`;
 };
 
 /** Of the last minute. times: rows of name, count, p50, p95; counts: rows of name, value. */
 function figures() {
   const a = measurements.at(-1).samples;
   const b = (measurements.at(-1 - MINUTE) ?? measurements[0]).samples;
-  const spread = (title, name, label = "") => [
+  const spread = (title, name, label = "", before = b) => [
     title,
-    countOf(a, b, name, label),
-    msText(quantile(a, b, name, 0.5, label)),
-    msText(quantile(a, b, name, 0.95, label)),
+    countOf(a, before, name, label),
+    msText(quantile(a, before, name, 0.5, label)),
+    msText(quantile(a, before, name, 0.95, label)),
   ];
   const increase = (name) => Math.max(0, (a[name] ?? 0) - (b[name] ?? 0));
   return {
     times: [
-      spread("End of speech to final text", "host_stt_latency_seconds", FINAL),
-      spread("Age of interims", "host_stt_latency_seconds", INTERIM),
-      spread("Delay of the event loop", "host_stt_loop_lag_seconds"),
+      spread(t("health.finals"), "host_stt_latency_seconds", FINAL),
+      spread(t("health.interims"), "host_stt_latency_seconds", INTERIM),
+      spread(t("health.alerts"), "host_stt_alert_latency_seconds", "", {}), // alerts are rare
+      spread(t("health.lag"), "host_stt_loop_lag_seconds"),
     ],
     counts: [
-      ["Channels that get audio", a.host_stt_registry_channels_fed],
-      ["Connections that send audio", a.host_stt_registry_connections],
-      ["Windows at the engine", a.host_stt_engine_in_flight],
-      ["Windows waiting for the engine", a.host_stt_engine_waiting],
-      ["Windows transcribed, this minute", increase("host_stt_engine_answered_total")],
-      ["Windows failed, this minute", increase("host_stt_engine_failed_total")],
-      ["Interims dropped, this minute", increase("host_stt_speech_interims_shed_total")],
-      ["Audio dropped, this minute", shown(increase("host_stt_speech_shed_ms_total") / 1000, "s")],
-      ["Events not yet on disk", a.host_stt_record_events_waiting],
-      ["Watchers", a.host_stt_watchers_count],
+      [t("health.channels"), a.host_stt_registry_channels_fed],
+      [t("health.connections"), a.host_stt_registry_connections],
+      [t("health.inFlight"), a.host_stt_engine_in_flight],
+      [t("health.waiting"), a.host_stt_engine_waiting],
+      [t("health.transcribed"), increase("host_stt_engine_answered_total")],
+      [t("health.failed"), increase("host_stt_engine_failed_total")],
+      [t("health.shedInterims"), increase("host_stt_speech_interims_shed_total")],
+      [t("health.shedAudio"), shown(increase("host_stt_speech_shed_ms_total") / 1000, "s")],
+      [t("health.unsaved"), a.host_stt_record_events_waiting],
+      [t("health.watchers"), a.host_stt_watchers_count],
     ],
   };
 }
@@ -105,21 +110,23 @@ function redraw(id, draw) {
 }
 
 /** Sentences about problems, the worst first: [class, text]. */
-function notes(samples, ready) {
+function notes(samples) {
   const found = [];
   if (samples.host_stt_engine_is_connected === 0) {
-    found.push(["bad", "The speech engine does not respond. Audio is received and stored; the text follows later."]);
-  } else if (ready.status !== 200) found.push(["bad", `Not ready: ${ready.reason || "no reason was given"}`]);
+    found.push(["bad", t("health.noEngine")]);
+  } else if (ready.status !== 200) {
+    found.push(["bad", t("health.notReady", { reason: ready.reason || t("health.noReason") })]);
+  }
   for (const [part, text] of Object.entries(ready.troubles ?? {})) found.push(["bad", `${part}: ${text}`]);
-  if (!samples.host_stt_registry_channels_fed) found.push(["", "No connection sends audio at the moment."]);
+  if (!samples.host_stt_registry_channels_fed) found.push(["", t("health.noAudioNow")]);
   return found;
 }
 
-function draw(ready) {
+function draw() {
   const { samples } = measurements.at(-1);
   const { times, counts } = figures();
-  redraw("notes", (place) => notes(samples, ready).forEach(([kind, text]) => make("p", text, place, kind)));
-  redraw("times", (place) => table(place, ["", "count", "p50", "p95"], times));
+  redraw("notes", (place) => notes(samples).forEach(([kind, text]) => make("p", text, place, kind)));
+  redraw("times", (place) => table(place, ["", t("health.count"), "p50", "p95"], times));
   redraw("now", (place) => table(place, ["", ""], counts));
   const seconds = Object.entries(COVERAGE).map(([state, name]) => [state, (samples[name] ?? 0) / 1000]);
   redraw("cover", (place) => coverageBar(place, Object.fromEntries(seconds)));
@@ -132,30 +139,33 @@ function draw(ready) {
   redraw("plots", (place) => {
     const finals = p95("host_stt_latency_seconds", FINAL);
     const interims = p95("host_stt_latency_seconds", INTERIM);
-    plot(place, "Latency p95 (upper bound of its bucket)", { finals, interims }, { unit: "ms" });
-    plot(place, "Channels that get audio", { channels: gauge("host_stt_registry_channels_fed") });
-    plot(place, "Windows at the engine", { windows: gauge("host_stt_engine_in_flight") });
-    plot(place, "Delay of the event loop, p95", { lag: p95("host_stt_loop_lag_seconds", "") }, { unit: "ms" });
+    const latencies = { [t("health.plot.finals")]: finals, [t("health.plot.interims")]: interims };
+    plot(place, t("health.plot.latency"), latencies, { unit: "ms" });
+    plot(place, t("health.channels"), { [t("health.plot.channels")]: gauge("host_stt_registry_channels_fed") });
+    plot(place, t("health.inFlight"), { [t("health.plot.windows")]: gauge("host_stt_engine_in_flight") });
+    const delays = { [t("health.plot.delay")]: p95("host_stt_loop_lag_seconds", "") };
+    plot(place, t("health.plot.lag"), delays, { unit: "ms" });
   });
 }
 
-/** Load both, draw them, and return the sentence for the top of the page. */
+/** Load both, draw them, and return a function that gives the sentence for the top of the page. */
 async function update() {
   const headers = token() ? { Authorization: `Bearer ${token()}` } : {};
-  const [metrics, ready] = await Promise.all(
+  const [metrics, readiness] = await Promise.all(
     ["metrics", "ready"].map((path) => fetch(address(path), { headers, cache: "no-store" })),
   );
   document.getElementById("token-form").hidden = metrics.status !== 401;
-  if (metrics.status === 401) return token() ? "This token is not valid." : "This server needs a token.";
-  if (metrics.status !== 200) return `The metrics could not be loaded: status ${metrics.status}.`;
-  const body = await ready.json().catch(() => ({}));
+  if (metrics.status === 401) return () => t(token() ? "health.badToken" : "health.needsToken");
+  if (metrics.status !== 200) return () => t("health.noMetrics", { status: metrics.status });
+  const body = await readiness.json().catch(() => ({}));
   const samples = samplesOf(await metrics.text());
   if (isRestarted(samples)) measurements.length = 0;
   measurements.push({ at: performance.now(), samples });
   if (measurements.length > MEASUREMENTS_MAX) measurements.shift();
-  draw({ ...body, status: ready.status });
+  ready = { ...body, status: readiness.status };
+  draw();
   const { model, device } = body.engine ?? {};
-  return `${model ? `Model ${model} on ${device}. ` : ""}Updated every two seconds.`;
+  return () => `${model ? `${t("health.model", { model, device })} ` : ""}${t("health.state")}`;
 }
 
 /** A counter became smaller: the server was restarted, so the earlier measurements cannot be compared. */
@@ -165,19 +175,34 @@ function isRestarted(samples) {
   return counters.some((name) => samples[name] < last[name]);
 }
 
+function showState() {
+  const place = document.getElementById("state");
+  const text = state();
+  if (place.textContent !== text) place.textContent = text; // screen readers read every change
+}
+
+/** Write what is on the page again, in the language that was chosen. */
+function translateFigures() {
+  const states = Object.keys(COVERAGE).map((name) => [name, t(`health.cover.${name}`)]);
+  Object.assign(WORDS, {
+    noData: t("health.plot.none"), noAudio: t("health.cover.none"), states: Object.fromEntries(states),
+  });
+  showState();
+  if (ready) draw();
+}
+
 async function tick() {
   if (!document.hidden) {
-    let text = "The server does not respond.";
     let isStale = false;
     try {
-      text = await update();
+      state = await update();
     } catch (error) {
       console.warn("The update failed:", error); // a fault of this page must not look like a silent server
       isStale = true;
-      if (measurements.length) text += " These are the last figures.";
+      const hasFigures = measurements.length > 0;
+      state = () => (hasFigures ? `${t("health.silent")} ${t("health.stale")}` : t("health.silent"));
     }
-    const state = document.getElementById("state");
-    if (state.textContent !== text) state.textContent = text; // screen readers read every change
+    showState();
     document.querySelector("main").classList.toggle("stale", isStale);
   }
   setTimeout(tick, EVERY_MS);
@@ -187,5 +212,8 @@ document.getElementById("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   rememberToken(document.getElementById("token").value.trim());
 });
+beginLanguage();
+language.addEventListener("language", translateFigures);
+translateFigures();
 tick();
 document.documentElement.dataset.ready = "";

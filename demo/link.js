@@ -8,7 +8,7 @@
 import { address } from "./api.js";
 import { Connection } from "./connection.js";
 import { Repair } from "./repair.js";
-import { forgetResume, keepResume } from "./resume-token.js";
+import { resumeOfTab } from "./resume-token.js";
 import { SocketConnection } from "./socket-connection.js";
 import { Watcher } from "./watch.js";
 
@@ -28,11 +28,15 @@ export class Link extends EventTarget {
   #aborter = new AbortController();
   #wake = () => {};
 
-  /** source: see capture.js; transcript: supplies `lastSeq`; kept: what keptResume() returned, null for a new start. */
-  constructor(source, transcript, { language = "auto", recorder, kept = null } = {}) {
+  /** source: see capture.js; transcript: supplies `lastSeq`; kept: what token.kept() returned, null for a new start;
+   *  token: keeps the resume token; label: the channel's name; channel: its id, "" for any free one; mayMove: whether
+   *  another channel is taken if this one is in use. */
+  constructor(source, transcript, options = {}) {
     super();
+    const { language = "auto", recorder, kept = null, token = resumeOfTab, label = "", channel = "", mayMove = false } = options;
     this.#source = source;
     this.#kept = kept;
+    Object.assign(this, { token, label, channel, mayMove });
     this.transcript = transcript;
     this.language = language;
     this.recorder = recorder;
@@ -57,6 +61,16 @@ export class Link extends EventTarget {
   }
 
   async #connect() {
+    try {
+      await this.#connectOnce();
+    } catch (error) {
+      if (error.status !== 409 || !this.mayMove || !this.channel) throw error;
+      this.channel = "";
+      await this.#connectOnce();
+    }
+  }
+
+  async #connectOnce() {
     const connection = this.#isFallback ? this.#socketConnection() : this.#peerConnection();
     connection.addEventListener("event", (e) => this.#emit("event", e.detail));
     connection.addEventListener("lost", (e) => connection === this.connection && this.#reconnect(e.detail));
@@ -72,7 +86,8 @@ export class Link extends EventTarget {
 
   #peerConnection() {
     const resumed = this.#kept ? { resume: this.#kept.resume, since: this.transcript.lastSeq } : {};
-    return new Connection(this.#source.track, { language: this.language, ...resumed });
+    const { language, label, channel } = this;
+    return new Connection(this.#source.track, { language, label, channel, ...resumed });
   }
 
   #socketConnection() {
@@ -85,7 +100,7 @@ export class Link extends EventTarget {
   #keep({ resume, session, channels, transport }) {
     const names = channels.map((one) => one.channel);
     this.#kept = { resume, session, channels: names, language: this.language, transport };
-    if (!this.#aborter.signal.aborted) keepResume(this.#kept);
+    if (!this.#aborter.signal.aborted) this.token.keep(this.#kept);
   }
 
   /** A WebSocket continues a channel, so the server must have given one before. */
@@ -167,7 +182,7 @@ export class Link extends EventTarget {
   async finish() {
     const connection = this.connection;
     let seq = null;
-    forgetResume();
+    this.token.forget();
     try {
       if (this.#isLive) await this.repair.finish();
       seq = (await connection?.finish()) ?? null;

@@ -20,16 +20,18 @@ export class LiveText extends EventTarget {
   isFollowing = true;
   pending = new PendingText((detail) => this.#giveUp(detail));
   #unseen = 0;
+  #willFollow = false; // in the next frame
   #linked = null; // the span that the address of the page names, until the user scrolls
   #rows = new Map(); // entry of the transcript -> its LineRow or GapRow
   #rowOf = new WeakMap(); // node -> its LineRow or GapRow
 
   /** box: the role=log element that scrolls; empty: shown without lines; more: the "n new" button; terms: a Terms;
    *  showsChannel(): whether rows show their channel; transcript: another one than its own, which the page feeds itself
-   *  and whose changes it passes to apply(); shows(entry): which entries have a row; rowsMax: how many rows there are. */
-  constructor({ box, empty, more, terms, showsChannel, transcript = new Transcript(), shows = () => true, rowsMax = ROWS_MAX }) {
+   *  and whose changes it passes to apply(); shows(entry): which entries have a row; rowsMax: how many rows there are;
+   *  isScrolled: the box scrolls. One that is aligned to its end needs no scrolling, and so no layout to know its height. */
+  constructor({ box, empty, more, terms, showsChannel, transcript = new Transcript(), shows = () => true, rowsMax = ROWS_MAX, isScrolled = true }) {
     super();
-    Object.assign(this, { box, empty, more, terms, showsChannel, transcript, shows, rowsMax });
+    Object.assign(this, { box, empty, more, terms, showsChannel, transcript, shows, rowsMax, isScrolled });
     terms.addEventListener("terms", () => this.#markAgain());
     box.addEventListener("scroll", () => this.#onScroll());
     for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"])
@@ -48,7 +50,7 @@ export class LiveText extends EventTarget {
     const added = change.type === "line" ? change.line : change.type === "gap" ? change.gap : null;
     if (added && !this.shows(added)) return;
     if (change.type === "line") this.#addLine(change.line);
-    if (change.type === "revised") this.#revise(change.line);
+    if (["revised", "marked", "redacted"].includes(change.type)) this.#revise(change.line);
     if (change.type === "gap") this.#drawGap(change.gap);
     if (change.type === "ungap") this.#remove(this.#rows.get(change.gap));
     if (change.type === "session" && !change.isFirst) this.addNote("text.session");
@@ -165,11 +167,21 @@ export class LiveText extends EventTarget {
   toEnd() {
     this.#linked = null;
     this.isFollowing = true;
-    this.#follow();
+    this.#followNow();
     this.#resetUnseen();
   }
 
+  /** Once in a frame: the height is known only after a layout of the page, which is slow for each of many lines. */
   #follow() {
+    if (this.#willFollow || !this.isScrolled) return;
+    this.#willFollow = true;
+    requestAnimationFrame(() => {
+      this.#willFollow = false;
+      this.#followNow();
+    });
+  }
+
+  #followNow() {
     if (this.#linked) this.#linked.scrollIntoView({ block: "nearest" });
     else if (this.isFollowing) this.box.scrollTop = this.box.scrollHeight;
   }
@@ -211,7 +223,7 @@ export class LiveText extends EventTarget {
   }
 
   #onScroll() {
-    if (this.#linked) return; // no scroll of the user
+    if (this.#linked || this.#willFollow) return; // no scroll of the user, or lines came that are not followed yet
     this.isFollowing = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < NEAR_END_PX;
     if (this.isFollowing) this.#resetUnseen();
   }

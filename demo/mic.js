@@ -14,7 +14,7 @@ import { Link } from "./link.js";
 import { Meter } from "./meter.js";
 import { $, askToken, beginPage } from "./page.js";
 import { Recorder } from "./recorder.js";
-import { forgetResume, keptResume } from "./resume-token.js";
+import { resumeOfTab } from "./resume-token.js";
 import { Settings } from "./settings.js";
 import { Steps } from "./steps.js";
 import { Terms } from "./terms.js";
@@ -53,7 +53,7 @@ function enter(next) {
   panel.isLive = next === "live";
 }
 
-/** clip: a test clip in place of the microphone, or null; kept: what keptResume() returned, after a reload. */
+/** clip: a test clip in place of the microphone, or null; kept: what resumeOfTab.kept() returned, after a reload. */
 async function start(clip, kept = null) {
   const mine = ++run;
   const isMine = () => mine === run;
@@ -189,7 +189,7 @@ function close() {
   clearInterval(ticker);
   link?.abandon();
   link?.repair.forget();
-  forgetResume();
+  resumeOfTab.forget();
   source?.stop();
   recorder?.stop();
   meter.detach();
@@ -283,7 +283,7 @@ language.addEventListener("language", () => {
 
 /** After a reload while live: the microphone is allowed already, so this needs no click. */
 async function continueAfterReload() {
-  const kept = keptResume();
+  const kept = resumeOfTab.kept();
   if (!kept) return;
   const permission = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
   if (permission?.state === "granted" && phase === "idle") await start(null, kept);

@@ -4,9 +4,8 @@
  * that a button under the pointer stays where it is. */
 
 import { request } from "./api.js";
+import { language, t } from "./i18n.js";
 import { make, shown, table } from "./plots.js";
-
-const HEADS = ["Model", "", "A window", "Final text, p95", ""];
 
 export class ModelList {
   #drawn = "";
@@ -24,14 +23,11 @@ export class ModelList {
     const models = engine.models ?? [];
     if (!models.length) return;
     const isAuto = (engine.model_reason ?? "").startsWith("auto:");
-    const key = JSON.stringify([models, engine.channels_expected, isAuto]);
+    const key = JSON.stringify([models, engine.channels_expected, isAuto, language.current]);
     if (key === this.#drawn) return;
     this.#drawn = key;
     this.section.hidden = false;
-    this.about.textContent =
-      `The cost was measured on the engine's machine. The estimate is for ${engine.channels_expected} channels ` +
-      "(engine.channels_expected), after the silence that ends an utterance. Another model needs the role admin; the " +
-      "engine restarts, channels keep their audio, and their text waits for some seconds.";
+    this.about.textContent = t("models.about", { channels: engine.channels_expected });
     this.#draw(models, isAuto);
   }
 
@@ -39,29 +35,30 @@ export class ModelList {
     this.list.replaceChildren();
     // The second cell, near the name so that a phone shows it, gets the state or the button.
     const rows = models.map((model) => [model.name, "", shown(model.final_ms, "ms"), estimate(model), noteOf(model)]);
-    if (!isAuto) rows.push(["auto", "", "", "", "the most accurate model that is fast enough"]);
-    for (const [n, line] of table(this.list, HEADS, rows).entries()) {
+    if (!isAuto) rows.push(["auto", "", "", "", t("models.auto")]);
+    const heads = [t("models.model"), "", t("models.window"), t("models.final"), ""];
+    for (const [n, line] of table(this.list, heads, rows).entries()) {
       const place = line.children[1];
-      if (models[n]?.is_chosen) make("strong", isAuto ? "in use, by auto" : "in use", place);
+      if (models[n]?.is_chosen) make("strong", t(isAuto ? "models.inUseByAuto" : "models.inUse"), place);
       else this.#button(rows[n][0], place);
     }
   }
 
   #button(name, parent) {
-    const button = make("button", "Use", parent);
+    const button = make("button", t("models.use"), parent);
     button.type = "button";
-    button.setAttribute("aria-label", `Use ${name}`);
+    button.setAttribute("aria-label", t("models.useName", { name }));
     button.addEventListener("click", () => this.#change(name));
   }
 
   async #change(name) {
     if (this.#isChanging) return;
     this.#isChanging = true;
-    this.message.textContent = `Changing to ${name} …`;
+    this.message.textContent = t("models.changing", { name });
     try {
       this.message.textContent = (await request("PUT", "api/model", { model: name })).message;
     } catch (error) {
-      this.message.textContent = `The model was not changed: ${error.detail || error.message}`;
+      this.message.textContent = t("models.unchanged", { why: error.detail || error.message });
     } finally {
       this.#isChanging = false;
     }
@@ -69,10 +66,10 @@ export class ModelList {
 }
 
 function noteOf(model) {
-  return model.note || (model.keeps_limit === false ? "too slow for these channels" : "");
+  return model.note || (model.keeps_limit === false ? t("models.tooSlow") : "");
 }
 
 function estimate(model) {
-  if (model.final_ms === null) return "not measured";
-  return model.final_p95_ms === null ? "falls behind" : shown(model.final_p95_ms, "ms");
+  if (model.final_ms === null) return t("models.notMeasured");
+  return model.final_p95_ms === null ? t("models.fallsBehind") : shown(model.final_p95_ms, "ms");
 }

@@ -1,4 +1,4 @@
-/* Parts of both the microphone page and the Watch page: language button, banner, notice, token dialog, text tools. */
+/* Parts that pages share: language button, banner, notice, token dialog, text tools. */
 
 import { save, asText } from "./export.js";
 import { language, t } from "./i18n.js";
@@ -8,6 +8,14 @@ export const $ = (id) => document.getElementById(id);
 
 /** Start the common parts of the page and return its notice. onReady: called with each state of the server. */
 export function beginPage(onReady = () => {}) {
+  beginLanguage();
+  const banner = new ServerBanner($("banners"), onReady);
+  banner.begin();
+  return new Notice($("notice"), () => banner.check());
+}
+
+/** Show the page in the language of the user, with a title in it, and start the button that changes it. */
+export function beginLanguage() {
   const retitle = () => (document.title = t(document.body.dataset.title));
   language.addEventListener("language", retitle);
   language.begin();
@@ -16,9 +24,6 @@ export function beginPage(onReady = () => {}) {
   language.addEventListener("language", mark);
   mark();
   button.addEventListener("click", () => language.toggle());
-  const banner = new ServerBanner($("banners"), onReady);
-  banner.begin();
-  return new Notice($("notice"), () => banner.check());
 }
 
 export function askToken() {
@@ -57,7 +62,7 @@ async function copy(button, lines) {
   setTimeout(() => (button.textContent = t("tools.copy")), 2000);
 }
 
-async function toClipboard(text) {
+export async function toClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

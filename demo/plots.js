@@ -5,6 +5,8 @@
  */
 
 const COLOURS = ["#0a7ac2", "#c2570c", "#2e8540", "#8250df", "#6e7781"];
+/** The words of the drawings; a page in another language replaces them. states: by the state of the coverage. */
+export const WORDS = { noData: "No data yet.", noAudio: "No audio has arrived yet.", states: {} };
 const WIDTH = 460, HEIGHT = 220, LEFT = 58, LOW = 26;
 
 export function make(tag, text, parent, name) {
@@ -133,7 +135,7 @@ function legend(figure, names) {
 function empty(parent, title) {
   const figure = make("figure", null, parent);
   make("figcaption", title, figure);
-  make("p", "No data yet.", figure, "none");
+  make("p", WORDS.noData, figure, "none");
 }
 
 /** values: at index n the milliseconds that n % of the measured values do not exceed, from 0 to 100 %. */
@@ -160,7 +162,7 @@ const STATE_COLOURS = {
 /** seconds: {state: seconds}, drawn as one bar, and below it as text. */
 export function coverageBar(parent, seconds) {
   const states = Object.entries(seconds).filter(([, value]) => value >= 0.05);
-  if (!states.length) return void make("p", "No audio has arrived yet.", parent, "dim");
+  if (!states.length) return void make("p", WORDS.noAudio, parent, "dim");
   const total = states.reduce((sum, [, value]) => sum + value, 0);
   const bar = make("div", null, parent, "cover"), list = make("div", null, parent, "legend");
   for (const [state, value] of states) {
@@ -168,7 +170,7 @@ export function coverageBar(parent, seconds) {
     Object.assign(make("span", null, bar).style, { width: `${share}%`, background: colour });
     const one = make("span", null, list);
     make("i", null, one).style.background = colour;
-    one.append(`${state} ${long(value)} (${shown(Number(share.toFixed(share < 1 ? 2 : 1)), "%")})`);
+    one.append(`${WORDS.states[state] ?? state} ${long(value)} (${shown(Number(share.toFixed(share < 1 ? 2 : 1)), "%")})`);
   }
 }
 

@@ -1,13 +1,26 @@
-/* The Reference page: draws this server's OpenAPI document. Uses no library and no other server. */
+/* The Reference page: draws this server's OpenAPI document. Uses no library and no other server.
+ *
+ * The document is in English. The words around it are in the language of the page.
+ */
 
 import { rememberToken, request } from "./api.js";
+import { language, t } from "./i18n.js";
+import { beginLanguage } from "./page.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const MEDIA_TYPE = "application/json";
+let spec = null; // the document, when it is loaded
 
 function element(name, text = "", ...children) {
   const made = document.createElement(name);
   made.append(text, ...children);
+  return made;
+}
+
+/** An element with text of the document, so that a screen reader of a Korean page reads it as English. */
+function english(name, text) {
+  const made = element(name, text);
+  made.lang = "en";
   return made;
 }
 
@@ -38,7 +51,8 @@ function parameterTable(list) {
   for (const one of list) {
     const kind = one.schema.enum?.join(" | ") ?? one.schema.pattern ?? one.schema.format ?? one.schema.type ?? "";
     const row = element("tr", "", element("th", "", element("code", one.name)), element("td", String(kind)));
-    row.append(element("td", one.description || (one.required ? "required" : "")));
+    const required = one.required ? t("reference.required") : "";
+    row.append(one.description ? english("td", one.description) : element("td", required));
     table.append(row);
   }
   return table;
@@ -55,39 +69,44 @@ function jsonShape(title, content, schemas) {
 
 function routeDetails(method, path, route, schemas) {
   const call = element("code", `${method.toUpperCase()} ${path}`);
-  const inside = element("div", "", element("p", route.description));
+  const inside = element("div", "", english("p", route.description));
   inside.className = "inside";
   if (route.parameters.length) inside.append(parameterTable(route.parameters));
-  inside.append(...jsonShape("Request body", route.requestBody?.content, schemas));
+  inside.append(...jsonShape(t("reference.request"), route.requestBody?.content, schemas));
   const [status, response] = Object.entries(route.responses).find(([code]) => code < "400");
   const types = Object.keys(response.content ?? {}).join(", ");
-  inside.append(element("div", `Response ${status}${types ? ` (${types})` : ""}`));
+  inside.append(element("div", `${t("reference.response", { status })}${types ? ` (${types})` : ""}`));
   inside.append(...jsonShape("", response.content, schemas));
   const errors = Object.keys(route.responses).filter((code) => code >= "400");
-  inside.append(element("div", `Possible errors: ${errors.join(", ")}`));
-  return element("details", "", element("summary", "", call, element("span", route.summary)), inside);
+  inside.append(element("div", t("reference.errors", { codes: errors.join(", ") })));
+  return element("details", "", element("summary", "", call, english("span", route.summary)), inside);
 }
 
-function draw(spec) {
+function draw() {
+  const place = document.getElementById("routes");
+  const isOpen = new Set([...place.querySelectorAll("details[open] code")].map((code) => code.textContent));
   const groups = new Map(); // tag -> its routes as elements
   for (const [path, methods] of Object.entries(spec.paths)) {
     for (const method of METHODS.filter((name) => methods[name])) {
       const route = methods[method];
       const [tag] = route.tags;
       if (!groups.has(tag)) groups.set(tag, []);
-      groups.get(tag).push(routeDetails(method, path, route, spec.components.schemas));
+      const details = routeDetails(method, path, route, spec.components.schemas);
+      details.open = isOpen.has(details.querySelector("code").textContent);
+      groups.get(tag).push(details);
     }
   }
   const sections = [...groups].map(([name, routes]) => element("section", "", element("h2", name), ...routes));
-  document.getElementById("routes").replaceChildren(...sections);
-  document.getElementById("version").textContent = `Version ${spec.info.version}.`;
+  place.replaceChildren(...sections);
+  document.getElementById("version").textContent = t("reference.version", { version: spec.info.version });
 }
 
 async function load() {
   const error = document.getElementById("error");
   const form = document.getElementById("token-form");
   try {
-    draw(await request("GET", "api/openapi.json"));
+    spec = await request("GET", "api/openapi.json");
+    draw();
     error.hidden = form.hidden = true;
   } catch (failure) {
     form.hidden = failure.status !== 401;
@@ -101,5 +120,7 @@ document.getElementById("token-form").addEventListener("submit", (event) => {
   rememberToken(document.getElementById("token").value.trim());
   load();
 });
+beginLanguage();
+language.addEventListener("language", () => spec && draw());
 load();
 document.documentElement.dataset.ready = "";

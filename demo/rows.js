@@ -5,6 +5,7 @@
 
 import { isLate } from "./events.js";
 import { t } from "./i18n.js";
+import { marksOf, redactedText } from "./line-marks.js";
 import { markedText } from "./line-text.js";
 import { timecode } from "./timecode.js";
 import { separator } from "./utterances.js";
@@ -14,18 +15,22 @@ export class LineRow {
   #text = document.createElement("p");
   #spans = new Map(); // final -> its span
   #remarks = new Map(); // final -> the remark about its revision
+  #talkers = remark("talkers", ""); // in the row once a line names the radios that were heard
 
   /** lines: finals of one utterance, in order of time; terms: the list of a Terms. */
   constructor(lines, terms) {
     const [first] = lines;
     this.lines = lines;
     this.node = newRow("line", first.channel, startOf(first));
-    this.node.classList.toggle("late", isLate(first));
+    // All text of a recording has this source, so a mark on each line would say nothing.
+    const isMarked = isLate(first) && first.source !== "recording";
+    this.node.classList.toggle("late", isMarked);
     this.node.append(this.#text);
     if (first.language) this.#text.lang = first.language;
-    if (isLate(first)) this.node.append(remark("source", t(`text.source.${first.source}`)));
+    if (isMarked) this.node.append(remark("source", t(`text.source.${first.source}`)));
     for (const line of lines) this.fill(line, terms);
     this.#arrange();
+    this.#nameTalkers();
   }
 
   /** Add a final behind the final `before`. */
@@ -36,6 +41,7 @@ export class LineRow {
     // Screen readers read what is added, so the spans before the new one stay where they are.
     if (at === this.lines.length - 1) this.#text.append(separator(before, line), this.#spans.get(line));
     else this.#arrange();
+    this.#nameTalkers();
   }
 
   /** Remove the final `first` and all finals after it. Returns them. */
@@ -43,18 +49,27 @@ export class LineRow {
     const rest = this.lines.splice(this.lines.indexOf(first));
     for (const line of rest) this.#remarks.get(line)?.remove();
     this.#arrange();
+    this.#nameTalkers();
     return rest;
   }
 
   /** Draw the text of a final. A revised one shows its first text below the line. */
   fill(line, terms) {
     if (!this.#spans.has(line)) this.#spans.set(line, newSpan(line));
-    this.#spans.get(line).replaceChildren(...markedText(line, terms));
-    if (line.original === undefined) return;
+    const text = line.isRedacted ? [redactedText()] : markedText(line, terms);
+    this.#spans.get(line).replaceChildren(...text, ...marksOf(line));
     this.#remarks.get(line)?.remove();
+    if (line.original === undefined) return;
     const key = line.text.trim() ? "text.revised" : "text.withdrawn";
     this.#remarks.set(line, remark("revised", t(key, { original: line.original })));
     this.node.append(this.#remarks.get(line));
+  }
+
+  #nameTalkers() {
+    const names = new Set(this.lines.flatMap((line) => (line.talkers ?? []).map(nameOfTalker)));
+    if (!names.size) return this.#talkers.remove();
+    this.#talkers.textContent = t("text.talkers", { names: [...names].join(", ") });
+    if (this.#talkers.parentNode !== this.node) this.#text.after(this.#talkers);
   }
 
   #arrange() {
@@ -81,6 +96,8 @@ export class GapRow {
     this.node.append(text);
   }
 }
+
+const nameOfTalker = (talker) => talker.label ?? t("text.radio", { id: talker.id });
 
 const startOf = (line) => line.start ?? timecode(line.start_ms);
 

@@ -3,6 +3,8 @@
  * Pure: no page, no socket, no clock. `feed(event)` takes one event and returns a list of changes:
  *   {type: "line", line}       a new final with text
  *   {type: "revised", line}    a line got another text; `line.original` is its first text
+ *   {type: "marked", line}     a mark or a note of a line changed: `line.marks`, `line.notes`
+ *   {type: "redacted", line}   the text of a line was removed: `line.isRedacted`
  *   {type: "gap", gap}         audio without text is new, or became longer
  *   {type: "ungap", gap}       the gap is gone, because a later event gave another state for its audio
  *   {type: "interim", channel}             the interim of a channel changed: see `interim(channel)`
@@ -15,8 +17,9 @@
 import { isLate } from "./events.js";
 
 const ENTRIES_MAX = 5000; // one night of one channel; the server keeps the full record
+export const REDACTED = "[redacted]"; // in place of the text of a redacted line, everywhere
 const GAP_MIN_MS = 200; // the decoder conceals shorter losses so that they cannot be heard
-const GAP_STATES = new Set(["lost", "shed", "failed"]);
+const GAP_STATES = new Set(["lost", "shed", "failed", "redacted"]);
 
 export class Transcript {
   session = null;
@@ -106,11 +109,11 @@ export class Transcript {
   _onFinal(event) {
     this._channel(event.channel);
     if (this.#segments.has(event.segment)) return [];
-    this.#segments.add(event.segment);
     const committed = Math.max(this.#committedMs.get(event.channel) ?? 0, event.end_ms);
     this.#committedMs.set(event.channel, committed);
     const changes = this.#shortenInterim(event);
     if (!event.text?.trim()) return changes;
+    this.#segments.add(event.segment); // leaves the set with its entry, so only of lines
     const line = { ...event, kind: "line" };
     this.#insert(line, isLate(line));
     return [{ type: "line", line }, ...changes];
@@ -118,13 +121,42 @@ export class Transcript {
 
   /** Another text for a line; the highest revision counts. The line keeps its place and its first text. */
   _onRevised(event) {
-    const line = this.entries.findLast((entry) => entry.kind === "line" && entry.segment === event.segment);
-    if (!line || event.revision <= line.revision) return [];
+    const line = this.#lineOf(event.segment);
+    if (!line || line.isRedacted || event.revision <= line.revision) return [];
     line.original ??= line.text;
     // Words and edits belong to the text they came with, so those of the old text would mark wrong places.
     const { text, revision, words = [], edits = [], glossary_version = line.glossary_version } = event;
-    Object.assign(line, { text, revision, words, edits, glossary_version });
+    Object.assign(line, { text, revision, words, edits, glossary_version, revisedBy: event.by });
     return [{ type: "revised", line }];
+  }
+
+  #lineOf(segment) {
+    return this.entries.findLast((entry) => entry.kind === "line" && entry.segment === segment);
+  }
+
+  _onMarked(event) {
+    const line = this.#lineOf(event.segment);
+    if (!line) return [];
+    const others = (line.marks ?? []).filter((mark) => mark !== event.mark);
+    line.marks = event.is_set ? [...others, event.mark] : others;
+    return [{ type: "marked", line }];
+  }
+
+  _onNote(event) {
+    const line = this.#lineOf(event.segment);
+    if (!line) return [];
+    line.notes = [...(line.notes ?? []), { by: event.by, note: event.note, wall: event.wall }];
+    return [{ type: "marked", line }];
+  }
+
+  /** The words of these lines are gone, also from here. */
+  _onRedacted(event) {
+    const lines = (event.segments ?? []).map((segment) => this.#lineOf(segment)).filter(Boolean);
+    for (const line of lines) {
+      Object.assign(line, { text: REDACTED, raw: REDACTED, words: [], edits: [], notes: [], isRedacted: true });
+      delete line.original;
+    }
+    return lines.map((line) => ({ type: "redacted", line }));
   }
 
   /** isByTime: place the entry by its start; otherwise it comes last, because live lines stay in order of arrival. */
@@ -235,8 +267,17 @@ export const HANDLERS = new Map(
     "segment.interim": Transcript.prototype._onInterim,
     "segment.final": Transcript.prototype._onFinal,
     "segment.revised": Transcript.prototype._onRevised,
+    "segment.marked": Transcript.prototype._onMarked,
+    "note.added": Transcript.prototype._onNote,
+    "range.redacted": Transcript.prototype._onRedacted,
     "window.failed": Transcript.prototype._onWindowFailed,
     coverage: Transcript.prototype._onCoverage,
+    "alert.raised": Transcript.prototype._onNothing, // desk/alerts.js shows alerts
+    "alert.confirmed": Transcript.prototype._onNothing,
+    "alert.withdrawn": Transcript.prototype._onNothing,
+    "alert.escalated": Transcript.prototype._onNothing,
+    "alert.acknowledged": Transcript.prototype._onNothing,
+    "summary.updated": Transcript.prototype._onNothing, // no part of the text
     error: Transcript.prototype._onNothing, // about the server, not about the text
   }),
 );

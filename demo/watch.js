@@ -105,7 +105,7 @@ export class Watcher extends EventTarget {
 
   /** The session ended. A page without a session in its address continues with the current session. */
   #onSessionEnded() {
-    if (this.session) return this.stop();
+    if (this.session) return this.#setState("stopped"); // people may still correct or redact its lines
     this.#forgetSession();
     return this.#lost(0);
   }
@@ -155,7 +155,7 @@ export class Watcher extends EventTarget {
     try {
       await request("GET", "api/ice");
     } catch (error) {
-      return error.code === "bad_token";
+      return error.code === "bad_token" || error.code === "link_ended";
     }
     return false;
   }

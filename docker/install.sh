@@ -1,7 +1,7 @@
 #!/bin/sh
-# The steps of both images: install the locked packages into PREFIX, then this source tree as a wheel.
-#   docker/install.sh PREFIX [cpu|cuda]
-# Both Dockerfiles run it, and a test runs it in a temporary folder. pip reads its usual PIP_... variables.
+# The steps of all images: install the locked packages into PREFIX, then this source tree as a wheel.
+#   docker/install.sh PREFIX [cpu|cuda|runpod]
+# All Dockerfiles run it, and a test runs it in a temporary folder. pip reads its usual PIP_... variables.
 set -eu
 
 prefix=${1:?name the folder to install to, such as /opt/host-stt}
@@ -12,8 +12,9 @@ python3 -m venv "$prefix"
 pip() { "$prefix/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
 
 lock=serve
-[ "$variant" = cuda ] && lock=cuda
-pip install -qq --require-hashes -r "$root/requirements/$lock.lock"
+case "$variant" in cuda | runpod) lock=$variant ;; esac
+# The lock names every package. Without --no-deps, pip also wants a hash for `pydantic[email]`, an extra without files.
+pip install -qq --no-deps --require-hashes -r "$root/requirements/$lock.lock"
 
 # The wheel is built outside PREFIX, so no build tool gets into the image.
 build=$(mktemp -d)

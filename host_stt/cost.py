@@ -1,8 +1,8 @@
 """Predict how long a call of the model takes, from the calls before it.
 
 Pure. One straight line for each kind of call (interims or finals, window length): a fixed part, and a part
-for each row. On two CPU cores nearly all of the time is per row; on a GPU most of it is fixed (engine-facts
-section 3). So both parts are learnt. The first values are high, so that the first batches are small.
+for each row. On two CPU cores nearly all of the time is per row; on a GPU most of it is fixed. So both
+parts are learnt. The first values are high, so that the first batches are small.
 """
 
 from __future__ import annotations

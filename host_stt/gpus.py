@@ -21,8 +21,7 @@ logger = logging.getLogger(__name__)
 
 DRIVER_MIN = 570
 """CTranslate2's wheel has machine code up to compute capability 8.6. For newer GPUs the driver translates its
-CUDA 12.8 code, which needs driver 570. With 550 an H100 gave empty transcripts without an error (engine-facts
-section 8).
+CUDA 12.8 code, which needs driver 570. With 550 an H100 gave empty transcripts without an error.
 """
 NATIVE_CAPABILITY = 8.6
 CUBLAS = "libcublas.so.12"

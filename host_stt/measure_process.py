@@ -24,6 +24,7 @@ from host_stt.contract import SAMPLE_RATE, Priority, WindowError
 from host_stt.engines.base import Engine
 from host_stt.engines.configured import load_whisper
 from host_stt.errors import ModelDamaged, ModelError
+from host_stt.measured_costs import FIGURES
 from host_stt.model_cost import ModelCost
 from host_stt.models import ResolvedModel, clip_window, warm_up
 from host_stt_common.plain import plain_error
@@ -94,7 +95,7 @@ def _cost_of(model: ResolvedModel, answer: bytes, status: int, within_s: float) 
     try:
         body = json.loads(answer)
         if "error" not in body:
-            return ModelCost(body["final_s"], body["interim_s"], body["speech_s"])
+            return ModelCost(*(body[name] for name in FIGURES))
     except (ValueError, KeyError, TypeError):
         how = f"signal {-status}" if status < 0 else f"status {status}"
         raise MeasurementEnded(
@@ -104,14 +105,18 @@ def _cost_of(model: ResolvedModel, answer: bytes, status: int, within_s: float) 
     raise ModelError(f"{model.name} cannot be measured: {body['error']}")
 
 
-def measure(engine: Engine) -> ModelCost:
-    """Decode the clip as a final and as an interim. Raises ModelDamaged if the result is not usable."""
+def measure(engine: Engine, searching: Engine | None = None) -> ModelCost:
+    """Decode the clip as a final and as an interim. Raises ModelDamaged if the result is not usable.
+
+    searching: the same model, with the search of unsure finals for each final; None: it has no such search.
+    """
     warm_up(engine, must_hear=False)
     language = engine.languages[0]  # English, where the model knows it
     return ModelCost(
         final_s=_least_s(engine, language, Priority.FINAL),
         interim_s=_least_s(engine, language, Priority.INTERIM),
         speech_s=len(clip_window(CLIP).samples) / SAMPLE_RATE,
+        searched_s=_least_s(searching, language, Priority.FINAL) if searching else 0.0,
     )
 
 
@@ -152,7 +157,8 @@ def _answer(request: dict[str, Any]) -> dict[str, object]:
         is_starter=request["model"]["is_starter"],
     )
     try:
-        cost = measure(load_whisper(config, model))
+        engine = load_whisper(config, model)
+        cost = measure(engine, engine.searching_all_finals())
     except ModelError as error:
         return {"error": str(error)}
     except DECODING_FAILURES as error:
@@ -160,7 +166,7 @@ def _answer(request: dict[str, Any]) -> dict[str, object]:
         # The native library raises RuntimeError with its own sentences.
         is_sentence = isinstance(error, RuntimeError) and " " in str(error)
         return {"error": str(error) if is_sentence else plain_error(error, "the log has the details")}
-    return {"final_s": cost.final_s, "interim_s": cost.interim_s, "speech_s": cost.speech_s}
+    return {name: getattr(cost, name) for name in FIGURES}
 
 
 def _end_with_parent() -> None:

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 FILE_NAME = "measured.json"
 LOCK_NAME = "measured.json.lock"
 _FORMAT = "host-stt measured costs 1"
+FIGURES = ("final_s", "interim_s", "speech_s", "searched_s")
+"""The fields of a ModelCost, in its order. An entry without one of them is measured again."""
 _ENTRIES_MAX = 100
 _BYTES_MAX = 1 << 20
 
@@ -67,7 +69,7 @@ class MeasuredCosts:
         """The cost, if it was measured under the same conditions."""
         entry = self._read()["costs"].get(key, {})
         try:
-            return ModelCost(entry["final_s"], entry["interim_s"], entry["speech_s"])
+            return ModelCost(*(entry[name] for name in FIGURES))
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -87,7 +89,7 @@ class MeasuredCosts:
         """
         entry: dict[str, Any] = {"model": name, **conditions, "measured_at": _now()}
         if cost is not None:
-            entry |= {"final_s": cost.final_s, "interim_s": cost.interim_s, "speech_s": cost.speech_s}
+            entry |= {name: getattr(cost, name) for name in FIGURES}
         self._put("costs", key, entry)
 
     def weights_sha256(self, weights: Path) -> str:

@@ -2,19 +2,21 @@
 
 The estimate for `channels` channels that each speak half of the time:
 
-    load   = (channels - 1) x TALK_SHARE x final_s / speech_s
-    wait_s = final_s / (2 x (1 - load)) x ln(load / 0.05)    0 when load is 0.05 or less
-    p95_s  = final_s + interim_s + wait_s                    without interim_s for one channel
+    mean_s = final_s + UNSURE_SHARE x (unsure_s - final_s)
+    load   = (channels - 1) x TALK_SHARE x mean_s / speech_s
+    wait_s = mean_s / (2 x (1 - load)) x ln(load / 0.05)     0 when load is 0.05 or less
+    p95_s  = unsure_s + interim_s + wait_s                   without interim_s for one channel
 
-`load` is the share of time that the engine needs for the finals of the other channels. `wait_s` is the time
-that 95 of 100 windows wait for those finals at most: a queue of calls of equal length that begin at random
-(M/D/1). `interim_s` stands for the call that is running when the window arrives. From a load of 1 the engine
-falls behind, and there is no estimate.
+`unsure_s` is a final with the wider search of unsure texts. More than one final in twenty gets it, so it
+counts in full for the p95. `load` is the share of time that the engine needs for the finals of the other
+channels. `wait_s` is the time that 95 of 100 windows wait for those finals at most: a queue of calls of
+equal length that begin at random (M/D/1). `interim_s` stands for the call that is running when the window
+arrives. From a load of 1 the engine falls behind, and there is no estimate.
 
 The time begins when the engine has the window: the silence that ends an utterance comes before it
 (speech.endpointing.hangover_ms). The estimate ignores other work on the machine, the glossary, second
-decodes, recordings and windows that are longer than the measured one, which all make text later; and it
-ignores that several finals share one call, which makes text earlier, most of all on a GPU.
+decodes, the review, recordings and windows that are longer than the measured one, which all make text later;
+and it ignores that several finals share one call, which makes text earlier, most of all on a GPU.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ P95_LIMIT_S = 1.0
 TALK_SHARE = 0.5
 """Share of time that each channel speaks; also the load test's default."""
 _LATE_SHARE = 0.05
+UNSURE_SHARE = 0.2
+"""Part of the speech whose final is searched again: 138 of 651 s (docs/explanation/windows.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +41,26 @@ class ModelCost:
     final_s: float
     interim_s: float
     speech_s: float  # length of the window's audio, all of it speech
+    searched_s: float = 0.0  # of a final with the search of unsure finals; 0: there is no such search
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(one) and one > 0 for one in (self.final_s, self.interim_s, self.speech_s)):
+        times = (self.final_s, self.interim_s, self.speech_s, self.unsure_s)
+        if not all(math.isfinite(one) and one > 0 for one in times):
             raise ValueError(f"a cost must be a time above 0, not {self}")
+
+    @property
+    def unsure_s(self) -> float:
+        """Of a final whose greedy text is unsure."""
+        return max(self.final_s, self.searched_s)
 
     def p95_s(self, channels: int) -> float | None:
         """Estimated delay of final text at p95 for this number of channels. None: the engine falls behind."""
-        load = (channels - 1) * TALK_SHARE * self.final_s / self.speech_s
+        mean_s = self.final_s + UNSURE_SHARE * (self.unsure_s - self.final_s)
+        load = (channels - 1) * TALK_SHARE * mean_s / self.speech_s
         if load >= 1:
             return None
-        wait_s = self.final_s / (2 * (1 - load)) * math.log(load / _LATE_SHARE) if load > _LATE_SHARE else 0.0
-        return self.final_s + (self.interim_s if channels > 1 else 0.0) + wait_s
+        wait_s = mean_s / (2 * (1 - load)) * math.log(load / _LATE_SHARE) if load > _LATE_SHARE else 0.0
+        return self.unsure_s + (self.interim_s if channels > 1 else 0.0) + wait_s
 
     def keeps_limit(self, channels: int) -> bool:
         p95_s = self.p95_s(channels)

@@ -10,9 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
-from host_stt.contract import error_body
 from host_stt.service import EngineService
 from host_stt.state import ModelFacts
+from host_stt_common.openai_errors import openai_error_body
 
 ID_CHARS_MAX = 200
 RETRY_AFTER_S = 2
@@ -39,7 +39,7 @@ class ModelsDoor:
         """The one model, under the requested name. 503 while none is loaded."""
         now = self._service.state.now
         if now.model is None:
-            body = error_body(f"engine_{now.phase.value}", f"not ready: {now.message}")
+            body = openai_error_body(f"engine_{now.phase.value}", f"not ready: {now.message}", 503)
             return web.json_response(body, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
         return web.json_response(self._body(request.match_info["id"][:ID_CHARS_MAX], now.model))
 

@@ -19,8 +19,8 @@ PREVIOUS_TOKENS_MAX = 223
 """Whisper's own limit on previous text: half of its 448 positions, minus the start token."""
 
 BUCKETS = (0, 16, 32, 64, 128, PREVIOUS_TOKENS_MAX)
-"""Lengths of previous text, in tokens. Eight channels with seven glossaries use only two of these lengths
-(engine-facts section 1). Without buckets nearly every channel would be decoded alone.
+"""Lengths of previous text, in tokens. Eight channels with seven glossaries use only two of these lengths.
+Without buckets nearly every channel would be decoded alone.
 """
 
 Encode = Callable[[str], list[int]]
@@ -66,7 +66,7 @@ def in_form(term: str, form: PromptForm, index: int) -> str:
 def filled(tokens: Sequence[int], filler: Sequence[int]) -> list[int]:
     """The tokens, with the filler repeated in front, so that the length is exactly that of a bucket.
 
-    A padding token would be simpler, but no model was trained with one there (engine-facts section 1).
+    A padding token would be simpler, but no model was trained with one there.
     """
     missing = next(bucket for bucket in BUCKETS if bucket >= len(tokens)) - len(tokens)
     times = -(-missing // max(1, len(filler)))

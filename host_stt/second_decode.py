@@ -286,7 +286,7 @@ def _parts_wanted(case: _Case, hole: Hole) -> list[Range]:
 
 
 def _second_window(case: _Case, part: Range) -> Window:
-    """A window of the part alone, in the language of the first result, without history."""
+    """A window of the part alone, in the language of the first result, without other texts."""
     window = case.window
     start = window.start_sample
     return replace(
@@ -295,6 +295,7 @@ def _second_window(case: _Case, part: Range) -> Window:
         start_sample=part[0],
         language=case.first.language if case.words else window.language,
         history="",
+        known_text="",
         is_second_decode=True,
     )
 

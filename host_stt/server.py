@@ -33,6 +33,7 @@ from host_stt_common.accepting import CONNECTIONS, BodyStalled, CountedSite, cou
 from host_stt_common.connections import ConnectionLimits, Connections
 from host_stt_common.descriptors import network_limit
 from host_stt_common.garbage import freeze_startup_objects
+from host_stt_common.openai_errors import openai_error_body
 from host_stt_common.pages import is_loopback
 from host_stt_common.paths import ignore_spare_slashes
 from host_stt_common.serving import EncodedBody, make_runner, refuse_encoded_body
@@ -47,6 +48,7 @@ CONNECTIONS_MAX = 1000
 """TCP connections at the same time; 8082 needs a few, programs that send recordings need one each."""
 BACKLOG = 1024
 RETRY_AFTER_S = 2
+OPENAI_PATHS = ("/v1/audio/", "/v1/models", "/audio/")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _CODES = {
     400: "bad_request",
@@ -194,18 +196,25 @@ async def errors_as_json(request: web.Request, handler: _Handler) -> web.StreamR
             raise
         message = error.text if error.text and not error.text.startswith(f"{error.status}:") else error.reason
         code = error.code if isinstance(error, EncodedBody) else None
-        response = _error(error.status, f"{request.method} {_path(request)}: {message}", code=code)
+        text = f"{request.method} {_path(request)}: {message}"
+        response = _error(error.status, text, code=code, is_openai=_is_openai(request))
         for name in ("Allow", "WWW-Authenticate"):
             if name in error.headers:
                 response.headers[name] = error.headers[name]
         return response
     except BodyStalled as error:
-        return _error(408, str(error), code="upload_stalled")
+        return _error(408, str(error), code="upload_stalled", is_openai=_is_openai(request))
     except ConnectionError:
         raise  # the caller disconnected; no response is possible
     except Exception:  # a bug: log the traceback, send a plain error, keep serving others
         logger.exception("%s %s failed", request.method, _path(request))
-        return _error(500, "the server failed on this request; its log has the details")
+        text = "the server failed on this request; its log has the details"
+        return _error(500, text, is_openai=_is_openai(request))
+
+
+def _is_openai(request: web.Request) -> bool:
+    """Whether OpenAI's clients send this request."""
+    return _path(request).startswith(OPENAI_PATHS)
 
 
 def _path(request: web.Request) -> str:
@@ -214,9 +223,17 @@ def _path(request: web.Request) -> str:
 
 
 def _error(
-    status: int, message: str, *, code: str | None = None, extra: dict[str, Any] | None = None
+    status: int,
+    message: str,
+    *,
+    code: str | None = None,
+    extra: dict[str, Any] | None = None,
+    is_openai: bool = False,
 ) -> web.Response:
-    body = {**(extra or {}), **error_body(code or _CODES.get(status, "error"), message)}
+    """is_openai: with the further fields that OpenAI's clients read."""
+    code = code or _CODES.get(status, "error")
+    error = openai_error_body(code, message, status) if is_openai else error_body(code, message)
+    body = {**(extra or {}), **error}
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
     return web.json_response(body, status=status, headers=headers)
 

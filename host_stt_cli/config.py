@@ -28,16 +28,24 @@ from webrtc_host.config import (
     AuthConfig,
     CoverageSettings,
     DataConfig,
+    DoorsConfig,
+    EmbeddingsConfig,
+    JobsConfig,
     LimitsConfig,
+    LlmConfig,
     MediaConfig,
     MediaProcessConfig,
-    Settings,
+    ReviewConfig,
     StoreSettings,
+    SummariesConfig,
     TlsConfig,
+    WebhooksConfig,
 )
+from webrtc_host.settings.radio import RadioConfig
+from webrtc_host.settings.types import Settings
 from webrtc_host.speech.settings import SpeechConfig
 
-SECRETS = ("token", "credential", "url")
+SECRETS = ("token", "credential", "url", "api_key")
 DERIVED = {
     ("engine", "token"): "auth.token",
     ("engine", "tokens"): "auth.tokens",
@@ -60,10 +68,18 @@ class Config(Settings):
     data: DataConfig = Field(default_factory=DataConfig)
     store: StoreSettings = Field(default_factory=StoreSettings)
     archive: ArchiveConfig = Field(default_factory=ArchiveConfig)
+    jobs: JobsConfig = Field(default_factory=JobsConfig)
+    doors: DoorsConfig = Field(default_factory=DoorsConfig)
+    review: ReviewConfig = Field(default_factory=ReviewConfig)
     coverage: CoverageSettings = Field(default_factory=CoverageSettings)
+    webhooks: WebhooksConfig = Field(default_factory=WebhooksConfig)
+    radio: RadioConfig = Field(default_factory=RadioConfig)
     auth: AuthConfig | Literal["none"] = Field(default_factory=AuthConfig)
     tls: TlsConfig = Field(default_factory=TlsConfig)
     speech: SpeechConfig = Field(default_factory=SpeechConfig)
+    llm: LlmConfig = Field(default_factory=LlmConfig)
+    summaries: SummariesConfig = Field(default_factory=SummariesConfig)
+    embeddings: EmbeddingsConfig = Field(default_factory=EmbeddingsConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 
@@ -74,14 +90,19 @@ class Config(Settings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every token, so that the log can remove them."""
-        if self.auth == "none":
-            return ()
-        return tuple(one for one in (self.auth.token, *(each.token for each in self.auth.tokens)) if one)
+        """Every token and key, so that the log can remove them."""
+        keys = (self.llm.api_key, self.embeddings.api_key)
+        return (*self._tokens, *(one for one in keys if one))
 
     @property
     def asks_token(self) -> bool:
-        return bool(self.secrets)
+        return bool(self._tokens)
+
+    @property
+    def _tokens(self) -> tuple[str, ...]:
+        if self.auth == "none":
+            return ()
+        return tuple(one for one in (self.auth.token, *(each.token for each in self.auth.tokens)) if one)
 
     def refuse_open(self, section: Literal["media", "engine"]) -> None:
         """Raise StartError if others can reach the section's port, and neither a token nor `auth: none` is
@@ -119,7 +140,15 @@ class Config(Settings):
             data=DataConfig(dir=data),
             store=self.store,
             archive=self.archive,
+            jobs=self.jobs,
+            doors=self.doors,
+            review=self.review,
             coverage=self.coverage,
+            webhooks=self.webhooks,
+            llm=self.llm,
+            summaries=self.summaries,
+            embeddings=self.embeddings,
+            radio=self.radio,
             engine_url=url("http", self.engine.host, engine_port),
             engine_token=None if pair_secret is None else SecretStr(pair_secret),
             glossary_file=find_file(None, GLOSSARY_NAME),

@@ -15,6 +15,7 @@ from host_stt.errors import ModelError
 from host_stt.models import ResolvedModel
 from host_stt.resolving import resolve_model
 from host_stt.service import Backend
+from host_stt_cli.client_list import tell_clients
 from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest.measures import UNSPACED
 from host_stt_cli.options import ConfigOptions, config_options
@@ -34,12 +35,24 @@ from host_stt_cli.window_chart import chart, clips_in, table
     help="For --windows: recordings with their text beside them (NAME.wav and NAME.txt), in folders named "
     "after their language (en, ko).",
 )
+@click.option(
+    "--clients",
+    is_flag=True,
+    help="Print the settings for the clients of other services (OpenAI, Deepgram, ...), ready to paste, and "
+    "nothing else.",
+)
 @config_options
-def doctor(options: ConfigOptions, windows: bool, audio: Path | None) -> None:
+def doctor(options: ConfigOptions, windows: bool, audio: Path | None, clients: bool) -> None:
     """Check this machine and run a real decode; exit status 1 if the engine would not work."""
-    config = options.load().config.engine_in_force()
+    loaded = options.load().config
+    config = loaded.engine_in_force()
+    if clients and (windows or audio is not None):
+        raise click.UsageError("--clients is not allowed together with --windows or --audio")
     if windows != (audio is not None):
         raise click.UsageError("--windows and --audio DIR are only allowed together")
+    if clients:
+        tell_clients(loaded)
+        return
     if audio is not None:
         _chart_windows(config, audio)
         return

@@ -77,10 +77,11 @@ def test_command(
     Shows each stage: no glossary, the prompt alone, the text stage alone, and both.
     """
     config = _config(options)
-    clips = report.chosen(audio_set.read_set(audio), limit, conditions, languages)
+    snapshot = _snapshot(file, audio)
+    clips = report.with_terms(audio_set.read_set(audio), snapshot)
+    clips = report.chosen(clips, limit, conditions, languages)
     if not clips:
         raise StartError(f"{audio} has no clips in these conditions and languages.")
-    snapshot = _snapshot(file, audio)
     reader = LabReader(config.engine_in_force(), cache or default_cache())
     found = report.run(reader, audio, clips, snapshot, text_stage(snapshot), _progress)
     _write(json_file or config.data.dir / REPORT, found)

@@ -27,6 +27,10 @@ COMMANDS = (
     "loadtest",
     "backup",
     "score",
+    "job",
+    "watch",
+    "capture",
+    "runpod",
 )
 """In the order of --help. Each is a command of this name in the module of this name."""
 

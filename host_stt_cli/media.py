@@ -30,6 +30,7 @@ from host_stt_common.garbage import freeze_startup_objects
 from webrtc_host import app as host_app
 from webrtc_host.desk.model_api import ChangeModel
 from webrtc_host.errors import ConfigError
+from webrtc_host.keys import READINESS
 from webrtc_host.transcript.database import MEMORY
 
 ANNOUNCE_S = 0.2
@@ -146,7 +147,7 @@ async def listen(ground: Ground, app: web.Application, stop: asyncio.Event) -> N
 
 async def _announce_model(app: web.Application) -> None:
     """Print the model each time another one is ready."""
-    engine = app[host_app.READINESS].engine
+    engine = app[READINESS].engine
     said = None
     while True:
         body = engine.status.body

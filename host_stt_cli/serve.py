@@ -21,7 +21,7 @@ from host_stt_cli.media import ANNOUNCE_S, Ground, Stop, listen, make_app, prepa
 from host_stt_cli.model_change import ModelChange
 from host_stt_cli.options import ConfigOptions, config_options
 from host_stt_cli.ports import check_free, free_port
-from webrtc_host.app import READINESS
+from webrtc_host.keys import READINESS
 
 MARGIN_S = 1.2  # reserved for the end of this process; on a busy machine Python needs a second to exit
 

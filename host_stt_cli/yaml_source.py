@@ -19,7 +19,7 @@ import yaml
 
 KeyPath = tuple[str | int, ...]
 IsText = Callable[[KeyPath], bool]
-SECRETS = ("token", "credential", "secret")
+SECRETS = ("token", "credential", "secret", "api_key")
 """Keys that an option may not empty: with T unset, `--set auth.token=$T` would open the server to all
 callers.
 """

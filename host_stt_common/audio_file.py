@@ -84,15 +84,25 @@ class AudioFile:
     this track, or with a sample rate that is not accepted.
     """
 
-    def __init__(self, source: Path | bytes, seconds_max: int, *, name: str = "", track: int = 0) -> None:
+    def __init__(
+        self,
+        source: Path | bytes,
+        seconds_max: int,
+        *,
+        name: str = "",
+        track: int = 0,
+        side: int | None = None,
+    ) -> None:
         """source: the file, or its bytes. name: the file name from the caller; its ending shows headerless
-        formats. track: which audio track, from 0.
+        formats. track: which audio track, from 0. side: which channel of the track, from 0; None: all, mixed.
         """
         self._seconds_max = seconds_max
         self._samples_max = seconds_max * SAMPLE_RATE
         self._read_samples = 0
         self._ends_damaged = False
+        self._damaged = 0  # packets that could not be decoded
         self.track = track
+        self._side = side
         with contextlib.ExitStack() as stack:
             file, self._facts = _opened(source, stack)
             self._container = stack.enter_context(_container(file, name))
@@ -120,6 +130,11 @@ class AudioFile:
         return duration / _MICROSECONDS if duration and duration > 0 else None
 
     @property
+    def sides(self) -> int:
+        """Channels of the track: 2 for stereo."""
+        return int(self._stream.codec_context.channels)
+
+    @property
     def facts(self) -> AudioFacts:
         """After the last block."""
         read_s, announced_s = self._read_samples / SAMPLE_RATE, self.announced_s
@@ -144,7 +159,10 @@ class AudioFile:
                 yield np.concatenate(held)
                 held, held_samples = [], 0
         if not self._read_samples:
-            raise AudioFileError("empty_audio", "the file holds no audio", 422)
+            text = "the file holds no audio"
+            if self._damaged:
+                text = "none of the file's audio can be decoded: it is damaged"
+            raise AudioFileError("empty_audio", text, 422)
         if held:
             yield np.concatenate(held)
 
@@ -183,7 +201,7 @@ class AudioFile:
                         at += len(samples)
                         yield samples
                 _check_form(frame.sample_rate, frame.layout.nb_channels)
-                converter, form = ToMono(frame.sample_rate), shape
+                converter, form = ToMono(frame.sample_rate, self._side), shape
             for silence in self._hole_before(frame, at):
                 at += len(silence)
                 yield silence
@@ -206,14 +224,17 @@ class AudioFile:
 
     def _frames(self) -> Iterator[Any]:
         """The decoded frames. Damaged packets are left out, as players do."""
-        damaged = 0
         last = LastPacket()
         try:
             for packet in self._container.demux(self._stream):
+                if packet.has_sidedata("encryption_info"):  # now and then, one decodes to noise
+                    raise AudioFileError(
+                        "empty_audio", "the file's audio is encrypted; decrypt it first", 422
+                    )
                 try:
                     frames = packet.decode()
                 except (av.FFmpegError, ValueError):
-                    damaged += 1
+                    self._damaged += 1
                     last.note(packet, is_damaged=True)
                     continue
                 last.note(packet, is_damaged=False)
@@ -222,8 +243,8 @@ class AudioFile:
             self._ends_damaged = True
             logger.warning("a recording ends early because of a read error: %s", _reason(error))
         self._ends_damaged = self._ends_damaged or last.is_incomplete(self._container.format.name)
-        if damaged:
-            logger.warning("%d damaged packets of a recording were left out", damaged)
+        if self._damaged:
+            logger.warning("%d damaged packets of a recording were left out", self._damaged)
 
 
 def _opened(source: Path | bytes, stack: contextlib.ExitStack) -> tuple[Any, ContainerFacts]:

@@ -54,8 +54,10 @@ class LastPacket:
 class ToMono:
     """Converts frames of one format, layout and rate to 16 kHz mono float32."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, side: int | None = None) -> None:
+        """side: the channel of the frames to take, from 0; None: all, mixed down."""
         self._rate = rate
+        self._side = side
         self._mixdown = MixDown(rate)
         self._resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
 
@@ -70,7 +72,12 @@ class ToMono:
         return self._resampled(None)
 
     def _mixed(self, frame: av.AudioFrame) -> av.AudioFrame:
-        samples = self._mixdown.feed(planes_of(frame))
+        planes = planes_of(frame)
+        # A frame with fewer channels than the first one: its last channel.
+        samples = (
+            self._mixdown.feed(planes) if self._side is None else planes[min(self._side, len(planes) - 1)]
+        )
+        samples = np.ascontiguousarray(samples)
         mixed = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="fltp", layout="mono")
         mixed.sample_rate = self._rate
         return mixed

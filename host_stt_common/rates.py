@@ -14,6 +14,10 @@ FRAMES_PER_S = 800.0
 """For one socket: twice the rate of the shortest Opus packets (2.5 ms) in real time."""
 FRAMES_PER_S_OF_ADDRESS = 6600.0
 """For all sockets of one address: 64 channels of 10 ms, or 16 of 2.5 ms. A fifth of a core or less."""
+FRAMES_PER_TURN = 8
+"""Frames of one socket that are read before other tasks run. A busy event loop makes few turns a second; with
+one frame in each, it would read less than real-time audio, and see no ping behind it.
+"""
 BURST_S = 2.0  # what may arrive at once after the network was blocked
 FLOOD_S = 60.0
 """A socket that is slowed for this long without a pause does not send real-time audio; it is closed."""
@@ -113,7 +117,16 @@ class FrameRate:
         self._shared = shared
         self._flood_s = flood_s
         self._slowed_since_s: float | None = None
+        self._left_in_turn = FRAMES_PER_TURN
         self.is_flood = False
+
+    def is_turn_over(self) -> bool:
+        """Whether other tasks should run before the next frame is read. Called once for each frame."""
+        self._left_in_turn -= 1
+        if self._left_in_turn > 0:
+            return False
+        self._left_in_turn = FRAMES_PER_TURN
+        return True
 
     def wait_s(self, now_s: float) -> float:
         """A frame was received: how many seconds to wait before the next one is read."""

@@ -28,9 +28,10 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from webrtc_host.app import REGISTRY, SUBSCRIBERS, build_app, serve
+from webrtc_host.app import build_app, serve
 from webrtc_host.config import DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig
 from webrtc_host.events import Event, SegmentFinal, SegmentInterim, SessionEnded, TimedWord
+from webrtc_host.keys import REGISTRY, SUBSCRIBERS
 
 NOWHERE = "http://127.0.0.1:9"
 INTERIMS_PER_S = 2.0

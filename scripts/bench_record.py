@@ -30,9 +30,10 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 
-from webrtc_host.app import RECORD, REGISTRY, build_app, serve
+from webrtc_host.app import build_app, serve
 from webrtc_host.config import DataConfig, LimitsConfig, MediaConfig, MediaProcessConfig, StoreSettings
 from webrtc_host.events import Event, EventSink, SegmentFinal, SessionStarted, TimedWord
+from webrtc_host.keys import RECORD, REGISTRY
 from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig

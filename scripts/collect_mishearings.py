@@ -28,7 +28,8 @@ from bench.mishearings.speaking import (  # noqa: E402
     worsen,
 )
 from host_stt.contract import Priority, Transcript, Window  # noqa: E402
-from host_stt.engines.whisper import WhisperEngine, WhisperOptions  # noqa: E402
+from host_stt.engines.options import WhisperOptions  # noqa: E402
+from host_stt.engines.whisper import WhisperEngine  # noqa: E402
 from host_stt.window_forms import WindowForm  # noqa: E402
 from webrtc_host.speech.words import text_of, words_of  # noqa: E402
 

@@ -48,6 +48,7 @@ from host_stt_cli.loadtest.run import Unmeasured  # noqa: E402
 GIVEN = "given"
 OPUS_KBPS = 32
 """What `live` and the load test send."""
+REVIEW_HELP = "wait so long at the end for revised lines; with --pipeline: review without waiting"
 TOKEN_VARIABLE = "HOST_STT_TOKEN"
 
 
@@ -115,11 +116,12 @@ async def _texts(recordings: Sequence[Recording], options: argparse.Namespace) -
                 config=speech,
                 has_interims=not options.no_interims,
                 opus_kbps=options.opus,
+                has_review=options.review > 0,
             )
         else:
             url = options.server or stack.enter_context(servers.server(folder, model, options.set))
             await servers.wait_ready(url)
-            player = LivePlayer(url, os.environ.get(TOKEN_VARIABLE, ""), options.channels)
+            player = LivePlayer(url, os.environ.get(TOKEN_VARIABLE, ""), options.channels, options.review)
             played = await player.play(recordings, languages, _say)
     if options.no_offline:
         return Texts(played, [{} for _ in recordings])
@@ -145,6 +147,7 @@ def _options() -> argparse.Namespace:
         metavar="KBPS",
         help=f"--pipeline gets the audio after Opus, as over WebRTC; default bit rate {OPUS_KBPS} kbit/s",
     )
+    add("--review", type=float, default=0.0, metavar="S", help=REVIEW_HELP)
     add("--no-interims", action="store_true", help="--pipeline asks for finals alone: faster, later text")
     add("--channels", type=int, default=1, help="recordings played at once; default 1, for two cores")
     add("--language", default=GIVEN, help="what channels are opened with: given (default), auto or a code")
@@ -187,6 +190,7 @@ def _as_text(texts: Texts) -> str:
             "recording": one.recording.name,
             "said": one.recording.words,
             "live": one.text,
+            **({"after review": one.reviewed_text} if one.reviewed_text != one.text else {}),
             **offline,
             "lines": [[round(x.start_ms), round(x.end_ms), round(x.at_ms), x.text] for x in one.lines],
         }

@@ -22,6 +22,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "host_stt_cli/transcribe.py": {"n", "total"},  # tqdm
     "host_stt_cli/yaml_source.py": {"yaml_implicit_resolvers"},  # PyYAML: a class attribute of our subclass
     "webrtc_host/doors/socket_messages.py": {"max_size"},  # how much an asyncio transport reads at once
+    "webrtc_host/listening/desk_peer.py": {"direction"},  # aiortc
     "webrtc_host/media/container.py": {"__cause__"},  # an exception that another thread raises later
     "webrtc_host/media/libopus.py": {"restype", "argtypes"},  # ctypes
     "webrtc_host/transcript/engines.py": {"isolation_level"},  # sqlite3, from SQLAlchemy's `connect` event
@@ -33,6 +34,10 @@ EXCEPTIONS: dict[str, set[str]] = {
         "get_host_addresses",
     },
     "webrtc_host/transport/direct_path.py": {"_RTCDtlsTransport__rx_bytes", "_RTCDtlsTransport__rx_packets"},
+    "webrtc_host/transport/rtp_out.py": {
+        *("_RTCRtpSender__ntp_timestamp", "_RTCRtpSender__rtp_timestamp"),
+        *("_RTCRtpSender__octet_count", "_RTCRtpSender__packet_count"),
+    },
     "webrtc_host/transport/tap.py": {"_handle_rtp_packet", "route_rtp"},
     # The facts of one load test: a record without rules, which the run fills in and the report reads.
     "host_stt_cli/loadtest/run.py": {
@@ -45,6 +50,7 @@ CALLBACK_LISTS = re.compile(r"\.(on_\w+|\w*(listeners|callbacks|observers|hooks)
 LIBRARY_LISTS = {
     "host_stt/gate.py": {"on_response_prepare"},  # aiohttp's application
     "webrtc_host/http/server.py": {"on_response_prepare"},
+    "webrtc_host/assembly/routes.py": {"on_response_prepare"},
     "webrtc_host/app.py": {"on_shutdown"},
 }
 

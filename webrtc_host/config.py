@@ -6,34 +6,20 @@ dataclasses, which are fields here, so that one file configures everything.
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from host_stt_common.channel_ids import CHANNEL_PATTERN
+from host_stt_common.languages import HOW, read_language
 from host_stt_common.names import name_of
 from host_stt_common.pages import checked_origin
+from webrtc_host.settings.radio import RadioConfig
+from webrtc_host.settings.types import Port, Settings, address_of, network_of
+from webrtc_host.settings.wyoming import WyomingSettings
 from webrtc_host.speech.settings import SpeechConfig
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-def _address(text: str) -> str:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not an IP address") from error
-    return text
-
-
-def _network(text: str) -> str:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not an address or a network, such as 10.0.0.0/8") from error
-    return text
 
 
 def _ice_url(text: str) -> str:
@@ -43,17 +29,13 @@ def _ice_url(text: str) -> str:
     return text
 
 
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class MediaConfig(Settings):
     """Where 8082 listens, and how peers reach it."""
 
     host: str = "127.0.0.1"
     port: Port = 8082
     announce: tuple[
-        Annotated[str, AfterValidator(_address)], ...
+        Annotated[str, AfterValidator(address_of)], ...
     ] = ()  # addresses for ICE candidates, in place of the found ones
     ice_servers: tuple[IceServer, ...] = ()  # empty by default: clients on the same network need none
     # An offer whose client does not connect in time is closed
@@ -64,7 +46,7 @@ class MediaConfig(Settings):
     resume_s: float = Field(900.0, ge=0, le=86_400)
     backfill_s: float = Field(60.0, ge=1, le=3600)  # audio that one client may send after a gap, at once
     trusted_proxies: tuple[
-        Annotated[str, AfterValidator(_network)], ...
+        Annotated[str, AfterValidator(network_of)], ...
     ] = ()  # networks whose X-Forwarded-For and -Proto are trusted
     allowed_origins: tuple[
         Annotated[str, AfterValidator(checked_origin)], ...
@@ -91,6 +73,7 @@ class LimitsConfig(Settings):
     channels_per_process: int = Field(256, ge=1, le=4096)
     sessions: int = Field(1000, ge=1, le=100_000)
     watchers: int = Field(1000, ge=1, le=100_000)
+    listeners: int = Field(64, ge=1, le=10_000)  # desks that get live audio at the same time
     watcher_queue: int = Field(2000, ge=10, le=1_000_000)  # events waiting for one slow watcher
     body_bytes: int = Field(1_048_576, ge=1024)  # JSON and SDP bodies
     push_bytes: int = Field(64 * 1024 * 1024, ge=1024)  # one uploaded file
@@ -199,6 +182,155 @@ class ArchiveConfig(Settings):
     recover: bool = True  # after a crash, transcribe archived audio without text
 
 
+class JobsConfig(Settings):
+    """Recordings that are transcribed as jobs."""
+
+    engine: Literal["record", "procrastinate"] = "record"  # who gives the jobs to workers
+    queue_url: Annotated[str, Field(max_length=2000, repr=False)] = ""  # of procrastinate; empty: store.url
+    at_once: int = Field(2, ge=1, le=16)  # jobs that are worked on at the same time
+    open: int = Field(1000, ge=1, le=100_000)  # jobs that are queued or running
+    file_bytes: int = Field(4 * 1024**3, ge=1024)  # of one file
+    file_s: int = Field(24 * 3600, ge=1, le=7 * 86_400)  # length of one recording
+    channels: int = Field(16, ge=1, le=64)  # of one recording
+    free_bytes_min: int = Field(1024**3, ge=0)  # of the disk, which uploads leave free
+    uploads: int = Field(100, ge=1, le=10_000)  # unfinished resumable uploads
+    upload_s: float = Field(86_400.0, ge=60, le=30 * 86_400)  # without new data, until such a one is removed
+    url_s: float = Field(3600.0, ge=1, le=86_400)  # time to fetch a file from an address
+    # Networks that are not public, and from which files may be fetched in spite of that
+    url_networks: tuple[Annotated[str, AfterValidator(network_of)], ...] = ()
+    # While speech comes live: part of the engine's time that jobs may use
+    live_share: float = Field(0.05, gt=0, le=1)
+
+
+class WebhooksConfig(Settings):
+    """Webhooks: events as signed HTTP requests to other programs."""
+
+    allow: tuple[
+        Annotated[str, AfterValidator(network_of)], ...
+    ] = ()  # addresses and networks that are not public, and that webhooks may be sent to
+    timeout_s: float = Field(10.0, ge=0.1, le=60)  # for one attempt
+    outbox: int = Field(1000, ge=10, le=100_000)  # deliveries that may wait for one webhook
+
+
+class DoorSettings(Settings):
+    """A door for the clients of another service's protocol."""
+
+    enabled: bool = True
+
+
+class TelephoneSettings(DoorSettings):
+    """Calls of Twilio and Telnyx."""
+
+    auth_token: Annotated[str, Field(max_length=200, repr=False)] = ""  # of the Twilio account
+    public_url: Annotated[str, Field(max_length=500)] = ""  # of this server, as Twilio knows it
+    skip_ms: int = Field(0, ge=0, le=10_000)  # at the beginning of each track: noise of the connection
+
+
+def _language(text: str) -> str:
+    code = read_language(text)
+    if code is None:
+        raise ValueError(f"{text[:40]!r} is not a known language; {HOW}")
+    return code
+
+
+class WorkerSettings(DoorSettings):
+    """The HTTP calls of a transcription worker."""
+
+    language: Annotated[str, AfterValidator(_language)] = "ko"  # of the recordings
+    wait_s: float = Field(1800.0, ge=0.1, le=86_400)  # longest wait of one request for its text
+
+
+class ConversationSettings(DoorSettings):
+    """The HTTP calls of the conversation API."""
+
+    language: Annotated[str, AfterValidator(_language)] = "auto"  # of recordings that name none
+
+
+class DoorsConfig(Settings):
+    """Which protocols of other services are served."""
+
+    assemblyai: DoorSettings = DoorSettings()
+    conversation: ConversationSettings = ConversationSettings()
+    deepgram: DoorSettings = DoorSettings()
+    openai_realtime: DoorSettings = DoorSettings()
+    openai_files: DoorSettings = DoorSettings()
+    pipecat: DoorSettings = DoorSettings()
+    radio_uploads: DoorSettings = DoorSettings()
+    speechmatics: DoorSettings = DoorSettings()
+    telephone: TelephoneSettings = TelephoneSettings()
+    vosk: DoorSettings = DoorSettings()
+    whisperlive: DoorSettings = DoorSettings()
+    wyoming: WyomingSettings = WyomingSettings()
+    worker: WorkerSettings = WorkerSettings()
+
+
+def _http_url(text: str) -> str:
+    """An address without a password: the log and error texts show it."""
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError(f"{text[:60]!r} is not an address such as http://127.0.0.1:1234/v1")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("the address holds a user, a password or a query; put a key into api_key")
+    return text
+
+
+class LlmConfig(Settings):
+    """The language model that writes summaries; without one, summaries consist of chosen lines."""
+
+    kind: Literal["none", "openai", "ollama"] = "none"
+    base_url: Annotated[str, Field(max_length=500), AfterValidator(_http_url)] = ""
+    model: Annotated[str, Field(max_length=200)] = ""
+    api_key: Annotated[str, Field(max_length=2000, repr=False)] = ""
+    context_tokens: int = Field(8192, ge=1024, le=10_000_000)  # that the model reads and writes at most
+    timeout_s: float = Field(600.0, ge=1, le=7200)  # one answer; a small machine takes minutes
+    retries: int = Field(3, ge=0, le=10)  # of one request
+    workers: int = Field(1, ge=1, le=16)  # summaries that are made at the same time
+
+    @model_validator(mode="after")
+    def _whole(self) -> LlmConfig:
+        if self.kind != "none" and not (self.base_url and self.model):
+            raise ValueError(f"kind {self.kind} needs base_url and model")
+        return self
+
+
+class EmbeddingsConfig(Settings):
+    """The server that makes vectors of texts, for the search by meaning."""
+
+    base_url: Annotated[str, Field(max_length=500), AfterValidator(_http_url)] = ""  # empty: no such search
+    model: Annotated[str, Field(max_length=200)] = ""
+    api_key: Annotated[str, Field(max_length=2000, repr=False)] = ""
+    timeout_s: float = Field(60.0, ge=1, le=3600)  # of one request
+    batch: int = Field(64, ge=1, le=2048)  # lines in one request
+    lines_max: int = Field(1_000_000, ge=1000, le=20_000_000)  # newest lines that can be found
+
+    @property
+    def is_set(self) -> bool:
+        return bool(self.base_url and self.model)
+
+    @model_validator(mode="after")
+    def _whole(self) -> EmbeddingsConfig:
+        if bool(self.base_url) != bool(self.model):
+            raise ValueError("base_url and model belong together; give both, or none")
+        return self
+
+
+class SummariesConfig(Settings):
+    """Summaries of what was said."""
+
+    templates_dir: Path | None = None  # the operator's own templates, in addition to the packaged ones
+    update_s: float = Field(60.0, ge=1, le=3600)  # between two updates of a summary that is followed
+    waiting_max: int = Field(100, ge=1, le=10_000)  # summaries that wait to be made
+    followed_max: int = Field(32, ge=1, le=1000)  # summaries that are kept up to date
+
+
+class ReviewConfig(Settings):
+    """The review of live text: lines are decoded once more with all the speech around them."""
+
+    enabled: bool = True
+    pause_s: float = Field(2.0, ge=0.5, le=60)  # of a quiet channel, before its lines are reviewed
+    queue_max: int = Field(500, ge=1, le=10_000)  # groups of lines that wait; the oldest is dropped
+
+
 class MediaProcessConfig(Settings):
     """The whole configuration of the 8082 process; the command line makes it from the configuration file."""
 
@@ -209,7 +341,15 @@ class MediaProcessConfig(Settings):
     data: DataConfig = DataConfig()
     store: StoreSettings = StoreSettings()
     archive: ArchiveConfig = ArchiveConfig()
+    jobs: JobsConfig = JobsConfig()
+    doors: DoorsConfig = DoorsConfig()
+    review: ReviewConfig = ReviewConfig()
     coverage: CoverageSettings = CoverageSettings()
+    webhooks: WebhooksConfig = WebhooksConfig()
+    llm: LlmConfig = LlmConfig()
+    summaries: SummariesConfig = SummariesConfig()
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
+    radio: RadioConfig = RadioConfig()
     engine_url: str = "http://127.0.0.1:8081"
     engine_token: SecretStr | None = None  # None: the token of `auth`, or the first administrator's
     glossary_file: Path | None = None  # the first glossary, used while data.dir has none

@@ -72,8 +72,17 @@ class EventType(StrEnum):
     SEGMENT_INTERIM = "segment.interim"
     SEGMENT_FINAL = "segment.final"
     SEGMENT_REVISED = "segment.revised"
+    SEGMENT_MARKED = "segment.marked"
+    NOTE_ADDED = "note.added"
+    RANGE_REDACTED = "range.redacted"
     WINDOW_FAILED = "window.failed"
     COVERAGE = "coverage"
+    ALERT_RAISED = "alert.raised"
+    ALERT_CONFIRMED = "alert.confirmed"
+    ALERT_WITHDRAWN = "alert.withdrawn"
+    ALERT_ESCALATED = "alert.escalated"
+    ALERT_ACKNOWLEDGED = "alert.acknowledged"
+    SUMMARY_UPDATED = "summary.updated"
     ERROR = "error"
 
     @property
@@ -89,11 +98,38 @@ class ChannelState(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+class AlertLevel(StrEnum):
+    """How urgent an alert is, the least urgent level first."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class AlertCause(StrEnum):
+    """What a rule waits for, and so the cause of its alerts."""
+
+    TERMS = "terms"  # one of its terms in the text
+    PATTERN = "pattern"  # text that its regular expression matches
+    ACTIVITY = "activity"  # speech begins
+    SILENCE = "silence"  # no speech for a time
+    NO_SIGNAL = "no_signal"  # no audio for a time: no packets, digital silence, or a broken connection
+
+
 class Source(StrEnum):
     """Where the audio of a final came from when it was not live. Live finals have no source."""
 
     BACKFILL = "backfill"  # sent by the client after a network gap
+    CALL = "call"  # a recorded call, sent when it had ended
     RECOVERY = "recovery"  # transcribed from the archive, after a crash or when there was no engine
+    RECORDING = "recording"  # a file, transcribed by a job
+
+
+class Mark(StrEnum):
+    """What a person can mark a line with."""
+
+    STAR = "star"
+    REPORT = "report"  # something is wrong with the line: another person should look at it
 
 
 class CoverageState(StrEnum):
@@ -105,6 +141,7 @@ class CoverageState(StrEnum):
     LOST = "lost"  # it never arrived
     FAILED = "failed"  # the engine could not decode it
     CLOSED = "closed"  # the sender had ended on purpose, so no audio was expected
+    REDACTED = "redacted"  # a person removed its text, its audio or both; the reason says who and why
 
 
 class CoverageNotes(Protocol):
@@ -143,6 +180,22 @@ class AudioArchive(Protocol):
         ...
 
     def archive_block(self, block: Block) -> None:
+        """Never waits, never raises."""
+        ...
+
+
+class LiveAudio(Protocol):
+    """Takes the audio of a channel for desks that listen now. `listening.hub` implements it.
+
+    It gets what the archive gets: each Opus packet as it came, or the blocks of audio that came without
+    packets.
+    """
+
+    def take_packet(self, packet: OpusPacket) -> None:
+        """Never waits, never raises."""
+        ...
+
+    def take_block(self, block: Block) -> None:
         """Never waits, never raises."""
         ...
 

@@ -41,8 +41,10 @@ class _Play:
 
 
 class LivePlayer:
-    def __init__(self, base: str, token: str, channels: int) -> None:
+    def __init__(self, base: str, token: str, channels: int, review_s: float = 0.0) -> None:
+        """review_s: seconds after the last recording in which the server may revise lines."""
         self._base, self._token, self._channels = base, token, channels
+        self._review_s = review_s
         self._plays: list[_Play] = []
 
     async def play(
@@ -89,6 +91,7 @@ class LivePlayer:
             async with asyncio.TaskGroup() as group:
                 for number in range(self._channels):
                     group.create_task(channel(number + 1))
+            await asyncio.sleep(self._review_s)
             await self._last_words(watcher, session, http)
             return self._collected(watcher, recordings)
         finally:
@@ -135,13 +138,18 @@ class LivePlayer:
             raise Unmeasured("the server sent no session.started; is it this program's server?")
         t0_s = watcher.t0_s(asyncio.get_running_loop().time(), time.time())
         arrived = watcher.arrived(t0_s)
+        revisions = {
+            one.event["segment"]: one.event["text"]
+            for one in arrived
+            if one.event["type"] == "segment.revised"
+        }
         played: list[Played | None] = [None] * len(recordings)
         for play in self._plays:
             begins_ms, ends_ms = ((at_s - t0_s) * 1000 for at_s in (play.begins_s, play.ends_s))
             first_ms = begins_ms - LEAD_MS
             mine = [one for one in arrived if first_ms <= _at_ms(one.event) < ends_ms]
             listener = Listener(play.channel, mine)
-            played[play.index] = listener.played(recordings[play.index], begins_ms, ends_ms)
+            played[play.index] = listener.played(recordings[play.index], begins_ms, ends_ms, revisions)
         return [one for one in played if one is not None]
 
 

@@ -5,7 +5,7 @@ Pure. Milliseconds count from the recording's first sample; negative times lie i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ class Line:
     utterance: str
     language: str
     word_ends_ms: tuple[float, ...]
+    reviewed: str = ""  # the text after the newest revision; empty: it was not revised
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,13 @@ class Played:
 
     @property
     def text(self) -> str:
+        """The text as it was when each line became final."""
         return " ".join(line.text for line in self.lines)
+
+    @property
+    def reviewed_text(self) -> str:
+        """The text as the record has it at the end."""
+        return " ".join(line.reviewed or line.text for line in self.lines)
 
     @property
     def commits(self) -> list[list[Line]]:
@@ -80,10 +87,19 @@ class Listener:
     channel: str
     arrived: list[Arrived] = field(default_factory=list)
 
-    def played(self, recording: Recording, starts_ms: float, ends_ms: float) -> Played:
-        """starts_ms: the session's time at the recording's first sample; ends_ms: the channel's end."""
+    def played(
+        self,
+        recording: Recording,
+        starts_ms: float,
+        ends_ms: float,
+        revisions: Mapping[str, str] | None = None,
+    ) -> Played:
+        """starts_ms: the session's time at the recording's first sample; ends_ms: the channel's end.
+
+        revisions: from the segment to its newest text.
+        """
         events = [one for one in self.arrived if one.event.get("channel") == self.channel]
-        lines = [_line(one, starts_ms) for one in _of(events, "segment.final")]
+        lines = [_line(one, starts_ms, revisions or {}) for one in _of(events, "segment.final")]
         utterances = [_utterance(one.event, starts_ms) for one in _of(events, "speech.ended")]
         failed = sum(1 for _ in _of(events, "window.failed"))
         unheard = _unheard_ms((one.event for one in _of(events, "coverage")), starts_ms, ends_ms)
@@ -95,7 +111,7 @@ def _of(events: Iterable[Arrived], kind: str) -> Iterable[Arrived]:
     return (one for one in events if one.event["type"] == kind)
 
 
-def _line(one: Arrived, zero_ms: float) -> Line:
+def _line(one: Arrived, zero_ms: float, revisions: Mapping[str, str]) -> Line:
     event = one.event
     ends = tuple(word["end_ms"] - zero_ms for word in event.get("words", ()))
     return Line(
@@ -106,6 +122,7 @@ def _line(one: Arrived, zero_ms: float) -> Line:
         utterance=event["utterance"],
         language=event.get("language") or "",
         word_ends_ms=ends or (event["end_ms"] - zero_ms,),
+        reviewed=revisions.get(event.get("segment", ""), ""),
     )
 
 

@@ -18,7 +18,7 @@ from bench.speech.played import LATE_MS, Played
 from bench.speech.scoring import NEAR_WORDS, UNBROKEN_MS, group_scores
 
 VERSION = 1
-DECODERS = ("live", "offline greedy", "offline beam 5")
+DECODERS = ("live", "after review", "offline greedy", "offline beam 5")
 
 
 def build(played: Sequence[Played], offline: Sequence[dict[str, str]], run: dict[str, Any]) -> dict[str, Any]:
@@ -70,24 +70,28 @@ def _rates(groups: dict[str, Any]) -> str:
     rows = []
     for name, figures in groups.items():
         rates = figures["rates"]
-        cells = [_rate(rates[decoder]) for decoder in DECODERS if decoder in rates]
+        cells = [_rate(rates.get(decoder, rates["live"])) for decoder in _decoders(groups)]
         row = [name, figures["recordings"], rates["unit"], rates["live"]["of"], *cells]
         rows.append(row)
-    first = next(iter(groups.values()))["rates"]
-    decoders = [decoder for decoder in DECODERS if decoder in first]
+    decoders = _decoders(groups)
     head = ["group", "recordings", "unit", "of", *(f"{decoder} (S, D, I)" for decoder in decoders)]
     return "**Errors** (S substituted, D deleted, I inserted)\n\n" + _table(head, rows)
 
 
+def _decoders(groups: dict[str, Any]) -> list[str]:
+    """The columns. A group without a revised line has the live text after the review, too."""
+    return [one for one in DECODERS if any(one in figures["rates"] for figures in groups.values())]
+
+
 def _korean_spaces(groups: dict[str, Any]) -> str:
-    rows = [
-        [name, *(_rate(figures["rates"][f"{d}, with spaces"]) for d in DECODERS if d in figures["rates"])]
-        for name, figures in groups.items()
-        if "live, with spaces" in figures["rates"]
-    ]
+    decoders = _decoders(groups)
+    rows = []
+    for name, figures in groups.items():
+        if live := figures["rates"].get("live, with spaces"):
+            rates = (figures["rates"].get(f"{one}, with spaces", live) for one in decoders)
+            rows.append([name, *map(_rate, rates)])
     if not rows:
         return ""
-    decoders = DECODERS[: len(rows[0]) - 1]
     return "**Character errors with spaces**\n\n" + _table(["group", *decoders], rows)
 
 

@@ -185,6 +185,8 @@ def _rates(all_played: Sequence[Played], offline: Sequence[dict[str, str]]) -> d
     language = all_played[0].recording.language
     is_by_character = language in UNSPACED
     texts = {"live": [one.text for one in all_played]}
+    if any(line.reviewed for one in all_played for line in one.lines):
+        texts["after review"] = [one.reviewed_text for one in all_played]
     for name in sorted({name for each in offline for name in each}):
         texts[name] = [each[name] for each in offline]
     said = [one.recording.words for one in all_played]

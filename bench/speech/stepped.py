@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from bench.speech.clips import Recording
 from bench.speech.line import heard
 from bench.speech.played import Listener, Played
+from bench.speech.stepped_review import SteppedReview
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest.measures import Arrived
@@ -38,10 +39,16 @@ class _Sink:
 
     now_samples: int = 0
     arrived: list[Arrived] = field(default_factory=list)
+    review: SteppedReview | None = None
+
+    def clock(self) -> float:
+        return self.now_samples / SAMPLE_RATE
 
     def emit(self, event: Event) -> int | None:
         fields = {"type": event.kind.value, "channel": event.channel, **wire_fields(event)}
         self.arrived.append(Arrived(self.now_samples / SAMPLES_PER_MS, fields))
+        if self.review:
+            self.review.observe(event)
         return len(self.arrived) if event.kind.is_stored else None
 
 
@@ -71,7 +78,13 @@ class Stepper:
     """Plays recordings one after the other, each on a channel of its own."""
 
     def __init__(
-        self, transcriber: Transcriber, config: SpeechConfig, *, has_interims: bool, opus_kbps: int = 0
+        self,
+        transcriber: Transcriber,
+        config: SpeechConfig,
+        *,
+        has_interims: bool,
+        opus_kbps: int = 0,
+        has_review: bool = False,
     ) -> None:
         """opus_kbps: bit rate of the codec that the recordings pass; 0: no codec."""
         limit = config.pipeline.interims_in_flight_max if has_interims else 0
@@ -81,11 +94,14 @@ class Stepper:
         self._transcriber = transcriber
         self._ids = Ids()
         self._opus_kbps = opus_kbps
+        self._has_review = has_review
 
     async def play(self, recording: Recording, language: str) -> Played:
         """language: a code, or "auto"."""
         line = heard(recording, self._opus_kbps)
         sink = _Sink()
+        review = SteppedReview(self._transcriber, sink.clock) if self._has_review else None
+        sink.review = review
         pipeline = SteppedPipeline(
             CHANNEL,
             self._config,
@@ -95,14 +111,17 @@ class Stepper:
             language,
             None,
             self._ids,
-            lambda: sink.now_samples / SAMPLE_RATE,
+            sink.clock,
         )
         for block in _blocks(line.samples):
             sink.now_samples = block.end_sample
             await pipeline.step(block)
+            if review:
+                review.step()
         await pipeline.end()
+        revisions = await review.revisions(line.samples) if review else {}
         ends_ms = len(line.samples) / SAMPLES_PER_MS
-        return Listener(CHANNEL, sink.arrived).played(recording, ms_of(line.lead_samples), ends_ms)
+        return Listener(CHANNEL, sink.arrived).played(recording, ms_of(line.lead_samples), ends_ms, revisions)
 
 
 def _blocks(samples: Float32Array) -> Iterator[Block]:
@@ -119,6 +138,7 @@ async def play_stepped(
     config: SpeechConfig | None = None,
     has_interims: bool = False,
     opus_kbps: int = 0,
+    has_review: bool = False,
 ) -> list[Played]:
     """What came of each recording. languages: what each one's channel is opened with.
 
@@ -127,7 +147,12 @@ async def play_stepped(
     client = EngineClient(TranscriberConfig(url=engine_url))
     await client.start()
     try:
-        stepper = Stepper(client, config or SpeechConfig(), has_interims=has_interims, opus_kbps=opus_kbps)
+        stepper = Stepper(
+            *(client, config or SpeechConfig()),
+            has_interims=has_interims,
+            opus_kbps=opus_kbps,
+            has_review=has_review,
+        )
         played = []
         for recording, language in zip(recordings, languages, strict=True):
             played.append(await stepper.play(recording, language))

@@ -9,23 +9,34 @@ import { LiveText } from "../live-text.js";
 import { $, askToken, beginPage } from "../page.js";
 import { Terms } from "../terms.js";
 import { Watcher } from "../watch.js";
+import { attachAlerts } from "./alerts-desk.js";
+import { drawCounts } from "./counts.js";
+import { Display } from "./display/display.js";
 import { Finder } from "./finder.js";
 import { FocusPanel } from "./focus-panel.js";
 import { Keys } from "./keys.js";
 import { Listening } from "./listening.js";
+import { beginLive } from "./live.js";
+import { MergedChoices } from "./merged-choices.js";
 import { DeskModel } from "./model.js";
+import { MoreMenu } from "./more-menu.js";
 import { setText } from "./parts.js";
+import { beginPeople, takeWallLink } from "./people/hook.js";
 import "./row.js";
 import { ServerClock } from "./server-clock.js";
 import { Simulation } from "./simulation.js";
+import "./strip/strip.js";
+import { beginSummary, jump } from "./summary-hook.js";
 import "./tile.js";
+import { beginTimeline } from "./timeline/hook.js";
+import { beginUsual } from "./usual/hook.js";
 
 const TICK_MS = 250;
-const AFTER_MS = 3000; // a call of one second stays visible for so long
 const WALL_FROM_PX = 1500; // narrower screens begin with the list and one channel
-const VIEWS = ["wall", "channels", "log", "search"];
+const VIEWS = ["wall", "channels", "log", "timeline", "search"];
 const VIEW_KEY = "host-stt.desk-view";
 
+const isWallLink = takeWallLink();
 const notice = beginPage();
 const query = new URLSearchParams(location.search);
 const model = new DeskModel();
@@ -33,11 +44,11 @@ const clock = new ServerClock();
 const terms = new Terms();
 const tiles = new Map(); // channel id -> its tile
 const rows = new Map(); // channel id -> its row in the list
-const chosen = new Set(); // channels of the merged text; empty means all
 const toDraw = new Set(); // channels that changed since the last frame
-const desk = { model, terms, afterMs: AFTER_MS, focused: "C01", onOpen: (id) => open(id), onLine: (line) => listening.play(line) };
+const desk = { model, terms, afterMs: 0, focused: "C01", onOpen: (id) => open(id), onLine: (line) => listening.play(line) };
 
 const focus = new FocusPanel(desk);
+const choices = new MergedChoices({ box: $("merged-channels"), onChange: () => (merged.reload(), merged.toEnd()) });
 const merged = new LiveText({
   box: $("merged-log"),
   empty: $("merged-empty"),
@@ -45,9 +56,11 @@ const merged = new LiveText({
   terms,
   showsChannel: () => true,
   transcript: model.transcript,
-  shows: (entry) => chosen.size === 0 || chosen.has(entry.channel),
+  shows: (entry) => choices.shows(entry.channel),
 });
-const listening = new Listening({ model, boxes: [$("focus-log"), $("merged-log")], onError: (error) => notice.show(error) });
+const listening = new Listening({ model, boxes: [$("focus-log"), $("merged-log")], onError: (error) => notice.show(error), onPlay: (line) => people.choose(line) });
+const sound = { model, replays: listening, focused: () => desk.focused, onError: (error) => notice.show(error) };
+const { live, marks, actions: liveActions } = beginLive(sound);
 const watcher = new Watcher(model.transcript, { session: query.get("session") ?? "", hasLevels: true });
 const simulation = new Simulation($("simulate"), { session: () => model.transcript.session, onError: (error) => notice.show(error) });
 const finder = new Finder({
@@ -57,9 +70,18 @@ const finder = new Finder({
   earlier: $("earlier"),
   session: () => model.transcript.session,
   onPlay: (hit) => listening.play(hit),
+  onSummary: (hit) => summary.openStored(hit.session, hit.summary),
   onError: (error) => notice.show(error),
 });
-const keys = new Keys({ dialog: $("keys"), rows: $("key-rows"), act: actions(), open });
+const summary = beginSummary({ model, chosen: () => (view === "channels" ? desk.focused : ""), open: (id) => open(id), play: (line) => listening.play(line) });
+const alerts = attachAlerts({ desk, clock, watcher, notice, open: (id) => open(id) });
+const usual = beginUsual(desk);
+const strip = $("strip").begin({ desk, onOpen: (id) => open(id), onLine: (line) => jump(line, open, (one) => listening.play(one)) });
+const people = beginPeople({ model, focused: () => desk.focused, view: () => view, open: (id) => open(id), onError: (error) => notice.show(error) });
+const past = { desk, replays: listening, view: () => view, open: (id) => open(id), play: (line) => listening.play(line), onError: (error) => notice.show(error) };
+const { timeline, keys: withTimeline } = beginTimeline(past);
+const keys = new Keys({ dialog: $("keys"), rows: $("key-rows"), act: withTimeline(actions()), open });
+people.useKeys(keys);
 let view = "";
 let liveState = "connecting";
 
@@ -71,19 +93,25 @@ function feed(event) {
   const changes = model.feed(event, clock.at(pageMs));
   for (const change of changes) {
     if (change.type === "session") beginSession();
-    if (change.channel ?? change.line?.channel ?? change.gap?.channel) {
-      toDraw.add(change.channel ?? change.line?.channel ?? change.gap?.channel);
-    }
-    if (view === "wall") for (const tile of tiles.values()) tile.text.apply(change);
+    const id = change.channel ?? change.line?.channel ?? change.gap?.channel;
+    if (id) toDraw.add(id);
+    if (view === "wall") for (const tile of id ? [tiles.get(id)] : tiles.values()) tile?.text.apply(change);
     if (view === "log") merged.apply(change);
     if (view === "channels") focus.text.apply(change);
+    people.take(change);
   }
+  live.feed(event, changes);
+  timeline.feed(event);
+  strip.feed(event);
   if (event.type === "channel.opened") drawChoices();
+  if (event.type === "summary.updated") summary.note(event);
   if (toDraw.size) requestAnimationFrame(drawChanged);
 }
 
 function beginSession() {
   makePlaces();
+  timeline.reset();
+  strip.reset();
   for (const id of model.channels.keys()) toDraw.add(id);
   simulation.check();
 }
@@ -94,6 +122,8 @@ function makePlaces() {
     if (tiles.has(id)) continue;
     tiles.set(id, document.createElement("desk-tile").begin(id, desk));
     rows.set(id, document.createElement("desk-row").begin(id, desk));
+    marks.add(id, tiles.get(id), rows.get(id));
+    usual.add(id, tiles.get(id));
   }
   const ids = [...model.channels.keys()];
   for (const [box, nodes] of [[$("wall"), tiles], [$("list"), rows]]) {
@@ -109,13 +139,14 @@ function drawChanged() {
     makePlaces();
     drawChoices();
   }
+  const nowMs = clock.at(Date.now());
   for (const id of toDraw) {
-    if (view === "wall") tiles.get(id).draw();
-    if (view === "channels") rows.get(id).draw();
-    if (view === "channels" && id === desk.focused) focus.draw();
+    const node = view === "wall" ? tiles.get(id) : view === "channels" ? rows.get(id) : null;
+    node?.draw();
+    node?.tick(nowMs); // what does not depend on this event waits for the next tick of all
+    if (view === "channels" && id === desk.focused) focus.draw(), focus.tick(nowMs);
   }
   toDraw.clear();
-  tick();
 }
 
 /* ---- what changes with time ---------------------------------------------------------------------------------- */
@@ -125,20 +156,12 @@ function tick() {
   const shown = view === "wall" ? tiles : view === "channels" ? rows : new Map();
   for (const node of shown.values()) node.tick(nowMs);
   if (view === "channels") focus.tick(nowMs);
-  drawCounts(nowMs);
+  timeline.tick(nowMs);
+  usual.tick(view);
+  strip.tick(nowMs);
+  drawCounts(model, nowMs, desk.afterMs);
+  people.tick();
   setText($("clock"), new Date(nowMs).toLocaleTimeString("en-GB"));
-}
-
-function drawCounts(nowMs) {
-  const states = [...model.channels.values()].map((channel) => model.shownState(channel, nowMs, AFTER_MS));
-  const count = (...names) => states.filter((state) => names.includes(state)).length;
-  const parts = [t("desk.talking", { n: count("talking") })];
-  if (count("behind")) parts.push(t("desk.behind", { n: count("behind") }));
-  if (count("no_signal", "disconnected")) parts.push(t("desk.noSignal", { n: count("no_signal", "disconnected") }));
-  const lostMs = [...model.channels.values()].reduce((sum, channel) => sum + channel.lostMs, 0);
-  if (lostMs) parts.push(t("desk.lostAll", { seconds: (lostMs / 1000).toFixed(1) }));
-  setText($("counts"), parts.join(" · "));
-  $("counts").classList.toggle("bad", lostMs > 0 || count("behind", "no_signal") > 0);
 }
 
 /* ---- views ------------------------------------------------------------------------------------------------- */
@@ -155,6 +178,7 @@ function show(name, { isRemembered = true } = {}) {
   view === "log" ? merged.reload() : merged.removeRows();
   view === "channels" ? focus.open() : focus.text.removeRows();
   if (view === "search") $("query").focus();
+  if (view === "timeline") timeline.show();
   for (const id of model.channels.keys()) toDraw.add(id);
   drawChanged();
 }
@@ -165,6 +189,7 @@ function open(id) {
   tiles.get(desk.focused)?.setAttribute("tabindex", "-1");
   desk.focused = id;
   tiles.get(id)?.setAttribute("tabindex", "0");
+  live.update();
   $("desk").classList.add("opened"); // on a phone, the channel takes the place of the list
   show("channels", { isRemembered: false });
 }
@@ -173,48 +198,34 @@ function open(id) {
 function drawChoices() {
   const used = [...model.channels.values()].filter((channel) => channel.state !== "unused" || channel.lastLine);
   finder.setChannels(used);
-  const buttons = used.map((channel) => choice(channel.id, channel.name ? `${channel.id} ${channel.name}` : channel.id));
-  $("merged-channels").replaceChildren(choice("", t("watch.all")), ...buttons);
-  $("merged-channels").hidden = used.length < 2;
-}
-
-function choice(id, label) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "quiet";
-  button.textContent = label;
-  button.setAttribute("aria-pressed", String(id ? chosen.has(id) : chosen.size === 0));
-  button.addEventListener("click", () => {
-    if (!id) chosen.clear();
-    else if (!chosen.delete(id)) chosen.add(id);
-    drawChoices();
-    merged.reload();
-    merged.toEnd();
-  });
-  return button;
+  choices.draw(used);
 }
 
 /* ---- keys -------------------------------------------------------------------------------------------------- */
 
 function actions() {
   return {
+    ...people.actions,
     left: () => move(-1),
     right: () => move(1),
     up: () => move(view === "wall" ? -columns() : -1),
     down: () => move(view === "wall" ? columns() : 1),
     open: () => open(document.activeElement.closest?.("desk-tile")?.channelId ?? desk.focused),
     back: () => ($("desk").classList.remove("opened"), show(preferredView(), { isRemembered: false })),
-    replay: () => listening.step(desk.focused, -1),
+    ...liveActions,
     play: () => listening.toggle(),
     nextLine: () => listening.step(desk.focused, 1),
     previousLine: () => listening.step(desk.focused, -1),
     search: () => show("search"),
+    acknowledge: () => alerts.acknowledgeFirst(),
     wall: () => show("wall"),
+    timeline: () => show("timeline"),
     channels: () => show("channels"),
     log: () => show("log"),
     fullScreen: () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
     language: () => language.toggle(),
     keys: () => $("keys").showModal(),
+    display: () => $("display").showModal(),
   };
 }
 
@@ -233,6 +244,7 @@ function move(step) {
   desk.focused = ids[at];
   tiles.get(desk.focused).setAttribute("tabindex", "0");
   tiles.get(desk.focused).focus();
+  live.update();
   return true;
 }
 
@@ -257,9 +269,8 @@ for (const button of document.querySelectorAll(".tabs button")) {
   });
 }
 $("back").addEventListener("click", () => $("desk").classList.remove("opened"));
-$("help").addEventListener("click", () => $("keys").showModal());
-$("keys-close").addEventListener("click", () => $("keys").close());
-$("keys-reset").addEventListener("click", () => keys.reset());
+new MoreMenu($("more"), $("more-menu"));
+new Display({ dialog: $("display"), button: $("display-button"), desk, logs: [$("focus-log")], onColours: () => (timeline.recolour(), strip.recolour()) });
 language.addEventListener("language", () => {
   showState(liveState);
   drawChoices();
@@ -269,18 +280,18 @@ language.addEventListener("language", () => {
 watcher.addEventListener("event", ({ detail }) => feed(detail));
 watcher.addEventListener("state", ({ detail }) => showState(detail));
 watcher.addEventListener("denied", async () => {
-  notice.show({ code: "bad_token" });
-  if (await askToken()) {
+  if ((await people.explainDenial(notice)) && (await askToken())) {
     notice.clear();
     watcher.start();
     simulation.check();
+    people.askAgain();
   }
 });
 watcher.addEventListener("gone", () => notice.show({ code: "gone", detail: watcher.session }));
 
 makePlaces();
 drawChoices();
-show(preferredView(), { isRemembered: false });
+show(isWallLink ? "wall" : preferredView(), { isRemembered: false });
 showState("connecting");
 watcher.start();
 simulation.check();

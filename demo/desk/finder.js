@@ -1,15 +1,17 @@
-/* The search view of the desk: a form, and the hits of the server's full-text search with their words marked. */
+/* The search view of the desk: a form, and the hits of the server: lines by their words, lines and summaries by meaning. */
 
 import { request, address } from "../api.js";
 import { language, t } from "../i18n.js";
+import { marksOf } from "../line-marks.js";
+import { timecode } from "../timecode.js";
 
 export class Finder {
   #before = null;
   #query = null;
 
-  /** session(): the id of the session on screen; onPlay(hit): plays a hit; onError(error). */
-  constructor({ form, found, hits, earlier, session, onPlay, onError }) {
-    Object.assign(this, { form, found, hits, earlier, session, onPlay, onError });
+  /** session(): the id of the session on screen; onPlay(hit): plays a hit; onSummary(hit): shows a summary; onError(error). */
+  constructor({ form, found, hits, earlier, session, onPlay, onSummary, onError }) {
+    Object.assign(this, { form, found, hits, earlier, session, onPlay, onSummary, onError });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.search();
@@ -27,11 +29,17 @@ export class Finder {
   }
 
   async search() {
-    const { value: q } = this.form.querySelector("#query");
+    const value = (id) => this.form.querySelector(`#${id}`).value.trim();
+    const moment = (id) => (value(id) ? new Date(value(id)).toISOString() : "");
     this.#query = {
-      q: q.trim(),
-      session: this.form.querySelector("#where").value === "session" ? this.session() : "",
-      channel: this.form.querySelector("#which").value,
+      q: value("query"),
+      mode: value("by") === "words" ? "" : value("by"),
+      session: value("where") === "session" ? this.session() : "",
+      channel: value("which"),
+      marked: value("marked"),
+      since: moment("since"),
+      until: moment("until"),
+      term: value("term"),
     };
     this.#before = null;
     this.hits.replaceChildren();
@@ -41,15 +49,43 @@ export class Finder {
   async #load() {
     try {
       const path = address("api/search", { ...this.#query, before: this.#before, limit: 50 });
-      const { hits, next_before } = await request("GET", path);
+      const { hits, summaries = [], next_before } = await request("GET", path);
       this.#before = next_before;
-      this.hits.append(...hits.map((hit) => this.#row(hit)));
-      const n = this.hits.childElementCount;
-      this.found.textContent = t(n === 0 ? "desk.search.none" : n === 1 ? "desk.search.one" : "desk.search.many", { n });
+      this.hits.append(...summaries.map((hit) => this.#summaryRow(hit)), ...hits.map((hit) => this.#row(hit)));
+      this.found.textContent = this.#countText();
       this.earlier.hidden = next_before === null;
     } catch (error) {
-      this.onError(error);
+      if (error.status === 501) this.found.textContent = t("desk.search.noMeaning");
+      else this.onError(error);
     }
+  }
+
+  #countText() {
+    const summaries = this.hits.querySelectorAll(".summary").length;
+    const n = this.hits.childElementCount - summaries;
+    if (n + summaries === 0) return t(this.#query.mode ? "desk.search.noneByMeaning" : "desk.search.none");
+    const order = this.#query.mode ? "Nearest" : "";
+    const lines = t(n === 1 ? "desk.search.one" : `desk.search.many${order}`, { n });
+    return summaries ? `${t(summaries === 1 ? "desk.search.oneSummary" : "desk.search.summaries", { n: summaries })} · ${lines}` : lines;
+  }
+
+  /** A summary that says something like the query. */
+  #summaryRow(hit) {
+    const row = document.createElement("li");
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "hit summary" });
+    const range = document.createElement("time");
+    range.textContent = `${timecode(hit.from_ms).split(".")[0]} – ${timecode(hit.to_ms).split(".")[0]}`;
+    const what = document.createElement("b");
+    what.textContent = [t("desk.search.summary"), hit.channel].filter(Boolean).join(" ");
+    const text = document.createElement("span");
+    const title = document.createElement("strong");
+    title.textContent = hit.title ? `${hit.title}. ` : "";
+    text.append(title, hit.text);
+    button.append(range, what, text);
+    button.addEventListener("click", () => this.onSummary(hit));
+    row.append(button);
+    return row;
   }
 
   #row(hit) {
@@ -64,12 +100,15 @@ export class Finder {
     const channel = document.createElement("b");
     channel.textContent = hit.label && hit.label !== hit.channel ? `${hit.channel} ${hit.label}` : hit.channel;
     const text = document.createElement("span");
+    text.className = "segment";
+    text.dataset.segment = hit.segment;
     if (hit.language) text.lang = hit.language;
     for (const part of hit.parts) {
       const node = document.createElement(part.hit ? "mark" : "span");
       node.textContent = part.text;
       text.append(node);
     }
+    text.append(...marksOf(hit));
     button.append(time, channel, text);
     button.title = t("desk.hear");
     button.addEventListener("click", () => this.onPlay(hit));

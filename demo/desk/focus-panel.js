@@ -3,6 +3,7 @@
 import { t } from "../i18n.js";
 import { LiveText, drawInterim } from "../live-text.js";
 import { $ } from "../page.js";
+import { drawWave } from "./level-history.js";
 import { Meter, drawIcon, elapsed, seconds, setText, stateWord } from "./parts.js";
 
 export class FocusPanel {
@@ -46,8 +47,9 @@ export class FocusPanel {
     const state = this.desk.model.shownState(channel, nowMs, this.desk.afterMs);
     $("focus-state").dataset.state = state;
     drawIcon($("focus-state").querySelector("svg"), state);
-    setText($("focus-state").querySelector("em"), stateWord(channel, state));
+    setText($("focus-state").querySelector("em"), stateWord(channel, state, nowMs));
     this.#meter.draw(channel.levelAt(nowMs), nowMs);
+    drawWave($("focus-wave"), channel.levels.peaks(nowMs), getComputedStyle($("focus-wave")).color);
     const words = channel.wordsPerMinute(nowMs);
     const figures = [
       words ? t("desk.wpm", { n: words }) : "",

@@ -1,10 +1,11 @@
 /* The keys of the desk: one list of actions, their keys, and the dialog that shows and changes them.
  *
- * Owns the user's choice of keys, which is stored in the browser. Keys do nothing while the user types in a field or
+ * Owns the user's choice of keys. Keys do nothing while the user types in a field or
  * while a dialog is open, and never together with Ctrl or Meta, which belong to the browser.
  */
 
 import { language, t } from "../i18n.js";
+import { userSettings } from "./user-settings.js";
 
 const KEY = "host-stt.desk-keys";
 
@@ -21,10 +22,40 @@ export const ACTIONS = {
   nextLine: "j",
   previousLine: "k",
   search: "/",
+  acknowledge: "a",
   wall: "w",
+  timeline: "t",
   channels: "c",
-  log: "m",
+  log: "o",
+  nextChosen: "Shift+J",
+  previousChosen: "Shift+K",
+  edit: "e",
+  star: "x",
+  note: "n",
+  report: "!",
+  learn: "g",
+  history: "i",
+  share: "y",
+  redact: "d",
   fullScreen: "f",
+  listen: "p",
+  mute: "m",
+  muteAll: "Shift+M",
+  solo: "s",
+  hold: "h",
+  avoid: "v",
+  skip: ".",
+  missed: "z",
+  quieter: "[",
+  louder: "]",
+  sound: "u",
+  zoomIn: "+",
+  zoomOut: "-",
+  earlier: "PageUp",
+  later: "PageDown",
+  newest: "End",
+  select: "b",
+  display: "q",
   language: "l",
   keys: "?",
 };
@@ -38,7 +69,11 @@ export class Keys {
     Object.assign(this, { dialog, rows, act, open });
     this.#restore();
     document.addEventListener("keydown", (event) => this.#onKey(event));
+    document.getElementById("help").addEventListener("click", () => dialog.showModal());
+    dialog.querySelector("#keys-close").addEventListener("click", () => dialog.close());
+    dialog.querySelector("#keys-reset").addEventListener("click", () => this.reset());
     language.addEventListener("language", () => this.draw());
+    userSettings.addEventListener("part", ({ detail }) => detail === KEY && (this.#restore(), this.draw()));
     this.draw();
   }
 
@@ -46,9 +81,14 @@ export class Keys {
     return this.#chosen[action] ?? ACTIONS[action];
   }
 
+  /** The key of an action as the page shows it. */
+  shownKeyOf(action) {
+    return shown(this.keyOf(action));
+  }
+
   reset() {
     this.#chosen = {};
-    localStorage.removeItem(KEY);
+    userSettings.removeItem(KEY);
     this.draw();
   }
 
@@ -87,11 +127,11 @@ export class Keys {
       return this.open(channel);
     }
     if (event.altKey) return;
-    const action = Object.keys(ACTIONS).find((one) => matches(this.keyOf(one), event.key));
+    const action = Object.keys(ACTIONS).find((one) => matches(this.keyOf(one), pressed(event)));
     // Enter and Space keep their meaning on a button that has the focus.
     const isPress = event.key === "Enter" || event.key === " ";
     if (!action || !this.act[action] || (isPress && event.target.closest("button, a, summary, select"))) return;
-    if (this.act[action]() !== false) event.preventDefault();
+    if (this.act[action](event) !== false) event.preventDefault();
   }
 
   /** The pressed key gets the waiting action. A key that another action has is exchanged with it. */
@@ -101,21 +141,22 @@ export class Keys {
     const action = this.#waitsFor;
     this.#waitsFor = "";
     if (event.key !== "Escape" || action === "back") {
-      const other = Object.keys(ACTIONS).find((one) => one !== action && matches(this.keyOf(one), event.key));
+      const other = Object.keys(ACTIONS).find((one) => one !== action && matches(this.keyOf(one), pressed(event)));
       if (other) this.#chosen[other] = this.keyOf(action);
-      this.#chosen[action] = event.key;
-      localStorage.setItem(KEY, JSON.stringify(this.#chosen));
+      this.#chosen[action] = pressed(event);
+      userSettings.setItem(KEY, JSON.stringify(this.#chosen));
     }
     this.draw();
     this.rows.querySelectorAll("button")[Object.keys(ACTIONS).indexOf(action)].focus();
   }
 
   #restore() {
+    this.#chosen = {};
     try {
-      const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+      const kept = JSON.parse(userSettings.getItem(KEY) ?? "{}");
       for (const action of Object.keys(ACTIONS)) if (typeof kept[action] === "string") this.#chosen[action] = kept[action];
     } catch {
-      localStorage.removeItem(KEY); // not JSON: start with the original keys
+      this.#chosen = {}; // not JSON: start with the original keys
     }
   }
 }
@@ -128,9 +169,13 @@ function channelOf(event) {
   return number <= 6 ? `C${number + 10}` : "";
 }
 
-const matches = (key, pressed) => key.toLowerCase() === pressed.toLowerCase();
+/** The name of the pressed key. Shift counts with letters only, because other characters differ with it anyway. */
+const pressed = ({ key, shiftKey }) => (shiftKey && /^\p{L}$/u.test(key) ? `Shift+${key.toUpperCase()}` : key);
 
-const isTyping = (node) => node.matches?.("input, textarea, select, [contenteditable]") ?? false;
+const matches = (key, name) => key.toLowerCase() === name.toLowerCase();
+
+/** Whether a key goes into a field. A field of a closed dialog keeps the focus until the next frame, but takes no text. */
+const isTyping = (node) => Boolean(node.matches?.("input, textarea, select, [contenteditable]") && !node.closest("dialog:not([open])"));
 
 const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc" };
 

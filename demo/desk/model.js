@@ -8,6 +8,7 @@
 
 import { ORDERLY_ENDS } from "../events.js";
 import { Transcript } from "../transcript.js";
+import { LevelHistory } from "./level-history.js";
 
 export const PLACES = 16;
 const ENTRIES_MAX = 300; // lines and gaps that a channel holds here; the server keeps the full record
@@ -15,6 +16,8 @@ const DELAYS_MAX = 50;
 const LOST_SHOWN_MS = 10_000; // after a loss, the tile shows it for so long
 const WORDS_WITHIN_MS = 60_000;
 const LEVEL_FRESH_MS = 1000;
+const LOSSES_WITHIN_MS = 600_000;
+const LOSSES_MAX = 200; // reports of lost audio that a channel holds
 const TEXT_WITHIN_MS = 20_000; // speech without text by then was noise, or its window failed
 
 /** The states that a tile can show, the most urgent one first. */
@@ -29,8 +32,10 @@ export class DeskChannel {
   spokeAtMs = 0; // end of the newest speech
   lostAtMs = 0; // when the newest loss was reported
   lostMs = 0; // audio lost, shed or failed since the page was opened
+  losses = []; // [when, milliseconds] of the newest losses
   unread = 0; // lines since the channel was last looked at
   level = null; // {rmsDb, peakDb, atMs}
+  levels = new LevelHistory();
   waiting = new Map(); // utterance that ended and has no text yet -> when it ended
   delays = []; // milliseconds from the end of speech to the text, of the newest live lines
   #words = []; // [when, count] of the newest lines
@@ -59,6 +64,16 @@ export class DeskChannel {
 
   wordsPerMinute(nowMs) {
     return this.#words.reduce((sum, [atMs, count]) => sum + (nowMs - atMs < WORDS_WITHIN_MS ? count : 0), 0);
+  }
+
+  /** Milliseconds of audio that were lost in the last ten minutes. */
+  lostLately(nowMs) {
+    return this.losses.reduce((sum, [atMs, ms]) => sum + (nowMs - atMs < LOSSES_WITHIN_MS ? ms : 0), 0);
+  }
+
+  /** For how long the speech that ended first has waited for its text, in milliseconds; 0: none waits. */
+  waitedMs(nowMs) {
+    return this.waiting.size ? Math.max(0, nowMs - Math.min(...this.waiting.values())) : 0;
   }
 
   /** The newest level, or null if no audio arrived lately. */
@@ -154,7 +169,9 @@ export class DeskModel {
   #onLevels(event, nowMs) {
     if (event.session !== this.transcript.session) return [];
     for (const [id, [rmsDb, peakDb]] of Object.entries(event.levels)) {
-      this.channel(id).level = { rmsDb, peakDb, atMs: nowMs };
+      const channel = this.channel(id);
+      channel.level = { rmsDb, peakDb, atMs: nowMs };
+      channel.levels.note(peakDb, nowMs);
     }
     return [{ type: "levels" }];
   }
@@ -191,6 +208,7 @@ const NOTES = {
   "speech.started": (channel, event, atMs) => (channel.spokeAtMs = atMs),
   "speech.ended": (channel, event, atMs) => {
     channel.spokeAtMs = atMs;
+    for (const [utterance, endedMs] of channel.waiting) if (atMs - endedMs > TEXT_WITHIN_MS) channel.waiting.delete(utterance);
     channel.waiting.set(event.utterance, atMs);
   },
   "segment.final": (channel, event) => {
@@ -207,5 +225,6 @@ const NOTES = {
     if (!["lost", "shed", "failed"].includes(event.state) || event.reason === "not_fed") return;
     channel.lostAtMs = atMs;
     channel.lostMs += event.to_ms - event.from_ms;
+    channel.losses = [...channel.losses, [atMs, event.to_ms - event.from_ms]].slice(-LOSSES_MAX);
   },
 };

@@ -18,6 +18,7 @@ const SHAPES = {
 const SEGMENTS = 12;
 const METER_FROM_DB = -60;
 const CLIP_DB = -1;
+const LATE_S = 2; // text that takes longer is late: the user sees for how long
 const LOW_DB = -45; // speech below it is hard to transcribe
 
 /** Draw the icon of a state into an svg element. */
@@ -49,6 +50,11 @@ export class Meter {
     this.node = node;
   }
 
+  /** "clip": too loud, "low": too quiet to be transcribed well, or "". */
+  get kind() {
+    return this.node.dataset.kind ?? "";
+  }
+
   /** level: {rmsDb, peakDb} or null. */
   draw(level, nowMs) {
     const lit = level ? segments(level.rmsDb) : 0;
@@ -73,7 +79,10 @@ export function seconds(ms) {
   return t("desk.seconds", { n: (ms / 1000).toFixed(1) });
 }
 
-/** The state's word, with the seconds of a loss or the reason where there is one. */
-export function stateWord(channel, state) {
-  return state === "lost" ? t("desk.state.lost", { seconds: (channel.lostMs / 1000).toFixed(1) }) : t(`desk.state.${state}`);
+/** The state's word, with the seconds of a loss or of a late text. nowMs: of the server's clock. */
+export function stateWord(channel, state, nowMs) {
+  if (state === "lost") return t("desk.state.lost", { seconds: (channel.lostMs / 1000).toFixed(1) });
+  const waitedS = state === "text" || state === "behind" ? Math.floor(channel.waitedMs(nowMs) / 1000) : 0;
+  const word = t(`desk.state.${state}`);
+  return waitedS >= LATE_S ? `${word} · ${t("desk.seconds", { n: waitedS })}` : word;
 }

@@ -31,7 +31,7 @@ export class DeskRow extends HTMLElement {
     const state = this.desk.model.shownState(channel, nowMs, this.desk.afterMs);
     if (this.dataset.state !== state) this.dataset.state = state;
     drawIcon(this.querySelector("svg"), state);
-    setText(this.querySelector("em"), stateWord(channel, state));
+    setText(this.querySelector("em"), stateWord(channel, state, nowMs));
     this.meter.draw(channel.levelAt(nowMs), nowMs);
   }
 

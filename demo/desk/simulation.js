@@ -8,7 +8,7 @@ export class Simulation {
 
   /** session(): the id of the session on screen; onError(error). */
   constructor(button, { session, onError }) {
-    Object.assign(this, { button, session, onError });
+    Object.assign(this, { button, session, onError, note: document.getElementById("simulate-note") });
     button.addEventListener("click", () => this.#press());
     language.addEventListener("language", () => this.#draw());
     this.#draw();
@@ -31,6 +31,9 @@ export class Simulation {
     this.button.hidden = this.#state === null;
     const key = this.#isHere ? "desk.simulation.end" : this.#state?.is_running ? "desk.simulation.show" : "desk.simulation.start";
     this.button.textContent = t(key);
+    const spoken = (this.#state?.languages ?? []).map((one) => languageName(one)).join(", ");
+    this.note.textContent = this.#isHere && spoken ? t("desk.simulation.speaks", { languages: spoken }) : "";
+    this.note.hidden = !this.note.textContent;
   }
 
   async #press() {
@@ -49,4 +52,9 @@ export class Simulation {
     this.button.disabled = false;
     await this.check();
   }
+}
+
+/** The name of a language in the language of the page. */
+function languageName(code) {
+  return new Intl.DisplayNames([language.current], { type: "language" }).of(code);
 }

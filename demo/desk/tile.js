@@ -6,6 +6,7 @@
 import { language, t } from "../i18n.js";
 import { LiveText } from "../live-text.js";
 import { Meter, drawIcon, elapsed, seconds, setText, stateWord } from "./parts.js";
+import { fitTiles } from "./tile-size.js";
 
 const ROWS_MAX = 8; // more do not fit, whatever their length
 
@@ -18,7 +19,12 @@ const TEMPLATE = `
   </header>
   <div class="lines"></div>
   <p class="interim" aria-hidden="true"><span><span class="steady"></span><span class="loose"></span></span></p>
-  <footer><span class="wpm"></span><span class="conf"><i></i></span><span class="delay"></span></footer>`;
+  <footer>
+    <span class="wpm"></span><span class="us-gauge" data-figure="words" hidden></span>
+    <span class="conf"><i></i></span><span class="us-gauge" data-figure="confidence" hidden></span>
+    <span class="us-gauge" data-figure="level_db" hidden></span>
+    <span class="delay"></span><span class="us-gauge" data-figure="delay_ms" hidden></span>
+  </footer>`;
 
 export class DeskTile extends HTMLElement {
   /** desk: {model, terms, afterMs, onOpen(id), onLine(line)} */
@@ -45,9 +51,11 @@ export class DeskTile extends HTMLElement {
       transcript: desk.model.transcript,
       shows: (entry) => entry.channel === id,
       rowsMax: ROWS_MAX,
+      isScrolled: false,
     });
     this.addEventListener("click", (event) => this.#onClick(event));
     setText(this.parts.b, id);
+    fitTiles(this);
     return this;
   }
 
@@ -68,9 +76,9 @@ export class DeskTile extends HTMLElement {
     const state = this.desk.model.shownState(channel, nowMs, this.desk.afterMs);
     if (this.dataset.state !== state) this.dataset.state = state;
     drawIcon(parts.svg, state);
-    setText(parts.em, stateWord(channel, state));
-    setText(parts[".ago"], this.#ago(nowMs, state));
+    setText(parts.em, stateWord(channel, state, nowMs));
     this.meter.draw(channel.levelAt(nowMs), nowMs);
+    setText(parts[".ago"], this.#ago(nowMs, state));
     const { delayMs } = channel;
     setText(parts[".delay"], delayMs === null ? "" : t("desk.delay", { delay: seconds(delayMs) }));
     const words = channel.wordsPerMinute(nowMs);
@@ -83,7 +91,8 @@ export class DeskTile extends HTMLElement {
   #ago(nowMs, state) {
     const { channel } = this;
     if (state === "no_signal" || state === "disconnected") return elapsed(nowMs - channel.stateAtMs);
-    if (!channel.spokeAtMs || state === "talking") return "";
+    if (state === "talking") return this.meter.kind && t(`desk.level.${this.meter.kind}`);
+    if (!channel.spokeAtMs) return "";
     return t("desk.ago", { time: elapsed(nowMs - channel.spokeAtMs) });
   }
 

@@ -71,18 +71,22 @@ const ROWS_MAX = 8;
 
 let ids = 0;
 
-/** One control with label, hint and room for a mistake. onChange(): called after the object was changed. */
+/** One control with label, hint and room for a mistake. onChange(): called after the object was changed.
+ *
+ * definition.texts: the first part of the keys of its texts; "gl" where it has none.
+ */
 export class Field {
   constructor(definition, object, onChange) {
     this.definition = definition;
     this.element = document.createElement("div");
     this.element.className = `field ${definition.kind}${definition.isWide ? " wide" : ""}`;
-    const id = `gl-${++ids}`;
+    const id = `field-${++ids}`;
+    const { texts = "gl" } = definition;
     this.control = controlOf(definition);
     this.control.id = id;
     const label = document.createElement("label");
     label.htmlFor = id;
-    label.textContent = t(`gl.field.${definition.name}`);
+    label.textContent = t(`${texts}.field.${definition.name}`);
     this.wrong = document.createElement("p");
     this.wrong.className = "wrong";
     this.wrong.id = `${id}-wrong`;
@@ -129,17 +133,17 @@ export class Field {
     const hint = document.createElement("p");
     hint.className = "lead";
     hint.id = this.hintId = `${id}-hint`;
-    hint.textContent = t(`gl.hint.${this.definition.hint}`);
+    hint.textContent = t(`${this.definition.texts ?? "gl"}.hint.${this.definition.hint}`);
     this.control.setAttribute("aria-describedby", hint.id);
     return [hint];
   }
 }
 
-function controlOf({ kind, options, step, lang, isNeeded, name }) {
+function controlOf({ kind, options, step, lang, isNeeded, name, texts = "gl" }) {
   let control;
   if (kind === "select") {
     control = document.createElement("select");
-    control.append(new Option(t(`gl.empty.${name}`), ""), ...options.map((one) => new Option(t(`gl.${name}.${one}`), one)));
+    control.append(new Option(t(`${texts}.empty.${name}`), ""), ...options.map((one) => new Option(t(`${texts}.${name}.${one}`), one)));
     return control;
   }
   if (kind === "lines") {

@@ -101,6 +101,14 @@ class Window:
     """Whether a final that only repeats its prompt is decoded again without it. Sites with channels on which
     lists of terms are read out turn it off.
     """
+    is_careful: bool = False
+    """Whether a final is decoded in 30 s, with timestamps and with a wide search from the start. It takes
+    several times as long as a live final.
+    """
+    known_text: str = ""
+    """Of a final: the text that the caller has for this audio. The result says how much likelier its own
+    text is (`Transcript.gain`).
+    """
     is_second_decode: bool = False
     """True for the second decode of a hole. Set inside 8081 only; it is not part of the wire format."""
 
@@ -136,6 +144,11 @@ class Window:
             len(self.history) <= HISTORY_CHARS_MAX,
             "history_too_long",
             f"history of {len(self.history)} characters",
+        )
+        check(
+            len(self.known_text) <= HISTORY_CHARS_MAX,
+            "known_text_too_long",
+            f"a known text of {len(self.known_text)} characters",
         )
         check(
             0 <= self.start_within_ms <= 600_000, "bad_limit", "start_within_ms must be between 0 and 600000"
@@ -212,6 +225,10 @@ class Transcript:
     queue_ms: int = 0  # time in the queue of 8081
     decode_ms: int = 0  # decoding time of its batch
     unread: tuple[Unread, ...] = ()  # only for finals, in order; an older engine does not send it
+    gain: float | None = None
+    """Log probability of this text less that of the window's `known_text`, both for the same audio; None: the
+    window had none, or the two cannot be compared.
+    """
 
     @property
     def text(self) -> str:

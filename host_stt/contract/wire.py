@@ -55,6 +55,8 @@ def encode_window(window: Window) -> bytes:
             "deadline_ms": window.deadline_ms,
             "start_within_ms": window.start_within_ms,
             **({} if window.echo_guard else {"echo_guard": False}),
+            **({"is_careful": True} if window.is_careful else {}),
+            **({"known_text": window.known_text} if window.known_text else {}),
         },
         ensure_ascii=False,
         separators=(",", ":"),
@@ -92,6 +94,8 @@ def decode_window(frame: bytes | memoryview) -> Window:
             deadline_ms=_integer(header, "deadline_ms"),
             start_within_ms=_integer(header, "start_within_ms") if "start_within_ms" in header else 0,
             echo_guard=header.get("echo_guard") is not False,
+            is_careful=header.get("is_careful") is True,
+            known_text=_text(header, "known_text") if "known_text" in header else "",
         )
     except ContractError:
         raise
@@ -191,6 +195,7 @@ def encode_answer(answer: Answer) -> str:
             "decode_ms": answer.decode_ms,
             "segments": [_segment_body(s) for s in answer.segments],
             "unread": [[u.start_sample, u.end_sample, u.reason.value] for u in answer.unread],
+            **({} if answer.gain is None else {"gain": round(answer.gain, 4)}),
         }
     return json.dumps({"v": WIRE_VERSION, **body}, ensure_ascii=False, separators=(",", ":"))
 
@@ -233,6 +238,7 @@ def decode_answer(text: str) -> Answer:
             queue_ms=body["queue_ms"],
             decode_ms=body["decode_ms"],
             unread=tuple(Unread(a, b, UnreadReason(reason)) for a, b, reason in body.get("unread", ())),
+            gain=body.get("gain"),
         )
     except ContractError:
         raise

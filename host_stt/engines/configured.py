@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from host_stt.config import EngineConfig
-from host_stt.engines.whisper import WhisperEngine, WhisperOptions
+from host_stt.engines.options import WhisperOptions
+from host_stt.engines.whisper import WhisperEngine
 from host_stt.models import ResolvedModel
 from host_stt.prompt import PREVIOUS_TOKENS_MAX, PromptBudget, PromptForm
 from host_stt.terms_use import settled_use
@@ -12,12 +13,12 @@ from host_stt.window_forms import settled
 _HISTORY_TOKENS = 64
 
 
-def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
-    """Load the Whisper engine; each `auto` gets its value for this model."""
+def whisper_options(config: EngineConfig, model: ResolvedModel) -> WhisperOptions:
+    """The options of the config; each `auto` gets its value for this model."""
     # The starter model was not trained with its own previous text. With it, 20 % of the words in a minute of
     # continuous speech were wrong, without it 2 % (2026-11-21, test_unbroken_speech.py).
     history = 0 if model.is_starter else min(_HISTORY_TOKENS, PREVIOUS_TOKENS_MAX - config.terms_tokens)
-    options = WhisperOptions(
+    return WhisperOptions(
         beam_size=config.beam_size,
         beam_size_unsure=config.beam_size_unsure,
         interim_window=settled(config.interim_window, model.path, model.is_starter),
@@ -27,10 +28,14 @@ def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
         terms_use=settled_use(config.terms_use, model.is_starter),
         terms_form=PromptForm.LISTED if model.is_starter else config.terms_form,
     )
+
+
+def load_whisper(config: EngineConfig, model: ResolvedModel) -> WhisperEngine:
+    """Load the Whisper engine with the options of the config."""
     return WhisperEngine.from_folder(
         model.path,
         model.name,
-        options,
+        whisper_options(config, model),
         device=config.device,
         compute_type=config.compute_type,
         cpu_threads=config.cpu_threads,

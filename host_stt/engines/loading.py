@@ -69,7 +69,7 @@ def load(
         compute_type=compute_type,
         intra_threads=resolve_threads(cpu_threads),
         # On CUDA: a second stream for finals with the same weights. On a CPU a second worker only shares the
-        # cores: 1.09 times the speed, while a batch gives 2.5 times (engine-facts section 3).
+        # cores: 1.09 times the speed, while a batch gives 2.5 times.
         inter_threads=workers_of(device),
     )
     hf_tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 TERM_WORDS_MAX = 6
-VARIANTS_MAX = 5
+VARIANTS_MAX = 6
 """Ranges of the plain text that are tried for one term. The best one wins."""
+WORDS_AROUND = 3
+"""So many words beside the likeliest range are compared with the term by their letters. Only the range that
+is most like it is tried: each further range is a further chance for a term that was not said.
+"""
 PROPOSALS_MAX = 4
 """Terms of one text that are tried. A text with more terms is a list, not speech."""
 _PIECES = re.compile(r"[^\W\d_]+|\d")
@@ -82,6 +86,7 @@ def proposals(plain: Sequence[str], prompted: Sequence[str], keys: frozenset[str
 
     plain, prompted: the words of both texts. Empty when there are none, or more than PROPOSALS_MAX.
     """
+    prompted = _without_repeats(prompted, keys)
     found = list(terms_in(prompted, keys))
     known = list(terms_in(plain, keys))
     matcher = SequenceMatcher(None, [key_of(w) for w in plain], [key_of(w) for w in prompted], autojunk=False)
@@ -97,8 +102,23 @@ def proposals(plain: Sequence[str], prompted: Sequence[str], keys: frozenset[str
         key = _term_key(words)
         if any(_term_key(plain[one.first : one.end]) == key and one.touches(likely) for one in known):
             continue
-        proposed.append(Proposal(words, tuple(_variants(likely, len(plain), len(words)))))
-    return proposed if len(proposed) <= PROPOSALS_MAX else []
+        proposed.append(Proposal(words, tuple(_variants(likely, plain, words))))
+    if len(proposed) > PROPOSALS_MAX:
+        return []
+    return [*proposed, *_omitted(found, opcodes, prompted)]
+
+
+def _without_repeats(words: Sequence[str], keys: frozenset[str]) -> list[str]:
+    """The words, with a term that is repeated at once kept once: noise makes loops of terms."""
+    kept: list[str] = []
+    at, before = 0, ""
+    for place in terms_in(words, keys):
+        kept += words[at : place.first]
+        key = _term_key(words[place.first : place.end])
+        if place.first > at or key != before:
+            kept += words[place.first : place.end]
+        at, before = place.end, key
+    return [*kept, *words[at:]]
 
 
 def terms_in(words: Sequence[str], keys: frozenset[str]) -> Iterator[Range]:
@@ -126,6 +146,20 @@ def replaced(plain: Sequence[str], place: Range, words: Sequence[str]) -> list[s
 def likeness(some: Sequence[str], other: Sequence[str]) -> float:
     """How alike two runs of words are, 0 to 1: their letters, with numbers as words and Hangul as jamo."""
     return SequenceMatcher(None, _letters(some), _letters(other), autojunk=False).ratio()
+
+
+def is_another_call_sign(
+    words: Sequence[str], place: Range, term: Sequence[str], terms: Sequence[str]
+) -> bool:
+    """Whether a place in a text has the name of another call sign, or the number behind such a name: no term
+    is written over another one.
+    """
+    names = {pieces[0] for one in terms if len(pieces := _PIECES.findall(one.casefold())) == 2}
+    first = place.first
+    if 0 < first < place.end and key_of(words[first])[:1].isdigit():
+        first -= 1
+    own, said = (set(_PIECES.findall(" ".join(part).casefold())) for part in (term, words[first : place.end]))
+    return bool(said & names - own)
 
 
 def _letters(words: Sequence[str]) -> str:
@@ -195,14 +229,37 @@ def _nearest(lengths: Sequence[int], share: float) -> int:
     return min(range(len(lengths)), key=lambda index: abs(lengths[index] / whole - share))
 
 
-def _variants(likely: Range, words: int, term_words: int) -> Iterator[Range]:
-    """The likely range, and ranges that begin or end one word earlier or later."""
+def _variants(likely: Range, plain: Sequence[str], term: Sequence[str]) -> Iterator[Range]:
+    """The likely range, the one that is most like the term, and ranges that begin or end one word earlier or
+    later.
+    """
     a, b = likely.first, likely.end
     tried: list[Range] = []
-    for first, end in ((a, b), (a, b + 1), (a, b - 1), (a - 1, b), (a + 1, b)):
-        one = Range(first, end)
+    like = _most_like(likely, plain, term)
+    for one in (likely, like, Range(a, b + 1), Range(a, b - 1), Range(a - 1, b), Range(a + 1, b)):
         # A term takes the place of what was heard instead of it; it stands beside it only where nothing was.
-        is_possible = 0 <= first <= end <= words and (first < end or a == b)
-        if is_possible and end - first <= term_words + 2 and one not in tried:
+        is_possible = 0 <= one.first <= one.end <= len(plain) and (one.first < one.end or a == b)
+        if is_possible and one.end - one.first <= len(term) + 2 and one not in tried:
             tried.append(one)
     yield from tried[:VARIANTS_MAX]
+
+
+def _most_like(likely: Range, plain: Sequence[str], term: Sequence[str]) -> Range:
+    """The words at the likely range, or near it, whose letters are most like those of the term."""
+    first, end = max(0, likely.first - WORDS_AROUND), min(len(plain), likely.end + WORDS_AROUND)
+    ranges = [Range(a, b) for a in range(first, end) for b in range(a + 1, min(a + len(term) + 2, end) + 1)]
+    return max(ranges, key=lambda one: likeness(plain[one.first : one.end], term), default=likely)
+
+
+def _omitted(
+    found: Sequence[Range], opcodes: Sequence[tuple[str, int, int, int, int]], prompted: Sequence[str]
+) -> Iterator[Proposal]:
+    """Several terms, with the words between them, where the plain text left the beginning or the end out.
+
+    Each of them alone would be improbable there.
+    """
+    for tag, i1, _, j1, j2 in opcodes:
+        inside = [one for one in found if j1 <= one.first and one.end <= j2]
+        if tag == "insert" and len(inside) > 1:
+            words = tuple(prompted[inside[0].first : inside[-1].end])
+            yield Proposal(words, (Range(i1, i1),))

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import math
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import aclosing
@@ -23,11 +22,12 @@ from aiohttp import web
 from host_stt.contract import RequestError
 from host_stt.files.config import FilesConfig
 from host_stt.files.form import Asked, FormError, receive
-from host_stt.files.formats import Format, Part, joint, written
+from host_stt.files.formats import Format, Part, joint, json_body, written
 from host_stt.files.job import FileJob, transcribe
 from host_stt.service import EngineService
 from host_stt_common.audio_facts import AudioFacts
 from host_stt_common.callers import caller_key
+from host_stt_common.openai_errors import openai_error_body
 from host_stt_common.places import NoPlace, Places
 
 logger = logging.getLogger(__name__)
@@ -127,10 +127,7 @@ class FilesDoor:
                 before = await _send_parts(response, parts, None)
                 async for stretch in stretches:
                     before = await _send_parts(response, stretch.parts, before)
-                recording = job.recording
-                done = {"text": recording.text, "usage": _usage(job)}
-                done |= recording.facts.body() if recording.facts else {}
-                await _send(response, {"type": "transcript.text.done", **done})
+                await _send(response, {"type": "transcript.text.done", **json_body(job.recording)})
             except RequestError as error:
                 await _send(response, {"type": "error", **_body(error)})
             finally:
@@ -181,10 +178,6 @@ def facts_headers(facts: AudioFacts) -> dict[str, str]:
     return headers
 
 
-def _usage(job: FileJob) -> dict[str, Any]:
-    return {"type": "duration", "seconds": math.ceil(job.recording.duration_s)}
-
-
 # --- the caller -----------------------------------------------------------------------------------
 
 
@@ -207,9 +200,8 @@ async def _while_there(
 
 
 def _body(error: RequestError) -> dict[str, Any]:
-    kind = "server_error" if error.status >= 500 else "invalid_request_error"
     param = error.param if isinstance(error, FormError) else _PARAMS.get(error.code)
-    return {"error": {"message": error.message, "type": kind, "param": param, "code": error.code}}
+    return openai_error_body(error.code, error.message, error.status, param)
 
 
 _PARAMS = {

@@ -16,13 +16,14 @@ from typing import IO
 
 from aiohttp import hdrs, web
 
-from host_stt.contract import HISTORY_CHARS_MAX, TERM_CHARS_MAX, TERMS_MAX, RequestError
+from host_stt.contract import AUTO, HISTORY_CHARS_MAX, TERM_CHARS_MAX, TERMS_MAX, RequestError
 from host_stt.files.config import FilesConfig
 from host_stt.files.formats import Format
 from host_stt.files.job import FileOptions
 from host_stt_common.languages import HOW, read_language
 from host_stt_common.multipart import MULTIPART, BrokenForm, FormParser, PartHead, boundary_of, read_parts
 
+DIARIZED = "diarized_json"
 GRANULARITIES = frozenset({"segment", "word"})
 _WRITE_BYTES = 1024 * 1024
 _TERM_FIELDS = ("hotwords", "keywords")
@@ -173,6 +174,7 @@ def checked(fields: Fields) -> Asked:
     `model` may be any name: there is one model, and clients send the names of OpenAI's models. Fields that
     this server does not use (`include[]`, `chunking_strategy`, ...) are ignored.
     """
+    _refuse_diarized(fields)
     form = _one_of(fields, "response_format", Format, Format.JSON)
     granularities = _granularities(fields)
     if granularities and form is not Format.VERBOSE_JSON:
@@ -189,6 +191,7 @@ def checked(fields: Fields) -> Asked:
     _temperature(fields)
     options = FileOptions(
         language=_language(fields),
+        languages=_languages(fields),
         terms=_terms(fields),
         # If it is too long, keep its end, which is closest to the speech.
         prompt=_last(fields, "prompt")[-HISTORY_CHARS_MAX:],
@@ -243,6 +246,26 @@ def _language(fields: Fields) -> str:
     if code is None:
         raise FormError("unknown_language", f"language {given[:40]!r} is not known; {HOW}", param="language")
     return code
+
+
+def _languages(fields: Fields) -> tuple[str, ...]:
+    """The languages of the recording, where the caller names several; each once, in their order."""
+    name = "languages"
+    codes: list[str] = []
+    for given in (part for value in _list(fields, name) for part in value.split(",") if part.strip()):
+        code = read_language(given)
+        if code is None or code == AUTO:
+            raise FormError("unknown_language", f"{name}: {given[:40]!r} is not known; {HOW}", param=name)
+        codes.append(code)
+    return tuple(dict.fromkeys(codes))
+
+
+def _refuse_diarized(fields: Fields) -> None:
+    """An answer that gave one speaker all the words would be wrong, and would look right."""
+    if _last(fields, "response_format").strip() == DIARIZED:
+        known = ", ".join(Format)
+        text = f"response_format {DIARIZED}: this server does not tell speakers apart; it has {known}"
+        raise FormError("not_supported", text, param="response_format")
 
 
 def _flag(fields: Fields, name: str) -> bool:

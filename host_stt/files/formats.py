@@ -61,13 +61,18 @@ class Recording:
         return "".join(joint + part.segment.text.strip() for joint, part in joined(self.parts))
 
     @property
-    def language(self) -> str:
-        """The language with the most speech; English if there is no speech."""
+    def languages(self) -> list[str]:
+        """The codes of the languages, the one with the most speech first."""
         spoken: dict[str, int] = {}
         for part in self.parts:
             length = part.segment.end_sample - part.segment.start_sample
             spoken[part.language] = spoken.get(part.language, 0) + length
-        return max(spoken, key=lambda code: spoken[code]) if spoken else "en"
+        return sorted(spoken, key=lambda code: -spoken[code])
+
+    @property
+    def language(self) -> str:
+        """The language with the most speech; English if there is no speech."""
+        return next(iter(self.languages), "en")
 
     @property
     def duration_s(self) -> float:
@@ -109,7 +114,13 @@ def joint(before: Part | None, part: Part) -> str:
 
 
 def json_body(recording: Recording) -> dict[str, Any]:
-    return {"text": recording.text, "usage": _usage(recording), **_facts(recording)}
+    """The JSON of `json`, and of the last event of a stream."""
+    return {
+        "text": recording.text,
+        "languages": [{"code": code} for code in recording.languages],
+        "usage": _usage(recording),
+        **_facts(recording),
+    }
 
 
 def verbose_body(recording: Recording, granularities: frozenset[str]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Priority, RequestError, Transcript, Unread, Window
 from host_stt.files.config import FilesConfig
-from host_stt.files.cutting import Cutter, Piece
 from host_stt.files.formats import Part, Recording, parts_of
 from host_stt.files.reader import TURN_BLOCKS, Turn, reader
 from host_stt.files.voice import Detector
@@ -27,6 +26,7 @@ from host_stt.state import ModelFacts
 from host_stt_common.audio_facts import AudioFacts
 from host_stt_common.audio_file import AudioFile, AudioFileError
 from host_stt_common.audio_tracks import picked_track
+from host_stt_common.cutting import Cutter, Piece
 from host_stt_common.languages import language_for, name_of
 
 DEADLINE_MS = 600_000
@@ -44,6 +44,7 @@ class FileOptions:
     terms: tuple[str, ...] = ()
     prompt: str = ""  # text whose style the result should have
     track: int | None = None  # audio track, from 0; None: the first with speech
+    languages: tuple[str, ...] = ()  # the recording has no other ones; only used where `language` is AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class FileJob:
         model = _ready_model(service)
         self._path = path
         self._name = name or path.name
-        self._options = replace(options, language=_language_for(options.language, model))
+        self._options = fitted_options(options, model)
         self._service = service
         self._config = fitted(config or FilesConfig(), model)
         self._source = f"file-{next(_numbers)}"
@@ -170,7 +171,7 @@ class FileJob:
         return 0
 
     async def _read(self, piece: Piece) -> Transcript:
-        answer = await self._ask(piece, 1)
+        answer = await self._in_a_named_language(piece, await self._ask(piece, 1))
         for attempt in range(2, self._config.attempts + 1):
             if isinstance(answer, Transcript) or not answer.is_retryable or answer.code == STOPPING:
                 break
@@ -185,7 +186,14 @@ class FileJob:
             code, f"the recording could not be transcribed from {where}: {answer.message}", status
         )
 
-    async def _ask(self, piece: Piece, attempt: int) -> Answer:
+    async def _in_a_named_language(self, piece: Piece, answer: Answer) -> Answer:
+        """The answer; another one when the model took the window for a language that the caller ruled out."""
+        named = self._options.languages
+        if not named or not isinstance(answer, Transcript) or answer.language in named or not answer.segments:
+            return answer
+        return await self._ask(piece, 0, named[0])
+
+    async def _ask(self, piece: Piece, attempt: int, language: str | None = None) -> Answer:
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Answer] = loop.create_future()
 
@@ -199,7 +207,7 @@ class FileJob:
             samples=piece.samples,
             start_sample=piece.start_sample,
             priority=Priority.BACKGROUND,
-            language=self._options.language,
+            language=language or self._options.language,
             terms=self._options.terms,
             history=self._options.prompt,
             deadline_ms=DEADLINE_MS,
@@ -225,6 +233,22 @@ def fitted(config: FilesConfig, model: ModelFacts) -> FilesConfig:
         config,
         window_samples=min(config.window_samples, 12 * SAMPLE_RATE),
         pause_samples=min(config.pause_samples, SAMPLE_RATE // 2),
+    )
+
+
+def fitted_options(options: FileOptions, model: ModelFacts) -> FileOptions:
+    """The options with languages that this model has; a language that stands alone becomes `language`.
+
+    Raises RequestError 400 if the model has not the language, or none of the languages.
+    """
+    if options.language != AUTO or not options.languages:
+        return replace(options, language=_language_for(options.language, model), languages=())
+    found = [language_for(code, model.languages) for code in options.languages]
+    known = tuple(dict.fromkeys(code for code in found if code is not None))
+    if len(known) > 1:
+        return replace(options, languages=known)
+    return replace(
+        options, language=_language_for(known[0] if known else options.languages[0], model), languages=()
     )
 
 

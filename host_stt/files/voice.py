@@ -9,7 +9,7 @@ import numpy as np
 from faster_whisper.vad import get_vad_model
 
 from host_stt.contract import Float32Array
-from host_stt.files.cutting import FRAME
+from host_stt_common.cutting import FRAME
 from host_stt_common.leveling import levelled
 
 _CONTEXT = 32  # earlier frames that are repeated, because the model's state is reset at each call

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ class Kind(StrEnum):
 
     ONE = "one term"
     TWO = "two terms and a long order"
+    SEVERAL = "several terms"  # of recordings, whose terms are found in their words
     NONE = "no term"
 
 
@@ -61,8 +62,6 @@ class Phrase:
     kind: Kind
     text: str
     terms: tuple[str, ...] = ()
-    spoken_terms: str = field(default="", compare=False)
-    """Of a Korean phrase: the call sign that is spoken in front of a recording."""
 
 
 @cache

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from host_stt_cli.glossary_lab.audio_set import Clip
+from host_stt_cli.glossary_lab.phrases import Kind
 from host_stt_cli.glossary_lab.reading import LabReader
 from host_stt_cli.glossary_lab.scoring import Score, Spellings, add
 from host_stt_cli.glossary_lab.stages import Correct, Stage, prompt_terms
@@ -19,6 +21,19 @@ Group = tuple[str, str, str]
 """Language, condition and kind."""
 COLUMNS = ("clips", "terms", "recall", "canonical", "precision", "false_insertions", "error_rate")
 HEADS = ("clips", "terms", "recall", "canonical", "precision", "invented", "WER/CER")
+
+
+def with_terms(clips: Sequence[Clip], snapshot: Snapshot) -> list[Clip]:
+    """The clips, with the terms of recordings, which are found in their words, and the kind that follows."""
+    spellings = Spellings(snapshot.entries)
+    found = []
+    for clip in clips:
+        terms = clip.terms or tuple(spellings.in_text(clip.text))
+        if not clip.terms and (terms or not clip.kind):
+            kind = Kind.SEVERAL if len(terms) > 1 else Kind.ONE if terms else Kind.NONE
+            clip = replace(clip, terms=terms, kind=kind.value)
+        found.append(clip)
+    return found
 
 
 def chosen(
@@ -44,7 +59,10 @@ def run(
     correct: Correct | None,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """Read and score the clips in every stage. correct: the text stage; None: leave out its stages."""
+    """Read and score the clips in every stage.
+
+    clips: with their terms, as from `with_terms`. correct: the text stage; None: leave out its stages.
+    """
     spellings = Spellings(snapshot.entries)
     scores: dict[tuple[Group, Stage], Score] = defaultdict(Score)
     per_term: dict[str, dict[str, Any]] = {}
@@ -57,8 +75,7 @@ def run(
                 text = read.text
                 if stage.has_text_stage and correct is not None:
                     text = correct(text, read.words, clip.language)
-                said = clip.terms or tuple(spellings.in_text(clip.text))
-                _count(scores, per_term, clip, stage, spellings, said, text)
+                _count(scores, per_term, clip, stage, spellings, text)
             done += 1
             progress(done, 2 * len(clips))
     return {
@@ -77,9 +94,9 @@ def _count(
     clip: Clip,
     stage: Stage,
     spellings: Spellings,
-    said: Sequence[str],
     text: str,
 ) -> None:
+    said = clip.terms
     kinds = [clip.kind, f"with terms, {_voice_kind(clip)}"] if said and clip.voice else [clip.kind]
     for kind in kinds:
         group = (clip.language, clip.condition, kind)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from bench.speech.live import LivePlayer
 from bench.speech.noises import noises
 from bench.speech.scoring import errors, time_errors
 from bench.speech.stepped import Stepper, speech_settings
+from host_stt.contract import Answer, Transcript, Window
 from host_stt.engines.fake import FakeEngine
 from host_stt_cli.errors import StartError
 from tests.support.recordings import write_wav
@@ -20,6 +24,40 @@ from tests.support.server import Server
 from tests.support.speech import say_words
 from tests.webrtc_host.speech.helpers import EngineTranscriber, S, script
 from webrtc_host.speech.settings import SpeechConfig
+
+
+class _Mishearing:
+    """An unsure engine that hears one word wrong, unless a window is careful."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def decode(self, windows: Sequence[Window]) -> list[Answer]:
+        return [
+            self._heard(window, answer)
+            for window, answer in zip(windows, self._engine.decode(windows), strict=True)
+        ]
+
+    @staticmethod
+    def _heard(window: Window, answer: Answer) -> Answer:
+        assert isinstance(answer, Transcript)
+        if window.is_careful:
+            return replace(answer, gain=0.1)
+        segments = tuple(
+            replace(
+                segment,
+                text=segment.text.replace("seven", "eleven"),
+                words=tuple(
+                    replace(word, text=word.text.replace("seven", "eleven")) for word in segment.words
+                ),
+            )
+            for segment in answer.segments
+        )
+        return replace(answer, segments=segments, avg_logprob=-0.6)
+
 
 PHRASE = "alpha one proceed to gate seven and hold there"
 
@@ -55,6 +93,19 @@ async def test_without_interims_only_finals_are_asked(tmp_path: Path) -> None:
     engine = EngineTranscriber(FakeEngine(script(say_words(PHRASE).words, S)))
     await Stepper(engine, SpeechConfig(), has_interims=False).play(recording, "en")
     assert [window.priority.is_final for window in engine.windows] == [True]
+
+
+async def test_the_review_without_a_server_revises_what_a_careful_window_hears_better(tmp_path: Path) -> None:
+    (recording,) = recordings_in(spoken(tmp_path))
+    engine = EngineTranscriber(_Mishearing(FakeEngine(script(say_words(PHRASE).words, S))))
+    stepper = Stepper(engine, SpeechConfig(), has_interims=False, has_review=True)
+    played = await stepper.play(recording, "en")
+    assert played.text == PHRASE.replace("seven", "eleven")
+    assert played.reviewed_text == PHRASE
+    assert [window.is_careful for window in engine.windows if window.known_text] == [False, True]
+    careful = engine.windows[-1]
+    (line,) = played.lines
+    assert careful.start_sample <= S + line.start_ms * 16 - S // 4, "with the silence around the line"
 
 
 async def test_with_opus_the_channel_hears_the_audio_after_the_codec(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ CAPTURE_RATE = 48_000  # the fake device's own; another rate would be resampled 
 def page_engine() -> str:
     """The program for tests of pages alone: the headless shell, or Chromium where the shell is not installed.
 
-    Tests of the whole way from a microphone to a line use Chromium as its users have it.
+    The tests of first words and of live listening use Chromium as its users have it.
     """
     return HEADLESS_SHELL if Path(HEADLESS_SHELL).exists() else EXECUTABLE
 

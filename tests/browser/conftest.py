@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, ViewportSize
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from tests.browser.chromium import FAKE_MICROPHONE, chromium, page_engine
 from tests.browser.live import LiveServer
@@ -18,6 +18,8 @@ OpenPage = Callable[..., Awaitable[Page]]
 DESKTOP = ViewportSize(width=1366, height=768)
 PHONE = ViewportSize(width=390, height=844)
 
+expect.set_options(timeout=30_000)  # 5 s, its default, is too short where four test processes share two cores
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def stub() -> AsyncIterator[StubServer]:
@@ -26,10 +28,21 @@ async def stub() -> AsyncIterator[StubServer]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """One for all tests, whose microphone is Chromium's own beeping one, always allowed."""
+async def started_browser() -> AsyncIterator[Browser]:
     async with chromium(*FAKE_MICROPHONE, executable=page_engine()) as started:
         yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(started_browser: Browser) -> AsyncIterator[Browser]:
+    """One for all tests, whose microphone is Chromium's own beeping one, always allowed.
+
+    Pages that a test leaves open are closed after it, also when it fails: a page that looks for its stopped
+    server would take processor time from all later tests.
+    """
+    yield started_browser
+    for context in started_browser.contexts:
+        await context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -38,7 +51,9 @@ async def open_page(browser: Browser, stub: StubServer) -> AsyncIterator[OpenPag
     contexts: list[BrowserContext] = []
 
     async def opened(path: str = "/", **options: Any) -> Page:
-        options = {"viewport": DESKTOP, "permissions": ["microphone"], "locale": "en-GB", **options}
+        defaults = {"viewport": DESKTOP, "locale": "en-GB", "permissions": ["microphone"]}
+        # Animations would be drawn by the processor, because there is no graphics card.
+        options = {**defaults, "reduced_motion": "reduce", **options}
         context = await browser.new_context(**options)
         contexts.append(context)
         page = await context.new_page()

@@ -1,8 +1,9 @@
-"""The pictures of the README, taken of a real run: `scripts/screenshot [FOLDER]`.
+"""The pictures of the README and the tutorials, of real runs: `scripts/screenshot [FOLDER] [mic|desk]`.
 
 A real server with Whisper base gets recorded speech through the fake microphone of a headless Chromium. The
 recordings are public-domain clips in the folder that HOST_STT_SPEECH_DIR names; they are not part of the
-project. The picture is taken while a person still speaks, so that both finals and an interim are seen.
+project. The picture is taken while a person still speaks, so that both finals and an interim are seen. The
+desk shows the simulated channels.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import aiohttp
 import numpy as np
 from playwright.async_api import Browser, Page, expect
 
@@ -30,6 +32,11 @@ TERMS = "Kennedy\nNASA\nISS"
 STILL_HEARING = "document.querySelector('#interim.hearing .words')?.textContent.length > 24"
 LONG_TEXT = "document.querySelector('#log').textContent.length > 260"
 WAIT_MS = 120_000
+TALK = 0.1
+"""Share of time with speech on the simulated channels, so that a small machine keeps up."""
+LINES = 20
+BUSY_WALL = f"""document.querySelectorAll('.tile .line').length >= {LINES} &&
+    document.querySelector('.tile[data-state=talking]') !== null"""
 CLIP_S_MAX = 60
 
 
@@ -84,8 +91,35 @@ async def take(server: LiveServer, folder: Path, scheme: str, name: str, size: t
             await expect(page.locator("#go")).to_have_text("Start", timeout=WAIT_MS)
 
 
-async def main(folder: Path) -> None:
+async def take_desk(server: LiveServer, folder: Path) -> None:
+    async with aiohttp.ClientSession() as client:
+        async with client.post(f"{server.url}/api/simulation", json={"talk": TALK}) as response:
+            session = (await response.json())["session"]
+        async with chromium() as browser:
+            page = await opened(browser, f"{server.url}/desk?session={session}", "dark", 1520, 855)
+            await until_shown(page, BUSY_WALL)
+            await page.screenshot(path=folder / "desk.png", animations="disabled")
+            await page.set_viewport_size({"width": 1366, "height": 768})
+            await page.keyboard.press("c")
+            await page.locator("#focus-log .segment").first.click()
+            await expect(page.locator("#player")).to_be_visible()
+            await page.screenshot(path=folder / "desk-channel.png", animations="disabled")
+            phone = await opened(browser, f"{server.url}/desk?session={session}", "light", 390, 844)
+            await expect(phone.locator(".row .last:not(:empty)").nth(5)).to_be_visible(timeout=WAIT_MS)
+            await phone.screenshot(path=folder / "desk-phone.png", animations="disabled")
+        async with client.delete(f"{server.url}/api/simulation"):
+            pass
+
+
+async def main(folder: Path, only: str) -> None:
     model = find_base_model()
+    if only != "mic":
+        with tempfile.TemporaryDirectory() as scratch:
+            server = LiveServer(Path(scratch), f"engine.model={model}")
+            with server.running():
+                await take_desk(server, folder)
+    if only == "desk":
+        return
     for scheme, name, size in (("dark", "", (1366, 768)), ("light", "-phone", (390, 844))):
         with tempfile.TemporaryDirectory() as scratch:
             server = LiveServer(Path(scratch), f"engine.model={model}")
@@ -96,4 +130,4 @@ async def main(folder: Path) -> None:
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
-    asyncio.run(main(target))
+    asyncio.run(main(target, sys.argv[2] if len(sys.argv) > 2 else ""))

@@ -75,6 +75,7 @@ class StubServer:
         app.router.add_get("/api/ice", self._ice)
         app.router.add_get("/api/glossary", self._get_glossary)
         app.router.add_get("/api/glossary/terms", self._get_terms)
+        app.router.add_get("/api/alerts", self._get_alerts)
         app.router.add_put("/api/glossary", self._put_glossary)
         app.router.add_get("/ws", self._ws)
         app.router.add_get("/events", self._sse)
@@ -224,6 +225,9 @@ class StubServer:
 
     async def _get_glossary(self, request: web.Request) -> web.Response:
         return web.json_response(self.glossary)
+
+    async def _get_alerts(self, request: web.Request) -> web.Response:
+        return web.json_response({"alerts": [], "next_before": None})
 
     async def _get_terms(self, request: web.Request) -> web.Response:
         version = self.glossary["glossary_version"]

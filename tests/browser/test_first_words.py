@@ -15,9 +15,10 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from tests.browser.chromium import chromium, microphone_plays, write_capture
+from tests.browser.chromium import chromium, microphone_plays, page_engine, write_capture
 from tests.browser.conftest import DESKTOP
 from tests.browser.live import LiveServer
+from tests.support.polling import until
 from tests.support.speech import say, silence
 
 pytestmark = [
@@ -92,13 +93,12 @@ async def finish(page: Page) -> None:
     await expect(page.locator("[data-step=text] .detail")).to_have_text(done, timeout=BUSY_BOX_MS)
 
 
-def assert_words(language: str, texts: list[str]) -> None:
+def error_rate(language: str, texts: list[str]) -> float:
+    """Of the words, for Korean of the characters."""
     said, read = " ".join(PHRASES[language]), " ".join(texts)
     if language == "ko":
-        rate = jiwer.cer(said.replace(" ", ""), read.replace(" ", ""))
-    else:
-        rate = jiwer.wer(said, read.lower())
-    assert rate <= ERROR_RATE_MAX, f"{rate:.0%} of {said!r}: {read!r}"
+        return float(jiwer.cer(said.replace(" ", ""), read.replace(" ", "")))
+    return float(jiwer.wer(said, read.lower()))
 
 
 def assert_times(starts: list[int], truth: list[float], what: str) -> None:
@@ -117,10 +117,13 @@ async def test_words_spoken_into_a_microphone_are_read_here_and_by_a_watcher(
         await watching.goto(f"{live_server.url}/watch")
         page = await begin(context, live_server, language)
         await expect(page.locator("#interim.hearing")).to_be_visible(timeout=BUSY_BOX_MS)
-        await expect(page.locator(".line")).to_have_count(len(PHRASES[language]), timeout=BUSY_BOX_MS)
+
+        async def is_read() -> bool:
+            return error_rate(language, [text for _, text in await lines_of(page)]) <= ERROR_RATE_MAX
+
+        # Not a number of lines: a browser that gets no processor time breaks a phrase in two.
+        await until(is_read, BUSY_BOX_MS / 1000)
         await expect(page.locator("[data-figure=codec]")).to_contain_text("Opus")
-        heard: dict[str, Any] = await page.evaluate("window.heard")
-        events = await session_events(page)
         await finish(page)
         lines = await lines_of(page)
         await expect(watching.locator(".line p", has_text=lines[-1][1]).last).to_be_visible(
@@ -128,8 +131,26 @@ async def test_words_spoken_into_a_microphone_are_read_here_and_by_a_watcher(
         )
         seen = await lines_of(watching)
 
-    assert_words(language, [text for _, text in lines])
+    assert error_rate(language, [text for _, text in lines]) <= ERROR_RATE_MAX
     assert seen[-len(lines) :] == lines
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["en", "ko"])
+async def test_words_spoken_into_a_microphone_have_the_times_at_which_they_were_spoken(
+    live_server: LiveServer, tmp_path: Path, language: str
+) -> None:
+    """Long, because Chromium's fake microphone stops and goes on late when it gets no processor time."""
+    truth = spoken(tmp_path, language)
+    async with chromium(*microphone_plays(truth.wav)) as browser:
+        context = await browser.new_context(viewport=DESKTOP, permissions=["microphone"], locale="en-GB")
+        page = await begin(context, live_server, language)
+        await expect(page.locator(".line")).to_have_count(len(PHRASES[language]), timeout=BUSY_BOX_MS)
+        heard: dict[str, Any] = await page.evaluate("window.heard")
+        events = await session_events(page)
+        await finish(page)
+        lines = await lines_of(page)
+
     starts = [milliseconds(time) for time, _ in lines]
     assert_times(
         [start - starts[0] for start in starts], [at - truth.starts_ms[0] for at in truth.starts_ms], "pauses"
@@ -163,7 +184,7 @@ async def session_events(page: Page) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 async def test_the_test_clip_is_read_without_a_microphone(live_server: LiveServer, language: str) -> None:
-    async with chromium() as browser:
+    async with chromium(executable=page_engine()) as browser:
         context = await browser.new_context(viewport=DESKTOP, locale="en-GB")
         watching = await context.new_page()
         await watching.goto(f"{live_server.url}/watch?transport=sse")
@@ -187,7 +208,7 @@ async def test_the_test_clip_is_read_without_a_microphone(live_server: LiveServe
 
 
 async def test_a_change_of_the_glossary_shows_in_the_next_line(live_server: LiveServer) -> None:
-    async with chromium() as browser:
+    async with chromium(executable=page_engine()) as browser:
         page = await browser.new_page(viewport=DESKTOP, locale="en-GB")
         await page.goto(live_server.url)
         await expect(page.locator("#glossary .status")).to_have_text("", timeout=BUSY_BOX_MS)
@@ -206,7 +227,7 @@ async def test_a_change_of_the_glossary_shows_in_the_next_line(live_server: Live
 async def test_over_https_with_a_token_both_pages_work(tmp_path: Path) -> None:
     server = LiveServer(tmp_path, "tls.mode=self-signed", scheme="https", token="open-sesame")
     with server.running():
-        async with chromium() as browser:
+        async with chromium(executable=page_engine()) as browser:
             context = await browser.new_context(viewport=DESKTOP, locale="en-GB", ignore_https_errors=True)
             page = await context.new_page()
             await page.goto(server.url)

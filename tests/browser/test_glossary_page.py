@@ -8,18 +8,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
+from tests.browser.axe import expect_clean
 from tests.browser.conftest import DESKTOP, PHONE
-from tests.browser.test_pages_access import RULES
 from tests.support.desk import Desk, a_config, running_desk
 from webrtc_host.glossary.schema import as_dict, parse
 from webrtc_host.glossary.yaml_file import read_file
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-BUSY_BOX_MS = 30_000
 EXAMPLE = Path(__file__).parents[2] / "config" / "glossary.example.yaml"
 START: dict[str, Any] = {
     "terms": [{"canonical": "Alpha-1", "class": "callsign"}, {"canonical": "Gate 7", "channels": ["C01"]}],
@@ -59,11 +57,11 @@ async def page(browser: Browser, desk: Desk) -> AsyncIterator[Page]:
 
 async def opened(page: Page, desk: Desk) -> None:
     await page.goto(f"{desk.url}/glossary")
-    await page.wait_for_selector("html[data-ready]", state="attached", timeout=BUSY_BOX_MS)
+    await page.wait_for_selector("html[data-ready]", state="attached")
 
 
 async def expect_status(page: Page, text: str) -> None:
-    await expect(page.locator("#status")).to_contain_text(text, timeout=BUSY_BOX_MS)
+    await expect(page.locator("#status")).to_contain_text(text)
 
 
 async def test_a_term_is_added_with_the_keyboard_alone(page: Page, desk: Desk) -> None:
@@ -138,7 +136,7 @@ async def test_the_file_is_edited_with_its_comments_and_a_mistake_has_its_line(
     text = "# night shift\nversion: 1\nterms:\n- canonical: Alpha-1\n  clas: code\n"
     await page.fill("#file", text)
     await page.click("#save")
-    await expect(page.locator("#mistakes button")).to_contain_text("line 5, Alpha-1", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#mistakes button")).to_contain_text("line 5, Alpha-1")
     await expect(page.locator("#mistakes button")).to_contain_text("did you mean `class`?")
     marked = "(({value, selectionStart: a, selectionEnd: b}) => value.slice(a, b))(document.activeElement)"
     assert await page.evaluate(marked) == "  clas: code"
@@ -163,7 +161,7 @@ async def test_the_changes_of_two_people_are_merged_and_the_same_term_is_chosen(
     await put(desk, theirs)
     await page.click("#save")
     dialog = page.locator("#conflict")
-    await expect(dialog).to_be_visible(timeout=BUSY_BOX_MS)
+    await expect(dialog).to_be_visible()
     await expect(page.locator("#conflict-theirs li")).to_have_text(["changed Alpha-1", "added Echo-9"])
     await expect(dialog.locator("code")).to_have_text(
         ["class: callsign · aliases: [alpha one]", "class: code"]
@@ -190,12 +188,10 @@ async def test_a_suggestion_is_accepted_and_another_one_dismissed(page: Page, de
             assert response.status == 200
     await opened(page, desk)
     await page.get_by_role("button", name="Accept: alpaca one").click()
-    await expect(page.locator("#suggestions-status")).to_contain_text(
-        "is in the glossary now", timeout=BUSY_BOX_MS
-    )
+    await expect(page.locator("#suggestions-status")).to_contain_text("is in the glossary now")
     await page.get_by_role("button", name="Dismiss: gate heaven").click()
-    await expect(page.locator("#suggestions-status")).to_contain_text("is dismissed", timeout=BUSY_BOX_MS)
-    await expect(page.locator("#suggestions")).to_contain_text("No suggestions", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#suggestions-status")).to_contain_text("is dismissed")
+    await expect(page.locator("#suggestions")).to_contain_text("No suggestions")
     assert (await saved(desk))["terms"][0]["aliases"] == ["alpaca one"]
     assert "gate heaven" not in str(await saved(desk))
 
@@ -216,7 +212,7 @@ async def test_a_draft_is_tried_before_it_is_saved(page: Page, desk: Desk) -> No
     await page.get_by_label("Also written as").first.fill("alpaca one")
     await page.fill("#try-text", "this is alpaca one, over")
     await page.keyboard.press("Enter")
-    await expect(page.locator("#try-status")).to_have_text("1 of 1 lines change.", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#try-status")).to_have_text("1 of 1 lines change.")
     await expect(page.locator("#tried del")).to_have_text("alpaca one,")
     await expect(page.locator("#tried ins")).to_have_text("Alpha-1,")
     assert "aliases" not in (await saved(desk))["terms"][0]
@@ -229,12 +225,6 @@ async def test_two_thousand_terms_open_and_are_found(page: Page, desk: Desk) -> 
     await expect(page.locator("#terms-note")).to_contain_text("1800 more terms")
     await page.fill("#search", "unit-1999")
     await expect(page.locator("#terms summary b")).to_have_text("Unit-1999")
-
-
-async def expect_clean(page: Page) -> None:
-    await page.wait_for_timeout(300)  # colours in transition are not the colours that are read
-    results = await Axe().run(page, options=RULES)
-    assert results.violations_count == 0, results.generate_report()
 
 
 @pytest.mark.parametrize(("scheme", "locale"), [("dark", "en-GB"), ("light", "ko-KR")])
@@ -250,12 +240,12 @@ async def test_it_is_axe_clean_and_fits_a_phone(
     await page.locator("#patterns summary").first.click()
     await page.locator("#defaults summary").first.click()
     await page.click("#try-run")
-    await expect(page.locator("#tried li").first).to_be_visible(timeout=BUSY_BOX_MS)
+    await expect(page.locator("#tried li").first).to_be_visible()
     await expect_clean(page)
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await page.locator("#terms").get_by_role("textbox").first.fill("")
     await page.click("#save")
-    await expect(page.locator("#mistakes")).to_be_visible(timeout=BUSY_BOX_MS)
+    await expect(page.locator("#mistakes")).to_be_visible()
     await expect_clean(page)
     await context.close()
 
@@ -267,7 +257,7 @@ async def test_a_file_with_a_mistake_is_a_banner_on_every_page(browser: Browser,
         (tmp_path / "glossary.yaml").write_text("terms: 3\n", encoding="utf-8")
         await page.goto(f"{desk.url}/watch")
         banner = page.locator("#banners", has_text="The glossary file has a mistake")
-        await expect(banner).to_contain_text("terms: should be a list", timeout=BUSY_BOX_MS)
+        await expect(banner).to_contain_text("terms: should be a list")
         (tmp_path / "glossary.yaml").write_text("terms: []\n", encoding="utf-8")
-        await expect(banner).to_have_count(0, timeout=BUSY_BOX_MS)
+        await expect(banner).to_have_count(0)
         await context.close()

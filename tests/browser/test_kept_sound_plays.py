@@ -12,7 +12,7 @@ from tests.support.desk import a_config, running_desk
 from tests.support.opus_packets import encoded
 from tests.support.polling import until
 from tests.support.speech import say
-from webrtc_host.app import ARCHIVE
+from webrtc_host.keys import ARCHIVE
 from webrtc_host.session.channel import ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
 

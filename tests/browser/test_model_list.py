@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
+from tests.browser.axe import expect_clean
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.live import LiveServer
-from tests.browser.test_pages_access import expect_clean
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 FIGURES_MS = 15_000  # until the page has read the server, on a busy machine

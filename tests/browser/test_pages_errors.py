@@ -5,24 +5,24 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.chromium import FAKE_MICROPHONE, chromium, give_up_soon
+from tests.browser.chromium import FAKE_MICROPHONE, chromium, give_up_soon, page_engine
 from tests.browser.conftest import OpenPage
 from tests.browser.stub import StubServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.peer, pytest.mark.asyncio(loop_scope="session")]
 
-BUSY_BOX_MS = 30_000
+RESOLVER = "--host-resolver-rules=MAP stt.example 127.0.0.1"
 
 
 async def expect_error(page: Page, code: str, says: str) -> None:
     notice = page.locator("#notice")
-    await expect(notice).to_have_attribute("data-code", code, timeout=BUSY_BOX_MS)
+    await expect(notice).to_have_attribute("data-code", code)
     await expect(notice).to_contain_text(says)
     await expect(page.locator("#button-text")).to_have_text("Start")
 
 
 async def test_a_page_without_https_says_how_to_get_it(stub: StubServer) -> None:
-    async with chromium(*FAKE_MICROPHONE, "--host-resolver-rules=MAP stt.example 127.0.0.1") as browser:
+    async with chromium(*FAKE_MICROPHONE, RESOLVER, executable=page_engine()) as browser:
         page = await browser.new_page()
         await page.goto(f"http://stt.example:{stub.port}/")
         await expect_error(page, "insecure", "--tls self-signed")
@@ -30,18 +30,14 @@ async def test_a_page_without_https_says_how_to_get_it(stub: StubServer) -> None
 
 
 async def test_the_test_clip_works_without_https_and_without_a_microphone(stub: StubServer) -> None:
-    async with chromium("--host-resolver-rules=MAP stt.example 127.0.0.1") as browser:
+    async with chromium(RESOLVER, executable=page_engine()) as browser:
         page = await browser.new_page()
         await page.goto(f"http://stt.example:{stub.port}/")
         stub.last_words = [{"text": "alpha one proceed to gate seven over", "start_ms": 500, "end_ms": 3000}]
         await page.click("[data-clip=en]")
         await expect(page.locator("#clip-text")).to_contain_text("alpha one proceed")
-        await expect(page.locator(".line p")).to_have_text(
-            "alpha one proceed to gate seven over", timeout=BUSY_BOX_MS
-        )
-        await expect(page.locator("[data-step=text]")).to_have_attribute(
-            "data-state", "done", timeout=BUSY_BOX_MS
-        )
+        await expect(page.locator(".line p")).to_have_text("alpha one proceed to gate seven over")
+        await expect(page.locator("[data-step=text]")).to_have_attribute("data-state", "done")
         assert stub.offers[0]["channels"][0]["language"] == "en"
         assert stub.deleted == ["c_1"]
 
@@ -56,7 +52,7 @@ async def test_a_blocked_microphone(stub: StubServer) -> None:
 
 
 async def test_no_microphone_at_all(stub: StubServer) -> None:
-    async with chromium("--use-fake-ui-for-media-stream") as browser:
+    async with chromium("--use-fake-ui-for-media-stream", executable=page_engine()) as browser:
         page = await browser.new_page()
         await page.goto(stub.url)
         await page.click("#go")
@@ -92,7 +88,7 @@ async def test_a_server_that_is_gone(open_page: OpenPage, stub: StubServer) -> N
     await stub.stop()
     await page.click("#go")
     await expect_error(page, "unreachable", "Check that the server is running")
-    await expect(page.locator("#banners .bad")).to_contain_text("does not respond", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#banners .bad")).to_contain_text("does not respond")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +108,7 @@ async def test_a_refusal_is_explained(
     await expect_error(page, code, says)
     stub.refusal = None
     await page.click("#go")
-    await expect(page.locator("#button-text")).to_have_text("Stop", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#button-text")).to_have_text("Stop")
     await expect(page.locator("#notice")).to_be_hidden()
 
 
@@ -124,12 +120,12 @@ async def test_the_token_is_asked_for_once_and_kept_for_the_tab(
     await page.click("#go")
     await page.fill("#token-value", "open-sesame")
     await page.click("#token button[value=use]")
-    await expect(page.locator("#button-text")).to_have_text("Stop", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#button-text")).to_have_text("Stop")
     assert await page.evaluate(
         "localStorage.length === 0 || !JSON.stringify(localStorage).includes('sesame')"
     )
     await page.goto(f"{stub.url}/watch")
-    await expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
 
 
 async def test_a_watching_page_asks_for_the_token_too(open_page: OpenPage, stub: StubServer) -> None:
@@ -137,7 +133,7 @@ async def test_a_watching_page_asks_for_the_token_too(open_page: OpenPage, stub:
     page = await open_page("/watch")
     await page.fill("#token-value", "open-sesame")
     await page.click("#token button[value=use]")
-    await expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
 
 
 async def test_a_wrong_token_is_said_and_can_be_corrected(open_page: OpenPage, stub: StubServer) -> None:
@@ -150,4 +146,4 @@ async def test_a_wrong_token_is_said_and_can_be_corrected(open_page: OpenPage, s
     await page.click("#go")
     await page.fill("#token-value", "open-sesame")
     await page.keyboard.press("Enter")
-    await expect(page.locator("#button-text")).to_have_text("Stop", timeout=BUSY_BOX_MS)
+    await expect(page.locator("#button-text")).to_have_text("Stop")

@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.axe import expect_clean
 from tests.browser.conftest import OpenPage
 from tests.browser.stub import StubServer
-from tests.browser.test_pages_access import expect_clean
 
 pytestmark = [pytest.mark.browser, pytest.mark.peer, pytest.mark.asyncio(loop_scope="session")]
-
-BUSY_BOX_MS = 30_000
 
 
 def revise(stub: StubServer, segment: str, revision: int, old_text: str, text: str, **fields: Any) -> None:
@@ -31,7 +29,7 @@ async def page_with_two_lines(open_page: OpenPage, stub: StubServer, path: str) 
     words = [{"text": "alfa", "start_ms": 1, "end_ms": 2, "p": 0.2}]
     stub.final("alfa one proceed", 1000, 2000, segment="g_first", words=words)
     stub.final("over", 3000, 4000, segment="g_second")
-    await expect(page.locator(".line")).to_have_count(2, timeout=BUSY_BOX_MS)
+    await expect(page.locator(".line")).to_have_count(2)
     return page
 
 
@@ -42,11 +40,11 @@ async def test_a_revised_line_shows_the_new_text_and_the_first_one(
     page = await page_with_two_lines(open_page, stub, path)
     revise(stub, "g_first", 1, "alfa one proceed", "alpha one proceed")
     first = page.locator(".line", has=page.locator("[data-segment=g_first]"))
-    await expect(first.locator("p")).to_have_text("alpha one proceed", timeout=BUSY_BOX_MS)
+    await expect(first.locator("p")).to_have_text("alpha one proceed")
     await expect(first.locator(".revised")).to_have_text("Revised. Before: “alfa one proceed”")
     edit = {"from": "alpha one", "to": "Alpha-1", "term": "Alpha-1", "kind": "alias"}
     revise(stub, "g_first", 2, "alpha one proceed", "Alpha-1 proceed", edits=[edit])
-    await expect(page.locator(".line p")).to_have_text(["Alpha-1 proceed", "over"], timeout=BUSY_BOX_MS)
+    await expect(page.locator(".line p")).to_have_text(["Alpha-1 proceed", "over"])
     await expect(first.locator(".edited")).to_have_text("Alpha-1")
     await expect(page.locator(".revised")).to_have_text(["Revised. Before: “alfa one proceed”"])
     await expect(first.locator(".unsure")).to_have_count(0)
@@ -59,9 +57,7 @@ async def test_a_withdrawn_text_stays_in_sight_but_is_not_downloaded(
 ) -> None:
     page = await page_with_two_lines(open_page, stub, path)
     revise(stub, "g_first", 1, "alfa one proceed", "")
-    await expect(page.locator(".revised")).to_have_text(
-        "Withdrawn. Before: “alfa one proceed”", timeout=BUSY_BOX_MS
-    )
+    await expect(page.locator(".revised")).to_have_text("Withdrawn. Before: “alfa one proceed”")
     async with page.expect_download() as started:
         await page.click("[data-tool=json]")
     await (await started.value).save_as(tmp_path / "text.json")
@@ -80,7 +76,7 @@ async def test_a_late_line_stands_between_gaps_and_lines_by_its_time(
     stub.say("coverage", channel="C01", from_ms=6000, to_ms=7000, state="transcribed")
     times = page.locator("#log > div > time")
     in_order = ["00:01.000", "00:03.000", "00:05.000", "00:06.000", "00:07.000", "00:10.000"]
-    await expect(times).to_have_text(in_order, timeout=BUSY_BOX_MS)
+    await expect(times).to_have_text(in_order)
     await expect(page.locator(".gap p")).to_contain_text(["1.0 s did not arrive", "2.0 s did not arrive"])
 
 
@@ -90,8 +86,8 @@ async def test_the_page_still_shows_the_newest_line_after_a_revision(
     for i in range(60):
         stub.final(f"line {i}", i * 1000, i * 1000 + 500, segment=f"g_line{i}")
     page = await open_page("/watch")
-    await expect(page.locator(".line")).to_have_count(60, timeout=BUSY_BOX_MS)
+    await expect(page.locator(".line")).to_have_count(60)
     revise(stub, "g_line59", 1, "line 59", "proceed to gate seven " * 40)
-    await expect(page.locator(".revised")).to_be_in_viewport(timeout=BUSY_BOX_MS)
+    await expect(page.locator(".revised")).to_be_in_viewport()
     rest = "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)"
     assert await page.evaluate(f"{rest}(document.getElementById('log'))") < 2

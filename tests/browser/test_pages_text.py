@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def page(browser: Browser) -> AsyncIterator[Page]:
+async def page(started_browser: Browser) -> AsyncIterator[Page]:
     """One page for all tests of this file: they call the page's modules and change nothing in the page."""
     async with StubServer().running() as server:
-        context = await browser.new_context()
+        context = await started_browser.new_context()
         opened = await context.new_page()
         await opened.goto(server.url)
         yield opened

@@ -8,17 +8,15 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.chromium import chromium, microphone_plays, write_capture
+from tests.browser.axe import expect_clean
+from tests.browser.chromium import chromium, microphone_plays, page_engine, write_capture
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.live import LiveServer
 from tests.browser.stub import StubServer
 from tests.browser.test_first_words import session_events
-from tests.browser.test_pages_access import expect_clean
 from tests.support.speech import say, silence
 
 pytestmark = [pytest.mark.browser, pytest.mark.peer, pytest.mark.asyncio(loop_scope="session")]
-
-BUSY_BOX_MS = 30_000
 
 
 async def opened(open_page: OpenPage, stub: StubServer, path: str, **options: Any) -> Page:
@@ -27,7 +25,7 @@ async def opened(open_page: OpenPage, stub: StubServer, path: str, **options: An
         await page.click("#go")
         await stub.data_channel_opened()
     else:
-        await expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=BUSY_BOX_MS)
+        await expect(page.locator("#live")).to_have_attribute("data-state", "live")
     return page
 
 
@@ -38,7 +36,7 @@ def part(stub: StubServer, text: str, start_ms: int, **fields: Any) -> None:
 
 
 async def expect_lines(page: Page, *texts: str) -> None:
-    await expect(page.locator(".line p")).to_have_text(list(texts), timeout=BUSY_BOX_MS)
+    await expect(page.locator(".line p")).to_have_text(list(texts))
 
 
 @pytest.mark.parametrize("path", ["/", "/watch"])
@@ -76,7 +74,7 @@ async def test_a_line_grows_without_moving_the_lines_above_and_the_page(
             return [left, top - log.getBoundingClientRect().top]; }); }"""
     before = await page.evaluate(places)
     part(stub, "and more words until the line needs a second and a third row on a phone", 2000)
-    await expect(page.locator("#g_2000")).to_be_visible(timeout=BUSY_BOX_MS)
+    await expect(page.locator("#g_2000")).to_be_visible()
     assert await page.evaluate(places) == before
 
 
@@ -102,7 +100,6 @@ async def test_a_gap_and_a_late_line_split_the_line_they_lie_in(
     stub.say("coverage", channel="C01", from_ms=6500, to_ms=8500, state="lost", reason="network")
     await expect(page.locator("#log > div > p")).to_have_text(
         ["one two", "three", "four", "2.0 s did not arrive (00:06.500–00:08.500) · network", "six"],
-        timeout=BUSY_BOX_MS,
     )
     times = ["00:01.000", "00:03.500", "00:05.000", "00:06.500", "00:09.000"]
     await expect(page.locator("#log time")).to_have_text(times)
@@ -182,12 +179,12 @@ async def test_an_address_that_names_a_final_opens_the_page_there(
     for i in range(60):
         stub.final(f"line {i}", i * 1000, i * 1000 + 500, segment=f"g_{i}", utterance=f"u_{i // 2}")
     page = await open_page("/watch#g_21")
-    await expect(page.locator(".segment")).to_have_count(60, timeout=BUSY_BOX_MS)
+    await expect(page.locator(".segment")).to_have_count(60)
     await expect(page.locator(".segment:target")).to_have_text("line 21")
     await expect(page.locator("#g_21")).to_be_in_viewport()
     await expect(page.locator("#follow")).not_to_be_checked()
     stub.final("newest", 61_000, 62_000)
-    await expect(page.locator(".line", has_text="newest")).to_have_count(1, timeout=BUSY_BOX_MS)
+    await expect(page.locator(".line", has_text="newest")).to_have_count(1)
     await expect(page.locator("#g_21")).to_be_in_viewport()
     await page.click("#more")
     await expect(page.locator(".line", has_text="newest")).to_be_in_viewport()
@@ -201,7 +198,7 @@ async def test_each_utterance_of_the_real_server_is_one_line(live_server: LiveSe
         "alpha one proceed to gate seven bravo two hold at bridge five engine four we are at checkpoint two "
     )
     wav = write_capture(tmp_path / "long.wav", [silence(5.0), say(phrases * 2), silence(3.0)])
-    async with chromium(*microphone_plays(wav)) as browser:
+    async with chromium(*microphone_plays(wav), executable=page_engine()) as browser:
         context = await browser.new_context(viewport=DESKTOP, permissions=["microphone"], locale="en-GB")
         page = await context.new_page()
         await page.goto(live_server.url)
@@ -209,7 +206,7 @@ async def test_each_utterance_of_the_real_server_is_one_line(live_server: LiveSe
         await page.click("#go")
         await expect(page.locator("[data-figure=count]")).not_to_have_text("0", timeout=90_000)
         await page.click("#go")
-        await expect(page.locator("#go")).to_have_text("Start", timeout=BUSY_BOX_MS)
+        await expect(page.locator("#go")).to_have_text("Start")
         script = "rows => rows.map((row) => [...row.querySelectorAll('.segment')].map((span) => span.id))"
         rows: list[list[str]] = await page.eval_on_selector_all(".line", script)
         events = await session_events(page)

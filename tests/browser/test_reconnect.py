@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.chromium import chromium, give_up_soon, microphone_plays, write_capture
+from tests.browser.chromium import chromium, give_up_soon, microphone_plays, page_engine, write_capture
 from tests.browser.conftest import DESKTOP
 from tests.browser.live import LiveServer
 from tests.browser.test_first_words import BUSY_BOX_MS, ONSET, lines_of, milliseconds, session_events
@@ -24,6 +24,7 @@ from tests.support.relay import Relay
 from tests.support.speech import say, silence
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.browser,
     pytest.mark.net,
     pytest.mark.model,
@@ -112,7 +113,7 @@ async def speaking(
         pieces += [say(phrase, language), silence(pause_s)]
     wav = write_capture(folder / "said.wav", pieces)
     with Relay(server.media_port) as relay:
-        async with chromium(*microphone_plays(wav)) as browser:
+        async with chromium(*microphone_plays(wav), executable=page_engine()) as browser:
             context = await browser.new_context(viewport=DESKTOP, permissions=["microphone"], locale="en-GB")
             page = await context.new_page()
             await page.add_init_script(ONSET)
@@ -172,7 +173,7 @@ async def test_where_webrtc_cannot_pass_the_sound_takes_a_websocket_and_the_page
     relayed_server: LiveServer, tmp_path: Path
 ) -> None:
     wav = write_capture(tmp_path / "said.wav", [silence(WAY_S), say(PHRASES[0]), silence(2.0)])
-    async with chromium(*microphone_plays(wav)) as browser:
+    async with chromium(*microphone_plays(wav), executable=page_engine()) as browser:
         context = await browser.new_context(viewport=DESKTOP, permissions=["microphone"], locale="en-GB")
         page = await context.new_page()
         await page.add_init_script(NO_WAY)

@@ -30,6 +30,15 @@ def test_every_source_is_shorter_than_300_lines() -> None:
     assert {name: n for name, n in lengths.items() if n >= 300} == {}
 
 
+def test_light_colours_are_the_same_by_the_system_and_by_choice() -> None:
+    css = (DEMO / "style.css").read_text("utf-8")
+    system = css.partition(":root:not([data-theme]) {")[2].partition("}")[0]
+    chosen = css.partition(':root[data-theme="light"] {')[2].partition("}")[0]
+    colours = re.findall(r"(--[\w-]+): ([^;]+);", system)
+    assert len(colours) > 10
+    assert re.findall(r"(--[\w-]+): ([^;]+);", chosen) == colours
+
+
 def test_the_clips_are_small() -> None:
     assert sum(path.stat().st_size for path in (DEMO / "clips").rglob("*.*")) < 300_000
 
@@ -53,6 +62,8 @@ def test_the_pages_know_every_source_of_a_final_that_was_not_live() -> None:
 def test_every_page_has_the_same_navigation_and_marks_itself(path: str, name: str) -> None:
     (nav,) = re.findall(r"<nav .*?</nav>", (DEMO / name).read_text("utf-8"), re.DOTALL)
     links = re.findall(r"<a href=\"([^\"]+)\"([^>]*)>(\w+)</a>", nav)
-    assert [text for _, _, text in links] == ["Speak", "Desk", "Watch", "Glossary", "Health", "Reference"]
+    assert [text for _, _, text in links] == [
+        *("Speak", "Desk", "Watch", "Recordings", "Glossary", "Health", "Reference"),
+    ]
     assert ["/" + link.removeprefix(".") for link, _, _ in links] == list(NAMED)
     assert ["/" + link.removeprefix(".") for link, more, _ in links if "aria-current" in more] == [path]

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from tests.browser.chromium import chromium, microphone_plays, write_capture
+from tests.browser.chromium import chromium, microphone_plays, page_engine, write_capture
 from tests.support.desk import SilentPipeline, a_config, running_desk
 from tests.support.peers import onsets_of, pitch_of, tone_bursts
 from tests.support.polling import until
-from webrtc_host.app import WHIP
+from webrtc_host.keys import WHIP
 from webrtc_host.session.channel import Channel
 
 pytestmark = [
@@ -57,7 +57,10 @@ async def test_a_page_publishes_with_whip_whep(tmp_path: Path) -> None:
         pipelines.append(SilentPipeline())
         return pipelines[-1]
 
-    async with another_origin() as origin, chromium(*microphone_plays(wav)) as browser:
+    async with (
+        another_origin() as origin,
+        chromium(*microphone_plays(wav), executable=page_engine()) as browser,
+    ):
         config = a_config(tmp_path / "data", token=TOKEN, media={"allowed_origins": (origin,)})
         async with running_desk(config, make_pipeline=keeping) as desk:
             context = await browser.new_context(permissions=["microphone"])
@@ -85,7 +88,7 @@ async def test_a_page_publishes_with_whip_whep(tmp_path: Path) -> None:
             await until(lambda: not desk.registry.connections, BUSY_BOX_S)
             await context.close()
     sound = np.concatenate([block.samples for block in pipelines[0].blocks])
-    onsets = onsets_of(sound)
+    onsets = onsets_of(sound)[1:]  # the first burst may have begun before the audio did
     assert len(onsets) >= 5
     assert np.abs(np.diff(onsets) - 1.0).max() < 0.020
     assert abs(pitch_of(sound) - HERTZ) < 5

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from host_stt_cli.main import main
 from tests.support.desk import Desk, a_config, received, running_desk
-from webrtc_host.app import RECORD
+from webrtc_host.keys import RECORD
 from webrtc_host.transcript.sqlite_database import FILE_NAME
 
 ON_DISK: dict[str, Any] = {"store": {"url": ""}}

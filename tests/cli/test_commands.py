@@ -198,3 +198,15 @@ def test_the_child_gets_the_settings_and_the_token_by_its_pipe() -> None:
     assert settings.token.get_secret_value() == "hush-hush"
     settings, _ = from_line(to_line(Config(auth="none"), 1))
     assert (settings.token, settings.open_to_all) == (None, True)
+
+
+def test_doctor_prints_the_settings_for_clients_of_other_services(cli: CliRunner) -> None:
+    sets = ("media.port=8090", "doors.vosk.enabled=false", "auth.token=a-token-of-mine")
+    arguments = [part for one in sets for part in ("--set", one)]
+    done = cli.invoke(main, ["doctor", "--clients", "--tls", "self-signed", *arguments])
+    assert done.exit_code == 0, done.output
+    assert 'OpenAI(base_url="https://127.0.0.1:8090/v1", api_key="TOKEN")' in done.output
+    assert "Deepgram" in done.output and "Vosk" not in done.output
+    assert "role operator" in done.output and "a-token-of-mine" not in done.output
+    refused = cli.invoke(main, ["doctor", "--clients", "--windows", "--audio", "."])
+    assert (refused.exit_code, "not allowed together" in refused.stderr) == (2, True)

@@ -38,6 +38,14 @@ def child(code: str, *args: str, was_ready: Callable[[], bool] = lambda: False) 
     )
 
 
+async def child_is_stubborn(engine: EngineProcess, file: Path) -> None:
+    """Wait until the child ignores SIGTERM, and until the parent knows its process number.
+
+    On a busy machine the child can write its file before the parent has its process number.
+    """
+    await until(lambda: file.exists() and engine.pid is not None)
+
+
 async def test_the_child_reads_its_configuration_from_its_parent(tmp_path: Path) -> None:
     said = tmp_path / "said"
     code = "import sys; open(sys.argv[1], 'w').write(sys.stdin.readline()); sys.exit(2)"
@@ -102,7 +110,7 @@ async def test_a_restart_before_the_first_child_needs_no_child() -> None:
 async def test_a_child_that_does_not_end_for_a_restart_is_ended_by_force(tmp_path: Path) -> None:
     engine = child(STUBBORN, str(tmp_path / "ignores"))
     running = asyncio.create_task(engine.run())
-    await until((tmp_path / "ignores").exists)
+    await child_is_stubborn(engine, tmp_path / "ignores")
     await engine.restart(b"{}", grace_s=0.1)
     await until(lambda: engine.starts == 2)
     await engine.stop(grace_s=0.1)
@@ -112,7 +120,7 @@ async def test_a_child_that_does_not_end_for_a_restart_is_ended_by_force(tmp_pat
 async def test_a_child_that_ignores_sigterm_is_ended_by_force(tmp_path: Path) -> None:
     engine = child(STUBBORN, str(tmp_path / "ignores"))
     running = asyncio.create_task(engine.run())
-    await until((tmp_path / "ignores").exists)
+    await child_is_stubborn(engine, tmp_path / "ignores")
     pid = engine.pid
     assert pid is not None
     await engine.stop(grace_s=0.2)

@@ -18,7 +18,7 @@ from tests.support.events import an_event
 from tests.support.opus_packets import encoded
 from tests.support.polling import until
 from tests.support.speech import say
-from webrtc_host.app import ARCHIVE
+from webrtc_host.keys import ARCHIVE
 from webrtc_host.seams import EventType
 from webrtc_host.session.channel import ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import socket
+from contextlib import closing
 
 import pytest
 
 from host_stt_cli.errors import StartError
 from host_stt_cli.ports import check_free, free_port
+from webrtc_host.transport.listening import open_sockets
 
 
 def test_a_free_port_is_free() -> None:
@@ -23,12 +25,11 @@ def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
 
 
 def test_a_udp_port_in_use_is_reported_as_udp() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("0.0.0.0", 0))
-        port = other.getsockname()[1]
-        check_free("engine", "127.0.0.1", port)
-        with pytest.raises(StartError, match=rf"^UDP port {port} on 127.0.0.1 is already in use"):
-            check_free("media", "127.0.0.1", port, with_udp=True)
+    # The TCP socket of the same number does not listen. It hinders no check, and no other test can take the number.
+    with closing(open_sockets("0.0.0.0", 0)) as other:
+        check_free("engine", "127.0.0.1", other.port)
+        with pytest.raises(StartError, match=rf"^UDP port {other.port} on 127.0.0.1 is already in use"):
+            check_free("media", "127.0.0.1", other.port, with_udp=True)
 
 
 def test_an_address_of_another_machine_is_one_sentence() -> None:

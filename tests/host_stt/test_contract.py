@@ -48,6 +48,8 @@ windows = st.builds(
     language=st.sampled_from(["auto", "en", "ko"]),
     terms=st.lists(texts, max_size=5).map(tuple),
     echo_guard=st.booleans(),
+    is_careful=st.booleans(),
+    known_text=texts,
     history=texts,
     deadline_ms=st.integers(1, 600_000),
 )
@@ -69,6 +71,7 @@ transcripts = st.builds(
     model=texts,
     queue_ms=st.integers(0, 10**6),
     decode_ms=st.integers(0, 10**6),
+    gain=st.none() | scores,
 )
 errors = st.builds(WindowError, id=names, code=names, message=texts, is_retryable=st.booleans())
 
@@ -80,6 +83,7 @@ def test_a_decoded_window_equals_the_encoded_one(w: Window) -> None:
     np.testing.assert_array_equal(back.samples, w.samples)
     for field in ("id", "channel", "start_sample", "priority", "language", "terms", "history", "deadline_ms"):
         assert getattr(back, field) == getattr(w, field)
+    assert back.known_text == w.known_text
 
 
 @given(st.one_of(transcripts, errors))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,18 @@ from faster_whisper.transcribe import get_suppressed_tokens
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Answer, EndReason, Float32Array, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Engine
-from host_stt.engines.configured import load_whisper
+from host_stt.engines.configured import load_whisper, whisper_options
 from host_stt.engines.loading import (
+    LoadedModel,
+    load,
     resolve_compute_type,
     resolve_device,
     resolve_threads,
 )
+from host_stt.engines.options import WhisperOptions
+from host_stt.engines.row_decoder import POSITIONS_MAX, token_cap
 from host_stt.engines.rows import BEAM_CAREFUL, TEMPERATURE, WORDS_SAMPLES_MIN, Row
-from host_stt.engines.whisper import WhisperEngine, WhisperOptions
+from host_stt.engines.whisper import WhisperEngine
 from host_stt.models import STARTER_FOLDER, ResolvedModel, warm_up
 from host_stt.window_forms import WindowForm
 from tests.support.speech import padded, say, say_words, silence
@@ -37,10 +41,75 @@ KOREAN = "알파원 정문 도착"
 OFFSET = 48_000
 
 
+CONFIG = EngineConfig(model="starter", device=Device.CPU)
+STARTER = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
+
+
 @pytest.fixture(scope="module")
 def engine() -> WhisperEngine:
-    config = EngineConfig(model="starter", device=Device.CPU)
-    return load_whisper(config, ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True))
+    return load_whisper(CONFIG, STARTER)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedModel:
+    return load(STARTER_FOLDER, Device.CPU, "auto", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of `generate`."""
+
+    rows: int
+    beam: int
+    temperature: float
+    previous: int  # tokens of the prompt
+    tokens: list[int]  # number of new tokens of each row's first output
+
+
+class Calls:
+    """The model behind an engine, with each call of `generate` written down.
+
+    is_endless: True if the model may not end a text, so that only its token limit ends it.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._whisper = loaded.whisper
+        self._end = loaded.tokenizers["en"].eot
+        self._start = loaded.tokenizers["en"].sot
+        self.is_endless = False
+        self.seen: list[Call] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whisper, name)
+
+    def engine(self, loaded: LoadedModel, options: WhisperOptions | None = None) -> WhisperEngine:
+        """An engine with this model; without `options`, with those of the starter model."""
+        options = options or whisper_options(CONFIG, STARTER)
+        return WhisperEngine(replace(loaded, whisper=self), "starter", options)
+
+    def generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> Any:
+        if self.is_endless:
+            options["suppress_tokens"] = [*options["suppress_tokens"], self._end]
+        outputs = self._whisper.generate(encoded, prompts, **options)
+        temperature = options.get("sampling_temperature", 0.0)
+        previous = max(0, prompts[0].index(self._start) - 1)
+        tokens = [len(output.sequences_ids[0]) for output in outputs]
+        self.seen.append(Call(len(prompts), options["beam_size"], temperature, previous, tokens))
+        return outputs
+
+
+@pytest.fixture
+def calls(loaded: LoadedModel) -> Calls:
+    return Calls(loaded)
+
+
+def capped_while(monkeypatch: pytest.MonkeyPatch, holds: Callable[[Row], bool]) -> None:
+    """Let rows run into a limit of 4 tokens while `holds`."""
+
+    def cap(row: Row, language: str, loaded: LoadedModel, options: WhisperOptions) -> int:
+        return 4 if holds(row) else token_cap(row, language, loaded, options)
+
+    monkeypatch.setattr("host_stt.engines.row_decoder.token_cap", cap)
 
 
 @pytest.fixture(scope="module")
@@ -240,39 +309,47 @@ def test_windows_in_one_batch_get_the_same_text_as_alone(
         assert [text_and_times(a) for a in together] == [text_and_times(a) for a in alone]
 
 
-def test_a_row_of_a_batch_gets_the_same_tokens_as_alone(
-    engine: WhisperEngine, stock_ways: WhisperEngine
+def test_windows_that_share_a_call_of_the_model_get_the_same_text_as_alone(
+    loaded: LoadedModel, calls: Calls
 ) -> None:
     """Languages and prompts of one length in one call of the model, against a call each."""
-    glossaries = (("Alpha-1", "Kilo-4"), ("Bravo-2", "Tango-9"), (), ())
-    sounds = (spoken(), spoken("bravo two stand by for orders"), spoken(KOREAN, "ko"), spoken(after_s=0))
-    languages = ("en", "en", "ko", "en")
-    for each in (engine, stock_ways):
-        rows = [
-            each._first_row(n, window(f"w{n}", samples=sound, language=language, terms=terms), sound)
-            for n, (sound, language, terms) in enumerate(zip(sounds, languages, glossaries, strict=True))
-        ]
-        together = {one.row.index: one.result.tokens for one in each._decode_rows(rows)}
-        alone = {row.index: each._decode_group([row])[0].result.tokens for row in rows}
-        assert together == alone and all(alone.values())
-        assert len({row.key for row in rows}) < len(rows), "some of them shared a call"
+    windows = [
+        window(f"w{number}", samples=samples, language=language, terms=terms)
+        for number, (samples, language, terms) in enumerate(
+            (
+                (spoken(), "en", ("Alpha-1", "Kilo-4")),
+                (spoken("bravo two stand by for orders"), "en", ("Bravo-2", "Tango-9")),
+                (spoken(KOREAN, "ko"), "ko", ()),
+                (spoken(after_s=0), "en", ()),
+            )
+        )
+    ]
+    for options in (whisper_options(CONFIG, STARTER), WhisperOptions()):
+        each = calls.engine(loaded, options)
+        calls.seen.clear()
+        together = each.decode(windows)
+        assert max(call.rows for call in calls.seen) > 1, "some windows shared a call"
+        alone = [each.decode([one])[0] for one in windows]
+        assert [text_and_times(one) for one in together] == [text_and_times(one) for one in alone]
+        for one, other in zip(together, alone, strict=True):
+            assert isinstance(one, Transcript) and isinstance(other, Transcript) and one.text
+            assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=0.02)
 
 
 @pytest.mark.parametrize("seconds", [1, 5, 10, 28])
 def test_a_row_without_an_end_stops_at_its_token_limit(
-    stock_ways: WhisperEngine, monkeypatch: pytest.MonkeyPatch, seconds: int
+    loaded: LoadedModel, calls: Calls, seconds: int
 ) -> None:
     """CTranslate2 makes min(max_length / 2, max_length - prompt) tokens: with and without a prompt."""
-    forever = [*stock_ways._suppressed, stock_ways._any_tokenizer.eot]
-    monkeypatch.setattr(stock_ways, "_suppressed", forever)
+    calls.is_endless = True
+    engine = calls.engine(loaded, WhisperOptions())
     sound = np.resize(spoken(), seconds * 16_000)
     for terms in ((), tuple(f"Kilo-{n}" for n in range(60))):
-        w = window(samples=sound, language="en", priority=Priority.INTERIM, terms=terms)
-        row = stock_ways._first_row(0, w, sound)
-        encoded = stock_ways._loaded.whisper.encode(stock_ways._storage([stock_ways._mel(row)]))
-        (result,) = stock_ways._generate([row], ["en"], encoded)
-        assert len(result.sequences_ids[0]) == stock_ways._token_cap(row, "en")
-        assert stock_ways._token_cap(row, "en") <= 16 * seconds + 10
+        engine.decode([window(samples=sound, language="en", priority=Priority.INTERIM, terms=terms)])
+    assert {bool(call.previous) for call in calls.seen} == {True, False}
+    for call in calls.seen:
+        limit = min(16 * seconds + 10, POSITIONS_MAX // 2, POSITIONS_MAX - call.previous - 5)
+        assert call.tokens == [limit]
 
 
 def text_and_times(answer: Answer) -> object:
@@ -288,43 +365,10 @@ def test_other_decoding_methods_also_transcribe_the_phrase(stock_ways: WhisperEn
 def test_a_result_that_reaches_the_token_limit_is_decoded_again(
     engine: WhisperEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(WhisperEngine, "_token_cap", lambda self, row, language: 4)
+    capped_while(monkeypatch, lambda row: True)
     answer = read(engine, window(samples=spoken(), language="en"))
     assert answer.end_reason is EndReason.TOKEN_CAP
     assert answer.text and PHRASE.startswith(answer.text)
-
-
-class Calls:
-    """The model behind the engine, with the rows and the temperature of every `generate` written down."""
-
-    def __init__(self, whisper: Any) -> None:
-        self._whisper = whisper
-        self.seen: list[tuple[int, int, float]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._whisper, name)
-
-    def generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> Any:
-        temperature = options.get("sampling_temperature", 0.0)
-        self.seen.append((len(prompts), options["beam_size"], temperature))
-        return self._whisper.generate(encoded, prompts, **options)
-
-
-@pytest.fixture
-def calls(engine: WhisperEngine, monkeypatch: pytest.MonkeyPatch) -> Calls:
-    calls = Calls(engine._loaded.whisper)
-    monkeypatch.setattr(engine, "_loaded", replace(engine._loaded, whisper=calls))
-    return calls
-
-
-def capped_while(monkeypatch: pytest.MonkeyPatch, holds: Callable[[Row], bool]) -> None:
-    """Let rows run into a cap of 4 tokens while `holds`."""
-    whole = WhisperEngine._token_cap
-
-    def cap(self: WhisperEngine, row: Row, language: str) -> int:
-        return 4 if holds(row) else whole(self, row, language)
-
-    monkeypatch.setattr(WhisperEngine, "_token_cap", cap)
 
 
 def three_windows() -> list[Window]:
@@ -336,14 +380,16 @@ def three_windows() -> list[Window]:
 
 
 def test_only_a_rejected_row_is_decoded_again_with_a_temperature(
-    engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    engine = calls.engine(loaded)
     untouched = [text_and_times(answer) for answer in engine.decode(three_windows())]
     calls.seen.clear()
     capped_while(monkeypatch, lambda row: row.window.id == "b" and not row.plan.temperature)
     answers = engine.decode(three_windows())
-    assert sum(rows for rows, _, _ in calls.seen[:-2]) == 3, "all three, once"
-    assert calls.seen[-2:] == [(1, BEAM_CAREFUL, 0.0), (1, 1, TEMPERATURE)]
+    assert sum(call.rows for call in calls.seen[:-2]) == 3, "all three, once"
+    again = [(call.rows, call.beam, call.temperature) for call in calls.seen[-2:]]
+    assert again == [(1, BEAM_CAREFUL, 0.0), (1, 1, TEMPERATURE)]
     read_again = answers[1]
     assert isinstance(read_again, Transcript)
     assert read_again.end_reason is EndReason.COMPLETE and read_again.words
@@ -351,7 +397,7 @@ def test_only_a_rejected_row_is_decoded_again_with_a_temperature(
 
 
 def test_accepted_results_are_sent_before_a_rejected_row_is_decoded_again(
-    engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     capped_while(monkeypatch, lambda row: row.window.id == "b" and not row.plan.temperature)
     early: dict[int, Answer] = {}
@@ -361,7 +407,7 @@ def test_accepted_results_are_sent_before_a_rejected_row_is_decoded_again(
         early[row] = answer
         reads_before.append(len(calls.seen))
 
-    answers = engine.decode_early(three_windows(), note)
+    answers = calls.engine(loaded).decode_early(three_windows(), note)
     assert sorted(early) == [0, 2]
     assert max(reads_before) == len(calls.seen) - 2, "before the careful result and the drawn one"
     assert [answers[row] for row in early] == list(early.values())
@@ -369,32 +415,57 @@ def test_accepted_results_are_sent_before_a_rejected_row_is_decoded_again(
 
 
 def test_the_first_result_is_kept_when_sampling_finds_no_better_one(
-    engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     capped_while(monkeypatch, lambda row: True)
-    answer = read(engine, window(samples=spoken(), language="en"))
-    assert [temperature for _, _, temperature in calls.seen] == [0.0, 0.0, TEMPERATURE]
+    answer = read(calls.engine(loaded), window(samples=spoken(), language="en"))
+    assert [call.temperature for call in calls.seen] == [0.0, 0.0, TEMPERATURE]
     assert answer.end_reason is EndReason.TOKEN_CAP and PHRASE.startswith(answer.text)
 
 
-def test_only_unsure_finals_get_a_wider_search(
-    engine: WhisperEngine, calls: Calls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "_options", replace(engine._options, beam_size_unsure=5))
+def test_only_unsure_finals_get_a_wider_search(loaded: LoadedModel, calls: Calls) -> None:
+    usual = whisper_options(CONFIG, STARTER)
+    wider = calls.engine(loaded, replace(usual, beam_size_unsure=5))
     windows = [*three_windows(), window("d", samples=spoken(), priority=Priority.INTERIM)]
-    engine.decode(windows)
-    assert {beam for _, beam, _ in calls.seen} == {1}, "clear speech is read once"
+    wider.decode(windows)
+    assert {call.beam for call in calls.seen} == {1}, "clear speech is read once"
     calls.seen.clear()
-    monkeypatch.setattr("host_stt.engines.whisper.UNSURE_LOGPROB", 0.0)
-    unsure = engine.decode(windows)
-    assert sum(rows for rows, beam, _ in calls.seen if beam == 5) == 3, "each final once, no interim"
-    monkeypatch.setattr(engine, "_options", replace(engine._options, beam_size=5))
-    assert [text_and_times(one) for one in engine.decode(windows)] == [text_and_times(one) for one in unsure]
-    monkeypatch.setattr(engine, "_options", replace(engine._options, beam_size=1))
+    searching = wider.searching_all_finals()
+    assert searching is not None
+    unsure = searching.decode(windows)
+    assert sum(call.rows for call in calls.seen if call.beam == 5) == 3, "each final once, no interim"
+    always = calls.engine(loaded, replace(usual, beam_size=5)).decode(windows)
+    assert [text_and_times(one) for one in always] == [text_and_times(one) for one in unsure]
     calls.seen.clear()
-    monkeypatch.setattr(engine, "_options", replace(engine._options, beam_size_unsure=1))
-    engine.decode(windows)
-    assert {beam for _, beam, _ in calls.seen} == {1}, "the setting turns it off"
+    without = calls.engine(loaded, replace(usual, beam_size_unsure=1))
+    without.decode(windows)
+    assert {call.beam for call in calls.seen} == {1}, "the setting turns it off"
+    assert without.searching_all_finals() is None
+
+
+def test_a_careful_window_is_decoded_in_thirty_seconds_with_a_wide_search(
+    loaded: LoadedModel, calls: Calls
+) -> None:
+    engine = calls.engine(loaded)
+    live, careful = (window(samples=spoken(), language="en", is_careful=one) for one in (False, True))
+    assert engine.group(careful).window_s == 30 > engine.group(live).window_s
+    assert engine.group(careful) != engine.group(live), "they never share a batch"
+    assert read(engine, careful).text == PHRASE
+    assert [call.beam for call in calls.seen] == [BEAM_CAREFUL]
+
+
+@pytest.mark.parametrize(("known", "is_likelier"), [("", None), ("alpha one over", True), (PHRASE, False)])
+def test_a_careful_window_says_how_much_likelier_its_text_is(
+    engine: WhisperEngine, known: str, is_likelier: bool | None
+) -> None:
+    gain = read(engine, window(samples=spoken(), language="en", is_careful=True, known_text=known)).gain
+    assert (None if gain is None else gain > 0) is is_likelier
+
+
+def test_a_text_too_long_for_the_model_or_without_letters_is_not_compared(engine: WhisperEngine) -> None:
+    for known in ("alpha " * 600, "..."):
+        one = window(samples=spoken(), language="en", is_careful=True, known_text=known)
+        assert read(engine, one).gain is None
 
 
 def test_the_warm_up_clip_is_transcribed(engine: WhisperEngine) -> None:
@@ -420,16 +491,15 @@ def test_automatic_settings_are_resolved_before_loading() -> None:
 
 
 def test_windows_are_short_for_measured_weights_and_full_for_others() -> None:
-    starter = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
     other = ResolvedModel(STARTER_FOLDER, "small", "test")
     for model, setting, expected in (
-        (starter, WindowForm.AUTO, WindowForm.SHORT),
+        (STARTER, WindowForm.AUTO, WindowForm.SHORT),
         (other, WindowForm.AUTO, WindowForm.FULL),
-        (starter, WindowForm.FULL, WindowForm.FULL),
+        (STARTER, WindowForm.FULL, WindowForm.FULL),
         (other, WindowForm.SHORT, WindowForm.SHORT),
     ):
         config = EngineConfig(device=Device.CPU, interim_window=setting, final_window=setting)
-        options = load_whisper(config, model)._options
+        options = whisper_options(config, model)
         assert (options.interim_window, options.final_window) == (expected, expected)
 
 
@@ -454,8 +524,8 @@ def test_ctranslate2_has_the_interface_that_the_engine_uses() -> None:
     assert hasattr(ctranslate2.StorageView, "to_device") and ctranslate2.Device.cpu
 
 
-def test_faster_whisper_has_the_functions_that_the_engine_uses(engine: WhisperEngine) -> None:
-    tokenizer = engine._loaded.tokenizers["en"]
+def test_faster_whisper_has_the_functions_that_the_engine_uses(loaded: LoadedModel) -> None:
+    tokenizer = loaded.tokenizers["en"]
     assert isinstance(tokenizer, Tokenizer) and tokenizer.language_code == "en"
     assert tokenizer.sot_sequence == [tokenizer.sot, tokenizer.language, tokenizer.task]
     assert tokenizer.eot < tokenizer.sot < tokenizer.no_timestamps

@@ -61,6 +61,7 @@ def test_a_recording_without_speech_gives_an_empty_result_in_each_format() -> No
 def test_verbose_json_has_the_fields_of_openai_with_times_in_seconds() -> None:
     assert json.loads(written(TWO, Format.JSON)) == {
         "text": "alpha one, hold position. bravo two <copies> & waits --> here",
+        "languages": [{"code": "en"}],
         "usage": {"type": "duration", "seconds": 60},
     }
     body = json.loads(written(TWO, Format.VERBOSE_JSON, frozenset({"word", "segment"})))
@@ -78,6 +79,7 @@ def test_verbose_json_has_the_fields_of_openai_with_times_in_seconds() -> None:
 def test_the_language_is_the_one_spoken_longest() -> None:
     mixed = recording(part("one two", 0), part("하나 둘 셋 넷", 2, language="ko"))
     assert json.loads(written(mixed, Format.VERBOSE_JSON))["language"] == "korean"
+    assert json.loads(written(mixed, Format.JSON))["languages"] == [{"code": "ko"}, {"code": "en"}]
     assert mixed.text == "one two 하나 둘 셋 넷"
     assert recording(part("一二", 0, language="zh"), part("三四", 2, language="zh")).text == "一二三四"
 

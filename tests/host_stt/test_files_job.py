@@ -4,13 +4,14 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from host_stt.config import EngineConfig
-from host_stt.contract import SAMPLE_RATE, Answer, Priority, RequestError, Segment, Transcript, Window
+from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Priority, RequestError, Segment, Transcript, Window
 from host_stt.engines.base import EngineError
 from host_stt.engines.fake import FakeEngine
 from host_stt.files.config import FilesConfig
@@ -88,6 +89,36 @@ async def test_windows_have_background_priority_and_results_are_in_order(recorde
     for one in engine.windows:
         assert (one.priority, one.language) == (Priority.BACKGROUND, "ko")
         assert (one.terms, one.history) == (("alpha",), "as before")
+
+
+class Misled(Clerk):
+    """Takes every window for Japanese, unless it is told the language."""
+
+    def _answer(self, one: Window) -> Answer:
+        answer = super()._answer(one)
+        assert isinstance(answer, Transcript)
+        return replace(answer, language="ja" if one.language == AUTO else one.language)
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (FileOptions(languages=("ko", "en")), {AUTO, "ko"}),
+        (FileOptions(languages=("ko",)), {"ko"}),
+        (FileOptions(languages=("fr", "ko")), {"ko"}),  # the model has no French
+        (FileOptions("en", languages=("ko",)), {"en"}),
+    ],
+)
+async def test_a_language_that_the_caller_ruled_out_is_not_in_the_result(
+    recorded: tuple[Path, int], options: FileOptions, asked: set[str]
+) -> None:
+    engine = Misled()
+    service = await ready(engine)
+    recording = await transcribe(FileJob(recorded[0], options, service, CONFIG))
+    service.stop()
+    assert {one.language for one in engine.windows} == asked
+    assert recording.languages == sorted(asked - {AUTO})
+    assert len(recording.parts) == len(PHRASES)
 
 
 async def test_the_number_of_windows_in_the_engine_is_limited(recorded: tuple[Path, int]) -> None:

@@ -42,6 +42,7 @@ def test_a_measured_cost_is_remembered(config: EngineConfig) -> None:
     assert meter.remembered(STARTER) is None
     cost = meter.cost(STARTER)
     assert cost.speech_s == pytest.approx(6.61, abs=0.01)
+    assert cost.searched_s > 0, "a final that is searched again is measured too"
     assert seen == ["starter"]
     later = ModelMeter(config, seen.append)
     assert (later.remembered(STARTER), later.cost(STARTER)) == (cost, cost)

@@ -26,6 +26,16 @@ def test_more_channels_add_the_wait_of_the_queue() -> None:
     assert COST.p95_s(16) == pytest.approx(0.4 + 0.3 + wait_s)
 
 
+def test_the_search_of_unsure_finals_counts_in_full_for_the_text_and_in_part_for_the_load() -> None:
+    searching = ModelCost(final_s=0.4, interim_s=0.3, speech_s=6.0, searched_s=0.6)
+    assert searching.p95_s(1) == 0.6
+    mean_s = 0.4 + 0.2 * 0.2
+    load = 15 * 0.5 * mean_s / 6
+    wait_s = mean_s / (2 * (1 - load)) * math.log(load / 0.05)
+    assert searching.p95_s(16) == pytest.approx(0.6 + 0.3 + wait_s)
+    assert ModelCost(0.9, 0.1, 6.0).keeps_limit(1) and not ModelCost(0.9, 0.1, 6.0, 1.1).keeps_limit(1)
+
+
 def test_the_estimate_grows_with_the_channels_until_the_engine_falls_behind() -> None:
     estimates = [COST.p95_s(channels) for channels in range(1, 31)]
     known = [one for one in estimates if one is not None]

@@ -11,7 +11,7 @@ import pytest
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Priority, Transcript
 from host_stt.engines.configured import load_whisper
-from host_stt.engines.term_check import checked_text
+from host_stt.engines.term_check import SURE_LOGPROB, Heard, checked_text
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.models import ResolvedModel
 from host_stt.terms_use import TermsUse, settled_use
@@ -23,13 +23,13 @@ PLAIN = "Medicine, what is your location?"
 PROMPTED = "Medic 9, What is your location?"
 
 
-def checked(plain: str, prompted: str, losses: dict[str, float]) -> str:
-    """losses: for texts that contain the key, their loss of log probability; 100 for all others."""
+def checked(plain: str, prompted: str, losses: dict[str, float], logprob: float = SURE_LOGPROB) -> str:
+    """losses: for texts that contain the key, the evidence that they cost; 100 for all others."""
 
     def score(texts: Sequence[str]) -> list[float]:
         return [0.0, *(-next((v for k, v in losses.items() if k in text), 100.0) for text in texts[1:])]
 
-    return checked_text(plain, prompted, TERMS, score)
+    return checked_text(plain, Heard(prompted, logprob), TERMS, score)
 
 
 def test_a_term_that_the_audio_supports_is_written() -> None:
@@ -41,20 +41,41 @@ def test_the_other_words_of_the_prompted_text_are_not_used() -> None:
     assert checked(PLAIN, prompted, {"Medic 9, what is": 0.0}) == "Medic 9, what is your location?"
 
 
-def test_a_term_that_makes_the_text_improbable_is_not_written() -> None:
+def test_a_term_that_costs_much_evidence_is_not_written() -> None:
     assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 30.0}) == PLAIN
 
 
 def test_a_term_that_sounds_different_may_cost_less() -> None:
     plain, prompted = "Whatever, made it", "Medic 9, made it"
-    assert checked(plain, prompted, {"Medic 9": 5.0}) == plain
-    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 5.0}) != PLAIN
+    assert checked(plain, prompted, {"Medic 9": 10.0}) == plain
+    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 10.0}) != PLAIN
 
 
-def test_a_term_does_not_swallow_the_next_word() -> None:
-    losses = {"Tango 4, radio": 3.0, "Tango 4 track": -12.0}
+def test_a_decode_with_the_glossary_that_is_unsure_of_its_text_may_cost_less() -> None:
+    losses = {"Medic 9, what is": 11.0}
+    assert checked(PLAIN, PROMPTED, losses).startswith("Medic 9")
+    assert checked(PLAIN, PROMPTED, losses, logprob=-1.2) == PLAIN
+    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 14.0}, logprob=-0.1).startswith("Medic 9")
+
+
+def test_the_name_of_another_call_sign_is_not_replaced() -> None:
+    assert checked("Delta 4, over", "Medic 9, over", {"Medic 9": 0.0}) == "Delta 4, over"
+    assert checked("Pelta 4, over", "Delta 8, over", {"Delta 8, over": 0.0}) == "Delta 8, over"
+
+
+def test_of_the_places_of_a_term_the_one_with_the_most_evidence_is_used() -> None:
+    losses = {"Tango 4, radio": 1.0, "Tango 4 track": 4.0}
     text = checked("Hango 4, radio track.", "Tango 4, Radio Track", losses)
     assert text == "Tango 4, radio track."
+
+
+def test_terms_that_the_plain_text_left_out_are_written_together() -> None:
+    plain, prompted = "We are returning.", "Gold 1, This is Medic 9, We are returning"
+    both = "Gold 1, This is Medic 9, We"
+    alone = {"Gold 1, We": 9.0, "Medic 9, We": 9.0}
+    assert checked(plain, prompted, {both: 3.0, **alone}) == f"{both} are returning."
+    assert checked(plain, prompted, alone) == plain
+    assert checked(plain, prompted, {both: 4.0, **alone, "Gold 1, We": 1.0}) == "Gold 1, We are returning."
 
 
 def test_one_place_gets_one_term() -> None:

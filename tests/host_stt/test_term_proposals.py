@@ -54,6 +54,19 @@ def test_a_misheard_term_is_proposed_in_place_of_the_words_that_were_heard() -> 
     ]
 
 
+def test_the_words_that_are_most_like_the_term_are_tried_too() -> None:
+    keys = keys_of_terms(("Sierra-4",))
+    plain = "The air force is thrust back left on foot".split()
+    (proposal,) = proposals(plain, "Sierra 4, the Foxtrot left on foot".split(), keys)
+    assert Range(0, 3) in proposal.ranges
+
+
+def test_several_terms_that_the_plain_text_left_out_are_also_proposed_together() -> None:
+    prompted = "Alpha 1, This is Medic 9, we are on scene".split()
+    together = proposals("we are on scene".split(), prompted, keys_of_terms(TERMS))[-1]
+    assert (" ".join(together.words), together.ranges) == ("Alpha 1, This is Medic 9,", (Range(0, 0),))
+
+
 def test_a_term_that_the_plain_text_has_is_not_proposed() -> None:
     assert first_places("Alpha one, go ahead.", "Alpha 1, Go ahead.") == []
 
@@ -71,6 +84,12 @@ def test_a_term_that_the_plain_text_has_elsewhere_is_not_written_twice() -> None
 def test_a_list_of_terms_is_not_speech() -> None:
     listed = "Alpha 1, Medic 9, Blue 3, Alpha 1, Medic 9, Blue 3"
     assert proposals("we have smoke".split(), listed.split(), keys_of_terms(TERMS)) == []
+
+
+def test_a_term_in_a_loop_is_one_term() -> None:
+    looped = "Medic 9, " + "Blue 3, " * 20
+    proposed = proposals("we are out of five".split(), looped.split(), keys_of_terms(TERMS))
+    assert {" ".join(one.words) for one in proposed} == {"Medic 9,", "Blue 3,"}
 
 
 def test_marks_behind_the_words_stay_where_they_are() -> None:

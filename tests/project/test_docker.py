@@ -24,7 +24,8 @@ from tests.support.server import ROOT, Server
 
 DOCKER = ROOT / "docker"
 COMPOSE = DOCKER / "compose.yaml"
-DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
+DOCKERFILES = [DOCKER / "cpu.Dockerfile", DOCKER / "cuda.Dockerfile"]
+RUNPOD = DOCKER / "runpod.Dockerfile"
 
 
 def instructions(dockerfile: Path) -> list[tuple[str, str]]:
@@ -41,11 +42,24 @@ def services() -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_there_is_an_image_for_a_cpu_and_one_for_cuda() -> None:
-    assert [path.name for path in DOCKERFILES] == ["cpu.Dockerfile", "cuda.Dockerfile"]
+def test_there_is_an_image_for_a_cpu_one_for_cuda_and_one_for_runpod() -> None:
+    assert sorted(DOCKER.glob("*.Dockerfile")) == [*DOCKERFILES, RUNPOD]
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_the_image_for_runpod_is_that_for_cuda_with_a_model_and_another_command() -> None:
+    """`scripts/check_runpod.py` runs its steps."""
+    cuda, runpod = instructions(DOCKERFILES[1]), instructions(RUNPOD)
+    more = [line for line in runpod if line not in cuda]
+    assert [name for name, _ in more] == ["ARG", "RUN", "RUN", "ARG", "ENV", "CMD"]
+    assert more[1][1] == "docker/install.sh /opt/host-stt runpod"
+    assert more[2][1].startswith('/opt/host-stt/bin/host-stt model fetch "$MODEL"')
+    command, *options = yaml.safe_load(dict(runpod)["CMD"])
+    assert command == "runpod"
+    environ = {"MODEL": dict(runpod)["ARG"].partition("=")[2]}
+    assert CliRunner().invoke(main, ["check", *options], env=environ).exit_code == 0
+
+
+@pytest.mark.parametrize("dockerfile", [*DOCKERFILES, RUNPOD], ids=lambda path: path.name)
 def test_every_copied_file_exists(dockerfile: Path) -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     for name, rest in instructions(dockerfile):
@@ -227,6 +241,7 @@ def health(prefix: Path, port: str) -> int:
 
 @pytest.mark.net
 @pytest.mark.setup
+@pytest.mark.long
 @pytest.mark.timeout(540)
 async def test_the_install_step_gives_a_server_that_serves(installed: Path, tmp_path: Path) -> None:
     assert "host_stt" in packages_in(installed)

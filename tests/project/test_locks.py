@@ -25,7 +25,7 @@ def names(lock: Path) -> set[str]:
 
 
 def test_there_is_a_lock_for_each_use() -> None:
-    assert [lock.name for lock in LOCKS] == ["build.lock", "cuda.lock", "serve.lock", "test.lock"]
+    assert [lock.stem for lock in LOCKS] == ["build", "cuda", "runpod", "serve", "test"]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -60,6 +60,12 @@ def test_the_locks_agree_on_every_package() -> None:
         "nvidia-cublas-cu12",
         "nvidia-cuda-nvrtc-cu12",
     }
+
+
+def test_the_lock_for_runpod_adds_packages_and_changes_none() -> None:
+    runpod, cuda = (pins(ROOT / "requirements" / f"{n}.lock") for n in ("runpod", "cuda"))
+    assert {pin.partition(" ;")[0] for pin in cuda} <= {pin.partition(" ;")[0] for pin in runpod}
+    assert "runpod" in names(ROOT / "requirements" / "runpod.lock")
 
 
 def test_every_direct_dependency_is_locked() -> None:

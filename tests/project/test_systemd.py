@@ -9,12 +9,18 @@ import subprocess
 from pathlib import Path
 
 import click
+import pytest
 
+from host_stt_cli.capture import capture
+from host_stt_cli.capture.media import READ_S
+from host_stt_cli.capture.run import STOP_S
 from host_stt_cli.main import main
 from webrtc_host import app
 
 ROOT = Path(__file__).parent.parent.parent
 UNIT = ROOT / "config" / "host-stt.service"
+CAPTURE_UNIT = ROOT / "config" / "host-stt-capture.service"
+UNITS = (UNIT, CAPTURE_UNIT)
 
 
 class Unit(configparser.RawConfigParser):
@@ -22,14 +28,15 @@ class Unit(configparser.RawConfigParser):
         return optionstr
 
 
-def unit() -> Unit:
+def unit(path: Path = UNIT) -> Unit:
     parsed = Unit()
-    parsed.read(UNIT, encoding="utf-8")
+    parsed.read(path, encoding="utf-8")
     return parsed
 
 
-def test_the_unit_starts_a_command_with_options_it_has() -> None:
-    program, command, *options = unit()["Service"]["ExecStart"].split()
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_the_unit_starts_a_command_with_options_it_has(path: Path) -> None:
+    program, command, *options = unit(path)["Service"]["ExecStart"].split()
     assert program.endswith("/host-stt")
     assert isinstance(main, click.Group)
     serve = main.get_command(click.Context(main), command)
@@ -45,28 +52,39 @@ def test_the_service_has_time_to_stop_and_does_not_restart_after_a_configuration
     assert service["StateDirectory"] in service["ExecStart"]
 
 
-def test_systemd_finds_no_mistake_in_it(tmp_path: Path) -> None:
+def test_capture_has_time_to_stop_and_its_environment_has_the_names_that_it_reads() -> None:
+    service = unit(CAPTURE_UNIT)["Service"]
+    assert int(service["TimeoutStopSec"]) > STOP_S + READ_S
+    assert service["RestartPreventExitStatus"] == "2"
+    listed = re.findall(r"HOST_STT_\w+", CAPTURE_UNIT.read_text(encoding="utf-8"))
+    read = {p.envvar for p in capture.params if isinstance(p.envvar, str)}
+    assert set(listed) == read
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_systemd_finds_no_mistake_in_it(path: Path, tmp_path: Path) -> None:
     """With a program that exists and a user that exists; where systemd is installed."""
     analyze = shutil.which("systemd-analyze")
-    text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text(encoding="utf-8"))
+    text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", path.read_text(encoding="utf-8"))
     text = re.sub(r"(?m)^(User|Group)=.*", r"\1=root", text)
-    copy = tmp_path / "host-stt.service"
+    copy = tmp_path / path.name
     copy.write_text(text, encoding="utf-8")
     if analyze is not None:
         done = subprocess.run(
             [analyze, "verify", copy], capture_output=True, text=True, check=False, timeout=60
         )
-        assert "host-stt.service" not in done.stderr, done.stderr
-    assert "ExecStart=/bin/true serve" in text
+        assert path.name not in done.stderr, done.stderr
+    assert re.search(r"ExecStart=/bin/true (serve|capture)\b", text)
 
 
-def test_the_sandbox_has_the_documented_limits() -> None:
-    """2.0 of 10 with systemd 252; other versions weigh a little differently."""
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_the_sandbox_has_the_documented_limits(path: Path) -> None:
+    """2.0 and 2.2 of 10 with systemd 252; other versions weigh a little differently."""
     analyze = shutil.which("systemd-analyze")
-    service = unit()["Service"]
+    service = unit(path)["Service"]
     assert service["CapabilityBoundingSet"] == ""
     assert service["SystemCallFilter"] == "@system-service"
     if analyze is not None:
-        command = [analyze, "security", "--offline=true", "--no-pager", "--threshold=30", str(UNIT)]
+        command = [analyze, "security", "--offline=true", "--no-pager", "--threshold=30", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stdout

@@ -32,6 +32,7 @@ def test_the_wheel_contains_every_file_that_the_server_needs(wheel: Path) -> Non
     needed = [
         *("host_stt_cli/defaults/host-stt.yaml", "host_stt_cli/defaults/glossary.yaml"),
         "host_stt_cli/defaults/glossary.example.yaml",
+        "webrtc_host/summaries/templates/radio.ko.yaml",
         *(
             f"host_stt/starter/{name}"
             for name in ("config.json", "model.bin", "tokenizer.json", "vocabulary.json")

@@ -50,7 +50,7 @@ async def behind_nginx(
             yield desk, f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            await process.wait()
+            await process.communicate()  # also reads stderr to its end, so that the loop has no open pipe
 
 
 def write_conf(folder: Path, **names: object) -> Path:

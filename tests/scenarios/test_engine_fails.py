@@ -17,7 +17,7 @@ from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.speech import padded, say
 
-pytestmark = [pytest.mark.net, pytest.mark.peer]
+pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.long]
 PHRASE = "alpha one proceed to gate seven over"
 BACK_S = 90
 """For a new engine to start on a busy box; alone it takes 2 s."""

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.bench_fanout import Load, run
 
-pytestmark = pytest.mark.net
+pytestmark = [pytest.mark.net, pytest.mark.long]
 
 P95_MS = 250.0
 """What is promised. A busy box of two cores measured 26 to 93 (docs/benchmarks/fanout.md)."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright
 
-from tests.browser.chromium import ARGS, EXECUTABLE, FAKE_MICROPHONE
+from tests.browser.chromium import ARGS, FAKE_MICROPHONE, page_engine
 from tests.scenarios.talking import a_page, assert_audio_arrives, audio_s, figures, talk
 from tests.support.namespaces import SERVER6, Namespaces, media_command
 
@@ -40,7 +40,7 @@ def namespaces(tmp_path: Path) -> Iterator[Namespaces]:
 async def test_audio_of_a_browser_without_ipv4_arrives_over_udp(
     namespaces: Namespaces, tmp_path: Path
 ) -> None:
-    program = namespaces.inside(namespaces.client, EXECUTABLE, tmp_path)
+    program = namespaces.inside(namespaces.client, page_engine(), tmp_path)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=[*ARGS, *FAKE_MICROPHONE])
         async with a_page(browser, URL) as page:

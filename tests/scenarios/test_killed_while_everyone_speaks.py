@@ -1,4 +1,4 @@
-"""kill -9 during speech: two rounds of the test that scripts/kill_test.py runs fifty times."""
+"""kill -9 during speech: one round of the test that scripts/kill_test.py runs fifty times."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ pytestmark = [pytest.mark.net, pytest.mark.model]
 
 @pytest.mark.timeout(400)
 async def test_killed_while_everyone_speaks(tmp_path: Path) -> None:
-    plan = Plan(channels=3, rounds=2, seed=11, targets=("both", "media"), texts=TEXTS[:3], alike=0.4)
+    plan = Plan(channels=3, rounds=1, seed=11, targets=("both",), texts=TEXTS[:3], alike=0.4)
     report = await run(tmp_path, plan)
-    assert report["phrases_received_whole"] >= 3, report
+    assert report["phrases_received_whole"] >= 1, report
     assert not report["details"]["missing"], report
     assert not report["details"]["doubled"], report
     assert report["seq_holes"] == 0

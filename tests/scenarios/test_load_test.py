@@ -18,7 +18,13 @@ from host_stt_cli.loadtest.verdict import Limits, judge
 from tests.project.test_dashboard import expressions
 from tests.support.server import Server
 
-pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model, pytest.mark.timeout(360)]
+pytestmark = [
+    pytest.mark.net,
+    pytest.mark.peer,
+    pytest.mark.model,
+    pytest.mark.long,
+    pytest.mark.timeout(360),
+]
 PATIENT = Limits(ttfs_p95_ms=60_000, missed_share=0.1, late_p95_ms=10_000, error_points=10)
 """The box may be busy; what is asked is that nothing is lost and nothing is told wrongly."""
 

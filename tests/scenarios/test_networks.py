@@ -19,7 +19,7 @@ import pytest_asyncio
 import yaml
 from playwright.async_api import Browser, async_playwright, expect
 
-from tests.browser.chromium import ARGS, EXECUTABLE, FAKE_MICROPHONE
+from tests.browser.chromium import ARGS, FAKE_MICROPHONE, page_engine
 from tests.browser.test_first_words import session_events
 from tests.scenarios.talking import (
     BUSY_BOX_MS,
@@ -94,7 +94,7 @@ def coturn(namespaces: Namespaces, folder: Path) -> Any:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(namespaces: Namespaces, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
     """Chromium on the client's machine."""
-    program = namespaces.inside(namespaces.client, EXECUTABLE, tmp_path_factory.mktemp("client"))
+    program = namespaces.inside(namespaces.client, page_engine(), tmp_path_factory.mktemp("client"))
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=program, args=[*ARGS, *FAKE_MICROPHONE])
         yield started

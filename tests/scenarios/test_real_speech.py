@@ -106,6 +106,7 @@ def check_spans(name: str, found: list[Span], expected: list[Span]) -> None:
     assert all(any(u[0] < end and u[1] > start for start, end in expected) for u in found), f"{name}: {found}"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_spans_of_speech_agree_with_where_people_speak(tmp_path: Path) -> None:
     sounds, expected = material()

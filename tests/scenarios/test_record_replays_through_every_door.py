@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.desk import Desk, a_config, received, running_desk
 from tests.support.polling import until
 from tests.webrtc_host.desk.test_data_channel import FakeDataChannel
-from webrtc_host.app import DATA_CHANNELS
+from webrtc_host.keys import DATA_CHANNELS
 
 HELD = 100
 SPOKEN = 450

@@ -43,7 +43,7 @@ APART_S = 0.2
 WORST_WER = 0.20
 """Of any one phrase: one word of five or more."""
 MEAN_WER = 0.05
-TOLERANCE_MS = 300
+TOLERANCE_MS = 400
 BUSY_BOX_S = 90
 """Sixteen phrases end within five seconds, and two cores read them."""
 

@@ -43,7 +43,7 @@ class Sink:
     def __init__(self) -> None:
         self.parts: list[Float32Array] = []
 
-    async def put(self, piece: Piece) -> None:
+    async def put(self, piece: Piece, collected_samples: int = 0) -> None:
         self.parts.append(piece.samples)
 
     def archive_packet(self, timestamp: int, samples: int, payload: bytes) -> None: ...

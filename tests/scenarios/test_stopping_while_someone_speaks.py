@@ -47,7 +47,7 @@ async def test_the_last_words_are_final_before_the_end(tmp_path: Path) -> None:
             server.process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(server.process.wait, 30)
             took_s = time.monotonic() - began_s
-            await until(lambda: socket.close_code is not None, 5, "the close code")
+            await until(lambda: socket.close_code is not None, what="the close code")
 
             finals = of(socket.events, "segment.final")
             assert "alpha" in said(socket.events), [e for e in socket.events if "words" not in e]
@@ -77,7 +77,7 @@ async def test_a_hung_engine_does_not_delay_the_end_and_the_loss_is_reported(tmp
             server.process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(server.process.wait, 30)
             took_s = time.monotonic() - began_s
-            await until(lambda: socket.close_code is not None, 5, "the close code")
+            await until(lambda: socket.close_code is not None, what="the close code")
             assert took_s < STOP_S + SLACK_S
             assert socket.close_code == 1001
             failed = of(socket.events, "window.failed", "C01")

@@ -22,8 +22,8 @@ from tests.security.test_stalled_callers import (
 )
 from tests.support.desk import Desk
 from tests.support.polling import until
-from webrtc_host.app import RECORD
 from webrtc_host.http.server import GATE
+from webrtc_host.keys import RECORD
 from webrtc_host.transcript import records
 
 pytestmark = pytest.mark.slow

@@ -120,6 +120,7 @@ class Limited(Server):
 
 
 @pytest.mark.net
+@pytest.mark.long
 async def test_many_silent_connections_lose_no_second_of_archived_audio(tmp_path: Path) -> None:
     """1,100 silent connections and 1,100 half heads, with 1,024 descriptors, while one channel is fed."""
     crowd_is_there = asyncio.Event()

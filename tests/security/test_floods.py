@@ -17,7 +17,7 @@ from aiohttp import WSMsgType
 from host_stt_common.rates import MESSAGES_MAX, FrameRates
 from tests.security.ports import TOKEN, Port, head, running
 from tests.support.polling import until
-from webrtc_host.app import SOCKETS
+from webrtc_host.keys import SOCKETS
 from webrtc_host.seams import EventType
 
 pytestmark = pytest.mark.slow

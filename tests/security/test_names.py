@@ -96,7 +96,8 @@ def test_every_form_of_export_has_a_line_for_each_line(texts: list[tuple[str, st
     assert [one.identifier for one in captions] == [line.segment for line in spoken]
     assert all(len(one.lines) == 1 for one in captions)
     rows = list(csv.reader(io.StringIO(written(Format.CSV, lines).removeprefix("\ufeff"), newline="")))
-    assert [row[-1] for row in rows[1:]] == [line.segment for line in spoken]
+    segment = rows[0].index("segment")
+    assert [row[segment] for row in rows[1:]] == [line.segment for line in spoken]
     jsonl = written(Format.JSONL, lines)
     assert [json.loads(one)["segment"] for one in jsonl.splitlines()] == [line.segment for line in lines]
     assert not re.search("[\0\x1b\x85\u2028\u202e\u2066]", text + jsonl + written(Format.CSV, lines))

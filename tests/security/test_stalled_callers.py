@@ -18,10 +18,10 @@ from host_stt_common.accepting import CONNECTIONS
 from tests.security.ports import PORTS, TOKEN, Port, head, running, status_of
 from tests.support.desk import Desk
 from tests.support.polling import until
-from webrtc_host.app import ARCHIVE
 from webrtc_host.desk.audio_api import READS_MAX
 from webrtc_host.desk.export_api import EXPORTS_MAX
 from webrtc_host.doors.push import PUSHES_MAX
+from webrtc_host.keys import ARCHIVE
 from webrtc_host.seams import OpusPacket
 from webrtc_host.session.channel import ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind

@@ -17,12 +17,15 @@ import aiohttp
 from aiohttp import web
 
 from tests.support.events import an_event
-from webrtc_host.app import RECORD, REGISTRY, SUBSCRIBERS, build_app, serve
+from tests.support.new_records import place_record
+from webrtc_host.app import build_app, serve
 from webrtc_host.config import AuthConfig, LimitsConfig, MediaConfig, MediaProcessConfig
 from webrtc_host.desk.subscribers import Subscribers
+from webrtc_host.keys import RECORD, REGISTRY, SUBSCRIBERS
 from webrtc_host.seams import Block, EventType
 from webrtc_host.session.channel import Channel
-from webrtc_host.session.registry import Session, SessionRegistry
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.session import Session
 
 NOWHERE = "http://127.0.0.1:9"
 """An engine address where nothing listens."""
@@ -42,6 +45,16 @@ class SilentPipeline:
 
     async def close(self) -> None:
         return None
+
+    async def force_end(self) -> None:
+        return None
+
+    def set_language(self, language: str) -> None:
+        return None
+
+    @property
+    def pause_ms(self) -> int:
+        return 0
 
 
 def silent(_: Channel) -> SilentPipeline:
@@ -126,7 +139,7 @@ def a_config(data_dir: Path, *, token: str = "", **parts: Any) -> MediaProcessCo
         auth=AuthConfig(token=token, tokens=parts.pop("tokens", ())),
         coverage={"check": True},
         data={"dir": data_dir},
-        **{"engine_url": NOWHERE, "store": {"url": "memory"}, **parts},
+        **{"engine_url": NOWHERE, "store": {"url": "memory"}, "review": {"enabled": False}, **parts},
     )
 
 
@@ -135,6 +148,8 @@ async def running_desk(
     config: MediaProcessConfig, *, headers: dict[str, str] | None = None, **parts: Any
 ) -> AsyncIterator[Desk]:
     """parts: as `build_app` takes them; by default channels have a SilentPipeline."""
+    if not config.store.url:
+        place_record(config.data.dir)
     app = build_app(config, **{"make_pipeline": silent, **parts})
     stop = asyncio.Event()
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -18,8 +18,27 @@ _DEFAULTS: dict[EventType, dict[str, Any]] = {
     EventType.SPEECH_ENDED: {"rule": "hangover"},
     EventType.SEGMENT_INTERIM: {"revision": 1},
     EventType.SEGMENT_REVISED: {"revision": 1, "old_text": "x", "by": "glossary"},
+    EventType.SEGMENT_MARKED: {"mark": "star", "is_set": True, "by": "kim"},
+    EventType.NOTE_ADDED: {"note": "x", "by": "kim"},
+    EventType.RANGE_REDACTED: {
+        **{"from_ms": 0, "to_ms": 1000, "has_text": True, "has_audio": True},
+        **{"reason": "private", "by": "kim"},
+    },
     EventType.WINDOW_FAILED: {"window": "w_1", "code": "deadline", "reason": "it took too long"},
     EventType.COVERAGE: {"from_ms": 0, "to_ms": 1000, "state": "silence"},
+    EventType.ALERT_RAISED: {"alert": "a_1", "rule": "mayday", "level": "critical", "cause": "terms"},
+    EventType.ALERT_CONFIRMED: {"alert": "a_1", "matched": "mayday"},
+    EventType.ALERT_WITHDRAWN: {"alert": "a_1", "reason": "final_differs"},
+    EventType.ALERT_ESCALATED: {"alert": "a_1", "level": "critical"},
+    EventType.ALERT_ACKNOWLEDGED: {"alert": "a_1", "by": "kim"},
+    EventType.SUMMARY_UPDATED: {
+        "summary": "y_1",
+        "revision": 1,
+        "from_ms": 0,
+        "to_ms": 1000,
+        "maker": "extract",
+        "title": "x",
+    },
     EventType.ERROR: {"code": "internal", "message": "the server's log has the details"},
 }
 

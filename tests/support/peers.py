@@ -67,6 +67,16 @@ class BlockRecorder:
     async def close(self) -> None:
         self.is_closed = True
 
+    async def force_end(self) -> None:
+        return None
+
+    def set_language(self, language: str) -> None:
+        return None
+
+    @property
+    def pause_ms(self) -> int:
+        return 0
+
     def audio(self) -> NDArray[np.float32]:
         """All audio from the first sample on, with silence in the gaps."""
         first = self.blocks[0].start_sample

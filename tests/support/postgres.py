@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 
 from tests.support.polling import until_blocking
+from webrtc_host.transcript.database import open_database
 
 START_S = 60.0
 PACKAGED = Path("/usr/lib/postgresql")
@@ -32,12 +33,13 @@ def is_installed() -> bool:
 
 
 def a_database() -> str:
-    """The URL of a new, empty database."""
-    server = _server()
-    name = f"record_{next(_numbers)}"
-    with psycopg.connect(server.address("postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return f"postgresql://{server.user}@/{name}?host={server.folder}"
+    """The URL of a new record without rows, made once by the migrations and then copied."""
+    return _create(f"record_{next(_numbers)}", template=_empty_record())
+
+
+def an_empty_database() -> str:
+    """The URL of a new database without tables."""
+    return _create(f"record_{next(_numbers)}")
 
 
 class Server:
@@ -95,6 +97,20 @@ class Server:
             self.process.send_signal(signal.SIGQUIT)  # an immediate stop: the data is not used again
             self.process.wait(20)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _create(name: str, template: str = "template1") -> str:
+    server = _server()
+    with psycopg.connect(server.address("postgres"), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+    return f"postgresql://{server.user}@/{name}?host={server.folder}"
+
+
+@functools.cache
+def _empty_record() -> str:
+    name = "record_empty"
+    open_database(_create(name), _server().folder, 1).dispose()
+    return name
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.events import an_event
+from tests.support.new_records import place_record
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import EventLog
 from webrtc_host.transcript.search_writer import SearchWriter
@@ -77,6 +78,8 @@ class Record:
 @asynccontextmanager
 async def a_record(folder: Path, url: str = "memory") -> AsyncIterator[Record]:
     search = SearchWriter()
+    if not url:
+        place_record(folder)
     store = Store(StoreConfig(folder, url), after_segments=search.add)
     await store.open()
     try:

@@ -24,6 +24,8 @@ def window(
     deadline_ms: int = 15_000,
     start_within_ms: int = 0,
     is_second_decode: bool = False,
+    is_careful: bool = False,
+    known_text: str = "",
 ) -> Window:
     return Window(
         id=window_id,
@@ -37,4 +39,6 @@ def window(
         deadline_ms=deadline_ms,
         start_within_ms=start_within_ms,
         is_second_decode=is_second_decode,
+        is_careful=is_careful,
+        known_text=known_text,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import postgres
+from tests.support.new_records import place_record
 from webrtc_host.transcript.store import Store, StoreConfig
 from webrtc_host.transcript.store_writer import WriterConfig
 
@@ -22,7 +23,7 @@ OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
 
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest) -> str:
-    """`store.url` of an empty database."""
+    """`store.url` of a record without rows."""
     return "" if request.param == "sqlite" else postgres.a_database()
 
 
@@ -32,6 +33,8 @@ def open_store(tmp_path: Path, url: str) -> OpenStore:
 
     @asynccontextmanager
     async def opened(reads_waiting_max: int = READS_WAITING_MAX, **writer: float) -> AsyncIterator[Store]:
+        if not url:
+            place_record(tmp_path)
         settings = WriterConfig(**{"retry_s": 0.05, **writer})  # type: ignore[arg-type]  # ints and floats
         store = Store(StoreConfig(tmp_path, url, reads_waiting_max=reads_waiting_max, writer=settings))
         await store.open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ from tests.support.polling import until
 from webrtc_host import app as host_app
 from webrtc_host.app import build_app, serve
 from webrtc_host.errors import ConfigError
+from webrtc_host.keys import READINESS
 from webrtc_host.seams import EventType
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Connection
+from webrtc_host.session.connection import Connection
 
 
 async def test_a_port_that_is_taken_is_an_os_error_and_leaves_nothing_running(tmp_path: Path) -> None:
@@ -79,10 +80,16 @@ def open_channels(desk: Any, count: int) -> None:
 
 async def test_a_stop_drains_all_channels_in_parallel_then_closes_the_watchers(tmp_path: Path) -> None:
     config = a_config(tmp_path)
-    async with running_desk(config, make_pipeline=lambda channel: LastWords(channel, 0.5)) as desk:
+    all_close = asyncio.Barrier(16)
+
+    class Together(LastWords):
+        async def close(self) -> None:
+            await all_close.wait()  # one after another, no channel would come further
+            await super().close()
+
+    async with running_desk(config, make_pipeline=lambda channel: Together(channel, 0)) as desk:
         open_channels(desk, 16)
         socket = await desk.watch(since=desk.session.log.head_seq)
-        began_s = time.monotonic()
         desk.stop.set()
         events = await received(socket, 1 + 16 * 3)
         assert events[0]["code"] == "server_stopping"
@@ -90,7 +97,6 @@ async def test_a_stop_drains_all_channels_in_parallel_then_closes_the_watchers(t
         assert len(finals) == 16
         assert (await close_code_and_reason(socket))[0] == 1001
         await desk.stopped
-        assert time.monotonic() - began_s < 6, "one after another would take 8 s"
 
 
 async def test_a_channel_that_never_ends_does_not_hold_up_the_stop(
@@ -102,7 +108,7 @@ async def test_a_channel_that_never_ends_does_not_hold_up_the_stop(
         socket = await desk.watch()
         desk.stop.set()
         assert (await close_code_and_reason(socket))[0] == 1001
-        await asyncio.wait_for(desk.stopped, 5)
+        await asyncio.wait_for(desk.stopped, 30)
     assert any("was not transcribed within" in record.getMessage() for record in caplog.records)
 
 
@@ -112,7 +118,7 @@ async def test_a_stopping_server_refuses_new_clients(tmp_path: Path) -> None:
     ) as desk:
         open_channels(desk, 1)
         desk.stop.set()
-        await until(lambda: desk.app[host_app.READINESS].is_stopping)
+        await until(lambda: desk.app[READINESS].is_stopping)
         with pytest.raises(OSError):
             await desk.client.get(f"{desk.url}/ready")
 
@@ -149,6 +155,9 @@ async def test_bad_input_gets_an_error_and_the_server_continues(
 
 
 async def test_two_hundred_watchers_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
+    # Services use threads of the loop's pool at any time; with one thread, their number does not change.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    await asyncio.to_thread(lambda: None)
     async with running_desk(a_config(tmp_path)) as desk:
         process = psutil.Process()
 

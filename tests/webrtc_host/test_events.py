@@ -32,9 +32,18 @@ MAKERS = {
     "SpeechEnded": {"events.making"},
     "SegmentInterim": {"speech.lines"},
     "SegmentFinal": {"speech.lines"},
-    "SegmentRevised": set(),  # nothing makes revisions yet
+    "SegmentRevised": {"events.making"},
+    "SegmentMarked": {"services.line_changes"},
+    "NoteAdded": {"services.line_changes"},
+    "RangeRedacted": {"services.redactions"},
     "WindowFailed": {"speech.lines"},
     "CoverageChanged": {"transcript.coverage_tracker"},
+    "AlertRaised": {"alerts.tracker"},
+    "AlertConfirmed": {"alerts.tracker"},
+    "AlertWithdrawn": {"alerts.tracker"},
+    "AlertEscalated": {"alerts.tracker"},
+    "AlertAcknowledged": {"alerts.tracker"},
+    "SummaryUpdated": {"summaries.service"},
     "ErrorReported": {"events.making"},
 }
 """The module of webrtc_host that constructs the events of each class."""

@@ -7,17 +7,20 @@ Invariant: `archive_packet` and `archive_block` never wait and never raise.
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from host_stt.contract import SAMPLE_RATE
 from webrtc_host.archive.block_encoder import BlockEncoder
 from webrtc_host.archive.files import ArchiveFile, Index, end_of, packets_of, path_of, scan
+from webrtc_host.archive.redaction import RedactedRanges, damaged_in, without_range
 from webrtc_host.archive.retention import SHED_BYTES, Holds, RetentionConfig, due, oldest
 from webrtc_host.archive.segment_file import DONE, GAP_SAMPLES_MAX, PART, SLACK_SAMPLES, ChannelKey
 from webrtc_host.archive.upload_reservations import UploadReservations
@@ -30,6 +33,10 @@ logger = logging.getLogger(__name__)
 FOLDER = "audio"
 SHED_PART = 50
 """At most one fiftieth of a full disk is freed at a time, so that on a small disk most audio stays."""
+
+
+FINISH_S = 5.0
+"""Time for the writer to close the newest files of a channel before its audio is redacted."""
 
 
 class _Disk(Protocol):
@@ -52,7 +59,7 @@ class ChannelArchive:
         return self._archive.trouble is None
 
     def archive_packet(self, packet: OpusPacket) -> None:
-        self._archive.writer.put(self._key, (packet,))
+        self._archive.put(self._key, (packet,))
 
     def archive_block(self, block: Block) -> None:
         self._archive.encoder.put(self._key, block)
@@ -80,6 +87,7 @@ class Archive:
         self._lock = threading.Lock()
         self._index = Index()
         self._writing: set[tuple[ChannelKey, str]] = set()
+        self._redacted = RedactedRanges()
         self._read_holds = read_holds
         self.removed_bytes = 0
         self.shed_files = 0  # files removed because the disk was full
@@ -91,7 +99,7 @@ class Archive:
             free_space=self._free_space,
         )
         self.uploads = UploadReservations(
-            lambda space_freed: BlockEncoder(self.writer.put, on_space_freed=space_freed)
+            lambda space_freed: BlockEncoder(self.put, on_space_freed=space_freed)
         )
         self.encoder = self.uploads.encoder
 
@@ -163,11 +171,46 @@ class Archive:
         with self._lock:
             return self._index.channels()
 
+    def put(self, key: ChannelKey, packets: Sequence[OpusPacket]) -> None:
+        """Queue packets for the files. Never waits. Late audio of a redacted range is dropped."""
+        self.writer.put(key, self._redacted.outside(key, packets))
+
+    def redact(self, key: ChannelKey, from_sample: int, to_sample: int) -> int:
+        """Remove the audio of a range for good; returns the number of removed samples.
+
+        Packets that touch the range are removed as a whole, so up to 120 ms beside it go, too. Blocking.
+        Raises OSError when a file cannot be rewritten; what was removed before stays removed.
+        """
+        self._redacted.add(key, from_sample, to_sample)
+        if not self.writer.finish(key).wait(FINISH_S):
+            raise OSError(
+                errno.EBUSY, "the newest audio is still being written", f"{key.session}/{key.channel}"
+            )
+        removed = 0
+        for file in self._files_over(key, from_sample, to_sample):
+            removed += self._redact_file(file, from_sample, to_sample)
+        return removed
+
+    def _redact_file(self, file: ArchiveFile, from_sample: int, to_sample: int) -> int:
+        kept = without_range(self.folder, file, from_sample, to_sample)
+        if kept.removed_samples:
+            with self._lock:
+                self._index.remove(file)
+                if kept.bytes:
+                    self._index.add(replace(file, bytes=kept.bytes))
+            self.removed_bytes += max(0, file.bytes - kept.bytes)
+        return kept.removed_samples
+
+    def damaged_files(self, key: ChannelKey) -> list[str]:
+        """Names of damaged files of a channel, which `redact` does not change. Blocking."""
+        return damaged_in(self.folder, key)
+
     def remove(self, session: str) -> None:
         """Remove all audio of a session. The caller has checked that no hold protects it."""
         with self._lock:
             files = [f for f in self._index if f.key.session == session]
         self._delete(files)
+        self._redacted.forget(session)
         shutil.rmtree(self.folder / session, ignore_errors=True)
 
     def apply_retention(self, holds: Holds) -> int:

@@ -45,10 +45,8 @@ class SegmentFile:
         self._sequence = 0
         self._is_listed = False  # the folder entries that lead to the file are synced
         self._fd = os.open(folder / (self.stem + PART), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-        comments = {"TITLE": key.channel, "SESSION": key.session, "START_SAMPLE": str(start_sample)}
         try:
-            self._append(ogg.page([ogg.opus_head()], 0, serial, 0, ogg.FIRST_PAGE))
-            self._append(ogg.page([ogg.opus_tags(comments)], 0, serial, 1))
+            self._append(_head(key, start_sample, serial))
         except OSError:
             os.close(self._fd)
             os.unlink(folder / (self.stem + PART))
@@ -65,14 +63,11 @@ class SegmentFile:
 
     def write(self, packets: Sequence[OpusPacket]) -> None:
         """Append all packets, or none. A gap begins a new page: then the time of each page is exact."""
-        pages, sequence, end = [], self._sequence, self.end_sample
-        for run in _runs(packets):
-            end = run[-1].end_sample
-            granule = max(0, end - self.start_sample) * TICKS
-            pages.append(ogg.page([p.payload for p in run], granule, self._serial, sequence))
-            sequence += 1
+        if not packets:
+            return
+        pages = list(_pages(packets, self.start_sample, self._serial, self._sequence))
         self._append(b"".join(pages))
-        self._sequence, self.end_sample = sequence, end
+        self._sequence, self.end_sample = self._sequence + len(pages), packets[-1].end_sample
 
     def sync(self) -> None:
         """Sync the file, and at the first time the folders above it: a file without its name is lost too."""
@@ -108,6 +103,28 @@ class SegmentFile:
             os.lseek(self._fd, self.size, os.SEEK_SET)
             raise
         self.size += len(data)
+
+
+def whole_file(key: ChannelKey, start_sample: int, serial: int, packets: Sequence[OpusPacket]) -> bytes:
+    """A file with these packets, as `SegmentFile` writes it. start_sample: the one in the file's name."""
+    return b"".join((_head(key, start_sample, serial), *_pages(packets, start_sample, serial, 2)))
+
+
+def _head(key: ChannelKey, start_sample: int, serial: int) -> bytes:
+    comments = {"TITLE": key.channel, "SESSION": key.session, "START_SAMPLE": str(start_sample)}
+    return b"".join(
+        (
+            ogg.page([ogg.opus_head()], 0, serial, 0, ogg.FIRST_PAGE),
+            ogg.page([ogg.opus_tags(comments)], 0, serial, 1),
+        )
+    )
+
+
+def _pages(packets: Sequence[OpusPacket], start_sample: int, serial: int, sequence: int) -> Iterator[bytes]:
+    """The pages of the packets. sequence: number of the first one. The granule is the end of a page."""
+    for number, run in enumerate(_runs(packets), sequence):
+        granule = max(0, run[-1].end_sample - start_sample) * TICKS
+        yield ogg.page([packet.payload for packet in run], granule, serial, number)
 
 
 def _free_stem(folder: Path, start_sample: int) -> str:

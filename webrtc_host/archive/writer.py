@@ -96,6 +96,7 @@ class AudioWriter:
         self._inbox_bytes = 0
         self._inbox_since_s = 0.0
         self._lock = threading.Lock()
+        self._to_finish: list[tuple[ChannelKey, threading.Event]] = []
         self._open: dict[ChannelKey, list[SegmentFile]] = {}
         self._written_s: dict[SegmentFile, float] = {}  # time of the last write
         self._oldest_unsynced_s: float | None = None  # arrival of the oldest packet that no sync covers
@@ -144,9 +145,22 @@ class AudioWriter:
             self._inbox_bytes += needed
             self._inbox.extend((key, packet) for packet in packets if ogg.samples_of(packet.payload))
 
+    def finish(self, key: ChannelKey) -> threading.Event:
+        """Let the open files of a channel be closed; later packets begin another file.
+
+        Returns an event that is set when they are closed, and the packets put before are in them.
+        """
+        done = threading.Event()
+        with self._lock:
+            self._to_finish.append((key, done))
+        return done
+
     def step(self) -> None:
         """One round: write the waiting packets, start a sync when it is due, close idle files."""
         now_s = self._clock()
+        # Before the packets are taken: those that were put before a request are then in this batch.
+        with self._lock:
+            to_finish, self._to_finish = self._to_finish, []
         batch, since_s = self._take_batch()
         if batch and self._oldest_unsynced_s is None:
             self._oldest_unsynced_s = now_s - WRITE_S  # a packet may have waited up to a round in the queue
@@ -155,6 +169,10 @@ class AudioWriter:
         if batch:
             self._unwritten_s_max = max(self._unwritten_s_max, self._clock() - since_s)
         self._sync_when_due()
+        for key, done in to_finish:
+            for file in list(self._open.get(key, ())):
+                self._finish(key, file)
+            self._run_in_second_thread(done.set)
         self._close_idle(now_s)
         self._rounds += 1
 

@@ -97,7 +97,7 @@ class AudioApi:
         if place is None:
             raise RequestError("unknown_segment", f"there is no segment {segment[:40]!r}", 404)
         from_ms, to_ms = max(0, place.start_ms - query.lead_ms), place.end_ms + query.trail_ms
-        return await self._answer(request, ChannelKey(place.session, place.channel), from_ms, to_ms, segment)
+        return await self.answer(request, ChannelKey(place.session, place.channel), from_ms, to_ms, segment)
 
     @Route(
         "GET",
@@ -121,14 +121,8 @@ class AudioApi:
         if to_ms <= query.from_ms:
             message = f"to_ms is {to_ms}, from_ms {query.from_ms}; a range ends after it begins"
             raise RequestError("inverted_range", message, 422)
-        if to_ms - query.from_ms > longest_ms:
-            message = (
-                f"the range is {to_ms - query.from_ms} ms long, and one response holds {longest_ms} ms "
-                "(archive.range_s_max); request it in parts"
-            )
-            raise RequestError("range_too_long", message, 413)
         name = f"{place.session}_{place.channel}_{query.from_ms}-{to_ms}"
-        return await self._answer(request, place, query.from_ms, to_ms, name)
+        return await self.answer(request, place, query.from_ms, to_ms, name)
 
     @Route(
         "PUT",
@@ -163,10 +157,18 @@ class AudioApi:
             raise RequestError("no_archive", "this server keeps no audio (archive.enabled is false)", 404)
         return self._archive
 
-    async def _answer(
+    async def answer(
         self, request: web.Request, place: ChannelKey, from_ms: int, to_ms: int, name: str
     ) -> web.StreamResponse:
+        """The audio of a range that the caller may hear. Raises RequestError 404 and 413, Overloaded."""
         archive = self._kept()
+        longest_ms = archive.config.range_s_max * 1000
+        if to_ms - from_ms > longest_ms:
+            message = (
+                f"the range is {to_ms - from_ms} ms long, and one response holds {longest_ms} ms "
+                "(archive.range_s_max); request it in parts"
+            )
+            raise RequestError("range_too_long", message, 413)
         # The place is held until the caller has taken the last byte: the rest of the audio is in memory.
         with self._one_more(key_of(request)):
             data = await asyncio.to_thread(_ogg_of, archive, place, from_ms, to_ms)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webrtc_host.seams import CoverageState
-from webrtc_host.session.registry import Session
+from webrtc_host.session.session import Session
 from webrtc_host.transcript import records
 from webrtc_host.transcript.coverage import CoverageRun
 from webrtc_host.transcript.records import Span

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from webrtc_host.desk.subscribers import LAST_WORDS_S, Subscribers, Watcher
 from webrtc_host.desk.watching import SEQ_MAX, pump
 from webrtc_host.errors import Overloaded
-from webrtc_host.session.registry import Session
+from webrtc_host.session.session import Session
 from webrtc_host.transcript.event_log import EncodedEvent, ReadableLog
 
 logger = logging.getLogger(__name__)

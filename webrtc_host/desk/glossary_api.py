@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,13 @@ from typing import Any
 from aiohttp import web
 from pydantic import Field
 
-from host_stt.contract import TERMS_MAX, error_body
+from host_stt.contract import TERMS_MAX
 from host_stt_common.languages import HOW, read_language
 from webrtc_host.desk.engine_prompt import EnginePrompts
+from webrtc_host.desk.list_mistakes import mistakes_response
 from webrtc_host.errors import RequestError
 from webrtc_host.glossary.entries import Entry
-from webrtc_host.glossary.mistakes import GlossaryError, dotted
+from webrtc_host.glossary.mistakes import GlossaryError
 from webrtc_host.glossary.prompt import ChannelPrompts
 from webrtc_host.glossary.schema import Defaults, GlossaryList, Pattern, Term, as_dict, parse
 from webrtc_host.glossary.store import Glossary, GlossaryConflict
@@ -33,6 +33,7 @@ from webrtc_host.http.responses import Response
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
+from webrtc_host.http.versions import COUNTED, IfMatch, etag
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ VERSION = "glossary_version"
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 LAB_REPORT = "glossary-lab.json"
 """In the data folder."""
-_TAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
+_IF_MATCH = IfMatch(COUNTED, 'give the ETag of GET /api/glossary, such as "3"', "glossary_changed", 412)
 
 
 class GlossaryQuery(Query):
@@ -146,7 +147,7 @@ class GlossaryApi:
             body = as_dict(await asyncio.to_thread(self._past, version))
         else:
             version = snapshot.version
-        return json_response({**body, VERSION: version}, headers={"ETag": f'"{version}"'})
+        return json_response({**body, VERSION: version}, headers=etag(version))
 
     def _past(self, version: int) -> GlossaryList:
         text = self._glossary.versions.text(version)
@@ -175,7 +176,7 @@ class GlossaryApi:
             new, text = await read_glossary(request)
         except GlossaryError as error:
             return refused(error)
-        base, who = _base_version(request), token_name(request) or "anyone"
+        base, who = _IF_MATCH.number_of(request), token_name(request) or "anyone"
         try:
             replace = partial(self._glossary.replace_list, new, base_version=base, by=who, text=text)
             version = await asyncio.to_thread(replace)
@@ -187,7 +188,7 @@ class GlossaryApi:
             raise RequestError("glossary_not_written", message, 503, retry_after_s=10) from error
         request[DETAIL] = f"version={version}"
         body = {**as_dict(new), VERSION: version}
-        return json_response(body, headers={"ETag": f'"{version}"'})
+        return json_response(body, headers=etag(version))
 
     @Route(
         "GET",
@@ -201,7 +202,7 @@ class GlossaryApi:
         read_query(request, Query)
         version = self._glossary.version
         text = await asyncio.to_thread(self._glossary.text)
-        headers = {"ETag": f'"{version}"', "Cache-Control": "no-store"}
+        headers = {**etag(version), "Cache-Control": "no-store"}
         return web.Response(text=text, content_type="application/yaml", charset="utf-8", headers=headers)
 
     @Route(
@@ -329,30 +330,7 @@ async def read_glossary(request: web.Request) -> tuple[GlossaryList, str]:
 
 def refused(error: GlossaryError) -> web.Response:
     """The response to a list with mistakes, with all of them."""
-    body = error_body("bad_glossary", str(error))
-    body["error"]["mistakes"] = [
-        {
-            "place": dotted(one.path),
-            "path": list(one.path),
-            "message": one.message,
-            "term": one.term,
-            "line": one.line,
-        }
-        for one in error.mistakes
-    ]
-    return json_response(body, 422)
-
-
-def _base_version(request: web.Request) -> int | None:
-    """The version in If-Match; None: replace whatever is in use. Raises RequestError 412."""
-    header = request.headers.get("If-Match", "").strip()
-    if header in ("", "*"):
-        return None
-    found = _TAG.fullmatch(header)
-    if found is None:
-        message = f'If-Match is {header[:40]!r}; give the ETag of GET /api/glossary, such as "3"'
-        raise RequestError("glossary_changed", message, 412)
-    return int(found[1])
+    return mistakes_response("bad_glossary", str(error), error.mistakes)
 
 
 def shown_term(entry: Entry) -> dict[str, object]:

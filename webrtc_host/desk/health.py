@@ -83,6 +83,10 @@ class EngineWatch:
         self.status = EngineStatus()
         self.was_ready = False
 
+    def model_name(self) -> str:
+        """The name of the engine's model; empty until the engine has told it."""
+        return str(self.status.body.get("model") or "")
+
     async def run(self) -> None:
         timeout = aiohttp.ClientTimeout(total=POLL_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout, headers=self._headers) as client:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable
 
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
-from webrtc_host.session.registry import Session
+from webrtc_host.session.session import Session
 
 EVERY_S = 0.25
 FRESH_SAMPLES = 1000 * SAMPLES_PER_MS

@@ -14,6 +14,11 @@ LATENCY = histogram(
     "type",
     buckets=(0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 60.0),
 )
+ALERT_LATENCY = histogram(
+    "host_stt_alert_latency_seconds",
+    "From the end of a spoken word to the alert about it",
+    buckets=(0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0),
+)
 LOOP_LAG = histogram(
     "host_stt_loop_lag_seconds",
     "How late the event loop runs a task that is due",
@@ -63,6 +68,16 @@ REGISTRY = Group(
     gauge("connections_whip", "WHIP publishers now"),
     gauge("connections_socket", "WebSockets that send audio now"),
     gauge("connections_push", "Uploads being transcribed now"),
+    gauge("connections_assemblyai", "Clients of AssemblyAI's protocol now"),
+    gauge("connections_conversation", "Streams of the conversation API now"),
+    gauge("connections_deepgram", "Clients of Deepgram's protocols now"),
+    gauge("connections_openai", "Clients of OpenAI's Realtime protocol now"),
+    gauge("connections_pipecat", "Clients of pipecat's SmallWebRTC now"),
+    gauge("connections_speechmatics", "Clients of Speechmatics' protocol now"),
+    gauge("connections_telephone", "Telephone calls of Twilio and Telnyx now"),
+    gauge("connections_vosk", "Clients of the Vosk server's protocol now"),
+    gauge("connections_whisperlive", "Clients of WhisperLive's protocol now"),
+    gauge("connections_wyoming", "Clients of the Wyoming protocol that send audio now"),
 )
 WHIP = Group(
     "host_stt_whip",
@@ -79,6 +94,14 @@ SOCKETS = Group(
     counter("slowed", "Times that the server read more slowly because a sender was faster than real time"),
     counter("refused", "WebSockets closed with an error"),
 )
+WIRES = Group(
+    "host_stt_wires",
+    counter("frames", "Audio frames received in the protocols of other services"),
+    counter("bytes", "Bytes of these audio frames"),
+    counter("audio_ms", "Milliseconds of audio decoded from them"),
+    counter("slowed", "Times that the server read more slowly because a client was faster than real time"),
+    counter("refused", "Connections in these protocols refused, or closed with an error"),
+)
 BACKFILL = Group(
     "host_stt_backfill",
     counter("callers", "Backfill WebSockets opened"),
@@ -87,6 +110,46 @@ BACKFILL = Group(
     counter("filled_ms", "Milliseconds of gaps that backfills filled"),
     counter("segments", "Finals written from backfilled audio"),
     gauge("in_hand", "Channels that a backfill fills now"),
+)
+LISTENING = Group(
+    "host_stt_listening",
+    gauge("desks", "Desks that listen to live audio now"),
+    gauge("channels", "Channels that at least one desk listens to now"),
+    gauge("lines", "Channels that desks listen to now, counted for each desk"),
+    counter("packets", "Opus packets sent to desks"),
+    counter("bytes", "Bytes of the Opus packets sent to desks"),
+    counter("dropped", "Packets not sent because a desk was too slow or was not connected"),
+    counter("encoded_ms", "Milliseconds of audio without Opus packets that were encoded for desks"),
+    counter("not_encoded_ms", "Milliseconds of such audio dropped because the encoder was too far behind"),
+)
+CALLS = Group(
+    "host_stt_calls",
+    counter("taken", "Recorded calls of radio systems that were taken"),
+    counter("duplicates", "Recorded calls that their channel had already"),
+    counter("refused", "Uploads of calls that were answered with an error or ignored"),
+    counter("audio_ms", "Milliseconds of audio of the calls that were taken"),
+    gauge("in_hand", "Forms with calls that are being received now"),
+    counter("read", "Recorded calls that were transcribed"),
+    counter("failed", "Recorded calls that could not be transcribed"),
+    counter("finals", "Finals written from recorded calls"),
+    gauge("waiting_ms", "Milliseconds of audio of calls that are not transcribed yet"),
+)
+SIMPLESTREAM = Group(
+    "host_stt_simplestream",
+    counter("datagrams", "Datagrams of simplestream received"),
+    counter("malformed", "Datagrams of simplestream that could not be read"),
+    counter("refused", "Datagrams of simplestream from addresses that may not send"),
+    counter("unknown", "Datagrams of simplestream for which there was no channel"),
+    counter("dropped", "Datagrams of simplestream dropped because too many were waiting"),
+    counter("calls", "Calls that began to be heard over simplestream"),
+    gauge("streams", "Calls that are heard over simplestream now"),
+)
+WYOMING = Group(
+    "host_stt_wyoming",
+    counter("connections", "Connections to the port of the Wyoming protocol"),
+    counter("refused", "Connections to the port of the Wyoming protocol that were refused"),
+    counter("rounds", "Transcripts given over the Wyoming protocol"),
+    gauge("open", "Connections to the port of the Wyoming protocol now"),
 )
 RECEPTION = Group(
     "host_stt_reception",
@@ -122,6 +185,7 @@ COVERAGE = Group(
     gauge("lost_ms", "Milliseconds of audio that never arrived"),
     gauge("failed_ms", "Milliseconds of audio that the engine could not transcribe"),
     gauge("closed_ms", "Milliseconds in which a sender that ended in an orderly way sent nothing"),
+    gauge("redacted_ms", "Milliseconds of which a person removed the text or the audio"),
     counter("events", "Events about coverage"),
     counter("violations", "Errors in the coverage that its own check found (coverage.check)"),
 )
@@ -199,9 +263,60 @@ RECOVERY = Group(
     counter("audio_ms", "Milliseconds of audio transcribed by recovery"),
     counter("finals", "Finals written by recovery"),
 )
+JOBS = Group(
+    "host_stt_jobs",
+    gauge("running", "Recordings being transcribed by jobs now"),
+    counter("started", "Leases of jobs begun; a job that goes on after a restart counts again"),
+    counter("completed", "Jobs completed"),
+    counter("failed", "Jobs failed"),
+)
+
+SUMMARIES = Group(
+    "host_stt_summaries",
+    gauge("waiting", "Summaries that wait or are being made now"),
+    counter("made", "Summaries made"),
+    counter("unchanged", "Summaries not made again because their lines did not change"),
+    counter("failed", "Attempts to make a summary that failed"),
+    counter("sentences_dropped", "Sentences left out because they cite no line that was read"),
+)
+
+ALERTS = Group(
+    "host_stt_alerts",
+    gauge("rules", "Alert rules"),
+    gauge("open", "Alerts that no operator has acknowledged"),
+    counter("raised", "Alerts raised, also those that were withdrawn"),
+    counter("suppressed", "Alerts not raised because of a cooldown, quiet hours or the limit per minute"),
+    gauge("waiting", "Events waiting for the alert rules"),
+    counter("dropped", "Events dropped because too many were waiting for the alert rules"),
+    counter("failures", "Errors of this server in the alert rules"),
+)
+WEBHOOKS = Group(
+    "host_stt_webhooks",
+    counter("delivered", "Deliveries that a receiver accepted"),
+    counter("failed_attempts", "Attempts to deliver that failed"),
+    gauge("sending", "Attempts in progress"),
+    gauge("waiting", "Deliveries in the outbox"),
+)
+
+REVIEW = Group(
+    "host_stt_review",
+    gauge("waiting", "Groups of lines that wait for their review"),
+    counter("groups", "Groups decoded by the review"),
+    counter("audio_ms", "Milliseconds of audio decoded by the review"),
+    counter("lines", "Lines decoded by the review"),
+    counter("revised", "Lines that the review gave another text"),
+    counter("skipped", "Groups that keep their live text: no audio, a text not trusted, or too many waiting"),
+)
 
 GROUPS = (
-    *(WATCHERS, ONE_PORT, REGISTRY, WHIP, SOCKETS, BACKFILL, RECEPTION, COVERAGE, CONNECTIONS, CALLERS),
-    *(ENGINE, SPEECH, RECORD, ARCHIVE, RECOVERY),
+    *(WATCHERS, ONE_PORT, REGISTRY, WHIP, SOCKETS, WIRES, BACKFILL, CALLS, SIMPLESTREAM, WYOMING, RECEPTION),
+    *(COVERAGE, CONNECTIONS, LISTENING, CALLERS, ENGINE, SPEECH, RECORD, ARCHIVE, RECOVERY),
+    *(REVIEW, JOBS, SUMMARIES, ALERTS, WEBHOOKS),
 )
-METRICS: tuple[Metric, ...] = (EVENTS, LATENCY, LOOP_LAG, *(one for group in GROUPS for one in group.metrics))
+METRICS: tuple[Metric, ...] = (
+    EVENTS,
+    LATENCY,
+    ALERT_LATENCY,
+    LOOP_LAG,
+    *(one for group in GROUPS for one in group.metrics),
+)

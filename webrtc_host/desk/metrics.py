@@ -9,7 +9,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 
 from host_stt_common.metrics import Group, Statistics, StatisticsCollector, make_counter, make_histogram
-from webrtc_host.desk.metric_list import EVENTS, LATENCY, LOOP_LAG
+from webrtc_host.desk.metric_list import ALERT_LATENCY, EVENTS, LATENCY, LOOP_LAG
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_log import LoggedEvent
 
@@ -25,6 +25,7 @@ class Metrics:
         for kind in EventType:
             self._events.labels(kind.value)
         self._latency = make_histogram(LATENCY, self.registry)
+        self._alert = make_histogram(ALERT_LATENCY, self.registry)
         self._lag = make_histogram(LOOP_LAG, self.registry)
 
     def add(self, group: Group, statistics: Statistics) -> None:
@@ -36,6 +37,9 @@ class Metrics:
         latency_ms = event.envelope.latency_ms
         if latency_ms is not None:
             self._latency.labels(event.kind.value).observe(latency_ms / 1000)
+
+    def observe_alert(self, latency_s: float) -> None:
+        self._alert.observe(latency_s)
 
     def observe_lag(self, lag_s: float) -> None:
         self._lag.observe(lag_s)

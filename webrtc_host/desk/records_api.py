@@ -41,7 +41,8 @@ from webrtc_host.http.requests import (
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
-from webrtc_host.session.registry import Session, SessionRegistry
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.session import Session
 from webrtc_host.transcript import records
 from webrtc_host.transcript.store import Store
 

@@ -15,7 +15,8 @@ from sqlalchemy import Row
 
 from webrtc_host.errors import Overloaded, RequestError, StoreError
 from webrtc_host.http.requests import RangeQuery, check_range
-from webrtc_host.session.registry import Session, SessionRegistry
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.session import Session
 from webrtc_host.transcript import records
 from webrtc_host.transcript.event_codec import iso_ms
 from webrtc_host.transcript.records import Span

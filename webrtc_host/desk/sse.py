@@ -11,8 +11,8 @@ from aiohttp import web
 from host_stt_common.accepting import when_lost
 from webrtc_host.desk.subscribers import End, Watcher
 from webrtc_host.desk.watching import Watching, Wish, pump
-from webrtc_host.http.auth import key_of
-from webrtc_host.http.roles import Role
+from webrtc_host.http.auth import GATE, key_of
+from webrtc_host.http.roles import CALLER, Role
 from webrtc_host.http.routes import Route
 from webrtc_host.transcript.event_log import EncodedEvent
 
@@ -41,10 +41,13 @@ class EventStream:
         watcher = self._watching.join(wish, key_of(request))
         # While nothing is sent, only this ping notices that the watcher has left.
         forget = when_lost(request, lambda: watcher.close(End.LEFT))
+        issued = request.app[GATE].issued
+        forget_end = issued.when_ended(request[CALLER], lambda: watcher.close(End.LEFT))
         try:
             return await self._stream(request, watcher)
         finally:
             forget()
+            forget_end()
             self._watching.subscribers.leave(watcher)
 
     async def _stream(self, request: web.Request, watcher: Watcher) -> web.StreamResponse:

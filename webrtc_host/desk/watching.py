@@ -15,7 +15,8 @@ from host_stt_common.channel_ids import BadChannelId, channel_ids_of
 from webrtc_host.desk.subscribers import End, Subscribers, Watcher
 from webrtc_host.errors import RequestError
 from webrtc_host.http.fields import check_fields
-from webrtc_host.session.registry import Session, SessionRegistry
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.session import Session
 from webrtc_host.transcript.event_log import EncodedEvent
 
 BATCH_EVENTS = 32

@@ -29,7 +29,7 @@ from webrtc_host.desk.watching import (
 )
 from webrtc_host.errors import RequestError
 from webrtc_host.http.auth import key_of
-from webrtc_host.http.roles import Role
+from webrtc_host.http.roles import CALLER, Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import GATE, check_upgrade
 from webrtc_host.transcript.event_log import EncodedEvent
@@ -74,10 +74,12 @@ class WatchSocket:
         except RequestError as error:
             await _close(request, socket, close_code(error), error.message)
             return socket
+        forget = request.app[GATE].issued.when_ended(request[CALLER], lambda: watcher.close(End.LEFT))
         try:
             async with self._levels(request, socket, wish, watcher.session):
                 await _Conversation(request, socket, watcher).run()
         finally:
+            forget()
             self._watching.subscribers.leave(watcher)
         return socket
 

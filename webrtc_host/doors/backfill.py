@@ -284,7 +284,7 @@ class _Kept:
         """Pieces count from here on."""
         self._start_sample = start_sample
 
-    async def put(self, piece: Piece) -> None:
+    async def put(self, piece: Piece, collected_samples: int = 0) -> None:
         self.samples += len(piece.samples)
         if self.samples > self._samples_max:
             seconds = self._samples_max // SAMPLE_RATE

@@ -21,6 +21,26 @@ CLOSE_FLOOD = 1008
 SHOWN_CHARS = 40
 
 
+class Unreadable:
+    """Counts the messages of one connection that could not be read."""
+
+    def __init__(self) -> None:
+        self._at_s: deque[float] = deque()
+
+    def note(self, now_s: float) -> None:
+        """Count one. Raises RequestError when there are too many."""
+        times = self._at_s
+        times.append(now_s)
+        while times[0] <= now_s - UNREADABLE_WITHIN_S:
+            times.popleft()
+        if len(times) > UNREADABLE_MAX:
+            raise RequestError(
+                FLOOD,
+                f"more than {UNREADABLE_MAX} messages that cannot be read within {UNREADABLE_WITHIN_S:g} s",
+                400,
+            )
+
+
 class Controls:
     """The text messages of one connection."""
 
@@ -28,7 +48,7 @@ class Controls:
         """known: the accepted values of `type`."""
         self._known = known
         self._chars_max = chars_max
-        self._unreadable_at_s: deque[float] = deque()
+        self._unreadable = Unreadable()
 
     def read(self, text: str) -> dict[str, Any]:
         """The message; its `type` is a known one. Raises RequestError 400 `bad_message`."""
@@ -48,16 +68,7 @@ class Controls:
 
     def note_unreadable(self, now_s: float) -> None:
         """Count a message that `read` refused. Raises RequestError when there are too many."""
-        times = self._unreadable_at_s
-        times.append(now_s)
-        while times[0] <= now_s - UNREADABLE_WITHIN_S:
-            times.popleft()
-        if len(times) > UNREADABLE_MAX:
-            raise RequestError(
-                FLOOD,
-                f"more than {UNREADABLE_MAX} messages that cannot be read within {UNREADABLE_WITHIN_S:g} s",
-                400,
-            )
+        self._unreadable.note(now_s)
 
 
 def _shown(text: str) -> str:

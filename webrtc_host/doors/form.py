@@ -52,12 +52,12 @@ async def read_form(request: web.Request, audio_bytes_max: int) -> PushForm:
     """Raises RequestError: 400 malformed, 413 too large, 415 no form, 422 a field is missing or invalid."""
     if request.content_type != MULTIPART:
         raise RequestError("wrong_type", "send multipart/form-data with the file in `audio`", 415)
-    parts = await _read_parts(request, audio_bytes_max + 2 * FIELD_BYTES_MAX)
+    parts = await read_form_parts(request, audio_bytes_max + 2 * FIELD_BYTES_MAX)
     check_fields(parts, (*FIELDS, "audio"), "the form")
     audio = parts.pop("audio", None)
     if audio is not None and len(audio.content) > audio_bytes_max:
         raise RequestError("too_large", f"`audio` is over the limit of {audio_bytes_max} bytes", 413)
-    return _checked({name: _text(name, part) for name, part in parts.items()}, audio)
+    return _checked({name: text_of(name, part) for name, part in parts.items()}, audio)
 
 
 async def read_fields(request: web.Request, bytes_max: int) -> dict[str, str]:
@@ -67,8 +67,8 @@ async def read_fields(request: web.Request, bytes_max: int) -> dict[str, str]:
     Raises RequestError: 400 malformed, 413 too large, 422 a field that is no text.
     """
     if request.content_type == MULTIPART:
-        parts = await _read_parts(request, bytes_max)
-        return {name: _text(name, part) for name, part in parts.items()}
+        parts = await read_form_parts(request, bytes_max)
+        return {name: text_of(name, part) for name, part in parts.items()}
     body = await read_body(request, bytes_max)
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=PARTS_MAX))
@@ -78,7 +78,7 @@ async def read_fields(request: web.Request, bytes_max: int) -> dict[str, str]:
         ) from error
 
 
-async def _read_parts(request: web.Request, bytes_max: int) -> dict[str, Part]:
+async def read_form_parts(request: web.Request, bytes_max: int) -> dict[str, Part]:
     """The parts by name; of two with the same name the last. Raises RequestError 400 or 413."""
     heads: list[PartHead] = []
     contents: list[bytearray] = []
@@ -116,7 +116,8 @@ def _checked(texts: dict[str, str], audio: Part | None) -> PushForm:
     )
 
 
-def _text(name: str, part: Part) -> str:
+def text_of(name: str, part: Part) -> str:
+    """The text of a field. Raises RequestError 422."""
     if len(part.content) > FIELD_BYTES_MAX:
         raise RequestError("bad_field", f"`{name}` is too long", 422)
     try:

@@ -26,9 +26,11 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
+from webrtc_host.session.connection import Connection
 from webrtc_host.session.publisher_status import publisher_status
-from webrtc_host.session.registry import Connection, Session, SessionRegistry
+from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.resume import Claim, Refusal, ResumeTokens
+from webrtc_host.session.session import Session
 from webrtc_host.transport.ice_servers import issue
 from webrtc_host.transport.one_port import OnePort
 from webrtc_host.transport.peer import AttachDataChannel, Peer
@@ -90,7 +92,7 @@ class OfferDoor:
     @Route(
         "GET",
         "/api/ice",
-        Role.OPERATOR,
+        Role.LISTENER,
         "STUN and TURN servers for the client",
         response=IceServersResponse,
     )

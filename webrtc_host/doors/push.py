@@ -8,9 +8,10 @@ recording of which nothing could be transcribed leaves its time free.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -18,9 +19,9 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 
 from host_stt_common.places import NoPlace, Places
-from webrtc_host.doors.form import FORM_TYPES, PushForm, read_fields, read_form
+from webrtc_host.doors.form import FORM_TYPES, Part, PushForm, read_fields, read_form
 from webrtc_host.doors.recording import Ids, RecordingReader, Terms, seconds_of
-from webrtc_host.doors.upload_tracks import read_recording
+from webrtc_host.doors.upload_tracks import Recorded, read_recording
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.auth import key_of
@@ -32,8 +33,9 @@ from webrtc_host.http.server import json_response
 from webrtc_host.seams import SAMPLES_PER_MS, Block, Transcriber
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import NAME_CHARS_MAX, Connection, SessionRegistry
-from webrtc_host.speech.final_text import TextStage
+from webrtc_host.session.connection import Connection
+from webrtc_host.session.registry import NAME_CHARS_MAX, SessionRegistry
+from webrtc_host.speech.final_text import FinalText, TextStage
 
 PUSHES_MAX = 16
 """Recordings that are processed at the same time."""
@@ -64,6 +66,16 @@ class Archive(Protocol):
 
 class UploadReservations(Protocol):
     async def reserve(self, samples: int, timeout_s: float) -> Reservation | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecording:
+    """A recording that was transcribed."""
+
+    channel: Channel
+    finals: list[FinalText]
+    recorded: Recorded
+    is_archived: bool
 
 
 class PushDoor:
@@ -111,43 +123,54 @@ class PushDoor:
         errors=(409, 415, 422),
     )
     async def push(self, request: web.Request) -> web.Response:
-        try:
-            with self._slots.take(key_of(request)):
-                form = await read_form(request, self._registry.limits.push_bytes)
-                answer = await self._read(form, token_name(request))
-        except NoPlace as error:
-            message = f"{error.held} files {error.who} are being processed already"
-            raise Overloaded("too_many_pushes", message, retry_after_s=RETRY_AFTER_S) from error
+        with self.place(key_of(request)):
+            form = await read_form(request, self._registry.limits.push_bytes)
+            answer = _answer(form, await self.read(form, token_name(request)))
         detail = f"push start_ts={seconds_of(form.start_sample)}"
         note_feed(request, "fed", form.session_id, [form.channel_id], detail)
         return json_response(answer)
 
-    async def _read(self, form: PushForm, by: str | None) -> dict[str, Any]:
+    @contextmanager
+    def place(self, caller: str) -> Iterator[None]:
+        """Take a place for one recording of a caller. Raises Overloaded when too many are being processed."""
+        try:
+            with self._slots.take(caller):
+                yield
+        except NoPlace as error:
+            message = f"{error.held} files {error.who} are being processed already"
+            raise Overloaded("too_many_pushes", message, retry_after_s=RETRY_AFTER_S) from error
+
+    async def read(self, form: PushForm, by: str | None) -> ReadRecording:
+        """Decode a recording and transcribe it into its channel. by: the name of the caller's token.
+
+        Raises RequestError as `decode` and `read_decoded`.
+        """
+        session = self._registry.get_live(form.session_id)
+        _check_not_fed(self._registry.channel(session, form.channel_id))
+        return await self.read_decoded(form, await self.decode(form.audio, form.track), by)
+
+    async def decode(self, audio: Part, track: int | None = None) -> Recorded:
+        """Decode a recording. Raises RequestError 413, 415, 422."""
+        seconds_max = self._registry.limits.push_s
+        read = partial(read_recording, audio.content, seconds_max, name=audio.filename, track=track)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, read)
+
+    async def read_decoded(self, form: PushForm, recorded: Recorded, by: str | None) -> ReadRecording:
+        """Transcribe a recording that was decoded, and return when its text is saved.
+
+        Raises RequestError: 404, 409 (fed live, time taken), 422; Overloaded without an engine, or without
+        space in the archive. Then the time of the recording is free again.
+        """
         session = self._registry.get_live(form.session_id)
         channel = self._registry.channel(session, form.channel_id)
-        _check_not_fed(channel)
-        loop = asyncio.get_running_loop()
-        read = partial(
-            read_recording,
-            form.audio.content,
-            self._registry.limits.push_s,
-            name=form.audio.filename,
-            track=form.track,
-        )
-        recorded = await loop.run_in_executor(self._executor, read)
         samples = recorded.samples
         async with self._turn(channel, form.start_sample, form.start_sample + len(samples), by) as space:
-            segments = await self._reader.transcribe(channel, form, samples)
+            finals = await self._reader.transcribe(channel, form, samples)
             if space is not None:
                 space.keep(session.id, channel.id, Block(form.start_sample, samples))
         await session.log.settled()
-        return {
-            "stream_id": f"{session.id}_{channel.id}",
-            "segments": segments,
-            "commit_point": seconds_of(channel.taken.end_around(form.start_sample)),
-            "audio_kept": self._archive is not None and self._archive.trouble is None,
-            **recorded.facts.body(),
-        }
+        is_archived = self._archive is not None and self._archive.trouble is None
+        return ReadRecording(channel, finals, recorded, is_archived)
 
     @asynccontextmanager
     async def _turn(
@@ -212,6 +235,25 @@ class PushDoor:
             return session.log.head_seq
 
         return self._registry.connect(session, DoorKind.PUSH, [ChannelSpec(channel.id)], end, by=by)
+
+
+def _answer(form: PushForm, read: ReadRecording) -> dict[str, Any]:
+    channel = read.channel
+    return {
+        "stream_id": f"{channel.session.id}_{channel.id}",
+        "segments": [
+            {
+                "start": seconds_of(final.start_sample),
+                "end": seconds_of(final.end_sample),
+                "text": final.text,
+                "conf": final.conf,
+            }
+            for final in read.finals
+        ],
+        "commit_point": seconds_of(channel.taken.end_around(form.start_sample)),
+        "audio_kept": read.is_archived,
+        **read.recorded.facts.body(),
+    }
 
 
 def _check_not_fed(channel: Channel) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -55,15 +55,13 @@ class RecordingReader:
         self._ids = ids
         self._stages = tuple(stages)
 
-    async def transcribe(
-        self, channel: Channel, form: PushForm, samples: Float32Array
-    ) -> list[dict[str, Any]]:
-        """Transcribe window by window; returns the finals in the form of the response.
+    async def transcribe(self, channel: Channel, form: PushForm, samples: Float32Array) -> list[FinalText]:
+        """Transcribe window by window; returns the finals as they were written.
 
         Raises RequestError 422 for a language that the model does not have, and Overloaded when the engine
         could transcribe none of the windows. When it could transcribe some, the others are `window.failed`.
         """
-        segments: list[dict[str, Any]] = []
+        finals: list[FinalText] = []
         answered, failure = 0, None
         for start, end in cut_at_quiet(samples):
             piece = samples[start:end]
@@ -83,7 +81,7 @@ class RecordingReader:
                 notes.set(CoverageState.FAILED, error.code)
             else:
                 answered += 1
-                segments += self._finals(channel, window, utterance, transcript, prompt.version)
+                finals += self._finals(channel, window, utterance, transcript, prompt.version)
                 notes.set_transcribed(transcript)
         if failure is not None and not answered:
             if failure.code == "unknown_language":
@@ -93,7 +91,7 @@ class RecordingReader:
                 f"the speech engine could not transcribe the file: {failure.message}",
                 retry_after_s=RETRY_AFTER_S,
             ) from failure
-        return segments
+        return finals
 
     def _window(
         self, channel: Channel, form: PushForm, samples: Float32Array, start_sample: int, prompt: PromptTerms
@@ -114,9 +112,9 @@ class RecordingReader:
 
     def _finals(
         self, channel: Channel, window: Window, utterance: str, transcript: Transcript, glossary_version: int
-    ) -> list[dict[str, Any]]:
+    ) -> list[FinalText]:
         floor, last = window.start_sample, window.start_sample + len(window.samples)
-        answered: list[dict[str, Any]] = []
+        written: list[FinalText] = []
         for segment in transcript.segments:
             text = segment.text.strip()
             if not text:
@@ -135,16 +133,8 @@ class RecordingReader:
                 words=segment.words,
                 glossary_version=glossary_version,
             )
-            written = write_final(channel.session.log, self._ids.segment(), final, self._stages)
-            answered.append(
-                {
-                    "start": seconds_of(start),
-                    "end": seconds_of(end),
-                    "text": written.text,
-                    "conf": written.conf,
-                }
-            )
-        return answered
+            written.append(write_final(channel.session.log, self._ids.segment(), final, self._stages))
+        return written
 
     def _report_failure(self, channel: Channel, window: Window, utterance: str, error: EngineError) -> None:
         logger.warning(

@@ -1,7 +1,7 @@
 """The audio of simulated channels: bundled clips, one after another, with pauses of faint noise between them.
 
-Pure, except for `load_clips`, which decodes the clips of the package `demo`. A voice is determined by its
-seed, so a simulation sounds the same each time.
+Pure, except for `load_clips`, which decodes the operator's own clips, or those of the package `demo`. A voice
+is determined by its seed, so a simulation sounds the same each time.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from host_stt_common.audio_file import AudioFile
+from host_stt_common.audio_file import AudioFile, AudioFileError
+from webrtc_host.errors import RequestError
 
 CLIP_SECONDS_MAX = 20
+CLIPS_MAX = 100
+CLIP_BYTES_MAX = 8_000_000
 NOISE_LEVEL = 10 ** (-62 / 20)
 """RMS of the noise in pauses. Digital silence would be reported as a missing signal."""
 PAUSE_S_MIN = 0.8
@@ -32,14 +37,36 @@ class SpokenClip:
     samples: Float32Array
 
 
-def load_clips() -> tuple[SpokenClip, ...]:
-    """Decode the bundled clips. Blocking (some 50 ms): run it in a thread."""
-    folder = files("demo") / "clips" / "radio"
+def load_clips(own: Path | None = None) -> tuple[SpokenClip, ...]:
+    """Decode the clips. Blocking (some 50 ms): run it in a thread.
+
+    own: a folder with `clips.json` ([{"language", "file", "text"?}]) and its recordings, in place of the
+    bundled clips, if it is there. Raises RequestError 409, which names the file, when it cannot be used.
+    """
+    if own is None or not (own / "clips.json").is_file():
+        return _load(files("demo") / "clips" / "radio")
+    try:
+        return _load(own)
+    except (OSError, ValueError, KeyError, TypeError, AudioFileError) as error:
+        message = f"the clips of the simulation in {own} cannot be used: {error}"
+        raise RequestError("bad_clips", message, 409) from error
+
+
+def _load(folder: Traversable) -> tuple[SpokenClip, ...]:
     listed = json.loads((folder / "clips.json").read_text(encoding="utf-8"))
-    return tuple(
-        SpokenClip(one["language"], one["text"], _decoded((folder / one["file"]).read_bytes()))
-        for one in listed
-    )
+    if not isinstance(listed, list) or not 1 <= len(listed) <= CLIPS_MAX:
+        raise ValueError(f"clips.json must be a list of 1 to {CLIPS_MAX} clips")
+    return tuple(_clip(folder, one) for one in listed)
+
+
+def _clip(folder: Traversable, one: dict[str, str]) -> SpokenClip:
+    name = one["file"]
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise ValueError(f"{name!r} must be the name of a file in this folder")
+    data = (folder / name).read_bytes()
+    if len(data) > CLIP_BYTES_MAX:
+        raise ValueError(f"{name} is over the limit of {CLIP_BYTES_MAX} bytes")
+    return SpokenClip(one["language"], one.get("text", ""), _decoded(data))
 
 
 def _decoded(data: bytes) -> Float32Array:

@@ -12,12 +12,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 from pydantic import Field
 
 from host_stt.contract import SAMPLE_RATE
-from webrtc_host.doors.simulated_voices import SimulatedVoice, SpokenClip, load_clips
+from webrtc_host.doors.simulated_voices import SimulatedVoice, load_clips
 from webrtc_host.errors import RequestError
 from webrtc_host.http.audit import note_feed, token_name
 from webrtc_host.http.requests import Body, read_body
@@ -28,7 +29,8 @@ from webrtc_host.http.server import json_response
 from webrtc_host.seams import Block
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Connection, SessionRegistry
+from webrtc_host.session.connection import Connection
+from webrtc_host.session.registry import SessionRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +38,6 @@ PATH = "/api/simulation"
 NAME = "Simulation"
 CHANNELS_MAX = 16
 BLOCK_SAMPLES = SAMPLE_RATE // 10
-LANGUAGE = "en"
-"""Of the bundled clips."""
 LABELS = (
     *("Tower", "North gate", "South gate", "Medic", "Engine", "Ladder", "Security", "Patrol"),
     *("Stage", "Lobby", "Car park", "Camera", "Lights", "Dispatch", "Command", "Control room"),
@@ -54,20 +54,23 @@ class SimulationResponse(Response):
     is_running: bool
     session: str | None = Field(None, description="the session of the simulated channels")
     channels: int = 0
+    languages: list[str] = Field([], description="that the simulated voices speak")
     ends_in_s: float = 0.0
 
 
 @dataclass(slots=True)
 class _Running:
     connection: Connection
+    languages: list[str]
     ends_s: float  # of the event loop's clock
     task: asyncio.Task[None]
 
 
 class SimulationDoor:
-    def __init__(self, registry: SessionRegistry) -> None:
+    def __init__(self, registry: SessionRegistry, own_clips: Path | None = None) -> None:
+        """own_clips: a folder with clips in place of the bundled ones, see `load_clips`."""
         self._registry = registry
-        self._clips: tuple[SpokenClip, ...] = ()
+        self._own_clips = own_clips
         self._running: _Running | None = None
         self._starting = asyncio.Lock()
 
@@ -108,10 +111,14 @@ class SimulationDoor:
         return json_response(self._state())
 
     async def _begin(self, request: web.Request, wanted: SimulationStart) -> _Running:
-        if not self._clips:
-            self._clips = await asyncio.to_thread(load_clips)
+        clips = await asyncio.to_thread(load_clips, self._own_clips)
+        languages = sorted({clip.language for clip in clips})
+        spoken = [languages[number % len(languages)] for number in range(wanted.channels)]
         session = self._registry.create(NAME)
-        specs = [ChannelSpec(label=label, language=LANGUAGE) for label in LABELS[: wanted.channels]]
+        specs = [
+            ChannelSpec(label=label, language=language)
+            for label, language in zip(LABELS, spoken, strict=False)
+        ]
         try:
             connection = self._registry.connect(
                 session, DoorKind.SIMULATION, specs, self._end_feeds, by=token_name(request)
@@ -123,10 +130,13 @@ class SimulationDoor:
             channel.open()
         ids = [channel.id for channel in connection.channels]
         note_feed(request, "fed", session.id, ids, f"simulation {connection.id}")
-        voices = [SimulatedVoice(self._clips, wanted.talk, seed) for seed in range(wanted.channels)]
+        voices = [
+            SimulatedVoice([clip for clip in clips if clip.language == language], wanted.talk, seed)
+            for seed, language in enumerate(spoken)
+        ]
         ends_s = asyncio.get_running_loop().time() + wanted.seconds
         feeding = asyncio.create_task(self._feed(connection.channels, voices, ends_s), name="simulation")
-        return _Running(connection, ends_s, feeding)
+        return _Running(connection, languages, ends_s, feeding)
 
     async def _feed(
         self, channels: Sequence[Channel], voices: Sequence[SimulatedVoice], ends_s: float
@@ -165,6 +175,7 @@ class SimulationDoor:
             is_running=True,
             session=running.connection.session.id,
             channels=len(running.connection.channels),
+            languages=running.languages,
             ends_in_s=round(max(0.0, left_s), 1),
         ).model_dump()
 

@@ -35,8 +35,11 @@ _G711 = {Encoding.ULAW: Codec.PCMU, Encoding.ALAW: Codec.PCMA}
 class PieceSink(Protocol):
     """Takes the decoded audio: a `SocketFeed`, or a buffer (backfill)."""
 
-    async def put(self, piece: Piece) -> None:
-        """Take a piece; returns when the next one may come."""
+    async def put(self, piece: Piece, collected_samples: int = 0) -> None:
+        """Take a piece; returns when the next one may come.
+
+        collected_samples: the audio behind the piece that came in the same message.
+        """
         ...
 
     def archive_packet(self, timestamp: int, samples: int, payload: bytes) -> None:
@@ -62,8 +65,13 @@ def make_reader(start: AudioStart, feed: PieceSink) -> AudioReader:
     if start.encoding is Encoding.OPUS:
         return OpusReader(feed)
     if start.encoding.is_container:
-        return ContainerReader(start.encoding, feed)
-    return RawReader(start, feed)
+        return ContainerReader(start.encoding.value, feed)
+    return RawReader(start.encoding, start.sample_rate, start.channels, feed)
+
+
+def sample_bytes(encoding: Encoding) -> int:
+    """The length of one raw sample."""
+    return _BYTES[encoding]
 
 
 class RawReader:
@@ -73,11 +81,10 @@ class RawReader:
     all channels waits for the next frame.
     """
 
-    def __init__(self, start: AudioStart, feed: PieceSink) -> None:
-        sample_rate = start.sample_rate
-        self._encoding = start.encoding
-        self._channels = start.channels
-        self._width = _BYTES[start.encoding] * start.channels
+    def __init__(self, encoding: Encoding, sample_rate: int, channels: int, feed: PieceSink) -> None:
+        self._encoding = encoding
+        self._channels = channels
+        self._width = sample_bytes(encoding) * channels
         self._rest = b""
         self._mixdown = MixDown(sample_rate)
         self._feed = feed
@@ -188,12 +195,13 @@ class OpusReader:
 
 
 class ContainerReader:
-    """WebM or Ogg, cut anywhere. The times in the container are used."""
+    """WebM, Ogg and the like, cut anywhere. The times in the container are used."""
 
-    def __init__(self, encoding: Encoding, feed: PieceSink) -> None:
-        self._decoder = StreamDecoder(encoding.value)
+    def __init__(self, container: str, feed: PieceSink) -> None:
+        """container: a key of `media.container.FORMATS`."""
+        self._decoder = StreamDecoder(container)
         self._feed = feed
-        self._pump = asyncio.create_task(self._run(), name=f"feed from {encoding.value}")
+        self._pump = asyncio.create_task(self._run(), name=f"feed from {container}")
 
     async def write(self, data: bytes) -> None:
         await _named(self._decoder.write(data))
@@ -211,8 +219,10 @@ class ContainerReader:
 
     async def _run(self) -> None:
         while pieces := await self._decoder.pieces():
+            behind = sum(len(piece.samples) for piece in pieces)
             for piece in pieces:
-                await self._feed.put(piece)
+                behind -= len(piece.samples)
+                await self._feed.put(piece, behind)
 
 
 async def _named(work: Awaitable[None]) -> None:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from host_stt.contract import SAMPLE_RATE
 from webrtc_host.media.pacing import Pace, PaceConfig
 from webrtc_host.media.resample import MEDIA_RATE, Piece
-from webrtc_host.media.timeline import Timeline, TimelineConfig
+from webrtc_host.media.stream_time import StreamTime
+from webrtc_host.media.timeline import Timeline
+from webrtc_host.media.timeline_limits import TimelineConfig
 from webrtc_host.seams import Block, BlockKind, ChannelState, OpusPacket
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class SocketFeed:
         self._next_sample: int | None = None  # end of the audio so far, as far as its position is known
         self._last_put_sample = now
         self._end_ticks = 0  # end of the newest piece given to the timeline
+        self.time = StreamTime()  # of this feed: the session's clock as a count of its own samples
         self._packets: list[tuple[int, int, bytes]] = []  # media time, samples, payload: position unknown yet
         self._is_ending = False
         self._is_detached = False
@@ -82,16 +85,20 @@ class SocketFeed:
         self._pace.pass_on(FRAME_COST_SAMPLES)
         await self._wait(0)
 
-    async def put(self, piece: Piece) -> None:
-        """Place a piece and pass it on; waits when the piece is ahead of real time."""
+    async def put(self, piece: Piece, collected_samples: int = 0) -> None:
+        """Place a piece and pass it on; waits when the piece is ahead of real time.
+
+        collected_samples: the audio behind the piece that came in the same message.
+        """
         for at in range(0, len(piece.samples), PIECE_SAMPLES):
             samples = piece.samples[at : at + PIECE_SAMPLES]
             await self._wait(len(samples))
-            self._place(Piece(piece.timestamp + at * TICKS_PER_SAMPLE, samples))
+            behind = len(piece.samples) - at - len(samples) + collected_samples
+            self._place(Piece(piece.timestamp + at * TICKS_PER_SAMPLE, samples), behind)
 
     def archive_packet(self, timestamp: int, samples: int, payload: bytes) -> None:
         """Queue an Opus packet for the archive; its piece comes next, and then its position is known."""
-        if self._channel.archive is not None and len(self._packets) < UNPLACED_PACKETS_MAX:
+        if len(self._packets) < UNPLACED_PACKETS_MAX:
             self._packets.append((timestamp, samples, payload))
 
     def on_tick(self) -> None:
@@ -132,13 +139,11 @@ class SocketFeed:
             await asyncio.sleep(min(wait / SAMPLE_RATE, NAP_S))
         self.waits += has_waited
 
-    def _place(self, piece: Piece) -> None:
+    def _place(self, piece: Piece, collected_samples: int) -> None:
         if self.is_detached:
             return
         now = self._now()
-        if self._shift is None:
-            start = self._start_sample
-            self._shift = 0 if start is None else now - start - len(piece.samples)
+        self._shift = self._shift_at(now, len(piece.samples))
         if self._channel.state is ChannelState.NO_SIGNAL:
             self._channel.report(ChannelState.IDLE)
         self._last_put_sample = now
@@ -146,13 +151,29 @@ class SocketFeed:
         self.samples += len(piece.samples)
         self._next_sample = (self._next_sample or 0) + len(piece.samples)
         self._end_ticks = piece.timestamp + len(piece.samples) * TICKS_PER_SAMPLE
-        self._pass_on(self._timeline.feed(piece.timestamp, piece.samples, now - self._shift))
+        blocks = self._timeline.feed(
+            piece.timestamp, piece.samples, now - self._shift, collected_samples=collected_samples
+        )
+        self._pass_on(blocks)
+
+    def _shift_at(self, now: int, samples: int) -> int:
+        """How much earlier the timeline's present is, when a piece comes that is `samples` long.
+
+        A source with a start in the past may catch up. Each piece then comes in its own present: further
+        ahead, the timeline would take it for another sender.
+        """
+        if self._start_sample is None:
+            return 0
+        if self._shift is None:
+            return now - self._start_sample - samples
+        return min(self._shift, max(0, now - (self._next_sample or 0) - samples))
 
     def _pass_on(self, blocks: list[Block]) -> None:
         """Pass on placed blocks; their audio, if there is any, ends with the newest piece."""
         audio_end = next((b.end_sample for b in reversed(blocks) if b.kind is BlockKind.AUDIO), None)
         if audio_end is not None:
             self._archive_placed(audio_end)
+            self.time.note(_audio_start(blocks), audio_end, self._end_ticks // TICKS_PER_SAMPLE)
         self._feed_channel(blocks)
 
     def _archive_placed(self, end_sample: int) -> None:
@@ -166,3 +187,14 @@ class SocketFeed:
         for block in blocks:
             self._channel.feed(block)
             self._next_sample = block.end_sample
+
+
+def _audio_start(blocks: list[Block]) -> int:
+    """The start of the audio at the end of the blocks, after the last of another kind."""
+    start = 0
+    for block in reversed(blocks):
+        if block.kind is BlockKind.AUDIO:
+            start = block.start_sample
+        elif start:
+            break
+    return start

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
+from typing import Protocol
 
 from aiohttp import WSMessage, WSMsgType, web
 
@@ -26,8 +28,16 @@ def read_in_small_pieces(request: web.Request) -> None:
         transport.max_size = READ_BYTES  # an attribute of asyncio, changed on this transport only
 
 
+class Receiving(Protocol):
+    """A socket whose frames are read; `web.WebSocketResponse` is one."""
+
+    def receive(self, timeout: float | None = None) -> Awaitable[WSMessage]: ...
+
+    async def pong(self, message: bytes = b"") -> None: ...
+
+
 async def receive(
-    socket: web.WebSocketResponse,
+    socket: Receiving,
     within_s: float,
     rate: FrameRate | None = None,
     transport: asyncio.Transport | None = None,
@@ -40,7 +50,7 @@ async def receive(
     Raises TimeoutError when none came in time, RequestError when they come too fast for too long.
     """
     while True:
-        if rate is not None:
+        if rate is not None and rate.is_turn_over():
             # Without this, frames that already wait would all be taken in one turn of the event loop.
             await asyncio.sleep(0)
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from host_stt_common.plain import shown
@@ -16,6 +15,7 @@ from webrtc_host.doors.channel_specs import channel_spec_of
 from webrtc_host.errors import RequestError
 from webrtc_host.http.body import text_field
 from webrtc_host.http.fields import check_fields, merged
+from webrtc_host.media.encodings import Encoding as Encoding
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.session.channel import ChannelSpec
 
@@ -32,25 +32,6 @@ BEHIND_MS_MAX = 10_000
 """The start of the audio may be this far in the past: as much as the queue of speech detection holds."""
 AHEAD_MS_MAX = 1_000
 """The start of the audio may be this far in the future: the client's clock may be wrong."""
-
-
-class Encoding(StrEnum):
-    S16 = "pcm_s16le"
-    F32 = "pcm_f32le"
-    ULAW = "mulaw"
-    ALAW = "alaw"
-    OPUS = "opus"  # one packet per frame
-    WEBM = "webm"
-    OGG = "ogg"
-
-    @property
-    def is_raw(self) -> bool:
-        """True when the audio itself does not contain its sample rate."""
-        return not self.is_container and self is not Encoding.OPUS
-
-    @property
-    def is_container(self) -> bool:
-        return self in (Encoding.WEBM, Encoding.OGG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import OPEN_TO_ALL, Route
 from webrtc_host.http.server import error_response
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Connection, Session, SessionRegistry
+from webrtc_host.session.connection import Connection
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.session import Session
 from webrtc_host.session.takeover import take_over_dead
 from webrtc_host.transport.candidates import CANDIDATES_MAX
 from webrtc_host.transport.ice_servers import issue

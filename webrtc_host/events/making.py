@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from webrtc_host.events.classes import ChannelStateChanged, ErrorReported, SpeechEnded, SpeechStarted
+from webrtc_host.events.segments import Edit, SegmentRevised, SpeechEnded, SpeechStarted, TimedWord
+from webrtc_host.events.sessions import ChannelStateChanged, ErrorReported
 from webrtc_host.seams import ChannelState
 
 WITHOUT_SIGNAL = frozenset((ChannelState.NO_SIGNAL, ChannelState.DISCONNECTED))
@@ -46,6 +47,40 @@ def channel_state(
     elif reason is not None:
         raise ValueError(f"channel {channel}: the state {state} has no reason, but got {reason!r}")
     return ChannelStateChanged(channel=channel, state=state, language=language, reason=reason, at_ms=at_ms)
+
+
+def segment_revised(
+    channel: str,
+    segment: str,
+    revision: int,
+    *,
+    old_text: str,
+    text: str,
+    by: str,
+    raw: str | None = None,
+    words: tuple[TimedWord, ...] | None = None,
+    edits: tuple[Edit, ...] = (),
+    glossary_version: int | None = None,
+) -> SegmentRevised:
+    """`segment.revised`, from the review and from operators. revision: one more than the newest revision.
+
+    raw: the engine's new text, when it decoded the audio again. Raises ValueError for a text that stays as it
+    was.
+    """
+    if text == old_text:
+        raise ValueError(f"the revision of {segment} has the text that the line has already")
+    return SegmentRevised(
+        channel=channel,
+        segment=segment,
+        revision=revision,
+        old_text=old_text,
+        text=text,
+        raw=raw,
+        words=words,
+        edits=edits,
+        glossary_version=glossary_version,
+        by=by,
+    )
 
 
 def speech_started(channel: str, utterance: str, start_ms: int) -> SpeechStarted:

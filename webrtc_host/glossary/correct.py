@@ -84,6 +84,30 @@ def _edits(text: str, changes: Sequence[_Change]) -> Iterator[Edit]:
         moved += len(change.after) - len(before)
 
 
+def carried(earlier: Sequence[Edit], later: Sequence[Edit]) -> list[Edit]:
+    """The edits of an earlier stage, at their places in the text after a later stage.
+
+    later: in the order of their places, as `correct` gives them. An earlier edit whose text a later one
+    changed is left out: the later one has that text in `before`.
+    """
+    kept = []
+    for edit in earlier:
+        if edit.start is None or edit.end is None:
+            kept.append(edit)
+            continue
+        moved, is_whole = 0, True
+        for other in later:
+            start = (other.start or 0) - moved  # where `before` stood in the earlier text
+            if start >= edit.end:
+                break
+            if start + len(other.before) > edit.start:
+                is_whole = False
+            moved += len(other.after) - len(other.before)
+        if is_whole:
+            kept.append(replace(edit, start=edit.start + moved, end=edit.end + moved))
+    return kept
+
+
 def spans_of(text: str, words: Sequence[Word]) -> list[tuple[int, int]] | None:
     """Where each word stands in the text. None: the words are not those of the text."""
     spans, at = [], 0

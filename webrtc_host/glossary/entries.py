@@ -61,6 +61,16 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class MisheardTerm:
+    """A term that a client names for its own audio, with its mis-hearings. A guard applies them, as for
+    `Entry.sounds_like`.
+    """
+
+    term: str
+    heard_as: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Defaults:
     """What holds for terms that say nothing else, and the thresholds of the text stage."""
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
 
 
 class Script(Enum):
@@ -122,9 +120,3 @@ def _gap(between: str) -> Gap:
         return Gap.SPACE
     rest = [c for c in between if c not in _SPACES]
     return Gap.COMMA if all(c in _COMMAS for c in rest) else Gap.STOP
-
-
-def sentences_of(tokens: Tokens) -> Sequence[range]:
-    """The token numbers of each sentence: no match crosses from one to the next."""
-    ends = [-1, *(i for i, gap in enumerate(tokens.gaps) if gap is Gap.STOP), len(tokens) - 1]
-    return [range(a + 1, b + 1) for a, b in pairwise(ends) if b > a]

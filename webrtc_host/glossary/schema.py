@@ -7,7 +7,6 @@ other. Every key of the models has an effect; a key that is not here is a mistak
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -24,38 +23,19 @@ from pydantic.json_schema import WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from host_stt.contract import TERM_CHARS_MAX
-from host_stt_common.channel_ids import CHANNEL_PATTERN, BadChannelId, is_channel_id
+from host_stt_common.channel_ids import CHANNEL_PATTERN
 from host_stt_common.plain import plain_mistake
 from webrtc_host.glossary import entries
 from webrtc_host.glossary.checks import CANONICAL, MISTAKES_MAX, Protected, Spelling, between_terms
 from webrtc_host.glossary.entries import MINUTES_OF_DAY, Entry
 from webrtc_host.glossary.expand import ExpandedPattern, expand, numbers_of, with_own_terms
+from webrtc_host.glossary.list_values import channel_id, minute_of, one_line, time_of_day
 from webrtc_host.glossary.mistakes import GlossaryError, KeyPath, Mistake
 
 ENTRIES_MAX = 4_000
 """Terms after the patterns are expanded."""
 SPELLINGS_MAX = 100
 """Aliases, mis-hearings and protected words of one term, each."""
-_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
-
-
-def _one_line(value: str) -> str:
-    stripped = value.strip()
-    if not stripped or any(ord(c) < 32 for c in stripped):
-        raise ValueError("is empty or has a control character")
-    return stripped
-
-
-def _channel_id(value: str) -> str:
-    if not is_channel_id(value):
-        raise ValueError(str(BadChannelId(value)))
-    return value
-
-
-def _time(value: str) -> str:
-    if _TIME.fullmatch(value) is None:
-        raise ValueError(f"a time is from 00:00 to 24:00, such as 06:30, not {value[:20]!r}")
-    return value
 
 
 def _numbers(value: str) -> str:
@@ -68,15 +48,15 @@ def _number_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Text = Annotated[str, Field(min_length=1, max_length=TERM_CHARS_MAX), AfterValidator(_one_line)]
+Text = Annotated[str, Field(min_length=1, max_length=TERM_CHARS_MAX), AfterValidator(one_line)]
 Spellings = Annotated[list[Text], Field(max_length=SPELLINGS_MAX)]
 ChannelId = Annotated[
     str,
-    AfterValidator(_channel_id),
+    AfterValidator(channel_id),
     WithJsonSchema({"type": "string", "pattern": f"^{CHANNEL_PATTERN}$"}),
 ]
 TimeOfDay = Annotated[
-    str, AfterValidator(_time), WithJsonSchema({"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"})
+    str, AfterValidator(time_of_day), WithJsonSchema({"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"})
 ]
 Boost = Annotated[float, Field(gt=0, le=20)]
 
@@ -116,8 +96,7 @@ class Active(_Part):
     to_time: TimeOfDay = Field(alias="to")
 
     def minutes(self) -> tuple[int, int]:
-        first, end = (int(t[:2]) * 60 + int(t[3:]) for t in (self.from_time, self.to_time))
-        return (first % MINUTES_OF_DAY, end)
+        return minute_of(self.from_time) % MINUTES_OF_DAY, minute_of(self.to_time)
 
 
 class Alert(_Part):

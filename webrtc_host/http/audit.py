@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from webrtc_host.errors import StoreError
 from webrtc_host.http.auth import GATE
-from webrtc_host.http.roles import ANYONE, CALLER
+from webrtc_host.http.roles import ANYONE, CALLER, Role
 from webrtc_host.http.routes import route_of
 from webrtc_host.transcript import records
 from webrtc_host.transcript.records import AuditLine
@@ -56,14 +56,14 @@ class Audit:
     async def begin(self, request: web.Request) -> None:
         """Write a line before the first byte of a response that is sent in pieces."""
         if _LINE not in request and _action_of(request) is not None:
-            request[_LINE] = await self._write(request, _line_of(request, BEGUN))
+            request[_LINE] = await self._write(_role_of(request), _line_of(request, BEGUN))
 
     async def note(self, request: web.Request) -> None:
         """Write the line of this request, if its route declares an action; after `begin`, add the outcome."""
         outcome = request.get(OUTCOME, "")
         if _LINE not in request:
             if _action_of(request) is not None:
-                await self._write(request, _line_of(request, outcome))
+                await self._write(_role_of(request), _line_of(request, outcome))
             return
         line = _line_of(request, outcome)
         if outcome:
@@ -79,9 +79,15 @@ class Audit:
 
     def note_soon(self, request: web.Request, action: str, session: str, channel: str, detail: str) -> None:
         """Write a line without waiting for the disk, so that incoming audio does not wait."""
-        who, remote = request.get(CALLER, ANYONE).name, request.app[GATE].remote(request)
-        line = AuditLine(who, remote, action, _cut(session), _cut(channel) or None, detail[:400] or None)
-        task = asyncio.create_task(self._write(request, line), name="audit")
+        caller, remote = request.get(CALLER, ANYONE), request.app[GATE].remote(request)
+        line = AuditLine(
+            caller.name, remote, action, _cut(session), _cut(channel) or None, detail[:400] or None
+        )
+        self.write_soon(line, caller.role.value)
+
+    def write_soon(self, line: AuditLine, role: str) -> None:
+        """Write a line without waiting. role: of the caller, for the log."""
+        task = asyncio.create_task(self._write(role, line), name="audit")
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
@@ -92,11 +98,11 @@ class Audit:
         wall_ms = int(time.time() * 1000)
         await self._store_or_warn(lambda connection: records.write_audit(connection, wall_ms, line))
 
-    async def _write(self, request: web.Request, line: AuditLine) -> int | None:
+    async def _write(self, role: str, line: AuditLine) -> int | None:
         """The number of the new line; None when only the log has it."""
         logger.info(
             "audit: %s (%s) from %s %s session=%s %s: %s",
-            *(line.who, request.get(CALLER, ANYONE).role.value, line.remote, line.action),
+            *(line.who, role, line.remote, line.action),
             *(line.session or "-", line.channel or "-", line.detail or "-"),
         )
         wall_ms = int(time.time() * 1000)
@@ -108,6 +114,11 @@ class Audit:
         except StoreError as error:
             logger.warning("the audit line above is only in this log, not in the record: %s", error)
             return None
+
+
+def _role_of(request: web.Request) -> str:
+    role: Role = request.get(CALLER, ANYONE).role
+    return role.value
 
 
 def _action_of(request: web.Request) -> str | None:

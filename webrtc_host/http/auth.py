@@ -21,6 +21,7 @@ from host_stt_common.callers import caller_key, plain_address, plain_network
 from host_stt_common.pages import Pages, is_address
 from host_stt_common.tokens import digest_of, given_token
 from webrtc_host.errors import RequestError
+from webrtc_host.http.issued import IssuedTokens
 from webrtc_host.http.limits import CallerLimits, LimitsOfCallers
 from webrtc_host.http.roles import ANYONE, CALLER, Caller, Role
 from webrtc_host.http.routes import needed_role
@@ -53,14 +54,16 @@ class Gate:
         trusted_proxies: Sequence[str] = (),
         host: str = "127.0.0.1",
         limits: LimitsOfCallers | None = None,
+        issued: IssuedTokens | None = None,
     ) -> None:
         """token: with the role `admin`. Without a token and without keys, requests need no token.
 
         trusted_proxies: addresses or networks (10.0.0.0/8). host: where the server listens; a name here is
-        one of the server's own names.
+        one of the server's own names. issued: tokens that are valid besides those of the configuration.
         """
         own = [Key.of("auth.token", Role.ADMIN, token)] if token else []
         self._keys = (*own, *keys)
+        self.issued = issued or IssuedTokens()
         self.limits = CallerLimits(limits or LimitsOfCallers())
         self._pages = Pages(allowed_origins, host=host)
         self._trusted: tuple[Network, ...] = tuple(plain_network(network) for network in trusted_proxies)
@@ -72,10 +75,21 @@ class Gate:
         role is too low for the route or a page of another origin sends the request, 429 after too many wrong
         tokens.
         """
+        return self.check_key(request, given_token(request.headers, request.query))
+
+    def check_key(self, request: web.BaseRequest, given: str) -> Caller:
+        """As `check_token`, for a token that the handler has read: protocols send it in many places."""
         # Before the token: a page of another origin can then neither try tokens nor get the address of its
         # visitor locked out for wrong ones.
         self.check_page(request)
-        request[CALLER] = self._caller(request) if self._keys else ANYONE
+        request[CALLER] = self._caller(request, given) if self._keys else self._anyone(given)
+        mark_caller_known(request)
+        return self.check_role(request, needed_role(request))
+
+    def accept(self, request: web.BaseRequest, caller: Caller) -> Caller:
+        """As `check_key`, for a caller whose key the handler itself has given out and checked."""
+        self.check_page(request)
+        request[CALLER] = caller
         mark_caller_known(request)
         return self.check_role(request, needed_role(request))
 
@@ -88,8 +102,15 @@ class Gate:
             raise RequestError("role_too_low", message, 403)
         return caller
 
-    def _caller(self, request: web.BaseRequest) -> Caller:
-        given = given_token(request.headers, request.query)
+    def _anyone(self, given: str) -> Caller:
+        """The caller of a server without tokens. The link of a wall is read-only there, too."""
+        digest = digest_of(given)
+        known = self.issued.caller_of(digest, time.time()) if given else None
+        if known is None and given and self.issued.is_ended(digest):
+            raise _ended_link()
+        return known or ANYONE
+
+    def _caller(self, request: web.BaseRequest, given: str) -> Caller:
         if not given:
             message = "this server asks for a token: send `Authorization: Bearer TOKEN`, or `?token=TOKEN`"
             raise RequestError("token_missing", message, 401)
@@ -97,10 +118,14 @@ class Gate:
         digest = digest_of(given)
         # Every token is compared, also after a match, so that the time taken reveals nothing.
         fitting = [one.caller for one in self._keys if hmac.compare_digest(digest, one.digest)]
+        if not fitting and (issued := self.issued.caller_of(digest, time.time())) is not None:
+            fitting = [issued]
         if not (fitting and self.limits.is_remembered(key, digest, now_s)):
             self.limits.check_guess(key, now_s)
         if fitting:
             self.limits.remember(key, digest, now_s)
+        elif self.issued.is_ended(digest):
+            raise _ended_link()
         else:
             self.limits.count_guess(key, now_s)
             message = "the token is none of this server's (auth.token, auth.tokens)"
@@ -176,6 +201,11 @@ class Gate:
             return False
         parsed = ipaddress.ip_address(address)
         return any(parsed in network for network in self._trusted if network.version == parsed.version)
+
+
+def _ended_link() -> RequestError:
+    message = "this link has expired or was revoked; ask the person who sent it for a new one"
+    return RequestError("link_ended", message, 401)
 
 
 GATE = web.AppKey("gate", Gate)

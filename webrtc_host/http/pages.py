@@ -8,8 +8,9 @@ to all, because a page has to load before it can show the field for the token.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
@@ -44,10 +45,16 @@ NAMED = {
     "/": "mic.html",
     "/desk": "desk.html",
     "/watch": "watch.html",
+    "/recordings": "recordings.html",
     "/glossary": "glossary.html",
     "/health-page": "health-page.html",
     "/reference": "reference.html",
 }
+
+SUBPAGES = {"/alerts": "alerts.html", "/capture": "capture.html", "/connect": "connect.html"}
+"""Pages that other pages link to, and that are not in the navigation."""
+WITHOUT_NAVIGATION = {"/shared": "shared.html"}
+"""Pages for people who have no token: they lead to no other page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +72,18 @@ class Page:
 
 def add_pages(app: web.Application, package: str = "demo") -> None:
     """A route for every file of the package that has a known content type."""
-    pages = {name: _page(name, resource) for name, resource in _walk(files(package))}
-    for path, name in NAMED.items():
+    pages = _pages_of(package)
+    for path, name in (NAMED | SUBPAGES | WITHOUT_NAVIGATION).items():
         if name in pages:
             add_route(app, _route(path), pages[name].handle)
     for name, page in pages.items():
         add_route(app, _route(f"/{name}"), page.handle)
+
+
+@cache
+def _pages_of(package: str) -> Mapping[str, Page]:
+    """The files of the package by path. They are read once for each process."""
+    return {name: _page(name, resource) for name, resource in _walk(files(package))}
 
 
 def _route(path: str) -> Route:

@@ -81,6 +81,8 @@ def _name(value: str) -> str:
 Whole = Annotated[
     int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MS_MAX})
 ]
+Ms = Annotated[int, Field(ge=0, le=MS_MAX)]
+"""Milliseconds in a JSON body."""
 ChannelName = Annotated[
     str, AfterValidator(_channel), WithJsonSchema({"type": "string", "pattern": f"^{CHANNEL_PATTERN}$"})
 ]

@@ -95,7 +95,7 @@ class SegmentsResponse(Response):
 class CoverageRun(Response):
     from_ms: int
     to_ms: int
-    state: Literal["transcribed", "silence", "shed", "lost", "failed", "closed"]
+    state: Literal["transcribed", "silence", "shed", "lost", "failed", "closed", "redacted"]
     reason: str | None
 
 
@@ -132,6 +132,13 @@ class TextPart(Response):
     hit: bool
 
 
+class NoteEntry(Response):
+    seq: Annotated[int, Field(description="of its event note.added")]
+    wall: str
+    by: Annotated[str, Field(description="name of the token")]
+    note: str
+
+
 class SearchHit(Response):
     segment: str
     session: str
@@ -150,10 +157,36 @@ class SearchHit(Response):
     conf: float | None
     parts: Annotated[list[TextPart], Field(description="`text` in parts; the words of the query have `hit`")]
     raw_parts: list[TextPart]
+    revision: Annotated[int, Field(description="0: the text was not corrected")]
+    is_redacted: bool
+    marks: Annotated[list[Literal["star", "report"]], Field(description="marks of people")]
+    notes: list[NoteEntry]
+    score: Annotated[
+        float | None, Field(description="mode=meaning: similarity, at best 1; mode=both: rank; else null")
+    ]
+
+
+class FoundSummary(Response):
+    kind: Literal["summary"]
+    session: Annotated[str | None, Field(description="null: of a room")]
+    room: Annotated[str | None, Field(description="null: of a session")]
+    session_name: Annotated[str, Field(description="or the title of the room")]
+    summary: Annotated[str, Field(description="its id; of a room, that of the room")]
+    href: Annotated[str, Field(description="where the whole summary is")]
+    channel: Annotated[str | None, Field(description="null: of all channels")]
+    title: str
+    text: str
+    from_ms: Annotated[int, Field(description="what it covers, on the timeline of the session or room")]
+    to_ms: int
+    start: str
+    end: str
+    made_wall: str
+    score: Annotated[float, Field(description="similarity, at best 1")]
 
 
 class SearchResponse(Response):
-    hits: Annotated[list[SearchHit], Field(description="newest first")]
+    hits: Annotated[list[SearchHit], Field(description="newest first; by meaning: best first")]
+    summaries: Annotated[list[FoundSummary], Field(description="by meaning: best first; else empty")]
     next_before: Annotated[str | None, Field(description="`before` of the next page; null: the last page")]
 
 

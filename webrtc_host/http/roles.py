@@ -32,6 +32,7 @@ class Caller:
 
     name: str
     role: Role
+    is_link: bool = False  # the token is a link that a person made, not one of the configuration
 
 
 ANYONE = Caller("anyone", Role.ADMIN)

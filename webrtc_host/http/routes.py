@@ -53,6 +53,8 @@ class Route:
     errors: tuple[int, ...] = ()  # statuses besides those that every route has
     is_websocket: bool = False
     """The handler checks token and role after the upgrade, because a browser shows only close codes."""
+    checks_key: bool = False
+    """The handler checks token and role itself: clients of this protocol send the key in another place."""
     allow_head: bool = True  # whether HEAD works where GET does; False for a stream, which has no end
     is_documented: bool = True  # whether it is in the OpenAPI document
 
@@ -109,7 +111,7 @@ def route_of(request: web.BaseRequest) -> Route | None:
 def needs_token(request: web.BaseRequest) -> bool:
     """Whether the token is checked before the handler runs."""
     route = route_of(request)
-    return route is None or not (route.role is OPEN_TO_ALL or route.is_websocket)
+    return route is None or not (route.role is OPEN_TO_ALL or route.is_websocket or route.checks_key)
 
 
 def needed_role(request: web.BaseRequest) -> Role:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 import time
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from host_stt.contract import error_body
 from host_stt_common.accepting import BodyStalled, count_request
+from host_stt_common.openai_errors import openai_error_body
 from host_stt_common.paths import ignore_spare_slashes
 from host_stt_common.serving import EncodedBody, refuse_encoded_body
 from webrtc_host.errors import Overloaded, RequestError, StoreError
@@ -55,12 +58,23 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
-CORS_HEADERS = "Authorization, Content-Type, If-Match, Last-Event-ID"
-CORS_EXPOSED = "Location, ETag, Link, Retry-After, Accept-Post, Accept-Patch"
+CORS_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, Tus-Resumable, Upload-Length, "
+    "Upload-Metadata, Upload-Offset, X-HTTP-Method-Override"
+)
+CORS_EXPOSED = (
+    "Location, ETag, Link, Retry-After, Accept-Post, Accept-Patch, Host-STT-Session, Host-STT-Channel, "
+    "Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, "
+    "Upload-Metadata, Upload-Offset"
+)
+_HEADER_NAMES = re.compile(r"[A-Za-z0-9, -]{1,1000}")
 STORE_RETRY_S = 5.0
 LEFT_STATUS = 499
 """The status in the access log when the caller left before the response; nginx uses the same number."""
 PREFLIGHT_S = 600  # how long a browser may keep the response to a preflight
+
+OPENAI_PATHS = "/v1/"
+"""Under it, OpenAI's clients read the errors."""
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "wrong_type"}
 
@@ -85,8 +99,16 @@ def check_upgrade(request: web.Request) -> None:
         )
 
 
-def error_response(error: RequestError) -> web.Response:
-    response = json_response(error_body(error.code, error.message), error.status)
+def body_of_error(request: web.BaseRequest | None, code: str, message: str, status: int) -> dict[str, Any]:
+    """The body of an error; with OpenAI's further fields where its clients read it."""
+    if request is not None and request.rel_url.raw_path.startswith(OPENAI_PATHS):
+        return openai_error_body(code, message, status)
+    return error_body(code, message)
+
+
+def error_response(error: RequestError, request: web.BaseRequest | None = None) -> web.Response:
+    """request: when given, the body has the form that its clients read."""
+    response = json_response(body_of_error(request, error.code, error.message, error.status), error.status)
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(math.ceil(error.retry_after_s))
     if error.status == 401:
@@ -100,18 +122,19 @@ async def errors_to_responses(request: web.Request, handler: Handler) -> web.Str
     try:
         return await handler(request)
     except RequestError as error:
-        return error_response(error)
+        return error_response(error, request)
     except EncodedBody as error:
-        return json_response(error_body(error.code, error.text or ""), error.status)
+        return error_response(RequestError(error.code, error.text or "", error.status), request)
     except web.HTTPException as error:
         if error.status < 400:
             raise
         return _standard_error(request, error)
     except BodyStalled as error:
-        return error_response(RequestError("upload_stalled", str(error), 408))
+        return error_response(RequestError("upload_stalled", str(error), 408), request)
     except StoreError as error:
         logger.warning("%s %s: %s", request.method, request.rel_url.raw_path[:200], error)
-        return error_response(Overloaded("record_unavailable", str(error), retry_after_s=STORE_RETRY_S))
+        overloaded = Overloaded("record_unavailable", str(error), retry_after_s=STORE_RETRY_S)
+        return error_response(overloaded, request)
     except asyncio.CancelledError:
         raise
     except Exception as error:
@@ -120,7 +143,7 @@ async def errors_to_responses(request: web.Request, handler: Handler) -> web.Str
             return web.Response(status=LEFT_STATUS)
         logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
         message = "the server failed on this request; its log has the details"
-        return json_response(error_body("internal", message), 500)
+        return json_response(body_of_error(request, "internal", message, 500), 500)
 
 
 def has_left(request: web.Request) -> bool:
@@ -137,7 +160,7 @@ def _standard_error(request: web.Request, error: web.HTTPException) -> web.Respo
         415: "this content type is not accepted here",
     }.get(error.status, HTTPStatus(error.status).phrase.lower())
     code = _CODES.get(error.status, "bad_request" if error.status < 500 else "internal")
-    response = json_response(error_body(code, message), error.status)
+    response = json_response(body_of_error(request, code, message, error.status), error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response
@@ -209,7 +232,14 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers["Access-Control-Expose-Headers"] = CORS_EXPOSED
         if request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = CORS_METHODS
-            response.headers["Access-Control-Allow-Headers"] = CORS_HEADERS
+            response.headers["Access-Control-Allow-Headers"] = _cors_headers(request)
+
+
+def _cors_headers(request: web.Request) -> str:
+    """The request headers that a page may send. OpenAI's clients send more of their own."""
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    is_openai = request.rel_url.raw_path.startswith(OPENAI_PATHS)
+    return asked if is_openai and _HEADER_NAMES.fullmatch(asked) else CORS_HEADERS
 
 
 class AccessLogger(AbstractAccessLogger):

@@ -1,4 +1,4 @@
-"""Decodes WebM and Ogg streams from a socket into 16 kHz mono pieces, in a thread.
+"""Decodes WebM, Ogg and other containers from a socket into 16 kHz mono pieces, in a thread.
 
 This module holds the thread, the bytes that wait for the thread, and the pieces that wait for the event loop.
 Both queues are bounded, so a slow reader slows down the writer. FFmpeg gets the name of the container format:
@@ -24,7 +24,17 @@ from webrtc_host.media.resample import Piece, Resampler
 
 logger = logging.getLogger(__name__)
 
-FORMATS = {"webm": "matroska", "ogg": "ogg"}
+FORMATS = {
+    "webm": "matroska",
+    "ogg": "ogg",
+    "wav": "wav",
+    "flac": "flac",
+    "mp3": "mp3",
+    "mp4": "mov",
+    "aac": "aac",
+    "amr": "amr",
+}
+"""Encoding -> FFmpeg's demuxer. None of them opens another file."""
 BYTES_MAX = 256 * 1024  # that wait for the thread; more makes `write` wait
 SAMPLES_MAX = 2 * SAMPLE_RATE  # that wait for the event loop; more makes the thread wait
 BYTES_WITHOUT_AUDIO_MAX = 4 * 1024 * 1024  # bytes without any audio; more is an error

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from webrtc_host.media.jitter import TIMESTAMPS, Frame, JitterBuffer, JitterConfig, RtpPacket
 from webrtc_host.media.opus import Codec, DecodeError, Decoder, make_decoder
-from webrtc_host.media.timeline import Timeline, TimelineConfig
+from webrtc_host.media.timeline import Timeline
+from webrtc_host.media.timeline_limits import TimelineConfig
 from webrtc_host.seams import SAMPLES_PER_MS, Block, BlockKind
 
 PAYLOAD_BYTES_MAX = 1_500

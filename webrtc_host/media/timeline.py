@@ -18,35 +18,13 @@ import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from webrtc_host.media.drift import Drift
+from webrtc_host.media.recent_minimum import RecentMinimum
+from webrtc_host.media.timeline_limits import TimelineConfig
 from webrtc_host.seams import Block, BlockKind, OpusPacket
 
 RTP_TICKS = 1 << 32
 SILENCE = np.zeros(SAMPLE_RATE, np.float32)
 SILENCE.setflags(write=False)
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineConfig:
-    """Limits that separate pauses, bursts, restarts and outages. Samples are at 16 kHz."""
-
-    clock_rate: int = 48_000  # ticks of RTP time per second; for Opus always this (RFC 7587)
-    receive_delay_samples: int = 0  # how long the receiver holds the first piece back before `feed`
-    stall_samples: int = 300 * 16  # a piece that is later than usual by more: pause of the sender, or burst
-    decide_packets: int = 10  # pieces for that decision and for the anchor; 3 were wrong on a busy machine
-    decide_samples: int = 400 * 16  # the longest time that a decision may take
-    jump_samples: int = 30 * SAMPLE_RATE  # a longer step of RTP time forward is a restart of the sender
-    back_samples: int = SAMPLE_RATE  # a longer step back is a restart too; a shorter one is an overlap
-    # A piece placed this far ahead of its arrival is a restart too. What the sender's clock may have gained
-    # since the stream began, at `drift_ppm_max`, is allowed on top.
-    lead_samples: int = SAMPLE_RATE
-    drift_ppm_max: int = 1000
-    quiet_samples: int = 3 * SAMPLE_RATE  # without packets for so long, `on_tick` begins to fill as `lost`
-    quiet_margin_samples: int = SAMPLE_RATE // 2  # the fill stays this far behind the present
-    # Only this much is filled at first. It ends the utterance; delayed packets may still arrive and be used.
-    quiet_tail_samples: int = SAMPLE_RATE
-    outage_samples: int = 12 * SAMPLE_RATE  # without packets for so long, all of the time is filled
-    tick_samples_max: int = SAMPLE_RATE  # more time between two ticks means that this process was blocked
-    envelope_samples: int = 30 * SAMPLE_RATE  # the usual lag is the smallest of one to two such spans
 
 
 @dataclass(slots=True)
@@ -78,6 +56,12 @@ class _Piece:
     payload: bytes
     gap_kind: BlockKind
     is_restart: bool
+    collected_samples: int
+
+    @property
+    def ready_sample(self) -> int:
+        """When it would have arrived if its sender had not collected more audio for the same message."""
+        return self.now_sample - self.collected_samples
 
 
 class Timeline:
@@ -97,7 +81,8 @@ class Timeline:
         self._last_arrival_sample = 0
         self._held: list[_Piece] = []  # pieces that wait for a decision: the anchor, or pause against burst
         self._is_anchoring = True  # True: the held pieces decide the anchor; False: pause against burst
-        self._usual_lag = _RecentMinimum(self._config.envelope_samples, self._config.receive_delay_samples)
+        self._message_samples = 0  # length of the longest message
+        self._usual_lag = RecentMinimum(self._config.envelope_samples, self._config.receive_delay_samples)
         self._last_tick_sample: int | None = None
         self._quiet_samples = 0  # time without packets, as the ticks measured it
         self.drift = Drift()
@@ -122,6 +107,7 @@ class Timeline:
         payload: bytes = b"",
         gap_kind: BlockKind = BlockKind.LOST,
         is_restart: bool = False,
+        collected_samples: int = 0,
     ) -> list[Block]:
         """Place the next piece of audio; returns the blocks that can be passed on now.
 
@@ -129,11 +115,17 @@ class Timeline:
         samples: (n,) float32 at 16 kHz. now_sample: arrival, on the session's timeline.
         payload: the packet of these samples; returned in a PacketBlock unless a part was cut off.
         gap_kind: the kind of a gap in RTP time before this piece. is_restart: another sender begins here.
+        collected_samples: the audio behind this piece in the same message, all of which arrived together.
         """
         if not len(samples):
             return []
         self._quiet_samples = 0
-        piece = _Piece(self._unroll(timestamp), samples, now_sample, payload, gap_kind, is_restart)
+        piece = _Piece(
+            self._unroll(timestamp), samples, now_sample, payload, gap_kind, is_restart, collected_samples
+        )
+        if collected_samples:
+            length = min(len(samples) + collected_samples, self._config.message_samples_max)
+            self._message_samples = max(self._message_samples, length)
         if self._is_restart(piece):
             blocks = self._release_held()
             self._is_anchoring = True
@@ -162,9 +154,11 @@ class Timeline:
         """The sample up to which a line without packets is filled.
 
         TCP and some access points deliver packets seconds late. A packet for a time that is filled already
-        is cut off, so only `quiet_tail_samples` are filled until `outage_samples` have passed.
+        is cut off, so only `quiet_tail_samples` are filled until `outage_samples` have passed. The audio
+        of the message that a sender is collecting began up to the length of a message ago.
         """
-        until = now_sample - self._usual_lag.value - self._config.quiet_margin_samples
+        margin = self._config.quiet_margin_samples + self._message_samples
+        until = now_sample - self._usual_lag.value - margin
         if self._quiet_samples < self._config.outage_samples:
             until = min(until, self._audio_end_sample + self._config.quiet_tail_samples)
         return until
@@ -191,19 +185,34 @@ class Timeline:
         """The time from the end of the piece on the timeline to its arrival."""
         return piece.now_sample - self._position(piece) - len(piece.samples)
 
+    def _lateness(self, piece: _Piece) -> int:
+        """By how much the piece is later than usual. The time in which its message was collected is usual."""
+        return max(0, self._lag(piece) - self._usual_lag.value - piece.collected_samples)
+
     def _is_late(self, piece: _Piece) -> bool:
         """True when no packet came for a while and RTP time does not explain the wait."""
         if self._is_anchoring:
             return False
         stall = self._config.stall_samples
         waited = piece.now_sample - self._last_arrival_sample
-        return waited > stall and self._lag(piece) - self._usual_lag.value > stall
+        return waited > stall and self._lateness(piece) > stall
+
+    def _is_one_message(self) -> bool:
+        """Whether all held pieces came in one message; an RTP packet is a message of one piece."""
+        return sum(piece.collected_samples == 0 for piece in self._held) <= 1
 
     def _release_when_decided(self, now_sample: int) -> list[Block]:
-        """Release the held pieces when there are enough, or when the decision has taken the longest time."""
-        is_enough = len(self._held) >= self._config.decide_packets
-        waited = now_sample - self._held[0].now_sample
-        if not is_enough and waited < self._config.decide_samples:
+        """Release the held pieces when there are enough, or when the decision has taken the longest time.
+
+        One message has no pace, so the next one is waited for: a sender that collects audio for a second
+        sends it a second later.
+        """
+        is_enough, limit = len(self._held) >= self._config.decide_packets, self._config.decide_samples
+        if self._is_one_message() and not self._is_anchoring:
+            length = sum(len(piece.samples) for piece in self._held)
+            is_enough = length >= self._config.message_samples_max
+            limit += length
+        if not is_enough and now_sample - self._held[0].now_sample < limit:
             return []
         return self._release_held()
 
@@ -214,9 +223,9 @@ class Timeline:
         return self._anchor() if self._is_anchoring else self._place_after_wait()
 
     def _pace(self) -> tuple[int, int]:
-        """The time in which the held pieces arrived, and the time that their audio covers."""
+        """The time in which the held pieces became ready, and the time that their audio covers."""
         first, last = self._held[0], self._held[-1]
-        return last.now_sample - first.now_sample, self._samples_of(last.ticks - first.ticks)
+        return last.ready_sample - first.ready_sample, self._samples_of(last.ticks - first.ticks)
 
     def _anchor(self) -> list[Block]:
         """Anchor by the piece with the smallest delay: each may have come late, none can have come early."""
@@ -251,14 +260,24 @@ class Timeline:
 
         Pieces that arrive at the pace of their audio follow a pause: the missing time is inserted. Pieces
         that arrive faster were queued in the network: nothing is missing.
+
+        One message alone has no pace. It is placed by its RTP time if it fits there, because that can be
+        corrected: if the sender did pause, the next message is late too, and then both decide. A pause that
+        did not happen would put all later audio too far ahead, where no piece is late and nothing corrects
+        it. Where it does not fit, it would be cut off: so it is placed after a pause.
         """
+        first = self._held[0]
+        fits = self._position(first) >= (self._next_sample or 0)
+        if self._is_one_message() and fits:
+            held, self._held = self._held, []
+            return [block for piece in held for block in self._place(piece, piece.gap_kind)]
         (wall, media), held, self._held = self._pace(), self._held, []
         # 4/5 of the audio's time is enough: the first packets after a pause may arrive pushed together.
         is_pause = wall * 5 >= media * 4
         if is_pause:
             self.statistics.pauses += 1
             # RTP time stood still during the pause, so the anchor moves on by the time that passed.
-            self._anchor_sample += max(0, self._lag(held[0]) - self._usual_lag.value)
+            self._anchor_sample += self._lateness(first)
             self.drift.restart()
         else:
             self.statistics.bursts += 1
@@ -276,7 +295,8 @@ class Timeline:
             return True
         if self._is_anchoring:  # there is no anchor yet, so compare with the first held piece
             first = self._held[0]
-            elapsed, step = piece.now_sample - first.now_sample, self._samples_of(piece.ticks - first.ticks)
+            elapsed = max(piece.now_sample - first.now_sample, piece.ready_sample - first.ready_sample)
+            step = self._samples_of(piece.ticks - first.ticks)
             return step < -self._config.back_samples or step > elapsed + self._config.lead_samples
         step = self._samples_of(piece.ticks - self._last_end_ticks)
         if step < -self._config.back_samples:
@@ -335,28 +355,3 @@ class Timeline:
             packet = OpusPacket(next_sample, len(samples), piece.payload)
             return [PacketBlock(next_sample, samples, packet=packet)]
         return [Block(next_sample, samples)]
-
-
-class _RecentMinimum:
-    """The smallest of the values of the last one to two spans of time, from two numbers instead of a list.
-
-    Two spans, because with one the minimum would be lost at the moment at which a new span begins.
-    """
-
-    def __init__(self, span_samples: int, first: int) -> None:
-        self._span_samples = span_samples
-        self._since: int | None = None
-        self._older = first
-        self._newer = first
-
-    @property
-    def value(self) -> int:
-        return min(self._older, self._newer)
-
-    def add(self, value: int, now_sample: int) -> None:
-        if self._since is None or now_sample - self._since >= self._span_samples:
-            self._older = self._newer if self._since is not None else value
-            self._newer = value
-            self._since = now_sample
-        else:
-            self._newer = min(self._newer, value)

@@ -50,6 +50,7 @@ AROUND_MS = 120_000
 SETTLE_S = 1.0
 """Time between a failed window and its job, in which the other windows of the utterance get their text."""
 NEVER_SAMPLE = 1 << 60
+UPLOADS = (DoorKind.PUSH, DoorKind.CALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +243,14 @@ class Finding:
 def unread_feeds(rows: Sequence[FeedRow], read: set[int], recent_ms: int) -> list[Feed]:
     """The feeds that a crash ended and that were not read since.
 
-    Uploads are left out: their sender gets no response, and sends the file again.
+    Uploads are left out. The sender of a recording gets no response, and sends it again; a recorded call has
+    a note of its own (`recorded_calls`).
     """
     feeds: list[Feed] = []
     for number, row in enumerate(rows):
-        later = (other.opened_ms for other in rows[number + 1 :] if other.door != DoorKind.PUSH)
+        later = (other.opened_ms for other in rows[number + 1 :] if other.door not in UPLOADS)
         is_cut_off = row.closed_ms is None or row.closed_ms > recent_ms or row.reason == CRASHED
-        if is_cut_off and row.opened_seq not in read and row.door != DoorKind.PUSH:
+        if is_cut_off and row.opened_seq not in read and row.door not in UPLOADS:
             feeds.append(Feed(row.opened_seq, row.opened_ms, next(later, None)))
     return feeds
 

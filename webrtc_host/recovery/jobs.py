@@ -15,6 +15,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from webrtc_host.archive.segment_file import ChannelKey
+from webrtc_host.events import Talker
 from webrtc_host.recovery.audio import PastAudio
 from webrtc_host.recovery.known import Range
 from webrtc_host.recovery.plan import Plan
@@ -40,7 +41,8 @@ class Job:
     what: for log lines, for example "a gap of 4.2 s". source: of its finals. ranges: the time that the job is
     for, as far as it is known before the job begins. plan: makes the plan. It is called when the job begins,
     because the record may have more text by then. note_done: writes to the record that the next start need
-    not find the job again. is_awaited: a client waits for the text.
+    not find the job again. is_awaited: a client waits for the text. talkers: the radios that were heard, in
+    the order in which they began.
     """
 
     channel: Channel
@@ -51,6 +53,7 @@ class Job:
     ranges: tuple[Range, ...] = ()
     note_done: Callable[[Connection], None] | None = None
     is_awaited: bool = False
+    talkers: tuple[Talker, ...] = ()
 
     @property
     def channel_key(self) -> ChannelKey:

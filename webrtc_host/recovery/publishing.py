@@ -7,6 +7,7 @@ time whose audio was not read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from webrtc_host.events import (
@@ -16,6 +17,7 @@ from webrtc_host.events import (
     SegmentFinal,
     SpeechEnded,
     SpeechStarted,
+    Talker,
     WindowFailed,
     speech_ended,
     speech_started,
@@ -25,6 +27,7 @@ from webrtc_host.recovery.announced import AnnouncedUtterances
 from webrtc_host.recovery.plan import Plan
 from webrtc_host.seams import SAMPLES_PER_MS, Block, CoverageNotes, CoverageState, Source, ms_of
 from webrtc_host.session.channel import Channel
+from webrtc_host.session.talkers import Talkers
 
 RESTART_RULE = "restart"
 """The rule of a `speech.ended` for an utterance that the end of the server interrupted, and whose audio is
@@ -49,7 +52,16 @@ class ReadingTotals:
 class PastSink:
     """`events.EventSink` of a job's pipeline: cuts its events to the plan, and publishes them."""
 
-    def __init__(self, channel: Channel, plan: Plan, source: Source, totals: ReadingTotals) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        plan: Plan,
+        source: Source,
+        totals: ReadingTotals,
+        talkers: Sequence[Talker] = (),
+    ) -> None:
+        """talkers: the radios that were heard, in the order in which they began."""
+        self._talkers = Talkers(talkers)
         self._channel, self._plan, self._source, self._totals = channel, plan, source, totals
         self._utterances = AnnouncedUtterances(plan.announced)
         self._starts: dict[str, int] = {}  # utterance -> start_ms, not announced yet
@@ -119,7 +131,8 @@ class PastSink:
         self.finals += 1
         self._totals.count_final()
         utterance = self._utterances.id_of(final.utterance)
-        seq = self._log.emit(replace(final, utterance=utterance, source=self._source))
+        talkers = self._talkers.between(final.start_ms, final.end_ms)
+        seq = self._log.emit(replace(final, utterance=utterance, source=self._source, talkers=talkers))
         if seq is not None:
             self.written.add(seq)
         return seq
@@ -146,6 +159,7 @@ class PastNotes:
     def __init__(self, notes: CoverageNotes, plan: Plan) -> None:
         self._notes, self._plan = notes, plan
         self._read = RangeSet()
+        self._decided = RangeSet()
 
     def was_read(self, block: Block) -> None:
         for start, end in self._plan.ranges:
@@ -154,10 +168,19 @@ class PastNotes:
     def decide(
         self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
     ) -> None:
-        # Always a repair: the coverage of past audio was decided before, as lost, shed or failed.
-        for start, end in self._read:
-            low, high = max(start, start_sample), min(end, end_sample)
-            if low < high:
+        # A repair of what was decided before the job, as lost, shed or failed. Within the job the first state
+        # holds, as for live audio: otherwise the end of an utterance would turn its failed window into text.
+        for start, end in self._decided.gaps(start_sample, end_sample):
+            for low, high in self._parts_read(start, end):
+                self._decided.add(low, high)
                 self._notes.repair(low, high, state, reason)
 
-    repair = decide
+    def repair(
+        self, start_sample: int, end_sample: int, state: CoverageState, reason: str | None = None
+    ) -> None:
+        for low, high in self._parts_read(start_sample, end_sample):
+            self._notes.repair(low, high, state, reason)
+
+    def _parts_read(self, start_sample: int, end_sample: int) -> list[tuple[int, int]]:
+        parts = [(max(start, start_sample), min(end, end_sample)) for start, end in self._read]
+        return [(low, high) for low, high in parts if low < high]

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Protocol
 
 from host_stt.contract import EndReason, Priority, Transcript, Window
 from webrtc_host.errors import EngineError
-from webrtc_host.events import EventSink
+from webrtc_host.events import EventSink, Talker
 from webrtc_host.recovery.audio import PastAudio
 from webrtc_host.recovery.known import NEAR_SAMPLES, WANT_OF_ENGINE, KnownLine, lines_of
 from webrtc_host.recovery.merge import open_time, without_known
@@ -128,6 +128,7 @@ async def read(
     totals: ReadingTotals,
     *,
     is_awaited: bool = False,
+    talkers: Sequence[Talker] = (),
 ) -> int:
     """Read the audio of a plan. Returns how many finals were written, when the last one is in the log.
 
@@ -135,7 +136,7 @@ async def read(
     windows without a result have failed then. totals: counts the audio that is read and the finals. Raises
     EngineError when there was no engine for PATIENCE_S: the job is not done.
     """
-    sink = PastSink(channel, plan, source, totals)
+    sink = PastSink(channel, plan, source, totals, talkers)
     known = KnownLines(channel, plan, sink.written)
     notes = PastNotes(channel.coverage.repairing(), plan)
     transcriber = PastTranscriber(engine, plan, known)

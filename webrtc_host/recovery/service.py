@@ -158,7 +158,7 @@ class RecoveryService:
             await self._store.write(note_gaps(channel_key_of(channel), gaps))
         except (StoreError, Overloaded) as error:
             logger.warning("a backfill of %s would be lost in a crash now: %s", channel.id, error)
-        return Filled(gaps, await self._run(self._finding.uploaded_gaps(channel, runs, gaps)))
+        return Filled(gaps, await self.run(self._finding.uploaded_gaps(channel, runs, gaps)))
 
     async def _start(self) -> None:
         """Find the past audio of an earlier process, and begin to read it. Runs before clients connect."""
@@ -261,7 +261,7 @@ class RecoveryService:
         is_counted = job.source is Source.RECOVERY
         try:
             async with self._places:
-                finals = await self._run(job)
+                finals = await self.run(job)
             self.figures.feeds_done += is_counted
             return finals
         except asyncio.CancelledError:
@@ -276,8 +276,8 @@ class RecoveryService:
         finally:
             self.figures.feeds_waiting -= is_counted
 
-    async def _run(self, job: Job) -> int:
-        """Read a job and change its note. Returns how many finals were written."""
+    async def run(self, job: Job) -> int:
+        """Read a job and change its note. Returns how many finals were written. Raises EngineError."""
         plan = await job.plan()
         finals = 0
         if not plan.is_empty:
@@ -290,6 +290,7 @@ class RecoveryService:
                 self._make_pipeline,
                 self._totals[job.source],
                 is_awaited=job.is_awaited,
+                talkers=job.talkers,
             )
             # The note may change only after the finals are saved. After a crash between the two, the next
             # start reads the job again and finds that all of its words are known.

@@ -27,22 +27,27 @@ from webrtc_host.transcript.restart import FormerRecord, read_former
 from webrtc_host.transcript.rows import STOPPED_WALL_MS
 from webrtc_host.transcript.saved_log import SavedLog
 from webrtc_host.transcript.store import Store, StoreConfig
-from webrtc_host.transcript.store_writer import AfterSegments, WriterConfig
+from webrtc_host.transcript.store_writer import AfterEvents, AfterSegments, WriterConfig
 
 logger = logging.getLogger(__name__)
 
 DELETE_RETRY_S = 5.0
 
 
-def make_store(config: MediaProcessConfig, after_segments: AfterSegments) -> Store:
-    """The record's database, not opened yet. after_segments: indexes the texts that are saved."""
+def make_store(
+    config: MediaProcessConfig, after_segments: AfterSegments, after_events: AfterEvents | None = None
+) -> Store:
+    """The record's database, not opened yet.
+
+    after_segments: indexes the texts that are saved. after_events: stores the deliveries of the webhooks.
+    """
     limits = config.limits
     writer = WriterConfig(
         unsaved_max=limits.events_unsaved,
         keep_events=limits.events_in_memory if config.store.url == MEMORY else None,
     )
     store_config = StoreConfig(config.data.dir, config.store.url, writer=writer)
-    return Store(store_config, after_segments=after_segments)
+    return Store(store_config, after_segments=after_segments, after_events=after_events)
 
 
 def make_history(config: MediaProcessConfig, store: Store) -> History | None:

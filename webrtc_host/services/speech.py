@@ -16,7 +16,7 @@ from pathlib import Path
 
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.errors import ConfigError
-from webrtc_host.events import ChannelStateChanged, Event, EventSink
+from webrtc_host.events import ChannelStateChanged, Event, EventSink, SegmentFinal
 from webrtc_host.glossary.entries import PromptTerms
 from webrtc_host.glossary.mistakes import GlossaryError
 from webrtc_host.glossary.prompt import ChannelPrompts, HeardTerms
@@ -30,6 +30,7 @@ from webrtc_host.seams import (
 )
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.channel_seams import Pipeline
+from webrtc_host.speech.connection_terms import ConnectionTermsStage
 from webrtc_host.speech.final_text import FinalText, TextStage
 from webrtc_host.speech.glossary_stage import GlossaryStage
 from webrtc_host.speech.ids import Ids
@@ -195,7 +196,7 @@ class _CountedPipeline(ChannelPipeline):
             time.monotonic,
             engine_channel=f"{channel.session.id}/{channel.id}{engine_suffix}",
             notes=notes,
-            stages=service.stages,
+            stages=(ConnectionTermsStage(lambda: channel.misheard), *service.stages),
             has_free_engine=service.has_free_engine,
             has_idle_engine=service.has_idle_engine,
             can_read_later=lambda: service.reads_later and channel.is_archived,
@@ -229,6 +230,9 @@ class _ChannelSink:
     def emit(self, event: Event) -> int | None:
         if isinstance(event, ChannelStateChanged) and not self._accepts(event.state):
             return None
+        if isinstance(event, SegmentFinal):
+            heard = self._channel.talkers.between(event.start_ms, event.end_ms)
+            event = replace(event, talkers=heard) if heard else event
         return self._channel.session.log.emit(event)
 
     def _accepts(self, state: ChannelState) -> bool:

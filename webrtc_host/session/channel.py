@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from host_stt.contract import AUTO
 from webrtc_host.events import ChannelClosed, ChannelOpened, channel_state
-from webrtc_host.media.ranges import RangeView
+from webrtc_host.glossary.entries import MisheardTerm
+from webrtc_host.media.ranges import RangeSet, RangeView
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
     AudioArchive,
@@ -26,18 +27,19 @@ from webrtc_host.seams import (
     BlockKind,
     ChannelState,
     CoverageState,
+    LiveAudio,
     OpusPacket,
     ms_of,
 )
 from webrtc_host.session.channel_audio import ChannelAudio
 from webrtc_host.session.channel_seams import ChannelSession, Holder, Pipeline
 from webrtc_host.session.level import Level, LevelMeter
+from webrtc_host.session.talkers import Talkers
 from webrtc_host.transcript.coverage import WITHOUT_AUDIO, CoverageRun
 from webrtc_host.transcript.coverage_tracker import CoverageBook, CoverageTracker, OpeningNotes
 from webrtc_host.transcript.restart import FormerChannel
 
 logger = logging.getLogger(__name__)
-
 
 ORDERLY_ENDS = frozenset(
     ("hung_up", "stopped", "peer_closed", "track_removed", "track_ended", "read", "session_ended")
@@ -53,13 +55,12 @@ class ChannelSpec:
     label: str | None = None
     language: str | None = None
     terms: tuple[str, ...] | None = None
+    misheard: tuple[MisheardTerm, ...] = ()
+    """Of `terms`: those with mis-hearings. Terms without them remove the ones of an earlier connection."""
 
 
 class Channel:
-    """An audio line of a session.
-
-    Connections reserve it, open it, feed it and close it, one after another.
-    """
+    """An audio line of a session. Connections claim it, open it, feed it and close it, one after another."""
 
     def __init__(
         self,
@@ -68,15 +69,22 @@ class Channel:
         make_pipeline: MakePipeline,
         coverage_book: CoverageBook | None = None,
         archive: AudioArchive | None = None,
+        live: LiveAudio | None = None,
     ) -> None:
-        """archive: archives the channel's audio; None: it is not archived."""
+        """archive: stores the channel's audio; None: its audio is not stored. live: gives it to listening
+        desks; None: desks cannot listen to it.
+        """
         self.id = channel_id
         self.session = session
         self.label = channel_id
         self.language = AUTO
         self.terms: tuple[str, ...] | None = None  # None: only the server's glossary
+        self.misheard: tuple[MisheardTerm, ...] = ()  # of `terms`
         self.pipeline: Pipeline | None = None  # None: the channel is not open
         self.archive = archive
+        self.unread = RangeSet()  # time of recorded calls that wait for their text
+        self.talkers = Talkers()  # of live audio, where its sender names them
+        self._live = live
         self._holder: Holder | None = None
         self._end_sample = 0
         self._audio = ChannelAudio()
@@ -127,7 +135,8 @@ class Channel:
         self._holder = connection
         self.label = self.label if spec.label is None else spec.label
         self.language = self.language if spec.language is None else spec.language
-        self.terms = self.terms if spec.terms is None else spec.terms
+        if spec.terms is not None:
+            self.terms, self.misheard = spec.terms, spec.misheard
 
     def release(self, connection: Holder) -> None:
         """Free the channel. Changes nothing when another connection holds it by now.
@@ -195,6 +204,8 @@ class Channel:
         # The archive before the pipeline: after a crash, recovery transcribes archived audio without text.
         if self.archive is not None and not self._has_packets:
             self.archive.archive_block(block)
+        if self._live is not None and not self._has_packets:
+            self._live.take_block(block)
         self.pipeline.feed(block)
 
     def note_received(self, start_sample: int, end_sample: int) -> None:
@@ -218,20 +229,30 @@ class Channel:
 
     def missing(self, from_sample: int, to_sample: int) -> list[tuple[int, int]]:
         """The parts of [from_sample, to_sample) whose audio did not arrive and will not arrive live."""
-        edge = self.session.now_sample()
-        if self.pipeline is not None:
-            # An open channel may still get live audio after this point, so it is not missing yet.
-            edge = self._opened_sample if self._fed_from is None else self.end_sample
-        return self._audio.missing(from_sample, min(to_sample, edge))
+        return self._audio.missing(from_sample, min(to_sample, self._live_from(self.session.now_sample())))
+
+    def unused(self, from_sample: int, to_sample: int) -> list[tuple[int, int]]:
+        """The parts of [from_sample, to_sample) that a recording may use, also before the first opening."""
+        return self._audio.unused(from_sample, min(to_sample, self._live_from(to_sample)))
+
+    def _live_from(self, otherwise: int) -> int:
+        """From here on, an open channel may still get live audio; `otherwise` when it is not open."""
+        if self.pipeline is None:
+            return otherwise
+        return self._opened_sample if self._fed_from is None else self.end_sample
 
     def archive_packet(self, packet: OpusPacket) -> None:
-        """Archive a packet; call it before `feed` with the block that was decoded from it.
+        """Archive a packet, and give it to listening desks; call it before `feed` with its block.
 
-        A packet cannot be cut: one that begins before `end_sample` is not archived.
+        A packet cannot be cut: one that begins before `end_sample` is not passed on.
         """
         self._has_packets = True
-        if self.archive is not None and packet.start_sample >= self.end_sample:
+        if packet.start_sample < self.end_sample:
+            return
+        if self.archive is not None:
             self.archive.archive_packet(packet)
+        if self._live is not None:
+            self._live.take_packet(packet)
 
     def report(self, state: ChannelState, reason: str | None = None) -> None:
         """Write `channel.state` when the state has changed."""
@@ -248,10 +269,7 @@ class Channel:
         return True
 
     async def close(self, reason: str) -> int:
-        """Finish the last windows, write `channel.closed`, free the channel.
-
-        Returns the seq of that event.
-        """
+        """Finish the last windows, write `channel.closed`, free the channel. Returns the seq of the event."""
         pipeline = self.pipeline
         if pipeline is None:
             self._holder = None

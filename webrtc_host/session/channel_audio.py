@@ -56,6 +56,11 @@ class ChannelAudio:
                 self._taken.add(*kept)
             raise
 
+    def unused(self, from_sample: int, to_sample: int) -> list[tuple[int, int]]:
+        """The parts of [from_sample, to_sample) without audio that no connection and no upload has used."""
+        free = self._taken.gaps(from_sample, to_sample)
+        return [part for start, end in free for part in self._received.gaps(start, end)]
+
     def missing(self, from_sample: int, to_sample: int) -> list[tuple[int, int]]:
         """The parts of [from_sample, to_sample) whose audio did not arrive."""
         if self._known_from is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from host_stt.contract import Float32Array
 from webrtc_host.seams import SAMPLES_PER_MS, Block, BlockKind
 
 PERIOD_SAMPLES = 200 * SAMPLES_PER_MS
@@ -29,8 +30,7 @@ class Level:
 
 class LevelMeter:
     def __init__(self) -> None:
-        self._energy = 0.0
-        self._peak = 0.0
+        self._parts: list[Float32Array] = []
         self._samples = 0
         self._newest: Level | None = None
 
@@ -43,13 +43,16 @@ class LevelMeter:
         """Measure a block. Audio that was lost or paused has no level, so it is not measured."""
         if block.kind is not BlockKind.AUDIO:
             return
-        self._energy += float(np.dot(block.samples, block.samples))
-        self._peak = max(self._peak, float(block.samples.max()), -float(block.samples.min()))
+        self._parts.append(block.samples)
         self._samples += len(block.samples)
         if self._samples >= PERIOD_SAMPLES:
-            rms = math.sqrt(self._energy / self._samples)
-            self._newest = Level(decibels(rms), decibels(self._peak), block.end_sample)
-            self._energy, self._peak, self._samples = 0.0, 0.0, 0
+            # Once for each period: numpy frees the interpreter lock for each of these three calculations, and
+            # the event loop then waits until another thread gives the lock back.
+            audio = np.concatenate(self._parts)
+            rms = math.sqrt(float(np.dot(audio, audio)) / self._samples)
+            peak = max(float(audio.max()), -float(audio.min()))
+            self._newest = Level(decibels(rms), decibels(peak), block.end_sample)
+            self._parts, self._samples = [], 0
 
 
 def decibels(amplitude: float) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from webrtc_host.seams import SAMPLES_PER_MS, ms_of
 from webrtc_host.session.channel import Channel
-from webrtc_host.session.registry import Connection
+from webrtc_host.session.connection import Connection
 
 LOOK_BACK_MS = 60_000
 """Older gaps are not named: no page stores that much audio."""

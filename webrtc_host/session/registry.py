@@ -13,17 +13,18 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
-from host_stt.contract import SAMPLE_RATE
 from host_stt_common.channel_ids import channel_id_of
 from webrtc_host.config import LimitsConfig
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.events import SessionEnded, SessionStarted
-from webrtc_host.seams import AudioArchive, Clock, ms_of
+from webrtc_host.seams import AudioArchive, Clock, LiveAudio
 from webrtc_host.session.channel import Channel, ChannelSpec, MakePipeline
-from webrtc_host.session.channel_seams import DoorKind, SessionLog
+from webrtc_host.session.channel_seams import DoorKind
+from webrtc_host.session.connection import Connection
+from webrtc_host.session.session import MakeLog, Session
 from webrtc_host.transcript.coverage_tracker import CoverageBook
 
 logger = logging.getLogger(__name__)
@@ -32,76 +33,13 @@ RETRY_AFTER_S = 5.0
 NAME_CHARS_MAX = 200
 
 
-MakeLog = Callable[[str, Callable[[], int]], SessionLog]
-"""(session id, function that returns milliseconds since its t = 0) -> the session's log."""
 MakeArchive = Callable[[str, str], AudioArchive]
 """(session id, channel id) -> the archive of the channel's audio."""
+MakeLive = Callable[[str, str], LiveAudio]
+"""(session id, channel id) -> where the channel puts its audio for listening desks."""
 
 
-class Session:
-    """One monitoring run with one timeline. A channel is made when it is first requested."""
-
-    def __init__(
-        self,
-        session_id: str,
-        name: str,
-        *,
-        clock: Clock,
-        started_wall: datetime,
-        make_log: MakeLog,
-        age_s: float = 0.0,
-        is_ended: bool = False,
-    ) -> None:
-        """age_s, is_ended: for a session that is restored after a restart; age_s is the time since t = 0."""
-        self.id = session_id
-        self.name = name
-        self.started_wall = started_wall
-        self.channels: dict[str, Channel] = {}
-        self._is_ended = is_ended
-        self._clock = clock
-        self._t0_s = clock() - age_s
-        self.log = make_log(session_id, self.now_ms)
-
-    @property
-    def is_ended(self) -> bool:
-        return self._is_ended
-
-    def mark_ended(self) -> None:
-        """From now on no input may feed the session. `SessionRegistry.end` does the rest."""
-        self._is_ended = True
-
-    def rename(self, name: str) -> None:
-        self.name = name
-
-    def now_sample(self) -> int:
-        """This moment on the session's timeline."""
-        return max(0, int((self._clock() - self._t0_s) * SAMPLE_RATE))
-
-    def now_ms(self) -> int:
-        return ms_of(self.now_sample())
-
-
-@dataclass(eq=False, slots=True)
-class Connection:
-    """One peer connection, socket or upload. `end(reason)` drains it and returns its last seq."""
-
-    id: str
-    session: Session
-    door: DoorKind
-    opened_s: float  # of the registry's clock
-    end: Callable[[str], Awaitable[int]]
-    channels: tuple[Channel, ...] = ()
-    by: str | None = None  # the name of the caller's token; None when the server requires no token
-    release: Callable[[str], None] | None = None  # frees its channels at once, and ends in the background
-    on_disconnect: Callable[[Connection], None] | None = None  # called once, when it has ended
-
-    def add(self, channels: Sequence[Channel]) -> None:
-        """Add channels behind the present ones."""
-        self.channels += tuple(channels)
-
-    def drop(self, channel: Channel) -> None:
-        """Remove a channel from this connection. `Channel.release` frees the channel itself."""
-        self.channels = tuple(one for one in self.channels if one is not channel)
+AnySession = TypeVar("AnySession", bound=Session)
 
 
 class SessionRegistry:
@@ -117,8 +55,11 @@ class SessionRegistry:
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         coverage: CoverageBook | None = None,
         make_archive: MakeArchive | None = None,
+        make_live: MakeLive | None = None,
     ) -> None:
-        """make_archive: called for each new channel; None: no audio is archived."""
+        """make_archive, make_live: called for each new channel. None: no audio is archived, or can be
+        listened to.
+        """
         self.limits = limits
         self.connections: dict[str, Connection] = {}
         self.coverage = coverage or CoverageBook()
@@ -127,6 +68,7 @@ class SessionRegistry:
         self._make_log = make_log
         self._make_pipeline = make_pipeline
         self._make_archive = make_archive
+        self._make_live = make_live
         self.clock = clock
         self._wall = wall
 
@@ -140,18 +82,28 @@ class SessionRegistry:
         if is_current and not session.is_ended:
             self._current = session
 
-    def create(self, name: str | None = None, *, is_current: bool = False) -> Session:
-        """Make a new session beside the current one. Raises Overloaded when there are too many."""
+    def create(self, name: str | None = None, *, is_current: bool = False, age_s: float = 0.0) -> Session:
+        """Make a new session beside the current one. Raises Overloaded when there are too many.
+
+        age_s: its t = 0 was so long ago.
+        """
+        return self.create_as(Session, name, is_current=is_current, age_s=age_s)
+
+    def create_as(
+        self, kind: type[AnySession], name: str | None = None, *, is_current: bool = False, age_s: float = 0.0
+    ) -> AnySession:
+        """Like `create`, with the class of the session."""
         self._remove_oldest_ended()
         session_id = f"s_{secrets.token_hex(4)}"
         while session_id in self._sessions:
             session_id = f"s_{secrets.token_hex(4)}"
-        session = Session(
+        session = kind(
             session_id,
             (name or session_id)[:NAME_CHARS_MAX],
             clock=self.clock,
-            started_wall=self._wall(),
+            started_wall=self._wall() - timedelta(seconds=age_s),
             make_log=self._make_log,
+            age_s=age_s,
         )
         self._sessions[session_id] = session
         session.log.emit(
@@ -160,10 +112,13 @@ class SessionRegistry:
         logger.info("session %s opened", session_id)
         return session
 
-    def current(self) -> Session:
-        """The session for callers who name none: made when first needed, and used until it ends."""
+    def current(self, age_s: float = 0.0) -> Session:
+        """The session for callers who name none: made when first needed, and used until it ends.
+
+        age_s: of a session that is made now, for audio that began so long ago.
+        """
         if self._current is None or self._current.is_ended:
-            self._current = self.create(is_current=True)
+            self._current = self.create(is_current=True, age_s=age_s)
         return self._current
 
     def get(self, session_id: str | None) -> Session:
@@ -184,6 +139,9 @@ class SessionRegistry:
         session = self.get(session_id)
         if session.is_ended:
             raise RequestError("session_ended", f"session {session.id} has ended; open another one", 409)
+        if session.is_recorded:
+            message = f"session {session.id} is the text of a recording; send audio to another session"
+            raise RequestError("session_is_recorded", message, 409)
         return session
 
     def forget(self, session_id: str) -> None:
@@ -195,7 +153,7 @@ class SessionRegistry:
     async def end(self, session: Session, reason: str = "requested") -> int:
         """Close the session's connections, write `session.ended`, return its seq.
 
-        A second call does nothing.
+        A second call changes nothing and returns the newest seq.
         """
         if session.is_ended:
             return session.log.head_seq
@@ -249,6 +207,10 @@ class SessionRegistry:
             channel.claim(connection, spec)
         connection.add(channels)
         return channels
+
+    def check_room(self, session: Session, specs: Sequence[ChannelSpec]) -> None:
+        """Whether `connect` would find these channels now. Raises its errors; reserves nothing."""
+        self._choose(session, specs)
 
     def age_s(self, connection: Connection) -> float:
         """Seconds since the connection was made."""
@@ -319,7 +281,8 @@ class SessionRegistry:
                 422,
             )
         archive = None if self._make_archive is None else self._make_archive(session.id, channel_id)
-        channel = Channel(channel_id, session, self._make_pipeline, self.coverage, archive)
+        live = None if self._make_live is None else self._make_live(session.id, channel_id)
+        channel = Channel(channel_id, session, self._make_pipeline, self.coverage, archive, live)
         session.channels[channel_id] = channel
         return channel
 

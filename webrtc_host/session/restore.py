@@ -17,7 +17,9 @@ from webrtc_host.errors import RequestError
 from webrtc_host.seams import ChannelState
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.channel_seams import SessionLog
-from webrtc_host.session.registry import Session, SessionRegistry
+from webrtc_host.session.recorded import RecordedSession
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.session import Session
 from webrtc_host.transcript.coverage_tracker import SERVER_DOWN
 from webrtc_host.transcript.restart import FormerChannel, FormerRecord, FormerSession
 
@@ -45,9 +47,15 @@ class RestoredSession:
 def restore_sessions(
     registry: SessionRegistry, former: FormerRecord, make_log: MakeRestoredLog, now_wall_s: float
 ) -> tuple[RestoredSession, ...]:
-    """Put every former session into the registry; returns those that had not ended."""
+    """Put every former session into the registry; returns those that had not ended.
+
+    Sessions of recordings are left out of the result: their jobs continue them.
+    """
     restored = []
     for session in former.sessions:
+        if session.is_recorded and not session.is_ended:
+            _restore_recorded(registry, session, make_log)
+            continue
         live = _restore_session(registry, session, make_log, now_wall_s)
         if session.is_ended:
             continue
@@ -81,6 +89,28 @@ def _restore_session(
         is_ended=former.is_ended,
     )
     registry.adopt(session, is_current=former.is_current)
+    return session
+
+
+def _restore_recorded(
+    registry: SessionRegistry, former: FormerSession, make_log: MakeRestoredLog
+) -> RecordedSession:
+    """The session of a recording that was being transcribed. No time has passed in it."""
+    session = RecordedSession(
+        former.id,
+        former.name,
+        clock=registry.clock,
+        started_wall=datetime.fromtimestamp(former.t0_wall_ms / 1000, UTC),
+        make_log=lambda session_id, now_ms: make_log(session_id, now_ms, former.head_seq),
+    )
+    registry.adopt(session, is_current=False)
+    for known in former.channels:
+        try:
+            registry.channel(session, known.channel).restore(known)
+        except RequestError as error:
+            logger.warning("session %s: a channel of the record is not restored: %s", session.id, error)
+            continue
+        session.restore(known.end_ms)
     return session
 
 

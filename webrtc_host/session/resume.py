@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webrtc_host.seams import Clock
-from webrtc_host.session.registry import Connection
+from webrtc_host.session.connection import Connection
 
 TOKENS_MAX = 4096
 

@@ -12,12 +12,13 @@ import logging
 from webrtc_host.seams import ChannelState
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Connection, SessionRegistry
+from webrtc_host.session.connection import Connection
+from webrtc_host.session.registry import SessionRegistry
 
 logger = logging.getLogger(__name__)
 
-DOORS = (DoorKind.WHIP, DoorKind.SOCKET)
-"""Not WEBRTC: a page uses its resume token for this."""
+KEEPING = (DoorKind.WEBRTC, DoorKind.PUSH, DoorKind.SIMULATION, DoorKind.JOB)
+"""Connections that keep their channels: a page uses its resume token, and the others end by themselves."""
 CONNECTING_S = 5.0
 """A connection that does not feed after this time counts as dead; a working one needs less than 1 s."""
 
@@ -25,7 +26,7 @@ CONNECTING_S = 5.0
 async def take_over_dead(registry: SessionRegistry, channel: Channel) -> None:
     """Free the channel when the connection that holds it has no signal, or never began to feed."""
     holder = registry.holder_of(channel)
-    if holder is None or holder.door not in DOORS:
+    if holder is None or holder.door in KEEPING:
         return
     if _is_dead(registry, channel, holder):
         logger.info("%s %s is handed over: its connection was dead", channel.session.id, channel.id)

@@ -15,17 +15,19 @@ from webrtc_host.speech.segments import ends_sentence
 from webrtc_host.speech.words import keys_of, mid_sample
 
 EDGE_SAMPLES = 1000 * SAMPLES_PER_MS
-"""Words closer than this to the end of the older interim wait: what follows can still change them."""
+"""Words closer than this to the end of the shorter interim wait: the audio after it can still change them."""
 APART_SAMPLES_MAX = 500 * SAMPLES_PER_MS
 """The same word in two interims starts at most this far apart: both times may be off by 0.2 s."""
 SETTLED_SAMPLES = 1000 * SAMPLES_PER_MS
-"""A difference so long before the end of the safe part: the newer interim stands, if they agree again."""
+"""A difference this long before the newest safe word does not stop the agreement, if the interims agree again
+after it. The words of the newer interim are then used.
+"""
 ALIKE_WORDS_MIN = 3
-"""So many same words in a row behind a difference mean that both interims agree again."""
+"""This many equal words in a row after a difference mean that both interims agree again."""
 LENGTH_SAMPLES_MIN = 1500 * SAMPLES_PER_MS
-"""Shorter agreed text behind the last sentence waits for more: a line of two words is hard to read."""
+"""Agreed text after the last sentence waits until it is this long: a line of two words is hard to read."""
 LOGPROB_MIN = -0.8
-"""An interim that is less sure of itself agrees with nothing."""
+"""An interim with a lower mean log probability is not compared: its words are too uncertain."""
 
 
 class Agreement:
@@ -46,7 +48,7 @@ class Agreement:
         if not has_times(transcript) or transcript.avg_logprob < LOGPROB_MIN:
             self._words = ()
             return []
-        # The rest of a word that the window's start cuts stays out of it, and so agrees with nothing.
+        # A word whose middle lies before the commit point is committed: it has no partner in `words`.
         before = [word for word in self._words if mid_sample(word) >= committed_to]
         safe_to = min(self._end_sample, end_sample) - EDGE_SAMPLES
         self._end_sample = end_sample
@@ -64,19 +66,20 @@ def has_times(transcript: Transcript) -> bool:
 
 
 def _agreed(before: Sequence[Word], words: Sequence[Word], settled_to: int) -> int:
-    """How many first `words` stand.
+    """How many of the first `words` both interims have.
 
-    settled_to: a difference whose words end before this sample may be passed over.
+    settled_to: a difference is skipped when the equal words after it start at or before this sample.
     """
     count = 0
     matcher = SequenceMatcher(None, keys_of(before), keys_of(words), autojunk=False)
-    matched = 0  # words of `before` that have a partner, or were passed over
+    matched = 0  # words of `before` that have a partner, or were skipped
     for block in matcher.get_matching_blocks():
         if not block.size or _are_apart(before[block.a], words[block.b]):
             break
         is_different = block.a > matched or block.b > count
         is_settled = block.size >= ALIKE_WORDS_MIN and words[block.b].start_sample <= settled_to
-        # At the very start stands, now and then, the rest of a word that the window cuts.
+        # A difference before the first equal word is never skipped (`count` is 0): the first word can be the
+        # rest of a word that the start of the window cuts.
         if is_different and not (count and is_settled):
             break
         matched, count = block.a + block.size, block.b + block.size
@@ -84,7 +87,7 @@ def _agreed(before: Sequence[Word], words: Sequence[Word], settled_to: int) -> i
 
 
 def _has_figure(word: Word) -> bool:
-    """Whether more figures may become a part of the word ("4", "4-8"): it is never the last one committed."""
+    """Whether the word has a digit. Such a word is never committed last: more may follow ("4", "4-8")."""
     return any(map(str.isdigit, word.text))
 
 

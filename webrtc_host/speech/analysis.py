@@ -70,6 +70,13 @@ class SpeechAnalysis:
         return self._endpointing.state is State.STOPPING
 
     @property
+    def pause_samples(self) -> int:
+        """The silence since the last speech; 0 during speech."""
+        if self._endpointing.state is State.SPEAKING:
+            return 0
+        return max(0, self.position - self._endpointing.last_speech_sample)
+
+    @property
     def settled_sample(self) -> int:
         """Audio before this sample is in an utterance that was reported, or it is silence for good."""
         return self._endpointing.settled_sample
@@ -116,6 +123,10 @@ class SpeechAnalysis:
     def close_utterance(self, utterance_id: str, end_sample: int) -> list[AnalysisEvent]:
         """End an utterance whose text closes the transmission; see `Endpointing.close`."""
         return self._windows_of(self._endpointing.close(utterance_id, end_sample), self._ring.end_sample)
+
+    def force_end(self) -> list[AnalysisEvent]:
+        """End the utterance now; see `Endpointing.force_end`."""
+        return self._windows_of(self._endpointing.force_end(), self._ring.end_sample)
 
     def flush(self, now_s: float) -> list[AnalysisEvent]:
         """End of the channel: complete the last frame, then end the utterance."""

@@ -60,6 +60,7 @@ class Rule(StrEnum):
     NO_PACKETS = "no_packets"  # no audio arrives any more
     CHANNEL_CLOSED = "channel_closed"
     CLOSING_WORD = "closing_word"  # its text ends with a word that closes a transmission
+    FORCED = "forced"  # the sender asked for the text so far
 
 
 STALL_FACTOR = 3
@@ -224,6 +225,10 @@ class Endpointing:
 
     def flush(self) -> list[SpeechEvent]:
         return self._cut(Rule.CHANNEL_CLOSED)
+
+    def force_end(self) -> list[SpeechEvent]:
+        """End the utterance, because its sender asks for the text so far."""
+        return self._cut(Rule.FORCED)
 
     def _frame(self, value: float, at: int) -> list[SpeechEvent]:
         end = at + FRAME_SAMPLES

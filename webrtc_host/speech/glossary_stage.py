@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from webrtc_host.glossary import dictionary
-from webrtc_host.glossary.correct import correct
+from webrtc_host.glossary.correct import carried, correct
 from webrtc_host.glossary.entries import Snapshot
 from webrtc_host.glossary.index import Index, Scope, scope_of
 from webrtc_host.glossary.store import Glossary
@@ -50,7 +50,7 @@ class GlossaryStage:
             final,
             text=found.text,
             words=found.words,
-            edits=(*final.edits, *found.edits),
+            edits=(*carried(final.edits, found.edits), *found.edits),
             glossary_version=index.version,
         )
 

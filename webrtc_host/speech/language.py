@@ -1,7 +1,7 @@
 """The language of a channel: given, or detected in the first seconds of speech and then fixed.
 
 Pure. Whisper's guess on one second of speech is not reliable. So `auto` stays open until enough speech was
-decoded with confidence in one language. Invariant: a fixed language never changes.
+decoded with confidence in one language. Invariant: a fixed language changes only when the sender asks.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ class LanguageLock:
     @property
     def is_locked(self) -> bool:
         return self._language != AUTO
+
+    def choose(self, language: str) -> None:
+        """The sender names another language, or `auto`: then detection begins again."""
+        self._language = language
+        self._samples.clear()
 
     def feed(self, transcript: Transcript, start_sample: int, end_sample: int) -> bool:
         """Take the result for [start_sample, end_sample). True when it fixes the language.

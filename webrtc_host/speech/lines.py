@@ -44,7 +44,7 @@ def write_final(
             raw=final.raw,
             language=final.language,
             conf=final.conf,
-            words=tuple(_timed(word) for word in final.words),
+            words=tuple(timed(word) for word in final.words),
             edits=final.edits,
             glossary_version=final.glossary_version,
         )
@@ -175,5 +175,6 @@ def _log_failure(stage: TextStage, error: Exception) -> None:
     logger.error("the text stage %s failed; its finals keep the text they had", stage, exc_info=error)
 
 
-def _timed(word: Word) -> TimedWord:
+def timed(word: Word) -> TimedWord:
+    """A word of the engine as events have it."""
     return TimedWord(word.text, ms_of(word.start_sample), ms_of(word.end_sample), round(word.probability, 3))

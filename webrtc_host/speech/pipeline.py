@@ -133,6 +133,14 @@ class ChannelPipeline:
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
         self._closing: asyncio.Task[None] | None = None
+        self._fed_to = 0  # end of the newest block
+        self._force_at: int | None = None  # end the utterance when the audio before it is analysed
+        self._forced = asyncio.Event()
+
+    @property
+    def pause_ms(self) -> int:
+        """The silence since the last speech, in the audio that was analysed; 0 during speech."""
+        return ms_of(self._analysis.pause_samples)
 
     @property
     def state(self) -> ChannelState:
@@ -148,11 +156,31 @@ class ChannelPipeline:
             self._intake.refuse(block)  # the pipeline has ended
             self._note(block.start_sample, block.end_sample, CoverageState.FAILED, STOPPED)
         else:
+            self._fed_to = block.end_sample
             self._intake.put(block)
 
     async def wait_for_space(self) -> None:
         """For sources faster than real time (files): wait while more than half of the queue is used."""
         await self._intake.wait_for_space()
+
+    async def force_end(self) -> None:
+        """End the utterance after the audio fed so far, and wait up to close_timeout_ms for its finals."""
+        if self._is_closing or self._task is None or self._task.done():
+            return
+        self._force_at = self._fed_to
+        self._forced.clear()
+        self._intake.wake()
+        timeout_s = self._config.pipeline.close_timeout_ms / 1000
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._forced.wait()
+        except TimeoutError:
+            logger.warning("channel %s: the utterance was not ended in %g s", self._channel_id, timeout_s)
+        await self._requests.wait_for_finals(timeout_s)
+
+    def set_language(self, language: str) -> None:
+        """Change the language of the channel, as its sender asks: a code, or `auto` to detect it again."""
+        self._language.choose(language)
 
     async def close(self) -> None:
         """Process the queue, end the utterance, and wait up to close_timeout_ms for the last results.
@@ -200,6 +228,7 @@ class ChannelPipeline:
                 found = await loop.run_in_executor(self._executor, self._analysis.flush, self._clock())
             self._handle(found)
             self._note_silence(self._analysis.position)
+            self._forced.set()
         except Exception:
             logger.exception("channel %s: the speech pipeline failed", self._channel_id)
             message = f"speech on {self._channel_id} stopped; the server's log has the details"
@@ -220,8 +249,17 @@ class ChannelPipeline:
             self._handle(self._analysis.on_tick(self._clock()))
         if self._closing_word is not None:
             self._close_utterance(*self._closing_word)
+        self._end_if_forced()
         self._note_silence(self._analysis.settled_sample)
         self._update_state()
+
+    def _end_if_forced(self) -> None:
+        """End the utterance when its sender has asked for it, and the audio sent before is analysed."""
+        at = self._force_at
+        if at is not None and (self._analysis.position >= at or not self._intake):
+            self._force_at = None
+            self._handle(self._analysis.force_end())
+            self._forced.set()
 
     @contextmanager
     def _analysing(self) -> Iterator[None]:

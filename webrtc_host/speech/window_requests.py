@@ -232,11 +232,15 @@ class WindowRequests:
         task.add_done_callback(self._on_task_done)
         return task
 
-    async def close(self, timeout_s: float) -> None:
-        """Wait for the finals. Windows without a result then fail; each final writes `window.failed`."""
+    async def wait_for_finals(self, timeout_s: float) -> None:
+        """Wait until every final that was sent before this call has a result, at most `timeout_s`."""
         finals = [task for task, sent in self._sent.items() if sent.is_final]
         if finals:
             await asyncio.wait(finals, timeout=timeout_s)
+
+    async def close(self, timeout_s: float) -> None:
+        """Wait for the finals. Windows without a result then fail; each final writes `window.failed`."""
+        await self.wait_for_finals(timeout_s)
         unanswered = dict(self._sent)
         self._sent.clear()
         for task in unanswered:

@@ -76,6 +76,7 @@ _RANK = {
     CoverageState.CLOSED: 0,
     CoverageState.SILENCE: 1,
     CoverageState.TRANSCRIBED: 2,
+    CoverageState.REDACTED: 3,
 }
 """A repair replaces states of a lower rank, and among rank 0 also its own rank: text is never lost again."""
 

@@ -136,15 +136,7 @@ class CoverageTracker:
     def _report(self, runs: Iterable[CoverageRun]) -> None:
         for run in runs:
             self._book.events += 1
-            self._sink.emit(
-                CoverageChanged(
-                    channel=self._channel_id,
-                    from_ms=run.from_ms,
-                    to_ms=run.to_ms,
-                    state=run.state,
-                    reason=run.reason,
-                )
-            )
+            report_run(self._sink, self._channel_id, run)
             self._count()
             if self._book.is_checking:
                 self._check()
@@ -160,6 +152,15 @@ class CoverageTracker:
         for violation in self._coverage.violations():
             self._book.violations += 1
             logger.error("the coverage of channel %s breaks a rule: %s", self._channel_id, violation)
+
+
+def report_run(sink: EventSink, channel_id: str, run: CoverageRun) -> None:
+    """Write one `coverage` event. For a channel that has no tracker any more, as its session has ended."""
+    sink.emit(
+        CoverageChanged(
+            channel=channel_id, from_ms=run.from_ms, to_ms=run.to_ms, state=run.state, reason=run.reason
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

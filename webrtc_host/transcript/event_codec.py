@@ -15,8 +15,16 @@ from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from webrtc_host.events import EVENT_CLASSES, Edit, Event, TimedWord
-from webrtc_host.seams import ChannelState, CoverageState, EventType, Source
+from webrtc_host.events import EVENT_CLASSES, Edit, Event, Talker, TimedWord
+from webrtc_host.seams import (
+    AlertCause,
+    AlertLevel,
+    ChannelState,
+    CoverageState,
+    EventType,
+    Mark,
+    Source,
+)
 from webrtc_host.transcript.timecode import timecode
 
 WIRE_VERSION = 1
@@ -174,6 +182,19 @@ def _edits_of_wire(edits: Any) -> tuple[Edit, ...]:
     )
 
 
+def _talkers_to_wire(talkers: tuple[Talker, ...]) -> list[dict[str, Any]] | None:
+    """An empty list is left out: most audio is from no radio system."""
+    return [
+        {"id": talker.id, "start_ms": talker.start_ms}
+        | ({} if talker.label is None else {"label": talker.label})
+        for talker in talkers
+    ] or None
+
+
+def _talkers_of_wire(talkers: Any) -> tuple[Talker, ...]:
+    return tuple(Talker(talker["id"], talker["start_ms"], talker.get("label")) for talker in talkers)
+
+
 def _flag_to_wire(flag: bool) -> bool | None:
     """A flag that is not set is left out."""
     return flag or None
@@ -190,16 +211,24 @@ def _state_of_wire(kind: EventType) -> Callable[[str], ChannelState | CoverageSt
 _TO_WIRE: dict[str, Callable[[Any], Any]] = {
     "words": _words_to_wire,
     "edits": _edits_to_wire,
+    "talkers": _talkers_to_wire,
     "t0_wall": iso_ms,
     "is_current": _flag_to_wire,
+    "is_provisional": _flag_to_wire,
 }
 """How a field is written whose value is not written as it is."""
 _OF_WIRE: dict[str, Callable[[Any], Any]] = {
     "words": _words_of_wire,
     "edits": _edits_of_wire,
+    "talkers": _talkers_of_wire,
     "t0_wall": _moment,
     "glossary": tuple,
+    "cites": tuple,
+    "segments": tuple,
+    "mark": Mark,
     "source": Source,
+    "level": AlertLevel,
+    "cause": AlertCause,
 }
 
 

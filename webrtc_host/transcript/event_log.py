@@ -23,6 +23,7 @@ from typing import NamedTuple, Protocol
 from webrtc_host.events import ErrorReported, Event, SegmentFinal, SegmentInterim
 from webrtc_host.seams import EventType
 from webrtc_host.transcript.event_codec import Envelope, decode, encode, mark_not_durable
+from webrtc_host.transcript.redaction import Removed
 
 INTERIMS_PENDING_MAX = 1000
 """Interims that may wait behind stored events that are being saved. Saving takes milliseconds, or `degrade`
@@ -272,6 +273,14 @@ class EventLog:
                 if len(found) == limit:
                     break
         return found
+
+    def redact(self, removed: Removed) -> None:
+        """Remove the words of a redaction from the held events, after the record has done so."""
+        for held in (self._held, self._unmarked):
+            for seq, event in held.items():
+                data = removed.redacted(event.data)
+                if data is not None:
+                    held[seq] = replace(event, data=data)
 
     def statistics(self) -> LogStatistics:
         return LogStatistics(len(self._held), self._capacity, self.first_seq - 1, self.head_seq)

@@ -23,6 +23,7 @@ from host_stt_common.names import one_line
 from webrtc_host.transcript import records
 from webrtc_host.transcript.export_formats import Clock, Format, Times, Writer, coverage_csv
 from webrtc_host.transcript.export_lines import Line
+from webrtc_host.transcript.line_rows import Extras, extras_of
 from webrtc_host.transcript.records import Span
 from webrtc_host.transcript.revisions import with_revision
 from webrtc_host.transcript.store import Store
@@ -106,9 +107,9 @@ class Exporter:
     async def _pages(self, span: Span) -> AsyncIterator[list[Line]]:
         after = (-1, 0)
         while True:
-            rows = await self._store.read(partial(_page, span=span, after=after))
+            rows, extras = await self._store.read(partial(_page, span=span, after=after))
             if rows:
-                yield [_line(row) for row in rows]
+                yield [_line(row, extras.get(row.id, records.NO_EXTRAS)) for row in rows]
                 after = (rows[-1].start_ms, rows[-1].seq)
             if len(rows) < PAGE_LINES:
                 return
@@ -172,11 +173,14 @@ class _Sink(io.RawIOBase):
         return taken
 
 
-def _page(connection: Connection, *, span: Span, after: tuple[int, int]) -> records.Rows:
-    return records.line_page(connection, span, after, PAGE_LINES)
+def _page(
+    connection: Connection, *, span: Span, after: tuple[int, int]
+) -> tuple[records.Rows, dict[str, Extras]]:
+    rows = records.line_page(connection, span, after, PAGE_LINES)
+    return rows, extras_of(connection, [row.id for row in rows])
 
 
-def _line(row: Row[Any]) -> Line:
+def _line(row: Row[Any], extras: Extras) -> Line:
     return Line(
         channel=row.channel,
         label=row.label or row.channel,
@@ -187,6 +191,9 @@ def _line(row: Row[Any]) -> Line:
         raw=row.raw,
         language=row.language or "",
         conf=row.conf,
-        event=with_revision(row.data, row.revised_data),
+        event=with_revision(row.data, row.revised_data, extras.fields()),
         utterance=row.utterance,
+        revised_by="" if row.revised_data is None else str(json.loads(row.revised_data).get("by", "")),
+        marks=extras.marks,
+        notes=tuple(f"{note['by']}: {note['note']}" for note in extras.notes),
     )

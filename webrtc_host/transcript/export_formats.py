@@ -128,7 +128,9 @@ class Writer:
             times.text(line.end_ms),
         ]
         row += [str(line.start_ms), str(line.end_ms), neutral(one_line(line.language)), confidence]
-        return _csv([[*row, neutral(line.plain), neutral(one_line(line.raw)), line.segment]])
+        row += [neutral(line.plain), neutral(one_line(line.raw)), line.segment]
+        notes = " | ".join(one_line(note) for note in line.notes)
+        return _csv([[*row, neutral(one_line(line.revised_by)), " ".join(line.marks), neutral(notes)]])
 
     def _jsonl(self, line: Line) -> str:
         if self._times.clock is Clock.SESSION:
@@ -158,7 +160,7 @@ _HELD: dict[Format, type[Paragraphs | Cues]] = {
 
 CSV_COLUMNS = [
     *("channel", "label", "start", "end", "start_ms", "end_ms"),
-    *("language", "confidence", "text", "raw", "segment"),
+    *("language", "confidence", "text", "raw", "segment", "revised_by", "marks", "notes"),
 ]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

@@ -35,6 +35,9 @@ class Line:
     conf: float | None = None
     event: str = ""  # its JSON, as watchers got it, with its revision
     utterance: str = ""
+    revised_by: str = ""  # who corrected the line last; empty: the text was not corrected
+    marks: tuple[str, ...] = ()  # star, report
+    notes: tuple[str, ...] = ()  # "name: note" each
 
     @property
     def plain(self) -> str:

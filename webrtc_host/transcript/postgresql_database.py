@@ -9,6 +9,7 @@ from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from host_stt_common.extras import install_command
 from webrtc_host.errors import ConfigError
 from webrtc_host.transcript.engines import Database, make_engine, on_connect, plain
 from webrtc_host.transcript.schema_upgrade import migrate, refuse_newer
@@ -35,7 +36,8 @@ def open_postgresql(url: str, readers_max: int) -> Database:
         database = _postgresql_engines(parsed, readers_max)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(
-            "store.url names PostgreSQL, whose driver is not installed; pip install 'host-stt[postgres]'."
+            "store.url names PostgreSQL, whose driver is not installed; install it with: "
+            + install_command("postgres")
         ) from error
     try:
         with database.writer.connect() as connection:

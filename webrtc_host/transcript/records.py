@@ -13,10 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
+from webrtc_host.transcript import rooms
+from webrtc_host.transcript.line_rows import Extras, extras_of
 from webrtc_host.transcript.revisions import with_revision
-from webrtc_host.transcript.schema import audit, channels, coverage, events, segments, sessions
+from webrtc_host.transcript.schema import audit, channels, coverage, events, jobs, segments, sessions
 
 Rows = Sequence[Row[Any]]
+NO_EXTRAS = Extras()
 
 revisions = events.alias("revisions")
 """The `segment.revised` events, joined to the finals that they revise."""
@@ -83,9 +86,9 @@ def channels_of(connection: Connection, session_ids: Iterable[str]) -> dict[str,
 
 
 def segment_page(connection: Connection, span: Span, after_seq: int, limit: int) -> list[tuple[int, str]]:
-    """Finals in the order of their events: (seq, the JSON that watchers got, with its revision)."""
+    """Finals in the order of their events: (seq, JSON with the newest text, marks and notes)."""
     query = (
-        select(segments.c.seq, events.c.data, revisions.c.data.label("revised_data"))
+        select(segments.c.seq, segments.c.id, events.c.data, revisions.c.data.label("revised_data"))
         .join_from(
             segments, events, and_(events.c.session == segments.c.session, events.c.seq == segments.c.seq)
         )
@@ -94,8 +97,12 @@ def segment_page(connection: Connection, span: Span, after_seq: int, limit: int)
         .order_by(segments.c.seq)
         .limit(limit)
     )
-    found = connection.execute(_within(query, span))
-    return [(row.seq, with_revision(row.data, row.revised_data)) for row in found]
+    found = connection.execute(_within(query, span)).all()
+    extras = extras_of(connection, [row.id for row in found])
+    return [
+        (row.seq, with_revision(row.data, row.revised_data, extras.get(row.id, NO_EXTRAS).fields()))
+        for row in found
+    ]
 
 
 def newest_segments(connection: Connection, span: Span, limit: int) -> Rows:
@@ -245,7 +252,12 @@ def find_segment(connection: Connection, segment: str) -> SegmentLocation | None
 
 
 def remove(connection: Connection, session_id: str) -> bool:
-    """Delete the session with all of its rows; audit lines stay. False: there is no such session."""
+    """Delete the session with all of its rows; audit lines stay. False: there is no such session.
+
+    A job of the session stays, without what was made from the text.
+    """
+    rooms.forget_text(connection, session_id)
+    connection.execute(update(jobs).where(jobs.c.session == session_id).values(results="{}"))
     done = connection.execute(delete(sessions).where(sessions.c.id == session_id))
     return done.rowcount > 0
 

@@ -68,6 +68,7 @@ class FormerSession:
     head_seq: int
     alive_ms: int  # session time at which the server was last known to run
     channels: tuple[FormerChannel, ...]
+    is_recorded: bool = False  # it is the text of a recording, so its timeline is not that of the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,9 @@ def _sessions(connection: Connection, most: int) -> list[FormerSession]:
     found = sorted(connection.execute(newest).all(), key=lambda row: row.t0_wall_ms)
     live = [row.id for row in found if row.ended_wall_ms is None]
     channels = _channels(connection, live)
+    of_jobs = set(
+        connection.execute(select(schema.jobs.c.session).where(schema.jobs.c.session.in_(live))).scalars()
+    )
     return [
         FormerSession(
             id=row.id,
@@ -114,6 +118,7 @@ def _sessions(connection: Connection, most: int) -> list[FormerSession]:
             head_seq=row.head_seq,
             alive_ms=row.alive_ms,
             channels=tuple(channels[row.id]),
+            is_recorded=row.id in of_jobs,
         )
         for row in found
     ]

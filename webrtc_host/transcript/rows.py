@@ -10,29 +10,32 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Table, bindparam, case, delete, or_, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from webrtc_host.events import (
+    AlertEvent,
     ChannelClosed,
     ChannelOpened,
-    CoverageChanged,
     Event,
+    NoteAdded,
+    RangeRedacted,
     SegmentFinal,
+    SegmentMarked,
     SegmentRevised,
     SessionEnded,
     SessionStarted,
 )
-from webrtc_host.transcript import schema
+from webrtc_host.transcript import alerts, coverage_rows, line_rows, redaction_rows, schema
 from webrtc_host.transcript.event_codec import Envelope, encode_edits, encode_json, encode_words, wall_ms
 from webrtc_host.transcript.event_log import LoggedEvent
+from webrtc_host.transcript.insert_new import insert_new
 from webrtc_host.transcript.meta import get_meta, put_meta
-from webrtc_host.transcript.runs import Run, apply_runs
 from webrtc_host.transcript.schema import insert_of
+from webrtc_host.transcript.storable import storable
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,8 @@ class NewTexts:
     revised: list[Row] = field(default_factory=list)
 
 
+OF_EARLIER_LINES = (SegmentRevised, SegmentMarked, NoteAdded, AlertEvent)
+"""Events that name the id of an earlier final, so they give out none."""
 Marks = dict[str, int]
 """Values of `meta` that the writer has in memory; emptied when a transaction fails."""
 
@@ -99,9 +104,10 @@ def note_alive(connection: Connection, wall_ms: int) -> None:
 
 
 def forget_events(connection: Connection, session: str, up_to_seq: int) -> None:
-    """Delete a session's oldest events, and the finals among them."""
-    for table in (schema.events, schema.segments):
+    """Delete a session's oldest events, and the finals, marks, notes and finished alerts among them."""
+    for table in (schema.events, schema.segments, schema.marks, schema.notes):
         connection.execute(delete(table).where(table.c.session == session, table.c.seq <= up_to_seq))
+    alerts.forget(connection, session, up_to_seq)
 
 
 def _insert(connection: Connection, events: list[LoggedEvent], marks: Marks) -> NewTexts:
@@ -109,31 +115,37 @@ def _insert(connection: Connection, events: list[LoggedEvent], marks: Marks) -> 
     for envelope in envelopes:
         if isinstance(envelope.event, SessionStarted):
             _session_started(connection, envelope, envelope.event)
-    _add(connection, schema.events, [_event_row(event) for event in events])
+    insert_new(connection, schema.events, [_event_row(event) for event in events])
     finals = [_segment_row(one, one.event) for one in envelopes if isinstance(one.event, SegmentFinal)]
-    _add(connection, schema.segments, finals)
+    insert_new(connection, schema.segments, finals)
     revised: list[Row] = []
     for envelope in envelopes:
         match envelope.event:
             case SegmentRevised() as event:
                 revised += _segment_revised(connection, envelope, event)
+            case SegmentMarked() as event:
+                line_rows.segment_marked(connection, envelope, event)
+            case NoteAdded() as event:
+                line_rows.note_added(connection, envelope, event)
+            case RangeRedacted() as event:
+                revised += redaction_rows.range_redacted(connection, envelope, event)
             case SessionEnded():
                 _session_ended(connection, envelope)
             case ChannelOpened() as event:
                 _channel_opened(connection, envelope, event)
             case ChannelClosed() as event:
                 _channel_closed(connection, envelope, event)
-    _apply_coverage(connection, envelopes)
+    coverage_rows.apply(connection, envelopes)
+    alerts.apply(connection, envelopes)
     _raise_heads(connection, events)
-    # A revision names the id of an earlier final, so it gives out none.
-    _raise_ids(connection, [e.event for e in envelopes if not isinstance(e.event, SegmentRevised)], marks)
+    _raise_ids(connection, [e.event for e in envelopes if not isinstance(e.event, OF_EARLIER_LINES)], marks)
     return NewTexts(finals, revised)
 
 
 def _insert_alone(connection: Connection, event: LoggedEvent) -> bool:
     try:
         with connection.begin_nested():
-            _add(connection, schema.events, [_event_row(event)])
+            insert_new(connection, schema.events, [_event_row(event)])
             _raise_heads(connection, [event])
         return True
     except Exception as error:
@@ -163,8 +175,8 @@ def _segment_row(envelope: Envelope, final: SegmentFinal) -> Row:
         "start_ms": final.start_ms,
         "end_ms": final.end_ms,
         "wall_ms": envelope.wall_ms,
-        "text": _storable(final.text),
-        "raw": _storable(final.text if final.raw is None else final.raw),
+        "text": storable(final.text),
+        "raw": storable(final.text if final.raw is None else final.raw),
         "language": final.language,
         "conf": final.conf,
         "words": encode_words(final.words).decode(),
@@ -181,7 +193,7 @@ def _segment_revised(connection: Connection, envelope: Envelope, revised: Segmen
     """
     table = schema.segments
     values: dict[str, Any] = {
-        "text": _storable(revised.text),
+        "text": storable(revised.text),
         "edits": encode_edits(revised.edits).decode(),
         "revision": revised.revision,
         "revised_seq": envelope.seq,
@@ -190,7 +202,8 @@ def _segment_revised(connection: Connection, envelope: Envelope, revised: Segmen
         values["glossary_version"] = revised.glossary_version
     of_segment = (table.c.id == revised.segment, table.c.session == envelope.session)
     is_newer = or_(table.c.revision.is_(None), table.c.revision < revised.revision)
-    if not connection.execute(update(table).where(*of_segment, is_newer).values(**values)).rowcount:
+    is_there = table.c.redacted_seq.is_(None)
+    if not connection.execute(update(table).where(*of_segment, is_newer, is_there).values(**values)).rowcount:
         return []
     found = connection.execute(select(table.c.id, table.c.text, table.c.raw).where(*of_segment))
     return [dict(row) for row in found.mappings()]
@@ -199,7 +212,7 @@ def _segment_revised(connection: Connection, envelope: Envelope, revised: Segmen
 def _session_started(connection: Connection, envelope: Envelope, started: SessionStarted) -> None:
     row = {
         "id": envelope.session,
-        "name": _storable(started.name or envelope.session),
+        "name": storable(started.name or envelope.session),
         "t0_wall_ms": wall_ms(started.t0_wall),
         "ended_wall_ms": None,
         "is_current": started.is_current,
@@ -207,7 +220,7 @@ def _session_started(connection: Connection, envelope: Envelope, started: Sessio
         "head_seq": 0,
         "alive_ms": 0,
     }
-    _add(connection, schema.sessions, [row])
+    insert_new(connection, schema.sessions, [row])
 
 
 def _session_ended(connection: Connection, envelope: Envelope) -> None:
@@ -220,8 +233,8 @@ def _channel_opened(connection: Connection, envelope: Envelope, opened: ChannelO
     row = {
         "session": envelope.session,
         "channel": opened.channel,
-        "label": _storable(opened.label or opened.channel),
-        "language": _storable(opened.language or "auto"),
+        "label": storable(opened.label or opened.channel),
+        "language": storable(opened.language or "auto"),
         "first_opened_ms": opened.start_ms,
         "is_held": False,
         "glossary": None if opened.glossary is None else encode_json(opened.glossary).decode(),
@@ -237,7 +250,7 @@ def _channel_opened(connection: Connection, envelope: Envelope, opened: ChannelO
         "closed_ms": None,
         "reason": None,
     }
-    _add(connection, schema.feeds, [feed])
+    insert_new(connection, schema.feeds, [feed])
 
 
 def _channel_closed(connection: Connection, envelope: Envelope, closed: ChannelClosed) -> None:
@@ -251,50 +264,8 @@ def _channel_closed(connection: Connection, envelope: Envelope, closed: ChannelC
             feeds.c.opened_seq < envelope.seq,
             feeds.c.closed_ms.is_(None),
         )
-        .values(closed_ms=closed.end_ms, reason=_storable(closed.reason))
+        .values(closed_ms=closed.end_ms, reason=storable(closed.reason))
     )
-
-
-def _apply_coverage(connection: Connection, envelopes: Iterable[Envelope]) -> None:
-    """Apply the coverage events to the stored runs of each channel, in their order."""
-    by_channel: dict[tuple[str, str], list[Run]] = {}
-    for envelope in envelopes:
-        event = envelope.event
-        if isinstance(event, CoverageChanged) and event.from_ms < event.to_ms:
-            run = Run(event.from_ms, event.to_ms, event.state.value, event.reason)
-            by_channel.setdefault((envelope.session, event.channel), []).append(run)
-    table = schema.coverage
-    for (session, channel), newer in by_channel.items():
-        from_ms, to_ms = min(run.from_ms for run in newer), max(run.to_ms for run in newer)
-        # Neighbours too (<= and >=): they may become one run together with the new ones.
-        touched = (
-            table.c.session == session,
-            table.c.channel == channel,
-            table.c.from_ms <= to_ms,
-            table.c.to_ms >= from_ms,
-        )
-        found = connection.execute(select(table).where(*touched).order_by(table.c.from_ms)).all()
-        before = [Run(row.from_ms, row.to_ms, row.state, row.reason) for row in found]
-        after = apply_runs(before, newer)
-        removed = [run.from_ms for run in before if run not in after]
-        if removed:
-            connection.execute(delete(table).where(*touched[:2], table.c.from_ms.in_(removed)))
-        _add(
-            connection,
-            table,
-            [_coverage_row(session, channel, run) for run in after if run not in before],
-        )
-
-
-def _coverage_row(session: str, channel: str, run: Run) -> Row:
-    return {
-        "session": session,
-        "channel": channel,
-        "from_ms": run.from_ms,
-        "to_ms": run.to_ms,
-        "state": run.state,
-        "reason": run.reason,
-    }
 
 
 def _raise_heads(connection: Connection, events: list[LoggedEvent]) -> None:
@@ -320,22 +291,6 @@ def number_of(name: object) -> int:
     """52 for `g_52`; 0 for any other value."""
     digits = name.partition("_")[2] if isinstance(name, str) else ""
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else 0
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL accepts every character except NUL. A lone surrogate becomes `?`, as on the wire."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
-
-
-def _add(connection: Connection, table: Table, rows: list[Row]) -> None:
-    """Insert the rows that are not there yet."""
-    if rows:
-        connection.execute(_insert_new(connection.dialect.name, table), rows)
-
-
-@functools.cache
-def _insert_new(dialect: str, table: Table) -> Any:
-    return insert_of(dialect, table).on_conflict_do_nothing()
 
 
 @functools.cache

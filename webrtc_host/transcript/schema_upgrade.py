@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -19,21 +20,26 @@ logger = logging.getLogger(__name__)
 
 def known_revisions() -> list[str]:
     """The revisions of the schema that this version knows, oldest first."""
-    scripts = ScriptDirectory.from_config(_alembic())
-    return [script.revision for script in reversed(list(scripts.walk_revisions()))]
+    return [script.revision for script in reversed(list(_scripts().walk_revisions()))]
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
     """Run the migrations that are missing up to `revision`, within the caller's transaction."""
     config = _alembic()
     config.attributes["connection"] = connection
-    scripts = ScriptDirectory.from_config(config)
+    scripts = _scripts()
 
     def steps(current: Any, _: Any) -> Any:
         return scripts._upgrade_revs(revision, current)
 
     with EnvironmentContext(config, scripts, fn=steps, destination_rev=revision):
         scripts.run_env()
+
+
+@functools.cache
+def _scripts() -> ScriptDirectory:
+    # Once per process: Alembic executes the source of every migration to find their order.
+    return ScriptDirectory.from_config(_alembic())
 
 
 def _alembic() -> Config:

@@ -10,13 +10,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
 from webrtc_host.errors import StoreError
+from webrtc_host.transcript.line_rows import Extras, extras_of
 from webrtc_host.transcript.search_text import Phrase, phrases
 from webrtc_host.transcript.search_writer import SearchWriter, index_step, make_index
 from webrtc_host.transcript.store import Store
@@ -33,6 +34,7 @@ class TextSearch:
 
     words: str
     session: str | None = None
+    room: str | None = None
     channels: frozenset[str] | None = None
     from_wall_ms: int | None = None
     to_wall_ms: int | None = None
@@ -41,6 +43,7 @@ class TextSearch:
     term: str | None = None  # a glossary term that the text was corrected to
     conf_min: float | None = None
     language: str | None = None
+    marked: frozenset[str] = frozenset()  # of `MARKED`: lines that have each of them
     before: int | None = None
     limit: int = 50
 
@@ -63,6 +66,9 @@ class Hit:
     raw: str
     language: str | None
     conf: float | None
+    revision: int  # 0: the text was not corrected
+    is_redacted: bool
+    extras: Extras = Extras()
 
 
 class SearchIndex:
@@ -97,16 +103,24 @@ class SearchIndex:
             await asyncio.wait((self._catching_up,))
 
     async def find(self, query: TextSearch) -> list[Hit]:
-        """Find finals, newest first; one more than `limit` when there are more. No words: no results.
+        """Find finals, newest first; one more than `limit` when there are more.
+
+        No words: the lines with the marks of the query, or no results when it names no marks.
 
         Raises StoreError and Overloaded.
         """
         if not self._writer.is_ready:
             raise StoreError("texts cannot be searched yet: the search index is being made")
         wanted = phrases(query.words)
-        if not wanted:
+        if not wanted and not query.marked:
             return []
         return await self._store.read(partial(_find, query=query, wanted=wanted))
+
+    async def among(self, query: TextSearch, segments: Sequence[str]) -> list[Hit]:
+        """Those of these finals that the filters of the query let through; its words do not matter."""
+        if not segments:
+            return []
+        return await self._store.read(partial(_find, query=query, wanted=(), among=segments))
 
     async def _catch_up(self) -> None:
         """Index everything; while the record cannot be written, try again after a while."""
@@ -147,10 +161,16 @@ _FROM = {
         "WHERE search.tokens @@ CAST(:match AS tsquery) {filters} ORDER BY search.number DESC LIMIT :limit"
     ),
 }
+_MARKED_FROM = (
+    "SELECT CAST(substr(segments.id, 3) AS BIGINT) AS number, {columns} FROM segments {joins} "
+    "WHERE 1 = 1 {filters} ORDER BY number DESC LIMIT :limit"
+)
+"""A search without words, in both databases."""
 _COLUMNS = (
     "segments.id AS segment, segments.session, sessions.name AS session_name, sessions.t0_wall_ms, "
     "segments.channel, coalesce(channels.label, segments.channel) AS label, segments.seq, "
-    "segments.start_ms, segments.end_ms, segments.text, segments.raw, segments.language, segments.conf"
+    "segments.start_ms, segments.end_ms, segments.text, segments.raw, segments.language, segments.conf, "
+    "coalesce(segments.revision, 0) AS revision, segments.redacted_seq IS NOT NULL AS is_redacted"
 )
 _JOINS = (
     "JOIN sessions ON sessions.id = segments.session "
@@ -158,6 +178,15 @@ _JOINS = (
 )
 _FILTERS = {
     "session": "segments.session = :session",
+    "room": (
+        "EXISTS (SELECT 1 FROM room_members LEFT JOIN jobs "
+        "ON room_members.kind = 'job' AND jobs.id = room_members.id "
+        "WHERE room_members.room = :room "
+        "AND coalesce(room_members.session, jobs.session) = segments.session "
+        "AND (room_members.channel IS NULL OR room_members.channel = segments.channel) "
+        "AND segments.end_ms > coalesce(room_members.from_ms, 0) "
+        "AND (room_members.to_ms IS NULL OR segments.start_ms < room_members.to_ms))"
+    ),
     "from_wall_ms": "sessions.t0_wall_ms + segments.end_ms > :from_wall_ms",
     "to_wall_ms": "sessions.t0_wall_ms + segments.start_ms < :to_wall_ms",
     "from_ms": "segments.end_ms > :from_ms",
@@ -167,33 +196,57 @@ _FILTERS = {
 }
 
 
-def _find(connection: Connection, *, query: TextSearch, wanted: Sequence[Phrase]) -> list[Hit]:
+MARKED = {
+    "star": "segments.id IN (SELECT segment FROM marks WHERE mark = 'star' AND is_set)",
+    "report": "segments.id IN (SELECT segment FROM marks WHERE mark = 'report' AND is_set)",
+    "note": "segments.id IN (SELECT segment FROM notes)",
+}
+"""What people add to lines, and lines can be searched by."""
+
+
+def _find(
+    connection: Connection,
+    *,
+    query: TextSearch,
+    wanted: Sequence[Phrase],
+    among: Sequence[str] | None = None,
+) -> list[Hit]:
+    """among: the only finals that may be hits; None: all."""
     is_sqlite = connection.dialect.name == "sqlite"
-    values: dict[str, Any] = {
-        "match": match_sqlite(wanted) if is_sqlite else match_postgresql(wanted),
-        "limit": min(query.limit, HITS_MAX) + 1,
-    }
-    filters: list[str] = []
+    values: dict[str, Any] = {"limit": min(query.limit, HITS_MAX) + 1 if among is None else len(among)}
+    if wanted:
+        values["match"] = match_sqlite(wanted) if is_sqlite else match_postgresql(wanted)
+    filters = [MARKED[name] for name in sorted(query.marked)]
     for name, condition in _FILTERS.items():
         if (value := getattr(query, name)) is not None:
             filters.append(condition)
             values[name] = value
     if query.before is not None:
-        filters.append("search.rowid < :before" if is_sqlite else "search.number < :before")
+        column = "CAST(substr(segments.id, 3) AS BIGINT)"
+        if wanted:
+            column = "search.rowid" if is_sqlite else "search.number"
+        filters.append(f"{column} < :before")
         values["before"] = query.before
     if query.channels is not None:
         filters.append("segments.channel IN :channels")
         values["channels"] = sorted(query.channels)
+    if among is not None:
+        filters.append("segments.id IN :among")
+        values["among"] = list(among)
     if query.term is not None:
         filters.append("(segments.edits LIKE :edit ESCAPE '\\' OR segments.text LIKE :term ESCAPE '\\')")
         values["edit"] = f'%"term":"{_like(query.term)}"%'
         values["term"] = f"%{_like(query.term)}%"
     wheres = "".join(f" AND {condition}" for condition in filters)
-    form = _FROM[connection.dialect.name]
+    form = _FROM[connection.dialect.name] if wanted else _MARKED_FROM
     statement = text(form.format(columns=_COLUMNS, joins=_JOINS, filters=wheres))
     if query.channels is not None:
         statement = statement.bindparams(bindparam("channels", expanding=True))
-    return [Hit(**row) for row in connection.execute(statement, values).mappings()]
+    if among is not None:
+        statement = statement.bindparams(bindparam("among", expanding=True))
+    found = [Hit(**row) for row in connection.execute(statement, values).mappings()]
+    extras = extras_of(connection, [hit.segment for hit in found])
+    return [replace(hit, extras=extras.get(hit.segment, hit.extras)) for hit in found]
 
 
 def _like(text_of_it: str) -> str:

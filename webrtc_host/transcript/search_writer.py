@@ -75,6 +75,15 @@ def make_index(connection: Connection) -> None:
     put_meta(connection, {INDEX_VERSION: VERSION, INDEX_TO: "0"})
 
 
+def forget_old_words(connection: Connection) -> None:
+    """Remove from SQLite's index the words of texts that are no longer there.
+
+    FTS5 only marks them as removed; they stay on disk until its parts are merged.
+    """
+    if connection.dialect.name == "sqlite" and get_meta(connection, INDEX_VERSION) is not None:
+        connection.execute(text("INSERT INTO search(search) VALUES('optimize')"))
+
+
 _MAKING = {
     "sqlite": (
         "DROP TRIGGER IF EXISTS search_removed",

@@ -9,6 +9,7 @@ import errno
 import logging
 import sqlite3
 import tempfile
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,10 @@ WAL_BYTES_KEPT = 64 * 1024 * 1024
 """A longer WAL file is cut to this length after a checkpoint."""
 PROBE_BYTES = 64 * 1024
 """The first page of a database, the first frames of its WAL, and the index file of the WAL."""
+
+EMPTY_WAL_S = 30.0
+SECURE_DELETE_SINCE = "0006"
+"""The schema of the first version that overwrites what is deleted."""
 
 _BROKEN = ("malformed", "not a database", "file is encrypted", "unsupported file format")
 
@@ -62,16 +67,23 @@ def _sqlite_as_it_is(file: Path, readers_max: int) -> Database:
         "PRAGMA journal_mode=WAL",
         "PRAGMA synchronous=FULL",
         "PRAGMA foreign_keys=ON",
+        # What is deleted or replaced is overwritten with zeros: a redacted text must not stay in free space.
+        "PRAGMA secure_delete=ON",
         f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}",
     )
     control_transactions(writer)
 
+    former: list[str] = []
+
     def copy(revision: str) -> None:
         # The migrations have no way back, so the file is copied first.
         copy_sqlite(file, file.with_name(f"{file.stem}-before-upgrade-from-{revision}{file.suffix}"))
+        former.append(revision)
 
     try:
         migrate(writer, copy)
+        if former and former[0] < SECURE_DELETE_SINCE:
+            _compact(file)
     except BaseException:
         writer.dispose()
         raise
@@ -81,6 +93,18 @@ def _sqlite_as_it_is(file: Path, readers_max: int) -> Database:
     on_connect(readers, "PRAGMA query_only=ON")
     control_transactions(readers, "BEGIN")
     return Database(writer, readers, file)
+
+
+def _compact(file: Path) -> None:
+    """Rewrite a file that was made without `secure_delete`: its free space holds pieces of old pages."""
+    began_s = time.monotonic()
+    try:
+        with closing(sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)) as connection:
+            connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        logger.warning("the record was not rewritten, so redacted text may stay in it: %s", plain(error))
+    else:
+        logger.info("the record was rewritten in %.1f s", time.monotonic() - began_s)
 
 
 def _check_version(file: Path) -> None:
@@ -148,6 +172,22 @@ def copy_sqlite(file: Path, copy: Path) -> None:
         # In one step: it reads one snapshot, and the server's writes neither disturb it nor wait for it. A
         # copy in several steps starts again at every write of another process.
         source.backup(target, pages=-1)
+
+
+def empty_wal(file: Path) -> None:
+    """Write the WAL into the database and cut it to nothing: its old frames hold text that was replaced.
+
+    Waits for readers. Raises sqlite3.OperationalError when one stays for EMPTY_WAL_S.
+    """
+    deadline_s = time.monotonic() + EMPTY_WAL_S
+    with closing(sqlite3.connect(file, timeout=BUSY_S)) as connection:
+        while True:
+            is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not is_busy:
+                return
+            if time.monotonic() > deadline_s:
+                raise sqlite3.OperationalError("another program reads the record all the time")
+            time.sleep(0.05)
 
 
 class DiskFull(ConfigError):

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -27,12 +29,18 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from webrtc_host.errors import Overloaded, StoreError
-from webrtc_host.transcript.database import MEMORY, open_database
-from webrtc_host.transcript.engines import Database
+from webrtc_host.transcript.database import MEMORY, open_database, scrub_database
+from webrtc_host.transcript.engines import Database, plain
 from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.journal import Journal
 from webrtc_host.transcript.sqlite_database import DiskFull
-from webrtc_host.transcript.store_writer import AfterSegments, StoreWriter, WriterConfig, WriterState
+from webrtc_host.transcript.store_writer import (
+    AfterEvents,
+    AfterSegments,
+    StoreWriter,
+    WriterConfig,
+    WriterState,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +62,17 @@ class StoreConfig:
 class Store:
     """One per process: `open` it before the first request, `close` it last."""
 
-    def __init__(self, config: StoreConfig, *, after_segments: AfterSegments | None = None) -> None:
-        """after_segments: called with new and revised texts, in the transaction that saves them."""
+    def __init__(
+        self,
+        config: StoreConfig,
+        *,
+        after_segments: AfterSegments | None = None,
+        after_events: AfterEvents | None = None,
+    ) -> None:
+        """after_segments: called with new and revised texts, in the transaction that saves them.
+
+        after_events: called with all events of a transaction, in it.
+        """
         self._config = config
         self._database: Database | None = None
         self._threads = ThreadPoolExecutor(config.readers_max, thread_name_prefix="record-reader")
@@ -69,6 +86,7 @@ class Store:
             on_saved=self.journal.saved,
             on_state=self.journal.state_changed,
             after_segments=after_segments,
+            after_events=after_events,
         )
 
     async def open(self) -> None:
@@ -91,12 +109,16 @@ class Store:
         logger.info("the record: %s", database.name)
 
     async def close(self) -> None:
-        """Write what waits, as far as the disk allows, and close. A second call does nothing."""
+        """Write what waits, as far as the disk allows, and close. A second call does nothing.
+
+        A read whose caller was cancelled goes on in its thread. It is waited for: a connection that is still
+        in use when the pool is disposed of would never be closed.
+        """
         database, self._database = self._database, None
         if database is None:
             return
         await self.writer.stop()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         await asyncio.to_thread(database.dispose)
 
     @property
@@ -140,8 +162,38 @@ class Store:
         here, and undoes its own changes only. It may run twice, when the transaction could not be committed.
         Raises StoreError while the record cannot be written.
         """
+        return await self.submit(work)
+
+    def submit(self, work: Work[T]) -> asyncio.Future[T]:
+        """Like `write`, but the work is queued when this returns."""
         self.database  # noqa: B018  # raises when it is closed
-        return await asyncio.wrap_future(self.writer.submit(work))
+        return asyncio.wrap_future(self.writer.submit(work))
+
+    def together(self) -> AbstractContextManager[bool]:
+        """For a `with` block without `await`: its events, and the work that it submits, are saved together.
+
+        So after a crash the record has all of them or none. Only a record that is far behind may split them.
+        """
+        return self.writer.together()
+
+    async def scrub(self) -> None:
+        """Remove from the disk what was removed from the tables, as far as the database can do that.
+
+        Raises StoreError when another program keeps the database from doing it.
+        """
+        database = self.database
+        try:
+            await asyncio.to_thread(scrub_database, database)
+        except (DBAPIError, sqlite3.Error) as error:
+            raise StoreError(f"the record cannot be compacted: {plain(error)}") from error
+
+    def older_copies(self) -> list[str]:
+        """Names of copies of the record in the data folder; no change reaches them. Blocking."""
+        file = self.database.file
+        if file is None:
+            return []
+        names = (one.name for one in file.parent.glob(f"{file.stem}*") if one.is_file())
+        return sorted(name for name in names if name not in _files_of(file))
 
     def statistics(self) -> dict[str, float]:
         return {
@@ -149,6 +201,10 @@ class Store:
             "reads_waiting": self._reading,
             "reads_refused": self._refused,
         }
+
+
+def _files_of(file: Path) -> set[str]:
+    return {file.name, *(f"{file.name}-{ending}" for ending in ("wal", "shm", "journal"))}
 
 
 def _read(database: Database, work: Work[T]) -> T:

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 AfterSegments = Callable[[Connection, rows.NewTexts], None]
+AfterEvents = Callable[[Connection, list[LoggedEvent]], None]
 
 DELETE_EVERY = 100
 PROBE_MAX = 100
@@ -106,14 +108,16 @@ class StoreWriter:
         on_saved: Callable[[list[LoggedEvent]], None],
         on_state: Callable[[WriterState], None],
         after_segments: AfterSegments | None = None,
+        after_events: AfterEvents | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """on_saved is called for each committed group, on_state for each change, both in the event loop.
 
-        after_segments: called with new and revised texts, in the transaction that writes them.
+        after_segments: called with new and revised texts, in the transaction that writes them. after_events:
+        called with all events that a transaction writes, also in it.
         """
         self._on_saved, self._on_state = on_saved, on_state
-        self._after_segments = after_segments
+        self._after_segments, self._after_events = after_segments, after_events
         self.state = WriterState()
         self._config = config
         self._clock = clock
@@ -177,6 +181,13 @@ class StoreWriter:
             self._work_waiting += 1
             self._changed.notify()
         return job.future
+
+    def together(self) -> AbstractContextManager[bool]:
+        """Everything that is queued inside the `with` block is taken by the thread at once.
+
+        It is one transaction, unless more than `group_max` items wait (the record is far behind).
+        """
+        return self._changed
 
     def statistics(self) -> dict[str, float]:
         totals = self._totals
@@ -262,6 +273,8 @@ class StoreWriter:
         self._totals.given_up += refused
         if self._after_segments is not None and (new.finals or new.revised):
             self._after_segments(connection, new)
+        if self._after_events is not None:
+            self._after_events(connection, events)
 
     def _on_committed(self, group: list[LoggedEvent | _Job]) -> None:
         events = [item for item in group if isinstance(item, LoggedEvent)]

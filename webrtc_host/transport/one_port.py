@@ -161,6 +161,16 @@ class OnePort:
         path = peer.paths.get(to)
         reader.send(data, to, None if path is None else path.own)
 
+    def waiting_bytes(self, pc: RTCPeerConnection) -> int:
+        """Bytes that wait to be sent to the peer over ICE-TCP; 0 over UDP, where nothing waits."""
+        connection = seam.ice_connection(pc)
+        peer = None if connection is None else self._table.find(connection.local_username)
+        if peer is None or not peer.streams:
+            return 0
+        pair = connection._nominated.get(seam.COMPONENT)
+        stream = None if pair is None else peer.streams.get(pair.remote_addr)
+        return 0 if stream is None else stream.waiting_bytes
+
     def _send_tcp(self, peer: MuxedPeer, data: bytes, to: Address) -> None:
         self._table.note_request(peer, data)
         if (stream := peer.streams.get(to)) is not None:

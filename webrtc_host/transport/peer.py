@@ -30,8 +30,10 @@ from host_stt_common.rates import watcher_messages
 from webrtc_host.config import MediaConfig
 from webrtc_host.errors import RequestError
 from webrtc_host.session.channel import Channel, ChannelSpec
+from webrtc_host.session.connection import Connection
 from webrtc_host.session.publisher_status import publisher_status, read_ping
-from webrtc_host.session.registry import Connection, Session, SessionRegistry
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.session import Session
 from webrtc_host.transport.aiortc_settings import fit_aiortc
 from webrtc_host.transport.ice_servers import issue
 from webrtc_host.transport.one_port import OnePort
@@ -53,7 +55,7 @@ VANISHED_AFTER_S = 5.0  # a close without packets for so long is a lost connecti
 DrainDataChannel = Callable[[], Awaitable[None]]
 """Returns when the last events were sent, or cannot be sent; takes at most one second."""
 AttachDataChannel = Callable[[RTCDataChannel, Session, tuple[str, ...]], DrainDataChannel | None]
-"""Gives the client's `transcript` channel to the desk: (data channel, session, ids of its audio channels)."""
+"""Gives the client's data channel to its reader: (data channel, session, ids of its audio channels)."""
 
 
 class Peer:
@@ -65,13 +67,18 @@ class Peer:
         config: MediaConfig,
         attach: AttachDataChannel,
         port: OnePort | None = None,
+        *,
+        data_channel: str | None = DATA_CHANNEL,
     ) -> None:
-        """port: the one port for its packets; None: aioice's own sockets."""
+        """port: the one port for its packets; None: aioice's own sockets. data_channel: the label of the data
+        channel that `attach` gets; None: the client's first one.
+        """
         fit_aiortc()
         self._port = port
         self._registry = registry
         self._config = config
         self._attach = attach
+        self._data_channel = data_channel
         self._drain_data: DrainDataChannel | None = None
         self._connection: Connection | None = None
         self._feeds: list[TrackFeed] = []
@@ -264,7 +271,7 @@ class Peer:
         return "connection_lost" if vanished else "peer_closed"
 
     def _on_data_channel(self, channel: RTCDataChannel) -> None:
-        if self._connection is None or channel.label != DATA_CHANNEL:
+        if self._connection is None or not self._is_wanted(channel):
             return
         ids = tuple(c.id for c in self._connection.channels)
         channel.on("message", lambda message: self._answer_ping(channel, message))
@@ -272,6 +279,9 @@ class Peer:
             self._drain_data = self._attach(channel, self._connection.session, ids)
         except Exception:
             logger.exception("%s: the data channel could not be attached", self._name)
+
+    def _is_wanted(self, channel: RTCDataChannel) -> bool:
+        return self._drain_data is None if self._data_channel is None else channel.label == self._data_channel
 
     def _answer_ping(self, channel: RTCDataChannel, message: object) -> None:
         """Reply to `{"type":"ping","id":7}` with a pong: same id, the session's time, what was received."""

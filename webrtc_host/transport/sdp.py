@@ -67,10 +67,11 @@ class Offer:
         return None
 
 
-def read_offer(sdp: str, lines_max: int, *, is_first: bool = True) -> Offer:
+def read_offer(sdp: str, lines_max: int, *, is_first: bool = True, to_listen: bool = False) -> Offer:
     """Read an offer and decide about its lines. A later offer may take no audio line.
 
-    lines_max: the largest number of media lines, without one for data channels.
+    lines_max: the largest number of media lines, without one for data channels. to_listen: the client
+    receives audio, so its lines are recvonly or sendrecv.
     Raises RequestError: 400 when the text is not SDP, 422 when no audio line can be taken (the text names
     it).
     """
@@ -83,7 +84,7 @@ def read_offer(sdp: str, lines_max: int, *, is_first: bool = True) -> Offer:
     lines = read_lines(head, sections)
     _check_count(lines, lines_max)
     transports = _Transports(head, lines)
-    faults = [_fault(line, transports) for line in lines]
+    faults = [_fault(line, transports, to_listen) for line in lines]
     first = next((n for n, line in enumerate(lines) if line.kind == "audio" and faults[n] is None), None)
     if first is None and is_first:
         raise _refusal(lines, faults)
@@ -194,11 +195,14 @@ def sctp_port(line: MediaLine) -> int | None:
     return int(text) if _PORT.fullmatch(text) and 0 < int(text) < 65536 else None
 
 
-def _fault(line: MediaLine, transports: _Transports) -> Fault | None:
+def _fault(line: MediaLine, transports: _Transports, to_listen: bool = False) -> Fault | None:
     """Why this audio line cannot be taken, without regard to the other lines; None when it can."""
     if line.is_rejected:
         return Fault("line_rejected", f"{line.name} is rejected by the offer itself (port 0)")
-    if not line.is_sending:
+    if to_listen and not line.is_receiving:
+        message = f"{line.name} is {line.direction}; it must be recvonly or sendrecv to listen"
+        return Fault("not_receiving", message)
+    if not to_listen and not line.is_sending:
         message = f"{line.name} is {line.direction}; it must be sendonly or sendrecv to feed a channel"
         return Fault("not_sending", message)
     if not line.is_rtp:
@@ -208,6 +212,8 @@ def _fault(line: MediaLine, transports: _Transports) -> Fault | None:
     if not line.usable:
         offered = ", ".join(line.codecs.values())[:100] or "no known codec"
         return Fault("no_opus", f"{line.name} offers {offered}; {TAKES}")
+    if to_listen and not line.has_opus:
+        return Fault("no_opus", f"{line.name} offers no Opus; the audio is sent as Opus only")
     source = transports.of(line)
     if isinstance(source, str):
         return Fault("unusable_sdp", f"{line.name} cannot be used: {source}")
@@ -219,9 +225,9 @@ def _refusal(lines: Sequence[MediaLine], faults: Sequence[Fault | None]) -> Requ
     audio = [fault for line, fault in zip(lines, faults, strict=True) if line.kind == "audio" and fault]
     if not audio:
         return RequestError("no_audio", "the offer has no audio line; add a microphone track", 422)
-    own_choice = ("line_rejected", "not_sending")
-    chosen = next((fault for fault in audio if fault.code not in own_choice), None)
-    chosen = chosen or next((fault for fault in audio if fault.code == "not_sending"), audio[0])
+    direction = ("not_sending", "not_receiving")
+    chosen = next((fault for fault in audio if fault.code not in ("line_rejected", *direction)), None)
+    chosen = chosen or next((fault for fault in audio if fault.code in direction), audio[0])
     return RequestError(chosen.code, chosen.message, 422)
 
 

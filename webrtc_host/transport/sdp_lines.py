@@ -44,6 +44,10 @@ class MediaLine:
         return self.direction in ("sendrecv", "sendonly")
 
     @property
+    def is_receiving(self) -> bool:
+        return self.direction in ("sendrecv", "recvonly")
+
+    @property
     def is_rejected(self) -> bool:
         """Port 0 rejects a line, unless it has `a=bundle-only` (RFC 8843)."""
         return self.port == 0 and "a=bundle-only" not in self.attributes
@@ -68,6 +72,10 @@ class MediaLine:
             elif (name := codec.removesuffix("/1").upper()) in STATIC.values():
                 g711[payload] = name
         return opus or g711
+
+    @property
+    def has_opus(self) -> bool:
+        return any(codec.startswith("opus/") for codec in self.usable.values())
 
     @property
     def name(self) -> str:

@@ -75,7 +75,6 @@ class Tap:
         self.ignored = 0  # payload types that are not audio codecs: telephone events, comfort noise
         self.failed = 0  # packets that raised an exception
         self._take = take
-        self._receiver: Any = receiver
         self._codecs: dict[int, Codec | None] = {}
         self._streams: dict[int, StreamStatistics] = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
         self._negotiated: dict[int, Any] = receiver._RTCRtpReceiver__codecs  # type: ignore[attr-defined]

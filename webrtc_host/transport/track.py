@@ -23,7 +23,8 @@ from webrtc_host.config import MediaConfig
 from webrtc_host.media.jitter import RtpPacket
 from webrtc_host.media.opus import Codec
 from webrtc_host.media.rtp import RtpStream, StreamConfig
-from webrtc_host.media.timeline import PacketBlock, TimelineConfig
+from webrtc_host.media.timeline import PacketBlock
+from webrtc_host.media.timeline_limits import TimelineConfig
 from webrtc_host.seams import SAMPLES_PER_MS, Block, ChannelState, ms_of
 from webrtc_host.session.channel import Channel
 from webrtc_host.transport.flood import PacketBudget

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from host_stt_cli.glossary_lab.audio_set import MANIFEST, read_set, write_wav
-from host_stt_cli.glossary_lab.report import chosen
+from host_stt_cli.glossary_lab.audio_set import MANIFEST, Clip, read_set, write_wav
+from host_stt_cli.glossary_lab.report import chosen, with_terms
 from host_stt_cli.glossary_lab.scoring import Score, Spellings, add
 from host_stt_cli.glossary_lab.training import text_of_term
 from host_stt_cli.main import main
 from tests.support.speech import padded, say
+from webrtc_host.glossary.entries import Snapshot
 from webrtc_host.glossary.schema import parse
 
 LIST = {
@@ -54,6 +55,17 @@ def test_what_stands_before_the_known_words_was_heard_for_the_term() -> None:
     assert text_of_term("Alfa won, stand by for further instructions.", "en") == "alfa won"
     assert text_of_term("Stand by for further", "en") == ""
     assert text_of_term("we lost it all in the noise so stand by", "en") == ""
+
+
+def test_the_terms_of_a_recording_are_found_in_its_words_and_decide_its_kind() -> None:
+    said = ("Alpha one, this is blue two", "블루투에게 알림", "Go ahead")
+    clips = [Clip(f"{n}.wav", "ko" if n == 1 else "en", "no term", text) for n, text in enumerate(said)]
+    found = with_terms(clips, Snapshot(tuple(SPELLINGS.entries), 1))
+    assert [(clip.kind, clip.terms) for clip in found] == [
+        ("several terms", ("Alpha-1", "Blue-2")),
+        ("one term", ("Blue-2",)),
+        ("no term", ()),
+    ]
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from tests.support.desk import Desk, a_config, running_desk
 from tests.support.opus_packets import encoded
 from tests.support.polling import until
 from tests.support.speech import say
-from webrtc_host.app import ARCHIVE, RECORD
 from webrtc_host.archive import ogg
 from webrtc_host.archive.archive import Archive
+from webrtc_host.keys import ARCHIVE, RECORD
 from webrtc_host.session.channel import ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
 

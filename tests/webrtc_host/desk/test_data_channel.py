@@ -14,7 +14,8 @@ from webrtc_host.config import LimitsConfig
 from webrtc_host.desk.data_channel import BUFFER_BYTES_MAX, DataChannels
 from webrtc_host.desk.subscribers import Subscribers
 from webrtc_host.seams import EventType
-from webrtc_host.session.registry import Session, SessionRegistry
+from webrtc_host.session.registry import SessionRegistry
+from webrtc_host.session.session import Session
 from webrtc_host.transcript.saved_log import SavedLog
 
 

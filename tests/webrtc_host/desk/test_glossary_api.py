@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.polling import until
-from webrtc_host.app import SPEECH
+from webrtc_host.keys import SPEECH
 
 ALPHA = {"terms": [{"canonical": "Alpha-1"}]}
 BRAVO = {"terms": [{"canonical": "Bravo-2"}]}

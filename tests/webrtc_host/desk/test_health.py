@@ -11,8 +11,8 @@ from host_stt_common import __version__
 from tests.support.desk import NOWHERE, a_config, running_desk
 from tests.support.polling import until
 from tests.support.ready_engine import an_engine
-from webrtc_host.app import READINESS
 from webrtc_host.desk.health import EngineStatus, EngineWatch, LoopLag, Readiness
+from webrtc_host.keys import READINESS
 
 MODELS = [{"name": "starter", "is_chosen": True, "final_ms": 31}]
 READY = {

@@ -10,7 +10,7 @@ from webrtc_host.desk.metric_list import METRICS
 
 
 async def test_a_running_server_serves_each_declared_metric_and_no_other(tmp_path: Path) -> None:
-    async with running_desk(a_config(tmp_path)) as desk:
+    async with running_desk(a_config(tmp_path, review={"enabled": True})) as desk:
         desk.final(latency_ms=400)
         await desk.settled()
         async with desk.client.get(f"{desk.url}/metrics") as response:

@@ -13,9 +13,9 @@ import pytest
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.polling import until
 from tests.support.ready_engine import an_engine
-from webrtc_host.app import READINESS
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.desk.model_api import ModelNotChanged
+from webrtc_host.keys import READINESS
 
 MODELS = [{"name": "base", "is_chosen": True}, {"name": "small", "is_chosen": False}]
 

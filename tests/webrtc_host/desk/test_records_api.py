@@ -17,8 +17,8 @@ import srt
 
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.polling import until
-from webrtc_host.app import SEARCH
 from webrtc_host.desk import coverage_view
+from webrtc_host.keys import SEARCH
 from webrtc_host.seams import Block, CoverageState
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind

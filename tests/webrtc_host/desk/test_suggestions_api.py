@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.desk import Desk, a_config, running_desk
-from webrtc_host.app import SUGGESTIONS
+from webrtc_host.keys import SUGGESTIONS
 
 LIST = "/api/glossary/suggestions"
 

@@ -147,7 +147,7 @@ async def test_the_server_pings_and_closes_a_watcher_that_does_not_respond(
     async with running_desk(a_config(tmp_path)) as desk:
         await desk.settled()
         mute = await desk.client.ws_connect(f"{desk.url}/ws", autoping=False)
-        message = await mute.receive(timeout=5)
+        message = await mute.receive(timeout=30)
         assert message.type is aiohttp.WSMsgType.PING
         await until(lambda: desk.subscribers.statistics().watchers == 0)
 

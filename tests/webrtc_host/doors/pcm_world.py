@@ -12,11 +12,10 @@ import numpy as np
 from host_stt.contract import Float32Array
 from tests.support.peers import Rig, app_of, tone_bursts
 from webrtc_host.config import LimitsConfig, MediaConfig
-from webrtc_host.doors.pcm_shared import SocketLimits
-from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.http.auth import Gate
 from webrtc_host.http.server import GATE
 from webrtc_host.session.registry import MakeArchive
+from webrtc_host.wires.pcm import PcmSocketDoor, SocketLimits
 
 ONSETS = (0.1, 0.5)
 SECONDS = 0.8

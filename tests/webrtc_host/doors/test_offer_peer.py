@@ -29,7 +29,7 @@ from tests.support.polling import until
 from webrtc_host.config import LimitsConfig, MediaConfig
 from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType
-from webrtc_host.session.registry import Session
+from webrtc_host.session.session import Session
 from webrtc_host.transport import peer
 from webrtc_host.transport.host_addresses import HostAddresses
 from webrtc_host.transport.one_port import OnePort

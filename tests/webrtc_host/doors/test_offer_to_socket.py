@@ -11,10 +11,10 @@ from tests.support.peers import Client, Rig, SampleTrack, app_of, tone_bursts
 from tests.support.polling import until
 from webrtc_host.config import MediaConfig
 from webrtc_host.doors.offer import OfferDoor
-from webrtc_host.doors.pcm_socket import PcmSocketDoor
 from webrtc_host.http.auth import Gate
 from webrtc_host.http.server import GATE
 from webrtc_host.session.resume import ResumeTokens
+from webrtc_host.wires.pcm import PcmSocketDoor
 
 
 async def test_the_socket_gets_the_channel_of_the_offer_that_never_connected(aiohttp_client: Any) -> None:

@@ -29,8 +29,8 @@ from tests.webrtc_host.doors.pcm_world import (
     running,
     stop,
 )
-from webrtc_host.doors.pcm_shared import SocketLimits
 from webrtc_host.seams import BlockKind, EventType, OpusPacket
+from webrtc_host.wires.pcm import SocketLimits
 
 pytestmark = pytest.mark.slow
 

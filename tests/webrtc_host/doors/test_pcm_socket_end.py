@@ -22,10 +22,10 @@ from tests.webrtc_host.doors.pcm_world import (
 )
 from webrtc_host.config import MediaConfig
 from webrtc_host.doors.control import UNREADABLE_MAX
-from webrtc_host.doors.pcm_shared import SocketLimits
 from webrtc_host.seams import ChannelState, CoverageState, EventType
 from webrtc_host.session.channel import ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
+from webrtc_host.wires.pcm import SocketLimits
 
 pytestmark = pytest.mark.slow
 

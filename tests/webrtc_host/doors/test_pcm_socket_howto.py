@@ -43,6 +43,15 @@ class SpeakingPipeline:
             )
         )
 
+    def set_language(self, language: str) -> None: ...
+
+    async def force_end(self) -> None:
+        return None
+
+    @property
+    def pause_ms(self) -> int:
+        return 0
+
 
 async def test_the_python_program_of_the_howto_sends_a_file_and_prints_its_finals(tmp_path: Path) -> None:
     program = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)

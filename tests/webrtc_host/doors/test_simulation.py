@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,31 @@ async def test_sixteen_channels_are_fed_in_a_session_of_their_own(desk: Desk) ->
     assert [channel.label for channel in session.channels.values()] == list(LABELS)
     assert {channel.language for channel in session.channels.values()} == {"en"}
     assert not desk.session.channels
+
+
+async def test_own_clips_speak_their_languages_and_a_bad_clip_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "simulation"
+    folder.mkdir()
+    bundled = files("demo") / "clips" / "radio" / "en-01.ogg"
+    for name in ("one.ogg", "two.ogg"):
+        (folder / name).write_bytes(bundled.read_bytes())
+    clips = [{"language": "ko", "file": "one.ogg", "text": "하나"}, {"language": "en", "file": "two.ogg"}]
+    (folder / "clips.json").write_text(json.dumps(clips), encoding="utf-8")
+    async with running_desk(a_config(tmp_path)) as desk:
+        state = await started(desk, channels=3)
+        assert state["languages"] == ["en", "ko"]
+        channels = desk.registry.get(state["session"]).channels.values()
+        assert [channel.language for channel in channels] == ["en", "ko", "en"]
+        async with desk.client.delete(desk.url + PATH):
+            pass
+        for name in ("gone.ogg", "../one.ogg", "clips.json"):
+            (folder / "clips.json").write_text(
+                json.dumps([{"language": "ko", "file": name}]), encoding="utf-8"
+            )
+            async with desk.client.post(desk.url + PATH, json={}) as response:
+                error = (await response.json())["error"]
+                assert (response.status, error["code"]) == (409, "bad_clips"), name
+        assert not desk.registry.connections
 
 
 async def test_a_second_start_names_the_running_simulation(desk: Desk) -> None:

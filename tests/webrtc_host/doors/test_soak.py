@@ -39,6 +39,7 @@ def test_constant_figures_pass_and_too_few_samples_do_not() -> None:
     assert Soaked("a soak", 20.0, 0, 20, []).problems()
 
 
+@pytest.mark.long
 async def test_eight_long_and_twelve_short_connections_leave_the_figures_constant() -> None:
     stayed = await soak(6.0, 8, every_s=0.5)
     assert stayed.problems() == []

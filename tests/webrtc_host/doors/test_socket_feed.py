@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from host_stt.contract import SAMPLE_RATE
 from tests.support.peers import BlockRecorder, Rig
@@ -50,6 +51,24 @@ class World:
             self.count += TWENTY_MS
             self.feed.on_tick()
 
+    async def speak_in_messages(self, messages: int, seconds: float, *, at_once: bool = False) -> None:
+        """Feed messages that the source sends when it has collected `seconds` of audio."""
+        samples = round(seconds * SAMPLE_RATE)
+        for _ in range(messages):
+            left_s = 0.0 if at_once else seconds
+            while left_s > 1e-9:
+                step_s = min(left_s, 0.05)
+                self.now_s += step_s
+                left_s -= step_s
+                self.feed.on_tick()
+            await self.feed.put(Piece(self.count * 3, np.full(samples, 0.1, np.float32)))
+            self.count += samples
+
+    def seconds_behind(self) -> float:
+        """How long before the present the channel's audio ends."""
+        now = self.channel.session.now_sample()
+        return (now - self.pipeline.blocks[-1].end_sample) / SAMPLE_RATE
+
     @property
     def state(self) -> str:
         return str(self.channel.state)
@@ -77,6 +96,48 @@ async def test_a_source_that_stops_for_a_time_leaves_a_pause_of_that_length() ->
     assert world.seconds_of(BlockKind.AUDIO) == 4.0
     assert world.seconds_of(BlockKind.LOST) == 0
     world.assert_contiguous()
+
+
+@pytest.mark.parametrize("pause_s", [2.5, 8.0, 20.0])
+@pytest.mark.parametrize("message_ms", [100, 128, 250, 500, 1000])
+async def test_a_pause_is_found_however_much_audio_is_in_a_message(message_ms: int, pause_s: float) -> None:
+    world = World()
+    await world.speak_in_messages(40, message_ms / 1000)
+    world.wait(pause_s)
+    await world.speak_in_messages(40, message_ms / 1000)
+    assert world.seconds_of(BlockKind.AUDIO) == 80 * message_ms / 1000
+    gap = world.seconds_of(BlockKind.PAUSED) + world.seconds_of(BlockKind.LOST)
+    assert abs(gap - pause_s) < 0.03
+    assert world.seconds_behind() == pytest.approx(0, abs=0.03)
+    world.assert_contiguous()
+
+
+@pytest.mark.parametrize("message_ms", [128, 250, 500])
+async def test_messages_delayed_by_the_network_are_not_a_pause(message_ms: int) -> None:
+    world = World()
+    await world.speak_in_messages(20, message_ms / 1000)
+    delayed = 1500 // message_ms
+    world.wait(1.5)
+    await world.speak_in_messages(delayed, message_ms / 1000, at_once=True)
+    await world.speak_in_messages(20, message_ms / 1000)
+    assert world.seconds_of(BlockKind.PAUSED) == 0
+    assert world.seconds_of(BlockKind.AUDIO) == (40 + delayed) * message_ms / 1000
+    assert world.seconds_behind() == pytest.approx(1.5 - delayed * message_ms / 1000, abs=0.03)
+
+
+async def test_one_message_after_a_long_pause_is_not_cut_off() -> None:
+    world = World()
+    await world.speak_in_messages(10, 0.5)
+    world.wait(20.0)
+    await world.speak_in_messages(1, 0.5)
+    world.wait(2.0)
+    assert world.seconds_of(BlockKind.AUDIO) == 5.5
+
+
+async def test_long_messages_are_not_held_while_the_source_speaks() -> None:
+    world = World()
+    await world.speak_in_messages(10, 1.0)
+    assert world.seconds_of(BlockKind.AUDIO) == 10
 
 
 async def test_audio_delayed_by_the_network_is_not_a_pause() -> None:

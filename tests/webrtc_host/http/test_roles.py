@@ -12,11 +12,12 @@ import pytest
 from pydantic import ValidationError
 
 from tests.support.desk import Desk, a_config, close_code_and_reason, running_desk
-from webrtc_host.app import RECORD, build_app
+from webrtc_host.app import build_app
 from webrtc_host.config import AuthConfig
 from webrtc_host.http.roles import ANYONE, Caller, Role
 from webrtc_host.http.routes import ROUTES
 from webrtc_host.http.server import GATE
+from webrtc_host.keys import RECORD
 from webrtc_host.transcript import records
 
 TOKEN = "correct horse battery"
@@ -28,14 +29,33 @@ PARTS = {
     "segment": "g_1",
     "publication": "p_1",
     "suggestion": "1",
+    "short_name": "county",
+    "id": "whisper-1",
+    "job": "j_1",
+    "job_id": "j_1",
+    "alert": "a_1",
+    "webhook": "w_1",
+    "summary": "y_1",
+    "room": "r_1",
+    "attempt": "7",
+    "upload": "j_00000000000f",
+    "mark": "star",
+    "share": "1",
+    "listener": "l_1",
 }
 
 
 @pytest.fixture(scope="module")
 def roles(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Role]:
-    """(method, path template) -> role, of every route that needs a token and is no WebSocket."""
+    """(method, path template) -> role, of every route that needs a token in our own form, and is no
+    WebSocket.
+    """
     routes = build_app(a_config(tmp_path_factory.mktemp("roles")))[ROUTES].values()
-    return {route.key: route.role for route in routes if route.role is not None and not route.is_websocket}
+    return {
+        route.key: route.role
+        for route in routes
+        if route.role is not None and not route.is_websocket and not route.checks_key
+    }
 
 
 def path_of(template: str) -> str:

@@ -42,8 +42,12 @@ def test_only_what_has_to_work_without_a_token_is_open_to_all(tmp_path: Path) ->
     assert {key for key, route in routes.items() if route.role is OPEN_TO_ALL and route.is_documented} == {
         ("GET", "/health"),
         ("GET", "/ready"),
+        ("GET", "/api/shared"),  # the token of the link is checked
+        ("GET", "/api/shared/audio"),
         ("OPTIONS", "/whip/{channel}"),
         ("OPTIONS", "/whip/{channel}/{publication}"),
+        ("OPTIONS", "/api/uploads"),
+        ("OPTIONS", "/api/uploads/{upload}"),
     }
 
 
@@ -56,18 +60,67 @@ def test_each_request_that_changes_or_exports_something_names_its_audit_action(t
     without = {route.key for route in changes if route.audit is None}
     assert without == {
         ("POST", "/offer"),
+        ("POST", "/api/offer"),
+        ("PATCH", "/api/offer"),
         ("DELETE", "/offer/{connection}"),
         ("POST", "/whip/{channel}"),
         ("PATCH", "/whip/{channel}/{publication}"),
         ("DELETE", "/whip/{channel}/{publication}"),
         ("POST", "/sessions/create"),
         ("POST", "/push"),
+        ("POST", "/api/alerts/try"),
+        ("POST", "/v1/listen"),
         ("POST", "/api/glossary/try"),
         ("POST", "/api/simulation"),  # sends audio too
+        ("PUT", "/api/me/settings"),  # changes only what the caller sees
+        # A desk: the line of each channel is written when the desk first hears it.
+        ("POST", "/api/listening"),
+        ("PUT", "/api/listening/{listener}"),
+        ("DELETE", "/api/listening/{listener}"),
+        ("POST", "/api/call-upload"),
+        ("POST", "/api/trunk-recorder-call-upload"),
+        ("POST", "/{short_name}/upload"),
+        ("POST", "/v1/realtime"),
+        ("POST", "/v1/realtime/calls"),
+        ("POST", "/v1/realtime/calls/{call}/hangup"),
+        ("POST", "/{short_name}/authorize"),  # changes nothing
+        ("POST", "/api/v1/gpu/warmup"),  # changes nothing
+        # Pieces of an upload: its line was written when it began.
+        ("PATCH", "/api/uploads/{upload}"),
+        ("POST", "/api/uploads/{upload}"),
     }
     exports = [route for route in routes if route.path.startswith("/api/") and "/export." in route.path]
     assert len(exports) == 6
     assert {route.audit for route in exports} == {"exported"}
+
+
+def test_the_configuration_turns_doors_off(tmp_path: Path) -> None:
+    off = {name: {"enabled": False} for name in ("conversation", "openai_files", "radio_uploads", "worker")}
+    missing = build_app(a_config(tmp_path / "all"))[ROUTES].keys() - (
+        build_app(a_config(tmp_path / "off", doors=off))[ROUTES].keys()
+    )
+    assert missing == {
+        ("POST", "/v1/audio/transcriptions"),
+        ("POST", "/v1/audio/translations"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/models/{id}"),
+        ("POST", "/api/call-upload"),
+        ("POST", "/api/v1/conversation/request"),
+        ("GET", "/api/v1/conversation/stream-events/{job_id}"),
+        ("GET", "/api/v1/conversation/stream"),
+        *((method, "/api/v1/conversation/rooms") for method in ("GET", "POST")),
+        *((method, "/api/v1/conversation/rooms/{room}") for method in ("GET", "DELETE")),
+        ("POST", "/api/v1/conversation/rooms/{room}/members"),
+        ("POST", "/api/v1/conversation/rooms/{room}/summary"),
+        ("GET", "/api/v1/conversation/rooms/{room}/events"),
+        ("POST", "/api/v1/transcriptions"),
+        ("POST", "/api/v1/gpu/warmup"),
+        ("POST", "/api/v1/solo/submissions"),
+        *((method, "/api/v1/solo/submissions/{attempt}") for method in ("GET", "DELETE")),
+        ("POST", "/api/trunk-recorder-call-upload"),
+        ("POST", "/{short_name}/upload"),
+        ("POST", "/{short_name}/authorize"),
+    }
 
 
 class _Service:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
-from webrtc_host.media.timeline import RTP_TICKS, Timeline, TimelineConfig
+from webrtc_host.media.timeline import RTP_TICKS, Timeline
+from webrtc_host.media.timeline_limits import TimelineConfig
 from webrtc_host.seams import Block, BlockKind
 
 PACKET = 320  # samples of 20 ms
@@ -180,10 +181,35 @@ def test_the_tick_makes_a_decision_that_takes_too_long() -> None:
     timeline = Timeline()
     play(timeline, 0, 50)
     at = 50 * PACKET + SAMPLE_RATE
-    assert timeline.feed(50 * TICKS, sound(50), at) == []
+    assert play(timeline, 50, 2, ticks=50 * TICKS, at=at) == []
     assert timeline.on_tick(at + 100 * MS) == []
     blocks = timeline.on_tick(at + 400 * MS)
-    assert kinds(blocks) == {BlockKind.PAUSED: SAMPLE_RATE, BlockKind.AUDIO: PACKET, BlockKind.LOST: 0}
+    assert kinds(blocks) == {BlockKind.PAUSED: SAMPLE_RATE, BlockKind.AUDIO: 2 * PACKET, BlockKind.LOST: 0}
+
+
+def test_one_late_packet_alone_does_not_move_the_audio_after_it() -> None:
+    timeline = Timeline()
+    blocks = play(timeline, 0, 50)
+    late = 50 * PACKET + 700 * MS
+    blocks += timeline.feed(50 * TICKS, sound(50), late)
+    blocks += timeline.on_tick(late + 420 * MS)
+    # The packets of the next 1.1 s are lost; then the stream continues in time.
+    blocks += play(timeline, 106, 50, ticks=106 * TICKS, at=106 * PACKET)
+    assert_contiguous(blocks)
+    assert blocks[-1].end_sample == blocks[0].start_sample + 156 * PACKET
+    assert kinds(blocks)[BlockKind.PAUSED] == 0
+
+
+def test_a_pause_is_found_even_when_its_first_packet_comes_alone() -> None:
+    timeline = Timeline()
+    blocks = play(timeline, 0, 50)
+    alone = 50 * PACKET + SAMPLE_RATE
+    blocks += timeline.feed(50 * TICKS, sound(50), alone)
+    blocks += timeline.on_tick(alone + 420 * MS)
+    blocks += play(timeline, 51, 50, ticks=51 * TICKS, at=alone + SAMPLE_RATE)
+    assert_contiguous(blocks)
+    assert blocks[-1].end_sample == blocks[0].start_sample + 100 * PACKET + 2 * SAMPLE_RATE
+    assert timeline.statistics.pauses == 1
 
 
 def test_the_end_passes_on_blocks_that_wait_for_a_decision() -> None:

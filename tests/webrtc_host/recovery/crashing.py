@@ -22,11 +22,11 @@ from host_stt.contract import Answer, Float32Array, Segment, Transcript, Window,
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.polling import until
 from tests.webrtc_host.speech.engine_server import EngineServer
-from webrtc_host.app import ARCHIVE, RECOVERY
+from webrtc_host.keys import ARCHIVE, RECOVERY
 from webrtc_host.seams import Block
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Session
+from webrtc_host.session.session import Session
 
 STEP = 8000
 """Samples of one word: half a second."""

@@ -11,7 +11,7 @@ from tests.support.peers import Rig
 from webrtc_host.seams import Block, BlockKind
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Connection
+from webrtc_host.session.connection import Connection
 
 SECOND = 16_000
 AUDIO, LOST = BlockKind.AUDIO, BlockKind.LOST

@@ -34,7 +34,7 @@ from tests.webrtc_host.recovery.crashing import (
     words_of,
 )
 from tests.webrtc_host.speech.engine_server import engine_server
-from webrtc_host.app import RECORD, RECOVERY
+from webrtc_host.keys import RECORD, RECOVERY
 from webrtc_host.recovery.audio import Run
 from webrtc_host.seams import Block, BlockKind
 from webrtc_host.session.channel import Channel

@@ -3,10 +3,10 @@ from pathlib import Path
 
 from tests.support.desk import Desk, a_config, running_desk
 from tests.support.opus_packets import packets_between
-from webrtc_host.app import ARCHIVE, RECORD
+from webrtc_host.keys import ARCHIVE, RECORD
 from webrtc_host.session.channel import ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Session
+from webrtc_host.session.session import Session
 
 A_MOMENT_IN_DAYS = 1e-7
 

@@ -11,8 +11,8 @@ import pytest
 from tests.support.desk import a_config, received, running_desk
 from tests.support.polling import until
 from tests.webrtc_host.transcript.test_store_degraded import full_disk
-from webrtc_host.app import RECORD
 from webrtc_host.errors import ConfigError
+from webrtc_host.keys import RECORD
 from webrtc_host.transcript.sqlite_database import FILE_NAME
 
 

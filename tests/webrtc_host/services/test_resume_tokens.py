@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.support.desk import Desk, a_config, running_desk
-from webrtc_host.app import RESUME
 from webrtc_host.config import MediaProcessConfig
+from webrtc_host.keys import RESUME
 from webrtc_host.session.channel import ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Connection
+from webrtc_host.session.connection import Connection
 from webrtc_host.session.resume import Claim, Refusal, hash_of
 
 

@@ -17,7 +17,9 @@ from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.seams import Block, BlockKind, ChannelState, EventType, OpusPacket
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Connection, MakeArchive, Session
+from webrtc_host.session.connection import Connection
+from webrtc_host.session.registry import MakeArchive
+from webrtc_host.session.session import Session
 
 MS = 16
 
@@ -307,11 +309,8 @@ def test_statistics_count_sessions_channels_and_connections() -> None:
         "sessions": 1,
         "connections": 1,
         "channels_fed": 2,
+        **{f"connections_{kind.value}": 0 for kind in DoorKind},
         "connections_webrtc": 1,
-        "connections_simulation": 0,
-        "connections_whip": 0,
-        "connections_socket": 0,
-        "connections_push": 0,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.peers import Rig
 from webrtc_host.session.channel import ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Connection
+from webrtc_host.session.connection import Connection
 from webrtc_host.session.resume import TOKENS_MAX, Claim, Refusal, ResumeTokens
 
 

@@ -1,11 +1,12 @@
-"""A small 8081 for tests: `GET /v1/windows` over a real socket, answered by an engine or by a rule of the
-test."""
+"""A small 8081 for tests: `GET /ready`, and `GET /v1/windows` over a real socket, answered by an engine or by
+a rule of the test."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
@@ -15,11 +16,16 @@ Reply = Callable[[Window], Answer | None]
 """None: never answer."""
 
 
+READY = {"state": "ready", "model": "test", "is_starter": False}
+
+
 class EngineServer:
     """Start it, kill it (connections drop without a word), start it again on the same port."""
 
-    def __init__(self, reply: Reply, token: str = "") -> None:
+    def __init__(self, reply: Reply, token: str = "", ready: Mapping[str, Any] | None = READY) -> None:
+        """ready: the body of `/ready`; None: there is no such page."""
         self.reply = reply
+        self.ready = ready
         self.token = token
         self.windows: list[Window] = []
         self.port = 0
@@ -34,11 +40,16 @@ class EngineServer:
     async def start(self) -> None:
         app = web.Application()
         app.router.add_get("/v1/windows", self._serve)
+        if self.ready is not None:
+            app.router.add_get("/ready", self._ready)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        return web.json_response(self.ready)
 
     async def kill(self) -> None:
         for socket in list(self._sockets):

@@ -48,6 +48,15 @@ def test_a_language_that_was_given_stays() -> None:
     assert not lock.feed(said("en"), 0, 10 * S)
 
 
+def test_the_sender_may_name_another_language_and_ask_for_detection_again() -> None:
+    lock = LanguageLock(LanguageConfig(), "ko")
+    lock.choose("en")
+    assert lock.language == "en"
+    lock.choose(AUTO)
+    assert not lock.feed(said("ko"), 0, 2 * S)
+    assert lock.feed(said("ko"), 2 * S, 3 * S)
+
+
 @pytest.mark.parametrize("wrong", [{"lock_after_ms": 0}, {"lock_probability": 1.5}])
 def test_a_config_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError):

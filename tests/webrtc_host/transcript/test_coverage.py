@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from webrtc_host.seams import CoverageState
 from webrtc_host.transcript.coverage import Coverage, CoverageConfig, CoverageRun
 
-T, SILENCE, SHED, LOST, FAILED, CLOSED = (
+T, SILENCE, SHED, LOST, FAILED, CLOSED, REDACTED = (
     CoverageState.TRANSCRIBED,
     CoverageState.SILENCE,
     CoverageState.SHED,
     CoverageState.LOST,
     CoverageState.FAILED,
     CoverageState.CLOSED,
+    CoverageState.REDACTED,
 )
 PROMPT = CoverageConfig(report_every_ms=100)
 
@@ -147,7 +148,7 @@ def test_a_repair_is_reported_as_a_new_run_for_the_same_milliseconds() -> None:
     coverage.flush()
     assert coverage.repair(300, 900, T) == [run(400, 900, T)]
     assert coverage.runs() == [run(0, 900, T), run(900, 1000, SILENCE)]
-    assert coverage.totals_ms == {T: 900, SILENCE: 100, SHED: 0, LOST: 0, FAILED: 0, CLOSED: 0}
+    assert coverage.totals_ms == {T: 900, SILENCE: 100, SHED: 0, LOST: 0, FAILED: 0, CLOSED: 0, REDACTED: 0}
 
 
 def test_a_repair_does_not_change_transcribed_time() -> None:
@@ -191,7 +192,7 @@ def test_a_state_after_the_close_is_reported_for_the_same_milliseconds_only() ->
         run(300, 800, T),
         run(800, 1000, FAILED, "not_read"),
     ]
-    assert coverage.totals_ms == {T: 500, SILENCE: 0, SHED: 0, LOST: 0, FAILED: 500, CLOSED: 0}
+    assert coverage.totals_ms == {T: 500, SILENCE: 0, SHED: 0, LOST: 0, FAILED: 500, CLOSED: 0, REDACTED: 0}
 
 
 def test_closing_does_not_change_the_time_of_another_opening() -> None:
@@ -339,3 +340,15 @@ def test_transcribed_audio_is_reported_as_such_after_any_handover_and_close(
     assert applied(coverage.runs()) == applied(reported) == truth
     if is_patient:
         assert not [one for one in reported if one.state is FAILED]
+
+
+def test_a_redaction_replaces_every_state_and_is_replaced_by_none() -> None:
+    coverage = a_ledger()
+    coverage.received(0, 1000)
+    coverage.decide(0, 600, T)
+    coverage.decide(600, 1000, FAILED, "deadline")
+    coverage.flush()
+    assert coverage.repair(200, 800, REDACTED, "kim: private") == [run(200, 800, REDACTED, "kim: private")]
+    assert coverage.repair(0, 1000, T) == [run(800, 1000, T)]
+    assert coverage.repair(200, 800, REDACTED, "lee: again") == []
+    assert [one.state for one in coverage.runs()] == [T, REDACTED, T]

@@ -12,14 +12,22 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, insert, make_url, select, text
+from sqlalchemy.exc import IntegrityError
 
-from tests.webrtc_host.conftest import OpenStore
+from tests.support import postgres
+from tests.webrtc_host.conftest import DATABASES, OpenStore
 from webrtc_host.errors import ConfigError
 from webrtc_host.transcript import database, schema, schema_upgrade
 from webrtc_host.transcript.restart import read_former
 from webrtc_host.transcript.sqlite_database import FILE_NAME
 
 WALL_MS = 1_795_241_401_234
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest) -> str:
+    """`store.url` of a database without tables."""
+    return "" if request.param == "sqlite" else postgres.an_empty_database()
 
 
 @contextmanager
@@ -55,6 +63,17 @@ async def test_the_migrations_make_the_tables_that_the_code_names(open_store: Op
             lambda c: compare_metadata(MigrationContext.configure(c), schema.metadata)
         )
     assert differences == []
+
+
+def test_a_record_in_memory_has_the_tables_that_the_migrations_make(tmp_path: Path) -> None:
+    made = []
+    for url in ("memory", ""):
+        opened = database.open_database(url, tmp_path, 1)
+        with opened.writer.connect() as connection:
+            rows = connection.execute(text("SELECT type, name, tbl_name FROM sqlite_master"))
+            made.append({tuple(row) for row in rows if "alembic" not in row[1] + row[2]})
+        opened.dispose()
+    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("revision", schema_upgrade.known_revisions()[:-1])
@@ -211,3 +230,16 @@ def test_a_record_on_a_read_only_disk_is_reported_in_one_sentence(tmp_path: Path
     (tmp_path / FILE_NAME).mkdir()
     with pytest.raises(ConfigError, match=r"cannot be used .*store\.url=memory"):
         database.open_database("", tmp_path, 1)
+
+
+@pytest.mark.parametrize("url", ["", database.MEMORY])
+def test_each_sqlite_record_enforces_its_foreign_keys(url: str, tmp_path: Path) -> None:
+    opened = database.open_database(url, tmp_path, 1)
+    orphan = insert(schema.feeds).values(
+        session="s_absent", opened_seq=1, channel="C01", connection="c", door="page", opened_ms=0
+    )
+    try:
+        with pytest.raises(IntegrityError), opened.writer.begin() as connection:
+            connection.execute(orphan)
+    finally:
+        opened.dispose()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.support.events import an_event
 from webrtc_host import events
-from webrtc_host.events import EVENT_CLASSES, Edit, Event, SegmentFinal, TimedWord
+from webrtc_host.events import EVENT_CLASSES, Edit, Event, SegmentFinal, Talker, TimedWord
 from webrtc_host.seams import ChannelState, CoverageState, EventType, Source
 from webrtc_host.transcript.event_codec import (
     Envelope,
@@ -50,7 +50,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return st.sampled_from(hint)
-    if hint in (TimedWord, Edit):
+    if hint in (TimedWord, Edit, Talker):
         hints = get_type_hints(hint)
         return st.builds(hint, **{field.name: values_of(hints[field.name]) for field in fields(hint)})
     return {

@@ -213,7 +213,7 @@ def test_no_text_breaks_the_format_of_a_subtitle(words: str, label: str) -> None
 def test_no_cell_is_a_formula(cell: str) -> None:
     assert not neutral(cell).strip().startswith(("=", "+", "-", "@"))
     row = Writer(Format.CSV, Times(Clock.SESSION, 0), is_merged=True)
-    line = Line("C01", cell, "g_1", 0, 10, f"x{cell}", cell, cell)
+    line = Line("C01", cell, "g_1", 0, 10, f"x{cell}", cell, cell, revised_by=cell, notes=(cell, cell))
     (values,) = csv.reader(io.StringIO(row.lines([line]), newline=""))
-    assert len(values) == 11
+    assert len(values) == 14
     assert not [value for value in values if value.strip().startswith(("=", "+", "-", "@"))]

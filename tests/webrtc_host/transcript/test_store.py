@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sqlite3
+import threading
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError
@@ -116,6 +119,7 @@ async def test_a_final_is_stored_with_raw_and_corrected_text(open_store: OpenSto
         "latency_ms": 3000,
         "revision": None,
         "revised_seq": None,
+        "redacted_seq": None,
     }
 
 
@@ -294,6 +298,30 @@ async def test_a_closed_store_raises_an_error(open_store: OpenStore) -> None:
         await store.write(lambda connection: None)
     with pytest.raises(StoreError, match="not open"):
         await store.read(lambda connection: None)
+
+
+async def test_a_read_that_was_cancelled_has_ended_when_the_store_is_closed(open_store: OpenStore) -> None:
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    held: list[Any] = []
+
+    def slow(connection: Connection) -> None:
+        held.append(connection.connection.driver_connection)
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(20)
+
+    async with open_store() as store:
+        reading = asyncio.create_task(store.read(slow))
+        await begun.wait()
+        reading.cancel()
+        closing = asyncio.create_task(store.close())
+        await asyncio.wait((closing,), timeout=0.05)
+        was_waiting = not closing.done()
+        go_on.set()
+        await closing
+    assert was_waiting, "the read still uses its connection"
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        held[0].cursor().execute("SELECT 1")
 
 
 async def test_waiting_events_are_written_before_the_store_closes(open_store: OpenStore) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import closing
 
 import pytest
 
@@ -36,13 +37,13 @@ def test_an_address_of_the_network_is_bound_as_it_is() -> None:
 def test_the_error_of_a_used_port_names_the_protocol_and_no_socket_stays_open(
     kind: socket.SocketKind, name: str
 ) -> None:
-    with socket.socket(socket.AF_INET, kind) as other:
-        other.bind(("0.0.0.0", 0))
+    # The other program holds both numbers, so no test beside this one can take the one that must be free. A TCP socket
+    # that does not listen stops nobody from binding: Linux allows it to sockets with SO_REUSEADDR.
+    with closing(open_sockets("0.0.0.0", 0)) as other:
         if kind == socket.SOCK_STREAM:
-            other.listen()
-        number = other.getsockname()[1]
-        with pytest.raises(OSError, match=rf"{name} port {number} on .*: address already in use") as caught:
-            open_sockets("127.0.0.1", number)
+            other.tcp[0].listen()
+        with pytest.raises(OSError, match=rf"{name} port {other.port} on .*: address already in use") as caught:
+            open_sockets("127.0.0.1", other.port)
         assert caught.value.errno == errno.EADDRINUSE
 
 

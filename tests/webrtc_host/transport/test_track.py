@@ -18,7 +18,8 @@ from webrtc_host.media.opus import OpusDecoder
 from webrtc_host.seams import Block, BlockKind, ChannelState
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.channel_seams import DoorKind
-from webrtc_host.session.registry import Connection, MakeArchive
+from webrtc_host.session.connection import Connection
+from webrtc_host.session.registry import MakeArchive
 from webrtc_host.transport.reception import RECEPTION
 from webrtc_host.transport.track import EARLY_PACKETS_MAX, TrackFeed
 

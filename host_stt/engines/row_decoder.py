@@ -1,0 +1,267 @@
+"""Decodes rows with the model: features, language, generate, a wider search, word times.
+
+The rows of a group share one encode and one generate. For that CTranslate2 needs the same padded length, the
+same options and the start token at the same position in every row, so these three are the group's key.
+Called from one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import ctranslate2
+import numpy as np
+
+from host_stt.alignment import Alignment, timed_words
+from host_stt.config import Device
+from host_stt.contract import AUTO, SAMPLE_RATE, Float32Array
+from host_stt.engines.loading import LoadedModel
+from host_stt.engines.options import WhisperOptions
+from host_stt.engines.rows import (
+    FRAME_SAMPLES,
+    SAMPLES_DRAWN,
+    Decoded,
+    Guesses,
+    Row,
+)
+from host_stt.guards import DecodeResult, without_loop
+
+POSITIONS_MAX = 448
+SILENT_POSITIONS = 16
+"""Zeros are alike at every position, so their number makes no difference to the text."""
+TOKENS_PER_S, TOKENS_EXTRA = 8, 10
+"""Limit of new tokens. English speech needs 3.5 per second; a loop uses all that it may."""
+TIMESTAMPS_PER_S = 2
+"""Additional timestamp tokens: one at each end of a sentence of at least a second."""
+_DENSE = frozenset(
+    {"ko", "ja", "zh", "yue", "th", "my", "km", "lo", "hi", "ta", "te", "ml", "ka", "am", "bn"}
+)
+"""Languages whose script needs about twice as many tokens per second of speech."""
+
+
+class RowDecoder:
+    """Decodes rows with one loaded model. It judges no output; `WhisperEngine` does."""
+
+    def __init__(self, loaded: LoadedModel, options: WhisperOptions) -> None:
+        self._loaded = loaded
+        self._options = options
+        # To measure random weights, every row gets exactly the number of tokens that the options give.
+        is_measured = options.tokens_per_s is not None
+        end = loaded.tokenizers[loaded.languages[0]].eot
+        self._suppressed = [*loaded.suppressed, *([end] if is_measured else [])]
+
+    def decode(self, rows: list[Row]) -> Iterable[Decoded]:
+        """One output per row, grouped by what one call of the model can share; not in the order of `rows`."""
+        for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):
+            yield from self._decode_group(list(group))
+
+    def _decode_group(self, rows: list[Row]) -> list[Decoded]:
+        encoded = self.encode(rows)
+        languages = self._languages_of(rows, encoded)
+        codes = [code for code, _ in languages]
+        outputs = self.generate(rows, codes, encoded)
+        outputs = self._with_wider_search(rows, codes, encoded, outputs)
+        decoded = [
+            Decoded(
+                row, self.result_of(row, code, output), code, dict(guesses).get(code, 1.0), guesses=guesses
+            )
+            for row, (code, guesses), output in zip(rows, languages, outputs, strict=True)
+        ]
+        return self.with_words(decoded, encoded)
+
+    def _with_wider_search(
+        self, rows: list[Row], languages: list[str], encoded: Any, outputs: list[Any]
+    ) -> list[Any]:
+        """The outputs, those of unsure greedy finals replaced by the outputs of a wider search.
+
+        The search uses the same encoded audio, so it costs about as much as the decoding tokens.
+        """
+        beam_size, limit = self._options.beam_size_unsure, self._options.unsure_logprob
+        unsure = [
+            k
+            for k, (row, language) in enumerate(zip(rows, languages, strict=True))
+            if row.may_search_wider and self.result_of(row, language, outputs[k]).avg_logprob < limit
+        ]
+        if not unsure or beam_size == 1 or self._options.tokens_per_s is not None:
+            return outputs
+        wider = [replace(rows[k], plan=replace(rows[k].plan, beam_size=beam_size)) for k in unsure]
+        chosen = [languages[k] for k in unsure]
+        again = self.generate(wider, chosen, self.rows_of(encoded, unsure, len(rows)))
+        replaced = dict(zip(unsure, again, strict=True))
+        return [replaced.get(k, output) for k, output in enumerate(outputs)]
+
+    def log_probabilities(
+        self, row: Row, language: str, encoded: Any, index: int, count: int, texts: Sequence[str]
+    ) -> list[float]:
+        """The log probability of each text for the audio of one row, without a prompt.
+
+        encoded: of `count` rows; `row` is number `index` of them.
+        """
+        frames = min(row.frames, -(-len(row.samples) // FRAME_SAMPLES))
+        return self._sums(self.rows_of(encoded, [index] * len(texts), count), frames, language, texts)
+
+    def prior_log_probabilities(self, language: str, encoded: Any, texts: Sequence[str]) -> list[float]:
+        """How probable the model takes each text to be before it hears anything: with zeros in place of the
+        encoded audio. encoded: any encoded audio; only the width of its vectors matters.
+        """
+        silence = np.zeros((SILENT_POSITIONS, encoded.shape[-1]), np.float32)
+        return self._sums(self._storage([silence] * len(texts)), 2 * SILENT_POSITIONS, language, texts)
+
+    def _sums(self, encoded: Any, frames: int, language: str, texts: Sequence[str]) -> list[float]:
+        """The log probability of each text, one for each row of the encoded audio."""
+        tokenizer = self._loaded.tokenizers[language]
+        alignments = self._loaded.whisper.align(
+            encoded,
+            tokenizer.sot_sequence,
+            [tokenizer.encode(" " + text) for text in texts],
+            [frames] * len(texts),
+        )
+        return [float(np.log(np.maximum(one.text_token_probs, 1e-10)).sum()) for one in alignments]
+
+    def token_count(self, language: str, text: str) -> int:
+        return len(self._loaded.tokenizers[language].encode(" " + text))
+
+    def encode(self, rows: list[Row]) -> Any:
+        """The encoded audio of rows with one padded length."""
+        return self._loaded.whisper.encode(self._storage([self._mel(row) for row in rows]))
+
+    def _mel(self, row: Row) -> Float32Array:
+        """(n_mels, frames): log-mel, padded with zeros after normalising, like faster-whisper."""
+        mel = self._loaded.features(row.samples)[:, : row.frames]
+        padded: Float32Array = np.pad(mel, ((0, 0), (0, row.frames - mel.shape[1]))).astype(np.float32)
+        return padded
+
+    def _storage(self, rows: list[Any]) -> Any:
+        return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.stack(rows)))
+
+    def _languages_of(self, rows: list[Row], encoded: Any) -> list[tuple[str, Guesses]]:
+        """(code, probabilities) per row. Detection runs only if a row needs it, and then once for all
+        rows.
+        """
+        if len(self._loaded.languages) == 1:
+            return [(self._loaded.languages[0], ())] * len(rows)
+        is_asked = [row.window.language == AUTO and not row.language for row in rows]
+        if not any(is_asked):
+            return [_language_told(row) for row in rows]
+        detected = self._loaded.whisper.detect_language(encoded)
+        return [
+            self._guessed(ranking) if asked else _language_told(row)
+            for row, asked, ranking in zip(rows, is_asked, detected, strict=True)
+        ]
+
+    def _guessed(self, ranking: list[tuple[str, float]]) -> tuple[str, Guesses]:
+        allowed = set(self._options.auto_languages) & set(self._loaded.languages) or set(
+            self._loaded.languages
+        )
+        by_code = {token[2:-2]: probability for token, probability in ranking}
+        known = {code: by_code[code] for code in by_code if code in allowed}
+        total = sum(known.values()) or 1.0
+        guesses = tuple((code, probability / total) for code, probability in known.items())
+        return max(known, key=lambda code: known[code]), guesses
+
+    def generate(self, rows: list[Row], languages: list[str], encoded: Any) -> list[Any]:
+        """One output of CTranslate2 per row. languages: one per row. encoded: of these rows."""
+        prompts = [self._prompt(row, code) for row, code in zip(rows, languages, strict=True)]
+        cap = max(
+            token_cap(row, code, self._loaded, self._options)
+            for row, code in zip(rows, languages, strict=True)
+        )
+        length = len(prompts[0])
+        outputs: list[Any] = self._loaded.whisper.generate(
+            encoded,
+            prompts,
+            beam_size=rows[0].plan.beam_size,
+            # CTranslate2 generates min(max_length / 2, max_length - prompt) tokens, not max_length - prompt.
+            max_length=min(max(2 * cap, cap + length - 1), 2 * POSITIONS_MAX),
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_tokens=self._suppressed,
+            **_drawing(rows[0].plan.temperature),
+        )
+        return outputs
+
+    def _prompt(self, row: Row, language: str) -> list[int]:
+        tokenizer = self._loaded.tokenizers[language]
+        previous = [tokenizer.sot_prev, *row.previous] if row.previous else []
+        start = [] if row.plan.has_timestamps else [tokenizer.no_timestamps]
+        return [*previous, *tokenizer.sot_sequence, *start]
+
+    def result_of(self, row: Row, language: str, output: Any) -> DecodeResult:
+        """The text and the figures of one output of `generate`."""
+        tokenizer = self._loaded.tokenizers[language]
+        made: list[int] = output.sequences_ids[0]
+        cap = token_cap(row, language, self._loaded, self._options)
+        tokens = [token for token in made if token < tokenizer.eot][:cap]
+        is_capped = len(made) >= cap
+        if is_capped and row.plan.is_careful:
+            tokens = list(without_loop(tokens))
+        return DecodeResult(
+            text=tokenizer.decode(tokens).rstrip("\ufffd").strip(),  # the limit may cut a character in two
+            tokens=tuple(tokens),
+            avg_logprob=output.scores[0] * len(made) / (len(made) + 1) if made else 0.0,
+            no_speech_prob=output.no_speech_prob,
+            is_capped=is_capped,
+        )
+
+    def with_words(self, decoded: list[Decoded], encoded: Any) -> list[Decoded]:
+        """Add words to finals and long interims. One call of `align` takes one start sequence, so each
+        language has its own call.
+        """
+        asked = [(i, d) for i, d in enumerate(decoded) if d.row.gets_words and d.result.tokens]
+        for language, group in groupby(
+            sorted(asked, key=lambda pair: pair[1].language), lambda pair: pair[1].language
+        ):
+            pairs = list(group)
+            tokenizer = self._loaded.tokenizers[language]
+            alignments = self._loaded.whisper.align(
+                self.rows_of(encoded, [i for i, _ in pairs], len(decoded)),
+                tokenizer.sot_sequence,
+                [list(d.result.tokens) for _, d in pairs],
+                [min(d.row.frames, -(-len(d.row.samples) // FRAME_SAMPLES)) for _, d in pairs],
+            )
+            for (i, d), aligned in zip(pairs, alignments, strict=True):
+                alignment = Alignment(aligned.alignments, aligned.text_token_probs)
+                words = timed_words(
+                    list(d.result.tokens),
+                    alignment,
+                    tokenizer,
+                    d.row.samples,
+                    d.row.window.start_sample,
+                )
+                decoded[i] = replace(d, words=words)
+        return decoded
+
+    def rows_of(self, encoded: Any, indices: list[int], count: int) -> Any:
+        """Some rows of encoded audio that has `count` rows; an index may be given several times."""
+        if indices == list(range(count)):
+            return encoded
+        if self._loaded.device is not Device.CPU:
+            encoded = encoded.to_device(ctranslate2.Device.cpu)
+        return self._storage([np.asarray(encoded)[i] for i in indices])
+
+
+def token_cap(row: Row, language: str, loaded: LoadedModel, options: WhisperOptions) -> int:
+    """The largest number of new tokens for a row."""
+    if options.tokens_per_s is not None:
+        return max(1, round(options.tokens_per_s * len(row.samples) / SAMPLE_RATE))
+    per_s = TOKENS_PER_S * (2 if language in _DENSE or loaded.has_small_vocabulary else 1)
+    per_s += TIMESTAMPS_PER_S if row.plan.has_timestamps else 0
+    wanted = int(per_s * len(row.samples) / SAMPLE_RATE) + TOKENS_EXTRA
+    # two special tokens, language, task, and the first token
+    room = POSITIONS_MAX - len(row.previous) - 5
+    return min(wanted, room, POSITIONS_MAX // 2)
+
+
+def _language_told(row: Row) -> tuple[str, Guesses]:
+    """The window's language; or the one chosen after a detection, with its probability from then."""
+    return (row.language, row.guesses) if row.language else (row.window.language, ())
+
+
+def _drawing(temperature: float) -> dict[str, Any]:
+    """Options for sampling from all tokens; no options for the likeliest text."""
+    if not temperature:
+        return {}
+    return {"sampling_topk": 0, "sampling_temperature": temperature, "num_hypotheses": SAMPLES_DRAWN}

@@ -1,0 +1,95 @@
+"""The second decode of finals with the glossary in the prompt, and the check of the terms it proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from host_stt.contract import Window
+from host_stt.engines.loading import LoadedModel
+from host_stt.engines.row_decoder import RowDecoder
+from host_stt.engines.rows import Decoded, Plan, Row
+from host_stt.engines.term_check import PRIOR_SHARE, Heard, checked_text, is_worth_checking
+from host_stt.prompt import PromptWriter
+
+
+class TermDecoder:
+    """Adds the glossary terms that the audio supports to accepted outputs.
+
+    frames_of: a window and its number of samples -> its padded length, in frames.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        decoder: RowDecoder,
+        prompts: PromptWriter,
+        frames_of: Callable[[Window, int], int],
+    ) -> None:
+        self._loaded = loaded
+        self._decoder = decoder
+        self._prompts = prompts
+        self._frames_of = frames_of
+
+    def checked(self, believed: list[Decoded]) -> list[Decoded]:
+        """The outputs, with the terms that a decode with the glossary in the prompt hears and the audio
+        supports.
+        """
+        rows = [
+            (index, self._row_with_terms(decoded))
+            for index, decoded in enumerate(believed)
+            if is_worth_checking(decoded)
+        ]
+        result = list(believed)
+        rows.sort(key=lambda pair: pair[1].key)
+        for _, group in groupby(rows, key=lambda pair: pair[1].key):
+            pairs = list(group)
+            checked = self._check_terms([believed[index] for index, _ in pairs], [row for _, row in pairs])
+            for (index, _), decoded in zip(pairs, checked, strict=True):
+                result[index] = decoded
+        return result
+
+    def _row_with_terms(self, decoded: Decoded) -> Row:
+        row = decoded.row
+        return replace(
+            row,
+            previous=tuple(self._prompts.previous(row.window.terms, "")),
+            frames=self._frames_of(row.window, len(row.samples)),
+            plan=Plan(1, is_last=True),
+        )
+
+    def _check_terms(self, plain: list[Decoded], rows: list[Row]) -> list[Decoded]:
+        """plain: the outputs without the glossary. rows: the same windows, with it in their prompt."""
+        encoded = self._decoder.encode(rows)
+        languages = [decoded.language for decoded in plain]
+        outputs = self._decoder.generate(rows, languages, encoded)
+        checked = []
+        for index, (decoded, row, output) in enumerate(zip(plain, rows, outputs, strict=True)):
+            prompted = self._decoder.result_of(row, decoded.language, output)
+            score = partial(self._evidence, row, decoded.language, encoded, index, len(rows))
+            heard = Heard(prompted.text, prompted.avg_logprob)
+            text = checked_text(decoded.result.text, heard, row.window.terms, score)
+            checked.append(self._with_text(decoded, row, text, encoded, index, len(rows)))
+        return checked
+
+    def _evidence(
+        self, row: Row, language: str, encoded: Any, index: int, count: int, texts: Sequence[str]
+    ) -> list[float]:
+        """What the audio of one row says for each text, compared with the model's expectation."""
+        heard = self._decoder.log_probabilities(row, language, encoded, index, count, texts)
+        expected = self._decoder.prior_log_probabilities(language, encoded, texts)
+        return [one - PRIOR_SHARE * other for one, other in zip(heard, expected, strict=True)]
+
+    def _with_text(
+        self, decoded: Decoded, row: Row, text: str, encoded: Any, index: int, count: int
+    ) -> Decoded:
+        """The output with another text, and words with times of this text."""
+        if text == decoded.result.text:
+            return decoded
+        tokens = tuple(self._loaded.tokenizers[decoded.language].encode(" " + text))
+        changed = replace(decoded, row=row, result=replace(decoded.result, text=text, tokens=tokens))
+        (changed,) = self._decoder.with_words([changed], self._decoder.rows_of(encoded, [index], count))
+        return replace(changed, row=decoded.row)

@@ -1,0 +1,1 @@
+"""Audio of radio systems: uploads of recorded calls, and live streams."""

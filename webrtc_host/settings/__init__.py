@@ -1,0 +1,1 @@
+"""Parts of the configuration, and what they share. `config` puts them together."""

@@ -1,0 +1,1 @@
+"""Summaries of sessions, channels and time ranges, by a language model or by choosing lines."""

@@ -1,0 +1,124 @@
+"""The rows of marks and notes: what `segment.marked` and `note.added` change, and how they are read.
+
+SQL only, on a connection that the caller passes. Writing an event twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from webrtc_host.events import NoteAdded, SegmentMarked
+from webrtc_host.transcript.event_codec import Envelope, iso_ms
+from webrtc_host.transcript.insert_new import insert_new
+from webrtc_host.transcript.schema import events, insert_of, marks, notes, segments
+from webrtc_host.transcript.storable import storable
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What people added to one line."""
+
+    marks: tuple[str, ...] = ()  # star, report
+    notes: tuple[dict[str, Any], ...] = ()  # {seq, wall, by, note}, oldest first
+
+    def fields(self) -> dict[str, Any]:
+        """The fields for JSON; a field without a value is left out."""
+        found: dict[str, Any] = {}
+        if self.marks:
+            found["marks"] = list(self.marks)
+        if self.notes:
+            found["notes"] = list(self.notes)
+        return found
+
+
+def segment_marked(connection: Connection, envelope: Envelope, event: SegmentMarked) -> None:
+    row = {
+        "segment": event.segment,
+        "mark": event.mark.value,
+        "session": envelope.session,
+        "seq": envelope.seq,
+        "is_set": event.is_set,
+        "reason": None if event.reason is None else storable(event.reason),
+        "who": storable(event.by),
+        "wall_ms": envelope.wall_ms,
+    }
+    connection.execute(_upsert_mark(connection.dialect.name), [row])
+
+
+def note_added(connection: Connection, envelope: Envelope, event: NoteAdded) -> None:
+    row = {
+        "session": envelope.session,
+        "seq": envelope.seq,
+        "segment": event.segment,
+        "note": storable(event.note),
+        "who": storable(event.by),
+        "wall_ms": envelope.wall_ms,
+    }
+    insert_new(connection, notes, [row])
+
+
+def extras_of(connection: Connection, found: Sequence[str]) -> dict[str, Extras]:
+    """The marks and notes of these segments; a segment without any is left out."""
+    ids = list(found)
+    marked: dict[str, list[str]] = {}
+    for row in connection.execute(
+        select(marks.c.segment, marks.c.mark)
+        .where(marks.c.segment.in_(ids), marks.c.is_set)
+        .order_by(marks.c.mark.desc())
+    ):
+        marked.setdefault(row.segment, []).append(row.mark)
+    written: dict[str, list[dict[str, Any]]] = {}
+    for row in connection.execute(select(notes).where(notes.c.segment.in_(ids)).order_by(notes.c.seq)):
+        note = {"seq": row.seq, "wall": _wall(row.wall_ms), "by": row.who, "note": row.note}
+        written.setdefault(row.segment, []).append(note)
+    return {
+        segment: Extras(tuple(marked.get(segment, ())), tuple(written.get(segment, ())))
+        for segment in marked.keys() | written.keys()
+    }
+
+
+def line(connection: Connection, session: str, segment: str) -> Row[Any] | None:
+    """The row of a final."""
+    query = select(segments).where(segments.c.id == segment, segments.c.session == session)
+    return connection.execute(query).first()
+
+
+def events_of_line(
+    connection: Connection, session: str, segment: str, channel: str, after_seq: int, kind: str
+) -> list[str]:
+    """The JSON of a line's events of one type, oldest first. after_seq: of the final."""
+    query = (
+        select(events.c.data)
+        .where(
+            events.c.session == session,
+            events.c.channel == channel,
+            events.c.seq > after_seq,
+            events.c.type == kind,
+            events.c.data.contains(f'"segment":"{segment}"', autoescape=True),
+        )
+        .order_by(events.c.seq)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _wall(wall_ms: int) -> str:
+    return iso_ms(_EPOCH + timedelta(milliseconds=wall_ms))
+
+
+@functools.cache
+def _upsert_mark(dialect: str) -> Any:
+    statement = insert_of(dialect, marks)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=[marks.c.segment, marks.c.mark],
+        set_={name: new[name] for name in ("seq", "is_set", "reason", "who", "wall_ms")},
+        where=marks.c.seq < new.seq,
+    )
