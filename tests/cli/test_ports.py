@@ -25,7 +25,7 @@ def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
 
 
 def test_a_udp_port_in_use_is_reported_as_udp() -> None:
-    # The TCP socket of the same number does not listen. It hinders no check, and no other test can take the number.
+    # The TCP socket of the same number does not listen. It hinders no check, and no other test can take it.
     with closing(open_sockets("0.0.0.0", 0)) as other:
         check_free("engine", "127.0.0.1", other.port)
         with pytest.raises(StartError, match=rf"^UDP port {other.port} on 127.0.0.1 is already in use"):

@@ -37,12 +37,13 @@ def test_an_address_of_the_network_is_bound_as_it_is() -> None:
 def test_the_error_of_a_used_port_names_the_protocol_and_no_socket_stays_open(
     kind: socket.SocketKind, name: str
 ) -> None:
-    # The other program holds both numbers, so no test beside this one can take the one that must be free. A TCP socket
-    # that does not listen stops nobody from binding: Linux allows it to sockets with SO_REUSEADDR.
+    # The other program holds both numbers, so no test beside this one can take the one that must be free. A
+    # TCP socket that does not listen stops nobody from binding: Linux allows it to sockets with SO_REUSEADDR.
     with closing(open_sockets("0.0.0.0", 0)) as other:
         if kind == socket.SOCK_STREAM:
             other.tcp[0].listen()
-        with pytest.raises(OSError, match=rf"{name} port {other.port} on .*: address already in use") as caught:
+        expected = rf"{name} port {other.port} on .*: address already in use"
+        with pytest.raises(OSError, match=expected) as caught:
             open_sockets("127.0.0.1", other.port)
         assert caught.value.errno == errno.EADDRINUSE
 
