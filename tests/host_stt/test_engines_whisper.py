@@ -462,6 +462,23 @@ def test_a_careful_window_says_how_much_likelier_its_text_is(
     assert (None if gain is None else gain > 0) is is_likelier
 
 
+def test_the_comparison_of_another_audio_or_text_is_not_used_again(loaded: LoadedModel, calls: Calls) -> None:
+    louder = window(samples=2 * spoken(), language="en", known_text="alpha one over", is_careful=True)
+    asked = [
+        louder,
+        replace(louder, is_careful=False),  # the same audio and text: the known text is scored once
+        replace(louder, samples=spoken()),
+        replace(louder, known_text="bravo two over"),
+        replace(louder, known_text=PHRASE),
+    ]
+    one_engine = calls.engine(loaded)
+    gains = [read(one_engine, one).gain for one in asked]
+    alone = [read(calls.engine(loaded), one).gain for one in asked]
+    assert gains == pytest.approx(alone, abs=1e-4)
+    assert gains[0] == gains[1] and gains[4] == 0
+    assert len({gains[0], gains[2], gains[3]}) == 3
+
+
 def test_a_text_too_long_for_the_model_or_without_letters_is_not_compared(engine: WhisperEngine) -> None:
     for known in ("alpha " * 600, "..."):
         one = window(samples=spoken(), language="en", is_careful=True, known_text=known)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from host_stt.contract import Float32Array, Word
+from host_stt.contract import Float32Array, Transcript, Window, Word
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.errors import EngineError, RequestError, StoreError
@@ -81,6 +81,7 @@ class ReviewService:
         self._is_idle, self._is_useful, self._terms = is_idle, is_useful, terms
         self._stages = tuple(stages)
         self._numbers = itertools.count(1)
+        self._idle_ticks = 0
         self.figures = ReviewFigures()
 
     def statistics(self) -> dict[str, float]:
@@ -96,16 +97,26 @@ class ReviewService:
 
     async def run(self) -> None:
         """Review one group after the other, until the task is cancelled."""
-        idle_ticks = 0
         while True:
-            await asyncio.sleep(TICK_S)
-            self._queue.complete_quiet()
-            if not self._is_useful():
-                self._queue.clear()
-            idle_ticks = idle_ticks + 1 if self._is_idle() else 0
-            if idle_ticks >= IDLE_TICKS and (one := self._queue.take()):
+            await self._tick()
+            if self._idle_ticks >= IDLE_TICKS and (one := self._queue.take()):
                 await self._review(one)
-                idle_ticks = 0
+
+    async def _tick(self) -> None:
+        await asyncio.sleep(TICK_S)
+        self._queue.complete_quiet()
+        if not self._is_useful():
+            self._queue.clear()
+        self._idle_ticks = self._idle_ticks + 1 if self._is_idle() else 0
+
+    async def _transcribed(self, window: Window) -> Transcript:
+        """Send a window when the engine is idle. A call to the model cannot be stopped, so speech that begins
+        now waits for it; without this wait between two windows of a group it would wait for both.
+        """
+        while self._idle_ticks < IDLE_TICKS:
+            await self._tick()
+        self._idle_ticks = 0
+        return await self._engine.transcribe(window)
 
     async def _review(self, one: Waiting) -> None:
         try:
@@ -131,7 +142,7 @@ class ReviewService:
         terms = self._terms(key.channel, language_of(group), channel.terms or ())
         name = f"{key.session}/{key.channel}/review"
         windows = windows_of(next(self._numbers), name, group, samples, terms)
-        transcripts = [await self._engine.transcribe(window) for window in windows]
+        transcripts = [await self._transcribed(window) for window in windows]
         self.figures.groups += 1
         self.figures.audio_ms += group.to_ms - group.from_ms
         self.figures.lines += len(group.lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,14 +17,15 @@ from tests.support.desk import Desk, a_config, running_desk
 from tests.support.polling import until
 from tests.support.speech import say, silence
 from tests.webrtc_host.recovery.crashing import SHORT, archived, of_log, speak, word_per_half_second
-from tests.webrtc_host.speech.engine_server import EngineServer
+from tests.webrtc_host.speech.engine_server import EngineServer, Reply
 from webrtc_host.events import segment_revised
-from webrtc_host.keys import REVIEW
+from webrtc_host.keys import REVIEW, SPEECH
+from webrtc_host.review.service import TICK_S
 from webrtc_host.session.session import Session
 
 pytestmark = pytest.mark.slow
 
-SPEECH = np.concatenate([silence(0.5), say(SHORT), silence(1.0), say(SHORT), silence(1.5)])
+SPOKEN = np.concatenate([silence(0.5), say(SHORT), silence(1.0), say(SHORT), silence(1.5)])
 """Two utterances of one group."""
 WRONG, RIGHT = "x3", "w3"
 """The live window writes the first one where the second one is spoken."""
@@ -74,7 +76,7 @@ async def a_reviewing_server(
 async def spoken(desk: Desk, corrected: str = "") -> tuple[Session, dict[str, Any]]:
     """Speak, and wait for the final and the archived audio. corrected: an operator's text, right away."""
     session = desk.session
-    channel = await speak(desk, SPEECH)
+    channel = await speak(desk, SPOKEN)
     await until(lambda: len(of_log(session, "segment.final")) == 2)
     final = of_log(session, "segment.final")[0]
     if corrected:
@@ -149,3 +151,31 @@ async def test_a_text_that_is_less_likely_than_the_live_text_is_not_used(tmp_pat
         session, _ = await spoken(desk)
         await until(lambda: review_figures(desk).skipped)
         assert review_figures(desk).groups == 1 and not of_log(session, "segment.revised")
+
+
+async def test_the_second_window_of_a_group_waits_for_words_that_are_spoken_meanwhile(tmp_path: Path) -> None:
+    async with a_reviewing_server(tmp_path) as (desk, engine):
+        usual = engine.reply
+
+        def is_held(window: Window) -> bool:
+            return window.id == "live" or bool(window.known_text and not window.is_careful)
+
+        engine.reply = lambda window: None if is_held(window) else usual(window)
+        await spoken(desk)
+        await until(lambda: any(window.known_text for window in engine.windows))
+        [first] = [window for window in engine.windows if window.known_text]
+        live = replace(first, id="live", known_text="", priority=Priority.FINAL)
+        speaking = asyncio.create_task(desk.app[SPEECH].engine.transcribe(live))
+        await until(lambda: engine.windows[-1].id == "live")
+        await engine.answer(_answer(usual, first))
+        await asyncio.sleep(2 * TICK_S)  # the review looks at the engine twice
+        assert not any(window.is_careful for window in engine.windows)
+        await engine.answer(_answer(usual, live))
+        await speaking
+        await until(lambda: any(window.is_careful for window in engine.windows))
+
+
+def _answer(reply: Reply, window: Window) -> Answer:
+    answer = reply(window)
+    assert answer is not None
+    return answer
