@@ -30,11 +30,13 @@ REFUSED = {
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """Switch the collector off. Freeze what earlier tests left, so that only new objects are searched."""
+    """Switch the collector off. Freeze what earlier tests left, so that only new objects are searched.
+
+    It stays frozen. Otherwise the collector would go through all modules again, in every later test.
+    """
     gc.disable()
     gc.freeze()
     yield
-    gc.unfreeze()
     gc.enable()
 
 

@@ -381,6 +381,6 @@ async def test_60_clients_that_connect_and_disconnect_leave_no_state(world: Worl
 
     def none_left() -> bool:
         gc.collect()
-        return not any(isinstance(thing, Peer) for thing in gc.get_objects())
+        return not any(type(thing) is Peer for thing in gc.get_objects())
 
     await until(none_left, what="the last peer's own task has ended")

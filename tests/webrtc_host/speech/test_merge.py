@@ -38,7 +38,7 @@ def spoken(seed: int, count: int) -> list[Word]:
     return words
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 120))
 def test_overlapping_windows_with_errors_like_whispers_give_every_word_once(seed: int, count: int) -> None:
     script = spoken(seed, count)
@@ -46,7 +46,7 @@ def test_overlapping_windows_with_errors_like_whispers_give_every_word_once(seed
     assert outcome.text == texts(script)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 120))
 def test_words_that_interims_agree_on_early_come_once_and_right(seed: int, count: int) -> None:
     script = spoken(seed, count)
@@ -234,7 +234,7 @@ def test_a_last_word_that_the_context_spells_otherwise_comes_once() -> None:
     assert words_of(merge.feed(last, reading(5 * S, 9 * S, again))) == "Thou"
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 120))
 def test_context_after_real_pauses_costs_no_word_and_doubles_none(seed: int, count: int) -> None:
     script = spoken(seed, count)
