@@ -6,6 +6,7 @@
 import { isLate } from "./events.js";
 import { t } from "./i18n.js";
 import { marksOf, redactedText } from "./line-marks.js";
+import { namesOfTalkers } from "./talkers.js";
 import { markedText } from "./line-text.js";
 import { timecode } from "./timecode.js";
 import { separator } from "./utterances.js";
@@ -66,9 +67,9 @@ export class LineRow {
   }
 
   #nameTalkers() {
-    const names = new Set(this.lines.flatMap((line) => (line.talkers ?? []).map(nameOfTalker)));
-    if (!names.size) return this.#talkers.remove();
-    this.#talkers.textContent = t("text.talkers", { names: [...names].join(", ") });
+    const names = namesOfTalkers(this.lines);
+    if (!names.length) return this.#talkers.remove();
+    this.#talkers.textContent = t("text.talkers", { names: names.join(", ") });
     if (this.#talkers.parentNode !== this.node) this.#text.after(this.#talkers);
   }
 
@@ -96,8 +97,6 @@ export class GapRow {
     this.node.append(text);
   }
 }
-
-const nameOfTalker = (talker) => talker.label ?? t("text.radio", { id: talker.id });
 
 const startOf = (line) => line.start ?? timecode(line.start_ms);
 

@@ -3,6 +3,7 @@
 import { request, address } from "../api.js";
 import { language, t } from "../i18n.js";
 import { marksOf } from "../line-marks.js";
+import { namesOfTalkers } from "../talkers.js";
 import { timecode } from "../timecode.js";
 
 export class Finder {
@@ -40,6 +41,8 @@ export class Finder {
       since: moment("since"),
       until: moment("until"),
       term: value("term"),
+      talker: value("talker"),
+      length_min_ms: value("length") ? Math.round(Number(value("length")) * 1000) : "",
     };
     this.#before = null;
     this.hits.replaceChildren();
@@ -63,10 +66,16 @@ export class Finder {
   #countText() {
     const summaries = this.hits.querySelectorAll(".summary").length;
     const n = this.hits.childElementCount - summaries;
-    if (n + summaries === 0) return t(this.#query.mode ? "desk.search.noneByMeaning" : "desk.search.none");
+    if (n + summaries === 0) return t(this.#noneKey());
     const order = this.#query.mode ? "Nearest" : "";
     const lines = t(n === 1 ? "desk.search.one" : `desk.search.many${order}`, { n });
     return summaries ? `${t(summaries === 1 ? "desk.search.oneSummary" : "desk.search.summaries", { n: summaries })} · ${lines}` : lines;
+  }
+
+  #noneKey() {
+    const { q, mode, marked, talker, length_min_ms: length } = this.#query;
+    if (q) return mode ? "desk.search.noneByMeaning" : "desk.search.none";
+    return marked || talker || length ? "desk.search.noneFiltered" : "desk.search.nothingAsked";
   }
 
   /** A summary that says something like the query. */
@@ -99,6 +108,8 @@ export class Finder {
     time.textContent = moment.toLocaleString(language.current, { dateStyle: "short", timeStyle: "medium" });
     const channel = document.createElement("b");
     channel.textContent = hit.label && hit.label !== hit.channel ? `${hit.channel} ${hit.label}` : hit.channel;
+    const talkers = namesOfTalkers([hit]);
+    if (talkers.length) channel.append(talkersNode(talkers));
     const text = document.createElement("span");
     text.className = "segment";
     text.dataset.segment = hit.segment;
@@ -115,4 +126,11 @@ export class Finder {
     row.append(button);
     return row;
   }
+}
+
+function talkersNode(names) {
+  const node = document.createElement("small");
+  node.className = "talkers";
+  node.textContent = ` ${names.join(", ")}`;
+  return node;
 }

@@ -107,6 +107,11 @@ async def test_marks_and_notes_show_on_every_desk_and_in_the_search(opened: Open
     await second.select_option("#marked", "star")
     await second.locator("#search button").click()
     await expect(second.locator("#hits .hit")).to_have_count(1)
+    await second.locator(".finder summary").click()
+    for seconds, said in (("0.6", "No line passes these filters."), ("0.5", "1 line")):
+        await second.locator("#length").fill(seconds)  # each line has half a second
+        await second.keyboard.press("Enter")
+        await expect(second.locator("#found")).to_have_text(said)
     await second.locator("#hits .hit").click()
     await second.locator("[data-action=star]").click()
     await expect(line(first, 0).locator(".sign.star")).to_have_count(0)

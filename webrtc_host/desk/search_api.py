@@ -33,19 +33,23 @@ QUESTION_CHARS_MAX = 500
 SEGMENT = re.compile(r"g_[0-9]{1,15}")
 
 
+LENGTH_MS_MAX = 600_000
+_MARK = "star|report|note|alert"
+
+
 def _marked(value: object) -> object:
     if not isinstance(value, str):
         return value
     names = frozenset(value.split(","))
     if not names <= MARKED.keys():
-        raise PydanticCustomError("bad_mark", "is star, report or note, or several: star,note")
+        raise PydanticCustomError("bad_mark", "is star, report, note or alert, or several: star,note")
     return names
 
 
 Marked = Annotated[
     frozenset[str],
     BeforeValidator(_marked),
-    WithJsonSchema({"type": "string", "pattern": "^(star|report|note)(,(star|report|note))*$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^({_MARK})(,({_MARK}))*$"}),
 ]
 
 
@@ -58,7 +62,11 @@ class SearchQuery(RangeQuery):
     term: str | None = Field(None, max_length=100, description="a glossary term in the text")
     conf_min: float | None = Field(None, ge=-100, le=0, description="mean log probability, at best 0")
     language: str | None = Field(None, max_length=64, description="a code (ko, ko-KR) or a name (Korean)")
-    marked: Marked = Field(frozenset(), description="lines with each of these, with commas: star,report,note")
+    marked: Marked = Field(
+        frozenset(), description="lines with each of these, with commas: star,report,note,alert"
+    )
+    talker: str | None = Field(None, max_length=100, description="number or name of a radio that was heard")
+    length_min_ms: int | None = Field(None, ge=0, le=LENGTH_MS_MAX, description="lines at least so long")
     mode: Literal["words", "meaning", "both"] = Field(
         "words", description="meaning: lines that say something like `q`, the nearest first"
     )
@@ -124,6 +132,8 @@ def question_of(query: SearchQuery) -> TextSearch:
         conf_min=query.conf_min,
         language=_language(query.language),
         marked=query.marked,
+        talker=_storable(query.talker),
+        length_min_ms=query.length_min_ms,
         before=None if query.before is None else int(query.before[2:]),
         limit=query.limit,
     )
@@ -153,6 +163,7 @@ def body_of(hit: Hit, words: str, score: float | None = None) -> dict[str, Any]:
         "is_redacted": bool(hit.is_redacted),
         "marks": list(hit.extras.marks),
         "notes": list(hit.extras.notes),
+        "talkers": list(hit.talkers),
         "score": score,
     }
 

@@ -139,6 +139,12 @@ class NoteEntry(Response):
     note: str
 
 
+class TalkerEntry(Response):
+    id: Annotated[int, Field(description="number of the radio")]
+    start_ms: Annotated[int, Field(description="when it began to send")]
+    label: Annotated[str | None, Field(description="its name, if the radio system has one")] = None
+
+
 class SearchHit(Response):
     segment: str
     session: str
@@ -161,6 +167,7 @@ class SearchHit(Response):
     is_redacted: bool
     marks: Annotated[list[Literal["star", "report"]], Field(description="marks of people")]
     notes: list[NoteEntry]
+    talkers: Annotated[list[TalkerEntry], Field(description="the radios that were heard, if known")]
     score: Annotated[
         float | None, Field(description="mode=meaning: similarity, at best 1; mode=both: rank; else null")
     ]

@@ -99,7 +99,10 @@ class SummaryMeanings:
 
     async def nearest(self, vector: Sequence[float], query: TextSearch) -> list[SummaryHit]:
         """The nearest first. Filters that only lines have (a term, a mark, a language) let none through."""
-        only_lines = (query.term, query.conf_min, query.language, query.from_ms, query.to_ms)
+        only_lines = (
+            *(query.term, query.conf_min, query.language, query.from_ms, query.to_ms),
+            *(query.talker, query.length_min_ms),
+        )
         if query.marked or any(one is not None for one in only_lines):
             return []
         among = None

@@ -6,12 +6,13 @@ SQL only, on a connection that the caller passes. Writing an event twice changes
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, and_, select
 
 from webrtc_host.events import NoteAdded, SegmentMarked
 from webrtc_host.transcript.event_codec import Envelope, iso_ms
@@ -83,6 +84,15 @@ def extras_of(connection: Connection, found: Sequence[str]) -> dict[str, Extras]
         segment: Extras(tuple(marked.get(segment, ())), tuple(written.get(segment, ())))
         for segment in marked.keys() | written.keys()
     }
+
+
+def talkers_of(connection: Connection, found: Sequence[str]) -> dict[str, tuple[dict[str, Any], ...]]:
+    """The radios that were heard in these segments, as on the wire; a segment without any is left out."""
+    query = select(segments.c.id, events.c.data).join_from(
+        segments, events, and_(events.c.session == segments.c.session, events.c.seq == segments.c.seq)
+    )
+    rows = connection.execute(query.where(segments.c.id.in_(list(found)), segments.c.talkers.is_not(None)))
+    return {row.id: tuple(json.loads(row.data).get("talkers", ())) for row in rows}
 
 
 def line(connection: Connection, session: str, segment: str) -> Row[Any] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ from webrtc_host.events import (
     SegmentRevised,
     SessionEnded,
     SessionStarted,
+    Talker,
 )
 from webrtc_host.transcript import alerts, coverage_rows, line_rows, redaction_rows, schema
 from webrtc_host.transcript.event_codec import Envelope, encode_edits, encode_json, encode_words, wall_ms
@@ -35,6 +37,7 @@ from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.insert_new import insert_new
 from webrtc_host.transcript.meta import get_meta, put_meta
 from webrtc_host.transcript.schema import insert_of
+from webrtc_host.transcript.search_text import names_key
 from webrtc_host.transcript.storable import storable
 
 logger = logging.getLogger(__name__)
@@ -183,6 +186,7 @@ def _segment_row(envelope: Envelope, final: SegmentFinal) -> Row:
         "edits": encode_edits(final.edits).decode(),
         "glossary_version": final.glossary_version,
         "latency_ms": envelope.latency_ms,
+        "talkers": names_key(names_of(final.talkers)) or None,
     }
 
 
@@ -207,6 +211,11 @@ def _segment_revised(connection: Connection, envelope: Envelope, revised: Segmen
         return []
     found = connection.execute(select(table.c.id, table.c.text, table.c.raw).where(*of_segment))
     return [dict(row) for row in found.mappings()]
+
+
+def names_of(talkers: Iterable[Talker]) -> list[str]:
+    """What a radio can be searched by: its number and its name."""
+    return [storable(f"{one.id} {one.label or ''}") for one in talkers]
 
 
 def _session_started(connection: Connection, envelope: Envelope, started: SessionStarted) -> None:

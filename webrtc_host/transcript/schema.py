@@ -120,6 +120,7 @@ segments = Table(
     Column("revision", Integer),  # number of the segment.revised that `text` is from; NULL: none
     Column("revised_seq", BigInteger),  # seq of that event
     Column("redacted_seq", BigInteger),  # seq of the range.redacted that removed the text; NULL: none
+    Column("talkers", Text),  # words of the names of its radios, as `search_text.names_key`; NULL: none
     _of_session(),
     Index(None, "session", "seq"),
     Index(None, "session", "channel", "start_ms"),

@@ -17,8 +17,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from webrtc_host.errors import StoreError
-from webrtc_host.transcript.line_rows import Extras, extras_of
-from webrtc_host.transcript.search_text import Phrase, phrases
+from webrtc_host.transcript.line_rows import Extras, extras_of, talkers_of
+from webrtc_host.transcript.search_text import Phrase, names_patterns, phrases
 from webrtc_host.transcript.search_writer import SearchWriter, index_step, make_index
 from webrtc_host.transcript.store import Store
 
@@ -44,8 +44,14 @@ class TextSearch:
     conf_min: float | None = None
     language: str | None = None
     marked: frozenset[str] = frozenset()  # of `MARKED`: lines that have each of them
+    talker: str | None = None  # words of the name, or the number, of a radio that was heard
+    length_min_ms: int | None = None
     before: int | None = None
     limit: int = 50
+
+    @property
+    def works_without_words(self) -> bool:
+        return bool(self.marked) or self.talker is not None or self.length_min_ms is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ class Hit:
     revision: int  # 0: the text was not corrected
     is_redacted: bool
     extras: Extras = Extras()
+    talkers: tuple[dict[str, Any], ...] = ()  # {id, start_ms, label}, as on the wire
 
 
 class SearchIndex:
@@ -105,14 +112,14 @@ class SearchIndex:
     async def find(self, query: TextSearch) -> list[Hit]:
         """Find finals, newest first; one more than `limit` when there are more.
 
-        No words: the lines with the marks of the query, or no results when it names no marks.
+        No words: the lines that its marks, talker and length let through; none when it has none of these.
 
         Raises StoreError and Overloaded.
         """
         if not self._writer.is_ready:
             raise StoreError("texts cannot be searched yet: the search index is being made")
         wanted = phrases(query.words)
-        if not wanted and not query.marked:
+        if not wanted and not query.works_without_words:
             return []
         return await self._store.read(partial(_find, query=query, wanted=wanted))
 
@@ -193,6 +200,7 @@ _FILTERS = {
     "to_ms": "segments.start_ms < :to_ms",
     "conf_min": "segments.conf >= :conf_min",
     "language": "segments.language = :language",
+    "length_min_ms": "segments.end_ms - segments.start_ms >= :length_min_ms",
 }
 
 
@@ -200,8 +208,9 @@ MARKED = {
     "star": "segments.id IN (SELECT segment FROM marks WHERE mark = 'star' AND is_set)",
     "report": "segments.id IN (SELECT segment FROM marks WHERE mark = 'report' AND is_set)",
     "note": "segments.id IN (SELECT segment FROM notes)",
+    "alert": "segments.id IN (SELECT segment FROM alerts WHERE segment IS NOT NULL AND state <> 'withdrawn')",
 }
-"""What people add to lines, and lines can be searched by."""
+"""What people and alert rules add to lines, and lines can be searched by."""
 
 
 def _find(
@@ -237,6 +246,10 @@ def _find(
         filters.append("(segments.edits LIKE :edit ESCAPE '\\' OR segments.text LIKE :term ESCAPE '\\')")
         values["edit"] = f'%"term":"{_like(query.term)}"%'
         values["term"] = f"%{_like(query.term)}%"
+    if query.talker is not None:
+        patterns = names_patterns(query.talker)
+        filters += [f"segments.talkers LIKE :talker{at}" for at in range(len(patterns))] or ["1 = 0"]
+        values |= {f"talker{at}": pattern for at, pattern in enumerate(patterns)}
     wheres = "".join(f" AND {condition}" for condition in filters)
     form = _FROM[connection.dialect.name] if wanted else _MARKED_FROM
     statement = text(form.format(columns=_COLUMNS, joins=_JOINS, filters=wheres))
@@ -245,8 +258,12 @@ def _find(
     if among is not None:
         statement = statement.bindparams(bindparam("among", expanding=True))
     found = [Hit(**row) for row in connection.execute(statement, values).mappings()]
-    extras = extras_of(connection, [hit.segment for hit in found])
-    return [replace(hit, extras=extras.get(hit.segment, hit.extras)) for hit in found]
+    ids = [hit.segment for hit in found]
+    extras, talkers = extras_of(connection, ids), talkers_of(connection, ids)
+    return [
+        replace(hit, extras=extras.get(hit.segment, hit.extras), talkers=talkers.get(hit.segment, ()))
+        for hit in found
+    ]
 
 
 def _like(text_of_it: str) -> str:

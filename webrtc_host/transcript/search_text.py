@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 TERMS_MAX = 16
@@ -77,6 +77,22 @@ def phrases(query: str) -> list[Phrase]:
             found.append(Phrase(tuple(phrase[:tokens_left]), is_open))
             tokens_left -= len(phrase)
     return [one for one in found if one.tokens]
+
+
+def names_key(names: Iterable[str]) -> str:
+    """Short names in one text for LIKE: their tokens, with a space around each. Empty without any word."""
+    found = [" ".join(tokens(name)) for name in names]
+    key = f" {SEPARATOR} ".join(one for one in found if one)
+    return f" {key} " if key else ""
+
+
+def names_patterns(query: str) -> list[str]:
+    """LIKE patterns for `names_key`; it must match all of them. A number matches as a whole."""
+    patterns = []
+    for one in phrases(query):
+        is_open = one.is_open and not one.tokens[-1].isdigit()
+        patterns.append(f"% {' '.join(one.tokens)}{'' if is_open else ' '}%")
+    return patterns
 
 
 def parts(text: str, query: str) -> list[Part]:

@@ -117,6 +117,7 @@ export default {
   "people.search.star": "Starred",
   "people.search.note": "With notes",
   "people.search.report": "Reported",
+  "people.search.alert": "With an alert",
   "people.search.label": "Only",
   "error.link_ended.title": "The link of this screen has ended.",
   "error.link_ended.way": "It has expired or was revoked. Ask the person who sent it for a new one.",

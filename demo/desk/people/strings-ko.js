@@ -117,6 +117,7 @@ export default {
   "people.search.star": "별표",
   "people.search.note": "메모 있음",
   "people.search.report": "신고됨",
+  "people.search.alert": "경보 있음",
   "people.search.label": "표시",
   "error.link_ended.title": "이 화면의 링크가 끝났습니다.",
   "error.link_ended.way": "만료되었거나 취소되었습니다. 보낸 사람에게 새 링크를 요청하세요.",

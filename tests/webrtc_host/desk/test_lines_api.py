@@ -151,6 +151,14 @@ async def test_search_finds_marked_lines_with_and_without_words(desk: Desk) -> N
     assert await found(q="alpha") == ["g_1"]
     assert await found() == []
     assert await found(marked="star", before="g_2") == []
+    desk.final("understood", at_ms=3000, talkers=[{"id": 4501, "start_ms": 3000, "label": "Engine 5"}])
+    await desk.settled()
+    assert await found(talker="engine 5") == await found(q="und", length_min_ms="500") == ["g_3"]
+    assert await found(length_min_ms="501") == await found(talker="50") == await found(marked="alert") == []
+    _, body = await desk.get("/api/search", talker="4501")
+    assert body["hits"][0]["talkers"] == [{"id": 4501, "start_ms": 3000, "label": "Engine 5"}]
+    for wrong in ({"length_min_ms": "-1"}, {"length_min_ms": "600001"}, {"talker": "x" * 101}):
+        assert (await desk.get("/api/search", **wrong))[0] in (400, 422), wrong
     status, body = await desk.get("/api/search", marked="heart")
     assert (status, body["error"]["code"]) == (400, "bad_mark")
     _, body = await desk.get("/api/search", marked="note")

@@ -53,6 +53,11 @@ def write_as_of(connection: Connection, revision: str) -> None:
         " VALUES ('s_old', 'C01', 'Gate', 'ko', 100, false)",
         "INSERT INTO events VALUES ('s_old', 1, 'session.started', NULL, '{\"seq\":1}')",
         "INSERT INTO events VALUES ('s_old', 2, 'channel.state', 'C01', '{\"seq\":2}')",
+        "INSERT INTO events VALUES ('s_old', 3, 'segment.final', 'C01',"
+        ' \'{"seq":3,"talkers":[{"id":45,"start_ms":0,"label":"Engine 5"}]}\')',
+        "INSERT INTO segments"
+        " (id, session, seq, channel, utterance, start_ms, end_ms, wall_ms, text, raw, words, edits)"
+        f" VALUES ('g_1', 's_old', 3, 'C01', 'u_1', 0, 900, {WALL_MS}, 'copy', 'copy', '[]', '[]')",
     ):
         connection.exec_driver_sql(statement)
 
@@ -85,11 +90,13 @@ async def test_a_record_of_every_earlier_schema_is_upgraded_with_its_data(
     async with open_store() as store:
         former = await store.read(lambda connection: read_former(connection, 10))
         seqs = await store.read(lambda c: c.execute(select(schema.events.c.seq)).scalars().all())
+        talkers = await store.read(lambda c: c.execute(select(schema.segments.c.talkers)).scalars().all())
         differences = await store.write(
             lambda c: compare_metadata(MigrationContext.configure(c), schema.metadata)
         )
     assert differences == []
-    assert sorted(seqs) == [1, 2]
+    assert sorted(seqs) == [1, 2, 3]
+    assert talkers == [" 45 engine 5 "]
     (session,) = former.sessions
     assert (session.id, session.head_seq, session.is_current) == ("s_old", 2, True)
     assert [(channel.channel, channel.label, channel.terms) for channel in session.channels] == [
@@ -99,7 +106,7 @@ async def test_a_record_of_every_earlier_schema_is_upgraded_with_its_data(
         kept = tmp_path / f"record-before-upgrade-from-{revision}.sqlite3"
         with closing(sqlite3.connect(kept)) as before:
             assert before.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
-            assert before.execute("SELECT count(*) FROM events").fetchone() == (2,)
+            assert before.execute("SELECT count(*) FROM events").fetchone() == (3,)
 
 
 async def test_a_record_of_a_newer_version_is_refused_and_not_changed(

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
+from tests.support.events import an_event
 from tests.support.record import T0_WALL_MS, Record, a_record
 from webrtc_host.errors import StoreError
+from webrtc_host.seams import EventType
 from webrtc_host.transcript import records
 from webrtc_host.transcript.search import (
     SearchIndex,
@@ -86,6 +88,41 @@ async def test_filters(searched: Searched) -> None:
     assert await searched.found(everything, to_ms=70_000) == ["알파원 a 이동 100%"]
     assert await searched.found(everything, from_wall_ms=T0_WALL_MS + 60_000) == ["a 이"]
     assert await searched.found(everything, to_wall_ms=T0_WALL_MS + 60_000) == ["알파원 a 이동 100%"]
+
+
+async def test_lines_by_their_length_and_by_the_radio_that_was_heard(searched: Searched) -> None:
+    record, log = searched.record, searched.record.logs["s_1"]
+    engine = {"id": 4501, "start_ms": 20_000, "label": "Engine 5"}
+    record.final(log, "10-4", 20_000, end_ms=20_700, talkers=[engine])
+    base = {"id": 7, "start_ms": 31_000, "label": "본부 2"}
+    record.final(log, "구조대 출동합니다", 30_000, end_ms=34_000, talkers=[engine, base])
+    record.final(log, "copy", 40_000, end_ms=40_500, talkers=[{"id": 45, "start_ms": 40_000}])
+    rescue = "구조대 출동합니다"
+    assert await searched.found("", length_min_ms=1501) == [rescue]
+    assert await searched.found("10", length_min_ms=700) == ["10-4"]
+    assert await searched.found("10", length_min_ms=701) == []
+    for name in ("4501", "engine 5", "ENGINE-5", "eng"):
+        assert await searched.found("", talker=name) == [rescue, "10-4"], name
+    for name in ("본부", "본부 2", "7"):
+        assert await searched.found("", talker=name) == [rescue], name
+    assert await searched.found("", talker="45") == ["copy"], "a number matches as a whole"
+    for name in ("engine 50", "gine", "start_ms", "%", "", "5 본"):
+        assert await searched.found("", talker=name) == ([rescue] if name == "5 본" else []), name
+    assert await searched.found("출동", talker="engine", channels=frozenset({"C02"})) == []
+    (hit,) = await searched.index.find(TextSearch("출동"))
+    assert [one.get("label") for one in hit.talkers] == ["Engine 5", "본부 2"]
+
+
+async def test_lines_that_raised_an_alert(searched: Searched) -> None:
+    log = searched.record.logs["s_1"]
+    for number, segment in enumerate(("g_1", "g_2", "g_3"), 1):
+        log.emit(an_event(EventType.ALERT_RAISED, alert=f"a_{number}", segment=segment))
+    log.emit(an_event(EventType.ALERT_WITHDRAWN, alert="a_1"))
+    log.emit(an_event(EventType.ALERT_ACKNOWLEDGED, alert="a_2"))
+    alerted = frozenset({"alert"})
+    assert await searched.found("", marked=alerted) == ["브라보 투 수신양호", "Alpha-1 proceed to gate seven"]
+    assert await searched.found("gate", marked=alerted) == ["Alpha-1 proceed to gate seven"]
+    assert await searched.found("", marked=alerted | {"star"}) == []
 
 
 async def test_pages_are_newest_first(searched: Searched) -> None:
