@@ -53,4 +53,5 @@ class ModelsDoor:
             "is_starter": model.is_starter,
             "reason": model.reason,
             "languages": list(model.languages),
+            "can_translate": model.can_translate,
         }

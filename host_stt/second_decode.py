@@ -21,6 +21,7 @@ from host_stt.contract import (
     EndReason,
     Float32Array,
     Priority,
+    Task,
     Transcript,
     Unread,
     UnreadReason,
@@ -135,7 +136,8 @@ class SecondDecoder:
 
     def submit(self, window: Window, source: str, deliver: Deliver) -> None:
         """Decode a window of any kind; `deliver` is called once, from any thread."""
-        if not window.priority.is_final:
+        if not window.priority.is_final or window.task is Task.TRANSLATE:
+            # The words of a translation come in another order than in the audio, so they show no holes.
             self._submit(window, source, deliver)
         else:
             self._submit(window, source, partial(self._first, window, source, deliver))

@@ -240,6 +240,7 @@ def _facts(model: ResolvedModel, engines: list[Engine], channels_expected: int) 
         device=_device_of(engine).value,
         compute_type=engine.compute_type if isinstance(engine, WhisperEngine) else "none",
         languages=engine.languages,
+        can_translate=engine.can_translate,
         replicas=len(engines),
     )
 

@@ -35,6 +35,7 @@ class ModelFacts:
     device: str = ""
     compute_type: str = ""
     languages: tuple[str, ...] = ()
+    can_translate: bool = False  # into English
     replicas: int = 1  # loaded copies of the model, one per GPU
     available: tuple[AvailableModel, ...] = ()  # every model on this machine, this one among them
     channels_expected: int = 1  # that the estimates of `available` are for
@@ -68,6 +69,7 @@ class Snapshot:
                 "device": self.model.device,
                 "compute_type": self.model.compute_type,
                 "languages": list(self.model.languages),
+                "can_translate": self.model.can_translate,
                 "replicas": self.model.replicas,
                 "channels_expected": self.model.channels_expected,
                 "models": [one.body(self.model.channels_expected) for one in self.model.available],

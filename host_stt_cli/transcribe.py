@@ -16,7 +16,7 @@ import click
 from tqdm import tqdm
 
 from host_stt.contract import AUTO, RequestError
-from host_stt.files.form import terms_of
+from host_stt.files.fields import terms_of
 from host_stt.files.formats import Format, Recording, written
 from host_stt.files.job import FileJob, FileOptions
 from host_stt.files.job import transcribe as read

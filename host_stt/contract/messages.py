@@ -68,6 +68,13 @@ class Priority(StrEnum):
         return self is not Priority.INTERIM
 
 
+class Task(StrEnum):
+    """Which text a window is to get."""
+
+    TRANSCRIBE = "transcribe"  # what was said, in its own language
+    TRANSLATE = "translate"  # the same in English
+
+
 class EndReason(StrEnum):
     """Why decoding of a window stopped."""
 
@@ -111,6 +118,10 @@ class Window:
     """
     is_second_decode: bool = False
     """True for the second decode of a hole. Set inside 8081 only; it is not part of the wire format."""
+    task: Task = Task.TRANSCRIBE
+    """Set inside 8081 only, for files. A window to translate has no terms and no known text: both are in the
+    language that is spoken.
+    """
 
     def __post_init__(self) -> None:
         check = Check(self.id)
@@ -151,9 +162,18 @@ class Window:
             f"a known text of {len(self.known_text)} characters",
         )
         check(
+            self.task is Task.TRANSCRIBE or not (self.terms or self.known_text),
+            "bad_task",
+            "a window to translate cannot have glossary terms or a known text",
+        )
+        check(
             0 <= self.start_within_ms <= 600_000, "bad_limit", "start_within_ms must be between 0 and 600000"
         )
         check(0 < self.deadline_ms <= 600_000, "bad_deadline", "deadline_ms must be between 1 and 600000")
+
+    def text_language(self, spoken: str) -> str:
+        """The language code of its text, if this language was spoken."""
+        return "en" if self.task is Task.TRANSLATE else spoken
 
     def as_float32(self) -> Float32Array:
         """(n,) float32 in [-1, 1]."""

@@ -29,6 +29,10 @@ class Engine(Protocol):
     def languages(self) -> tuple[str, ...]:
         """Codes of the languages it can decode; "en" is first if it is among them."""
 
+    @property
+    def can_translate(self) -> bool:
+        """True if it decodes windows with the task `translate`."""
+
     def decode(self, windows: Sequence[Window]) -> list[Answer]:
         """Decode windows, blocking; one result per window, in the same order.
 

@@ -90,6 +90,7 @@ class FakeEngine:
         seed: int = 0,
         *,
         languages: tuple[str, ...] = ("en", "ko"),
+        can_translate: bool = False,
         fault: FakeFault = FakeFault.NONE,
         fault_on_call: int = 0,
         decode_s: float = 0.0,
@@ -101,6 +102,7 @@ class FakeEngine:
         self._errors = errors or FakeErrors()
         self._seed = seed
         self._languages = languages
+        self._can_translate = can_translate
         self._fault = fault
         self._fault_on_call = fault_on_call
         self._decode_s = decode_s
@@ -118,6 +120,10 @@ class FakeEngine:
     @property
     def languages(self) -> tuple[str, ...]:
         return self._languages
+
+    @property
+    def can_translate(self) -> bool:
+        return self._can_translate
 
     def decode(self, windows: Sequence[Window]) -> list[Answer]:
         self.calls += 1

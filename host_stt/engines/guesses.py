@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from host_stt.contract import AUTO
+from host_stt.contract import AUTO, Task
 from host_stt.engines.rows import Decoded, Row
 from host_stt.guards import NO_SPEECH, Rule, Verdict, has_letters, judge
 from host_stt_common.likeness import ALIKE, normalised, similarity
@@ -39,8 +39,14 @@ ECHO_WORDS_MIN = 3
 
 
 def is_doubtful_guess(decoded: Decoded, rule: Rule | None) -> bool:
-    """True if the language was detected, and the text has a loop or a low log probability."""
+    """True if the language was detected, and the text has a loop or a low log probability.
+
+    Never for a translation: it is English in any case, so its probability does not tell the languages apart.
+    Base took three of four Korean clips for English by it (2026-11-30).
+    """
     row = decoded.row
+    if row.window.task is Task.TRANSLATE:
+        return False
     if row.window.language != AUTO or row.language or not row.window.priority.is_final:
         return False
     if rule is not None:
@@ -80,7 +86,8 @@ def is_disturbed_by_prompt(decoded: Decoded) -> bool:
     row, result = decoded.row, decoded.result
     if not row.previous or not row.window.priority.is_final or result.no_speech_prob > NO_SPEECH:
         return False
-    if not has_letters(result.text) or is_in_wrong_script(result.text, decoded.language):
+    language = row.window.text_language(decoded.language)
+    if not has_letters(result.text) or is_in_wrong_script(result.text, language):
         return True
     return row.window.echo_guard and is_echo(result.text, (*row.window.terms, row.window.history))
 

@@ -23,6 +23,8 @@ from faster_whisper.tokenizer import _LANGUAGE_CODES, Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
 from host_stt.config import Device
+from host_stt.contract import Task
+from host_stt.engines.layers import has_shallow_decoder
 from host_stt.gpus import check_gpus, chosen_gpus, preload_cublas, seen_gpus
 from host_stt.memory import keep_freed_memory
 
@@ -42,10 +44,19 @@ class LoadedModel:
     device: Device
     compute_type: str
     has_small_vocabulary: bool
+    can_translate: bool
 
     @property
     def languages(self) -> tuple[str, ...]:
         return tuple(sorted(self.tokenizers, key=lambda code: (code != "en", code)))
+
+    def start_of(self, language: str, task: Task) -> list[int]:
+        """The tokens that begin a text: start, and for multilingual models the spoken language and the
+        task.
+        """
+        tokenizer = self.tokenizers[language]
+        start = list(tokenizer.sot_sequence)
+        return [*start[:-1], tokenizer.translate] if task is Task.TRANSLATE else start
 
 
 def load(
@@ -75,6 +86,7 @@ def load(
     hf_tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     by_language = _tokenizers(hf_tokenizer, whisper.is_multilingual)
     first = next(iter(by_language.values()))
+    has_small_vocabulary = first.eot < _TOKENS_OF_STOCK_WHISPER
     return LoadedModel(
         whisper=whisper,
         tokenizers=by_language,
@@ -82,7 +94,11 @@ def load(
         suppressed=[token for token in get_suppressed_tokens(first, [-1]) if token is not None],
         device=device,
         compute_type=compute_type,
-        has_small_vocabulary=first.eot < _TOKENS_OF_STOCK_WHISPER,
+        has_small_vocabulary=has_small_vocabulary,
+        # The starter model has the token of the task, but was not trained with it.
+        can_translate=whisper.is_multilingual
+        and not has_small_vocabulary
+        and not has_shallow_decoder(folder / "model.bin"),
     )
 
 

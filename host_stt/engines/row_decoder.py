@@ -17,7 +17,7 @@ import numpy as np
 
 from host_stt.alignment import Alignment, timed_words
 from host_stt.config import Device
-from host_stt.contract import AUTO, SAMPLE_RATE, Float32Array
+from host_stt.contract import AUTO, SAMPLE_RATE, Float32Array, Task
 from host_stt.engines.loading import LoadedModel
 from host_stt.engines.options import WhisperOptions
 from host_stt.engines.rows import (
@@ -187,7 +187,7 @@ class RowDecoder:
         tokenizer = self._loaded.tokenizers[language]
         previous = [tokenizer.sot_prev, *row.previous] if row.previous else []
         start = [] if row.plan.has_timestamps else [tokenizer.no_timestamps]
-        return [*previous, *tokenizer.sot_sequence, *start]
+        return [*previous, *self._loaded.start_of(language, row.window.task), *start]
 
     def result_of(self, row: Row, language: str, output: Any) -> DecodeResult:
         """The text and the figures of one output of `generate`."""
@@ -208,17 +208,19 @@ class RowDecoder:
 
     def with_words(self, decoded: list[Decoded], encoded: Any) -> list[Decoded]:
         """Add words to finals and long interims. One call of `align` takes one start sequence, so each
-        language has its own call.
+        language and task has its own call.
         """
+
+        def start(pair: tuple[int, Decoded]) -> tuple[str, Task]:
+            return pair[1].language, pair[1].row.window.task
+
         asked = [(i, d) for i, d in enumerate(decoded) if d.row.gets_words and d.result.tokens]
-        for language, group in groupby(
-            sorted(asked, key=lambda pair: pair[1].language), lambda pair: pair[1].language
-        ):
+        for (language, task), group in groupby(sorted(asked, key=start), start):
             pairs = list(group)
-            tokenizer = self._loaded.tokenizers[language]
+            tokenizer = self._loaded.tokenizers["en" if task is Task.TRANSLATE else language]
             alignments = self._loaded.whisper.align(
                 self.rows_of(encoded, [i for i, _ in pairs], len(decoded)),
-                tokenizer.sot_sequence,
+                self._loaded.start_of(language, task),
                 [list(d.result.tokens) for _, d in pairs],
                 [min(d.row.frames, -(-len(d.row.samples) // FRAME_SAMPLES)) for _, d in pairs],
             )
@@ -247,7 +249,8 @@ def token_cap(row: Row, language: str, loaded: LoadedModel, options: WhisperOpti
     """The largest number of new tokens for a row."""
     if options.tokens_per_s is not None:
         return max(1, round(options.tokens_per_s * len(row.samples) / SAMPLE_RATE))
-    per_s = TOKENS_PER_S * (2 if language in _DENSE or loaded.has_small_vocabulary else 1)
+    is_dense = row.window.text_language(language) in _DENSE
+    per_s = TOKENS_PER_S * (2 if is_dense or loaded.has_small_vocabulary else 1)
     per_s += TIMESTAMPS_PER_S if row.plan.has_timestamps else 0
     wanted = int(per_s * len(row.samples) / SAMPLE_RATE) + TOKENS_EXTRA
     # two special tokens, language, task, and the first token

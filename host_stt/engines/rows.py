@@ -166,10 +166,11 @@ def without_repetition(decoded: Decoded) -> Decoded:
 
 def transcript_of(decoded: Decoded, model: str) -> Transcript:
     result, window, samples = decoded.result, decoded.row.window, decoded.row.samples
+    language = window.text_language(decoded.language)
     segments = tuple(
         segment
         for segment in _segments(decoded)
-        if not is_hallucination(segment, decoded.language, samples, window.start_sample)
+        if not is_hallucination(segment, language, samples, window.start_sample)
     )
     return Transcript(
         id=window.id,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from host_stt.config import Device
-from host_stt.contract import SAMPLE_RATE, Answer, Float32Array, Transcript, Window, WindowError
+from host_stt.contract import SAMPLE_RATE, Answer, Float32Array, Task, Transcript, Window, WindowError
 from host_stt.engines.base import Early
 from host_stt.engines.comparison import TextComparison
 from host_stt.engines.guesses import (
@@ -92,6 +92,10 @@ class WhisperEngine:
         return self._loaded.languages
 
     @property
+    def can_translate(self) -> bool:
+        return self._loaded.can_translate
+
+    @property
     def device(self) -> Device:
         return self._loaded.device
 
@@ -128,6 +132,9 @@ class WhisperEngine:
             language = language_for(window.language, self.languages)
             if language is None:
                 answers[index] = self._unknown_language(window)
+            elif window.task is Task.TRANSLATE and not self.can_translate:
+                text = f"the model {self._name} cannot translate"
+                answers[index] = WindowError(window.id, "not_supported", text)
             elif is_quiet(samples):
                 answers[index] = no_speech_result(window, self.languages[0], self._name)
             else:

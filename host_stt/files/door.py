@@ -1,8 +1,8 @@
-"""`POST /v1/audio/transcriptions` on 8081, like OpenAI's: a form with a file in, its transcript out.
+"""Transcriptions and translations of files on 8081, like those of OpenAI: a form with a file in, its text out.
 
 Contains the form of the response, the limit of files at the same time, and the end of the work when the
-caller disconnects. `form` reads the form, `job` does the work. Invariant: an error has the form of OpenAI's
-and of our own errors, `{"error": {"message", "type", "param", "code"}}`, also inside a stream.
+caller disconnects. `form` and `fields` read the form, `job` does the work. Invariant: an error has the form
+of OpenAI's and of our own errors, `{"error": {"message", "type", "param", "code"}}`, also inside a stream.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Any
 
 from aiohttp import web
 
-from host_stt.contract import RequestError
+from host_stt.contract import RequestError, Task
 from host_stt.files.config import FilesConfig
-from host_stt.files.form import Asked, FormError, receive
+from host_stt.files.fields import Asked, FormError
+from host_stt.files.form import receive
 from host_stt.files.formats import Format, Part, joint, json_body, written
 from host_stt.files.job import FileJob, transcribe
 from host_stt.service import EngineService
@@ -36,6 +37,7 @@ PATH = "/v1/audio/transcriptions"
 BARE_PATH = "/audio/transcriptions"
 """For clients whose base URL has no /v1."""
 TRANSLATIONS = "/v1/audio/translations"
+BARE_TRANSLATIONS = "/audio/translations"
 _GONE_CHECK_S = 0.25
 _TYPES = {
     Format.JSON: "application/json",
@@ -62,25 +64,23 @@ class FilesDoor:
         app.router.add_post(PATH, self.transcriptions)
         app.router.add_post(BARE_PATH, self.transcriptions)
         app.router.add_post(TRANSLATIONS, self.translations)
+        app.router.add_post(BARE_TRANSLATIONS, self.translations)
 
     async def transcriptions(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, Task.TRANSCRIBE)
+
+    async def translations(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, Task.TRANSLATE)
+
+    async def _answer(self, request: web.Request, task: Task) -> web.StreamResponse:
         try:
             with self._place(request):
-                return await self._transcribe(request)
+                return await self._transcribe(request, task)
         except RequestError as error:
             return _refused(request, error)
         except (_CallerLeft, ConnectionError):
             logger.info("a caller disconnected before its recording was transcribed")
             return web.Response(status=499)
-
-    async def translations(self, request: web.Request) -> web.StreamResponse:
-        """Refuse with a sentence. Status 404, as for any route that such a server does not have, because
-        clients repeat a request after a 501.
-        """
-        text = (
-            f"translation into English is not available; POST {PATH} transcribes speech in its own language"
-        )
-        return _refused(request, RequestError("not_supported", text, 404))
 
     @contextlib.contextmanager
     def _place(self, request: web.Request) -> Iterator[None]:
@@ -91,14 +91,17 @@ class FilesDoor:
             text = f"{error.held} recordings {error.who} are in progress already; send this one again later"
             raise RequestError("too_many", text, 429, retry_after_s=5) from error
 
-    async def _transcribe(self, request: web.Request) -> web.StreamResponse:
+    async def _transcribe(self, request: web.Request, task: Task) -> web.StreamResponse:
         now = self._service.state.now
-        if not now.is_ready:  # before a gigabyte is uploaded for nothing
+        # before a gigabyte is uploaded for nothing
+        if not now.is_ready or now.model is None:
             raise RequestError("not_ready", f"not ready: {now.message}", 503, retry_after_s=2)
+        if task is Task.TRANSLATE and not now.model.can_translate:
+            raise _cannot_translate(now.model.name)
         loop = asyncio.get_running_loop()
         folder = tempfile.TemporaryDirectory(prefix="host-stt-")
         try:
-            stored, asked = await receive(request, Path(folder.name), self._config)
+            stored, asked = await receive(request, Path(folder.name), self._config, task)
             job = FileJob(stored.path, asked.options, self._service, self._config, name=stored.name)
             answer = self._stream(request, job) if asked.is_stream else self._whole(job, asked)
             return await _while_there(request, answer)
@@ -135,6 +138,15 @@ class FilesDoor:
                 await asyncio.gather(alive, return_exceptions=True)
         await response.write_eof()
         return response
+
+
+def _cannot_translate(model: str) -> RequestError:
+    """Status 404, as for a route that a server does not have: clients repeat a request after a 501."""
+    text = (
+        f"the model {model} cannot translate into English; a multilingual Whisper can, such as base, small, "
+        f"medium or large-v3. POST {PATH} transcribes speech in its own language"
+    )
+    return RequestError("not_supported", text, 404)
 
 
 async def _first_said(stretches: AsyncIterator[Any]) -> tuple[Part, ...]:

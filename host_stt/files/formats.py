@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from host_stt.contract import SAMPLE_RATE, Segment, Transcript, Unread, Word
+from host_stt.contract import SAMPLE_RATE, Segment, Task, Transcript, Unread, Word
 from host_stt_common.audio_facts import AudioFacts
 from host_stt_common.languages import WITHOUT_SPACES, name_of
 from host_stt_common.names import one_line
@@ -43,8 +43,14 @@ class Part:
     """One segment, and the start of its window."""
 
     segment: Segment
-    language: str
+    language: str  # that is spoken
     window_start_sample: int
+    task: Task = Task.TRANSCRIBE
+
+    @property
+    def is_without_spaces(self) -> bool:
+        """True if its text has no spaces between words."""
+        return self.task is Task.TRANSCRIBE and self.language in WITHOUT_SPACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,8 @@ class Recording:
     parts: tuple[Part, ...]
     duration_samples: int
     facts: AudioFacts | None = None  # of the file; None until all of it is decoded
-    unread: tuple[Unread, ...] = ()  # speech that has no words, in order
+    unread: tuple[Unread, ...] = ()  # speech that has no words, in order; not known of a translation
+    task: Task = Task.TRANSCRIBE
 
     @property
     def text(self) -> str:
@@ -62,7 +69,7 @@ class Recording:
 
     @property
     def languages(self) -> list[str]:
-        """The codes of the languages, the one with the most speech first."""
+        """The codes of the languages that are spoken, the one with the most speech first."""
         spoken: dict[str, int] = {}
         for part in self.parts:
             length = part.segment.end_sample - part.segment.start_sample
@@ -71,8 +78,8 @@ class Recording:
 
     @property
     def language(self) -> str:
-        """The language with the most speech; English if there is no speech."""
-        return next(iter(self.languages), "en")
+        """The language with the most speech; English if there is no speech, and for a translation."""
+        return "en" if self.task is Task.TRANSLATE else next(iter(self.languages), "en")
 
     @property
     def duration_s(self) -> float:
@@ -88,9 +95,9 @@ class Cue:
     end_s: float
 
 
-def parts_of(transcript: Transcript, window_start_sample: int) -> list[Part]:
+def parts_of(transcript: Transcript, window_start_sample: int, task: Task = Task.TRANSCRIBE) -> list[Part]:
     return [
-        Part(segment, transcript.language, window_start_sample)
+        Part(segment, transcript.language, window_start_sample, task)
         for segment in transcript.segments
         if segment.text.strip()
     ]
@@ -105,7 +112,7 @@ def joined(parts: Sequence[Part]) -> Iterator[tuple[str, Part]]:
 
 
 def joint(before: Part | None, part: Part) -> str:
-    if before is None or (before.language in WITHOUT_SPACES and part.language in WITHOUT_SPACES):
+    if before is None or (before.is_without_spaces and part.is_without_spaces):
         return ""
     return " "
 
@@ -126,7 +133,7 @@ def json_body(recording: Recording) -> dict[str, Any]:
 def verbose_body(recording: Recording, granularities: frozenset[str]) -> dict[str, Any]:
     """The verbose JSON. granularities: "segment", "word" or both; none means segments, as with OpenAI."""
     body: dict[str, Any] = {
-        "task": "transcribe",
+        "task": recording.task.value,
         "language": name_of(recording.language),
         "duration": round(recording.duration_s, 3),
         "text": recording.text,
@@ -144,7 +151,11 @@ def verbose_body(recording: Recording, granularities: frozenset[str]) -> dict[st
         ]
     if "segment" in granularities or not granularities:
         body["segments"] = [_segment_body(i, part) for i, part in enumerate(recording.parts)]
-    return {**body, "unread": _unread(recording), "usage": _usage(recording), **_facts(recording)}
+    if recording.task is Task.TRANSLATE:
+        body["languages"] = [{"code": code} for code in recording.languages]
+    else:
+        body["unread"] = _unread(recording)
+    return {**body, "usage": _usage(recording), **_facts(recording)}
 
 
 def _unread(recording: Recording) -> list[dict[str, Any]]:

@@ -16,7 +16,17 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from host_stt.contract import AUTO, SAMPLE_RATE, Answer, Priority, RequestError, Transcript, Unread, Window
+from host_stt.contract import (
+    AUTO,
+    SAMPLE_RATE,
+    Answer,
+    Priority,
+    RequestError,
+    Task,
+    Transcript,
+    Unread,
+    Window,
+)
 from host_stt.files.config import FilesConfig
 from host_stt.files.formats import Part, Recording, parts_of
 from host_stt.files.reader import TURN_BLOCKS, Turn, reader
@@ -45,6 +55,7 @@ class FileOptions:
     prompt: str = ""  # text whose style the result should have
     track: int | None = None  # audio track, from 0; None: the first with speech
     languages: tuple[str, ...] = ()  # the recording has no other ones; only used where `language` is AUTO
+    task: Task = Task.TRANSCRIBE
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,8 @@ class FileJob:
 
     @property
     def recording(self) -> Recording:
-        return Recording(tuple(self._done), self._duration_samples, self._facts, tuple(self._unread))
+        unread, task = tuple(self._unread), self._options.task
+        return Recording(tuple(self._done), self._duration_samples, self._facts, unread, task)
 
     async def stretches(self) -> AsyncGenerator[Stretch, None]:
         """The parts of the recording in order, each as soon as it is transcribed.
@@ -113,7 +125,7 @@ class FileJob:
         piece, task = under_way[0]
         transcript = await task
         under_way.popleft()
-        parts = parts_of(transcript, piece.start_sample)
+        parts = parts_of(transcript, piece.start_sample, self._options.task)
         self._done += parts
         self._unread += transcript.unread
         return Stretch(tuple(parts), piece.end_sample)
@@ -211,6 +223,7 @@ class FileJob:
             terms=self._options.terms,
             history=self._options.prompt,
             deadline_ms=DEADLINE_MS,
+            task=self._options.task,
         )
         self._service.submit(window, self._source, lambda answer: _tell(loop, lambda: settle(answer)))
         return await answered

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from host_stt.contract import AUTO, SAMPLE_RATE, Priority, Samples, Window
+from host_stt.contract import AUTO, SAMPLE_RATE, Priority, Samples, Task, Window
 
 _SECOND = np.zeros(SAMPLE_RATE, np.int16)
 
@@ -26,6 +26,7 @@ def window(
     is_second_decode: bool = False,
     is_careful: bool = False,
     known_text: str = "",
+    task: Task = Task.TRANSCRIBE,
 ) -> Window:
     return Window(
         id=window_id,
@@ -41,4 +42,5 @@ def window(
         is_second_decode=is_second_decode,
         is_careful=is_careful,
         known_text=known_text,
+        task=task,
     )

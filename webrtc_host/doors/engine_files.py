@@ -59,9 +59,9 @@ class EngineFilesDoor:
         "POST",
         "/v1/audio/translations",
         Role.OPERATOR,
-        "Refused: the server does not translate",
+        "Translate a recording into English, as with OpenAI",
         audit="translated file",
-        errors=(404,),
+        errors=(404, *_ERRORS),
     )
     async def files(self, request: web.Request) -> web.StreamResponse:
         try:
