@@ -34,6 +34,7 @@ CHECKS = (
     "agent_plugins",
     "assemblyai_sdk",
     "deepgram_sdk",
+    "openai_files",
     "openai_realtime",
     "pipecat_browser",
     "speechmatics_sdk",

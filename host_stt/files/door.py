@@ -1,4 +1,4 @@
-"""Transcriptions and translations of files on 8081, like those of OpenAI: a form with a file in, its text out.
+"""Transcriptions and translations of files on 8081, like OpenAI's: a form with a file in, its text out.
 
 Contains the form of the response, the limit of files at the same time, and the end of the work when the
 caller disconnects. `form` and `fields` read the form, `job` does the work. Invariant: an error has the form

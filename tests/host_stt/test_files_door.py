@@ -207,11 +207,11 @@ def test_a_base_url_without_v1_works_too(url: str, radio: tuple[bytes, list[Spok
         assert words_off(ask(client, radio[0]).text, " ".join(ENGLISH)) <= 0.1
 
 
-def test_translation_is_refused_with_a_sentence(
+def test_the_starter_model_does_not_translate(
     client: openai.OpenAI, radio: tuple[bytes, list[SpokenPhrase]]
 ) -> None:
     # `audio.translations.create` of this client warns that the call is on its way out.
-    with pytest.raises(openai.NotFoundError, match="translation into English is not available"):
+    with pytest.raises(openai.NotFoundError, match="the model starter cannot translate into English"):
         client.post("/audio/translations", cast_to=object, files={"file": radio[0]})
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import srt
@@ -9,7 +10,7 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host_stt.contract import SAMPLE_RATE, Segment, Word
+from host_stt.contract import SAMPLE_RATE, Segment, Task, Word
 from host_stt.files.formats import (
     CUE_CHARS_MAX,
     CUE_S_MAX,
@@ -47,6 +48,16 @@ def test_independent_libraries_read_the_subtitles_with_the_same_content() -> Non
     assert (one.start, one.end, one.text) == ("00:00:01.500", "00:00:02.700", "alpha one, hold position.")
     assert two.start == "01:01:01.250"
     assert "&lt;copies&gt; &amp; waits --&gt; here" in written(TWO, Format.VTT)
+
+
+def test_a_translation_from_a_script_without_spaces_has_spaces() -> None:
+    parts = [part("come in.", 0, language="ja"), part("stop.", 5, language="ja")]
+    transcript = json.loads(written(recording(*parts), Format.VERBOSE_JSON))
+    assert (transcript["text"], transcript["language"]) == ("come in.stop.", "japanese")
+    english = tuple(replace(one, task=Task.TRANSLATE) for one in parts)
+    body = json.loads(written(Recording(english, 160_000, task=Task.TRANSLATE), Format.VERBOSE_JSON))
+    assert (body["text"], body["language"]) == ("come in. stop.", "english")
+    assert body["languages"] == [{"code": "ja"}]
 
 
 def test_a_recording_without_speech_gives_an_empty_result_in_each_format() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from host_stt.contract import AUTO, Priority
+from host_stt.contract import AUTO, Priority, Task
 from host_stt.engines.guesses import (
     OTHERS_MAX,
     best_language,
@@ -45,6 +45,10 @@ def decoded(
     return Decoded(row, result, language, 0.9, guesses=GUESSES)
 
 
+def translated(one: Decoded) -> Decoded:
+    return replace(one, row=replace(one.row, window=replace(one.row.window, task=Task.TRANSLATE)))
+
+
 def is_doubted(one: Decoded) -> bool:
     return is_doubtful_guess(one, judge(one.result))
 
@@ -52,6 +56,13 @@ def is_doubted(one: Decoded) -> bool:
 def test_a_loop_or_an_unsure_text_in_a_detected_language_is_doubtful() -> None:
     assert is_doubted(decoded(LOOP))
     assert is_doubted(decoded("ok", avg_logprob=-1.0))
+
+
+def test_the_text_of_a_translation_says_nothing_about_the_language() -> None:
+    unsure = decoded("come this way", "ko", avg_logprob=-1.0)
+    assert is_doubted(unsure) and not is_doubted(translated(unsure))
+    prompted = decoded("come this way", "ko", history="radio")
+    assert is_disturbed_by_prompt(prompted) and not is_disturbed_by_prompt(translated(prompted))
 
 
 @pytest.mark.parametrize(

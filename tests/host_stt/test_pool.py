@@ -22,6 +22,7 @@ class Gate:
 
     model = "gate"
     languages = ("en",)
+    can_translate = False
 
     def __init__(self) -> None:
         self.seen: queue.Queue[list[str]] = queue.Queue()

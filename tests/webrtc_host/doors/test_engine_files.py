@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -98,6 +100,35 @@ async def test_every_format_is_the_same_as_from_the_engine_itself(tmp_path: Path
         assert len(lines) == 6
 
 
+async def test_translations_are_the_same_as_from_the_engine_itself(tmp_path: Path, calls: bytes) -> None:
+    engine = FakeEngine(script_of(SAID), can_translate=True)
+    async with (
+        both(tmp_path, engine) as (desk, address),
+        openai_of(desk.url) as client,
+        openai_of(address, ENGINE_TOKEN) as direct,
+    ):
+        for form in ("json", "text", "srt", "vtt", "verbose_json"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # OpenAI itself ends this call in 2027
+                given, expected = [
+                    await one.audio.translations.with_raw_response.create(
+                        model="whisper-1", file=("night.wav", calls), response_format=form, prompt="radio"
+                    )
+                    for one in (client, direct)
+                ]
+            assert given.http_response.text == expected.http_response.text != "", form
+            for name in ("Content-Type", "X-Audio-Complete"):
+                assert given.headers.get(name) == expected.headers.get(name)
+        assert json.loads(given.http_response.text)["task"] == "translate"
+        with pytest.raises(openai.BadRequestError) as bad, warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            more = {"language": "ko"}
+            await client.audio.translations.create(model="x", file=("a.wav", calls), extra_body=more)
+        assert (bad.value.code, bad.value.param) == ("bad_field", "language")
+        lines = await desk.app[RECORD].store.read(lambda connection: records.audit_page(connection, 100))
+        assert {(line.who, line.action) for line in lines} == {("radio room", "translated file")}
+
+
 async def test_a_stream_comes_while_the_engine_still_works(tmp_path: Path, calls: bytes) -> None:
     engine = FakeEngine(script_of(SAID * 3), decode_s=0.15)
     async with both(tmp_path, engine) as (desk, _), openai_of(desk.url) as client:
@@ -124,7 +155,7 @@ async def test_errors_have_openais_form(tmp_path: Path, calls: bytes) -> None:
             with pytest.raises(openai.APIStatusError) as odd:
                 await ask(client, b"no audio at all")
             assert (odd.value.status_code, odd.value.type) == (415, "invalid_request_error")
-            with pytest.raises(openai.NotFoundError, match="translation into English"):
+            with pytest.raises(openai.NotFoundError, match="cannot translate into English"):
                 await client.post("/audio/translations", cast_to=object, files={"file": calls})
         async with openai_of(desk.url, "viewer-secret") as client:
             with pytest.raises(openai.PermissionDeniedError) as refused:
