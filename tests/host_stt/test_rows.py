@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from host_stt.contract import EndReason, Priority, Word
+from host_stt.contract import EndReason, Priority, Task, Word
 from host_stt.engines.rows import (
     BEAM_CAREFUL,
     FRAMES_FULL,
@@ -46,6 +46,14 @@ def test_a_pause_of_a_second_begins_a_segment() -> None:
         ("go", 12.4, 12.6),
     ]
     assert answer.text == "alpha one go"
+
+
+def test_an_invented_english_phrase_is_left_out_of_a_translation() -> None:
+    said = replace(decoded(("Thank", 0.5, 0.9), ("you.", 1.0, 1.3)), language="ko")
+    silent = replace(said, result=replace(said.result, no_speech_prob=0.8))
+    assert transcript_of(silent, "m").text == "Thank you."  # no phrase of a Korean transcription
+    english = replace(silent.row.window, task=Task.TRANSLATE)
+    assert transcript_of(replace(silent, row=replace(silent.row, window=english)), "m").text == ""
 
 
 def test_words_joined_without_a_space_stay_so() -> None:
