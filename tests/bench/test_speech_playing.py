@@ -140,6 +140,7 @@ def test_settings_of_speech_are_told_from_those_of_the_engine() -> None:
 @pytest.mark.net
 @pytest.mark.peer
 @pytest.mark.model
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_a_server_is_played_to_over_webrtc_and_its_lines_are_found(tmp_path: Path) -> None:
     recordings = recordings_in(spoken(tmp_path / "audio"))

@@ -69,7 +69,7 @@ async def test_one_press_shows_sixteen_channels_to_read_hear_and_find(
     await context.close()
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.long)])
 async def test_every_view_is_axe_clean(browser: Browser, live_server: LiveServer, scheme: Any) -> None:
     context = await browser.new_context(viewport=DESKTOP, color_scheme=scheme)
     page = await context.new_page()

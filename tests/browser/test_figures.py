@@ -132,6 +132,7 @@ async def test_the_health_page_shows_a_real_servers_figures_and_says_that_nobody
     await expect(health.locator("#plots")).to_contain_text("지연 p95")
 
 
+@pytest.mark.long
 async def test_the_reference_page_is_axe_clean_with_every_route_open(
     browser: Browser, live_server: LiveServer
 ) -> None:

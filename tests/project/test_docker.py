@@ -198,6 +198,7 @@ def test_the_relay_reaches_the_server_and_no_private_network(tmp_path: Path) -> 
 
 
 @pytest.mark.setup
+@pytest.mark.long
 def test_the_system_packages_step_runs_or_says_that_it_must_be_root() -> None:
     done = subprocess.run(
         [DOCKER / "system.sh", "run"], capture_output=True, text=True, timeout=300, check=False

@@ -6,7 +6,7 @@ import pytest
 
 from bench.kill_run import TEXTS, Plan, run
 
-pytestmark = [pytest.mark.net, pytest.mark.model]
+pytestmark = [pytest.mark.net, pytest.mark.model, pytest.mark.long]
 
 
 @pytest.mark.timeout(400)

@@ -163,6 +163,7 @@ async def test_through_turn_alone_with_a_credential_that_the_server_made(
             await assert_audio_arrives(page, before_s, 1.5)
 
 
+@pytest.mark.long
 async def test_without_a_path_both_sides_fail_soon_and_the_page_uses_a_websocket(
     namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
 ) -> None:

@@ -17,7 +17,13 @@ from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.speech import padded, say
 
-pytestmark = [pytest.mark.net, pytest.mark.peer, pytest.mark.model, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.net,
+    pytest.mark.peer,
+    pytest.mark.model,
+    pytest.mark.long,
+    pytest.mark.timeout(240),
+]
 
 PHRASES = (
     "alpha one proceed to gate seven over",

@@ -111,7 +111,7 @@ def test_after_a_day_with_wraps_and_losses_the_error_is_below_20_ms() -> None:
         assert timeline.statistics.restarts == timeline.statistics.pauses == 0
 
 
-@pytest.mark.parametrize("ppm", [100, -100])
+@pytest.mark.parametrize("ppm", [100, pytest.param(-100, marks=pytest.mark.long)])
 def test_a_day_with_clock_drift_keeps_rtp_time_and_reports_the_drift(ppm: int) -> None:
     """8.6 s apart at its end: positions are the sender's samples, and nothing is taken for a break."""
     timeline, first = Timeline(), None
