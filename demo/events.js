@@ -46,3 +46,6 @@ export const ORDERLY_ENDS = [
 export function isLate(final) {
   return SOURCES.includes(final.source);
 }
+
+/** Whether a person marked the line: nobody said it, the engine took noise for speech. */
+export const isNotSaid = (line) => Boolean(line?.marks?.includes("not_said"));

@@ -1,5 +1,6 @@
 /* Makes files from the lines on the page: TXT, SRT, JSON. Pure, except `save`, which starts a download. */
 
+import { isNotSaid } from "./events.js";
 import { timecode } from "./timecode.js";
 import { grouped, textOf } from "./utterances.js";
 
@@ -36,16 +37,17 @@ function srtTime(ms) {
 function asJson(lines, { session, savedAt }) {
   const keys = [
     "seq", "session", "channel", "utterance", "segment", "start_ms", "end_ms", "start", "end", "text", "raw",
-    "language", "conf", "words", "edits", "glossary_version", "source", "talkers", "original", "latency_ms", "wall",
+    "language", "conf", "words", "edits", "glossary_version", "source", "talkers", "original", "marks", "latency_ms", "wall",
   ];
   const kept = lines.map((line) => Object.fromEntries(keys.filter((k) => k in line).map((k) => [k, line[k]])));
   return `${JSON.stringify({ v: 1, session, saved_at: savedAt, segments: kept }, null, 2)}\n`;
 }
 
-/** The content of a file. kind: txt, srt or json. */
+/** The content of a file. kind: txt, srt or json. Only JSON has the lines that nobody said, with their mark. */
 export function make(kind, lines, session, now = new Date()) {
-  if (kind === "txt") return asText(lines);
-  if (kind === "srt") return asSrt(lines);
+  const said = lines.filter((line) => !isNotSaid(line));
+  if (kind === "txt") return asText(said);
+  if (kind === "srt") return asSrt(said);
   return asJson(lines, { session, savedAt: now.toISOString() });
 }
 

@@ -1,9 +1,18 @@
 /* What people added to a line, as nodes behind its text: star, report, notes. Pure, except that it makes nodes. */
 
+import { isNotSaid } from "./events.js";
 import { t } from "./i18n.js";
 
 /** One shape for each mark; its word is there for screen readers. */
-const SHAPES = { star: "★", report: "⚑" };
+const SHAPES = { star: "★", report: "⚑", not_said: "⊘" };
+
+/** The nodes of a line's text, struck through if nobody said it. Returns a list of nodes. */
+export function struckIfNotSaid(line, nodes) {
+  if (!isNotSaid(line)) return nodes;
+  const struck = document.createElement("s");
+  struck.append(...nodes);
+  return [struck];
+}
 
 /** line: a final with `marks` and `notes`, if it has any. Returns a list of nodes. */
 export function marksOf(line) {

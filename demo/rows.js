@@ -5,7 +5,7 @@
 
 import { isLate } from "./events.js";
 import { t } from "./i18n.js";
-import { marksOf, redactedText } from "./line-marks.js";
+import { marksOf, redactedText, struckIfNotSaid } from "./line-marks.js";
 import { namesOfTalkers } from "./talkers.js";
 import { markedText } from "./line-text.js";
 import { timecode } from "./timecode.js";
@@ -57,7 +57,7 @@ export class LineRow {
   /** Draw the text of a final. A revised one shows its first text below the line. */
   fill(line, terms) {
     if (!this.#spans.has(line)) this.#spans.set(line, newSpan(line));
-    const text = line.isRedacted ? [redactedText()] : markedText(line, terms);
+    const text = line.isRedacted ? [redactedText()] : struckIfNotSaid(line, markedText(line, terms));
     this.#spans.get(line).replaceChildren(...text, ...marksOf(line));
     this.#remarks.get(line)?.remove();
     if (line.original === undefined) return;

@@ -2,7 +2,7 @@
 
 import { request, address } from "../api.js";
 import { language, t } from "../i18n.js";
-import { marksOf } from "../line-marks.js";
+import { marksOf, struckIfNotSaid } from "../line-marks.js";
 import { namesOfTalkers } from "../talkers.js";
 import { timecode } from "../timecode.js";
 
@@ -114,18 +114,23 @@ export class Finder {
     text.className = "segment";
     text.dataset.segment = hit.segment;
     if (hit.language) text.lang = hit.language;
-    for (const part of hit.parts) {
-      const node = document.createElement(part.hit ? "mark" : "span");
-      node.textContent = part.text;
-      text.append(node);
-    }
-    text.append(...marksOf(hit));
+    fillHit(text, hit);
     button.append(time, channel, text);
     button.title = t("desk.hear");
     button.addEventListener("click", () => this.onPlay(hit));
     row.append(button);
     return row;
   }
+}
+
+/** Draw the text of a hit into its node, also after a change of the hit. */
+export function fillHit(node, hit) {
+  const parts = hit.parts.map((part) => {
+    const piece = document.createElement(part.hit ? "mark" : "span");
+    piece.textContent = part.text;
+    return piece;
+  });
+  node.replaceChildren(...struckIfNotSaid(hit, parts), ...marksOf(hit));
 }
 
 function talkersNode(names) {

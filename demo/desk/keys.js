@@ -33,6 +33,7 @@ export const ACTIONS = {
   star: "x",
   note: "n",
   report: "!",
+  notSaid: "Backspace",
   learn: "g",
   history: "i",
   share: "y",
@@ -177,6 +178,6 @@ const matches = (key, name) => key.toLowerCase() === name.toLowerCase();
 /** Whether a key goes into a field. A field of a closed dialog keeps the focus until the next frame, but takes no text. */
 const isTyping = (node) => Boolean(node.matches?.("input, textarea, select, [contenteditable]") && !node.closest("dialog:not([open])"));
 
-const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc" };
+const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", Backspace: "⌫" };
 
 const shown = (key) => NAMES[key] ?? (key.length === 1 ? key.toUpperCase() : key);

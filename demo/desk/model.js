@@ -6,7 +6,7 @@
  * something else changed. Invariant: places never move; a channel keeps its place for the life of the page.
  */
 
-import { ORDERLY_ENDS } from "../events.js";
+import { ORDERLY_ENDS, isNotSaid } from "../events.js";
 import { Transcript } from "../transcript.js";
 import { LevelHistory } from "./level-history.js";
 
@@ -56,9 +56,14 @@ export class DeskChannel {
     return this.entries.findLast((entry) => entry.kind === "line") ?? null;
   }
 
+  /** The newest line that somebody said. */
+  get lastSaid() {
+    return this.entries.findLast((entry) => entry.kind === "line" && !isNotSaid(entry)) ?? null;
+  }
+
   /** Confidence of the newest line, 0 to 1; null: no line has one. It is the mean probability of its words. */
   get confidence() {
-    const conf = this.lastLine?.conf;
+    const conf = this.lastSaid?.conf;
     return typeof conf === "number" ? Math.exp(conf) : null;
   }
 

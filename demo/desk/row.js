@@ -42,9 +42,9 @@ export class DeskRow extends HTMLElement {
     setText(this.querySelector(".name"), channel.name);
     const interim = this.desk.model.transcript.interim(this.channelId);
     const last = this.querySelector(".last");
-    setText(last, interim?.text || channel.lastLine?.text || "");
+    setText(last, interim?.text || channel.lastSaid?.text || "");
     last.classList.toggle("provisional", Boolean(interim?.text));
-    last.lang = interim?.language || channel.lastLine?.language || language.current;
+    last.lang = interim?.language || channel.lastSaid?.language || language.current;
     const unread = isFocused ? 0 : channel.unread;
     setText(this.querySelector(".unread"), unread ? t("desk.unread", { n: Math.min(unread, 99) }) : "");
   }

@@ -97,7 +97,8 @@ function row(line) {
     removed.textContent = t("line.redacted");
     text.append(removed);
   } else {
-    text.append(line.text);
+    if (line.is_not_said) text.append(notSaid(line.text));
+    else text.append(line.text);
     if (line.language) text.lang = line.language;
   }
   if (line.is_corrected && !line.is_redacted) {
@@ -117,6 +118,20 @@ function row(line) {
     node.append(button);
   }
   return node;
+}
+
+/** Words that nobody said: the engine took noise for speech. */
+function notSaid(words) {
+  const node = document.createElement("s");
+  node.textContent = words;
+  node.title = t("line.mark.not_said");
+  const read = document.createElement("span");
+  read.className = "hidden";
+  read.lang = language.current;
+  read.textContent = ` (${t("line.mark.not_said")})`;
+  const both = document.createDocumentFragment();
+  both.append(node, read);
+  return both;
 }
 
 function icon() {

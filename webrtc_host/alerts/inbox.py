@@ -20,6 +20,7 @@ WANTED = frozenset(
         EventType.SEGMENT_INTERIM,
         EventType.SEGMENT_FINAL,
         EventType.SEGMENT_REVISED,
+        EventType.SEGMENT_MARKED,
     }
 )
 

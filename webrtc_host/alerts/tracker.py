@@ -8,7 +8,7 @@ record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from webrtc_host.alerts.channels import ChannelStates, Found
@@ -25,12 +25,13 @@ from webrtc_host.events import (
     Event,
     SegmentFinal,
     SegmentInterim,
+    SegmentMarked,
     SegmentRevised,
 )
-from webrtc_host.seams import AlertLevel
+from webrtc_host.seams import AlertLevel, Mark
 
 OPEN_MAX = 1_000
-FINAL_DIFFERS, REVISED = "final_differs", "revised"
+FINAL_DIFFERS, REVISED, NOT_SAID = "final_differs", "revised", "not_said"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ class AlertTracker:
                 self._on_final(session, event, now)
             case SegmentRevised():
                 self._on_revised(session, event, now)
+            case SegmentMarked(mark=Mark.NOT_SAID, is_set=True):
+                self._withdraw_all(session, event.segment, NOT_SAID)
             case _:
                 self._raise_found(self.states.take(session, event, now.wall_s, now.ms), now)
 
@@ -167,9 +170,13 @@ class AlertTracker:
     def _on_revised(self, session: str, event: SegmentRevised, now: Now) -> None:
         """Only withdrawals: a line that an operator corrected was read, so it needs no alert."""
         hits = {hit.rule.name for hit in self._find(event.text, event.channel)}
+        self._withdraw_all(session, event.segment, REVISED, but=hits)
+
+    def _withdraw_all(self, session: str, segment: str, reason: str, but: Collection[str] = ()) -> None:
+        """Withdraw the open alerts of a line. but: rules whose alerts stay."""
         for alert in list(self._open.values()):
-            if (alert.session, alert.segment) == (session, event.segment) and alert.rule not in hits:
-                self._withdraw(alert, REVISED)
+            if (alert.session, alert.segment) == (session, segment) and alert.rule not in but:
+                self._withdraw(alert, reason)
 
     def _find(self, text: str, channel: str, *, is_interim: bool = False) -> list[Hit]:
         if self._matcher is None or not text.strip():

@@ -18,7 +18,7 @@ from webrtc_host.desk.session_view import wall_of
 from webrtc_host.errors import RequestError
 from webrtc_host.http.audit import DETAIL, token_name
 from webrtc_host.http.requests import Body, read_body
-from webrtc_host.http.responses import NoteEntry, Response
+from webrtc_host.http.responses import MarkEntry, MarkName, NoteEntry, Response
 from webrtc_host.http.roles import ANYONE, CALLER, Caller, Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
@@ -69,13 +69,14 @@ class LineResponse(Response):
     conf: float | None
     revision: int = Field(description="0: the text was not corrected")
     is_redacted: bool
-    marks: list[Literal["star", "report"]]
+    marks: list[MarkName]
     notes: list[NoteEntry]
 
 
 class LineHistoryResponse(LineResponse):
     first_text: str = Field(description="the text as it was first shown: `raw` after the glossary")
     revisions: list[RevisionEntry] = Field(description="the corrections, oldest first")
+    marked: list[MarkEntry] = Field(description="who set the present marks, and when")
 
 
 class CorrectedResponse(LineResponse):
@@ -107,6 +108,7 @@ class LinesApi:
             **body_of(line),
             "first_text": revisions[0]["old_text"] if revisions else line.row.text,
             "revisions": [{name: one[name] for name in RevisionEntry.model_fields} for one in revisions],
+            "marked": await self._lines.marked(line),
         }
         return json_response(body, headers=etag(line.revision))
 
@@ -137,7 +139,7 @@ class LinesApi:
         "PUT",
         LINE + "/marks/{mark}",
         Role.OPERATOR,
-        "Star or report a line, or take the mark away",
+        "Star or report a line, mark it as not said, or take the mark away",
         audit="marked",
         body=LineMark,
         response=LineResponse,
@@ -146,7 +148,7 @@ class LinesApi:
     async def mark(self, request: web.Request) -> web.Response:
         name = request.match_info["mark"]
         if name not in list(Mark):
-            raise RequestError("unknown_mark", f"a mark is star or report, not {name[:20]!r}", 404)
+            raise RequestError("unknown_mark", f"a mark is star, report or not_said, not {name[:20]!r}", 404)
         wanted = await read_body(request, LineMark)
         mark = Mark(name)
         line = await self._lines.mark(_key(request), mark, wanted.is_set, wanted.reason, _who(request))

@@ -34,7 +34,7 @@ SEGMENT = re.compile(r"g_[0-9]{1,15}")
 
 
 LENGTH_MS_MAX = 600_000
-_MARK = "star|report|note|alert"
+_MARK = "star|report|not_said|note|alert"
 
 
 def _marked(value: object) -> object:
@@ -42,7 +42,9 @@ def _marked(value: object) -> object:
         return value
     names = frozenset(value.split(","))
     if not names <= MARKED.keys():
-        raise PydanticCustomError("bad_mark", "is star, report, note or alert, or several: star,note")
+        raise PydanticCustomError(
+            "bad_mark", "is star, report, not_said, note or alert, or several: star,note"
+        )
     return names
 
 
@@ -63,7 +65,7 @@ class SearchQuery(RangeQuery):
     conf_min: float | None = Field(None, ge=-100, le=0, description="mean log probability, at best 0")
     language: str | None = Field(None, max_length=64, description="a code (ko, ko-KR) or a name (Korean)")
     marked: Marked = Field(
-        frozenset(), description="lines with each of these, with commas: star,report,note,alert"
+        frozenset(), description="lines with each of these, with commas: star,report,not_said,note,alert"
     )
     talker: str | None = Field(None, max_length=100, description="number or name of a radio that was heard")
     length_min_ms: int | None = Field(None, ge=0, le=LENGTH_MS_MAX, description="lines at least so long")

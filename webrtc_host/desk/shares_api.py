@@ -117,6 +117,7 @@ class SharedLine(Response):
     language: str | None
     is_corrected: bool
     is_redacted: bool
+    is_not_said: bool = Field(description="a person marked it: nobody said this")
 
 
 class SharedResponse(Response):
@@ -355,4 +356,5 @@ def _line(row: Row[Any]) -> dict[str, Any]:
         "language": row.language,
         "is_corrected": row.revision is not None,
         "is_redacted": row.redacted_seq is not None,
+        "is_not_said": row.is_not_said,
     }

@@ -145,6 +145,16 @@ class TalkerEntry(Response):
     label: Annotated[str | None, Field(description="its name, if the radio system has one")] = None
 
 
+MarkName = Literal["star", "report", "not_said"]
+
+
+class MarkEntry(Response):
+    mark: MarkName
+    wall: str
+    by: Annotated[str, Field(description="name of the token")]
+    reason: Annotated[str | None, Field(description="of a report")]
+
+
 class SearchHit(Response):
     segment: str
     session: str
@@ -165,7 +175,7 @@ class SearchHit(Response):
     raw_parts: list[TextPart]
     revision: Annotated[int, Field(description="0: the text was not corrected")]
     is_redacted: bool
-    marks: Annotated[list[Literal["star", "report"]], Field(description="marks of people")]
+    marks: Annotated[list[MarkName], Field(description="marks of people")]
     notes: list[NoteEntry]
     talkers: Annotated[list[TalkerEntry], Field(description="the radios that were heard, if known")]
     score: Annotated[

@@ -1,4 +1,4 @@
-"""Changes of lines: people correct, star and report them and write notes; the review gives them new text.
+"""Changes of lines: people correct and mark them and write notes; the review gives them new text.
 
 Each change is an event, so it reaches every desk, is in the record, and is there after a restart. The text
 before a correction stays in the record. Invariants: two people who correct the same text at the same time do
@@ -101,6 +101,10 @@ class LineChanges:
         names = (row.session, row.id, row.channel, row.seq, EventType.SEGMENT_REVISED.value)
         found = await self._store.read(lambda connection: line_rows.events_of_line(connection, *names))
         return [json.loads(one) for one in found]
+
+    async def marked(self, line: Line) -> list[dict[str, Any]]:
+        """Who set the present marks of a line, and when; the oldest first."""
+        return await self._store.read(lambda connection: line_rows.marks_of(connection, line.row.id))
 
     async def correct(self, key: LineKey, text: str, base: int, who: str) -> tuple[Line, list[str]]:
         """Give a line another text. base: the revision that the person saw.

@@ -92,13 +92,21 @@ class Writer:
         return "\ufeff" + _csv([CSV_COLUMNS]) if self._kind is Format.CSV else ""
 
     def lines(self, lines: Iterable[Line]) -> str:
-        """The next lines as text. lines: in order of their start. Some wait for the lines after them."""
-        kept = (line for line in lines if line.plain or self._kind is Format.JSONL)
+        """The next lines as text. lines: in order of their start. Some wait for the lines after them.
+
+        Formats that show marks have every line. The others leave out what nobody said.
+        """
+        kept = (line for line in lines if self._has(line))
         return self._written(ready for line in kept for ready in self._held.feed(line))
 
     def tail(self) -> str:
         """The lines that still wait."""
         return self._written(self._held.rest())
+
+    def _has(self, line: Line) -> bool:
+        if self._kind is Format.JSONL:
+            return True
+        return bool(line.plain) and not (line.is_not_said and self._kind is not Format.CSV)
 
     def _written(self, lines: Iterable[Line]) -> str:
         form = _FORMS[self._kind]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from host_stt_common.languages import WITHOUT_SPACES
 from host_stt_common.names import one_line
 from host_stt_common.subtitles import CUE_MS_MIN
+from webrtc_host.seams import Mark
 
 PARAGRAPH_MS_MAX = 60_000
 """After a minute of unbroken speech a new paragraph begins, as on the pages (demo/utterances.js)."""
@@ -36,8 +37,13 @@ class Line:
     event: str = ""  # its JSON, as watchers got it, with its revision
     utterance: str = ""
     revised_by: str = ""  # who corrected the line last; empty: the text was not corrected
-    marks: tuple[str, ...] = ()  # star, report
+    marks: tuple[str, ...] = ()  # star, report, not_said
     notes: tuple[str, ...] = ()  # "name: note" each
+
+    @property
+    def is_not_said(self) -> bool:
+        """A person has marked the line: nobody said it."""
+        return Mark.NOT_SAID in self.marks
 
     @property
     def plain(self) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, Select, and_, select
 
 from webrtc_host.events import NoteAdded, SegmentMarked
+from webrtc_host.seams import Mark
 from webrtc_host.transcript.event_codec import Envelope, iso_ms
 from webrtc_host.transcript.insert_new import insert_new
 from webrtc_host.transcript.schema import events, insert_of, marks, notes, segments
@@ -27,7 +28,7 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 class Extras:
     """What people added to one line."""
 
-    marks: tuple[str, ...] = ()  # star, report
+    marks: tuple[str, ...] = ()  # star, report, not_said
     notes: tuple[dict[str, Any], ...] = ()  # {seq, wall, by, note}, oldest first
 
     def fields(self) -> dict[str, Any]:
@@ -84,6 +85,20 @@ def extras_of(connection: Connection, found: Sequence[str]) -> dict[str, Extras]
         segment: Extras(tuple(marked.get(segment, ())), tuple(written.get(segment, ())))
         for segment in marked.keys() | written.keys()
     }
+
+
+def not_said() -> Select[Any]:
+    """The ids of the finals that nobody said, as a person has marked them."""
+    return select(marks.c.segment).where(marks.c.mark == Mark.NOT_SAID.value, marks.c.is_set)
+
+
+def marks_of(connection: Connection, segment: str) -> list[dict[str, Any]]:
+    """Who set the marks of a segment, and when: {mark, wall, by, reason} each, oldest first."""
+    query = select(marks).where(marks.c.segment == segment, marks.c.is_set).order_by(marks.c.seq)
+    return [
+        {"mark": row.mark, "wall": _wall(row.wall_ms), "by": row.who, "reason": row.reason}
+        for row in connection.execute(query)
+    ]
 
 
 def talkers_of(connection: Connection, found: Sequence[str]) -> dict[str, tuple[dict[str, Any], ...]]:

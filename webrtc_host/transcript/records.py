@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
 from webrtc_host.transcript import rooms
-from webrtc_host.transcript.line_rows import Extras, extras_of
+from webrtc_host.transcript.line_rows import Extras, extras_of, not_said
 from webrtc_host.transcript.revisions import with_revision
 from webrtc_host.transcript.schema import audit, channels, coverage, events, jobs, segments, sessions
 
@@ -114,11 +114,14 @@ def newest_segments(connection: Connection, span: Span, limit: int) -> Rows:
 def line_page(connection: Connection, span: Span, after: tuple[int, int], limit: int) -> Rows:
     """Finals after (start_ms, seq), ordered by time, with their channel's label and JSON.
 
-    `revised_data`: the JSON of the newest revision, or None.
+    `revised_data`: the JSON of the newest revision, or None. `is_not_said`: a person has marked it so.
     """
     start_ms, seq = after
     query = (
-        select(segments, channels.c.label, events.c.data, revisions.c.data.label("revised_data"))
+        select(
+            *(segments, segments.c.id.in_(not_said()).label("is_not_said")),
+            *(channels.c.label, events.c.data, revisions.c.data.label("revised_data")),
+        )
         .join_from(
             segments, events, and_(events.c.session == segments.c.session, events.c.seq == segments.c.seq)
         )

@@ -127,10 +127,10 @@ segments = Table(
 )
 
 marks = Table(
-    "marks",  # the present marks of finals: stars and reports
+    "marks",  # the present marks of finals
     metadata,
     Column("segment", Text, primary_key=True),
-    Column("mark", Text, primary_key=True),  # star, report
+    Column("mark", Text, primary_key=True),  # star, report, not_said
     Column("session", Text, nullable=False),
     Column("seq", BigInteger, nullable=False),  # of the newest segment.marked
     Column("is_set", Boolean, nullable=False),

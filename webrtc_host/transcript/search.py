@@ -207,6 +207,7 @@ _FILTERS = {
 MARKED = {
     "star": "segments.id IN (SELECT segment FROM marks WHERE mark = 'star' AND is_set)",
     "report": "segments.id IN (SELECT segment FROM marks WHERE mark = 'report' AND is_set)",
+    "not_said": "segments.id IN (SELECT segment FROM marks WHERE mark = 'not_said' AND is_set)",
     "note": "segments.id IN (SELECT segment FROM notes)",
     "alert": "segments.id IN (SELECT segment FROM alerts WHERE segment IS NOT NULL AND state <> 'withdrawn')",
 }

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, case, delete, func, select, update
 
 from webrtc_host.transcript.insert_new import insert_new
+from webrtc_host.transcript.line_rows import not_said
 from webrtc_host.transcript.records import Span
 from webrtc_host.transcript.schema import (
     channels,
@@ -104,7 +105,10 @@ def session_end(connection: Connection, session: str) -> tuple[int, bool] | None
 
 
 def lines(connection: Connection, span: Span, limit: int) -> Rows:
-    """Finals of a span with their newest text and the label of their channel, in the order of their times."""
+    """Finals of a span with their newest text and the label of their channel, in the order of their times.
+
+    Those that a person has marked as not said are left out.
+    """
     columns: tuple[Any, ...] = (
         segments.c.id,
         segments.c.channel,
@@ -121,7 +125,11 @@ def lines(connection: Connection, span: Span, limit: int) -> Rows:
                 (channels.c.session == segments.c.session) & (channels.c.channel == segments.c.channel),
             )
         )
-        .where(segments.c.session == span.session, segments.c.end_ms > span.from_ms)
+        .where(
+            segments.c.session == span.session,
+            segments.c.end_ms > span.from_ms,
+            segments.c.id.not_in(not_said()),
+        )
         .order_by(segments.c.start_ms, segments.c.seq)
         .limit(limit)
     )

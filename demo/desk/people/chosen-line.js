@@ -21,6 +21,11 @@ export class ChosenLine extends EventTarget {
     return this.model.transcript.lines.findLast((line) => line.segment === this.#segment) ?? this.#other;
   }
 
+  /** What was chosen, as it was then: a line, or a hit of the search. */
+  get hit() {
+    return this.#other;
+  }
+
   /** The chosen line; without a choice the newest line of the channel in focus, which is then chosen. */
   orNewest() {
     if (!this.line) this.choose(this.#lines().at(-1) ?? null);

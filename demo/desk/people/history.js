@@ -18,7 +18,7 @@ export async function openHistory(line, onUse) {
   const steps = stepsOf(found).map((step) => stepNode(step, found, use));
   const list = named("ol", { className: "steps" }, ...steps);
   if (steps.length === 1) say(t("people.history.none"));
-  dialog.querySelector("h2").after(list, ...notesOf(found));
+  dialog.querySelector("h2").after(list, ...marksOf(found), ...notesOf(found));
 }
 
 /** The texts that the line had, oldest first: {label, text}. */
@@ -39,6 +39,17 @@ function stepNode({ label, text }, { text: present, language: spoken }, use) {
     node.append(button);
   }
   return node;
+}
+
+/** Who set the marks, and when. */
+function marksOf({ marked }) {
+  if (!marked.length) return [];
+  const rows = marked.map(({ mark, by, wall, reason }) => {
+    const who = named("span", { className: "who", textContent: t("people.history.noteBy", { by, time: moment(wall) }) });
+    const what = [t(`line.mark.${mark}`), reason].filter(Boolean).join(": ");
+    return named("li", {}, who, named("p", { textContent: what }));
+  });
+  return [named("h3", { textContent: t("people.history.marks") }), named("ul", { className: "steps" }, ...rows)];
 }
 
 function notesOf({ notes }) {

@@ -1,7 +1,9 @@
 /* Connects what people do with lines to the desk: the chosen line, its bar, the editor, the dialogs and their keys. */
 
 import { request, rememberToken } from "../../api.js";
+import { isNotSaid } from "../../events.js";
 import { $ } from "../../page.js";
+import { fillHit } from "../finder.js";
 import { userSettings } from "../user-settings.js";
 import { ChosenLine } from "./chosen-line.js";
 import { LineEditor } from "./editor.js";
@@ -39,6 +41,7 @@ export function beginPeople({ model, focused, view, open, onError }) {
     star: (line) => send(setMark(line, "star", !line.marks?.includes("star"))),
     note: (line) => openNote(line),
     report: (line) => (line.marks?.includes("report") ? send(setMark(line, "report", false)) : openReport(line)),
+    notSaid: (line) => send(setMark(line, "not_said", !isNotSaid(line))),
     learn: (line) => openLearn(line, selectedIn(line), me),
     history: (line) => openHistory(line, mayAs(me.role, "operator") ? (text) => edit(line, text) : null),
     share: (line) => openShare(line, me),
@@ -65,7 +68,7 @@ export function beginPeople({ model, focused, view, open, onError }) {
   async function send(sending) {
     try {
       const { marks } = await sending;
-      if (view() === "search") Object.assign(chosen.line ?? {}, { marks });
+      noteHit({ marks });
       draw();
     } catch (error) {
       onError(error);
@@ -82,13 +85,16 @@ export function beginPeople({ model, focused, view, open, onError }) {
     userSettings.load();
   }
 
-  /** A hit of the search is no line of the transcript, so no event changes it. */
   function noteSaved(line, { text, revision }) {
-    if (view() === "search") {
-      Object.assign(line, { text, revision });
-      if (chosen.line === line) chosen.node()?.replaceChildren(text);
-    }
+    if (line.segment === chosen.hit?.segment) noteHit({ text, revision, parts: [{ text, hit: false }] });
     draw();
+  }
+
+  /** A hit of the search is no line of the transcript, so no event changes it. */
+  function noteHit(changed) {
+    if (view() !== "search" || !chosen.hit?.parts) return;
+    Object.assign(chosen.hit, changed);
+    if (chosen.node()) fillHit(chosen.node(), chosen.hit);
   }
 
   function draw() {

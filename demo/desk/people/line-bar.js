@@ -1,5 +1,6 @@
 /* The bar below the texts: the chosen line, and a button for everything that a person can do with it. */
 
+import { isNotSaid } from "../../events.js";
 import { language, t } from "../../i18n.js";
 import { timecode } from "../../timecode.js";
 import { setText } from "../parts.js";
@@ -10,11 +11,14 @@ export const BUTTONS = {
   star: "operator",
   note: "operator",
   report: "operator",
+  notSaid: "operator",
   learn: "operator",
   history: "viewer",
   share: "operator",
   redact: "operator",
 };
+/** Buttons that set and clear a mark -> its name on the server. */
+const MARKS = { star: "star", report: "report", notSaid: "not_said" };
 const ROLES = ["viewer", "listener", "operator", "supervisor", "admin"];
 
 /** Whether a role may do what another role may do. */
@@ -56,6 +60,7 @@ export class LineBar {
     setText(channel, line.channel);
     setText(time, line.start ?? timecode(line.start_ms));
     setText(text, line.isRedacted ? t("line.redacted") : line.text);
+    text.classList.toggle("not-said", isNotSaid(line));
     text.lang = line.isRedacted ? language.current : line.language || language.current;
     this.#drawWords();
   }
@@ -65,12 +70,12 @@ export class LineBar {
     const marks = this.#line?.marks ?? [];
     for (const node of this.buttons.children) {
       const { action } = node.dataset;
-      const isSet = marks.includes(action);
+      const isSet = marks.includes(MARKS[action]);
       const word = isSet ? t(`people.un${action}`) : t(`people.${action}`);
       const key = action === "close" ? "" : this.keyOf(action);
       setText(node, word);
       if (key) node.append(keyCap(key));
-      if (action === "star" || action === "report") node.setAttribute("aria-pressed", String(isSet));
+      if (action in MARKS) node.setAttribute("aria-pressed", String(isSet));
       if (action in BUTTONS) node.hidden = !mayAs(this.#role, BUTTONS[action]);
       const isGone = this.#line?.isRedacted && !["history", "share"].includes(action);
       node.disabled = Boolean(isGone) && action !== "close";

@@ -168,6 +168,18 @@ def test_a_revision_without_the_words_withdraws_the_alert() -> None:
     assert isinstance(withdrawn, AlertWithdrawn) and withdrawn.reason == "revised"
 
 
+def test_a_line_that_nobody_said_withdraws_its_alert() -> None:
+    world = World(MAYDAY)
+    world.final("mayday", segment="g_5")
+    world.say(EventType.SEGMENT_MARKED, segment="g_5", mark="star", is_set=True)
+    world.say(EventType.SEGMENT_MARKED, segment="g_6", mark="not_said", is_set=True)
+    world.say(EventType.SEGMENT_MARKED, segment="g_5", mark="not_said", is_set=False)
+    assert world.kinds() == ["raised"]
+    world.say(EventType.SEGMENT_MARKED, segment="g_5", mark="not_said", is_set=True)
+    (withdrawn,) = world.written
+    assert isinstance(withdrawn, AlertWithdrawn) and withdrawn.reason == "not_said"
+
+
 def test_activity_is_the_beginning_of_speech() -> None:
     world = World({"when": "activity", "channels": ["C02"]})
     world.say(EventType.SPEECH_STARTED, "C01")

@@ -183,6 +183,29 @@ async def test_exports_have_the_correction_with_its_author_the_marks_and_the_not
     assert line["notes"][0]["note"] == "=cmd()"
 
 
+async def test_a_line_that_nobody_said_is_kept_and_not_in_subtitles(desk: Desk) -> None:
+    watcher = await desk.watch(since=4)
+    status, line = await ask(desk, "PUT", f"{line_path(desk)}/marks/not_said", {"is_set": True}, who="lee")
+    assert (status, line["marks"], line["text"]) == (200, ["not_said"], "this is alpaca one")
+    (event,) = await received(watcher, 1)
+    assert (event["type"], event["mark"], event["by"]) == ("segment.marked", "not_said", "lee")
+    _, line = await ask(desk, "GET", line_path(desk), who="eye")
+    (mark,) = line["marked"]
+    assert (mark["mark"], mark["by"], mark["wall"]) == ("not_said", "lee", event["wall"])
+    _, body = await desk.get("/api/search", marked="not_said")
+    assert [(hit["segment"], hit["marks"]) for hit in body["hits"]] == [("g_1", ["not_said"])]
+    assert len((await desk.get("/api/search", q="alpaca"))[1]["hits"]) == 1
+    base = f"{desk.url}/api/sessions/{desk.session.id}/export"
+    for kind in ("txt", "srt", "vtt", "csv", "jsonl"):
+        async with desk.client.get(f"{base}.{kind}") as response:
+            text = await response.text()
+        assert "hold position" in text
+        assert ("alpaca one" in text) == ("not_said" in text) == (kind in ("csv", "jsonl")), kind
+    await ask(desk, "PUT", f"{line_path(desk)}/marks/not_said", {"is_set": False})
+    async with desk.client.get(f"{base}.txt") as response:
+        assert "alpaca one" in await response.text()
+
+
 async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     config = a_config(tmp_path, tokens=TOKENS, store={"url": ""})
     async with running_desk(config, headers=bearer("eye")) as desk:
@@ -190,12 +213,12 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         await desk.settled()
         path = line_path(desk)
         await correct(desk, "Alpha one")
-        await ask(desk, "PUT", f"{path}/marks/star", {"is_set": True})
+        await ask(desk, "PUT", f"{path}/marks/not_said", {"is_set": True})
         await ask(desk, "POST", f"{path}/notes", {"note": "ask"})
         session = desk.session.id
     async with running_desk(config, headers=bearer("eye")) as desk:
         _, line = await ask(desk, "GET", path)
-        assert (line["text"], line["marks"], line["notes"][0]["by"]) == ("Alpha one", ["star"], "kim")
+        assert (line["text"], line["marks"], line["notes"][0]["by"]) == ("Alpha one", ["not_said"], "kim")
         watcher = await desk.watch(session=session, since=1)
         events = await received(watcher, 4)
         assert [one["type"] for one in events] == [

@@ -98,7 +98,10 @@ async def test_a_link_shows_corrections_and_no_redacted_words(desk: Desk) -> Non
     path = f"/api/sessions/{desk.session.id}"
     await ask(desk, "PATCH", f"{path}/segments/g_2", {"text": "corrected"}, match='"0"')
     (line,) = (await opened(desk, token))[1]["lines"]
-    assert (line["text"], line["is_corrected"]) == ("corrected", True)
+    assert (line["text"], line["is_corrected"], line["is_not_said"]) == ("corrected", True, False)
+    await ask(desk, "PUT", f"{path}/segments/g_2/marks/not_said", {"is_set": True})
+    (line,) = (await opened(desk, token))[1]["lines"]
+    assert (line["text"], line["is_not_said"]) == ("corrected", True)
     body = {"channel": "C01", "from_ms": 1000, "to_ms": 1100, "reason": "private"}
     assert (await ask(desk, "POST", f"{path}/redactions", body))[0] == 200
     (line,) = (await opened(desk, token))[1]["lines"]

@@ -96,6 +96,16 @@ async def test_without_a_model_a_summary_consists_of_lines_and_says_so(tmp_path:
         assert listed["summaries"] == [summary]
 
 
+async def test_lines_that_nobody_said_are_not_in_the_summary(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        for number in range(2, len(SAID) + 1):
+            path = f"{desk.url}/api/sessions/{desk.session.id}/segments/g_{number}/marks/not_said"
+            async with desk.client.put(path, json={"is_set": True}) as response:
+                assert response.status == 200
+        summary = await made(desk)
+        assert [one["text"] for one in summary["content"]["summary"]] == [SAID[0]]
+
+
 async def test_a_summary_of_a_running_session_is_an_event_with_its_model_and_its_cites(
     tmp_path: Path,
 ) -> None:
