@@ -345,6 +345,16 @@ async def transcribed(
     is_real_time: bool = False,
 ) -> Told:
     """Send the audio, and read until the connection ends. is_real_time: at the pace of a microphone."""
+    return await converse(caller, door, channel, _audio(door, samples, is_real_time=is_real_time))
+
+
+async def converse(
+    caller: Caller, door: Door, channel: str, audio: AsyncIterator[Message], *, reply_s: float = REPLY_S
+) -> Told:
+    """Send messages with audio, and read until the connection ends.
+
+    reply_s: the server may send nothing for so long.
+    """
     told = Told()
     asked_s = time.monotonic()
     async with caller.connect(door, channel) as socket:
@@ -356,14 +366,14 @@ async def transcribed(
             told.greeting_s = time.monotonic() - asked_s
         for text in door.begin[max(0, door.greets_at) :]:
             await socket.send_str(text)
-        reading = None if door.replies else asyncio.create_task(_read(socket, door, told))
-        async for message in _audio(door, samples, is_real_time=is_real_time):
+        reading = None if door.replies else asyncio.create_task(_read(socket, door, told, reply_s))
+        async for message in audio:
             await _send(socket, message)
             if door.replies:
                 told.note(door, await socket.receive_json(timeout=REPLY_S))
         for message in door.end:
             await _send(socket, message)
-        await (_read(socket, door, told) if reading is None else reading)
+        await (_read(socket, door, told, reply_s) if reading is None else reading)
     return told
 
 
@@ -375,11 +385,11 @@ async def _audio(door: Door, samples: Float32Array, *, is_real_time: bool) -> As
         yield door.frame(number, frame)
 
 
-async def _read(socket: aiohttp.ClientWebSocketResponse, door: Door, told: Told) -> None:
+async def _read(socket: aiohttp.ClientWebSocketResponse, door: Door, told: Told, reply_s: float) -> None:
     """Read until the server closes, or until the client does after the last message."""
     is_over = False
     while True:
-        message = await socket.receive(timeout=REPLY_S)
+        message = await socket.receive(timeout=reply_s)
         if message.type is not aiohttp.WSMsgType.TEXT:
             told.close_code = socket.close_code
             return
