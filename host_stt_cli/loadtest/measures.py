@@ -51,6 +51,8 @@ class Heard:
     spoken: Spoken
     finals: list[Arrived] = field(default_factory=list)
     first_text_ms: float | None = None
+    revised: dict[str, str] = field(default_factory=dict)
+    """The newest text of each segment that the server has revised, before its glossary stages."""
 
     @property
     def ttfs_ms(self) -> float | None:
@@ -59,8 +61,22 @@ class Heard:
 
     @property
     def text(self) -> str:
-        ordered = sorted(self.finals, key=lambda f: f.event["start_ms"])
-        return " ".join(f.event.get("raw") or f.event["text"] for f in ordered)
+        """The live text."""
+        return " ".join(_raw(event) for event in self._in_order)
+
+    @property
+    def recorded(self) -> str:
+        """The text in the record, with the revisions that came during the run."""
+        return " ".join(self.revised.get(event["segment"], _raw(event)) for event in self._in_order)
+
+    @property
+    def _in_order(self) -> list[dict[str, Any]]:
+        return sorted((one.event for one in self.finals), key=lambda event: int(event["start_ms"]))
+
+
+def _raw(event: dict[str, Any]) -> str:
+    """The text of a final or a revision before the glossary stages."""
+    return str(event.get("raw") or event["text"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +93,11 @@ def heard_of(spoken: Sequence[Spoken], arrived: Iterable[Arrived]) -> list[Heard
     heard = [Heard(one) for one in spoken]
     for one in sorted(heard, key=lambda one: one.spoken.start_ms):
         by_channel[one.spoken.channel].append(one)
+    owners: dict[str, Heard] = {}  # by segment
     for arrival in arrived:
         kind = arrival.event["type"]
+        if kind == "segment.revised" and (reviewed := owners.get(arrival.event["segment"])) is not None:
+            reviewed.revised[arrival.event["segment"]] = _raw(arrival.event)
         if kind not in ("segment.final", "segment.interim"):
             continue
         owner = _owner(by_channel[arrival.event["channel"]], arrival.event)
@@ -86,6 +105,7 @@ def heard_of(spoken: Sequence[Spoken], arrived: Iterable[Arrived]) -> list[Heard
             continue
         if kind == "segment.final":
             owner.finals.append(arrival)
+            owners[arrival.event["segment"]] = owner
         if owner.first_text_ms is None or arrival.at_ms < owner.first_text_ms:
             owner.first_text_ms = arrival.at_ms
     return heard

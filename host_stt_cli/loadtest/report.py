@@ -79,6 +79,10 @@ def _texts(heard: Sequence[Heard], arrived: Sequence[Arrived], language: str) ->
         "interim_age_ms": percentiles([point.value for point in measures.interim_age(arrived)]),
         "erasure": measures.erasure(arrived),
         "accuracy": measures.error_rate([(one.spoken.text, one.text) for one in whole], language),
+        "accuracy_recorded": measures.error_rate(
+            [(one.spoken.text, one.recorded) for one in whole], language
+        ),
+        "revised": sum(len(one.revised) for one in whole),
         "start_error_ms": measures.off_by(errors["start"]),
         "end_error_ms": measures.off_by(errors["end"]),
         "windows_failed": sum(a.event["type"] == "window.failed" for a in arrived),

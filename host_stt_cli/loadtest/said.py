@@ -22,6 +22,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         _row("utterances", f"{m['utterances']}, {m['missed']} without text"),
         _row("words taken back", "-" if m["erasure"] is None else f"{m['erasure']} per word of final text"),
         _row("accuracy", f"{_rate(m['accuracy'])}; the same phrases without load: {_rate(m['alone'])}"),
+        *_record(m),
         _row("coverage", _coverage(m["coverage_s"])),
         _row("shed", _shed(m)),
     ]
@@ -36,6 +37,13 @@ def lines(report: dict[str, Any]) -> list[str]:
     rows.append(_row("machine", _machine(report["machine"], m.get("gpu"))))
     late = report["generator"]["late_ms"].get("p95")
     return [*rows, _row("sent late by", "-" if late is None else f"{late:.0f} ms (p95): the load test's own")]
+
+
+def _record(m: dict[str, Any]) -> list[str]:
+    """How right the text is after the revisions. Nothing for a run without them, and for older reports."""
+    if not m.get("revised"):
+        return []
+    return [_row("  in the record", f"{_rate(m['accuracy_recorded'])}, after {m['revised']} revised lines")]
 
 
 def _row(name: str, what: str) -> str:

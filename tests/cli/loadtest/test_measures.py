@@ -16,7 +16,7 @@ def spoken(start_ms: float, end_ms: float, text: str = "alpha one", channel: str
 
 def final(at_ms: float, start_ms: int, end_ms: int, text: str = "alpha one", **more: Any) -> Arrived:
     body = {"type": "segment.final", "channel": "C01", "utterance": "u_1", "text": text}
-    return Arrived(at_ms, {**body, "start_ms": start_ms, "end_ms": end_ms, **more})
+    return Arrived(at_ms, {"segment": f"g_{at_ms}", **body, "start_ms": start_ms, "end_ms": end_ms, **more})
 
 
 def interim(at_ms: float, start_ms: int, end_ms: int, text: str = "alpha", **more: Any) -> Arrived:
@@ -29,6 +29,25 @@ def test_ttfs_is_the_last_final_minus_the_true_end() -> None:
     )
     assert measures.ttfs(heard) == [Point(5000, 800)]
     assert heard[0].text == "alpha one proceed"
+
+
+def revised(at_ms: float, segment: str, text: str, raw: str = "") -> Arrived:
+    event = {"type": "segment.revised", "channel": "C01", "segment": segment, "text": text, "raw": raw}
+    return Arrived(at_ms, event)
+
+
+def test_the_newest_revision_of_a_line_is_in_the_record_and_not_in_the_live_text() -> None:
+    events = [
+        final(3000, 1000, 2500, segment="g_1"),
+        final(5800, 2500, 5000, "proceed", segment="g_2"),
+        revised(9000, "g_2", "proceeds"),
+        revised(9500, "g_2", "ALPHA-1 proceeds to", "alpha one proceeds to"),
+        revised(9600, "g_9", "of another utterance"),
+    ]
+    [heard] = measures.heard_of([spoken(1000, 5000)], events)
+    assert heard.text == "alpha one proceed"
+    assert heard.recorded == "alpha one alpha one proceeds to"
+    assert list(heard.revised) == ["g_2"]
 
 
 def test_first_text_counts_from_the_true_start_and_may_be_an_interim() -> None:

@@ -41,6 +41,13 @@ def test_the_figures_of_a_terminal_name_the_counts() -> None:
     assert "700/900/1000/1200 ms (p50/p95/p99/max of 160)" in said
     assert "WER 5.0% of 900; the same phrases without load: WER 4.0% of 300" in said
     assert re.search(r"interim age +-", said)
+    assert "in the record" not in said, "nothing was revised"
+
+
+def test_the_text_after_the_revisions_has_a_row_of_its_own() -> None:
+    recorded = {"kind": "WER", "rate": 0.045, "n": 900}
+    said = "\n".join(lines(report(measures__accuracy_recorded=recorded, measures__revised=7)))
+    assert re.search(r"in the record +WER 4\.5% of 900, after 7 revised lines", said)
 
 
 def test_two_reports_of_unlike_runs_say_in_what_they_differ() -> None:
