@@ -21,9 +21,9 @@ from webrtc_host.errors import Overloaded, RequestError, StoreError
 from webrtc_host.services.embeddings import Embeddings, EmbeddingsError, TextRefused
 from webrtc_host.services.summary_meanings import HITS_MAX, SummaryHit, SummaryMeanings
 from webrtc_host.transcript import meanings as rows
-from webrtc_host.transcript import room_meanings, summary_meanings
 from webrtc_host.transcript.search import Hit, SearchIndex, TextSearch
 from webrtc_host.transcript.store import Store
+from webrtc_host.transcript.summary_meanings import OF_ROOMS, OF_SESSIONS
 from webrtc_host.transcript.vector_index import VectorIndex, cosine, packed, unpacked
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class MeaningSearch:
         self._index = VectorIndex(config.lines_max)
         self._summaries = tuple(
             SummaryMeanings(store, of, config.model, config.batch, config.lines_max)
-            for of in (summary_meanings, room_meanings)
+            for of in (OF_SESSIONS, OF_ROOMS)
         )
         self._pause_s = pause_s
         self._failures = 0
@@ -99,7 +99,7 @@ class MeaningSearch:
     async def _lines(self, vector: Sequence[float], query: TextSearch) -> list[tuple[Hit, float]]:
         among = None
         if (room := query.room) is not None:
-            among = await self._store.read(partial(room_meanings.numbers_of, room=room))
+            among = await self._store.read(partial(rows.numbers_of_room, room=room))
         elif (session := query.session) is not None:
             among = await self._store.read(partial(rows.numbers_of, session=session))
         numbers = await asyncio.to_thread(self._index.nearest, vector, CANDIDATES, among)

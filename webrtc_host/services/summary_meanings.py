@@ -11,14 +11,14 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row
+from sqlalchemy import Row
 
 from webrtc_host.transcript.search import TextSearch
 from webrtc_host.transcript.store import Store
-from webrtc_host.transcript.summary_meanings import Key
+from webrtc_host.transcript.summary_meanings import Key, SummaryVectors
 from webrtc_host.transcript.vector_index import VectorIndex, cosine, packed, unpacked
 
 CANDIDATES = 100
@@ -26,15 +26,6 @@ HITS_MAX = 10
 PAGE = 5000
 TEXTS = ("summary", "decisions", "actions")
 Vectors = Callable[[Sequence[str]], Awaitable[list[list[float]]]]
-
-
-class SummaryRows(Protocol):
-    """The rows of vectors: the modules `transcript.summary_meanings` and `transcript.room_meanings`."""
-
-    def waiting(self, connection: Connection, model: str, limit: int) -> Sequence[Row[Any]]: ...
-    def put(self, connection: Connection, model: str, made: Sequence[tuple[Key, int, str]]) -> list[Key]: ...
-    def page(self, connection: Connection, model: str, after: Key, limit: int) -> Sequence[Row[Any]]: ...
-    def found(self, connection: Connection, keys: Sequence[Key]) -> Sequence[Row[Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +48,7 @@ class SummaryHit:
 
 
 class SummaryMeanings:
-    def __init__(self, store: Store, rows: SummaryRows, model: str, batch: int, limit: int) -> None:
+    def __init__(self, store: Store, rows: SummaryVectors, model: str, batch: int, limit: int) -> None:
         self._store, self._rows = store, rows
         self._model, self._batch, self._limit = model, batch, limit
         self._index = VectorIndex(limit)
@@ -138,13 +129,13 @@ def _is_of(key: Key, query: TextSearch) -> bool:
 
 def _is_within(row: Row[Any], query: TextSearch) -> bool:
     if not row.session:  # a room: its channels are those of several sessions, and recordings have no date
-        from_wall_ms, to_wall_ms = row.created_wall_ms, row.made_wall_ms or row.created_wall_ms
-        is_one_channel = query.channels is not None
+        from_wall_ms, to_wall_ms = row.began_wall_ms, row.made_wall_ms or row.began_wall_ms
+        is_of_other_channel = query.channels is not None
     else:
         covers = json.loads(row.body)["covers"]
-        from_wall_ms, to_wall_ms = row.t0_wall_ms + covers["from_ms"], row.t0_wall_ms + covers["to_ms"]
-        is_one_channel = query.channels is not None and row.channel not in (None, *query.channels)
-    if is_one_channel:
+        from_wall_ms, to_wall_ms = row.began_wall_ms + covers["from_ms"], row.began_wall_ms + covers["to_ms"]
+        is_of_other_channel = query.channels is not None and row.channel not in (None, *query.channels)
+    if is_of_other_channel:
         return False
     if query.from_wall_ms is not None and to_wall_ms <= query.from_wall_ms:
         return False

@@ -11,12 +11,13 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from webrtc_host.transcript.insert_new import insert_new
+from webrtc_host.transcript.rooms import JOB
 from webrtc_host.transcript.rows import NewTexts, number_of
-from webrtc_host.transcript.schema import insert_of, meanings, segments
+from webrtc_host.transcript.schema import insert_of, jobs, meanings, room_members, segments
 from webrtc_host.transcript.store_writer import AfterSegments
 
 logger = logging.getLogger(__name__)
@@ -102,6 +103,21 @@ def numbers_of(connection: Connection, session: str) -> list[int]:
     """The numbers of a session's finals."""
     found = connection.execute(select(segments.c.id).where(segments.c.session == session))
     return [number_of(name) for name in found.scalars()]
+
+
+def numbers_of_room(connection: Connection, room: str) -> list[int]:
+    """The numbers of the finals that were said in a room, in ascending order."""
+    session = func.coalesce(room_members.c.session, jobs.c.session)
+    of_job = and_(room_members.c.kind == JOB, jobs.c.id == room_members.c.id)
+    is_said_there = and_(
+        segments.c.session == session,
+        or_(room_members.c.channel.is_(None), segments.c.channel == room_members.c.channel),
+        segments.c.end_ms > func.coalesce(room_members.c.from_ms, 0),
+        or_(room_members.c.to_ms.is_(None), segments.c.start_ms < room_members.c.to_ms),
+    )
+    members = room_members.outerjoin(jobs, of_job).join(segments, is_said_there)
+    query = select(segments.c.id).select_from(members).where(room_members.c.room == room)
+    return sorted({number_of(name) for name in connection.execute(query).scalars()})
 
 
 def vectors_of(connection: Connection, numbers: Sequence[int]) -> dict[str, str]:

@@ -1,90 +1,153 @@
 """The vectors of summaries, for the search by meaning. SQL only, on a connection that the caller passes.
 
-A row belongs to one revision of a summary, and goes with the summary. A summary whose newest revision has no
+`OF_SESSIONS` are those of the summaries of sessions, `OF_ROOMS` those of the summaries of rooms. A vector
+belongs to one revision of a summary, and is deleted with its text. A summary whose newest revision has no
 vector of the wanted model waits: that needs no note, so nothing is missed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    and_,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+)
 
-from webrtc_host.transcript.schema import insert_of, sessions, summaries, summary_meanings
+from webrtc_host.transcript.schema import (
+    insert_of,
+    room_meanings,
+    rooms,
+    sessions,
+    summaries,
+    summary_meanings,
+)
 
 Key = tuple[str, str]
-"""(session, id of the summary)."""
-_IS_OF = and_(summary_meanings.c.session == summaries.c.session, summary_meanings.c.summary == summaries.c.id)
+"""(session, id of the summary). The summary of a room has no single session: ("", id of the room)."""
 
 
-def waiting(connection: Connection, model: str, limit: int) -> Sequence[Row[Any]]:
-    """(session, id, revision, body) of summaries without a vector of this model, the newest first."""
-    lacks = or_(
-        summary_meanings.c.summary.is_(None),
-        summary_meanings.c.revision != summaries.c.revision,
-        summary_meanings.c.model != model,
-    )
-    query: Select[Any] = (
-        select(summaries.c.session, summaries.c.id, summaries.c.revision, summaries.c.body)
-        .select_from(summaries.outerjoin(summary_meanings, _IS_OF))
-        .where(summaries.c.body.is_not(None), lacks)
-        .order_by(summaries.c.made_wall_ms.desc())
-        .limit(limit)
-    )
-    return connection.execute(query).all()
+@dataclass(frozen=True, slots=True)
+class SummaryVectors:
+    """The queries for one kind of summaries. The two tables have the same primary key, by other names."""
 
+    texts: Table
+    vectors: Table
+    about: tuple[ColumnElement[Any], ...]
+    """What else is told of a summary that was found: channel, session_name and began_wall_ms."""
+    texts_and_about: FromClause
+    """`texts`, joined with the tables of `about`."""
 
-def put(connection: Connection, model: str, made: Sequence[tuple[Key, int, str]]) -> list[Key]:
-    """Store vectors: (key, revision that was read, vector). Returns the keys that took theirs.
-
-    A summary that has a newer revision meanwhile, or was deleted, takes none.
-    """
-    taken = []
-    for (session, summary), revision, vector in made:
-        of_it = (summaries.c.session == session, summaries.c.id == summary, summaries.c.revision == revision)
-        if connection.execute(select(summaries.c.id).where(*of_it)).first() is None:
-            continue
-        values = {"revision": revision, "model": model, "vector": vector}
-        statement = insert_of(connection.dialect.name, summary_meanings).values(
-            session=session, summary=summary, **values
+    def waiting(self, connection: Connection, model: str, limit: int) -> Sequence[Row[Any]]:
+        """(session, id, revision, body) of summaries without a vector of this model, the newest first."""
+        texts, vectors = self.texts.c, self.vectors.c
+        lacks = or_(vectors.model.is_(None), vectors.revision != texts.revision, vectors.model != model)
+        session, summary = _key_of(self.texts)
+        query: Select[Any] = (
+            select(session.label("session"), summary, texts.revision, texts.body)
+            .select_from(self.texts.outerjoin(self.vectors, self._is_same_summary()))
+            .where(texts.body.is_not(None), lacks)
+            .order_by(texts.made_wall_ms.desc())
+            .limit(limit)
         )
-        key = [summary_meanings.c.session, summary_meanings.c.summary]
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values))
-        taken.append((session, summary))
-    return taken
+        return connection.execute(query).all()
+
+    def put(self, connection: Connection, model: str, made: Sequence[tuple[Key, int, str]]) -> list[Key]:
+        """Store vectors: (key, revision that was read, vector). Returns the keys that took theirs.
+
+        A summary that was deleted, has a newer revision meanwhile, or lost its text, takes none.
+        """
+        texts = self.texts.c
+        session, summary = _key_of(self.texts)
+        names = self.vectors.primary_key.columns.keys()
+        taken = []
+        for key, revision, vector in made:
+            is_as_read = (session == key[0], summary == key[1], texts.revision == revision)
+            if (
+                connection.execute(select(summary).where(*is_as_read, texts.body.is_not(None))).first()
+                is None
+            ):
+                continue
+            key_values = dict(zip(names, key[-len(names) :], strict=True))
+            values = {"revision": revision, "model": model, "vector": vector}
+            statement = insert_of(connection.dialect.name, self.vectors).values(**key_values, **values)
+            connection.execute(statement.on_conflict_do_update(index_elements=names, set_=values))
+            taken.append(key)
+        return taken
+
+    def page(self, connection: Connection, model: str, after: Key, limit: int) -> Sequence[Row[Any]]:
+        """(session, summary, vector) of this model, in the order of their keys, after this one."""
+        session, summary = _key_of(self.vectors)
+        query: Select[Any] = (
+            select(session.label("session"), summary.label("summary"), self.vectors.c.vector)
+            .where(self.vectors.c.model == model, tuple_(session, summary) > tuple_(*after))
+            .order_by(session, summary)
+            .limit(limit)
+        )
+        return connection.execute(query).all()
+
+    def found(self, connection: Connection, keys: Sequence[Key]) -> Sequence[Row[Any]]:
+        """The summaries with these keys that are still there.
+
+        Each is (session, id, made_wall_ms, body, vector), and the columns of `about`.
+        """
+        texts = self.texts.c
+        session, summary = _key_of(self.texts)
+        query: Select[Any] = (
+            select(
+                session.label("session"),
+                summary,
+                texts.made_wall_ms,
+                texts.body,
+                self.vectors.c.vector,
+                *self.about,
+            )
+            .select_from(self.texts_and_about.join(self.vectors, self._is_same_summary()))
+            .where(summary.in_([one for _, one in keys]), texts.body.is_not(None))
+        )
+        wanted = set(keys)
+        return [row for row in connection.execute(query).all() if (row.session, row.id) in wanted]
+
+    def _is_same_summary(self) -> ColumnElement[bool]:
+        pairs = zip(_key_of(self.texts), _key_of(self.vectors), strict=True)
+        return and_(*(one == other for one, other in pairs))
 
 
-def page(connection: Connection, model: str, after: Key, limit: int) -> Sequence[Row[Any]]:
-    """(session, summary, vector) of this model, in the order of their keys, after this one."""
-    table = summary_meanings.c
-    query: Select[Any] = (
-        select(table.session, table.summary, table.vector)
-        .where(table.model == model, tuple_(table.session, table.summary) > tuple_(*after))
-        .order_by(table.session, table.summary)
-        .limit(limit)
-    )
-    return connection.execute(query).all()
+def _key_of(table: Table) -> tuple[ColumnElement[str], ColumnElement[str]]:
+    """The columns of this table that are the `Key` of a summary."""
+    *session, summary = table.primary_key.columns
+    return (session[0] if session else literal("")), summary
 
 
-def found(connection: Connection, keys: Sequence[Key]) -> Sequence[Row[Any]]:
-    """The summaries with these keys that are still there, with their vector and their session."""
-    columns: tuple[Any, ...] = (
-        summaries.c.session,
-        summaries.c.id,
+OF_SESSIONS = SummaryVectors(
+    summaries,
+    summary_meanings,
+    (
         summaries.c.channel,
-        summaries.c.made_wall_ms,
-        summaries.c.body,
-        summary_meanings.c.vector,
         sessions.c.name.label("session_name"),
-        sessions.c.t0_wall_ms,
-    )
-    query: Select[Any] = (
-        select(*columns)
-        .select_from(
-            summaries.join(summary_meanings, _IS_OF).join(sessions, sessions.c.id == summaries.c.session)
-        )
-        .where(summaries.c.id.in_([summary for _, summary in keys]), summaries.c.body.is_not(None))
-    )
-    wanted = set(keys)
-    return [row for row in connection.execute(query).all() if (row.session, row.id) in wanted]
+        sessions.c.t0_wall_ms.label("began_wall_ms"),
+    ),
+    summaries.join(sessions, sessions.c.id == summaries.c.session),
+)
+OF_ROOMS = SummaryVectors(
+    rooms,
+    room_meanings,
+    (
+        null().label("channel"),
+        rooms.c.title.label("session_name"),
+        rooms.c.created_wall_ms.label("began_wall_ms"),
+    ),
+    rooms,
+)
