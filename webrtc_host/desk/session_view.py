@@ -58,11 +58,9 @@ class FoundSession:
     def now_ms(self) -> int:
         """The session's time now, or when it ended; without an end, when the server last knew it alive."""
         row = self.row
-        if row is not None and row.ended_wall_ms is not None:
-            return max(0, int(row.ended_wall_ms - row.t0_wall_ms))
-        if self.live is not None:
+        if self.live is not None and (row is None or row.ended_wall_ms is None):
             return self.live.now_ms()
-        return int(row.alive_ms) if row is not None else 0
+        return int(row.length_ms) if row is not None else 0
 
     @property
     def _row(self) -> Row[Any]:

@@ -59,6 +59,8 @@ ATTEMPTS_MAX = 8
 """Leases in a row without progress: a file that crashes the server must not do so for ever. Not fewer: a
 server that is restarted while its engine loads is no fault of the file."""
 
+NO_SPEECH = "no speech was found in this recording"
+
 Write = Callable[[Connection], None]
 Finisher = Callable[[Row[Any], Session], Awaitable[Mapping[str, Any] | None]]
 """Makes something from the text of a job, such as a summary: (row of the job, its session) -> JSON, or None
@@ -125,7 +127,7 @@ class JobWork:
             if not session.is_ended:
                 await self._transcribe(path, session, progress)
             await self._finish(session)
-            await self._write(partial(rows.complete, warning=self._warning(), **self._at_now()))
+            await self._write(partial(rows.complete, warning=await self._warning(session), **self._at_now()))
         except (JobFailed, AudioFileError, FetchFailed, RequestError) as error:
             if isinstance(error, Overloaded):
                 raise
@@ -360,9 +362,13 @@ class JobWork:
         if session is not None:
             await self._tools.registry.end(session, reason)
 
-    def _warning(self) -> str | None:
+    async def _warning(self, session: Session) -> str | None:
+        """What a person should know about the text of this job."""
         warnings = [one.facts.warning() for one in self._channels if one.facts is not None]
-        return next((text for text in warnings if text is not None), None)
+        said = [text for text in warnings if text is not None][:1]
+        if not await self._tools.store.read(partial(rows.text_ends, session=session.id)):
+            said.append(NO_SPEECH)
+        return "; ".join(said) or None
 
     def _at_now(self) -> dict[str, Any]:
         return {"wall_ms": self._tools.wall_ms()}

@@ -17,6 +17,7 @@ from webrtc_host.transcript import rooms
 from webrtc_host.transcript.line_rows import Extras, extras_of, not_said
 from webrtc_host.transcript.revisions import with_revision
 from webrtc_host.transcript.schema import audit, channels, coverage, events, jobs, segments, sessions
+from webrtc_host.transcript.session_length import LENGTH_MS
 
 Rows = Sequence[Row[Any]]
 NO_EXTRAS = Extras()
@@ -59,12 +60,15 @@ class AuditLine:
 
 
 def session(connection: Connection, session_id: str) -> Row[Any] | None:
-    return connection.execute(select(sessions).where(sessions.c.id == session_id)).one_or_none()
+    """The row, with its length in `length_ms`."""
+    return connection.execute(select(sessions, LENGTH_MS).where(sessions.c.id == session_id)).one_or_none()
 
 
 def session_page(connection: Connection, limit: int, before: tuple[int, str] | None = None) -> Rows:
-    """Sessions, newest first. before: (t0_wall_ms, id) of the last one on the page before."""
-    query = select(sessions).order_by(sessions.c.t0_wall_ms.desc(), sessions.c.id.desc()).limit(limit)
+    """Sessions, newest first, as `session` returns them. before: (t0_wall_ms, id) of the last one on the page
+    before.
+    """
+    query = select(sessions, LENGTH_MS).order_by(sessions.c.t0_wall_ms.desc(), sessions.c.id.desc()).limit(limit)
     if before is not None:
         wall_ms, session_id = before
         query = query.where(

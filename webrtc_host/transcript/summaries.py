@@ -23,6 +23,7 @@ from webrtc_host.transcript.schema import (
     summaries,
     summary_parts,
 )
+from webrtc_host.transcript.session_length import LENGTH_MS
 
 Rows = Sequence[Row[Any]]
 Values = dict[str, Any]
@@ -96,12 +97,9 @@ def finish(connection: Connection, session: str, summary: str, values: Values) -
 
 def session_end(connection: Connection, session: str) -> tuple[int, bool] | None:
     """(its length in ms so far, whether it has ended); None: there is no such session."""
-    row = connection.execute(select(sessions).where(sessions.c.id == session)).one_or_none()
-    if row is None:
-        return None
-    if row.ended_wall_ms is None:
-        return int(row.alive_ms), False
-    return max(0, int(row.ended_wall_ms - row.t0_wall_ms)), True
+    query = select(LENGTH_MS, sessions.c.ended_wall_ms).where(sessions.c.id == session)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (int(row.length_ms), row.ended_wall_ms is not None)
 
 
 def lines(connection: Connection, span: Span, limit: int) -> Rows:

@@ -72,6 +72,11 @@ async def test_a_recording_is_a_session_that_is_found_exported_and_played(tmp_pa
         assert covered["runs"][0]["from_ms"] == 0
         assert covered["runs"][-1]["to_ms"] == len(SOUND) // 16
         assert {run["state"] for run in covered["runs"]} == {"transcribed", "silence"}
+        assert about["now_ms"] == coverage["now_ms"] == len(SOUND) // 16, "however long the job took"
+        (listed,) = (await desk.get("/api/sessions"))[1]["sessions"]
+        assert listed["now_ms"] == len(SOUND) // 16
+        _, timeline = await desk.get(f"/api/sessions/{session}/timeline")
+        assert timeline["to_ms"] == len(SOUND) // 16
         word = words_in(events)[0]
         _, hits = await desk.get("/api/search", q=word)
         assert {hit["session"] for hit in hits["hits"]} == {session}
@@ -211,6 +216,8 @@ async def test_a_silent_and_a_truncated_recording_give_an_honest_result(tmp_path
         (covered,) = coverage["channels"]
         assert [(run["state"], run["to_ms"]) for run in covered["runs"]] == [("silence", 70_000)]
         assert not engine.windows, "silence does not go to the engine"
+        assert "no speech was found" in (await job_of(desk, quiet))["warning"]
+        assert "no speech was found" in named(events, "completed")[0]["warning"]
         whole = wav(SOUND)
         cut = await accepted(desk, whole[: len(whole) // 2], "cut.wav")
         assert (await events_of(desk, cut))[-1][0] == "completed"
