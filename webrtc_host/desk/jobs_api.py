@@ -217,6 +217,8 @@ class JobsApi:
             check_fields(fields, (*FIELDS, "url"), "the form")
             if form.file_name is None:
                 return await self._submit_url(request, dict(fields), key)
+            if fields.get("url"):
+                raise RequestError("bad_form", "give either `file` or `url`, not both", 422)
             options, title = options_of(fields), title_of(fields.get("title"))
             key = key or job_key_of(request, fields.get("idempotency_key"))
             await incoming.finish(job_id)

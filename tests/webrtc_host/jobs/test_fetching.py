@@ -73,6 +73,15 @@ async def again(request: web.Request) -> web.Response:
     raise web.HTTPFound("/again")
 
 
+async def cut(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": "1000"})
+    await response.prepare(request)
+    await response.write(bytes(10))
+    assert request.transport is not None
+    request.transport.abort()
+    return response
+
+
 async def missing(request: web.Request) -> web.Response:
     raise web.HTTPNotFound
 
@@ -87,6 +96,7 @@ async def a_host() -> AsyncIterator[str]:
         ("/to", to),
         ("/missing", missing),
         ("/again", again),
+        ("/cut", cut),
     ):
         app.router.add_get(path, handler)
     async with TestServer(app) as server:
@@ -123,6 +133,28 @@ async def test_what_does_not_arrive_says_why(tmp_path: Path, url: str, code: str
         assert failed.value.code == code
         assert "sig" not in failed.value.message
     assert not left_over(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:9/a.wav", "connection refused"),
+        ("{host}/cut", "the file broke off on its way"),
+        ("https://{rest}/a.wav", "no encrypted connection could be made (TLS)"),
+        ("http://no-such-host.invalid/a.wav", "the name of the host is not known"),
+        ("http://2130706433/a.wav", "that is not an address"),
+    ],
+)
+async def test_a_failed_connection_is_told_in_plain_words(
+    tmp_path: Path, url: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "RETRY_S", 0)
+    files = JobFiles(tmp_path / "jobs", 50_000, 0)
+    async with a_host() as host:
+        rest = host.removeprefix("http://")
+        with pytest.raises(FetchFailed) as failed:
+            await Fetcher(files, LOOPBACK, 30.0).fetch("j_1", url.format(host=host, rest=rest))
+    assert failed.value.code == "fetch_failed" and reason in failed.value.message, failed.value.message
 
 
 async def test_a_file_over_the_limit_is_cut_off(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         (SHORT, {"summary": "no-such-one"}, 422, "unknown_template"),
         (None, {"url": "http://files.example/a.wav", "summary": "no-such-one"}, 422, "unknown_template"),
         (None, {"url": "file:///etc/passwd"}, 422, "bad_url"),
+        (SHORT, {"url": "http://files.example/a.wav"}, 422, "bad_form"),
     ],
 )
 async def test_what_cannot_be_transcribed_is_refused_at_once(
