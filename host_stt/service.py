@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from host_stt.config import Device, EngineConfig
-from host_stt.contract import Window, WindowError
+from host_stt.contract import Priority, Window, WindowError
 from host_stt.download import OnProgress
 from host_stt.engines.base import Engine
 from host_stt.engines.configured import load_whisper
@@ -37,6 +38,8 @@ from host_stt_common.plain import plain_error
 
 logger = logging.getLogger(__name__)
 
+LIVE_S = 3.0
+"""Windows of a live channel with speech come more often than this."""
 EXIT_FATAL = 70
 """EX_SOFTWARE: the supervisor must start a new process."""
 
@@ -72,6 +75,7 @@ class EngineService:
         self._pool: Pool | None = None
         self._second_decoder: SecondDecoder | None = None
         self._engine: Engine | None = None  # one of the replicas, which are all equal
+        self._live_at_s = float("-inf")  # when the last window of a live channel came
         self._pool_lock = threading.Lock()
         self._stopped = threading.Event()
         self._threads = [
@@ -90,11 +94,18 @@ class EngineService:
 
     def submit(self, window: Window, source: str, deliver: Deliver) -> None:
         """Decode a window; `deliver` is called once, from any thread."""
+        if window.priority is not Priority.BACKGROUND:
+            self._live_at_s = time.monotonic()
         second_decoder = self._second_decoder
         if second_decoder is None:
             deliver(self._not_ready(window))
         else:
             second_decoder.submit(window, source, deliver)
+
+    @property
+    def has_live_windows(self) -> bool:
+        """Whether a window of a live channel came a moment ago: somebody speaks."""
+        return time.monotonic() - self._live_at_s < LIVE_S
 
     def drop_source(self, source: str) -> None:
         if pool := self._pool:

@@ -25,6 +25,7 @@ PURE = (
     "host_stt_common.public_addresses",
     "host_stt_common.ranges",
     "host_stt_common.rates",
+    "host_stt_common.read_rests",
     "host_stt_common.subtitles",
     "host_stt_common.tokens",
     "host_stt.contract",

@@ -38,6 +38,7 @@ from host_stt_common.audio_file import AudioFile, AudioFileError
 from host_stt_common.audio_tracks import picked_track
 from host_stt_common.cutting import Cutter, Piece
 from host_stt_common.languages import language_for, name_of
+from host_stt_common.read_rests import rest_s
 
 DEADLINE_MS = 600_000
 STOPPING = "engine_stopping"
@@ -137,6 +138,7 @@ class FileJob:
         reading: asyncio.Future[Piece | Turn | None] | None = None
         try:
             while True:
+                begin_s = loop.time()
                 # Shielded, and not a task: a thread cannot be cancelled, and the file must not be closed
                 # while the thread uses it.
                 reading = loop.run_in_executor(reader(), next, windows, None)
@@ -145,6 +147,8 @@ class FileJob:
                     return
                 if isinstance(piece, Piece):
                     yield piece
+                elif self._service.has_live_windows:
+                    await asyncio.sleep(rest_s(loop.time() - begin_s))
         finally:
             self._is_over.set()
             if reading is not None:

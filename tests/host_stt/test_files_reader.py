@@ -1,31 +1,33 @@
-"""The thread in which recordings are read: one, of low priority, and shared in turns."""
+"""The thread in which recordings are read: one, shared in turns, and resting while somebody speaks."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
+import time
 from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
 
-from host_stt.contract import SAMPLE_RATE
+from host_stt.contract import SAMPLE_RATE, Priority
 from host_stt.engines.fake import FakeEngine
 from host_stt.files.job import FileJob, FileOptions
-from host_stt.files.reader import NICENESS, reader
+from host_stt.files.reader import reader
+from host_stt.service import EngineService
 from tests.host_stt.test_files_job import ready
 from tests.support.recordings import spoken_phrases, write_wav
+from tests.support.windows import window
 
 
-def test_recordings_are_read_in_one_thread_of_low_priority() -> None:
+def test_recordings_are_read_in_one_thread_with_the_priority_of_the_process() -> None:
     def who() -> tuple[int, int]:
         return threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     seen = {future.result() for future in [reader().submit(who) for _ in range(8)]}
-    assert len(seen) == 1 and next(iter(seen))[1] == min(19, max(own, NICENESS))
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
+    assert len(seen) == 1 and next(iter(seen))[1] == own
 
 
 async def test_long_silence_does_not_hold_up_another_recording(tmp_path: Path) -> None:
@@ -41,7 +43,38 @@ async def test_long_silence_does_not_hold_up_another_recording(tmp_path: Path) -
     await asyncio.to_thread(service.stop)
 
 
-async def _read(job: FileJob) -> None:
+async def test_reading_rests_for_most_of_the_time_while_somebody_speaks(tmp_path: Path) -> None:
+    service = await ready(FakeEngine())
+    silent = write_wav(tmp_path / "silent.wav", np.zeros(300 * SAMPLE_RATE, np.float32))
+    try:
+        assert not service.has_live_windows
+        _submit(service, Priority.BACKGROUND)
+        assert not service.has_live_windows, "windows of recordings are not live"
+        alone_s = await _read(FileJob(silent, FileOptions(), service))
+        talking = asyncio.create_task(_talk(service))
+        await asyncio.sleep(0)
+        assert service.has_live_windows
+        beside_s = await _read(FileJob(silent, FileOptions(), service))
+        talking.cancel()
+        assert beside_s > 4 * alone_s, "a tenth of the time is for reading"
+    finally:
+        await asyncio.to_thread(service.stop)
+
+
+async def _talk(service: EngineService) -> None:
+    while True:
+        _submit(service, Priority.FINAL)
+        await asyncio.sleep(0.3)
+
+
+def _submit(service: EngineService, priority: Priority) -> None:
+    service.submit(window(priority=priority), "test", lambda answer: None)
+
+
+async def _read(job: FileJob) -> float:
+    """Read the recording; returns the seconds that it took."""
+    begin_s = time.monotonic()
     async with aclosing(job.stretches()) as stretches:
         async for _ in stretches:
             pass
+    return time.monotonic() - begin_s

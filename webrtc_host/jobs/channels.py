@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from host_stt_common.audio_facts import AudioFacts
+from host_stt_common.read_rests import rest_s
 from webrtc_host.jobs.keeping import AudioKeeper
 from webrtc_host.jobs.probing import PlannedChannel
 from webrtc_host.jobs.reading import ChannelReader, Stretch, Turn, reader
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.session.channel import Channel
 from webrtc_host.session.channel_seams import DoorKind
-
-READ_SHARE = 0.1
-"""Of the time, while there is live speech: reading shares the interpreter with the event loop."""
-REST_S_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +99,6 @@ class JobChannel:
                 return found
             if self.is_live():
                 await asyncio.sleep(rest_s(loop.time() - begin_s))
-
-
-def rest_s(read_s: float) -> float:
-    """How long the reading rests after it has read for so long beside live speech."""
-    return min(REST_S_MAX, read_s * (1 / READ_SHARE - 1))
 
 
 async def in_order(channels: Sequence[JobChannel]) -> AsyncGenerator[tuple[JobChannel, Stretch], None]:

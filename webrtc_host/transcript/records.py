@@ -68,7 +68,9 @@ def session_page(connection: Connection, limit: int, before: tuple[int, str] | N
     """Sessions, newest first, as `session` returns them. before: (t0_wall_ms, id) of the last one on the page
     before.
     """
-    query = select(sessions, LENGTH_MS).order_by(sessions.c.t0_wall_ms.desc(), sessions.c.id.desc()).limit(limit)
+    query = (
+        select(sessions, LENGTH_MS).order_by(sessions.c.t0_wall_ms.desc(), sessions.c.id.desc()).limit(limit)
+    )
     if before is not None:
         wall_ms, session_id = before
         query = query.where(

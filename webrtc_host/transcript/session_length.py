@@ -1,7 +1,7 @@
 """How long a session is, as a column of a query.
 
-The session of a recording is as long as the part of the recording that was read, however long that took. Every
-other one is as long as the clock ran.
+The session of a recording is as long as the part of the recording that was read, however long that took.
+Every other one is as long as the clock ran.
 """
 
 from __future__ import annotations

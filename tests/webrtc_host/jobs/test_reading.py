@@ -11,9 +11,10 @@ import pytest
 
 from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt_common.audio_facts import AudioFacts
+from host_stt_common.read_rests import REST_S_MAX, rest_s
 from tests.support.speech import say, silence
 from tests.webrtc_host.jobs.helpers import talk, wav
-from webrtc_host.jobs.channels import REST_S_MAX, JobChannel, rest_s
+from webrtc_host.jobs.channels import JobChannel
 from webrtc_host.jobs.probing import PlannedChannel
 from webrtc_host.jobs.reading import (
     STARTER_WINDOWS,
