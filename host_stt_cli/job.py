@@ -17,15 +17,26 @@ from host_stt_cli.job_client import JobClient, JobRefused, ServerOptions, job_cl
 ENDS = ("completed", "failed", "cancelled")
 
 
-def fields_of(language: str, channels: str, glossary: bool, title: str = "") -> dict[str, str]:
+def fields_of(
+    language: str, channels: str, glossary: bool, summary: str = "", title: str = ""
+) -> dict[str, str]:
     """The fields of a new job."""
-    fields = {"language": language, "channels": channels, "glossary": str(glossary).lower(), "title": title}
+    fields = {
+        "language": language,
+        "channels": channels,
+        "glossary": str(glossary).lower(),
+        "summary": summary,
+        "title": title,
+    }
     return {name: value for name, value in fields.items() if value}
 
 
 def option_fields(command: Any) -> Any:
     """Add the options of a new job to a command."""
     for option in (
+        click.option(
+            "--summary", default="", metavar="TEMPLATE", help="Make a summary, such as general or meeting."
+        ),
         click.option("--no-glossary", is_flag=True, help="No terms and no corrections from the glossary."),
         click.option(
             "--channels",
@@ -57,6 +68,7 @@ def submit(
     language: str,
     channels: str,
     no_glossary: bool,
+    summary: str,
     title: str,
     key: str,
     follow: bool,
@@ -67,7 +79,7 @@ def submit(
 
     Exit status 2 when one is refused, or fails while --follow waits for it.
     """
-    fields = fields_of(language, channels, not no_glossary, title)
+    fields = fields_of(language, channels, not no_glossary, summary, title)
     if key and len(recordings) > 1:
         raise StartError("--key names one job, so it works with one recording only.")
     _run(_submit(ServerOptions(server, token), recordings, fields, key, is_followed=follow))
@@ -172,11 +184,22 @@ async def _followed(client: JobClient, job_id: str) -> bool:
     async for name, data in client.events(job_id):
         if name == "transcript_segment":
             click.echo(f"[{clock(data['start_s'])}] {data['channel']} {data['text']}")
+        elif name == "final_summary":
+            _print_summary(data)
         elif name == "failed":
             click.echo(f"host-stt: {job_id}: {data['error']['message']}", err=True)
         if name in ENDS:
             return name == "completed"
     return False
+
+
+def _print_summary(data: dict[str, Any]) -> None:
+    if data["content"] is None:
+        click.echo(f"host-stt: no summary was made: {data['error']}", err=True)
+        return
+    content = data["content"]
+    sentences = [one["text"] for one in content["summary"]]
+    click.echo("\n".join(["", content["title"] or "", *sentences, content["note"]]))
 
 
 def clock(seconds: float) -> str:

@@ -17,6 +17,7 @@ import aiohttp
 import click
 
 from host_stt_cli.errors import StartError
+from host_stt_common.connection_errors import plain_connection_error
 
 JOBS = "/api/jobs"
 KEY = "Idempotency-Key"
@@ -116,7 +117,7 @@ class JobClient:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> JobRefused:
-        return JobRefused(f"{self._server} cannot be reached: {error or type(error).__name__}.")
+        return JobRefused(f"{self._server} cannot be reached: {plain_connection_error(error)}.")
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ def watch(
     language: str,
     channels: str,
     no_glossary: bool,
+    summary: str,
     settle: float,
     once: bool,
     server: str,
@@ -48,7 +49,7 @@ def watch(
     if not folder.is_dir():
         raise StartError(f"there is no folder {folder}.")
     watched = WatchedFolder(folder, settle, time.monotonic)
-    fields = fields_of(language, channels, not no_glossary)
+    fields = fields_of(language, channels, not no_glossary, summary)
     try:
         asyncio.run(_watch(watched, ServerOptions(server, token), fields, settle, is_once=once))
     except KeyboardInterrupt:

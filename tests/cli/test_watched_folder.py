@@ -76,7 +76,7 @@ async def test_recordings_wait_for_a_server_and_a_refused_one_is_not_sent_again(
     watched = WatchedFolder(folder, 0, HandClock())
     async with job_client.job_client(ServerOptions("http://127.0.0.1:9", "")) as client:
         trouble = await submit_ready(watched, client, {})
-        assert "cannot be reached" in trouble
+        assert "cannot be reached: connection refused" in trouble.lower(), trouble
         assert await submit_ready(watched, client, {}, trouble) == trouble
     assert capsys.readouterr().err.count("a.wav waits") == 1, "said once"
     async with a_server(tmp_path / "data") as desk:
@@ -110,9 +110,14 @@ async def test_the_commands_submit_list_show_and_cancel(tmp_path: Path) -> None:
         assert code == 0 and '"language": "ko"' in shown
         code, said = await asyncio.to_thread(run, "job", "cancel", job.strip())
         assert (code, said.split()[1]) == (0, "cancelled")
+        code, said = await asyncio.to_thread(run, "job", "submit", str(path), "--summary", "nothing")
+        assert code == 2 and "there is no summary template 'nothing'" in said
+        for arguments in (("job", "submit", str(path)), ("watch", str(tmp_path), "--once", "--settle", "0")):
+            code, said = await asyncio.to_thread(run, *arguments, "--summary", "radio")
+            assert code == 0, said
+            job = next(word for word in said.split() if word.startswith("j_"))
+            assert (await job_of(desk, job))["summary"] == "radio"
         code, said = await asyncio.to_thread(run, "job", "show", "j_nothing")
         assert code == 2 and said == "host-stt: there is no job 'j_nothing'\n"
         code, said = await asyncio.to_thread(run, "job", "submit", str(tmp_path / "none.wav"))
         assert code == 2 and "No such file" in said
-        code, said = await asyncio.to_thread(run, "watch", str(tmp_path), "--once", "--settle", "0")
-        assert code == 0 and "night.wav" in said

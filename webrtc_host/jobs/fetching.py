@@ -22,7 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from host_stt_common.plain import plain_error
+from host_stt_common.connection_errors import plain_connection_error
 from host_stt_common.public_addresses import Network, is_allowed
 from webrtc_host.errors import RequestError
 from webrtc_host.jobs.addresses import checked_url, shown
@@ -111,7 +111,7 @@ class Fetcher:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             if resolver.refused is not None:
                 raise _refused(resolver.refused) from error
-            text = f"{shown(address)} cannot be fetched: {_why(error)}"
+            text = f"{shown(address)} cannot be fetched: {plain_connection_error(error)}"
             is_passing = not isinstance(error, aiohttp.InvalidURL)
             raise FetchFailed("fetch_failed", text, is_passing=is_passing) from error
 
@@ -163,27 +163,6 @@ def _checked_redirect(url: URL, location: str) -> URL:
         return checked_url(str(url.join(URL(location))))
     except (RequestError, ValueError) as error:
         raise FetchFailed("fetch_failed", "a redirect leads to something that is not http") from error
-
-
-def _why(error: Exception) -> str:
-    """An error of the connection in plain words."""
-    match error:
-        case aiohttp.InvalidURL():
-            return "that is not an address"
-        case aiohttp.ClientConnectorDNSError():
-            return "the name of the host is not known"
-        case aiohttp.ClientSSLError():
-            return "no encrypted connection could be made (TLS)"
-        case aiohttp.ClientConnectorError():
-            return plain_error(error.os_error, "the connection failed")
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-            return "the file broke off on its way"
-        case TimeoutError():
-            return "the other side did not answer in time"
-        case aiohttp.ClientResponseError():
-            return "the answer is not HTTP"
-        case _:
-            return plain_error(error, "the connection failed")
 
 
 def _refused(address: str) -> FetchFailed:

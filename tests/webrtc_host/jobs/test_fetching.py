@@ -139,7 +139,7 @@ async def test_what_does_not_arrive_says_why(tmp_path: Path, url: str, code: str
     ("url", "reason"),
     [
         ("http://127.0.0.1:9/a.wav", "connection refused"),
-        ("{host}/cut", "the file broke off on its way"),
+        ("{host}/cut", "the connection broke off"),
         ("https://{rest}/a.wav", "no encrypted connection could be made (TLS)"),
         ("http://no-such-host.invalid/a.wav", "the name of the host is not known"),
         ("http://2130706433/a.wav", "that is not an address"),
