@@ -31,9 +31,12 @@ logger = logging.getLogger(__name__)
 Float32Array = NDArray[np.float32]
 DEMUXERS = (
     "aac,ac3,eac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,flac,flv,gsm,matroska,webm,mov,mp4,m4a,3gp,3g2,"
-    "mp3,mpeg,mpegts,ogg,opus,rm,sbc,spdif,tak,tta,voc,w64,wav,wv"
+    "mp3,mpeg,mpegts,ogg,opus,rm,sbc,spdif,tak,tta,voc,w64,wav,wv,"
+    "aa,act,dhav,dsf,dss,dtshd,dv,gxf,iff,ilbc,ircam,lc3,loas,mlp,mmf,mpc,mpc8,mxf,nistsphere,nsv,nut,oma,"
+    "pva,pvf,qcp,shn,sox,truehd,ty,wtv,wve,xwma"
 )
-"""Containers of audio and film. Formats that refer to other files (hls, dash, concat, image2) are left out.
+"""Containers of audio and film; the second half are rarer ones of dictation machines, broadcast and speech
+corpora. Formats that refer to other files (hls, dash, concat, image2) and those of games are left out.
 """
 HEADERLESS = {
     ".ulaw": "mulaw",
@@ -43,8 +46,13 @@ HEADERLESS = {
     ".alaw": "alaw",
     ".al": "alaw",
     ".pcma": "alaw",
+    ".g722": "g722",
+    ".sln": "sln",
 }
-"""Telephony audio without a header, 8 kHz mono. Only the file's name shows the format."""
+"""Telephony audio without a header, mono: 8 kHz, and G.722 16 kHz. Only the file's name shows the format."""
+NO_HEADER = (
+    "Audio without a header is accepted if its name ends in .ulaw, .alaw or .sln (8 kHz mono), or in .g722"
+)
 RATE_MIN, RATE_MAX = 4_000, 384_000
 VALUES_PER_S_MAX = 384_000
 """Sample rate times channels: 48 kHz x 8 or 192 kHz x 2. With a higher limit a small file could decode to a
@@ -73,8 +81,8 @@ class AudioFileError(Exception):
 def tracks_of(source: Path | bytes, *, name: str = "") -> int:
     """How many audio tracks a recording has. Raises AudioFileError: 415 not a recording, 422 empty."""
     with contextlib.ExitStack() as stack:
-        file, _ = _opened(source, stack)
-        return len(stack.enter_context(_container(file, name)).streams.audio)
+        file, facts = _opened(source, stack)
+        return len(stack.enter_context(_container(file, name, facts)).streams.audio)
 
 
 class AudioFile:
@@ -105,7 +113,7 @@ class AudioFile:
         self._side = side
         with contextlib.ExitStack() as stack:
             file, self._facts = _opened(source, stack)
-            self._container = stack.enter_context(_container(file, name))
+            self._container = stack.enter_context(_container(file, name, self._facts))
             self.tracks = len(self._container.streams.audio)
             self._stream = self._chosen()
             self._check_length()
@@ -259,7 +267,7 @@ def _opened(source: Path | bytes, stack: contextlib.ExitStack) -> tuple[Any, Con
         return file, facts_of(mapped)
 
 
-def _container(file: Any, name: str) -> Any:
+def _container(file: Any, name: str, facts: ContainerFacts) -> Any:
     headerless = HEADERLESS.get(PurePath(name).suffix.lower())
     try:
         if headerless is not None and not _has_header(file):
@@ -267,10 +275,12 @@ def _container(file: Any, name: str) -> Any:
             return av.open(file, "r", format=headerless, options=options)
         return av.open(file, "r", options=dict(_OPTIONS), metadata_errors="ignore")
     except (av.FFmpegError, ValueError, OverflowError) as error:
-        text = (
-            f"the file cannot be read as a recording: {_reason(error)}. Audio without a header is accepted "
-            "if its name ends in .ulaw or .alaw (8 kHz mono)"
-        )
+        reason = f"{_reason(error)}. {NO_HEADER}"
+        if facts.lacks_index:
+            reason = "its index (moov) is missing, as when a recorder or a copy was broken off"
+        elif facts.is_cut:
+            reason = "the file is cut off, and what is there cannot be read alone"
+        text = f"the file cannot be read as a recording: {reason}"
         raise AudioFileError("wrong_type", text, 415) from error
 
 

@@ -32,6 +32,7 @@ class ContainerFacts:
     is_cut: bool = False  # the structure promises more bytes than the file has
     has_length: bool = False  # the header contains the length of the recording
     announced_s: float | None = None  # that length, where a demuxer would report only the length of the rest
+    lacks_index: bool = False  # of MP4: without it nothing can be read; writers add it at the end
 
 
 def facts_of(data: Data) -> ContainerFacts:
@@ -73,7 +74,8 @@ def _riff(data: Data) -> ContainerFacts:
         elif name == b"data":
             return _wav_facts(data, body, size if long_size is None else long_size, bytes_per_s)
         at = body + size + size % 2
-    return ContainerFacts()
+    size = int.from_bytes(data[4:8], "little")
+    return ContainerFacts(0 < size < STREAMED_SIZE_MIN and _size_is_cut(8 + size, data))
 
 
 def _wav_facts(data: Data, body: int, size: int, bytes_per_s: int) -> ContainerFacts:
@@ -126,7 +128,7 @@ def _asf(data: Data) -> ContainerFacts:
 
 def _boxes(data: Data) -> ContainerFacts:
     """ISO base media: MP4, M4A, MOV, 3GP."""
-    at, is_fragmented = 0, False
+    at, is_fragmented, has_index = 0, False, False
     for _ in range(ELEMENTS_MAX):
         if at + 8 > len(data):
             break
@@ -134,12 +136,14 @@ def _boxes(data: Data) -> ContainerFacts:
         if not all(0x20 <= letter < 0x7F for letter in kind):
             break  # padding
         is_fragmented = is_fragmented or kind in (b"moof", b"styp")
+        has_index = has_index or kind == b"moov"
         if size == 1:
             size = int.from_bytes(data[at + 8 : at + 16], "big")
         if size < 8:  # 0: to the end of the file
             break
         at += size
-    return ContainerFacts(at > len(data), has_length=not is_fragmented)
+    lacks_index = not has_index and not is_fragmented
+    return ContainerFacts(at > len(data), has_length=not is_fragmented, lacks_index=lacks_index)
 
 
 def _ebml(data: Data) -> ContainerFacts:

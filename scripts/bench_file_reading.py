@@ -2,11 +2,11 @@
 
   python -m scripts.bench_file_reading --rounds 4
 
-Three real engines with the starter model run, one for each way of reading: as the engine does it (the thread
-rests while somebody speaks), without rests, and with a thread of low priority (nice 10), which the engine used
-before. Only one of them has work at a time. A live window goes to it every 150 ms, while it reads a
-recording of silence, which costs nothing but reading. Other processes compute meanwhile. Each round has all
-ways, and one without a recording, in changing order.
+Three real engines with the starter model run, one for each way of reading: as the engine does it (the
+thread rests while somebody speaks), without rests, and with a thread of low priority (nice 10), which the
+engine used before. Only one of them has work at a time. Live windows go to it, one after the other, while
+it reads a recording of silence, which costs nothing but reading. Other processes compute meanwhile. Each
+round has all ways, and one without a recording, in changing order.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ import json
 import os
 import random
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -36,7 +34,7 @@ from host_stt.server import serve
 from tests.support.audio_files import encoded
 from tests.support.speech import say
 
-EVERY_S = 0.15
+PAUSE_S = 0.05
 NICENESS = 10
 COMPUTE = "while True: sum(range(100_000))"
 NONE, NOW, NO_REST, LOW = "no recording", "as now", "without rests", "thread of low priority"
@@ -76,8 +74,8 @@ async def an_engine(way: str) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def measure(options: argparse.Namespace, recording: Path) -> dict[str, Any]:
-    took: dict[str, list[float]] = {way: [] for way in WAYS}
+async def measure(options: argparse.Namespace, recording: bytes) -> dict[str, Any]:
+    took: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     chance = random.Random(1)
     argv = (sys.executable, "-c", COMPUTE)
     async with contextlib.AsyncExitStack() as stack:
@@ -111,55 +109,58 @@ async def _until_ready(client: aiohttp.ClientSession, url: str) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _read(client: aiohttp.ClientSession, url: str, way: str, recording: Path) -> None:
+async def _read(client: aiohttp.ClientSession, url: str, way: str, recording: bytes) -> None:
     if way == NONE:
         return
     form = aiohttp.FormData()
-    form.add_field("file", recording.read_bytes(), filename="silence.flac")
+    form.add_field("file", recording, filename="silence.flac")
     async with client.post(
         f"{url}/v1/audio/transcriptions", data=form, timeout=aiohttp.ClientTimeout(total=None)
     ) as response:
         await response.read()
 
 
-async def _windows(client: aiohttp.ClientSession, url: str, seconds: float) -> list[float]:
-    """The time from each live window to its text, in ms."""
-    samples = say("echo six hold at gate nine")
-    sent: dict[str, float] = {}
-    took: list[float] = []
+async def _windows(client: aiohttp.ClientSession, url: str, seconds: float) -> list[tuple[float, float]]:
+    """(the time from a live window to its text, the time of GET /health) in ms."""
+    samples = say("echo six hold")
+    took: list[tuple[float, float]] = []
     async with client.ws_connect(f"{url}/v1/windows") as socket:
-
-        async def receive() -> None:
-            async for message in socket:
-                answer = json.loads(message.data)
-                if answer.get("id") in sent:
-                    took.append((time.monotonic() - sent.pop(answer["id"])) * 1000)
-
-        receiving = asyncio.create_task(receive())
-        for number in range(round(seconds / EVERY_S)):
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
             window = Window(
-                id=f"w{number}",
-                channel=f"C{number % 16:02d}",
+                id=f"w{len(took)}",
+                channel="C01",
                 samples=samples,
-                start_sample=number * SAMPLE_RATE,
+                start_sample=len(took) * SAMPLE_RATE,
                 priority=Priority.FINAL,
                 language="en",
             )
-            sent[window.id] = time.monotonic()
+            begin_s = time.monotonic()
             await socket.send_bytes(encode_window(window))
-            await asyncio.sleep(EVERY_S)
-        while sent:
-            await asyncio.sleep(0.05)
-        receiving.cancel()
-        await asyncio.gather(receiving, return_exceptions=True)
+            while json.loads((await socket.receive()).data).get("id") != window.id:
+                pass
+            text_s = time.monotonic() - begin_s
+            begin_s = time.monotonic()
+            async with client.get(f"{url}/health") as response:
+                await response.read()
+            took.append((text_s * 1000, (time.monotonic() - begin_s) * 1000))
+            await asyncio.sleep(PAUSE_S)
     return took
 
 
-def _figures(took: list[float], alone: list[float]) -> dict[str, float]:
+def _figures(took: list[tuple[float, float]], alone: list[tuple[float, float]]) -> dict[str, Any]:
+    return {
+        "windows": len(took),
+        "text": _percentiles([text for text, _ in took], [text for text, _ in alone]),
+        "health": _percentiles([health for _, health in took], [health for _, health in alone]),
+    }
+
+
+def _percentiles(took: list[float], alone: list[float]) -> dict[str, float]:
     p50, p95, p99 = np.percentile(took, (50, 95, 99))
     ratio = p95 / np.percentile(alone, 95)
     figures = {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "max_ms": max(took), "p95_ratio": ratio}
-    return {"windows": len(took), **{name: round(float(value), 2) for name, value in figures.items()}}
+    return {name: round(float(value), 2) for name, value in figures.items()}
 
 
 def main() -> None:
@@ -172,10 +173,8 @@ def main() -> None:
     if options.engine:
         run_engine(options.engine)
         return
-    with tempfile.TemporaryDirectory(prefix="bench-file-reading-") as folder:
-        path = Path(folder) / "silence.flac"
-        path.write_bytes(encoded(np.zeros((1, SILENCE_S * SAMPLE_RATE), np.float32), SAMPLE_RATE, "flac", "flac"))
-        sys.stdout.write(json.dumps(asyncio.run(measure(options, path)), indent=2) + "\n")
+    silence = encoded(np.zeros((1, SILENCE_S * SAMPLE_RATE), np.float32), SAMPLE_RATE, "flac", "flac")
+    sys.stdout.write(json.dumps(asyncio.run(measure(options, silence)), indent=2) + "\n")
 
 
 if __name__ == "__main__":
