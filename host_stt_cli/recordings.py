@@ -17,7 +17,8 @@ from host_stt_cli.errors import StartError
 SUFFIXES = frozenset(
     "aac ac3 eac3 aif aiff aifc al alaw amr ape asf au avi caf dts flac flv gsm m2ts m4a m4b m4v mka mkv mov "
     "mp2 mp3 mp4 mpeg mpg mpga mts mulaw oga ogg ogv opus ra rm sbc snd tak ts tta ul ulaw voc w64 wav wave "
-    "webm wma wmv wv 3g2 3gp 3gpp ds2 dsf dss dv g722 ircam mpc mxf nist nut oma qcp shn sln sox sph wtv".split()
+    "webm wma wmv wv 3g2 3gp 3gpp ds2 dsf dss dv g722 ircam mpc mxf nist nut oma qcp shn sln sox sph "
+    "wtv".split()
 )
 
 
