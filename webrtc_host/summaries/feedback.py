@@ -7,6 +7,7 @@ Whatever the model writes is only the text of the feedback. Which keywords were 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,8 +95,7 @@ def feedback_of(answer: str, submission: Submission) -> dict[str, Any]:
         "strengths": _points(body.get("strengths")),
         "improvements": _points(body.get("improvements")),
         "keywords": [
-            {"keyword": one, "is_used": _joined(one) in _joined(submission.user_text)}
-            for one in submission.keywords
+            {"keyword": one, "is_used": _is_used(one, submission.user_text)} for one in submission.keywords
         ],
     }
 
@@ -112,6 +112,14 @@ def _points(value: object) -> list[str]:
     entries: Sequence[object] = value if isinstance(value, list) else (value,)
     found = (plain_text(one, POINT_CHARS_MAX) for one in entries[:POINTS_MAX])
     return [one for one in found if one]
+
+
+def _is_used(keyword: str, text: str) -> bool:
+    """Latin keywords count from the beginning of a word, the others anywhere."""
+    if not keyword.isascii():
+        return _joined(keyword) in _joined(text)
+    words = r"\s+".join(re.escape(word) for word in keyword.split())
+    return re.search(rf"(?<![^\W_]){words}", text, re.ASCII | re.IGNORECASE) is not None
 
 
 def _joined(text: str) -> str:

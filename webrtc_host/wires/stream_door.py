@@ -37,6 +37,9 @@ from webrtc_host.wires.stream_live import StreamCodec
 logger = logging.getLogger(__name__)
 
 KEYS = KeyPlaces(query=("token",), subprotocols=("token", "bearer"))
+EARLY_MS = 3000
+"""Audio that is sent faster than real time can lie so long before the moment when the stream was opened."""
+NO_SPEECH = "no speech was found in this stream"
 TRAITS = Traits(DoorKind.CONVERSATION, idle_s=60.0, subprotocols=("token", "bearer"))
 
 
@@ -96,7 +99,8 @@ class StreamSummary:
         session = self._registry.get(opened.session)
         self._channel = channel = session.channels[opened.channels[MAIN]]
         # Before the first audio, the end of the channel is that of the client before.
-        self._scope = Scope(opened.session, channel.id, from_ms=ms_of(channel.end_sample))
+        from_ms = max(ms_of(channel.end_sample), session.now_ms() - EARLY_MS)
+        self._scope = Scope(opened.session, channel.id, from_ms=from_ms)
         if self._room is not None:
             stream = RoomStream(self._stream, opened.session, channel.id, self._scope.from_ms)
             await self._rooms.add_stream(self._room, stream)
@@ -120,4 +124,6 @@ class StreamSummary:
         except StoreError as error:
             summary = {"status": "failed", "error": str(error)}
         ids = {"session": self._scope.session, "channel": self._scope.channel, "room_id": self._room}
-        return Concluded({**summary_fields(COMPLETED, summary, None), **ids, "warning": None})
+        fields = summary_fields(COMPLETED, summary, None)
+        has_lines = fields["content"] is None or fields["content"]["lines"]
+        return Concluded({**fields, **ids, "warning": None if has_lines else NO_SPEECH})

@@ -86,8 +86,8 @@ def format_of(audio: AudioFormat, head: bytes) -> AudioFormat:
     if audio.encoding is Container.ANY and len(head) >= SNIFF_BYTES:
         raise RequestError(
             "unknown_format",
-            f"the audio begins with {head[:8]!r}, which is no WebM, Ogg, WAV or other known file; name its "
-            "format in the address or in the first message, such as ?format=pcm&sample_rate=16000",
+            f"the audio begins with the bytes {head[:8].hex(' ')}, like no WebM, Ogg or other known file; "
+            "name its format in the address or in the first message, such as ?format=pcm&sample_rate=16000",
             415,
         )
     return audio

@@ -146,3 +146,21 @@ def test_a_learner_that_gives_orders_changes_only_the_text_and_history_is_cut_fr
         assert feedback_of(f'{{"feedback": "ok", "score": {score}}}', submission)["score"] == expected
     with pytest.raises(NoAnswer):
         feedback_of('{"score": 5}', submission)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "said", "is_used"),
+    [
+        ("art", "We start again.", False),
+        ("stack", "Two Stacks, one queue", True),
+        ("LIFO", "It is (lifo)!", True),
+        ("last in", "the last  in the row", True),
+        ("스택", "이것은스택이다", True),
+        ("후입 선출", "후입선출 구조", True),
+        ("C++", "I like C++ a lot", True),
+    ],
+)
+def test_a_keyword_counts_from_the_beginning_of_a_word(keyword: str, said: str, is_used: bool) -> None:
+    submission = Submission(said, (keyword,))
+    found = feedback_of(json.dumps(ANSWER), submission)
+    assert found["keywords"] == [{"keyword": keyword, "is_used": is_used}]

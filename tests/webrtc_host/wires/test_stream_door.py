@@ -68,6 +68,24 @@ async def test_text_comes_back_and_the_summary_last(desk: Desk, kind: str) -> No
     assert [one["status"] for one in listed["summaries"]] == ["done"]
 
 
+async def test_a_stream_does_not_cover_the_time_before_it_and_says_when_nothing_was_said(desk: Desk) -> None:
+    async def streamed(samples: Any) -> dict[str, Any]:
+        async with desk.client.ws_connect(f"{desk.url}{STREAM}?format=pcm&channel=C05") as socket:
+            for frame in frames(pcm16(samples)):
+                await socket.send_bytes(frame)
+            await socket.send_str('{"type": "end"}')
+            return (await rest_of(socket))[-1]
+
+    first = await streamed(SPEECH)
+    assert first["warning"] is None
+    end_ms = first["content"]["covers"]["to_ms"]
+    await until(lambda: desk.session.now_ms() > end_ms + 6000)
+    opened_ms = desk.session.now_ms()
+    last = await streamed(np.zeros(8000, np.float32))
+    assert last["content"]["covers"]["from_ms"] > opened_ms - 4000, "nobody sent anything before"
+    assert (last["status"], last["warning"]) == ("COMPLETED", "no speech was found in this stream")
+
+
 async def test_a_client_that_disappears_loses_no_word_and_its_summary_is_made(desk: Desk) -> None:
     socket = await desk.client.ws_connect(f"{desk.url}{STREAM}?format=pcm")
     for frame in frames(pcm16(SPEECH)):
