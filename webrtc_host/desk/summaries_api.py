@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Row
 
-from webrtc_host.desk.session_view import find_session, storable, wall_of
+from webrtc_host.desk.session_view import FoundSession, find_session, storable, wall_of
 from webrtc_host.errors import RequestError
 from webrtc_host.http.audit import DETAIL
 from webrtc_host.http.requests import Body, ChannelName, Query, Whole, check_range, read_body, read_query
@@ -29,6 +30,7 @@ from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.summaries.scopes import Scope
 from webrtc_host.summaries.service import SummaryService
 from webrtc_host.summaries.templates import DEFAULT_TEMPLATE
+from webrtc_host.transcript import records
 from webrtc_host.transcript.store import Store
 from webrtc_host.transcript.timecode import timecode
 
@@ -221,6 +223,7 @@ class SummariesApi:
         order = await read_body(request, SummaryOrder) if request.can_read_body else SummaryOrder()
         found = await find_session(self._registry, self._store, request.match_info["session"])
         scope = _scope(found.id, order)
+        await self._check_channel(found, order.channel)
         row = await self._service.ask(scope, follow_s=order.follow_s)
         request[DETAIL] = f"{scope.id} channel={scope.channel or 'all'}"
         response = json_response(self._body(row), status=202)
@@ -256,6 +259,15 @@ class SummariesApi:
             message = f"session {found.id} has no summary {summary[:40]!r}"
             raise RequestError("unknown_summary", message, 404)
         return json_response(self._body(row))
+
+    async def _check_channel(self, found: FoundSession, channel: str | None) -> None:
+        """Raises RequestError 404 for a channel that the session does not have, and will not get any more."""
+        if channel is None or not found.is_ended:
+            return
+        known = partial(records.has_channel, session_id=found.id, channel=channel)
+        if not await self._store.read(known):
+            message = f"session {found.id} has no channel {channel!r}"
+            raise RequestError("unknown_channel", message, 404)
 
     def _body(self, row: Row[Any]) -> dict[str, Any]:
         progress = self._service.progress(row.session, row.id)

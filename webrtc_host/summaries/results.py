@@ -93,7 +93,8 @@ def _note(source: Source, unseen: list[Unseen], language: str) -> str:
     for one in unseen:
         by_why[one.why] = by_why.get(one.why, 0) + one.ms
     missing = [_WHY[language][why].format(ms=_clock(ms)) for why, ms in by_why.items()]
-    return covers if not missing else f"{covers} {'; '.join(missing)}."
+    sentence = "; ".join(missing)
+    return covers if not missing else f"{covers} {sentence[0].upper()}{sentence[1:]}."
 
 
 def _clock(ms: int) -> str:

@@ -19,7 +19,11 @@ from webrtc_host.desk.summaries_api import SummariesResponse, SummaryResponse, T
 from webrtc_host.errors import ConfigError
 from webrtc_host.keys import RECORD, SUMMARIES
 from webrtc_host.seams import EventType
+from webrtc_host.summaries.content import Content, Unseen, Why
+from webrtc_host.summaries.making import Made
+from webrtc_host.summaries.results import body_of
 from webrtc_host.summaries.scopes import Scope
+from webrtc_host.summaries.sources import Source
 from webrtc_host.summaries.templates import Templates
 from webrtc_host.transcript import summaries as rows
 
@@ -236,6 +240,15 @@ async def test_a_failed_attempt_keeps_the_former_summary(tmp_path: Path) -> None
             assert f"host_stt_summaries_{name}_total {count}.0" in metrics, metrics
 
 
+def test_what_a_summary_did_not_see_is_a_sentence() -> None:
+    unseen = (Unseen(Why.NOT_YET, 6000, 8000, 2000, "C01"), Unseen(Why.LOST, 0, 1000, 1000, "C01"))
+    content = body_of(Made(Content()), Source((), 0, 8000, 6000, 8000, unseen), "en")
+    assert content["note"] == (
+        "Covers 00:00–00:06 of 00:08. The text of the last 00:02 was not there yet; "
+        "00:01 of audio never arrived."
+    )
+
+
 async def test_a_followed_summary_is_kept_up_to_date_until_the_session_ends(tmp_path: Path) -> None:
     summaries: dict[str, Any] = {"summaries": {"update_s": 1, "followed_max": 1}}
     async with a_language_model() as model, a_desk(tmp_path, **llm_of(model), **summaries) as desk:
@@ -362,6 +375,11 @@ async def test_an_empty_time_has_an_empty_summary_without_asking_the_model(tmp_p
         summary = await made(desk, {"channel": "C09"})
         assert (summary["content"]["lines"], summary["content"]["summary"]) == (0, [])
         assert model.requests == []
+        session = desk.session.id
+        async with desk.client.post(f"{desk.url}/api/sessions/{session}/end") as response:
+            assert response.status == 200
+        status, body = await post(desk, {"channel": "C10"}, session)
+        assert (status, body["error"]["code"]) == (404, "unknown_channel"), "no channel is added any more"
 
 
 async def test_notes_are_kept_once_and_go_with_their_session(tmp_path: Path, url: str) -> None:
