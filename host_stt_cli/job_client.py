@@ -73,7 +73,7 @@ class JobClient:
     async def submit_file(self, path: Path, fields: Mapping[str, str], key: str = "") -> dict[str, Any]:
         """Send a file; returns its job. The same key gives the same job. Raises JobRefused, OSError."""
         with path.open("rb") as file:
-            form = aiohttp.FormData(dict(fields))
+            form = aiohttp.FormData(dict(fields), quote_fields=False)
             form.add_field("file", file, filename=path.name, content_type="application/octet-stream")
             return await self._request("POST", JOBS, data=form, headers={KEY: key} if key else {})
 

@@ -146,7 +146,18 @@ def _part_head(head: bytes) -> PartHead:
         if fields.get(name, "identity").strip().lower() not in UNENCODED:
             raise BrokenForm("a part is encoded")
     disposition = fields.get("content-disposition", "")
-    return PartHead(_parameter(disposition, "name"), _parameter(disposition, "filename"))
+    return PartHead(_parameter(disposition, "name"), _file_name(_parameter(disposition, "filename")))
+
+
+def _file_name(given: str) -> str:
+    """The name; some clients percent-encode what is not ASCII (RFC 7578, section 2). Other names may have a %
+    of their own.
+    """
+    try:
+        decoded = unquote(given, errors="strict")
+    except UnicodeDecodeError:
+        return given
+    return given if decoded.isascii() or not given.isascii() else decoded
 
 
 def _parameter(value: str, wanted: str) -> str:
