@@ -5,6 +5,7 @@ import { language, t } from "../i18n.js";
 import { $, askToken, beginPage } from "../page.js";
 import { JobList, about } from "./job-list.js";
 import { Playback } from "./playback.js";
+import { Summary } from "./summary.js";
 import { Transcript } from "./transcript.js";
 import { Uploads } from "./upload.js";
 
@@ -14,13 +15,15 @@ const notice = beginPage();
 const uploads = new Uploads($("uploads"), options);
 const list = new JobList($("jobs"), $("jobs-note"), $("find"), $("older"));
 const text = new Transcript($("text"));
+const summary = new Summary($("summary-of"), $("summary"));
 const playback = new Playback({
   audio: $("audio"), box: $("player"), play: $("play"), seek: $("seek"), place: $("place"), heard: $("heard"), speed: $("speed"),
 });
 let chosen = null;
 
 function options() {
-  return { language: $("spoken").value, channels: $("channels").value, glossary: $("glossary").checked };
+  const wanted = { language: $("spoken").value, channels: $("channels").value, glossary: $("glossary").checked };
+  return $("summary").value ? { ...wanted, summary: $("summary").value } : wanted;
 }
 
 /** Show a job: its text and its audio. */
@@ -33,12 +36,15 @@ function open(job, hasFocus = true) {
   playback.open(null, []);
   playback.length = (job.total_s ?? 0) * 1000;
   text.open(job);
+  summary.open(hasEnded(job) ? job.session : null);
   draw();
   if (hasFocus) {
     $("detail-heading").focus({ preventScroll: true });
     $("detail").scrollIntoView({ block: "nearest" });
   }
 }
+
+const hasEnded = (job) => !["queued", "running"].includes(job.state);
 
 function draw() {
   if (!chosen) return;
@@ -98,9 +104,11 @@ text.addEventListener("progress", ({ detail }) => {
 text.addEventListener("ended", ({ detail }) => {
   chosen = { ...chosen, ...detail, job: chosen.job };
   playback.length = (detail.total_s ?? detail.done_s ?? 0) * 1000;
+  summary.open(chosen.session ?? null);
   refresh();
   list.load();
 });
+summary.addEventListener("jump", ({ detail }) => text.show(detail));
 text.addEventListener("play", ({ detail }) => playback.from(detail.channel, detail.ms));
 playback.addEventListener("at", ({ detail }) => text.mark(detail.channel, detail.ms));
 playback.addEventListener("failed", () => {
@@ -141,5 +149,6 @@ $("by-address").addEventListener("submit", async (event) => {
 });
 
 list.load();
+summary.begin();
 openFromAddress();
 document.documentElement.dataset.ready = "";

@@ -14,6 +14,7 @@ export default {
   "rec.channels.split": "Each side of each track",
   "rec.channels.mix": "One for everything",
   "rec.glossary": "Use the glossary",
+  "rec.summary.none": "None",
   "rec.address": "Or the address of a recording",
   "rec.fetch": "Fetch it",
   "rec.uploads": "Uploads",

@@ -14,6 +14,7 @@ export default {
   "rec.channels.split": "모든 트랙의 좌우 따로",
   "rec.channels.mix": "전체를 하나로",
   "rec.glossary": "용어집 사용",
+  "rec.summary.none": "없음",
   "rec.address": "또는 녹음 파일의 주소",
   "rec.fetch": "가져오기",
   "rec.uploads": "업로드",

@@ -14,6 +14,7 @@ const ENDS = ["completed", "failed", "cancelled"];
 export class Transcript extends EventTarget {
   lines = []; // {channel, start_ms, end_ms, node, words: [{start_ms, end_ms, node}]}, by time
   #stream = null;
+  #isGrowing = false; // its text follows; that of a finished recording is read from the beginning
   #labels = new Map();
   #marked = [];
 
@@ -29,7 +30,8 @@ export class Transcript extends EventTarget {
     this.job = job;
     this.lines = [];
     this.#labels = new Map();
-    this.#note(job.state === "queued" || job.state === "running" ? "rec.textFollows" : "rec.noText");
+    this.#isGrowing = ["queued", "running"].includes(job.state);
+    this.#note(this.#isGrowing ? "rec.textFollows" : "rec.noText");
     const stream = new EventSource(streamAddress(`api/jobs/${job.job}/events`));
     this.#stream = stream;
     const on = (name, act) => stream.addEventListener(name, (event) => stream === this.#stream && act(JSON.parse(event.data)));
@@ -67,6 +69,14 @@ export class Transcript extends EventTarget {
     this.#keepInView(line.node);
   }
 
+  /** Bring a line into view, with the focus on its time. */
+  show(segment) {
+    const line = this.lines.find((one) => one.segment === segment);
+    if (!line) return;
+    this.#keepInView(line.node);
+    line.node.querySelector(".time").focus({ preventScroll: true });
+  }
+
   #keepInView(node) {
     const [box, line] = [this.box.getBoundingClientRect(), node.getBoundingClientRect()];
     if (line.bottom > box.bottom || line.top < box.top) {
@@ -89,7 +99,7 @@ export class Transcript extends EventTarget {
     const isAtEnd = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < 60;
     this.box.insertBefore(line.node, this.lines[at]?.node ?? null);
     this.lines.splice(at, 0, line);
-    if (isAtEnd && at === this.lines.length - 1 && this.#stream) this.box.scrollTop = this.box.scrollHeight;
+    if (isAtEnd && at === this.lines.length - 1 && this.#isGrowing) this.box.scrollTop = this.box.scrollHeight;
   }
 
   #drawn(segment) {

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests.browser.axe import expect_clean
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.support.desk import Desk
-from tests.webrtc_host.jobs.helpers import a_server, talk, wav
+from tests.webrtc_host.jobs.helpers import a_server, accepted, talk, wav
 from tests.webrtc_host.recovery.crashing import word_per_half_second
 from tests.webrtc_host.speech.engine_server import engine_server
 from webrtc_host.keys import ARCHIVE
@@ -78,6 +78,46 @@ async def test_files_are_sent_read_and_heard_word_by_word(browser: Browser, desk
     await page.click("#play")
     await expect(page.locator("#play")).to_have_text("Play")
     await expect_clean_and_narrow(page)
+    await page.context.close()
+
+
+async def test_a_summary_is_made_with_the_text_or_later_and_leads_to_its_lines(
+    browser: Browser, desk: Desk
+) -> None:
+    page = await opened(browser, desk, color_scheme="light")
+    await page.select_option("#summary", label="General")
+    await page.set_input_files("#files", [a_file("with.wav", CALL)])
+    await expect(page.locator("#detail-heading")).to_have_text("with")
+    sentence = page.locator("#summary-of article li").first
+    await expect(sentence).to_be_visible()
+    await expect(page.locator("#summary-of .maker")).to_contain_text("No language model is set up")
+    await sentence.locator(".cite").first.click()
+    focused = page.locator("#text .part", has=page.locator(".time:focus"))
+    assert (await focused.locator("p").inner_text()) in await sentence.inner_text()
+    await expect_clean_and_narrow(page)
+
+    await page.select_option("#summary", "")
+    await page.set_input_files("#files", [a_file("without.wav", CALL)])
+    row = page.locator("#jobs [data-state=completed] .open", has_text="without")
+    await row.click()
+    await expect(page.locator("#detail-heading")).to_have_text("without")
+    await expect(page.locator("#summary-of")).to_be_visible()
+    await expect(page.locator("#summary-of article")).to_be_hidden()
+    await page.get_by_role("button", name="Make a summary").click()
+    await expect(page.locator("#summary-of article li").first).to_be_visible()
+    await page.click("#language")
+    await expect(page.locator("#summary-of .head h3")).to_have_text("요약")
+    await expect_clean_and_narrow(page)
+    await page.context.close()
+
+
+async def test_a_finished_recording_is_shown_from_its_beginning(browser: Browser, desk: Desk) -> None:
+    page = await opened(browser, desk, viewport={"width": 1200, "height": 500})
+    await accepted(desk, wav(talk(*["alpha one proceed to gate seven"] * 12)), "many.wav")
+    await page.locator("#jobs [data-state=completed] .open", has_text="many").click()
+    await expect(page.locator("#text .part")).to_have_count(12)
+    room, top = await page.evaluate("(({scrollHeight: h, clientHeight: c, scrollTop: t}) => [h - c, t])(text)")
+    assert room > 100 and top == 0, (room, top)
     await page.context.close()
 
 
