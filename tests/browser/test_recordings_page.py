@@ -116,7 +116,7 @@ async def test_a_finished_recording_is_shown_from_its_beginning(browser: Browser
     await accepted(desk, wav(talk(*["alpha one proceed to gate seven"] * 12)), "many.wav")
     await page.locator("#jobs [data-state=completed] .open", has_text="many").click()
     await expect(page.locator("#text .part")).to_have_count(12)
-    room, top = await page.evaluate("(({scrollHeight: h, clientHeight: c, scrollTop: t}) => [h - c, t])(text)")
+    room, top = await page.evaluate("[text.scrollHeight - text.clientHeight, text.scrollTop]")
     assert room > 100 and top == 0, (room, top)
     await page.context.close()
 
