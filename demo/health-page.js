@@ -80,6 +80,8 @@ function figures() {
       [t("health.connections"), a.host_stt_registry_connections],
       [t("health.inFlight"), a.host_stt_engine_in_flight],
       [t("health.waiting"), a.host_stt_engine_waiting],
+      [t("health.queueWait"), shown(ready.engine?.queue?.worst_ms, "ms")],
+      ...(ready.engine?.gpu_loads ?? []).map((load, n) => [t("health.gpu", { n }), shown(load, "%")]),
       [t("health.transcribed"), increase("host_stt_engine_answered_total")],
       [t("health.failed"), increase("host_stt_engine_failed_total")],
       [t("health.shedInterims"), increase("host_stt_speech_interims_shed_total")],

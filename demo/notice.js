@@ -56,10 +56,9 @@ export class ServerBanner {
   #last = null;
   #timer = 0;
 
-  /** onReady: called with each state of the server, see readiness(). */
-  constructor(box, onReady) {
-    this.box = box;
-    this.onReady = onReady;
+  /** onReady: called with each state of the server, see readiness(); everyMs: time between two requests. */
+  constructor(box, onReady, everyMs = CHECK_EVERY_MS) {
+    Object.assign(this, { box, onReady, everyMs });
     language.addEventListener("language", () => this.#draw());
   }
 
@@ -75,7 +74,7 @@ export class ServerBanner {
     this.onReady(this.#last);
     const isWell = this.#last.isReachable && this.#last.status === "ready" && !this.#last.glossary;
     const soonMs = isStarting(this.#last) ? CHECK_START_MS : CHECK_SOON_MS;
-    this.#timer = setTimeout(() => this.check(), isWell ? CHECK_EVERY_MS : soonMs);
+    this.#timer = setTimeout(() => this.check(), isWell ? this.everyMs : soonMs);
   }
 
   #draw() {
@@ -182,6 +181,8 @@ async function readiness() {
     progress: body.engine?.progress ?? null,
     reason: body.reason ?? "",
     modelReason: body.engine?.model_reason ?? "",
+    worstWaitMs: body.engine?.queue?.worst_ms ?? null, // of the last minute
+    gpuLoads: body.engine?.gpu_loads ?? [], // percent
     glossary: body.troubles?.glossary ?? "",
   };
 }

@@ -6,10 +6,11 @@ import { Notice, ServerBanner, askForToken } from "./notice.js";
 
 export const $ = (id) => document.getElementById(id);
 
-/** Start the common parts of the page and return its notice. onReady: called with each state of the server. */
-export function beginPage(onReady = () => {}) {
+/** Start the common parts of the page and return its notice. onReady: called with each state of the server;
+ *  everyMs: time between two requests for it. */
+export function beginPage(onReady = () => {}, everyMs = undefined) {
   beginLanguage();
-  const banner = new ServerBanner($("banners"), onReady);
+  const banner = new ServerBanner($("banners"), onReady, everyMs);
   banner.begin();
   return new Notice($("notice"), () => banner.check());
 }

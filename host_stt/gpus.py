@@ -88,15 +88,27 @@ def chosen_gpus(asked: Sequence[int], count: int) -> tuple[int, ...]:
 
 def seen_gpus() -> tuple[Gpu, ...]:
     """The GPUs that nvidia-smi shows; none if it is missing or fails."""
+    return gpus_of(_said_by_nvidia_smi("name,driver_version,compute_cap,memory.total"))
+
+
+def gpu_loads() -> tuple[int, ...]:
+    """For each GPU that nvidia-smi shows: the share of the last second in which it worked, in percent.
+
+    Empty if nvidia-smi is missing or fails; without GPUs of which the load is not known (parts by MIG).
+    """
+    said = _said_by_nvidia_smi("utilization.gpu").split()
+    return tuple(min(int(load), 100) for load in said if load.isdecimal())
+
+
+def _said_by_nvidia_smi(fields: str) -> str:
+    """One line for each GPU; empty if nvidia-smi is missing or fails."""
     if not shutil.which("nvidia-smi"):
-        return ()
-    query = "--query-gpu=name,driver_version,compute_cap,memory.total"
-    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+        return ""
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
     except (subprocess.SubprocessError, OSError):
-        return ()
-    return gpus_of(said)
+        return ""
 
 
 def gpus_of(said: str) -> tuple[Gpu, ...]:

@@ -19,6 +19,7 @@ from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import EarlyEngine, Engine
 from host_stt.load_levels import Load
 from host_stt.planner import Batch, Planner, PlannerConfig, PlannerStatistics, Refused, Ticket
+from host_stt.queue_waits import QueueWaits
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class PoolStatistics:
     longest_decode_s: float  # of the decodes in progress
     hang_clock_s: float  # the same, but a call with n > 4 windows may take n / 4 times as long
     oldest_wait_s: float
+    worst_wait_s: float  # longest time in the queue in the last minute, without background windows
 
 
 class Pool:
@@ -73,6 +75,7 @@ class Pool:
         self._changed = threading.Condition()
         self._deliver: dict[int, Deliver] = {}  # by ticket number; in the queue or being decoded
         self._arrived: dict[int, float] = {}
+        self._waits = QueueWaits()
         # by worker: (start of the decode, number of windows)
         self._busy_since: dict[int, tuple[float, int]] = {}
         self._ticked_s = clock()
@@ -101,6 +104,8 @@ class Pool:
             self._next_number += 1
             self._deliver[ticket.number] = deliver
             self._arrived[ticket.number] = now
+            if window.priority is not Priority.BACKGROUND:  # a recording may wait as long as it takes
+                self._waits.arrived(ticket.number, now)
             is_stopping = self._is_stopping
             refused = [] if is_stopping else self._planner.feed(ticket)
             # Wake all workers. With `notify`, an interim could wake only the worker that takes no interims.
@@ -119,6 +124,7 @@ class Pool:
             for ticket in self._planner.drop_source(source):
                 self._deliver.pop(ticket.number, None)
                 self._arrived.pop(ticket.number, None)
+                self._waits.forget(ticket.number)
             self._changed.notify_all()
 
     def stop(self, grace_s: float) -> bool:
@@ -157,6 +163,7 @@ class Pool:
                 longest_decode_s=max((took for took, _ in under_way), default=0.0),
                 hang_clock_s=max((took / max(1, n / 4) for took, n in under_way), default=0.0),
                 oldest_wait_s=max((now - arrived for arrived in self._arrived.values()), default=0.0),
+                worst_wait_s=self._waits.worst_s(now),
             )
 
     def _work(self, worker: int) -> None:
@@ -168,7 +175,9 @@ class Pool:
                 refused = self._tick()
                 batch = self._planner.take(self._clock(), is_for_finals=is_for_finals)
                 if batch:
-                    self._busy_since[worker] = (self._clock(), len(batch.tickets))
+                    began = self._clock()
+                    self._busy_since[worker] = (began, len(batch.tickets))
+                    self._waits.taken((ticket.number for ticket in batch.tickets), began)
                 elif self._is_closed:
                     return
                 elif not refused:
@@ -267,6 +276,7 @@ class Pool:
             # Removed only now: `stop` waits until no ticket is left, that is, until all results are
             # delivered.
             self._arrived.pop(ticket.number, None)
+            self._waits.forget(ticket.number)
             self._changed.notify_all()
 
 

@@ -173,9 +173,12 @@ def _ready_body(service: EngineService) -> dict[str, Any]:
             "finals": statistics.queue.finals,
             "interims": statistics.queue.interims,
             "oldest_ms": round(statistics.oldest_wait_s * 1000),
+            "worst_ms": round(statistics.worst_wait_s * 1000),
             "shed": sum(statistics.queue.shed.values()),
             "load": statistics.queue.load.name.lower(),
         }
+    if loads := service.gpu_loads:
+        body["gpu_loads"] = list(loads)
     return body
 
 

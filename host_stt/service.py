@@ -24,6 +24,7 @@ from host_stt.engines.loading import devices_of, resolve_device, workers_of
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.errors import ModelError
 from host_stt.files.voice import WindowDetector
+from host_stt.gpus import gpu_loads
 from host_stt.measuring import OnMeasuring
 from host_stt.memory import keep_freed_memory
 from host_stt.metrics import EngineMetrics
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 LIVE_S = 3.0
 """Windows of a live channel with speech come more often than this."""
 EXIT_FATAL = 70
+GPU_LOAD_EVERY_S = 5.0
 """EX_SOFTWARE: the supervisor must start a new process."""
 
 
@@ -78,6 +80,8 @@ class EngineService:
         self._live_at_s = float("-inf")  # when the last window of a live channel came
         self._pool_lock = threading.Lock()
         self._stopped = threading.Event()
+        self.gpu_loads: tuple[int, ...] = ()
+        """Of each GPU, in percent; empty without a GPU."""
         self._threads = [
             threading.Thread(target=self._load, name="load-model", daemon=True),
             threading.Thread(target=self._watch, name="watch-engine", daemon=True),
@@ -89,6 +93,8 @@ class EngineService:
         """
         if resolve_device(self.config.device) is Device.CPU:
             keep_freed_memory()
+        else:
+            self._threads.append(threading.Thread(target=self._watch_gpus, name="watch-gpus", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -212,6 +218,11 @@ class EngineService:
             if statistics and statistics.hang_clock_s > self.config.hang_s:
                 self._on_fatal(f"a decode has taken more than {self.config.hang_s:g} s")
                 return
+
+    def _watch_gpus(self) -> None:
+        while not self._stopped.is_set():
+            self.gpu_loads = gpu_loads()
+            self._stopped.wait(GPU_LOAD_EVERY_S)
 
     def _not_ready(self, window: Window) -> WindowError:
         now = self.state.now

@@ -12,6 +12,7 @@ import { Watcher } from "../watch.js";
 import { attachAlerts } from "./alerts-desk.js";
 import { drawCounts } from "./counts.js";
 import { Display } from "./display/display.js";
+import { LOAD_EVERY_MS, noteEngineLoad } from "./engine-load.js";
 import { Finder } from "./finder.js";
 import { FocusPanel } from "./focus-panel.js";
 import { Keys } from "./keys.js";
@@ -37,7 +38,7 @@ const VIEWS = ["wall", "channels", "log", "timeline", "search"];
 const VIEW_KEY = "host-stt.desk-view";
 
 const isWallLink = takeWallLink();
-const notice = beginPage();
+const notice = beginPage(noteEngineLoad, LOAD_EVERY_MS);
 const query = new URLSearchParams(location.search);
 const model = new DeskModel();
 const clock = new ServerClock();
@@ -110,8 +111,7 @@ function feed(event) {
 
 function beginSession() {
   makePlaces();
-  timeline.reset();
-  strip.reset();
+  for (const lanes of [timeline, strip]) lanes.reset();
   for (const id of model.channels.keys()) toDraw.add(id);
   simulation.check();
 }

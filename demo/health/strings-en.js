@@ -30,6 +30,8 @@ export default {
   "health.connections": "Connections that send audio",
   "health.inFlight": "Windows at the engine",
   "health.waiting": "Windows waiting for the engine",
+  "health.queueWait": "Longest wait of live speech for the engine",
+  "health.gpu": "Load of GPU {n}",
   "health.transcribed": "Windows transcribed, this minute",
   "health.failed": "Windows failed, this minute",
   "health.shedInterims": "Interims dropped, this minute",

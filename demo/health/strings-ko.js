@@ -30,6 +30,8 @@ export default {
   "health.connections": "오디오를 보내는 연결",
   "health.inFlight": "엔진이 처리 중인 윈도",
   "health.waiting": "엔진을 기다리는 윈도",
+  "health.queueWait": "실시간 음성이 엔진을 가장 오래 기다린 시간",
+  "health.gpu": "GPU {n} 부하",
   "health.transcribed": "인식한 윈도, 최근 1분",
   "health.failed": "실패한 윈도, 최근 1분",
   "health.shedInterims": "버린 중간 텍스트, 최근 1분",

@@ -10,7 +10,7 @@ from playwright.async_api import Page, Route, expect
 
 from tests.browser.axe import expect_clean
 from tests.browser.conftest import PHONE, OpenPage
-from tests.browser.stub import StubServer
+from tests.browser.stub import READY, StubServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -28,13 +28,19 @@ async def a_wall(open_page: OpenPage, path: str = "/desk") -> Page:
 
 
 async def test_the_wall_has_sixteen_places_that_never_move(open_page: OpenPage, stub: StubServer) -> None:
+    engine = {**READY["engine"], "queue": {"worst_ms": 240}}
+    stub.ready = {**READY, "engine": engine}
     page = await a_wall(open_page)
+    load = page.locator("#engine-load span")
+    await expect(load).to_have_text(["queue 0.2 s", ""])
     names = page.locator("desk-tile h2 b")
     await expect(names).to_have_text([f"C{n:02}" for n in range(1, 17)])
     boxes = (
         "[...document.querySelectorAll('desk-tile')].map((e) => JSON.stringify(e.getBoundingClientRect()))"
     )
     before = await page.evaluate(boxes)
+    place = await load.first.bounding_box()
+    stub.ready = {**READY, "engine": {**engine, "queue": {"worst_ms": 12_400}}}
     opened(stub, "C07", "Medic")
     stub.say("channel.state", channel="C07", state="talking", at_ms=900)
     stub.final(
@@ -44,7 +50,11 @@ async def test_the_wall_has_sixteen_places_that_never_move(open_page: OpenPage, 
         channel="C07",
     )
     await expect(page.locator("#tile-C07 .line")).to_be_visible()
+    await expect(load.first).to_have_text("queue 12.4 s", timeout=30_000)
+    assert await load.first.bounding_box() == place
     assert await page.evaluate(boxes) == before
+    stub.ready = {**READY, "engine": {**engine, "gpu_loads": [7, 43]}}
+    await expect(load.last).to_have_text("GPU 43 %", timeout=30_000)
     assert await page.evaluate("document.documentElement.scrollHeight") <= 1080
     size = await page.evaluate("getComputedStyle(document.querySelector('#tile-C07 .line')).fontSize")
     assert 14 < float(size.removesuffix("px")) <= 21, "the text is as large as the tile allows"

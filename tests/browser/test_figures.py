@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,8 @@ async def test_the_health_page_shows_a_real_servers_figures_and_says_that_nobody
     await health.goto(f"{live_server.url}/health-page")
     await expect(health.locator("#state")).to_contain_text("Model starter on cpu", timeout=FIGURES_MS)
     await expect(health.locator("#now")).to_contain_text("Windows at the engine")
+    wait = health.locator("#now tr", has_text="Longest wait of live speech")
+    await expect(wait.locator("td")).to_have_text(re.compile(r"^\d.*ms$"))
     await expect(health.locator("#plots svg").first).to_be_visible(timeout=FIGURES_MS)
     assert await health.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await expect_clean(health)

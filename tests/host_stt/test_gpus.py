@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from host_stt.config import Device, EngineConfig
 from host_stt.contract import Answer, Transcript, Window
 from host_stt.engines import loading
 from host_stt.engines.fake import FakeEngine, script_of
-from host_stt.gpus import CUBLAS, Gpu, GpuUnusable, check_gpus, chosen_gpus, preload_cublas
+from host_stt.gpus import CUBLAS, Gpu, GpuUnusable, check_gpus, chosen_gpus, gpu_loads, preload_cublas
 from host_stt.models import STARTER_FOLDER, ResolvedModel
 from host_stt.service import Backend, EngineService
 from host_stt.state import Phase
@@ -86,6 +87,35 @@ def test_loading_onto_a_gpu_without_cublas_says_so_before_the_model_is_touched(
     monkeypatch.setattr(loading, "seen_gpus", lambda: (H200,))
     with pytest.raises(GpuUnusable, match=CUBLAS):
         loading.load(STARTER_FOLDER, Device.CUDA, "auto", 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "loads"),
+    [("printf '43\\n7\\n'", (43, 7)), ("echo '[N/A]'", ()), ("echo 5; exit 9", ())],
+)
+def test_the_loads_are_in_ready_where_nvidia_smi_reports_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, loads: tuple[int, ...]
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f'#!/bin/sh\ntest "$1" = --query-gpu=utilization.gpu || exit 1\n{script}\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert gpu_loads() == loads
+    model = ResolvedModel(STARTER_FOLDER, "fake", "test")
+    backend = Backend(
+        lambda config, on_progress, on_measuring: model,
+        lambda config, model: FakeEngine(),
+        lambda config: (0,),
+    )
+    service = EngineService(EngineConfig(device=Device.CUDA), backend)
+    service.start()
+    try:
+        _until_ready(service)
+        if loads:
+            _until(lambda: service.gpu_loads == loads)
+        assert service.gpu_loads == loads
+    finally:
+        service.stop()
 
 
 # --- one replica for each ------------------------------------------------------------------------------

@@ -327,6 +327,25 @@ def test_a_hanging_decode_is_visible_in_the_statistics() -> None:
     pool.stop(1)
 
 
+def test_the_worst_wait_is_that_of_live_windows() -> None:
+    engine, now = Gate(), [0.0]
+    pool = Pool([engine], PlannerConfig(), clock=lambda: now[0])
+    inbox = Inbox()
+    pool.submit(window("first"), "a", inbox)
+    engine.seen.get(timeout=10)
+    pool.submit(window("later", priority=Priority.BACKGROUND), "a", inbox)
+    now[0] = 2.0
+    assert pool.statistics().worst_wait_s == 0.0
+    pool.submit(window("second"), "a", inbox)
+    now[0] = 5.0
+    assert pool.statistics().worst_wait_s == 3.0
+    for _ in range(3):
+        engine.go.release()
+    inbox.take(3)
+    assert pool.statistics().worst_wait_s == 3.0
+    pool.stop(1)
+
+
 def test_a_long_batch_is_given_longer_before_it_counts_as_hung() -> None:
     engine, now = Gate(), [0.0]
     pool = Pool([engine], PlannerConfig(batch_max=8), clock=lambda: now[0])

@@ -289,7 +289,11 @@ async def test_health_responds_at_once_and_ready_reports_the_progress() -> None:
         slow.loaded.set()
         body = await until_ready(client)
         assert body["model_reason"] == "the hub is away" and body["languages"] == ["en", "ko"]
-        assert body["queue"] == {"finals": 0, "interims": 0, "oldest_ms": 0, "shed": 0, "load": "normal"}
+        assert body["queue"] == {
+            **{"finals": 0, "interims": 0, "oldest_ms": 0, "worst_ms": 0},
+            **{"shed": 0, "load": "normal"},
+        }
+        assert "gpu_loads" not in body
 
 
 async def test_a_window_before_the_engine_is_ready_gets_a_retryable_error() -> None:

@@ -36,6 +36,8 @@ ENGINE_KEYS = (
     "replicas",
     "channels_expected",
     "models",
+    "queue",
+    "gpu_loads",
 )
 """The keys of the engine's own `/ready` that are passed on."""
 

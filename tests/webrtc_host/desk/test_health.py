@@ -23,6 +23,8 @@ READY = {
     "is_starter": True,
     "channels_expected": 4,
     "models": MODELS,
+    "queue": {"worst_ms": 240},
+    "gpu_loads": [43],
 }
 
 
@@ -51,6 +53,7 @@ async def test_ready_follows_the_engine_and_passes_on_its_model(
         assert (status, body["ready"], body["status"]) == (200, True, "ready")
         assert body["engine"]["model_reason"] == "no hub"
         assert body["engine"]["is_starter"] is True
+        assert (body["engine"]["queue"], body["engine"]["gpu_loads"]) == ({"worst_ms": 240}, [43])
         assert (body["engine"]["models"], body["engine"]["channels_expected"]) == (MODELS, 4)
 
         engine.status, engine.body = 500, "not even JSON"
