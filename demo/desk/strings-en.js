@@ -29,6 +29,8 @@ export default {
   "desk.gpuLoads": "Load of each GPU: {all}",
   "desk.seconds": "{n} s",
   "desk.delay": "text after {delay}",
+  "desk.confidence": "confidence {n} %",
+  "desk.lag": "lag {delay}",
   "desk.wpm": "{n} words/min",
   "desk.unread": "{n}",
   "desk.talking": "{n} talking",

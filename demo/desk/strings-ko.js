@@ -29,6 +29,8 @@ export default {
   "desk.gpuLoads": "GPU별 부하: {all}",
   "desk.seconds": "{n}초",
   "desk.delay": "{delay} 뒤 표시",
+  "desk.confidence": "신뢰도 {n}%",
+  "desk.lag": "지연 {delay}",
   "desk.wpm": "분당 {n}단어",
   "desk.unread": "{n}",
   "desk.talking": "송신 {n}",

@@ -5,7 +5,8 @@
 
 import { language, t } from "../i18n.js";
 import { LiveText } from "../live-text.js";
-import { Meter, drawIcon, elapsed, seconds, setText, stateWord } from "./parts.js";
+import { Meter, drawIcon, elapsed, setText, stateWord } from "./parts.js";
+import { FOOTER, TileFooter } from "./tile-footer.js";
 import { fitTiles } from "./tile-size.js";
 
 const ROWS_MAX = 8; // more do not fit, whatever their length
@@ -18,13 +19,7 @@ const TEMPLATE = `
     <span class="ago"></span>
   </header>
   <div class="lines"></div>
-  <p class="interim" aria-hidden="true"><span><span class="steady"></span><span class="loose"></span></span></p>
-  <footer>
-    <span class="wpm"></span><span class="us-gauge" data-figure="words" hidden></span>
-    <span class="conf"><i></i></span><span class="us-gauge" data-figure="confidence" hidden></span>
-    <span class="us-gauge" data-figure="level_db" hidden></span>
-    <span class="delay"></span><span class="us-gauge" data-figure="delay_ms" hidden></span>
-  </footer>`;
+  <p class="interim" aria-hidden="true"><span><span class="steady"></span><span class="loose"></span></span></p>${FOOTER}`;
 
 export class DeskTile extends HTMLElement {
   /** desk: {model, terms, afterMs, onOpen(id), onLine(line)} */
@@ -37,10 +32,12 @@ export class DeskTile extends HTMLElement {
     this.querySelector("h2").id = `tile-name-${id}`;
     this.setAttribute("aria-labelledby", `tile-name-${id}`);
     this.parts = Object.fromEntries(
-      ["b", ".name", ".state", "svg", "em", ".ago", ".lines", ".interim", ".steady", ".loose", ".wpm", ".conf", ".delay"].map(
-        (selector) => [selector, this.querySelector(selector)],
-      ),
+      ["b", ".name", ".state", "svg", "em", ".ago", ".lines", ".interim", ".steady", ".loose"].map((selector) => [
+        selector,
+        this.querySelector(selector),
+      ]),
     );
+    this.footer = new TileFooter(this);
     this.meter = new Meter(this.querySelector(".meter"));
     this.text = new LiveText({
       box: this.parts[".lines"],
@@ -79,13 +76,7 @@ export class DeskTile extends HTMLElement {
     setText(parts.em, stateWord(channel, state, nowMs));
     this.meter.draw(channel.levelAt(nowMs), nowMs);
     setText(parts[".ago"], this.#ago(nowMs, state));
-    const { delayMs } = channel;
-    setText(parts[".delay"], delayMs === null ? "" : t("desk.delay", { delay: seconds(delayMs) }));
-    const words = channel.wordsPerMinute(nowMs);
-    setText(parts[".wpm"], words ? t("desk.wpm", { n: words }) : "");
-    const conf = channel.confidence;
-    parts[".conf"].hidden = conf === null;
-    if (conf !== null) parts[".conf"].style.setProperty("--conf", conf.toFixed(2));
+    this.footer.tick(channel, nowMs);
   }
 
   #ago(nowMs, state) {

@@ -86,10 +86,15 @@ async def test_a_tile_shows_state_name_lines_and_the_interim(open_page: OpenPage
     stub.say("channel.state", channel="C03", state="idle", at_ms=2000)
     stub.say("speech.ended", channel="C03", utterance="u_1", start_ms=0, end_ms=1900, rule="silence")
     await expect(tile.locator(".state em")).to_have_text("Text follows")
-    stub.final("Alpha one, proceed.", 0, 1900, channel="C03", utterance="u_1")
+    talkers = [{"id": 4501, "start_ms": 0, "label": "Engine 5"}, {"id": 7, "start_ms": 900}]
+    said = {"channel": "C03", "utterance": "u_1", "conf": -0.2, "latency_ms": 840, "talkers": talkers}
+    stub.final("Alpha one, proceed.", 0, 1900, **said)
     await expect(tile.locator(".line")).to_contain_text("Alpha one, proceed.")
     await expect(tile.locator(".line time")).to_have_text("00:00.000")
     await expect(tile.locator(".interim")).to_have_text("")
+    await expect(tile.locator("footer .talker")).to_have_text("Engine 5, radio 7")
+    await expect(tile.get_by_role("img", name="confidence 82 %")).to_be_visible()
+    await expect(tile.locator("footer .delay")).to_have_text("lag 0.8 s")
 
 
 async def test_a_loss_is_louder_than_everything_else(open_page: OpenPage, stub: StubServer) -> None:
