@@ -18,8 +18,9 @@ from typing import Protocol
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import EarlyEngine, Engine
 from host_stt.load_levels import Load
-from host_stt.planner import Batch, Planner, PlannerConfig, PlannerStatistics, Refused, Ticket
+from host_stt.planner import Planner, PlannerConfig, PlannerStatistics
 from host_stt.queue_waits import QueueWaits
+from host_stt.tickets import Batch, Refused, Ticket
 
 logger = logging.getLogger(__name__)
 

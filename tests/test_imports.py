@@ -38,6 +38,7 @@ PURE = (
     "host_stt.files.formats",
     "host_stt.load_levels",
     "host_stt.planner",
+    "host_stt.tickets",
     "host_stt.loudness",
     "webrtc_host.events",
     "webrtc_host.events.alerts",

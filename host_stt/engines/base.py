@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from host_stt.contract import Answer, Window
-from host_stt.planner import Group
+from host_stt.tickets import Group
 
 
 class EngineError(Exception):

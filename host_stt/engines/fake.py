@@ -29,7 +29,7 @@ from host_stt.contract import (
     Word,
 )
 from host_stt.engines.base import EngineError
-from host_stt.planner import Group
+from host_stt.tickets import Group
 
 SEGMENT_GAP_SAMPLES = (
     SAMPLE_RATE  # words more than 1 s apart are in different segments, about as with Whisper

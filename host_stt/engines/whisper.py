@@ -44,9 +44,9 @@ from host_stt.engines.rows import (
 )
 from host_stt.engines.term_decode import TermDecoder
 from host_stt.guards import Verdict, is_quiet, judge
-from host_stt.planner import Group
 from host_stt.prompt import PromptWriter
 from host_stt.terms_use import TermsUse
+from host_stt.tickets import Group
 from host_stt.window_forms import WindowForm
 from host_stt_common.languages import language_for
 

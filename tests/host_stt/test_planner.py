@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from host_stt.contract import Priority
 from host_stt.load_levels import Load
-from host_stt.planner import Batch, Group, Planner, PlannerConfig, Refused, ShedReason, Ticket
+from host_stt.planner import Planner, PlannerConfig
+from host_stt.tickets import Batch, Group, Refused, ShedReason, Ticket
 from tests.support.windows import window
 
 FINAL, INTERIM, BACKGROUND = Priority.FINAL, Priority.INTERIM, Priority.BACKGROUND

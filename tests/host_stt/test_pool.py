@@ -10,8 +10,9 @@ from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Early, Engine, EngineError
 from host_stt.engines.fake import FakeEngine, FakeFault, script_of
 from host_stt.metrics import EngineMetrics
-from host_stt.planner import Group, PlannerConfig
+from host_stt.planner import PlannerConfig
 from host_stt.pool import Pool
+from host_stt.tickets import Group
 from tests.support.windows import window
 
 FINAL, INTERIM = Priority.FINAL, Priority.INTERIM

@@ -26,6 +26,7 @@ from webrtc_host.desk.redactions_api import RedactionsApi
 from webrtc_host.desk.rooms_api import RoomsApi
 from webrtc_host.desk.search_api import SearchApi
 from webrtc_host.desk.settings_api import SettingsApi
+from webrtc_host.desk.shared_api import SharedApi
 from webrtc_host.desk.shares_api import SharesApi
 from webrtc_host.desk.solo_api import SoloApi
 from webrtc_host.desk.sse import EventStream
@@ -146,7 +147,8 @@ def add_interfaces(app: web.Application, model_api: ModelApi) -> None:
         audio,
         LinesApi(app[LINES]),
         RedactionsApi(app[REDACTIONS], store),
-        SharesApi(app[SHARES], store, audio),
+        SharesApi(app[SHARES], store),
+        SharedApi(app[SHARES], store, audio),
         SettingsApi(store),
         ClientsApi(config, registry),
         GlossaryApi(

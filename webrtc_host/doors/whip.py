@@ -33,7 +33,8 @@ from webrtc_host.session.takeover import take_over_dead
 from webrtc_host.transport.candidates import CANDIDATES_MAX
 from webrtc_host.transport.ice_servers import issue
 from webrtc_host.transport.one_port import OnePort
-from webrtc_host.transport.peer import AttachDataChannel, Peer
+from webrtc_host.transport.peer import Peer
+from webrtc_host.transport.peer_data_channel import AttachDataChannel
 from webrtc_host.transport.sdp import Offer, read_offer
 from webrtc_host.transport.trickle import Fragment, read_fragment
 

@@ -169,3 +169,8 @@ def _add(connection: Connection, values: dict[str, Any]) -> Row[Any]:
     row = rows.find(connection, rows.add(connection, values))
     assert row is not None, "the row was inserted in this transaction"
     return row
+
+
+def channels_of(row: Row[Any]) -> frozenset[str] | None:
+    """The channels of a link to a range; None: all."""
+    return None if row.channels is None else frozenset(json.loads(row.channels))

@@ -1,8 +1,9 @@
 """One peer connection: negotiates, watches the connection, feeds its channels, and cleans up at the end.
 
-This module holds an aiortc connection with its tracks and time limits. aiortc never gives up on a client that
-does not come (it was still `connecting` after 46 s), and notices a vanished client only after 31 s, so this
-module watches the connection itself. `session.registry` decides which channels the peer may feed.
+This module holds an aiortc connection with its tracks and time limits; `peer_data_channel` has its data
+channel. aiortc never gives up on a client that does not come (it was still `connecting` after 46 s), and
+notices a vanished client only after 31 s, so this module watches the connection itself. `session.registry`
+decides which channels the peer may feed.
 Invariant: `end` runs once, however often it is called; after it, no task, thread or socket of the peer is
 left.
 """
@@ -10,33 +11,29 @@ left.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from typing import Any
 
 from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
-    RTCDataChannel,
     RTCIceServer,
     RTCPeerConnection,
     RTCRtpTransceiver,
     RTCSessionDescription,
 )
 
-from host_stt_common.rates import watcher_messages
 from webrtc_host.config import MediaConfig
 from webrtc_host.errors import RequestError
 from webrtc_host.session.channel import Channel, ChannelSpec
 from webrtc_host.session.connection import Connection
-from webrtc_host.session.publisher_status import publisher_status, read_ping
 from webrtc_host.session.registry import SessionRegistry
-from webrtc_host.session.session import Session
 from webrtc_host.transport.aiortc_settings import fit_aiortc
 from webrtc_host.transport.ice_servers import issue
 from webrtc_host.transport.one_port import OnePort
+from webrtc_host.transport.peer_data_channel import DATA_CHANNEL, AttachDataChannel, PeerDataChannel
 from webrtc_host.transport.sdp import Offer, Use
 from webrtc_host.transport.sdp_answer import answer_of, for_aiortc, section_of
 from webrtc_host.transport.sdp_transport import Transport
@@ -46,16 +43,9 @@ from webrtc_host.transport.trickle import Fragment, add_candidates
 
 logger = logging.getLogger(__name__)
 
-DATA_CHANNEL = "transcript"
 TICK_S = 0.25
 CLOSE_TIMEOUT_S = 5.0  # aiortc's own close has been seen to hang in DTLS (its issues 413, 1143)
-PONG_BUFFER_BYTES_MAX = 64 * 1024  # no more pongs for a client that does not read them
 VANISHED_AFTER_S = 5.0  # a close without packets for so long is a lost connection (ICE consent expired)
-
-DrainDataChannel = Callable[[], Awaitable[None]]
-"""Returns when the last events were sent, or cannot be sent; takes at most one second."""
-AttachDataChannel = Callable[[RTCDataChannel, Session, tuple[str, ...]], DrainDataChannel | None]
-"""Gives the client's data channel to its reader: (data channel, session, ids of its audio channels)."""
 
 
 class Peer:
@@ -70,19 +60,16 @@ class Peer:
         *,
         data_channel: str | None = DATA_CHANNEL,
     ) -> None:
-        """port: the one port for its packets; None: aioice's own sockets. data_channel: the label of the data
-        channel that `attach` gets; None: the client's first one.
+        """port: the one port for its packets; None: aioice's own sockets. attach, data_channel: see
+        `PeerDataChannel`.
         """
         fit_aiortc()
         self._port = port
         self._registry = registry
         self._config = config
-        self._attach = attach
-        self._data_channel = data_channel
-        self._drain_data: DrainDataChannel | None = None
+        self._data_channel = PeerDataChannel(attach, data_channel)
         self._connection: Connection | None = None
         self._feeds: list[TrackFeed] = []
-        self._pings = watcher_messages()  # limit of pings; a page sends one a second
         self.mids: dict[str, Channel] = {}  # the channel of each audio line, by mid
         self.ignored: dict[str, Tap] = {}  # audio lines without a channel: counted and discarded
         self.former: dict[str, str] = {}  # ended audio lines: id of the channel that the line fed, by mid
@@ -114,7 +101,7 @@ class Peer:
         """
         self._connection = connection
         self._pc.on("connectionstatechange", self._on_state)
-        self._pc.on("datachannel", self._on_data_channel)
+        self._pc.on("datachannel", lambda channel: self._data_channel.take(channel, connection))
         try:
             await self._take_offer(offer)
             self._assign_tracks(connection, ignored)
@@ -270,30 +257,6 @@ class Peer:
         vanished = all(feed.is_silent_for(VANISHED_AFTER_S) for feed in self._feeds)
         return "connection_lost" if vanished else "peer_closed"
 
-    def _on_data_channel(self, channel: RTCDataChannel) -> None:
-        if self._connection is None or not self._is_wanted(channel):
-            return
-        ids = tuple(c.id for c in self._connection.channels)
-        channel.on("message", lambda message: self._answer_ping(channel, message))
-        try:
-            self._drain_data = self._attach(channel, self._connection.session, ids)
-        except Exception:
-            logger.exception("%s: the data channel could not be attached", self._name)
-
-    def _is_wanted(self, channel: RTCDataChannel) -> bool:
-        return self._drain_data is None if self._data_channel is None else channel.label == self._data_channel
-
-    def _answer_ping(self, channel: RTCDataChannel, message: object) -> None:
-        """Reply to `{"type":"ping","id":7}` with a pong: same id, the session's time, what was received."""
-        connection = self._connection
-        ping = read_ping(message)
-        if ping is None or connection is None or channel.readyState != "open":
-            return
-        if not self._pings.take(1, asyncio.get_running_loop().time()):
-            return  # pings over the limit get no reply
-        if channel.bufferedAmount < PONG_BUFFER_BYTES_MAX:
-            channel.send(json.dumps({"type": "pong", "id": ping, **publisher_status(connection)}))
-
     def _on_track_finished(self, feed: TrackFeed, reason: str) -> None:
         if reason == "flood":  # one track cannot be kept from sending, so its peer is ended
             self._spawn(self._end_quietly(reason))
@@ -337,10 +300,9 @@ class Peer:
             await asyncio.wait({self._watch_task})
         seqs = await asyncio.gather(*(self._drain(feed, reason) for feed in self._feeds))
         # After the channels: their last finals reach the client over its data channel.
-        for step in (self._drain_data, self._pc.close, self._stop_receivers):
+        for step in (self._data_channel.drain, self._pc.close, self._stop_receivers):
             try:
-                if step is not None:
-                    await asyncio.wait_for(step(), CLOSE_TIMEOUT_S)
+                await asyncio.wait_for(step(), CLOSE_TIMEOUT_S)
             except Exception:
                 logger.exception("%s: the peer connection did not close cleanly", self._name)
         if self._connection is not None:

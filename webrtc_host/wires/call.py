@@ -141,7 +141,7 @@ class Call:
     def attach(
         self, channel: RTCDataChannel, session: Session, ids: tuple[str, ...]
     ) -> Callable[[], Awaitable[None]] | None:
-        """The client has opened its data channel; see `transport.peer.AttachDataChannel`."""
+        """The client has opened its data channel; see `transport.peer_data_channel`."""
         output = DataOutput(channel)
         if not self.join(output):
             return None

@@ -1,8 +1,9 @@
 """The conversation on one socket, in any protocol: reading, results, the end, and close codes.
 
 The codec decides what the client's frames mean and what the client is told; this module performs it.
-`inputs.py` holds the channels, `result_pump.py` brings the results, `outgoing.py` sends. When a client sends
-faster than real time, the server reads more slowly, so the client's writes wait and nothing collects here.
+`inputs.py` holds the channels, `ends.py` ends utterances and sources beside the reading, `result_pump.py`
+brings the results, `outgoing.py` sends. When a client sends faster than real time, the server reads more
+slowly, so the client's writes wait and nothing collects here.
 Invariants: `_end` runs once; after it no task or thread of this socket is left, and its channels are free.
 Audio that was received is transcribed, however the client leaves.
 """
@@ -11,11 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from aiohttp import WSMessage, WSMsgType
 
@@ -23,9 +22,10 @@ from host_stt_common.garbage import clear_tracebacks
 from host_stt_common.rates import FrameRate
 from webrtc_host.doors.control import Unreadable
 from webrtc_host.doors.socket_messages import receive
-from webrtc_host.errors import Overloaded, RequestError
+from webrtc_host.errors import RequestError
 from webrtc_host.wires.caller import Caller, FrameSocket
 from webrtc_host.wires.concluding import Companion, Concluding
+from webrtc_host.wires.ends import Ends, cancelled
 from webrtc_host.wires.inputs import Inputs
 from webrtc_host.wires.messages import (
     CONNECTION_LOST,
@@ -37,20 +37,18 @@ from webrtc_host.wires.messages import (
     Codec,
     End,
     Finish,
-    Forced,
     ForceEnd,
     Open,
     Result,
     Say,
     SetLanguage,
     SetTerms,
-    SourceFinished,
 )
 from webrtc_host.wires.outgoing import Outgoing
 from webrtc_host.wires.read_ahead import ReadAhead
 from webrtc_host.wires.result_pump import ResultPump
 from webrtc_host.wires.site import Site, Traits
-from webrtc_host.wires.source import FINISH_S, Source, Stream
+from webrtc_host.wires.source import FINISH_S
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +58,6 @@ TEXT_S = 0.05
 LATE_S = 60.0
 JOINED_BYTES = 32 * 1024
 """Of binary messages that are performed as one; 1 s of 16 kHz samples."""
-FORCES_MAX = 64
-"""Ends of utterances that wait for one that is being made."""
 
 
 class Conversation:
@@ -86,6 +82,7 @@ class Conversation:
         self._inputs = Inputs(
             site, traits, caller, end=self.end, release=self.release, deliver=self._say_results
         )
+        self._ends = Ends(self._inputs, self._fail)
         self._outgoing = Outgoing()
         self._unreadable = Unreadable()
         self._error: RequestError | None = None
@@ -94,9 +91,6 @@ class Conversation:
         self._ticking: asyncio.Task[None] | None = None
         self._pumping: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[int] | None = None
-        self._forcing: dict[str, asyncio.Task[None]] = {}  # by stream
-        self._marks: dict[str, deque[str]] = {}  # of the ends that a task of `_forcing` still has to make
-        self._finishing: dict[str, asyncio.Task[None]] = {}  # by source
 
     async def admit(self) -> None:
         """Open what the request itself asks for. Frames for the client wait for the upgrade.
@@ -194,7 +188,7 @@ class Conversation:
         try:
             return await self._perform_all(partial(self._next, ahead))
         finally:
-            await _cancelled(reading)
+            await cancelled(reading)
             ahead.close()
 
     async def _next(self, ahead: ReadAhead) -> WSMessage:
@@ -256,11 +250,11 @@ class Conversation:
                 case SetLanguage():
                     self._inputs.set_language(action.language)
                 case ForceEnd():
-                    self._force_end(action)
+                    self._ends.force(action)
                 case Finish(source=None):
                     return True
                 case Finish(source=str(name)):
-                    self._finish_source(name)
+                    self._ends.finish(name)
         return False
 
     def _start_tasks(self) -> None:
@@ -268,54 +262,6 @@ class Conversation:
             self._ticking = asyncio.create_task(self._tick(), name="tick socket")
         if self._pumping is None and (pump := self._inputs.pump) is not None:
             self._pumping = asyncio.create_task(self._pump(pump), name="read results of socket")
-
-    def _force_end(self, action: ForceEnd) -> None:
-        """End running utterances. Without a mark, one that is being ended already is not ended twice."""
-        for source in self._inputs.open_sources:
-            for stream in source.streams:
-                if action.stream not in (None, stream.name):
-                    continue
-                if stream.name not in self._forcing:
-                    marks = self._marks[stream.name] = deque((action.mark,))
-                    self._aside(self._forcing, stream.name, self._force(source, stream, marks))
-                elif action.mark:
-                    self._also_force(stream.name, action.mark)
-
-    def _also_force(self, stream: str, mark: str) -> None:
-        if len(self._marks[stream]) >= FORCES_MAX:
-            raise Overloaded(
-                "too_many_commits", f"{FORCES_MAX} ends of utterances wait already", retry_after_s=1.0
-            )
-        self._marks[stream].append(mark)
-
-    async def _force(self, source: Source, stream: Stream, marks: deque[str]) -> None:
-        """End an utterance once for each mark; more marks may come meanwhile."""
-        while marks:
-            mark = marks.popleft()
-            await source.force_end(stream)
-            if self._inputs.pump is not None:
-                self._inputs.pump.mark(Forced(stream.name, mark))
-
-    def _finish_source(self, name: str) -> None:
-        source = self._inputs.sources.get(name)
-        if source is not None and not source.is_closed and name not in self._finishing:
-            self._aside(self._finishing, name, self._close_source(source))
-
-    async def _close_source(self, source: Source) -> None:
-        await self._inputs.close_source(source)
-        if self._inputs.pump is not None:
-            self._inputs.pump.mark(SourceFinished(source.name))
-
-    def _aside(self, tasks: dict[str, asyncio.Task[None]], key: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do work beside the reading; it is in `tasks` until it is done."""
-        task = tasks[key] = asyncio.create_task(work, name=f"end {key} of socket")
-
-        def done(finished: asyncio.Task[None]) -> None:
-            tasks.pop(key, None)
-            if not finished.cancelled() and (error := finished.exception()) is not None:
-                self._fail(error, "a socket failed at the end of an utterance or a source")
-
-        task.add_done_callback(done)
 
     async def _tick(self) -> None:
         while True:
@@ -352,12 +298,11 @@ class Conversation:
 
     async def _end(self, reason: str) -> int:
         self._inputs.hurry()
-        for task in (self._reading, self._ticking, *self._forcing.values()):
-            await _cancelled(task)
-        if finishing := set(self._finishing.values()):
-            await asyncio.wait(finishing)  # a channel that is being closed frees itself
+        for task in (self._reading, self._ticking):
+            await cancelled(task)
+        await self._ends.stop()
         seq = await self._inputs.close(reason, is_readable=self._error is None)
-        await _cancelled(self._pumping)
+        await cancelled(self._pumping)
         await self._flush_results(seq)
         await self._conclude(end := End(reason, self._error, seq))
         await self._say_goodbye(end)
@@ -399,9 +344,3 @@ class Conversation:
             self._site.totals["refused"] += 1
         goodbye = self._codec.on_end(end)
         await self._outgoing.close(replace(goodbye, frames=()) if end.has_left else goodbye)
-
-
-async def _cancelled(task: asyncio.Task[Any] | None) -> None:
-    if task is not None and task is not asyncio.current_task():
-        task.cancel()
-        await asyncio.wait({task})
