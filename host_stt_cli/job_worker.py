@@ -106,7 +106,7 @@ class JobWorker:
         )
 
     async def _engine_ready(self) -> dict[str, Any]:
-        """What the server has to know of the engine. Raises NoEngine."""
+        """The first message to the server: the kind of the engine's model. Raises NoEngine."""
         token = self._options.engine_token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         url = f"{self._options.engine.rstrip('/')}/ready"

@@ -74,7 +74,11 @@ class WatchedFolder:
 
 
 def _remembered(memory: Path) -> Iterator[str]:
-    """The keys in the file. A line that a crash cut off is left out: the server knows its key."""
+    """The keys in the file.
+
+    A line that a crash cut off is left out: its file is sent again, and the server, which has the key, makes
+    no second job of it.
+    """
     if not memory.exists():
         return
     for line in memory.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -32,7 +32,7 @@ NO_SESSION = ("unknown_session", "session_ended", "session_is_recorded")
 
 
 class LineRefused(Exception):
-    """The server does not want this audio. The text is the server's sentence."""
+    """The server refuses this audio. The text is the server's sentence."""
 
 
 class LineBroken(Exception):

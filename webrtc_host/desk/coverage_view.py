@@ -60,7 +60,7 @@ async def stored_coverage(store: Store, span: Span) -> dict[str, ChannelCoverage
 
 
 def live_coverage(session: Session, span: Span) -> dict[str, ChannelCoverage]:
-    """By channel, from the coverage trackers, which know more than the record.
+    """By channel, from the coverage trackers, which have newer states than the record.
 
     A channel without a feed is `closed` or `lost` until now.
     """

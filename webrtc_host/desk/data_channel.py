@@ -116,7 +116,7 @@ class _Link:
             self._subscribers.leave(self._watcher)
 
     async def drain(self) -> None:
-        """Wait until the peer has received all events, as far as this side can know; DRAIN_S at most."""
+        """Wait until the peer has received all events, as far as this side can find out; DRAIN_S at most."""
         if not self._resumed.done():
             self._resumed.set_result(self._attached_at)
         with contextlib.suppress(TimeoutError):

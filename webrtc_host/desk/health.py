@@ -86,7 +86,7 @@ class EngineWatch:
         self.was_ready = False
 
     def model_name(self) -> str:
-        """The name of the engine's model; empty until the engine has told it."""
+        """The name of the engine's model; empty until the engine has reported it."""
         return str(self.status.body.get("model") or "")
 
     async def run(self) -> None:

@@ -45,7 +45,7 @@ class JobForm:
 
 
 def announced_bytes(request: web.Request) -> int | None:
-    """How large the file is at least, by the header; None: it does not say."""
+    """The smallest size that the file can have, from the header; None: the header has no size."""
     length = request.content_length
     return None if length is None else max(0, length - FORM_BYTES)
 

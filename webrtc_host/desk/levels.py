@@ -37,7 +37,7 @@ async def send_levels(
 ) -> None:
     """Send a message every EVERY_S until the connection is gone or the task is cancelled.
 
-    A message without levels is sent once, so that a desk sees that the audio has stopped.
+    A message without levels is sent once, so that a desk can show that the audio has stopped.
     """
     had_levels = False
     while True:

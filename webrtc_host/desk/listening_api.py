@@ -1,7 +1,7 @@
 """`/api/listening`: live audio of channels for a desk, over one peer connection.
 
-The desk offers one audio line for each channel that it may want to hear, then says which channels it listens
-to now; the other lines cost nothing. This module has the routes, the table of desks and their limit.
+The desk offers one audio line for each channel that may be played, then sends the list of the channels to
+play now; the other lines cost nothing. This module has the routes, the table of desks and their limit.
 `listening.desk_peer` holds the connection. Invariant: after a refused or ended request no desk is left.
 """
 
@@ -187,7 +187,7 @@ class ListeningApi:
             listener.place.close()
 
     def _listen(self, request: web.Request, listener: _Listener, channels: frozenset[str]) -> None:
-        """Change the channels. Each channel has one audit line for each desk, when it is heard first."""
+        """Change the channels. The first time that a desk plays a channel is a line of the audit log."""
         listener.peer.listen(channels)
         if new := sorted(channels - listener.noted):
             listener.noted |= set(new)

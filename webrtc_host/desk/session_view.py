@@ -69,7 +69,10 @@ class FoundSession:
 
 
 async def find_session(registry: SessionRegistry, store: Store, session_id: str) -> FoundSession:
-    """Raises RequestError 404; StoreError or Overloaded when only the record could know the session."""
+    """The session, running or from the record.
+
+    Raises RequestError 404; StoreError or Overloaded when it does not run and the record cannot be read.
+    """
     live = next((s for s in registry if s.id == session_id), None)
     try:
         row = await store.read(lambda c: records.session(c, storable(session_id)))

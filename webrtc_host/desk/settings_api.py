@@ -1,7 +1,8 @@
 """`/api/me/settings`: what a user chose on the pages, the same on each machine.
 
-A user is a token of the configuration, known by its name. The pages own the content; the server checks only
-its size. Invariant: a change that is based on an older version is refused, so nothing is lost unseen.
+A user is a token of the configuration; its name is the name of the user. The pages own the content; the
+server checks only its size. Invariant: a change that is based on an older version is refused, so nothing is
+lost unseen.
 """
 
 from __future__ import annotations

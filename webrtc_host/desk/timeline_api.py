@@ -188,7 +188,7 @@ def _read(
 def _tail(
     session: Session, columns: Columns, channels: frozenset[str] | None, tail_ms: int
 ) -> dict[str, tuple[int, list[Piece]]]:
-    """By channel: from when on the session knows more than the record, and its coverage from there."""
+    """By channel: where its newest part begins, and the coverage of this part in the running session."""
     found: dict[str, tuple[int, list[Piece]]] = {}
     for channel in session.channels.values():
         if channel.coverage.origin_ms is None or not _is_wanted(channel.id, channels):

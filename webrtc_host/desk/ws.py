@@ -87,7 +87,7 @@ class WatchSocket:
     async def _levels(
         self, request: web.Request, socket: web.WebSocketResponse, wish: Wish, session_id: str
     ) -> AsyncIterator[None]:
-        """Send the channels' levels while the body runs, if the watcher wants them."""
+        """Send the channels' levels while the body runs, if the watcher asked for them."""
         if not wish.has_levels:
             yield
             return

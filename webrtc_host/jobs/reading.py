@@ -29,10 +29,10 @@ TURN_BLOCKS = 4
 """Blocks of one second between two turns of the thread: another job may read in between, and `channels` lets
 the thread rest while somebody speaks."""
 CHUNK_SAMPLES = 4 * SAMPLE_RATE  # 125 frames
-"""The detector listens in chunks that begin at multiples of this, wherever reading begins: the gain for quiet
+"""The detector gets chunks that begin at multiples of this, wherever reading begins: the gain for quiet
 speech depends on the chunk."""
 WARM_UP_CHUNKS = 2
-"""Listened to before the place where reading begins: the detector has a memory of some seconds."""
+"""Audio before the place where reading begins, for the detector: its result depends on the last seconds."""
 SILENCE_SAMPLES = 20 * SAMPLE_RATE
 """Silence is handed on in stretches of this length, so that progress shows."""
 
@@ -53,7 +53,7 @@ STARTER_WINDOWS = Windows(12 * SAMPLE_RATE, SAMPLE_RATE // 2)
 
 
 def windows_for(*, is_starter: bool | None, is_ready: bool) -> Windows | None:
-    """The limits for the engine's model. None: the engine has not said yet which model it has.
+    """The limits for the engine's model. None: the engine has not reported its model yet.
 
     A job waits for it: other limits after a restart would cut the rest of its recording in another way.
     """
@@ -178,9 +178,9 @@ class _Cutting:
 
     def __init__(self, start: ReadFrom, windows: Windows, detector: Detector) -> None:
         self._detector = detector
-        self._skip = start.cut_sample - start.listen_sample  # heard only to warm up
+        self._skip = start.cut_sample - start.listen_sample  # only for the detector's state
         self._unheard: Float32Array = np.zeros(0, np.float32)
-        self._heard: Float32Array = np.zeros(0, np.float32)  # probabilities that the cutter has not asked for
+        self._heard: Float32Array = np.zeros(0, np.float32)  # probabilities that the cutter has not taken yet
         self._origin = self._at = start.cut_sample  # handed on up to `_at`
         self._held: Float32Array = np.zeros(0, np.float32)
         self._cutter = Cutter(windows, self._taken)

@@ -236,7 +236,7 @@ class JobWork:
             await one.keeper.finish()
 
     async def _windows(self) -> Windows:
-        """Wait until the engine has said which model it has."""
+        """Wait until the engine has reported its model."""
         while True:
             windows = self._tools.windows()
             if windows is not None:

@@ -113,7 +113,7 @@ class ModelClient:
                 return await self._ask_once(messages, schema if self._knows_schemas else None)
             except _NoSchemas:
                 self._knows_schemas = False
-                logger.info("the language model's server knows no schemas; it is asked without one")
+                logger.info("the language model's server supports no schemas; requests are sent without one")
             except ModelError as error:
                 failures += 1
                 wait_s = _wait_s(error, failures)

@@ -40,7 +40,7 @@ def rendered(line: Line) -> str:
 def split(lines: Sequence[Line], tokens_max: int) -> list[tuple[Line, ...]]:
     """Parts of at most `tokens_max` tokens; a longer line is a part of its own.
 
-    The lines themselves choose where a part ends: a part that is half full ends at a line whose id is marked.
+    Where a part ends depends on its lines only: a part that is half full ends at a line whose id is marked.
     So the parts of a window that moves on are the same as before, except its first and its last ones, and
     the notes about them are in the cache.
     """

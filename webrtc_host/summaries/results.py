@@ -1,6 +1,6 @@
 """The stored and sent form of a summary: its content, the cited lines, and what it covers.
 
-Pure. `note` says in the summary's language what it did not see; the numbers stand beside it for programs.
+Pure. `note` says in the summary's language what is not in it; the numbers stand beside it for programs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads what the summary of a room is made from: the lines of its members, on one clock.
 
-Streams lie where they were spoken. A recording says nothing of when it was made, so it begins where the
+A stream has the time at which it was spoken. When a recording was made is not known, so it begins where the
 members before it end. All times of the summary are on this clock; `places` leads back to the sessions.
 """
 
@@ -21,11 +21,11 @@ from webrtc_host.transcript.records import Span
 
 @dataclass(slots=True)
 class _Clock:
-    """The room's clock while its members are laid on it, in their order."""
+    """The room's clock while its members get their times on it, in their order."""
 
     end_ms: int = 0
     first_wall_ms: int | None = None
-    """The moment at which the first stream lies at `first_ms`."""
+    """When the first stream began, by the wall clock; on this clock it began at `first_ms`."""
     first_ms: int = 0
 
     def offset_of(self, member: Row[Any]) -> int:

@@ -101,7 +101,7 @@ class SummaryService:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            for job in self._jobs.values():  # who waits for a summary goes on; its row says `queued`
+            for job in self._jobs.values():  # callers that wait for a summary continue; its row says `queued`
                 if not job.done.done():
                     job.done.set_result(None)
 

@@ -1,6 +1,6 @@
 """Reads what a summary is made from: the lines of its scope, and the times that have no text.
 
-Lines come from the record; the coverage of a running channel comes from its tracker, which knows more.
+Lines come from the record; the coverage of a running channel comes from its tracker, which has newer states.
 """
 
 from __future__ import annotations

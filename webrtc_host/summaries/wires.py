@@ -1,4 +1,4 @@
-"""The two forms in which servers of language models talk: OpenAI's chat completions, and Ollama's own.
+"""The two protocols of the servers of language models: OpenAI's chat completions, and Ollama's own.
 
 Pure: requests as JSON values, and lines of a response as pieces of an answer; `client` sends and receives.
 Both are read line by line while the model writes. A server that does not stream answers with one JSON object,
@@ -44,7 +44,7 @@ class Wire(Protocol):
     def headers(self, api_key: str) -> dict[str, str]: ...
 
     def request(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The body of a request. schema: of the answer; None: the server does not know schemas."""
+        """The body of a request. schema: of the answer; None: the server does not support schemas."""
         ...
 
     def read_line(self, line: bytes) -> Piece | None:

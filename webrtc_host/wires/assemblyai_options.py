@@ -38,11 +38,11 @@ class Settings:
     """What a client may change while its session runs."""
 
     end_threshold: float = 0.4
-    """Confidence, 0 to 1, from which on the end of a turn is believed."""
+    """Confidence that the turn has ended, 0 to 1, from which on `min_silence_ms` end it."""
     min_silence_ms: int = 400
-    """Silence that a believed end of a turn needs."""
+    """Silence that ends a turn when the confidence is reached."""
     max_silence_ms: int = 1280
-    """Silence that ends a turn in any case."""
+    """Silence that ends a turn at any confidence."""
     has_formatted: bool = False
     """Whether each end of a turn is repeated as formatted text."""
     has_heartbeat: bool = False
@@ -137,7 +137,7 @@ def _audio_format(query: Query) -> AudioFormat:
 
 
 def _language(given: Mapping[str, object], default: str) -> str:
-    """One language; several, or a wish to detect it, are `auto`."""
+    """The language; `auto` for several, or when it has to be detected."""
     codes = given.get("language_codes", given.get("language_code"))
     if _flag("language_detection", given, False):
         return AUTO

@@ -1,4 +1,4 @@
-"""What a conversation needs to know of the client: who it is, and the socket that carries its frames.
+"""What a conversation needs from its client: its name, its audit line, and the socket for its frames.
 
 `RequestCaller` is a client with an HTTP request. A port without HTTP has its own caller and its own socket.
 """

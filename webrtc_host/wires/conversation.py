@@ -121,7 +121,7 @@ class Conversation:
             self._inputs.free()
 
     async def refuse(self, socket: FrameSocket, error: RequestError) -> None:
-        """Say an error that came before anything was opened, and close."""
+        """Send an error that came before anything was opened, and close."""
         try:
             await self._outgoing.begin(socket)
             await self._end_once(self._note_error(error, "a socket was refused"))

@@ -1,6 +1,6 @@
-"""What a codec and the shared conversation say to each other: typed messages, and the interface of a codec.
+"""The messages between a codec and the shared conversation, and the interface of a codec.
 
-A codec knows one protocol and nothing else: it turns the client's frames into actions, and results into
+A codec handles one protocol and nothing else: it turns the client's frames into actions, and results into
 frames. It has no I/O, no task and no clock. `conversation.py` performs the actions and has the socket, the
 channels and the limits. Names: a *source* is one input of audio bytes; it feeds one *stream* per channel.
 All times of results are whole milliseconds since the first sample of the stream's source.

@@ -279,7 +279,7 @@ class OpenAiLive:
         return self._turn_stopped(item) if self._live_ms - item.end_ms >= turns.silence_ms else []
 
     def _ended_pause(self) -> list[Frame]:
-        """The end of a turn whose speech has stopped already, because the client wants it now."""
+        """The end of a turn whose speech has stopped already, because the client asked for it."""
         item = self._items.open
         if item is None or item.start_ms is None or item.is_speaking:
             return []

@@ -80,7 +80,7 @@ class PipecatCodec:
             case "disconnect-bot":
                 return [Finish()]
             case str():
-                return [_complaint(number, f"this server only transcribes; it knows no {kind[:40]!r}")]
+                return [_complaint(number, f"this server only transcribes; it has no {kind[:40]!r}")]
         return [_complaint(number, "a message has a `type`")]
 
     # --- to the client ---

@@ -68,7 +68,7 @@ class StreamCodec:
         if _is_end(text):
             return [*self._rest(), Finish()]
         if self._is_open or self._head:
-            return []  # keep-alives, and messages that other servers know
+            return []  # keep-alives, and messages for other servers
         fields = {name: value for name, value in json_object(text).items() if value is not None}
         self._options = options_of({**self._address, **fields}, self._language)
         is_named = any(fields.get(name) for name in FORMAT)
@@ -118,7 +118,7 @@ class StreamCodec:
         if self.opened is None:
             error = {"code": "no_audio", "message": "the stream ended before any audio came"}
             return Goodbye(1000, end.reason, (self._last(FAILED, error),))
-        # Without a summary, a client that said that it is done learns that the server stops.
+        # Without a summary, a client that said that it is done is told that the server stops.
         reason = SERVER_STOPPING if end.reason == STOPPED else end.reason
         message = "the stream was ended by the server; its text is kept, and its summary is made later"
         code = 1001 if reason == SERVER_STOPPING else 1000

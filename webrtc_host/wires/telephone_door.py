@@ -88,7 +88,7 @@ class TelephoneDoor:
         )
 
     def _is_signed(self, request: web.Request) -> bool:
-        """Whether the request has Twilio's signature of the address under which Twilio knows this server."""
+        """Whether the request has Twilio's signature of the address that Twilio uses for this server."""
         if not self._settings.auth_token:
             return False
         given = request.headers.get(SIGNATURE, "")

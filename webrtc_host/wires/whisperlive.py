@@ -183,7 +183,7 @@ class WhisperLiveCodec:
         return {**times, "text": f" {text}", "completed": is_final}
 
     def _told(self, **fields: Any) -> tuple[Frame, ...]:
-        """A message to a client that has said who it is; it ignores every other."""
+        """A message with the client's `uid`; the client ignores messages without it."""
         return (self._message(**fields),) if self._uid else ()
 
     def _message(self, **fields: Any) -> str:

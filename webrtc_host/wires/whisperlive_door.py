@@ -1,6 +1,6 @@
 """The door of WhisperLive's clients: `/whisperlive` and `/whisperlive/{channel}`.
 
-`whisperlive.py` is the codec. Its clients know a host and a port only; a port of
+`whisperlive.py` is the codec. Its clients accept only a host and a port; a port of
 `8082/whisperlive?token=TOKEN` leads them here. A server that has no room says so in a message (`WAIT`), as
 WhisperLive does, and not before the upgrade.
 """

@@ -2,7 +2,7 @@
 
 One codec is one round: what the client asks before its audio, the audio, and the transcript. The next round
 of the connection has a new codec. Text is sent as soon as it is final (`transcript-chunk`), and whole at the
-end (`transcript`), so that clients that know only the latter get everything.
+end (`transcript`), so that clients that read only the latter get everything.
 Invariant: the chunks of a round, joined, are its transcript.
 """
 
@@ -129,7 +129,7 @@ class WyomingCodec:
         raise _bad("events are binary")
 
     def on_bytes(self, data: bytes) -> list[Action]:
-        """One frame, which is one event. Events of other kinds are ignored, as the protocol wants it."""
+        """One frame, which is one event. Events of other kinds are ignored, as the protocol requires."""
         event = read_event(data)
         match event.type:
             case "describe":

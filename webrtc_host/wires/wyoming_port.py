@@ -165,7 +165,7 @@ class WyomingPort:
 
 
 class WyomingCaller:
-    """A client of the port, known by its address; the protocol has no key."""
+    """A client of the port, identified by its address; the protocol has no key."""
 
     def __init__(self, address: str, writer: asyncio.StreamWriter, audit: Audit) -> None:
         self._address, self._writer, self._audit = address, writer, audit
