@@ -19,7 +19,7 @@ from host_stt_common.places import NoPlace, Places
 from webrtc_host.config import ConversationSettings
 from webrtc_host.desk.final_summary import COMPLETED, FAILED, PENDING, PROCESSING, summary_fields
 from webrtc_host.desk.job_form import JobForm, announced_bytes, parts_of
-from webrtc_host.desk.job_stream import COMMENT_S, after_of, stream
+from webrtc_host.desk.job_stream import COMMENT_S, RETRY_AFTER_S, follow
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import DETAIL, token_name
 from webrtc_host.http.auth import key_of
@@ -40,7 +40,6 @@ ROOM_FIELDS = ("room", "room_id", "roomId")
 """Names of the field that puts a recording or a stream into a room."""
 UPLOADS_MAX = 16
 FOLLOWERS_MAX = 200
-RETRY_AFTER_S = 5.0
 STATES = {
     "queued": PENDING,
     "running": PROCESSING,
@@ -98,15 +97,7 @@ class ConversationApi:
     )
     async def events(self, request: web.Request) -> web.StreamResponse:
         row = await self._jobs.get(request.match_info["job_id"])
-        last_id = request.headers.get("Last-Event-ID", "").strip()
-        if last_id == END:
-            return web.Response(status=204)  # tells a browser not to connect again
-        try:
-            with self._followers.take(key_of(request)):
-                return await stream(request, self._translated(row.id, after_of(last_id)))
-        except NoPlace as error:
-            message = f"{error.held} readers {error.who} follow jobs already"
-            raise Overloaded("too_many_readers", message, retry_after_s=RETRY_AFTER_S, status=429) from error
+        return await follow(request, self._followers, "jobs", lambda after: self._translated(row.id, after))
 
     async def _submit(self, request: web.Request) -> Any:
         job_id, form, file_part = new_id(), JobForm(), ""

@@ -18,7 +18,7 @@ from host_stt_common.multipart import MULTIPART
 from host_stt_common.places import NoPlace, Places
 from webrtc_host.desk.job_fields import KEY, KEY_CHARS_MAX, job_key_of, title_of
 from webrtc_host.desk.job_form import PARTS_MAX, JobForm, announced_bytes, parts_of
-from webrtc_host.desk.job_stream import COMMENT_S, after_of, stream
+from webrtc_host.desk.job_stream import COMMENT_S, RETRY_AFTER_S, follow
 from webrtc_host.desk.session_view import wall_of
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import DETAIL, token_name
@@ -31,7 +31,7 @@ from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
 from webrtc_host.jobs.addresses import shown
-from webrtc_host.jobs.following import END, progress_of
+from webrtc_host.jobs.following import progress_of
 from webrtc_host.jobs.options import options_of
 from webrtc_host.jobs.service import TITLE_CHARS_MAX, JobService, new_id
 from webrtc_host.transcript.jobs import JobFilter
@@ -41,7 +41,6 @@ URL_ENCODED = "application/x-www-form-urlencoded"
 FIELDS = ("language", "glossary", "channels", "summary", "title", "idempotency_key")
 UPLOADS_MAX = 16
 FOLLOWERS_MAX = 200
-RETRY_AFTER_S = 5.0
 
 
 class JobsQuery(Query):
@@ -164,15 +163,9 @@ class JobsApi:
     )
     async def events(self, request: web.Request) -> web.StreamResponse:
         row = await self._jobs.get(request.match_info["job"])
-        last_id = request.headers.get("Last-Event-ID", "").strip()
-        if last_id == END:
-            return web.Response(status=204)  # tells a browser not to connect again
-        try:
-            with self._followers.take(key_of(request)):
-                return await stream(request, self._jobs.follow(row.id, after_of(last_id), COMMENT_S))
-        except NoPlace as error:
-            message = f"{error.held} readers {error.who} follow jobs already"
-            raise Overloaded("too_many_readers", message, retry_after_s=RETRY_AFTER_S, status=429) from error
+        return await follow(
+            request, self._followers, "jobs", lambda after: self._jobs.follow(row.id, after, COMMENT_S)
+        )
 
     async def _submit(self, request: web.Request) -> tuple[Row[Any], bool]:
         key = job_key_of(request, request.headers.get(KEY))

@@ -15,14 +15,13 @@ from aiohttp import web
 from pydantic import ConfigDict, Field
 
 from host_stt_common.names import name_of
-from host_stt_common.places import NoPlace, Places
+from host_stt_common.places import Places
 from webrtc_host.desk.final_summary import summary_fields
-from webrtc_host.desk.job_stream import COMMENT_S, stream
+from webrtc_host.desk.job_stream import COMMENT_S, follow
 from webrtc_host.desk.session_view import wall_of
 from webrtc_host.desk.summaries_api import SummaryContent, content_of
-from webrtc_host.errors import Overloaded, RequestError
+from webrtc_host.errors import RequestError
 from webrtc_host.http.audit import DETAIL, token_name
-from webrtc_host.http.auth import key_of
 from webrtc_host.http.requests import Body, Query, Whole, read_body, read_query
 from webrtc_host.http.responses import Response
 from webrtc_host.http.roles import Role
@@ -37,7 +36,6 @@ ROOMS = "/api/v1/conversation/rooms"
 ROOM = ROOMS + "/{room}"
 FOLLOWERS_MAX = 50
 LOOK_S = 1.0
-RETRY_AFTER_S = 5.0
 StatusName = Literal["PENDING", "PROCESSING", "COMPLETED", "FAILED"]
 
 
@@ -230,14 +228,7 @@ class RoomsApi:
     )
     async def events(self, request: web.Request) -> web.StreamResponse:
         room = (await self._rooms.get(request.match_info["room"])).row.id
-        if request.headers.get("Last-Event-ID", "").strip() == END:
-            return web.Response(status=204)  # tells a browser not to connect again
-        try:
-            with self._followers.take(key_of(request)):
-                return await stream(request, self._followed(room))
-        except NoPlace as error:
-            message = f"{error.held} readers {error.who} follow rooms already"
-            raise Overloaded("too_many_readers", message, retry_after_s=RETRY_AFTER_S, status=429) from error
+        return await follow(request, self._followers, "rooms", lambda _: self._followed(room))
 
     async def _followed(self, room_id: str) -> AsyncGenerator[JobEvent | None, None]:
         """The room now and at each change, until its summary was made or it is removed."""

@@ -56,7 +56,7 @@ class FoundSession:
 
     @property
     def now_ms(self) -> int:
-        """The session's time now, or when it ended; without an end, when the server last knew it alive."""
+        """The session's time: now, at its end, or, without an end, when it was last noted as running."""
         row = self.row
         if self.live is not None and (row is None or row.ended_wall_ms is None):
             return self.live.now_ms()

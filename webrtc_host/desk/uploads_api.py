@@ -10,7 +10,8 @@ from aiohttp import web
 
 from host_stt_common.places import NoPlace, Places
 from webrtc_host.desk.job_fields import KEY, job_key_of, title_of
-from webrtc_host.desk.jobs_api import JOBS, RETRY_AFTER_S, UPLOADS_MAX
+from webrtc_host.desk.job_stream import RETRY_AFTER_S
+from webrtc_host.desk.jobs_api import JOBS, UPLOADS_MAX
 from webrtc_host.errors import Overloaded, RequestError
 from webrtc_host.http.audit import DETAIL, token_name
 from webrtc_host.http.auth import key_of
