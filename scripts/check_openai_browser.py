@@ -22,6 +22,7 @@ from aiohttp import web
 from tests.browser.chromium import chromium, microphone_plays, write_capture
 from tests.support.polling import until
 from tests.support.speech import padded, say
+from tests.support.web_server import serving
 from tests.support.wires import LONG, hearing_desk
 
 PACKAGE = "@openai/agents-realtime@0.20.0"
@@ -68,13 +69,8 @@ def fetch(folder: Path) -> None:
 async def another_origin(folder: Path) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_static("/", folder)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield url
 
 
 async def check(folder: Path) -> list[dict[str, Any]]:

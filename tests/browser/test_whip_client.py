@@ -18,6 +18,7 @@ from tests.browser.chromium import chromium, microphone_plays, page_engine, writ
 from tests.support.desk import SilentPipeline, a_config, running_desk
 from tests.support.peers import onsets_of, pitch_of, tone_bursts
 from tests.support.polling import until
+from tests.support.web_server import serving
 from webrtc_host.keys import WHIP
 from webrtc_host.session.channel import Channel
 
@@ -39,13 +40,8 @@ async def another_origin() -> AsyncIterator[str]:
     """A web server with the page and the client alone."""
     app = web.Application()
     app.router.add_static("/", FILES)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield url
 
 
 async def test_a_page_publishes_with_whip_whep(tmp_path: Path) -> None:

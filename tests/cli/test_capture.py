@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from tests.support.desk import SilentPipeline, a_config, running_desk
 from tests.support.polling import until
 from tests.support.recordings import wav, write_wav
 from tests.support.relay import Relay
+from tests.support.web_server import serving
 from webrtc_host.seams import BlockKind
 from webrtc_host.session.channel import Channel
 
@@ -84,18 +83,6 @@ async def test_a_file_is_played_once_at_the_speed_of_speech(
     assert f"C01 plays {path}" in said and "C01 ended" in said and "1 ended; nothing lost" in said
 
 
-@asynccontextmanager
-async def http_source(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
 async def test_a_stream_that_breaks_off_is_opened_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +104,7 @@ async def test_a_stream_that_breaks_off_is_opened_again(
     app.router.add_get("/live.wav", station)
     heard = Heard()
     async with (
-        http_source(app) as url,
+        serving(app) as url,
         running_desk(a_config(tmp_path), make_pipeline=heard.pipeline) as desk,
     ):
         stop = asyncio.Event()
@@ -146,7 +133,7 @@ async def test_a_recording_over_http_ends_and_a_missing_one_is_tried_again(
     app.router.add_get("/a.wav", recording)
     heard = Heard()
     async with (
-        http_source(app) as url,
+        serving(app) as url,
         running_desk(a_config(tmp_path), make_pipeline=heard.pipeline) as desk,
     ):
         assert await run_capture(the_options(desk.url, url + "/a.wav"), asyncio.Event())

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from host_stt_cli import runpod as runpod_module
 from host_stt_cli.main import main
 from host_stt_cli.runpod import Handler
+from tests.support.web_server import serving
 
 TEXT = {"success": True, "data": {"text": "알파 하나"}, "error": None}
 REFUSED = {"success": False, "data": None, "error": {"code": "INVALID_URL", "message": "no"}}
@@ -46,13 +47,8 @@ async def server() -> AsyncIterator[str]:
     app.router.add_post("/api/v1/solo/submissions", submit)
     app.router.add_get("/api/v1/solo/submissions/{attempt}", look)
     app.router.add_post("/api/v1/gpu/warmup", warm_up)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield url
 
 
 def entry(attempt: Any, status: str) -> dict[str, Any]:

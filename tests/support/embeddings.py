@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
+from tests.support.web_server import serving
+
 CONCEPTS = (
     ("truck", "lorry", "트럭"),
     ("fuel", "petrol", "연료"),
@@ -60,12 +62,6 @@ async def embeddings_server(**fields: Any) -> AsyncIterator[FakeEmbeddings]:
     server = FakeEmbeddings(**fields)
     app = web.Application()
     app.router.add_post("/v1/embeddings", server.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.05)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    try:
+    async with serving(app) as url:
+        server.url = f"{url}/v1"
         yield server
-    finally:
-        await runner.cleanup()

@@ -16,6 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.web_server import serving
+
 LINE = re.compile(r"^(g_[0-9]+) \| ", re.MULTILINE)
 NOTE = re.compile(r"\[(g_[0-9]+)")
 
@@ -148,15 +150,9 @@ async def a_language_model(**fields: Any) -> AsyncIterator[FakeModel]:
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/v1/chat/completions", model.handle)
     app.router.add_post("/api/chat", model.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.05)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    model.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with serving(app) as url:
+        model.url = url
         yield model
-    finally:
-        await runner.cleanup()
 
 
 def _piece(is_ollama: bool, text: str, *, is_reasoning: bool = False) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from aiohttp import web
 from host_stt.contract import WindowError
 from tests.support.desk import Desk
 from tests.support.polling import until
+from tests.support.web_server import serving
 from tests.webrtc_host.jobs.helpers import a_server, talk, wav
 from tests.webrtc_host.recovery.crashing import word_per_half_second
 from tests.webrtc_host.speech.engine_server import EngineServer, engine_server
@@ -33,13 +34,8 @@ async def host() -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_get("/a.wav", sound)
     app.router.add_get("/words.wav", words)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield url
 
 
 @pytest.fixture
