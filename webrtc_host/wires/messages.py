@@ -146,7 +146,7 @@ class SpeechBegan:
 
 @dataclass(frozen=True, slots=True)
 class Interim:
-    """What an utterance says after its last final; replaces the interim before."""
+    """The text of an utterance after its last final; it replaces the interim before."""
 
     stream: str
     utterance: str

@@ -9,7 +9,7 @@ from webrtc_host.wires.messages import Frame
 from webrtc_host.wires.openai_items import Item
 
 LIFE_S = 365 * 24 * 3600
-"""`expires_at` lies so far ahead: a session of this server has no limit."""
+"""From the start of a session to its `expires_at`: a session of this server has no limit."""
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 

@@ -27,7 +27,7 @@ from webrtc_host.wires.site import Traits
 WAITING_MAX = 1000
 """Frames that wait for a WebSocket."""
 IDLE_S = 24 * 3600.0
-"""A follower may only listen, so its silence means nothing."""
+"""A follower need not send anything, so one that sends nothing is not closed early."""
 TRAITS = Traits(DoorKind.OPENAI, message_bytes=MESSAGE_CHARS_MAX * 4, subprotocols=("realtime",))
 
 
