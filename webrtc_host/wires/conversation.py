@@ -82,7 +82,7 @@ class Conversation:
         self._inputs = Inputs(
             site, traits, caller, end=self.end, release=self.release, deliver=self._say_results
         )
-        self._ends = Ends(self._inputs, self._fail)
+        self._ends = Ends(self._inputs)
         self._outgoing = Outgoing()
         self._unreadable = Unreadable()
         self._error: RequestError | None = None
@@ -250,11 +250,11 @@ class Conversation:
                 case SetLanguage():
                     self._inputs.set_language(action.language)
                 case ForceEnd():
-                    self._ends.force(action)
+                    self._ends.force(action, self._fail)
                 case Finish(source=None):
                     return True
                 case Finish(source=str(name)):
-                    self._ends.finish(name)
+                    self._ends.finish(name, self._fail)
         return False
 
     def _start_tasks(self) -> None:

@@ -22,20 +22,27 @@ FORCES_MAX = 64
 Tasks = dict[str, asyncio.Task[None]]
 
 
-class Ends:
-    """Results that follow an end, such as `Forced`, go through the pump of the inputs."""
+Failed = Callable[[BaseException, str], None]
+"""Called with an error, and what failed in words."""
 
-    def __init__(self, inputs: Inputs, failed: Callable[[BaseException, str], None]) -> None:
-        """failed: called with an error of this work, and what failed in words."""
-        self._inputs, self._failed = inputs, failed
+
+class Ends:
+    """Results that follow an end, such as `Forced`, go through the pump of the inputs.
+
+    It keeps no `failed` callback: that leads back to the conversation, which would then be freed only by the
+    garbage collector, with its connection.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
         self._forcing: Tasks = {}  # by stream
         self._marks: dict[str, deque[str]] = {}  # of the ends that a task of `_forcing` still has to make
         self._finishing: Tasks = {}  # by source
 
-    def force(self, action: ForceEnd) -> None:
+    def force(self, action: ForceEnd, failed: Failed) -> None:
         """End running utterances. Without a mark, one that is being ended already is not ended twice.
 
-        Raises Overloaded when too many ends of a stream wait.
+        failed: gets an error of this work. Raises Overloaded when too many ends of a stream wait.
         """
         for source in self._inputs.open_sources:
             for stream in source.streams:
@@ -43,15 +50,15 @@ class Ends:
                     continue
                 if stream.name not in self._forcing:
                     marks = self._marks[stream.name] = deque((action.mark,))
-                    self._start(self._forcing, stream.name, self._force(source, stream, marks))
+                    self._start(self._forcing, stream.name, self._force(source, stream, marks), failed)
                 elif action.mark:
                     self._also_force(stream.name, action.mark)
 
-    def finish(self, name: str) -> None:
+    def finish(self, name: str, failed: Failed) -> None:
         """Close the channels of a source, if it is open."""
         source = self._inputs.sources.get(name)
         if source is not None and not source.is_closed and name not in self._finishing:
-            self._start(self._finishing, name, self._close(source))
+            self._start(self._finishing, name, self._close(source), failed)
 
     async def stop(self) -> None:
         """Give up the ends of utterances, and wait for the sources that are being finished."""
@@ -80,14 +87,14 @@ class Ends:
         if self._inputs.pump is not None:
             self._inputs.pump.mark(SourceFinished(source.name))
 
-    def _start(self, tasks: Tasks, key: str, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, tasks: Tasks, key: str, work: Coroutine[Any, Any, None], failed: Failed) -> None:
         """Do the work in a task; it is in `tasks` until it is done."""
         task = tasks[key] = asyncio.create_task(work, name=f"end {key} of socket")
 
         def done(finished: asyncio.Task[None]) -> None:
             tasks.pop(key, None)
             if not finished.cancelled() and (error := finished.exception()) is not None:
-                self._failed(error, "a socket failed at the end of an utterance or a source")
+                failed(error, "a socket failed at the end of an utterance or a source")
 
         task.add_done_callback(done)
 

@@ -120,6 +120,7 @@ async def test_a_final_is_stored_with_raw_and_corrected_text(open_store: OpenSto
         "revision": None,
         "revised_seq": None,
         "redacted_seq": None,
+        "talkers": None,
     }
 
 
