@@ -4,9 +4,9 @@
 
 All doors are open at the same time, each with its own channel: first for the words alone, then for the
 silence and the same words. Both times a door must give the same text, or nearly: 80 % of the words, because
-the clients speak at the same moment, and a busy engine decodes with less context. The channel's coverage ledger
-must account for the whole time, and the memory must not grow by more than 20 MB. The exit status is 1 when
-something is not as it should be.
+the clients speak at the same moment, and a busy engine decodes with less context. The channel's coverage
+ledger must account for the whole time, and the memory must not grow by more than 20 MB. The exit status is
+1 when something is not as it should be.
 
 Results: docs/benchmarks/clients.md.
 """
