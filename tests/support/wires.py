@@ -7,6 +7,7 @@ same audio. Voice detection, windows, glossary and record are the real ones.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -64,7 +65,8 @@ def frames(data: bytes, bytes_each: int = 3200) -> list[bytes]:
 def left_tasks() -> list[str]:
     """Names of the tasks that belong to a connection. Empty when none is left."""
     names = (task.get_name() for task in asyncio.all_tasks())
-    return [name for name in names if name.endswith("of socket") or name in ("read socket", "tick socket")]
+    of_socket = re.compile(r"read socket|tick socket|end socket \(.*\)|.* of socket")
+    return [name for name in names if of_socket.fullmatch(name)]
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,12 @@ def packet(ms: int, payload: bytes) -> OpusPacket:
 
 
 def in_folder(folder: Path, needle: bytes) -> list[str]:
-    """Files that have these bytes, in any case."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert files
-    return [path.name for path in files if needle.lower() in path.read_bytes().lower()]
+    """Files that have these bytes, in any case. Looks again when a file gets another name meanwhile."""
+    while True:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert files
+        with contextlib.suppress(FileNotFoundError):
+            return [path.name for path in files if needle.lower() in path.read_bytes().lower()]
 
 
 def a_disk_config(folder: Path) -> Any:
