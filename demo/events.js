@@ -47,5 +47,5 @@ export function isLate(final) {
   return SOURCES.includes(final.source);
 }
 
-/** Whether a person marked the line: nobody said it, the engine took noise for speech. */
+/** Whether a person has marked the line as not said: the engine wrote words for a noise. */
 export const isNotSaid = (line) => Boolean(line?.marks?.includes("not_said"));

@@ -43,7 +43,7 @@ function asJson(lines, { session, savedAt }) {
   return `${JSON.stringify({ v: 1, session, saved_at: savedAt, segments: kept }, null, 2)}\n`;
 }
 
-/** The content of a file. kind: txt, srt or json. Only JSON has the lines that nobody said, with their mark. */
+/** The content of a file. kind: txt, srt or json. Lines that are marked as not said are in JSON only. */
 export function make(kind, lines, session, now = new Date()) {
   const said = lines.filter((line) => !isNotSaid(line));
   if (kind === "txt") return asText(said);

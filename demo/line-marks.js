@@ -6,7 +6,7 @@ import { t } from "./i18n.js";
 /** One shape for each mark; its word is there for screen readers. */
 const SHAPES = { star: "★", report: "⚑", not_said: "⊘" };
 
-/** The nodes of a line's text, struck through if nobody said it. Returns a list of nodes. */
+/** Returns the nodes of a line's text. The text of a line that is marked as not said is struck through. */
 export function struckIfNotSaid(line, nodes) {
   if (!isNotSaid(line)) return nodes;
   const struck = document.createElement("s");

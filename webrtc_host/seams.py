@@ -130,7 +130,7 @@ class Mark(StrEnum):
 
     STAR = "star"
     REPORT = "report"  # something is wrong with the line: another person should look at it
-    NOT_SAID = "not_said"  # nobody said it: noise that the engine took for speech
+    NOT_SAID = "not_said"  # the engine wrote words for a noise
 
 
 class CoverageState(StrEnum):

@@ -120,7 +120,7 @@ function row(line) {
   return node;
 }
 
-/** Words that nobody said: the engine took noise for speech. */
+/** The text of a line that is marked as not said, struck through. */
 function notSaid(words) {
   const node = document.createElement("s");
   node.textContent = words;

@@ -59,7 +59,7 @@ class SharedLine(Response):
     language: str | None
     is_corrected: bool
     is_redacted: bool
-    is_not_said: bool = Field(description="a person marked it: nobody said this")
+    is_not_said: bool = Field(description="a person has marked the line as not said")
 
 
 class SharedResponse(Response):

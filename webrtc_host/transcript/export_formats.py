@@ -94,7 +94,7 @@ class Writer:
     def lines(self, lines: Iterable[Line]) -> str:
         """The next lines as text. lines: in order of their start. Some wait for the lines after them.
 
-        Formats that show marks have every line. The others leave out what nobody said.
+        Formats that show marks have every line. The others leave out lines that are marked as not said.
         """
         kept = (line for line in lines if self._has(line))
         return self._written(ready for line in kept for ready in self._held.feed(line))

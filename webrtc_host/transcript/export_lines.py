@@ -42,7 +42,7 @@ class Line:
 
     @property
     def is_not_said(self) -> bool:
-        """A person has marked the line: nobody said it."""
+        """A person has marked the line as not said."""
         return Mark.NOT_SAID in self.marks
 
     @property

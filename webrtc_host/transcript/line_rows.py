@@ -88,7 +88,7 @@ def extras_of(connection: Connection, found: Sequence[str]) -> dict[str, Extras]
 
 
 def not_said() -> Select[Any]:
-    """The ids of the finals that nobody said, as a person has marked them."""
+    """The ids of the finals that a person has marked as not said."""
     return select(marks.c.segment).where(marks.c.mark == Mark.NOT_SAID.value, marks.c.is_set)
 
 
