@@ -122,9 +122,12 @@ class SpeechService:
         return _CountedPipeline(self, channel, config, sink, notes, transcriber, engine_suffix="/past")
 
     def has_free_engine(self) -> bool:
-        """Whether the engine has room for work that may turn out to be worthless."""
+        """Whether the engine has room for a final that may turn out to be worthless.
+
+        Interims do not count: the engine decodes them after all finals.
+        """
         busy_max = self._config.speech.pipeline.early_finals_busy_max
-        return self.engine.is_connected and self.engine.unanswered <= busy_max
+        return self.engine.is_connected and self.engine.unanswered_finals <= busy_max
 
     def has_idle_engine(self) -> bool:
         """Whether no window of any channel waits for the engine, so that a longer window delays no other."""

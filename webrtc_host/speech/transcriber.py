@@ -188,6 +188,11 @@ class EngineClient:
         """Windows without a result, waiting or sent."""
         return len(self._state.pending)
 
+    @property
+    def unanswered_finals(self) -> int:
+        """Finals without a result, early ones too. The engine decodes them before interims."""
+        return sum(p.window.priority is Priority.FINAL for p in self._state.pending.values())
+
     def statistics(self) -> TranscriberStatistics:
         pending = self._state.pending.values()
         in_flight = sum(p.is_sent for p in pending)
