@@ -24,7 +24,7 @@ class PipelineConfig:
     final_deadline_ms: int = 120_000  # a final without a result for so long becomes window.failed
     interim_deadline_ms: int = 5000
     interims_in_flight_max: int = 2  # further interims are not sent
-    early_finals_busy_max: int = 2  # no early final while more windows of all channels wait for the engine
+    early_finals_busy_max: int = 2  # no early final while more finals of all channels wait for the engine
     close_timeout_ms: int = 5000  # time for the last finals when a channel closes
     # Final words of the utterance in the prompt of the next window; 0: none. With 20, base skipped speech
     # that followed: deletions 35 -> 61 of 937 words, short windows (2026-11-29).
