@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
-from host_stt.engines.base import EarlyEngine, Engine
+from host_stt.engines.base import Between, EarlyEngine, Engine
 from host_stt.load_levels import Load
 from host_stt.planner import Planner, PlannerConfig, PlannerStatistics
 from host_stt.queue_waits import QueueWaits
@@ -196,39 +197,75 @@ class Pool:
         return self._planner.on_tick(now)
 
     def _decode(self, worker: int, engine: Engine, batch: Batch) -> None:
-        began = self._clock()
+        """Decode a batch. Live finals that arrive meanwhile go between its steps."""
+        self._decode_batch(engine, batch, partial(self._finals_between, worker, engine))
+        with self._changed:
+            self._busy_since.pop(worker, None)
+            self._changed.notify_all()
+
+    def _finals_between(self, worker: int, engine: Engine) -> float:
+        """Decode one batch of the live finals that wait, inside another call. Returns the seconds it took.
+
+        One batch only, so that the call around it goes on too.
+        """
+        with self._changed:
+            began = self._clock()
+            batch = self._planner.take(began, is_for_finals=True)
+            if batch is None:
+                return 0.0
+            around, windows = self._busy_since[worker]
+            self._busy_since[worker] = (began, len(batch.tickets))
+            self._waits.taken((ticket.number for ticket in batch.tickets), began)
+        self._decode_batch(engine, batch, lambda: 0.0)
+        with self._changed:
+            took_s = self._clock() - began
+            self._busy_since[worker] = (around + took_s, windows)
+        return took_s
+
+    def _decode_batch(self, engine: Engine, batch: Batch, between: Callable[[], float]) -> None:
+        """Decode a batch and deliver its results. between: decodes others; returns the seconds it took."""
+        began, others_s = self._clock(), 0.0
         waited = [began - ticket.arrived_s for ticket in batch.tickets]
         sent: set[int] = set()
 
         def early(ticket: Ticket, answer: Answer) -> None:
             if ticket.number not in sent:
                 sent.add(ticket.number)
-                self._answer(ticket, _timed(answer, began - ticket.arrived_s, self._clock() - began))
+                took_s = self._clock() - began - others_s
+                self._answer(ticket, _timed(answer, began - ticket.arrived_s + others_s, took_s))
 
-        answers = self._decode_tickets(engine, batch.tickets, early)
-        took_s = self._clock() - began
+        def pause() -> None:
+            nonlocal others_s
+            others_s += between()
+
+        answers = self._decode_tickets(engine, batch.tickets, early, pause)
+        # Without the time of the others: the size of the next batches follows from it.
+        took_s = self._clock() - began - others_s
         with self._changed:
             self._planner.record_time(batch, took_s)
         if self._observer:
             self._observer.decoded(batch.group.priority, len(batch.tickets), waited, took_s)
         for ticket, answer, waited_s in zip(batch.tickets, answers, waited, strict=True):
             if ticket.number not in sent:
-                self._answer(ticket, _timed(answer, waited_s, took_s))
-        with self._changed:
-            self._busy_since.pop(worker, None)
-            self._changed.notify_all()
+                self._answer(ticket, _timed(answer, waited_s + others_s, took_s))
 
     def _decode_tickets(
-        self, engine: Engine, tickets: Sequence[Ticket], early: Callable[[Ticket, Answer], None]
+        self,
+        engine: Engine,
+        tickets: Sequence[Ticket],
+        early: Callable[[Ticket, Answer], None],
+        between: Between,
     ) -> list[Answer]:
         """One result per ticket. If a call fails, each half is decoded again, down to the row at fault.
 
-        early: receives results that are ready while other rows are decoded again.
+        early: receives results that are ready while other rows are decoded again. between: see `EarlyEngine`.
         """
         windows = [ticket.window for ticket in tickets]
         try:
             if isinstance(engine, EarlyEngine):
-                answers = engine.decode_early(windows, lambda row, answer: early(tickets[row], answer))
+                answers = engine.decode_early(
+                    windows, lambda row, answer: early(tickets[row], answer), between
+                )
             else:
                 answers = engine.decode(windows)
             if len(answers) != len(tickets):
@@ -247,8 +284,8 @@ class Pool:
                 "the engine failed on a batch of %d windows: %s", len(tickets), type(error).__name__
             )
         half = len(tickets) // 2
-        return self._decode_tickets(engine, tickets[:half], early) + self._decode_tickets(
-            engine, tickets[half:], early
+        return self._decode_tickets(engine, tickets[:half], early, between) + self._decode_tickets(
+            engine, tickets[half:], early, between
         )
 
     def _out_of_memory(self, rows: int) -> None:

@@ -53,12 +53,22 @@ class Engine(Protocol):
 Early = Callable[[int, Answer], None]
 """Receives the result of a row (index of the window) before the call has ended."""
 
+Between = Callable[[], None]
+"""Called between two steps of a call that is not urgent. It may decode other windows with the same engine."""
+
+
+def nothing_between() -> None:
+    """A `Between` for a call that is not interrupted."""
+
 
 @runtime_checkable
 class EarlyEngine(Protocol):
-    """An engine that may decode some rows of a call again, and returns the other results early."""
+    """An engine whose calls have several steps: it returns results early, and lets urgent windows between."""
 
-    def decode_early(self, windows: Sequence[Window], early: Early) -> list[Answer]:
+    def decode_early(
+        self, windows: Sequence[Window], early: Early, between: Between = nothing_between
+    ) -> list[Answer]:
         """Like `Engine.decode`. Results that are ready while other rows are decoded again also go to `early`,
-        each once and from this thread.
+        each once and from this thread. `between` is called before rows are decoded again, and inside calls
+        without live finals; it may call this method once more, in this thread.
         """

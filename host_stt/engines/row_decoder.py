@@ -18,6 +18,7 @@ import numpy as np
 from host_stt.alignment import Alignment, timed_words
 from host_stt.config import Device
 from host_stt.contract import AUTO, SAMPLE_RATE, Float32Array, Task
+from host_stt.engines.base import Between, nothing_between
 from host_stt.engines.loading import LoadedModel
 from host_stt.engines.options import WhisperOptions
 from host_stt.engines.rows import (
@@ -53,13 +54,17 @@ class RowDecoder:
         end = loaded.tokenizers[loaded.languages[0]].eot
         self._suppressed = [*loaded.suppressed, *([end] if is_measured else [])]
 
-    def decode(self, rows: list[Row]) -> Iterable[Decoded]:
-        """One output per row, grouped by what one call of the model can share; not in the order of `rows`."""
-        for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):
-            yield from self._decode_group(list(group))
+    def decode(self, rows: list[Row], between: Between = nothing_between) -> Iterable[Decoded]:
+        """One output per row, grouped by what one call of the model can share; not in the order of `rows`.
 
-    def _decode_group(self, rows: list[Row]) -> list[Decoded]:
+        between: called after the audio of a group is encoded; it may decode other rows with this object.
+        """
+        for _, group in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.key):
+            yield from self._decode_group(list(group), between)
+
+    def _decode_group(self, rows: list[Row], between: Between) -> list[Decoded]:
         encoded = self.encode(rows)
+        between()
         languages = self._languages_of(rows, encoded)
         codes = [code for code, _ in languages]
         outputs = self.generate(rows, codes, encoded)

@@ -13,8 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from host_stt.config import Device
-from host_stt.contract import SAMPLE_RATE, Answer, Float32Array, Task, Transcript, Window, WindowError
-from host_stt.engines.base import Early
+from host_stt.contract import (
+    SAMPLE_RATE,
+    Answer,
+    Float32Array,
+    Priority,
+    Task,
+    Transcript,
+    Window,
+    WindowError,
+)
+from host_stt.engines.base import Between, Early, nothing_between
 from host_stt.engines.comparison import TextComparison
 from host_stt.engines.guesses import (
     best_language,
@@ -124,7 +133,12 @@ class WhisperEngine:
     def decode(self, windows: Sequence[Window]) -> list[Answer]:
         return self.decode_early(windows, lambda row, answer: None)
 
-    def decode_early(self, windows: Sequence[Window], early: Early) -> list[Answer]:
+    def decode_early(
+        self, windows: Sequence[Window], early: Early, between: Between = nothing_between
+    ) -> list[Answer]:
+        # Live finals go first in any case: another one can be decoded only after them.
+        is_urgent = any(window.priority is Priority.FINAL for window in windows)
+        pause = nothing_between if is_urgent else between
         answers: dict[int, Answer] = {}
         rows: list[Row] = []
         for index, window in enumerate(windows):
@@ -141,13 +155,17 @@ class WhisperEngine:
                 rows.append(self._first_row(index, replace(window, language=language), samples))
         sent: set[int] = set()
         while rows:
-            believed, rows = self._decode_and_judge(rows)
+            believed, rows = self._decode_and_judge(rows, pause)
             if self.terms_use is TermsUse.CHECKED:
                 believed = self._terms.checked(believed)
             answers |= {one.row.index: self._transcript(one) for one in believed}
             for index in answers.keys() - sent if rows else ():
                 sent.add(index)
                 early(index, answers[index])
+            if rows:
+                # A careful decode takes longer than a first one, so new live finals go before it.
+                pause = between
+                between()
         return [answers[index] for index in range(len(windows))]
 
     def _transcript(self, decoded: Decoded) -> Transcript:
@@ -203,11 +221,11 @@ class WhisperEngine:
         form = self._options.final_window if is_final else self._options.interim_window
         return short_frames(samples) if form is WindowForm.SHORT and not window.is_careful else FRAMES_FULL
 
-    def _decode_and_judge(self, rows: list[Row]) -> tuple[list[Decoded], list[Row]]:
+    def _decode_and_judge(self, rows: list[Row], between: Between) -> tuple[list[Decoded], list[Row]]:
         """Decode rows. Returns (accepted outputs, rows to decode again because a guard rejected them)."""
         believed: list[Decoded] = []
         again: list[Row] = []
-        for decoded in self._decoder.decode(rows):
+        for decoded in self._decoder.decode(rows, between):
             if self._options.tokens_per_s is not None:
                 believed.append(decoded)
             elif row := self._in_another_language(decoded):

@@ -414,6 +414,40 @@ def test_accepted_results_are_sent_before_a_rejected_row_is_decoded_again(
     assert isinstance(answers[1], Transcript) and answers[1].text
 
 
+def test_finals_are_decoded_between_the_steps_of_interims_with_the_same_text_as_alone(
+    loaded: LoadedModel, calls: Calls
+) -> None:
+    engine = calls.engine(loaded)
+    interim = window("i", samples=spoken(), priority=Priority.INTERIM)
+    background = window("g", samples=spoken(), priority=Priority.BACKGROUND)
+    alone = [text_and_times(answer) for answer in engine.decode([interim])]
+    finals = [text_and_times(answer) for answer in engine.decode(three_windows())]
+    nested: list[list[Answer]] = []
+    for outer in (interim, background):
+        nested.clear()
+        answers = engine.decode_early([outer], ignored, lambda: nested.append(engine.decode(three_windows())))
+        assert [[text_and_times(answer) for answer in one] for one in nested] == [finals]
+        assert answers == engine.decode([outer])
+    assert alone == [text_and_times(answer) for answer in engine.decode([interim])]
+
+
+def test_nothing_goes_between_the_steps_of_live_finals_but_before_a_row_is_decoded_again(
+    loaded: LoadedModel, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, read_before = calls.engine(loaded), list[int]()
+    engine.decode_early(three_windows(), ignored, lambda: read_before.append(len(calls.seen)))
+    assert read_before == []
+    capped_while(monkeypatch, lambda row: row.window.id == "b" and not row.plan.temperature)
+    calls.seen.clear()
+    engine.decode_early(three_windows(), ignored, lambda: read_before.append(len(calls.seen)))
+    first = len(calls.seen) - 2  # the last two: the careful decode and the one by sampling
+    assert read_before == [first, first, first + 1, first + 1], "before and after the audio is encoded"
+
+
+def ignored(row: int, answer: Answer) -> None:
+    """An `Early` for tests that look at the returned results only."""
+
+
 def test_the_first_result_is_kept_when_sampling_finds_no_better_one(
     loaded: LoadedModel, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
-from host_stt.engines.base import Early, Engine, EngineError
+from host_stt.engines.base import Between, Early, Engine, EngineError, nothing_between
 from host_stt.engines.fake import FakeEngine, FakeFault, script_of
 from host_stt.metrics import EngineMetrics
 from host_stt.planner import PlannerConfig
@@ -148,7 +148,9 @@ def test_an_interim_that_became_too_old_during_a_long_decode_is_shed() -> None:
 class Doubts(Gate):
     """Believes the first window of a call at once; before it reads the others again it waits for the test."""
 
-    def decode_early(self, windows: Sequence[Window], early: Early) -> list[Answer]:
+    def decode_early(
+        self, windows: Sequence[Window], early: Early, between: Between = nothing_between
+    ) -> list[Answer]:
         self.seen.put([w.id for w in windows])
         answers = self._inner.decode(windows)
         early(0, answers[0])
@@ -195,6 +197,95 @@ def test_an_answer_given_early_is_not_given_again_when_the_call_fails_after_it()
     assert pool.stop(5) and inbox.is_empty
     text = metrics.exposition(pool.statistics()).decode()
     assert 'host_stt_engine_windows_total{outcome="text",priority="final"} 3.0' in text
+
+
+class Stepwise(Gate):
+    """Stops in the middle of each call: tells the test, waits for it, and lets others go between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: queue.Queue[list[str]] = queue.Queue()
+
+    def decode_early(
+        self, windows: Sequence[Window], early: Early, between: Between = nothing_between
+    ) -> list[Answer]:
+        self.seen.put([w.id for w in windows])
+        self.go.acquire(timeout=10)
+        between()
+        self.ended.put([w.id for w in windows])
+        return self._inner.decode(windows)
+
+
+def test_finals_that_arrive_during_a_call_of_interims_are_decoded_between_its_steps() -> None:
+    engine, inbox = Stepwise(), Inbox()
+    metrics = EngineMetrics()
+    pool = Pool([engine], PlannerConfig(), observer=metrics)
+    pool.submit(window("interim", channel="C01", priority=INTERIM), "a", inbox)
+    assert engine.seen.get(timeout=10) == ["interim"]
+    pool.submit(window("newer", channel="C02", priority=INTERIM), "a", inbox)
+    for name in ("f1", "f2"):
+        pool.submit(window(name, channel=name), "a", inbox)
+    for _ in range(4):
+        engine.go.release()
+    assert set(inbox.take(4)) == {"interim", "newer", "f1", "f2"}
+    assert [engine.ended.get(timeout=10) for _ in range(3)] == [["f1", "f2"], ["interim"], ["newer"]]
+    assert pool.stop(5)
+    statistics = pool.statistics()
+    assert statistics.busy_replicas == 0
+    text = metrics.exposition(statistics).decode()
+    assert 'host_stt_engine_windows_total{outcome="text",priority="final"} 2.0' in text
+    assert 'host_stt_engine_windows_total{outcome="text",priority="interim"} 2.0' in text
+
+
+def test_the_time_of_finals_between_counts_as_wait_of_the_interim_and_not_as_its_decode() -> None:
+    now = [0.0]
+
+    class Takes(Stepwise):
+        """Each call takes a second: half of it before others go between."""
+
+        def decode_early(
+            self, windows: Sequence[Window], early: Early, between: Between = nothing_between
+        ) -> list[Answer]:
+            now[0] += 0.5
+            answers = super().decode_early(windows, early, between)
+            now[0] += 0.5
+            return answers
+
+    engine, inbox = Takes(), Inbox()
+    pool = Pool([engine], PlannerConfig(), clock=lambda: now[0])
+    pool.submit(window("interim", priority=INTERIM), "a", inbox)
+    engine.seen.get(timeout=10)
+    pool.submit(window("final", channel="C02"), "a", inbox)
+    engine.go.release()
+    assert engine.seen.get(timeout=10) == ["final"]
+    assert pool.statistics().busy_replicas == 1
+    assert pool.statistics().longest_decode_s == pytest.approx(0.5), "of the final"
+    engine.go.release()
+    answers = inbox.take(2)
+    assert all(isinstance(answer, Transcript) for answer in answers.values())
+    figures = {name: (a.queue_ms, a.decode_ms) for name, a in answers.items() if isinstance(a, Transcript)}
+    assert figures == {"final": (0, 1000), "interim": (1000, 1000)}
+    pool.stop(1)
+
+
+def test_a_final_that_fails_between_fails_alone() -> None:
+    class FailsOnFinals(Stepwise):
+        def decode_early(
+            self, windows: Sequence[Window], early: Early, between: Between = nothing_between
+        ) -> list[Answer]:
+            if windows[0].priority is FINAL:
+                raise EngineError("told to fail")
+            return super().decode_early(windows, early, between)
+
+    engine, inbox = FailsOnFinals(), Inbox()
+    pool = pool_of(engine)
+    pool.submit(window("interim", priority=INTERIM), "a", inbox)
+    engine.seen.get(timeout=10)
+    pool.submit(window("final", channel="C02"), "a", inbox)
+    engine.go.release()
+    answers = inbox.take(2)
+    assert (code_of(answers["final"]), code_of(answers["interim"])) == ("engine_failed", "text")
+    pool.stop(1)
 
 
 def test_out_of_memory_halves_the_batches_and_decoding_continues() -> None:
