@@ -49,3 +49,9 @@ export function isLate(final) {
 
 /** Whether a person has marked the line as not said: the engine wrote words for a noise. */
 export const isNotSaid = (line) => Boolean(line?.marks?.includes("not_said"));
+
+/** The marks of a line after a `segment.marked`. marks: before it, if there are any. */
+export function withMark(marks, { mark, is_set }) {
+  const others = (marks ?? []).filter((one) => one !== mark);
+  return is_set ? [...others, mark] : others;
+}

@@ -14,7 +14,7 @@
  * Invariant: a stored event (an event with `seq`) changes the model once, however often it is fed.
  */
 
-import { isLate } from "./events.js";
+import { isLate, withMark } from "./events.js";
 
 const ENTRIES_MAX = 5000; // one night of one channel; the server keeps the full record
 export const REDACTED = "[redacted]"; // in place of the text of a redacted line, everywhere
@@ -137,8 +137,7 @@ export class Transcript {
   _onMarked(event) {
     const line = this.#lineOf(event.segment);
     if (!line) return [];
-    const others = (line.marks ?? []).filter((mark) => mark !== event.mark);
-    line.marks = event.is_set ? [...others, event.mark] : others;
+    line.marks = withMark(line.marks, event);
     return [{ type: "marked", line }];
   }
 

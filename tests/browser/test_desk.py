@@ -53,7 +53,8 @@ async def test_the_wall_has_sixteen_places_that_never_move(open_page: OpenPage, 
     await expect(load.first).to_have_text("queue 12.4 s", timeout=30_000)
     await expect(page.locator("#clock")).not_to_be_empty()
     assert await load.first.bounding_box() == place
-    with_time, without = await page.evaluate("[clock.offsetWidth, (clock.textContent = '', clock.offsetWidth)]")
+    widths = "[clock.offsetWidth, (clock.textContent = '', clock.offsetWidth)]"
+    with_time, without = await page.evaluate(widths)
     assert with_time == without > 0, "the clock keeps its place while the time is not known"
     assert await page.evaluate(boxes) == before
     stub.ready = {**READY, "engine": {**engine, "gpu_loads": [7, 43]}}

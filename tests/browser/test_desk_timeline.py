@@ -48,6 +48,27 @@ PINCH = """() => {
     return [lengthMs, document.querySelector("#timeline").range.lengthMs];
 }"""
 """Two fingers twice as far apart. The one that stays does no more."""
+DRAWN = """() => {
+    const { painter: { canvas, pen }, laneHeight } = document.querySelector("#timeline");
+    const colour = (name) => {
+        pen.fillStyle = getComputedStyle(canvas).getPropertyValue(name).trim();
+        return pen.fillStyle.match(/[0-9a-f]{2}/g).map((two) => parseInt(two, 16));
+    };
+    const [dim, text] = [colour("--dim"), colour("--text")];
+    const { data, width, height } = pen.getImageData(0, 26, canvas.width, laneHeight);
+    const found = { bar: 0, words: 0 };
+    for (let y = 0; y < height; y += 1) {
+        for (let x = 0, run = 0; x < width; x += 1) {
+            const at = 4 * (y * width + x);
+            const is = (wanted) => wanted.every((part, n) => data[at + n] === part);
+            run = is(dim) ? run + 1 : 0;
+            found.bar = Math.max(found.bar, run);
+            if (run || is(text)) found.words += 1;
+        }
+    }
+    return found;
+}"""
+"""Of the first lane, in pixels: the longest level line in the colour of dim words, and the area of words."""
 AGE_S = 120.0
 
 
@@ -169,6 +190,34 @@ async def test_the_timeline_is_read_selected_exported_and_opened(browser: Browse
     await page.mouse.up()
     await expect(page.locator("#focus-name")).to_have_text("C01 Tower")
     assert await page.evaluate("location.hash") == "#g_1"
+
+
+@pytest.mark.parametrize(("locale", "word"), [("en-GB", "not said"), ("ko-KR", "없던 말")])
+async def test_a_line_that_nobody_said_is_struck_through(
+    browser: Browser, desk: Desk, locale: str, word: str
+) -> None:
+    page = await a_page(browser, desk, locale=locale)
+    await page.keyboard.press("t")
+    await page.locator(".tl-length").select_option("60000")
+    await page.locator("#timeline").evaluate("(timeline) => timeline.panTo(50_000)")  # then it stays there
+    path = f"{desk.url}/api/sessions/{desk.registry.current().id}/segments/g_1/marks/not_said"
+    for is_set in (True, False):
+        async with desk.client.put(path, json={"is_set": is_set}) as response:
+            assert response.status == 200
+        await until(lambda is_set=is_set: is_struck(page, is_set), BUSY_BOX_MS / 1000)  # type: ignore[misc]
+        await point_at(page, 62, 0)
+        await point_at(page, 65, 0)
+        text = page.locator(".tl-tip .tl-text")
+        await expect(text).to_have_text("proceed to gate seven", timeout=BUSY_BOX_MS)
+        await expect(text).to_have_css("text-decoration-line", "line-through" if is_set else "none")
+        await expect(page.locator(".tl-tip em")).to_have_text(word if is_set else "")
+    await page.context.close()
+
+
+async def is_struck(page: Page, wanted: bool) -> bool:
+    """Whether the words of the first lane are drawn, and struck through or not, as wanted."""
+    drawn = await page.evaluate(DRAWN)
+    return bool(drawn["words"] > 20 and (drawn["bar"] > 60) == wanted)
 
 
 async def test_the_keyboard_selects_and_the_phone_shows_the_lanes_in_korean(

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from webrtc_host.desk.coverage_view import live_coverage
 from webrtc_host.desk.session_view import find_session, span_of, wall_of
 from webrtc_host.http.requests import RangeQuery, read_query
-from webrtc_host.http.responses import Response
+from webrtc_host.http.responses import MarkName, Response
 from webrtc_host.http.roles import Role
 from webrtc_host.http.routes import Route
 from webrtc_host.http.server import json_response
@@ -64,6 +64,7 @@ class TimelineLine(Response):
     end_ms: int
     text: str = Field(description=f"the newest text, at most {lanes.TEXT_MAX} characters of it")
     language: str | None
+    marks: list[MarkName] = Field(description="what people marked the line as")
 
 
 class TimelineLane(Response):

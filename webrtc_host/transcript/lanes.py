@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from webrtc_host.seams import CoverageState
 from webrtc_host.transcript.coverage import NOT_FED
+from webrtc_host.transcript.line_rows import marks_by_segment
 from webrtc_host.transcript.schema import coverage, segments
 
 LINE_MS_MAX = 120_000
@@ -70,6 +71,7 @@ class ShownLine:
     end_ms: int
     text: str
     language: str | None
+    marks: tuple[str, ...] = ()  # star, report, not_said
 
 
 def pieces(
@@ -138,7 +140,12 @@ def lines(
         )
         .limit(limit)
     )
+    rows = connection.execute(query).all()
+    marked = marks_by_segment(connection, [row.id for row in rows])
     return [
-        ShownLine(row.id, row.channel, row.start_ms, row.end_ms, row.text, row.language)
-        for row in connection.execute(query)
+        ShownLine(
+            *(row.id, row.channel, row.start_ms, row.end_ms, row.text, row.language),
+            tuple(marked.get(row.id, ())),
+        )
+        for row in rows
     ]

@@ -70,13 +70,7 @@ def note_added(connection: Connection, envelope: Envelope, event: NoteAdded) -> 
 def extras_of(connection: Connection, found: Sequence[str]) -> dict[str, Extras]:
     """The marks and notes of these segments; a segment without any is left out."""
     ids = list(found)
-    marked: dict[str, list[str]] = {}
-    for row in connection.execute(
-        select(marks.c.segment, marks.c.mark)
-        .where(marks.c.segment.in_(ids), marks.c.is_set)
-        .order_by(marks.c.mark.desc())
-    ):
-        marked.setdefault(row.segment, []).append(row.mark)
+    marked = marks_by_segment(connection, ids)
     written: dict[str, list[dict[str, Any]]] = {}
     for row in connection.execute(select(notes).where(notes.c.segment.in_(ids)).order_by(notes.c.seq)):
         note = {"seq": row.seq, "wall": _wall(row.wall_ms), "by": row.who, "note": row.note}
@@ -85,6 +79,19 @@ def extras_of(connection: Connection, found: Sequence[str]) -> dict[str, Extras]
         segment: Extras(tuple(marked.get(segment, ())), tuple(written.get(segment, ())))
         for segment in marked.keys() | written.keys()
     }
+
+
+def marks_by_segment(connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:
+    """The marks that are set on these segments; a segment without any is left out."""
+    query = (
+        select(marks.c.segment, marks.c.mark)
+        .where(marks.c.segment.in_(ids), marks.c.is_set)
+        .order_by(marks.c.mark.desc())
+    )
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.segment, []).append(row.mark)
+    return found
 
 
 def not_said() -> Select[Any]:

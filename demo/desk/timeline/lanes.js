@@ -7,6 +7,7 @@
  */
 
 import { address, request } from "../../api.js";
+import { withMark } from "../../events.js";
 
 const COLUMNS_MAX = 2000; // of one answer of the server
 const RUNS_MAX = 400; // events of a channel that are newer than the answer
@@ -123,6 +124,9 @@ export class Lanes extends EventTarget {
       this.#speech.set(event.channel, { utterance: event.utterance, from_ms: event.start_ms, to_ms: event.end_ms });
     } else if (event.type === "segment.final" || event.type === "channel.closed") {
       this.#speech.delete(event.channel);
+    } else if (event.type === "segment.marked") {
+      const line = this.data?.linesOf?.get(event.channel)?.find((one) => one.segment === event.segment);
+      if (line) line.marks = withMark(line.marks, event);
     } else {
       return event.type === "segment.revised" || event.type === "range.redacted";
     }

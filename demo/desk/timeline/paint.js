@@ -4,6 +4,7 @@
  * colour alone: speech is a bar as high as its share, silence a thin line, a loss a hatched block over the whole lane.
  */
 
+import { isNotSaid } from "../../events.js";
 import { marks } from "./range.js";
 
 export const SCALE_PX = 26;
@@ -183,7 +184,7 @@ export class Painter {
     this.pen.setLineDash([]);
   }
 
-  /** The words may reach over the end of a short line, up to the next one. */
+  /** The words may reach over the end of a short line, up to the next one. Words that nobody said are struck through. */
   #drawLine(scene, line, next, top) {
     const { pen } = this;
     const left = this.#x(scene, line.start_ms);
@@ -192,7 +193,7 @@ export class Painter {
     const height = scene.laneHeight - 10;
     pen.fillStyle = this.#colours.raised;
     pen.fillRect(left, top + 3, width, height);
-    pen.fillStyle = this.#colours.accent;
+    pen.fillStyle = isNotSaid(line) ? this.#colours.dim : this.#colours.accent;
     pen.fillRect(left, top + 3, 2, height);
     const from = Math.max(left + 6, 4);
     const room = Math.max(width, Math.min(next ? this.#x(scene, next.start_ms) - left : Infinity, TEXT_PX_MAX)) - (from - left) - 3;
@@ -201,9 +202,11 @@ export class Painter {
     pen.beginPath();
     pen.rect(from, top, room, scene.laneHeight);
     pen.clip();
-    pen.fillStyle = this.#colours.text;
+    pen.fillStyle = isNotSaid(line) ? this.#colours.dim : this.#colours.text;
     pen.textAlign = "start";
-    pen.fillText(line.text, from, top + 3 + height / 2 + 1);
+    const middle = top + 3 + height / 2 + 1;
+    pen.fillText(line.text, from, middle);
+    if (isNotSaid(line)) pen.fillRect(from, middle - 1, Math.min(room, pen.measureText(line.text).width), 2);
     pen.restore();
   }
 

@@ -6,6 +6,8 @@
  */
 
 import { address, request } from "../../api.js";
+import { isNotSaid, withMark } from "../../events.js";
+import { t } from "../../i18n.js";
 import { setText } from "../parts.js";
 import { SCALE_PX } from "./paint.js";
 import { Pinch } from "./pinch.js";
@@ -41,6 +43,12 @@ export class Pointing {
   /** The lines of a channel that were requested for the tip. */
   foundIn(channel) {
     return this.#found.filter((line) => line.channel === channel);
+  }
+
+  /** event: a `segment.marked`. */
+  onMarked(event) {
+    const line = this.#found.find((one) => one.segment === event.segment);
+    if (line) line.marks = withMark(line.marks, event);
   }
 
   /** Returns false if there was no tip. */
@@ -142,8 +150,9 @@ export class Pointing {
     const [name, moment, word] = head.children;
     setText(name, channel);
     setText(moment, time);
-    setText(word, line ? "" : state);
+    setText(word, line ? (isNotSaid(line) ? t("line.mark.not_said") : "") : state);
     setText(text, line?.text ?? "");
+    text.classList.toggle("not-said", isNotSaid(line));
     if (line?.language) text.lang = line.language;
     text.hidden = !line;
     view.tip.hidden = false;

@@ -6,6 +6,7 @@
  * Emits "open" (detail: a line) and "selected" (detail: the selection or null).
  */
 
+import { isNotSaid } from "../../events.js";
 import { language, t, translate } from "../../i18n.js";
 import { Lanes } from "./lanes.js";
 import { LaneNames } from "./names.js";
@@ -94,6 +95,7 @@ export class DeskTimeline extends HTMLElement {
   }
 
   feed(event) {
+    if (event.type === "segment.marked") this.pointing.onMarked(event);
     if (this.lanes.feed(event)) this.redraw();
   }
 
@@ -288,7 +290,7 @@ export class DeskTimeline extends HTMLElement {
     const { channel, time, state, line } = this.describe(this.cursor);
     const values = { valuemin: Math.round(this.range.fromMs), valuemax: Math.round(this.range.toMs), valuenow: Math.round(this.cursor.ms) };
     for (const [name, value] of Object.entries(values)) this.picture.setAttribute(`aria-${name}`, String(value));
-    this.picture.setAttribute("aria-valuetext", [channel, time, line ? line.text : state].join(", "));
+    this.picture.setAttribute("aria-valuetext", [channel, time, line ? line.text : state, ...(isNotSaid(line) ? [t("line.mark.not_said")] : [])].join(", "));
   }
 }
 

@@ -60,6 +60,19 @@ async def test_each_column_has_its_state_and_its_share_of_speech(desk: Desk) -> 
     assert [line["text"] for line in body["lines"]] == ["alpha one"]
 
 
+async def test_a_line_has_the_marks_that_people_set(desk: Desk) -> None:
+    desk.session.log.emit(an_event(EventType.CHANNEL_OPENED, "C01", label="Tower", start_ms=0))
+    desk.final("the noise of a door")
+    desk.final("alpha one", at_ms=2000)
+    await desk.written()
+    path = f"{desk.url}/api/sessions/{desk.session.id}/segments/g_1/marks/not_said"
+    for is_set, marks in ((True, ["not_said"]), (False, [])):
+        async with desk.client.put(path, json={"is_set": is_set}) as response:
+            assert response.status == 200
+        body = await timeline(desk, from_ms=0, to_ms=10_000, columns=10)
+        assert [line["marks"] for line in body["lines"]] == [marks, []]
+
+
 async def test_eight_hours_are_as_small_as_one_minute(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline_api, "LINES_MAX", 3)
     desk.session.log.emit(an_event(EventType.CHANNEL_OPENED, "C02", label="Ramp", start_ms=0))
