@@ -106,7 +106,7 @@ def assert_times(starts: list[int], truth: list[float], what: str) -> None:
     assert max(map(abs, errors)) <= TOLERANCE_MS, f"{what} off by {errors} ms"
 
 
-@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("language", ["en", pytest.param("ko", marks=pytest.mark.long)])
 async def test_words_spoken_into_a_microphone_are_read_here_and_by_a_watcher(
     live_server: LiveServer, tmp_path: Path, language: str
 ) -> None:

@@ -207,7 +207,7 @@ def start_of(state: str, **more: Any) -> dict[str, Any]:
     return {"ready": False, "status": "starting", "reason": f"state {state}", "engine": engine}
 
 
-@pytest.mark.parametrize("path", ["/", "/watch"])
+@pytest.mark.parametrize("path", ["/", pytest.param("/watch", marks=pytest.mark.long)])
 async def test_the_first_start_shows_how_far_the_download_of_the_model_is(
     open_page: OpenPage, stub: StubServer, path: str
 ) -> None:

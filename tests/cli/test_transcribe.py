@@ -105,7 +105,10 @@ def test_the_texts_of_a_folder_can_be_written_to_another_folder_with_subfolders(
 
 @pytest.mark.parametrize(
     "locale",
-    [{"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+    [
+        pytest.param({"PYTHONIOENCODING": "latin-1"}, marks=pytest.mark.long),
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
 )
 def test_text_goes_out_as_utf8_whatever_the_locale(folder: Path, locale: dict[str, str]) -> None:
     name = "관제.wav"

@@ -336,7 +336,9 @@ def test_windows_that_share_a_call_of_the_model_get_the_same_text_as_alone(
             assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=0.02)
 
 
-@pytest.mark.parametrize("seconds", [1, 5, 10, 28])
+@pytest.mark.parametrize(
+    "seconds", [1, *(pytest.param(seconds, marks=pytest.mark.long) for seconds in (5, 10)), 28]
+)
 def test_a_row_without_an_end_stops_at_its_token_limit(
     loaded: LoadedModel, calls: Calls, seconds: int
 ) -> None:

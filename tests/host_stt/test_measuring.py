@@ -61,6 +61,7 @@ def test_a_model_is_measured_again_when_asked_or_under_other_conditions(config: 
 
 
 @pytest.mark.model
+@pytest.mark.long
 def test_a_real_model_has_a_cost_of_its_own(config: EngineConfig, base_model: Path) -> None:
     base = ResolvedModel(base_model, "base", "test")
     meter = ModelMeter(config)

@@ -84,8 +84,15 @@ def missing(truth: str, text: str) -> int:
     return jiwer.process_words(truth, said).deletions
 
 
-@pytest.mark.parametrize("join", JOINS)
-@pytest.mark.parametrize("priority", [Priority.FINAL, Priority.BACKGROUND])
+@pytest.mark.parametrize(
+    ("join", "priority"),
+    [
+        (JOINS[0], Priority.FINAL),
+        (JOINS[1], Priority.BACKGROUND),
+        pytest.param(JOINS[0], Priority.BACKGROUND, marks=pytest.mark.long),
+        pytest.param(JOINS[1], Priority.FINAL, marks=pytest.mark.long),
+    ],
+)
 def test_sentences_that_base_skips_come_back(
     base: WhisperEngine, join: tuple[tuple[str, float], ...], priority: Priority
 ) -> None:

@@ -98,6 +98,7 @@ def test_the_text_of_the_korean_clip_is_in_a_language_of_the_site(base: WhisperE
     assert is_hangul(answer.text) == (answer.language == "ko")
 
 
+@pytest.mark.long
 def test_no_third_language_is_written_where_two_are_configured(base_model: Path) -> None:
     config = EngineConfig(model=str(base_model), device=Device.CPU, auto_languages=("en", "ko"))
     two = load_whisper(config, ResolvedModel(base_model, "base", "test"))

@@ -187,6 +187,7 @@ async def test_without_a_path_both_sides_fail_soon_and_the_page_uses_a_websocket
             assert found["host_stt_port_addresses"] == found["host_stt_port_tcp_connections"] == 0
 
 
+@pytest.mark.long
 async def test_a_laptop_that_changes_its_network_keeps_its_channel(
     namespaces: Namespaces, server: None, browser: Browser, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from host_stt.contract import SAMPLE_RATE, Float32Array
 from host_stt_common.audio_file import AudioFile
 from tests.support.audio_files import encoded
 from tests.support.socket_audio import interleaved
-from tests.support.stereo import PHASES, hum, noise, sides, speech, stereo_packets
+from tests.support.stereo import hum, noise, phases_and_levels, sides, speech, stereo_packets
 from webrtc_host.archive.archive import Archive
 from webrtc_host.archive.segment_file import ChannelKey
 from webrtc_host.doors.socket_audio import make_reader
@@ -149,7 +149,8 @@ DOORS: list[tuple[str, Decode, tuple[int, ...]]] = [
     ("recording", by_recording, (8_000, 16_000, 48_000)),
     ("recovery", by_recovery, (48_000,)),
 ]
-EVERY = [pytest.param(decode, rate, id=f"{name} {rate}") for name, decode, rates in DOORS for rate in rates]
+INPUTS = [(f"{name} {rate}", decode, rate) for name, decode, rates in DOORS for rate in rates]
+EVERY = [pytest.param(decode, rate, id=name) for name, decode, rate in INPUTS]
 
 
 def likeness(heard: Float32Array, clean: Float32Array) -> float:
@@ -161,9 +162,14 @@ def likeness(heard: Float32Array, clean: Float32Array) -> float:
     return float((covariances / (delayed.std(axis=1) * about_0.std())).max())
 
 
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("right_db", [0, -10, -20])
-@pytest.mark.parametrize(("decode", "rate"), EVERY)
+@pytest.mark.parametrize(
+    ("decode", "rate", "right_db", "phase"),
+    [
+        pytest.param(decode, rate, right_db, phase, marks=marks, id=f"{name}-{right_db}-{phase}")
+        for number, (name, decode, rate) in enumerate(INPUTS)
+        for phase, right_db, marks in phases_and_levels(number)
+    ],
+)
 def test_each_speech_of_each_side_is_there(
     tmp_path: Path, decode: Decode, rate: int, right_db: float, phase: str
 ) -> None:

@@ -131,8 +131,10 @@ async def test_uploads(
 
 @pytest.mark.parametrize(
     ("planes", "text"),
-    [(opposite(48_000), CLIP_TEXT), (turns(48_000, -10), TWICE)],
-    ids=["opposite", "turns"],
+    [
+        pytest.param(opposite(48_000), CLIP_TEXT, id="opposite"),
+        pytest.param(turns(48_000, -10), TWICE, marks=pytest.mark.long, id="turns"),
+    ],
 )
 async def test_opus_packets(
     http: aiohttp.ClientSession, server: Server, planes: Float32Array, text: str
@@ -150,7 +152,7 @@ async def test_a_container(http: aiohttp.ClientSession, server: Server) -> None:
         assert wer(TWICE, await desk.feed({"encoding": "webm"}, frames, 0.05)) <= WER_MAX
 
 
-@pytest.mark.parametrize("encoding", ["pcm_s16le", "alaw"])
+@pytest.mark.parametrize("encoding", ["pcm_s16le", pytest.param("alaw", marks=pytest.mark.long)])
 async def test_raw_samples(http: aiohttp.ClientSession, server: Server, encoding: str) -> None:
     data = interleaved(opposite(8_000), encoding)
     frames = [data[at : at + 1_601] for at in range(0, len(data), 1_601)]
@@ -185,7 +187,7 @@ class StereoTrack(MediaStreamTrack):
         return packet
 
 
-@pytest.mark.parametrize("door", ["offer", "whip"])
+@pytest.mark.parametrize("door", ["offer", pytest.param("whip", marks=pytest.mark.long)])
 async def test_webrtc(http: aiohttp.ClientSession, server: Server, door: str) -> None:
     quiet = np.zeros((2, 9_600), np.float32)
     track = StereoTrack(stereo_packets(np.concatenate([opposite(48_000), quiet], axis=1)))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from host_stt.contract import Float32Array
 
@@ -18,6 +19,8 @@ CLIP = Path(__file__).parent.parent.parent / "demo" / "clips" / "en.mp3"
 CLIP_TEXT = "alpha one proceed to gate seven over"
 GAP_S = 0.5
 PHASES = ("same", "opposite", "left", "right", "turns")
+LEVELS_DB = (0, -10, -20)
+"""Of the right side, relative to the left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,18 @@ def speech(rate: int) -> Float32Array:
     samples: Float32Array = np.concatenate(parts)
     samples.setflags(write=False)
     return samples
+
+
+def phases_and_levels(decoder: int) -> list[tuple[str, int, tuple[pytest.MarkDecorator, ...]]]:
+    """(phase, level in dB, marks) of every case of the decoder with this number.
+
+    Each pair of decoder, phase and level is in a case that is not long, if there are three decoders or more.
+    """
+    return [
+        (phase, level_db, () if (decoder + column) % len(LEVELS_DB) == row else (pytest.mark.long,))
+        for row, level_db in enumerate(LEVELS_DB)
+        for column, phase in enumerate(PHASES)
+    ]
 
 
 def gain(level_db: float) -> np.float32:

@@ -44,7 +44,13 @@ async def leave_finals_for_later(engine: EngineServer) -> None:
         await engine.answer(WindowError(window.id, "behind", message, is_retryable=False))
 
 
-@pytest.mark.parametrize("text", [SHORT, LONG[: len(LONG) // 2]], ids=["one window", "several windows"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(SHORT, id="one window"),
+        pytest.param(LONG[: len(LONG) // 2], marks=pytest.mark.long, id="several windows"),
+    ],
+)
 async def test_a_final_left_for_later_gets_its_text_at_its_true_time(tmp_path: Path, text: str) -> None:
     audio = np.concatenate([silence(0.5), say(text), silence(1.0)])
     async with engine_server(only_background) as engine, a_server(tmp_path, engine) as desk:
