@@ -232,11 +232,16 @@ async def test_a_pause_after_words_is_no_missing_speech(open_page: OpenPage, stu
 
 async def test_advice_while_live_does_not_stay_after_the_end(open_page: OpenPage, stub: StubServer) -> None:
     page = await open_page()
+    await page.clock.install()
     await begin(page, stub)
     stub.final("one", 1000, 2000)
     await expect(page.locator(".line")).to_have_count(1)
     stub.say("speech.started", channel="C01", utterance="u_cough", start_ms=3000)
     stub.say("speech.ended", channel="C01", utterance="u_cough", start_ms=3000, end_ms=3500)
+    # The last event has come when this line is there; the page waits 16 s for the words of the cough.
+    stub.final("two", 4000, 5000, utterance="u_two")
+    await expect(page.locator(".line")).to_have_count(2)
+    await page.clock.run_for(17_000)
     await expect(page.locator("#tip")).to_contain_text("no words")
     await page.click("#go")
     await expect(page.locator("#interim .words")).to_have_text("Press Start and speak.")

@@ -15,6 +15,8 @@ from webrtc_host.config import IceServer
 FILE = packaged("host-stt.yaml")
 TEXT = FILE.read_text(encoding="utf-8")
 KEYS = sorted(path for path in key_paths(Config) if path not in DERIVED)
+LINES = read_yaml(TEXT, "file", {}, lambda _: False).lines
+"""The number of the line of each key, from 1."""
 
 
 def test_the_file_an_empty_one_and_the_code_are_equal(tmp_path: Path) -> None:
@@ -24,15 +26,14 @@ def test_the_file_an_empty_one_and_the_code_are_equal(tmp_path: Path) -> None:
 
 
 def test_every_key_of_the_code_stands_in_the_file_and_no_other() -> None:
-    lines = read_yaml(TEXT, "file", {}, lambda _: False).lines
-    keys = [path for path in lines if not any(isinstance(part, int) for part in path)]  # not list elements
+    keys = [path for path in LINES if not any(isinstance(part, int) for part in path)]  # not list elements
     assert sorted(keys) == KEYS
 
 
 @pytest.mark.parametrize("path", KEYS, ids=dotted)
 def test_every_key_has_a_comment_above_it(path: KeyPath) -> None:
     lines = TEXT.splitlines()
-    line = read_yaml(TEXT, "file", {}, lambda _: False).lines[path] - 1
+    line = LINES[path] - 1
     above = lines[line - 1].strip()
     # A pair of keys, such as a minimum and a maximum, may share one comment.
     assert above.startswith("#") or lines[line - 2].strip().startswith("#"), dotted(path)

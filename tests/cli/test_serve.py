@@ -43,7 +43,7 @@ async def test_https_with_a_certificate_made_here(tmp_path: Path) -> None:
         trust = ssl.create_default_context(cafile=tmp_path / "data" / "tls-cert.pem")
         status, _ = await server.get("/health", ssl_context=trust)
         assert status == 200
-    with Server(tmp_path, "--tls", "self-signed") as again:
+    with Server(tmp_path, "--tls", "self-signed", "--set", "engine.port=9", command_name="media") as again:
         assert again.wait_for(r"^ +((?:[0-9A-F]{2}:){31}[0-9A-F]{2})$")[1] == shown
 
 
@@ -69,7 +69,7 @@ async def test_no_engine_outlives_a_server_that_is_killed(tmp_path: Path) -> Non
         _, alive = psutil.wait_procs([engine], timeout=20)
         assert alive == []
     with Server(tmp_path) as again:  # nor does its lock
-        again.wait_ready()
+        assert again.url
 
 
 async def test_ctrl_c_ends_both_in_order(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def assert_refused(folder: Path, sentence: str, *options: str) -> None:
 
 
 def test_a_second_server_on_the_same_data_folder_is_refused(tmp_path: Path) -> None:
-    with Server(tmp_path) as server:
+    with Server(tmp_path, "--set", "engine.port=9", command_name="media") as server:
         assert server.url
         assert_refused(
             tmp_path,
@@ -170,7 +170,7 @@ def test_an_unusable_certificate_is_refused(tmp_path: Path) -> None:
 def test_a_broken_glossary_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "glossary.yaml").write_text("terms: 3\n", encoding="utf-8")
-    done = run("serve", "--set", "media.port=0", "--set", "engine.port=0", cwd=tmp_path)
+    done = forked.run("serve", "--set", "media.port=0", "--set", "engine.port=0", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("host-stt: the glossary cannot be used: ")
     assert "Traceback" not in done.stderr

@@ -45,12 +45,13 @@ async def test_long_silence_does_not_hold_up_another_recording(tmp_path: Path) -
 
 async def test_reading_rests_for_most_of_the_time_while_somebody_speaks(tmp_path: Path) -> None:
     service = await ready(FakeEngine())
-    silent = write_wav(tmp_path / "silent.wav", np.zeros(300 * SAMPLE_RATE, np.float32))
+    silent = write_wav(tmp_path / "silent.wav", np.zeros(60 * SAMPLE_RATE, np.float32))
     try:
         assert not _is_live(service)
         _submit(service, Priority.BACKGROUND)
         assert not _is_live(service), "windows of recordings are not live"
-        alone_s = await _read(FileJob(silent, FileOptions(), service))
+        # The machine may be busy with something else during one of the readings.
+        alone_s = min([await _read(FileJob(silent, FileOptions(), service)) for _ in range(3)])
         talking = asyncio.create_task(_talk(service))
         await asyncio.sleep(0)
         assert _is_live(service)

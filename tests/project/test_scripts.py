@@ -60,12 +60,21 @@ def test_compiled_modules_are_kept_for_the_next_process(tmp_path: Path) -> None:
     assert list((tmp_path / "__pycache__").glob("one.*.pyc"))
 
 
-@pytest.mark.setup
-def test_an_environment_is_made_once_and_has_the_command(tmp_path: Path) -> None:
-    venv = tmp_path / "venv"
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """(folder of a new environment, what the script printed while it made it)."""
+    venv = tmp_path_factory.mktemp("scripts") / "venv"
     first = setup("make_environment; link_source", venv=venv)
     assert first.returncode == 0, first.stderr
-    assert "making a virtual environment" in first.stderr
+    return venv, first.stderr
+
+
+@pytest.mark.setup
+def test_an_environment_is_made_once_and_has_the_command(
+    environment: tuple[Path, str], tmp_path: Path
+) -> None:
+    venv, printed = environment
+    assert "making a virtual environment" in printed
     made = (venv / "bin" / "host-stt").stat().st_ino
     second = setup("make_environment", venv=venv)
     assert (second.returncode, second.stderr) == (0, "")
@@ -82,11 +91,10 @@ def test_an_environment_is_made_once_and_has_the_command(tmp_path: Path) -> None
 
 
 @pytest.mark.setup
-def test_packages_are_installed_only_when_the_lock_changed(tmp_path: Path) -> None:
-    venv = tmp_path / "venv"
+def test_packages_are_installed_only_when_the_lock_changed(environment: tuple[Path, str]) -> None:
+    venv, _ = environment
     # The stamp of an installation that was done, as set_up writes it.
     stamp = """
-        make_environment
         printf '%s\\n' "$("$VENV/bin/python" -c 'import sys; print(sys.version)') \
 $(sha256sum <"$ROOT/requirements/serve.lock")" >"$VENV/.installed-serve"
         set_up serve

@@ -10,7 +10,8 @@ import pytest
 from host_stt_cli.config import ConfigMistakes, load
 from host_stt_cli.errors import StartError
 from host_stt_cli.logs import StrikeSecrets
-from tests.support.server import ROOT, run
+from tests.support import forked
+from tests.support.server import ROOT
 
 EXPOSING = {
     "media.trusted_proxies": "[127.0.0.1]",
@@ -29,7 +30,7 @@ HOWTOS = ("behind-nginx.md", "behind-caddy.md")
 def test_a_server_that_others_reach_through_loopback_needs_a_token(
     tmp_path: Path, command: str, key: str
 ) -> None:
-    done = run(command, "--set", f"{key}={EXPOSING[key]}", "--set", "media.port=0", cwd=tmp_path)
+    done = forked.run(command, "--set", f"{key}={EXPOSING[key]}", "--set", "media.port=0", cwd=tmp_path)
     assert done.returncode == 2
     (sentence,) = done.stderr.strip().splitlines()
     assert key in sentence

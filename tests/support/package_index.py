@@ -30,7 +30,7 @@ def make_wheel(folder: Path, project: str, files: dict[str, bytes]) -> Wheel:
     package = project.replace("-", "_")
     path = folder / f"{package}-{VERSION}-py3-none-any.whl"
     info = f"{package}-{VERSION}.dist-info"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, data in files.items():
             archive.writestr(f"{package}/data/{name}", data)
         # Importing or installing this file leaves a trace; a test checks that there is none.
