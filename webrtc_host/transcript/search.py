@@ -168,11 +168,14 @@ _FROM = {
         "WHERE search.tokens @@ CAST(:match AS tsquery) {filters} ORDER BY search.number DESC LIMIT :limit"
     ),
 }
-_MARKED_FROM = (
+_WORDLESS_FROM = (
     "SELECT CAST(substr(segments.id, 3) AS BIGINT) AS number, {columns} FROM segments {joins} "
-    "WHERE 1 = 1 {filters} ORDER BY number DESC LIMIT :limit"
+    "WHERE segments.id IN (SELECT segments.id FROM segments WHERE 1 = 1 {filters} "
+    "ORDER BY length(segments.id) DESC, segments.id DESC LIMIT :limit) ORDER BY number DESC"
 )
-"""A search without words, in both databases."""
+"""A search without words, in both databases. The inner query reads the newest finals in the order of the
+index `ix_segments_newest` until enough of them pass the filters; for a length it needs only this index.
+"""
 _COLUMNS = (
     "segments.id AS segment, segments.session, sessions.name AS session_name, sessions.t0_wall_ms, "
     "segments.channel, coalesce(channels.label, segments.channel) AS label, segments.seq, "
@@ -183,7 +186,9 @@ _JOINS = (
     "JOIN sessions ON sessions.id = segments.session "
     "LEFT JOIN channels ON channels.session = segments.session AND channels.channel = segments.channel"
 )
+_T0 = "(SELECT t0_wall_ms FROM sessions WHERE sessions.id = segments.session)"
 _FILTERS = {
+    # Of `segments` alone, because a search without words joins no other table to find its hits.
     "session": "segments.session = :session",
     "room": (
         "EXISTS (SELECT 1 FROM room_members LEFT JOIN jobs "
@@ -194,8 +199,8 @@ _FILTERS = {
         "AND segments.end_ms > coalesce(room_members.from_ms, 0) "
         "AND (room_members.to_ms IS NULL OR segments.start_ms < room_members.to_ms))"
     ),
-    "from_wall_ms": "sessions.t0_wall_ms + segments.end_ms > :from_wall_ms",
-    "to_wall_ms": "sessions.t0_wall_ms + segments.start_ms < :to_wall_ms",
+    "from_wall_ms": f"{_T0} + segments.end_ms > :from_wall_ms",
+    "to_wall_ms": f"{_T0} + segments.start_ms < :to_wall_ms",
     "from_ms": "segments.end_ms > :from_ms",
     "to_ms": "segments.start_ms < :to_ms",
     "conf_min": "segments.conf >= :conf_min",
@@ -252,7 +257,7 @@ def _find(
         filters += [f"segments.talkers LIKE :talker{at}" for at in range(len(patterns))] or ["1 = 0"]
         values |= {f"talker{at}": pattern for at, pattern in enumerate(patterns)}
     wheres = "".join(f" AND {condition}" for condition in filters)
-    form = _FROM[connection.dialect.name] if wanted else _MARKED_FROM
+    form = _FROM[connection.dialect.name] if wanted else _WORDLESS_FROM
     statement = text(form.format(columns=_COLUMNS, joins=_JOINS, filters=wheres))
     if query.channels is not None:
         statement = statement.bindparams(bindparam("channels", expanding=True))

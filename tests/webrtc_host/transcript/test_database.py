@@ -22,6 +22,9 @@ from webrtc_host.transcript.restart import read_former
 from webrtc_host.transcript.sqlite_database import FILE_NAME
 
 WALL_MS = 1_795_241_401_234
+TALKERS_SINCE = "0017"
+UNREAD_INDEX = pytest.mark.filterwarnings("ignore:.*expression-based index")
+"""SQLAlchemy does not read such an index in SQLite; the test of the record in memory compares it."""
 
 
 @pytest.fixture(params=DATABASES)
@@ -62,6 +65,7 @@ def write_as_of(connection: Connection, revision: str) -> None:
         connection.exec_driver_sql(statement)
 
 
+@UNREAD_INDEX
 async def test_the_migrations_make_the_tables_that_the_code_names(open_store: OpenStore) -> None:
     async with open_store() as store:
         differences = await store.write(
@@ -81,6 +85,7 @@ def test_a_record_in_memory_has_the_tables_that_the_migrations_make(tmp_path: Pa
     assert made[0] == made[1]
 
 
+@UNREAD_INDEX
 @pytest.mark.parametrize("revision", schema_upgrade.known_revisions()[:-1])
 async def test_a_record_of_every_earlier_schema_is_upgraded_with_its_data(
     open_store: OpenStore, url: str, tmp_path: Path, revision: str
@@ -96,7 +101,7 @@ async def test_a_record_of_every_earlier_schema_is_upgraded_with_its_data(
         )
     assert differences == []
     assert sorted(seqs) == [1, 2, 3]
-    assert talkers == [" 45 engine 5 "]
+    assert talkers == [" 45 engine 5 " if revision < TALKERS_SINCE else None]
     (session,) = former.sessions
     assert (session.id, session.head_seq, session.is_current) == ("s_old", 2, True)
     assert [(channel.channel, channel.label, channel.terms) for channel in session.channels] == [

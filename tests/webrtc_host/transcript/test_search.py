@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 
 from tests.support.events import an_event
 from tests.support.record import T0_WALL_MS, Record, a_record
 from webrtc_host.errors import StoreError
 from webrtc_host.seams import EventType
-from webrtc_host.transcript import records
+from webrtc_host.transcript import records, search
 from webrtc_host.transcript.search import (
     SearchIndex,
     TextSearch,
@@ -88,6 +88,33 @@ async def test_filters(searched: Searched) -> None:
     assert await searched.found(everything, to_ms=70_000) == ["알파원 a 이동 100%"]
     assert await searched.found(everything, from_wall_ms=T0_WALL_MS + 60_000) == ["a 이"]
     assert await searched.found(everything, to_wall_ms=T0_WALL_MS + 60_000) == ["알파원 a 이동 100%"]
+
+
+async def test_a_search_for_long_lines_reads_an_index_alone_the_newest_lines_first(
+    searched: Searched,
+) -> None:
+    record, log = searched.record, searched.record.logs["s_1"]
+    for number in range(10):
+        record.final(log, f"long {number}", 20_000 + number, end_ms=24_000 + number)
+    newest = [f"long {number}" for number in reversed(range(10))]  # g_13 to g_4: g_9 is before g_10
+    assert await searched.found("", length_min_ms=3_000) == newest
+    assert await searched.found("", length_min_ms=3_000, limit=2, before=10) == newest[4:7]
+    since = T0_WALL_MS + 24_007
+    assert await searched.found("", length_min_ms=3_000, from_wall_ms=since) == ["long 9", "long 8"]
+
+    def plan(connection: Connection) -> str:
+        asked = []
+        event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        search._find(connection, query=TextSearch("", length_min_ms=3_000), wanted=())
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # it reads a small table as a whole
+        explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+        rows = connection.exec_driver_sql(explain + asked[0][0], asked[0][1])
+        return "\n".join(str(row) for row in rows)
+
+    steps = await record.store.write(plan)
+    is_postgresql = "cost=" in steps  # it takes another way through so few lines
+    assert ("ix_segments_newest" if is_postgresql else "COVERING INDEX ix_segments_newest") in steps, steps
 
 
 async def test_lines_by_their_length_and_by_the_radio_that_was_heard(searched: Searched) -> None:
