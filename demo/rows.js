@@ -4,7 +4,7 @@
  */
 
 import { isLate } from "./events.js";
-import { t } from "./i18n.js";
+import { has, t } from "./i18n.js";
 import { marksOf, redactedText, struckIfNotSaid } from "./line-marks.js";
 import { namesOfTalkers } from "./talkers.js";
 import { markedText } from "./line-text.js";
@@ -92,10 +92,19 @@ export class GapRow {
     this.node.dataset.state = kind;
     const seconds = ((gap.to_ms - gap.from_ms) / 1000).toFixed(1);
     const text = document.createElement("p");
-    text.textContent = t(`text.gap.${kind}`, { seconds, from: timecode(gap.from_ms), to: timecode(gap.to_ms) });
-    if (gap.reason && kind === gap.state) text.textContent += ` · ${gap.reason}`;
+    const range = document.createElement("span");
+    range.className = "range";
+    range.textContent = ` (${timecode(gap.from_ms)}–${timecode(gap.to_ms)})`;
+    text.append(t(`text.gap.${kind}`, { seconds }), range);
+    if (gap.reason && kind === gap.state) text.append(` · ${reasonWords(gap.reason)}`);
     this.node.append(text);
   }
+}
+
+/** Why audio has no text. An error code of the engine has no words of its own. */
+function reasonWords(reason) {
+  const key = `text.gap.reason.${reason}`;
+  return has(key) ? t(key) : reason;
 }
 
 const startOf = (line) => line.start ?? timecode(line.start_ms);

@@ -23,7 +23,8 @@ from sqlalchemy import Connection, delete, insert, text
 
 from scripts.bench_search import lines
 from webrtc_host.transcript import search
-from webrtc_host.transcript.database import Database, open_database
+from webrtc_host.transcript.database import open_database
+from webrtc_host.transcript.engines import Database
 from webrtc_host.transcript.schema import channels, segments, sessions
 from webrtc_host.transcript.search import TextSearch
 

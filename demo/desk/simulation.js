@@ -33,6 +33,7 @@ export class Simulation {
     this.button.textContent = t(key);
     const spoken = (this.#state?.languages ?? []).map((one) => languageName(one)).join(", ");
     this.note.textContent = this.#isHere && spoken ? t("desk.simulation.speaks", { languages: spoken }) : "";
+    this.button.title = this.note.textContent; // where the bar has no room for the note
     this.note.hidden = !this.note.textContent;
   }
 

@@ -73,7 +73,7 @@ export default {
   "gl.saving": "저장하는 중 …",
   "gl.saved": "다음 줄부터 적용됩니다 (버전 {version}).",
   "gl.unsaved": "아직 저장하지 않았습니다.",
-  "gl.inUse": "버전 {version}을(를) 사용 중입니다.",
+  "gl.inUse": "사용 중인 버전: {version}",
   "gl.mistakes": "저장하지 못했습니다. 잘못된 곳이 {n}개 있습니다. 이전 목록을 계속 씁니다.",
   "gl.mistake": "저장하지 못했습니다. 잘못된 곳이 하나 있습니다. 이전 목록을 계속 씁니다.",
   "gl.failed": "저장하지 못해 이전 목록을 계속 씁니다: {detail}",

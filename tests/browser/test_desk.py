@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -72,6 +73,8 @@ async def test_a_tile_shows_state_name_lines_and_the_interim(open_page: OpenPage
     await expect(tile.locator(".state em")).to_have_text("Not used")
     opened(stub, "C03", "Tower")
     await expect(tile.locator(".name")).to_have_text("Tower")
+    meter = tile.locator(".meter")
+    place = await meter.bounding_box()
     stub.say("channel.state", channel="C03", state="talking", at_ms=900)
     stub.say(
         "segment.interim",
@@ -90,6 +93,7 @@ async def test_a_tile_shows_state_name_lines_and_the_interim(open_page: OpenPage
     stub.say("channel.state", channel="C03", state="idle", at_ms=2000)
     stub.say("speech.ended", channel="C03", utterance="u_1", start_ms=0, end_ms=1900, rule="silence")
     await expect(tile.locator(".state em")).to_have_text("Text follows")
+    assert await meter.bounding_box() == place, "no word in front of the meter moves it"
     talkers = [{"id": 4501, "start_ms": 0, "label": "Engine 5"}, {"id": 7, "start_ms": 900}]
     said = {"channel": "C03", "utterance": "u_1", "conf": -0.2, "latency_ms": 840, "talkers": talkers}
     stub.final("Alpha one, proceed.", 0, 1900, **said)
@@ -110,6 +114,37 @@ async def test_a_loss_is_louder_than_everything_else(open_page: OpenPage, stub: 
     await expect(tile.locator(".state em")).to_have_text("2.4 s lost")
     await expect(tile.locator(".gap")).to_contain_text("2.4 s")
     await expect(page.locator("#counts")).to_contain_text("2.4 s lost in 10 min")
+    stub.say("coverage", channel="C02", from_ms=4000, to_ms=5200, state="failed", reason="behind")
+    gap = tile.locator(".gap p").nth(1)
+    await expect(gap).to_have_text(
+        "1.2 s could not be transcribed · the server was busy", use_inner_text=True
+    )  # the time is at the beginning of the row
+    await expect(gap).to_have_text(
+        "1.2 s could not be transcribed (00:04.000–00:05.200) · the server was busy"
+    )
+
+
+@pytest.mark.parametrize("size", [WALL, {"width": 1366, "height": 768}], ids=["wall", "laptop"])
+async def test_the_bar_stays_one_row_and_its_counts_are_whole(
+    open_page: OpenPage, stub: StubServer, size: dict[str, int]
+) -> None:
+    page = await open_page("/desk", viewport=size)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    bar = page.locator(".deskbar")
+    before = await bar.bounding_box()
+    for number in range(1, 17):
+        opened(stub, f"C{number:02}")
+        state = ("talking", "behind", "no_signal")[number % 3]
+        stub.say("channel.state", channel=f"C{number:02}", state=state, reason="x", at_ms=900)
+    stub.say("coverage", channel="C02", from_ms=1000, to_ms=134_500, state="lost", reason="network")
+    stub.final("late", 0, 900, channel="C12", latency_ms=27_700)
+    parts = page.locator("#counts span")
+    await expect(parts).to_have_count(5)
+    await expect(parts.first).to_have_text("133.5 s lost in 10 min ·")
+    await expect(page.locator("#counts")).to_have_attribute("title", re.compile("5 talking.*27.7 s"))
+    assert await bar.bounding_box() == before
+    await page.keyboard.press("c")
+    await expect(page.locator("#list .row").last).to_be_in_viewport(ratio=1)
 
 
 async def test_a_channel_without_signal_is_said_in_words(open_page: OpenPage, stub: StubServer) -> None:

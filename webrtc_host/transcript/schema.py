@@ -127,8 +127,8 @@ segments = Table(
     Index(None, "session", "channel", "start_ms"),
 )
 # The order of the numbers in the ids (g_9 before g_10), with what the length of a line is computed from: a
-# search for long lines reads this index alone, newest first. SQLAlchemy does not see such an index in SQLite: a
-# migration that makes the table anew must make this index anew, too.
+# search for long lines reads this index alone, newest first. SQLAlchemy does not see such an index in SQLite:
+# a migration that makes the table anew must make this index anew, too.
 Index(
     "ix_segments_newest",
     *(func.length(segments.c.id), segments.c.id, segments.c.start_ms, segments.c.end_ms),
