@@ -79,7 +79,7 @@ export default {
   "text.newChannel": "이전 채널을 다시 받지 못해 새 채널을 씁니다.",
   "text.source.backfill": "연결이 끊긴 뒤에 보낸 부분",
   "text.source.call": "통화가 끝난 뒤에 전송된 무전 녹음",
-  "text.source.recovery": "재시작 후 또는 엔진을 쓸 수 없을 때의 녹음을 나중에 받아쓴 부분",
+  "text.source.recovery": "나중에 녹음에서 받아쓴 부분",
   "text.source.recording": "녹음 파일을 받아쓴 부분",
   "text.talkers": "말한 무전기: {names}",
   "text.radio": "{id}번",
