@@ -144,8 +144,13 @@ def lines(
     marked = marks_by_segment(connection, [row.id for row in rows])
     return [
         ShownLine(
-            *(row.id, row.channel, row.start_ms, row.end_ms, row.text, row.language),
-            tuple(marked.get(row.id, ())),
+            segment=row.id,
+            channel=row.channel,
+            start_ms=row.start_ms,
+            end_ms=row.end_ms,
+            text=row.text,
+            language=row.language,
+            marks=tuple(marked.get(row.id, ())),
         )
         for row in rows
     ]
