@@ -28,8 +28,11 @@ from webrtc_host.summaries.wires import (
     OpenAiWire,
     Piece,
     ReportedError,
+    Strictness,
     Wire,
     error_text,
+    held_to,
+    next_strictness,
 )
 
 logger = logging.getLogger(__name__)
@@ -95,7 +98,7 @@ class ModelClient:
             else OpenAiWire(config.model)
         )
         self._url = config.base_url.rstrip("/") + self._wire.path
-        self._knows_schemas = True
+        self._strictness = Strictness.FULL
 
     @property
     def name(self) -> str:
@@ -110,10 +113,13 @@ class ModelClient:
         failures = 0
         while True:
             try:
-                return await self._ask_once(messages, schema if self._knows_schemas else None)
+                return await self._ask_once(messages, held_to(schema, self._strictness))
             except _NoSchemas:
-                self._knows_schemas = False
-                logger.info("the language model's server supports no schemas; requests are sent without one")
+                self._strictness = next_strictness(schema, self._strictness)
+                logger.info(
+                    "the language model's server refuses the schema of the answer; it is sent: %s",
+                    self._strictness.value,
+                )
             except ModelError as error:
                 failures += 1
                 wait_s = _wait_s(error, failures)
@@ -284,7 +290,7 @@ async def _error_of(response: aiohttp.ClientResponse) -> str:
 
 
 def _is_about_schemas(said: str) -> bool:
-    return any(word in said.casefold() for word in ("response_format", "json_schema", "schema", "format"))
+    return any(word in said.casefold() for word in ("schema", "format", "grammar"))
 
 
 def _is_about_length(said: str) -> bool:

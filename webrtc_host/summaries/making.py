@@ -164,7 +164,7 @@ class _Making:
         for attempt in range(2):
             again = [{"role": "user", "content": prompts.AGAIN}] if attempt else []
             try:
-                draft = await self._draft([*messages, *again])
+                draft = await self._draft([*messages, *again], list(lines))
             except NoAnswer as error:
                 logger.warning("an answer of the language model cannot be used: %s", error)
                 continue
@@ -174,10 +174,10 @@ class _Making:
             logger.warning("an answer of the language model cites none of the lines that it read")
         return None
 
-    async def _draft(self, messages: prompts.Messages) -> Draft:
+    async def _draft(self, messages: prompts.Messages, ids: Sequence[str]) -> Draft:
         """Raises NoAnswer and _TooMuch."""
         try:
-            answer = await self.model.answer(messages, prompts.answer_schema(self.template))
+            answer = await self.model.answer(messages, prompts.answer_schema(self.template, ids))
         except ModelError as error:
             if error.code == "too_long":
                 raise _TooMuch from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from webrtc_host.summaries.content import SECTIONS, Content, Line
 from webrtc_host.summaries.parts import rendered
+from webrtc_host.summaries.reading_answers import SENTENCES_MAX
 from webrtc_host.summaries.templates import Template
 
 PROMPT_VERSION = 1
@@ -20,33 +21,15 @@ PROMPT_VERSION = 1
 BEGIN, END = "<<<LINES", "LINES>>>"
 NOTES_SENTENCES = 12
 """Sentences that the notes about one part may have."""
+IDS_MAX = 200
+"""Ids that a schema lists. OpenAI takes 1,000 values in all; a schema names each id in four sections."""
+CITES_ASKED_MAX = 5
+"""Ids that the schema allows for one sentence."""
+SENTENCES_LEAST = 5
+"""Sentences of a section that the schema allows for a few lines; for more lines, one for every two lines."""
 
 Messages = list[dict[str, str]]
 
-_SENTENCES: dict[str, Any] = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {
-            "text": {"type": "string"},
-            "cites": {"type": "array", "items": {"type": "string"}},
-        },
-        "required": ["text", "cites"],
-        "additionalProperties": False,
-    },
-}
-_TOPICS: dict[str, Any] = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {
-            "title": {"type": "string"},
-            "cites": {"type": "array", "items": {"type": "string"}},
-        },
-        "required": ["title", "cites"],
-        "additionalProperties": False,
-    },
-}
 _LANGUAGES = {"en": "English", "ko": "Korean"}
 _RULES = """\
 You summarise transcribed speech. The lines are between {begin} and {end}. Each line is:
@@ -81,11 +64,27 @@ def version_of(template: Template) -> str:
     return f"{PROMPT_VERSION}/{template.name}.{template.language}@{template.version}"
 
 
-def answer_schema(template: Template) -> dict[str, Any]:
-    """The JSON schema of an answer, for servers that can hold a model to it."""
+def answer_schema(template: Template, ids: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of an answer, for servers that can hold a model to it.
+
+    ids: the lines that the model reads. Each sentence cites one of them at least, and no other. The number of
+    sentences has a limit, because a small model may repeat itself without an end.
+    """
+    cite: dict[str, Any] = {"type": "string"}
+    if 0 < len(ids) <= IDS_MAX:
+        cite["enum"] = list(ids)
+    cites = {"type": "array", "items": cite, "minItems": 1, "maxItems": CITES_ASKED_MAX}
+    count = min(SENTENCES_MAX, max(SENTENCES_LEAST, len(ids) // 2))
     properties: dict[str, Any] = {"title": {"type": "string"}}
     for name in template.sections:
-        properties[name] = _TOPICS if name == "topics" else _SENTENCES
+        text = "title" if name == "topics" else "text"
+        entry = {
+            "type": "object",
+            "properties": {text: {"type": "string"}, "cites": cites},
+            "required": [text, "cites"],
+            "additionalProperties": False,
+        }
+        properties[name] = {"type": "array", "items": entry, "maxItems": count}
     return {
         "type": "object",
         "properties": properties,

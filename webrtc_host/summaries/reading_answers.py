@@ -105,9 +105,20 @@ def json_object(text: str, keys: Iterable[str]) -> dict[str, Any] | None:
 
 
 def _claims(value: object, name: str) -> tuple[Claim, ...]:
+    """The sentences of a section. One that is repeated is taken once, with all its citations."""
     entries = value if isinstance(value, list) else [value]
-    found = (_claim(entry, name) for entry in entries[:SENTENCES_MAX])
-    return tuple(one for one in found if one is not None)
+    claims: dict[str, Claim] = {}
+    for entry in entries[:SENTENCES_MAX]:
+        one = _claim(entry, name)
+        if one is not None:
+            key = one.text.casefold().rstrip(".!。")
+            first = claims.get(key, one)
+            claims[key] = Claim(first.text, _joined(first.cites, one.cites))
+    return tuple(claims.values())
+
+
+def _joined(*cites: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(cite for some in cites for cite in some))[:CITES_MAX]
 
 
 def _claim(entry: object, name: str) -> Claim | None:
@@ -118,9 +129,9 @@ def _claim(entry: object, name: str) -> Claim | None:
         text, cites = entry, ()
     if not isinstance(text, str):
         return None
-    cites = (*cites, *_ID.findall(" ".join(_CITATION.findall(text))))
+    written = tuple(_ID.findall(" ".join(_CITATION.findall(text))))
     plain = plain_text(_CITATION.sub("", text), SENTENCE_CHARS_MAX)
-    return Claim(plain, tuple(dict.fromkeys(cites))[:CITES_MAX]) if plain else None
+    return Claim(plain, _joined(cites, written)) if plain else None
 
 
 def _ids_in(value: object) -> tuple[str, ...]:

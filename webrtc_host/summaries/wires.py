@@ -10,12 +10,47 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol
 
 Message = Mapping[str, str]
 
 LENGTH = "length"
 """Why an answer ended: the model reached a limit of tokens."""
+
+
+_LIMITS: dict[str, type] = {"enum": list, "minItems": int, "maxItems": int}
+
+
+class Strictness(Enum):
+    """How much of an answer's schema is sent to a server."""
+
+    FULL = "whole"
+    LOOSE = "without limits of lists and values"
+    NONE = "not at all"
+
+
+def held_to(schema: Mapping[str, Any], strictness: Strictness) -> Mapping[str, Any] | None:
+    """The schema to send; None for no schema."""
+    if strictness is Strictness.NONE:
+        return None
+    return schema if strictness is Strictness.FULL else _loose(schema)
+
+
+def next_strictness(schema: Mapping[str, Any], refused: Strictness) -> Strictness:
+    """What to try after a server refused the schema."""
+    if refused is Strictness.FULL and _loose(schema) != schema:
+        return Strictness.LOOSE
+    return Strictness.NONE
+
+
+def _loose(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema without limits. A property may have the name of a limit; its value is a schema then."""
+    return {
+        name: _loose(value) if isinstance(value, Mapping) else value
+        for name, value in schema.items()
+        if not isinstance(value, _LIMITS.get(name, ()))
+    }
 
 
 class BadResponse(ValueError):

@@ -57,6 +57,17 @@ def test_a_sentence_without_a_line_that_exists_is_dropped_and_counted(cites: obj
     assert content.dropped == 1
 
 
+def test_a_sentence_that_is_repeated_is_kept_once_with_all_its_lines() -> None:
+    said = "Alpha-1 goes to gate seven."
+    again = [
+        {"text": said, "cites": ["g_99"]},
+        {"text": "ALPHA-1 goes to gate seven", "cites": ["g_3", "g_1"]},
+    ]
+    content = content_of({"summary": [{"text": said, "cites": ["g_1"]}, *again, *again]})
+    assert [(one.text, one.cites) for one in content.summary] == [(said, ("g_1", "g_3"))]
+    assert content.dropped == 0
+
+
 def test_a_wrong_citation_beside_a_right_one_is_removed() -> None:
     content = content_of({"summary": [{"text": "Alpha-1 goes.", "cites": ["g_1", "g_77", "g_1"]}]})
     assert content.summary[0].cites == ("g_1",)
@@ -117,7 +128,10 @@ def test_reasoning_is_removed() -> None:
 def test_unknown_fields_and_long_texts_have_no_effect() -> None:
     content = content_of(
         {
-            "summary": [{"text": "fuel " * 1000, "cites": ["g_3"], "tool": "rm"}] * 100,
+            "summary": [
+                {"text": f"{number} " + "fuel " * 1000, "cites": ["g_3"], "tool": "rm"}
+                for number in range(100)
+            ],
             "delete_session": True,
             "title": "<script>alert(1)</script>\u202e\nnext",
         }

@@ -146,6 +146,25 @@ async def test_a_server_that_knows_no_schemas_is_asked_without_one(kind: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("said", ["schema uses minItems", "failed to parse grammar"])
+async def test_a_server_that_refuses_the_limits_of_a_schema_gets_it_without_them(
+    kind: str, said: str
+) -> None:
+    cites = {"type": "array", "items": {"type": "string", "enum": ["g_1"]}, "minItems": 1, "maxItems": 9}
+    schema = {"type": "object", "properties": {"enum": cites}, "required": ["enum"]}
+    async with a_language_model(answers=["a", "b"], statuses=[(400, {}, said)]) as model:
+        client = a_client(model, kind)
+        assert [(await client.answer(MESSAGES, schema)).text for _ in range(2)] == ["a", "b"]
+    sent = [
+        body["format"] if kind == "ollama" else body["response_format"]["json_schema"]["schema"]
+        for _, body, _ in model.requests
+    ]
+    assert sent[0] == schema
+    loose = {"type": "array", "items": {"type": "string"}}
+    assert sent[1] == sent[2] == {"type": "object", "properties": {"enum": loose}, "required": ["enum"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_text_over_the_context_is_named(kind: str) -> None:
     async with a_language_model(tokens_max=10) as model:
         assert (await failure(model, kind)).code == "too_long"

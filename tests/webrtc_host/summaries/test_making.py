@@ -35,10 +35,12 @@ class ScriptedModel:
     context_tokens: int = 2048
     name: str = "scripted"
     asked: list[str] = field(default_factory=list)
+    schemas: list[Mapping[str, Any]] = field(default_factory=list)
 
     async def answer(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> Answer:
         text = next(one["content"] for one in messages if one["role"] == "user")
         self.asked.append(text)
+        self.schemas.append(schema)
         answer = self.answers(text)
         if isinstance(answer, ModelError):
             raise answer
@@ -97,6 +99,39 @@ async def test_a_short_text_is_one_request() -> None:
     assert len(model.asked) == 1
     assert [one.cites for one in found.content.summary] == [("g_1",), ("g_5",)]
     assert found.unseen == ()
+
+
+def cites_of(schema: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    cites: Mapping[str, Any] = schema["properties"][section]["items"]["properties"]["cites"]
+    return cites
+
+
+async def test_the_schema_allows_only_ids_that_the_model_reads_and_at_least_one() -> None:
+    model = ScriptedModel()
+    await made(model, lines_of(5))
+    (schema,) = model.schemas
+    for section in ("summary", "decisions", "actions", "topics"):
+        cites = cites_of(schema, section)
+        assert cites["items"]["enum"] == ["g_1", "g_2", "g_3", "g_4", "g_5"]
+        assert (cites["minItems"], cites["maxItems"]) == (1, 5)
+        assert schema["properties"][section]["maxItems"] == 5, "a model that repeats itself comes to an end"
+
+
+async def test_the_schema_of_a_summary_of_notes_allows_the_ids_of_the_notes() -> None:
+    model = ScriptedModel()
+    await made(model, lines_of(300))
+    assert not LINE.search(model.asked[-1])
+    allowed = cites_of(model.schemas[-1], "summary")["items"]["enum"]
+    assert allowed and all(f"[{cite}" in model.asked[-1] for cite in allowed)
+    assert len(allowed) < 100, "not all lines of the session"
+
+
+async def test_a_schema_does_not_list_more_ids_than_servers_take() -> None:
+    model = ScriptedModel(context_tokens=100_000)
+    await made(model, lines_of(400))
+    (schema,) = model.schemas
+    assert cites_of(schema, "summary")["items"] == {"type": "string"}
+    assert schema["properties"]["summary"]["maxItems"] == 40
 
 
 async def test_a_long_text_is_read_in_parts_and_only_new_parts_are_read_again() -> None:
