@@ -2,11 +2,11 @@
 
     .venv/bin/python -m scripts.check_silent_hour [--minutes 60] [--model starter]
 
-All doors are open at the same time, each with its own channel: first for the words alone, then for the
-silence and the same words. Both times a door must give the same text, or nearly: 80 % of the words, because
-the clients speak at the same moment, and a busy engine decodes with less context. The channel's coverage
-ledger must account for the whole time, and the memory must not grow by more than 20 MB. The exit status is
-1 when something is not as it should be.
+All doors are open at the same time: first for the words alone, then on other channels for the silence and the
+same words. After the silence, at least 80 % as many words must be right as without it. Not all, because the
+clients speak at the same moment, and a busy engine decodes with less context. The channel's coverage ledger
+must account for the whole time, and the memory must not grow by more than 20 MB. The exit status is 1 when
+something is not as it should be.
 
 Results: docs/benchmarks/clients.md.
 """
@@ -57,24 +57,29 @@ async def _checked(server: Server, silent_s: float) -> int:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with aiohttp.ClientSession(connector=connector, headers=headers) as client:
         caller = Caller(client, server.url, TOKEN)
-        before = await _visit_all(caller, talk, 0.0)
+        before = await _visit_all(caller, talk, 0.0, 0)
         growth = asyncio.create_task(_growth(process, silent_s))
-        after = await _visit_all(caller, talk, silent_s)
+        after = await _visit_all(caller, talk, silent_s, len(DOORS))
         is_good = True
-        for number, (door, first, second) in enumerate(zip(DOORS, before, after, strict=True), 1):
-            missing_s = await _missing_s(caller, f"C{number:02d}", silent_s + 2 * talk.seconds)
-            is_good &= _line(door, first, second, missing_s)
+        for number, (door, first, second) in enumerate(zip(DOORS, before, after, strict=True), len(DOORS)):
+            missing_s = await _missing_s(caller, _channel(number), silent_s + talk.seconds)
+            is_good &= _line(door, talk, first, second, missing_s)
     grown_mb = await growth
     print(f"memory of 8082: {grown_mb:+.1f} MB during the silence, from its second {WARM_UP_S:.0f} on")
     return 0 if is_good and grown_mb <= GROWTH_MB_MAX else 1
 
 
-async def _visit_all(caller: Caller, talk: Talk, silent_s: float) -> list[Told | BaseException]:
-    """What the client of each door was told, or what went wrong. All at once."""
+async def _visit_all(caller: Caller, talk: Talk, silent_s: float, first: int) -> list[Told | BaseException]:
+    """What the client of each door was told, or what went wrong. All at once, from channel `first` on."""
     return await asyncio.gather(
-        *(_visit(caller, door, f"C{number:02d}", talk, silent_s) for number, door in enumerate(DOORS, 1)),
+        *(_visit(caller, door, _channel(n), talk, silent_s) for n, door in enumerate(DOORS, first)),
         return_exceptions=True,
     )
+
+
+def _channel(number: int) -> str:
+    """Each visit has a channel of its own: a server may still be ending the visit before."""
+    return f"C{number + 1:02d}"
 
 
 async def _visit(caller: Caller, door: Door, channel: str, talk: Talk, silent_s: float) -> Told:
@@ -111,15 +116,18 @@ async def _missing_s(caller: Caller, channel: str, total_s: float) -> float:
     return total_s - sum(ms for state, ms in totals.items() if state != "closed") / 1000
 
 
-def _line(door: Door, first: Told | BaseException, second: Told | BaseException, missing_s: float) -> bool:
-    for told in (first, second):
+def _line(
+    door: Door, talk: Talk, first: Told | BaseException, second: Told | BaseException, missing_s: float
+) -> bool:
+    for told, when in ((first, "without silence"), (second, "after the silence")):
         if isinstance(told, BaseException):
-            print(f"{door.name:16} FAILED  {type(told).__name__}: {told}", flush=True)
+            print(f"{door.name:16} FAILED  {when}: {type(told).__name__}: {told}", flush=True)
             return False
     assert isinstance(first, Told) and isinstance(second, Told)
-    same, of = right_words(first.text, second.text)
-    is_good = (not door.has_results or same >= SHARE_MIN * of) and missing_s <= MISSING_S_MAX
-    text = f"{same} of {of} words" if door.has_results else "no results in this protocol"
+    (without, of), (after, _) = (right_words(talk.text, told.text) for told in (first, second))
+    is_good = (not door.has_results or after >= SHARE_MIN * without) and missing_s <= MISSING_S_MAX
+    text = f"{after} of {of} words, {without} without silence"
+    text = text if door.has_results else "no results in this protocol"
     print(
         f"{door.name:16} {'ok' if is_good else 'FAILED':7} {text}, close {second.close_code}, "
         f"{missing_s:.1f} s not accounted for",
