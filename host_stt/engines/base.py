@@ -70,5 +70,5 @@ class EarlyEngine(Protocol):
     ) -> list[Answer]:
         """Like `Engine.decode`. Results that are ready while other rows are decoded again also go to `early`,
         each once and from this thread. `between` is called before rows are decoded again, and inside calls
-        without live finals; it may call this method once more, in this thread.
+        of background windows; it may call this method once more, in this thread.
         """

@@ -136,9 +136,9 @@ class WhisperEngine:
     def decode_early(
         self, windows: Sequence[Window], early: Early, between: Between = nothing_between
     ) -> list[Answer]:
-        # Live finals go first in any case: another one can be decoded only after them.
-        is_urgent = any(window.priority is Priority.FINAL for window in windows)
-        pause = nothing_between if is_urgent else between
+        # Interrupting calls of interims made the first text 0.4 s later (p95), and no final sooner.
+        is_live = any(window.priority is not Priority.BACKGROUND for window in windows)
+        pause = nothing_between if is_live else between
         answers: dict[int, Answer] = {}
         rows: list[Row] = []
         for index, window in enumerate(windows):

@@ -15,7 +15,7 @@ from host_stt.pool import Pool
 from host_stt.tickets import Group
 from tests.support.windows import window
 
-FINAL, INTERIM = Priority.FINAL, Priority.INTERIM
+FINAL, INTERIM, BACKGROUND = Priority.FINAL, Priority.INTERIM, Priority.BACKGROUND
 
 
 class Gate:
@@ -216,28 +216,28 @@ class Stepwise(Gate):
         return self._inner.decode(windows)
 
 
-def test_finals_that_arrive_during_a_call_of_interims_are_decoded_between_its_steps() -> None:
+def test_finals_that_arrive_during_a_call_of_a_file_are_decoded_between_its_steps() -> None:
     engine, inbox = Stepwise(), Inbox()
     metrics = EngineMetrics()
     pool = Pool([engine], PlannerConfig(), observer=metrics)
-    pool.submit(window("interim", channel="C01", priority=INTERIM), "a", inbox)
-    assert engine.seen.get(timeout=10) == ["interim"]
-    pool.submit(window("newer", channel="C02", priority=INTERIM), "a", inbox)
+    pool.submit(window("file", channel="C01", priority=BACKGROUND), "a", inbox)
+    assert engine.seen.get(timeout=10) == ["file"]
+    pool.submit(window("interim", channel="C02", priority=INTERIM), "a", inbox)
     for name in ("f1", "f2"):
         pool.submit(window(name, channel=name), "a", inbox)
     for _ in range(4):
         engine.go.release()
-    assert set(inbox.take(4)) == {"interim", "newer", "f1", "f2"}
-    assert [engine.ended.get(timeout=10) for _ in range(3)] == [["f1", "f2"], ["interim"], ["newer"]]
+    assert set(inbox.take(4)) == {"file", "interim", "f1", "f2"}
+    assert [engine.ended.get(timeout=10) for _ in range(3)] == [["f1", "f2"], ["file"], ["interim"]]
     assert pool.stop(5)
     statistics = pool.statistics()
     assert statistics.busy_replicas == 0
     text = metrics.exposition(statistics).decode()
     assert 'host_stt_engine_windows_total{outcome="text",priority="final"} 2.0' in text
-    assert 'host_stt_engine_windows_total{outcome="text",priority="interim"} 2.0' in text
+    assert 'host_stt_engine_windows_total{outcome="text",priority="background"} 1.0' in text
 
 
-def test_the_time_of_finals_between_counts_as_wait_of_the_interim_and_not_as_its_decode() -> None:
+def test_the_time_of_finals_between_counts_as_wait_of_the_file_and_not_as_its_decode() -> None:
     now = [0.0]
 
     class Takes(Stepwise):
@@ -253,7 +253,7 @@ def test_the_time_of_finals_between_counts_as_wait_of_the_interim_and_not_as_its
 
     engine, inbox = Takes(), Inbox()
     pool = Pool([engine], PlannerConfig(), clock=lambda: now[0])
-    pool.submit(window("interim", priority=INTERIM), "a", inbox)
+    pool.submit(window("file", priority=BACKGROUND), "a", inbox)
     engine.seen.get(timeout=10)
     pool.submit(window("final", channel="C02"), "a", inbox)
     engine.go.release()
@@ -264,7 +264,7 @@ def test_the_time_of_finals_between_counts_as_wait_of_the_interim_and_not_as_its
     answers = inbox.take(2)
     assert all(isinstance(answer, Transcript) for answer in answers.values())
     figures = {name: (a.queue_ms, a.decode_ms) for name, a in answers.items() if isinstance(a, Transcript)}
-    assert figures == {"final": (0, 1000), "interim": (1000, 1000)}
+    assert figures == {"final": (0, 1000), "file": (1000, 1000)}
     pool.stop(1)
 
 
@@ -279,12 +279,12 @@ def test_a_final_that_fails_between_fails_alone() -> None:
 
     engine, inbox = FailsOnFinals(), Inbox()
     pool = pool_of(engine)
-    pool.submit(window("interim", priority=INTERIM), "a", inbox)
+    pool.submit(window("file", priority=BACKGROUND), "a", inbox)
     engine.seen.get(timeout=10)
     pool.submit(window("final", channel="C02"), "a", inbox)
     engine.go.release()
     answers = inbox.take(2)
-    assert (code_of(answers["final"]), code_of(answers["interim"])) == ("engine_failed", "text")
+    assert (code_of(answers["final"]), code_of(answers["file"])) == ("engine_failed", "text")
     pool.stop(1)
 
 
