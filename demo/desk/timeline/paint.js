@@ -184,7 +184,7 @@ export class Painter {
     this.pen.setLineDash([]);
   }
 
-  /** The words may reach over the end of a short line, up to the next one. Words that nobody said are struck through. */
+  /** Draws the text of a line. The text of a short line may use the space up to the next line. A line that is marked as not said is struck through. */
   #drawLine(scene, line, next, top) {
     const { pen } = this;
     const left = this.#x(scene, line.start_ms);
