@@ -106,8 +106,10 @@ class EngineConfig(BaseModel):
         0,
         ge=0,
         le=256,
-        description="Threads for decoding on a CPU. 0 chooses: all cores if there are two or three, else "
-        "all except one, eight at most. More threads than cores are slower. Default 0.",
+        description="Threads for decoding on a CPU, in all. Two calls of the model run at once, one of them "
+        "for finals alone, and each gets half of the threads, at least one. 0 chooses: all cores if there "
+        "are two or three, else all except one, eight at most. More threads than cores are slower. "
+        "Default 0.",
     )
     beam_size: int = Field(
         1,
@@ -158,6 +160,12 @@ class EngineConfig(BaseModel):
         "decode, which finds as many terms but also writes some that were not said and disturbs other "
         "words. off: not used. auto: checked, but prompt with the starter model, which was trained for "
         "it. Default auto.",
+    )
+    terms_expected: bool | None = Field(
+        None,
+        description="Whether channels have glossary terms. If so, `auto` and the estimates count what terms "
+        "add to each final, so `auto` may take a smaller, less accurate model. null: true if the glossary "
+        "file has terms when the engine starts. Default null.",
     )
     terms_form: PromptForm = Field(
         PromptForm.SPACED,

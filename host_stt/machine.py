@@ -8,7 +8,7 @@ from pathlib import Path
 
 from host_stt import __version__
 from host_stt.config import Device, EngineConfig
-from host_stt.engines.loading import resolve_compute_type, resolve_device, resolve_threads
+from host_stt.engines.loading import resolve_compute_type, resolve_device, resolve_threads, threads_of_call
 from host_stt.gpus import seen_gpus
 
 
@@ -28,11 +28,12 @@ def decoding_conditions(config: EngineConfig) -> dict[str, str]:
     gpus = seen_gpus() if device is Device.CUDA else ()
     return {
         "processor": processor(),
-        "threads": str(resolve_threads(config.cpu_threads)),
+        "threads": f"{threads_of_call(resolve_threads(config.cpu_threads))} for each call",
         "device": device.value,
         "gpus": ", ".join(f"{gpu.name} (driver {gpu.driver})" for gpu in gpus),
         "compute_type": resolve_compute_type(device, config.compute_type),
         "beam_size": f"{config.beam_size}, {config.beam_size_unsure}",
+        "terms": f"{config.terms_use}, {config.terms_form}, {config.terms_tokens}",
         "windows": f"{config.interim_window}, {config.final_window}",
         "host-stt": __version__,
         "ctranslate2": version("ctranslate2"),

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,19 @@ from host_stt.errors import ModelDamaged, ModelError
 from host_stt.measured_costs import FIGURES
 from host_stt.model_cost import ModelCost
 from host_stt.models import ResolvedModel, clip_window, warm_up
+from host_stt.terms_use import TermsUse
 from host_stt_common.plain import plain_error
 
 logger = logging.getLogger(__name__)
 
 CLIP = Path(__file__).with_name("measuring.wav")
 """espeak-ng, see scripts/make_measuring_clip.py; not the voice of a person."""
+TERMS = tuple(
+    f"{name}-{number}"
+    for name in "Alpha Bravo Charlie Delta Echo Foxtrot Golf Hotel India Juliett".split()
+    for number in range(1, 5)
+)
+"""Forty call signs, for the time of a final with a full glossary. None of them is in the clip."""
 COMMAND = (sys.executable, "-m", "host_stt.measure_process")
 DECODING_FAILURES = (RuntimeError, ValueError, OSError)
 """Exceptions of CTranslate2 and of a model's files."""
@@ -105,10 +113,11 @@ def _cost_of(model: ResolvedModel, answer: bytes, status: int, within_s: float) 
     raise ModelError(f"{model.name} cannot be measured: {body['error']}")
 
 
-def measure(engine: Engine, searching: Engine | None = None) -> ModelCost:
+def measure(engine: Engine, searching: Engine | None = None, *, uses_terms: bool = True) -> ModelCost:
     """Decode the clip as a final and as an interim. Raises ModelDamaged if the result is not usable.
 
     searching: the same model, with the search of unsure finals for each final; None: it has no such search.
+    uses_terms: whether the engine does anything with glossary terms.
     """
     warm_up(engine, must_hear=False)
     language = engine.languages[0]  # English, where the model knows it
@@ -117,12 +126,13 @@ def measure(engine: Engine, searching: Engine | None = None) -> ModelCost:
         interim_s=_least_s(engine, language, Priority.INTERIM),
         speech_s=len(clip_window(CLIP).samples) / SAMPLE_RATE,
         searched_s=_least_s(searching, language, Priority.FINAL) if searching else 0.0,
+        termed_s=_least_s(engine, language, Priority.FINAL, TERMS) if uses_terms else 0.0,
     )
 
 
-def _least_s(engine: Engine, language: str, priority: Priority) -> float:
+def _least_s(engine: Engine, language: str, priority: Priority, terms: tuple[str, ...] = ()) -> float:
     """The shortest time of several decodes of the clip."""
-    window = clip_window(CLIP, priority, language)
+    window = replace(clip_window(CLIP, priority, language), terms=terms)
     least_s, spent_s = math.inf, 0.0
     for _ in range(_DECODES_MAX):
         began_s = time.perf_counter()
@@ -158,7 +168,8 @@ def _answer(request: dict[str, Any]) -> dict[str, object]:
     )
     try:
         engine = load_whisper(config, model)
-        cost = measure(engine, engine.searching_all_finals())
+        uses_terms = engine.terms_use is not TermsUse.OFF
+        cost = measure(engine, engine.searching_all_finals(), uses_terms=uses_terms)
     except ModelError as error:
         return {"error": str(error)}
     except DECODING_FAILURES as error:

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 FILE_NAME = "measured.json"
 LOCK_NAME = "measured.json.lock"
 _FORMAT = "host-stt measured costs 1"
-FIGURES = ("final_s", "interim_s", "speech_s", "searched_s")
-"""The fields of a ModelCost, in its order. An entry without one of them is measured again."""
+FIGURES = ("final_s", "interim_s", "speech_s", "searched_s", "termed_s")
+"""The measured fields of a ModelCost, in its order. An entry without one of them is measured again."""
 _ENTRIES_MAX = 100
 _BYTES_MAX = 1 << 20
 

@@ -43,14 +43,22 @@ class ModelMeter:
         if weights_sha256 is None:
             return None
         with contextlib.suppress(*DECODING_FAILURES):  # device: cuda on a machine without one
-            return self._costs.find(key_of(weights_sha256, self._conditions))
+            found = self._costs.find(key_of(weights_sha256, self._conditions))
+            return self._in_force(found) if found else None
         return None
 
     def cost(self, model: ResolvedModel, *, again: bool = False) -> ModelCost:
-        """The stored cost, else a measured one. Blocking, seconds.
+        """The stored cost, else a measured one; with glossary terms where they are expected. Blocking,
+        seconds.
 
         again: measure even if a cost is stored. Raises ModelError if the model cannot be used.
         """
+        return self._in_force(self._cost(model, again=again))
+
+    def _in_force(self, cost: ModelCost) -> ModelCost:
+        return cost.with_terms() if self._config.terms_expected else cost
+
+    def _cost(self, model: ResolvedModel, *, again: bool) -> ModelCost:
         with _one_sentence(model):
             key = self._key(model)
             if not again and (known := self._costs.find(key)):

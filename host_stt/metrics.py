@@ -39,7 +39,7 @@ BATCH = histogram(
 )
 BUSY = counter(
     "host_stt_engine_busy_seconds",
-    "Decoding time of all replicas; its rate divided by the number of replicas is the busy share",
+    "Decoding time of all calls; its rate divided by replicas times calls_at_once (/ready) is the busy share",
 )
 WAITING = gauge("host_stt_engine_waiting_windows", "Windows waiting now", "priority")
 LOAD = gauge(

@@ -14,15 +14,16 @@ equal length that begin at random (M/D/1). `interim_s` stands for the call that 
 arrives. From a load of 1 the engine falls behind, and there is no estimate.
 
 The time begins when the engine has the window: the silence that ends an utterance comes before it
-(speech.endpointing.hangover_ms). The estimate ignores other work on the machine, the glossary, second
-decodes, the review, recordings and windows that are longer than the measured one, which all make text later;
-and it ignores that several finals share one call, which makes text earlier, most of all on a GPU.
+(speech.endpointing.hangover_ms). Where channels have glossary terms, `with_terms` gives the cost. The
+estimate ignores other work on the machine, second decodes, the review, recordings and windows that are longer
+than the measured one, which all make text later; and it ignores that several finals share one call, which
+makes text earlier, most of all on a GPU.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 P95_LIMIT_S = 1.0
@@ -42,6 +43,8 @@ class ModelCost:
     interim_s: float
     speech_s: float  # length of the window's audio, all of it speech
     searched_s: float = 0.0  # of a final with the search of unsure finals; 0: there is no such search
+    termed_s: float = 0.0  # of a final with glossary terms; 0: they are not used
+    has_terms: bool = False  # whether the times of finals contain the glossary terms
 
     def __post_init__(self) -> None:
         times = (self.final_s, self.interim_s, self.speech_s, self.unsure_s)
@@ -52,6 +55,17 @@ class ModelCost:
     def unsure_s(self) -> float:
         """Of a final whose greedy text is unsure."""
         return max(self.final_s, self.searched_s)
+
+    def with_terms(self) -> ModelCost:
+        """The cost where every channel has glossary terms: each final takes longer by the same time.
+
+        The same cost if the engine does not use them.
+        """
+        if not self.termed_s:
+            return self
+        added_s = max(0.0, self.termed_s - self.final_s)
+        searched_s = self.searched_s + added_s if self.searched_s else 0.0
+        return replace(self, final_s=self.final_s + added_s, searched_s=searched_s, has_terms=True)
 
     def p95_s(self, channels: int) -> float | None:
         """Estimated delay of final text at p95 for this number of channels. None: the engine falls behind."""
@@ -68,7 +82,8 @@ class ModelCost:
 
     def sentence(self, channels: int) -> str:
         """The figures as a sentence."""
-        window = f"a window of {self.speech_s:.1f} s takes {self.final_s:.2f} s"
+        terms = " with glossary terms" if self.has_terms else ""
+        window = f"a window of {self.speech_s:.1f} s{terms} takes {self.final_s:.2f} s"
         p95_s = self.p95_s(channels)
         if p95_s is None:
             return f"{window}; text of {_channels(channels)} would fall behind (estimate)"

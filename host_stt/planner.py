@@ -177,7 +177,7 @@ class Planner:
     def take(self, now_s: float, *, is_for_finals: bool = False) -> Batch | None:
         """The batch that a free worker should decode now; None if no window is due.
 
-        is_for_finals: for a worker that only decodes finals (a second CUDA stream).
+        is_for_finals: for a worker that only decodes finals.
         """
         if is_for_finals:
             return self._oldest_batch(self._finals)

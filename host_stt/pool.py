@@ -55,8 +55,9 @@ class PoolStatistics:
 class Pool:
     """Decodes windows on the given engines, with `workers` threads for each.
 
-    workers: 1, or 2 if an engine accepts two calls at once (CUDA streams); the second one only decodes
-    finals. on_fatal: called with a sentence when an engine can no longer work in this process.
+    workers: 1, or 2 if an engine accepts two calls at once; the second one only decodes finals, so that no
+    final waits for other windows. on_fatal: called with a sentence when an engine can no longer work in this
+    process.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from host_stt.contract import Priority, Window, WindowError
 from host_stt.download import OnProgress
 from host_stt.engines.base import Engine
 from host_stt.engines.configured import load_whisper
-from host_stt.engines.loading import devices_of, resolve_device, workers_of
+from host_stt.engines.loading import CALLS_AT_ONCE, devices_of, resolve_device
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.errors import ModelError
 from host_stt.files.voice import WindowDetector
@@ -182,7 +182,7 @@ class EngineService:
             self._pool = Pool(
                 engines,
                 planner,
-                workers=workers_of(Device(facts.device)),
+                workers=facts.calls_at_once,
                 observer=self.metrics,
                 on_fatal=self._on_fatal,
             )
@@ -264,6 +264,7 @@ def _facts(model: ResolvedModel, engines: list[Engine], channels_expected: int) 
         languages=engine.languages,
         can_translate=engine.can_translate,
         replicas=len(engines),
+        calls_at_once=CALLS_AT_ONCE if isinstance(engine, WhisperEngine) else 1,
     )
 
 

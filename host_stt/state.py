@@ -37,6 +37,7 @@ class ModelFacts:
     languages: tuple[str, ...] = ()
     can_translate: bool = False  # into English
     replicas: int = 1  # loaded copies of the model, one per GPU
+    calls_at_once: int = 1  # of each replica; the second one is for finals
     available: tuple[AvailableModel, ...] = ()  # every model on this machine, this one among them
     channels_expected: int = 1  # that the estimates of `available` are for
 
@@ -71,6 +72,7 @@ class Snapshot:
                 "languages": list(self.model.languages),
                 "can_translate": self.model.can_translate,
                 "replicas": self.model.replicas,
+                "calls_at_once": self.model.calls_at_once,
                 "channels_expected": self.model.channels_expected,
                 "models": [one.body(self.model.channels_expected) for one in self.model.available],
             }

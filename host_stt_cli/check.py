@@ -8,7 +8,6 @@ from __future__ import annotations
 import click
 
 from host_stt_cli.certificate import server_context
-from host_stt_cli.config import GLOSSARY_NAME, find_file
 from host_stt_cli.errors import StartError
 from host_stt_cli.options import ConfigOptions, config_options
 from webrtc_host.glossary.mistakes import GlossaryError
@@ -25,9 +24,8 @@ def check(options: ConfigOptions) -> None:
     config.refuse_open("engine")
     if config.tls.mode == "files" and config.tls.cert and config.tls.key:
         server_context(config.tls.cert.expanduser(), config.tls.key.expanduser())
-    glossary = config.data.dir.expanduser() / GLOSSARY_NAME
     try:
-        read_file(glossary if glossary.exists() else find_file(None, GLOSSARY_NAME))
+        read_file(config.glossary_file)
     except GlossaryError as error:
         raise StartError(f"the glossary cannot be used: {error}") from error
     scheme = "http" if config.tls.mode == "off" else "https"

@@ -20,6 +20,7 @@ from pydantic import Field, SecretStr, ValidationError
 from host_stt.config import EngineConfig
 from host_stt_cli.addresses import beyond_loopback, refuse_exposed, refuse_open, url
 from host_stt_cli.errors import StartError
+from host_stt_cli.glossary_file import GLOSSARY_NAME, glossary_file, has_terms
 from host_stt_cli.schema import holds_text, suggestion
 from host_stt_cli.yaml_source import KeyPath, Mistake, Source, dotted, read_value, read_yaml
 from host_stt_common.plain import plain_mistake
@@ -53,7 +54,6 @@ DERIVED = {
 }
 """Fields that the engine gets from another section; they are not keys of the file."""
 FILE_NAME = "host-stt.yaml"
-GLOSSARY_NAME = "glossary.yaml"
 
 
 class LogConfig(Settings):
@@ -154,8 +154,14 @@ class Config(Settings):
             glossary_file=find_file(None, GLOSSARY_NAME),
         )
 
+    @property
+    def glossary_file(self) -> Path:
+        """The file that the server uses, or will copy at its first start."""
+        return glossary_file(self.data.dir, find_file(None, GLOSSARY_NAME))
+
     def engine_in_force(self, pair_secret: str | None = None) -> EngineConfig:
-        """The engine's settings with values from other sections: the tokens, and a folder in the data folder.
+        """The engine's settings with values from other sections: the tokens, a folder in the data folder, and
+        whether there are glossary terms.
 
         pair_secret: a token for requests between the two servers, if `serve` made one.
         """
@@ -168,6 +174,8 @@ class Config(Settings):
         )
         if self.engine.models_dir == EngineConfig().models_dir:  # the default means "inside data.dir"
             derived["models_dir"] = self.data.dir / "models"
+        if self.engine.terms_expected is None:
+            derived["terms_expected"] = has_terms(self.glossary_file)
         return self.engine.model_copy(update=derived)
 
 

@@ -30,6 +30,8 @@ from host_stt.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
+CALLS_AT_ONCE = 2
+"""Calls that a loaded model accepts at the same time; one of them is kept for finals."""
 _TOKENS_OF_STOCK_WHISPER = 50_000
 
 
@@ -78,10 +80,9 @@ def load(
         device=device.value,
         device_index=device_index,
         compute_type=compute_type,
-        intra_threads=resolve_threads(cpu_threads),
-        # On CUDA: a second stream for finals with the same weights. On a CPU a second worker only shares the
-        # cores: 1.09 times the speed, while a batch gives 2.5 times.
-        inter_threads=workers_of(device),
+        intra_threads=threads_of_call(resolve_threads(cpu_threads)),
+        # A second worker for finals, with the same weights: on CUDA a stream, on a CPU its own threads.
+        inter_threads=CALLS_AT_ONCE,
     )
     hf_tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     by_language = _tokenizers(hf_tokenizer, whisper.is_multilingual)
@@ -100,11 +101,6 @@ def load(
         and not has_small_vocabulary
         and not has_shallow_decoder(folder / "model.bin"),
     )
-
-
-def workers_of(device: Device) -> int:
-    """How many calls an engine on this device accepts at the same time."""
-    return 2 if device is Device.CUDA else 1
 
 
 def devices_of(device: Device, gpus: Sequence[int]) -> tuple[int, ...]:
@@ -138,6 +134,16 @@ def resolve_threads(cpu_threads: int) -> int:
         return cpu_threads
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if cores <= 3 else min(8, cores - 1)
+
+
+def threads_of_call(threads: int) -> int:
+    """How many of the threads each of the calls at the same time gets.
+
+    Few threads are better than many: a decoder step has many small operations, and after each one the threads
+    wait for each other. On two virtual cores, base with two threads takes three times as long to decode a
+    text as with one (docs/explanation/capacity.md).
+    """
+    return max(1, threads // CALLS_AT_ONCE)
 
 
 def _tokenizers(hf_tokenizer: tokenizers.Tokenizer, is_multilingual: bool) -> dict[str, Tokenizer]:

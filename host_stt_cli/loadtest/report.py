@@ -126,13 +126,13 @@ def _engine(engine: Samples, media: Samples, facts: Facts, seconds: float) -> di
     if not engine:
         return figures
     busy_s = engine.get("host_stt_engine_busy_seconds_total", 0.0)
-    replicas = int(facts.ready.get("replicas", 1))
+    calls = int(facts.ready.get("replicas", 1)) * int(facts.ready.get("calls_at_once", 1))
     spoken_s = sum(one.end_ms - one.start_ms for one in facts.spoken) / 1000
     name = "host_stt_engine_queue_wait_seconds"
     return figures | {
         "finals_refused": int(_sum(engine, "host_stt_engine_windows_total", "outcome=overloaded", "final")),
         "windows_shed": int(_sum(engine, "host_stt_engine_shed_windows")),
-        "engine_busy": round(busy_s / replicas / max(seconds, 1e-9), 3),
+        "engine_busy": round(busy_s / calls / max(seconds, 1e-9), 3),
         "rtf": round(busy_s / spoken_s, 4) if spoken_s else None,  # decoding seconds per second of speech
         "final_wait_ms": _milliseconds(quantiles(engine, name, priority="final")),
         "interim_wait_ms": _milliseconds(quantiles(engine, name, priority="interim")),

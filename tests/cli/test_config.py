@@ -110,6 +110,25 @@ def test_models_stay_where_the_file_puts_them(write: Path) -> None:
     assert load(write).config.engine_in_force().models_dir == Path("/shared/models")
 
 
+def test_the_choice_of_the_model_counts_terms_where_the_glossary_has_some(
+    write: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    write.write_text(f"data: {{dir: {data}}}\n", encoding="utf-8")
+    assert load(write).config.engine_in_force().terms_expected is False, "the packaged glossary is empty"
+    (data / "glossary.yaml").write_text("version: 1\nterms: [{canonical: Alpha-1}]\n", encoding="utf-8")
+    assert load(write).config.engine_in_force().terms_expected is True
+    write.write_text(f"data: {{dir: {data}}}\nengine: {{terms_expected: false}}\n", encoding="utf-8")
+    assert load(write).config.engine_in_force().terms_expected is False, "the setting goes first"
+
+
+def test_a_glossary_with_a_mistake_does_not_stop_the_engine(write: Path, tmp_path: Path) -> None:
+    (tmp_path / "glossary.yaml").write_text("version: 2\n", encoding="utf-8")
+    write.write_text(f"data: {{dir: {tmp_path}}}\n", encoding="utf-8")
+    assert load(write).config.engine_in_force().terms_expected is False
+
+
 def test_naming_certificate_files_turns_tls_on(write: Path) -> None:
     write.write_text("tls: {cert: a.pem, key: b.pem}\n", encoding="utf-8")
     assert load(write).config.tls.mode == "files"

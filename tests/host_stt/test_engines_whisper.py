@@ -25,6 +25,7 @@ from host_stt.engines.loading import (
     resolve_compute_type,
     resolve_device,
     resolve_threads,
+    threads_of_call,
 )
 from host_stt.engines.options import WhisperOptions
 from host_stt.engines.row_decoder import POSITIONS_MAX, token_cap
@@ -545,6 +546,7 @@ def test_automatic_settings_are_resolved_before_loading() -> None:
     assert resolve_device(Device.CPU) is Device.CPU
     assert resolve_device(Device.AUTO) in (Device.CPU, Device.CUDA)
     assert resolve_threads(3) == 3 and 1 <= resolve_threads(0) <= 8
+    assert [threads_of_call(threads) for threads in (1, 2, 3, 4, 7)] == [1, 1, 1, 2, 3]
 
 
 def test_windows_are_short_for_measured_weights_and_full_for_others() -> None:

@@ -43,7 +43,10 @@ def test_a_measured_cost_is_remembered(config: EngineConfig) -> None:
     cost = meter.cost(STARTER)
     assert cost.speech_s == pytest.approx(6.61, abs=0.01)
     assert cost.searched_s > 0, "a final that is searched again is measured too"
-    assert seen == ["starter"]
+    assert cost.termed_s > 0 and not cost.has_terms
+    with_terms = ModelMeter(config.model_copy(update={"terms_expected": True}), seen.append)
+    assert with_terms.cost(STARTER) == with_terms.remembered(STARTER) == cost.with_terms()
+    assert seen == ["starter"], "one measurement has both"
     later = ModelMeter(config, seen.append)
     assert (later.remembered(STARTER), later.cost(STARTER)) == (cost, cost)
     assert seen == ["starter"]

@@ -34,6 +34,7 @@ ENGINE_KEYS = (
     "device",
     "compute_type",
     "replicas",
+    "calls_at_once",
     "channels_expected",
     "models",
     "queue",
