@@ -10,8 +10,8 @@ The estimate for `channels` channels that each speak half of the time:
 `unsure_s` is a final with the wider search of unsure texts. More than one final in twenty gets it, so it
 counts in full for the p95. `load` is the share of time that the engine needs for the finals of the other
 channels. `wait_s` is the time that 95 of 100 windows wait for those finals at most: a queue of calls of
-equal length that begin at random (M/D/1). `interim_s` stands for the call that is running when the window
-arrives. From a load of 1 the engine falls behind, and there is no estimate.
+equal length that begin at random (M/D/1). `interim_s` stands for an interim that is decoded at the same time
+and shares the cores. From a load of 1 the engine falls behind, and there is no estimate.
 
 The time begins when the engine has the window: the silence that ends an utterance comes before it
 (speech.endpointing.hangover_ms). Where channels have glossary terms, `with_terms` gives the cost. The
