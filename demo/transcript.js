@@ -158,15 +158,26 @@ export class Transcript {
     return lines.map((line) => ({ type: "redacted", line }));
   }
 
-  /** isByTime: place the entry by its start; otherwise it comes last, because live lines stay in order of arrival. */
+  /** isByTime: place the entry by its start among all channels. Otherwise it comes last, because live lines of several
+   *  channels stay in order of arrival, but never behind a later entry of its own channel. */
   #insert(entry, isByTime) {
+    const isAfter = (other) => other.session === entry.session && startMs(other) > startMs(entry);
     let at = this.entries.length;
-    if (isByTime) {
-      const isAfter = (other) => other.session === entry.session && startMs(other) > startMs(entry);
-      while (at > 0 && isAfter(this.entries[at - 1])) at -= 1;
-    }
+    if (isByTime) while (at > 0 && isAfter(this.entries[at - 1])) at -= 1;
+    else at = this.#placeInChannel(entry, isAfter);
     this.entries.splice(at, 0, entry);
     if (this.entries.length > ENTRIES_MAX) this.#segments.delete(this.entries.shift().segment);
+  }
+
+  /** The place before the first entry of its channel that is after it, or the end. */
+  #placeInChannel(entry, isAfter) {
+    let place = this.entries.length;
+    for (let at = place - 1; at >= 0; at -= 1) {
+      if (this.entries[at].channel !== entry.channel) continue;
+      if (!isAfter(this.entries[at])) break;
+      place = at;
+    }
+    return place;
   }
 
   /** Remove the words of a final from the front of its utterance's interim; drop the interim if the words differ. */
@@ -251,7 +262,8 @@ function withoutPrefix(text, prefix) {
   return matched === expected.length ? "" : null;
 }
 
-const startMs = (entry) => (entry.kind === "gap" ? entry.from_ms : entry.start_ms);
+/** Where a line or a gap begins, in milliseconds of its session. */
+export const startMs = (entry) => (entry.kind === "gap" ? entry.from_ms : entry.start_ms);
 
 /** One handler for each of EVENT_TYPES. */
 export const HANDLERS = new Map(

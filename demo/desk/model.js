@@ -7,7 +7,7 @@
  */
 
 import { ORDERLY_ENDS, isNotSaid } from "../events.js";
-import { Transcript } from "../transcript.js";
+import { Transcript, startMs } from "../transcript.js";
 import { LevelHistory } from "./level-history.js";
 
 export const PLACES = 16;
@@ -24,7 +24,7 @@ const TEXT_WITHIN_MS = 20_000; // speech without text by then was noise, or its 
 export const STATES = ["lost", "behind", "no_signal", "disconnected", "talking", "text", "after", "idle", "closed", "unused"];
 
 export class DeskChannel {
-  entries = []; // lines and gaps of the transcript, oldest first
+  entries = []; // lines and gaps of the transcript, in the order of their time
   state = "unused"; // the server's: idle, talking, behind, no_signal, disconnected; or closed (on purpose), unused
   label = "";
   language = "";
@@ -36,7 +36,8 @@ export class DeskChannel {
   unread = 0; // lines since the channel was last looked at
   level = null; // {rmsDb, peakDb, atMs}
   levels = new LevelHistory();
-  waiting = new Map(); // utterance that ended and has no text yet -> when it ended
+  waiting = new Map(); // utterance that ended and has no text yet -> {atMs: when it ended, endMs: on the session's timeline}
+  coveredMs = 0; // until here it is known what became of the audio
   delays = []; // milliseconds from the end of speech to the text, of the newest live lines
   #words = []; // [when, count] of the newest lines
 
@@ -78,7 +79,16 @@ export class DeskChannel {
 
   /** For how long the speech that ended first has waited for its text, in milliseconds; 0: none waits. */
   waitedMs(nowMs) {
-    return this.waiting.size ? Math.max(0, nowMs - Math.min(...this.waiting.values())) : 0;
+    return Math.max(0, ...this.#waits(nowMs));
+  }
+
+  /** Whether the text of speech that ended is still expected. */
+  waitsForText(nowMs) {
+    return this.#waits(nowMs).length > 0;
+  }
+
+  #waits(nowMs) {
+    return [...this.waiting.values()].map(({ atMs }) => nowMs - atMs).filter((ms) => ms < TEXT_WITHIN_MS);
   }
 
   /** The newest level, or null if no audio arrived lately. */
@@ -93,7 +103,9 @@ export class DeskChannel {
   }
 
   _add(entry) {
-    this.entries.push(entry);
+    let at = this.entries.length;
+    while (at > 0 && startMs(this.entries[at - 1]) > startMs(entry)) at -= 1;
+    this.entries.splice(at, 0, entry);
     if (this.entries.length > ENTRIES_MAX) this.entries.shift();
   }
 
@@ -135,7 +147,7 @@ export class DeskModel {
   shownState(channel, nowMs, afterMs) {
     if (channel.lostAtMs && nowMs - channel.lostAtMs < LOST_SHOWN_MS) return "lost";
     if (["behind", "no_signal", "disconnected", "talking", "closed", "unused"].includes(channel.state)) return channel.state;
-    if ([...channel.waiting.values()].some((endedMs) => nowMs - endedMs < TEXT_WITHIN_MS)) return "text";
+    if (channel.waitsForText(nowMs)) return "text";
     return channel.spokeAtMs && nowMs - channel.spokeAtMs < afterMs ? "after" : "idle";
   }
 
@@ -213,8 +225,8 @@ const NOTES = {
   "speech.started": (channel, event, atMs) => (channel.spokeAtMs = atMs),
   "speech.ended": (channel, event, atMs) => {
     channel.spokeAtMs = atMs;
-    for (const [utterance, endedMs] of channel.waiting) if (atMs - endedMs > TEXT_WITHIN_MS) channel.waiting.delete(utterance);
-    channel.waiting.set(event.utterance, atMs);
+    for (const [utterance, one] of channel.waiting) if (atMs - one.atMs > TEXT_WITHIN_MS) channel.waiting.delete(utterance);
+    if (event.end_ms > channel.coveredMs) channel.waiting.set(event.utterance, { atMs, endMs: event.end_ms });
   },
   "segment.final": (channel, event) => {
     channel.waiting.delete(event.utterance);
@@ -226,6 +238,9 @@ const NOTES = {
     channel.lostAtMs = atMs;
   },
   coverage: (channel, event, atMs) => {
+    // A click or a cough has no final: that its audio was read is the only sign that no text follows.
+    channel.coveredMs = Math.max(channel.coveredMs, event.to_ms);
+    for (const [utterance, { endMs }] of channel.waiting) if (endMs <= event.to_ms && endMs > event.from_ms) channel.waiting.delete(utterance);
     // Audio that was expected and did not become text. A channel without a connection is no loss.
     if (!["lost", "shed", "failed"].includes(event.state) || event.reason === "not_fed") return;
     channel.lostAtMs = atMs;

@@ -79,10 +79,18 @@ export function seconds(ms) {
   return t("desk.seconds", { n: (ms / 1000).toFixed(1) });
 }
 
+/** The state's word, with the seconds of a loss. */
+export function stateName(channel, state) {
+  return state === "lost" ? t("desk.state.lost", { seconds: (channel.lostMs / 1000).toFixed(1) }) : t(`desk.state.${state}`);
+}
+
+/** For how long a late text is awaited, or "". nowMs: of the server's clock. */
+export function waitedText(channel, state, nowMs) {
+  const waitedS = state === "text" || state === "behind" ? Math.floor(channel.waitedMs(nowMs) / 1000) : 0;
+  return waitedS >= LATE_S ? t("desk.seconds", { n: waitedS }) : "";
+}
+
 /** The state's word, with the seconds of a loss or of a late text. nowMs: of the server's clock. */
 export function stateWord(channel, state, nowMs) {
-  if (state === "lost") return t("desk.state.lost", { seconds: (channel.lostMs / 1000).toFixed(1) });
-  const waitedS = state === "text" || state === "behind" ? Math.floor(channel.waitedMs(nowMs) / 1000) : 0;
-  const word = t(`desk.state.${state}`);
-  return waitedS >= LATE_S ? `${word} · ${t("desk.seconds", { n: waitedS })}` : word;
+  return [stateName(channel, state), waitedText(channel, state, nowMs)].filter(Boolean).join(" · ");
 }

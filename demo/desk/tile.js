@@ -5,7 +5,7 @@
 
 import { language, t } from "../i18n.js";
 import { LiveText } from "../live-text.js";
-import { Meter, drawIcon, elapsed, setText, stateWord } from "./parts.js";
+import { Meter, drawIcon, elapsed, setText, stateName, waitedText } from "./parts.js";
 import { FOOTER, TileFooter } from "./tile-footer.js";
 import { fitTiles } from "./tile-size.js";
 
@@ -15,8 +15,7 @@ const TEMPLATE = `
   <header>
     <h2><b></b> <span class="name"></span></h2>
     <span class="state"><svg viewBox="0 0 24 24" aria-hidden="true"></svg><em></em></span>
-    <span class="meter" aria-hidden="true"></span>
-    <span class="ago"></span>
+    <span class="figure"><span class="meter" aria-hidden="true"></span><span class="ago"></span></span>
   </header>
   <div class="lines"></div>
   <p class="interim" aria-hidden="true"><span><span class="steady"></span><span class="loose"></span></span></p>${FOOTER}`;
@@ -73,7 +72,7 @@ export class DeskTile extends HTMLElement {
     const state = this.desk.model.shownState(channel, nowMs, this.desk.afterMs);
     if (this.dataset.state !== state) this.dataset.state = state;
     drawIcon(parts.svg, state);
-    setText(parts.em, stateWord(channel, state, nowMs));
+    setText(parts.em, stateName(channel, state));
     this.meter.draw(channel.levelAt(nowMs), nowMs);
     setText(parts[".ago"], this.#ago(nowMs, state));
     this.footer.tick(channel, nowMs);
@@ -83,6 +82,7 @@ export class DeskTile extends HTMLElement {
     const { channel } = this;
     if (state === "no_signal" || state === "disconnected") return elapsed(nowMs - channel.stateAtMs);
     if (state === "talking") return this.meter.kind && t(`desk.level.${this.meter.kind}`);
+    if (state === "text" || state === "behind") return waitedText(channel, state, nowMs);
     if (!channel.spokeAtMs) return "";
     return t("desk.ago", { time: elapsed(nowMs - channel.spokeAtMs) });
   }
