@@ -1,4 +1,4 @@
-"""Tiles and rows of the desk: whole names, figures that keep their place, and lines in the order of their time."""
+"""Tiles and rows of the desk: whole names, figures in their place, lines in the order of their time."""
 
 from __future__ import annotations
 
