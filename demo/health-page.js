@@ -5,7 +5,7 @@
  */
 
 import { address, rememberToken, token } from "./api.js";
-import { language, t } from "./i18n.js";
+import { has, language, t } from "./i18n.js";
 import { ModelList } from "./model-list.js";
 import { beginLanguage } from "./page.js";
 import { WORDS, coverageBar, make, plot, shown, table } from "./plots.js";
@@ -111,23 +111,34 @@ function redraw(id, draw) {
   draw(place);
 }
 
-/** Sentences about problems, the worst first: [class, text]. */
+/** Sentences about problems, the worst first: [class, text, the server's own sentence]. */
 function notes(samples) {
   const found = [];
   if (samples.host_stt_engine_is_connected === 0) {
     found.push(["bad", t("health.noEngine")]);
   } else if (ready.status !== 200) {
-    found.push(["bad", t("health.notReady", { reason: ready.reason || t("health.noReason") })]);
+    const key = `health.reason.${ready.error?.code}`;
+    const reason = has(key) ? t(key) : ready.reason ? "" : t("health.noReason");
+    found.push(["bad", t("health.notReady", { reason }), has(key) ? "" : ready.reason]);
   }
-  for (const [part, text] of Object.entries(ready.troubles ?? {})) found.push(["bad", `${part}: ${text}`]);
+  for (const [part, text] of Object.entries(ready.troubles ?? {})) {
+    const key = `health.trouble.${part}`;
+    found.push(["bad", `${has(key) ? t(key) : part} ${t("banner.reason")}`, text]);
+  }
   if (!samples.host_stt_registry_channels_fed) found.push(["", t("health.noAudioNow")]);
   return found;
+}
+
+/** detail: a sentence of the server, in English. */
+function drawNote(place, kind, text, detail = "") {
+  const row = make("p", text, place, kind);
+  if (detail) row.append(" "), (make("span", detail, row).lang = "en");
 }
 
 function draw() {
   const { samples } = measurements.at(-1);
   const { times, counts } = figures();
-  redraw("notes", (place) => notes(samples).forEach(([kind, text]) => make("p", text, place, kind)));
+  redraw("notes", (place) => notes(samples).forEach((note) => drawNote(place, ...note)));
   redraw("times", (place) => table(place, ["", t("health.count"), "p50", "p95"], times));
   redraw("now", (place) => table(place, ["", ""], counts));
   const seconds = Object.entries(COVERAGE).map(([state, name]) => [state, (samples[name] ?? 0) / 1000]);

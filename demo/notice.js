@@ -179,7 +179,8 @@ async function readiness() {
     isStarter: body.engine?.is_starter === true,
     state: body.engine?.state ?? "",
     progress: body.engine?.progress ?? null,
-    reason: body.reason ?? "",
+    // What the head of the banner says in the language of the page is not said again in English.
+    reason: body.status === "degraded" && body.error?.code === "engine_unreachable" ? "" : (body.reason ?? ""),
     modelReason: body.engine?.model_reason ?? "",
     worstWaitMs: body.engine?.queue?.worst_ms ?? null, // of the last minute
     gpuLoads: body.engine?.gpu_loads ?? [], // percent

@@ -82,6 +82,8 @@ export class LineRow {
   }
 }
 
+const SAID = "too_slow"; // the sentence about dropped audio says it already
+
 /** Audio without text. */
 export class GapRow {
   constructor(gap) {
@@ -96,7 +98,7 @@ export class GapRow {
     range.className = "range";
     range.textContent = ` (${timecode(gap.from_ms)}–${timecode(gap.to_ms)})`;
     text.append(t(`text.gap.${kind}`, { seconds }), range);
-    if (gap.reason && kind === gap.state) text.append(` · ${reasonWords(gap.reason)}`);
+    if (gap.reason && kind === gap.state && gap.reason !== SAID) text.append(` · ${reasonWords(gap.reason)}`);
     this.node.append(text);
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { button, element } from "../alerts/parts.js";
-import { language, t } from "../i18n.js";
+import { has, language, t } from "../i18n.js";
 import { toClipboard } from "../page.js";
 
 const SOUND_DB = -60; // quieter audio is the noise of a line on which no person speaks
@@ -23,7 +23,7 @@ export class ClientCard {
   constructor(client) {
     this.#client = client;
     const { id, name, address, key, example, needs_https: needsHttps } = client;
-    const heading = element("h2", { text: name, lang: "en" });
+    const heading = this.#text("h2", `connect.name.${id}`, "", name);
     heading.id = `client-${id}`;
     const shown = element("pre", { text: example, lang: "en" });
     shown.tabIndex = 0; // a long line scrolls, so the keyboard must reach it
@@ -35,14 +35,21 @@ export class ClientCard {
     if (needsHttps && location.protocol !== "https:") this.element.append(this.#text("p", "connect.needsHttps", "note"));
     this.element.append(element("div", { className: "example" }, shown, this.#copy("connect.copyExample", example)));
     this.element.setAttribute("aria-labelledby", heading.id);
-    this.#texts.push(() => shown.setAttribute("aria-label", t("connect.example", { name })));
+    this.#texts.push(() => shown.setAttribute("aria-label", t("connect.example", { name: this.#name })));
     this.draw();
   }
 
-  #text(tag, key, className = "") {
+  /** otherwise: the text where the page has none for this key. */
+  #text(tag, key, className = "", otherwise = key) {
     const made = element(tag, { className });
-    this.#texts.push(() => (made.textContent = t(key)));
+    this.#texts.push(() => (made.textContent = has(key) ? t(key) : otherwise));
     return made;
+  }
+
+  /** The name of the client in the language of the page. A client that is new on the server has its English name. */
+  get #name() {
+    const key = `connect.name.${this.#client.id}`;
+    return has(key) ? t(key) : this.#client.name;
   }
 
   #copy(key, text) {
@@ -54,7 +61,7 @@ export class ClientCard {
     });
     const name = () => {
       made.textContent = t("tools.copy");
-      made.setAttribute("aria-label", `${t("tools.copy")}: ${t(key, { name: this.#client.name })}`);
+      made.setAttribute("aria-label", `${t("tools.copy")}: ${t(key, { name: this.#name })}`);
     };
     this.#texts.push(name);
     return made;
@@ -87,7 +94,7 @@ export class ClientCard {
 
   /** The client and its light, for screen readers. */
   get status() {
-    return `${this.#client.name}: ${this.#lightText()}`;
+    return `${this.#name}: ${this.#lightText()}`;
   }
 
   #lightText() {

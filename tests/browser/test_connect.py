@@ -30,11 +30,13 @@ async def test_the_settings_are_copied_and_the_light_shows_a_client(browser: Bro
         vosk = page.locator(".client", has=page.locator("#client-vosk"))
         await expect(vosk.locator("code")).to_have_text(desk.url.replace("http", "ws") + "/vosk?token=TOKEN")
         await expect(vosk.locator(".light")).to_have_text("기다리는 중")
+        await expect(vosk.locator("h2")).to_have_text("Vosk 서버")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
         await expect_clean(page)
 
         await page.set_viewport_size({"width": 1366, "height": 768})
         await page.locator("#language").press("Enter")
+        await expect(vosk.locator("h2")).to_have_text("Vosk server")
         copy = vosk.get_by_role("button", name="Copy: example for Vosk server")
         await copy.press("Enter")
         await expect(vosk.locator(".example button")).to_have_text("Copied")

@@ -110,3 +110,11 @@ async def test_a_phone_has_room_for_the_text_of_a_channel(open_page: OpenPage, s
     box = await page.locator("#focus-log").bounding_box()
     assert box is not None
     assert box["height"] >= PHONE["height"] / 4
+
+
+async def test_a_gap_says_its_reason_once_and_in_words(open_page: OpenPage, stub: StubServer) -> None:
+    page = await a_wall(open_page)
+    opened(stub, "C01")
+    stub.say("coverage", channel="C01", from_ms=0, to_ms=1200, state="shed", reason="too_slow")
+    gap = page.locator("#tile-C01 .gap p")
+    await expect(gap).to_have_text("1.2 s skipped, the server was too slow", use_inner_text=True)

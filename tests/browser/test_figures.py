@@ -175,7 +175,12 @@ async def test_the_health_page_says_plainly_what_is_wrong(health: Page, live_ser
     await health.goto(f"{live_server.url}/health-page")
     notes = health.locator("#notes")
     await expect(notes).to_contain_text("The speech engine does not respond", timeout=FIGURES_MS)
-    await expect(notes).to_contain_text("record: the disk is full")
+    record = notes.locator("p", has_text="the disk is full")
+    await expect(record).to_have_text("The record of events and text has a problem. Why: the disk is full")
+    await health.click("#language")
+    await expect(record).to_contain_text("이벤트와 글의 기록에 문제가 있습니다. 이유:")
+    await expect(record.locator("span")).to_have_attribute("lang", "en")
+    await health.click("#language")
     await expect_clean(health)
     await health.route("**/metrics", lambda route: route.abort())
     await expect(health.locator("#state")).to_have_text(

@@ -133,6 +133,13 @@ Index(
     "ix_segments_newest",
     *(func.length(segments.c.id), segments.c.id, segments.c.start_ms, segments.c.end_ms),
 )
+# The finals with radios, in the same order: a search for a radio that no line has reads this index alone.
+Index(
+    "ix_segments_radios",
+    *(func.length(segments.c.id), segments.c.id, segments.c.talkers),
+    sqlite_where=segments.c.talkers.is_not(None),
+    postgresql_where=segments.c.talkers.is_not(None),
+)
 
 marks = Table(
     "marks",  # the present marks of finals

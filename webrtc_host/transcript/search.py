@@ -174,7 +174,8 @@ _WORDLESS_FROM = (
     "ORDER BY length(segments.id) DESC, segments.id DESC LIMIT :limit) ORDER BY number DESC"
 )
 """A search without words, in both databases. The inner query reads the newest finals in the order of the
-index `ix_segments_newest` until enough of them pass the filters; for a length it needs only this index.
+index `ix_segments_newest` until enough of them pass the filters; for a length it needs only this index, and
+for a radio only `ix_segments_radios`.
 """
 _COLUMNS = (
     "segments.id AS segment, segments.session, sessions.name AS session_name, sessions.t0_wall_ms, "
@@ -254,6 +255,7 @@ def _find(
         values["term"] = f"%{_like(query.term)}%"
     if query.talker is not None:
         patterns = names_patterns(query.talker)
+        filters.append("segments.talkers IS NOT NULL")  # the condition of the index `ix_segments_radios`
         filters += [f"segments.talkers LIKE :talker{at}" for at in range(len(patterns))] or ["1 = 0"]
         values |= {f"talker{at}": pattern for at, pattern in enumerate(patterns)}
     wheres = "".join(f" AND {condition}" for condition in filters)

@@ -102,19 +102,37 @@ async def test_a_search_for_long_lines_reads_an_index_alone_the_newest_lines_fir
     since = T0_WALL_MS + 24_007
     assert await searched.found("", length_min_ms=3_000, from_wall_ms=since) == ["long 9", "long 8"]
 
+    steps = await steps_of(record, TextSearch("", length_min_ms=3_000))
+    is_postgresql = "cost=" in steps  # it takes another way through so few lines
+    assert ("ix_segments_newest" if is_postgresql else "COVERING INDEX ix_segments_newest") in steps, steps
+
+
+async def test_a_search_for_a_radio_reads_an_index_of_the_lines_with_radios_alone(searched: Searched) -> None:
+    record, log = searched.record, searched.record.logs["s_1"]
+    for number in range(10):
+        talkers = [{"id": number, "start_ms": 20_000}] if number % 2 else []
+        record.final(log, f"call {number}", 20_000 + number, talkers=talkers)
+    assert await searched.found("", talker="7") == ["call 7"]
+    assert await searched.found("", talker="8") == []
+    steps = await steps_of(record, TextSearch("", talker="medic 77"))
+    is_postgresql = "cost=" in steps
+    assert ("ix_segments_radios" if is_postgresql else "COVERING INDEX ix_segments_radios") in steps, steps
+
+
+async def steps_of(record: Record, query: TextSearch) -> str:
+    """How the database would do the search."""
+
     def plan(connection: Connection) -> str:
         asked = []
         event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
-        search._find(connection, query=TextSearch("", length_min_ms=3_000), wanted=())
+        search._find(connection, query=query, wanted=())
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # it reads a small table as a whole
         explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
         rows = connection.exec_driver_sql(explain + asked[0][0], asked[0][1])
         return "\n".join(str(row) for row in rows)
 
-    steps = await record.store.write(plan)
-    is_postgresql = "cost=" in steps  # it takes another way through so few lines
-    assert ("ix_segments_newest" if is_postgresql else "COVERING INDEX ix_segments_newest") in steps, steps
+    return str(await record.store.write(plan))
 
 
 async def test_lines_by_their_length_and_by_the_radio_that_was_heard(searched: Searched) -> None:

@@ -47,6 +47,17 @@ def test_every_client_of_the_reference_has_settings() -> None:
     assert [row for row in rows[2:] if not words_of(row) & known] == []
 
 
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.id)
+def test_the_page_has_each_name_in_both_languages(one: ClientSettings) -> None:
+    key = f'"connect.name.{one.id}": '
+    for language in ("en", "ko"):
+        texts = (ROOT / f"demo/connect/strings-{language}.js").read_text(encoding="utf-8")
+        lines = [line for line in texts.splitlines() if key in line]
+        assert len(lines) == 1
+        if language == "en":
+            assert lines[0].strip() == f'{key}"{one.name}",'
+
+
 def test_a_plugin_has_a_line_for_each_protocol_that_is_on() -> None:
     off = {"enabled": False}
     doors = DoorsConfig.model_validate({"assemblyai": off, "openai_realtime": off})
