@@ -74,10 +74,13 @@ export async function request(method, path, body, { headers: more = {}, ...optio
   return result;
 }
 
+/** Codes of the server that have texts of their own; the others are explained by their status. */
+const OWN_TEXTS = new Set(["link_ended", "role_too_low"]);
+
 function errorOf(response, result) {
   const wait = Number.parseFloat(response.headers.get("Retry-After") ?? "");
-  const isEndedLink = result?.error?.code === "link_ended";
-  return new ServerError(isEndedLink ? "link_ended" : codeOf(response.status), {
+  const code = result?.error?.code;
+  return new ServerError(OWN_TEXTS.has(code) ? code : codeOf(response.status), {
     status: response.status,
     detail: result?.error?.message ?? `HTTP ${response.status}`,
     retryAfterS: Number.isFinite(wait) ? wait : null,

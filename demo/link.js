@@ -16,7 +16,7 @@ const PROBE_MS = 3000; // enough for a slow path and its TLS handshake
 const PROBE_AGAIN_MS = [250, 500, 1000]; // between probes; the last value repeats
 const OFFER_AGAIN_S = 1; // after an offer that failed
 const LAST_EVENTS_MS = 8000; // for the last events to arrive after the server named final_seq
-const PERMANENT = new Set(["bad_token", "forbidden", "noWebRtc"]); // errors that another attempt cannot change
+const PERMANENT = new Set(["bad_token", "forbidden", "role_too_low", "noWebRtc"]); // errors that another attempt cannot change
 const BLOCKED = new Set(["iceFailed", "noWebRtc"]); // HTTP works, WebRTC does not
 
 export class Link extends EventTarget {

@@ -216,6 +216,8 @@ export default {
   "error.unreachable.way": "Check that the server is running (in the window where it was started), and that this machine is connected to the network.",
   "error.bad_token.title": "The token is missing or wrong.",
   "error.bad_token.way": "Ask the operator of the server for the token and press Start again.",
+  "error.role_too_low.title": "Your token does not allow this.",
+  "error.role_too_low.way": "It needs a higher role. Ask the administrator for a token with it.",
   "error.forbidden.title": "The server does not allow this page.",
   "error.forbidden.way": "The address of this page is not in the server's list of allowed origins (media.allowed_origins). The operator can add it.",
   "error.busy.title": "The server has no free channel now.",

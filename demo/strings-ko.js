@@ -216,6 +216,8 @@ export default {
   "error.unreachable.way": "서버를 시작한 창에서 서버가 실행 중인지, 이 컴퓨터가 네트워크에 연결되어 있는지 확인하세요.",
   "error.bad_token.title": "토큰이 없거나 틀립니다.",
   "error.bad_token.way": "서버 운영자에게 토큰을 물어보고 다시 시작을 누르세요.",
+  "error.role_too_low.title": "이 토큰으로는 할 수 없습니다.",
+  "error.role_too_low.way": "더 높은 역할이 필요합니다. 관리자에게 그 역할의 토큰을 요청하세요.",
   "error.forbidden.title": "서버가 이 페이지를 허용하지 않습니다.",
   "error.forbidden.way": "허용된 출처 목록에 이 주소가 없습니다. 운영자가 추가할 수 있습니다.",
   "error.busy.title": "지금은 빈 채널이 없습니다.",

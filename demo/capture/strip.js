@@ -11,7 +11,7 @@ import { ResumeToken } from "../resume-token.js";
 import { Transcript } from "../transcript.js";
 
 const AGAIN_MS = 3000; // after an attempt that failed before there was a connection
-const PERMANENT = new Set(["bad_token", "forbidden", "noWebRtc"]);
+const PERMANENT = new Set(["bad_token", "forbidden", "role_too_low", "noWebRtc"]);
 
 export class Strip extends EventTarget {
   state = "off";

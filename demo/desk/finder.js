@@ -50,14 +50,17 @@ export class Finder {
   }
 
   async #load() {
+    const query = this.#query;
     try {
-      const path = address("api/search", { ...this.#query, before: this.#before, limit: 50 });
+      const path = address("api/search", { ...query, before: this.#before, limit: 50 });
       const { hits, summaries = [], next_before } = await request("GET", path);
+      if (this.#query !== query) return; // another search was begun meanwhile
       this.#before = next_before;
       this.hits.append(...summaries.map((hit) => this.#summaryRow(hit)), ...hits.map((hit) => this.#row(hit)));
       this.found.textContent = this.#countText();
       this.earlier.hidden = next_before === null;
     } catch (error) {
+      if (this.#query !== query) return;
       if (error.status === 501) this.found.textContent = t("desk.search.noMeaning");
       else this.onError(error);
     }

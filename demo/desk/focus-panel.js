@@ -39,6 +39,7 @@ export class FocusPanel {
     const channel = this.#channel;
     channel.unread = 0;
     setText($("focus-name"), channel.name ? `${channel.id} ${channel.name}` : channel.id);
+    $("focus-name").title = channel.name;
     drawInterim($("focus-interim"), this.desk.model.transcript.interim(channel.id));
   }
 

@@ -6,6 +6,7 @@
 import { t } from "../i18n.js";
 import { $ } from "../page.js";
 import { timecode } from "../timecode.js";
+import { HeardWord } from "./heard-word.js";
 import { setText } from "./parts.js";
 import { Player } from "./player.js";
 import { LEAD_S } from "./silences.js";
@@ -26,6 +27,7 @@ export class Listening extends EventTarget {
     $("skips").addEventListener("change", (event) => (this.#player.skipsSilence = event.target.checked));
     $("speed").addEventListener("change", (event) => (this.#player.speed = Number(event.target.value)));
     for (const box of boxes) box.addEventListener("click", (event) => this.#onClick(event));
+    new HeardWord({ listening: this, root: $("views"), shown: $("playing-text") });
   }
 
   get line() {

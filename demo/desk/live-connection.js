@@ -12,7 +12,7 @@ const CONNECT_MS = 12_000; // ICE on a good path takes 0.1 s
 const RESPONSE_MS = 10_000;
 const AGAIN_MS = [500, 1000, 2000, 5000]; // between attempts; the last value repeats
 const DISCONNECTED_MS = 5000; // after a short gap, ICE connects again by itself
-const PERMANENT = new Set(["bad_token", "forbidden", "noWebRtc"]);
+const PERMANENT = new Set(["bad_token", "forbidden", "role_too_low", "noWebRtc"]);
 
 export class LiveConnection extends EventTarget {
   state = "off";

@@ -6,7 +6,7 @@ import { Meter, drawIcon, setText, stateWord } from "./parts.js";
 const TEMPLATE = `
   <button type="button">
     <svg viewBox="0 0 24 24" aria-hidden="true"></svg>
-    <b></b><span class="name"></span><em class="hidden"></em>
+    <b></b><span class="name" dir="auto"></span><em class="hidden"></em>
     <span class="last"></span>
     <span class="meter" aria-hidden="true"></span>
     <span class="unread"></span>
@@ -40,6 +40,7 @@ export class DeskRow extends HTMLElement {
     const isFocused = this.desk.focused === this.channelId;
     this.button.setAttribute("aria-current", String(isFocused));
     setText(this.querySelector(".name"), channel.name);
+    this.querySelector(".name").title = channel.name;
     const interim = this.desk.model.transcript.interim(this.channelId);
     const last = this.querySelector(".last");
     setText(last, interim?.text || channel.lastSaid?.text || "");

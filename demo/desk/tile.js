@@ -13,7 +13,7 @@ const ROWS_MAX = 8; // more do not fit, whatever their length
 
 const TEMPLATE = `
   <header>
-    <h2><b></b> <span class="name"></span></h2>
+    <h2><b></b> <span class="name" dir="auto"></span></h2>
     <span class="state"><svg viewBox="0 0 24 24" aria-hidden="true"></svg><em></em></span>
     <span class="figure"><span class="meter" aria-hidden="true"></span><span class="ago"></span></span>
   </header>
@@ -90,6 +90,7 @@ export class DeskTile extends HTMLElement {
   /** The name and the interim, from the model. The lines are drawn by `text`. */
   draw() {
     setText(this.parts[".name"], this.channel.name);
+    this.parts[".name"].title = this.channel.name; // a very long one is cut
     this.drawInterim();
   }
 

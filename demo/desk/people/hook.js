@@ -1,6 +1,6 @@
 /* Connects what people do with lines to the desk: the chosen line, its bar, the editor, the dialogs and their keys. */
 
-import { request, rememberToken } from "../../api.js";
+import { ServerError, request, rememberToken } from "../../api.js";
 import { isNotSaid } from "../../events.js";
 import { $ } from "../../page.js";
 import { fillHit } from "../finder.js";
@@ -51,7 +51,11 @@ export function beginPeople({ model, focused, view, open, onError }) {
 
   function run(name) {
     const line = chosen.orNewest();
-    if (!line || !mayAs(me.role, BUTTONS[name])) return false;
+    if (!line) return false;
+    if (!mayAs(me.role, BUTTONS[name])) {
+      onError(new ServerError("role_too_low", { detail: `${me.role} < ${BUTTONS[name]}` }));
+      return true;
+    }
     if (line.isRedacted && !WITHOUT_WORDS.includes(name)) return false;
     does[name](line);
     return true;

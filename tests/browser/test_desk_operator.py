@@ -1,0 +1,143 @@
+"""What an operator meets: the word that is heard, quick searches, a role that is too low, very long names."""
+
+from __future__ import annotations
+
+import io
+import json
+import wave
+from typing import Any
+
+import pytest
+from playwright.async_api import Route, expect
+
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.stub import StubServer
+from tests.browser.test_desk import WALL, a_wall, opened
+from tests.support.polling import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+HEARD = "[...(CSS.highlights.get('heard') ?? [])].map((range) => range.toString())"
+
+
+def silence_wav(seconds: int) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(bytes(16_000 * seconds))
+    return file.getvalue()
+
+
+async def test_the_word_that_is_heard_is_marked_in_the_line_and_in_the_player(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await a_wall(open_page)
+
+    async def audio(route: Route) -> None:
+        await route.fulfill(body=silence_wav(8), content_type="audio/wav")
+
+    await page.route("**/api/segments/*/audio*", audio)
+    opened(stub, "C01")
+    times = (("alpha", 1000), ("one", 2500), ("proceed", 60_000))
+    words = [{"text": text, "start_ms": ms, "end_ms": ms + 300, "p": 0.9} for text, ms in times]
+    stub.final("alpha one, proceed", 1000, 3000, words=words)
+    await page.keyboard.press("1")
+    await page.locator("#focus-log .segment").click()
+    await until(lambda: page.evaluate(f"{HEARD}.join() === 'alpha,alpha'"), 30)
+    await until(lambda: page.evaluate(f"{HEARD}.join() === 'one,one'"), 30)
+    await page.locator("#close-player").click()
+    await until(lambda: page.evaluate(f"{HEARD}.length === 0"), 30)
+
+
+def hit(text: str) -> dict[str, Any]:
+    moment = {"start_ms": 0, "end_ms": 900, "start_wall": "2026-11-21T06:10:01.234Z"}
+    return {
+        "segment": f"g_{text}",
+        "session": "s_stub",
+        "channel": "C01",
+        "text": text,
+        "parts": [{"text": text, "hit": True}],
+        **moment,
+    }
+
+
+async def test_an_answer_that_comes_late_does_not_mix_into_a_newer_search(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page("/desk")
+    waiting: list[Route] = []
+
+    async def answer(route: Route) -> None:
+        if "q=slow" in route.request.url:
+            waiting.append(route)
+        else:
+            await route.fulfill(body=json.dumps({"hits": [hit("fast")], "next_before": None}))
+
+    await page.route("**/api/search?*", answer)
+    await page.keyboard.press("/")
+    await page.locator("#query").fill("slow")
+    await page.keyboard.press("Enter")
+    await until(lambda: len(waiting) == 1, 30)
+    await page.locator("#query").fill("fast")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#hits .segment")).to_have_text(["fast"])
+    async with page.expect_response("**/api/search?q=slow*") as late:
+        await waiting[0].fulfill(body=json.dumps({"hits": [hit("slow")], "next_before": "g_1"}))
+    await (await late.value).finished()
+    await page.evaluate("new Promise((done) => setTimeout(done))")  # the page has taken the answer
+    await expect(page.locator("#hits .segment")).to_have_text(["fast"])
+    await expect(page.locator("#earlier")).to_be_hidden()
+
+
+async def test_a_role_that_is_too_low_is_said_and_not_taken_for_a_foreign_page(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    async def viewer(route: Route) -> None:
+        await route.fulfill(body=json.dumps({"name": "kim", "role": "viewer"}))
+
+    async def refused(route: Route) -> None:
+        error = {"code": "role_too_low", "message": "this needs the role operator; your token is a viewer"}
+        await route.fulfill(status=403, body=json.dumps({"error": error}))
+
+    page = await open_page("/desk", locale="ko-KR")
+    await page.route("**/api/me", viewer)
+    await page.route("**/acknowledge", refused)
+    await page.reload()
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    opened(stub, "C01")
+    stub.final("alpha one", 0, 900)
+    await page.keyboard.press("1")
+    await page.locator("#focus-log .segment").click()
+    await expect(page.locator("[data-action=edit]")).to_be_hidden()
+    await page.keyboard.press("e")
+    notice = page.locator("#notice")
+    await expect(notice).to_contain_text("더 높은 역할이 필요합니다")
+    await notice.get_by_role("button").click()
+    alert = {"alert": "a_1", "rule": "fire", "level": "critical", "cause": "terms", "matched": "fire"}
+    stub.say("alert.raised", channel="C01", **alert)
+    await page.locator("#alerts .acknowledge").click()
+    await expect(notice).to_contain_text("이 토큰으로는 할 수 없습니다")
+    await expect(notice).to_contain_text("this needs the role operator")
+
+
+@pytest.mark.parametrize("size", [WALL, DESKTOP, PHONE], ids=["wall", "laptop", "phone"])
+async def test_a_name_of_200_characters_with_markup_is_text_and_takes_little_room(
+    open_page: OpenPage, stub: StubServer, size: dict[str, int]
+) -> None:
+    name = f"<img src=x onerror=alert(1)> {'x' * 170}"
+    page = await open_page("/desk", viewport=size)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    opened(stub, "C01", name)
+    opened(stub, "C02", "غرفة العمليات")
+    await page.keyboard.press("1")
+    heading = page.locator("#focus-name")
+    await expect(heading).to_have_text(f"C01 {name}")
+    box = await heading.bounding_box()
+    assert box is not None and box["height"] < 40, "one row; the title has all of it"
+    await expect(heading).to_have_attribute("title", name)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    await page.keyboard.press("o")
+    chip = await page.locator("#merged-channels button", has_text="C01").bounding_box()
+    assert chip is not None and chip["width"] < 340
