@@ -231,7 +231,7 @@ export default {
   "error.lost.title": "The connection was lost and did not come back.",
   "error.lost.way": "The text so far is kept. Check the network and press Start again.",
   "error.gone.title": "There is no such session on this server.",
-  "error.gone.way": "It may have ended before a restart of the server. Open “Watch” without a session to see the current session.",
+  "error.gone.way": "It may have ended before a restart of the server. Open this page without ?session= in its address to see the current session.",
   "error.unknown.title": "This page has an unexpected error.",
   "error.unknown.way": "Reload the page and try again. If the error comes again, please report the detail below.",
 };

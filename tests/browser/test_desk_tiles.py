@@ -118,3 +118,23 @@ async def test_a_gap_says_its_reason_once_and_in_words(open_page: OpenPage, stub
     stub.say("coverage", channel="C01", from_ms=0, to_ms=1200, state="shed", reason="too_slow")
     gap = page.locator("#tile-C01 .gap p")
     await expect(gap).to_have_text("1.2 s skipped, the server was too slow", use_inner_text=True)
+
+
+async def test_the_wall_fits_a_laptop_also_with_the_strip_of_alerts(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page("/desk", viewport=DESKTOP)
+    await page.evaluate("localStorage.setItem('host-stt.has-alert-rules', 'yes')")
+    await page.keyboard.press("w")
+    stub.say(
+        "alert.raised",
+        channel="C01",
+        alert="a_1",
+        rule="fire",
+        level="warning",
+        cause="terms",
+        matched="fire",
+    )
+    await expect(page.locator("#alerts .acknowledge")).to_be_visible()
+    await expect(page.locator("#alerts")).not_to_have_class("alerts over")
+    assert await page.locator("#wall").evaluate("(wall) => wall.scrollHeight <= wall.clientHeight")

@@ -7,6 +7,7 @@ browsers send it to no server.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, Literal
 
 from aiohttp import web
@@ -156,6 +157,11 @@ class SharesApi:
         session = storable(body.session)
         if await self._store.read(lambda c: records.session(c, session)) is None:
             raise RequestError("unknown_session", f"there is no session {session[:40]!r}", 404)
+        for channel in sorted(body.channels or ()):
+            known = partial(records.has_channel, session_id=session, channel=channel)
+            if not await self._store.read(known):
+                message = f"session {session[:40]} has no channel {channel}"
+                raise RequestError("unknown_channel", message, 404)
         times = (body.from_ms, body.to_ms, body.audio)
         return Wish("range", body.name, body.expires_in_s, session, body.channels, *times)
 

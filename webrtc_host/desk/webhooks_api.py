@@ -139,6 +139,7 @@ class WebhooksApi:
     )
     async def add(self, request: web.Request) -> web.Response:
         body = await read_body(request, NewWebhook)
+        self._service.check_address(body.url)
         row, secret = await self._service.add(body.name, body.url, body.events)
         request[DETAIL] = f"{row.id} {body.name}"
         return json_response({**_entry(row), "secret": secret}, 201)
@@ -155,6 +156,8 @@ class WebhooksApi:
     )
     async def change(self, request: web.Request) -> web.Response:
         body = await read_body(request, WebhookChange)
+        if body.url is not None:
+            self._service.check_address(body.url)
         values: dict[str, Any] = body.model_dump(exclude_none=True)
         if body.events is not None:
             values["events"] = json.dumps(body.events)

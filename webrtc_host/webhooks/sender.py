@@ -59,6 +59,10 @@ class Sender:
             finally:
                 self._client = None
 
+    def check(self, url: str) -> None:
+        """Raises AddressRefused when the URL has an address in numbers that is not allowed."""
+        self._addresses.check_literal(url)
+
     async def send(self, url: str, secret: str, delivery: str, event: str, body: bytes) -> Outcome:
         """Never raises, except CancelledError."""
         began_s = time.monotonic()
@@ -72,7 +76,7 @@ class Sender:
             return None, "the server is stopping"
         headers = headers_of(secret, delivery, event, body, int(self._wall_s()))
         try:
-            self._addresses.check_literal(url)
+            self.check(url)
             async with self._client.post(url, data=body, headers=headers, allow_redirects=False) as response:
                 return response.status, _refusal(response.status)
         except TimeoutError:

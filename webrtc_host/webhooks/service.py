@@ -24,6 +24,7 @@ from webrtc_host.transcript.event_codec import encode_json
 from webrtc_host.transcript.event_log import LoggedEvent
 from webrtc_host.transcript.store import Store
 from webrtc_host.transcript.webhooks import Attempt
+from webrtc_host.webhooks.addresses import AddressRefused
 from webrtc_host.webhooks.outbox import HEALTH, TEST, Outbox, delivery_of
 from webrtc_host.webhooks.sender import Outcome, Sender
 from webrtc_host.webhooks.signing import new_secret
@@ -129,6 +130,16 @@ class WebhookService:
         if row is None:
             raise RequestError("unknown_webhook", f"there is no webhook {webhook[:40]!r}", 404)
         return row
+
+    def check_address(self, url: str) -> None:
+        """Refuse at once what every attempt would refuse. A name is resolved, and checked, at each attempt.
+
+        Raises RequestError 422 for an address in numbers that is not public and not listed.
+        """
+        try:
+            self._sender.check(url)
+        except AddressRefused as error:
+            raise RequestError("address_refused", f"url: {error}", 422) from error
 
     async def add(self, name: str, url: str, events: list[str]) -> tuple[Row[Any], str]:
         """Returns the new webhook with its secret. Raises RequestError 409 when there are too many."""

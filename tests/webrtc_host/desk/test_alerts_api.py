@@ -188,6 +188,8 @@ async def test_a_webhook_is_added_tested_changed_and_removed(tmp_path: Path) -> 
         assert renewed["secret"] != made["secret"]
         status, changed = await send(desk, "PATCH", path, {"state": "off", "name": "pager 2"})
         assert (status, changed["state"], changed["name"]) == (200, "off", "pager 2")
+        status, refused = await send(desk, "PATCH", path, {"url": "http://10.0.0.1/"})
+        assert (status, refused["error"]["code"]) == (422, "address_refused")
         assert (await send(desk, "DELETE", path))[1]["is_removed"]
         status, body = await send(desk, "POST", path + "/test")
         assert (status, body["error"]["code"]) == (404, "unknown_webhook")
@@ -198,6 +200,7 @@ async def test_a_webhook_is_added_tested_changed_and_removed(tmp_path: Path) -> 
     [
         ("url", "ftp://x.example", "bad_url"),
         ("url", "https://a:b@x.example", "bad_url"),
+        ("url", "http://192.168.1.1/hook", "address_refused"),
         ("events", ["alert.rang"], "bad_event"),
         ("events", [], "bad_field"),
         ("name", "", "bad_field"),

@@ -153,6 +153,7 @@ async def test_bad_wishes_are_refused_in_words(desk: Desk) -> None:
     wishes: list[tuple[dict[str, Any], int, str]] = [
         ({"session": None}, 422, "range_missing"),
         ({"session": "s_none"}, 404, "unknown_session"),
+        ({"channels": "C01,C09"}, 404, "unknown_channel"),
         ({"to_ms": 100}, 422, "inverted_range"),
         ({"to_ms": 900}, 422, "bad_range"),
         ({"to_ms": 10**9}, 422, "bad_range"),
