@@ -14,7 +14,7 @@ import { drawCounts } from "./counts.js";
 import { Display } from "./display/display.js";
 import { LOAD_EVERY_MS, noteEngineLoad } from "./engine-load.js";
 import { Finder } from "./finder.js";
-import { FocusPanel } from "./focus-panel.js";
+import { FocusPanel, withReading } from "./focus-panel.js";
 import { Keys } from "./keys.js";
 import { Listening } from "./listening.js";
 import { beginLive } from "./live.js";
@@ -81,7 +81,7 @@ const strip = $("strip").begin({ desk, onOpen: (id) => open(id), onLine: (line) 
 const people = beginPeople({ model, focused: () => desk.focused, view: () => view, open: (id) => open(id), onError: (error) => notice.show(error) });
 const past = { desk, replays: listening, view: () => view, open: (id) => open(id), play: (line) => listening.play(line), onError: (error) => notice.show(error) };
 const { timeline, keys: withTimeline } = beginTimeline(past);
-const keys = new Keys({ dialog: $("keys"), rows: $("key-rows"), act: withTimeline(actions()), open });
+const keys = new Keys({ dialog: $("keys"), rows: $("key-rows"), act: withReading(withTimeline(actions()), () => ({ channels: focus.text, log: merged })[view] ?? null), open });
 people.useKeys(keys);
 let view = "";
 let liveState = "connecting";

@@ -6,6 +6,19 @@ import { $ } from "../page.js";
 import { drawWave } from "./level-history.js";
 import { Meter, drawIcon, elapsed, seconds, setText, stateWord } from "./parts.js";
 
+/** The keys of the timeline for earlier, later and now move the text where a text is shown. text(): its LiveText, or null. */
+export function withReading(actions, text) {
+  const page = (act, step) => (event) => {
+    if (act(event) !== false) return true;
+    const box = text()?.box;
+    if (!box || box.contains(document.activeElement)) return false; // the browser scrolls it
+    box.scrollBy({ top: step * box.clientHeight * 0.9 });
+    return true;
+  };
+  const newest = (event) => actions.newest(event) !== false || (text() ? (text().toEnd(), true) : false);
+  return { ...actions, earlier: page(actions.earlier, -1), later: page(actions.later, 1), newest };
+}
+
 export class FocusPanel {
   #meter = new Meter($("focus-meter"));
 

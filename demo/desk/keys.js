@@ -170,8 +170,20 @@ function channelOf(event) {
   return number <= 6 ? `C${number + 10}` : "";
 }
 
+/** Places of marks on the keyboard -> the marks, for keyboards of other scripts. */
+const MARKS = { Slash: "/", Period: ".", BracketLeft: "[", BracketRight: "]", Minus: "-", "Shift+Slash": "?", "Shift+Digit1": "!", "Shift+Equal": "+" };
+
 /** The name of the pressed key. Shift counts with letters only, because other characters differ with it anyway. */
-const pressed = ({ key, shiftKey }) => (shiftKey && /^\p{L}$/u.test(key) ? `Shift+${key.toUpperCase()}` : key);
+function pressed(event) {
+  const key = latinKey(event);
+  return event.shiftKey && /^\p{L}$/u.test(key) ? `Shift+${key.toUpperCase()}` : key;
+}
+
+/** While Hangul is typed, `key` is a Hangul letter or "Process": then the place of the key says which one it is. */
+function latinKey({ key, code, shiftKey }) {
+  if (key !== "Process" && /^[\p{Script=Latin}\P{L}]|^.{2,}/u.test(key)) return key;
+  return /^Key([A-Z])$/.exec(code)?.[1].toLowerCase() ?? MARKS[`${shiftKey ? "Shift+" : ""}${code}`] ?? key;
+}
 
 const matches = (key, name) => key.toLowerCase() === name.toLowerCase();
 

@@ -141,3 +141,52 @@ async def test_a_name_of_200_characters_with_markup_is_text_and_takes_little_roo
     await page.keyboard.press("o")
     chip = await page.locator("#merged-channels button", has_text="C01").bounding_box()
     assert chip is not None and chip["width"] < 340
+
+
+async def test_the_keys_work_while_hangul_is_typed(open_page: OpenPage, stub: StubServer) -> None:
+    """Then the browser reports a Hangul letter, or the input method: the place of the key counts."""
+    page = await a_wall(open_page)
+
+    async def press(key: str, code: str, **more: Any) -> None:
+        event = {"key": key, "code": code, "bubbles": True, "cancelable": True, **more}
+        await page.evaluate(
+            "(event) => document.body.dispatchEvent(new KeyboardEvent('keydown', event))", event
+        )
+
+    await press("ㅐ", "KeyO")
+    await expect(page.locator("#merged")).to_be_visible()
+    await press("Process", "KeyW")
+    await expect(page.locator("#wall")).to_be_visible()
+    await press("Process", "Slash", shiftKey=True)
+    await expect(page.locator("#keys")).to_be_visible()
+    await page.get_by_role("button", name="All text: O").click()
+    await press("ㅠ", "KeyB")
+    await expect(page.get_by_role("button", name="All text: B")).to_be_visible()
+    await page.locator("#keys-close").click()
+    await press("ㅠ", "KeyB")
+    await expect(page.locator("#merged")).to_be_visible()
+
+
+async def test_a_text_is_read_by_pages_with_keys_alone(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page("/desk")
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    for number in range(500):
+        stub.final(f"line {number}", number * 1000, number * 1000 + 900)
+    await page.keyboard.press("1")
+    log, last = page.locator("#focus-log"), page.locator("#focus-log .line").last
+    await expect(last).to_contain_text("line 499")
+    await expect(last).to_be_in_viewport()
+    await page.keyboard.press("PageUp")
+    await page.keyboard.press("PageUp")
+    await expect(last).not_to_be_in_viewport()
+    place = await log.evaluate("(log) => log.scrollTop")
+    for number in range(12):
+        stub.final(f"new {number}", 600_000 + number * 1000, 600_900 + number * 1000)
+    await expect(page.locator("#focus-more")).to_have_text("12 new ↓")
+    assert await log.evaluate("(log) => log.scrollTop") == place
+    await page.keyboard.press("PageDown")
+    assert await log.evaluate("(log) => log.scrollTop") > place
+    await page.keyboard.press("End")
+    await expect(last).to_contain_text("new 11")
+    await expect(last).to_be_in_viewport()
+    await expect(page.locator("#focus-more")).to_be_hidden()
