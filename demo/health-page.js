@@ -6,6 +6,7 @@
 
 import { address, rememberToken, token } from "./api.js";
 import { has, language, t } from "./i18n.js";
+import { ChannelList } from "./health/channel-list.js";
 import { ModelList } from "./model-list.js";
 import { beginLanguage } from "./page.js";
 import { WORDS, coverageBar, make, plot, shown, table } from "./plots.js";
@@ -24,6 +25,7 @@ const COVERAGE = {
 const measurements = []; // {at, samples}; at: of performance.now()
 let ready = null; // the last response of /ready, with its status
 let state = () => t("health.loading"); // the sentence at the top of the page, in the present language
+const channels = new ChannelList(document.getElementById("channels"));
 const models = new ModelList(document.getElementById("models"));
 
 /** A Prometheus text as {"name{labels}": value}. */
@@ -209,6 +211,7 @@ async function tick() {
     let isStale = false;
     try {
       state = await update();
+      await channels.update();
     } catch (error) {
       console.warn("The update failed:", error); // a fault of this page must not look like a silent server
       isStale = true;

@@ -19,6 +19,9 @@ from tests.browser.axe import COLOURS, RULES, expect_clean
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.live import LiveServer
 from tests.cli.loadtest.reports import report
+from tests.support.desk import a_config, running_desk
+from tests.support.events import an_event
+from webrtc_host.seams import EventType
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 FIGURES_MS = 15_000  # until the page has read the server twice, on a busy box
@@ -154,6 +157,31 @@ async def test_the_reference_page_is_axe_clean_with_every_route_open(
         await expect(page.locator("details").first).to_contain_text("가능한 오류")
         await expect(page.locator("details[open]")).to_have_count(opened)
     finally:
+        await context.close()
+
+
+async def test_the_health_page_lists_the_channels_with_their_audio_without_text(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with running_desk(a_config(tmp_path)) as desk:
+        emit = desk.session.log.emit
+        emit(an_event(EventType.CHANNEL_OPENED, "C02", label="Gate", start_ms=0))
+        desk.final("alpha one", channel="C02")
+        lost = {"from_ms": 500, "to_ms": 2500, "state": "lost", "reason": "network"}
+        emit(an_event(EventType.COVERAGE, "C02", **lost))
+        await desk.written()
+        context = await browser.new_context(viewport=PHONE)
+        page = await context.new_page()
+        await page.goto(f"{desk.url}/health-page")
+        cells = page.locator("#channels tbody tr").locator("th, td")
+        await expect(cells).to_have_text(
+            ["C02 Gate", "Ended", "1", "0 ms", "2 s (100 %)", "0", "0"], timeout=FIGURES_MS
+        )
+        await expect(cells.nth(4)).to_have_class("bad")
+        await page.click("#language")
+        await expect(page.locator("#channels thead")).to_contain_text("유실")
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await expect_clean(page)
         await context.close()
 
 

@@ -1,0 +1,59 @@
+/* The Health page's list of the channels of the newest session: state, text, delay, and audio without text.
+ *
+ * Owns its requests. They read the record, so they are sent less often than those for the figures of the last minute.
+ */
+
+import { request } from "../api.js";
+import { has, language, t } from "../i18n.js";
+import { make, shown, table } from "../plots.js";
+
+const EVERY_MS = 15_000;
+const WITHOUT_TEXT = ["lost", "shed", "failed"]; // states of coverage
+
+export class ChannelList {
+  #askedMs = -Infinity;
+  #found = null; // {session, figures}
+
+  /** section: hidden until there is a session with channels. */
+  constructor(section) {
+    this.section = section;
+    this.list = section.querySelector("div");
+    language.addEventListener("language", () => this.#draw());
+  }
+
+  /** Called often; asks the server from time to time. */
+  async update() {
+    if (performance.now() - this.#askedMs < EVERY_MS) return;
+    this.#askedMs = performance.now();
+    try {
+      const [session] = (await request("GET", "api/sessions?limit=1")).sessions;
+      const figures = session ? (await request("GET", `api/sessions/${session.session}/statistics`)).channels : [];
+      this.#found = session && { session, figures };
+    } catch (error) {
+      console.warn("The channels are not known:", error); // the page says itself that the server does not respond
+      this.#found = null;
+    }
+    this.#draw();
+  }
+
+  #draw() {
+    const { session, figures } = this.#found ?? { session: { channels: [] }, figures: [] };
+    this.section.hidden = session.channels.length === 0;
+    this.list.replaceChildren();
+    make("p", t("health.channelsOf", { name: session.name || session.session }), this.list, "dim");
+    const heads = ["channel", "channelState", "lines", "meanDelay", ...WITHOUT_TEXT.map((state) => `without.${state}`)];
+    const rows = session.channels.map((channel) => rowOf(channel, figures.find((one) => one.channel === channel.channel)));
+    for (const [n, line] of table(this.list, heads.map((one) => t(`health.${one}`)), rows).entries()) {
+      const ms = figures.find((one) => one.channel === session.channels[n].channel)?.coverage_ms ?? {};
+      WITHOUT_TEXT.forEach((state, at) => line.children[4 + at].classList.toggle("bad", ms[state] > 0));
+    }
+  }
+}
+
+function rowOf({ channel, label, state }, { segments = 0, latency_ms: delayMs = null, coverage_ms: ms = {} } = {}) {
+  const name = label && label !== channel ? `${channel} ${label}` : channel;
+  const key = `desk.state.${state ?? "closed"}`;
+  const all = Object.values(ms).reduce((sum, one) => sum + one, 0);
+  const without = WITHOUT_TEXT.map((one) => (ms[one] ? `${shown(ms[one] / 1000, "s")} (${shown((100 * ms[one]) / all, "%")})` : "0"));
+  return [name, has(key) ? t(key) : state, segments, shown(delayMs, "ms"), ...without];
+}
