@@ -31,6 +31,7 @@ export class Alerts {
   #soundedMs = 0;
   #order = []; // the ids in the order of the list
   #topSinceMs = -Infinity; // when the first alert of the list came there
+  #hadAlerts = false; // when the page was opened: then the strip has its place, also without rules
   #isReplayed = false; // the events of the past have come, so alerts are announced now
 
   /** desk: {model}; clock: a ServerClock; onOpen(channel); onAlert(alert): a new or more urgent one; onError(error). */
@@ -68,6 +69,7 @@ export class Alerts {
       const known = new Set(alerts.map((one) => one.alert));
       // An alert that is not in the response was acknowledged while this page was not connected.
       for (const one of this.#open.values()) if (!known.has(one.alert) && this.#isPast(one)) this.#open.delete(one.alert);
+      if (!this.#isReplayed && alerts.length) this.#hadAlerts = true;
       for (const one of alerts) this.#take({ ...one, atMs: Date.parse(one.raised_wall), isProvisional: one.state === "provisional" });
       this.draw();
     } catch (error) {
@@ -197,7 +199,7 @@ export class Alerts {
     this.#order = alerts.map((one) => one.alert);
     if (this.#order[0] !== top) this.#topSinceMs = performance.now();
     this.box.querySelector(".calm").hidden = alerts.length > 0;
-    const hasPlace = localStorage.getItem(RULES_KEY) === "yes";
+    const hasPlace = localStorage.getItem(RULES_KEY) === "yes" || this.#hadAlerts;
     this.box.hidden = !hasPlace && alerts.length === 0;
     this.box.classList.toggle("over", !hasPlace); // an alert of a rule that is new lies over the channels
     setText(this.button, alerts.length ? t("al.buttonOpen", { n: alerts.length }) : t("al.button"));

@@ -8,6 +8,7 @@ import { has, language, t } from "../i18n.js";
 import { make, shown, table } from "../plots.js";
 
 const EVERY_MS = 15_000;
+const HEARD_MS = 200; // the decoder conceals shorter losses so that they cannot be heard
 const WITHOUT_TEXT = ["lost", "shed", "failed"]; // states of coverage
 
 export class ChannelList {
@@ -45,7 +46,7 @@ export class ChannelList {
     const rows = session.channels.map((channel) => rowOf(channel, figures.find((one) => one.channel === channel.channel)));
     for (const [n, line] of table(this.list, heads.map((one) => t(`health.${one}`)), rows).entries()) {
       const ms = figures.find((one) => one.channel === session.channels[n].channel)?.coverage_ms ?? {};
-      WITHOUT_TEXT.forEach((state, at) => line.children[4 + at].classList.toggle("bad", ms[state] > 0));
+      WITHOUT_TEXT.forEach((state, at) => line.children[4 + at].classList.toggle("bad", ms[state] >= HEARD_MS));
     }
   }
 }

@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Route, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.stub import WALL as WALL_TIME
 from tests.browser.stub import StubServer
 from tests.browser.test_desk import WALL, a_wall, opened
 from tests.support.polling import until
@@ -30,13 +31,14 @@ def silence_wav(seconds: int) -> bytes:
     return file.getvalue()
 
 
+async def audio(route: Route) -> None:
+    await route.fulfill(body=silence_wav(8), content_type="audio/wav")
+
+
 async def test_the_word_that_is_heard_is_marked_in_the_line_and_in_the_player(
     open_page: OpenPage, stub: StubServer
 ) -> None:
     page = await a_wall(open_page)
-
-    async def audio(route: Route) -> None:
-        await route.fulfill(body=silence_wav(8), content_type="audio/wav")
 
     await page.route("**/api/segments/*/audio*", audio)
     opened(stub, "C01")
@@ -102,6 +104,7 @@ async def test_a_role_that_is_too_low_is_said_and_not_taken_for_a_foreign_page(
         await route.fulfill(status=403, body=json.dumps({"error": error}))
 
     page = await open_page("/desk", locale="ko-KR")
+    await page.route("**/api/segments/*/audio*", audio)  # a click on a line plays it
     await page.route("**/api/me", viewer)
     await page.route("**/acknowledge", refused)
     await page.reload()
@@ -141,6 +144,42 @@ async def test_a_name_of_200_characters_with_markup_is_text_and_takes_little_roo
     await page.keyboard.press("o")
     chip = await page.locator("#merged-channels button", has_text="C01").bounding_box()
     assert chip is not None and chip["width"] < 340
+
+
+async def test_an_alert_of_a_new_rule_lies_over_the_channels_and_not_over_the_bar(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await a_wall(open_page)
+    wall, bar, strip = (page.locator(one) for one in ("#wall", ".deskbar", "#alerts"))
+    before = await wall.bounding_box()
+    alert = {"alert": "a_1", "rule": "fire", "level": "warning", "cause": "terms", "matched": "fire"}
+    stub.say("alert.raised", channel="C01", **alert)
+    await expect(strip.locator(".acknowledge")).to_be_visible()
+    bar_box, strip_box = await bar.bounding_box(), await strip.bounding_box()
+    assert bar_box is not None and strip_box is not None
+    assert strip_box["y"] >= bar_box["y"] + bar_box["height"]
+    assert await wall.bounding_box() == before
+    await page.locator("button[data-view=log]").click()
+    await expect(page.locator("#merged")).to_be_visible()
+
+
+async def test_alerts_that_are_open_at_the_start_have_their_place_above_the_channels(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    """Also those of a rule that was removed since."""
+    alert = {"alert": "a_1", "session": "s_old", "channel": "C01", "rule": "fire", "level": "warning"}
+    found = {**alert, "cause": "terms", "state": "open", "matched": "fire", "raised_wall": WALL_TIME}
+    page = await open_page("/desk", viewport=WALL)
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(body=json.dumps({"alerts": [found]}))
+
+    await page.route("**/api/alerts?*", answer)
+    await page.reload()
+    await expect(page.locator("#alerts .acknowledge")).to_be_visible()
+    strip, wall = await page.locator("#alerts").bounding_box(), await page.locator("#wall").bounding_box()
+    assert strip is not None and wall is not None
+    assert wall["y"] >= strip["y"] + strip["height"]
 
 
 async def test_the_keys_work_while_hangul_is_typed(open_page: OpenPage, stub: StubServer) -> None:
