@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import ctranslate2
@@ -19,6 +19,7 @@ from host_stt.alignment import Alignment, timed_words
 from host_stt.config import Device
 from host_stt.contract import AUTO, SAMPLE_RATE, Float32Array, Task
 from host_stt.engines.base import Between, nothing_between
+from host_stt.engines.heard import Heard, heard_in
 from host_stt.engines.loading import LoadedModel
 from host_stt.engines.options import WhisperOptions
 from host_stt.engines.rows import (
@@ -33,6 +34,9 @@ from host_stt.guards import DecodeResult, without_loop
 POSITIONS_MAX = 448
 SILENT_POSITIONS = 16
 """Zeros are alike at every position, so their number makes no difference to the text."""
+FRAMES_PER_POSITION = 2
+POSITIONS_BEHIND = 25
+"""Encoded silence of 0.5 s that stays behind the audio when a text is scored."""
 TOKENS_PER_S, TOKENS_EXTRA = 8, 10
 """Limit of new tokens. English speech needs 3.5 per second; a loop uses all that it may."""
 TIMESTAMPS_PER_S = 2
@@ -108,6 +112,16 @@ class RowDecoder:
         frames = min(row.frames, -(-len(row.samples) // FRAME_SAMPLES))
         return self._sums(self.rows_of(encoded, [index] * len(texts), count), frames, language, texts)
 
+    def quick_log_probabilities(
+        self, row: Row, language: str, encoded: Any, index: int, texts: Sequence[str]
+    ) -> list[float]:
+        """The same with the padding of the row left out. It takes a third of the time for a short row, and
+        the differences between texts change by 0.6 on average.
+        """
+        frames = min(row.frames, -(-len(row.samples) // FRAME_SAMPLES))
+        heard = self._on_cpu(encoded)[index, : -(-frames // FRAMES_PER_POSITION) + POSITIONS_BEHIND]
+        return self._sums(self._storage([heard] * len(texts)), frames, language, texts)
+
     def prior_log_probabilities(self, language: str, encoded: Any, texts: Sequence[str]) -> list[float]:
         """How probable the model takes each text to be before it hears anything: with zeros in place of the
         encoded audio. encoded: any encoded audio; only the width of its vectors matters.
@@ -167,8 +181,13 @@ class RowDecoder:
         guesses = tuple((code, probability / total) for code, probability in known.items())
         return max(known, key=lambda code: known[code]), guesses
 
-    def generate(self, rows: list[Row], languages: list[str], encoded: Any) -> list[Any]:
-        """One output of CTranslate2 per row. languages: one per row. encoded: of these rows."""
+    def generate(
+        self, rows: list[Row], languages: list[str], encoded: Any, *, has_logits: bool = False
+    ) -> list[Any]:
+        """One output of CTranslate2 per row. languages: one per row. encoded: of these rows.
+
+        has_logits: the outputs also have what `heard` needs. It takes no time, but 0.2 MB per token.
+        """
         prompts = [self._prompt(row, code) for row, code in zip(rows, languages, strict=True)]
         cap = max(
             token_cap(row, code, self._loaded, self._options)
@@ -183,6 +202,7 @@ class RowDecoder:
             max_length=min(max(2 * cap, cap + length - 1), 2 * POSITIONS_MAX),
             return_scores=True,
             return_no_speech_prob=True,
+            return_logits_vocab=has_logits,
             suppress_tokens=self._suppressed,
             **_drawing(rows[0].plan.temperature),
         )
@@ -209,6 +229,16 @@ class RowDecoder:
             avg_logprob=output.scores[0] * len(made) / (len(made) + 1) if made else 0.0,
             no_speech_prob=output.no_speech_prob,
             is_capped=is_capped,
+        )
+
+    def heard(self, row: Row, language: str, output: Any) -> Heard:
+        """The words of an output of `generate` with logits, and how sure the model was of their tokens."""
+        tokens = list(self.result_of(row, language, output).tokens)
+        logits = output.logits[0][: len(tokens)]  # without that of the end token
+        found = iter([_log_probability(one, token) for one, token in zip(logits, tokens, strict=True)])
+        texts, groups = self._loaded.tokenizers[language].split_to_word_tokens(tokens)
+        return heard_in(
+            (text, list(islice(found, len(group)))) for text, group in zip(texts, groups, strict=True)
         )
 
     def with_words(self, decoded: list[Decoded], encoded: Any) -> list[Decoded]:
@@ -245,9 +275,15 @@ class RowDecoder:
         """Some rows of encoded audio that has `count` rows; an index may be given several times."""
         if indices == list(range(count)):
             return encoded
+        rows = self._on_cpu(encoded)
+        return self._storage([rows[i] for i in indices])
+
+    def _on_cpu(self, encoded: Any) -> Float32Array:
+        """(rows, positions, width)."""
         if self._loaded.device is not Device.CPU:
             encoded = encoded.to_device(ctranslate2.Device.cpu)
-        return self._storage([np.asarray(encoded)[i] for i in indices])
+        rows: Float32Array = np.asarray(encoded)
+        return rows
 
 
 def token_cap(row: Row, language: str, loaded: LoadedModel, options: WhisperOptions) -> int:
@@ -261,6 +297,13 @@ def token_cap(row: Row, language: str, loaded: LoadedModel, options: WhisperOpti
     # two special tokens, language, task, and the first token
     room = POSITIONS_MAX - len(row.previous) - 5
     return min(wanted, room, POSITIONS_MAX // 2)
+
+
+def _log_probability(logits: Any, token: int) -> float:
+    """logits: (vocabulary,), as CTranslate2 returns them."""
+    values = np.asarray(logits).ravel().astype(np.float64)
+    highest = values.max()
+    return float(values[token] - highest - np.log(np.exp(values - highest).sum()))
 
 
 def _language_told(row: Row) -> tuple[str, Guesses]:

@@ -1,16 +1,20 @@
-"""The check of proposed glossary terms: the model compares the text with the term and the text without it.
+"""The check of proposed glossary terms: how sure the model is of a term, and whether another one fits better.
 
-Both texts are scored without the glossary in the prompt, so the comparison is about the audio. But a call
-sign is improbable in any text, also where it was said. So a part of what the model expects without any audio
-is taken off: this is the *evidence* for a text. A term that was said costs little evidence or none.
-docs/benchmarks/glossary.md has the figures.
+A term is written if the decode with the glossary was sure of it: where a term was not said, the probability
+is spread over many terms. Without the glossary in the prompt, the model then compares the term with the same
+name and other numbers, and with the other names of the list. docs/benchmarks/glossary.md has the figures.
+
+Where the term belongs is decided by *evidence*, without the glossary in the prompt: the log probability of a
+text for the audio, less a part of what the model expects without any audio.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from host_stt.engines.heard import Heard
 from host_stt.engines.rows import Decoded
 from host_stt.engines.term_proposals import (
     Proposal,
@@ -18,44 +22,59 @@ from host_stt.engines.term_proposals import (
     is_another_call_sign,
     keys_of_terms,
     likeness,
+    other_names,
+    other_numbers,
     proposals,
     replaced,
+    terms_in,
 )
 
+SURENESS_MIN = -0.25
+"""The least that is enough: the average log probability of the tokens of a term in the decode with the
+glossary, and the shares of both margins.
+"""
+NUMBER_SHARE, NAME_SHARE, MARGIN_MAX = 0.15, 0.1, 4.0
+"""The margin over other numbers: how much more probable the text with the term is for the audio than the text
+with the best other number. The margin over the other names of the list, with the same number, compares
+evidence. Both are within this maximum, and 0 where there is nothing to compare.
+"""
+NAMES_MAX = 24
+"""At most so many other names are compared, the first of the list."""
+LOSS_MAX = 30.0
+"""More evidence than this may no term cost."""
 PRIOR_SHARE = 0.5
 """The evidence for a text is its log probability for the audio, minus this share of its log probability
 without audio. With 0, short texts of common words would always win.
 """
-LOSS_MAX, LOSS_PER_LIKENESS = 2.0, 12.0
-"""A term may cost so much evidence (natural logarithm, sum over the tokens), and more in proportion to its
-likeness to the words that it replaces.
-"""
-LOSS_OF_INSERTION_MAX = 3.0
-"""For a term where the plain text has no words at all; there is nothing to compare its sound with."""
-SURE_LOGPROB, LOSS_PER_LOGPROB, LOSS_OF_UNSURE = -0.37, 12.0, -4.0
-"""With a higher average log probability of the decode with the glossary, its terms may cost more, with a
-lower one less, down to this change. In noise it lists terms, and is not sure of them.
-
-All limits were chosen with base on 175 English clips: docs/benchmarks/glossary.md.
+LOSS_PER_LIKENESS = 12.0
+"""Of the places that a term may have, the one with the least loss of evidence is used. A place may cost so
+much more in proportion to the likeness of the term to the words there.
 """
 
-Score = Callable[[Sequence[str]], Sequence[float]]
-"""The evidence for texts from one row's audio."""
+
+class Scores(Protocol):
+    """Log probabilities of texts, without a prompt."""
+
+    def for_audio(self, texts: Sequence[str]) -> Sequence[float]:
+        """For the audio of one row."""
+
+    def without_audio(self, texts: Sequence[str]) -> Sequence[float]:
+        """What the model expects before it hears anything."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The text of a decode with the glossary, and its average log probability."""
+class _Placed:
+    """A term at one place, or several terms with the words between them.
 
-    text: str
-    avg_logprob: float
+    loss: of evidence. excess: of the loss, over what the likeness to the words at this place allows.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
     place: Range  # in the plain text
     words: tuple[str, ...]
-    excess: float  # of the evidence that it costs over what it may cost; accepted where it is not above 0
+    terms: tuple[tuple[str, ...], ...]
+    text: str
+    loss: float
+    excess: float
 
 
 def is_worth_checking(decoded: Decoded) -> bool:
@@ -64,56 +83,84 @@ def is_worth_checking(decoded: Decoded) -> bool:
     return bool(window.priority.is_final and window.terms and decoded.result.text)
 
 
-def checked_text(plain: str, prompted: Heard, terms: Sequence[str], score: Score) -> str:
-    """The plain text with those terms of the prompted text that the audio supports."""
-    words = plain.split()
-    proposed = proposals(words, prompted.text.split(), keys_of_terms(terms))
-    if not proposed or not words:
-        return plain
+def checked_text(plain: str, heard: Heard, terms: Sequence[str], scores: Scores) -> str:
+    """The plain text with those terms of the decode with the glossary that were said.
+
+    plain: the text of the decode without it.
+    """
+    words, keys = plain.split(), keys_of_terms(terms)
+    proposed = proposals(words, heard.texts, keys)
     tries = [
         (proposal, place)
         for proposal in proposed
         for place in proposal.ranges
         if not is_another_call_sign(words, place, proposal.words, terms)
     ]
-    accepted = _accepted(words, tries, _sureness(prompted.avg_logprob), score)
+    if not tries or not words:
+        return plain
+    placed = _placed(words, tries, keys, scores)
+    believed = {one: _belief(one, words, heard, terms, scores) for one in placed}
+    accepted: list[_Placed] = []
+    for one in sorted(placed, key=lambda one: (-len(one.terms), -believed[one])):
+        is_free = not any(_are_for_one_place(one, other) for other in accepted)
+        if believed[one] >= SURENESS_MIN and is_free:
+            accepted.append(one)
     for one in sorted(accepted, key=lambda one: -one.place.first):
         words = replaced(words, one.place, one.words)
     return " ".join(words) if accepted else plain
 
 
-def _accepted(
-    words: list[str], tries: Sequence[tuple[Proposal, Range]], sureness: float, score: Score
-) -> list[Accepted]:
-    """The best range of each term, where it is good enough; of overlapping terms, the better one."""
-    if not tries:
-        return []
+def _placed(
+    words: list[str], tries: Sequence[tuple[Proposal, Range]], keys: frozenset[str], scores: Scores
+) -> list[_Placed]:
+    """Each term at its best place, where it does not cost too much evidence."""
     texts = [" ".join(replaced(words, place, proposal.words)) for proposal, place in tries]
-    plain, *scores = score([" ".join(words), *texts])
-    best: dict[tuple[str, ...], Accepted] = {}
-    for (proposal, place), evidence in zip(tries, scores, strict=True):
-        loss_max = _loss_max(words[place.first : place.end], proposal.words) + sureness
-        one = Accepted(place, proposal.words, plain - evidence - loss_max)
+    plain, *evidence = _evidence([" ".join(words), *texts], scores)
+    best: dict[tuple[str, ...], _Placed] = {}
+    for (proposal, place), text, found in zip(tries, texts, evidence, strict=True):
+        loss = plain - found
+        alike = likeness(words[place.first : place.end], proposal.words)
+        said = tuple(proposal.words[one.first : one.end] for one in terms_in(proposal.words, keys))
+        one = _Placed(place, proposal.words, said, text, loss, loss - LOSS_PER_LIKENESS * alike)
         if proposal.words not in best or one.excess < best[proposal.words].excess:
             best[proposal.words] = one
-    accepted: list[Accepted] = []
-    for one in sorted(best.values(), key=lambda one: one.excess):
-        if one.excess <= 0 and not any(_are_for_one_place(one, other) for other in accepted):
-            accepted.append(one)
-    return accepted
+    return [one for one in best.values() if one.loss <= LOSS_MAX]
 
 
-def _are_for_one_place(one: Accepted, other: Accepted) -> bool:
+def _belief(one: _Placed, words: Sequence[str], heard: Heard, terms: Sequence[str], scores: Scores) -> float:
+    """How sure it is that a term was said: a log probability, and shares of the margins that can decide.
+
+    Of several terms, the least sure one counts, and there are no margins.
+    """
+    belief = min(heard.sureness(term) for term in one.terms)
+    if len(one.terms) > 1:
+        return belief
+    others = other_numbers(one.words)
+    if others and belief + (NUMBER_SHARE + NAME_SHARE) * MARGIN_MAX >= SURENESS_MIN:
+        own, *rest = scores.for_audio([one.text, *_in_place(words, one.place, others)])
+        belief += NUMBER_SHARE * _limited(own - max(rest))
+    others = other_names(one.words, terms)[:NAMES_MAX]
+    if others and abs(belief - SURENESS_MIN) <= NAME_SHARE * MARGIN_MAX:
+        own, *rest = _evidence([one.text, *_in_place(words, one.place, others)], scores)
+        belief += NAME_SHARE * _limited(own - max(rest))
+    return belief
+
+
+def _limited(margin: float) -> float:
+    return max(-MARGIN_MAX, min(MARGIN_MAX, margin))
+
+
+def _evidence(texts: Sequence[str], scores: Scores) -> list[float]:
+    pairs = zip(scores.for_audio(texts), scores.without_audio(texts), strict=True)
+    return [one - PRIOR_SHARE * other for one, other in pairs]
+
+
+def _in_place(words: Sequence[str], place: Range, terms: Sequence[Sequence[str]]) -> list[str]:
+    """The text with each of the terms at this place."""
+    return [" ".join(replaced(words, place, term)) for term in terms]
+
+
+def _are_for_one_place(one: _Placed, other: _Placed) -> bool:
     """Whether only one of two can be written: they overlap, or one is a part of the other."""
     are_parts = set(one.words) <= set(other.words) or set(other.words) <= set(one.words)
     return one.place.touches(other.place) or are_parts
-
-
-def _loss_max(replaced_words: Sequence[str], term: Sequence[str]) -> float:
-    if not replaced_words:
-        return LOSS_OF_INSERTION_MAX
-    return LOSS_MAX + LOSS_PER_LIKENESS * likeness(replaced_words, term)
-
-
-def _sureness(avg_logprob: float) -> float:
-    return max(LOSS_OF_UNSURE, LOSS_PER_LOGPROB * (avg_logprob - SURE_LOGPROB))

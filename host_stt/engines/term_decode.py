@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +11,7 @@ from host_stt.contract import Window
 from host_stt.engines.loading import LoadedModel
 from host_stt.engines.row_decoder import RowDecoder
 from host_stt.engines.rows import Decoded, Plan, Row
-from host_stt.engines.term_check import PRIOR_SHARE, Heard, checked_text, is_worth_checking
+from host_stt.engines.term_check import checked_text, is_worth_checking
 from host_stt.prompt import PromptWriter
 
 
@@ -65,23 +64,14 @@ class TermDecoder:
         """plain: the outputs without the glossary. rows: the same windows, with it in their prompt."""
         encoded = self._decoder.encode(rows)
         languages = [decoded.language for decoded in plain]
-        outputs = self._decoder.generate(rows, languages, encoded)
+        outputs = self._decoder.generate(rows, languages, encoded, has_logits=True)
         checked = []
         for index, (decoded, row, output) in enumerate(zip(plain, rows, outputs, strict=True)):
-            prompted = self._decoder.result_of(row, decoded.language, output)
-            score = partial(self._evidence, row, decoded.language, encoded, index, len(rows))
-            heard = Heard(prompted.text, prompted.avg_logprob)
-            text = checked_text(decoded.result.text, heard, row.window.terms, score)
+            heard = self._decoder.heard(row, decoded.language, output)
+            scores = _RowScores(self._decoder, row, decoded.language, encoded, index)
+            text = checked_text(decoded.result.text, heard, row.window.terms, scores)
             checked.append(self._with_text(decoded, row, text, encoded, index, len(rows)))
         return checked
-
-    def _evidence(
-        self, row: Row, language: str, encoded: Any, index: int, count: int, texts: Sequence[str]
-    ) -> list[float]:
-        """What the audio of one row says for each text, compared with the model's expectation."""
-        heard = self._decoder.log_probabilities(row, language, encoded, index, count, texts)
-        expected = self._decoder.prior_log_probabilities(language, encoded, texts)
-        return [one - PRIOR_SHARE * other for one, other in zip(heard, expected, strict=True)]
 
     def _with_text(
         self, decoded: Decoded, row: Row, text: str, encoded: Any, index: int, count: int
@@ -93,3 +83,20 @@ class TermDecoder:
         changed = replace(decoded, row=row, result=replace(decoded.result, text=text, tokens=tokens))
         (changed,) = self._decoder.with_words([changed], self._decoder.rows_of(encoded, [index], count))
         return replace(changed, row=decoded.row)
+
+
+@dataclass(frozen=True, slots=True)
+class _RowScores:
+    """Log probabilities of texts for one row of encoded audio."""
+
+    decoder: RowDecoder
+    row: Row
+    language: str
+    encoded: Any
+    index: int
+
+    def for_audio(self, texts: Sequence[str]) -> list[float]:
+        return self.decoder.quick_log_probabilities(self.row, self.language, self.encoded, self.index, texts)
+
+    def without_audio(self, texts: Sequence[str]) -> list[float]:
+        return self.decoder.prior_log_probabilities(self.language, self.encoded, texts)

@@ -42,7 +42,9 @@ _NUMBERS = {
 _HANGUL_NUMBERS = {digit: syllables for syllables, digit in _HANGUL_DIGITS.items()}
 _HANGUL_ENDING_MAX = 3
 """Syllables of a particle behind a Korean term: 알파원에게."""
-_MARKS = ".,!?。，!？;:"
+MARKS = ".,!?。，!？;:"
+_NUMBER = re.compile(r"[\s-]*(\d+)$")
+_LAST_DIGIT = re.compile(r"\d(?=\D*$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,10 @@ def terms_in(words: Sequence[str], keys: frozenset[str]) -> Iterator[Range]:
 def replaced(plain: Sequence[str], place: Range, words: Sequence[str]) -> list[str]:
     """The plain text with a term in place of some words. The marks behind these words stay."""
     term = list(words)
-    term[-1] = term[-1].rstrip(_MARKS)
+    term[-1] = term[-1].rstrip(MARKS)
     if place.end > place.first:
         last = plain[place.end - 1]
-        term[-1] += last[len(last.rstrip(_MARKS)) :]
+        term[-1] += last[len(last.rstrip(MARKS)) :]
     elif place.end < len(plain):
         term[-1] += ","
     return [*plain[: place.first], *term, *plain[place.end :]]
@@ -146,6 +148,20 @@ def replaced(plain: Sequence[str], place: Range, words: Sequence[str]) -> list[s
 def likeness(some: Sequence[str], other: Sequence[str]) -> float:
     """How alike two runs of words are, 0 to 1: their letters, with numbers as words and Hangul as jamo."""
     return SequenceMatcher(None, _letters(some), _letters(other), autojunk=False).ratio()
+
+
+def other_numbers(term: Sequence[str]) -> list[tuple[str, ...]]:
+    """The term with each other digit from 1 to 9 in place of its last digit; empty if it has no digit."""
+    text = " ".join(term)
+    others = (_LAST_DIGIT.sub(str(digit), text) for digit in range(1, 10))
+    return [tuple(other.split()) for other in others if other != text]
+
+
+def other_names(term: Sequence[str], terms: Sequence[str]) -> list[tuple[str, ...]]:
+    """The names of the other terms with the number of this one; without a number, the other terms."""
+    own, number = _name_and_number(" ".join(term))
+    names = dict.fromkeys(_name_and_number(one)[0] for one in terms if bool(number) == _has_number(one))
+    return [(*name.split(), *([number] if number else [])) for name in names if key_of(name) != key_of(own)]
 
 
 def is_another_call_sign(
@@ -160,6 +176,16 @@ def is_another_call_sign(
         first -= 1
     own, said = (set(_PIECES.findall(" ".join(part).casefold())) for part in (term, words[first : place.end]))
     return bool(said & names - own)
+
+
+def _name_and_number(term: str) -> tuple[str, str]:
+    """The name and the number at its end, "" if there is none."""
+    pieces = _NUMBER.split(term.strip(MARKS + " "), maxsplit=1)
+    return (pieces[0], pieces[1]) if len(pieces) > 1 else (pieces[0], "")
+
+
+def _has_number(term: str) -> bool:
+    return bool(_name_and_number(term)[1])
 
 
 def _letters(words: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ import pytest
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Priority, Transcript
 from host_stt.engines.configured import load_whisper
-from host_stt.engines.term_check import SURE_LOGPROB, Heard, checked_text
+from host_stt.engines.heard import Heard, HeardWord, heard_in
+from host_stt.engines.term_check import LOSS_MAX, checked_text
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.models import ResolvedModel
 from host_stt.terms_use import TermsUse, settled_use
@@ -23,16 +24,40 @@ PLAIN = "Medicine, what is your location?"
 PROMPTED = "Medic 9, What is your location?"
 
 
-def checked(plain: str, prompted: str, losses: dict[str, float], logprob: float = SURE_LOGPROB) -> str:
-    """losses: for texts that contain the key, the evidence that they cost; 100 for all others."""
-
-    def score(texts: Sequence[str]) -> list[float]:
-        return [0.0, *(-next((v for k, v in losses.items() if k in text), 100.0) for text in texts[1:])]
-
-    return checked_text(plain, Heard(prompted, logprob), TERMS, score)
+SURE, UNSURE = -0.1, -1.6
 
 
-def test_a_term_that_the_audio_supports_is_written() -> None:
+@dataclass(frozen=True)
+class FixedScores:
+    """The log probability of a text is minus the loss of the first key in it, else minus `other`."""
+
+    losses: dict[str, float]
+    plain: str
+    other: float = 20.0
+
+    def for_audio(self, texts: Sequence[str]) -> list[float]:
+        return [0.0 if text == self.plain else -self._loss(text) for text in texts]
+
+    def without_audio(self, texts: Sequence[str]) -> list[float]:
+        return [0.0] * len(texts)
+
+    def _loss(self, text: str) -> float:
+        return next((loss for key, loss in self.losses.items() if key in text), self.other)
+
+
+def checked(
+    plain: str,
+    prompted: str,
+    losses: dict[str, float],
+    logprob: float = SURE,
+    logprobs: dict[str, float] | None = None,
+) -> str:
+    """losses: for texts that contain the key. logprob: of each prompted word; logprobs: of some words."""
+    words = (HeardWord(text, ((logprobs or {}).get(text, logprob),)) for text in prompted.split())
+    return checked_text(plain, Heard(tuple(words)), TERMS, FixedScores(losses, plain))
+
+
+def test_a_term_that_the_model_was_sure_of_is_written() -> None:
     assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 3.0}) == "Medic 9, what is your location?"
 
 
@@ -41,21 +66,42 @@ def test_the_other_words_of_the_prompted_text_are_not_used() -> None:
     assert checked(PLAIN, prompted, {"Medic 9, what is": 0.0}) == "Medic 9, what is your location?"
 
 
-def test_a_term_that_costs_much_evidence_is_not_written() -> None:
-    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 30.0}) == PLAIN
+def test_a_term_that_the_model_was_not_sure_of_is_not_written() -> None:
+    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 3.0}, logprob=UNSURE) == PLAIN
 
 
-def test_a_term_that_sounds_different_may_cost_less() -> None:
-    plain, prompted = "Whatever, made it", "Medic 9, made it"
-    assert checked(plain, prompted, {"Medic 9": 10.0}) == plain
-    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 10.0}) != PLAIN
+def test_the_other_words_need_not_be_sure() -> None:
+    sure = {"Medic": SURE, "9,": SURE}
+    losses = {"Medic 9, what is": 3.0}
+    assert checked(PLAIN, PROMPTED, losses, UNSURE, sure).startswith("Medic 9")
+    assert checked(PLAIN, PROMPTED, losses, SURE, dict.fromkeys(sure, UNSURE)) == PLAIN
 
 
-def test_a_decode_with_the_glossary_that_is_unsure_of_its_text_may_cost_less() -> None:
-    losses = {"Medic 9, what is": 11.0}
+def test_where_a_term_is_repeated_its_first_place_counts() -> None:
+    words = (HeardWord("Medic", (-2.0,)), HeardWord("9,", (-2.0,)), HeardWord("Medic", (0.0,)))
+    assert Heard((*words, HeardWord("9,", (0.0,)))).sureness(("Medic", "9,")) == -2.0
+
+
+def test_a_number_that_fits_worse_than_another_one_speaks_against_a_term() -> None:
+    losses = {"Medic 9, what is": 8.0}
+    nearly = -0.5
+    assert checked(PLAIN, PROMPTED, losses, nearly).startswith("Medic 9")
+    assert checked(PLAIN, PROMPTED, {**losses, "Medic 5, what is": 6.0}, nearly) == PLAIN
+
+
+def test_another_name_of_the_list_that_fits_better_speaks_against_a_term() -> None:
+    losses = {"Medic 9, what is": 8.0, "Medic 5, what is": 8.0}
     assert checked(PLAIN, PROMPTED, losses).startswith("Medic 9")
-    assert checked(PLAIN, PROMPTED, losses, logprob=-1.2) == PLAIN
-    assert checked(PLAIN, PROMPTED, {"Medic 9, what is": 14.0}, logprob=-0.1).startswith("Medic 9")
+    assert checked(PLAIN, PROMPTED, {**losses, "Victor 9, what is": 4.0}) == PLAIN
+
+
+def test_a_term_that_is_sure_enough_is_not_compared_with_other_names() -> None:
+    losses = {"Medic 9, what is": 8.0, "Victor 9, what is": 0.0}
+    assert checked(PLAIN, PROMPTED, losses).startswith("Medic 9")
+
+
+def test_a_term_that_costs_very_much_evidence_is_not_written() -> None:
+    assert checked(PLAIN, PROMPTED, {"Medic": LOSS_MAX + 1}) == PLAIN
 
 
 def test_the_name_of_another_call_sign_is_not_replaced() -> None:
@@ -71,16 +117,32 @@ def test_of_the_places_of_a_term_the_one_with_the_most_evidence_is_used() -> Non
 
 def test_terms_that_the_plain_text_left_out_are_written_together() -> None:
     plain, prompted = "We are returning.", "Gold 1, This is Medic 9, We are returning"
-    both = "Gold 1, This is Medic 9, We"
-    alone = {"Gold 1, We": 9.0, "Medic 9, We": 9.0}
-    assert checked(plain, prompted, {both: 3.0, **alone}) == f"{both} are returning."
-    assert checked(plain, prompted, alone) == plain
-    assert checked(plain, prompted, {both: 4.0, **alone, "Gold 1, We": 1.0}) == "Gold 1, We are returning."
+    losses = {"Gold 1, This is Medic 9, We": 3.0, "Medic 9, We": 5.0}
+    assert checked(plain, prompted, losses) == "Gold 1, This is Medic 9, We are returning."
+    gold = {"Gold": UNSURE, "1,": UNSURE}
+    assert checked(plain, prompted, losses, logprobs=gold) == "Medic 9, We are returning."
+    assert checked(plain, prompted, losses, UNSURE) == plain
 
 
-def test_one_place_gets_one_term() -> None:
-    text = checked("Delto 8, over", "Delta 8, Victor 8, over", {"Delta 8, over": 2.0, "Victor 8, over": 5.0})
-    assert text == "Delta 8, over"
+def test_one_place_gets_the_term_that_is_surer() -> None:
+    losses = {"Delta 8, over": 2.0, "Victor 8, over": 2.0}
+    logprobs = {"Victor": -0.4}
+    assert checked("Delto 8, over", "Delta 8, Victor 8, over", losses, logprobs=logprobs) == "Delta 8, over"
+
+
+def test_a_term_without_a_number_needs_only_to_be_sure() -> None:
+    words = (HeardWord("Seoul", (SURE,)), HeardWord("is", (SURE,)), HeardWord("far", (SURE,)))
+    scores = FixedScores({"Seoul": 3.0}, "soul is far")
+    assert checked_text("soul is far", Heard(words), ("Seoul", "Medic-9"), scores) == "Seoul is far"
+
+
+def test_words_are_made_of_pieces_and_marks_have_no_share_in_their_sureness() -> None:
+    pieces = [(" Me", [-1.0]), ("dic", [-2.0]), (" 9", [-0.5]), (",", [-9.0]), (" over", [-0.1, -0.2])]
+    assert heard_in(pieces).words == (
+        HeardWord("Medic", (-1.0, -2.0)),
+        HeardWord("9,", (-0.5,)),
+        HeardWord("over", (-0.1, -0.2)),
+    )
 
 
 def test_auto_checks_terms_except_with_the_starter_model() -> None:

@@ -9,6 +9,8 @@ from host_stt.engines.term_proposals import (
     key_of,
     keys_of_terms,
     likeness,
+    other_names,
+    other_numbers,
     proposals,
     replaced,
     terms_in,
@@ -101,3 +103,16 @@ def test_likeness_compares_numbers_as_words_and_hangul_as_jamo() -> None:
     assert likeness(["Medicine,"], ["Medic", "9"]) > 0.9
     assert likeness(["알바원"], ["알파", "1"]) > 0.8
     assert likeness(["then", "the", "command"], ["Medic", "9"]) < 0.4
+
+
+def test_other_numbers_have_one_other_digit_at_the_end() -> None:
+    assert other_numbers(("Blue", "3,"))[:3] == [("Blue", "1,"), ("Blue", "2,"), ("Blue", "4,")]
+    assert len(other_numbers(("Engine-21",))) == 8
+    assert other_numbers(("Engine-21",))[0] == ("Engine-22",)
+    assert other_numbers(("북문", "초소")) == []
+
+
+def test_other_names_have_the_number_of_the_term() -> None:
+    assert other_names(("Blue", "3,"), TERMS) == [("Alpha", "3"), ("Medic", "3")]
+    assert other_names(("알파원",), TERMS) == [("북문", "초소")]
+    assert other_names(("Blue-3",), ("Blue-3", "Blue-4")) == []
