@@ -11,7 +11,7 @@ import pytest
 from host_stt.config import Device, EngineConfig
 from host_stt.contract import Priority, Transcript
 from host_stt.engines.configured import load_whisper
-from host_stt.engines.heard import Heard, HeardWord, heard_in
+from host_stt.engines.heard import Heard, HeardWord
 from host_stt.engines.term_check import LOSS_MAX, checked_text
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.models import ResolvedModel
@@ -77,11 +77,6 @@ def test_the_other_words_need_not_be_sure() -> None:
     assert checked(PLAIN, PROMPTED, losses, SURE, dict.fromkeys(sure, UNSURE)) == PLAIN
 
 
-def test_where_a_term_is_repeated_its_first_place_counts() -> None:
-    words = (HeardWord("Medic", (-2.0,)), HeardWord("9,", (-2.0,)), HeardWord("Medic", (0.0,)))
-    assert Heard((*words, HeardWord("9,", (0.0,)))).sureness(("Medic", "9,")) == -2.0
-
-
 def test_a_number_that_fits_worse_than_another_one_speaks_against_a_term() -> None:
     losses = {"Medic 9, what is": 8.0}
     nearly = -0.5
@@ -134,15 +129,6 @@ def test_a_term_without_a_number_needs_only_to_be_sure() -> None:
     words = (HeardWord("Seoul", (SURE,)), HeardWord("is", (SURE,)), HeardWord("far", (SURE,)))
     scores = FixedScores({"Seoul": 3.0}, "soul is far")
     assert checked_text("soul is far", Heard(words), ("Seoul", "Medic-9"), scores) == "Seoul is far"
-
-
-def test_words_are_made_of_pieces_and_marks_have_no_share_in_their_sureness() -> None:
-    pieces = [(" Me", [-1.0]), ("dic", [-2.0]), (" 9", [-0.5]), (",", [-9.0]), (" over", [-0.1, -0.2])]
-    assert heard_in(pieces).words == (
-        HeardWord("Medic", (-1.0, -2.0)),
-        HeardWord("9,", (-0.5,)),
-        HeardWord("over", (-0.1, -0.2)),
-    )
 
 
 def test_auto_checks_terms_except_with_the_starter_model() -> None:
