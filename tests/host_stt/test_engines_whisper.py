@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from host_stt.contract import Answer, EndReason, Float32Array, Priority, Transcr
 from host_stt.engines.base import Engine
 from host_stt.engines.configured import load_whisper, whisper_options
 from host_stt.engines.loading import (
+    CALLS_AT_ONCE,
     LoadedModel,
     load,
     resolve_compute_type,
@@ -151,6 +153,15 @@ def test_an_english_phrase_is_transcribed(engine: WhisperEngine, priority: Prior
 def test_a_korean_phrase_is_transcribed(engine: WhisperEngine, priority: Priority) -> None:
     answer = read(engine, window(samples=spoken(KOREAN, "ko"), priority=priority, language="ko"))
     assert answer.text == KOREAN
+
+
+def test_two_calls_at_the_same_time_give_what_each_gives_alone(engine: WhisperEngine) -> None:
+    phrases = [(PHRASE, "en"), (KOREAN, "ko"), ("the north gate is open", "en")]
+    windows = [window(samples=spoken(text, lang), language=lang) for text, lang in phrases]
+    alone = [read(engine, one) for one in windows]
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        together = list(pool.map(lambda one: read(engine, one), windows * 4))
+    assert together == alone * 4
 
 
 def test_int16_samples_give_the_same_text_as_float_samples(engine: WhisperEngine) -> None:
