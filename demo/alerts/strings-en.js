@@ -18,6 +18,8 @@ export default {
   "al.openThis": "Open channel {channel}",
   "al.region": "Alerts",
   "al.said": "{level}: {rule} on {channel}. {text}",
+  "al.all": "Acknowledge all",
+  "al.allSure": "Really all {n}?",
   "al.more": "{n} more",
   "al.less": "Fewer",
   "al.calm": "No open alerts.",

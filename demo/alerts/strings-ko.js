@@ -18,6 +18,8 @@ export default {
   "al.openThis": "채널 {channel} 열기",
   "al.region": "경보",
   "al.said": "{level}: {channel}에서 {rule}. {text}",
+  "al.all": "모두 확인",
+  "al.allSure": "정말 {n}건 모두?",
   "al.more": "{n}건 더",
   "al.less": "접기",
   "al.calm": "미확인 경보가 없습니다.",

@@ -7,6 +7,7 @@
 
 import { address, request } from "../api.js";
 import { language, t } from "../i18n.js";
+import { AcknowledgeAll } from "./alerts-all.js";
 import { elapsed, setText } from "./parts.js";
 
 export const LEVELS = ["info", "warning", "critical"];
@@ -40,6 +41,8 @@ export class Alerts {
     watcher.addEventListener("event", ({ detail }) => this.feed(detail));
     watcher.addEventListener("state", ({ detail }) => detail === "live" && this.#onLive());
     language.addEventListener("language", () => this.draw());
+    const everything = { ids: () => [...this.#order], acknowledge: (id) => this.acknowledge(id), isOpen: (id) => this.#open.has(id) };
+    this.everything = new AcknowledgeAll(box.querySelector("#alert-all"), everything);
     more.addEventListener("click", () => this.#expand(more.getAttribute("aria-expanded") === "false"));
     box.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || more.getAttribute("aria-expanded") === "false") return;
@@ -218,6 +221,7 @@ export class Alerts {
     this.more.hidden = alerts.length < 2;
     if (alerts.length < 2) this.#expand(false);
     const isOpen = this.more.getAttribute("aria-expanded") === "true";
+    this.everything.draw(isOpen, alerts.length);
     setText(this.more, isOpen ? t("al.less") : t("al.more", { n: alerts.length - 1 }));
     this.#tick();
   }

@@ -3,10 +3,13 @@
 import { language, t } from "../i18n.js";
 import { Meter, drawIcon, setText, stateWord } from "./parts.js";
 
+/** States whose word takes the place of the meter, so that a failure is louder than a success. */
+const URGENT = new Set(["lost", "behind", "no_signal", "disconnected"]);
+
 const TEMPLATE = `
   <button type="button">
     <svg viewBox="0 0 24 24" aria-hidden="true"></svg>
-    <b></b><span class="name" dir="auto"></span><em class="hidden"></em>
+    <b></b><span class="name" dir="auto"></span><em class="word hidden"></em>
     <span class="last"></span>
     <span class="meter" aria-hidden="true"></span>
     <span class="unread"></span>
@@ -31,7 +34,9 @@ export class DeskRow extends HTMLElement {
     const state = this.desk.model.shownState(channel, nowMs, this.desk.afterMs);
     if (this.dataset.state !== state) this.dataset.state = state;
     drawIcon(this.querySelector("svg"), state);
-    setText(this.querySelector("em"), stateWord(channel, state, nowMs));
+    const word = this.querySelector(".word");
+    setText(word, stateWord(channel, state, nowMs));
+    word.classList.toggle("hidden", !URGENT.has(state)); // of the others, the icon is enough for the eye
     this.meter.draw(channel.levelAt(nowMs), nowMs);
   }
 

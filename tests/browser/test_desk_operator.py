@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Route, expect
 
+from tests.browser.axe import expect_clean
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.stub import WALL as WALL_TIME
 from tests.browser.stub import StubServer
@@ -180,6 +181,34 @@ async def test_alerts_that_are_open_at_the_start_have_their_place_above_the_chan
     strip, wall = await page.locator("#alerts").bounding_box(), await page.locator("#wall").bounding_box()
     assert strip is not None and wall is not None
     assert wall["y"] >= strip["y"] + strip["height"]
+
+
+async def test_all_alerts_are_acknowledged_after_a_second_press(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await a_wall(open_page)
+    done: list[str] = []
+
+    async def acknowledged(route: Route) -> None:
+        done.append(route.request.url.split("/")[-2])
+        await route.fulfill(body="{}")
+
+    await page.route("**/acknowledge", acknowledged)
+    for number in range(5):
+        alert = {"alert": f"a_{number}", "rule": "all", "level": "warning", "cause": "pattern"}
+        stub.say("alert.raised", channel="C01", matched="gate", **alert)
+    button = page.locator("#alert-all")
+    await expect(page.locator("#alert-more")).to_have_text("4 more")
+    await expect(button).to_be_hidden()
+    await page.locator("#alert-more").click()
+    await button.click()
+    await expect(button).to_have_text("Really all 5?")
+    assert done == []
+    await expect_clean(page)
+    await button.click()
+    await expect(page.locator("#alert-list li")).to_have_count(0)
+    assert sorted(done) == [f"a_{number}" for number in range(5)]
+    await expect(button).to_be_hidden()
 
 
 async def test_the_keys_work_while_hangul_is_typed(open_page: OpenPage, stub: StubServer) -> None:

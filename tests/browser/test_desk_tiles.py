@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Locator, expect
 
+from tests.browser.axe import expect_clean
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.stub import STARTER, StubServer
 from tests.browser.test_desk import WALL, a_wall, opened
@@ -138,3 +139,22 @@ async def test_the_wall_fits_a_laptop_also_with_the_strip_of_alerts(
     await expect(page.locator("#alerts .acknowledge")).to_be_visible()
     await expect(page.locator("#alerts")).not_to_have_class("alerts over")
     assert await page.locator("#wall").evaluate("(wall) => wall.scrollHeight <= wall.clientHeight")
+
+
+async def test_a_row_of_the_list_says_a_failure_in_a_word(open_page: OpenPage, stub: StubServer) -> None:
+    page = await open_page("/desk", viewport=DESKTOP)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    for number, state in enumerate(("no_signal", "disconnected", "behind", "talking"), 1):
+        opened(stub, f"C0{number}", "North gate")
+        stub.say("channel.state", channel=f"C0{number}", state=state, reason="x", at_ms=900)
+    rows = page.locator("desk-row")
+    for row, word in enumerate(("No signal", "Disconnected", "Behind")):
+        place = rows.nth(row).locator(".word")
+        await expect(place).to_have_text(word)
+        box, name = await place.bounding_box(), await rows.nth(row).locator(".name").bounding_box()
+        assert box is not None and name is not None
+        assert box["width"] > 30 and box["x"] >= name["x"] + name["width"]
+        await expect(rows.nth(row).locator(".meter")).to_be_hidden()
+    await expect(rows.nth(3).locator(".meter")).to_be_visible()
+    await expect(rows.nth(3).locator(".word")).to_have_class("word hidden")
+    await expect_clean(page)
