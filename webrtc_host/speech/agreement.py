@@ -1,12 +1,16 @@
-"""Agreement: words of unbroken speech that two successive interims transcribe alike become final early.
+"""Agreement: words of unbroken speech become final early, by two successive interims.
 
-Without this, words inside long speech wait for a final window of up to 10 s. Pure. `merge.py` commits what
-this module returns. Invariant: the words returned are the first words of the newer interim.
+Words become final when both interims have them alike, or when they are old: then the likelier reading of the
+two is used. Without this, words inside long speech wait for a final window of up to 10 s. Pure. `merge.py`
+commits what this module returns. Invariant: the words returned stand for the first words of the newer
+interim.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from host_stt.contract import Transcript, Word
@@ -28,36 +32,62 @@ LENGTH_SAMPLES_MIN = 1500 * SAMPLES_PER_MS
 """Agreed text after the last sentence waits until it is this long: a line of two words is hard to read."""
 LOGPROB_MIN = -0.8
 """An interim with a lower mean log probability is not compared: its words are too uncertain."""
+PROBABILITY_MIN = 0.6
+"""A word with a lower probability waits until it is old, even if both interims have it: both may be wrong."""
+OLD_SAMPLES = 2800 * SAMPLES_PER_MS
+"""A word this long before the end of an interim waits no longer. With interims every 0.7 s of speech, it is
+final 3.5 s after it was said, and a little later where speech pauses.
+"""
+SAME_END_SAMPLES = 80 * SAMPLES_PER_MS
+"""Both interims end a word at the same place when the two times differ by no more than this."""
+READINGS_MAX = 5
+"""So many interims before the newest one can give the likelier reading of old words."""
+BEGINS_SAMPLES = 100 * SAMPLES_PER_MS
+"""A first word that begins this much before the commit point contains a part of the last final word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """Words that may become final now."""
+
+    words: tuple[Word, ...] = ()
+    count: int = 0  # of the first words of the newer interim, for which they stand
+    is_disputed: bool = False  # the interims differ on some of them
 
 
 class Agreement:
-    """The last interim of one utterance, and what the next one agrees with."""
+    """The last interims of one utterance, and what the next one agrees with."""
 
     def __init__(self) -> None:
-        self._words: Sequence[Word] = ()
+        self._readings: deque[Sequence[Word]] = deque(maxlen=READINGS_MAX)
+        self._words: Sequence[Word] = ()  # of the last interim, behind the commit point
         self._end_sample = 0
 
     def feed(
         self, transcript: Transcript, words: Sequence[Word], end_sample: int, committed_to: int
-    ) -> list[Word]:
-        """The first of `words` that may become final now.
+    ) -> Agreed:
+        """What may become final now.
 
         words: those of the interim after the commit point. end_sample: where its window ends. committed_to:
         the commit point; 0 where no word is committed yet.
         """
         if not has_times(transcript) or transcript.avg_logprob < LOGPROB_MIN:
             self._words = ()
-            return []
+            return Agreed()
         # A word whose middle lies before the commit point is committed: it has no partner in `words`.
         before = [word for word in self._words if mid_sample(word) >= committed_to]
         safe_to = min(self._end_sample, end_sample) - EDGE_SAMPLES
+        old_to = end_sample - OLD_SAMPLES
         self._end_sample = end_sample
-        agreed = list(words[: _agreed(before, words, safe_to - SETTLED_SAMPLES)])
-        while agreed and (agreed[-1].end_sample > safe_to or _has_figure(agreed[-1])):
-            agreed.pop()
-        agreed = _readable(agreed)
-        self._words = words[len(agreed) :]
-        return agreed
+        alike = _safe(words[: _agreed(before, words, safe_to - SETTLED_SAMPLES)], safe_to)
+        count = _readable(words[: max(alike, _old(before, words, old_to, committed_to))], old_to)
+        self._words = words[count:]
+        self._readings.append(words)
+        if count <= alike:
+            return Agreed(tuple(words[:count]), count)
+        start = words[alike - 1].end_sample if alike else committed_to
+        chosen = _likelier(list(self._readings)[:-1], words[alike:count], start)
+        return Agreed((*words[:alike], *chosen), count, is_disputed=True)
 
 
 def has_times(transcript: Transcript) -> bool:
@@ -86,8 +116,77 @@ def _agreed(before: Sequence[Word], words: Sequence[Word], settled_to: int) -> i
     return count
 
 
+def _safe(words: Sequence[Word], safe_to: int) -> int:
+    """How many of the first `words`, which both interims have, may become final.
+
+    safe_to: what comes later in the audio can still change words that end behind this sample.
+    """
+    unsure = (n for n, w in enumerate(words) if w.end_sample > safe_to or w.probability < PROBABILITY_MIN)
+    count = next(unsure, len(words))
+    while not _is_whole(words, count):
+        count -= 1
+    return count
+
+
+def _is_whole(words: Sequence[Word], count: int) -> bool:
+    """Whether the first words end in no number that may go on ("4", "4-8"): a word without a figure follows."""
+    if not count or not _has_figure(words[count - 1]):
+        return True
+    return count < len(words) and not _has_figure(words[count])
+
+
+def _old(before: Sequence[Word], words: Sequence[Word], old_to: int, committed_to: int) -> int:
+    """How many of the first `words` end before `old_to`, up to the last place where both interims end a word.
+
+    Elsewhere a cut could go through a word of the other interim, and a part of it would be written twice.
+    """
+    if not words or words[0].start_sample < committed_to - BEGINS_SAMPLES:
+        return 0
+    old = [n for n, word in enumerate(words, 1) if word.end_sample <= old_to and _is_whole(words, n)]
+    return max((n for n in old if _partner(words[n - 1], words, before) is not None), default=0)
+
+
+def _partner(word: Word, words: Sequence[Word], before: Sequence[Word]) -> Word | None:
+    """The word of the older interim that ends where this one does; None: there is none."""
+    other = min(before, key=lambda one: abs(one.end_sample - word.end_sample), default=None)
+    if other is None or abs(other.end_sample - word.end_sample) > SAME_END_SAMPLES:
+        return None
+    closest = min(words, key=lambda one: abs(one.end_sample - other.end_sample))
+    return other if closest is word else None
+
+
+def _likelier(readings: Sequence[Sequence[Word]], words: Sequence[Word], start: int) -> list[Word]:
+    """The words, with an earlier reading where that is likelier: from one place to the next at which the last
+    of the readings ends a word too.
+
+    start: words before this sample are final.
+    """
+    chosen: list[Word] = []
+    piece: list[Word] = []
+    for word in words:
+        piece.append(word)
+        if _partner(word, words, readings[-1]) is None:
+            continue
+        others = [_between(reading, start, word, words) for reading in readings]
+        chosen += max([piece, *filter(None, others)], key=_probability)
+        start, piece = word.end_sample, []
+    return [*chosen, *piece]
+
+
+def _between(reading: Sequence[Word], start: int, last: Word, words: Sequence[Word]) -> list[Word]:
+    """The words of a reading from `start` to where `last` ends; none if it ends no word there."""
+    end = _partner(last, words, reading)
+    if end is None:
+        return []
+    return [one for one in reading if mid_sample(one) > start and one.end_sample <= end.end_sample]
+
+
+def _probability(words: Sequence[Word]) -> float:
+    return sum(word.probability for word in words) / len(words)
+
+
 def _has_figure(word: Word) -> bool:
-    """Whether the word has a digit. Such a word is never committed last: more may follow ("4", "4-8")."""
+    """Whether the word has a digit."""
     return any(map(str.isdigit, word.text))
 
 
@@ -95,9 +194,13 @@ def _are_apart(one: Word, other: Word) -> bool:
     return abs(one.start_sample - other.start_sample) > APART_SAMPLES_MAX
 
 
-def _readable(words: list[Word]) -> list[Word]:
-    """The words up to the last end of a sentence, and what follows it if that is long enough for a line."""
+def _readable(words: Sequence[Word], old_to: int) -> int:
+    """How many of the first words are good lines: up to the last end of a sentence, and what follows it if
+    that is long enough for a line, or has waited until its first word is old.
+    """
     rest_from = max((n for n, word in enumerate(words, 1) if ends_sentence(word)), default=0)
     rest = words[rest_from:]
-    is_line = bool(rest) and rest[-1].end_sample - rest[0].start_sample >= LENGTH_SAMPLES_MIN
-    return words if is_line else words[:rest_from]
+    if not rest:
+        return rest_from
+    is_line = rest[-1].end_sample - rest[0].start_sample >= LENGTH_SAMPLES_MIN
+    return len(words) if is_line or rest[0].end_sample <= old_to else rest_from

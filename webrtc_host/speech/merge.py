@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from host_stt.contract import Priority, Transcript, Word
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.speech.agreement import Agreement, has_times
+from webrtc_host.speech.agreement import Agreed, Agreement, has_times
 from webrtc_host.speech.joining import APART_SAMPLES_MAX, Overlap, join, without_repeated_tail
 from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity, text_of, words_of
@@ -88,6 +88,7 @@ class UtteranceMerge:
         self._is_done = False
         self._agreement = Agreement()
         self._agreed_to = start_sample  # words before it were committed by agreement
+        self._disputed_to = 0  # before it the interims differed: later readings of it are left out
         self._window_commit_sample = start_sample
 
     @property
@@ -163,13 +164,17 @@ class UtteranceMerge:
             return [word for word in words if _is_behind(word, window.context_end_sample)]
         reread_to = max(self._agreed_to, window.context_end_sample)
         overlap = Overlap(window.start_sample, max(self._held_end, window.start_sample, reread_to))
-        row = join(left, words, overlap, fixed=len(context))
+        row = self._after_disputed(join(left, words, overlap, fixed=len(context)))
         if reread_to <= window.start_sample or not context or _is_in(context[-1], words):
             return row
         # The window spells the last committed word otherwise: not a second time.
         if self._agreed_to > window.context_end_sample:
             return [word for word in row if mid_sample(word) >= self._agreed_to]
         return [word for word in row if _is_behind(word, context[-1].end_sample)]
+
+    def _after_disputed(self, words: Sequence[Word]) -> list[Word]:
+        """The words behind the last disputed one: its text cannot tell them apart from a second reading."""
+        return [word for word in words if mid_sample(word) >= self._disputed_to]
 
     def _is_mine(self, word: Word) -> bool:
         """Whether a word belongs to this utterance, and not to the one before it."""
@@ -220,20 +225,23 @@ class UtteranceMerge:
         if self._knows_before and not self._has_words and has_times(transcript):
             # The context may spell the words of the utterance before otherwise; a pause tells them apart.
             words = _from(words, self._tail[-1].end_sample)
+        words = self._after_disputed(words)
         if not words:
             return []
         self._language = transcript.language
         committed_to = self._commit_sample if self._has_words else 0
         agreed = self._agreement.feed(transcript, words, window.end_sample, committed_to)
-        events: list[MergeEvent] = [self._commit_agreed(agreed, transcript)] if agreed else []
-        words = words[len(agreed) :]
+        events: list[MergeEvent] = [self._commit_agreed(agreed, transcript)] if agreed.words else []
+        words = words[agreed.count :]
         return [*events, self._show(words, window.end_sample)] if words else events
 
-    def _commit_agreed(self, words: Sequence[Word], transcript: Transcript) -> Committed:
+    def _commit_agreed(self, agreed: Agreed, transcript: Transcript) -> Committed:
         self._logprob = transcript.avg_logprob
-        self._agreed_to = words[-1].end_sample
+        self._agreed_to = agreed.words[-1].end_sample
+        if agreed.is_disputed:
+            self._disputed_to = self._agreed_to
         self._held = [word for word in self._held if mid_sample(word) >= self._agreed_to]
-        return self._commit(words, self._agreed_to, is_last=False)
+        return self._commit(agreed.words, self._agreed_to, is_last=False)
 
     def _show(self, words: list[Word], end_sample: int) -> InterimText:
         text = text_of(words)

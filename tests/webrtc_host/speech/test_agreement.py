@@ -9,7 +9,7 @@ from host_stt.engines.fake import FakeEngine, script_of
 from tests.webrtc_host.speech.helpers import MS, S, texts
 from tests.webrtc_host.speech.simulate import speak
 from webrtc_host.speech.agreement import Agreement
-from webrtc_host.speech.merge import Committed, MergeEvent, UtteranceMerge
+from webrtc_host.speech.merge import Committed, InterimText, MergeEvent, UtteranceMerge
 from webrtc_host.speech.windowing import WindowSpec
 
 WORDS = script_of("alpha one proceed to gate seven and hold there until told over", word_ms=300, pause_ms=100)
@@ -23,7 +23,7 @@ def transcript(words: Sequence[Word], avg_logprob: float = -0.2) -> Transcript:
 
 
 def fed(agreement: Agreement, words: Sequence[Word], end_sample: int, **figures: float) -> str:
-    return texts(agreement.feed(transcript(words, **figures), words, end_sample, 0))
+    return texts(agreement.feed(transcript(words, **figures), words, end_sample, 0).words)
 
 
 def test_words_that_two_interims_have_alike_are_agreed_but_for_the_last_second() -> None:
@@ -37,9 +37,9 @@ def test_after_a_commit_the_rest_agrees_further() -> None:
     agreement = Agreement()
     fed(agreement, WORDS[:8], 8 * 400 * MS)
     agreed = agreement.feed(transcript(WORDS), WORDS, 12 * 400 * MS, 0)
-    rest, commit = WORDS[len(agreed) :], agreed[-1].end_sample
+    rest, commit = WORDS[agreed.count :], agreed.words[-1].end_sample
     more = agreement.feed(transcript(rest), rest, 14 * 400 * MS, commit)
-    assert (texts(agreed), texts(more)) == ("alpha one proceed to gate", "seven and hold there")
+    assert (texts(agreed.words), texts(more.words)) == ("alpha one proceed to gate", "seven and hold there")
 
 
 def test_words_from_the_first_difference_on_wait() -> None:
@@ -91,14 +91,74 @@ def test_an_interim_that_is_unsure_of_itself_agrees_with_nothing(which: str) -> 
     assert fed(agreement, WORDS[:12], 12 * 400 * MS, avg_logprob=second) == ""
 
 
-def test_a_number_waits_until_a_word_follows_it() -> None:
+def with_word(words: Sequence[Word], n: int, text: str, probability: float = 1.0) -> list[Word]:
+    """The words with another one in the place of the nth."""
+    return [*words[:n], Word(text, words[n].start_sample, words[n].end_sample, probability), *words[n + 1 :]]
+
+
+def test_a_number_waits_until_a_word_without_a_figure_follows_it() -> None:
     agreement = Agreement()
-    words = [*WORDS[:4], Word("4", WORDS[4].start_sample, WORDS[4].end_sample, 1.0), *WORDS[5:]]
+    words = with_word(with_word(WORDS, 4, "4"), 5, "8")
     fed(agreement, words[:8], 8 * 400 * MS)
+    # "8" is not safe yet: "4" may become "48".
     assert fed(agreement, words[:10], 10 * 400 * MS) == "alpha one proceed to"
     agreement = Agreement()
-    fed(agreement, words[:10], 10 * 400 * MS)
-    assert fed(agreement, words, 12 * 400 * MS) == "alpha one proceed to 4 seven and"
+    words = with_word(WORDS, 4, "4")
+    fed(agreement, words[:8], 8 * 400 * MS)
+    assert fed(agreement, words[:10], 10 * 400 * MS) == "alpha one proceed to 4"
+
+
+def test_a_word_that_the_model_is_unsure_of_waits_until_it_is_old() -> None:
+    words = with_word(WORDS, 4, "late", probability=0.5)
+    agreement = Agreement()
+    fed(agreement, words[:8], 8 * 400 * MS)
+    assert fed(agreement, words[:10], 10 * 400 * MS) == "alpha one proceed to"
+    rest = words[4:]
+    # "late" ends at 1.9 s: at 4.8 s it is more than 2.8 s old. "seven" is sure, and "late" may go with it.
+    agreed = agreement.feed(transcript(rest), rest, 12 * 400 * MS, words[3].end_sample)
+    assert texts(agreed.words) == "late"
+    assert agreed.is_disputed
+
+
+def test_old_words_wait_no_longer_even_if_the_interims_differ_on_all_of_them() -> None:
+    agreement = Agreement()
+
+    def spelled(count: int, letter: str) -> str:
+        words = [Word(w.text + letter, w.start_sample, w.end_sample, 1.0) for w in WORDS[:count]]
+        return fed(agreement, words, count * 400 * MS)
+
+    # At 2.8 s, words up to 0 s are old, at 3.6 s up to 0.8 s. The line is short, but its first word is old.
+    assert (spelled(7, "x"), spelled(9, "y")) == ("", "alphay oney")
+
+
+def test_of_an_old_word_the_likeliest_reading_is_used() -> None:
+    agreement = Agreement()
+    for count, text, probability in ((9, "won", 0.6), (10, "one", 0.8), (11, "fun", 0.3)):
+        fed(agreement, with_word(WORDS, 1, text, probability)[:count], count * 400 * MS)
+    agreed = agreement.feed(transcript(WORDS), with_word(WORDS, 1, "run", 0.4), 12 * 400 * MS, 0)
+    assert texts(agreed.words) == "alpha one proceed to gate"
+    assert (agreed.count, agreed.is_disputed) == (5, True)
+
+
+def test_old_words_end_only_where_both_interims_end_a_word() -> None:
+    """Korean: two interims part one stretch of speech into different words."""
+    one = [Word("나", 0, 400 * MS, 0.4), Word("받고", 400 * MS, 900 * MS, 0.4), *WORDS[3:]]
+    other = [Word("답하고", 0, 900 * MS, 0.6), *WORDS[3:]]
+    agreement = Agreement()
+    fed(agreement, one[:5], 3000 * MS)
+    # "나" is old, but the other interim has no word that ends with it.
+    assert fed(agreement, other[:6], 3400 * MS) == ""
+    assert fed(agreement, one[:7], 3700 * MS) == "답하고"
+
+
+def test_a_first_word_that_overlaps_the_last_final_one_is_not_written_again() -> None:
+    agreement = Agreement()
+    committed_to = 200 * MS  # inside "alpha"
+    for count in (9, 10):
+        words = with_word(WORDS, 0, f"alfa{count}")[:count]
+        agreement.feed(transcript(words), words, count * 400 * MS, committed_to)
+    agreed = agreement.feed(transcript(WORDS), WORDS, 12 * 400 * MS, committed_to)
+    assert agreed.words == ()
 
 
 def test_interims_without_times_agree_with_nothing() -> None:
@@ -106,7 +166,7 @@ def test_interims_without_times_agree_with_nothing() -> None:
     segment = Segment("alpha one proceed to gate seven", 0, 3 * S, -0.2, 0.02, 1.0)
     without = Transcript("w", (segment,), "en", 1.0, -0.2, 0.02, 1.0, EndReason.COMPLETE, "fake")
     for end in (4 * S, 5 * S):
-        assert agreement.feed(without, WORDS[:6], end, 0) == []
+        assert agreement.feed(without, WORDS[:6], end, 0).words == ()
 
 
 # --- through the merge ------------------------------------------------------------------------------------
@@ -152,3 +212,19 @@ def test_a_final_window_never_says_again_what_was_agreed_even_if_it_spells_it_ot
     other = [*WORDS[:4], Word("late", WORDS[4].start_sample, WORDS[4].end_sample, 1.0), *WORDS[5:]]
     events = merge.feed(window(0, 0, 12 * 400 * MS, Priority.FINAL, is_last=True), transcript(other))
     assert committed(events) == "seven and hold there until told over"
+
+
+def test_nothing_says_again_a_word_on_which_the_interims_differed() -> None:
+    merge = UtteranceMerge("u_1", 0)
+    for number, (count, text) in enumerate(((9, "deux"), (10, "trois"), (11, "vingt"), (12, "cent"))):
+        words = [*with_word(WORDS, 4, text, 0.5)[:count]]
+        spec = window(number, 0, count * 400 * MS, Priority.INTERIM)
+        events = merge.feed(spec, transcript(words))
+        said = committed(events)
+    assert said == "cent", "of equally likely readings the newest"
+    later = with_word(WORDS, 4, "onze")
+    events = merge.feed(window(4, 0, 13 * 400 * MS, Priority.INTERIM), transcript(later))
+    shown = [event.text for event in events if isinstance(event, InterimText)]
+    assert all("onze" not in text for text in [*shown, committed(events)])
+    events = merge.feed(window(0, 0, 13 * 400 * MS, Priority.FINAL, is_last=True), transcript(later))
+    assert "onze" not in committed(events)
