@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from host_stt.contract import Transcript, Word
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.segments import ends_sentence
-from webrtc_host.speech.words import keys_of, mid_sample
+from webrtc_host.speech.words import is_behind, keys_of, mid_sample
 
 EDGE_SAMPLES = 1000 * SAMPLES_PER_MS
 """Words closer than this to the end of the shorter interim wait: the audio after it can still change them."""
@@ -42,8 +42,16 @@ SAME_END_SAMPLES = 80 * SAMPLES_PER_MS
 """Both interims end a word at the same place when the two times differ by no more than this."""
 READINGS_MAX = 5
 """So many interims before the newest one can give the likelier reading of old words."""
-BEGINS_SAMPLES = 100 * SAMPLES_PER_MS
-"""A first word that begins this much before the commit point contains a part of the last final word."""
+BEGINS_SAMPLES = 300 * SAMPLES_PER_MS
+"""A first word that begins this much before the commit point contains a part of the last final word.
+(Interims begin 0.2 s before it, and the alignment stretches the first word to there.)
+"""
+HOLE_SAMPLES = 2000 * SAMPLES_PER_MS
+SIGN_SAMPLES = 250 * SAMPLES_PER_MS
+FIGURE_SAMPLES = 550 * SAMPLES_PER_MS
+"""A word takes at most 2 s, with the pause before it, and 0.25 s for each letter or 0.55 s for each figure.
+If the word before ends earlier, the interim has left out speech.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +76,21 @@ class Agreement:
     ) -> Agreed:
         """What may become final now.
 
-        words: those of the interim after the commit point. end_sample: where its window ends. committed_to:
-        the commit point; 0 where no word is committed yet.
+        words: those of the interim after the last committed word. end_sample: where its window ends.
+        committed_to: where the last committed word ends; 0 where no word is committed yet.
         """
-        if not has_times(transcript) or transcript.avg_logprob < LOGPROB_MIN:
+        if not words or not has_times(transcript) or transcript.avg_logprob < LOGPROB_MIN:
             self._words = ()
             return Agreed()
-        # A word whose middle lies before the commit point is committed: it has no partner in `words`.
-        before = [word for word in self._words if mid_sample(word) >= committed_to]
+        if not is_behind(words[0], committed_to) or words[0].start_sample < committed_to - BEGINS_SAMPLES:
+            return Agreed()  # the first word may be said already, or a part of it
+        # A word that ends before the commit point is committed: it has no partner in `words`.
+        before = [word for word in self._words if is_behind(word, committed_to)]
         safe_to = min(self._end_sample, end_sample) - EDGE_SAMPLES
         old_to = end_sample - OLD_SAMPLES
         self._end_sample = end_sample
         alike = _safe(words[: _agreed(before, words, safe_to - SETTLED_SAMPLES)], safe_to)
-        count = _readable(words[: max(alike, _old(before, words, old_to, committed_to))], old_to)
+        count = _readable(words[: max(alike, _old(before, words, old_to))], old_to)
         self._words = words[count:]
         self._readings.append(words)
         if count <= alike:
@@ -88,6 +98,22 @@ class Agreement:
         start = words[alike - 1].end_sample if alike else committed_to
         chosen = _likelier(list(self._readings)[:-1], words[alike:count], start)
         return Agreed((*words[:alike], *chosen), count, is_disputed=True)
+
+
+def before_hole(words: Sequence[Word], committed_to: int) -> Sequence[Word]:
+    """The words up to the first place where the interim has left out speech.
+
+    The alignment stretches a word over speech before it that has no words. committed_to: where the last
+    committed word ends; 0 where no word is committed yet.
+    """
+    end_before = committed_to
+    for n, word in enumerate(words):
+        figures = sum(map(str.isdigit, word.text))
+        longest = HOLE_SAMPLES + figures * FIGURE_SAMPLES + (len(word.text) - figures) * SIGN_SAMPLES
+        if end_before and word.end_sample - end_before > longest:
+            return words[:n]
+        end_before = word.end_sample
+    return words
 
 
 def has_times(transcript: Transcript) -> bool:
@@ -129,19 +155,20 @@ def _safe(words: Sequence[Word], safe_to: int) -> int:
 
 
 def _is_whole(words: Sequence[Word], count: int) -> bool:
-    """Whether the first words end in no number that may go on ("4", "4-8"): a word without a figure follows."""
+    """Whether the first words end in no number that may go on ("4", "4-8").
+
+    It does not go on where a word without a figure follows.
+    """
     if not count or not _has_figure(words[count - 1]):
         return True
     return count < len(words) and not _has_figure(words[count])
 
 
-def _old(before: Sequence[Word], words: Sequence[Word], old_to: int, committed_to: int) -> int:
+def _old(before: Sequence[Word], words: Sequence[Word], old_to: int) -> int:
     """How many of the first `words` end before `old_to`, up to the last place where both interims end a word.
 
     Elsewhere a cut could go through a word of the other interim, and a part of it would be written twice.
     """
-    if not words or words[0].start_sample < committed_to - BEGINS_SAMPLES:
-        return 0
     old = [n for n, word in enumerate(words, 1) if word.end_sample <= old_to and _is_whole(words, n)]
     return max((n for n in old if _partner(words[n - 1], words, before) is not None), default=0)
 

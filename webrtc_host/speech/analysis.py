@@ -138,8 +138,8 @@ class SpeechAnalysis:
         self._vad = None
         self._ring = AudioRing(1)
 
-    def commit(self, utterance_id: str, sample: int) -> None:
-        self._windowing.commit(utterance_id, sample)
+    def commit(self, utterance_id: str, sample: int, restart_sample: int = -1) -> None:
+        self._windowing.commit(utterance_id, sample, restart_sample)
 
     def _early_final(self, audio_end_sample: int) -> list[WindowAudio]:
         """The last final of an utterance whose speech has paused, before the pause is an end."""

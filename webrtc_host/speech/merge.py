@@ -14,17 +14,29 @@ from dataclasses import dataclass
 
 from host_stt.contract import Priority, Transcript, Word
 from webrtc_host.seams import SAMPLES_PER_MS
-from webrtc_host.speech.agreement import Agreed, Agreement, has_times
+from webrtc_host.speech.agreement import Agreed, Agreement, before_hole, has_times
 from webrtc_host.speech.joining import APART_SAMPLES_MAX, Overlap, join, without_repeated_tail
 from webrtc_host.speech.windowing import WindowSpec
-from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity, text_of, words_of
+from webrtc_host.speech.words import (
+    ALIKE,
+    is_behind,
+    keys_of,
+    mid_sample,
+    similarity,
+    text_of,
+    words_of,
+)
 
 CONTEXT_SAMPLES = 600 * SAMPLES_PER_MS
 """Committed words this close before a window take part in the alignment: its first word may be the end of the
 last committed one.
 """
-BEHIND_SAMPLES = 100 * SAMPLES_PER_MS
-"""A word that ends so long after a sample was spoken after it."""
+BEFORE_SAMPLES = 150 * SAMPLES_PER_MS
+"""A word that ends so long before the last committed one ends was said before it."""
+UNREAD_SAMPLES = 2000 * SAMPLES_PER_MS
+"""An interim without a word for so much of its end was cut short: Whisper can end a text after a sentence
+though speech goes on.
+"""
 TAIL_WORDS = 60
 """Committed words kept, to find them again in an interim that was sent before they were final."""
 
@@ -90,6 +102,15 @@ class UtteranceMerge:
         self._agreed_to = start_sample  # words before it were committed by agreement
         self._disputed_to = 0  # before it the interims differed: later readings of it are left out
         self._window_commit_sample = start_sample
+        self._restart_sample = -1
+
+    @property
+    def restart_sample(self) -> int:
+        """Where interims begin anew, after one that left out what follows the commit point; -1 before that.
+
+        The same beginning would most likely give the same short text again.
+        """
+        return self._restart_sample
 
     @property
     def window_commit_sample(self) -> int:
@@ -161,7 +182,7 @@ class UtteranceMerge:
         context = [w for w in self._tail if w.end_sample > window.start_sample - CONTEXT_SAMPLES]
         left = [*context, *self._held]
         if not left:
-            return [word for word in words if _is_behind(word, window.context_end_sample)]
+            return [word for word in words if is_behind(word, window.context_end_sample)]
         reread_to = max(self._agreed_to, window.context_end_sample)
         overlap = Overlap(window.start_sample, max(self._held_end, window.start_sample, reread_to))
         row = self._after_disputed(join(left, words, overlap, fixed=len(context)))
@@ -170,7 +191,7 @@ class UtteranceMerge:
         # The window spells the last committed word otherwise: not a second time.
         if self._agreed_to > window.context_end_sample:
             return [word for word in row if mid_sample(word) >= self._agreed_to]
-        return [word for word in row if _is_behind(word, context[-1].end_sample)]
+        return [word for word in row if is_behind(word, context[-1].end_sample)]
 
     def _after_disputed(self, words: Sequence[Word]) -> list[Word]:
         """The words behind the last disputed one: its text cannot tell them apart from a second reading."""
@@ -222,18 +243,29 @@ class UtteranceMerge:
         # audible.
         audible = window.start_sample + 60 * SAMPLES_PER_MS
         words = words[_repeated_head([w for w in self._tail if w.end_sample > audible], words) :]
-        if self._knows_before and not self._has_words and has_times(transcript):
+        if has_times(transcript) and self._has_words:
+            words = _after_said(words, self._tail)
+        elif has_times(transcript) and self._knows_before:
             # The context may spell the words of the utterance before otherwise; a pause tells them apart.
             words = _from(words, self._tail[-1].end_sample)
         words = self._after_disputed(words)
         if not words:
+            self._restart_after(window)
             return []
         self._language = transcript.language
-        committed_to = self._commit_sample if self._has_words else 0
-        agreed = self._agreement.feed(transcript, words, window.end_sample, committed_to)
+        committed_to = self._tail[-1].end_sample if self._has_words and self._tail else 0
+        heard = before_hole(words, committed_to) if has_times(transcript) else words
+        agreed = self._agreement.feed(transcript, heard, window.end_sample, committed_to)
         events: list[MergeEvent] = [self._commit_agreed(agreed, transcript)] if agreed.words else []
+        if agreed.count == len(heard):
+            self._restart_after(window)
         words = words[agreed.count :]
         return [*events, self._show(words, window.end_sample)] if words else events
+
+    def _restart_after(self, window: WindowSpec) -> None:
+        """Let interims begin at the commit point, when this one has no word behind it."""
+        if self._has_words and window.end_sample - self._commit_sample >= UNREAD_SAMPLES:
+            self._restart_sample = self._commit_sample
 
     def _commit_agreed(self, agreed: Agreed, transcript: Transcript) -> Committed:
         self._logprob = transcript.avg_logprob
@@ -253,18 +285,24 @@ class UtteranceMerge:
         )
 
 
-def _is_behind(word: Word, sample: int) -> bool:
-    """Whether a word ends clearly after `sample`.
-
-    Its start says less: the alignment stretches a word over speech before it that has no words.
-    """
-    return word.end_sample >= sample + BEHIND_SAMPLES
-
-
 def _from(words: list[Word], sample: int) -> list[Word]:
     """The words from the first one on that ends clearly after `sample`."""
-    first = next((n for n, word in enumerate(words) if _is_behind(word, sample)), len(words))
+    first = next((n for n, word in enumerate(words) if is_behind(word, sample)), len(words))
     return words[first:]
+
+
+def _after_said(words: list[Word], said: Sequence[Word]) -> list[Word]:
+    """The words behind those that are said already: an interim may spell or part these otherwise.
+
+    By their times. Where these are too close to tell, the letters must be alike ("ill-disposed", "all
+    disposed").
+    """
+    last = said[-1].end_sample
+    first = next((n for n, word in enumerate(words) if is_behind(word, last)), len(words))
+    letters = "".join(keys_of(words[:first]))
+    if any(similarity(letters, "".join(keys_of(said[-n:]))) >= ALIKE for n in (1, 2, 3)):
+        return words[first:]
+    return [word for word in words if word.end_sample > last - BEFORE_SAMPLES]
 
 
 def _is_in(word: Word, words: Sequence[Word]) -> bool:

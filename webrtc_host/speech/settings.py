@@ -10,7 +10,7 @@ from webrtc_host.speech.endpointing import EndpointingConfig
 from webrtc_host.speech.language import LanguageConfig
 from webrtc_host.speech.segments import SegmentsConfig
 from webrtc_host.speech.vad import VadConfig
-from webrtc_host.speech.windowing import WindowingConfig
+from webrtc_host.speech.windowing_config import WindowingConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,8 @@ class _SentWindow:
 
 
 class WindowRequests:
-    """commit: called when a commit point moves. locked: called when the language is known.
+    """commit: called with an utterance and two samples: where its interims begin from now on, and where they
+    begin without context (`Windowing.commit`). locked: called when the language is known.
 
     closed: called when the text of an early final closes the transmission, with the utterance and its end.
     """
@@ -121,7 +122,7 @@ class WindowRequests:
         config: SpeechConfig,
         language: LanguageLock,
         *,
-        commit: Callable[[str, int], None],
+        commit: Callable[[str, int, int], None],
         locked: Callable[[], None],
         closed: Callable[[str, int], None] = lambda utterance_id, end_sample: None,
         notes: CoverageNotes | None = None,
@@ -376,7 +377,8 @@ class WindowRequests:
             self._last_words = utterance.merge.tail
             self._utterances.pop(utterance_id, None)
         else:
-            self._commit(utterance_id, utterance.merge.window_commit_sample)
+            merge = utterance.merge
+            self._commit(utterance_id, merge.window_commit_sample, merge.restart_sample)
 
     def _note_transcribed(self, utterance: _Utterance, start_sample: int, end_sample: int) -> None:
         """Report the range as transcribed, except for speech without words."""

@@ -17,54 +17,12 @@ from host_stt.contract import WINDOW_SAMPLES_MAX, Float32Array, Priority
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.endpointing import SpeechEnded, SpeechEvent, SpeechStarted
 from webrtc_host.speech.vad import FRAME_SAMPLES
+from webrtc_host.speech.windowing_config import WindowingConfig
 
 CONTEXT_VOICED_MS_MIN = 350
 """A sound with less voice than this gets no earlier speech as context: whether it is a word at all is decided
 by figures of its own window (`evidence.py`), and clear speech before it would hide them.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class WindowingConfig:
-    window_ms_min: int = 5000  # shortest window that is cut inside speech
-    window_ms_max: int = 10_000  # longest one; longer speech becomes final in parts
-    pause_ms: int = 300  # a pause of this length is a place to cut without overlap
-    pause_after_ms: int = 5000  # if at least so much speech waits before the pause
-    overlap_percent_min: int = 20  # part of a window that the next one repeats
-    overlap_percent_max: int = 30
-    first_interim_ms: int = 700  # speech needed for the first interim
-    interim_interval_ms: int = 700  # speech between two interims; half of it doubles the decoding
-    interim_back_ms: int = 200  # an interim begins this much before the commit point
-    context_ms: int = 3000  # speech before a window that is decoded once more, as context
-    context_gap_ms: int = 1500  # an utterance that begins sooner after the last one gets it as context
-    early_final_ms: int = 250  # silence after which the last final is decoded ahead of its time; 0: never
-    trailing_ms: int = 300  # audio after the end of speech that the window contains
-    short_ms: int = 1200  # a shorter final window is extended with the audio around it
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("window_ms_min", 1000, 25_000),
-            ("window_ms_max", 1000, 25_000),
-            ("pause_ms", 100, 5000),
-            ("pause_after_ms", 1000, 25_000),
-            ("overlap_percent_min", 5, 45),
-            ("overlap_percent_max", 5, 45),
-            ("first_interim_ms", 200, 10_000),
-            ("interim_interval_ms", 200, 10_000),
-            ("interim_back_ms", 0, 2000),
-            ("context_ms", 0, 10_000),
-            ("context_gap_ms", 0, 10_000),
-            ("early_final_ms", 0, 5000),
-            ("trailing_ms", 0, 2000),
-            ("short_ms", 0, 5000),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} is {value}; it lies between {low} and {high}")
-        if self.window_ms_min > self.window_ms_max:
-            raise ValueError(f"window_ms_min {self.window_ms_min} is over window_ms_max {self.window_ms_max}")
-        if self.overlap_percent_min > self.overlap_percent_max:
-            raise ValueError("overlap_percent_min is over overlap_percent_max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +56,7 @@ class _Utterance:
     next_start: int  # start of the next final window
     commit_sample: int
     context_start: int  # windows may reach back to here
+    restart_sample: int = -1  # those of interims only to here
     finals: int = 0
     interims: int = 0
     next_interim: int = 0  # the next interim is due when speech reaches this sample
@@ -193,11 +152,15 @@ class Windowing:
         utterance.early_pause_start = audio_end_sample - paused
         return [utterance.early]
 
-    def commit(self, utterance_id: str, sample: int) -> None:
-        """Text is final up to `sample`, so interims begin after it. An earlier sample changes nothing."""
+    def commit(self, utterance_id: str, sample: int, restart_sample: int = -1) -> None:
+        """Text is final up to `sample`, so interims begin after it. An earlier sample changes nothing.
+
+        restart_sample: interims begin there, and their context reaches no further back; -1: no restart.
+        """
         utterance = self._utterance
         if utterance is not None and utterance.id == utterance_id:
-            utterance.commit_sample = max(utterance.commit_sample, sample)
+            utterance.commit_sample = max(utterance.commit_sample, sample, restart_sample)
+            utterance.restart_sample = max(utterance.restart_sample, restart_sample)
 
     def _cut_at_pause(self, utterance: _Utterance, speech_end_sample: int) -> list[WindowSpec]:
         """The window that ends in a pause, when speech continues after it.
@@ -276,7 +239,7 @@ class Windowing:
         return WindowSpec(
             utterance.id,
             utterance.finals,
-            self._with_context(utterance, start, end),
+            self._with_context(utterance, start, end, utterance.context_start),
             end,
             Priority.FINAL,
             next_start,
@@ -291,21 +254,23 @@ class Windowing:
         is_close = start - self._floor_sample <= self._samples(self._config.context_gap_ms)
         return self._last_start if self._floor_sample and is_close else start
 
-    def _with_context(self, utterance: _Utterance, start: int, end: int) -> int:
+    def _with_context(self, utterance: _Utterance, start: int, end: int, earliest: int) -> int:
         """Where a window [start, end) begins with its context: at the quietest place there.
+
+        earliest: the context reaches no further back.
 
         `start` where there is no earlier speech nearby, for sounds that are hardly a word, and while the
         engine is busy: then the delay of all channels counts more than the last point of accuracy.
         """
         room = WINDOW_SAMPLES_MAX - (end - start) - self._samples(self._config.context_gap_ms)
         longest = min(self._samples(self._config.context_ms), room)
-        if longest <= 0 or utterance.context_start >= start or not self._has_idle_engine():
+        if longest <= 0 or earliest >= start or not self._has_idle_engine():
             return start
         if self._voiced_ms(start, end) < CONTEXT_VOICED_MS_MIN:
             return start
         # The silence between two utterances is no context: count from the end of the earlier speech.
         behind = self._floor_sample if start <= utterance.start_sample else start
-        low, high = max(behind - longest, utterance.context_start), behind - longest // 2
+        low, high = max(behind - longest, earliest), behind - longest // 2
         return self._quietest(low, high) if low < high else low
 
     def _interim(self, utterance: _Utterance, end: int) -> WindowSpec:
@@ -314,7 +279,8 @@ class Windowing:
         # When finals are late (the engine was away), the commit point is far back. An interim still covers no
         # more than a window and an overlap.
         start = max(start, end - self._samples(self._config.window_ms_max) * 13 // 10)
-        context_end, start = start, self._with_context(utterance, start, end)
+        earliest = max(utterance.context_start, utterance.restart_sample)
+        context_end, start = start, self._with_context(utterance, start, end, earliest)
         number = utterance.interims
         utterance.interims += 1
         return WindowSpec(

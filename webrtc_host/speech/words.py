@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 
 from host_stt.contract import Segment, Transcript, Word
 from host_stt_common.likeness import ALIKE, edit_distance, normalised, similarity
+from webrtc_host.seams import SAMPLES_PER_MS
 
 __all__ = [
     "ALIKE",
     "edit_distance",
+    "is_behind",
     "keys_of",
     "mid_sample",
     "normalised",
@@ -21,6 +23,10 @@ __all__ = [
     "tokens_of",
     "words_of",
 ]
+
+
+BEHIND_SAMPLES = 100 * SAMPLES_PER_MS
+"""A word that ends so long after a sample was spoken after it."""
 
 
 def text_of(words: Iterable[Word]) -> str:
@@ -91,6 +97,14 @@ _NO_SPACES = (
 
 def mid_sample(word: Word) -> int:
     return (word.start_sample + word.end_sample) // 2
+
+
+def is_behind(word: Word, sample: int) -> bool:
+    """Whether a word ends clearly after `sample`.
+
+    Its start says less: the alignment stretches a word over speech before it that has no words.
+    """
+    return word.end_sample >= sample + BEHIND_SAMPLES
 
 
 def keys_of(words: Sequence[Word]) -> list[str]:

@@ -33,7 +33,7 @@ from webrtc_host.session.channel import Channel
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import PipelineConfig, SpeechConfig
-from webrtc_host.speech.windowing import WindowingConfig
+from webrtc_host.speech.windowing_config import WindowingConfig
 from webrtc_host.transcript.event_codec import decode_readable
 from webrtc_host.transcript.past import KINDS
 

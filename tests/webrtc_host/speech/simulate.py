@@ -14,7 +14,8 @@ from tests.webrtc_host.speech.helpers import MS, transcript_of, window_for
 from webrtc_host.speech.endpointing import Rule, SpeechEnded, SpeechStarted
 from webrtc_host.speech.merge import Committed, InterimText, MergeEvent, UtteranceMerge
 from webrtc_host.speech.vad import FRAME_SAMPLES
-from webrtc_host.speech.windowing import Windowing, WindowingConfig, WindowSpec
+from webrtc_host.speech.windowing import Windowing, WindowSpec
+from webrtc_host.speech.windowing_config import WindowingConfig
 
 PRE_ROLL = 300 * MS
 HANGOVER = 500 * MS
@@ -84,7 +85,7 @@ def speak(
             events = merge.feed(windows, transcript_of(reading))
         outcome.events += events
         outcome.committed += [(at, event) for event in events if isinstance(event, Committed)]
-        windowing.commit("u_1", merge.window_commit_sample)
+        windowing.commit("u_1", merge.window_commit_sample, merge.restart_sample)
 
     def ask(windows: Sequence[WindowSpec], at: int) -> None:
         for one in windows:

@@ -26,7 +26,7 @@ from webrtc_host.seams import EventType, Transcriber
 from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import PipelineConfig, SpeechConfig
-from webrtc_host.speech.windowing import WindowingConfig
+from webrtc_host.speech.windowing_config import WindowingConfig
 
 PHRASE = "alpha one proceed to gate seven and hold there"
 SPOKEN = say_words(PHRASE)
@@ -132,17 +132,18 @@ async def test_an_early_final_still_being_decoded_is_waited_for() -> None:
         assert len(channel.engine.windows) == 1
 
 
-async def test_when_speech_continues_the_early_text_is_an_interim_and_nothing_is_final() -> None:
+async def test_when_speech_continues_the_early_text_is_an_interim_and_its_window_no_final() -> None:
     short = SPOKEN.samples[: 2 * S]
     async with fed() as channel:
         await channel.feed(np.concatenate([silence(0.5), short, silence(0.35)]))
         await until(lambda: len(channel.sink.of(EventType.SEGMENT_INTERIM)) == 1)
+        assert channel.finals == []
         await channel.feed(np.concatenate([short, silence(0.35)]))
         await until(lambda: len(channel.engine.windows) == 2)
-        assert channel.finals == []
         first, second = (len(window.samples) for window in channel.engine.windows)
         assert second > first + S, "the second one has all of the speech"
-    assert len(channel.finals) == 1, "the end of the channel is the end of the utterance"
+    said = " ".join(channel.finals)  # its first words are old enough to be final before its end
+    assert said.startswith("alpha one proceed") and said.count("alpha") == 1
     assert len(channel.sink.of(EventType.SPEECH_ENDED)) == 1
     counts = channel.pipeline.statistics()
     assert (counts.early_sent, counts.early_used) == (2, 1)

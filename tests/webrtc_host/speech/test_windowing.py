@@ -12,7 +12,8 @@ from host_stt.engines.fake import FakeEngine, script_of
 from tests.webrtc_host.speech.helpers import MS, S
 from tests.webrtc_host.speech.simulate import HANGOVER, PRE_ROLL, speak
 from webrtc_host.speech.endpointing import Rule, SpeechEnded, SpeechStarted
-from webrtc_host.speech.windowing import Windowing, WindowingConfig
+from webrtc_host.speech.windowing import Windowing
+from webrtc_host.speech.windowing_config import WindowingConfig
 
 
 def talk(seed: int, seconds: float) -> list[Word]:
