@@ -42,7 +42,7 @@ SAME_END_SAMPLES = 80 * SAMPLES_PER_MS
 """Both interims end a word at the same place when the two times differ by no more than this."""
 READINGS_MAX = 5
 """So many interims before the newest one can give the likelier reading of old words."""
-BEGINS_SAMPLES = 300 * SAMPLES_PER_MS
+BEGINS_SAMPLES = 400 * SAMPLES_PER_MS
 """A first word that begins this much before the commit point contains a part of the last final word.
 (Interims begin 0.2 s before it, and the alignment stretches the first word to there.)
 """

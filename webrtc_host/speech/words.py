@@ -100,11 +100,11 @@ def mid_sample(word: Word) -> int:
 
 
 def is_behind(word: Word, sample: int) -> bool:
-    """Whether a word ends clearly after `sample`.
+    """Whether a word begins after `sample`, or ends clearly after it.
 
-    Its start says less: the alignment stretches a word over speech before it that has no words.
+    An earlier start says little: the alignment stretches a word over speech before it that has no words.
     """
-    return word.end_sample >= sample + BEHIND_SAMPLES
+    return word.start_sample >= sample or word.end_sample >= sample + BEHIND_SAMPLES
 
 
 def keys_of(words: Sequence[Word]) -> list[str]:

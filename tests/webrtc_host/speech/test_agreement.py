@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_a_first_word_that_overlaps_the_last_final_one_is_not_written_again() ->
     agreement = Agreement()
     words = [Word("alphabet", 0, 700 * MS, 1.0), *WORDS[2:]]
     for count in (9, 10, 11):
-        agreed = agreement.feed(transcript(words), words, count * 400 * MS, 400 * MS)
+        agreed = agreement.feed(transcript(words), words, count * 400 * MS, 450 * MS)
         assert agreed.words == (), "the last final word may be a part of it"
 
 
@@ -226,3 +227,41 @@ def test_nothing_says_again_a_word_on_which_the_interims_differed() -> None:
     assert all("onze" not in text for text in [*shown, committed(events)])
     events = merge.feed(window(0, 0, 13 * 400 * MS, Priority.FINAL, is_last=True), transcript(later))
     assert "onze" not in committed(events)
+
+
+def interims(merge: UtteranceMerge, *readings: tuple[Sequence[Word], int]) -> str:
+    """What becomes final while the merge takes interims: their words, and where each window ends (sample)."""
+    said = [
+        committed(merge.feed(window(number, 0, end, Priority.INTERIM), transcript(words)))
+        for number, (words, end) in enumerate(readings)
+    ]
+    return " ".join(filter(None, said))
+
+
+def test_final_words_that_an_interim_parts_otherwise_do_not_stop_the_next_ones() -> None:
+    """A final window wrote "ill-disposed" as one word; the interims after it write "all disposed"."""
+    merge = UtteranceMerge("u_1", 0)
+    one = [*WORDS[:3], Word("ill-disposed", 1200 * MS, 1900 * MS, 0.9)]
+    final = WindowSpec("u_1", 0, 0, 2 * S, Priority.FINAL, 2 * S, 2 * S)
+    assert committed(merge.feed(final, transcript(one))) == "alpha one proceed ill-disposed"
+    two = [*WORDS[:3], Word("all", 1200 * MS, 1400 * MS, 0.9), Word("disposed", 1400 * MS, 1880 * MS, 0.9)]
+    read = [*two, *WORDS[5:]]
+    assert interims(merge, (read, 5 * S), (read, 6 * S)) == "seven and hold there until"
+
+
+def test_nothing_behind_left_out_speech_becomes_final() -> None:
+    """The alignment stretches the next word over speech without words."""
+    merge = UtteranceMerge("u_1", 0)
+    behind = [Word(w.text, w.start_sample + 5 * S, w.end_sample + 5 * S, 1.0) for w in WORDS[5:9]]
+    stretched = [*WORDS[:5], replace(behind[0], start_sample=2 * S), *behind[1:]]
+    assert interims(merge, (stretched, 10 * S), (stretched, 11 * S)) == "alpha one proceed to gate"
+    assert merge.restart_sample == WORDS[4].end_sample, "the next interim begins with the left-out speech"
+
+
+def test_interims_begin_anew_behind_the_final_words_when_one_has_no_more_words_than_these() -> None:
+    merge = UtteranceMerge("u_1", 0)
+    ended = with_word(WORDS[:5], 4, "gate.")
+    assert interims(merge, (ended, 3 * S), (ended, 3700 * MS)) == "alpha one proceed to gate."
+    assert merge.restart_sample == -1, "what was said since may be one more word"
+    merge.feed(window(2, 0, 4400 * MS, Priority.INTERIM), transcript(ended))
+    assert merge.restart_sample == ended[4].end_sample

@@ -12,7 +12,7 @@ from host_stt.engines.fake import FakeEngine, script_of
 from tests.webrtc_host.speech.helpers import MS, S
 from tests.webrtc_host.speech.simulate import HANGOVER, PRE_ROLL, speak
 from webrtc_host.speech.endpointing import Rule, SpeechEnded, SpeechStarted
-from webrtc_host.speech.windowing import Windowing
+from webrtc_host.speech.windowing import Windowing, WindowSpec
 from webrtc_host.speech.windowing_config import WindowingConfig
 
 
@@ -110,6 +110,18 @@ def test_an_interim_begins_a_little_before_the_commit_point() -> None:
     commit = outcome.finals[0].next_start_sample
     later = [w for w in outcome.windows if w.priority is Priority.INTERIM and w.context_end_sample > 2 * S]
     assert later[0].context_end_sample == commit - 200 * MS
+
+
+def test_an_interim_that_begins_anew_has_no_context() -> None:
+    windowing = Windowing(WindowingConfig())
+    windowing.on_speech(SpeechStarted("u_1", S, S - 300 * MS), S)
+    windows: list[WindowSpec] = []
+    for at in range(S, 7 * S, 512):
+        if at >= 6 * S:
+            windowing.commit("u_1", S, restart_sample=4 * S)
+        windows += windowing.feed(np.ones(1, np.float32), at, at + 512)
+    assert {w.priority for w in windows} == {Priority.INTERIM}
+    assert windows[-1].start_sample == windows[-1].context_end_sample == 4 * S - 200 * MS
 
 
 def test_when_finals_lag_an_interim_stays_bounded() -> None:
