@@ -41,7 +41,7 @@ final 3.5 s after it was said, and a little later where speech pauses.
 SAME_END_SAMPLES = 80 * SAMPLES_PER_MS
 """Both interims end a word at the same place when the two times differ by no more than this."""
 READINGS_MAX = 5
-"""So many interims before the newest one can give the likelier reading of old words."""
+"""Of so many interims, the newest included, the likeliest reading of old words is used."""
 BEGINS_SAMPLES = 400 * SAMPLES_PER_MS
 """A first word that begins this much before the commit point contains a part of the last final word.
 (Interims begin 0.2 s before it, and the alignment stretches the first word to there.)
@@ -194,8 +194,9 @@ def _likelier(readings: Sequence[Sequence[Word]], words: Sequence[Word], start: 
         piece.append(word)
         if _partner(word, words, readings[-1]) is None:
             continue
-        others = [_between(reading, start, word, words) for reading in readings]
-        chosen += max([piece, *filter(None, others)], key=_probability)
+        found = [piece, *(_between(reading, start, word, words) for reading in readings)]
+        likeliest = max((one for one in found if one), key=_probability)
+        chosen += likeliest
         start, piece = word.end_sample, []
     return [*chosen, *piece]
 
