@@ -85,6 +85,7 @@ PURE = (
     "webrtc_host.speech.segments",
     "webrtc_host.speech.unread",
     "webrtc_host.speech.windowing",
+    "webrtc_host.speech.windowing_config",
     "webrtc_host.speech.words",
     "webrtc_host.summaries.checking",
     "webrtc_host.summaries.content",
