@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from host_stt.contract import Priority
 from webrtc_host.config import MediaProcessConfig
 from webrtc_host.errors import ConfigError
 from webrtc_host.events import ChannelStateChanged, Event, EventSink, SegmentFinal
@@ -129,8 +130,18 @@ class SpeechService:
         busy_max = self._config.speech.pipeline.early_finals_busy_max
         return self.engine.is_connected and self.engine.unanswered_finals <= busy_max
 
+    def has_room_for_context(self, priority: Priority) -> bool:
+        """Whether a longer window of this priority delays no other.
+
+        A final delays other finals only: the engine decodes them in a call of their own, and another one
+        beside it.
+        """
+        if priority is Priority.FINAL:
+            return self.engine.is_connected and self.engine.unanswered_finals <= 1
+        return self.has_idle_engine()
+
     def has_idle_engine(self) -> bool:
-        """Whether no window of any channel waits for the engine, so that a longer window delays no other."""
+        """Whether no window of any channel waits for the engine."""
         return self.engine.is_connected and self.engine.unanswered == 0
 
     def engine_statistics(self) -> dict[str, float]:
@@ -201,7 +212,7 @@ class _CountedPipeline(ChannelPipeline):
             notes=notes,
             stages=(ConnectionTermsStage(lambda: channel.misheard), *service.stages),
             has_free_engine=service.has_free_engine,
-            has_idle_engine=service.has_idle_engine,
+            has_room_for_context=service.has_room_for_context,
             can_read_later=lambda: service.reads_later and channel.is_archived,
         )
         self._service = service

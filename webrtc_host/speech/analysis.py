@@ -42,14 +42,14 @@ class SpeechAnalysis:
         self,
         config: SpeechConfig,
         new_utterance_id: Callable[[], str],
-        has_idle_engine: Callable[[], bool] = lambda: True,
+        has_room_for_context: Callable[[Priority], bool] = lambda _: True,
     ) -> None:
-        """has_idle_engine: see `Windowing`; it is called in the thread that analyses."""
+        """has_room_for_context: see `Windowing`; it is called in the thread that analyses."""
         self._config = config
         self._vad: VoiceActivity | None = None  # made in the thread at first use, because it loads a model
         self._endpointing = Endpointing(config.endpointing, new_utterance_id, TRAITS[config.vad.detector])
         on_probability, _ = config.endpointing.thresholds(TRAITS[config.vad.detector])
-        self._windowing = Windowing(config.windowing, on_probability, has_idle_engine)
+        self._windowing = Windowing(config.windowing, on_probability, has_room_for_context)
         windowing, endpointing = config.windowing, config.endpointing
         kept_ms = (
             windowing.context_ms

@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from host_stt.contract import Priority
 from webrtc_host import events
 from webrtc_host.seams import (
     SAMPLES_PER_MS,
@@ -84,17 +85,17 @@ class ChannelPipeline:
         notes: CoverageNotes | None = None,
         stages: Sequence[TextStage] = (),
         has_free_engine: Callable[[], bool] = lambda: True,
-        has_idle_engine: Callable[[], bool] = lambda: True,
+        has_room_for_context: Callable[[Priority], bool] = lambda _: True,
         can_read_later: Callable[[], bool] = lambda: False,
     ) -> None:
         """executor: threads for the VAD; None: the loop's default ones. stages: change the text of finals.
 
         engine_channel: the channel's name in requests to the engine; None: channel_id. It must differ between
         sessions, because an interim replaces an older one with the same name. notes: gets the coverage.
-        has_free_engine: early finals are sent only while it returns True. has_idle_engine: windows have
-        earlier speech as context only while it returns True; called in any thread. can_read_later: whether
-        recovery can decode the channel's audio later; then a final does not wait longer than
-        live_lag_ms_max.
+        has_free_engine: early finals are sent only while it returns True. has_room_for_context:
+        windows of a priority have earlier speech as context only while it returns True; called in any
+        thread. can_read_later: whether recovery can decode the channel's audio later; then a final does not
+        wait longer than live_lag_ms_max.
         """
         self._channel_id = channel_id
         self._config = config
@@ -105,7 +106,7 @@ class ChannelPipeline:
         self._notes = notes
         self._silence_to = 0  # audio before it is in an utterance, or was reported as silence
         self._intake = Intake(channel_id, pipeline.backlog_ms_max, pipeline.batch_ms, notes)
-        self._analysis = SpeechAnalysis(config, ids.utterance, has_idle_engine)
+        self._analysis = SpeechAnalysis(config, ids.utterance, has_room_for_context)
         self._language = LanguageLock(config.language, language)
         self._requests = WindowRequests(
             ChannelContext(

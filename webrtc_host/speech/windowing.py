@@ -72,14 +72,15 @@ class Windowing:
         self,
         config: WindowingConfig,
         on_probability: float = 0.5,
-        has_idle_engine: Callable[[], bool] = lambda: True,
+        has_room_for_context: Callable[[Priority], bool] = lambda _: True,
     ) -> None:
         """on_probability: a frame with this probability of speech or more counts as voice.
 
-        has_idle_engine: while it returns False, windows get no context, so that they take less decoding.
+        has_room_for_context: while it returns False, windows of this priority get no context, so that they
+        take less decoding.
         """
         self._config = config
-        self._has_idle_engine = has_idle_engine
+        self._has_room_for_context = has_room_for_context
         self._on_probability = on_probability
         self._utterance: _Utterance | None = None
         self._floor_sample = 0  # end of speech of the last utterance
@@ -239,7 +240,7 @@ class Windowing:
         return WindowSpec(
             utterance.id,
             utterance.finals,
-            self._with_context(utterance, start, end, utterance.context_start),
+            self._with_context(Priority.FINAL, start, end, utterance),
             end,
             Priority.FINAL,
             next_start,
@@ -254,17 +255,20 @@ class Windowing:
         is_close = start - self._floor_sample <= self._samples(self._config.context_gap_ms)
         return self._last_start if self._floor_sample and is_close else start
 
-    def _with_context(self, utterance: _Utterance, start: int, end: int, earliest: int) -> int:
+    def _with_context(
+        self, priority: Priority, start: int, end: int, utterance: _Utterance, earliest: int = 0
+    ) -> int:
         """Where a window [start, end) begins with its context: at the quietest place there.
 
-        earliest: the context reaches no further back.
+        earliest: the context reaches no further back than to here, nor to the utterance's `context_start`.
 
         `start` where there is no earlier speech nearby, for sounds that are hardly a word, and while the
         engine is busy: then the delay of all channels counts more than the last point of accuracy.
         """
+        earliest = max(earliest, utterance.context_start)
         room = WINDOW_SAMPLES_MAX - (end - start) - self._samples(self._config.context_gap_ms)
         longest = min(self._samples(self._config.context_ms), room)
-        if longest <= 0 or earliest >= start or not self._has_idle_engine():
+        if longest <= 0 or earliest >= start or not self._has_room_for_context(priority):
             return start
         if self._voiced_ms(start, end) < CONTEXT_VOICED_MS_MIN:
             return start
@@ -279,8 +283,8 @@ class Windowing:
         # When finals are late (the engine was away), the commit point is far back. An interim still covers no
         # more than a window and an overlap.
         start = max(start, end - self._samples(self._config.window_ms_max) * 13 // 10)
-        earliest = max(utterance.context_start, utterance.restart_sample)
-        context_end, start = start, self._with_context(utterance, start, end, earliest)
+        context_end = start
+        start = self._with_context(Priority.INTERIM, start, end, utterance, utterance.restart_sample)
         number = utterance.interims
         utterance.interims += 1
         return WindowSpec(

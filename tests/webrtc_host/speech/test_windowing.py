@@ -152,7 +152,7 @@ def test_an_utterance_soon_after_another_has_it_as_context(
     gap_ms: int, voiced_ms: int, is_idle: bool, reaches_back: bool
 ) -> None:
     """A sound that is hardly a word is judged by itself. A busy engine gets no context to decode."""
-    windowing = Windowing(WindowingConfig(), has_idle_engine=lambda: is_idle)
+    windowing = Windowing(WindowingConfig(), has_room_for_context=lambda _: is_idle)
     ends, start = 4 * S, 4 * S + gap_ms * MS
     end = start + voiced_ms * MS
     windowing.on_speech(SpeechStarted("u_1", S, S - 300 * MS), 2 * S)
