@@ -2,7 +2,8 @@
 
 A term is written if the decode with the glossary was sure of it: where a term was not said, the probability
 is spread over many terms. Without the glossary in the prompt, the model then compares the term with the same
-name and other numbers, and with the other names of the list. docs/benchmarks/glossary.md has the figures.
+name and other numbers, and with the other names of the list. A call sign at the beginning is compared with
+them in the text, and then alone. docs/benchmarks/glossary.md has the figures.
 
 Where the term belongs is decided by *evidence*, without the glossary in the prompt: the log probability of a
 text for the audio, less a part of what the model expects without any audio.
@@ -17,16 +18,19 @@ from typing import Protocol
 from host_stt.engines.heard import Heard
 from host_stt.engines.rows import Decoded
 from host_stt.engines.term_proposals import (
+    MARKS,
     Proposal,
     Range,
     is_another_call_sign,
     keys_of_terms,
     likeness,
+    opening,
     other_names,
     other_numbers,
     proposals,
     replaced,
     terms_in,
+    terms_of_other_names,
 )
 
 SURENESS_MIN = -0.25
@@ -40,6 +44,13 @@ evidence. Both are within this maximum, and 0 where there is nothing to compare.
 """
 NAMES_MAX = 24
 """At most so many other names are compared, the first of the list."""
+OPENING_MIN, OPENING_SHARE = -0.7, 0.3
+"""A call sign at the beginning of the decode with the glossary is also compared alone, without the words
+behind it, which the model may have misheard. Its sureness and this share of the smaller margin must be at
+least this minimum.
+"""
+OPENING_TERMS_MAX = 64
+"""At most so many terms with other names are compared with it, the first of the list."""
 LOSS_MAX = 30.0
 """More evidence than this may no term cost."""
 PRIOR_SHARE = 0.5
@@ -89,31 +100,42 @@ def checked_text(plain: str, heard: Heard, terms: Sequence[str], scores: Scores)
     plain: the text of the decode without it.
     """
     words, keys = plain.split(), keys_of_terms(terms)
-    proposed = proposals(words, heard.texts, keys)
-    tries = [
-        (proposal, place)
-        for proposal in proposed
-        for place in proposal.ranges
-        if not is_another_call_sign(words, place, proposal.words, terms)
-    ]
-    if not tries or not words:
+    if not words:
         return plain
+    tries = _allowed(proposals(words, heard.texts, keys), words, terms)
     placed = _placed(words, tries, keys, scores)
     believed = {one: _belief(one, words, heard, terms, scores) for one in placed}
     accepted: list[_Placed] = []
     for one in sorted(placed, key=lambda one: (-len(one.terms), -believed[one])):
-        is_free = not any(_are_for_one_place(one, other) for other in accepted)
-        if believed[one] >= SURENESS_MIN and is_free:
+        if believed[one] >= SURENESS_MIN and _is_free(one, accepted):
+            accepted.append(one)
+    begins = opening(words, heard.texts, keys)
+    for one in _placed(words, _allowed([begins] if begins else [], words, terms), keys, scores):
+        if _is_free(one, accepted) and _begins_with(one.words, heard, terms, scores):
             accepted.append(one)
     for one in sorted(accepted, key=lambda one: -one.place.first):
         words = replaced(words, one.place, one.words)
     return " ".join(words) if accepted else plain
 
 
+def _allowed(
+    proposed: Sequence[Proposal], words: Sequence[str], terms: Sequence[str]
+) -> list[tuple[Proposal, Range]]:
+    """Each proposal with each of its places where no other call sign is."""
+    return [
+        (proposal, place)
+        for proposal in proposed
+        for place in proposal.ranges
+        if not is_another_call_sign(words, place, proposal.words, terms)
+    ]
+
+
 def _placed(
     words: list[str], tries: Sequence[tuple[Proposal, Range]], keys: frozenset[str], scores: Scores
 ) -> list[_Placed]:
     """Each term at its best place, where it does not cost too much evidence."""
+    if not tries:
+        return []
     texts = [" ".join(replaced(words, place, proposal.words)) for proposal, place in tries]
     plain, *evidence = _evidence([" ".join(words), *texts], scores)
     best: dict[tuple[str, ...], _Placed] = {}
@@ -146,6 +168,26 @@ def _belief(one: _Placed, words: Sequence[str], heard: Heard, terms: Sequence[st
     return belief
 
 
+def _begins_with(term: Sequence[str], heard: Heard, terms: Sequence[str], scores: Scores) -> bool:
+    """Whether the audio begins with this call sign, by its sureness and the smaller of two margins: over its
+    name with other numbers, and over the listed terms with other names. Each is compared as the whole text.
+    """
+    sureness, margin = heard.sureness(term), MARGIN_MAX
+    if sureness + OPENING_SHARE * margin < OPENING_MIN:
+        return False
+    own, *rest = scores.for_audio([_text_of(one) for one in (term, *other_numbers(term))])
+    margin = min(margin, own - max(rest))
+    others = terms_of_other_names(term, terms)[:OPENING_TERMS_MAX]
+    if others and sureness + OPENING_SHARE * margin >= OPENING_MIN:
+        own, *rest = _evidence([_text_of(one) for one in (term, *others)], scores)
+        margin = min(margin, own - max(rest))
+    return sureness + OPENING_SHARE * margin >= OPENING_MIN
+
+
+def _text_of(term: Sequence[str]) -> str:
+    return " ".join(term).rstrip(MARKS)
+
+
 def _limited(margin: float) -> float:
     return max(-MARGIN_MAX, min(MARGIN_MAX, margin))
 
@@ -153,6 +195,10 @@ def _limited(margin: float) -> float:
 def _evidence(texts: Sequence[str], scores: Scores) -> list[float]:
     pairs = zip(scores.for_audio(texts), scores.without_audio(texts), strict=True)
     return [one - PRIOR_SHARE * other for one, other in pairs]
+
+
+def _is_free(one: _Placed, accepted: Sequence[_Placed]) -> bool:
+    return not any(_are_for_one_place(one, other) for other in accepted)
 
 
 def _in_place(words: Sequence[str], place: Range, terms: Sequence[Sequence[str]]) -> list[str]:

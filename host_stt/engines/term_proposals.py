@@ -110,6 +110,22 @@ def proposals(plain: Sequence[str], prompted: Sequence[str], keys: frozenset[str
     return [*proposed, *_omitted(found, opcodes, prompted)]
 
 
+def opening(plain: Sequence[str], prompted: Sequence[str], keys: frozenset[str]) -> Proposal | None:
+    """The call sign (a term with a number) that the prompted text begins with, in place of the first words of
+    the plain text. None if there is none, or if the plain text has it, at any place.
+    """
+    spoken = [word for word in prompted if key_of(word)]
+    first = next(terms_in(spoken, keys), None)
+    if first is None or first.first > 0:
+        return None
+    words = tuple(spoken[: first.end])
+    is_known = any(_term_key(plain[one.first : one.end]) == _term_key(words) for one in terms_in(plain, keys))
+    if is_known or not other_numbers(words):
+        return None
+    lengths = range(1, min(len(plain), len(words) + 1) + 1)
+    return Proposal(words, tuple(Range(0, length) for length in lengths))
+
+
 def _without_repeats(words: Sequence[str], keys: frozenset[str]) -> list[str]:
     """The words, with a term that is repeated at once kept once: noise makes loops of terms."""
     kept: list[str] = []
@@ -162,6 +178,13 @@ def other_names(term: Sequence[str], terms: Sequence[str]) -> list[tuple[str, ..
     own, number = _name_and_number(" ".join(term))
     names = dict.fromkeys(_name_and_number(one)[0] for one in terms if bool(number) == _has_number(one))
     return [(*name.split(), *([number] if number else [])) for name in names if key_of(name) != key_of(own)]
+
+
+def terms_of_other_names(term: Sequence[str], terms: Sequence[str]) -> list[tuple[str, ...]]:
+    """The terms of the list with another name than this one, whatever their number."""
+    own = key_of(_name_and_number(" ".join(term))[0])
+    pairs = (_name_and_number(one) for one in terms)
+    return [tuple(f"{name} {number}".split()) for name, number in pairs if key_of(name) != own]
 
 
 def is_another_call_sign(

@@ -81,13 +81,13 @@ def test_a_number_that_fits_worse_than_another_one_speaks_against_a_term() -> No
     losses = {"Medic 9, what is": 8.0}
     nearly = -0.5
     assert checked(PLAIN, PROMPTED, losses, nearly).startswith("Medic 9")
-    assert checked(PLAIN, PROMPTED, {**losses, "Medic 5, what is": 6.0}, nearly) == PLAIN
+    assert checked(PLAIN, PROMPTED, {**losses, "Medic 5": 6.0}, nearly) == PLAIN
 
 
 def test_another_name_of_the_list_that_fits_better_speaks_against_a_term() -> None:
     losses = {"Medic 9, what is": 8.0, "Medic 5, what is": 8.0}
     assert checked(PLAIN, PROMPTED, losses).startswith("Medic 9")
-    assert checked(PLAIN, PROMPTED, {**losses, "Victor 9, what is": 4.0}) == PLAIN
+    assert checked(PLAIN, PROMPTED, {**losses, "Victor": 4.0}) == PLAIN
 
 
 def test_a_term_that_is_sure_enough_is_not_compared_with_other_names() -> None:
@@ -129,6 +129,39 @@ def test_a_term_without_a_number_needs_only_to_be_sure() -> None:
     words = (HeardWord("Seoul", (SURE,)), HeardWord("is", (SURE,)), HeardWord("far", (SURE,)))
     scores = FixedScores({"Seoul": 3.0}, "soul is far")
     assert checked_text("soul is far", Heard(words), ("Seoul", "Medic-9"), scores) == "Seoul is far"
+
+
+# Within the text Medic 5 fits better, because of the words behind it; alone Medic 9 does.
+OPENING = {"Medic 9, what is": 8.0, "Medic 5, what is": 4.0, "Medic 9": 10.0}
+
+
+def test_a_call_sign_at_the_beginning_is_also_compared_alone() -> None:
+    assert checked(PLAIN, PROMPTED, OPENING, -0.5) == "Medic 9, what is your location?"
+    assert checked(PLAIN, f", {PROMPTED}", OPENING, -0.5) == "Medic 9, what is your location?"
+
+
+@pytest.mark.parametrize("better", ["Medic 5", "Tango 4"])
+def test_another_call_sign_that_fits_better_alone_speaks_against_it(better: str) -> None:
+    assert checked(PLAIN, PROMPTED, {**OPENING, better: 9.0}, -0.5) == PLAIN
+
+
+def test_a_call_sign_at_the_beginning_needs_some_sureness() -> None:
+    assert checked(PLAIN, PROMPTED, OPENING, -2.0) == PLAIN
+
+
+def test_a_later_call_sign_is_not_compared_alone() -> None:
+    assert checked(f"radio {PLAIN}", f"Radio {PROMPTED}", OPENING, -0.5) == f"radio {PLAIN}"
+
+
+def test_a_call_sign_at_the_beginning_is_used_though_the_rest_is_a_list_of_terms() -> None:
+    prompted = "Medic 9, Tango 4, Gold 1, Delta 8, Victor 8"
+    assert checked(PLAIN, prompted, OPENING) == "Medic 9, what is your location?"
+
+
+def test_a_term_without_a_number_is_not_compared_alone() -> None:
+    words = (HeardWord("Seoul", (-0.5,)), HeardWord("is", (SURE,)), HeardWord("far", (SURE,)))
+    scores = FixedScores({"Seoul": 3.0}, "soul is far")
+    assert checked_text("soul is far", Heard(words), ("Seoul", "Medic-9"), scores) == "soul is far"
 
 
 def test_auto_checks_terms_except_with_the_starter_model() -> None:

@@ -9,11 +9,13 @@ from host_stt.engines.term_proposals import (
     key_of,
     keys_of_terms,
     likeness,
+    opening,
     other_names,
     other_numbers,
     proposals,
     replaced,
     terms_in,
+    terms_of_other_names,
 )
 
 TERMS = ("Alpha-1", "Medic-9", "Blue-3", "알파원", "북문 초소")
@@ -116,3 +118,39 @@ def test_other_names_have_the_number_of_the_term() -> None:
     assert other_names(("Blue", "3,"), TERMS) == [("Alpha", "3"), ("Medic", "3")]
     assert other_names(("알파원",), TERMS) == [("북문", "초소")]
     assert other_names(("Blue-3",), ("Blue-3", "Blue-4")) == []
+
+
+@pytest.mark.parametrize(
+    ("plain", "prompted", "term", "lengths"),
+    [
+        ("Altar one, go ahead", "Alpha 1, go ahead", "Alpha 1,", [1, 2, 3]),
+        ("Altar", "Alpha 1", "Alpha 1", [1]),
+        ("Altar one, go ahead", ", Alpha 1, go ahead", "Alpha 1,", [1, 2, 3]),
+    ],
+)
+def test_the_call_sign_at_the_beginning_may_replace_the_first_words(
+    plain: str, prompted: str, term: str, lengths: list[int]
+) -> None:
+    begins = opening(plain.split(), prompted.split(), keys_of_terms(TERMS))
+    assert begins is not None
+    assert " ".join(begins.words) == term
+    assert begins.ranges == tuple(Range(0, length) for length in lengths)
+
+
+@pytest.mark.parametrize(
+    ("plain", "prompted"),
+    [
+        ("go ahead", "go ahead"),
+        ("go ahead altar", "Go ahead, Alpha 1"),  # not at the beginning
+        ("go ahead Alpha one", "Alpha 1, go ahead"),  # the plain text has it
+        ("bug mun", "북문 초소"),  # no number
+        ("", ""),
+    ],
+)
+def test_no_call_sign_at_the_beginning(plain: str, prompted: str) -> None:
+    assert opening(plain.split(), prompted.split(), keys_of_terms(TERMS)) is None
+
+
+def test_the_terms_with_another_name() -> None:
+    terms = ("Alpha-1", "Alpha-2", "Medic-9", "Seoul")
+    assert terms_of_other_names(("Alpha", "1,"), terms) == [("Medic", "9"), ("Seoul",)]
