@@ -18,15 +18,20 @@ WITHIN_S = 60.0
 
 
 async def transcribe_alone(
-    http: aiohttp.ClientSession, engine: str, clips: Sequence[Clip], language: str
+    http: aiohttp.ClientSession, engine: str, clips: Sequence[Clip], language: str, *, is_encoded: bool
 ) -> list[str]:
-    """The text of each clip, "" for a clip without text; [] if the engine did not decode all in time."""
+    """The text of each clip, "" for a clip without text; [] if the engine did not decode all in time.
+
+    is_encoded: the server gets the clips as Opus, so here too the engine gets what a decoder makes of them. A
+    comparison with the audio before the codec would count the codec's errors as those of the load.
+    """
     texts: list[str] = []
     with contextlib.suppress(aiohttp.ClientError, TimeoutError, TypeError):
         async with asyncio.timeout(WITHIN_S), http.ws_connect(f"{engine}/v1/windows") as ws:
             for number, clip in enumerate(clips):
                 edge = np.zeros(EDGE_SAMPLES, np.int16)
-                samples = np.concatenate([edge, clip.at_16k.reshape(-1), edge])
+                audio = clip.received_at_16k if is_encoded else clip.at_16k
+                samples = np.concatenate([edge, audio.reshape(-1), edge])
                 window = Window(f"alone-{number}", "alone", samples, 0, Priority.FINAL, language=language)
                 await ws.send_bytes(encode_window(window))
                 answer = decode_answer(await ws.receive_str())

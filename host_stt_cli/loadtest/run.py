@@ -126,7 +126,13 @@ class _Run:
         probe = Probe(self._http, base, self._target.engine)
         facts.alone = alone
         if probe.engine and not alone:
-            facts.alone = await transcribe_alone(self._http, probe.engine, facts.clips, facts.language)
+            facts.alone = await transcribe_alone(
+                self._http,
+                probe.engine,
+                facts.clips,
+                facts.language,
+                is_encoded=facts.load.door is not Door.SOCKET,
+            )
         session = await self._create_session()
         watcher = Watcher(self._http, base, session)
         await watcher.open()

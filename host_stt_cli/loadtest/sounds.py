@@ -71,6 +71,11 @@ class Clip:
         """(frames, 320), for inputs that take samples."""
         return to_16k(self.framed)
 
+    @cached_property
+    def received_at_16k(self) -> Sound:
+        """(frames, 320): what a receiver of `packets` has after decoding. Opus changes the audio."""
+        return to_16k(opus_decoded(self.packets))
+
 
 def noise() -> Sound:
     """(NOISE_FRAMES, 960): one second of noise, for the time between the clips."""
@@ -91,6 +96,18 @@ def opus_packets(frames: Sound, kbps: int = 32) -> tuple[bytes, ...]:
         frame.sample_rate, frame.pts, frame.time_base = RATE, number * FRAME, Fraction(1, RATE)
         packets += [bytes(packet) for packet in encoder.encode(frame)]
     return tuple(packets)
+
+
+def opus_decoded(packets: Sequence[bytes]) -> Sound:
+    """(n, 960) int16 at 48 kHz: the audio of the packets, in mono."""
+    decoder = av.CodecContext.create("libopus", "r")
+    assert isinstance(decoder, av.AudioCodecContext)
+    decoder.sample_rate, decoder.layout = RATE, "mono"
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+    frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet))]
+    pieces = [piece.to_ndarray()[0] for frame in (*frames, None) for piece in resampler.resample(frame)]
+    whole = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+    return np.pad(whole, (0, -len(whole) % FRAME)).reshape(-1, FRAME)
 
 
 def to_16k(frames: Sound) -> Sound:

@@ -3,13 +3,23 @@ from __future__ import annotations
 import wave
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest.plan import Load, Part, Saying, Utterance, script
-from host_stt_cli.loadtest.sounds import FRAME, RATE, Clip, Sound, given, opus_packets, spoken, to_16k, voices
+from host_stt_cli.loadtest.sounds import (
+    FRAME,
+    RATE,
+    Clip,
+    Sound,
+    given,
+    opus_decoded,
+    opus_packets,
+    spoken,
+    to_16k,
+    voices,
+)
 
 
 def tone(seconds: float, hertz: float = 440.0) -> Sound:
@@ -25,15 +35,6 @@ def write(file: Path, samples: Sound) -> None:
         out.writeframes(samples.tobytes())
 
 
-def decoded(packets: tuple[bytes, ...]) -> Sound:
-    decoder = av.CodecContext.create("libopus", "r")
-    assert isinstance(decoder, av.AudioCodecContext)
-    decoder.sample_rate, decoder.layout = RATE, "mono"
-    frames = [frame for data in packets for frame in decoder.decode(av.Packet(data))]
-    whole = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
-    return (whole * 32767).astype(np.int16) if whole.dtype != np.int16 else whole
-
-
 def test_phrases_are_spoken_without_silence_at_their_ends() -> None:
     clips = spoken("en", 3)
     assert len({clip.text for clip in clips}) == 3
@@ -46,9 +47,22 @@ def test_phrases_are_spoken_without_silence_at_their_ends() -> None:
 def test_an_opus_packet_is_one_frame_of_audio() -> None:
     clip = Clip("a tone", "en", tone(0.5))
     assert len(clip.packets) == len(clip.framed) == len(clip.at_16k) == 25
-    sound = decoded(clip.packets)[FRAME * 5 : FRAME * 20].astype(np.float64)
+    sound = opus_decoded(clip.packets).reshape(-1)[FRAME * 5 : FRAME * 20].astype(np.float64)
     peak = np.argmax(np.abs(np.fft.rfft(sound))) * RATE / len(sound)
     assert abs(peak - 440) < 5
+
+
+def test_the_received_audio_is_the_sent_one_as_opus_leaves_it() -> None:
+    clip = Clip("a tone", "en", tone(0.5))
+    sent, received = (audio.reshape(-1).astype(np.float64) for audio in (clip.at_16k, clip.received_at_16k))
+    assert abs(len(received) - len(sent)) <= 320
+    assert not np.array_equal(received[: len(sent)], sent[: len(received)])
+    n = 4000
+    lags = [
+        np.corrcoef(sent[1000 : 1000 + n], received[1000 + lag : 1000 + lag + n])[0, 1]
+        for lag in range(-160, 161)
+    ]
+    assert max(lags) > 0.98
 
 
 def test_sixteen_kilohertz_holds_the_same_tone() -> None:
