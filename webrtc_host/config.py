@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from host_stt_common.channel_ids import CHANNEL_PATTERN
 from host_stt_common.languages import HOW, read_language
 from host_stt_common.names import name_of
 from host_stt_common.pages import checked_origin
+from webrtc_host.seams import SAMPLES_PER_MS
+from webrtc_host.settings.channels import ChannelKeeping, ChannelSignal, each_channel_once
 from webrtc_host.settings.radio import RadioConfig
 from webrtc_host.settings.types import Port, Settings, address_of, network_of
 from webrtc_host.settings.wyoming import WyomingSettings
@@ -42,6 +43,7 @@ class MediaConfig(Settings):
     connect_timeout_s: float = Field(20.0, gt=0, le=300)
     # Without packets for so long: channel.state no_signal
     no_signal_after_s: float = Field(3.0, gt=0, le=300)
+    no_signal_after_s_of: Annotated[tuple[ChannelSignal, ...], AfterValidator(each_channel_once)] = ()
     # A client that lost its connection can get its channels back for so long
     resume_s: float = Field(900.0, ge=0, le=86_400)
     backfill_s: float = Field(60.0, ge=1, le=3600)  # audio that one client may send after a gap, at once
@@ -51,6 +53,11 @@ class MediaConfig(Settings):
     allowed_origins: tuple[
         Annotated[str, AfterValidator(checked_origin)], ...
     ] = ()  # other origins whose pages may call; the same origin always may
+
+    def no_signal_samples(self, channel: str) -> int:
+        """16 kHz samples without audio after which this channel has no signal. channel: such as C01."""
+        of_channel = {one.channel: one.no_signal_after_s for one in self.no_signal_after_s_of}
+        return round(of_channel.get(channel, self.no_signal_after_s) * 1000) * SAMPLES_PER_MS
 
 
 class IceServer(Settings):
@@ -160,13 +167,6 @@ class StoreSettings(Settings):
         return {"url": value} if isinstance(value, str) else value
 
 
-class ChannelKeeping(Settings):
-    """How long the audio of one channel is archived, in place of `keep_days`."""
-
-    channel: Annotated[str, Field(pattern=f"^{CHANNEL_PATTERN}$")]
-    keep_days: float = Field(ge=0, le=36_500)
-
-
 class ArchiveConfig(Settings):
     """The archive: the audio of every channel, as it came, on disk."""
 
@@ -174,7 +174,7 @@ class ArchiveConfig(Settings):
     flush_ms: int = Field(250, ge=100, le=10_000)  # audio that a power cut may destroy
     segment_s: int = Field(300, ge=10, le=3600)  # length of a file
     keep_days: float = Field(30.0, ge=0, le=36_500)  # 0: no limit
-    keep_days_of: tuple[ChannelKeeping, ...] = ()
+    keep_days_of: Annotated[tuple[ChannelKeeping, ...], AfterValidator(each_channel_once)] = ()
     keep_days_text: float = Field(0.0, ge=0, le=36_500)  # ended sessions with text and audio; 0: no limit
     keep_bytes: int = Field(0, ge=0)  # of all audio; 0: no limit
     free_bytes_min: int = Field(1_073_741_824, ge=0)  # of the disk, kept free for everything else

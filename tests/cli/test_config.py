@@ -65,6 +65,21 @@ def test_a_mistake_in_a_list_is_found_at_its_item(write: Path) -> None:
     )
 
 
+def test_mistakes_in_the_times_of_single_channels_are_said_in_words(write: Path) -> None:
+    text = "media:\n  no_signal_after_s_of:\n    - {channel: radio, no_signal_after_s: 30}\n"
+    text += "    - {channel: C05, no_signal_after_s: 100000}\n    - {channel: C06}\n"
+    of = "media.no_signal_after_s_of"
+    found = mistakes_in(write, text)
+    assert f"3: {of}[0].channel: 'radio' is not a channel; write C01, C02, ..." in found
+    assert any(line.startswith(f"4: {of}[1].no_signal_after_s: ") and "86400" in line for line in found), (
+        found
+    )
+    assert any(f"{of}[2].no_signal_after_s" in line for line in found), found
+    twice = "{channel: C05, no_signal_after_s: 30}"
+    [mistake] = mistakes_in(write, f"media: {{no_signal_after_s_of: [{twice}, {twice}]}}")
+    assert mistake == f"1: {of}: C05 stands in this list twice; name each channel once"
+
+
 def test_a_mistake_in_a_set_is_named_as_it_was_typed(write: Path) -> None:
     assert mistakes_in(write, "", "media.ports=1", "nonsense") == [
         "--set nonsense: write it as --set key.path=value",

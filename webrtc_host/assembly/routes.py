@@ -117,7 +117,7 @@ def add_interfaces(app: web.Application, model_api: ModelApi) -> None:
     app[SIMULATION] = SimulationDoor(registry, config.data.dir / "simulation")
     app[WIRES] = Site(
         *(registry, app[SUBSCRIBERS], app[RESUME], app[SOCKETS].rates),
-        no_signal_s=config.media.no_signal_after_s,
+        media=config.media,
     )
     app[WYOMING] = WyomingPort(
         *(app[WIRES], config.doors.wyoming, app[AUDIT], __version__, app[READINESS].engine.model_name)
@@ -212,4 +212,4 @@ def add_radio(app: web.Application) -> None:
         archive=app[ARCHIVE].archive,
     )
     app[CALL_UPLOADS] = CallUploads(importer)
-    app[SIMPLESTREAM] = SimplestreamPort(registry, talkgroups, radio.simplestream)
+    app[SIMPLESTREAM] = SimplestreamPort(registry, talkgroups, radio.simplestream, config.media)

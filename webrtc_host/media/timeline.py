@@ -98,6 +98,11 @@ class Timeline:
         """True when no packet came for `quiet_samples`."""
         return self._quiet_samples >= self._config.quiet_samples
 
+    @property
+    def silent_samples(self) -> int:
+        """The time without packets, as the ticks measured it."""
+        return self._quiet_samples
+
     def feed(
         self,
         timestamp: int,

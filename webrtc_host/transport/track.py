@@ -53,8 +53,10 @@ class TrackFeed:
         self.channel = channel
         self.is_finished = False
         self._on_finished = on_finished
-        quiet_samples = round(config.no_signal_after_s * 1000) * SAMPLES_PER_MS
+        quiet_samples = round(config.no_signal_after_s * 1000) * SAMPLES_PER_MS  # ends an utterance
         self._config = StreamConfig(timeline=TimelineConfig(quiet_samples=quiet_samples))
+        self._no_signal_samples = config.no_signal_samples(channel.id)
+        self._has_signal = True
         self._tap = Tap(receiver, self._on_packet)
         self._budget = PacketBudget()
         self._early: deque[tuple[Codec, RtpPacket]] = deque(maxlen=EARLY_PACKETS_MAX)
@@ -92,11 +94,10 @@ class TrackFeed:
         """Let time pass: give up missing packets, notice that packets stopped, and fill time without them."""
         if self._task is None or self.is_finished or self._stream is None:
             return
-        timeline = self._stream.timeline
-        was_quiet = timeline.is_quiet
         try:
             self._feed_channel(self._stream.on_tick(self.channel.session.now_sample()))
-            if timeline.is_quiet and not was_quiet:
+            if self._has_signal and self._stream.timeline.silent_samples >= self._no_signal_samples:
+                self._has_signal = False
                 self.channel.report(ChannelState.NO_SIGNAL, "no_packets")
         except Exception:
             self._fail("the regular check of the track failed")
@@ -184,7 +185,8 @@ class TrackFeed:
         if codec is not self._codec:
             self._change_codec(codec)
         assert self._stream is not None
-        if self._stream.timeline.is_quiet:
+        if not self._has_signal:
+            self._has_signal = True
             self.channel.report(ChannelState.IDLE)
         self._feed_channel_or_fail(self._stream.feed(packet))
 

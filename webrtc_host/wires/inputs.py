@@ -134,7 +134,7 @@ class Inputs:
         subscribers = self._site.subscribers
         if self.pump is None and self._traits.has_results and subscribers is not None:
             self.pump = ResultPump(subscribers, connection.session, self._caller.key, self._deliver)
-        source = Source.opened(start, channels, self._site.feed)
+        source = Source.opened(start, channels, self._site.feed_config)
         if self.pump is not None:
             self.pump.add(source, connection.id)
         return source

@@ -167,7 +167,7 @@ class PcmSocketDoor:
             registry,
             tokens=tokens,
             rates=rates,
-            no_signal_s=media.no_signal_after_s,
+            media=media,
             containers_max=self._limits.containers,
         )
         self.rates = self._site.rates

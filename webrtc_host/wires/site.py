@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from host_stt_common.rates import FrameRates
+from webrtc_host.config import MediaConfig
 from webrtc_host.desk.subscribers import Subscribers
 from webrtc_host.doors.socket_feed import FeedConfig
 from webrtc_host.errors import Overloaded
 from webrtc_host.media.encodings import AudioFormat
-from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.session.channel_seams import DoorKind
 from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.resume import ResumeTokens
@@ -60,23 +60,27 @@ class Site:
         tokens: ResumeTokens | None = None,
         rates: FrameRates | None = None,
         *,
-        no_signal_s: float = 3.0,
+        media: MediaConfig | None = None,
         containers_max: int = CONTAINERS_MAX,
     ) -> None:
         """subscribers: where results come from; None: no protocol of this site has results.
 
         tokens: for clients that continue their channels; None: no client can. rates: shared with other
-        endpoints whose frames count together with these.
+        endpoints whose frames count together with these. media: when a channel has no signal; None: defaults.
         """
         self.registry = registry
         self.subscribers = subscribers
         self.tokens = tokens
         self.rates = rates or FrameRates()
-        self.feed = FeedConfig(no_signal_samples=round(no_signal_s * 1000) * SAMPLES_PER_MS)
+        self._media = media or MediaConfig()
         self.totals = {"frames": 0, "bytes": 0, "audio_ms": 0, "slowed": 0, "refused": 0}
         self.read_ahead = Budget(READ_AHEAD_BYTES)
         self._containers = 0
         self._containers_max = containers_max
+
+    def feed_config(self, channel: str) -> FeedConfig:
+        """Of one channel, such as C01."""
+        return FeedConfig(no_signal_samples=self._media.no_signal_samples(channel))
 
     def statistics(self) -> dict[str, float]:
         """Since the start of the process; a socket is counted when it closes."""

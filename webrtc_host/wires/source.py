@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from host_stt.contract import AUTO
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 FINISH_S = 2.0
 """For decoding the rest when a connection ends without saying that it is done."""
+
+FeedConfigOf = Callable[[str], FeedConfig]
+"""The configuration of the feed of a channel, such as C01."""
 
 
 def channel_spec(spec: StreamSpec) -> ChannelSpec:
@@ -67,12 +71,16 @@ class Source:
         self.is_closed = False
 
     @classmethod
-    def opened(cls, request: Open, channels: tuple[Channel, ...], feed: FeedConfig) -> Source:
+    def opened(cls, request: Open, channels: tuple[Channel, ...], feed_config: FeedConfigOf) -> Source:
         """Open the channels, which the connection holds already."""
         for channel in channels:
             channel.open()
         streams = tuple(
-            Stream(spec.name, channel, SocketFeed(channel, feed, start_sample=request.start_sample))
+            Stream(
+                spec.name,
+                channel,
+                SocketFeed(channel, feed_config(channel.id), start_sample=request.start_sample),
+            )
             for spec, channel in zip(request.streams, channels, strict=True)
         )
         return cls(request.source, request.format, streams)

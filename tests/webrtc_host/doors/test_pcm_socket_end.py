@@ -98,6 +98,20 @@ async def test_a_channel_with_a_sender_is_4409_and_one_without_is_handed_over(wo
     assert [event["reason"] for event in world.log.of(EventType.CHANNEL_CLOSED)] == ["taken_over", "stopped"]
 
 
+async def test_a_channel_with_a_time_of_its_own_keeps_its_signal_for_so_long(world: World) -> None:
+    times = ({"channel": "C05", "no_signal_after_s": 600},)
+    media = MediaConfig.model_validate({"no_signal_after_s": 0.3, "no_signal_after_s_of": times})
+    await world.start(media=media)
+    patient, usual = await world.begin("C05"), await world.begin("C01")
+    for socket in (patient, usual):
+        await socket.send_bytes(TWENTY_MS * 5)
+    channels = world.rig.registry.current().channels
+    await until(lambda: channels["C01"].state is ChannelState.NO_SIGNAL)
+    assert channels["C05"].state is not ChannelState.NO_SIGNAL
+    for socket in (patient, usual):
+        await stop(socket)
+
+
 async def test_a_page_keeps_its_channel(world: World) -> None:
     async def end(reason: str) -> int:
         return 0

@@ -20,14 +20,19 @@ TWENTY_MS = SAMPLE_RATE // 50
 class World:
     """A channel fed by hand; `now_s` is the registry's clock."""
 
-    def __init__(self, start_ms: int | None = None, make_archive: MakeArchive | None = None) -> None:
+    def __init__(
+        self,
+        start_ms: int | None = None,
+        make_archive: MakeArchive | None = None,
+        config: FeedConfig | None = None,
+    ) -> None:
         self.now_s = 100.0
         self.rig = Rig(clock=lambda: self.now_s, make_archive=make_archive)
         self.channel = self._channel()
         self.count = 0
         self.now_s += 2.0
         start = None if start_ms is None else start_ms * 16
-        self.feed = SocketFeed(self.channel, FeedConfig(), start_sample=start)
+        self.feed = SocketFeed(self.channel, config or FeedConfig(), start_sample=start)
 
     def _channel(self) -> Channel:
         async def end(reason: str) -> int:
@@ -216,6 +221,15 @@ async def test_after_ten_seconds_without_audio_the_time_is_lost() -> None:
         event["state"] for event in world.rig.logs[world.channel.session.id].of(EventType.CHANNEL_STATE)
     ]
     assert states == ["idle", "no_signal", "idle"]
+
+
+async def test_each_channel_has_its_own_time_without_signal() -> None:
+    world = World(config=FeedConfig(no_signal_samples=30 * SAMPLE_RATE))
+    await world.speak(1.0)
+    world.wait(30.0)
+    assert world.state == "idle"
+    world.wait(0.25)
+    assert world.state == "no_signal"
 
 
 async def test_positions_count_samples_and_not_arrivals() -> None:

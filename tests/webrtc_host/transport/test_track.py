@@ -29,18 +29,23 @@ PAYLOADS = hum_packets(120)
 class World:
     """One channel fed by one track, on a clock that is moved by hand."""
 
-    def __init__(self, make_archive: MakeArchive | None = None) -> None:
+    def __init__(
+        self, make_archive: MakeArchive | None = None, config: MediaConfig | None = None, channel: str = "C01"
+    ) -> None:
         self.now_s = 100.0
         self.rig = Rig(clock=lambda: self.now_s, make_archive=make_archive)
         self.receiver = a_receiver()
         self.over: list[str] = []
         session = self.rig.registry.current()
         self.connection: Connection = self.rig.registry.connect(
-            session, DoorKind.WEBRTC, [ChannelSpec()], self._end
+            session, DoorKind.WEBRTC, [ChannelSpec(channel)], self._end
         )
         self.channel: Channel = self.connection.channels[0]
         self.feed = TrackFeed(
-            self.receiver, self.channel, MediaConfig(), lambda feed, reason: self.over.append(reason)
+            self.receiver,
+            self.channel,
+            config or MediaConfig(),
+            lambda feed, reason: self.over.append(reason),
         )
 
     async def _end(self, reason: str) -> int:
@@ -56,6 +61,12 @@ class World:
         for number in range(first, last):
             self.now_s += every_s
             await self.receive(number, payload_type, **fields)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass without packets."""
+        for _ in range(round(seconds * 4)):
+            self.now_s += 0.25
+            self.feed.on_tick()
 
     async def receive(self, number: int, payload_type: int = 96, payload: bytes | None = None) -> None:
         ticks = 160 if payload_type in (0, 8) else 960
@@ -133,6 +144,34 @@ async def test_a_track_that_never_sends_is_reported_as_lost_signal(world: World)
         world.feed.on_tick()
     assert world.channel.state is ChannelState.NO_SIGNAL
     assert not world.pipeline.blocks
+
+
+@pytest.mark.parametrize(("channel", "after_s"), [("C05", 30.0), ("C06", 1.0), ("C01", 3.0)])
+async def test_each_channel_has_its_own_time_without_signal(channel: str, after_s: float) -> None:
+    times = ({"channel": "C05", "no_signal_after_s": 30}, {"channel": "C06", "no_signal_after_s": 1})
+    world = World(config=MediaConfig.model_validate({"no_signal_after_s_of": times}), channel=channel)
+    world.feed.start()
+    for first in (0, 3000):
+        await world.play(first, first + 50)
+        assert str(world.channel.state) == "idle"
+        world.feed.on_tick()
+        await world.play(first + 50, first + 51)
+        world.wait(after_s - 0.25)
+        assert world.channel.state is not ChannelState.NO_SIGNAL
+        world.wait(0.25)
+        assert world.channel.state is ChannelState.NO_SIGNAL
+    await world.feed.stop()
+
+
+async def test_a_channel_that_may_be_silent_for_long_still_ends_its_utterance() -> None:
+    times = ({"channel": "C05", "no_signal_after_s": 600},)
+    world = World(config=MediaConfig.model_validate({"no_signal_after_s_of": times}), channel="C05")
+    world.feed.start()
+    await world.play(0, 50)
+    world.wait(5)
+    assert str(world.channel.state) == "idle"
+    assert samples_of(world.pipeline.blocks, BlockKind.LOST) == 16_000, "enough to end an utterance"
+    await world.feed.stop()
 
 
 async def test_g711_and_opus_may_follow_each_other_on_one_track(world: World) -> None:

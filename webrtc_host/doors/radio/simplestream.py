@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from host_stt.contract import Float32Array
 from host_stt_common.callers import plain_address, plain_network
 from host_stt_common.pages import is_address
+from webrtc_host.config import MediaConfig
 from webrtc_host.doors.radio.slices import BadSlice, Slice, SliceEvent, read_slice
 from webrtc_host.doors.radio.talkgroups import Talkgroups
 from webrtc_host.doors.socket_audio import ToSixteen
@@ -45,8 +46,16 @@ Key = tuple[str, int]
 class SimplestreamPort(asyncio.DatagramProtocol):
     """The port. `running` is a start step; with `port` 0 it does nothing."""
 
-    def __init__(self, registry: SessionRegistry, talkgroups: Talkgroups, config: SimplestreamConfig) -> None:
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        talkgroups: Talkgroups,
+        config: SimplestreamConfig,
+        media: MediaConfig | None = None,
+    ) -> None:
+        """media: when a channel has no signal; None: the defaults."""
         self._registry, self._talkgroups, self._config = registry, talkgroups, config
+        self._media = media or MediaConfig()
         self._allowed = tuple(plain_network(network) for network in config.allow)
         self._streams: dict[Key, _Stream] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -136,7 +145,7 @@ class SimplestreamPort(asyncio.DatagramProtocol):
             raise RequestError("too_many_streams", f"{STREAMS_MAX} calls are on the air already", 429)
         session = self._registry.current()
         spec = self._talkgroups.channel_of(session, systems, slice_.talkgroup, slice_.label)
-        stream = _Stream(self._registry, session, spec, self._config.hang_s)
+        stream = _Stream(self._registry, session, spec, self._media, self._config.hang_s)
         self._streams[key] = stream
         self.totals["calls"] += 1
         task = asyncio.create_task(self._follow(key, stream), name=f"simplestream {key[0]} {key[1]}")
@@ -164,14 +173,22 @@ class SimplestreamPort(asyncio.DatagramProtocol):
 class _Stream:
     """One call that is on the air: its connection, its queue, and the place of its audio."""
 
-    def __init__(self, registry: SessionRegistry, session: Session, spec: ChannelSpec, hang_s: float) -> None:
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        session: Session,
+        spec: ChannelSpec,
+        media: MediaConfig,
+        hang_s: float,
+    ) -> None:
         """Raises RequestError when another connection feeds the channel."""
         self._registry, self._hang_s = registry, hang_s
         self._slices: asyncio.Queue[Slice | None] = asyncio.Queue(SLICES_MAX)
         self.connection: Connection = registry.connect(session, DoorKind.SIMPLESTREAM, [spec], self._end)
         self._channel = self.connection.channels[0]
         self._channel.open()
-        self._feed = SocketFeed(self._channel, FeedConfig())
+        no_signal_samples = media.no_signal_samples(self._channel.id)
+        self._feed = SocketFeed(self._channel, FeedConfig(no_signal_samples=no_signal_samples))
         self._rate = 0
         self._resampler: ToSixteen | None = None
         self._samples = 0  # at 16 kHz
