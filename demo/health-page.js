@@ -59,6 +59,11 @@ const msText = (seconds) => {
   return seconds === Infinity ? t("health.aboveAll") : `≤ ${shown(Math.round(seconds * 1000), "ms")}`;
 };
 
+/** A number with its share of the whole, such as "3 (1.5 %)". */
+function withShare(part, whole, unit = "") {
+  return whole > 0 ? `${shown(part, unit)} (${shown((100 * part) / whole, "%")})` : shown(part, unit);
+}
+
 /** Of the last minute. times: rows of name, count, p50, p95; counts: rows of name, value. */
 function figures() {
   const a = measurements.at(-1).samples;
@@ -70,11 +75,17 @@ function figures() {
     msText(quantile(a, before, name, 0.95, label)),
   ];
   const increase = (name) => Math.max(0, (a[name] ?? 0) - (b[name] ?? 0));
+  const queue = ready.engine?.queue ?? {};
+  const decodingS = increase("decoding_s");
+  const speechMs = increase(COVERAGE.transcribed);
+  const shedInterims = increase("host_stt_speech_interims_shed_total");
+  const shedMs = increase("host_stt_speech_shed_ms_total");
   return {
     times: [
       spread(t("health.finals"), "host_stt_latency_seconds", FINAL),
       spread(t("health.interims"), "host_stt_latency_seconds", INTERIM),
       spread(t("health.alerts"), "host_stt_alert_latency_seconds", "", {}), // alerts are rare
+      [t("health.queueWaits"), queue.waits, shown(queue.p50_ms, "ms"), shown(queue.p95_ms, "ms")],
       spread(t("health.lag"), "host_stt_loop_lag_seconds"),
     ],
     counts: [
@@ -82,12 +93,13 @@ function figures() {
       [t("health.connections"), a.host_stt_registry_connections],
       [t("health.inFlight"), a.host_stt_engine_in_flight],
       [t("health.waiting"), a.host_stt_engine_waiting],
-      [t("health.queueWait"), shown(ready.engine?.queue?.worst_ms, "ms")],
+      [t("health.queueWait"), shown(queue.worst_ms, "ms")],
+      [t("health.rtf"), speechMs && decodingS ? (1000 * decodingS) / speechMs : null],
       ...(ready.engine?.gpu_loads ?? []).map((load, n) => [t("health.gpu", { n }), shown(load, "%")]),
       [t("health.transcribed"), increase("host_stt_engine_answered_total")],
       [t("health.failed"), increase("host_stt_engine_failed_total")],
-      [t("health.shedInterims"), increase("host_stt_speech_interims_shed_total")],
-      [t("health.shedAudio"), shown(increase("host_stt_speech_shed_ms_total") / 1000, "s")],
+      [t("health.shedInterims"), withShare(shedInterims, shedInterims + increase("decoded_interims"))],
+      [t("health.shedAudio"), withShare(shedMs / 1000, (speechMs + shedMs) / 1000, "s")],
       [t("health.unsaved"), a.host_stt_record_events_waiting],
       [t("health.watchers"), a.host_stt_watchers_count],
     ],
@@ -173,7 +185,8 @@ async function update() {
   if (metrics.status === 401) return () => t(token() ? "health.badToken" : "health.needsToken");
   if (metrics.status !== 200) return () => t("health.noMetrics", { status: metrics.status });
   const body = await readiness.json().catch(() => ({}));
-  const samples = samplesOf(await metrics.text());
+  const { decoding_s, decoded_interims } = body.engine?.queue ?? {}; // sums, like the counters of /metrics
+  const samples = { ...samplesOf(await metrics.text()), decoding_s, decoded_interims };
   if (isRestarted(samples)) measurements.length = 0;
   measurements.push({ at: performance.now(), samples });
   if (measurements.length > MEASUREMENTS_MAX) measurements.shift();

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Between, EarlyEngine, Engine
+from host_stt.live_decodes import LiveDecodes, LiveFigures
 from host_stt.load_levels import Load
 from host_stt.planner import Planner, PlannerConfig, PlannerStatistics
 from host_stt.queue_waits import QueueWaits
@@ -50,6 +51,7 @@ class PoolStatistics:
     hang_clock_s: float  # the same, but a call with n > 4 windows may take n / 4 times as long
     oldest_wait_s: float
     worst_wait_s: float  # longest time in the queue in the last minute, without background windows
+    live: LiveFigures
 
 
 class Pool:
@@ -79,6 +81,7 @@ class Pool:
         self._deliver: dict[int, Deliver] = {}  # by ticket number; in the queue or being decoded
         self._arrived: dict[int, float] = {}
         self._waits = QueueWaits()
+        self._live = LiveDecodes()
         # by worker: (start of the decode, number of windows)
         self._busy_since: dict[int, tuple[float, int]] = {}
         self._ticked_s = clock()
@@ -167,6 +170,7 @@ class Pool:
                 hang_clock_s=max((took / max(1, n / 4) for took, n in under_way), default=0.0),
                 oldest_wait_s=max((now - arrived for arrived in self._arrived.values()), default=0.0),
                 worst_wait_s=self._waits.worst_s(now),
+                live=self._live.figures(now),
             )
 
     def _work(self, worker: int) -> None:
@@ -244,6 +248,7 @@ class Pool:
         took_s = self._clock() - began - others_s
         with self._changed:
             self._planner.record_time(batch, took_s)
+            self._live.decoded(batch.group.priority, waited, took_s, self._clock())
         if self._observer:
             self._observer.decoded(batch.group.priority, len(batch.tickets), waited, took_s)
         for ticket, answer, waited_s in zip(batch.tickets, answers, waited, strict=True):

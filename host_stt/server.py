@@ -24,6 +24,7 @@ from host_stt.contract import Transcript, WindowError, error_body
 from host_stt.errors import AddressInUse, AddressRefused
 from host_stt.files.door import FilesDoor
 from host_stt.gate import EngineGate
+from host_stt.live_decodes import LiveFigures
 from host_stt.models import warm_up_window
 from host_stt.models_door import ModelsDoor
 from host_stt.prompt_door import PromptDoor
@@ -174,12 +175,25 @@ def _ready_body(service: EngineService) -> dict[str, Any]:
             "interims": statistics.queue.interims,
             "oldest_ms": round(statistics.oldest_wait_s * 1000),
             "worst_ms": round(statistics.worst_wait_s * 1000),
+            **_live_body(statistics.live),
             "shed": sum(statistics.queue.shed.values()),
             "load": statistics.queue.load.name.lower(),
         }
     if loads := service.gpu_loads:
         body["gpu_loads"] = list(loads)
     return body
+
+
+def _live_body(live: LiveFigures) -> dict[str, Any]:
+    """Of live windows: waits of the last minute, and sums since the start."""
+    return {
+        "waits": live.waits,
+        "p50_ms": None if live.p50_s is None else round(live.p50_s * 1000),
+        "p95_ms": None if live.p95_s is None else round(live.p95_s * 1000),
+        "decoded_finals": live.finals,
+        "decoded_interims": live.interims,
+        "decoding_s": round(live.decoding_s, 3),
+    }
 
 
 def _not_ready(service: EngineService) -> web.Response:

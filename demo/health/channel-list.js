@@ -1,4 +1,5 @@
-/* The Health page's list of the channels of the newest session: state, text, delay, and audio without text.
+/* The Health page's list of the channels of the newest session: state, text, delay, audio without text, and the
+ * jitter of packets that come over WebRTC.
  *
  * Owns its requests. They read the record, so they are sent less often than those for the figures of the last minute.
  */
@@ -42,7 +43,7 @@ export class ChannelList {
     this.section.hidden = session.channels.length === 0;
     this.list.replaceChildren();
     make("p", t("health.channelsOf", { name: session.name || session.session }), this.list, "dim");
-    const heads = ["channel", "channelState", "lines", "meanDelay", ...WITHOUT_TEXT.map((state) => `without.${state}`)];
+    const heads = ["channel", "channelState", "lines", "meanDelay", ...WITHOUT_TEXT.map((state) => `without.${state}`), "jitter"];
     const rows = session.channels.map((channel) => rowOf(channel, figures.find((one) => one.channel === channel.channel)));
     for (const [n, line] of table(this.list, heads.map((one) => t(`health.${one}`)), rows).entries()) {
       const ms = figures.find((one) => one.channel === session.channels[n].channel)?.coverage_ms ?? {};
@@ -51,10 +52,11 @@ export class ChannelList {
   }
 }
 
-function rowOf({ channel, label, state }, { segments = 0, latency_ms: delayMs = null, coverage_ms: ms = {} } = {}) {
+function rowOf({ channel, label, state }, figures = {}) {
+  const { segments = 0, latency_ms: delayMs = null, coverage_ms: ms = {}, reception } = figures;
   const name = label && label !== channel ? `${channel} ${label}` : channel;
   const key = `desk.state.${state ?? "closed"}`;
   const all = Object.values(ms).reduce((sum, one) => sum + one, 0);
   const without = WITHOUT_TEXT.map((one) => (ms[one] ? `${shown(ms[one] / 1000, "s")} (${shown((100 * ms[one]) / all, "%")})` : "0"));
-  return [name, has(key) ? t(key) : state, segments, shown(delayMs, "ms"), ...without];
+  return [name, has(key) ? t(key) : state, segments, shown(delayMs, "ms"), ...without, shown(reception?.jitter_ms, "ms")];
 }

@@ -6,12 +6,13 @@ import json
 import random
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from host_stt_cli.loadtest import page as report_page
 from host_stt_cli.loadtest.creep import judged
@@ -22,8 +23,24 @@ from tests.cli.loadtest.reports import report
 from tests.support.desk import a_config, running_desk
 from tests.support.events import an_event
 from webrtc_host.seams import EventType
+from webrtc_host.transport.reception import RECEPTION, Counts, TrackCondition
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+@dataclass(frozen=True)
+class FedTrack:
+    """A track that feeds a channel, with its jitter."""
+
+    place: tuple[str, str]
+
+    def counts(self) -> Counts:
+        return Counts(packets=100, lost=3)
+
+    def condition(self) -> TrackCondition:
+        return TrackCondition(jitter_ms=4.2)
+
+
 FIGURES_MS = 15_000  # until the page has read the server twice, on a busy box
 
 
@@ -138,6 +155,49 @@ async def test_the_health_page_shows_a_real_servers_figures_and_says_that_nobody
     await expect(health.locator("#plots")).to_contain_text("지연 p95")
 
 
+async def test_the_health_page_computes_the_figures_of_the_last_minute(
+    health: Page, live_server: LiveServer
+) -> None:
+    """A minute in which 20 s of speech took 5 s, with 1 of 50 interims and 5 of 25 s of speech dropped."""
+    asked = 0
+    before = {"waits": 0, "p50_ms": None, "p95_ms": None, "decoded_interims": 100, "decoding_s": 40.0}
+    after = {"waits": 70, "p50_ms": 20, "p95_ms": 310, "decoded_interims": 149, "decoding_s": 45.0}
+
+    async def ready(route: Route) -> None:
+        answer = await route.fetch()
+        body = await answer.json()
+        queue = {**body["engine"]["queue"], **(before if asked <= 1 else after)}
+        await route.fulfill(response=answer, json={**body, "engine": {**body["engine"], "queue": queue}})
+
+    async def metrics(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        answer = await route.fetch()
+        text = await answer.text()
+        for name, grown in (
+            ("host_stt_coverage_transcribed_ms", 20_000),
+            ("host_stt_speech_interims_shed_total", 1),
+            ("host_stt_speech_shed_ms_total", 5_000),
+        ):
+            text = re.sub(rf"^{name} .*$", f"{name} {grown if asked > 1 else 0}", text, flags=re.MULTILINE)
+        await route.fulfill(response=answer, body=text)
+
+    await health.route("**/ready", ready)
+    await health.route("**/metrics", metrics)
+    await health.goto(f"{live_server.url}/health-page")
+
+    def row(place: str, name: str) -> Locator:
+        return health.locator(f"{place} tr", has_text=name).locator("td")
+
+    await expect(row("#now", "Seconds of decoding per second of speech")).to_have_text(
+        "0.25", timeout=FIGURES_MS
+    )
+    await expect(row("#times", "Wait of live speech for the engine")).to_have_text(["70", "20 ms", "310 ms"])
+    await expect(row("#now", "Interims dropped")).to_have_text("1 (2 %)")
+    await expect(row("#now", "Audio dropped")).to_have_text("5 s (20 %)")
+    await expect_clean(health)
+
+
 @pytest.mark.long
 async def test_the_reference_page_is_axe_clean_with_every_route_open(
     browser: Browser, live_server: LiveServer
@@ -167,6 +227,7 @@ async def test_the_health_page_lists_the_channels_with_their_audio_without_text(
         emit = desk.session.log.emit
         emit(an_event(EventType.CHANNEL_OPENED, "C02", label="Gate", start_ms=0))
         desk.final("alpha one", channel="C02")
+        RECEPTION.add(track := FedTrack((desk.session.id, "C02")))
         lost = {"from_ms": 500, "to_ms": 2500, "state": "lost", "reason": "network"}
         emit(an_event(EventType.COVERAGE, "C02", **lost))
         await desk.written()
@@ -175,11 +236,13 @@ async def test_the_health_page_lists_the_channels_with_their_audio_without_text(
         await page.goto(f"{desk.url}/health-page")
         cells = page.locator("#channels tbody tr").locator("th, td")
         await expect(cells).to_have_text(
-            ["C02 Gate", "Ended", "1", "0 ms", "2 s (100 %)", "0", "0"], timeout=FIGURES_MS
+            ["C02 Gate", "Ended", "1", "0 ms", "2 s (100 %)", "0", "0", "4.2 ms"], timeout=FIGURES_MS
         )
         await expect(cells.nth(4)).to_have_class("bad")
         await page.click("#language")
         await expect(page.locator("#channels thead")).to_contain_text("유실")
+        await expect(page.locator("#channels thead")).to_contain_text("지터")
+        RECEPTION.remove(track)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         await expect_clean(page)
         await context.close()

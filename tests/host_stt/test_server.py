@@ -291,7 +291,8 @@ async def test_health_responds_at_once_and_ready_reports_the_progress() -> None:
         assert body["model_reason"] == "the hub is away" and body["languages"] == ["en", "ko"]
         assert body["queue"] == {
             **{"finals": 0, "interims": 0, "oldest_ms": 0, "worst_ms": 0},
-            **{"shed": 0, "load": "normal"},
+            **{"shed": 0, "load": "normal", "waits": 0, "p50_ms": None, "p95_ms": None},
+            **{"decoded_finals": 0, "decoded_interims": 0, "decoding_s": 0.0},
         }
         assert "gpu_loads" not in body
 

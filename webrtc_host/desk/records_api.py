@@ -45,6 +45,7 @@ from webrtc_host.session.registry import SessionRegistry
 from webrtc_host.session.session import Session
 from webrtc_host.transcript import records
 from webrtc_host.transcript.store import Store
+from webrtc_host.transport.reception import RECEPTION
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +240,13 @@ class RecordsApi:
     async def statistics(self, request: web.Request) -> web.Response:
         found = await self._find(request)
         figures = await self._store.read(lambda c: records.statistics(c, found.id))
-        return json_response({"session": found.id, "channels": figures})
+        by_channel = {one["channel"]: one for one in figures}
+        for channel, reception in RECEPTION.by_channel(found.id).items():
+            new = {"channel": channel, "segments": 0, "characters": 0, "text_ms": 0}
+            by_channel.setdefault(channel, new)["reception"] = reception
+        return json_response(
+            {"session": found.id, "channels": [one for _, one in sorted(by_channel.items())]}
+        )
 
     @Route(
         "GET",

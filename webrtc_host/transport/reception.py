@@ -52,6 +52,10 @@ class TrackCondition:
 class Source(Protocol):
     """A track that is read now."""
 
+    @property
+    def place(self) -> tuple[str, str] | None:
+        """(session, channel) that it feeds; None: it feeds no channel any more."""
+
     def counts(self) -> Counts: ...
 
     def condition(self) -> TrackCondition: ...
@@ -70,6 +74,19 @@ class Reception:
         if source in self._sources:
             self._sources.remove(source)
             self._ended.add(source.counts())
+
+    def by_channel(self, session: str) -> dict[str, dict[str, float]]:
+        """Of the tracks that feed the channels of a session now, by channel id.
+
+        packets and lost: of the track so far; jitter_ms: the present interarrival jitter in milliseconds.
+        """
+        found = {}
+        for source in self._sources:
+            if source.place is not None and source.place[0] == session:
+                counts, jitter_ms = source.counts(), source.condition().jitter_ms
+                figures = {"packets": counts.packets, "lost": counts.lost, "jitter_ms": round(jitter_ms, 1)}
+                found[source.place[1]] = figures
+        return found
 
     def statistics(self) -> dict[str, float]:
         """Counters of all tracks since the start; of the present measurements the worst track."""

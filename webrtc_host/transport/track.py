@@ -72,6 +72,11 @@ class TrackFeed:
     def name(self) -> str:
         return f"{self.channel.session.id} {self.channel.id}"
 
+    @property
+    def place(self) -> tuple[str, str] | None:
+        """(session, channel) that this track feeds; None after its end."""
+        return None if self.is_finished else (self.channel.session.id, self.channel.id)
+
     def start(self) -> None:
         """Open the channel and begin to read. A second call changes nothing."""
         if self._task is not None:

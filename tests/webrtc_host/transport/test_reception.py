@@ -6,8 +6,10 @@ from webrtc_host.transport.reception import Counts, Reception, TrackCondition
 
 
 class Track:
-    def __init__(self, counts: Counts, condition: TrackCondition) -> None:
-        self._counts, self._standing = counts, condition
+    def __init__(
+        self, counts: Counts, condition: TrackCondition, place: tuple[str, str] | None = None
+    ) -> None:
+        self._counts, self._standing, self.place = counts, condition, place
 
     def counts(self) -> Counts:
         return self._counts
@@ -35,3 +37,15 @@ def test_an_ended_track_keeps_its_counts_and_nothing_else() -> None:
     reception.remove(track)
     figures = reception.statistics()
     assert (figures["packets"], figures["tracks"], figures["jitter_ms_max"]) == (7, 0, 0)
+
+
+def test_the_tracks_of_a_session_are_listed_by_channel() -> None:
+    reception = Reception()
+    for counts, place in (
+        (Counts(packets=100, lost=4), ("one", "C05")),
+        (Counts(packets=9), ("other", "C05")),
+        (Counts(packets=8), None),
+    ):
+        reception.add(Track(counts, TrackCondition(jitter_ms=2.04), place))
+    assert reception.by_channel("one") == {"C05": {"packets": 100, "lost": 4, "jitter_ms": 2.0}}
+    assert reception.by_channel("none") == {}

@@ -28,6 +28,7 @@ from webrtc_host.doors.offer import OfferDoor
 from webrtc_host.seams import BlockKind, EventType
 from webrtc_host.transport import track
 from webrtc_host.transport.flood import FloodConfig, PacketBudget
+from webrtc_host.transport.reception import RECEPTION
 from webrtc_host.transport.tap import _Guarded, _Routing
 from webrtc_host.transport.track import TrackFeed
 
@@ -106,6 +107,8 @@ async def test_a_loss_of_a_tenth_loses_a_tenth_of_the_audio_and_is_reported_to_t
     pipeline = world.rig.pipeline("C01")
     assert_contiguous(pipeline.blocks)
     assert pipeline.samples_of(BlockKind.LOST) == 0, "each hole is short enough to be concealed"
+    figures = RECEPTION.by_channel(world.rig.registry.current().id)["C01"]
+    assert figures["packets"] > 50 and 0 < figures["lost"] <= len(dropped)
 
     async def packets_lost() -> int:
         report = await client.pc.getSenders()[0].getStats()
