@@ -1,6 +1,7 @@
 /* <desk-row>: one channel in the list beside the focused channel: state, name, meter, last words, number of new lines. */
 
 import { language, t } from "../i18n.js";
+import { listFilter } from "./list-filter.js";
 import { Meter, drawIcon, setText, stateWord } from "./parts.js";
 
 /** States whose word takes the place of the meter, so that a failure is louder than a success. */
@@ -26,7 +27,13 @@ export class DeskRow extends HTMLElement {
     this.meter = new Meter(this.querySelector(".meter"));
     this.button.addEventListener("click", () => desk.onOpen(id));
     setText(this.querySelector("b"), id);
+    listFilter.addRow();
+    listFilter.addEventListener("change", () => this.#filter());
     return this;
+  }
+
+  #filter() {
+    this.hidden = !listFilter.shows(this.desk.model.channel(this.channelId));
   }
 
   tick(nowMs) {
@@ -45,6 +52,7 @@ export class DeskRow extends HTMLElement {
     const isFocused = this.desk.focused === this.channelId;
     this.button.setAttribute("aria-current", String(isFocused));
     setText(this.querySelector(".name"), channel.name);
+    this.#filter();
     this.querySelector(".name").title = channel.name;
     const interim = this.desk.model.transcript.interim(this.channelId);
     const last = this.querySelector(".last");

@@ -32,6 +32,7 @@ export default {
   "desk.confidence": "confidence {n} %",
   "desk.lag": "lag {delay}",
   "desk.wpm": "{n} words/min",
+  "desk.list.find": "Find a channel",
   "desk.unread": "{n}",
   "desk.talking": "{n} talking",
   "desk.behind": "{n} behind",

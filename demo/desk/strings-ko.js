@@ -32,6 +32,7 @@ export default {
   "desk.confidence": "신뢰도 {n}%",
   "desk.lag": "지연 {delay}",
   "desk.wpm": "분당 {n}단어",
+  "desk.list.find": "채널 찾기 (초성 가능)",
   "desk.unread": "{n}",
   "desk.talking": "송신 {n}",
   "desk.behind": "지연 {n}",

@@ -4,6 +4,7 @@
  */
 
 import { t } from "../i18n.js";
+import { finder } from "../initials.js";
 import { DEFAULTS, Field, PATTERN, TERM } from "./fields.js";
 
 const ROWS_MAX = 200; // rows on the page; the search finds the others
@@ -28,7 +29,7 @@ export class Editor extends EventTarget {
   }
 
   search(text) {
-    this.#search = text.trim().toLowerCase();
+    this.#search = text.trim();
     this.draw();
   }
 
@@ -69,7 +70,8 @@ export class Editor extends EventTarget {
   #matching() {
     const all = this.draft.terms.map((_, index) => index);
     if (!this.#search) return all;
-    return all.filter((index) => JSON.stringify(this.draft.terms[index]).toLowerCase().includes(this.#search));
+    const has = finder(this.#search);
+    return all.filter((index) => has(JSON.stringify(this.draft.terms[index])));
   }
 
   #note(found) {

@@ -10,7 +10,7 @@ export default {
   "gl.view": "편집 방법",
   "gl.asForm": "양식으로",
   "gl.asFile": "파일로",
-  "gl.search": "용어 찾기",
+  "gl.search": "용어 찾기 (초성 가능)",
   "gl.addTerm": "용어 추가",
   "gl.addPattern": "패턴 추가",
   "gl.none": "아직 용어가 없습니다. 잘못 받아쓰는 용어부터 넣어 보세요.",

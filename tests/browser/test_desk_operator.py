@@ -258,3 +258,62 @@ async def test_a_text_is_read_by_pages_with_keys_alone(open_page: OpenPage, stub
     await expect(last).to_contain_text("new 11")
     await expect(last).to_be_in_viewport()
     await expect(page.locator("#focus-more")).to_be_hidden()
+
+
+async def test_one_of_many_channels_is_found_by_its_initial_consonants(
+    open_page: OpenPage, stub: StubServer
+) -> None:
+    page = await open_page("/desk", viewport={"width": 1366, "height": 768})
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    find, rows = page.locator("#list-find"), page.locator("desk-row:visible")
+    await expect(rows).to_have_count(16)
+    await expect(find).to_be_hidden()
+    names = ("알파원", "Gate 7", "강서 소방", "A+B (x)")
+    for number, name in enumerate(names, 17):
+        opened(stub, f"C{number}", name)
+    await expect(find).to_be_visible()
+    for typed, found in (
+        ("ㅇㅍㅇ", ["C17"]),
+        ("알ㅍ", ["C17"]),
+        ("ㄱㅅㅅㅂ", ["C19"]),  # across the space
+        ("ㄳ", ["C19"]),  # one key after the other on a Korean keyboard
+        ("gate", ["C18"]),
+        ("a+b (", ["C20"]),
+        ("c17", ["C17"]),
+        ("ㅋ", []),
+    ):
+        await find.fill(typed)
+        await expect(rows.locator("b")).to_have_text(found)
+    await find.fill("")
+    await expect(rows).to_have_count(20)
+    list_box = await page.locator("#list").bounding_box()
+    focus_box = await page.locator("section.focus").bounding_box()
+    find_box = await find.bounding_box()
+    assert list_box and focus_box and find_box
+    assert find_box["y"] + find_box["height"] <= list_box["y"]
+    assert focus_box["y"] <= find_box["y"] and focus_box["x"] >= list_box["x"] + list_box["width"] - 1
+    await expect_clean(page)
+    await page.set_viewport_size(PHONE)
+    await find.fill("ㅇㅍㅇ")
+    await rows.first.click()
+    await expect(page.locator("#focus-name")).to_contain_text("알파원")
+    await expect(find).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"),
+    [
+        ("en-GB", "Your role: operator. You can read, hear, correct"),
+        ("ko-KR", "내 역할: operator. 읽고 듣고"),
+    ],
+)
+async def test_users_are_told_their_role(open_page: OpenPage, locale: str, text: str) -> None:
+    async def operator(route: Route) -> None:
+        await route.fulfill(body=json.dumps({"name": "kim", "role": "operator"}))
+
+    page = await open_page("/desk", locale=locale)
+    await page.route("**/api/me", operator)
+    await page.reload()
+    await page.keyboard.press("q")
+    await expect(page.locator("#my-role")).to_contain_text(text)
+    await expect_clean(page)

@@ -227,6 +227,19 @@ async def test_two_thousand_terms_open_and_are_found(page: Page, desk: Desk) -> 
     await expect(page.locator("#terms summary b")).to_have_text("Unit-1999")
 
 
+async def test_a_term_is_found_by_its_initial_consonants(page: Page, desk: Desk) -> None:
+    terms = [
+        {"canonical": "Alpha-1", "aliases": ["알파원"]},
+        {"canonical": "강서 소방"},
+        {"canonical": "Gate 7"},
+    ]
+    await put(desk, {"terms": terms})
+    await opened(page, desk)
+    for typed, found in (("ㅇㅍㅇ", "Alpha-1"), ("ㄱㅅ ㅅㅂ", "강서 소방"), ("gate", "Gate 7")):
+        await page.fill("#search", typed)
+        await expect(page.locator("#terms summary b")).to_have_text(found)
+
+
 @pytest.mark.parametrize(("scheme", "locale"), [("dark", "en-GB"), ("light", "ko-KR")])
 async def test_it_is_axe_clean_and_fits_a_phone(
     browser: Browser, desk: Desk, scheme: Any, locale: str

@@ -10,6 +10,7 @@ import { LineEditor } from "./editor.js";
 import { openHistory } from "./history.js";
 import { BUTTONS, LineBar, mayAs } from "./line-bar.js";
 import { openLearn } from "./learn.js";
+import { showRole } from "./my-role.js";
 import { openRedact } from "./redact.js";
 import { openShare } from "./share.js";
 import { openNote, openReport, setMark } from "./words.js";
@@ -86,6 +87,7 @@ export function beginPeople({ model, focused, view, open, onError }) {
       return; // without a token; the page asks for one, and loads nothing before
     }
     bar.role = me.role;
+    showRole(me);
     userSettings.load();
   }
 

@@ -1,6 +1,12 @@
 /* The texts of what people do with lines, in English. strings-ko.js has the same keys. */
 
 export default {
+  "people.role": "Your role: {role}",
+  "people.role.viewer": "viewer. You can read.",
+  "people.role.listener": "listener. You can read and hear.",
+  "people.role.operator": "operator. You can read, hear, correct and mark lines, and acknowledge alerts.",
+  "people.role.supervisor": "supervisor. Besides the work of an operator, you can change the glossary and the alert rules, and end sessions.",
+  "people.role.admin": "admin. You can do everything.",
   "line.mark.star": "starred",
   "line.mark.report": "reported",
   "line.mark.not_said": "not said",

@@ -1,6 +1,12 @@
 /* The texts of what people do with lines, in Korean. strings-en.js has the same keys. */
 
 export default {
+  "people.role": "내 역할: {role}",
+  "people.role.viewer": "viewer. 읽을 수 있습니다.",
+  "people.role.listener": "listener. 읽고 들을 수 있습니다.",
+  "people.role.operator": "operator. 읽고 듣고, 줄을 고치거나 표시하고, 경보를 확인할 수 있습니다.",
+  "people.role.supervisor": "supervisor. operator가 하는 일에 더해 용어집과 경보 규칙을 바꾸고 세션을 끝낼 수 있습니다.",
+  "people.role.admin": "admin. 모든 일을 할 수 있습니다.",
   "line.mark.star": "별표",
   "line.mark.report": "신고됨",
   "line.mark.not_said": "없던 말",
