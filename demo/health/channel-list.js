@@ -41,11 +41,18 @@ export class ChannelList {
   #draw() {
     const { session, figures } = this.#found ?? { session: { channels: [] }, figures: [] };
     this.section.hidden = session.channels.length === 0;
+    const shownBox = this.list.querySelector(".wide");
+    const [hasFocus, scrolled] = [shownBox === document.activeElement && shownBox, shownBox?.scrollLeft ?? 0];
     this.list.replaceChildren();
     make("p", t("health.channelsOf", { name: session.name || session.session }), this.list, "dim");
     const heads = ["channel", "channelState", "lines", "meanDelay", ...WITHOUT_TEXT.map((state) => `without.${state}`), "jitter"];
     const rows = session.channels.map((channel) => rowOf(channel, figures.find((one) => one.channel === channel.channel)));
-    for (const [n, line] of table(this.list, heads.map((one) => t(`health.${one}`)), rows).entries()) {
+    const lines = table(this.list, heads.map((one) => t(`health.${one}`)), rows);
+    const box = Object.assign(this.list.querySelector(".wide"), { tabIndex: 0, role: "region" }); // a phone scrolls it
+    box.setAttribute("aria-labelledby", "channels-heading");
+    box.scrollLeft = scrolled;
+    if (hasFocus) box.focus({ preventScroll: true });
+    for (const [n, line] of lines.entries()) {
       const ms = figures.find((one) => one.channel === session.channels[n].channel)?.coverage_ms ?? {};
       WITHOUT_TEXT.forEach((state, at) => line.children[4 + at].classList.toggle("bad", ms[state] >= HEARD_MS));
     }

@@ -239,6 +239,8 @@ async def test_the_health_page_lists_the_channels_with_their_audio_without_text(
             ["C02 Gate", "Ended", "1", "0 ms", "2 s (100 %)", "0", "0", "4.2 ms"], timeout=FIGURES_MS
         )
         await expect(cells.nth(4)).to_have_class("bad")
+        name = await cells.first.bounding_box()
+        assert name and name["width"] > 80 and name["height"] < 40, "a name is not broken on a phone"
         await page.click("#language")
         await expect(page.locator("#channels thead")).to_contain_text("유실")
         await expect(page.locator("#channels thead")).to_contain_text("지터")
