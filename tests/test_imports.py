@@ -83,6 +83,7 @@ PURE = (
     "webrtc_host.speech.language",
     "webrtc_host.speech.merge",
     "webrtc_host.speech.segments",
+    "webrtc_host.speech.spelled",
     "webrtc_host.speech.unread",
     "webrtc_host.speech.windowing",
     "webrtc_host.speech.windowing_config",

@@ -16,6 +16,10 @@ _ENGLISH = (
 _ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _RADIO_ENGLISH = {3: "tree", 4: "fower", 5: "fife", 9: "niner"}
 """Spoken digits of ICAO radio telephony that differ from the everyday words."""
+_FIGURES = {
+    **{name: str(figure) for figure, name in enumerate(_ENGLISH[:10])},
+    **{name: str(figure) for figure, name in _RADIO_ENGLISH.items()},
+}
 _SINO = "공 일 이 삼 사 오 육 칠 팔 구".split()
 _NATIVE = "공 하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉".split()
 _NATIVE_TENS = "열 스물 서른 마흔 쉰 예순 일흔 여든 아흔".split()
@@ -26,6 +30,11 @@ _HANGUL_ENGLISH = (
     "세븐틴 에이틴 나인틴"
 ).split()
 _HANGUL_ENGLISH_TENS = "트웬티 써티 포티 피프티 식스티 세븐티 에이티 나인티".split()
+
+
+def figure_of(word: str) -> str:
+    """The figure that an English word stands for, in lower case: "six" is "6"; "" for other words."""
+    return _FIGURES.get(word, "")
 
 
 @cache

@@ -16,6 +16,7 @@ from host_stt.contract import Priority, Transcript, Word
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.agreement import Agreed, Agreement, before_hole, has_times
 from webrtc_host.speech.joining import APART_SAMPLES_MAX, Overlap, join, without_repeated_tail
+from webrtc_host.speech.spelled import without_said
 from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.speech.words import (
     ALIKE,
@@ -162,9 +163,11 @@ class UtteranceMerge:
         return events
 
     def _take(self, window: WindowSpec, transcript: Transcript) -> list[MergeEvent]:
-        row = self._joined(window, words_of(transcript))
+        heard = words_of(transcript)
+        row = self._joined(window, heard)
         if not self._knows_before:
             row = [word for word in row if self._is_mine(word)]
+        row = without_said(row, heard, self._tail, window.start_sample)
         self._language = transcript.language
         self._logprob = transcript.avg_logprob
         if window.is_last:
@@ -248,7 +251,7 @@ class UtteranceMerge:
         elif has_times(transcript) and self._knows_before:
             # The context may spell the words of the utterance before otherwise; a pause tells them apart.
             words = _from(words, self._tail[-1].end_sample)
-        words = self._after_disputed(words)
+        words = without_said(self._after_disputed(words), words, self._tail, window.start_sample)
         if not words:
             self._restart_after(window)
             return []
