@@ -105,6 +105,14 @@ class UtteranceMerge:
         self._window_commit_sample = start_sample
         self._restart_sample = -1
 
+    def know_before(self, before: Sequence[Word]) -> None:
+        """The newest final words of the utterance before, if it ended after this one began.
+
+        Nothing changes when this one has final words already.
+        """
+        if before and not self._knows_before and not self._has_words:
+            self._tail, self._knows_before = list(before), True
+
     @property
     def restart_sample(self) -> int:
         """Where interims begin anew, after one that left out what follows the commit point; -1 before that.
@@ -164,7 +172,8 @@ class UtteranceMerge:
 
     def _take(self, window: WindowSpec, transcript: Transcript) -> list[MergeEvent]:
         heard = words_of(transcript)
-        row = self._joined(window, heard)
+        # Before the alignment too: it would take the whole word for a final one that begins at the same time.
+        row = self._joined(window, without_said(heard, heard, self._tail, window.start_sample))
         if not self._knows_before:
             row = [word for word in row if self._is_mine(word)]
         row = without_said(row, heard, self._tail, window.start_sample)

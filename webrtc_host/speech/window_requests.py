@@ -376,6 +376,8 @@ class WindowRequests:
         if utterance.merge.is_done:
             self._last_words = utterance.merge.tail
             self._utterances.pop(utterance_id, None)
+            if len(self._utterances) == 1:  # the one behind it, which began before these words were final
+                next(iter(self._utterances.values())).merge.know_before(self._last_words)
         else:
             merge = utterance.merge
             self._commit(utterance_id, merge.window_commit_sample, merge.restart_sample)

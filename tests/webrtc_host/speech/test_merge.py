@@ -180,6 +180,20 @@ def test_words_of_the_utterance_before_are_context_and_come_no_second_time() -> 
         assert words_of(merge.feed(last, reading(S, 4 * S, heard))) == "to review"
 
 
+def test_the_words_of_the_utterance_before_may_become_final_after_this_one_began() -> None:
+    before = [*at(0.3, "Eight,"), *at(0.8, "six.")]
+    for is_known in (True, False):
+        merge = UtteranceMerge("u_2", int(1.8 * S), first_sample=int(1.6 * S))
+        if is_known:
+            merge.know_before(before)
+        events = merge.feed(
+            windows(0, 0, 6 * S, 6 * S, is_last=True), reading(0, 6 * S, at(0.3, "8-6-1-5", 5.0))
+        )
+        assert words_of(events) == ("1-5" if is_known else "8-6-1-5")
+    merge.know_before(at(5.0, "late"))
+    assert [word.text for word in merge.tail] == ["8-6-1-5"], "its own final words stay"
+
+
 def test_a_word_that_the_alignment_puts_into_the_pause_before_it_is_kept() -> None:
     """Next to a pause the times of words are wrong by half a second."""
     before = [*at(1.0, "very"), *at(1.5, "pleasant")]
