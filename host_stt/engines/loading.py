@@ -2,7 +2,7 @@
 
 Contains everything that happens once, before the first decode, and what `auto` means for each setting. Uses
 CTranslate2's documented `models.Whisper` and three plain pieces of faster-whisper (Tokenizer,
-FeatureExtractor, get_suppressed_tokens); tests/host_stt/test_engines_whisper.py pins the parts of them
+FeatureExtractor, get_suppressed_tokens); tests/host_stt/test_engine_loading.py pins the parts of them
 that are used.
 """
 
