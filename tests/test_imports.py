@@ -23,6 +23,7 @@ PURE = (
     "host_stt_common.multipart",
     "host_stt_common.names",
     "host_stt_common.public_addresses",
+    "host_stt_common.number_limits",
     "host_stt_common.ranges",
     "host_stt_common.rates",
     "host_stt_common.read_rests",

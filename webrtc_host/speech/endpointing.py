@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from host_stt.contract import Float32Array
+from host_stt_common.number_limits import check_ranges
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.vad import FRAME_SAMPLES, TRAITS, DetectorName, DetectorTraits
 
@@ -85,16 +86,14 @@ class EndpointingConfig:
         on, off = self.thresholds(TRAITS[DetectorName.SILERO])
         if not 0 < off <= on < 1:
             raise ValueError(f"off_probability {off} and on_probability {on}: wanted 0 < off <= on < 1")
-        for name, low, high in (
+        ranges = (
             ("min_speech_ms", 0, 1000),
             ("hangover_ms", 100, 5000),
             ("pre_roll_ms", 0, 2000),
             ("gap_ms", 100, 10_000),
             ("no_packets_ms", 200, 30_000),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} is {value}; it lies between {low} and {high}")
+        )
+        check_ranges(self, ranges)
 
         for phrase in self.closing_words:
             if not any(map(str.isalnum, phrase)):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from host_stt_common.number_limits import check_ranges
 from webrtc_host.speech.endpointing import EndpointingConfig
 from webrtc_host.speech.language import LanguageConfig
 from webrtc_host.speech.segments import SegmentsConfig
@@ -31,7 +32,7 @@ class PipelineConfig:
     history_words: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (
+        ranges = (
             ("batch_ms", 20, 1000),
             ("backlog_ms_max", 1000, 60_000),
             ("live_lag_ms_max", 0, 600_000),
@@ -42,10 +43,8 @@ class PipelineConfig:
             ("early_finals_busy_max", 0, 1000),
             ("close_timeout_ms", 100, 60_000),
             ("history_words", 0, 60),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} is {value}; it lies between {low} and {high}")
+        )
+        check_ranges(self, ranges)
 
 
 class SpeechConfig(BaseModel):

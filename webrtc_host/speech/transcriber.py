@@ -28,6 +28,7 @@ from host_stt.contract import (
     decode_answer,
     encode_window,
 )
+from host_stt_common.number_limits import check_ranges
 from host_stt_common.plain import plain_error
 from webrtc_host.errors import EngineError
 
@@ -67,17 +68,15 @@ class TranscriberConfig:
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError(f"engine url {self.url!r} does not begin with http:// or https://")
-        for name, low, high in (
+        ranges = (
             ("windows_max", 1, 100_000),
             ("attempts_max", 1, 100),
             ("retry_ms", 0, 60_000),
             ("backoff_ms_max", 10, 60_000),
             ("connect_timeout_ms", 100, 60_000),
             ("heartbeat_ms", 1000, 60_000),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} is {value}; it lies between {low} and {high}")
+        )
+        check_ranges(self, ranges)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from host_stt_common.number_limits import check_ranges
+
 
 @dataclass(frozen=True, slots=True)
 class WindowingConfig:
@@ -23,7 +25,7 @@ class WindowingConfig:
     short_ms: int = 1200  # a shorter final window is extended with the audio around it
 
     def __post_init__(self) -> None:
-        for name, low, high in (
+        ranges = (
             ("window_ms_min", 1000, 25_000),
             ("window_ms_max", 1000, 25_000),
             ("pause_ms", 100, 5000),
@@ -38,10 +40,8 @@ class WindowingConfig:
             ("early_final_ms", 0, 5000),
             ("trailing_ms", 0, 2000),
             ("short_ms", 0, 5000),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} is {value}; it lies between {low} and {high}")
+        )
+        check_ranges(self, ranges)
         if self.window_ms_min > self.window_ms_max:
             raise ValueError(f"window_ms_min {self.window_ms_min} is over window_ms_max {self.window_ms_max}")
         if self.overlap_percent_min > self.overlap_percent_max:
