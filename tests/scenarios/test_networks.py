@@ -205,7 +205,9 @@ async def test_a_laptop_that_changes_its_network_keeps_its_channel(
     # The channels of the tests before may close as late as now.
     channel = [event["channel"] for event in events if event["type"] == "channel.opened"][-1]
     mine = [event for event in events if event.get("channel") == channel]
-    opened, again = [event for event in mine if event["type"] == "channel.opened"]
-    assert opened["door"] == again["door"] == "webrtc"
-    [closed] = [event for event in mine if event["type"] == "channel.closed"]
-    assert closed["reason"] == "resumed"
+    opened = [event["door"] for event in mine if event["type"] == "channel.opened"]
+    closed = [event["reason"] for event in mine if event["type"] == "channel.closed"]
+    assert closed, mine
+    # On a busy machine the answer may come after the page gave up; its next attempt takes the channel over.
+    assert opened == ["webrtc"] * (len(closed) + 1)
+    assert set(closed) == {"resumed"}
