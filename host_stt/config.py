@@ -127,10 +127,11 @@ class EngineConfig(BaseModel):
     )
     interim_window: WindowForm = Field(
         WindowForm.AUTO,
-        description="What interims are padded to: full (30 s, as Whisper was trained) or short (10, 15 or "
+        description="What interims are padded to: full (30 s, as Whisper was trained), short (10, 15 or "
         "20 s where the audio fits with 2.5 s to spare; encoding takes a quarter of the time, but some "
-        "weights repeat themselves on it). auto: short for weights measured to read it as well as full "
-        "(the starter model, tiny.en, base), else full. Default auto.",
+        "weights repeat themselves on it) or shortest (the same in finer steps from 5 s on, finals from 7 s "
+        "on). auto: the shortest form that was measured to be as accurate: shortest for base on a processor, "
+        "short for base on a card, tiny.en and the starter model, else full. Default auto.",
     )
     final_window: WindowForm = Field(
         WindowForm.AUTO,

@@ -20,7 +20,7 @@ from itertools import pairwise
 import numpy as np
 
 from host_stt.contract import SAMPLE_RATE, Float32Array, Word
-from host_stt_common.likeness import ALIKE, normalised, similarity
+from host_stt_common.likeness import ALIKE, is_syllable, normalised, similarity
 
 Range = tuple[int, int]
 """(first sample, end); the end is exclusive."""
@@ -131,7 +131,7 @@ def parts(hole: Hole, voiced: Sequence[Range], samples_max: int) -> list[Range]:
 
 def plausible_samples(word: Word) -> int:
     """The longest time that a slow speaker needs for the word."""
-    figures, syllables = _figures(word.text), sum(map(_is_syllable, word.text))
+    figures, syllables = _figures(word.text), sum(map(is_syllable, word.text))
     letters = sum(map(str.isalnum, word.text)) - figures - syllables
     return WORD_SAMPLES + letters * LETTER_SAMPLES + syllables * SYLLABLE_SAMPLES + figures * FIGURE_SAMPLES
 
@@ -200,11 +200,6 @@ def _figures(text: str) -> int:
     capitals = sum(map(str.isupper, text))
     is_capitalised = capitals == 1 and text[1:2].islower()
     return sum(map(str.isdigit, text)) + (0 if is_capitalised else capitals)
-
-
-def _is_syllable(character: str) -> bool:
-    return character.isalpha() and character >= "\u1100" and not character.isupper()
-    # From U+1100 on come Hangul, kana and Han, where a character is about a syllable.
 
 
 def _middle(word: Word) -> int:

@@ -42,3 +42,8 @@ def edit_distance(a: str, b: str) -> int:
         for j, y in enumerate(b, 1):
             diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
     return row[-1]
+
+
+def is_syllable(character: str) -> bool:
+    """Whether a character of a text is about a syllable: Hangul, kana and Han, from U+1100 on."""
+    return character.isalpha() and character >= "\u1100" and not character.isupper()

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from host_stt.engines.row_decoder import RowDecoder
-from host_stt.engines.rows import Decoded, Plan, Row, short_frames
+from host_stt.engines.rows import Decoded, Plan, Row, padded_frames
 from host_stt.guards import has_letters
+from host_stt.window_forms import WindowForm
 
 TOKENS_MAX = 400
 """Of a text that is compared; Whisper has 448 positions."""
@@ -65,7 +66,7 @@ class TextComparison:
         return self._average(self._known.row, self._known.encoded, decoded, texts[0]) - self._known.average
 
     def _scored(self, decoded: Decoded) -> _KnownText:
-        frames = short_frames(len(decoded.row.samples))
+        frames = padded_frames(WindowForm.SHORT, len(decoded.row.samples), is_final=True)
         row = replace(decoded.row, frames=frames, previous=(), plan=Plan(1, is_last=True))
         encoded = self._decoder.encode([row])
         average = self._average(row, encoded, decoded, row.window.known_text)

@@ -15,7 +15,7 @@ class WhisperOptions:
     beam_size: int = 1  # for finals
     beam_size_unsure: int = 1  # for finals whose greedy text is unsure; 1: no further search
     unsure_logprob: float = UNSURE_LOGPROB  # a text under this average log probability is unsure
-    interim_window: WindowForm = WindowForm.FULL  # full or short; `auto` is resolved before
+    interim_window: WindowForm = WindowForm.FULL  # never `auto`, which is resolved before
     final_window: WindowForm = WindowForm.FULL
     auto_languages: tuple[str, ...] = ()
     budget: PromptBudget = PromptBudget()

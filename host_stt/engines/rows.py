@@ -30,11 +30,15 @@ from host_stt.guards import (
 )
 from host_stt.hallucinations import is_hallucination
 from host_stt.loudness import loud_frames, loud_range
+from host_stt.window_forms import WindowForm
 from host_stt_common.likeness import normalised
 
 FRAME_SAMPLES = 160
 FRAMES_FULL = WINDOW_SAMPLES_MAX // FRAME_SAMPLES
 SHORT_FRAMES = (1000, 1500, 2000, FRAMES_FULL)  # 10, 15, 20, 30 s
+SHORTEST_FRAMES = (500, 600, 700, 800, 1000, 1200, 1500, 2000, FRAMES_FULL)
+FINAL_FRAMES_MIN = 700
+"""The shortest padded length of a final. With 5 s base wrote more short sentences twice than with 7 s."""
 SLACK_FRAMES = 250
 """Silence that must follow the speech in a short window; otherwise even models tuned for it repeat
 themselves.
@@ -118,25 +122,37 @@ SHORTENED_SAMPLES = SHORT_FRAMES[0] * FRAME_SAMPLES - SLACK_FRAMES * FRAME_SAMPL
 """The longest window that fits the shortest padding."""
 
 
-def short_frames(samples: int) -> int:
-    """The shortest padded length that leaves the required silence after this many samples."""
+def padded_frames(form: WindowForm, samples: int, *, is_final: bool) -> int:
+    """The padded length of a window with this many samples: the shortest one of the form that leaves the
+    required silence behind them.
+    """
+    if form is WindowForm.FULL:
+        return FRAMES_FULL
     needed = -(-samples // FRAME_SAMPLES) + SLACK_FRAMES
-    return next((frames for frames in SHORT_FRAMES if frames >= needed), FRAMES_FULL)
+    if form is WindowForm.SHORT:
+        return next((frames for frames in SHORT_FRAMES if frames >= needed), FRAMES_FULL)
+    needed = max(needed, FINAL_FRAMES_MIN if is_final else 0)
+    return next((frames for frames in SHORTEST_FRAMES if frames >= needed), FRAMES_FULL)
 
 
 def more_carefully(row: Row) -> Row:
-    """The second decode: without the prompt, because loops feed on it, and with a wider search to leave a
-    loop.
+    """The second decode: in a longer window, without the prompt, because loops feed on it, and with a wider
+    search to leave a loop.
     """
     is_final = row.window.priority.is_final
+    # 10 s end nearly all loops that a shorter window begins. 30 s are slow: 0.7 s for the encoder alone.
+    short = padded_frames(WindowForm.SHORT, len(row.samples), is_final=is_final)
+    frames = short if row.frames < short else FRAMES_FULL
     plan = replace(row.plan, beam_size=BEAM_CAREFUL if is_final else 1, is_careful=True, is_last=not is_final)
-    return replace(row, previous=(), frames=FRAMES_FULL, plan=plan)
+    return replace(row, previous=(), frames=frames, plan=plan)
 
 
 def by_sampling(careful: Decoded) -> Row:
-    """The third decode, only for finals: random tokens can leave a loop that every search enters."""
+    """The third decode, only for finals, in a full window: random tokens can leave a loop that every search
+    enters.
+    """
     plan = replace(careful.row.plan, beam_size=1, temperature=TEMPERATURE, is_last=True)
-    return replace(careful.row, plan=plan, instead=careful)
+    return replace(careful.row, frames=FRAMES_FULL, plan=plan, instead=careful)
 
 
 def next_decode(decoded: Decoded) -> Row | None:

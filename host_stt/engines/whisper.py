@@ -46,7 +46,7 @@ from host_stt.engines.rows import (
     more_carefully,
     next_decode,
     no_speech_result,
-    short_frames,
+    padded_frames,
     transcript_of,
     with_verdict,
     without_repetition,
@@ -182,7 +182,7 @@ class WhisperEngine:
 
     def shortened(self, window: Window) -> Window:
         cut = len(window.samples) - SHORTENED_SAMPLES
-        if self._options.interim_window is not WindowForm.SHORT or cut <= 0:
+        if self._options.interim_window is WindowForm.FULL or cut <= 0:
             return window
         return replace(window, samples=window.samples[cut:], start_sample=window.start_sample + cut)
 
@@ -219,7 +219,7 @@ class WhisperEngine:
         """The padded length of this many samples of a window, in frames."""
         is_final = window.priority.is_final
         form = self._options.final_window if is_final else self._options.interim_window
-        return short_frames(samples) if form is WindowForm.SHORT and not window.is_careful else FRAMES_FULL
+        return FRAMES_FULL if window.is_careful else padded_frames(form, samples, is_final=is_final)
 
     def _decode_and_judge(self, rows: list[Row], between: Between) -> tuple[list[Decoded], list[Row]]:
         """Decode rows. Returns (accepted outputs, rows to decode again because a guard rejected them)."""

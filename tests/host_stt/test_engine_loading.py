@@ -50,7 +50,7 @@ def test_windows_are_short_for_measured_weights_and_full_for_others() -> None:
         (other, WindowForm.SHORT, WindowForm.SHORT),
     ):
         config = EngineConfig(device=Device.CPU, interim_window=setting, final_window=setting)
-        options = whisper_options(config, model)
+        options = whisper_options(config, model, Device.CPU)
         assert (options.interim_window, options.final_window) == (expected, expected)
 
 

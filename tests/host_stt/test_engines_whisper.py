@@ -76,7 +76,7 @@ class Calls:
 
     def engine(self, loaded: LoadedModel, options: WhisperOptions | None = None) -> WhisperEngine:
         """An engine with this model; without `options`, with those of the starter model."""
-        options = options or whisper_options(CONFIG, STARTER)
+        options = options or whisper_options(CONFIG, STARTER, Device.CPU)
         return WhisperEngine(replace(loaded, whisper=self), "starter", options)
 
     def generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> Any:
@@ -325,7 +325,7 @@ def test_windows_that_share_a_call_of_the_model_get_the_same_text_as_alone(
             )
         )
     ]
-    for options in (whisper_options(CONFIG, STARTER), WhisperOptions()):
+    for options in (whisper_options(CONFIG, STARTER, Device.CPU), WhisperOptions()):
         each = calls.engine(loaded, options)
         calls.seen.clear()
         together = each.decode(windows)
@@ -465,7 +465,7 @@ def test_the_first_result_is_kept_when_sampling_finds_no_better_one(
 
 
 def test_only_unsure_finals_get_a_wider_search(loaded: LoadedModel, calls: Calls) -> None:
-    usual = whisper_options(CONFIG, STARTER)
+    usual = whisper_options(CONFIG, STARTER, Device.CPU)
     wider = calls.engine(loaded, replace(usual, beam_size_unsure=5))
     windows = [*three_windows(), window("d", samples=spoken(), priority=Priority.INTERIM)]
     wider.decode(windows)

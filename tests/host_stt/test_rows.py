@@ -9,17 +9,20 @@ from host_stt.contract import EndReason, Priority, Task, Word
 from host_stt.engines.rows import (
     BEAM_CAREFUL,
     FRAMES_FULL,
+    SHORT_FRAMES,
+    SHORTEST_FRAMES,
     TEMPERATURE,
     Decoded,
     Plan,
     Row,
     next_decode,
     no_speech_result,
-    short_frames,
+    padded_frames,
     transcript_of,
     with_verdict,
 )
 from host_stt.guards import RULES, DecodeResult, Verdict
+from host_stt.window_forms import WindowForm
 from tests.support.windows import window
 
 S = 16_000
@@ -98,6 +101,17 @@ def test_a_second_decode_has_the_full_window_and_no_prompt() -> None:
         assert row.plan == Plan(beam_size, is_careful=True, is_last=priority is Priority.INTERIM)
 
 
+def test_a_window_in_the_shortest_form_is_decoded_again_in_the_short_one_and_then_in_full() -> None:
+    for priority in (Priority.FINAL, Priority.INTERIM):
+        first = decoded(("alpha", 0, 1), priority=priority)
+        first = replace(first, row=replace(first.row, frames=SHORTEST_FRAMES[0]))
+        second = next_decode(first)
+        assert second is not None and second.frames == SHORT_FRAMES[0]
+    careful = replace(first.row, frames=SHORT_FRAMES[0], plan=Plan(BEAM_CAREFUL, is_careful=True))
+    third = next_decode(replace(first, row=careful))
+    assert third is not None and third.frames == FRAMES_FULL
+
+
 def test_a_final_is_decoded_a_third_time_with_sampling_and_not_again() -> None:
     first = decoded(("alpha", 0, 1))
     second = next_decode(first)
@@ -126,4 +140,15 @@ def test_silence_has_the_requested_language(asked: str, language: str, probabili
     [(0.1, 1000), (7.5, 1000), (7.6, 1500), (12.5, 1500), (17, 2000), (18, 3000), (30, 3000)],
 )
 def test_a_short_window_leaves_slack_behind_the_speech(seconds: float, frames: int) -> None:
-    assert short_frames(int(seconds * S)) == frames
+    for is_final in (True, False):
+        assert padded_frames(WindowForm.SHORT, int(seconds * S), is_final=is_final) == frames
+        assert padded_frames(WindowForm.FULL, int(seconds * S), is_final=is_final) == FRAMES_FULL
+
+
+@pytest.mark.parametrize(
+    ("seconds", "interim", "final"),
+    [(0.1, 500, 700), (2.5, 500, 700), (2.6, 600, 700), (4.6, 800, 800), (7.6, 1200, 1200), (18, 3000, 3000)],
+)
+def test_the_shortest_window_leaves_the_same_slack(seconds: float, interim: int, final: int) -> None:
+    for is_final, frames in ((False, interim), (True, final)):
+        assert padded_frames(WindowForm.SHORTEST, int(seconds * S), is_final=is_final) == frames

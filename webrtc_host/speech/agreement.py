@@ -95,7 +95,8 @@ class Agreement:
         self._readings.append(words)
         if count <= alike:
             return Agreed(tuple(words[:count]), count)
-        start = words[alike - 1].end_sample if alike else committed_to
+        # An older reading may have a word before the first one here that has become final since.
+        start = words[alike - 1].end_sample if alike else max(committed_to, words[0].start_sample)
         chosen = _likelier(list(self._readings)[:-1], words[alike:count], start)
         return Agreed((*words[:alike], *chosen), count, is_disputed=True)
 
@@ -186,7 +187,7 @@ def _likelier(readings: Sequence[Sequence[Word]], words: Sequence[Word], start: 
     """The words, with an earlier reading where that is likelier: from one place to the next at which the last
     of the readings ends a word too.
 
-    start: words before this sample are final.
+    start: words of the readings before this sample are left out.
     """
     chosen: list[Word] = []
     piece: list[Word] = []

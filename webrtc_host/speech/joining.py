@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from host_stt.contract import Word
+from host_stt_common.likeness import is_syllable
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity
 
@@ -30,6 +31,8 @@ SPARE_PROBABILITY_MIN = 0.3
 """A word of one window only is left out below this probability: it is probably a hallucination."""
 REPEATED_WORDS_MAX = 12
 """A longer repetition has about 4 s of speech, which no window of a short sentence has."""
+LETTER_SAMPLES, SYLLABLE_SAMPLES = 35 * SAMPLES_PER_MS, 80 * SAMPLES_PER_MS
+"""Nobody speaks faster: 28 letters of an alphabet, or 12 characters that are a syllable, in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +122,25 @@ def _without_false_repeat(
     return left
 
 
-def without_repeated_tail(words: Sequence[Word], end_sample: int) -> list[Word]:
+def without_repeated_tail(words: Sequence[Word], end_sample: int, words_min: int = 1) -> list[Word]:
     """The words without the last ones, when these only repeat the words before them.
 
     Whisper can write a whole short sentence twice when little silence follows it.
 
     A real repetition ("mayday mayday") stays: there was time to speak it twice before `end_sample`, the end
-    of speech, and the second copy begins after the first one has ended.
+    of speech, and the second copy begins after the first one has ended. words_min: a shorter repetition stays
+    too.
     """
-    for n in range(min(REPEATED_WORDS_MAX, len(words) // 2), 0, -1):
+    for n in range(min(REPEATED_WORDS_MAX, len(words) // 2), words_min - 1, -1):
         if _repeats_tail(words, n) and not _had_time(words, n, end_sample):
             return list(words[:-n])
     return list(words)
 
 
 def _had_time(words: Sequence[Word], n: int, end_sample: int) -> bool:
-    # Three signs of a real repetition, and all are needed: at the pace of the words before there was time for
-    # both copies; speech went on long enough after the first; and the second does not overlap the first.
+    # Four signs of a real repetition, and all are needed: there was time for the letters of both copies, and
+    # for both at the pace of the words before; speech went on long enough after the first; the second does
+    # not overlap it.
     first, second = words[-2 * n : -n], words[-n:]
     start = first[0].start_sample
     if len(words) > 2 * n:
@@ -143,10 +148,17 @@ def _had_time(words: Sequence[Word], n: int, end_sample: int) -> bool:
     available = max(0, min(end_sample, second[-1].end_sample) - start)
     left_over = end_sample - first[-1].end_sample
     return (
-        available >= 0.7 * _pace(words[:-n]) * 2 * n
+        available >= _least_samples([*first, *second])
+        and available >= 0.7 * _pace(words[:-n]) * 2 * n
         and left_over >= 0.4 * (first[-1].end_sample - first[0].start_sample)
         and second[0].start_sample >= first[-1].end_sample - TOUCH_SAMPLES
     )
+
+
+def _least_samples(words: Sequence[Word]) -> int:
+    """The time that the fastest speaker needs for the letters of these words."""
+    letters = "".join(keys_of(words))
+    return sum(SYLLABLE_SAMPLES if is_syllable(letter) else LETTER_SAMPLES for letter in letters)
 
 
 def _repeats_tail(words: Sequence[Word], n: int) -> bool:

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from host_stt.contract import Priority, Transcript, Word
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.agreement import Agreed, Agreement, before_hole, has_times
-from webrtc_host.speech.joining import APART_SAMPLES_MAX, Overlap, join, without_repeated_tail
+from webrtc_host.speech.joining import (
+    APART_SAMPLES_MAX,
+    REPEATED_WORDS_MAX,
+    Overlap,
+    join,
+    without_repeated_tail,
+)
 from webrtc_host.speech.spelled import without_said
 from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.speech.words import (
@@ -181,6 +187,11 @@ class UtteranceMerge:
         self._logprob = transcript.avg_logprob
         if window.is_last:
             row = without_repeated_tail(row, window.speech_end_sample)
+            # The committed words may be the beginning of a sentence that is written twice. A single word that
+            # comes again was more likely said twice.
+            said = self._tail[-REPEATED_WORDS_MAX:] if self._has_words else []
+            end = window.speech_end_sample
+            row = without_repeated_tail([*said, *row], end, words_min=2)[len(said) :]
             self._held = []
             return [self._commit_window(row, window.end_sample, is_last=True)]
         # Words after the start of the next window are held back: there the next window may be better.

@@ -141,6 +141,17 @@ def test_of_an_old_word_the_likeliest_reading_is_used() -> None:
     assert (agreed.count, agreed.is_disputed) == (5, True)
 
 
+def test_an_older_reading_with_a_word_that_is_final_by_now_does_not_bring_it_again() -> None:
+    agreement = Agreement()
+    older = [Word("cares.", 20 * MS, 440 * MS, 0.99), Word("This", 720 * MS, 1700 * MS, 0.9)]
+    newer = [Word("this", 320 * MS, 1700 * MS, 0.4)]
+    fed(agreement, [*older, *WORDS[5:]], 11 * 400 * MS)
+    words = [*newer, *WORDS[5:]]
+    # "cares." is final by now, up to 0.2 s; its time is a little different in each interim.
+    agreed = agreement.feed(transcript(words), words, 12 * 400 * MS, 200 * MS)
+    assert texts(agreed.words) == "This", "the likeliest reading, without what is said"
+
+
 def test_old_words_end_only_where_both_interims_end_a_word() -> None:
     """Korean: two interims part one stretch of speech into different words."""
     one = [Word("나", 0, 400 * MS, 0.4), Word("받고", 400 * MS, 900 * MS, 0.4), *WORDS[3:]]

@@ -72,6 +72,22 @@ def test_a_sentence_written_twice_in_the_time_of_one_is_dropped_once() -> None:
     assert without_repeated_tail([*words, *copy], int(5.0 * S)) == words
 
 
+@pytest.mark.parametrize(
+    ("text", "length_s", "is_kept"),
+    [
+        ("안녕하세요", 0.24, False),
+        ("안녕하세요", 0.5, True),
+        ("mayday", 0.25, True),
+        ("affirmative", 0.25, False),
+    ],
+)
+def test_a_word_written_twice_stays_only_if_its_letters_can_be_said_twice_in_the_time(
+    text: str, length_s: float, is_kept: bool
+) -> None:
+    words = said((text, 1.0), (text, 1.0 + length_s), length_s=length_s)
+    assert len(without_repeated_tail(words, 3 * S)) == 1 + is_kept
+
+
 def test_a_sentence_spoken_twice_stays() -> None:
     words = said(*((f"w{n % 6}", 1.0 + 0.4 * n) for n in range(12)))
     assert without_repeated_tail(words, int(5.9 * S)) == words
