@@ -56,6 +56,7 @@ def encode_window(window: Window) -> bytes:
             "start_within_ms": window.start_within_ms,
             **({} if window.echo_guard else {"echo_guard": False}),
             **({"is_careful": True} if window.is_careful else {}),
+            **({"may_change_language": True} if window.may_change_language else {}),
             **({"known_text": window.known_text} if window.known_text else {}),
         },
         ensure_ascii=False,
@@ -95,6 +96,7 @@ def decode_window(frame: bytes | memoryview) -> Window:
             start_within_ms=_integer(header, "start_within_ms") if "start_within_ms" in header else 0,
             echo_guard=header.get("echo_guard") is not False,
             is_careful=header.get("is_careful") is True,
+            may_change_language=header.get("may_change_language") is True,
             known_text=_text(header, "known_text") if "known_text" in header else "",
         )
     except ContractError:

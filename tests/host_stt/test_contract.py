@@ -49,6 +49,7 @@ windows = st.builds(
     terms=st.lists(texts, max_size=5).map(tuple),
     echo_guard=st.booleans(),
     is_careful=st.booleans(),
+    may_change_language=st.booleans(),
     known_text=texts,
     history=texts,
     deadline_ms=st.integers(1, 600_000),

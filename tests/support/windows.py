@@ -25,6 +25,7 @@ def window(
     start_within_ms: int = 0,
     is_second_decode: bool = False,
     is_careful: bool = False,
+    may_change_language: bool = False,
     known_text: str = "",
     task: Task = Task.TRANSCRIBE,
 ) -> Window:
@@ -41,6 +42,7 @@ def window(
         start_within_ms=start_within_ms,
         is_second_decode=is_second_decode,
         is_careful=is_careful,
+        may_change_language=may_change_language,
         known_text=known_text,
         task=task,
     )

@@ -256,7 +256,7 @@ class WindowRequests:
     def _window(self, window_audio: WindowAudio, prompt: PromptTerms) -> Window:
         spec, pipeline = window_audio.spec, self._config.pipeline
         is_interim = spec.priority is Priority.INTERIM
-        merge = self._utterances[spec.utterance_id].merge
+        history = self._utterances[spec.utterance_id].merge.history(pipeline.history_words)
         return Window(
             id=self._context.ids.window(),
             channel=self._context.engine_channel,
@@ -264,9 +264,11 @@ class WindowRequests:
             start_sample=window_audio.start_sample,
             priority=spec.priority,
             language=self._language.language,
+            # Not once words of the utterance are final: a speaker changes the language between utterances.
+            may_change_language=self._language.may_change and not (is_interim and history),
             terms=prompt.terms,
             echo_guard=prompt.echo_guard,
-            history=merge.history(pipeline.history_words),
+            history=history,
             deadline_ms=pipeline.interim_deadline_ms if is_interim else pipeline.final_deadline_ms,
             start_within_ms=0
             if is_interim or not self._context.can_read_later()
@@ -308,7 +310,8 @@ class WindowRequests:
             self.counts.interims_decoded += 1
         if not is_believable(transcript, spec.voiced_ms):
             transcript = replace(transcript, segments=(), end_reason=EndReason.NO_SPEECH)
-        if self._language.feed(transcript, spec.start_sample, spec.speech_end_sample):
+        asked = sent.window.language
+        if self._language.feed(transcript, spec.start_sample, spec.speech_end_sample, asked=asked):
             self._locked()
         utterance = self._utterances.get(spec.utterance_id)
         if utterance is not None:  # None: an interim came after the last final

@@ -19,7 +19,7 @@ def test_three_seconds_of_confident_speech_lock_the_language() -> None:
     assert lock.language == AUTO
     assert lock.feed(said("ko"), 2 * S, 3 * S)
     assert lock.language == "ko"
-    assert not lock.feed(said("en"), 3 * S, 90 * S)
+    assert not lock.feed(said("en"), 3 * S, 90 * S)  # requested before the language was known
     assert lock.language == "ko"
 
 
@@ -55,6 +55,51 @@ def test_the_sender_may_name_another_language_and_ask_for_detection_again() -> N
     lock.choose(AUTO)
     assert not lock.feed(said("ko"), 0, 2 * S)
     assert lock.feed(said("ko"), 2 * S, 3 * S)
+
+
+def detected(language: str) -> LanguageLock:
+    lock = LanguageLock(LanguageConfig())
+    assert not lock.may_change
+    assert lock.feed(said(language), 0, 3 * S)
+    assert lock.may_change
+    return lock
+
+
+def test_confident_speech_in_another_language_begins_the_detection_again() -> None:
+    lock = detected("en")
+    assert not lock.feed(said("ko"), 5 * S, 7 * S, asked="en")
+    assert (lock.language, lock.may_change) == (AUTO, False)
+    assert lock.feed(said("ko"), 8 * S, 9 * S)
+    assert (lock.language, lock.may_change) == ("ko", True)
+
+
+def test_a_long_call_in_another_language_is_enough() -> None:
+    lock = detected("en")
+    assert lock.feed(said("ko"), 5 * S, 8 * S, asked="en")
+    assert lock.language == "ko"
+
+
+@pytest.mark.parametrize("reading", [said("ko", 0.7), said("ko", text=""), said("en")])
+def test_doubtful_speech_does_not_change_a_detected_language(reading: Transcript) -> None:
+    lock = detected("en")
+    assert not lock.feed(reading, 5 * S, 20 * S, asked="en")
+    assert lock.language == "en"
+
+
+def test_results_for_the_former_language_do_not_count_in_the_new_detection() -> None:
+    """They were requested before the change, and say the language that they were told."""
+    lock = detected("en")
+    assert not lock.feed(said("ko"), 5 * S, 7 * S, asked="en")
+    assert not lock.feed(said("en"), 7 * S, 20 * S, asked="en")
+    assert lock.language == AUTO
+
+
+def test_a_language_that_was_given_may_not_change() -> None:
+    lock = detected("en")
+    lock.choose("en")
+    assert not lock.may_change
+    assert not lock.feed(said("ko"), 5 * S, 15 * S, asked="en")
+    assert lock.language == "en"
 
 
 @pytest.mark.parametrize("wrong", [{"lock_after_ms": 0}, {"lock_probability": 1.5}])
