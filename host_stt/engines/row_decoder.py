@@ -42,8 +42,8 @@ TOKENS_PER_S, TOKENS_EXTRA = 8, 10
 CHANGE_SAMPLES_MIN = 2 * SAMPLE_RATE
 CHANGE_PROBABILITY = 0.9
 """When a window whose language may change is decoded in another one. With base, the first 2, 3 and 6 s of 48
-English and 50 Korean recordings and of 20 noises never have 0.9 for a wrong language. For their own, 46 of the
-Korean ones have it in 3 s, and all in 6 s. The first second is not enough (2026-12-01).
+English and 50 Korean recordings and of 20 noises never have 0.9 for a wrong language. Of the Korean ones, 46
+have it for their own in 3 s, and all in 6 s. The first second is not enough (2026-12-01).
 """
 TIMESTAMPS_PER_S = 2
 """Additional timestamp tokens: one at each end of a sentence of at least a second."""
