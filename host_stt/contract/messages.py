@@ -97,10 +97,6 @@ class Window:
     start_sample: int  # of samples[0] on the channel's timeline
     priority: Priority
     language: str = AUTO  # "en", "ko", ... or "auto"
-    may_change_language: bool = False
-    """Whether `language` was only detected from earlier speech of the channel. The engine then detects the
-    language again if the window is long enough, and uses another one when it is nearly sure of it.
-    """
     terms: tuple[str, ...] = ()  # glossary, most important first
     history: str = ""  # committed words of the same utterance
     deadline_ms: int = 15_000  # from submission; after that the result is useless
@@ -119,6 +115,10 @@ class Window:
     known_text: str = ""
     """Of a final: the text that the caller has for this audio. The result says how much likelier its own
     text is (`Transcript.gain`).
+    """
+    may_change_language: bool = False
+    """Whether `language` was only detected from earlier speech of the channel. The engine then detects the
+    language again if the window is long enough, and uses another one when it is nearly sure of it.
     """
     is_second_decode: bool = False
     """True for the second decode of a hole. Set inside 8081 only; it is not part of the wire format."""

@@ -59,10 +59,20 @@ def test_the_sender_may_name_another_language_and_ask_for_detection_again() -> N
 
 def detected(language: str) -> LanguageLock:
     lock = LanguageLock(LanguageConfig())
-    assert not lock.may_change
     assert lock.feed(said(language), 0, 3 * S)
-    assert lock.may_change
     return lock
+
+
+@pytest.mark.parametrize(
+    ("lock", "may_change"),
+    [
+        (LanguageLock(LanguageConfig()), False),
+        (LanguageLock(LanguageConfig(), "en"), False),
+        (detected("en"), True),
+    ],
+)
+def test_only_a_detected_language_may_change(lock: LanguageLock, may_change: bool) -> None:
+    assert lock.may_change is may_change
 
 
 def test_confident_speech_in_another_language_begins_the_detection_again() -> None:
