@@ -2,7 +2,7 @@
 
 import { isNotSaid } from "./events.js";
 import { timecode } from "./timecode.js";
-import { grouped, textOf } from "./utterances.js";
+import { continues, grouped, textOf } from "./utterances.js";
 
 const CUE_MS_MIN = 1000; // a shorter subtitle cannot be read; as in host_stt_common/subtitles.py
 const TYPES = { txt: "text/plain", srt: "application/x-subrip", json: "application/json" };
@@ -13,13 +13,30 @@ export function asText(lines) {
   return grouped(lines).map(asLine).join("");
 }
 
-/** SubRip, one entry for each final: a whole utterance is too long for a subtitle. Numbers from 1, always with hours, a
+/** SubRip, one entry for each cue: a whole utterance is too long for a subtitle. Numbers from 1, always with hours, a
  *  comma before the milliseconds, an empty line after each entry. */
 function asSrt(lines) {
-  const ordered = [...lines].sort((a, b) => a.start_ms - b.start_ms);
+  const ordered = cuesOf([...lines].sort((a, b) => a.start_ms - b.start_ms));
   return ordered
     .map((line, i) => `${i + 1}\n${srtTime(line.start_ms)} --> ${srtTime(readableEnd(ordered, i))}\n${line.text}\n\n`)
     .join("");
+}
+
+/** One cue for each final; but one that would be shown for less than CUE_MS_MIN is joined with the next final of its
+ *  utterance, as in webrtc_host/transcript/export_lines.py. */
+function cuesOf(ordered) {
+  const groups = [];
+  const newest = new Map(); // channel -> its last group
+  for (const line of ordered) {
+    const group = newest.get(line.channel);
+    const isShort = group && line.start_ms - group[0].start_ms < CUE_MS_MIN && group.at(-1).end_ms - group[0].start_ms < CUE_MS_MIN;
+    if (isShort && continues(group[0], group.at(-1), line)) group.push(line);
+    else {
+      groups.push([line]);
+      newest.set(line.channel, groups.at(-1));
+    }
+  }
+  return groups.map((group) => ({ ...group[0], end_ms: Math.max(...group.map((line) => line.end_ms)), text: textOf(group) }));
 }
 
 /** A short text stays for CUE_MS_MIN, but not into the next text of its channel. */

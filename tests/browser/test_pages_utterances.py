@@ -151,24 +151,25 @@ async def test_each_final_of_a_line_can_be_revised_and_withdrawn(
     await expect(page.locator("#g_1000")).to_have_text("Alpha-1")
 
 
-async def test_text_is_copied_by_utterance_and_subtitles_are_written_by_final(
+async def test_text_is_copied_by_utterance_and_a_subtitle_is_a_final_or_two_short_ones(
     open_page: OpenPage, stub: StubServer, tmp_path: Path
 ) -> None:
     page = await opened(open_page, stub, "/watch")
     stub.final("And so,", 1000, 1200, utterance="u_long", segment="g_1000")
     stub.final("my fellow Americans", 1700, 3000, utterance="u_long", segment="g_1700")
+    stub.final("and women", 3100, 4500, utterance="u_long", segment="g_3100")
     stub.final("ask", 5000, 5200, utterance="u_next", segment="g_5000")
-    await expect_lines(page, "And so, my fellow Americans", "ask")
+    await expect_lines(page, "And so, my fellow Americans and women", "ask")
     files = {}
     for kind in ("txt", "srt"):
         async with page.expect_download() as started:
             await page.click(f"[data-tool={kind}]")
         await (await started.value).save_as(tmp_path / kind)
         files[kind] = (tmp_path / kind).read_text(encoding="utf-8")
-    assert files["txt"] == "[00:01.000] C01 And so, my fellow Americans\n[00:05.000] C01 ask\n"
+    assert files["txt"] == "[00:01.000] C01 And so, my fellow Americans and women\n[00:05.000] C01 ask\n"
     assert files["srt"] == (
-        "1\n00:00:01,000 --> 00:00:01,700\nAnd so,\n\n"
-        "2\n00:00:01,700 --> 00:00:03,000\nmy fellow Americans\n\n"
+        "1\n00:00:01,000 --> 00:00:03,000\nAnd so, my fellow Americans\n\n"
+        "2\n00:00:03,100 --> 00:00:04,500\nand women\n\n"
         "3\n00:00:05,000 --> 00:00:06,000\nask\n\n"
     )
 

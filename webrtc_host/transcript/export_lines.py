@@ -2,7 +2,8 @@
 
 Pure: takes one line after the other in order of their start, returns the lines that are ready, in the same
 order. The server makes words of unbroken speech final early, so an utterance usually has several finals. In
-plain text they are one paragraph. A whole utterance is too long for a subtitle, so each final has a cue.
+plain text they are one paragraph. A whole utterance is too long for a subtitle, so each final has a cue; but
+one that would be shown for less than a second is joined with the next final of its utterance.
 A line waits in memory at most until a line comes that starts `PARAGRAPH_MS_MAX` later.
 """
 
@@ -112,7 +113,9 @@ def _joined(paragraph: Line, line: Line) -> Line:
 
 
 class Cues:
-    """Extends short lines to `CUE_MS_MIN`, but not into the next line of their channel."""
+    """Extends short lines to `CUE_MS_MIN`. If the next line of the utterance begins before that, the two are
+    joined; another line of the channel ends them.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[_Cue] = deque()
@@ -120,8 +123,12 @@ class Cues:
     def feed(self, line: Line) -> Iterable[Line]:
         """Take the next line; return the lines whose end no later line can change."""
         for cue in self._waiting:
+            if cue.is_continued_by(line):
+                cue.join(line)
+                break
             cue.see(line)
-        self._waiting.append(_Cue(line))
+        else:
+            self._waiting.append(_Cue(line))
         ready = []
         while self._waiting and self._waiting[0].is_settled:
             ready.append(self._waiting.popleft().line)
@@ -136,6 +143,15 @@ class _Cue:
     def __init__(self, line: Line) -> None:
         self.line = line
         self.is_settled = line.end_ms - line.start_ms >= CUE_MS_MIN
+
+    def is_continued_by(self, later: Line) -> bool:
+        is_near = later.start_ms - self.line.start_ms < CUE_MS_MIN
+        is_of_channel = later.channel == self.line.channel
+        return not self.is_settled and is_near and is_of_channel and _continues(self.line, later)
+
+    def join(self, later: Line) -> None:
+        self.line = _joined(self.line, later)
+        self.is_settled = self.line.end_ms - self.line.start_ms >= CUE_MS_MIN
 
     def see(self, later: Line) -> None:
         """Extend the line, if the later line shows how far it may be extended."""

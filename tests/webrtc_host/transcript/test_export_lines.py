@@ -77,7 +77,7 @@ def test_a_short_subtitle_is_extended_up_to_the_next_one_of_its_channel() -> Non
     text = written(
         Format.SRT,
         a_line("a", 0, 200),
-        a_line("b", 600, 700),
+        a_line("b", 600, 700, "u_2"),
         a_line("other", 650, 3000, channel="C02"),
         a_line("c", 5000, 5100),
     )
@@ -109,6 +109,23 @@ def test_no_word_is_lost_and_the_order_stays(pieces: list[tuple[int, int, str, s
         for channel in ("C01", "C02"):
             words = " ".join(line.text for line in found if line.channel == channel)
             assert words == " ".join(line.text for line in lines if line.channel == channel)
+
+
+def test_a_word_that_would_only_flash_is_shown_with_the_next_words_of_its_utterance() -> None:
+    text = written(
+        Format.SRT,
+        a_line("And", 0, 356),
+        a_line("it is worth", 356, 1800),
+        a_line("mentioning.", 1810, 2800),
+        a_line("Yes.", 3000, 3300, "u_2"),
+        a_line("Over.", 3500, 4700, "u_3"),
+    )
+    assert text == (
+        "1\n00:00:00,000 --> 00:00:01,800\nAnd it is worth\n\n"
+        "2\n00:00:01,810 --> 00:00:02,810\nmentioning.\n\n"
+        "3\n00:00:03,000 --> 00:00:03,500\nYes.\n\n"
+        "4\n00:00:03,500 --> 00:00:04,700\nOver.\n\n"
+    )
 
 
 @given(spoken)
