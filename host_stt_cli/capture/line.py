@@ -18,6 +18,7 @@ import aiohttp
 
 from host_stt_cli.capture.backlog import RATE, Backlog
 from host_stt_cli.engine_process import Backoff
+from host_stt_common.connection_errors import plain_connection_error
 
 RESEND_S = 9.0
 """The server accepts a start that is at most 10 s ago; the connection takes some time too."""
@@ -223,6 +224,6 @@ def _sentence(error: Exception) -> str:
         return f"it responded with {error.status}"
     if isinstance(error, TimeoutError):
         return "it does not answer"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.strerror or "it cannot be reached"
+    if isinstance(error, aiohttp.ClientError | ConnectionError):
+        return plain_connection_error(error)
     return str(error) or type(error).__name__
