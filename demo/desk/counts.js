@@ -2,7 +2,7 @@
 
 import { t } from "../i18n.js";
 import { $ } from "../page.js";
-import { seconds } from "./parts.js";
+import { lostSeconds, seconds } from "./parts.js";
 
 /** model: a DeskModel; afterMs: how long a call stays visible. */
 export function drawCounts(model, nowMs, afterMs) {
@@ -10,7 +10,7 @@ export function drawCounts(model, nowMs, afterMs) {
   const count = (...names) => states.filter((state) => names.includes(state)).length;
   const parts = []; // the most urgent first: on a narrow screen the last ones have no room
   const lostMs = [...model.channels.values()].reduce((sum, channel) => sum + channel.lostLately(nowMs), 0);
-  if (lostMs) parts.push(t("desk.lostAll", { seconds: (lostMs / 1000).toFixed(1) }));
+  if (lostMs) parts.push(t("desk.lostAll", { seconds: lostSeconds(lostMs) }));
   if (count("behind")) parts.push(t("desk.behind", { n: count("behind") }));
   if (count("no_signal", "disconnected")) parts.push(t("desk.noSignal", { n: count("no_signal", "disconnected") }));
   parts.push(t("desk.talking", { n: count("talking") }));

@@ -233,9 +233,8 @@ const NOTES = {
     if (typeof event.latency_ms !== "number" || event.source) return;
     channel.delays = [...channel.delays, event.latency_ms].slice(-DELAYS_MAX);
   },
-  "window.failed": (channel, event, atMs) => {
-    channel.waiting.delete(event.utterance);
-    channel.lostAtMs = atMs;
+  "window.failed": (channel, event) => {
+    channel.waiting.delete(event.utterance); // its `coverage` event says what is lost
   },
   coverage: (channel, event, atMs) => {
     // A click or a cough has no final: that its audio was read is the only sign that no text follows.

@@ -79,9 +79,14 @@ export function seconds(ms) {
   return t("desk.seconds", { n: (ms / 1000).toFixed(1) });
 }
 
+/** Milliseconds of lost audio as seconds with one decimal. A loss is never 0.0 s. */
+export function lostSeconds(ms) {
+  return ms < 50 ? "< 0.1" : (ms / 1000).toFixed(1);
+}
+
 /** The state's word, with the seconds of a loss. */
 export function stateName(channel, state) {
-  return state === "lost" ? t("desk.state.lost", { seconds: (channel.lostMs / 1000).toFixed(1) }) : t(`desk.state.${state}`);
+  return state === "lost" ? t("desk.state.lost", { seconds: lostSeconds(channel.lostMs) }) : t(`desk.state.${state}`);
 }
 
 /** For how long a late text is awaited, or "". nowMs: of the server's clock. */

@@ -4,12 +4,12 @@
  */
 
 import { request, token } from "../api.js";
-import { has, language, t } from "../i18n.js";
+import { language, t } from "../i18n.js";
 import { needsToken } from "../notice.js";
 import { $, askToken, beginPage } from "../page.js";
 import { Editor } from "./editor.js";
 import { changesOf, conflictsOf, merged } from "./merge.js";
-import { SuggestionsPanel, TryPanel, drawLab, drawPrompt, drawVersions } from "./panels.js";
+import { SuggestionsPanel, TryPanel, drawLab, drawPrompt, drawVersions, nameOf } from "./panels.js";
 
 const CHANNELS = 16;
 
@@ -130,11 +130,6 @@ async function resolve() {
   setChanged(true);
   showStatus("gl.merged", { version });
   $("save").focus();
-}
-
-/** Who made a version: a token's name as it is, the other ones in words. */
-function nameOf(by) {
-  return has(`gl.who.${by}`) ? t(`gl.who.${by}`) : by;
 }
 
 /** The dialog of a conflict. Resolves to the choice for each term, or null for "not now". */

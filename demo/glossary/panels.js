@@ -1,7 +1,7 @@
 /* The panels beside the editor: suggestions, the model's prompt, lab results, versions, and "try it". */
 
 import { request } from "../api.js";
-import { t } from "../i18n.js";
+import { has, t } from "../i18n.js";
 
 const VERSIONS_SHOWN = 10;
 
@@ -236,13 +236,18 @@ function headCell(name) {
 
 const percent = (share) => (typeof share === "number" ? `${(100 * share).toFixed(1)} %` : "–");
 
+/** Who made a version: a token's name as it is, the other ones in words. */
+export function nameOf(by) {
+  return has(`gl.who.${by}`) ? t(`gl.who.${by}`) : by;
+}
+
 /** The newest versions; onOpen(version): load one as a draft. */
 export async function drawVersions(list, onOpen) {
   const { versions } = await request("GET", "api/glossary/versions");
   list.replaceChildren(
     ...versions.slice(0, VERSIONS_SHOWN).map((one) => {
       const version = one.glossary_version;
-      const values = { when: when(one.at), who: one.by, terms: one.terms };
+      const values = { when: when(one.at), who: nameOf(one.by), terms: one.terms };
       return element(
         "li",
         { className: "version" },

@@ -200,6 +200,7 @@ async def test_an_earlier_version_is_opened_and_used_again(page: Page, desk: Des
     start = (await saved(desk))["glossary_version"]
     await put(desk, {"terms": []})
     await opened(page, desk)
+    await expect(page.locator("#versions li").last).to_contain_text("An editor of the file")
     await page.get_by_role("button", name=f"Open version {start}").click()
     await expect_status(page, f"This is version {start}")
     await page.click("#save")
