@@ -43,7 +43,7 @@ export default {
   "cap.nameOf": "이름 ({side})",
   "cap.namePlaceholder": "관제탑, 정문 …",
   "cap.place": "데스크의 자리",
-  "cap.anyPlace": "빈 자리 아무 데나",
+  "cap.anyPlace": "아무 빈 자리",
   "cap.link.off": "꺼짐",
   "cap.link.connecting": "연결하는 중 …",
   "cap.link.waiting": "서버를 기다리는 중.",

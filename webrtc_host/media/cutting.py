@@ -14,7 +14,10 @@ SMOOTH_HOPS = 10  # a pause between words lasts about 200 ms; silence inside a w
 
 
 def cut_at_quiet(samples: Float32Array, longest_samples: int = WINDOW_SAMPLES_MAX) -> list[tuple[int, int]]:
-    """[start, end) of each window. A cut lies in the last third of the longest window possible."""
+    """[start, end) of each window, in samples. A cut lies in the last third of the longest window possible.
+
+    samples: (n,) at 16 kHz.
+    """
     cuts, start = [0], 0
     while len(samples) - start > longest_samples:
         earliest = start + longest_samples * 2 // 3
