@@ -141,6 +141,11 @@ class UtteranceMerge:
         return self._commit_sample
 
     @property
+    def has_words(self) -> bool:
+        """Whether words of this utterance are committed."""
+        return self._has_words
+
+    @property
     def tail(self) -> Sequence[Word]:
         """The newest committed words."""
         return self._tail

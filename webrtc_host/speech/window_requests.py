@@ -256,7 +256,7 @@ class WindowRequests:
     def _window(self, window_audio: WindowAudio, prompt: PromptTerms) -> Window:
         spec, pipeline = window_audio.spec, self._config.pipeline
         is_interim = spec.priority is Priority.INTERIM
-        history = self._utterances[spec.utterance_id].merge.history(pipeline.history_words)
+        merge = self._utterances[spec.utterance_id].merge
         return Window(
             id=self._context.ids.window(),
             channel=self._context.engine_channel,
@@ -265,10 +265,10 @@ class WindowRequests:
             priority=spec.priority,
             language=self._language.language,
             # Not once words of the utterance are final: a speaker changes the language between utterances.
-            may_change_language=self._language.may_change and not (is_interim and history),
+            may_change_language=self._language.may_change and not merge.has_words,
             terms=prompt.terms,
             echo_guard=prompt.echo_guard,
-            history=history,
+            history=merge.history(pipeline.history_words),
             deadline_ms=pipeline.interim_deadline_ms if is_interim else pipeline.final_deadline_ms,
             start_within_ms=0
             if is_interim or not self._context.can_read_later()
