@@ -184,7 +184,11 @@ class UtteranceMerge:
     def _take(self, window: WindowSpec, transcript: Transcript) -> list[MergeEvent]:
         heard = words_of(transcript)
         # Before the alignment too: it would take the whole word for a final one that begins at the same time.
-        row = self._joined(window, without_said(heard, heard, self._tail, window.start_sample))
+        words = without_said(heard, heard, self._tail, window.start_sample)
+        # And the rest of that word has no place in the alignment: it follows the last final word, but its
+        # times may end beside it.
+        rest = words[:1] if words and words[0] not in heard and not self._held else []
+        row = [*rest, *self._joined(window, words[len(rest) :])]
         if not self._knows_before:
             row = [word for word in row if self._is_mine(word)]
         row = without_said(row, heard, self._tail, window.start_sample)

@@ -205,6 +205,14 @@ def test_the_words_of_the_utterance_before_may_become_final_after_this_one_began
     assert [word.text for word in merge.tail] == ["8-6-1-5"], "its own final words stay"
 
 
+def test_the_rest_of_a_spelled_word_is_not_taken_for_the_final_letter_beside_it() -> None:
+    """The times of a spelled word end too early: here it lies in the context and touches the final "B"."""
+    merge = UtteranceMerge("u_2", int(2.4 * S), at(1.5, "B", 0.25), first_sample=int(2.1 * S))
+    heard = [*at(1.34, "B-A-249-0", 0.86), *at(5.0, "please")]
+    last = replace(windows(0, int(1.2 * S), 6 * S, 6 * S, is_last=True), context_end_sample=int(2.1 * S))
+    assert words_of(merge.feed(last, reading(int(1.2 * S), 6 * S, heard))) == "A-249-0 please"
+
+
 def test_a_word_that_the_alignment_puts_into_the_pause_before_it_is_kept() -> None:
     """Next to a pause the times of words are wrong by half a second."""
     before = [*at(1.0, "very"), *at(1.5, "pleasant")]
