@@ -83,6 +83,7 @@ PURE = (
     "webrtc_host.speech.joining",
     "webrtc_host.speech.language",
     "webrtc_host.speech.merge",
+    "webrtc_host.speech.said_words",
     "webrtc_host.speech.segments",
     "webrtc_host.speech.spelled",
     "webrtc_host.speech.unread",

@@ -16,20 +16,17 @@ from host_stt.contract import Priority, Transcript, Word
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.agreement import Agreed, Agreement, before_hole, has_times
 from webrtc_host.speech.joining import (
-    APART_SAMPLES_MAX,
     REPEATED_WORDS_MAX,
     Overlap,
     join,
     without_repeated_tail,
 )
+from webrtc_host.speech.said_words import after_said, from_sample, is_in, repeated_head
 from webrtc_host.speech.spelled import without_said
 from webrtc_host.speech.windowing import WindowSpec
 from webrtc_host.speech.words import (
-    ALIKE,
     is_behind,
-    keys_of,
     mid_sample,
-    similarity,
     text_of,
     words_of,
 )
@@ -38,8 +35,6 @@ CONTEXT_SAMPLES = 600 * SAMPLES_PER_MS
 """Committed words this close before a window take part in the alignment: its first word may be the end of the
 last committed one.
 """
-BEFORE_SAMPLES = 150 * SAMPLES_PER_MS
-"""A word that ends so long before the last committed one ends was said before it."""
 UNREAD_SAMPLES = 2000 * SAMPLES_PER_MS
 """An interim without a word for so much of its end was cut short: Whisper can end a text after a sentence
 though speech goes on.
@@ -218,7 +213,7 @@ class UtteranceMerge:
         reread_to = max(self._agreed_to, window.context_end_sample)
         overlap = Overlap(window.start_sample, max(self._held_end, window.start_sample, reread_to))
         row = self._after_disputed(join(left, words, overlap, fixed=len(context)))
-        if reread_to <= window.start_sample or not context or _is_in(context[-1], words):
+        if reread_to <= window.start_sample or not context or is_in(context[-1], words):
             return row
         # The window spells the last committed word otherwise: not a second time.
         if self._agreed_to > window.context_end_sample:
@@ -252,7 +247,7 @@ class UtteranceMerge:
         self._commit_sample = max(start, end_sample)
         self._tail = [*self._tail, *words][-TAIL_WORDS:]
         self._has_words = self._has_words or bool(words)
-        self._shown = self._shown[_repeated_head(words, self._shown) :]
+        self._shown = self._shown[repeated_head(words, self._shown) :]
         self._is_done = is_last
         return Committed(
             self._id, tuple(words), start, self._commit_sample, self._logprob, self._language, is_last
@@ -274,12 +269,12 @@ class UtteranceMerge:
         # Words before the window's start are not in it; of a word with less than 60 ms in it, nothing is
         # audible.
         audible = window.start_sample + 60 * SAMPLES_PER_MS
-        words = words[_repeated_head([w for w in self._tail if w.end_sample > audible], words) :]
+        words = words[repeated_head([w for w in self._tail if w.end_sample > audible], words) :]
         if has_times(transcript) and self._has_words:
-            words = _after_said(words, self._tail)
+            words = after_said(words, self._tail)
         elif has_times(transcript) and self._knows_before:
             # The context may spell the words of the utterance before otherwise; a pause tells them apart.
-            words = _from(words, self._tail[-1].end_sample)
+            words = from_sample(words, self._tail[-1].end_sample)
         words = without_said(self._after_disputed(words), words, self._tail, window.start_sample)
         if not words:
             self._restart_after(window)
@@ -317,33 +312,6 @@ class UtteranceMerge:
         )
 
 
-def _from(words: list[Word], sample: int) -> list[Word]:
-    """The words from the first one on that ends clearly after `sample`."""
-    first = next((n for n, word in enumerate(words) if is_behind(word, sample)), len(words))
-    return words[first:]
-
-
-def _after_said(words: list[Word], said: Sequence[Word]) -> list[Word]:
-    """The words behind those that are said already: an interim may spell or part these otherwise.
-
-    By their times. Where these are too close to tell, the letters must be alike ("ill-disposed", "all
-    disposed").
-    """
-    last = said[-1].end_sample
-    first = next((n for n, word in enumerate(words) if is_behind(word, last)), len(words))
-    letters = "".join(keys_of(words[:first]))
-    if any(similarity(letters, "".join(keys_of(said[-n:]))) >= ALIKE for n in (1, 2, 3)):
-        return words[first:]
-    return [word for word in words if word.end_sample > last - BEFORE_SAMPLES]
-
-
-def _is_in(word: Word, words: Sequence[Word]) -> bool:
-    """Whether a result has this word, alike and at about the same time."""
-    (key,) = keys_of((word,))
-    near = [one for one in words if abs(one.start_sample - word.start_sample) <= APART_SAMPLES_MAX]
-    return any(similarity(key, other) >= ALIKE for other in keys_of(near))
-
-
 def _common_prefix(before: str, now: str) -> int:
     """Length in characters of the common prefix, up to the end of a word."""
     if now.startswith(before):
@@ -352,24 +320,3 @@ def _common_prefix(before: str, now: str) -> int:
     if same == len(now):
         return same
     return now.rfind(" ", 0, same + 1) if " " in now[: same + 1] else 0
-
-
-def _repeated_head(before: Sequence[Word], words: Sequence[Word]) -> int:
-    """The number of first `words` that repeat `before`, the words directly before them.
-
-    Edit distance in words between `before` and every prefix of `words`. Times are not used, because the times
-    of an interim's words are estimates.
-    """
-    if not before or not words:
-        return 0
-    before_keys, keys = keys_of(before), keys_of(words[: 2 * len(before) + 4])
-    # row[p]: cost of matching before[:i] with keys[:p]. A word without a partner costs 0.7, a likely pair its
-    # unlikeness.
-    row = [0.7 * p for p in range(len(keys) + 1)]
-    for spoken in before_keys:
-        above, row = row, [row[0] + 0.7]
-        for p, key in enumerate(keys, 1):
-            likeness = similarity(spoken, key)
-            pair = 1.0 - likeness if likeness >= ALIKE else 1.5
-            row.append(min(above[p] + 0.7, row[p - 1] + 0.7, above[p - 1] + pair))
-    return min(range(len(row)), key=lambda p: (row[p], p))
