@@ -17,6 +17,7 @@ from statistics import median
 from host_stt.contract import Word
 from host_stt_common.likeness import is_syllable
 from webrtc_host.seams import SAMPLES_PER_MS
+from webrtc_host.speech.spelled import signs_said
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity
 
 EDGE_SAMPLES = 400 * SAMPLES_PER_MS
@@ -29,6 +30,10 @@ TOUCH_SAMPLES = 100 * SAMPLES_PER_MS
 """Words may overlap by this much and still count as one after the other."""
 SPARE_PROBABILITY_MIN = 0.3
 """A word of one window only is left out below this probability: it is probably a hallucination."""
+SIGN_SAMPLES = 200 * SAMPLES_PER_MS
+"""A letter or figure that is said alone takes at least about so long."""
+COPY_LENGTH_MIN = 0.25
+"""A second copy is not shorter than this share of the first one. Words that are said take their time."""
 REPEATED_WORDS_MAX = 12
 """A longer repetition has about 4 s of speech, which no window of a short sentence has."""
 LETTER_SAMPLES, SYLLABLE_SAMPLES = 35 * SAMPLES_PER_MS, 80 * SAMPLES_PER_MS
@@ -138,19 +143,22 @@ def without_repeated_tail(words: Sequence[Word], end_sample: int, words_min: int
 
 
 def _had_time(words: Sequence[Word], n: int, end_sample: int) -> bool:
-    # Four signs of a real repetition, and all are needed: there was time for the letters of both copies, and
+    # Five signs of a real repetition, and all are needed: there was time for the letters of both copies, and
     # for both at the pace of the words before; speech went on long enough after the first; the second does
-    # not overlap it.
+    # not overlap it, and is not much shorter.
     first, second = words[-2 * n : -n], words[-n:]
     start = first[0].start_sample
     if len(words) > 2 * n:
         start = max(start, min(words[-2 * n - 1].end_sample, second[0].start_sample))
     available = max(0, min(end_sample, second[-1].end_sample) - start)
     left_over = end_sample - first[-1].end_sample
+    length = first[-1].end_sample - first[0].start_sample
+    pace = _pace(words[:-n])
     return (
         available >= _least_samples([*first, *second])
-        and available >= 0.7 * _pace(words[:-n]) * 2 * n
-        and left_over >= 0.4 * (first[-1].end_sample - first[0].start_sample)
+        and available >= 0.7 * 2 * sum(max(pace, signs_said(word.text) * SIGN_SAMPLES) for word in second)
+        and left_over >= 0.4 * length
+        and second[-1].end_sample - second[0].start_sample >= COPY_LENGTH_MIN * length
         and second[0].start_sample >= first[-1].end_sample - TOUCH_SAMPLES
     )
 

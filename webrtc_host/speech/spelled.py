@@ -45,6 +45,11 @@ def without_said(words: list[Word], heard: Sequence[Word], said: Sequence[Word],
     return words
 
 
+def signs_said(text: str) -> int:
+    """How many letters and figures were said one by one for a word; 1 for an ordinary word."""
+    return max(1, sum(map(str.isalnum, text))) if _is_spelled(text) else 1
+
+
 def _is_spelled(text: str) -> bool:
     """Whether a word has a figure, or is several letters with hyphens: 8-6-1, B-A-249-0, hm602, K-L."""
     letters = text.strip(".,!?").split("-")

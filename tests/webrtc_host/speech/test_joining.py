@@ -96,3 +96,28 @@ def test_a_sentence_spoken_twice_stays() -> None:
 def test_a_tail_spoken_twice_stays() -> None:
     words = said(("say", 1.0), ("again", 1.5), ("say", 2.0), ("again", 2.5))
     assert without_repeated_tail(words, int(2.8 * S)) == words
+
+
+def spans(*words: tuple[str, float, float]) -> list[Word]:
+    """Each with its start and end in seconds."""
+    return [Word(text, int(start * S), int(end * S), 0.8) for text, start, end in words]
+
+
+def test_a_copy_that_is_much_shorter_than_its_first_is_dropped() -> None:
+    """What base wrote for "H" and for "six", with its times."""
+    words = spans(("H", 1.35, 1.7), ("H", 1.7, 1.78))
+    assert without_repeated_tail(words, int(2.18 * S)) == words[:1]
+    words = spans(("six", 3.01, 3.79), ("six", 3.79, 3.89))
+    assert without_repeated_tail(words, int(4.16 * S)) == words[:1]
+
+
+def test_a_copy_that_is_half_as_long_stays() -> None:
+    words = spans(("H", 1.35, 1.7), ("H", 1.8, 2.0))
+    assert without_repeated_tail(words, int(2.3 * S)) == words
+
+
+def test_a_spelled_word_takes_the_time_of_its_letters_and_figures() -> None:
+    words = spans(("call", 0.8, 1.0), ("hm602", 1.0, 1.7), ("hm602", 1.7, 2.2))
+    assert without_repeated_tail(words, int(2.3 * S)) == words[:2]
+    slowly = spans(("call", 0.8, 1.0), ("hm602", 1.0, 2.6), ("hm602", 2.6, 4.2))
+    assert without_repeated_tail(slowly, int(4.3 * S)) == slowly
