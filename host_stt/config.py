@@ -157,16 +157,16 @@ class EngineConfig(BaseModel):
         TermsUse.AUTO,
         description="How glossary terms are used. checked: finals are decoded without them, a second decode "
         "with them in the prompt proposes terms, and only those that the audio supports are written; "
-        "interims get none. A final takes about 2.5 times as long. prompt: they are in the prompt of every "
-        "decode, which finds as many terms but also writes some that were not said and disturbs other "
-        "words. off: not used. auto: checked, but prompt with the starter model, which was trained for "
-        "it. Default auto.",
+        "interims get none. A final takes about 2.5 times as long, but clear speech often needs no second "
+        "decode. prompt: they are in the prompt of every decode, which finds as many terms but also writes "
+        "some that were not said and disturbs other words. off: not used. auto: checked, but prompt with the "
+        "starter model, which was trained for it. Default auto.",
     )
     terms_expected: bool | None = Field(
         None,
         description="Whether channels have glossary terms. If so, `auto` and the estimates count what terms "
-        "add to each final, so `auto` may take a smaller, less accurate model. null: true if the glossary "
-        "file has terms when the engine starts. Default null.",
+        "add to each final at most, so `auto` may take a smaller, less accurate model. null: true if the "
+        "glossary file has terms when the engine starts. Default null.",
     )
     terms_form: PromptForm = Field(
         PromptForm.SPACED,

@@ -28,7 +28,6 @@ from host_stt.errors import ModelDamaged, ModelError
 from host_stt.measured_costs import FIGURES
 from host_stt.model_cost import ModelCost
 from host_stt.models import ResolvedModel, clip_window, warm_up
-from host_stt.terms_use import TermsUse
 from host_stt_common.plain import plain_error
 
 logger = logging.getLogger(__name__)
@@ -113,11 +112,11 @@ def _cost_of(model: ResolvedModel, answer: bytes, status: int, within_s: float) 
     raise ModelError(f"{model.name} cannot be measured: {body['error']}")
 
 
-def measure(engine: Engine, searching: Engine | None = None, *, uses_terms: bool = True) -> ModelCost:
+def measure(engine: Engine, searching: Engine | None = None, checking: Engine | None = None) -> ModelCost:
     """Decode the clip as a final and as an interim. Raises ModelDamaged if the result is not usable.
 
     searching: the same model, with the search of unsure finals for each final; None: it has no such search.
-    uses_terms: whether the engine does anything with glossary terms.
+    checking: the same model, with the check of terms for each final; None: it does not use terms.
     """
     warm_up(engine, must_hear=False)
     language = engine.languages[0]  # English, where the model knows it
@@ -126,7 +125,7 @@ def measure(engine: Engine, searching: Engine | None = None, *, uses_terms: bool
         interim_s=_least_s(engine, language, Priority.INTERIM),
         speech_s=len(clip_window(CLIP).samples) / SAMPLE_RATE,
         searched_s=_least_s(searching, language, Priority.FINAL) if searching else 0.0,
-        termed_s=_least_s(engine, language, Priority.FINAL, TERMS) if uses_terms else 0.0,
+        termed_s=_least_s(checking, language, Priority.FINAL, TERMS) if checking else 0.0,
     )
 
 
@@ -168,8 +167,7 @@ def _answer(request: dict[str, Any]) -> dict[str, object]:
     )
     try:
         engine = load_whisper(config, model)
-        uses_terms = engine.terms_use is not TermsUse.OFF
-        cost = measure(engine, engine.searching_all_finals(), uses_terms=uses_terms)
+        cost = measure(engine, engine.searching_all_finals(), engine.checking_all_finals())
     except ModelError as error:
         return {"error": str(error)}
     except DECODING_FAILURES as error:

@@ -53,6 +53,11 @@ HOLES = counter(
     "outcome",
 )
 HOLE_SECONDS = counter("host_stt_engine_hole_seconds", "Seconds of speech in holes, by outcome", "outcome")
+TERM_FINALS = gauge(
+    "host_stt_engine_term_finals",
+    "Finals with glossary terms since the model was loaded: checked by a second decode, or sure without it",
+    "outcome",
+)
 OLDEST = gauge("host_stt_engine_oldest_wait_seconds", "Age of the oldest window without a result")
 CONNECTIONS = gauge("host_stt_engine_connections", "Open WebSockets of /v1/windows")
 READY = gauge("host_stt_engine_ready", "1 after the model has decoded a test clip")
@@ -60,7 +65,7 @@ MODEL = info("host_stt_engine_model", "The model in use", *("model", "is_starter
 
 METRICS = (
     *(WINDOWS, BAD_FRAMES, WAIT, DECODE, BATCH, BUSY, WAITING, LOAD, SHED, HOLES, HOLE_SECONDS, OLDEST),
-    *(CONNECTIONS, READY, MODEL),
+    *(TERM_FINALS, CONNECTIONS, READY, MODEL),
 )
 
 
@@ -81,6 +86,7 @@ class EngineMetrics:
         self._shed = make_gauge(SHED, self.registry)
         self._holes = make_counter(HOLES, self.registry)
         self._hole_seconds = make_counter(HOLE_SECONDS, self.registry)
+        self._term_finals = make_gauge(TERM_FINALS, self.registry)
         self._oldest = make_gauge(OLDEST, self.registry)
         self._connections = make_gauge(CONNECTIONS, self.registry)
         self._ready = make_gauge(READY, self.registry)
@@ -120,6 +126,8 @@ class EngineMetrics:
             self._load.set(statistics.queue.load)
             for reason, count in statistics.queue.shed.items():
                 self._shed.labels(reason.value).set(count)
+            for final, count in statistics.term_finals.items():
+                self._term_finals.labels(final.value).set(count)
             self._oldest.set(statistics.oldest_wait_s)
         return generate_latest(self.registry)
 

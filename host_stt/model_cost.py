@@ -14,10 +14,11 @@ equal length that begin at random (M/D/1). `interim_s` stands for an interim tha
 and shares the cores. From a load of 1 the engine falls behind, and there is no estimate.
 
 The time begins when the engine has the window: the silence that ends an utterance comes before it
-(speech.endpointing.hangover_ms). Where channels have glossary terms, `with_terms` gives the cost. The
-estimate ignores other work on the machine, second decodes, the review, recordings and windows that are longer
-than the measured one, which all make text later; and it ignores that several finals share one call, which
-makes text earlier, most of all on a GPU.
+(speech.endpointing.hangover_ms). Where channels have glossary terms, `with_terms` gives the cost, an upper
+bound: finals of clear speech need no check of their terms (docs/explanation/glossary.md). The estimate
+ignores other work on the machine, second decodes, the review, recordings and windows that are longer than the
+measured one, which all make text later; and it ignores that several finals share one call, which makes text
+earlier, most of all on a GPU.
 """
 
 from __future__ import annotations
@@ -57,9 +58,10 @@ class ModelCost:
         return max(self.final_s, self.searched_s)
 
     def with_terms(self) -> ModelCost:
-        """The cost where every channel has glossary terms: each final takes longer by the same time.
+        """The cost where every channel has glossary terms: each final takes longer by the time of the check.
 
-        The same cost if the engine does not use them.
+        An upper bound, because the check is left out where the text leaves no doubt. The same cost if the
+        engine does not use them.
         """
         if not self.termed_s:
             return self

@@ -11,13 +11,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Between, EarlyEngine, Engine
+from host_stt.engines.term_finals import CountsTermFinals, TermFinal
 from host_stt.live_decodes import LiveDecodes, LiveFigures
 from host_stt.load_levels import Load
 from host_stt.planner import Planner, PlannerConfig, PlannerStatistics
@@ -52,6 +54,7 @@ class PoolStatistics:
     oldest_wait_s: float
     worst_wait_s: float  # longest time in the queue in the last minute, without background windows
     live: LiveFigures
+    term_finals: Mapping[TermFinal, int]  # since the start of these engines
 
 
 class Pool:
@@ -171,7 +174,15 @@ class Pool:
                 oldest_wait_s=max((now - arrived for arrived in self._arrived.values()), default=0.0),
                 worst_wait_s=self._waits.worst_s(now),
                 live=self._live.figures(now),
+                term_finals=self._term_finals(),
             )
+
+    def _term_finals(self) -> Mapping[TermFinal, int]:
+        total: Counter[TermFinal] = Counter()
+        for engine in self._engines:
+            if isinstance(engine, CountsTermFinals):
+                total.update(engine.term_finals())
+        return total
 
     def _work(self, worker: int) -> None:
         engine = self._engines[worker % len(self._engines)]

@@ -30,12 +30,20 @@ class Heard:
         Later places count less: in a loop, the model becomes sure of what it repeats. -inf if the decode does
         not have these words in a row.
         """
+        first = self._first(term)
+        words = self.words[first : first + len(term)] if first is not None else ()
+        found = [one for word in words for one in word.logprobs]
+        return sum(found) / len(found) if found else -float("inf")
+
+    def before(self, term: Sequence[str]) -> str:
+        """The word in front of a term where the decode has it first; "" if there is none."""
+        first = self._first(term)
+        return self.words[first - 1].text if first else ""
+
+    def _first(self, term: Sequence[str]) -> int | None:
         texts, length = self.texts, len(term)
-        for first in range(len(texts) - length + 1):
-            if texts[first : first + length] == list(term):
-                found = [one for word in self.words[first : first + length] for one in word.logprobs]
-                return sum(found) / len(found) if found else -float("inf")
-        return -float("inf")
+        places = range(len(texts) - length + 1)
+        return next((first for first in places if texts[first : first + length] == list(term)), None)
 
 
 def heard_in(pieces: Iterable[tuple[str, Sequence[float]]]) -> Heard:

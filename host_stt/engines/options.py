@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from host_stt.engines.rows import UNSURE_LOGPROB
+from host_stt.engines.term_doubt import SURE_MIN
 from host_stt.prompt import PromptBudget, PromptForm
 from host_stt.terms_use import TermsUse
 from host_stt.window_forms import WindowForm
@@ -21,5 +22,7 @@ class WhisperOptions:
     budget: PromptBudget = PromptBudget()
     terms_use: TermsUse = TermsUse.PROMPT  # never `auto`, which is resolved before
     terms_form: PromptForm = PromptForm.LISTED
+    # a final whose words all have this probability gets no decode with the glossary; above 1: each gets one
+    sure_min: float = SURE_MIN
     # to measure random weights: exactly this many tokens, and no further decodes
     tokens_per_s: float | None = None

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from host_stt.engines.heard import Heard
 from host_stt.engines.rows import Decoded
+from host_stt.engines.term_nouns import is_noun
 from host_stt.engines.term_proposals import (
     MARKS,
     Proposal,
@@ -88,7 +89,7 @@ class _Placed:
     excess: float
 
 
-def is_worth_checking(decoded: Decoded) -> bool:
+def may_have_terms(decoded: Decoded) -> bool:
     """Whether a decode with the glossary may find terms: a final with terms and text."""
     window = decoded.row.window
     return bool(window.priority.is_final and window.terms and decoded.result.text)
@@ -103,7 +104,7 @@ def checked_text(plain: str, heard: Heard, terms: Sequence[str], scores: Scores)
     if not words:
         return plain
     tries = _allowed(proposals(words, heard.texts, keys), words, terms)
-    placed = _placed(words, tries, keys, scores)
+    placed = [one for one in _placed(words, tries, keys, scores) if not _is_noun(one, words, heard)]
     believed = {one: _belief(one, words, heard, terms, scores) for one in placed}
     accepted: list[_Placed] = []
     for one in sorted(placed, key=lambda one: (-len(one.terms), -believed[one])):
@@ -111,7 +112,8 @@ def checked_text(plain: str, heard: Heard, terms: Sequence[str], scores: Scores)
             accepted.append(one)
     begins = opening(words, heard.texts, keys)
     for one in _placed(words, _allowed([begins] if begins else [], words, terms), keys, scores):
-        if _is_free(one, accepted) and _begins_with(one.words, heard, terms, scores):
+        is_name = _is_free(one, accepted) and not _is_noun(one, words, heard)
+        if is_name and _begins_with(one.words, heard, terms, scores):
             accepted.append(one)
     for one in sorted(accepted, key=lambda one: -one.place.first):
         words = replaced(words, one.place, one.words)
@@ -147,6 +149,10 @@ def _placed(
         if proposal.words not in best or one.excess < best[proposal.words].excess:
             best[proposal.words] = one
     return [one for one in best.values() if one.loss <= LOSS_MAX]
+
+
+def _is_noun(one: _Placed, words: Sequence[str], heard: Heard) -> bool:
+    return len(one.terms) == 1 and is_noun(words, one.place, one.terms[0], heard)
 
 
 def _belief(one: _Placed, words: Sequence[str], heard: Heard, terms: Sequence[str], scores: Scores) -> float:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from threading import Lock
 from typing import Any
 
 from host_stt.contract import Window
 from host_stt.engines.loading import LoadedModel
 from host_stt.engines.row_decoder import RowDecoder
 from host_stt.engines.rows import Decoded, Plan, Row
-from host_stt.engines.term_check import checked_text, is_worth_checking
+from host_stt.engines.term_check import checked_text, may_have_terms
+from host_stt.engines.term_doubt import is_sure
+from host_stt.engines.term_finals import TermFinal
 from host_stt.prompt import PromptWriter
 
 
 class TermDecoder:
     """Adds the glossary terms that the audio supports to accepted outputs.
 
-    frames_of: a window and its number of samples -> its padded length, in frames.
+    frames_of: a window and its number of samples -> its padded length, in frames. sure_min: finals whose
+    words all have this probability are not decoded again; above 1, all are. Safe from any thread.
     """
 
     def __init__(
@@ -27,11 +32,15 @@ class TermDecoder:
         decoder: RowDecoder,
         prompts: PromptWriter,
         frames_of: Callable[[Window, int], int],
+        sure_min: float,
     ) -> None:
         self._loaded = loaded
         self._decoder = decoder
         self._prompts = prompts
         self._frames_of = frames_of
+        self._sure_min = sure_min
+        self._lock = Lock()
+        self._finals: Counter[TermFinal] = Counter()
 
     def checked(self, believed: list[Decoded]) -> list[Decoded]:
         """The outputs, with the terms that a decode with the glossary in the prompt hears and the audio
@@ -40,7 +49,7 @@ class TermDecoder:
         rows = [
             (index, self._row_with_terms(decoded))
             for index, decoded in enumerate(believed)
-            if is_worth_checking(decoded)
+            if self._is_worth_a_decode(decoded)
         ]
         result = list(believed)
         rows.sort(key=lambda pair: pair[1].key)
@@ -50,6 +59,19 @@ class TermDecoder:
             for (index, _), decoded in zip(pairs, checked, strict=True):
                 result[index] = decoded
         return result
+
+    def finals(self) -> dict[TermFinal, int]:
+        """Finals with terms and text since the model was loaded, by whether they were decoded again."""
+        with self._lock:
+            return {one: self._finals[one] for one in TermFinal}
+
+    def _is_worth_a_decode(self, decoded: Decoded) -> bool:
+        if not may_have_terms(decoded):
+            return False
+        sure = is_sure(decoded.words, decoded.row.window.terms, self._sure_min)
+        with self._lock:
+            self._finals[TermFinal.SURE if sure else TermFinal.CHECKED] += 1
+        return not sure
 
     def _row_with_terms(self, decoded: Decoded) -> Row:
         row = decoded.row

@@ -23,6 +23,8 @@ is most like it is tried: each further range is a further chance for a term that
 """
 PROPOSALS_MAX = 4
 """Terms of one text that are tried. A text with more terms is a list, not speech."""
+SAME_TERM_MAX = 2
+"""The same call sign is said so often in one text. More of them are a loop, also with other words between."""
 _PIECES = re.compile(r"[^\W\d_]+|\d")
 _DIGITS = {
     word: str(number)
@@ -40,7 +42,7 @@ _NUMBERS = {
     digit: word for word, digit in reversed(_DIGITS.items()) if word not in {"tree", "fower", "fife", "niner"}
 }
 _HANGUL_NUMBERS = {digit: syllables for syllables, digit in _HANGUL_DIGITS.items()}
-_HANGUL_ENDING_MAX = 3
+HANGUL_ENDING_MAX = 3
 """Syllables of a particle behind a Korean term: 알파원에게."""
 MARKS = ".,!?。，!？;:"
 _NUMBER = re.compile(r"[\s-]*(\d+)$")
@@ -98,10 +100,10 @@ def proposals(plain: Sequence[str], prompted: Sequence[str], keys: frozenset[str
     heard = Counter(_term_key(plain[one.first : one.end]) for one in known)
     for place in found:
         words = tuple(prompted[place.first : place.end])
-        if heard[_term_key(words)] >= written[_term_key(words)]:
+        key = _term_key(words)
+        if heard[key] >= written[key] or (heard[key] and written[key] > SAME_TERM_MAX):
             continue  # the plain text has it, at another place of this rough comparison
         likely = _place_in_plain(place, opcodes, plain, prompted)
-        key = _term_key(words)
         if any(_term_key(plain[one.first : one.end]) == key and one.touches(likely) for one in known):
             continue
         proposed.append(Proposal(words, tuple(_variants(likely, plain, words))))
@@ -163,7 +165,7 @@ def replaced(plain: Sequence[str], place: Range, words: Sequence[str]) -> list[s
 
 def likeness(some: Sequence[str], other: Sequence[str]) -> float:
     """How alike two runs of words are, 0 to 1: their letters, with numbers as words and Hangul as jamo."""
-    return SequenceMatcher(None, _letters(some), _letters(other), autojunk=False).ratio()
+    return SequenceMatcher(None, letters(some), letters(other), autojunk=False).ratio()
 
 
 def other_numbers(term: Sequence[str]) -> list[tuple[str, ...]]:
@@ -211,7 +213,7 @@ def _has_number(term: str) -> bool:
     return bool(_name_and_number(term)[1])
 
 
-def _letters(words: Sequence[str]) -> str:
+def letters(words: Sequence[str]) -> str:
     text = " ".join(words).casefold()
     names = _HANGUL_NUMBERS if any("가" <= letter <= "힣" for letter in text) else _NUMBERS
     pieces = _PIECES.findall(text)
@@ -238,7 +240,7 @@ def _is_term_with_ending(key: str, last: str, keys: frozenset[str]) -> bool:
     """True for a Korean term with a particle behind it. last: the key of the last word."""
     return any(
         key[:-length] in keys and not key[-length:].isascii()
-        for length in range(1, min(_HANGUL_ENDING_MAX, len(last) - 1) + 1)
+        for length in range(1, min(HANGUL_ENDING_MAX, len(last) - 1) + 1)
     )
 
 
@@ -309,6 +311,7 @@ def _omitted(
     """
     for tag, i1, _, j1, j2 in opcodes:
         inside = [one for one in found if j1 <= one.first and one.end <= j2]
-        if tag == "insert" and len(inside) > 1:
+        is_loop = len({_term_key(prompted[one.first : one.end]) for one in inside}) < len(inside)
+        if tag == "insert" and len(inside) > 1 and not is_loop:
             words = tuple(prompted[inside[0].first : inside[-1].end])
             yield Proposal(words, (Range(i1, i1),))

@@ -52,6 +52,7 @@ from host_stt.engines.rows import (
     without_repetition,
 )
 from host_stt.engines.term_decode import TermDecoder
+from host_stt.engines.term_finals import TermFinal
 from host_stt.guards import Verdict, is_quiet, judge
 from host_stt.prompt import PromptWriter
 from host_stt.terms_use import TermsUse
@@ -75,7 +76,7 @@ class WhisperEngine:
             self._options.terms_form,
         )
         self._decoder = RowDecoder(loaded, self._options)
-        self._terms = TermDecoder(loaded, self._decoder, self._prompts, self._frames)
+        self._terms = TermDecoder(loaded, self._decoder, self._prompts, self._frames, options.sure_min)
         self._comparison = TextComparison(self._decoder)
 
     @classmethod
@@ -126,6 +127,15 @@ class WhisperEngine:
         if options.beam_size > 1 or options.beam_size_unsure == 1:
             return None
         return WhisperEngine(self._loaded, self._name, replace(options, unsure_logprob=math.inf))
+
+    def checking_all_finals(self) -> WhisperEngine | None:
+        """The same loaded model with the check of terms for each final; None: it does not use terms."""
+        if self.terms_use is TermsUse.OFF:
+            return None
+        return WhisperEngine(self._loaded, self._name, replace(self._options, sure_min=math.inf))
+
+    def term_finals(self) -> dict[TermFinal, int]:
+        return self._terms.finals()
 
     def close(self) -> None:
         self._loaded.whisper.unload_model()

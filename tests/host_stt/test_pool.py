@@ -9,6 +9,7 @@ import pytest
 from host_stt.contract import Answer, Priority, Transcript, Window, WindowError
 from host_stt.engines.base import Between, Early, Engine, EngineError, nothing_between
 from host_stt.engines.fake import FakeEngine, FakeFault, script_of
+from host_stt.engines.term_finals import TermFinal
 from host_stt.metrics import EngineMetrics
 from host_stt.planner import PlannerConfig
 from host_stt.pool import Pool
@@ -489,3 +490,21 @@ def _until(holds: object) -> None:
             return
         threading.Event().wait(0.01)
     raise AssertionError("it never came to hold")
+
+
+class ChecksTerms(Gate):
+    """An engine that counts its finals with terms."""
+
+    def term_finals(self) -> dict[TermFinal, int]:
+        return {TermFinal.CHECKED: 3, TermFinal.SURE: 5}
+
+
+def test_the_metrics_count_finals_with_terms_and_those_without_a_second_decode() -> None:
+    metrics = EngineMetrics()
+    pool = Pool([ChecksTerms(), ChecksTerms()], PlannerConfig())
+    try:
+        text = metrics.exposition(pool.statistics()).decode()
+    finally:
+        pool.stop(1)
+    assert 'host_stt_engine_term_finals{outcome="checked"} 6.0' in text
+    assert 'host_stt_engine_term_finals{outcome="sure"} 10.0' in text

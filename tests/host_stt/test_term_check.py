@@ -13,6 +13,7 @@ from host_stt.contract import Priority, Transcript
 from host_stt.engines.configured import load_whisper
 from host_stt.engines.heard import Heard, HeardWord
 from host_stt.engines.term_check import LOSS_MAX, checked_text
+from host_stt.engines.term_finals import TermFinal
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.models import ResolvedModel
 from host_stt.terms_use import TermsUse, settled_use
@@ -164,6 +165,13 @@ def test_a_term_without_a_number_is_not_compared_alone() -> None:
     assert checked_text("soul is far", Heard(words), ("Seoul", "Medic-9"), scores) == "soul is far"
 
 
+def test_a_common_noun_stays() -> None:
+    losses = {"Medic 9": 3.0}
+    assert checked("Medicine, go on", "Medic 9, go on", losses) == "Medic 9, go on"
+    plain = "He is a medicine man"
+    assert checked(plain, "He is a Medic 9 man", losses) == plain
+
+
 def test_auto_checks_terms_except_with_the_starter_model() -> None:
     assert settled_use(TermsUse.AUTO, is_starter=False) is TermsUse.CHECKED
     assert settled_use(TermsUse.AUTO, is_starter=True) is TermsUse.PROMPT
@@ -172,6 +180,7 @@ def test_auto_checks_terms_except_with_the_starter_model() -> None:
 
 # --- with the real model --------------------------------------------------------------------------------
 
+CLEAR = "The road is open again."
 MANY = tuple(
     f"{name}-{number}"
     for name in ("Medic", "Tango", "Gold", "Delta", "Victor", "Ladder", "Sierra", "Eagle")
@@ -207,6 +216,23 @@ def test_base_hears_a_call_sign_of_forty_and_invents_none(base: WhisperEngine) -
     assert isinstance(first, Transcript)
     assert [word.text for word in first.words[:2]] == ["Medic", "9,"]
     assert 0 < first.words[0].end_sample <= first.words[1].end_sample
+
+
+@pytest.mark.model
+@pytest.mark.timeout(300)
+def test_a_sure_text_of_base_is_not_decoded_again(base: WhisperEngine) -> None:
+    asked = [
+        window(f"w{n}", samples=padded(say(text, "en"), 0.4, 0.4), language="en", terms=MANY)
+        for n, text in enumerate((CLEAR, "Medic nine, what is your location, over."))
+    ]
+    before = base.term_finals()
+    base.decode(asked)
+    after = base.term_finals()
+    assert {one: after[one] - before[one] for one in TermFinal} == {TermFinal.SURE: 1, TermFinal.CHECKED: 1}
+    every = base.checking_all_finals()
+    assert every is not None
+    every.decode(asked[:1])
+    assert every.term_finals() == {TermFinal.SURE: 0, TermFinal.CHECKED: 1}, "for the measurement"
 
 
 @pytest.mark.model

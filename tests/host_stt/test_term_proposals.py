@@ -154,3 +154,9 @@ def test_no_call_sign_at_the_beginning(plain: str, prompted: str) -> None:
 def test_the_terms_with_another_name() -> None:
     terms = ("Alpha-1", "Alpha-2", "Medic-9", "Seoul")
     assert terms_of_other_names(("Alpha", "1,"), terms) == [("Medic", "9"), ("Seoul",)]
+
+
+def test_a_loop_with_other_words_in_it_adds_nothing() -> None:
+    plain = "and echo 7 seconds long came back to the cave."
+    loop = " ".join(["Echo 7, long came back to the cave."] * 4)
+    assert proposals(plain.split(), loop.split(), keys_of_terms(["Echo-7", "Eagle-2"])) == []
