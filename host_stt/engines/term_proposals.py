@@ -257,6 +257,8 @@ def _place_in_plain(
             continue
         if tag == "equal":
             a, b = i1 + max(0, place.first - j1), i1 + min(j2, place.end) - j1
+        elif j1 == j2:
+            a, b = i1, i2  # words of the plain text between those of the term
         else:
             whole, own = _lengths(prompted[j1:j2]), _lengths(plain[i1:i2])
             a = i1 + _nearest(own, whole[max(0, place.first - j1)] / whole[-1])

@@ -160,3 +160,8 @@ def test_a_loop_with_other_words_in_it_adds_nothing() -> None:
     plain = "and echo 7 seconds long came back to the cave."
     loop = " ".join(["Echo 7, long came back to the cave."] * 4)
     assert proposals(plain.split(), loop.split(), keys_of_terms(["Echo-7", "Eagle-2"])) == []
+
+
+def test_a_term_with_another_word_of_the_plain_text_inside_takes_its_place() -> None:
+    plain = "Tell Alpha at 1 to wait."
+    assert first_places(plain, "Tell Alpha 1 to wait.") == [("Alpha at 1", "Alpha 1")]
