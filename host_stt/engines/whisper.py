@@ -76,7 +76,7 @@ class WhisperEngine:
             self._options.terms_form,
         )
         self._decoder = RowDecoder(loaded, self._options)
-        self._terms = TermDecoder(loaded, self._decoder, self._prompts, self._frames, options.sure_min)
+        self._terms = TermDecoder(loaded, self._decoder, self._prompts, self._frames, self._options.sure_min)
         self._comparison = TextComparison(self._decoder)
 
     @classmethod
