@@ -370,6 +370,7 @@ def _across_sections(config: Config, overlay: _Overlay) -> list[Mistake]:
         there, missing = ("cert", "key") if tls.cert else ("key", "cert") if tls.key else ("mode", "cert")
         said = f"tls.{there} is given without tls.{missing}; a certificate needs both tls.cert and tls.key"
         mistakes.append(Mistake(overlay.where(("tls", there)), said))
+    mistakes += _unused_certificate(tls, overlay)
     same_host = config.media.host == config.engine.host
     if config.media.port == config.engine.port != 0 and same_host:
         mistakes.append(
@@ -378,3 +379,16 @@ def _across_sections(config: Config, overlay: _Overlay) -> list[Mistake]:
             )
         )
     return mistakes
+
+
+def _unused_certificate(tls: TlsConfig, overlay: _Overlay) -> list[Mistake]:
+    """A certificate beside a mode that does not use it. `--tls MODE` may replace the file's certificate."""
+    if tls.mode == "files":
+        return []
+    for name in ("cert", "key"):
+        replaced = ("tls", "mode") in overlay.origins and ("tls", name) not in overlay.origins
+        if getattr(tls, name) and not replaced:
+            why = ", which makes its own certificate" if tls.mode == "self-signed" else ""
+            said = f"tls.{name} is given, and tls.mode is {tls.mode}{why}; leave one of the two out"
+            return [Mistake(overlay.where(("tls", name)), said)]
+    return []

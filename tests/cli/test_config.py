@@ -154,6 +154,25 @@ def test_naming_certificate_files_turns_tls_on(write: Path) -> None:
     ]
 
 
+def test_a_certificate_that_tls_mode_does_not_use_is_a_mistake(write: Path) -> None:
+    own = (
+        "tls.cert is given, and tls.mode is self-signed, which makes its own certificate; "
+        "leave one of the two out"
+    )
+    files = "tls:\n  mode: self-signed\n  cert: a.pem\n  key: b.pem\n"
+    assert mistakes_in(write, files) == [f"3: {own}"]
+    options = {("tls", "mode"): "self-signed", ("tls", "cert"): "a.pem"}
+    with pytest.raises(StartError, match=f"^the command line: {own}$"):
+        load(options=options)
+    with pytest.raises(StartError, match="^--set tls.key: tls.key is given, and tls.mode is off; leave one"):
+        load(None, ["tls.mode=off", "tls.key=b.pem"])
+
+
+def test_tls_mode_on_the_command_line_replaces_the_certificate_of_the_file(write: Path) -> None:
+    write.write_text("tls: {cert: a.pem, key: b.pem}\n", encoding="utf-8")
+    assert load(write, options={("tls", "mode"): "self-signed"}).config.tls.mode == "self-signed"
+
+
 def test_both_servers_on_one_port_is_a_mistake(write: Path) -> None:
     assert mistakes_in(write, "media: {port: 8081}\n") == ["1: media.port and engine.port are both 8081"]
 
