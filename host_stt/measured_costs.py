@@ -14,11 +14,11 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from host_stt.model_cost import ModelCost
 
@@ -47,15 +47,21 @@ class MeasuredCosts:
         self._file = folder / FILE_NAME
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[bool]:
+    def locked(self, on_waiting: Callable[[], None] | None = None) -> Iterator[bool]:
         """Lock the file: one process at a time measures, so that no measurement slows another one down.
 
-        Yields False if the folder cannot be written; then nothing is stored.
+        Yields False if the folder cannot be written; then nothing is stored. on_waiting: called once if
+        another process has the lock; the wait can take minutes.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder / LOCK_NAME)
-            lock.acquire()
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:  # an OSError, too
+                if on_waiting:
+                    on_waiting()
+                lock.acquire()
         except OSError as error:
             logger.warning("measured costs cannot be stored in %s: %s", self._folder, error.strerror or error)
             yield False

@@ -32,9 +32,16 @@ _UNFINISHED_MAX = 2
 class ModelMeter:
     """Gives the cost of models for one configuration, stored or measured now."""
 
-    def __init__(self, config: EngineConfig, on_measuring: OnMeasuring | None = None) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        on_measuring: OnMeasuring | None = None,
+        on_waiting: Callable[[], None] | None = None,
+    ) -> None:
+        """on_waiting: called when another process measures now, and this one has to wait for it."""
         self._config = config
         self._on_measuring = on_measuring
+        self._on_waiting = on_waiting
         self._costs = MeasuredCosts(config.models_dir.expanduser())
 
     def remembered(self, model: ResolvedModel) -> ModelCost | None:
@@ -63,7 +70,7 @@ class ModelMeter:
             key = self._key(model)
             if not again and (known := self._costs.find(key)):
                 return known
-            with self._costs.locked() as is_kept:
+            with self._costs.locked(self._on_waiting) as is_kept:
                 if not again and (known := self._costs.find(key)):
                     return known  # another process measured it meanwhile
                 if not is_kept:

@@ -23,7 +23,7 @@ from host_stt.models import add_model, check_folder, find_model, list_models
 from host_stt.resolving import AUTO_WITHOUT_HUB, auto_default
 from host_stt.sources import ADDRESS_SCHEMES, HUB, INDEX, bring
 from host_stt_cli.errors import StartError
-from host_stt_cli.model_use import use
+from host_stt_cli.model_use import say_waiting, use
 from host_stt_cli.options import ConfigOptions, config_options
 
 
@@ -110,7 +110,7 @@ def list_(options: ConfigOptions, measure: bool) -> None:
         if found.is_starter:
             size = f"{found.size_bytes / 1e6:9.1f} MB"
             click.echo(f"{found.name:<32} {size}  {found.path}  (bundled, the last resort)")
-    meter = ModelMeter(config)
+    meter = ModelMeter(config, on_waiting=say_waiting)
     for one in available_models(config, meter):
         if measure:
             one = measured_again(one, meter)

@@ -36,7 +36,7 @@ def use(options: ConfigOptions, name: str) -> None:
     loaded = options.load()
     config = loaded.config.engine_in_force()
     wanted = _as_written(name)
-    meter = ModelMeter(config, lambda model: click.echo(f"measuring {model} ..."))
+    meter = ModelMeter(config, lambda model: click.echo(f"measuring {model} ..."), say_waiting)
     try:
         after = _cost(wanted, config, meter)
     except (ModelError, OSError) as error:
@@ -47,6 +47,11 @@ def use(options: ConfigOptions, name: str) -> None:
     write_model(file, wanted)
     click.echo(f"written  {file}: engine.model: {wanted}")
     click.echo(f"restart  {_restarted(loaded)}")
+
+
+def say_waiting() -> None:
+    """Tell the user that another program measures a model now."""
+    click.echo("waiting  until another host-stt on this data folder has measured a model ...", err=True)
 
 
 def _as_written(name: str) -> str:

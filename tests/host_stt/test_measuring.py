@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from host_stt.config import EngineConfig
 from host_stt.contract import Answer, Window, WindowError
@@ -17,7 +18,7 @@ from host_stt.engines.fake import FakeEngine
 from host_stt.errors import ModelDamaged, ModelError
 from host_stt.machine import decoding_conditions
 from host_stt.measure_process import CLIP, COMMAND, MeasurementEnded, measure, measured_in_child
-from host_stt.measured_costs import MeasuredCosts, key_of
+from host_stt.measured_costs import LOCK_NAME, MeasuredCosts, key_of
 from host_stt.measuring import ModelMeter
 from host_stt.models import STARTER_FOLDER, ResolvedModel, clip_window
 from tests.support.model_costs import remember_cost
@@ -96,6 +97,21 @@ def test_a_model_whose_measurement_ended_the_process_twice_is_left_alone(config:
             costs.begin(key, "starter", conditions)
     with pytest.raises(ModelError, match="did not end in order 2 times; host-stt model list --measure"):
         ModelMeter(config).cost(STARTER)
+
+
+@pytest.mark.model
+def test_a_measurement_that_waits_for_another_program_says_so(config: EngineConfig) -> None:
+    said: list[str] = []
+    other = FileLock(config.models_dir / LOCK_NAME)
+    config.models_dir.mkdir(parents=True, exist_ok=True)
+    other.acquire()
+
+    def on_waiting() -> None:
+        said.append("waiting")
+        other.release()
+
+    assert ModelMeter(config, on_waiting=on_waiting).cost(STARTER).final_s > 0
+    assert said == ["waiting"]
 
 
 @pytest.mark.model
