@@ -97,7 +97,7 @@ class JobClient:
             try:
                 headers = {"Last-Event-ID": last_id} if last_id else {}
                 async with self._http.get(f"{self._server}{JOBS}/{job}/events", headers=headers) as response:
-                    await _check(response)
+                    await self._check(response)
                     if response.status == 204:
                         return
                     async for new_id, name, data in _frames(response, last_id):
@@ -111,10 +111,28 @@ class JobClient:
     async def _request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         try:
             async with self._http.request(method, self._server + path, **more) as response:
-                await _check(response)
+                await self._check(response)
                 return dict(await response.json())
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._unreachable(error) from error
+
+    async def _check(self, response: aiohttp.ClientResponse) -> None:
+        """Raise JobRefused for a response with an error."""
+        if response.status < 400:
+            return
+        code = ""
+        try:
+            error = (await response.json(content_type=None))["error"]
+            code, message = str(error.get("code", "")), str(error["message"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            message = f"the server responded with {response.status}"
+        # The media server has a code of its own for a job that is not there.
+        if response.status == 404 and code in ("", "not_found"):
+            message = (
+                f"{self._server} is not the media server of host-stt: it has no {JOBS}. "
+                "Give the address of the desk, such as http://127.0.0.1:8082; 8081 is the speech engine."
+            )
+        raise JobRefused(message, response.status)
 
     def _unreachable(self, error: Exception) -> JobRefused:
         return JobRefused(f"{self._server} cannot be reached: {plain_connection_error(error)}.")
@@ -126,17 +144,6 @@ async def job_client(options: ServerOptions) -> AsyncIterator[JobClient]:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
         yield JobClient(http, options.server)
-
-
-async def _check(response: aiohttp.ClientResponse) -> None:
-    """Raise JobRefused for a response with an error."""
-    if response.status < 400:
-        return
-    try:
-        message = str((await response.json(content_type=None))["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        message = f"the server responded with {response.status}"
-    raise JobRefused(message, response.status)
 
 
 async def _frames(

@@ -206,6 +206,11 @@ async def test_the_two_servers_run_as_separate_commands(tmp_path: Path) -> None:
         with Server(tmp_path, "--set", f"engine.port={port}", command_name="media") as media:
             media.wait_ready()
             assert media.children() == []
+            done = run("job", "list", "--server", f"http://127.0.0.1:{port}", cwd=tmp_path)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert f"http://127.0.0.1:{port} is not the media server of host-stt" in done.stderr
+            missing = run("job", "show", "j_000000000000", "--server", media.url, cwd=tmp_path)
+            assert missing.stderr == "host-stt: there is no job 'j_000000000000'\n"
             media.stop()
             assert media.process.returncode == 0
         assert engine.stop() < 8
