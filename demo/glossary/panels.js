@@ -203,10 +203,8 @@ const LAB_SHARES = ["recall", "canonical", "precision", "false_insertions", "err
 
 /** The newest report of the lab as a table: groups of clips, each with its stages. */
 export async function drawLab(box) {
-  let report;
-  try {
-    ({ report } = await request("GET", "api/glossary/lab"));
-  } catch {
+  const { report } = await request("GET", "api/glossary/lab").catch(() => ({ report: null }));
+  if (!report) {
     box.replaceChildren(element("p", { className: "lead", text: t("gl.labNone") }));
     return;
   }
