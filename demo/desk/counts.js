@@ -25,9 +25,9 @@ function write(node, parts) {
   const text = parts.join(" · ");
   if (node.title === text) return;
   node.title = text;
-  const spans = parts.map((part, n) => {
+  const spans = parts.map((part) => {
     const span = document.createElement("span");
-    span.textContent = n < parts.length - 1 ? `${part} ·` : part;
+    span.textContent = part; // the style sets the dots between them: none stands at the end of a row
     return span;
   });
   node.replaceChildren(...spans.flatMap((span, n) => (n ? [" ", span] : [span])));

@@ -141,7 +141,7 @@ async def test_the_bar_stays_one_row_and_its_counts_are_whole(
     stub.final("late", 0, 900, channel="C12", latency_ms=27_700)
     parts = page.locator("#counts span")
     await expect(parts).to_have_count(5)
-    await expect(parts.first).to_have_text("133.5 s lost in 10 min ·")
+    await expect(parts.first).to_have_text("133.5 s lost in 10 min")
     await expect(page.locator("#counts")).to_have_attribute("title", re.compile("5 talking.*27.7 s"))
     assert await bar.bounding_box() == before
     await page.keyboard.press("c")

@@ -288,6 +288,21 @@ async def test_calls_that_were_not_heard_are_counted_and_can_be_played(
     await expect(page.locator("#live-bar")).to_be_hidden()
 
 
+async def test_the_word_of_a_row_does_not_cover_its_name(open_page: OpenPage, stub: StubServer) -> None:
+    page = await listening(open_page, viewport=WALL)
+    stub.say("channel.opened", channel="C02", connection="c_1", label="Control room, west wing")
+    await page.locator("#listen").click()
+    await page.keyboard.press("c")
+    await page.keyboard.press("1")
+    await page.keyboard.press("s")
+    row = page.locator("desk-row").nth(1)
+    await expect(row.locator(".ear")).to_have_text("Silent (solo)")
+    name, word = await row.locator(".name").bounding_box(), await row.locator(".ear").bounding_box()
+    assert name is not None and word is not None
+    assert name["width"] > 30
+    assert name["x"] + name["width"] <= word["x"], "the end of a long name is an ellipsis, not hidden"
+
+
 @pytest.mark.parametrize("size", [WALL, PHONE], ids=["wall", "phone"])
 async def test_the_bar_and_the_sound_settings_are_axe_clean_in_korean(
     open_page: OpenPage, size: dict[str, int]
