@@ -81,8 +81,11 @@ def _rate(errors: Errors) -> str:
 
 
 def _term_lines(terms: TermScores) -> Iterator[str]:
-    yield f"{'Term recall':<20}{_percent(terms.recall):>8}   in the site's form, of {terms.said} terms said"
-    yield f"{'  in any spelling':<20}{_percent(terms.recall_any):>8}"
+    if terms.said:
+        yield f"{'Term recall':<20}{_percent(terms.recall):>8}   in the site's form, of {terms.said} terms said"
+        yield f"{'  in any spelling':<20}{_percent(terms.recall_any):>8}"
+    else:
+        yield f"{'Term recall':<20}{'-':>8}   no term was said"
     yield f"{'Term precision':<20}{_percent(terms.precision):>8}   {terms.false} terms that were not said"
     without = f"of {terms.lines_without} lines without a term"
     yield f"{'False insertions':<20}{_percent(terms.false_lines):>8}   {without}"

@@ -96,6 +96,14 @@ def test_terms_are_scored_line_by_line() -> None:
     assert (korean["recall"], korean["precision"]) == (1.0, 1.0)
 
 
+def test_without_a_spoken_term_the_table_has_no_recall() -> None:
+    Path("glossary.yaml").write_text(GLOSSARY, encoding="utf-8")
+    Path("said.txt").write_text("the gate is closed\n", encoding="utf-8")
+    done = CliRunner().invoke(main, ["score", "said.txt", "said.txt", "--terms", "glossary.yaml"])
+    assert "Term recall                -   no term was said\n" in done.stdout
+    assert "in any spelling" not in done.stdout
+
+
 def test_the_table_names_every_figure_and_the_normalisation() -> None:
     Path("glossary.yaml").write_text(GLOSSARY, encoding="utf-8")
     lines = score("alpha one over", "Alpha-1 out", "--terms", "glossary.yaml").stdout.splitlines()
