@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.server import ROOT
 from webrtc_host.alerts.rules import parse, version_of
 from webrtc_host.alerts.rules_file import RulesConflict, RulesFile
 
@@ -34,6 +35,14 @@ def test_an_edited_file_is_used_at_the_second_look_at_the_same_content(tmp_path:
     assert [rules.reload(), rules.reload(), rules.reload()] == [False, True, False]
     assert rules.current.rules[0].name == "No"
     assert rules.current.rules[0].is_quiet(23 * 60)
+
+
+def test_the_example_of_the_documentation_is_accepted(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "howto" / "alerts.md").read_text(encoding="utf-8")
+    example = page.split("```yaml\n", 1)[1].split("```", 1)[0]
+    path = tmp_path / "alerts.yaml"
+    path.write_text(example, encoding="utf-8")
+    assert [one.name for one in loaded(path).current.rules] == ["mayday", "ambulance", "tower is silent"]
 
 
 @pytest.mark.parametrize(
