@@ -82,7 +82,8 @@ def _rate(errors: Errors) -> str:
 
 def _term_lines(terms: TermScores) -> Iterator[str]:
     if terms.said:
-        yield f"{'Term recall':<20}{_percent(terms.recall):>8}   in the site's form, of {terms.said} terms said"
+        in_form = f"in the site's form, of {terms.said} terms said"
+        yield f"{'Term recall':<20}{_percent(terms.recall):>8}   {in_form}"
         yield f"{'  in any spelling':<20}{_percent(terms.recall_any):>8}"
     else:
         yield f"{'Term recall':<20}{'-':>8}   no term was said"
