@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from host_stt_cli.addresses import is_loopback, url
 from host_stt_cli.config import Config, ConfigMistakes, load
 from host_stt_cli.errors import StartError
+from host_stt_cli.yaml_source import KeyPath
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ def test_a_certificate_that_tls_mode_does_not_use_is_a_mistake(write: Path) -> N
     )
     files = "tls:\n  mode: self-signed\n  cert: a.pem\n  key: b.pem\n"
     assert mistakes_in(write, files) == [f"3: {own}"]
-    options = {("tls", "mode"): "self-signed", ("tls", "cert"): "a.pem"}
+    options: dict[KeyPath, Any] = {("tls", "mode"): "self-signed", ("tls", "cert"): "a.pem"}
     with pytest.raises(StartError, match=f"^the command line: {own}$"):
         load(options=options)
     with pytest.raises(StartError, match="^--set tls.key: tls.key is given, and tls.mode is off; leave one"):
