@@ -129,7 +129,7 @@ class EngineConfig(BaseModel):
         WindowForm.AUTO,
         description="What interims are padded to: full (30 s, as Whisper was trained), short (10, 15 or "
         "20 s where the audio fits with 2.5 s to spare; encoding takes a quarter of the time, but some "
-        "weights repeat themselves on it) or shortest (the same in finer steps from 5 s on, finals from 7 s "
+        "weights repeat themselves on it) or shortest (the same in finer steps from 5 s on, finals from 8 s "
         "on). auto: the shortest form that was measured to be as accurate: shortest for base on a processor, "
         "short for base on a card, tiny.en and the starter model, else full. Default auto.",
     )

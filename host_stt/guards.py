@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from host_stt.contract import Float32Array
 from host_stt.loudness import loudest_dbfs
+from host_stt_common.likeness import is_syllable, normalised
 
 QUIET_DBFS = -72.0
 """A window that is never louder than this is not decoded. A muted radio is quieter; a whisper is 20 dB
@@ -28,6 +29,10 @@ NO_SPEECH = 0.6
 """OpenAI's threshold: above it the model itself reports that there is no speech."""
 SYLLABLES_MIN = 6
 """People do say a syllable five times ("no no no no no"), and laugh; more repetitions are a loop."""
+TWICE_LETTERS_MIN = 10
+"""Letters of a text that is doubted when it comes twice; a character that is a syllable counts as two."""
+LETTER_S, SYLLABLE_S = 0.05, 0.11
+"""The time for a letter of an alphabet, and for a character that is a syllable, of a very fast speaker."""
 _SYLLABLES = re.compile(rf"(.{{1,6}}?)\1{{{SYLLABLES_MIN - 1},}}")
 _LAUGHTER = re.compile(r"(?:h[aeiou]){2,}h?|[아하허호흐히후핫핳흑흫ㅋㅎ]*[하허호흐히후핫핳흑흫ㅋㅎ]")
 
@@ -103,6 +108,24 @@ def has_letters(text: str) -> bool:
 def is_laughter(text: str) -> bool:
     """True if the text has only syllables of laughter: "Haha!", "하하하", "흐흐"."""
     return _LAUGHTER.fullmatch("".join(c for c in text.casefold() if c.isalpha())) is not None
+
+
+def says_twice(text: str) -> bool:
+    """True if the second half of the words is the first half again, and too long to be called out twice.
+
+    Whisper can write a short sentence twice in a short window. People do say "negative, negative".
+    """
+    words = [word for word in map(normalised, text.split()) if word]
+    half = len(words) // 2
+    if not half or words[:half] != words[half:]:
+        return False
+    return sum(2 if is_syllable(letter) else 1 for letter in "".join(words[:half])) >= TWICE_LETTERS_MIN
+
+
+def is_too_fast(text: str, seconds: float) -> bool:
+    """True if nobody says the letters of this text in this time."""
+    letters = "".join(map(normalised, text.split()))
+    return seconds < sum(SYLLABLE_S if is_syllable(letter) else LETTER_S for letter in letters)
 
 
 def repeats_syllables(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 `full` is 30 s, the length that Whisper was trained on. `short` is 10, 15, 20 or 30 s, whichever leaves at
 least 2.5 s of silence after the audio; encoding it takes a quarter of the time. `shortest` has finer steps,
-from 5 s on, and from 7 s on for finals. Weights may repeat themselves on short input, so `auto` uses these
+from 5 s on, and from 8 s on for finals. Weights may repeat themselves on short input, so `auto` uses these
 two only for weights that were measured (docs/explanation/windows.md).
 """
 

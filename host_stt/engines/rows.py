@@ -37,8 +37,10 @@ FRAME_SAMPLES = 160
 FRAMES_FULL = WINDOW_SAMPLES_MAX // FRAME_SAMPLES
 SHORT_FRAMES = (1000, 1500, 2000, FRAMES_FULL)  # 10, 15, 20, 30 s
 SHORTEST_FRAMES = (500, 600, 700, 800, 1000, 1200, 1500, 2000, FRAMES_FULL)
-FINAL_FRAMES_MIN = 700
-"""The shortest padded length of a final. With 5 s base wrote more short sentences twice than with 7 s."""
+FINAL_FRAMES_MIN = 800
+"""The shortest padded length of a final. With 5 s base wrote more short sentences twice, and with 7 s it was
+less right in noise (docs/explanation/windows.md).
+"""
 SLACK_FRAMES = 250
 """Silence that must follow the speech in a short window; otherwise even models tuned for it repeat
 themselves.
@@ -178,6 +180,13 @@ def without_repetition(decoded: Decoded) -> Decoded:
         return replace(decoded, result=replace(decoded.result, text=text))
     text = _joined(words[:kept])
     return replace(decoded, result=replace(decoded.result, text=text), words=tuple(words[:kept]))
+
+
+def without_copy(decoded: Decoded) -> Decoded:
+    """The first half of a text that comes twice."""
+    words, texts = decoded.words, decoded.result.text.split()
+    text = " ".join(texts[: len(texts) // 2])
+    return replace(decoded, result=replace(decoded.result, text=text), words=words[: len(words) // 2])
 
 
 def transcript_of(decoded: Decoded, model: str) -> Transcript:

@@ -399,6 +399,13 @@ def test_only_a_rejected_row_is_decoded_again_with_a_temperature(
     assert [text_and_times(answers[i]) for i in (0, 2)] == [untouched[i] for i in (0, 2)]
 
 
+def test_a_sentence_that_was_said_twice_is_decoded_again_and_stays(loaded: LoadedModel, calls: Calls) -> None:
+    engine = calls.engine(loaded)
+    samples = np.concatenate([spoken(), spoken()])
+    assert read(engine, window(samples=samples, language="en")).text == f"{PHRASE} {PHRASE}"
+    assert [(call.beam, call.temperature) for call in calls.seen] == [(1, 0.0), (BEAM_CAREFUL, 0.0)]
+
+
 def test_accepted_results_are_sent_before_a_rejected_row_is_decoded_again(
     loaded: LoadedModel, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,10 @@ from host_stt.guards import (
     Verdict,
     is_laughter,
     is_quiet,
+    is_too_fast,
     judge,
     loop_length,
+    says_twice,
     without_loop,
 )
 
@@ -126,3 +128,26 @@ def test_confident_laughter_is_kept() -> None:
 @pytest.mark.parametrize("text", ["hi", "he", "hello", "아", "hahaha funny", "호랑이", "7"])
 def test_words_are_not_taken_for_laughter(text: str) -> None:
     assert not is_laughter(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_doubted"),
+    [
+        ("Stand by for orders. Stand by for orders.", True),
+        ("안녕하세요 안녕하세요", True),
+        ("Affirmative, affirmative.", True),
+        ("Mayday, mayday.", False),
+        ("Negative, negative.", False),
+        ("Stand by for orders. Stand by for an order.", False),
+        ("Stand by for orders.", False),
+        ("", False),
+    ],
+)
+def test_a_long_text_that_comes_twice_is_doubted(text: str, is_doubted: bool) -> None:
+    assert says_twice(text) == is_doubted
+
+
+def test_nobody_says_more_than_twenty_letters_in_a_second() -> None:
+    assert is_too_fast("Stand by for orders. Stand by for orders.", 1.5)
+    assert not is_too_fast("Stand by for orders. Stand by for orders.", 1.7)
+    assert is_too_fast("안녕하세요 안녕하세요", 1.0) and not is_too_fast("안녕하세요 안녕하세요", 1.2)

@@ -20,6 +20,7 @@ from host_stt.engines.rows import (
     padded_frames,
     transcript_of,
     with_verdict,
+    without_copy,
 )
 from host_stt.guards import RULES, DecodeResult, Verdict
 from host_stt.window_forms import WindowForm
@@ -129,6 +130,12 @@ def test_an_interim_is_never_sampled() -> None:
     assert second is not None and next_decode(replace(first, row=second)) is None
 
 
+def test_the_copy_of_a_text_leaves_no_words() -> None:
+    twice = decoded(("stand", 0, 0.4), ("by", 0.4, 0.8), ("stand", 0.8, 0.8), ("by", 0.8, 0.8))
+    answer = transcript_of(without_copy(twice), "m")
+    assert (answer.text, without_copy(twice).result.text) == ("stand by", "stand by")
+
+
 @pytest.mark.parametrize(("asked", "language", "probability"), [("auto", "en", 0.0), ("ko", "ko", 1.0)])
 def test_silence_has_the_requested_language(asked: str, language: str, probability: float) -> None:
     answer = no_speech_result(window(language=asked), "en", "m")
@@ -147,7 +154,7 @@ def test_a_short_window_leaves_slack_behind_the_speech(seconds: float, frames: i
 
 @pytest.mark.parametrize(
     ("seconds", "interim", "final"),
-    [(0.1, 500, 700), (2.5, 500, 700), (2.6, 600, 700), (4.6, 800, 800), (7.6, 1200, 1200), (18, 3000, 3000)],
+    [(0.1, 500, 800), (2.5, 500, 800), (2.6, 600, 800), (4.6, 800, 800), (7.6, 1200, 1200), (18, 3000, 3000)],
 )
 def test_the_shortest_window_leaves_the_same_slack(seconds: float, interim: int, final: int) -> None:
     for is_final, frames in ((False, interim), (True, final)):
