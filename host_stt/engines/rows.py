@@ -41,6 +41,10 @@ FINAL_FRAMES_MIN = 800
 """The shortest padded length of a final. With 5 s base wrote more short sentences twice, and with 7 s it was
 less right in noise (docs/explanation/windows.md).
 """
+SHORT_SOUND_SAMPLES = 2 * SAMPLE_RATE
+"""A final with less audio is padded to 10 s. It may be a cough or a sneeze, and the figures that tell these from
+speech were measured with 10 s.
+"""
 SLACK_FRAMES = 250
 """Silence that must follow the speech in a short window; otherwise even models tuned for it repeat
 themselves.
@@ -131,7 +135,7 @@ def padded_frames(form: WindowForm, samples: int, *, is_final: bool) -> int:
     if form is WindowForm.FULL:
         return FRAMES_FULL
     needed = -(-samples // FRAME_SAMPLES) + SLACK_FRAMES
-    if form is WindowForm.SHORT:
+    if form is WindowForm.SHORT or (is_final and samples < SHORT_SOUND_SAMPLES):
         return next((frames for frames in SHORT_FRAMES if frames >= needed), FRAMES_FULL)
     needed = max(needed, FINAL_FRAMES_MIN if is_final else 0)
     return next((frames for frames in SHORTEST_FRAMES if frames >= needed), FRAMES_FULL)

@@ -154,7 +154,16 @@ def test_a_short_window_leaves_slack_behind_the_speech(seconds: float, frames: i
 
 @pytest.mark.parametrize(
     ("seconds", "interim", "final"),
-    [(0.1, 500, 800), (2.5, 500, 800), (2.6, 600, 800), (4.6, 800, 800), (7.6, 1200, 1200), (18, 3000, 3000)],
+    [
+        (0.1, 500, 1000),
+        (1.9, 500, 1000),
+        (2, 500, 800),
+        (2.5, 500, 800),
+        (2.6, 600, 800),
+        (4.6, 800, 800),
+        (7.6, 1200, 1200),
+        (18, 3000, 3000),
+    ],
 )
 def test_the_shortest_window_leaves_the_same_slack(seconds: float, interim: int, final: int) -> None:
     for is_final, frames in ((False, interim), (True, final)):
