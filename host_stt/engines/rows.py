@@ -42,8 +42,8 @@ FINAL_FRAMES_MIN = 800
 less right in noise (docs/explanation/windows.md).
 """
 SHORT_SOUND_SAMPLES = 2 * SAMPLE_RATE
-"""A final with less audio is padded to 10 s. It may be a cough or a sneeze, and the figures that tell these from
-speech were measured with 10 s.
+"""A final with less audio is padded to 10 s. It may be a cough or a sneeze, and the limits of the rules for
+these were measured with 10 s.
 """
 SLACK_FRAMES = 250
 """Silence that must follow the speech in a short window; otherwise even models tuned for it repeat
