@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from host_stt.contract import Float32Array
 from host_stt.loudness import loudest_dbfs
-from host_stt_common.likeness import is_syllable, normalised
+from host_stt_common.likeness import letters_and_syllables, normalised
 
 QUIET_DBFS = -72.0
 """A window that is never louder than this is not decoded. A muted radio is quieter; a whisper is 20 dB
@@ -117,15 +117,14 @@ def says_twice(text: str) -> bool:
     """
     words = [word for word in map(normalised, text.split()) if word]
     half = len(words) // 2
-    if not half or words[:half] != words[half:]:
-        return False
-    return sum(2 if is_syllable(letter) else 1 for letter in "".join(words[:half])) >= TWICE_LETTERS_MIN
+    letters, syllables = letters_and_syllables(" ".join(words[:half]))
+    return words[:half] == words[half:] and letters + 2 * syllables >= TWICE_LETTERS_MIN
 
 
 def is_too_fast(text: str, seconds: float) -> bool:
-    """True if nobody says the letters of this text in this time."""
-    letters = "".join(map(normalised, text.split()))
-    return seconds < sum(SYLLABLE_S if is_syllable(letter) else LETTER_S for letter in letters)
+    """True if the text has more letters than a very fast speaker says in this time."""
+    letters, syllables = letters_and_syllables(text)
+    return seconds < letters * LETTER_S + syllables * SYLLABLE_S
 
 
 def repeats_syllables(text: str) -> bool:

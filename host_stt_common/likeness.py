@@ -44,6 +44,13 @@ def edit_distance(a: str, b: str) -> int:
     return row[-1]
 
 
+def letters_and_syllables(text: str) -> tuple[int, int]:
+    """The numbers of letters (of an alphabet, and figures) and of signs that are about a syllable."""
+    signs = normalised(text)
+    syllables = sum(map(is_syllable, signs))
+    return len(signs) - syllables, syllables
+
+
 def is_syllable(character: str) -> bool:
     """Whether a character of a text is about a syllable: Hangul, kana and Han, from U+1100 on."""
     return character.isalpha() and character >= "\u1100" and not character.isupper()

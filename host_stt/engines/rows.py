@@ -25,6 +25,8 @@ from host_stt.guards import (
     Rule,
     Verdict,
     compression_ratio,
+    is_too_fast,
+    says_twice,
     without_loop,
     without_repeated_syllables,
 )
@@ -186,9 +188,12 @@ def without_repetition(decoded: Decoded) -> Decoded:
     return replace(decoded, result=replace(decoded.result, text=text), words=tuple(words[:kept]))
 
 
-def without_copy(decoded: Decoded) -> Decoded:
-    """The first half of a text that comes twice."""
+def without_false_copy(decoded: Decoded) -> Decoded:
+    """The output; of a text that comes twice, only the first half if the audio is too short for both."""
     words, texts = decoded.words, decoded.result.text.split()
+    seconds = len(decoded.row.samples) / SAMPLE_RATE
+    if not says_twice(decoded.result.text) or not is_too_fast(decoded.result.text, seconds):
+        return decoded
     text = " ".join(texts[: len(texts) // 2])
     return replace(decoded, result=replace(decoded.result, text=text), words=words[: len(words) // 2])
 

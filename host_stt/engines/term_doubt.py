@@ -30,10 +30,10 @@ def is_sure(words: Sequence[Word], terms: Sequence[str], sure_min: float = SURE_
 
     words: of the plain text. terms: in force for it. sure_min: a probability; above 1, no text is sure.
     """
-    texts = [word.text for word in words]
-    inside = {index for one in terms_in(texts, keys_of_terms(terms)) for index in range(one.first, one.end)}
     if not words or sure_min > 1:
         return False
+    texts = [word.text for word in words]
+    inside = {index for one in terms_in(texts, keys_of_terms(terms)) for index in range(one.first, one.end)}
     outside = [index for index in range(len(words)) if index not in inside]
     if any(words[index].probability < sure_min for index in outside):
         return False

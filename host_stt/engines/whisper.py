@@ -49,12 +49,12 @@ from host_stt.engines.rows import (
     padded_frames,
     transcript_of,
     with_verdict,
-    without_copy,
+    without_false_copy,
     without_repetition,
 )
 from host_stt.engines.term_decode import TermDecoder
 from host_stt.engines.term_finals import TermFinal
-from host_stt.guards import Verdict, is_quiet, is_too_fast, judge, says_twice
+from host_stt.guards import Verdict, is_quiet, judge, says_twice
 from host_stt.prompt import PromptWriter
 from host_stt.terms_use import TermsUse
 from host_stt.tickets import Group
@@ -250,13 +250,11 @@ class WhisperEngine:
     @staticmethod
     def _judged(decoded: Decoded) -> Decoded | Row:
         """The accepted output, or the row to decode again."""
-        is_twice = says_twice(decoded.result.text)
-        if is_twice and is_too_fast(decoded.result.text, len(decoded.row.samples) / SAMPLE_RATE):
-            decoded, is_twice = without_copy(decoded), False
+        decoded = without_false_copy(decoded)
         rule = judge(decoded.result)
         is_disturbed = is_disturbed_by_prompt(decoded)
-        # If the longer window has it twice as well, it was said twice.
-        is_twice = is_twice and not decoded.row.plan.is_careful
+        # A text that comes twice in the careful decode too was said twice.
+        is_twice = says_twice(decoded.result.text) and not decoded.row.plan.is_careful
         is_doubted = is_disturbed or is_twice or (rule is not None and rule.verdict is Verdict.RETRY)
         if is_doubted and (row := next_decode(decoded)):
             return replace(row, echo=decoded) if is_disturbed and rule is None else row

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from host_stt.contract import Word
-from host_stt_common.likeness import is_syllable
+from host_stt_common.likeness import letters_and_syllables
 from webrtc_host.seams import SAMPLES_PER_MS
 from webrtc_host.speech.spelled import signs_said
 from webrtc_host.speech.words import ALIKE, keys_of, mid_sample, similarity
@@ -165,8 +165,8 @@ def _had_time(words: Sequence[Word], n: int, end_sample: int) -> bool:
 
 def _least_samples(words: Sequence[Word]) -> int:
     """The time that the fastest speaker needs for the letters of these words."""
-    letters = "".join(keys_of(words))
-    return sum(SYLLABLE_SAMPLES if is_syllable(letter) else LETTER_SAMPLES for letter in letters)
+    letters, syllables = letters_and_syllables(" ".join(word.text for word in words))
+    return letters * LETTER_SAMPLES + syllables * SYLLABLE_SAMPLES
 
 
 def _repeats_tail(words: Sequence[Word], n: int) -> bool:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from itertools import groupby
 
 import numpy as np
 import pytest
 from faster_whisper import decode_audio
 
-from host_stt.config import EngineConfig
 from host_stt.contract import Float32Array
-from host_stt.engines.configured import load_whisper
 from host_stt.engines.whisper import WhisperEngine
-from host_stt.resolving import resolve_model
 from tests.support.server import ROOT
 from tests.support.speech import silence
 from tests.webrtc_host.speech.helpers import EngineTranscriber, ListSink, NoTerms, blocks_of
@@ -25,14 +21,6 @@ from webrtc_host.speech.pipeline import ChannelPipeline
 from webrtc_host.speech.settings import SpeechConfig
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[WhisperEngine]:
-    config = EngineConfig(model="starter")
-    engine = load_whisper(config, resolve_model(config, None))
-    yield engine
-    engine.close()
 
 
 def clip(language: str) -> Float32Array:

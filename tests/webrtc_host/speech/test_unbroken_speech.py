@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jiwer
 import numpy as np
 import pytest
 
-from host_stt.config import EngineConfig
 from host_stt.contract import Float32Array, Priority, Transcript, Window
-from host_stt.engines.configured import load_whisper
 from host_stt.engines.whisper import WhisperEngine
-from host_stt.resolving import resolve_model
 from tests.support.polling import until
 from tests.support.speech import padded, say, silence
 from tests.webrtc_host.speech.helpers import (
@@ -46,15 +42,6 @@ class Minute:
     @property
     def text(self) -> str:
         return " ".join(self.phrases)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[WhisperEngine]:
-    """As `host-stt serve` runs the starter model."""
-    config = EngineConfig(model="starter")
-    engine = load_whisper(config, resolve_model(config, None))
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="module")
