@@ -125,6 +125,13 @@ class EngineConfig(BaseModel):
         description="The same for finals whose greedy text has an average log probability under -0.4: a "
         "fifth of the speech, and most of what a wider search changes. 1: no wider search. Default 5.",
     )
+    noise_reduction: bool = Field(
+        True,
+        description="Whether finals of noisy audio (a radio with hiss, a fan) are also decoded with less "
+        "noise, unless the model is quite sure of its text (average log probability of -0.2 and more). The "
+        "text with less noise is used if the model is surer of it. These finals take about twice the time. "
+        "Never used with the starter model. Default true.",
+    )
     interim_window: WindowForm = Field(
         WindowForm.AUTO,
         description="What interims are padded to: full (30 s, as Whisper was trained), short (10, 15 or "

@@ -100,6 +100,12 @@ def judge(result: DecodeResult) -> Rule | None:
     return next((rule for rule in RULES if rule.holds(result)), None)
 
 
+def is_rejected(result: DecodeResult) -> bool:
+    """True if the text repeats itself, so that it is to be decoded again."""
+    rule = judge(result)
+    return says_twice(result.text) or (rule is not None and rule.verdict is Verdict.RETRY)
+
+
 def has_letters(text: str) -> bool:
     """False for a text that has only dots, dashes and musical notes."""
     return any(character.isalnum() for character in text)

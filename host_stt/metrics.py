@@ -26,6 +26,11 @@ WINDOWS = counter(
     "Windows with a result, by priority and outcome (text, no_speech, or the code of the error)",
     *("priority", "outcome"),
 )
+LESS_NOISE = counter(
+    "host_stt_engine_windows_with_less_noise",
+    "Windows whose text is that of the audio with less noise, by priority",
+    "priority",
+)
 BAD_FRAMES = counter("host_stt_engine_bad_frames", "Messages that were no valid window", "code")
 WAIT = histogram(
     "host_stt_engine_queue_wait_seconds",
@@ -64,8 +69,8 @@ READY = gauge("host_stt_engine_ready", "1 after the model has decoded a test cli
 MODEL = info("host_stt_engine_model", "The model in use", *("model", "is_starter", "device", "compute_type"))
 
 METRICS = (
-    *(WINDOWS, BAD_FRAMES, WAIT, DECODE, BATCH, BUSY, WAITING, LOAD, SHED, HOLES, HOLE_SECONDS, OLDEST),
-    *(TERM_FINALS, CONNECTIONS, READY, MODEL),
+    *(WINDOWS, LESS_NOISE, BAD_FRAMES, WAIT, DECODE, BATCH, BUSY, WAITING, LOAD, SHED),
+    *(HOLES, HOLE_SECONDS, OLDEST, TERM_FINALS, CONNECTIONS, READY, MODEL),
 )
 
 
@@ -76,6 +81,7 @@ class EngineMetrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)  # process_resident_memory_bytes and others
         self._windows = make_counter(WINDOWS, self.registry)
+        self._less_noise = make_counter(LESS_NOISE, self.registry)
         self._bad_frames = make_counter(BAD_FRAMES, self.registry)
         self._wait = make_histogram(WAIT, self.registry)
         self._decode = make_histogram(DECODE, self.registry)
@@ -94,6 +100,8 @@ class EngineMetrics:
 
     def answered(self, priority: Priority, answer: Answer) -> None:
         self._windows.labels(priority.value, _outcome(answer)).inc()
+        if isinstance(answer, Transcript) and answer.has_less_noise:
+            self._less_noise.labels(priority.value).inc()
 
     def decoded(self, priority: Priority, windows: int, waited_s: Sequence[float], took_s: float) -> None:
         for waited in waited_s:

@@ -120,6 +120,10 @@ class Window:
     """Whether `language` was only detected from earlier speech of the channel. The engine then detects the
     language again if the window is long enough, and uses another one when it is nearly sure of it.
     """
+    is_noisy: bool = False
+    """Of an interim: the newest finals of the channel were read better with less noise
+    (`Transcript.has_less_noise`), so the interim is decoded with less noise, too.
+    """
     is_second_decode: bool = False
     """True for the second decode of a hole. Set inside 8081 only; it is not part of the wire format."""
     task: Task = Task.TRANSCRIBE
@@ -253,6 +257,9 @@ class Transcript:
     """Log probability of this text less that of the window's `known_text`, both for the same audio; None: the
     window had none, or the two cannot be compared.
     """
+
+    has_less_noise: bool = False
+    """Whether the text is that of the audio with less noise."""
 
     @property
     def text(self) -> str:

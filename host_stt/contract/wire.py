@@ -57,6 +57,7 @@ def encode_window(window: Window) -> bytes:
             **({} if window.echo_guard else {"echo_guard": False}),
             **({"is_careful": True} if window.is_careful else {}),
             **({"may_change_language": True} if window.may_change_language else {}),
+            **({"is_noisy": True} if window.is_noisy else {}),
             **({"known_text": window.known_text} if window.known_text else {}),
         },
         ensure_ascii=False,
@@ -97,6 +98,7 @@ def decode_window(frame: bytes | memoryview) -> Window:
             echo_guard=header.get("echo_guard") is not False,
             is_careful=header.get("is_careful") is True,
             may_change_language=header.get("may_change_language") is True,
+            is_noisy=header.get("is_noisy") is True,
             known_text=_text(header, "known_text") if "known_text" in header else "",
         )
     except ContractError:
@@ -198,6 +200,7 @@ def encode_answer(answer: Answer) -> str:
             "segments": [_segment_body(s) for s in answer.segments],
             "unread": [[u.start_sample, u.end_sample, u.reason.value] for u in answer.unread],
             **({} if answer.gain is None else {"gain": round(answer.gain, 4)}),
+            **({"has_less_noise": True} if answer.has_less_noise else {}),
         }
     return json.dumps({"v": WIRE_VERSION, **body}, ensure_ascii=False, separators=(",", ":"))
 
@@ -241,6 +244,7 @@ def decode_answer(text: str) -> Answer:
             decode_ms=body["decode_ms"],
             unread=tuple(Unread(a, b, UnreadReason(reason)) for a, b, reason in body.get("unread", ())),
             gain=body.get("gain"),
+            has_less_noise=body.get("has_less_noise") is True,
         )
     except ContractError:
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from host_stt.engines.rows import UNSURE_LOGPROB
+from host_stt.engines.rows import NOISY_LOGPROB, UNSURE_LOGPROB
 from host_stt.engines.term_doubt import SURE_MIN
 from host_stt.prompt import PromptBudget, PromptForm
 from host_stt.terms_use import TermsUse
@@ -16,6 +16,8 @@ class WhisperOptions:
     beam_size: int = 1  # for finals
     beam_size_unsure: int = 1  # for finals whose greedy text is unsure; 1: no further search
     unsure_logprob: float = UNSURE_LOGPROB  # a text under this average log probability is unsure
+    noise_reduction: bool = False  # whether finals of noisy audio are also decoded with less noise
+    noisy_logprob: float = NOISY_LOGPROB  # unless their text has at least this average log probability
     interim_window: WindowForm = WindowForm.FULL  # never `auto`, which is resolved before
     final_window: WindowForm = WindowForm.FULL
     auto_languages: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ from host_stt.engines.rows import (
     Guesses,
     Row,
 )
+from host_stt.engines.unsure_finals import Attempt, UnsureFinals
 from host_stt.guards import DecodeResult, without_loop
 
 POSITIONS_MAX = 448
@@ -63,6 +64,7 @@ class RowDecoder:
         is_measured = options.tokens_per_s is not None
         end = loaded.tokenizers[loaded.languages[0]].eot
         self._suppressed = [*loaded.suppressed, *([end] if is_measured else [])]
+        self._unsure = UnsureFinals(self, options)
 
     def decode(self, rows: list[Row], between: Between = nothing_between) -> Iterable[Decoded]:
         """One output per row, grouped by what one call of the model can share; not in the order of `rows`.
@@ -77,36 +79,15 @@ class RowDecoder:
         between()
         languages = self._languages_of(rows, encoded)
         codes = [code for code, _ in languages]
-        outputs = self.generate(rows, codes, encoded)
-        outputs = self._with_wider_search(rows, codes, encoded, outputs)
+        greedy = Attempt(rows, encoded, self.generate(rows, codes, encoded))
+        best = self._unsure.searched_again(greedy, codes)
         decoded = [
             Decoded(
                 row, self.result_of(row, code, output), code, dict(guesses).get(code, 1.0), guesses=guesses
             )
-            for row, (code, guesses), output in zip(rows, languages, outputs, strict=True)
+            for row, (code, guesses), output in zip(best.rows, languages, best.outputs, strict=True)
         ]
-        return self.with_words(decoded, encoded)
-
-    def _with_wider_search(
-        self, rows: list[Row], languages: list[str], encoded: Any, outputs: list[Any]
-    ) -> list[Any]:
-        """The outputs, those of unsure greedy finals replaced by the outputs of a wider search.
-
-        The search uses the same encoded audio, so it costs about as much as the decoding tokens.
-        """
-        beam_size, limit = self._options.beam_size_unsure, self._options.unsure_logprob
-        unsure = [
-            k
-            for k, (row, language) in enumerate(zip(rows, languages, strict=True))
-            if row.may_search_wider and self.result_of(row, language, outputs[k]).avg_logprob < limit
-        ]
-        if not unsure or beam_size == 1 or self._options.tokens_per_s is not None:
-            return outputs
-        wider = [replace(rows[k], plan=replace(rows[k].plan, beam_size=beam_size)) for k in unsure]
-        chosen = [languages[k] for k in unsure]
-        again = self.generate(wider, chosen, self.rows_of(encoded, unsure, len(rows)))
-        replaced = dict(zip(unsure, again, strict=True))
-        return [replaced.get(k, output) for k, output in enumerate(outputs)]
+        return self.with_words(decoded, best.encoded)
 
     def log_probabilities(
         self, row: Row, language: str, encoded: Any, index: int, count: int, texts: Sequence[str]
@@ -283,6 +264,10 @@ class RowDecoder:
             return encoded
         rows = self._on_cpu(encoded)
         return self._storage([rows[i] for i in indices])
+
+    def joined(self, first: Any, second: Any) -> Any:
+        """Encoded audio: the rows of the first, then those of the second."""
+        return self._storage([*self._on_cpu(first), *self._on_cpu(second)])
 
     def _on_cpu(self, encoded: Any) -> Float32Array:
         """(rows, positions, width)."""

@@ -56,6 +56,11 @@ UNSURE_LOGPROB = -0.4
 """A greedy final with a lower average log probability is decoded with a wider search. Above it, a wider
 search gains next to nothing (docs/explanation/windows.md).
 """
+NOISY_LOGPROB = -0.2
+"""A final of noisy audio with a lower average log probability is also decoded with less noise. In noise the
+model is too sure of wrong texts: with the limit above, half of the words that this restores stay wrong
+(docs/explanation/noise.md).
+"""
 TEMPERATURE = 0.4
 """Temperature of the decode by sampling: one step of OpenAI's ladder from 0.2 to 1.0."""
 SAMPLES_DRAWN = 5  # results sampled at that temperature; the likeliest is used, as OpenAI does
@@ -98,6 +103,7 @@ class Row:
     others: tuple[str, ...] = ()  # languages that are still to be tried
     tried: tuple[Decoded, ...] = ()  # the results in other languages so far
     guesses: Guesses = ()  # language probabilities of the first result
+    has_less_noise: bool = False  # `samples` are not the window's own, but these with less noise
 
     @property
     def gets_words(self) -> bool:
@@ -105,10 +111,9 @@ class Row:
         return self.window.priority.is_final or len(self.samples) >= WORDS_SAMPLES_MIN
 
     @property
-    def may_search_wider(self) -> bool:
-        """True for a greedy final that no guard has rejected yet."""
-        plan = self.plan
-        return self.window.priority.is_final and plan.beam_size == 1 and not plan.is_careful
+    def may_search_again(self) -> bool:
+        """True for a final that no guard has rejected yet."""
+        return self.window.priority.is_final and not self.plan.is_careful
 
     @property
     def key(self) -> tuple[int, int, int, float, bool]:
@@ -216,6 +221,7 @@ def transcript_of(decoded: Decoded, model: str) -> Transcript:
         compression_ratio=result.compression_ratio,
         end_reason=_end_reason(result) if segments else EndReason.NO_SPEECH,
         model=model,
+        has_less_noise=decoded.row.has_less_noise,
     )
 
 

@@ -55,6 +55,7 @@ from host_stt.engines.rows import (
 from host_stt.engines.term_decode import TermDecoder
 from host_stt.engines.term_finals import TermFinal
 from host_stt.guards import Verdict, is_quiet, judge, says_twice
+from host_stt.noise import with_less_noise
 from host_stt.prompt import PromptWriter
 from host_stt.terms_use import TermsUse
 from host_stt.tickets import Group
@@ -201,6 +202,11 @@ class WhisperEngine:
 
     def _first_row(self, index: int, window: Window, samples: Float32Array) -> Row:
         is_final = window.priority.is_final
+        # A final is decoded as it is and, if the model is unsure of it, with less noise too. An interim is
+        # decoded once.
+        has_less_noise = window.is_noisy and not is_final and self._options.noise_reduction
+        if has_less_noise:
+            samples = with_less_noise(samples)
         previous = tuple(self._previous(window))
         frames = self._frames(window, len(samples))
         # For an interim in a full window and without a prompt, a more careful decode is not worth its time.
@@ -214,7 +220,7 @@ class WhisperEngine:
             is_last=is_last,
             has_timestamps=has_timestamps,
         )
-        return Row(index, window, samples, previous, frames, plan)
+        return Row(index, window, samples, previous, frames, plan, has_less_noise=has_less_noise)
 
     def _previous(self, window: Window) -> list[int]:
         """The prompt of the first decode. It has terms only where they are not checked by a second one."""

@@ -50,6 +50,7 @@ windows = st.builds(
     echo_guard=st.booleans(),
     is_careful=st.booleans(),
     may_change_language=st.booleans(),
+    is_noisy=st.booleans(),
     known_text=texts,
     history=texts,
     deadline_ms=st.integers(1, 600_000),
@@ -73,6 +74,7 @@ transcripts = st.builds(
     queue_ms=st.integers(0, 10**6),
     decode_ms=st.integers(0, 10**6),
     gain=st.none() | scores,
+    has_less_noise=st.booleans(),
 )
 errors = st.builds(WindowError, id=names, code=names, message=texts, is_retryable=st.booleans())
 

@@ -11,6 +11,7 @@ from host_stt.guards import (
     Verdict,
     is_laughter,
     is_quiet,
+    is_rejected,
     is_too_fast,
     judge,
     loop_length,
@@ -52,6 +53,12 @@ def test_a_confident_result_is_kept() -> None:
 def test_each_rule_catches_its_case(doubtful: DecodeResult, name: str, verdict: Verdict) -> None:
     rule = judge(doubtful)
     assert rule is not None and (rule.name, rule.verdict) == (name, verdict)
+    assert is_rejected(doubtful) is (verdict is Verdict.RETRY)
+
+
+def test_a_sentence_that_comes_twice_is_rejected_and_one_that_comes_once_is_not() -> None:
+    assert is_rejected(result(text="Proceed to gate seven. Proceed to gate seven."))
+    assert not is_rejected(result(text="Proceed to gate seven."))
 
 
 def test_every_rule_has_a_case_above() -> None:

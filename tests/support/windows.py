@@ -26,6 +26,7 @@ def window(
     is_second_decode: bool = False,
     is_careful: bool = False,
     may_change_language: bool = False,
+    is_noisy: bool = False,
     known_text: str = "",
     task: Task = Task.TRANSCRIBE,
 ) -> Window:
@@ -43,6 +44,7 @@ def window(
         is_second_decode=is_second_decode,
         is_careful=is_careful,
         may_change_language=may_change_language,
+        is_noisy=is_noisy,
         known_text=known_text,
         task=task,
     )

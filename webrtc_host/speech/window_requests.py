@@ -27,6 +27,7 @@ from webrtc_host.speech.ids import Ids
 from webrtc_host.speech.language import LanguageLock
 from webrtc_host.speech.lines import LineWriter
 from webrtc_host.speech.merge import Committed, MergeEvent, UtteranceMerge
+from webrtc_host.speech.noise import ChannelNoise
 from webrtc_host.speech.settings import SpeechConfig
 from webrtc_host.speech.unread import UnreadSpeech
 from webrtc_host.speech.windowing import WindowSpec
@@ -130,6 +131,7 @@ class WindowRequests:
         self._context = context
         self._config = config
         self._language = language
+        self._noise = ChannelNoise()
         self._commit = commit
         self._locked = locked
         self._closed = closed
@@ -266,6 +268,7 @@ class WindowRequests:
             language=self._language.language,
             # Not once words of the utterance are final: a speaker changes the language between utterances.
             may_change_language=self._language.may_change and not merge.has_words,
+            is_noisy=is_interim and self._noise.is_noisy,
             terms=prompt.terms,
             echo_guard=prompt.echo_guard,
             history=merge.history(pipeline.history_words),
@@ -306,6 +309,7 @@ class WindowRequests:
             return
         if sent.is_final:
             self.counts.finals_decoded += 1
+            self._noise.feed(transcript)
         else:
             self.counts.interims_decoded += 1
         if not is_believable(transcript, spec.voiced_ms):
