@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "measured.json"
 LOCK_NAME = "measured.json.lock"
+WAIT_S = 600.0
+"""So long a measurement waits for those of other processes. One takes 180 s at most."""
 _FORMAT = "host-stt measured costs 1"
 FIGURES = ("final_s", "interim_s", "speech_s", "searched_s", "termed_s")
 """The measured fields of a ModelCost, in its order. An entry without one of them is measured again."""
@@ -47,11 +49,11 @@ class MeasuredCosts:
         self._file = folder / FILE_NAME
 
     @contextlib.contextmanager
-    def locked(self, on_waiting: Callable[[], None] | None = None) -> Iterator[bool]:
+    def locked(self, on_waiting: Callable[[], None] | None = None, wait_s: float = WAIT_S) -> Iterator[bool]:
         """Lock the file: one process at a time measures, so that no measurement slows another one down.
 
-        Yields False if the folder cannot be written; then nothing is stored. on_waiting: called once if
-        another process has the lock; the wait can take minutes.
+        Yields False if the folder cannot be written, or another process keeps the lock for longer than
+        `wait_s`; then nothing is stored. on_waiting: called once if another process has the lock.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,17 @@ class MeasuredCosts:
             except Timeout:  # an OSError, too
                 if on_waiting:
                     on_waiting()
-                lock.acquire()
+                lock.acquire(timeout=wait_s)
+        except Timeout:
+            logger.warning(
+                "another process has been measuring models in %s for more than %.0f s and may hang. This one "
+                "measures beside it and does not store the result. End the other process (host-stt serve, or "
+                "host-stt model list --measure) to store results again",
+                self._folder,
+                wait_s,
+            )
+            yield False
+            return
         except OSError as error:
             logger.warning("measured costs cannot be stored in %s: %s", self._folder, error.strerror or error)
             yield False

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -88,3 +93,44 @@ def test_a_read_only_disk_remembers_nothing_and_stops_nothing(tmp_path: Path) ->
             assert not is_kept
         costs.keep(KEY, "base", HERE, COST)
         assert costs.find(KEY) is None
+
+
+HOLDS_THE_LOCK = """
+import sys
+from pathlib import Path
+from host_stt.measured_costs import MeasuredCosts
+with MeasuredCosts(Path(sys.argv[1])).locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_process_measures(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLDS_THE_LOCK, str(folder)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        yield process
+        process.kill()
+
+
+def test_a_measurement_does_not_wait_for_ever_for_another_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said: list[str] = []
+    costs = MeasuredCosts(tmp_path)
+    with another_process_measures(tmp_path):
+        with costs.locked(lambda: said.append("waiting"), wait_s=1) as is_kept:
+            assert not is_kept
+        assert said == ["waiting"]
+        assert "for more than 1 s and may hang" in caplog.text
+        assert "does not store the result" in caplog.text
+
+
+def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
+    with another_process_measures(tmp_path) as other:
+        other.kill()
+        other.wait(timeout=30)
+        with MeasuredCosts(tmp_path).locked(wait_s=30) as is_kept:
+            assert is_kept
