@@ -60,9 +60,10 @@ class Language extends EventTarget {
 
 export const language = new Language();
 
-/** The text of a key; {name} in it is replaced by values.name. */
+/** The text of a key; {name} in it is replaced by values.name. With n = 1, the text of "key.one" if there is one. */
 export function t(key, values = {}) {
-  const text = STRINGS[language.current][key] ?? STRINGS.en[key] ?? key;
+  const texts = STRINGS[language.current];
+  const text = (values.n === 1 && texts[`${key}.one`]) || (texts[key] ?? STRINGS.en[key] ?? key);
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 

@@ -117,6 +117,7 @@ export default {
   "al.hook.secretLabel": "Secret",
   "al.hook.state.active": "Active",
   "al.hook.state.paused": "Paused after {n} failures",
+  "al.hook.state.paused.one": "Paused after one failure",
   "al.hook.state.off": "Off",
   "al.hook.waiting": "{n} waiting",
   "al.hook.dropped": "{n} dropped",
@@ -139,5 +140,6 @@ export default {
   "al.delivery.delivered": "delivered",
   "al.delivery.failed": "failed",
   "al.delivery.tries": "{n} attempts",
+  "al.delivery.tries.one": "one attempt",
   "al.delivery.next": "next {time}",
 };

@@ -117,6 +117,7 @@ export default {
   "al.hook.secretLabel": "비밀 키",
   "al.hook.state.active": "사용 중",
   "al.hook.state.paused": "{n}회 실패 후 멈춤",
+  "al.hook.state.paused.one": "한 번 실패한 후 멈춤",
   "al.hook.state.off": "꺼짐",
   "al.hook.waiting": "{n}건 대기",
   "al.hook.dropped": "{n}건 버림",
@@ -139,5 +140,6 @@ export default {
   "al.delivery.delivered": "전달됨",
   "al.delivery.failed": "실패",
   "al.delivery.tries": "{n}회 시도",
+  "al.delivery.tries.one": "한 번 시도",
   "al.delivery.next": "다음 {time}",
 };

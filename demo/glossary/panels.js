@@ -245,7 +245,7 @@ export async function drawVersions(list, onOpen) {
   list.replaceChildren(
     ...versions.slice(0, VERSIONS_SHOWN).map((one) => {
       const version = one.glossary_version;
-      const values = { when: when(one.at), who: nameOf(one.by), terms: one.terms };
+      const values = { when: when(one.at), who: nameOf(one.by), n: one.terms };
       return element(
         "li",
         { className: "version" },

@@ -99,7 +99,7 @@ export default {
   "gl.tryRun": "Try it on the last minute",
   "gl.tryRunText": "Try it on this line",
   "gl.tryNone": "There is no text in the last minute.",
-  "gl.tryResult": "{changed} of {lines} lines change.",
+  "gl.tryResult": "Lines that change: {changed} of {lines}.",
   "gl.trySame": "no change",
 
   "gl.suggestions": "Suggestions",
@@ -138,7 +138,8 @@ export default {
 
   "gl.versions": "Versions",
   "gl.version": "Version {version}",
-  "gl.versionOf": "{when}, {who}, {terms} terms",
+  "gl.versionOf": "{when}, {who}, {n} terms",
+  "gl.versionOf.one": "{when}, {who}, one term",
   "gl.open": "Open",
   "gl.openThis": "Open version {version}",
   "gl.refresh": "Refresh",

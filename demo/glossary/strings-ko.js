@@ -138,7 +138,8 @@ export default {
 
   "gl.versions": "버전",
   "gl.version": "버전 {version}",
-  "gl.versionOf": "{when}, {who}, 용어 {terms}개",
+  "gl.versionOf": "{when}, {who}, 용어 {n}개",
+  "gl.versionOf.one": "{when}, {who}, 용어 1개",
   "gl.open": "열기",
   "gl.openThis": "버전 {version} 열기",
   "gl.refresh": "새로 고침",

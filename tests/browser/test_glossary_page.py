@@ -216,7 +216,7 @@ async def test_a_draft_is_tried_before_it_is_saved(page: Page, desk: Desk) -> No
     await page.get_by_label("Also written as").first.fill("alpaca one")
     await page.fill("#try-text", "this is alpaca one, over")
     await page.keyboard.press("Enter")
-    await expect(page.locator("#try-status")).to_have_text("1 of 1 lines change.")
+    await expect(page.locator("#try-status")).to_have_text("Lines that change: 1 of 1.")
     await expect(page.locator("#tried del")).to_have_text("alpaca one,")
     await expect(page.locator("#tried ins")).to_have_text("Alpha-1,")
     assert "aliases" not in (await saved(desk))["terms"][0]

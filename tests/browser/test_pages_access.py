@@ -172,6 +172,17 @@ async def test_the_two_lists_of_words_are_complete(open_page: OpenPage) -> None:
         assert _keys(name) <= set(lists["en"])
 
 
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
+async def test_one_line_is_not_one_lines(open_page: OpenPage, locale: str) -> None:
+    page = await open_page(locale=locale)
+    say = "async ([key, n]) => (await import('/i18n.js')).t(key, { n })"
+    one, two = [await page.evaluate(say, ["people.learn.times", n]) for n in (1, 2)]
+    expected = {"en-US": ("in one line", "in 2 lines"), "ko-KR": ("한 줄에 나옴", "2줄에 나옴")}
+    assert (one, two) == expected[locale]
+    # A text without a form for one keeps its only form.
+    assert "1" in await page.evaluate(say, ["tl.minutes", 1])
+
+
 def _keys(name: str) -> set[str]:
     found: set[str] = set()
 

@@ -121,6 +121,7 @@ export default {
   "people.learn.alias": "“{text}” as another form of {term}",
   "people.learn.word": "“{text}” as a new term",
   "people.learn.times": "in {n} lines",
+  "people.learn.times.one": "in one line",
   "people.learn.accept": "Accept",
   "people.learn.dismiss": "Dismiss",
   "people.learn.role": "To accept or dismiss, the token needs the role supervisor.",

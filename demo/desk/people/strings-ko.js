@@ -121,6 +121,7 @@ export default {
   "people.learn.alias": "“{text}” → {term}의 다른 표기",
   "people.learn.word": "“{text}” → 새 용어",
   "people.learn.times": "{n}줄에 나옴",
+  "people.learn.times.one": "한 줄에 나옴",
   "people.learn.accept": "승인",
   "people.learn.dismiss": "무시",
   "people.learn.role": "승인하거나 무시하려면 supervisor 역할의 토큰이 필요합니다.",
