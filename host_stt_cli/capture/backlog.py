@@ -47,6 +47,11 @@ class Backlog:
         """All audio that came in."""
 
     @property
+    def is_empty(self) -> bool:
+        """True if there is no block that was not sent yet."""
+        return self._sent == len(self._blocks)
+
+    @property
     def is_finished(self) -> bool:
         return self._is_finished
 
@@ -70,7 +75,7 @@ class Backlog:
 
     async def get(self) -> SoundBlock | None:
         """The next block to send. None: the source has ended, and everything was sent."""
-        while self._sent == len(self._blocks):
+        while self.is_empty:
             if self._is_finished:
                 return None
             self._has_news.clear()

@@ -121,7 +121,7 @@ class Line:
             await self._begin(socket)
             limit.reschedule(None)
             self._is_open.set()
-            self._tell("sends")
+            self._tell("is connected" if self._backlog.is_empty else "sends")
             return await self._converse(socket)
 
     async def _begin(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -155,7 +155,11 @@ class Line:
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """A failure here also ends the reading of the socket, which reports it."""
+        waits = self._backlog.is_empty
         while (block := await self._backlog.get()) is not None:
+            if waits:
+                waits = False
+                self._tell("sends")  # not before: a source may never give any audio
             await socket.send_bytes(block.data)
         await socket.send_json({"type": "stop"})
 

@@ -80,6 +80,7 @@ async def test_a_file_is_played_once_at_the_speed_of_speech(
     assert len(received) == pytest.approx(RATE, abs=10)
     assert np.abs(received[:RATE] - TONE[: len(received)]).max() < 1e-3
     said = capsys.readouterr().err
+    assert said.index("C01 is connected") < said.index("C01 sends")
     assert f"C01 plays {path}" in said and "C01 ended" in said and "1 ended; nothing lost" in said
 
 
@@ -116,6 +117,37 @@ async def test_a_stream_that_breaks_off_is_opened_again(
     said = capsys.readouterr().err
     assert "waits for its source http://127.0.0.1:" in said and "the source ended" in said
     assert "secret" not in said
+
+
+async def test_a_source_that_never_answers_is_not_said_to_send(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def silent(_: web.Request) -> web.Response:
+        asked.set()
+        await release.wait()
+        raise web.HTTPGone
+
+    app = web.Application()
+    app.router.add_get("/live.wav", silent)
+    said: list[str] = []
+
+    def is_connected() -> bool:
+        said.append(capsys.readouterr().err)
+        return "C01 is connected" in "".join(said)
+
+    async with (
+        serving(app) as url,
+        running_desk(a_config(tmp_path)) as desk,
+    ):
+        stop = asyncio.Event()
+        running = asyncio.create_task(run_capture(the_options(desk.url, url + "/live.wav"), stop))
+        await until(lambda: is_connected() and asked.is_set())
+        stop.set()
+        release.set()
+        assert await running
+    assert "C01 sends" not in "".join([*said, capsys.readouterr().err])
 
 
 async def test_a_recording_over_http_ends_and_a_missing_one_is_tried_again(
