@@ -58,8 +58,8 @@ search gains next to nothing (docs/explanation/windows.md).
 """
 NOISY_LOGPROB = -0.2
 """A final of noisy audio with a lower average log probability is also decoded with less noise. In noise the
-model is too sure of wrong texts: with the limit above, half of the words that this restores stay wrong
-(docs/explanation/noise.md).
+model is too sure of wrong texts: with the limit above, a third of the English words that this restores would
+stay wrong (docs/explanation/noise.md).
 """
 TEMPERATURE = 0.4
 """Temperature of the decode by sampling: one step of OpenAI's ladder from 0.2 to 1.0."""

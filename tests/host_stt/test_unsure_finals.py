@@ -1,4 +1,4 @@
-"""Finals of noisy audio that the model is unsure of, with the starter model, whose `auto` never does this."""
+"""Finals of noisy audio that the model is unsure of, with the starter model, which never does this by itself."""
 
 from __future__ import annotations
 
