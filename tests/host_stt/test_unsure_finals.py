@@ -1,4 +1,4 @@
-"""Finals of noisy audio that the model is unsure of, with the starter model, which never does this by itself."""
+"""Noisy finals of which the model is unsure, with the starter model, which does not do this by itself."""
 
 from __future__ import annotations
 
