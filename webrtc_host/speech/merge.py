@@ -39,6 +39,8 @@ UNREAD_SAMPLES = 2000 * SAMPLES_PER_MS
 """An interim without a word for so much of its end was cut short: Whisper can end a text after a sentence
 though speech goes on.
 """
+EARLY_SAMPLES = 500 * SAMPLES_PER_MS
+"""A word that ends so long before the audio of its utterance was said before it. The alignment is wrong by less."""
 TAIL_WORDS = 60
 """Committed words kept, to find them again in an interim that was sent before they were final."""
 
@@ -82,7 +84,7 @@ class UtteranceMerge:
 
         Empty: they are not known. first_sample: where the audio of this utterance begins; if `before` is not
         known, words that end before it are taken for context. (Times are the worse guide: next to a pause the
-        alignment is wrong by half a second.)
+        alignment is wrong by up to half a second.)
         """
         self._id = utterance_id
         self._commit_sample = start_sample
@@ -184,8 +186,7 @@ class UtteranceMerge:
         # times may end beside it.
         rest = words[:1] if words and words[0] not in heard and not self._held else []
         row = [*rest, *self._joined(window, words[len(rest) :])]
-        if not self._knows_before:
-            row = [word for word in row if self._is_mine(word)]
+        row = [word for word in row if self._is_mine(word)]
         row = without_said(row, heard, self._tail, window.start_sample)
         self._language = transcript.language
         self._logprob = transcript.avg_logprob
@@ -225,8 +226,13 @@ class UtteranceMerge:
         return [word for word in words if mid_sample(word) >= self._disputed_to]
 
     def _is_mine(self, word: Word) -> bool:
-        """Whether a word belongs to this utterance, and not to the one before it."""
-        return word.end_sample > self._first_sample
+        """Whether a word belongs to this utterance, and not to the one before it.
+
+        If the words of that one are known, they tell the two apart better than times do. But a word that it
+        has missed must not appear here seconds after it was said.
+        """
+        tolerance = EARLY_SAMPLES if self._knows_before else 0
+        return word.end_sample > self._first_sample - tolerance
 
     def _skip(self, window: WindowSpec) -> list[MergeEvent]:
         row = without_repeated_tail([*self._tail[-3:], *self._held], self._held_end)[len(self._tail[-3:]) :]
@@ -262,10 +268,10 @@ class UtteranceMerge:
         if self._is_done or window.end_sample <= self._shown_to:
             return []
         words = words_of(transcript)
-        if not self._knows_before and window.start_sample < self._first_sample:
-            if not has_times(transcript):
-                return []  # earlier words could be shown a second time
+        if has_times(transcript):
             words = [word for word in words if self._is_mine(word)]
+        elif not self._knows_before and window.start_sample < self._first_sample:
+            return []  # earlier words could be shown a second time
         # Words before the window's start are not in it; of a word with less than 60 ms in it, nothing is
         # audible.
         audible = window.start_sample + 60 * SAMPLES_PER_MS

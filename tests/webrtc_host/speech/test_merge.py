@@ -191,6 +191,16 @@ def test_words_of_the_utterance_before_are_context_and_come_no_second_time() -> 
         assert words_of(merge.feed(last, reading(S, 4 * S, heard))) == "to review"
 
 
+def test_a_word_that_the_utterance_before_has_missed_does_not_come_a_second_later() -> None:
+    missed = at(2.5, "now")
+    merge = UtteranceMerge("u_2", 4 * S, at(2.0, "Go"), first_sample=int(3.7 * S))
+    heard = [*at(2.0, "Go"), *missed, *at(4.0, "to"), *at(4.5, "review")]
+    (shown,) = merge.feed(interim(S, 5 * S), reading(S, 5 * S, heard))
+    assert isinstance(shown, InterimText) and shown.text == "to review"
+    last = replace(windows(0, S, 5 * S, 5 * S, is_last=True), context_end_sample=int(3.7 * S))
+    assert words_of(merge.feed(last, reading(S, 5 * S, heard))) == "to review"
+
+
 def test_the_words_of_the_utterance_before_may_become_final_after_this_one_began() -> None:
     before = [*at(0.3, "Eight,"), *at(0.8, "six.")]
     for is_known in (True, False):
