@@ -40,7 +40,7 @@ UNREAD_SAMPLES = 2000 * SAMPLES_PER_MS
 though speech goes on.
 """
 EARLY_SAMPLES = 500 * SAMPLES_PER_MS
-"""A word that ends so long before the audio of its utterance was said before it. The alignment is wrong by less."""
+"""A word that ends so long before its utterance was said in an earlier one: no alignment is so wrong."""
 TAIL_WORDS = 60
 """Committed words kept, to find them again in an interim that was sent before they were final."""
 
