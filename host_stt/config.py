@@ -132,6 +132,13 @@ class EngineConfig(BaseModel):
         "text with less noise is used if the model is surer of it. These finals take about twice the time. "
         "Never used with the starter model. Default true.",
     )
+    second_reading: bool = Field(
+        True,
+        description="Whether finals whose text has an average log probability under -0.3 are also decoded "
+        "0.2 s later in their window, if they are not noisy and no word of their utterance is final yet. The "
+        "text that the model is surer of is used. These finals take about twice the time. Never used with "
+        "the starter model. Default true.",
+    )
     interim_window: WindowForm = Field(
         WindowForm.AUTO,
         description="What interims are padded to: full (30 s, as Whisper was trained), short (10, 15 or "

@@ -50,6 +50,7 @@ _SETTINGS = {
     "cpu_threads",
     "beam_size",
     "beam_size_unsure",
+    "second_reading",
     "interim_window",
     "final_window",
     "auto_languages",
@@ -115,7 +116,8 @@ def _cost_of(model: ResolvedModel, answer: bytes, status: int, within_s: float) 
 def measure(engine: Engine, searching: Engine | None = None, checking: Engine | None = None) -> ModelCost:
     """Decode the clip as a final and as an interim. Raises ModelDamaged if the result is not usable.
 
-    searching: the same model, with the search of unsure finals for each final; None: it has no such search.
+    searching: the same model, with the wider search and the second reading of unsure finals for each final;
+    None: it has no wider search.
     checking: the same model, with the check of terms for each final; None: it does not use terms.
     """
     warm_up(engine, must_hear=False)
@@ -131,7 +133,8 @@ def measure(engine: Engine, searching: Engine | None = None, checking: Engine | 
 
 def _least_s(engine: Engine, language: str, priority: Priority, terms: tuple[str, ...] = ()) -> float:
     """The shortest time of several decodes of the clip."""
-    window = replace(clip_window(CLIP, priority, language), terms=terms)
+    # Not at the start of a channel, where there is no room for a second reading.
+    window = replace(clip_window(CLIP, priority, language), terms=terms, start_sample=SAMPLE_RATE)
     least_s, spent_s = math.inf, 0.0
     for _ in range(_DECODES_MAX):
         began_s = time.perf_counter()

@@ -124,6 +124,10 @@ class Window:
     """Of an interim: the newest finals of the channel were read better with less noise
     (`Transcript.has_less_noise`), so the interim is decoded with less noise, too.
     """
+    is_joined: bool = False
+    """Of a final: words of its utterance are final already, and its text is joined with them. It gets no
+    second reading, because other words would make the place of the join uncertain.
+    """
     is_second_decode: bool = False
     """True for the second decode of a hole. Set inside 8081 only; it is not part of the wire format."""
     task: Task = Task.TRANSCRIBE

@@ -58,6 +58,7 @@ def encode_window(window: Window) -> bytes:
             **({"is_careful": True} if window.is_careful else {}),
             **({"may_change_language": True} if window.may_change_language else {}),
             **({"is_noisy": True} if window.is_noisy else {}),
+            **({"is_joined": True} if window.is_joined else {}),
             **({"known_text": window.known_text} if window.known_text else {}),
         },
         ensure_ascii=False,
@@ -99,6 +100,7 @@ def decode_window(frame: bytes | memoryview) -> Window:
             is_careful=header.get("is_careful") is True,
             may_change_language=header.get("may_change_language") is True,
             is_noisy=header.get("is_noisy") is True,
+            is_joined=header.get("is_joined") is True,
             known_text=_text(header, "known_text") if "known_text" in header else "",
         )
     except ContractError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from host_stt.engines.rows import NOISY_LOGPROB, UNSURE_LOGPROB
+from host_stt.engines.rows import DOUBTFUL_LOGPROB, NOISY_LOGPROB, UNSURE_LOGPROB
 from host_stt.engines.term_doubt import SURE_MIN
 from host_stt.prompt import PromptBudget, PromptForm
 from host_stt.terms_use import TermsUse
@@ -18,6 +18,8 @@ class WhisperOptions:
     unsure_logprob: float = UNSURE_LOGPROB  # a text under this average log probability is unsure
     noise_reduction: bool = False  # whether finals of noisy audio are also decoded with less noise
     noisy_logprob: float = NOISY_LOGPROB  # unless their text has at least this average log probability
+    second_reading: bool = False  # whether doubtful finals are also read a little later in the window
+    doubtful_logprob: float = DOUBTFUL_LOGPROB  # a text under this average log probability is doubtful
     interim_window: WindowForm = WindowForm.FULL  # never `auto`, which is resolved before
     final_window: WindowForm = WindowForm.FULL
     auto_languages: tuple[str, ...] = ()

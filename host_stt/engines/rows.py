@@ -61,6 +61,8 @@ NOISY_LOGPROB = -0.2
 model is too sure of wrong texts: with the limit above, a third of the English words that this restores would
 stay wrong (docs/explanation/noise.md).
 """
+DOUBTFUL_LOGPROB = -0.3
+"""A final with a lower average log probability is read a second time (docs/explanation/windows.md)."""
 TEMPERATURE = 0.4
 """Temperature of the decode by sampling: one step of OpenAI's ladder from 0.2 to 1.0."""
 SAMPLES_DRAWN = 5  # results sampled at that temperature; the likeliest is used, as OpenAI does

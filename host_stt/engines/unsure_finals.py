@@ -1,9 +1,10 @@
-"""Unsure finals: a wider search, and a second look at noisy audio with less noise, in one call of the model.
+"""Unsure finals: a wider search, and a second reading of the same speech, in one call of the model.
 
-A greedy text that the model itself doubts is searched again with several alternatives. Where the audio has
-steady noise, the same audio with less noise is searched beside it, unless the model is quite sure of its
-text. The text with less noise is used if the model is surer of it: on audio that the model understands
-anyway, less noise is also less speech. Figures: docs/explanation/noise.md.
+A greedy text that the model itself doubts is searched again with several alternatives. Beside it the same
+speech is read a second time: with less noise where the audio has steady noise, else a little later in the
+window. The text of the second reading is used if the model is surer of it. With less noise there is also
+less speech, so it is not always the better one; and of unclear speech a small model reads other words when
+the speech stands elsewhere in the window. Figures: docs/explanation/noise.md, docs/explanation/windows.md.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
+
+from host_stt.contract import SAMPLE_RATE
 from host_stt.engines.options import WhisperOptions
-from host_stt.engines.rows import Row
+from host_stt.engines.rows import FRAME_SAMPLES, Row
 from host_stt.guards import DecodeResult, is_rejected
 from host_stt.noise import signal_to_noise_db, with_less_noise
 
@@ -21,6 +25,10 @@ NOISY_DB = 20.0
 """Audio whose level is less than this over its steady noise is noisy. Clean recordings have 20 to 50 dB, a
 radio with audible hiss 15 to 18, one that is hard to understand under 10.
 """
+LATER_SAMPLES = SAMPLE_RATE // 5
+"""How much later in the window the speech of a second reading stands."""
+BEHIND_SAMPLES = SAMPLE_RATE
+"""Silence that must stay behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +71,19 @@ class UnsureFinals:
             if row.may_search_again
         }
         wider = [k for k, value in logprobs.items() if self._needs_wider_search(first.rows[k], value)]
-        cleaned = {k: row for k, value in logprobs.items() if (row := self._cleaned(first.rows[k], value))}
-        if not wider and not cleaned:
+        second = {k: row for k, value in logprobs.items() if (row := self._second(first.rows[k], value))}
+        if not wider and not second:
             return first
         count = len(first.rows)
         encoded = first.encoded
-        if cleaned:
-            encoded = self._decoder.joined(encoded, self._decoder.encode(list(cleaned.values())))
+        if second:
+            encoded = self._decoder.joined(encoded, self._decoder.encode(list(second.values())))
         # Of each text: its row here, and the number of its audio in `encoded`.
-        asked = [*wider, *cleaned]
-        sources = [*wider, *range(count, count + len(cleaned))]
-        total = count + len(cleaned)
+        asked = [*wider, *second]
+        sources = [*wider, *range(count, count + len(second))]
+        total = count + len(second)
         outputs = self._decoder.generate(
-            [self._searched(row) for row in (*(first.rows[k] for k in wider), *cleaned.values())],
+            [self._searched(row) for row in (*(first.rows[k] for k in wider), *second.values())],
             [languages[k] for k in asked],
             self._decoder.rows_of(encoded, sources, total),
         )
@@ -83,8 +91,8 @@ class UnsureFinals:
         for k, source, output in zip(asked, sources, outputs, strict=True):
             if source < count:
                 texts[k] = output
-            elif self._is_surer(cleaned[k], output, rows[k], texts[k], languages[k]):
-                rows[k], texts[k], audio[k] = cleaned[k], output, source
+            elif self._is_surer(second[k], output, rows[k], texts[k], languages[k]):
+                rows[k], texts[k], audio[k] = second[k], output, source
         if audio == list(range(count)):
             return Attempt(rows, first.encoded, texts)
         return Attempt(rows, self._decoder.rows_of(encoded, audio, total), texts)
@@ -108,6 +116,10 @@ class UnsureFinals:
     def _searched(self, row: Row) -> Row:
         return replace(row, plan=replace(row.plan, beam_size=self._beam_size(row)))
 
+    def _second(self, row: Row, logprob: float) -> Row | None:
+        """The row for a second reading; None if the model is sure of its text."""
+        return self._cleaned(row, logprob) or self._later(row, logprob)
+
     def _cleaned(self, row: Row, logprob: float) -> Row | None:
         """The row with less noise; None if the model is sure of its text, or its audio is not noisy."""
         if not self._options.noise_reduction or logprob >= self._options.noisy_logprob:
@@ -115,6 +127,21 @@ class UnsureFinals:
         if signal_to_noise_db(row.samples) >= NOISY_DB:
             return None
         return replace(row, samples=with_less_noise(row.samples), has_less_noise=True)
+
+    def _later(self, row: Row, logprob: float) -> Row | None:
+        """The row behind a little silence; None if the model is rather sure, or there is no room for it.
+
+        The window begins earlier by as much, so that the times of the words are right.
+        """
+        window, samples = row.window, np.pad(row.samples, (LATER_SAMPLES, 0))
+        is_doubtful = logprob < self._options.doubtful_logprob and not window.is_joined
+        if not self._options.second_reading or not is_doubtful:
+            return None
+        has_room = len(samples) + BEHIND_SAMPLES <= row.frames * FRAME_SAMPLES
+        if not has_room or window.start_sample < LATER_SAMPLES:
+            return None
+        later = replace(window, samples=samples, start_sample=window.start_sample - LATER_SAMPLES)
+        return replace(row, window=later, samples=samples)
 
     def _logprob(self, row: Row, language: str, output: Any) -> float:
         return self._decoder.result_of(row, language, output).avg_logprob

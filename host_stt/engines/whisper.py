@@ -124,11 +124,14 @@ class WhisperEngine:
         return [] if self.terms_use is TermsUse.OFF else list(self._prompts.packed(terms))
 
     def searching_all_finals(self) -> WhisperEngine | None:
-        """The same loaded model with a wider search for each final; None: it has no such search."""
+        """The same loaded model with a wider search and a second reading for each final; None: it has no
+        wider search.
+        """
         options = self._options
         if options.beam_size > 1 or options.beam_size_unsure == 1:
             return None
-        return WhisperEngine(self._loaded, self._name, replace(options, unsure_logprob=math.inf))
+        doubting = replace(options, unsure_logprob=math.inf, doubtful_logprob=math.inf)
+        return WhisperEngine(self._loaded, self._name, doubting)
 
     def checking_all_finals(self) -> WhisperEngine | None:
         """The same loaded model with the check of terms for each final; None: it does not use terms."""

@@ -32,6 +32,8 @@ WORDS_PER_MINUTE = (140, 160)
 NOISE_DBFS = -66.0
 """There is noise under all audio, because digital silence is what a dead line sends and is treated as one."""
 NOISE_FRAMES = 50
+EDGE_FRAMES = 15
+"""300 ms, what 8082 has before and behind the speech of a window."""
 EDGE_DB = 40.0  # below the clip's peak: quieter audio at its ends is cut off
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
 Sound = NDArray[np.int16]
@@ -71,10 +73,14 @@ class Clip:
         """(frames, 320), for inputs that take samples."""
         return to_16k(self.framed)
 
-    @cached_property
-    def received_at_16k(self) -> Sound:
-        """(frames, 320): what a receiver of `packets` has after decoding. Opus changes the audio."""
-        return to_16k(opus_decoded(self.packets))
+    def window_at_16k(self, *, is_encoded: bool) -> Sound:
+        """(frames + 2 x EDGE_FRAMES, 320): the clip with the noise that a channel has before and behind it.
+
+        is_encoded: as a receiver has it after decoding. Opus changes the audio.
+        """
+        edge = np.resize(noise(), (EDGE_FRAMES, FRAME))
+        frames = np.concatenate([edge, self.framed, edge])
+        return to_16k(opus_decoded(opus_packets(frames)) if is_encoded else frames)
 
 
 def noise() -> Sound:

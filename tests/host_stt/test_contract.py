@@ -51,6 +51,7 @@ windows = st.builds(
     is_careful=st.booleans(),
     may_change_language=st.booleans(),
     is_noisy=st.booleans(),
+    is_joined=st.booleans(),
     known_text=texts,
     history=texts,
     deadline_ms=st.integers(1, 600_000),

@@ -29,7 +29,7 @@ def test_more_channels_add_the_wait_of_the_queue() -> None:
 def test_the_search_of_unsure_finals_counts_in_full_for_the_text_and_in_part_for_the_load() -> None:
     searching = ModelCost(final_s=0.4, interim_s=0.3, speech_s=6.0, searched_s=0.6)
     assert searching.p95_s(1) == 0.6
-    mean_s = 0.4 + 0.2 * 0.2
+    mean_s = 0.4 + 0.3 * 0.2
     load = 15 * 0.5 * mean_s / 6
     wait_s = mean_s / (2 * (1 - load)) * math.log(load / 0.05)
     assert searching.p95_s(16) == pytest.approx(0.6 + 0.3 + wait_s)

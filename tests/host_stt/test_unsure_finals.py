@@ -1,4 +1,4 @@
-"""Noisy finals of which the model is unsure, with the starter model, which does not do this by itself."""
+"""Finals of which the model is unsure, with the starter model, which does not do this by itself."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from prometheus_client import generate_latest
 
 from host_stt.config import Device, EngineConfig
-from host_stt.contract import Float32Array, Priority, Transcript
+from host_stt.contract import Float32Array, Priority, Transcript, Window
 from host_stt.engines.configured import load_whisper, whisper_options
 from host_stt.engines.loading import LoadedModel, load
 from host_stt.engines.options import WhisperOptions
 from host_stt.engines.rows import Plan, Row
-from host_stt.engines.unsure_finals import NOISY_DB, Attempt, UnsureFinals
+from host_stt.engines.unsure_finals import LATER_SAMPLES, NOISY_DB, Attempt, UnsureFinals
 from host_stt.engines.whisper import WhisperEngine
 from host_stt.guards import DecodeResult
 from host_stt.metrics import EngineMetrics
@@ -108,6 +108,53 @@ def test_only_noisy_finals_are_decoded_with_less_noise(loaded: LoadedModel) -> N
     assert not interim.has_less_noise
 
 
+LATER = replace(SEARCHING, unsure_logprob=-np.inf, doubtful_logprob=np.inf, second_reading=True)
+"""Each final counts as doubtful, but none as unsure: one search, and a second reading."""
+S = 16_000
+
+
+def at(start_sample: int, samples: Float32Array) -> Window:
+    return window(samples=samples, start_sample=start_sample, language="en")
+
+
+def test_a_doubtful_final_is_read_again_a_little_later_in_its_window(loaded: LoadedModel) -> None:
+    """The starter model is surer of some phrases when they stand elsewhere; their times stay as they are."""
+    clips = [noisy(text, snr_db, seed) for text in PHRASES for snr_db in (2.0, 4.0, 6.0) for seed in (1, 2)]
+    once, twice = (engine(loaded, replace(LATER, second_reading=is_on)) for is_on in (False, True))
+    better = 0
+    for clip in clips:
+        shifted = np.pad(clip, (LATER_SAMPLES, 0))
+        (first,), (second,) = once.decode([at(S, clip)]), once.decode([at(S - LATER_SAMPLES, shifted)])
+        (answer,) = twice.decode([at(S, clip)])
+        assert isinstance(first, Transcript) and isinstance(second, Transcript)
+        assert isinstance(answer, Transcript)
+        if min(first.avg_logprob, second.avg_logprob) < -1.0:
+            continue  # the starter model repeats itself, and is decoded once more
+        chosen = second if second.avg_logprob > first.avg_logprob else first
+        better += chosen is second
+        assert (answer.text, answer.words) == (chosen.text, chosen.words)
+        assert answer.avg_logprob == pytest.approx(chosen.avg_logprob, abs=1e-3)
+    assert 0 < better < len(clips), "otherwise this test shows nothing"
+
+
+@pytest.mark.parametrize(("start_sample", "seconds"), [(LATER_SAMPLES - 1, 2.0), (S, 9.0)])
+def test_without_room_before_or_behind_it_a_final_is_read_once(start_sample: int, seconds: float) -> None:
+    """At the start of a channel there is no time before the window; behind 9 s of 10 s no second is left."""
+    samples = np.zeros(round(seconds * S), np.float32)
+    row = Row(0, at(start_sample, samples), samples, (), 1000, Plan(beam_size=1))
+    attempt = Attempt([row], [row], [False])
+    assert UnsureFinals(Written({False: ("hold", -0.5)}), LATER).searched_again(attempt, ["en"]) is attempt
+
+
+def test_a_final_that_follows_final_words_is_read_once(loaded: LoadedModel) -> None:
+    clips = [noisy(text, snr_db, seed) for text in PHRASES for snr_db in (2.0, 4.0) for seed in (1, 2)]
+    once, twice = (engine(loaded, replace(LATER, second_reading=is_on)) for is_on in (False, True))
+    for clip in clips:
+        joined = replace(at(S, clip), is_joined=True)
+        assert twice.decode([joined]) == once.decode([joined])
+    assert any(twice.decode([at(S, clip)]) != once.decode([at(S, clip)]) for clip in clips)
+
+
 class Written:
     """Answers of a model that are given, because no real one repeats itself at will: text and log probability
     by whether the audio has less noise.
@@ -176,11 +223,14 @@ def test_the_starter_model_reads_noise_as_it_is() -> None:
     """It was trained with noise."""
     config = EngineConfig(model="starter", device=Device.CPU)
     starter = ResolvedModel(STARTER_FOLDER, "starter", "test", is_starter=True)
-    assert config.noise_reduction
-    assert not whisper_options(config, starter, Device.CPU).noise_reduction
+    assert config.noise_reduction and config.second_reading
+    options = whisper_options(config, starter, Device.CPU)
+    assert not options.noise_reduction and not options.second_reading
     other = replace(starter, is_starter=False)
-    assert whisper_options(config, other, Device.CPU).noise_reduction
-    off = config.model_copy(update={"noise_reduction": False})
-    assert not whisper_options(off, other, Device.CPU).noise_reduction
+    options = whisper_options(config, other, Device.CPU)
+    assert options.noise_reduction and options.second_reading
+    off = config.model_copy(update={"noise_reduction": False, "second_reading": False})
+    options = whisper_options(off, other, Device.CPU)
+    assert not options.noise_reduction and not options.second_reading
     (answer,) = read(load_whisper(config, starter), noisy(PHRASES[0], 20.0))
     assert answer.text == PHRASES[0]

@@ -269,6 +269,7 @@ class WindowRequests:
             # Not once words of the utterance are final: a speaker changes the language between utterances.
             may_change_language=self._language.may_change and not merge.has_words,
             is_noisy=is_interim and self._noise.is_noisy,
+            is_joined=not is_interim and merge.has_words,
             terms=prompt.terms,
             echo_guard=prompt.echo_guard,
             history=merge.history(pipeline.history_words),

@@ -9,6 +9,7 @@ import pytest
 from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest.plan import Load, Part, Saying, Utterance, script
 from host_stt_cli.loadtest.sounds import (
+    EDGE_FRAMES,
     FRAME,
     RATE,
     Clip,
@@ -52,14 +53,21 @@ def test_an_opus_packet_is_one_frame_of_audio() -> None:
     assert abs(peak - 440) < 5
 
 
-def test_the_received_audio_is_the_sent_one_as_opus_leaves_it() -> None:
+def test_the_window_of_a_clip_has_the_noise_of_the_line_around_it_and_is_as_opus_leaves_it() -> None:
     clip = Clip("a tone", "en", tone(0.5))
-    sent, received = (audio.reshape(-1).astype(np.float64) for audio in (clip.at_16k, clip.received_at_16k))
-    assert abs(len(received) - len(sent)) <= 320
+    edge = EDGE_FRAMES * 320
+    sent, received = (
+        clip.window_at_16k(is_encoded=is_encoded).reshape(-1).astype(np.float64)
+        for is_encoded in (False, True)
+    )
+    assert len(sent) == 2 * edge + clip.at_16k.size and abs(len(received) - len(sent)) <= 320
+    assert np.abs(sent[edge + 100 : -edge - 100] - clip.at_16k.reshape(-1)[100:-100]).max() < 10
+    for samples in (sent, received):
+        assert 1 < np.abs(samples[100 : edge - 500]).max() < 200  # of 9000
     assert not np.array_equal(received[: len(sent)], sent[: len(received)])
     n = 4000
     lags = [
-        np.corrcoef(sent[1000 : 1000 + n], received[1000 + lag : 1000 + lag + n])[0, 1]
+        np.corrcoef(sent[edge + 1000 :][:n], received[edge + 1000 + lag :][:n])[0, 1]
         for lag in range(-160, 161)
     ]
     assert max(lags) > 0.98

@@ -411,6 +411,16 @@ async def test_long_speech_becomes_final_before_it_ends() -> None:
     assert {w.history for w in finals} == {""}
 
 
+async def test_a_final_says_whether_words_of_its_utterance_are_final_already() -> None:
+    for repeats, is_joined in ((1, False), (8, True)):
+        spoken = say_words(" ".join([PHRASE] * repeats))
+        transcriber = EngineTranscriber(FakeEngine(script(spoken.words)))
+        async with pipeline_of(transcriber, ListSink()) as pipeline:
+            await hear(pipeline, spoken.samples)
+        assert [w.is_joined for w in transcriber.windows if w.priority is Priority.FINAL][-1] is is_joined
+        assert not any(w.is_joined for w in transcriber.windows if w.priority is Priority.INTERIM)
+
+
 async def test_windows_carry_the_words_before_them_where_the_settings_ask_for_it() -> None:
     spoken = say_words(" ".join([PHRASE] * 5))
     sink = ListSink()
