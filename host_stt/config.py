@@ -135,9 +135,9 @@ class EngineConfig(BaseModel):
     second_reading: bool = Field(
         True,
         description="Whether finals whose text has an average log probability under -0.3 are also decoded "
-        "0.2 s later in their window, if they are not noisy and no word of their utterance is final yet. The "
-        "text that the model is surer of is used. These finals take about twice the time. Never used with "
-        "the starter model. Default true.",
+        "0.2 s later in their window, if they are not noisy, have 2 s or more of audio, and no word of their "
+        "utterance is final yet. The text that the model is surer of is used. These finals take about twice "
+        "the time. Never used with the starter model. Default true.",
     )
     interim_window: WindowForm = Field(
         WindowForm.AUTO,

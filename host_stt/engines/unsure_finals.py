@@ -17,7 +17,7 @@ import numpy as np
 
 from host_stt.contract import SAMPLE_RATE
 from host_stt.engines.options import WhisperOptions
-from host_stt.engines.rows import FRAME_SAMPLES, Row
+from host_stt.engines.rows import FRAME_SAMPLES, SHORT_SOUND_SAMPLES, Row
 from host_stt.guards import DecodeResult, is_rejected
 from host_stt.noise import signal_to_noise_db, with_less_noise
 
@@ -131,15 +131,17 @@ class UnsureFinals:
     def _later(self, row: Row, logprob: float) -> Row | None:
         """The row behind a little silence; None if the model is rather sure, or there is no room for it.
 
-        The window begins earlier by as much, so that the times of the words are right.
+        The window begins earlier by as much, so that the times of the words are right. A short sound is read
+        once: of two texts for a cough or a sneeze the surer one would be believed.
         """
-        window, samples = row.window, np.pad(row.samples, (LATER_SAMPLES, 0))
-        is_doubtful = logprob < self._options.doubtful_logprob and not window.is_joined
-        if not self._options.second_reading or not is_doubtful:
+        window = row.window
+        is_short = len(row.samples) < SHORT_SOUND_SAMPLES
+        is_doubtful = logprob < self._options.doubtful_logprob and not (window.is_joined or is_short)
+        needed = LATER_SAMPLES + len(row.samples) + BEHIND_SAMPLES
+        has_room = needed <= row.frames * FRAME_SAMPLES and window.start_sample >= LATER_SAMPLES
+        if not (self._options.second_reading and is_doubtful and has_room):
             return None
-        has_room = len(samples) + BEHIND_SAMPLES <= row.frames * FRAME_SAMPLES
-        if not has_room or window.start_sample < LATER_SAMPLES:
-            return None
+        samples = np.pad(row.samples, (LATER_SAMPLES, 0))
         later = replace(window, samples=samples, start_sample=window.start_sample - LATER_SAMPLES)
         return replace(row, window=later, samples=samples)
 
