@@ -22,13 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
+from bench.speech.final_windows import on_one_thread, read
 from bench.speech.scoring import Errors, errors
-from host_stt.config import Device, EngineConfig
-from host_stt.contract import SAMPLE_RATE, Priority, Transcript, Window
-from host_stt.engines.configured import whisper_options
-from host_stt.engines.loading import load
+from host_stt.contract import SAMPLE_RATE
 from host_stt.engines.whisper import WhisperEngine
-from host_stt.models import ResolvedModel, find_model
 from host_stt_cli.errors import StartError
 from host_stt_cli.loadtest import sounds
 
@@ -66,8 +63,8 @@ def main() -> int:
         found = [Errors() for _ in COLUMNS]
         for clip in clips:
             audio = windows(clip, kbps)
-            texts = [read(once, audio[name], given.language) for name in EDGES]
-            texts.append(read(twice, audio[READ_TWICE], given.language))
+            texts = [read(once, audio[name], given.language, SAMPLE_RATE).text for name in EDGES]
+            texts.append(read(twice, audio[READ_TWICE], given.language, SAMPLE_RATE).text)
             wrong = (errors(clip.text, text, given.language) for text in texts)
             found = [whole + part for whole, part in zip(found, wrong, strict=True)]
         print(row(str(kbps), found), flush=True)
@@ -99,22 +96,10 @@ def windows(clip: sounds.Clip, kbps: int) -> dict[str, sounds.Sound]:
 
 def engines(name: str) -> tuple[WhisperEngine, WhisperEngine]:
     """One model as two engines: without and with a second reading; both without noise reduction."""
-    config = EngineConfig(device=Device.CPU, cpu_threads=1, noise_reduction=False)
-    folder = find_model(name, config.models_dir.expanduser())
-    if folder is None:
-        raise StartError(f"there is no model {name} here; host-stt model fetch {name} downloads it")
-    loaded = load(folder, config.device, config.compute_type, config.cpu_threads, 0)
-    options = whisper_options(config, ResolvedModel(folder, name, "given to the benchmark"), loaded.device)
+    loaded, usual = on_one_thread(name)
+    options = replace(usual, noise_reduction=False)
     once = WhisperEngine(loaded, name, replace(options, second_reading=False))
     return once, WhisperEngine(loaded, name, options)
-
-
-def read(engine: WhisperEngine, samples: sounds.Sound, language: str) -> str:
-    window = Window("w", "c", samples, SAMPLE_RATE, Priority.FINAL, language=language)
-    (answer,) = engine.decode([window])
-    if not isinstance(answer, Transcript):
-        raise SystemExit(f"the engine did not read a window: {answer}")
-    return answer.text
 
 
 if __name__ == "__main__":

@@ -28,13 +28,10 @@ import numpy as np
 from faster_whisper.audio import decode_audio
 
 from bench.speech.clips import NONSPEECH, Recording, recordings_in
+from bench.speech.final_windows import on_one_thread, read
 from bench.speech.scoring import Errors, errors
-from host_stt.config import Device, EngineConfig
-from host_stt.contract import SAMPLE_RATE, Float32Array, Priority, Transcript, Window
-from host_stt.engines.configured import whisper_options
-from host_stt.engines.loading import load
+from host_stt.contract import SAMPLE_RATE, Float32Array, Transcript
 from host_stt.engines.whisper import WhisperEngine
-from host_stt.models import ResolvedModel, find_model
 from host_stt.noise import with_less_noise
 from host_stt_cli.errors import StartError
 from host_stt_cli.glossary_lab.conditions import in_condition
@@ -91,13 +88,7 @@ class Readers:
     """One model as two engines: without and with noise reduction."""
 
     def __init__(self, name: str) -> None:
-        config = EngineConfig(device=Device.CPU, cpu_threads=1)
-        folder = find_model(name, config.models_dir.expanduser())
-        if folder is None:
-            raise StartError(f"there is no model {name} here; host-stt model fetch {name} downloads it")
-        model = ResolvedModel(folder, name, "given to the benchmark")
-        loaded = load(folder, config.device, config.compute_type, config.cpu_threads, 0)
-        options = whisper_options(config, model, loaded.device)
+        loaded, options = on_one_thread(name)
         self._plain = WhisperEngine(loaded, name, replace(options, noise_reduction=False))
         self._reducing = WhisperEngine(loaded, name, replace(options, noise_reduction=True))
         self.seconds = dict.fromkeys(COLUMNS, 0.0)
@@ -105,9 +96,9 @@ class Readers:
     def texts(self, samples: Float32Array, language: str) -> list[str]:
         """One text for each of COLUMNS."""
         ways: tuple[Callable[[], Transcript], ...] = (
-            lambda: _read(self._plain, samples, language),
-            lambda: _read(self._plain, with_less_noise(samples), language),
-            lambda: _read(self._reducing, samples, language),
+            lambda: read(self._plain, samples, language),
+            lambda: read(self._plain, with_less_noise(samples), language),
+            lambda: read(self._reducing, samples, language),
         )
         found: list[str] = []
         for name, way in zip(COLUMNS, ways, strict=True):
@@ -115,13 +106,6 @@ class Readers:
             found.append(way().text)
             self.seconds[name] += time.perf_counter() - start
         return found
-
-
-def _read(engine: WhisperEngine, samples: Float32Array, language: str) -> Transcript:
-    (answer,) = engine.decode([Window("w", "c", samples, 0, Priority.FINAL, language=language)])
-    if not isinstance(answer, Transcript):
-        raise SystemExit(f"the engine did not read a window: {answer}")
-    return answer
 
 
 def is_usable(one: Recording, languages: Sequence[str]) -> bool:

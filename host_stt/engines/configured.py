@@ -25,7 +25,7 @@ def whisper_options(config: EngineConfig, model: ResolvedModel, device: Device) 
         beam_size_unsure=config.beam_size_unsure,
         # The starter model was trained with noise, and reads it better as it is.
         noise_reduction=config.noise_reduction and not model.is_starter,
-        # The starter model is sure of all that it knows.
+        # Its limits and its gain were measured with base (docs/explanation/windows.md).
         second_reading=config.second_reading and not model.is_starter,
         interim_window=settled(config.interim_window, model.path, model.is_starter, is_cpu=is_cpu),
         final_window=settled(config.final_window, model.path, model.is_starter, is_cpu=is_cpu),
